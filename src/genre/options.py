@@ -1,0 +1,108 @@
+"""Options are the fields of a dataclass: their type, range, default and search range in one place.
+
+A class states an option once::
+
+    @dataclass(eq=False)
+    class EASE(Recommender):
+        regularization: Annotated[float, Gt(0), Search(10, 3000, log=True)] = 300.0
+
+and everything else (checks, config keys, JSON Schema, tuning) reads it from there. This file knows
+nothing about YAML or about recommending.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from genre.errors import OptionError
+
+__all__ = ["Ge", "Gt", "Le", "Lt", "Search", "check_options", "nearest", "search_space"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """The sensible range of an option for tuning; `log` searches orders of magnitude."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The values worth trying of an option that is not a number on a line."""
+
+    values: tuple[Any, ...]
+
+
+@functools.cache
+def type_hints(cls: Any) -> dict[str, Any]:
+    """Field name -> annotated type of a dataclass, `Annotated` kept."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def search_space(cls: type) -> dict[str, Search | Choices]:
+    """The options of `cls` that state a search range."""
+    space: dict[str, Search | Choices] = {}
+    for name, hint in type_hints(cls).items():
+        for extra in getattr(hint, "__metadata__", ()):
+            if isinstance(extra, (Search, Choices)):
+                space[name] = extra
+    return space
+
+
+@functools.cache
+def _checker(cls: Any) -> dict[str, Any]:
+    # pydantic is imported on first use: it costs a tenth of a second
+    from pydantic import ConfigDict, TypeAdapter
+
+    rules = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+    adapters: dict[str, Any] = {}
+    for name, hint in type_hints(cls).items():
+        plain = dataclasses.is_dataclass(hint)
+        adapters[name] = None if plain else TypeAdapter(hint, config=rules)
+    return adapters
+
+
+def option_problems(cls: type, values: dict[str, Any]) -> list[tuple[str, str]]:
+    """`(option, what is wrong)` for each illegal value; empty when all are legal."""
+    from pydantic import ValidationError
+
+    problems = []
+    checker: dict[str, Any] = _checker(cls)
+    for name, adapter in checker.items():
+        if adapter is None or name not in values:
+            continue
+        try:
+            adapter.validate_python(values[name])
+        except ValidationError as error:
+            for detail in error.errors():
+                where = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
+                message = detail["msg"][0].lower() + detail["msg"][1:]
+                problems.append((name + where, f"{message}, found {detail['input']!r}"))
+    return problems
+
+
+def check_options(instance: Any) -> None:
+    """Raise `OptionError` naming every field of a dataclass instance that is out of range."""
+    cls = type(instance)
+    values = {name: getattr(instance, name) for name in type_hints(cls)}
+    problems = option_problems(cls, values)
+    if problems:
+        lines = "; ".join(f"{name}: {what}" for name, what in problems)
+        raise OptionError(f"{cls.__name__}: {lines}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,283 @@
+"""The contract of every algorithm: learn from a Dataset, score histories. All else comes free from here.
+
+A new algorithm is a dataclass with `_fit` and `_score`; options are its fields and stay as given, learnt
+values are attributes that end in `_`. It scores histories, not user numbers: a user unknown at training time,
+an anonymous basket and a history of one minute ago are the same call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from genre import storage
+from genre.errors import ArtifactError, DataError, NotFitted, NotSupported
+from genre.log import SILENT, Log
+from genre.options import check_options
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.preprocessing.ids import Ids
+from genre.preprocessing.splits import Fold
+from genre.recommenders.explanation import Explanation, Method
+from genre.recommenders.topk import top_k_factors, top_k_scores
+
+BLOCK_VALUES = 8_000_000  # scores held at once: 32 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """The best `k` items of each of `n` histories, best first.
+
+    item: int32 `[n, k]`, -1 where nothing is left to recommend. score: float32 `[n, k]`, -inf there.
+    """
+
+    item: Int32
+    score: Float32
+    item_ids: Ids
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def ids(self, row: int = 0) -> list[str]:
+        """Outside ids of one row, best first."""
+        found = self.item[row]
+        return self.item_ids.take(found[found >= 0])
+
+    def pairs(self, row: int = 0) -> list[tuple[str, float]]:
+        """`(item_id, score)` of one row, best first."""
+        return list(zip(self.ids(row), self.score[row].tolist(), strict=False))
+
+
+class Recommender(ABC):
+    """Base of all: implement `_fit` and `_score`; override the rest where the algorithm knows better."""
+
+    explains: ClassVar[Method] = "occlusion"
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    # --- learning ---------------------------------------------------------------------------------
+
+    def fit(self, dataset: Dataset, *, validation: Fold | None = None, log: Log = SILENT) -> Self:
+        """Learn from `dataset`; `validation` serves early stopping and weights where an algorithm has them.
+
+        Raises DataError when the data lacks what the algorithm needs.
+        """
+        if len(dataset) == 0:
+            raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
+        self.item_ids_ = dataset.item_ids
+        self._fit(dataset, validation, log)
+        return self
+
+    @abstractmethod
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        """Set the learnt values."""
+
+    # --- scoring ----------------------------------------------------------------------------------
+
+    def score(self, history: History) -> Float32:
+        """A score for every item, higher is better, finite. float32 `[n, n_items]`.
+
+        An empty history is legal and gets the algorithm's default (all equal where it has none).
+        """
+        self._check(history)
+        return self._score(history)
+
+    @abstractmethod
+    def _score(self, history: History) -> Float32: ...
+
+    def predict(self, history: History, row: Int32, item: Int32) -> Float32:
+        """The rating that history `row[j]` would give `item[j]`, on the rating scale. float32 `[n_pairs]`."""
+        raise NotSupported(f"{type(self).__name__} ranks items; it does not predict ratings")
+
+    def _factors(self, history: History) -> tuple[Float32, Float32] | None:
+        """`(queries [n, dim], items [n_items, dim])` when the score is their dot product: the fast path."""
+        return None
+
+    def recommend(
+        self,
+        history: History | Sequence[str],
+        *,
+        k: int = 10,
+        exclude_seen: bool = True,
+        candidates: npt.NDArray[np.bool_] | None = None,
+    ) -> Recommendations:
+        """The best `k` items for each history, or for one history given as outside item ids.
+
+        exclude_seen: leave out what the history holds. candidates: bool `[n_items]`, the only items allowed.
+        `k` above the catalogue is the whole catalogue. Ties go to the lower row number.
+        """
+        asked = history if isinstance(history, History) else self.history_of(history)
+        self._check(asked)
+        if k < 1:
+            raise DataError(f"k is {k}; ask for at least one item")
+        k = min(k, asked.n_items)
+        item = np.full((len(asked), k), -1, np.int32)
+        score = np.full((len(asked), k), -np.inf, np.float32)
+        for rows, block in asked.blocks(max(1, BLOCK_VALUES // max(asked.n_items, 1))):
+            seen = (block.indptr, block.item) if exclude_seen else None
+            factors = self._factors(block)
+            if factors is not None:
+                item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=candidates)
+            else:
+                item[rows], score[rows] = top_k_scores(self._score(block), k, seen=seen, candidates=candidates)
+        return Recommendations(item, score, self.item_ids_)
+
+    def history_of(self, item_ids: Sequence[str]) -> History:
+        """One anonymous history from outside ids, oldest first; UnknownId for an id not in the catalogue."""
+        self._fitted()
+        return History.of([[self.item_ids_.row(item_id) for item_id in item_ids]], len(self.item_ids_))
+
+    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+        """The `k` items nearest to each item row: those recommended to who has seen that item alone."""
+        self._fitted()
+        return self.recommend(History.of([[int(item)] for item in items], len(self.item_ids_)), k=k)
+
+    # --- explaining -------------------------------------------------------------------------------
+
+    def explain(self, history: History, items: Int32) -> list[Explanation]:
+        """Evidence for each of `items` `[m]` given the one history in `history`."""
+        self._check(history)
+        if len(history) != 1:
+            raise DataError(f"explain takes one history, found {len(history)}")
+        scores = self._score(history)[0]
+        shares = self._contributions(history, np.asarray(items, np.int32))  # [m, length]
+        out = []
+        for item, share in zip(items, shares, strict=True):
+            order = np.argsort(-share, kind="stable")
+            evidence = tuple((int(history.item[at]), float(share[at])) for at in order if share[at] != 0)
+            out.append(Explanation(int(item), float(scores[item]), self.explains, evidence))
+        return out
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        """What each interaction adds to each item's score: by default the fall without it. [m, length]"""
+        length = len(history.item)
+        if length == 0:
+            return np.zeros((len(items), 0), np.float32)
+        without = history.select(np.zeros(length, np.int64))  # `length` copies of the one history
+        kept = without.keep(~np.eye(length, dtype=bool).ravel())
+        whole = self._score(history)[0, items]
+        parts = [self._score(block)[:, items] for _, block in kept.blocks(max(1, BLOCK_VALUES // history.n_items))]
+        return np.asarray(whole[:, None] - np.concatenate(parts).T, np.float32)
+
+    # --- saving -----------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write `options.json` and `state.safetensors` with their hashes; whole or not at all."""
+        self._fitted()
+        with storage.publish(Path(folder)) as aside:
+            storage.write_json(aside / "options.json", {"class": _class_path(type(self)), **self._options()})
+            tensors, plain = _flatten(self._state())
+            storage.write_json(aside / "state.json", plain)
+            storage.write_tensors(aside / "state.safetensors", tensors)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote; ArtifactError when anything in it was lost, changed or is of another class."""
+        path = Path(folder)
+        storage.read_manifest(path)
+        options = storage.read_json(path / "options.json")
+        if options.pop("class", None) != _class_path(cls):
+            raise ArtifactError(f"{path}: not a saved {cls.__name__}")
+        try:
+            made = cls._from_options(options)
+            made._restore(
+                _unflatten(storage.read_tensors(path / "state.safetensors"), storage.read_json(path / "state.json"))
+            )
+        except (TypeError, KeyError, ValueError, IndexError) as error:
+            raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error})") from error
+        return made
+
+    def _options(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+
+    @classmethod
+    def _from_options(cls, options: dict[str, Any]) -> Self:
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+
+    def _state(self) -> dict[str, Any]:
+        """The learnt values by name: arrays, CSR matrices, Ids, numbers and text."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    # --- what it can do ---------------------------------------------------------------------------
+
+    @classmethod
+    def capabilities(cls) -> dict[str, bool | str]:
+        """What this class can do, read off its code."""
+        return {
+            "ratings": cls.predict is not Recommender.predict,
+            "factors": cls._factors is not Recommender._factors,
+            "explains": cls.explains,
+        }
+
+    def _fitted(self) -> None:
+        if not hasattr(self, "item_ids_"):
+            raise NotFitted(f"{type(self).__name__} has learnt nothing yet; call fit(dataset) or load(folder) first")
+
+    def _check(self, history: History) -> None:
+        self._fitted()
+        if history.n_items != len(self.item_ids_):
+            raise DataError(
+                f"{type(self).__name__} knows {len(self.item_ids_)} items, the histories count {history.n_items}"
+            )
+
+
+def _class_path(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _flatten(state: dict[str, Any]) -> tuple[storage.Tensors, dict[str, Any]]:
+    """Learnt values -> (arrays for safetensors, plain values for JSON)."""
+    tensors: storage.Tensors = {}
+    plain: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, np.ndarray):
+            tensors[name] = value
+        elif sp.issparse(value):
+            matrix = sp.csr_matrix(value)
+            plain[name] = {"csr": list(matrix.shape)}
+            for part in ("data", "indices", "indptr"):
+                tensors[f"{name}.{part}"] = getattr(matrix, part)
+        elif isinstance(value, Ids):
+            plain[name] = {"ids": len(value)}
+            joined = [text.encode() for text in value.values.to_pylist()]
+            tensors[f"{name}.bytes"] = np.frombuffer(b"".join(joined), np.uint8)
+            tensors[f"{name}.lengths"] = np.array([len(text) for text in joined], np.int64)
+        elif isinstance(value, (bool, int, float, str, type(None))):
+            plain[name] = {"value": value}
+        else:
+            raise TypeError(f"{name}: a learnt value of type {type(value).__name__} cannot be saved as plain files")
+    return tensors, plain
+
+
+def _unflatten(tensors: storage.Tensors, plain: dict[str, Any]) -> dict[str, Any]:
+    state: dict[str, Any] = {name: array for name, array in tensors.items() if "." not in name}
+    for name, value in plain.items():
+        if "csr" in value:
+            parts = tuple(tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+            state[name] = sp.csr_matrix(parts, shape=tuple(value["csr"]))
+        elif "ids" in value:
+            text, ends = tensors[f"{name}.bytes"].tobytes(), np.cumsum(tensors[f"{name}.lengths"])
+            state[name] = Ids(_slices(text, ends))
+        else:
+            state[name] = value["value"]
+    return state
+
+
+def _slices(text: bytes, ends: npt.NDArray[np.int64]) -> Iterator[str]:
+    start = 0
+    for end in ends.tolist():
+        yield text[start:end].decode()
+        start = end

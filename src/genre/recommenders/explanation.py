@@ -1,0 +1,38 @@
+"""Why an item was recommended: evidence taken from the model, and one plain sentence made of it.
+
+Every title, number and word in the sentence is in the evidence. Knows nothing about language models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Method = Literal["exact", "occlusion", "popularity"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Evidence for one item given one history.
+
+    item: row number. score: what the recommender gave it.
+    history: (item row, contribution to the score), largest first. Exact: the contributions are the terms the
+    score is a sum of. Occlusion: how far the score falls without that interaction.
+    words: words the item's text shares with the history's.
+    """
+
+    item: int
+    score: float
+    method: Method
+    history: tuple[tuple[int, float], ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) -> str:
+    """One line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`."""
+    causes = [titles[item] for item, share in explanation.history if share > 0][:most]
+    parts = [f"because of {' and '.join(causes)}"] if causes else []
+    if explanation.words:
+        parts.append(f"shares: {', '.join(explanation.words[:4])}")
+    return "; ".join(parts) or "popular with everybody"

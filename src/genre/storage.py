@@ -1,0 +1,156 @@
+"""A folder that is whole or refused: written aside, hashed, published by one rename, checked at load.
+
+Plain files only: JSON, safetensors, Parquet. safetensors alone notices no flipped bit, so `manifest.json`
+holds the SHA-256 of every file and of itself. Knows nothing about recommending.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@contextmanager
+def publish(folder: Path, **facts: Any) -> Iterator[Path]:
+    """Write files into the yielded folder; on success they become `folder`, whole, in one step.
+
+    An exception or a kill at any moment leaves what stood at `folder` before. `facts` go into the manifest.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
+    aside.mkdir()
+    try:
+        yield aside
+        write_manifest(aside, **facts)
+        _swap(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _swap(aside: Path, folder: Path) -> None:
+    """`aside` becomes `folder`; where the system can exchange two names, there is no moment with neither."""
+    if not folder.exists():
+        aside.rename(folder)
+    elif not _exchange(aside, folder):
+        old = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.old"
+        folder.rename(old)
+        aside.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    _sync(folder.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one step (Linux renameat2, RENAME_EXCHANGE); False where that does not exist."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
+def write_manifest(folder: Path, **facts: Any) -> None:
+    """Hash every file below `folder` into its `manifest.json`, on disk before this returns."""
+    files = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
+        _sync(path)
+        files[path.relative_to(folder).as_posix()] = sha256(path)
+    body = {"format": FORMAT, **facts, "files": files}
+    body["self"] = _own_hash(body)
+    write_json(folder / MANIFEST, body)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest after checking it and every file it names; ArtifactError naming what is wrong."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(f"{folder}: no {MANIFEST}, so it was never finished; make it again")
+    try:
+        body = json.loads(path.read_bytes())
+        expected = body.pop("self")
+        intact = isinstance(body["files"], dict) and expected == _own_hash(body)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArtifactError(f"{path}: damaged ({error}); make the folder again") from error
+    if not intact:
+        raise ArtifactError(f"{path}: changed after it was written; make the folder again")
+    if body["format"] != FORMAT:
+        raise ArtifactError(f"{path}: format {body['format']}, this version reads {FORMAT}; make the folder again")
+    for name, digest in body["files"].items():
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise ArtifactError(f"{path}: names a file outside the folder: {name}")
+        if not file.is_file():
+            raise ArtifactError(f"{file}: missing; make the folder again")
+        if sha256(file) != digest:
+            raise ArtifactError(f"{file}: damaged (SHA-256 differs from the manifest); make the folder again")
+    return dict(body)
+
+
+def _own_hash(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Readable JSON, on disk when this returns, never half a file."""
+    aside = path.with_name(f".{path.name}.part")
+    with aside.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: not readable as JSON ({error})") from error
+
+
+def write_tensors(path: Path, tensors: Tensors) -> None:
+    """Named arrays as safetensors."""
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, path)
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Named arrays of a safetensors file; ArtifactError when it is not one."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        raise ArtifactError(f"{path}: not readable as safetensors ({error})") from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

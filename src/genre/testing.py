@@ -1,0 +1,175 @@
+"""Public contract checks: every built-in passes them, and a class of your own can be put through the same.
+
+from genre.testing import check_recommender
+check_recommender(lambda: MyRecommender())
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from genre.preprocessing.dataset import Dataset, Features, History
+from genre.preprocessing.ids import Ids
+from genre.recommenders.base import Recommender
+
+_TOPICS = ("space robots and rockets", "castles knights and dragons")
+
+
+def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
+    """A world whose answer a child sees: even users like even items, odd users odd ones.
+
+    Each user has seen all items of its parity but one, `missing_item(user)`, and rated them 5; it also rated one item
+    of the other parity 1. Even items' texts speak of one topic, odd items' of another; so do their feature vectors.
+    """
+    rng = np.random.default_rng(0)
+    users, items, ratings = [], [], []
+    for user in range(n_users):
+        own = [item for item in range(user % 2, n_items, 2) if item != missing_item(user, n_items)]
+        other = rng.choice(np.arange(1 - user % 2, n_items, 2))
+        for item, rating in [*((item, 5.0) for item in rng.permutation(own)), (other, 1.0)]:
+            users.append(user)
+            items.append(int(item))
+            ratings.append(rating)
+    user_ids = Ids(f"u{user}" for user in range(n_users))
+    item_ids = Ids(f"i{item}" for item in range(n_items))
+    topic = [_TOPICS[item % 2] for item in range(n_items)]
+    vectors = rng.normal(0, 0.1, (n_items, 8)) + np.eye(8)[[item % 2 for item in range(n_items)]] * 2
+    table = pa.table(
+        {
+            "item_id": item_ids.values,
+            "title": [f"Story {item}" for item in range(n_items)],
+            "genres": [text.split()[0] for text in topic],
+            "text": [f"story {item} about {text}" for item, text in enumerate(topic)],
+        }
+    )
+    dataset = Dataset.from_arrays(
+        user=users,
+        item=items,
+        rating=ratings,
+        timestamp=np.arange(len(users)) * 60 + 1_000_000_000,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        items=table,
+        rating_scale=(1.0, 5.0, 1.0),
+        positive_rating=4.0,
+        name="toy",
+    )
+    return dataset.with_features(items=Features(vectors.astype(np.float32), "toy"))
+
+
+def missing_item(user: int, n_items: int = 12) -> int:
+    """The one item of its parity that a toy user has not seen: the right answer."""
+    same = range(user % 2, n_items, 2)
+    return same[(user // 2) % len(same)]
+
+
+def check_recommender(make: Callable[[], Recommender], *, toy_world: bool = True) -> None:
+    """Put a recommender through the contract; AssertionError names the promise that was broken.
+
+    toy_world: also ask for the answer a child sees (leave out for models that do not personalise).
+    """
+    data = toy_dataset()
+    model = make()
+    before = model._options()
+    assert model.fit(data) is model, "fit returns self"
+    assert model._options() == before, "options stay as given"
+    history = data.history()
+    scores = model.score(history)
+    assert scores.shape == (data.n_users, data.n_items), "score is [n, n_items]"
+    assert scores.dtype == np.float32, "scores are float32"
+    assert np.isfinite(scores).all(), "scores are finite"
+
+    _check_batching(model, history)
+    _check_strangers(model, data)
+    _check_recommend(model, history)
+    _check_explain(model, history)
+    _check_saved(model, history)
+    again = make().fit(data)
+    assert np.allclose(again.score(history), scores, atol=1e-5), "the same seed gives the same model"
+    if toy_world:
+        _check_toy_world(model, data)
+    if model.capabilities()["ratings"]:
+        _check_ratings(model, data)
+
+
+def _check_batching(model: Recommender, history: History) -> None:
+    whole = model.score(history)
+    rows = np.array([3, 0, 7])
+    assert np.allclose(model.score(history.select(rows)), whole[rows], atol=1e-4), (
+        "a row's scores do not depend on its batch"
+    )
+
+
+def _check_strangers(model: Recommender, data: Dataset) -> None:
+    strangers = History.of([[], [0], [0, 2, 4]], data.n_items)
+    scores = model.score(strangers)
+    assert scores.shape == (3, data.n_items) and np.isfinite(scores).all(), (
+        "unknown users and empty histories get scores"
+    )
+    assert np.isfinite(model.score(data.history().anonymous())).all(), "a known history without its row gets scores"
+    assert model.score(strangers.select(np.empty(0, np.int64))).shape == (0, data.n_items), "an empty batch is legal"
+
+
+def _check_recommend(model: Recommender, history: History) -> None:
+    n_items = history.n_items
+    scores = model.score(history)
+    found = model.recommend(history, k=5)
+    for row in range(len(history)):
+        seen = set(history.item[history.indptr[row] : history.indptr[row + 1]].tolist())
+        got = [item for item in found.item[row].tolist() if item >= 0]
+        assert not seen & set(got), "seen items are excluded"
+        assert len(set(got)) == len(got) == min(5, n_items - len(seen)), "k distinct items, or all that are left"
+        best = np.sort(np.delete(scores[row], list(seen)))[::-1][: len(got)]
+        assert np.allclose(found.score[row, : len(got)], best, atol=1e-4), "recommend agrees with score"
+    everything = model.recommend(history, k=10 * n_items, exclude_seen=False)
+    assert everything.item.shape == (len(history), n_items), "k above the catalogue is the whole catalogue"
+    only = np.zeros(n_items, bool)
+    only[[1, 4]] = True
+    allowed = model.recommend(history, k=5, exclude_seen=False, candidates=only).item
+    assert set(np.unique(allowed).tolist()) <= {-1, 1, 4}, "only candidates are recommended"
+    similar = model.similar_items(np.array([0, 1], np.int32), k=3)
+    assert similar.item.shape == (2, 3) and 0 not in similar.item[0], "similar items leave out the item itself"
+
+
+def _check_explain(model: Recommender, history: History) -> None:
+    one = history.select([0])
+    items = model.recommend(one, k=2).item[0]
+    scores = model.score(one)[0]
+    for item, explanation in zip(items, model.explain(one, items), strict=True):
+        assert explanation.item == item and np.isclose(explanation.score, scores[item], atol=1e-4), (
+            "explains its own score"
+        )
+        assert {cause for cause, _ in explanation.history} <= set(one.item.tolist()), "causes are in the history"
+
+
+def _check_saved(model: Recommender, history: History) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        model.save(folder)
+        loaded = type(model).load(folder)
+        assert loaded._options() == model._options(), "options survive saving"
+        assert np.array_equal(loaded.score(history), model.score(history)), "save and load give bit-equal scores"
+
+
+def _check_toy_world(model: Recommender, data: Dataset) -> None:
+    history = data.history()
+    top = model.recommend(history, k=1).item[:, 0]
+    right = np.mean([item % 2 == user % 2 for user, item in enumerate(top.tolist())])
+    assert right >= 0.9, f"even users should get even items: right for {right:.0%}"
+    anonymous = model.recommend(History.of([[0, 2, 4], [1, 3, 5]], data.n_items), k=1).item[:, 0]
+    assert [item % 2 for item in anonymous.tolist()] == [0, 1], "an anonymous even history gets an even item"
+
+
+def _check_ratings(model: Recommender, data: Dataset) -> None:
+    history = data.history()
+    rows, items = np.array([0, 0, 1], np.int32), np.array([0, 1, 0], np.int32)
+    stars = model.predict(history, rows, items)
+    low, high, _ = data.rating_scale or (0, 0, 0)
+    assert stars.shape == (3,) and stars.dtype == np.float32, "predict is float32 [n_pairs]"
+    assert ((stars >= low) & (stars <= high)).all(), "predictions stay on the rating scale"
+    assert model.predict(history, rows[:0], items[:0]).shape == (0,), "no pairs is legal"

@@ -1,0 +1,26 @@
+"""Every built-in recommender passes the public contract suite."""
+
+import importlib
+
+import pytest
+
+from genre.kinds import KINDS
+from genre.recommenders.base import Recommender
+from genre.testing import check_recommender
+
+SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
+    "ease": {"regularization": 10.0},
+}
+IMPERSONAL: set[str] = set()  # give everybody the same list, so the toy world has no answer for them
+
+
+def make(kind: str) -> Recommender:
+    module, name = KINDS["recommenders"][kind].split(":")
+    made = getattr(importlib.import_module(module), name)(**SMALL.get(kind, {}))
+    assert isinstance(made, Recommender)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS["recommenders"])
+def test_contract(kind: str) -> None:
+    check_recommender(lambda: make(kind), toy_world=kind not in IMPERSONAL)
