@@ -20,11 +20,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge as Ge
+from annotated_types import Gt as Gt
+from annotated_types import Le as Le
+from annotated_types import Lt as Lt
 
 from genre.errors import OptionError
-
-__all__ = ["Ge", "Gt", "Le", "Lt", "Search", "check_options", "nearest", "search_space"]
 
 
 @dataclass(frozen=True)
@@ -73,30 +74,33 @@ def _checker(cls: Any) -> dict[str, Any]:
     return adapters
 
 
-def option_problems(cls: type, values: dict[str, Any]) -> list[tuple[str, str]]:
-    """`(option, what is wrong)` for each illegal value; empty when all are legal."""
+def parse_options(
+    cls: type, values: dict[str, Any], *, strict: bool = False
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The values as the fields of `cls` want them, and `(option, what is wrong)` for each illegal one.
+
+    Without `strict` a list becomes a tuple and 3 becomes 3.0, as YAML and JSON need.
+    """
     from pydantic import ValidationError
 
-    problems = []
-    checker: dict[str, Any] = _checker(cls)
-    for name, adapter in checker.items():
+    parsed, problems = dict(values), []
+    for name, adapter in _checker(cls).items():
         if adapter is None or name not in values:
             continue
         try:
-            adapter.validate_python(values[name])
+            parsed[name] = adapter.validate_python(values[name], strict=strict)
         except ValidationError as error:
             for detail in error.errors():
                 where = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
                 message = detail["msg"][0].lower() + detail["msg"][1:]
                 problems.append((name + where, f"{message}, found {detail['input']!r}"))
-    return problems
+    return parsed, problems
 
 
 def check_options(instance: Any) -> None:
     """Raise `OptionError` naming every field of a dataclass instance that is out of range."""
-    cls = type(instance)
-    values = {name: getattr(instance, name) for name in type_hints(cls)}
-    problems = option_problems(cls, values)
+    cls: type = type(instance)
+    _, problems = parse_options(cls, {name: getattr(instance, name) for name in type_hints(cls)}, strict=True)
     if problems:
         lines = "; ".join(f"{name}: {what}" for name, what in problems)
         raise OptionError(f"{cls.__name__}: {lines}")
