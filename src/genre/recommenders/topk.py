@@ -1,20 +1,27 @@
-"""Exact top-k, the kernels every recommender uses, each beside the plain twin that judges it.
+"""Exact top-k, the kernels every recommender uses, beside the plain twin that judges them.
 
-Order: score descending, then row number ascending. Slots without an item hold -1 and -inf.
+Order: score descending, then row number ascending. Slots without an item hold -1 and -inf; an item whose score
+is -inf is never given. A NaN score is an error, not a rank. Knows nothing about recommenders.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
-from genre.preprocessing.dataset import Float32, Int32
+from genre.errors import DataError
+from genre.preprocessing.dataset import Float32, Int32, Int64
 
-Seen = tuple[npt.NDArray[np.int64], Int32]  # indptr, item: what each row must not get
+Seen = tuple[Int64, Int32]  # indptr, item: what each row must not get
+Mask = npt.NDArray[np.bool_]
+
+ROWS, TILE = 256, 1 << 18  # a tile of scores: 1 MB stays in the cache between the matrix product and the kernel
 
 
 def top_k_plain(
-    scores: Float32, k: int, *, seen: Seen | None = None, candidates: npt.NDArray[np.bool_] | None = None
+    scores: Float32, k: int, *, seen: Seen | None = None, candidates: Mask | None = None
 ) -> tuple[Int32, Float32]:
     """The obviously right way: mask, sort whole rows. `scores` `[n, n_items]` -> two `[n, k]`."""
     masked = np.array(scores, np.float32)
@@ -25,23 +32,106 @@ def top_k_plain(
         masked[np.repeat(np.arange(len(masked)), np.diff(indptr)), item] = -np.inf
     order = np.argsort(-masked, axis=1, kind="stable")[:, :k].astype(np.int32)
     best = np.take_along_axis(masked, order, axis=1)
-    return np.where(np.isneginf(best), np.int32(-1), order), best
+    order[np.isneginf(best)] = -1
+    missing = ((0, 0), (0, max(0, k - order.shape[1])))
+    return np.pad(order, missing, constant_values=-1), np.pad(best, missing, constant_values=-np.inf)
 
 
 def top_k_scores(
-    scores: Float32, k: int, *, seen: Seen | None = None, candidates: npt.NDArray[np.bool_] | None = None
+    scores: Float32, k: int, *, seen: Seen | None = None, candidates: Mask | None = None
 ) -> tuple[Int32, Float32]:
-    """The best `k` of each row of `scores` `[n, n_items]`: items int32 `[n, k]`, scores float32 `[n, k]`."""
-    return top_k_plain(scores, k, seen=seen, candidates=candidates)
+    """The best `k` of each row of `scores` `[n, n_items]`: items int32 `[n, k]`, scores float32 `[n, k]`.
+
+    seen: what each row must not get. candidates: bool `[n_items]`, the only items allowed.
+    DataError where a score is NaN. `scores` stays as it is.
+    """
+    n_items = scores.shape[1]
+    columns, seen = _narrow(len(scores), n_items, seen, candidates)
+
+    def fill(rows: slice, tile: slice, out: Float32) -> None:
+        np.copyto(out, scores[rows, tile] if columns is None else scores[rows, columns[tile]], casting="same_kind")
+
+    return _top_k(fill, len(scores), n_items, k, seen, columns)
 
 
 def top_k_factors(
-    queries: Float32,
-    items: Float32,
-    k: int,
-    *,
-    seen: Seen | None = None,
-    candidates: npt.NDArray[np.bool_] | None = None,
+    queries: Float32, items: Float32, k: int, *, seen: Seen | None = None, candidates: Mask | None = None
 ) -> tuple[Int32, Float32]:
-    """The best `k` by dot product of `queries` `[n, dim]` with `items` `[n_items, dim]`, in blocks."""
-    return top_k_scores(queries @ items.T, k, seen=seen, candidates=candidates)
+    """The best `k` by dot product of `queries` `[n, dim]` with `items` `[n_items, dim]`, as `top_k_scores`.
+
+    The scores are made and used in tiles; `[n, n_items]` never exists.
+    """
+    n_items = len(items)
+    columns, seen = _narrow(len(queries), n_items, seen, candidates)
+    allowed = np.asarray(items if columns is None else items[columns], np.float32)
+    queries = np.asarray(queries, np.float32)
+
+    def fill(rows: slice, tile: slice, out: Float32) -> None:
+        np.matmul(queries[rows], allowed[tile].T, out=out)
+
+    return _top_k(fill, len(queries), n_items, k, seen, columns)
+
+
+def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) -> tuple[Int64 | None, Seen]:
+    """The allowed columns, None for all; and `seen` in numbers of those columns, without the others."""
+    indptr, item = _checked(seen, n, n_items)
+    if candidates is None:
+        return None, (indptr, item)
+    if candidates.shape != (n_items,):
+        raise DataError(f"candidates: one True or False an item, {n_items} of them; found shape {candidates.shape}")
+    columns = np.flatnonzero(candidates)
+    place = np.full(n_items, -1, np.int32)
+    place[columns] = np.arange(len(columns), dtype=np.int32)
+    kept = place[item] >= 0
+    return columns, (np.concatenate([[0], np.cumsum(kept)])[indptr], place[item[kept]])
+
+
+def _top_k(
+    fill: Callable[[slice, slice, Float32], None],
+    n: int,
+    n_items: int,
+    k: int,
+    seen: Seen,
+    columns: Int64 | None,
+) -> tuple[Int32, Float32]:
+    """Tiles of scores that `fill(rows, columns, out)` writes, each handed to the kernel while it is in cache."""
+    from genre.recommenders.topk_kernel import best_first, by_tile, hide, keep_best
+
+    width = n_items if columns is None else len(columns)
+    indptr, gone = seen
+    item, score = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+    n_rows = max(1, min(n, ROWS))
+    step = max(1, min(width, TILE // n_rows))
+    scratch = np.empty(n_rows * step, np.float32)
+    for start in range(0, n, n_rows):
+        rows = slice(start, min(start + n_rows, n))
+        starts, row, column = by_tile(indptr[start : rows.stop + 1], gone, step, -(-width // step))
+        for number, first in enumerate(range(0, width, step)):
+            tile = slice(first, min(first + step, width))
+            shape = rows.stop - start, tile.stop - first
+            scores = scratch[: shape[0] * shape[1]].reshape(shape)
+            fill(rows, tile, scores)
+            here = slice(starts[number], starts[number + 1])
+            hide(scores, row[here], column[here])
+            bad = keep_best(scores, first, item[rows], score[rows])
+            if bad >= 0:
+                raise DataError(
+                    f"the scores of row {start + bad} hold NaN, which has no rank; look for a training run "
+                    "that diverged or for features that are not finite"
+                )
+    best_first(item, score)
+    if columns is not None:
+        item = np.append(columns, -1).astype(np.int32)[item]  # an empty slot, -1, picks the -1 at the end
+    return item, score
+
+
+def _checked(seen: Seen | None, n: int, n_items: int) -> Seen:
+    """`seen` as the kernels want it: a number outside the scores would be written outside their memory."""
+    if seen is None:
+        return np.zeros(n + 1, np.int64), np.empty(0, np.int32)
+    indptr, item = np.ascontiguousarray(seen[0], np.int64), np.ascontiguousarray(seen[1], np.int32)
+    if len(indptr) != n + 1 or indptr[0] < 0 or indptr[-1] > len(item) or (np.diff(indptr) < 0).any():
+        raise DataError(f"seen: the row starts do not fit {n} rows and {len(item)} items")
+    if len(item) and (item.min() < 0 or item.max() >= n_items):
+        raise DataError(f"seen: item numbers leave the range 0..{n_items - 1}")
+    return indptr, item
