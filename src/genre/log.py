@@ -6,12 +6,13 @@ about recommending.
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -21,13 +22,25 @@ class Bar(Protocol):
 
 
 class Log:
-    """Silent: the default everywhere."""
+    """Silent to the eye, the default everywhere; entries go to the files it was given."""
+
+    paths: tuple[Path, ...] = ()
+
+    def also(self, path: Path) -> Self:
+        """The same log, which appends its entries to `path` too."""
+        copied = copy.copy(self)
+        copied.paths = (*self.paths, path)
+        return copied
 
     def line(self, text: str) -> None:
         """One line for the reader."""
 
     def record(self, event: str, **fields: Any) -> None:
-        """One machine-readable entry of `log.jsonl`."""
+        """One machine-readable entry, a line of JSON."""
+        entry = {"time": round(time.time(), 3), "event": event, **fields}
+        for path in self.paths:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry, ensure_ascii=False, default=float) + "\n")
 
     @contextmanager
     def bar(self, label: str, total: float | None = None) -> Iterator[Bar]:
@@ -53,23 +66,16 @@ SILENT = Log()
 
 
 class ConsoleLog(Log):
-    """Rich lines and bars on standard error, entries appended to `path` where one is given."""
+    """Rich lines and bars on standard error."""
 
-    def __init__(self, path: Path | None = None, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
-        self.path = path
         self._open = False
 
     def line(self, text: str) -> None:
         self.console.print(text, markup=False)
-
-    def record(self, event: str, **fields: Any) -> None:
-        if self.path is not None:
-            entry = {"time": round(time.time(), 3), "event": event, **fields}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, ensure_ascii=False, default=float) + "\n")
 
     @contextmanager
     def bar(self, label: str, total: float | None = None) -> Iterator[Bar]:
