@@ -8,7 +8,11 @@ KINDS: dict[str, dict[str, str]] = {
     "features": {},
     "llm": {},
     "recommenders": {
+        "baseline": "genre.recommenders.baseline:Baseline",
+        "content": "genre.recommenders.content:Content",
         "ease": "genre.recommenders.ease:EASE",
+        "item_knn": "genre.recommenders.item_knn:ItemKNN",
+        "popularity": "genre.recommenders.popularity:Popularity",
     },
 }
 """Section -> short name -> `module:Class`."""

@@ -11,7 +11,7 @@ from genre.testing import check_recommender
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "ease": {"regularization": 10.0},
 }
-IMPERSONAL: set[str] = set()  # give everybody the same list, so the toy world has no answer for them
+IMPERSONAL = {"baseline", "popularity"}  # give everybody the same list, so the toy world has no answer for them
 
 
 def make(kind: str) -> Recommender:

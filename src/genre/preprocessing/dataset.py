@@ -104,6 +104,13 @@ class History:
         from_end = np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.item))
         return self.keep(from_end <= n)
 
+    def decayed(self, half_life: float | None) -> History:
+        """The same histories, each interaction half as strong for every `half_life` newer ones; None: as they are."""
+        if half_life is None:
+            return self
+        newer = np.repeat(self.indptr[1:], self.lengths) - 1 - np.arange(len(self.item))
+        return dataclasses.replace(self, weight=(self.weight * np.exp2(-newer / half_life)).astype(np.float32))
+
     def anonymous(self) -> History:
         """The same histories without training rows."""
         return dataclasses.replace(self, user=np.full(len(self), -1, np.int32))

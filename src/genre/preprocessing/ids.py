@@ -72,6 +72,13 @@ class Ids:
         index = self._rows_by_id()
         return np.fromiter((index.get(str(v), -1) for v in outside), np.int32, len(outside))
 
+    def append(self, outside: Sequence[Any]) -> Ids:
+        """These ids and then the new ones, so that every row number stays; DataError for one that is known already."""
+        known = [str(value) for value in outside if value in self]
+        if known:
+            raise DataError(f"id {known[0]!r} is known already; append only new ids")
+        return Ids(pa.concat_arrays([self.values, pa.array([str(value) for value in outside], pa.string())]))
+
     def take(self, rows: npt.ArrayLike) -> list[str]:
         """Outside ids of row numbers."""
         return list(self.values.take(pa.array(np.asarray(rows, dtype=np.int64))).to_pylist())

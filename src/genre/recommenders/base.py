@@ -7,7 +7,9 @@ an anonymous basket and a history of one minute ago are the same call.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -65,14 +67,23 @@ class Recommender(ABC):
 
     # --- learning ---------------------------------------------------------------------------------
 
-    def fit(self, dataset: Dataset, *, validation: Fold | None = None, log: Log = SILENT) -> Self:
+    def fit(
+        self,
+        dataset: Dataset,
+        *,
+        validation: Fold | None = None,
+        checkpoint: Path | None = None,
+        log: Log = SILENT,
+    ) -> Self:
         """Learn from `dataset`; `validation` serves early stopping and weights where an algorithm has them.
 
+        checkpoint: a folder where long training keeps its place; the same fit, started again, goes on from there.
         Raises DataError when the data lacks what the algorithm needs.
         """
         if len(dataset) == 0:
             raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
         self.item_ids_ = dataset.item_ids
+        self._checkpoint = checkpoint
         self._fit(dataset, validation, log)
         return self
 
@@ -140,6 +151,28 @@ class Recommender(ABC):
         self._fitted()
         return self.recommend(History.of([[int(item)] for item in items], len(self.item_ids_)), k=k)
 
+    # --- growing ----------------------------------------------------------------------------------
+
+    def extend(self, item_ids: Sequence[str], item_features: Float32) -> Self:
+        """A copy that also scores items nobody has touched: they become the rows after the last one.
+
+        item_features: float32 `[n_new, dim]`, made by the encoder that made `dataset.item_features`. Histories for the
+        copy count the grown catalogue. Raises NotSupported where the algorithm cannot place an item by its features,
+        DataError for an id that is known already or features that do not fit.
+        """
+        self._fitted()
+        features = np.asarray(item_features, np.float32)
+        if features.ndim != 2 or len(features) != len(item_ids):
+            raise DataError(f"{len(item_ids)} new items need features [{len(item_ids)}, dim], found {features.shape}")
+        grown = copy.copy(self)  # learnt values are replaced, never changed in place
+        grown.item_ids_ = self.item_ids_.append(item_ids)
+        grown._extend(features)
+        return grown
+
+    def _extend(self, features: Float32) -> None:
+        """Grow the learnt values by the rows of `features`, leaving the shared arrays untouched."""
+        raise NotSupported(f"{type(self).__name__} cannot place an item that nobody has touched; fit it again")
+
     # --- explaining -------------------------------------------------------------------------------
 
     def explain(self, history: History, items: Int32) -> list[Explanation]:
@@ -170,41 +203,56 @@ class Recommender(ABC):
     # --- saving -----------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> None:
-        """Write `options.json` and `state.safetensors` with their hashes; whole or not at all."""
+        """Write `options.json` and `state.safetensors` with their hashes; whole or not at all.
+
+        Recommenders among the learnt values get a sub-folder each.
+        """
         self._fitted()
         with storage.publish(Path(folder)) as aside:
-            storage.write_json(aside / "options.json", {"class": _class_path(type(self)), **self._options()})
-            tensors, plain = _flatten(self._state())
+            storage.write_json(aside / "options.json", _to_json(self))
+            state = self._state()
+            members = {name: value for name, value in state.items() if _is_members(value)}
+            for name, models in members.items():
+                for at, model in enumerate(models):
+                    model.save(aside / name / str(at))
+            tensors, plain = _flatten({name: value for name, value in state.items() if name not in members})
+            plain |= {name: {"members": len(models)} for name, models in members.items()}
             storage.write_json(aside / "state.json", plain)
             storage.write_tensors(aside / "state.safetensors", tensors)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote; ArtifactError when anything in it was lost, changed or is of another class."""
+        """Read what `save` wrote; ArtifactError when anything in it was lost, changed or is of another class.
+
+        `Recommender.load` reads whatever class was saved, `EASE.load` an EASE.
+        """
         path = Path(folder)
         storage.read_manifest(path)
         options = storage.read_json(path / "options.json")
-        if options.pop("class", None) != _class_path(cls):
-            raise ArtifactError(f"{path}: not a saved {cls.__name__}")
         try:
-            made = cls._from_options(options)
-            made._restore(
-                _unflatten(storage.read_tensors(path / "state.safetensors"), storage.read_json(path / "state.json"))
-            )
-        except (TypeError, KeyError, ValueError, IndexError) as error:
+            made = _from_json(options)
+            if not isinstance(made, cls):
+                raise ArtifactError(f"{path}: not a saved {cls.__name__}")
+            plain = storage.read_json(path / "state.json")
+            state = _unflatten(storage.read_tensors(path / "state.safetensors"), plain)
+            for name, value in plain.items():
+                if "members" in value:
+                    state[name] = tuple(Recommender.load(path / name / str(at)) for at in range(value["members"]))
+            made._restore(state)
+        except (TypeError, KeyError, ValueError, IndexError, AttributeError, ImportError) as error:
             raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error})") from error
         return made
 
     def _options(self) -> dict[str, Any]:
         """The options as JSON values."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+        return {f.name: _to_json(getattr(self, f.name)) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
 
     @classmethod
     def _from_options(cls, options: dict[str, Any]) -> Self:
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+        return cls(**{key: _from_json(value) for key, value in options.items()})
 
     def _state(self) -> dict[str, Any]:
-        """The learnt values by name: arrays, CSR matrices, Ids, numbers and text."""
+        """The learnt values by name: arrays, dicts of arrays, CSR matrices, Ids, numbers and text."""
         return {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -219,6 +267,7 @@ class Recommender(ABC):
         return {
             "ratings": cls.predict is not Recommender.predict,
             "factors": cls._factors is not Recommender._factors,
+            "new_items": cls._extend is not Recommender._extend,
             "explains": cls.explains,
         }
 
@@ -234,8 +283,27 @@ class Recommender(ABC):
             )
 
 
-def _class_path(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
+def _to_json(value: Any) -> Any:
+    """An option as plain JSON: a nested recommender is its class and its options."""
+    if isinstance(value, Recommender):
+        return {"class": f"{type(value).__module__}:{type(value).__qualname__}", **value._options()}
+    return [_to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_json(item) for item in value)
+    if not (isinstance(value, dict) and "class" in value):
+        return value
+    module, _, name = value["class"].partition(":")
+    cls = getattr(importlib.import_module(module), name)
+    if not (isinstance(cls, type) and issubclass(cls, Recommender)):
+        raise TypeError(f"{value['class']} is not a recommender")
+    return cls._from_options({key: item for key, item in value.items() if key != "class"})
+
+
+def _is_members(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(item, Recommender) for item in value)
 
 
 def _flatten(state: dict[str, Any]) -> tuple[storage.Tensors, dict[str, Any]]:
@@ -245,6 +313,9 @@ def _flatten(state: dict[str, Any]) -> tuple[storage.Tensors, dict[str, Any]]:
     for name, value in state.items():
         if isinstance(value, np.ndarray):
             tensors[name] = value
+        elif isinstance(value, dict):
+            plain[name] = {"arrays": list(value)}
+            tensors.update({f"{name}.{key}": array for key, array in value.items()})
         elif sp.issparse(value):
             matrix = sp.csr_matrix(value)
             plain[name] = {"csr": list(matrix.shape)}
@@ -268,10 +339,12 @@ def _unflatten(tensors: storage.Tensors, plain: dict[str, Any]) -> dict[str, Any
         if "csr" in value:
             parts = tuple(tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
             state[name] = sp.csr_matrix(parts, shape=tuple(value["csr"]))
+        elif "arrays" in value:
+            state[name] = {key: tensors[f"{name}.{key}"] for key in value["arrays"]}
         elif "ids" in value:
             text, ends = tensors[f"{name}.bytes"].tobytes(), np.cumsum(tensors[f"{name}.lengths"])
             state[name] = Ids(_slices(text, ends))
-        else:
+        elif "value" in value:
             state[name] = value["value"]
     return state
 

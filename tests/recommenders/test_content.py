@@ -1,0 +1,86 @@
+"""Content: whitening, decayed histories, new items by their features."""
+
+import numpy as np
+import pytest
+
+from genre.errors import DataError
+from genre.preprocessing.dataset import Features, History
+from genre.recommenders.content import Content, whitening
+from genre.testing import toy_dataset
+
+
+def test_full_whitening_makes_every_direction_count_alike() -> None:
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + 5).astype(np.float32)
+    center, directions = whitening(features, 1.0, 6)
+    assert np.allclose(np.cov(((features - center) @ directions).T, ddof=0), np.eye(6), atol=1e-3)
+
+
+def test_no_whitening_keeps_distances_and_dim_keeps_the_strongest() -> None:
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(50, 4)) * [5, 3, 1, 0.1]).astype(np.float32)
+    center, directions = whitening(features, 0.0, 4)
+    moved = (features - center) @ directions
+    assert np.allclose(np.linalg.norm(moved, axis=1), np.linalg.norm(features - center, axis=1), rtol=1e-4)
+    strongest = whitening(features, 0.0, 2)[1]
+    assert np.allclose(strongest, directions[:, :2])
+    assert np.abs(strongest[0, 0]) > 0.99
+
+
+def test_a_constant_feature_is_no_direction() -> None:
+    features = np.ones((10, 3), np.float32)
+    features[:, 0] = np.arange(10)
+    assert whitening(features, 1.0, 3)[1].shape == (3, 1)
+
+
+def test_recent_items_count_more() -> None:
+    data = toy_dataset()
+    history = History.of([[0, 2, 4, 1]], data.n_items)  # three even items, then an odd one
+    assert Content().fit(data).recommend(history, k=1).item[0, 0] % 2 == 0
+    assert Content(history_half_life=0.5).fit(data).recommend(history, k=1).item[0, 0] % 2 == 1
+
+
+def test_a_new_item_is_placed_by_its_text() -> None:
+    data = toy_dataset()
+    assert data.item_features is not None
+    whole = Content().fit(data)
+    grown = whole.extend(["new"], data.item_features.values[3:4])
+    history = History.of([[1, 5], [0, 2]], data.n_items + 1)
+    scores = grown.score(history)
+    assert np.allclose(scores[:, -1], scores[:, 3], atol=1e-6)
+    assert grown.item_ids_[12] == "new"
+    assert len(whole.item_ids_) == 12
+    assert whole.score(History.of([[1]], 12)).shape == (1, 12)  # the original is untouched
+
+
+def test_extend_refuses_what_does_not_fit() -> None:
+    data = toy_dataset()
+    model = Content().fit(data)
+    with pytest.raises(DataError, match="known already"):
+        model.extend(["i3"], np.ones((1, 8), np.float32))
+    with pytest.raises(DataError, match="features of 8"):
+        model.extend(["new"], np.ones((1, 5), np.float32))
+    with pytest.raises(DataError, match=r"need features \[2, dim\]"):
+        model.extend(["new", "newer"], np.ones((1, 8), np.float32))
+
+
+def test_an_item_without_text_scores_zero() -> None:
+    data = toy_dataset()
+    assert data.item_features is not None
+    values = data.item_features.values.copy()
+    values[3] = 0
+    model = Content().fit(data.with_features(items=Features(values, "holed")))
+    assert not model.score(data.history())[:, 3].any()
+
+
+def test_contributions_sum_to_the_score() -> None:
+    data = toy_dataset()
+    history = data.history([0])
+    for found in Content(history_half_life=2).fit(data).explain(history, np.array([0, 1], np.int32)):
+        assert np.isclose(sum(share for _, share in found.history), found.score, atol=1e-5)
+
+
+def test_needs_features() -> None:
+    data = toy_dataset()
+    with pytest.raises(DataError, match="features"):
+        Content().fit(data.with_features(items=Features(np.zeros((12, 3), np.float32), "empty")))

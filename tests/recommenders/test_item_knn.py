@@ -1,0 +1,91 @@
+"""ItemKNN against its plain twins, and against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre.preprocessing.dataset import History
+from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.overlap import nearest_neighbours, nearest_neighbours_plain
+from genre.testing import toy_dataset
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 30),
+    st.integers(1, 60),
+    st.floats(0.01, 0.6),
+    st.integers(1, 20),
+    st.sampled_from([0.0, 2.5]),
+    st.sampled_from(["counts", "weights"]),
+    st.integers(0, 10_000),
+)
+def test_kernel_equals_plain(
+    n_users: int, n_items: int, density: float, k: int, shrinkage: float, kind: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = sp.random(n_users, n_items, density, format="csr", dtype=np.float32, rng=rng)
+    matrix.data = (rng.random(matrix.nnz) + 0.5 if kind == "weights" else np.ones(matrix.nnz)).astype(np.float32)
+    source, target = rng.random(n_items) + 0.5, rng.random(n_items) + 0.5
+    fast = nearest_neighbours(matrix, source, target, k, shrinkage)
+    plain = nearest_neighbours_plain(matrix, source, target, k, shrinkage)
+    everything = nearest_neighbours_plain(matrix, source, target, n_items, shrinkage).toarray()
+    assert fast.has_sorted_indices
+    assert fast.shape == plain.shape
+    for item in range(n_items):  # ties at the edge may fall either way, the values may not
+        assert np.allclose(np.sort(fast[item].data), np.sort(plain[item].data), rtol=1e-5)
+        assert np.allclose(everything[item, fast[item].indices], fast[item].data, rtol=1e-5)
+
+
+def small(similarity: str, **options: float) -> np.ndarray:
+    """Similarities of items 0, 1, 2 taken by users {0,1}, {0,1,2}, {2}."""
+    from genre.preprocessing.dataset import Dataset
+    from genre.preprocessing.ids import Ids
+
+    data = Dataset.from_arrays(
+        user=[0, 1, 0, 1, 2, 2], item=[0, 0, 1, 1, 1, 2], user_ids=Ids("abc"), item_ids=Ids("xyz")
+    )
+    return ItemKNN(similarity=similarity, **options).fit(data).similarities_.toarray()  # type: ignore[arg-type]
+
+
+def test_cosine_by_hand() -> None:
+    expected = np.array([[0, 2 / np.sqrt(6), 0], [2 / np.sqrt(6), 0, 1 / np.sqrt(3)], [0, 1 / np.sqrt(3), 0]])
+    assert np.allclose(small("cosine"), expected)
+    assert np.isclose(small("cosine", shrinkage=10)[0, 1], 2 / (np.sqrt(6) + 10))
+
+
+def test_rp3beta_by_hand() -> None:
+    got = small("rp3beta", alpha=1.0, beta=0.5)
+    assert np.isclose(got[0, 1], (1 / 2 * 1 / 2 + 1 / 2 * 1 / 2) / 3**0.5)  # over users 0 and 1 of two items each
+    assert np.isclose(got[1, 0], (1 / 3 * 1 / 2 + 1 / 3 * 1 / 2) / 2**0.5)
+    assert np.isclose(got[1, 2], 1 / 3 * 1 / 2)
+
+
+def test_tfidf_counts_busy_users_less() -> None:
+    rarity = np.log(3 / 2)  # every user has two of three items
+    assert np.isclose(small("tfidf")[0, 1], 2 * rarity**2 / (np.sqrt(2) * rarity * np.sqrt(3) * rarity))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "bm25", "tfidf", "rp3beta"])
+def test_neighbours_limit_and_toy_world(similarity: str) -> None:
+    data = toy_dataset()
+    model = ItemKNN(similarity=similarity, neighbours=6).fit(data)  # type: ignore[arg-type]
+    assert np.diff(model.similarities_.indptr).max() <= 6
+    top = model.recommend(data.history(), k=1).item[:, 0]
+    assert np.array_equal(top % 2, np.arange(20) % 2)
+
+
+def test_history_half_life() -> None:
+    data = toy_dataset()
+    plain, recent = ItemKNN().fit(data), ItemKNN(history_half_life=1).fit(data)
+    scores = recent.score(History.of([[0, 3]], 12))
+    alone = plain.score(History.of([[0], [3]], 12))
+    assert np.allclose(scores[0], alone[0] / 2 + alone[1], atol=1e-6)
+
+
+def test_contributions_sum_to_the_score() -> None:
+    data = toy_dataset()
+    for found in ItemKNN(history_half_life=3).fit(data).explain(data.history([0]), np.array([0, 1, 2], np.int32)):
+        assert np.isclose(sum(share for _, share in found.history), found.score, atol=1e-5)
