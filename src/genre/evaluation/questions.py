@@ -1,0 +1,143 @@
+"""A Fold -> who is asked, what is known of them, and what counts as a right answer. Knows no recommender."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from genre.errors import EvaluationError
+from genre.evaluation.judged import Catalogue
+from genre.options import nearest
+from genre.preprocessing.dataset import Dataset, History, Int32, Int64
+from genre.preprocessing.splits import Fold
+from genre.recommenders.popularity import split_categories
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """The users of a fold who have a relevant item, and those items.
+
+    users: int32 `[n]` rows of the dataset. history: what is known of each.
+    indptr: int64 `[n + 1]`, item: int32: the relevant items of each, each once, in the target's order.
+    catalogue, groups: see `Judged`. counts: what was left out of what, by name.
+    """
+
+    users: Int32
+    history: History
+    indptr: Int64
+    item: Int32
+    catalogue: Catalogue
+    groups: Int64 | None
+    counts: dict[str, int]
+
+
+def ask(
+    fold: Fold,
+    train: Dataset | None = None,
+    *,
+    exclude_seen: bool = True,
+    category: str | None = None,
+    group: str | None = None,
+) -> Questions:
+    """What the fold asks. With `exclude_seen` a liked item that the history holds is no question, and is counted.
+
+    train: what counts as known (popularity, cold users and items); None: the fold's context.
+    category: a field of items, group: a field of users. EvaluationError when nobody likes anything in the target.
+    """
+    from genre.evaluation.ranks import distinct_targets
+
+    known = fold.context if train is None else train
+    target, n_users, n_items = fold.target, fold.target.n_users, fold.target.n_items
+    liked = target.liked()
+    item = target.item[liked]
+    indptr = _indptr(target.user[liked], n_users)
+    seen = fold.context.history()
+    nothing = np.zeros(n_users + 1, np.int64)
+    verdict = distinct_targets(indptr, item, seen.indptr if exclude_seen else nothing, seen.item, n_items)
+    item = item[verdict == 1]
+    indptr = np.concatenate([[0], np.cumsum(verdict == 1)])[indptr]
+    users = np.flatnonzero(np.diff(indptr)).astype(np.int32)
+    if not len(users):
+        raise EvaluationError(
+            f"nobody has a relevant item to find: {len(target):,} target interactions, {int(liked.sum()):,} of them "
+            f"likes, {int((verdict == -1).sum()):,} of those already seen; use a larger test part, lower "
+            "positive_rating, or exclude_seen=False where people take an item again"
+        )
+    indptr = np.append(indptr[users], indptr[-1])
+    history = fold.context.history(users)
+    trained = np.bincount(known.user, minlength=n_users) > 0
+    history = dataclasses.replace(history, user=np.where(trained[users], users, -1).astype(np.int32))
+    catalogue = _catalogue(known, category)
+    cold_item = catalogue.popularity[item] == 0
+    return Questions(
+        users=users,
+        history=history,
+        indptr=indptr,
+        item=item,
+        catalogue=catalogue,
+        groups=None if group is None else _codes(target.users, group)[users],
+        counts={
+            "users": len(users),
+            "users_without_targets": int((np.bincount(target.user, minlength=n_users) > 0).sum()) - len(users),
+            "targets": len(item),
+            "targets_seen_before": int((verdict == -1).sum()),
+            "cold_users": int((history.lengths == 0).sum()),
+            "cold_items": len(np.unique(item[cold_item])),
+            "cold_targets": int(cold_item.sum()),
+        },
+    )
+
+
+def _catalogue(known: Dataset, category: str | None) -> Catalogue:
+    """How many users know each item, and what it is."""
+    from genre.evaluation.ranks import distinct_targets
+
+    history = known.history()
+    nothing = np.zeros(known.n_users + 1, np.int64)
+    once = distinct_targets(history.indptr, history.item, nothing, history.item[:0], known.n_items) == 1
+    return Catalogue(
+        popularity=np.bincount(history.item[once], minlength=known.n_items),
+        n_users=int((history.lengths > 0).sum()),
+        vectors=None if known.item_features is None else known.item_features.values,
+        categories=None if category is None else _categories(known.items, category),
+    )
+
+
+def _categories(items: pa.Table, field: str) -> sp.csr_matrix:
+    """1 where an item is of a category. [n_items, n_categories]"""
+    _check_field(items, field, "items")
+    names = [split_categories(value) for value in items[field].to_pylist()]
+    column = {name: at for at, name in enumerate(sorted({name for entry in names for name in entry}))}
+    indptr = np.concatenate([[0], np.cumsum([len(entry) for entry in names])])
+    index = np.array([column[name] for entry in names for name in entry], np.int64)
+    return sp.csr_matrix((np.ones(len(index)), index, indptr), shape=(len(names), max(len(column), 1)))
+
+
+def _codes(users: pa.Table, field: str) -> Int64:
+    """The group of each user as a number, -1 for none. [n_users]"""
+    _check_field(users, field, "users")
+    found = users[field].combine_chunks().dictionary_encode()
+    return np.asarray(found.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _check_field(table: pa.Table, field: str, side: str) -> None:
+    if field not in table.column_names:
+        known = ", ".join(table.column_names)
+        raise EvaluationError(f"no field {field!r} of {side}{nearest(field, table.column_names)}; fields: {known}")
+
+
+def _indptr(sorted_rows: Int32, n: int) -> Int64:
+    return np.concatenate([[0], np.cumsum(np.bincount(sorted_rows, minlength=n))]).astype(np.int64)
+
+
+def digest(fold: Fold) -> str:
+    """Equal for equal folds: what two recommenders were found to do there can be paired user by user."""
+    hashed = hashlib.sha256(f"{len(fold.context)} {fold.context.n_users} {fold.context.n_items}".encode())
+    for column in (fold.target.user, fold.target.item):
+        hashed.update(np.ascontiguousarray(column).data)
+    return hashed.hexdigest()[:16]
