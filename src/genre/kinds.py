@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 KINDS: dict[str, dict[str, str]] = {
-    "data": {},
+    "data": {
+        "movielens": "genre.preprocessing.catalog:MovieLens",
+        "movielens-100k": "genre.preprocessing.catalog:MovieLens100K",
+    },
     "split": {},
     "features": {},
     "llm": {},

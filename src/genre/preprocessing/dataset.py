@@ -18,10 +18,15 @@ import scipy.sparse as sp
 
 from genre.errors import DataError
 from genre.preprocessing.ids import Ids
+from genre.preprocessing.order import user_time_order
+from genre.preprocessing.tables import plain_bytes
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+
+COLUMNS = ("user", "item", "weight", "rating", "timestamp", "part")
+"""The columns of a Dataset that hold one value an interaction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +151,9 @@ class Dataset:
 
     user, item: int32 `[n]` row numbers. weight: float32 `[n]` strength of the interaction; 0 = seen, not
     liked. rating: float32 `[n]` stars or None. timestamp: int64 `[n]` seconds since 1970 or None.
+    part: int8 `[n]` 0 train, 1 validation, 2 test, for data that comes with its split, or None.
     users, items: Arrow tables aligned with the ids: their text and other fields.
-    rating_scale: lowest star, highest star, step; None without ratings.
+    rating_scale: lowest star, highest star, step (0: any value between); None without ratings.
     positive_rating: a rating at or above it is a like; None: every interaction is.
     item_features, user_features: what the encoders made, or None.
     """
@@ -161,6 +167,7 @@ class Dataset:
     items: pa.Table
     rating: Float32 | None = None
     timestamp: Int64 | None = None
+    part: npt.NDArray[np.int8] | None = None
     rating_scale: tuple[float, float, float] | None = None
     positive_rating: float | None = None
     item_features: Features | None = None
@@ -178,6 +185,7 @@ class Dataset:
         weight: npt.ArrayLike | None = None,
         rating: npt.ArrayLike | None = None,
         timestamp: npt.ArrayLike | None = None,
+        part: npt.ArrayLike | None = None,
         users: pa.Table | None = None,
         items: pa.Table | None = None,
         rating_scale: tuple[float, float, float] | None = None,
@@ -193,16 +201,15 @@ class Dataset:
         user_rows, item_rows = np.asarray(user, np.int32), np.asarray(item, np.int32)
         stars = None if rating is None else np.asarray(rating, np.float32)
         times = None if timestamp is None else np.asarray(timestamp, np.int64)
+        strength = weigh(len(user_rows), stars, positive_rating, low_rating_weight)
         if weight is not None:
             strength = np.asarray(weight, np.float32)
-        elif stars is not None and positive_rating is not None:
-            strength = np.where(stars >= positive_rating, 1.0, low_rating_weight).astype(np.float32)
-        else:
-            strength = np.ones(len(user_rows), np.float32)
+        parts = None if part is None else np.asarray(part, np.int8)
         for label, rows, ids in (("user", user_rows, user_ids), ("item", item_rows, item_ids)):
             if len(rows) and (rows.min() < 0 or rows.max() >= len(ids)):
                 raise DataError(f"{label} row numbers leave the range 0..{len(ids) - 1}")
-        for label, column in (("item", item_rows), ("weight", strength), ("rating", stars), ("timestamp", times)):
+        columns = {"item": item_rows, "weight": strength, "rating": stars, "timestamp": times, "part": parts}
+        for label, column in columns.items():
             if column is not None and len(column) != len(user_rows):
                 raise DataError(f"{label} has {len(column)} values for {len(user_rows)} interactions")
         order = user_time_order(user_rows, times, len(user_ids))
@@ -216,6 +223,7 @@ class Dataset:
             items=pa.table({"item_id": item_ids.values}) if items is None else items,
             rating=None if stars is None else stars[order],
             timestamp=None if times is None else times[order],
+            part=None if parts is None else parts[order],
             rating_scale=rating_scale,
             positive_rating=positive_rating,
             name=name,
@@ -262,8 +270,7 @@ class Dataset:
     def where(self, mask: npt.NDArray[np.bool_]) -> Dataset:
         """The same users, items and features with only the interactions where `mask` is True."""
         picked: dict[str, Any] = {
-            name: None if (column := getattr(self, name)) is None else column[mask]
-            for name in ("user", "item", "weight", "rating", "timestamp")
+            name: None if (column := getattr(self, name)) is None else column[mask] for name in COLUMNS
         }
         return dataclasses.replace(self, **picked)
 
@@ -289,22 +296,23 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest of everything in here but the features: equal means the same data."""
         digest = hashlib.blake2b(digest_size=16)
-        for column in (self.user, self.item, self.weight, self.rating, self.timestamp):
-            digest.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())
+        for name in COLUMNS:
+            column = getattr(self, name)
+            digest.update(b"-" if column is None else np.ascontiguousarray(column).data)
         digest.update(repr((self.rating_scale, self.positive_rating)).encode())
-        for table in (self.users, self.items):
-            digest.update(repr(table.schema.remove_metadata()).encode())
-            for column in table.columns:
-                digest.update(repr(column.to_pylist()).encode())
-        for ids in (self.user_ids, self.item_ids):
-            digest.update(repr(ids.values.to_pylist()).encode())
+        for table in (
+            pa.table({"id": self.user_ids.values}),
+            pa.table({"id": self.item_ids.values}),
+            self.users,
+            self.items,
+        ):
+            for part in plain_bytes(table):
+                digest.update(part)
         return digest.hexdigest()
 
 
-def user_time_order(user: Int32, timestamp: Int64 | None, n_users: int) -> Int64:
-    """The stable order by user, then time, then given order. [n]"""
-    if timestamp is None:
-        return np.argsort(user, kind="stable")
-    if len(user) > 1 and np.all((user[1:] > user[:-1]) | ((user[1:] == user[:-1]) & (timestamp[1:] >= timestamp[:-1]))):
-        return np.arange(len(user))
-    return np.lexsort((timestamp, user))
+def weigh(n: int, rating: Float32 | None, positive_rating: float | None, low_rating_weight: float) -> Float32:
+    """The weight of interactions that state none: 1, or `low_rating_weight` for a rating that is no like. [n]"""
+    if rating is None or positive_rating is None:
+        return np.ones(n, np.float32)
+    return np.where(rating >= positive_rating, np.float32(1), np.float32(low_rating_weight))

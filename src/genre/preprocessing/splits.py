@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from genre.options import check_options
-from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.dataset import Dataset, Features
 
 
 class Fold(NamedTuple):
@@ -31,6 +31,16 @@ class Split:
 
     def __iter__(self) -> Iterator[Dataset | Fold]:
         return iter((self.train, self.validation, self.test))
+
+    def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Split:
+        """The same parts, each with the vectors attached."""
+        return Split(
+            self.train.with_features(items=items, users=users),
+            *(
+                Fold(*(part.with_features(items=items, users=users) for part in fold))
+                for fold in (self.validation, self.test)
+            ),
+        )
 
 
 class Splitter(ABC):

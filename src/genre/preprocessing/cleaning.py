@@ -1,0 +1,217 @@
+"""Which interactions are kept, and a report of every row that is not. Knows nothing about files or recommenders.
+
+Each step is a function from the rows to a mask; `clean` runs them in order and writes down what each dropped and why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.options import Ge, Gt, check_options
+from genre.preprocessing.kcore import k_core
+from genre.preprocessing.order import pair_order, user_time_order
+from genre.preprocessing.rows import NO_TIME, Rows
+from genre.preprocessing.tables import PARTS
+
+Mask = npt.NDArray[np.bool_]
+N_EXAMPLES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaning:
+    """What is dropped between the tables and the Dataset; the defaults drop only what cannot be used.
+
+    repeats: which of several interactions of a user with an item stays: the `first`, the `last` (the default), the
+        one with the highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them
+        (repeat consumption). Rows equal in every column count once whatever is chosen.
+    rating_scale: lowest rating, highest rating, step; ratings outside are dropped. By default what the owner of the
+        data states, else what is found.
+    min_rating: drop interactions rated below; by default none.
+    positive_rating: a rating at or above it is a like; by default what the owner states, else three quarters up the
+        scale.
+    low_rating_weight: weight of an interaction rated below `positive_rating`, 0 to 1.
+    min_user_interactions, min_item_interactions: the k-core: users and items with fewer are dropped until all have
+        enough.
+    max_user_interactions: users with more are dropped (robots, shared accounts); by default nobody.
+    """
+
+    repeats: Literal["first", "last", "max", "sum", "all"] = "last"
+    rating_scale: tuple[float, float, float] | None = None
+    min_rating: float | None = None
+    positive_rating: float | None = None
+    low_rating_weight: Annotated[float, Ge(0)] = 0.0
+    min_user_interactions: Annotated[int, Ge(0)] = 0
+    min_item_interactions: Annotated[int, Ge(0)] = 0
+    max_user_interactions: Annotated[int, Gt(0)] | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of cleaning dropped, why, and a few of the dropped rows (numbered from 1 as in the file)."""
+
+    name: str
+    reason: str
+    before: int
+    after: int
+    examples: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def dropped(self) -> int:
+        return self.before - self.after
+
+    def __str__(self) -> str:
+        rows = ", ".join(f"row {example['row']:,}" for example in self.examples)
+        return f"{self.name}: {self.dropped:,} of {self.before:,} rows dropped, {self.reason} (for example {rows})"
+
+
+@dataclass(eq=False)
+class CleaningReport:
+    """What was taken for what, and what became of every row.
+
+    facts: one line each: how columns were read, what scale was found, which ids have no interactions.
+    steps: each step that dropped rows, in order. before, after: rows read, rows kept.
+    """
+
+    before: int = 0
+    after: int = 0
+    facts: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        yield from self.facts
+        yield from map(str, self.steps)
+        yield f"{self.after:,} of {self.before:,} interactions kept"
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **dataclasses.asdict(self),
+            "steps": [{**dataclasses.asdict(step), "dropped": step.dropped} for step in self.steps],
+        }
+
+
+def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
+    """Run the steps on `rows` in place, sorted by user, then time; `report` gets a step for each that dropped rows.
+
+    `rating_scale` of `cleaning` must be settled before (see `prepare`).
+    """
+    _missing(rows, report)
+    _noise(rows, cleaning, report)
+    rows.take(user_time_order(rows.user, rows.timestamp, len(rows.user_ids)))
+    _repeats(rows, cleaning.repeats, report)
+    if cleaning.max_user_interactions is not None:
+        counts = np.bincount(rows.user, minlength=len(rows.user_ids))
+        many = counts > cleaning.max_user_interactions
+        reason = f"users with more than {cleaning.max_user_interactions:,} interactions"
+        _drop(rows, report, "busy users", f"{int(many.sum()):,} {reason}", many[rows.user])
+    low_user, low_item = cleaning.min_user_interactions, cleaning.min_item_interactions
+    if max(low_user, low_item) > 1:
+        kept = k_core(rows.user, rows.item, len(rows.user_ids), len(rows.item_ids), low_user, low_item)
+        reason = (
+            f"users with fewer than {low_user} or items with fewer than {low_item} interactions, until all have enough"
+        )
+        _drop(rows, report, "k-core", reason, ~kept)
+
+
+def _drop(rows: Rows, report: CleaningReport, name: str, reason: str, gone: Mask) -> None:
+    positions = np.flatnonzero(gone)
+    if len(positions) == 0:
+        return
+    examples = tuple(rows.example(position) for position in positions[:N_EXAMPLES])
+    report.steps.append(Step(name, reason, len(rows), len(rows) - len(positions), examples))
+    rows.take(~gone)
+
+
+def _drop_any(rows: Rows, report: CleaningReport, name: str, causes: dict[str, Mask]) -> None:
+    """One step with several causes, each counted in the reason."""
+    counts = {cause: int(mask.sum()) for cause, mask in causes.items()}
+    if any(counts.values()):
+        reason = ", ".join(f"{cause}: {count:,}" for cause, count in counts.items() if count)
+        _drop(rows, report, name, reason, np.logical_or.reduce(list(causes.values())))
+
+
+def _missing(rows: Rows, report: CleaningReport) -> None:
+    causes = {"no user_id": rows.user < 0, "no item_id": rows.item < 0}
+    for label, column in (("rating", rows.rating), ("weight", rows.weight)):
+        if column is not None:
+            causes[f"no {label}"] = np.isnan(column)
+    if rows.timestamp is not None:
+        causes["no timestamp"] = rows.timestamp == NO_TIME
+    _drop_any(rows, report, "missing values", causes)
+
+
+def _noise(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
+    if rows.weight is not None:
+        bad = {"weight not finite": np.isinf(rows.weight), "weight below zero": rows.weight < 0}
+        _drop_any(rows, report, "noise", bad)
+    if rows.rating is None:
+        return
+    causes = {"rating not finite": np.isinf(rows.rating)}
+    if cleaning.rating_scale is not None:
+        low, high, _ = cleaning.rating_scale
+        outside = ((rows.rating < low) | (rows.rating > high)) & np.isfinite(rows.rating)
+        causes[f"rating outside {low:g} to {high:g}"] = outside
+    _drop_any(rows, report, "noise", causes)
+    if cleaning.min_rating is not None:
+        reason = f"rated below {cleaning.min_rating:g}"
+        _drop(rows, report, "low ratings", reason, rows.rating < cleaning.min_rating)
+
+
+def _repeats(rows: Rows, keep: str, report: CleaningReport) -> None:
+    """Rows equal in every column, then several rows of one user with one item (and, in a given split, one part)."""
+    thing = rows.item if rows.part is None else rows.item * np.int32(len(PARTS)) + rows.part
+    order = pair_order(rows.user, thing, len(rows.item_ids) * (1 if rows.part is None else len(PARTS)))
+    again = (np.diff(rows.user[order]) == 0) & (np.diff(thing[order]) == 0)
+    if not again.any():
+        return
+    shared = np.append(again, False) | np.insert(again, 0, False)
+    several = order[shared]  # rows with company, by pair, then time
+    pair = np.cumsum(np.insert(~again, 0, True))[shared]
+    values = [column[several] for column in (rows.timestamp, rows.weight, rows.rating) if column is not None]
+    by_value = np.lexsort([*values, pair])
+    equal = np.logical_and.reduce([np.diff(column[by_value]) == 0 for column in (*values, pair)])
+    copies = np.zeros(len(several), np.bool_)
+    copies[by_value[1:][equal]] = True
+    gone = np.zeros(len(rows), np.bool_)
+    gone[several[copies]] = True
+    exact = gone.copy()
+    if keep != "all":
+        gone[several[~copies]] = True
+        gone[_winners(rows, several[~copies], pair[~copies], keep)] = False
+    _drop_repeats(rows, report, exact, gone, keep)
+
+
+def _winners(rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64], keep: str) -> Any:
+    """The row that stays of each pair; `several` are rows by pair, then time."""
+    starts = np.flatnonzero(np.diff(pair, prepend=pair[0] - 1))
+    ends = np.append(starts[1:], len(several)) - 1
+    if keep == "first":
+        return several[starts]
+    if keep == "max":
+        strength = rows.weight if rows.rating is None else rows.rating
+        if strength is not None:
+            return several[np.lexsort((strength[several], pair))[ends]]
+    if keep == "sum":
+        weight = np.ones(len(rows), np.float32) if rows.weight is None else rows.weight
+        weight[several[ends]] = np.add.reduceat(weight[several], starts)
+        rows.weight = weight
+    return several[ends]
+
+
+def _drop_repeats(rows: Rows, report: CleaningReport, exact: Mask, gone: Mask, keep: str) -> None:
+    repeats = gone[~exact]
+    _drop(rows, report, "duplicates", "equal to another row in every column", exact)
+    kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}.get(keep, f"the {keep} kept")
+    _drop(rows, report, "repeats", f"the same user and item again, {kept}", repeats)

@@ -1,0 +1,26 @@
+"""The k-core of a user-item graph: what is left when everybody has enough. Knows arrays only."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Int32 = npt.NDArray[np.int32]
+
+
+def k_core(user: Int32, item: Int32, n_users: int, n_items: int, min_user: int, min_item: int) -> npt.NDArray[np.bool_]:
+    """Which interactions stay when users below `min_user` and items below `min_item` go, again and again. [n]
+
+    The result is unique: the largest set in which every user and every item has enough.
+    """
+    kept = np.ones(len(user), np.bool_)
+    of_user, of_item = np.bincount(user, minlength=n_users), np.bincount(item, minlength=n_items)
+    poor_user, poor_item = of_user < min_user, of_item < min_item
+    while True:
+        leaving = np.flatnonzero((poor_user[user] | poor_item[item]) & kept)
+        if len(leaving) == 0:
+            return kept
+        kept[leaving] = False
+        of_user -= np.bincount(user[leaving], minlength=n_users)
+        of_item -= np.bincount(item[leaving], minlength=n_items)
+        poor_user, poor_item = of_user < min_user, of_item < min_item

@@ -1,0 +1,131 @@
+"""Tables -> Dataset: number the ids, clean, settle scale and weights, line up the users and items.
+
+Knows nothing about where tables come from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genre.errors import DataError
+from genre.preprocessing.cleaning import Cleaning, CleaningReport, clean
+from genre.preprocessing.dataset import Dataset, weigh
+from genre.preprocessing.ids import Ids
+from genre.preprocessing.rows import Rows
+from genre.preprocessing.tables import Tables
+
+Scale = tuple[float, float, float]
+MOST_LEVELS = 101
+"""More different ratings than this are a continuous scale."""
+
+
+def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, CleaningReport]:
+    """The Dataset of tables, and what was dropped on the way and why.
+
+    A user or item without interactions stays when its table knows it (a cold item can be recommended by its text),
+    unless a least number of interactions is asked for. Raises DataError when nothing is left.
+    """
+    cleaning = cleaning or Cleaning()
+    rows = Rows.of(tables)
+    report = CleaningReport(before=len(rows), facts=list(tables.notes))
+    scale = _scale(rows, cleaning.rating_scale or tables.rating_scale, report)
+    positive = cleaning.positive_rating if cleaning.positive_rating is not None else tables.positive_rating
+    if scale is not None and positive is None:
+        positive = _three_quarters(scale)
+        report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
+    if cleaning.repeats == "sum" and rows.weight is None:
+        rows.weight = weigh(len(rows), rows.rating, positive, cleaning.low_rating_weight)
+    named = rows.interactions_by_id()
+    clean(rows, dataclasses.replace(cleaning, rating_scale=scale), report)
+    if len(rows) == 0:
+        raise DataError(f"{tables.name}: no interaction is left after cleaning:\n{report}")
+    report.after = len(rows)
+    user, user_ids, users = _align("user", rows.user, rows.user_ids, tables.users, named[0], cleaning, report)
+    item, item_ids, items = _align("item", rows.item, rows.item_ids, tables.items, named[1], cleaning, report)
+    dataset = Dataset.from_arrays(
+        user=user,
+        item=item,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        users=users,
+        items=items,
+        rating=rows.rating,
+        weight=rows.weight,
+        timestamp=rows.timestamp,
+        part=rows.part,
+        rating_scale=scale,
+        positive_rating=positive,
+        low_rating_weight=cleaning.low_rating_weight,
+        name=tables.name,
+    )
+    return dataset, report
+
+
+def _scale(rows: Rows, stated: Scale | None, report: CleaningReport) -> Scale | None:
+    """The stated scale, or lowest, highest and step of the ratings found (step 0: any value in between)."""
+    if rows.rating is None or stated is not None:
+        return stated
+    levels = np.sort(pc.unique(pa.array(rows.rating)).to_numpy(zero_copy_only=False))
+    levels = levels[np.isfinite(levels)].astype(float)
+    if len(levels) == 0:
+        return None
+    step = float(np.diff(levels).min()) if 1 < len(levels) <= MOST_LEVELS else 0.0
+    if step and not np.allclose(np.round((levels - levels[0]) / step) * step, levels - levels[0], atol=step / 100):
+        step = 0.0
+    scale = (float(levels[0]), float(levels[-1]), round(step, 6))
+    steps = f"in steps of {scale[2]:g}" if scale[2] else "on a continuous scale"
+    report.facts.append(f"ratings go from {scale[0]:g} to {scale[1]:g} {steps}, as found")
+    return scale
+
+
+def _three_quarters(scale: Scale) -> float:
+    low, high, step = scale
+    mark = low + 0.75 * (high - low)
+    return low + step * float(np.ceil(round((mark - low) / step, 6))) if step else mark
+
+
+def _align(
+    label: Literal["user", "item"],
+    column: npt.NDArray[np.int32],
+    ids: Ids,
+    table: pa.Table | None,
+    named: npt.NDArray[np.int64],
+    cleaning: Cleaning,
+    report: CleaningReport,
+) -> tuple[npt.NDArray[np.int32], Ids, pa.Table]:
+    """New row numbers, ids and table of the users or items that stay.
+
+    Those stay that have interactions left, and those that never had any where no least number is asked for.
+    """
+    counts = np.bincount(column, minlength=len(ids))
+    least = getattr(cleaning, f"min_{label}_interactions")
+    cold = (named == 0) if least == 0 else np.zeros(len(ids), np.bool_)
+    stays = (counts > 0) | cold
+    if cold.any():
+        report.facts.append(f"{int(cold.sum()):,} {label}s have no interactions and stay, known by the {label}s table")
+    if not stays.all():
+        report.facts.append(f"{int((~stays).sum()):,} of {len(ids):,} {label}s have no interactions left and go")
+        column = (np.cumsum(stays, dtype=np.int32) - 1)[column]
+        ids = Ids(ids.values.filter(pa.array(stays)))
+    return column, ids, _table(label, ids, table, report)
+
+
+def _table(label: str, ids: Ids, table: pa.Table | None, report: CleaningReport) -> pa.Table:
+    """The rows of `table` in the order of `ids`, nulls where it does not know one."""
+    name = f"{label}_id"
+    if table is None:
+        return pa.table({name: ids.values})
+    own = pc.utf8_trim_whitespace(table[name].cast(pa.string())).combine_chunks()
+    distinct = len(pc.unique(own.drop_null()).filter(pc.not_equal(pc.unique(own.drop_null()), "")))
+    if distinct < len(own):
+        report.facts.append(f"{label}s table: {len(own) - distinct:,} rows without an id of their own are left out")
+    found = pc.index_in(ids.values, own)
+    if found.null_count:
+        report.facts.append(f"{found.null_count:,} {label}s are not in the {label}s table; their fields are empty")
+    return table.take(found).combine_chunks().set_column(table.column_names.index(name), name, ids.values)

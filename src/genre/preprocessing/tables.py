@@ -1,0 +1,56 @@
+"""Tables: what every source delivers, under one set of column names. Knows nothing about files or cleaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PARTS = ("train", "validation", "test")
+"""What the `part` of an interaction may say, in this order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Interactions, and what is known of users and items, before cleaning.
+
+    interactions: `user_id`, `item_id` (text), and where known `rating`, `weight` (float32), `timestamp` (int64,
+    seconds since 1970), `part` (text: train, validation or test, for data that comes with its split). In file order.
+    users, items: `user_id` or `item_id`, then any other columns. None: only the ids are known.
+    notes: one line a column: what it was taken for and why.
+    rating_scale, positive_rating: where the owner of the data states them.
+    """
+
+    interactions: pa.Table
+    users: pa.Table | None = None
+    items: pa.Table | None = None
+    name: str = "data"
+    notes: tuple[str, ...] = ()
+    rating_scale: tuple[float, float, float] | None = None
+    positive_rating: float | None = None
+
+
+def plain_bytes(table: pa.Table) -> Iterator[bytes | memoryview]:
+    """Names, types and values of a table as bytes to digest; how its memory is laid out makes no difference."""
+    yield repr(table.schema.remove_metadata()).encode()
+    for column in table.columns:
+        array = column.combine_chunks()
+        if pa.types.is_string(array.type):
+            yield from _plain_text(array)
+        elif pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+            yield np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).data
+            yield array.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint8).data
+        else:
+            yield repr(array.to_pylist()).encode()
+
+
+def _plain_text(array: pa.StringArray) -> Iterator[bytes | memoryview]:
+    yield pc.fill_null(pc.binary_length(array), -1).to_numpy(zero_copy_only=False).view(np.uint8).data
+    texts = array.fill_null("")
+    _, offsets, content = texts.buffers()
+    if content is not None and len(texts):
+        ends = np.frombuffer(offsets, np.int32, len(texts) + 1, 4 * texts.offset)
+        yield memoryview(content)[ends[0] : ends[-1]]
