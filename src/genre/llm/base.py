@@ -1,14 +1,26 @@
-"""The contract of every language model: prompts in, text or JSON out. Knows nothing about recommending."""
+"""The contract of every language model: prompts in, text, JSON or likelihoods out. Knows nothing about recommending."""
 
 from __future__ import annotations
 
+import json
+import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from genre.errors import NotSupported
 from genre.log import SILENT, Log
 from genre.options import check_options
+
+Outcome = Literal["ok", "failed", "truncated", "refused"]
+Arrived = Callable[[int, "Completion"], None]
+Schema = dict[str, Any]
+
+GIVE_UP = 5
+"""Failures in a row after which nothing more is sent: a dead server costs seconds, not hours."""
 
 
 @dataclass(frozen=True)
@@ -16,14 +28,20 @@ class Completion:
     """One answer. `text` is what the model wrote, `outcome` how it ended; only `ok` answers may be used.
 
     tokens_in, tokens_out: as the provider counted them. seconds: wall time of the call. error: one line.
+    sent: False when the call was given up before anything left.
     """
 
     text: str
-    outcome: Literal["ok", "failed", "truncated", "refused"] = "ok"
+    outcome: Outcome = "ok"
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
     error: str = ""
+    sent: bool = True
+
+    def numbers(self) -> list[float]:
+        """The likelihoods that `likelihood` put in `text`; empty when the call did not end well."""
+        return [float(value) for value in json.loads(self.text)] if self.outcome == "ok" else []
 
 
 class LanguageModel(ABC):
@@ -32,19 +50,110 @@ class LanguageModel(ABC):
     Caching, logging and budgets live in the ledger around it, not in the provider.
     """
 
+    max_tokens: int = 300
+    concurrency: int = 1
+    price_in: float = 0.0  # money for a million tokens
+    price_out: float = 0.0
+
     def __post_init__(self) -> None:
         check_options(self)
-
-    @abstractmethod
-    def complete(
-        self, prompts: Sequence[str], schema: dict[str, Any] | None = None, *, log: Log = SILENT
-    ) -> list[Completion]:
-        """One completion a prompt, same length and order; a failure is an outcome, never an exception.
-
-        schema: a JSON Schema the text must follow (constrained decoding where the provider can).
-        """
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Provider, model and every parameter that changes an answer; no key, no address of a key."""
+
+    @abstractmethod
+    def _complete(self, prompt: str, schema: Schema | None) -> Completion:
+        """One answer; called from `concurrency` threads at once. What it raises becomes a failed Completion."""
+
+    def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
+        """ln P(continuation | prompt) of each, made by `likelihoods`; only where the provider can tell."""
+        raise NotSupported(f"{type(self).__name__} writes text; it does not tell how likely a given text is")
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        schema: Schema | None = None,
+        *,
+        log: Log = SILENT,
+        arrived: Arrived | None = None,
+    ) -> list[Completion]:
+        """One completion a prompt, same length and order; a failure is an outcome, never an exception.
+
+        schema: a JSON Schema the text must follow (constrained decoding where the provider can).
+        arrived: told `(position, completion)` as soon as each is there, in the calling thread.
+        """
+        return self._each(len(prompts), lambda at: self._complete(prompts[at], schema), log, arrived)
+
+    def likelihood(
+        self,
+        prompts: Sequence[str],
+        continuations: Sequence[Sequence[str]],
+        *,
+        log: Log = SILENT,
+        arrived: Arrived | None = None,
+    ) -> list[Completion]:
+        """For each prompt how likely each of its continuations is: ln P in `numbers()`, one a continuation.
+
+        Raises NotSupported where the provider cannot tell.
+        """
+        if type(self)._likelihood is LanguageModel._likelihood:
+            LanguageModel._likelihood(self, "", ())
+        return self._each(len(prompts), lambda at: self._likelihood(prompts[at], continuations[at]), log, arrived)
+
+    def _each(self, n: int, ask: Callable[[int], Completion], log: Log, arrived: Arrived | None) -> list[Completion]:
+        done: list[Completion | None] = [None] * n
+        breaker = _Breaker()
+        with log.bar("language model", n) as bar:
+            for at, completion in _in_parallel(n, self.concurrency, lambda at: breaker.call(lambda: ask(at))):
+                done[at] = completion
+                if arrived is not None:
+                    arrived(at, completion)
+                bar.advance(1)
+        return [completion for completion in done if completion is not None]
+
+
+class _Breaker:
+    """Turns exceptions into outcomes and stops sending after `GIVE_UP` failures in a row."""
+
+    def __init__(self) -> None:
+        self.streak = 0
+
+    def call(self, ask: Callable[[], Completion]) -> Completion:
+        if self.streak >= GIVE_UP:
+            return Completion("", "failed", error=f"not sent: {GIVE_UP} calls in a row had failed", sent=False)
+        start = time.perf_counter()
+        try:
+            completion = ask()
+        except Exception as error:  # whatever a provider raises is an outcome here
+            seconds = time.perf_counter() - start
+            completion = Completion("", "failed", seconds=seconds, error=one_line(f"{type(error).__name__}: {error}"))
+        self.streak = self.streak + 1 if completion.outcome == "failed" else 0
+        return completion
+
+
+def _in_parallel(n: int, concurrency: int, ask: Callable[[int], Completion]) -> Iterator[tuple[int, Completion]]:
+    if concurrency == 1:
+        yield from ((at, ask(at)) for at in range(n))
+        return
+    pool = ThreadPoolExecutor(min(concurrency, max(n, 1)))
+    try:
+        futures = {pool.submit(ask, at): at for at in range(n)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt waits for what is under way, sends nothing more
+
+
+def likelihoods(values: Sequence[float], **counts: Any) -> Completion:
+    """The Completion of a `_likelihood`: finite numbers as JSON, so that the ledger keeps it like any other."""
+    if not all(math.isfinite(value) for value in values):
+        return Completion("", "failed", error="a likelihood is not a finite number")
+    return Completion(json.dumps([round(float(value), 6) for value in values]), **counts)
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """A message without line breaks, cut to `most` characters."""
+    short = " ".join(text.split())
+    return short if len(short) <= most else short[: most - 1] + "…"

@@ -1,0 +1,182 @@
+"""What a language model adds to the data before anything is learnt: summaries, profiles, invented next items.
+
+The train part goes in, columns of the items' and users' tables come out, so that every encoder and recommender can use
+them: `summary`, `topics` of items; `profile`, `interests`, `synthetic_item`, `synthetic_text` of users. What comes back
+is checked before it counts, and each column says where it is from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from genre.features.matching import Catalogue
+from genre.features.questions import (
+    Augmentation,
+    Questions,
+    item_questions,
+    next_item_questions,
+    profile_questions,
+    told,
+)
+from genre.llm.answers import Degeneracy, ask
+from genre.llm.ledger import Ledger, Plan
+from genre.log import SILENT, Log
+from genre.preprocessing.dataset import Dataset
+
+COLUMNS = ("summary", "topics", "profile", "interests", "synthetic_item", "synthetic_text")
+"""Every column that augmentation may make."""
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """New columns by name, aligned with the rows of items and users, and how the answers turned out, by step."""
+
+    items: dict[str, pa.Array] = field(default_factory=dict)
+    users: dict[str, pa.Array] = field(default_factory=dict)
+    provenance: dict[str, dict[str, str]] = field(default_factory=dict)
+    reports: dict[str, Degeneracy] = field(default_factory=dict)
+
+    def apply(self, dataset: Dataset) -> Dataset:
+        """Any part of the same data with the columns attached; a null is where the model gave nothing usable."""
+        return dataclasses.replace(
+            dataset, items=self._attach(dataset.items, self.items), users=self._attach(dataset.users, self.users)
+        )
+
+    def _attach(self, table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+        for name, column in columns.items():
+            typed = pa.field(name, column.type, metadata=self.provenance[name])
+            at = table.schema.get_field_index(name)
+            table = table.append_column(typed, column) if at < 0 else table.set_column(at, typed, column)
+        return table
+
+
+def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log = SILENT) -> Augmented:
+    """Ask for all that `options` name, in the order summaries, profiles, next items; each step uses the one before.
+
+    train: the train part and nothing else. Raises BudgetExceeded when a cap is reached (every answer is kept) and
+    DataError for a column that does not exist; whatever the model does wrong is counted and leaves a null.
+    """
+    made = Augmented()
+    for name, questions_of in steps(options).items():
+        data = made.apply(train)
+        questions = questions_of(data, options)
+        log.line(f"augmentation: {name}, {len(questions.rows):,} questions")
+        main = next(iter(questions.columns.values()))
+        answers = ask(
+            ledger,
+            questions.prompt,
+            questions.values,
+            questions.shape,
+            questions.check,
+            text=main,
+            cutoff=cutoff(train),
+            log=log,
+        )
+        report, n = answers.report, data.n_items if name == "summaries" else data.n_users
+        columns = {column: _column(n, questions, answers.values, text) for column, text in questions.columns.items()}
+        if name == "next items":
+            columns["synthetic_item"], share = _matched(data, questions, answers.values, options)
+            report = dataclasses.replace(report, catalogue_matches=share)
+        log.record("augmented", step=name, **report.as_dict())
+        made = Augmented(
+            made.items | (columns if name == "summaries" else {}),
+            made.users | ({} if name == "summaries" else columns),
+            made.provenance | dict.fromkeys(columns, provenance(questions, ledger, train)),
+            made.reports | {name: report},
+        )
+    return made
+
+
+def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Plan]:
+    """What each step of `augment` would cost before repairs (at most one a question); sends nothing.
+
+    A later step is planned as if the one before had said nothing: what that is going to say is not known yet.
+    """
+    plans: dict[str, Plan] = {}
+    for name, questions_of in steps(options).items():
+        questions = questions_of(train, options)
+        plans[name] = ledger.plan(questions.prompt, questions.inputs(), questions.shape.model_json_schema())
+    return plans
+
+
+def cutoff(train: Dataset) -> int | None:
+    """Seconds since 1970 of the newest event that a text made from `train` may know of; None without times."""
+    return None if train.timestamp is None or not len(train) else int(train.timestamp.max())
+
+
+def provenance(questions: Questions, ledger: Ledger, train: Dataset) -> dict[str, str]:
+    """What a synthetic column says about itself, kept in its Arrow field."""
+    until = cutoff(train)
+    return {
+        "genre.model": ledger.model.fingerprint,
+        "genre.prompt": questions.prompt.name,
+        "genre.prompt_hash": questions.prompt.hash,
+        "genre.cutoff": "untimed" if until is None else str(until),
+    }
+
+
+def audit(dataset: Dataset, train: Dataset) -> list[str]:
+    """What is wrong with the origin of the synthetic columns of `dataset`; empty: all is well.
+
+    train: the train part. A text made from later events than its last has seen the answers.
+    """
+    until = cutoff(train)
+    problems = []
+    for column in [*dataset.items.schema, *dataset.users.schema]:
+        origin = {key.decode(): value.decode() for key, value in (column.metadata or {}).items()}
+        if column.name not in COLUMNS or (column.name == "topics" and not origin):
+            continue  # a data set may bring topics of its own
+        lacking = [key for key in ("genre.model", "genre.prompt_hash", "genre.cutoff") if key not in origin]
+        if lacking:
+            problems.append(f"column {column.name}: does not say {', '.join(lacking)}; augment the data again")
+        elif until is not None and (not origin["genre.cutoff"].isdigit() or int(origin["genre.cutoff"]) > until):
+            problems.append(f"column {column.name}: knows events up to {origin['genre.cutoff']}, train ends at {until}")
+    return problems
+
+
+def steps(options: Augmentation) -> dict[str, Callable[[Dataset, Augmentation], Questions]]:
+    """The steps that `options` ask for, in the order in which they build on one another."""
+    chained = options.synthetic == "profile"
+    wanted: dict[str, Callable[[Dataset, Augmentation], Questions]] = {}
+    if options.summaries:
+        wanted["summaries"] = item_questions
+    if options.profiles or chained:
+        wanted["profiles"] = profile_questions
+    if options.synthetic != "none":
+        wanted["next items"] = next_item_questions
+    return wanted
+
+
+def _column(n: int, questions: Questions, answers: Sequence[Any], text: Callable[[Any], str]) -> pa.Array:
+    """One text a row, null where nothing was asked or nothing usable came."""
+    texts: list[str | None] = [None] * n
+    for row, answer in zip(questions.rows, answers, strict=True):
+        if answer is not None:
+            texts[row] = " ".join(text(answer).split())
+    return pa.array(texts, pa.string())
+
+
+def _matched(
+    data: Dataset, questions: Questions, answers: Sequence[Any], options: Augmentation
+) -> tuple[pa.Array, float]:
+    """The catalogue's item most like each invented one, never one the user has; and how many were named by title."""
+    texts = [" ".join(fields) for fields in told(data.items, options.item_fields, labels=False)]
+    catalogue = Catalogue(data.titles(), texts)
+    history = data.history()
+    items: list[str | None] = [None] * data.n_users
+    named = 0
+    for user, answer in zip(questions.rows.tolist(), answers, strict=True):
+        if answer is None:
+            continue
+        row = catalogue.titled(answer.title)
+        named += row >= 0
+        row = row if row >= 0 else catalogue.nearest(f"{answer.title} {answer.description} {' '.join(answer.topics)}")
+        if row >= 0 and row not in history.item[history.indptr[user] : history.indptr[user + 1]]:
+            items[user] = data.item_ids[row]
+    usable = sum(answer is not None for answer in answers)
+    return pa.array(items, pa.string()), round(named / max(usable, 1), 4)

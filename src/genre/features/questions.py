@@ -1,0 +1,210 @@
+"""The questions that augmentation asks of a language model, and what a usable answer to each is.
+
+Built from the train part and from listed columns only. Knows nothing about who answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from genre.errors import DataError
+from genre.features.domains import Domain, load_domain
+from genre.llm.grounding import invented, is_english, is_repetitive, title_key
+from genre.llm.prompt import Prompt, Value, clean, load_prompt
+from genre.options import Ge, check_options, nearest
+from genre.preprocessing.dataset import Dataset, Int64
+
+FIELD_LENGTH = 600  # characters of one column of an item that are sent
+LINE_LENGTH = 160  # characters of an item in somebody's history
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What to ask for, and what may be told.
+
+    item_fields: columns of the items' table that may be sent, the title first; nothing else leaves the machine.
+    domain: films, music, news, shop, social, or a YAML file of your own. language: the texts are written in.
+    summaries: one sentence and topics an item. profiles: one sentence and topics a user.
+    synthetic: an invented next item for short histories, from the history or (the chain) from the profile as well.
+    max_items, max_users: the most popular, the most active first; None: all.
+    short_history: most interactions of a user who gets an invented item. history_length: newest ones that are told.
+    """
+
+    item_fields: tuple[str, ...]
+    domain: str = "films"
+    language: str = "English"
+    summaries: bool = True
+    profiles: bool = False
+    synthetic: Literal["none", "history", "profile"] = "none"
+    max_items: Annotated[int, Ge(1)] | None = None
+    max_users: Annotated[int, Ge(1)] | None = None
+    short_history: Annotated[int, Ge(1)] = 10
+    history_length: Annotated[int, Ge(1)] = 15
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        load_domain(self.domain)
+
+    def wording(self) -> dict[str, Value]:
+        """The variables of a prompt that are the same for every item and user."""
+        domain = load_domain(self.domain)
+        return {**domain.wording(), "language": self.language, "topics": ", ".join(domain.topics)}
+
+
+@dataclass(frozen=True)
+class Questions:
+    """One step, ready to be asked: `values[j]` are the prompt's variables for row `rows[j]` of items or users.
+
+    shape: what an answer must look like. check: `(position, answer)` -> what is wrong, or nothing.
+    columns: name of a column of the table -> the text an answer puts there, the main one first.
+    """
+
+    prompt: Prompt
+    rows: Int64
+    values: list[dict[str, Value]]
+    shape: type[BaseModel]
+    check: Callable[[int, Any], str]
+    columns: dict[str, Callable[[Any], str]]
+
+    def inputs(self) -> list[str]:
+        """The rendered prompts."""
+        return [self.prompt.render(**one) for one in self.values]
+
+
+def item_questions(train: Dataset, options: Augmentation) -> Questions:
+    """One sentence and topics for each item that has any text."""
+    domain = load_domain(options.domain)
+    lines = told(train.items, options.item_fields)
+    rows = np.array([row for row in _most_popular(train, options.max_items) if lines[row]], np.int64)
+    facts = [lines[row] for row in rows]
+    wording = _only(options.wording(), "item", "language", "topics")
+
+    def check(at: int, answer: Any) -> str:
+        return _problem(answer.summary, [*facts[at], *domain.topics], options.language)
+
+    values: list[dict[str, Value]] = [{**wording, "fields": fields} for fields in facts]
+    shape = _shape("Summary", domain, 3, summary=240)
+    columns = {"summary": lambda answer: answer.summary, "topics": _topics}
+    return Questions(load_prompt("item_summary"), rows, values, shape, check, columns)
+
+
+def profile_questions(train: Dataset, options: Augmentation) -> Questions:
+    """One sentence and topics for each user who liked anything in the train part."""
+    domain = load_domain(options.domain)
+    histories = liked_lines(train, options)
+    rows = np.array([row for row in _most_active(train, options.max_users) if histories[row]], np.int64)
+    facts = [histories[row] for row in rows]
+    wording = _only(options.wording(), "items", "person", "took", "language", "topics")
+
+    def check(at: int, answer: Any) -> str:
+        evidence = [*facts[at], *domain.topics, *domain.wording().values()]
+        return _problem(answer.profile, evidence, options.language)
+
+    values: list[dict[str, Value]] = [{**wording, "history": history} for history in facts]
+    shape = _shape("Profile", domain, 5, profile=240)
+    columns = {"profile": lambda answer: answer.profile, "interests": _topics}
+    return Questions(load_prompt("user_profile"), rows, values, shape, check, columns)
+
+
+def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
+    """An invented next item for each user whose history is short but not empty."""
+    domain = load_domain(options.domain)
+    histories = liked_lines(train, options)
+    short = np.bincount(train.user, minlength=train.n_users) <= options.short_history
+    active = _most_active(train, options.max_users if options.synthetic == "profile" else None)
+    rows = np.array([row for row in active if short[row] and histories[row]], np.int64)[: options.max_users]
+    profiles = _column(train.users, "profile") if options.synthetic == "profile" else [""] * train.n_users
+    facts = [histories[row] for row in rows]
+
+    def check(at: int, answer: Any) -> str:
+        if any(title_key(answer.title) == title_key(line.split(" — ")[0]) for line in facts[at]):
+            return "the title is in the list already"
+        if options.language == "English" and not is_english(answer.description):
+            return "the description is not in English"
+        return "the description goes round in circles" if is_repetitive(answer.description) else ""
+
+    values: list[dict[str, Value]] = [
+        {**options.wording(), "history": history, "profile": profiles[row] or "nothing"}
+        for row, history in zip(rows, facts, strict=True)
+    ]
+    shape = _shape("NextItem", domain, 3, title=100, description=240)
+    columns = {"synthetic_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
+    return Questions(load_prompt("next_item"), rows, values, shape, check, columns)
+
+
+def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
+    """For each user the newest liked items as lines of text, oldest first."""
+    title, *others = options.item_fields
+    known = [name for name in ("summary", "topics") if name in train.items.column_names]
+    texts = told(train.items, (title, *(known or others)), labels=False)
+    lines = [" — ".join(fields)[:LINE_LENGTH] for fields in texts]
+    history = train.history()
+    history = history.keep(history.weight > 0).last(options.history_length)
+    return [
+        [lines[item] for item in history.item[start:end] if lines[item]]
+        for start, end in zip(history.indptr[:-1], history.indptr[1:], strict=True)
+    ]
+
+
+def told(table: pa.Table, names: Sequence[str], *, labels: bool = True) -> list[list[str]]:
+    """For each row the listed fields as `name: text`, or the text alone; what is empty is left out."""
+    out: list[list[str]] = [[] for _ in range(len(table))]
+    for name in names:
+        if name not in table.column_names:
+            known = ", ".join(table.column_names)
+            raise DataError(f"no column {name!r}{nearest(name, table.column_names)}; the table has {known}")
+        for row, text in enumerate(_column(table, name)):
+            plain = clean(text, FIELD_LENGTH)
+            if plain:
+                out[row].append(f"{name}: {plain}" if labels else plain)
+    return out
+
+
+def _column(table: pa.Table, name: str) -> list[str]:
+    """A column as text; lists joined, missing values and missing columns empty."""
+    if name not in table.column_names:
+        return [""] * len(table)
+    values = table[name].to_pylist()
+    return ["" if v is None else ", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in values]
+
+
+def _most_popular(train: Dataset, most: int | None) -> Int64:
+    return np.argsort(-np.bincount(train.item, minlength=train.n_items), kind="stable")[:most]
+
+
+def _most_active(train: Dataset, most: int | None) -> Int64:
+    return np.argsort(-np.bincount(train.user, minlength=train.n_users), kind="stable")[:most]
+
+
+def _topics(answer: Any) -> str:
+    return ", ".join(dict.fromkeys(answer.topics))
+
+
+def _only(values: dict[str, Value], *names: str) -> dict[str, Value]:
+    return {name: values[name] for name in names}
+
+
+def _problem(text: str, evidence: Sequence[str], language: str) -> str:
+    """What is wrong with a text that may only say what its evidence says."""
+    if language == "English" and not is_english(text):
+        return "it is not in English"
+    if is_repetitive(text):
+        return "it goes round in circles"
+    new = invented(text, evidence, strict=False)
+    return f"these are not in the data: {', '.join(new[:5])}" if new else ""
+
+
+def _shape(name: str, domain: Domain, most_topics: int, **texts: int) -> type[BaseModel]:
+    """A pydantic model of short texts (field -> most characters) and topics of the closed list."""
+    fields: dict[str, Any] = {
+        key: (Annotated[str, Field(min_length=3, max_length=most)], ...) for key, most in texts.items()
+    }
+    topic: Any = Literal[domain.topics]
+    fields["topics"] = (Annotated[list[topic], Field(min_length=1, max_length=most_topics)], ...)
+    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)

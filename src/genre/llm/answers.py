@@ -1,0 +1,182 @@
+"""Typed answers: asked, parsed, checked, repaired at most once, else put into quarantine and counted.
+
+A shape is a pydantic model: its JSON Schema goes to the provider, the same model checks what comes back. Knows
+nothing about recommending.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from genre.llm.base import Completion, one_line
+from genre.llm.ledger import Ledger
+from genre.llm.prompt import Prompt, Value, load_prompt
+from genre.log import SILENT, Log
+
+Shape = TypeVar("Shape", bound=BaseModel)
+Check = Callable[[int, Any], str]
+
+REFUSAL = re.compile(
+    r"\b(i(['’]m| am) (sorry|unable|not able)|i (can(no|['’])t|cannot|won['’]t) (help|assist|do|provide|answer|comply)"
+    r"|as an ai\b|as a (large )?language model)",
+    re.IGNORECASE,
+)
+FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """An answer that was not used: its position, what was wrong, and its text."""
+
+    at: int
+    problem: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Degeneracy:
+    """How the answers to one prompt turned out; counts add up: valid + repaired + quarantined + failed = asked.
+
+    repaired: valid at the second try. failed: the call itself did not end well. Of first answers: truncated, refused,
+    format_breaks (not the JSON that was asked for), rejected (right form, but the check said no).
+    distinct_ratio: distinct texts among the valid. top10_share: share of the ten most frequent of them.
+    catalogue_matches: share that names an item of the catalogue; None where no item was asked for.
+    """
+
+    prompt: str
+    asked: int = 0
+    valid: int = 0
+    repaired: int = 0
+    quarantined: int = 0
+    failed: int = 0
+    truncated: int = 0
+    refused: int = 0
+    format_breaks: int = 0
+    rejected: int = 0
+    distinct_ratio: float = 0.0
+    top10_share: float = 0.0
+    catalogue_matches: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Answers(Generic[Shape]):
+    """One value a question, None where the answer was not usable, with the account of all of them."""
+
+    values: list[Shape | None]
+    report: Degeneracy
+    quarantine: tuple[Quarantined, ...]
+
+
+@dataclass(frozen=True)
+class _Tried(Generic[Shape]):
+    value: Shape | None
+    kind: str  # "valid", or the field of Degeneracy it counts under
+    problem: str = ""
+
+
+def ask(
+    ledger: Ledger,
+    prompt: Prompt,
+    values: Sequence[Mapping[str, Value]],
+    shape: type[Shape],
+    check: Check = lambda at, value: "",
+    *,
+    text: Callable[[Shape], str] = str,
+    repair: bool = True,
+    cutoff: int | None = None,
+    log: Log = SILENT,
+) -> Answers[Shape]:
+    """Ask `prompt` once for each of `values` and give back what passed.
+
+    check: `(position, value)` -> what is wrong with it in words for the model, empty when nothing is.
+    text: the part of a value that distinct_ratio and top10_share look at. repair: ask a second time, once.
+    """
+    schema = shape.model_json_schema()
+    inputs = [prompt.render(**one) for one in values]
+    completions = ledger.complete(prompt, inputs, schema, cutoff=cutoff, log=log)
+    first = [_judge(at, answer, shape, check) for at, answer in enumerate(completions)]
+    again = [at for at, tried in enumerate(first) if tried.kind not in ("valid", "failed")] if repair else []
+    second: dict[int, _Tried[Shape]] = {}
+    if again:
+        mend = load_prompt("repair")
+        asked = [inputs[at] + mend.render(answer=completions[at].text, problem=first[at].problem) for at in again]
+        answers = ledger.complete(mend, asked, schema, cutoff=cutoff, log=log)
+        second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
+    final = [second.get(at, tried) for at, tried in enumerate(first)]
+    ledger.judge(prompt, {inputs[at]: _verdict(first[at], second.get(at)) for at in range(len(inputs))}, schema)
+    quarantine = tuple(
+        Quarantined(at, tried.problem, completions[at].text)
+        for at, tried in enumerate(final)
+        if tried.value is None and first[at].kind != "failed"
+    )
+    kinds = Counter(tried.kind for tried in first)
+    distinct, top10 = sameness([text(tried.value) for tried in final if tried.value is not None])
+    report = Degeneracy(
+        prompt.name,
+        asked=len(inputs),
+        repaired=sum(tried.value is not None for tried in second.values()),
+        quarantined=len(quarantine),
+        **{name: kinds[name] for name in ("valid", "failed", "truncated", "refused", "format_breaks", "rejected")},
+        distinct_ratio=distinct,
+        top10_share=top10,
+    )
+    return Answers([tried.value for tried in final], report, quarantine)
+
+
+def sameness(texts: Sequence[str]) -> tuple[float, float]:
+    """The share of different texts, and how much of all the ten most frequent make up."""
+    if not texts:
+        return 0.0, 0.0
+    counts = Counter(" ".join(text.casefold().split()) for text in texts)
+    top = sum(count for _, count in counts.most_common(10))
+    return round(len(counts) / len(texts), 4), round(top / len(texts), 4)
+
+
+def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tried[Shape]:
+    if answer.outcome == "failed":
+        return _Tried(None, "failed", answer.error)
+    if answer.outcome == "refused":
+        return _Tried(None, "refused", "it was a refusal")
+    try:
+        value = shape.model_validate(_first_object(answer.text))
+    except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
+        if answer.outcome == "truncated":
+            return _Tried(None, "truncated", "it was cut off before it ended; be shorter")
+        if REFUSAL.search(answer.text):
+            return _Tried(None, "refused", "it was a refusal")
+        return _Tried(None, "format_breaks", _why(error))
+    if REFUSAL.search(answer.text):
+        return _Tried(None, "refused", "it was a refusal")
+    problem = "it has angle brackets in it" if re.search(r"[<>]", value.model_dump_json()) else check(at, value)
+    return _Tried(None, "rejected", problem) if problem else _Tried(value, "valid")
+
+
+def _first_object(text: str) -> Any:
+    """The JSON value of the answer, a code fence around it forgiven."""
+    return json.loads(FENCE.sub("", text))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        wrong = error.errors()[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        return one_line(f"{where}: {wrong['msg']}" if where else wrong["msg"])
+    return "it was not JSON"
+
+
+def _verdict(first: _Tried[Any], second: _Tried[Any] | None) -> str:
+    if first.value is not None:
+        return "valid"
+    if second is not None and second.value is not None:
+        return f"repaired: {first.problem}"
+    return f"quarantined: {first.problem}"

@@ -1,0 +1,116 @@
+"""Does a text say only what its evidence says? Numbers, names and titles that are not in the evidence are found.
+
+Also whether a text is written in the language it was asked in. Knows nothing about recommending.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”«»(\[]|\n|—|–)\s*$")
+_QUOTED = re.compile(r"[\"“«]([^\"”»]{2,200})[\"”»]")
+
+NUMBER_WORDS = frozenset(
+    _WORD.findall(
+        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen"
+    )
+)
+STARTS = frozenset(
+    _WORD.findall(
+        "a an and as at based because both but by each for from given he her here his how i if in it its like my of on "
+        "one or our people recommended she similar since so some that the their there these they this those though try "
+        "viewers we what when while who with yes you your"
+    )
+)
+"""Words that may open a sentence with a capital and are no name."""
+
+COMMON = frozenset(
+    _WORD.findall(
+        "about also and are as at be because but by for from has have he her his how into is it its like of on or she "
+        "that the their them they this to was what when where which while who will with you your"
+    )
+)
+"""English words so frequent that a sentence without any of them is hardly English."""
+
+LONGEST_TITLE = 8  # words compared with the titles of the catalogue
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without accents or possessive endings, in order."""
+    plain = unicodedata.normalize("NFKD", text.replace("’", "'").casefold())
+    return [_root(word) for word in _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))]
+
+
+def _root(word: str) -> str:
+    return word[:-2] if word.endswith("'s") else word
+
+
+def title_key(title: str) -> str:
+    """A title as `invented` compares it: words alone, without a year in brackets behind it."""
+    return " ".join(words(re.sub(r"\s*\(\d{4}\)\s*$", "", title)))
+
+
+def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = (), strict: bool = True) -> list[str]:
+    """The numbers, names and titles in `text` that are nowhere in `evidence`; empty: it says nothing new.
+
+    titles: `title_key` of all that exist; one of two words or more in the text has to be in the evidence.
+    strict: a capitalised first word of a sentence is a name, too, unless it is a common one.
+    A text in a script without capitals cannot be checked and counts as invented as a whole.
+    """
+    known = {word for piece in evidence for word in words(piece)}
+    whole = [" ".join(words(piece)) for piece in evidence]
+    found = [match[0] for match in _WORD.finditer(text) if not _backed(match, text, known, strict=strict)]
+    for quoted in _QUOTED.findall(text):
+        if not any(f" {' '.join(words(quoted))} " in f" {piece} " for piece in whole):
+            found.append(quoted)
+    found += [title for title in _titles_in(text, titles) if not any(f" {title} " in f" {piece} " for piece in whole)]
+    return list(dict.fromkeys(found))
+
+
+def _backed(match: re.Match[str], text: str, known: set[str], *, strict: bool) -> bool:
+    """Whether one word of the text is in the evidence, or is no number and no name."""
+    word = match[0]
+    plain = words(word)
+    root = plain[0] if plain else word
+    if root in known or root in COMMON:
+        return True
+    if any(c.isdigit() for c in word) or root in NUMBER_WORDS:
+        return False
+    if any(unicodedata.category(c) == "Lo" for c in word):
+        return False
+    if not any(c.isupper() for c in word):
+        return True
+    opens = bool(_SENTENCE_END.search(text[: match.start()]))
+    return opens and not any(c.isupper() for c in word[1:]) and (not strict or root in STARTS)
+
+
+def _titles_in(text: str, titles: Collection[str]) -> list[str]:
+    if not titles:
+        return []
+    spoken = words(text)
+    spans = (
+        " ".join(spoken[start : start + size])
+        for size in range(2, LONGEST_TITLE + 1)
+        for start in range(len(spoken) - size + 1)
+    )
+    return [span for span in spans if span in titles]
+
+
+def is_english(text: str) -> bool:
+    """Whether a text of a sentence's length looks like English: Latin letters and a common word in every twelve."""
+    letters = [c for c in text if c.isalpha()]
+    latin = sum("LATIN" in unicodedata.name(c, "") for c in letters)
+    spoken = words(text)
+    if not letters or latin < 0.9 * len(letters):
+        return False
+    return len(spoken) < 6 or sum(word in COMMON for word in spoken) * 12 >= len(spoken)
+
+
+def is_repetitive(text: str) -> bool:
+    """Whether a text goes round in circles: fewer than half of its words are different ones."""
+    spoken = words(text)
+    return len(spoken) >= 8 and len(set(spoken)) * 2 < len(spoken)

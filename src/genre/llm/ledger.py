@@ -1,0 +1,354 @@
+"""Every exchange with a language model, in SQLite by content hash: cache, audit log and budget in one table.
+
+The key of an exchange is a digest of the model's fingerprint, the prompt file's hash, the rendered input and the
+schema, so nothing is paid for twice. An answer is on disk before the next one is looked at: after a kill at any point
+the same work, started again, sends only what has no answer yet. Knows nothing about recommending.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+
+from genre.errors import ArtifactError, BudgetExceeded, LLMError
+from genre.llm.base import Completion, LanguageModel, Schema
+from genre.llm.prompt import Prompt
+from genre.log import SILENT, Log
+from genre.options import Ge, check_options
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS exchanges (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, at REAL NOT NULL, job TEXT NOT NULL, model TEXT NOT NULL,
+    prompt TEXT NOT NULL, prompt_hash TEXT NOT NULL, cutoff INTEGER, input TEXT NOT NULL, request TEXT NOT NULL,
+    output TEXT NOT NULL, outcome TEXT NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
+    seconds REAL NOT NULL, money REAL NOT NULL, error TEXT NOT NULL, verdict TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX IF NOT EXISTS answered ON exchanges (key) WHERE outcome != 'failed';
+CREATE INDEX IF NOT EXISTS by_job ON exchanges (job);
+"""
+OVERHEAD = 64  # tokens a chat template adds, at most
+
+
+def default_path() -> Path:
+    """The ledger shared by all runs of this user."""
+    return platformdirs.user_data_path("genre") / "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Hard caps of one job; None: no cap.
+
+    calls: exchanges sent. tokens: in and out together. money: by the provider's prices.
+    """
+
+    calls: Annotated[int, Ge(0)] | None = None
+    tokens: Annotated[int, Ge(0)] | None = None
+    money: Annotated[float, Ge(0)] | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a job has used up so far."""
+
+    calls: int = 0
+    tokens: int = 0
+    money: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a piece of work would cost; an estimate, but for `calls`.
+
+    asked: questions. cached: of them answered before. seconds: None while there is no experience to go by.
+    """
+
+    asked: int = 0
+    cached: int = 0
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float | None = 0.0
+    money: float = 0.0
+
+    def __add__(self, other: Plan) -> Plan:
+        seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
+        numbers = {
+            f.name: getattr(self, f.name) + getattr(other, f.name)
+            for f in dataclasses.fields(self)
+            if f.name != "seconds"
+        }
+        return Plan(**numbers, seconds=seconds)
+
+    def __str__(self) -> str:
+        took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
+        return (
+            f"{self.calls:,} calls ({self.asked:,} questions, {self.cached:,} answered before), "
+            f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}"
+        )
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One row of the ledger, newest first in `read_log`."""
+
+    id: int
+    at: float
+    job: str
+    model: str
+    prompt: str
+    prompt_hash: str
+    cutoff: int | None
+    input: str
+    output: str
+    outcome: str
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    money: float
+    error: str
+    verdict: str
+
+
+class Ledger:
+    """One job's view of a ledger file: questions go through here to `model`, and only new ones are sent.
+
+    path: the SQLite file, made when missing. job: a name to count the budget by, such as that of a run.
+    """
+
+    def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = Budget()) -> None:
+        self.model, self.job, self.budget = model, job, budget
+        self._connection = _connect(Path(path))
+        self._lock = threading.RLock()
+
+    def complete(
+        self,
+        prompt: Prompt,
+        inputs: Sequence[str],
+        schema: Schema | None = None,
+        *,
+        cutoff: int | None = None,
+        log: Log = SILENT,
+    ) -> list[Completion]:
+        """An answer to each rendered input of `prompt`, old or new, in order.
+
+        cutoff: seconds since 1970; nothing after it was used for the inputs. Raises BudgetExceeded before the first
+        call that could go past a cap; what was answered until then is kept.
+        """
+        return self._answer(prompt, [_Question(text, schema) for text in inputs], cutoff, log)
+
+    def likelihood(
+        self,
+        prompt: Prompt,
+        inputs: Sequence[str],
+        continuations: Sequence[Sequence[str]],
+        *,
+        cutoff: int | None = None,
+        log: Log = SILENT,
+    ) -> list[Completion]:
+        """ln P of each continuation of each input in `numbers()`; kept and budgeted like answers."""
+        questions = [_Question(text, None, tuple(own)) for text, own in zip(inputs, continuations, strict=True)]
+        return self._answer(prompt, questions, cutoff, log)
+
+    def plan(self, prompt: Prompt, inputs: Sequence[str], schema: Schema | None = None) -> Plan:
+        """What `complete` would cost; sends nothing."""
+        keys = dict.fromkeys(self._key(prompt, _Question(text, schema)) for text in inputs)
+        known = self._known(list(keys))
+        new = list(dict.fromkeys(text for text in inputs if self._key(prompt, _Question(text, schema)) not in known))
+        out, seconds, per_byte = self._experience(prompt)
+        tokens_in = round(sum(len(text.encode()) for text in new) * per_byte)
+        tokens_out = round(len(new) * out)
+        return Plan(
+            asked=len(inputs),
+            cached=len(inputs) - sum(self._key(prompt, _Question(text, schema)) not in known for text in inputs),
+            calls=len(new),
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            seconds=None if seconds is None else len(new) * seconds / self.model.concurrency,
+            money=self._money(tokens_in, tokens_out),
+        )
+
+    def judge(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
+        """Write down what became of the answers to these inputs (`valid`, `repaired`, `quarantined: ...`)."""
+        rows = [(verdict, self._key(prompt, _Question(text, schema))) for text, verdict in verdicts.items()]
+        with self._writing() as connection:
+            connection.executemany("UPDATE exchanges SET verdict = ? WHERE key = ? AND outcome != 'failed'", rows)
+
+    def spent(self) -> Spent:
+        """What this job has used up, over all its runs."""
+        with self._writing() as connection:
+            question = "SELECT count(*), total(tokens_in + tokens_out), total(money) FROM exchanges WHERE job = ?"
+            calls, tokens, money = connection.execute(question, (self.job,)).fetchone()
+        return Spent(calls, int(tokens), money)
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def _answer(self, prompt: Prompt, questions: list[_Question], cutoff: int | None, log: Log) -> list[Completion]:
+        keys = [self._key(prompt, question) for question in questions]
+        answers = self._known(keys)
+        missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in answers}
+        while missing:
+            batch = dict(list(missing.items())[: self._affordable(list(missing.values()))])
+            answers |= self._send(prompt, batch, cutoff, log)
+            missing = {key: question for key, question in missing.items() if key not in batch}
+        return [answers[key] for key in keys]
+
+    def _send(self, prompt: Prompt, batch: dict[str, _Question], cutoff: int | None, log: Log) -> dict[str, Completion]:
+        keys, questions = list(batch), list(batch.values())
+        texts = [question.input for question in questions]
+
+        def arrived(at: int, completion: Completion) -> None:
+            if completion.sent:
+                self._keep(keys[at], prompt, questions[at], completion, cutoff)
+
+        first = questions[0]
+        if first.continuations is None:
+            answers = self.model.complete(texts, first.schema, log=log, arrived=arrived)
+        else:
+            rows = [question.continuations or () for question in questions]
+            answers = self.model.likelihood(texts, rows, log=log, arrived=arrived)
+        return dict(zip(keys, answers, strict=True))
+
+    def _affordable(self, questions: list[_Question]) -> int:
+        """How many of the questions, in order, fit what is left even if each answer is as long as it may be."""
+        caps, spent = self.budget, self.spent()
+        tokens, money = float(spent.tokens), spent.money
+        for n, question in enumerate(questions):
+            tokens_in, tokens_out = question.most_tokens(self.model.max_tokens)
+            tokens += tokens_in + tokens_out
+            money += self._money(tokens_in, tokens_out)
+            reached = (
+                (caps.calls is not None and spent.calls + n + 1 > caps.calls and f"{caps.calls:,} calls")
+                or (caps.tokens is not None and tokens > caps.tokens and f"{caps.tokens:,} tokens")
+                or (caps.money is not None and money > caps.money and f"money {caps.money}")
+            )
+            if reached:
+                if n:
+                    return n
+                raise BudgetExceeded(
+                    f"the budget of {reached} is used up: {spent.calls:,} calls, {spent.tokens:,} tokens, money "
+                    f"{spent.money:.4f} so far, {len(questions):,} questions left; every answer is kept, raise the "
+                    "budget to go on"
+                )
+        return len(questions)
+
+    def _money(self, tokens_in: float, tokens_out: float) -> float:
+        return (tokens_in * self.model.price_in + tokens_out * self.model.price_out) / 1e6
+
+    def _key(self, prompt: Prompt, question: _Question) -> str:
+        parts = [self.model.fingerprint, prompt.hash, question.input, question.request()]
+        return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()
+
+    # --- the table --------------------------------------------------------------------------------
+
+    def _known(self, keys: Sequence[str]) -> dict[str, Completion]:
+        found: dict[str, Completion] = {}
+        columns = "key, output, outcome, tokens_in, tokens_out, seconds, error"
+        with self._writing() as connection:
+            for start in range(0, len(keys), 500):
+                some = list(keys[start : start + 500])
+                marks = ",".join("?" * len(some))
+                rows = connection.execute(
+                    f"SELECT {columns} FROM exchanges WHERE outcome != 'failed' AND key IN ({marks})", some
+                )
+                found |= {row[0]: Completion(*row[1:]) for row in rows}
+        return found
+
+    def _keep(self, key: str, prompt: Prompt, question: _Question, answer: Completion, cutoff: int | None) -> None:
+        row = {
+            "key": key,
+            "at": time.time(),
+            "job": self.job,
+            "model": self.model.fingerprint,
+            "prompt": prompt.name,
+            "prompt_hash": prompt.hash,
+            "cutoff": cutoff,
+            "input": question.input,
+            "request": question.request(),
+            "output": answer.text.encode(errors="replace").decode(),
+            "outcome": answer.outcome,
+            "tokens_in": answer.tokens_in,
+            "tokens_out": answer.tokens_out,
+            "seconds": answer.seconds,
+            "money": self._money(answer.tokens_in, answer.tokens_out),
+            "error": answer.error,
+        }
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        with self._writing() as connection:
+            connection.execute(f"INSERT OR IGNORE INTO exchanges ({names}) VALUES ({marks})", row)
+
+    def _experience(self, prompt: Prompt) -> tuple[float, float | None, float]:
+        """Tokens out a call, seconds a call, tokens in a byte: seen with this prompt, or guessed."""
+        question = (
+            "SELECT avg(tokens_out), avg(seconds), total(tokens_in) / total(length(CAST(input AS BLOB))) "
+            "FROM exchanges WHERE model = ? AND prompt_hash = ? AND outcome != 'failed'"
+        )
+        with self._writing() as connection:
+            seen = connection.execute(question, (self.model.fingerprint, prompt.hash)).fetchone()
+        return seen if seen[0] is not None else (float(self.model.max_tokens), None, 0.3)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise LLMError(f"the ledger cannot be read or written ({error}); is the disk full?") from error
+
+
+@dataclass(frozen=True)
+class _Question:
+    input: str
+    schema: Schema | None
+    continuations: tuple[str, ...] | None = None
+
+    def request(self) -> str:
+        return json.dumps({"schema": self.schema, "continuations": self.continuations}, sort_keys=True)
+
+    def most_tokens(self, max_tokens: int) -> tuple[int, int]:
+        """No tokeniser makes more tokens than bytes: an upper bound of (in, out)."""
+        size = len(self.input.encode()) + len(json.dumps(self.schema).encode()) + OVERHEAD
+        if self.continuations is None:
+            return size, max_tokens
+        return size * len(self.continuations), sum(len(text.encode()) for text in self.continuations)
+
+
+def read_log(path: str | Path, *, last: int = 20, job: str | None = None, outcome: str | None = None) -> list[Exchange]:
+    """The newest exchanges of a ledger file, newest first."""
+    if not Path(path).is_file():
+        return []
+    wanted = {name: value for name, value in (("job", job), ("outcome", outcome)) if value is not None}
+    where = " AND ".join(f"{name} = :{name}" for name in wanted) or "1"
+    columns = ", ".join(field.name for field in dataclasses.fields(Exchange))
+    connection = _connect(Path(path))
+    try:
+        question = f"SELECT {columns} FROM exchanges WHERE {where} ORDER BY id DESC LIMIT :last"
+        return [Exchange(*row) for row in connection.execute(question, {**wanted, "last": last})]
+    finally:
+        connection.close()
+
+
+def _connect(path: Path) -> Any:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # prompts may hold what the config lets out: nobody else needs to read it
+        connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(TABLE)
+    except (sqlite3.Error, OSError) as error:
+        raise ArtifactError(f"{path}: cannot be used as a ledger ({error}); move it away or name another") from error
+    return connection

@@ -1,0 +1,166 @@
+"""Any OpenAI-compatible endpoint through the official client: OpenAI, Ollama, vLLM, a llama.cpp server.
+
+The key is read from the environment variable that `key_variable` names, at the moment of a call; it is never stored,
+logged or part of a fingerprint.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from genre.errors import LLMError
+from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
+from genre.options import Ge, Gt, Le
+
+UNKEPT = ("minLength", "maxLength", "uniqueItems", "title", "default")
+"""What strict mode of the OpenAI API does not take; GENRE checks it again after the answer."""
+
+
+@dataclass(eq=False)
+class OpenAI(LanguageModel):
+    """Chat completions of an OpenAI-compatible server.
+
+    model: its name at the server. base_url: where the server is.
+    key_variable: name of the environment variable that holds the key; empty: the server wants none.
+    structured: how a JSON Schema is asked for. strict: OpenAI's guarantee; schema: llama.cpp, vLLM, Ollama; object:
+        any JSON; none: by words alone.
+    temperature, seed: sampling. max_tokens: longest answer.
+    concurrency: calls under way at once. requests_per_minute: no more than this; None: no limit.
+    timeout_seconds: of one attempt. attempts: how often one call is tried, with backoff, before it counts as failed.
+    price_in, price_out: money for a million tokens, for plans and budgets.
+    """
+
+    model: str
+    base_url: str = "https://api.openai.com/v1"
+    key_variable: str = "OPENAI_API_KEY"
+    structured: Literal["strict", "schema", "object", "none"] = "strict"
+    temperature: Annotated[float, Ge(0), Le(2)] = 0.0
+    seed: int = 0
+    max_tokens: Annotated[int, Ge(1)] = 300
+    concurrency: Annotated[int, Ge(1), Le(256)] = 8
+    requests_per_minute: Annotated[float, Gt(0)] | None = None
+    timeout_seconds: Annotated[float, Gt(0)] = 60.0
+    attempts: Annotated[int, Ge(1), Le(10)] = 4
+    price_in: Annotated[float, Ge(0)] = 0.0
+    price_out: Annotated[float, Ge(0)] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    @property
+    def fingerprint(self) -> str:
+        url = urlsplit(self.base_url)
+        where = f"{url.scheme}://{url.hostname}{f':{url.port}' if url.port else ''}{url.path}"
+        how = f"{self.structured}, temperature {self.temperature}, seed {self.seed}, max_tokens {self.max_tokens}"
+        return f"openai {where} {self.model} ({how})"
+
+    def _complete(self, prompt: str, schema: Schema | None) -> Completion:
+        return self._ask(prompt, response_format=self._response_format(schema), max_tokens=self.max_tokens)[0]
+
+    def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
+        """Of labels of one token, as the first token of the answer: ln P among the twenty likeliest, else less."""
+        completion, choice = self._ask(prompt, max_tokens=1, logprobs=True, top_logprobs=20)
+        if completion.outcome == "failed":
+            return completion
+        tokens = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
+        if not tokens:
+            return Completion("", "failed", error="the server told no log probabilities")
+        best: dict[str, float] = {}
+        for token in tokens:  # "A" and " A" are the same label
+            label = token.token.strip()
+            best[label] = max(token.logprob, best.get(label, -1e9))
+        floor = min(token.logprob for token in tokens) - 1.0
+        counts = {name: getattr(completion, name) for name in ("tokens_in", "tokens_out", "seconds")}
+        return likelihoods([best.get(text.strip(), floor) for text in continuations], **counts)
+
+    def _ask(self, prompt: str, **request: Any) -> tuple[Completion, Any]:
+        """One chat completion and the raw choice behind it."""
+        from openai import OpenAIError
+
+        key = self._key()
+        self._pace()
+        start = time.perf_counter()
+        try:
+            answer = self._client.with_options(api_key=key).chat.completions.create(
+                model=self.model,
+                messages=[{"role": "user", "content": prompt}],
+                temperature=self.temperature,
+                seed=self.seed,
+                **{name: value for name, value in request.items() if value is not None},
+            )
+            choice, usage = answer.choices[0], answer.usage
+            text = choice.message.content or ""
+        except (OpenAIError, ValueError, TypeError, AttributeError, IndexError) as error:
+            why = one_line(f"{type(error).__name__}: {error}".replace(key, "***"))
+            return Completion("", "failed", seconds=time.perf_counter() - start, error=why), None
+        return Completion(
+            text,
+            _outcome(choice),
+            tokens_in=usage.prompt_tokens if usage else 0,
+            tokens_out=usage.completion_tokens if usage else 0,
+            seconds=time.perf_counter() - start,
+        ), choice
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        """One pool of connections; it holds no key."""
+        from openai import OpenAI as Client
+
+        return Client(
+            api_key="unset", base_url=self.base_url, timeout=self.timeout_seconds, max_retries=self.attempts - 1
+        )
+
+    def _key(self) -> str:
+        if not self.key_variable:
+            return "none"
+        key = os.environ.get(self.key_variable, "")
+        if not key:
+            raise LLMError(f"the environment variable {self.key_variable} holds no key; set it to the server's key")
+        return key
+
+    def _pace(self) -> None:
+        """Wait until the next request may leave."""
+        if self.requests_per_minute is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            wait = max(0.0, self._next - now)
+            self._next = max(now, self._next) + 60 / self.requests_per_minute
+        time.sleep(wait)
+
+    def _response_format(self, schema: Schema | None) -> dict[str, Any] | None:
+        if schema is None or self.structured == "none":
+            return None
+        if self.structured == "object":
+            return {"type": "json_object"}
+        strict = self.structured == "strict"
+        body = _without(schema) if strict else schema
+        return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": strict}}
+
+
+def _outcome(choice: Any) -> Outcome:
+    if getattr(choice.message, "refusal", None) or choice.finish_reason == "content_filter":
+        return "refused"
+    return "truncated" if choice.finish_reason == "length" else "ok"
+
+
+def _without(schema: Any) -> Any:
+    """The schema without the keywords of `UNKEPT`, at every depth (names of properties are no keywords)."""
+    if isinstance(schema, list):
+        return [_without(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: {name: _without(part) for name, part in value.items()} if key == "properties" else _without(value)
+        for key, value in schema.items()
+        if key not in UNKEPT
+    }
