@@ -11,6 +11,7 @@
     ├── ArtifactError      a saved folder that is incomplete, changed or of another version
     ├── TrainingError      a training run that diverged or cannot resume
     ├── EvaluationError    a judgement that would not mean anything
+    ├── StoreError         an event log that cannot be written or read at the moment
     └── LLMError           a language model that did not answer usefully
         └── BudgetExceeded a cap on calls, tokens or money was reached
 
@@ -65,6 +66,10 @@ class TrainingError(GenreError):
 
 class EvaluationError(GenreError):
     """An evaluation whose result would not mean anything."""
+
+
+class StoreError(GenreError):
+    """An event log that cannot be written or read at the moment; nothing was acknowledged."""
 
 
 class LLMError(GenreError):

@@ -177,17 +177,24 @@ class Recommender(ABC):
 
     def explain(self, history: History, items: Int32) -> list[Explanation]:
         """Evidence for each of `items` `[m]` given the one history in `history`."""
-        self._check(history)
-        if len(history) != 1:
-            raise DataError(f"explain takes one history, found {len(history)}")
+        shares = self.contributions(history, items)  # [m, length]
         scores = self._score(history)[0]
-        shares = self._contributions(history, np.asarray(items, np.int32))  # [m, length]
         out = []
         for item, share in zip(items, shares, strict=True):
             order = np.argsort(-share, kind="stable")
             evidence = tuple((int(history.item[at]), float(share[at])) for at in order if share[at] != 0)
             out.append(Explanation(int(item), float(scores[item]), self.explains, evidence))
         return out
+
+    def contributions(self, history: History, items: Int32) -> Float32:
+        """What each interaction of the one history adds to the score of each of `items` `[m]`. float32 `[m, length]`.
+
+        Exact terms of the score or the fall without the interaction, as `explains` says.
+        """
+        self._check(history)
+        if len(history) != 1:
+            raise DataError(f"contributions are those of one history, found {len(history)}")
+        return self._contributions(history, np.asarray(items, np.int32))
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         """What each interaction adds to each item's score: by default the fall without it. [m, length]"""

@@ -37,9 +37,9 @@ class Content(Recommender):
         if dataset.item_features is None:
             raise DataError("content: needs item features; name an encoder of items under `features`")
         self.center_, self.directions_ = whitening(dataset.item_features.values, self.whitening, self.dim)
-        self.item_vectors_ = self._place(dataset.item_features.values)  # [n_items, dim]
+        self.item_vectors_ = self.place(dataset.item_features.values)  # [n_items, dim]
 
-    def _place(self, features: Float32) -> Float32:
+    def place(self, features: Float32) -> Float32:
         """Features -> unit vectors; an item without features stays at zero. [n, dim]"""
         if features.shape[1] != len(self.center_):
             raise DataError(f"content: learnt from features of {len(self.center_)} values, found {features.shape[1]}")
@@ -48,7 +48,7 @@ class Content(Recommender):
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
     def _extend(self, features: Float32) -> None:
-        self.item_vectors_ = np.concatenate([self.item_vectors_, self._place(features)])
+        self.item_vectors_ = np.concatenate([self.item_vectors_, self.place(features)])
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         matrix = history.decayed(self.history_half_life).matrix()
