@@ -7,7 +7,15 @@ KINDS: dict[str, dict[str, str]] = {
         "movielens": "genre.preprocessing.catalog:MovieLens",
         "movielens-100k": "genre.preprocessing.catalog:MovieLens100K",
     },
-    "split": {},
+    "split": {
+        "cold-items": "genre.preprocessing.cold:ColdItems",
+        "cold-users": "genre.preprocessing.cold:ColdUsers",
+        "given": "genre.preprocessing.splits:GivenSplit",
+        "leave-one-out": "genre.preprocessing.splits:LeaveOneOut",
+        "random": "genre.preprocessing.splits:RandomSplit",
+        "strong": "genre.preprocessing.cold:StrongSplit",
+        "time": "genre.preprocessing.splits:TimeSplit",
+    },
     "features": {},
     "llm": {},
     "recommenders": {

@@ -5,7 +5,6 @@ Knows nothing about what the files mean (`movielens.py` does).
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import time
