@@ -61,6 +61,7 @@ class Recommender(ABC):
     """Base of all: implement `_fit` and `_score`; override the rest where the algorithm knows better."""
 
     explains: ClassVar[Method] = "occlusion"
+    answers_empty: ClassVar[bool] = False  # knows better than popularity what to say to an empty history
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -83,6 +84,7 @@ class Recommender(ABC):
         if len(dataset) == 0:
             raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
         self.item_ids_ = dataset.item_ids
+        self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]
         self._checkpoint = checkpoint
         self._fit(dataset, validation, log)
         return self
@@ -96,10 +98,20 @@ class Recommender(ABC):
     def score(self, history: History) -> Float32:
         """A score for every item, higher is better, finite. float32 `[n, n_items]`.
 
-        An empty history is legal and gets the algorithm's default (all equal where it has none).
+        An empty history is legal: it gets the popularity of each item, unless the class `answers_empty` itself.
         """
         self._check(history)
-        return self._score(history)
+        scores = self._score(history)
+        empty = history.lengths == 0
+        if empty.any() and not self.answers_empty:
+            scores[empty] = self.popularity_
+        return scores
+
+    def factors(self, history: History) -> tuple[Float32, Float32] | None:
+        """`(queries [n, dim], items [n_items, dim])` when every score is their dot product, else None."""
+        if not self.answers_empty and (history.lengths == 0).any():
+            return None
+        return self._factors(history)
 
     @abstractmethod
     def _score(self, history: History) -> Float32: ...
@@ -109,7 +121,7 @@ class Recommender(ABC):
         raise NotSupported(f"{type(self).__name__} ranks items; it does not predict ratings")
 
     def _factors(self, history: History) -> tuple[Float32, Float32] | None:
-        """`(queries [n, dim], items [n_items, dim])` when the score is their dot product: the fast path."""
+        """What `factors` returns for histories that are not empty: the fast path of an algorithm that has one."""
         return None
 
     def recommend(
@@ -134,11 +146,11 @@ class Recommender(ABC):
         score = np.full((len(asked), k), -np.inf, np.float32)
         for rows, block in asked.blocks(max(1, BLOCK_VALUES // max(asked.n_items, 1))):
             seen = (block.indptr, block.item) if exclude_seen else None
-            factors = self._factors(block)
+            factors = self.factors(block)
             if factors is not None:
                 item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=candidates)
             else:
-                item[rows], score[rows] = top_k_scores(self._score(block), k, seen=seen, candidates=candidates)
+                item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=candidates)
         return Recommendations(item, score, self.item_ids_)
 
     def history_of(self, item_ids: Sequence[str]) -> History:
@@ -166,6 +178,7 @@ class Recommender(ABC):
             raise DataError(f"{len(item_ids)} new items need features [{len(item_ids)}, dim], found {features.shape}")
         grown = copy.copy(self)  # learnt values are replaced, never changed in place
         grown.item_ids_ = self.item_ids_.append(item_ids)
+        grown.popularity_ = np.append(self.popularity_, np.zeros(len(item_ids), np.float32))
         grown._extend(features)
         return grown
 
@@ -178,7 +191,7 @@ class Recommender(ABC):
     def explain(self, history: History, items: Int32) -> list[Explanation]:
         """Evidence for each of `items` `[m]` given the one history in `history`."""
         shares = self.contributions(history, items)  # [m, length]
-        scores = self._score(history)[0]
+        scores = self.score(history)[0]
         out = []
         for item, share in zip(items, shares, strict=True):
             order = np.argsort(-share, kind="stable")

@@ -33,6 +33,7 @@ class Baseline(Recommender):
     iterations: Annotated[int, Ge(1)] = 10
 
     explains: ClassVar[Method] = "popularity"
+    answers_empty: ClassVar[bool] = True
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if dataset.rating is None or dataset.rating_scale is None:

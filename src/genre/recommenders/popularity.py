@@ -35,6 +35,7 @@ class Popularity(Recommender):
     by: str | None = None
 
     explains: ClassVar[Method] = "popularity"
+    answers_empty: ClassVar[bool] = True
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         weight = dataset.weight.astype(np.float64)
