@@ -4,6 +4,7 @@ from __future__ import annotations
 
 KINDS: dict[str, dict[str, str]] = {
     "data": {
+        "files": "genre.preprocessing.files:Files",
         "movielens": "genre.preprocessing.catalog:MovieLens",
         "movielens-100k": "genre.preprocessing.catalog:MovieLens100K",
     },
@@ -23,6 +24,7 @@ KINDS: dict[str, dict[str, str]] = {
         "content": "genre.recommenders.content:Content",
         "ease": "genre.recommenders.ease:EASE",
         "item_knn": "genre.recommenders.item_knn:ItemKNN",
+        "mlp": "genre.recommenders.mlp:MLP",
         "popularity": "genre.recommenders.popularity:Popularity",
     },
 }

@@ -15,6 +15,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import inspect
+import re
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -110,3 +112,26 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+OPTION_LINE = re.compile(r"(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<text>.*)")
+
+
+def option_docs(cls: type) -> dict[str, str]:
+    """What the class docstring says of each option: its lines `name: text` or `one, other: text`, to a blank line.
+
+    Several statements may share a line: `name: text. other: text`.
+    """
+    known, docs, current = set(type_hints(cls)), dict[str, str](), list[str]()
+    for line in inspect.cleandoc(cls.__doc__ or "").splitlines():
+        for part in re.split(r"(?<=\.) (?=[a-z_0-9]+: )", line.strip()):
+            found = OPTION_LINE.match(part)
+            names = found["names"].split(", ") if found else []
+            if found and set(names) <= known:
+                current = names
+                docs |= dict.fromkeys(names, found["text"])
+            elif not part:
+                current = []
+            else:
+                docs |= {name: f"{docs[name]} {part}" for name in current}
+    return docs

@@ -1,14 +1,49 @@
-"""A run's folder: what `genre run` leaves behind and everything else reads. Knows nothing about how a run is made."""
+"""A run's folder: names, keys, reading and writing. Knows nothing about the order of the steps.
+
+    runs/movies-1a2b3c4d/
+      config.yaml  config.full.yaml      as written, and with every default filled in
+      dataset/  features/<side>/  recommenders/<name>/  evaluations/<name>/    one whole, hashed folder a step
+      report.json  report.html  log.jsonl
+      manifest.json                      written last: without it nothing loads
+
+A step's folder carries the key of everything that made it, so that a later run takes over what is unchanged.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from genre import storage
+from filelock import FileLock, Timeout
+
+from genre.config import Config, read_config, to_yaml
+from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.features.base import Encoder
-from genre.preprocessing.dataset import Dataset
+from genre.options import nearest
+from genre.preprocessing.dataset import Dataset, Features, History
+from genre.preprocessing.frames import to_frame
+from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.base import Recommender
+from genre.recommenders.explanation import sentence
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One recommended item as people see it."""
+
+    item_id: str
+    title: str
+    score: float
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,3 +60,192 @@ class Run:
     recommenders: dict[str, Recommender]
     item_encoder: Encoder | None = None
     report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def leaderboard(self) -> Any:
+        """Test metrics by recommender, best first, as a pandas, Polars or Arrow table: whichever is installed."""
+        rows = self.report["leaderboard"]
+        return to_frame(
+            [{"recommender": row["name"], **row["values"], "tied_with_best": row["tied_with_best"]} for row in rows]
+        )
+
+    def recommender(self, name: str | None = None) -> Recommender:
+        """By name; without one, the best on the validation part."""
+        if name is None:
+            return next(iter(self.recommenders.values()))
+        if name not in self.recommenders:
+            known = ", ".join(self.recommenders)
+            raise UnknownId(f"no recommender {name!r} in this run{nearest(name, self.recommenders)}; it has {known}")
+        return self.recommenders[name]
+
+    def history_of_user(self, user_id: str) -> History:
+        """All that is known of one user; UnknownId names the nearest id."""
+        return self.dataset.history([self.dataset.user_ids.row(user_id)])
+
+    def recommend(
+        self, user_id: str | None = None, *, k: int = 10, history: Sequence[str] = (), using: str | None = None
+    ) -> Any:
+        """The best `k` unseen items for a known user, or for a history of item ids or titles, as a table."""
+        asked = self.history_of(history) if user_id is None else self.history_of_user(user_id)
+        return to_frame([vars(row) for row in self.answer(asked, k=k, using=using)])
+
+    def answer(self, history: History, *, k: int, using: str | None = None) -> list[Recommended]:
+        """The best `k` unseen items of one history, each with its reason."""
+        recommender = self.recommender(using)
+        found = recommender.recommend(history, k=k)
+        items = found.item[0][found.item[0] >= 0]
+        titles = self.dataset.titles()
+        return [
+            Recommended(self.dataset.item_ids[item], titles[item], float(score), sentence(why, titles))
+            for item, score, why in zip(items, found.score[0], recommender.explain(history, items), strict=False)
+        ]
+
+    def example(self, user: int, *, k: int, liked: int = 3) -> dict[str, Any]:
+        """What a report shows of one user: the latest likes and the recommendations, with their reasons."""
+        history = self.dataset.history([user])
+        titles = self.dataset.titles()
+        latest = history.item[history.weight > 0][::-1][:liked]
+        return {
+            "user_id": self.dataset.user_ids[user],
+            "history_length": len(history.item),
+            "liked": [titles[item] for item in latest],
+            "recommended": [vars(row) for row in self.answer(history, k=k)],
+        }
+
+    def history_of(self, names: Sequence[str]) -> History:
+        """An anonymous history from item ids or titles, oldest first; UnknownId names the nearest title."""
+        titles = self.dataset.titles()
+        by_title = {title.casefold(): row for row, title in reversed(list(enumerate(titles)))}
+        return History.of([[self._item(name, titles, by_title) for name in names]], self.dataset.n_items)
+
+    def _item(self, name: str, titles: list[str], by_title: dict[str, int]) -> int:
+        if name in self.dataset.item_ids:
+            return self.dataset.item_ids.row(name)
+        if name.casefold() in by_title:
+            return by_title[name.casefold()]
+        inside = [title for title in titles if name.casefold() in title.casefold()][:3]
+        hint = f"; titles with it: {', '.join(map(repr, inside))}" if inside else nearest(name, titles)
+        raise UnknownId(f"no item has the id or title {name!r}{hint}")
+
+
+def key_of(*parts: Any) -> str:
+    """A digest of plain values: equal keys mean equal work."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+
+
+class Workspace:
+    """A run's folder while it is made: a step that an earlier run has made is taken over, by key.
+
+    made, reused: the names of the steps so far.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+        self.made: list[str] = []
+        self.reused: list[str] = []
+        self._keys: dict[str, str] = {}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time makes a run."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder.parent / f".{self.folder.name}.lock", timeout=0)
+        try:
+            with lock:
+                yield
+        except Timeout as error:
+            raise GenreError(f"{self.folder}: another process is making this run; wait for it or stop it") from error
+
+    def finished(self) -> bool:
+        """Whether the whole run stands, unchanged since it was finished."""
+        return _holds(self.folder, self.key)
+
+    def begin(self, config: Config) -> None:
+        """Make the folder; from here to `finish` it does not load."""
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / storage.MANIFEST).unlink(missing_ok=True)
+        (self.folder / "log.jsonl").unlink(missing_ok=True)
+        (self.folder / "config.yaml").write_text(config.text, encoding="utf-8")
+        (self.folder / "config.full.yaml").write_text(to_yaml(config.full), encoding="utf-8")
+
+    def reuse(self, name: str, key: str) -> bool:
+        """Whether the step is there: in this folder, or copied from another run of the same name."""
+        self._keys[name] = key
+        if not _holds(self.folder / name, key):
+            donor = next((run / name for run in self._others() if _holds(run / name, key)), None)
+            if donor is None:
+                return False
+            with storage.publish(self.folder / name, key=key) as aside:
+                shutil.copytree(donor, aside, dirs_exist_ok=True)
+        self.reused.append(name)
+        return True
+
+    @contextmanager
+    def publish(self, name: str, key: str) -> Iterator[Path]:
+        """Write a step's files into the yielded folder; they stand at `name`, whole, afterwards."""
+        with storage.publish(self.folder / name, key=key) as aside:
+            yield aside
+        self.made.append(name)
+        shutil.rmtree(self.scratch(name), ignore_errors=True)
+
+    def scratch(self, name: str) -> Path:
+        """Where a long step keeps its place until it is published."""
+        return self.folder / "unfinished" / name
+
+    def key_of(self, name: str) -> str:
+        """The key of a step of this run; empty where the config has no such step."""
+        return self._keys.get(name, "")
+
+    def entries(self, name: str) -> list[dict[str, Any]]:
+        """What a step recorded in its log."""
+        path = self.folder / name / "log.jsonl"
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+
+    def finish(self, **facts: Any) -> None:
+        """Hash every file: from here on the run loads."""
+        shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
+        storage.write_manifest(self.folder, key=self.key, **facts)
+
+    def _others(self) -> Iterator[Path]:
+        stem = self.folder.name.rpartition("-")[0]
+        yield from (run for run in sorted(self.folder.parent.glob(f"{stem}-????????")) if run != self.folder)
+
+
+def _holds(folder: Path, key: str) -> bool:
+    """Whether a whole folder with this key stands: a cheap look first, then every hash."""
+    try:
+        return storage.read_json(folder / storage.MANIFEST)["key"] == key and bool(storage.read_manifest(folder))
+    except (ArtifactError, KeyError, TypeError):
+        return False
+
+
+def write_features(folder: Path, features: Features) -> None:
+    storage.write_tensors(folder / "values.safetensors", {"values": features.values})
+    storage.write_json(folder / "features.json", {"fingerprint": features.fingerprint})
+
+
+def read_features(folder: Path) -> Features:
+    values = storage.read_tensors(folder / "values.safetensors")["values"]
+    return Features(values.astype(np.float32), storage.read_json(folder / "features.json")["fingerprint"])
+
+
+def read_run(folder: str | Path) -> Run:
+    """A finished run; ArtifactError when it is unfinished, changed or damaged, naming the file and the remedy."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: no such run folder; `genre run CONFIG` makes one and prints its path")
+    facts = storage.read_manifest(path)
+    experiment = read_config(path / "config.full.yaml").experiment
+    sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
+    named = experiment.named()
+    encoder = experiment.features.items
+    return Run(
+        folder=path,
+        name=experiment.name,
+        dataset=read_dataset(path / "dataset" / "tables").with_features(**sides),
+        recommenders={
+            name: type(named[name]).load(path / "recommenders" / name / "model") for name in facts["best_first"]
+        },
+        item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
+        report=storage.read_json(path / "report.json"),
+    )

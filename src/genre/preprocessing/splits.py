@@ -105,8 +105,8 @@ def assemble(
     for number, label in enumerate(("train", "validation", "test")):
         if counts[number] == 0 and not (number == VALIDATION and empty_validation):
             raise DataError(
-                f"{dataset.name}: the {label} part is empty ({len(dataset):,} interactions of {dataset.n_users:,} users "
-                f"with {dataset.n_items:,} items); give it a larger share or choose another split"
+                f"{dataset.name}: the {label} part is empty ({len(dataset):,} interactions, {dataset.n_users:,} users, "
+                f"{dataset.n_items:,} items); give it a larger share or choose another split"
             )
     train = dataset.where(part == TRAIN)
     context = train if validation_context == (TRAIN,) else dataset.where(np.isin(part, validation_context))

@@ -1,0 +1,207 @@
+"""The six steps in order: the architecture tour. Each step is one short function of plain values.
+
+    files -> preprocessing -> features -> recommenders (training) -> evaluation -> output
+
+A step whose inputs have not changed is read back, not redone.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genre import __version__, storage
+from genre.config import Config, Experiment, read_config, to_dict
+from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
+from genre.evaluation.leaderboard import leaderboard
+from genre.features.encode import item_features, user_features  # noqa
+from genre.log import SILENT, Log
+from genre.preprocessing.dataset import Dataset, Features
+from genre.preprocessing.parquet import read_dataset, write_dataset
+from genre.preprocessing.prepare import prepare
+from genre.preprocessing.splits import Split
+from genre.recommenders.base import Recommender
+from genre.runs import Run, Workspace, key_of, read_features, read_run, write_features
+
+Judged = dict[str, tuple[Evaluation, Evaluation]]  # recommender -> (validation, test), best on validation first
+
+
+def run(
+    config: str | Path | Config,
+    *,
+    overrides: Sequence[str] = (),
+    runs: str | Path = "runs",
+    log: Log = SILENT,
+) -> Run:
+    """Do every step of a config that is not done yet, write the run's folder and read it back.
+
+    Raises ConfigError for a config that is not legal, DataError for data that is not, and what a step raises.
+    Killed at any moment, it leaves a folder that does not load and that the next call completes.
+    """
+    checked = config if isinstance(config, Config) else read_config(config, overrides)
+    experiment = checked.experiment
+    key = key_of(__version__, to_dict(experiment), experiment.data.fingerprint())
+    work = Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
+    with work.locked():
+        if work.finished():
+            log.line(f"Nothing to do: {work.folder} is up to date.")
+            return read_run(work.folder)
+        work.begin(checked)
+        log = log.also(work.folder / "log.jsonl")
+        started = time.perf_counter()
+        dataset = preprocess(work, experiment, log)
+        split = extract_features(work, experiment, experiment.split.split(dataset), log)
+        fitted = fit(work, experiment, split, log)
+        judged = judge(work, experiment, split, fitted, log)
+        write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started)
+        work.finish(best_first=list(judged))
+    done = ", ".join(work.made) or "nothing"
+    log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
+    return read_run(work.folder)
+
+
+def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
+    """Step 1: read, clean, convert."""
+    key = key_of("dataset", __version__, experiment.data.fingerprint(), to_dict(experiment.cleaning))
+    if not work.reuse("dataset", key):
+        log.line("preprocessing: reading and cleaning")
+        with work.publish("dataset", key) as folder:
+            dataset, report = prepare(experiment.data.load(log=log), experiment.cleaning)
+            write_dataset(dataset, folder / "tables")
+            storage.write_json(folder / "cleaning.json", report.as_dict())
+            for line in report.lines():
+                log.line(f"  {line}")
+    return read_dataset(work.folder / "dataset" / "tables")
+
+
+def extract_features(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Split:
+    """Step 2: text becomes vectors; what is said of users comes from the train part only."""
+    sides: dict[str, Features] = {}
+    options = experiment.features
+    for side, encoder, encode in (("items", options.items, item_features), ("users", options.users, user_features)):
+        if encoder is None:
+            continue
+        name = f"features/{side}"
+        key = key_of(
+            name, work.key_of("dataset"), to_dict(experiment.split) if side == "users" else "", to_dict(encoder)
+        )
+        if not work.reuse(name, key):
+            log.line(f"features: vectors of {side}")
+            with work.publish(name, key) as folder:
+                write_features(folder, encode(split.train, encoder, log=log))
+                encoder.save(folder / "encoder")
+        sides[side] = read_features(work.folder / name)
+    return split.with_features(**sides)
+
+
+def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict[str, Recommender]:
+    """Steps 3 and 4: each recommender learns from the train part."""
+    fitted: dict[str, Recommender] = {}
+    for label, recommender in experiment.named().items():
+        name = f"recommenders/{label}"
+        if not work.reuse(name, recommender_key(work, experiment, recommender)):
+            log.line(f"training: {label}")
+            with work.publish(name, recommender_key(work, experiment, recommender)) as folder:
+                own = log.also(folder / "log.jsonl")
+                cpu, wall = time.process_time(), time.perf_counter()
+                recommender.fit(split.train, validation=split.validation, checkpoint=work.scratch(name), log=own)
+                own.record(
+                    "fitted",
+                    model=label,
+                    cpu_seconds=round(time.process_time() - cpu, 3),
+                    seconds=round(time.perf_counter() - wall, 3),
+                    peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                )
+                recommender.save(folder / "model")
+        fitted[label] = type(recommender).load(work.folder / name / "model")
+    return fitted
+
+
+def recommender_key(work: Workspace, experiment: Experiment, recommender: Recommender) -> str:
+    """All that a fitted recommender depends on."""
+    features = [work.key_of(f"features/{side}") for side in ("items", "users")]
+    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, to_dict(recommender))
+
+
+def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[str, Recommender], log: Log) -> Judged:
+    """Step 5: the same questions to everybody. The validation part ranks them, the test part reports."""
+    options = experiment.evaluation
+    judged: Judged = {}
+    for label, recommender in fitted.items():
+        name = f"evaluations/{label}"
+        key = key_of(name, work.key_of(f"recommenders/{label}"), to_dict(options))
+        if not work.reuse(name, key):
+            log.line(f"evaluation: {label}")
+            with work.publish(name, key) as folder:
+                for part in ("validation", "test"):
+                    result = evaluate(
+                        recommender,
+                        getattr(split, part),
+                        k=options.k,
+                        metrics=options.metrics,
+                        exclude_seen=options.exclude_seen,
+                        train=split.train,
+                        name=label,
+                        log=log,
+                    )
+                    (folder / part).mkdir()
+                    write_evaluation(folder / part, result)
+        folder = work.folder / name
+        judged[label] = (read_evaluation(folder / "validation"), read_evaluation(folder / "test"))
+    return dict(sorted(judged.items(), key=lambda entry: -_primary(entry[1][0])))
+
+
+def _primary(evaluation: Evaluation) -> float:
+    """The value that ranks: the first metric of the config, or minus the error where only ratings were judged."""
+    from genre.evaluation.metrics import metric_of
+
+    label, value = next(iter(evaluation.values.items()))
+    return value if metric_of(label).higher_is_better else -value
+
+
+def write_output(
+    work: Workspace,
+    experiment: Experiment,
+    dataset: Dataset,
+    split: Split,
+    judged: Judged,
+    fitted: dict[str, Recommender],
+    seconds: float,
+) -> None:
+    """Step 6: the report, for machines and for people, with recommendations and their reasons."""
+
+    shown = Run(work.folder, experiment.name, dataset, {label: fitted[label] for label in judged})
+    users = [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
+    report: dict[str, Any] = {
+        "name": experiment.name,
+        "genre": __version__,
+        "seconds": round(seconds, 1),
+        "data": {
+            "name": dataset.name,
+            "users": dataset.n_users,
+            "items": dataset.n_items,
+            "interactions": len(dataset),
+            "train": len(split.train),
+            "validation": len(split.validation.target),
+            "test": len(split.test.target),
+            "cleaning": storage.read_json(work.folder / "dataset" / "cleaning.json"),
+        },
+        "leaderboard": leaderboard([test for _, test in judged.values()]),
+        "training": {label: work.entries(f"recommenders/{label}") for label in judged},
+        "examples": [shown.example(user, k=experiment.output.k) for user in users],
+    }
+    storage.write_json(work.folder / "report.json", report)
+
+
+def _typical_users(split: Split, n: int = 3) -> list[int]:
+    """Users of the test part with a short, a middling and a long history."""
+    users = np.unique(split.test.target.user)
+    lengths = np.diff(split.test.context.history(users).indptr)
+    by_length = users[np.argsort(lengths, kind="stable")]
+    places = np.linspace(0, len(by_length) - 1, 2 * n + 1).astype(int)[1::2]
+    return [int(user) for user in by_length[places]]

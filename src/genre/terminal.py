@@ -1,0 +1,140 @@
+"""How results look in a terminal. Knows nothing about how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from genre.runs import Recommended, Run
+
+
+def print_run(run: Run) -> None:
+    """Leaderboards, example recommendations with reasons, and where the report is."""
+    from genre.evaluation.metrics import metric_of
+
+    console = _console()
+    rows = run.report["leaderboard"]
+    labels = list(dict.fromkeys(label for row in rows for label in row["values"]))
+    for title, of_ratings in (("ranking", False), ("ratings", True)):
+        shown = [label for label in labels if metric_of(label).of_ratings == of_ratings]
+        if shown:
+            console.print()
+            console.print(_leaderboard(run, f"{run.name}: {title}, test part", shown, console.width))
+    best = next(iter(run.recommenders))
+    console.print(
+        f"[dim]± half of a 95 % interval over users.  = not distinguishable from the first at 5 %.  "
+        f"★ best on the validation part: {best} answers below.[/dim]"
+    )
+    for example in run.report["examples"]:
+        liked = _plain(", ".join(example["liked"]) or "nothing yet")
+        console.print(f"\n[bold]User {_plain(example['user_id'])}[/bold], who last liked {liked}")
+        print_recommended(example["recommended"], console)
+    console.print(f"\nReport: {run.folder / 'report.html'}")
+    console.print(f"Next:   genre recommend {run.folder} --user {run.report['examples'][0]['user_id']} -k 10")
+
+
+def _console() -> Console:
+    """Standard output; a pipe gets lines as wide as they need to be."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140)
+
+
+def _leaderboard(run: Run, title: str, labels: list[str], width: int) -> Table:
+    """One row a recommender, one column a metric, as many as fit; the best of each in bold."""
+    rows = [row for row in run.report["leaderboard"] if any(label in row["values"] for label in labels)]
+    fitting = labels[: max(1, (width - 24) // 13)]
+    left_out = f"  ({len(labels) - len(fitting)} more in the report)" if len(fitting) < len(labels) else ""
+    table = Table(title=f"{title}{left_out}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for label in fitting:
+        table.add_column(label, justify="right", no_wrap=True)
+    first = run.report["leaderboard"][0]
+    for row in rows:
+        star = " ★" if row["name"] == next(iter(run.recommenders)) else ""
+        tie = " =" if row["tied_with_best"] and row is not first else ""
+        table.add_row(row["name"] + star + tie, *(_cell(row, label, _best(rows, label)) for label in fitting))
+    return table
+
+
+def _best(rows: list[dict[str, Any]], label: str) -> float | None:
+    from genre.evaluation.metrics import metric_of
+
+    values: list[float] = [row["values"][label] for row in rows if row["values"].get(label) is not None]
+    if not values:
+        return None
+    return max(values) if metric_of(label).higher_is_better else min(values)
+
+
+def _cell(row: dict[str, Any], label: str, best: float | None) -> str:
+    value = row["values"].get(label)
+    if value is None:
+        return "[dim]-[/dim]"
+    low, high = row["intervals"].get(label) or (None, None)
+    margin = f"[dim]±{(high - low) / 2:.3f}[/dim]".replace("0.", ".") if low is not None and high is not None else ""
+    shown = f"{value:.4f}".removeprefix("0")
+    return f"[bold]{shown}[/bold]{margin}" if value == best else f"{shown}{margin}"
+
+
+def print_recommended(rows: Sequence[Recommended | dict[str, Any]], console: Console | None = None) -> None:
+    """Rank, title, score and reason."""
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(justify="right", style="dim")
+    table.add_column(max_width=48, overflow="ellipsis", no_wrap=True)
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for rank, row in enumerate(rows, start=1):
+        facts = row if isinstance(row, dict) else vars(row)
+        table.add_row(f"{rank}", _plain(facts["title"]), f"{facts['score']:.3f}", _plain(facts["reason"]))
+    (console or _console()).print(table)
+
+
+def _plain(text: str) -> str:
+    """Text of the data is data: no markup, no control characters."""
+    from rich.markup import escape
+
+    return escape("".join(char if char.isprintable() else " " for char in text))
+
+
+def print_list(what: str) -> None:
+    """The built-ins of a section, each with what it is; recommenders with what they can do."""
+    from genre.config import SECTIONS, kinds_of, resolve
+    from genre.errors import ConfigError
+    from genre.options import nearest
+
+    by_section = {section: base for base, section in SECTIONS.items()}
+    if what not in {*by_section, "metrics"}:
+        known = ", ".join([*by_section, "metrics"])
+        raise ConfigError(
+            f"nothing called {what!r} to list{nearest(what, [*by_section, 'metrics'])}; there are: {known}"
+        )
+    table = Table(box=None, padding=(0, 1))
+    if what == "metrics":
+        _metrics(table)
+    else:
+        classes = {kind: resolve(by_section[what], kind) for kind in kinds_of(by_section[what])}
+        abilities = {kind: cls.capabilities() for kind, cls in classes.items() if hasattr(cls, "capabilities")}
+        columns = list(next(iter(abilities.values()), {}))
+        for column in ("kind", *columns, "what it is"):
+            table.add_column(column.replace("_", " "))
+        for kind, cls in classes.items():
+            marks = [_mark(abilities[kind][column]) for column in columns]
+            table.add_row(kind, *marks, _plain((cls.__doc__ or "").strip().partition("\n")[0]))
+    _console().print(table)
+
+
+def _mark(value: bool | str) -> str:  # noqa: FBT001
+    return value if isinstance(value, str) else "yes" if value else "-"
+
+
+def _metrics(table: Table) -> None:
+    from genre.evaluation.metrics import METRICS
+
+    for column in ("metric", "what it is"):
+        table.add_column(column)
+    for name, metric in METRICS.items():
+        table.add_row(name, _plain(metric.line))

@@ -1,0 +1,152 @@
+"""YAML -> Experiment: what is legal, and what is said of what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre.config import Config, explain_config, parse_config, read_config, to_yaml
+from genre.errors import ConfigError
+from genre.recommenders.ease import EASE
+
+GOOD = """\
+name: movies
+seed: 7
+data: {kind: movielens-100k}
+recommenders:
+  - {kind: ease, regularization: 250}
+  - kind: als
+  - {kind: ease, name: strong, regularization: 1e3}
+"""
+
+
+def parse(text: str, *overrides: str) -> Config:
+    return parse_config(text, "test.yaml", overrides)
+
+
+def problems(text: str, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, *overrides)
+    return str(caught.value)
+
+
+def test_builds_what_is_written() -> None:
+    experiment = parse(GOOD).experiment
+    named = experiment.named()
+    assert list(named) == ["ease", "als", "strong"]
+    assert isinstance(named["ease"], EASE)
+    assert named["ease"].regularization == 250.0
+    assert named["strong"].regularization == 1000.0  # type: ignore[attr-defined]
+    assert named["als"].seed == 7, "the experiment's seed reaches whoever has one"  # type: ignore[attr-defined]
+
+
+def test_two_of_a_kind_get_numbered_names() -> None:
+    text = GOOD.replace(", name: strong", "")
+    assert parse(text).experiment.labels == ("ease", "als", "ease-2")
+
+
+def test_every_mistake_is_reported_at_once_with_its_line() -> None:
+    text = GOOD.replace("regularization: 250", "regularisation: 250").replace("kind: als", "kind: ails") + "splitt: x\n"
+    found = problems(text)
+    assert (
+        "test.yaml:5: recommenders[0].regularisation: unknown option of EASE (did you mean 'regularization'?)" in found
+    )
+    assert "test.yaml:6: recommenders[1].kind: unknown kind 'ails' (did you mean 'als'?)" in found
+    assert "test.yaml:8: splitt: unknown option of Experiment (did you mean 'split'?)" in found
+    assert len(found.splitlines()) == 3
+
+
+@pytest.mark.parametrize("value", ["-1", ".nan", ".inf", "abc", "[1]", "{a: 1}", "null"])
+def test_values_out_of_range_are_named(value: str) -> None:
+    found = problems(GOOD.replace("regularization: 250", f"regularization: {value}"))
+    assert "test.yaml:5: recommenders[0].regularization: " in found
+
+
+def test_missing_sections_are_named() -> None:
+    assert "data: missing" in problems("name: x\nrecommenders: [ease]\n")
+    assert "recommenders: empty" in problems("name: x\ndata: movielens-100k\nrecommenders: []\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &x 1\nb: *x\n", "anchors and aliases"),
+        ("a: !!python/object:os.system x\n", "tags are not allowed"),
+        ("name: x\nname: y\n", "stands twice"),
+        ("- 1\n", "expected keys and values"),
+        ("a: [1\n", "not valid YAML"),
+        ("a: " + "[" * 50 + "]" * 50, "nested deeper"),
+    ],
+)
+def test_dangerous_or_broken_yaml_is_refused(text: str, said: str) -> None:
+    assert said in problems(text)
+
+
+def test_overrides_are_checked_the_same_way() -> None:
+    experiment = parse(GOOD, "evaluation.k=20", "recommenders.strong.regularization=5", "split.test=0.2").experiment
+    assert experiment.evaluation.k == 20
+    assert experiment.named()["strong"].regularization == 5.0  # type: ignore[attr-defined]
+    assert "command line: evaluation.k: " in problems(GOOD, "evaluation.k=0")
+    assert "no 'bpr' in the list" in problems(GOOD, "recommenders.bpr.factors=3")
+
+
+def test_own_classes_beside_the_config(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "import numpy as np\n"
+        "from genre import Recommender\n"
+        "@dataclass(eq=False)\n"
+        "class Flat(Recommender):\n"
+        "    level: float = 1.0\n"
+        "    def _fit(self, dataset, validation, log): pass\n"
+        "    def _score(self, history): return np.full((len(history), history.n_items), self.level, np.float32)\n"
+    )
+    config = tmp_path / "own.yaml"
+    config.write_text("name: own\ndata: movielens-100k\nrecommenders: [{kind: 'mine:Flat', level: 2}]\n")
+    experiment = read_config(config).experiment
+    assert experiment.labels == ("Flat",)
+    assert experiment.recommenders[0].level == 2.0  # type: ignore[attr-defined]
+    config.write_text("name: own\ndata: movielens-100k\nrecommenders: ['mine:Flot', 'pathlib:Path', 'nowhere:X']\n")
+    with pytest.raises(ConfigError) as caught:
+        read_config(config)
+    assert "mine has no Flot" in str(caught.value)
+    assert "must be a dataclass that extends Recommender" in str(caught.value)
+    assert "cannot import nowhere" in str(caught.value)
+
+
+def test_the_full_config_reads_back_to_the_same() -> None:
+    config = parse(GOOD, "evaluation.k=20")
+    again = parse(to_yaml(config.full))
+    assert again.full == config.full
+
+
+def test_check_says_where_each_value_comes_from() -> None:
+    shown = explain_config(parse(GOOD, "evaluation.k=20"))
+    lines = {line.split("#")[0].strip(): line.split("#")[1].strip() for line in shown.splitlines() if "#" in line}
+    assert lines["name: movies"] == "line 1"
+    assert lines["k: 20"] == "command line"
+    assert lines["exclude_seen: true"] == "default"
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_config(tmp_path / "none.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read_config(tmp_path / "bytes.yaml")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.one_of(
+        st.text(), st.builds(GOOD.replace, st.sampled_from(["movies", "250", "kind", ":", "\n"]), st.text(max_size=8))
+    )
+)
+def test_any_text_is_a_config_or_a_config_error(text: str) -> None:
+    try:
+        parse(text)
+    except ConfigError:
+        pass

@@ -1,0 +1,148 @@
+"""The whole job on a small world: a run is made, read back, reused, and never loads when it is not whole."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import genre
+from genre.errors import ArtifactError, GenreError, UnknownId
+from genre.log import Log
+
+CONFIG = """\
+name: small
+data: {kind: files, interactions: interactions.csv, items: items.csv}
+split: {kind: leave-one-out}
+recommenders:
+  - {kind: popularity}
+  - {kind: ease, regularization: 5}
+evaluation: {k: 3, metrics: [ndcg, recall]}
+"""
+
+
+class Lines(Log):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """Even users like even items; each has seen all but one of its parity."""
+    rows = [
+        f"u{user},i{item},{1_000_000 + 100 * user + item}"
+        for user in range(20)
+        for item in range(user % 2, 16, 2)
+        if item != (user % 8) * 2 + user % 2
+    ]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    items = [f"i{item},Story {item},{'robots' if item % 2 else 'dragons'}" for item in range(16)]
+    (tmp_path / "items.csv").write_text("\n".join(["item_id,title,genre", *items]))
+    (tmp_path / "small.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def make(world: Path, *overrides: str, log: Log | None = None) -> genre.Run:
+    return genre.run(world / "small.yaml", overrides=overrides, runs=world / "runs", log=log or Lines())
+
+
+def test_a_run_answers_from_its_folder(world: Path) -> None:
+    run = make(world)
+    assert list(run.leaderboard["recommender"])[0] == "ease"
+    again = genre.read_run(run.folder)
+    frame = again.recommend("u0", k=3)
+    assert list(frame.columns) == ["item_id", "title", "score", "reason"]
+    assert frame["item_id"][0] == "i0", "the one even item that u0 has not seen"
+    assert "because of Story" in frame["reason"][0]
+    stranger = again.recommend(history=["i1", "story 3"], k=1)
+    assert int(stranger["item_id"][0][1:]) % 2 == 1
+
+
+def test_a_second_run_does_nothing_and_says_so(world: Path) -> None:
+    folder = make(world).folder
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    log = Lines()
+    assert make(world, log=log).folder == folder
+    assert any("Nothing to do" in line for line in log.lines)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_editing_one_option_refits_that_one_alone(world: Path) -> None:
+    first = make(world).folder
+    log = Lines()
+    second = make(world, "recommenders.ease.regularization=50", log=log).folder
+    assert second != first
+    made = next(line for line in log.lines if line.startswith("Made: "))
+    assert made == "Made: recommenders/ease, evaluations/ease. The rest was read back."
+
+
+def test_changed_data_is_read_again(world: Path) -> None:
+    first = make(world)
+    with (world / "interactions.csv").open("a") as file:
+        file.write("\nu99,i0,2000000\nu99,i2,2000001\nu99,i4,2000002")
+    second = make(world)
+    assert second.folder != first.folder
+    assert second.dataset.n_users == first.dataset.n_users + 1
+
+
+def test_a_damaged_run_does_not_load_and_the_next_run_repairs_it(world: Path) -> None:
+    folder = make(world).folder
+    state = folder / "recommenders" / "ease" / "model" / "state.safetensors"
+    bytes_ = bytearray(state.read_bytes())
+    bytes_[-1] ^= 1
+    state.write_bytes(bytes_)
+    with pytest.raises(ArtifactError, match="damaged"):
+        genre.read_run(folder)
+    log = Lines()
+    make(world, log=log)
+    assert "Made: recommenders/ease. The rest was read back." in log.lines
+    genre.read_run(folder)
+
+
+def test_a_run_killed_anywhere_never_loads_wrong(world: Path) -> None:
+    """kill -9 at growing delays: what is left is refused or whole, and the next run completes it."""
+    code = f"import genre; genre.run({str(world / 'small.yaml')!r}, runs={str(world / 'runs')!r})"
+    for delay in (0.4, 0.8, 1.2, 1.6, 2.0, 2.6):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for folder in (world / "runs").glob("small-*"):
+            try:
+                assert len(genre.read_run(folder).recommenders) == 2
+            except ArtifactError:
+                pass
+    run = make(world)
+    assert run.recommend("u0", k=1)["item_id"][0] == "i0"
+
+
+def test_two_processes_do_not_make_one_run_at_once(world: Path) -> None:
+    from genre.runs import Workspace
+
+    folder = make(world).folder
+    with Workspace(folder, "x").locked(), pytest.raises(GenreError, match="another process"):
+        make(world)
+
+
+def test_unknown_names_are_explained(world: Path) -> None:
+    run = make(world)
+    with pytest.raises(UnknownId, match="unknown id 'u00'"):
+        run.recommend("u00")
+    with pytest.raises(UnknownId, match="no recommender 'eese' in this run \\(did you mean 'ease'"):
+        run.recommend("u0", using="eese")
+    with pytest.raises(UnknownId, match="no item has the id or title 'Story 77'"):
+        run.recommend(history=["Story 77"])
+    assert len(run.recommend("u0", k=10_000)) <= 16, "k above the catalogue is what is left of it"
+    assert len(run.recommend(history=[], k=3)) == 3, "an empty history gets what is popular"
+
+
+def test_no_such_run(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no such run folder"):
+        genre.read_run(tmp_path / "none")
