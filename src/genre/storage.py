@@ -134,7 +134,7 @@ def write_tensors(path: Path, tensors: Tensors) -> None:
     """Named arrays as safetensors."""
     from safetensors.numpy import save_file
 
-    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, path)
+    save_file({name: np.asarray(array, order="C") for name, array in tensors.items()}, path)
 
 
 def read_tensors(path: Path) -> Tensors:

@@ -1,0 +1,240 @@
+"""MLP: the rating network f(u, i; theta) on text vectors, histories and learnt ids. Scores in NumPy, without torch."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from genre.errors import DataError, NotSupported
+from genre.log import Log
+from genre.options import Ge, Gt, Lt, Search
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.baseline import Baseline
+from genre.recommenders.neural import NDCG, RMSE, Standardised, fit_network, take_from, weights_of
+from genre.storage import Tensors
+from genre.training.options import Optimizer, Schedule, require_torch
+
+if TYPE_CHECKING:
+    from genre.recommenders.mlp_network import Examples
+
+OFFSET_DAMPING = 5.0  # ratings of usual height a user is imagined to have in addition to its own
+ITEM_BLOCK = 512  # items whose hidden values stay in cache while one history is scored
+PAIR_BLOCK = 16_384
+
+
+@dataclass(eq=False)
+class MLP(Recommender):
+    """A rating is the mean, the user's offset, the item's bias, and f([u; i]) -> hidden -> 1 with ReLU between.
+
+    u = E(u) and i = E(i) are the text vectors of the data set where it has them; the user half also gets its history,
+    pooled with rating-centred weights and without the item in question, and both get learnt embeddings. Without
+    ratings the same network ranks, by cross-entropy against items drawn at random.
+
+    hidden: width of each hidden layer. dim: width of the learnt id embeddings; 0: text alone.
+    dot: width of a dot-product term of the two halves, added to the output; 0: none.
+    pooling: a history's items weigh the same, or as learnt (attention).
+    biases: add the user's offset and the item's bias to the output.
+    loss: mse on ratings, bce on what was liked; auto: mse where there are ratings.
+    negatives: items drawn at random for each interaction (bce).
+    dropout, id_dropout: share of inputs and of whole id embeddings set to zero in training; the second lets the
+    network answer for strangers.
+    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
+    in `TrainingOptions`; batch_size in pairs.
+    init_from: folder of a run or of a saved MLP whose weights are the start; ids in common keep their embeddings.
+    """
+
+    hidden: tuple[Annotated[int, Gt(0)], ...] = (128, 64)
+    dim: Annotated[int, Ge(0), Search(8, 64, log=True)] = 32
+    dot: Annotated[int, Ge(0)] = 0
+    pooling: Literal["mean", "attention"] = "mean"
+    biases: bool = True
+    loss: Literal["auto", "mse", "bce"] = "auto"
+    negatives: Annotated[int, Ge(1)] = 4
+    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.5)] = 0.0
+    id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.5)] = 0.1
+    epochs: Annotated[int, Ge(1)] = 8
+    batch_size: Annotated[int, Ge(1)] = 128
+    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
+    optimizer: Optimizer = "adam"
+    weight_decay: Annotated[float, Ge(0), Search(1e-6, 1e-3, log=True)] = 1e-5
+    schedule: Schedule = "constant"
+    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
+    max_norm: Annotated[float, Ge(0)] = 0.0
+    patience: Annotated[int, Ge(0)] = 0
+    seed: int = 0
+    device: str = "cpu"
+    init_from: str | None = None
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        require_torch("mlp")
+        from genre.recommenders.mlp_network import MLPNetwork, Pairs
+        from genre.training.loop import seeded
+
+        items, users = Standardised.of(dataset.item_features), Standardised.of(dataset.user_features)
+        if dataset.item_features is None:
+            log.line("mlp: the items have no vectors; learning from ids alone")
+            if not self.dim:
+                raise DataError("mlp: the items have no vectors and dim is 0; add features or learnt ids (dim > 0)")
+        self.item_mean_, self.item_scale_ = items.mean, items.scale
+        self.user_ids_ = dataset.user_ids
+        self._centre(dataset)
+        examples = self._examples(
+            dataset, items(dataset.item_features, dataset.n_items), users(dataset.user_features, dataset.n_users)
+        )
+        with seeded(self.seed):
+            network = MLPNetwork(examples, self)
+        if self.init_from is not None:
+            log.line(f"mlp: {take_from(self.init_from, self, network)}")
+        fit_network(
+            self,
+            network,
+            Pairs(examples, self),
+            dataset,
+            validation,
+            read=lambda: self._tabulate(weights_of(network), examples.items, examples.users),
+            measure=RMSE if self.on_ratings_ else NDCG,
+            log=log,
+        )
+
+    def _centre(self, dataset: Dataset) -> None:
+        """What each item usually gets, so that a history says how its user differs."""
+        self.on_ratings_ = self.loss == "mse" or (self.loss == "auto" and dataset.rating is not None)
+        self.mean_, self.low_, self.high_ = 0.0, 0.0, 0.0
+        self.item_offset_ = np.zeros(dataset.n_items, np.float32)
+        self.assumed_ = np.array([0, 1], np.float32)  # deviation of a disliked, a liked item without a rating
+        if not self.on_ratings_:
+            return
+        if dataset.rating is None:
+            raise DataError("mlp: loss is mse, but the data has no ratings; use bce or auto")
+        usual = Baseline(user_damping=OFFSET_DAMPING).fit(dataset)
+        self.mean_, self.low_, self.high_ = usual.mean_, usual.low_, usual.high_
+        self.item_offset_ = usual.item_offset_
+        deviation = self._deviations(dataset.history())
+        liked = dataset.weight > 0
+        self.assumed_ = np.array([deviation[part].mean() if part.any() else 0 for part in (~liked, liked)], np.float32)
+
+    def _deviations(self, history: History) -> Float32:
+        """How far each interaction lies above what its item usually gets; its weight where nothing is rated. [nnz]"""
+        if not self.on_ratings_:
+            return history.weight
+        if history.rating is None:
+            return self.assumed_[(history.weight > 0).astype(np.int64)]
+        return np.asarray(history.rating - self.mean_ - self.item_offset_[history.item], np.float32)
+
+    def _examples(self, dataset: Dataset, items: Float32, users: Float32) -> Examples:
+        from genre.recommenders.mlp_network import Examples
+
+        history = dataset.history()
+        if self.on_ratings_ and history.rating is not None:
+            target = history.rating - np.float32(self.mean_)
+        else:
+            target = (history.weight > 0).astype(np.float32)
+        return Examples(
+            history.indptr, history.item, target, self._deviations(history), self.item_offset_, items, users
+        )
+
+    def _tabulate(self, weights: Tensors, items: Float32, users: Float32) -> None:
+        """The first layer's halves for every item and every known user, computed once."""
+        self.weights_ = weights
+        self.known_half_ = np.concatenate([users, weights["user_id.weight"]], 1) @ self._user_columns("known").T
+        self._tabulate_items(np.concatenate([items, weights["item_id.weight"]], 1))
+        self.item_bias_ = weights["item_bias"] if self.biases else np.zeros(len(items), np.float32)
+
+    def _tabulate_items(self, inputs: Float32) -> None:
+        """inputs: float32 `[n_items, width]`, an item's vector and learnt embedding side by side."""
+        weights = self.weights_
+        self.item_half_ = inputs @ weights["item_half.weight"].T + weights["item_half.bias"]
+        self.pool_half_ = inputs @ self._user_columns("pooled").T
+        attention = weights.get("attention.weight", np.zeros((1, inputs.shape[1]), np.float32))
+        self.pool_weight_ = np.exp((inputs @ attention[0]).clip(-4, 4))
+
+    def _user_columns(self, part: str) -> Float32:
+        """The columns of the user half of the first layer that see one part of its input. [half, width]"""
+        matrix = self.weights_["user_half.weight"]
+        pooled = self.weights_["item_half.weight"].shape[1]
+        known = matrix.shape[1] - pooled - 2
+        return {"known": matrix[:, :known], "pooled": matrix[:, known:-2], "numbers": matrix[:, -2:]}[part]
+
+    # --- scoring ----------------------------------------------------------------------------------
+
+    def _user_half(self, history: History) -> tuple[Float32, Float32]:
+        """The first layer's user half `[n, half]` and the offset `[n]` of each history."""
+        deviation, row, n = self._deviations(history), history.row_of(), len(history)
+        total = np.bincount(row, deviation, n)
+        offset = (total / (history.lengths + OFFSET_DAMPING) * self.on_ratings_).astype(np.float32)
+        strength = self.pool_weight_[history.item]
+        centred = strength * (deviation - offset[row])
+        pool = sp.csr_matrix((centred, history.item, history.indptr), shape=(n, history.n_items)) @ self.pool_half_
+        half = pool / (np.bincount(row, strength, n) + 1)[:, None].astype(np.float32)
+        half += np.stack([offset, np.log1p(history.lengths)], 1).astype(np.float32) @ self._user_columns("numbers").T
+        known = history.user >= 0
+        half[known] += self.known_half_[history.user[known]]
+        return half, offset
+
+    def _score(self, history: History) -> Float32:
+        half, offset = self._user_half(history)
+        width = self.hidden[0]
+        items = np.ascontiguousarray(self.item_half_[:, :width])
+        scores = half[:, width:] @ self.item_half_[:, width:].T  # the dot product term; zero without it
+        scores += self.item_bias_ + self._constant(offset)[:, None]
+        for start in range(0, len(items), ITEM_BLOCK):
+            block = slice(start, start + ITEM_BLOCK)
+            for row in range(len(half)):
+                scores[row, block] += self._rest(items[block] + half[row, :width])
+        return scores
+
+    def _pairs(self, half: Float32, offset: Float32, item: Int32) -> Float32:
+        """f(u, i) of pairs: user halves `[n_pairs, half]`, offsets and items `[n_pairs]`."""
+        width = self.hidden[0]
+        theirs = self.item_half_[item]
+        dot: Float32 = np.einsum("nd,nd->n", half[:, width:], theirs[:, width:])
+        return dot + self._rest(half[:, :width] + theirs[:, :width]) + self.item_bias_[item] + self._constant(offset)
+
+    def _constant(self, offset: Float32) -> Float32:
+        """What is added whatever the item: the mean and the user's offset. [n]"""
+        return np.float32(self.mean_) + offset * np.float32(self.biases)
+
+    def _rest(self, x: Float32) -> Float32:
+        """The layers after the first, whose sums `x` `[n, hidden[0]]` are overwritten. [n]"""
+        np.maximum(x, 0, out=x)
+        for at in range(len(self.hidden)):
+            x = x @ self.weights_[f"layers.{at}.weight"].T
+            x += self.weights_[f"layers.{at}.bias"]
+            if at + 1 < len(self.hidden):
+                np.maximum(x, 0, out=x)
+        return x[:, 0]
+
+    def predict(self, history: History, row: Int32, item: Int32) -> Float32:
+        self._check(history)
+        if not self.on_ratings_:
+            raise NotSupported("this MLP was trained to rank (bce); fit it on ratings with loss mse to predict them")
+        half, offset = self._user_half(history)
+        stars = np.empty(len(row), np.float32)
+        for start in range(0, len(row), PAIR_BLOCK):
+            at = slice(start, start + PAIR_BLOCK)
+            stars[at] = self._pairs(half[row[at]], offset[row[at]], item[at])
+        return stars.clip(self.low_, self.high_)
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        length = len(history.item)
+        without = history.select(np.zeros(length, np.int64)).keep(~np.eye(length, dtype=bool).ravel())
+        half, offset = self._user_half(without)
+        whole = self._score(history)[0, items]
+        left = [self._pairs(half, offset, np.full(length, item, np.int32)) for item in items]
+        return np.asarray(whole[:, None] - np.stack(left), np.float32)
+
+    def _extend(self, features: Float32) -> None:
+        """New items are placed by their vectors; their learnt embedding is zero, as it was at times in training."""
+        new = Standardised(self.item_mean_, self.item_scale_)(features, len(features))
+        old = copy.copy(self)
+        self._tabulate_items(np.concatenate([new, np.zeros((len(new), self.dim), np.float32)], 1))
+        for name in ("item_half_", "pool_half_", "pool_weight_"):
+            setattr(self, name, np.concatenate([getattr(old, name), getattr(self, name)]))
+        nothing = np.zeros(len(new), np.float32)
+        self.item_bias_, self.item_offset_ = (np.append(old, nothing) for old in (self.item_bias_, self.item_offset_))

@@ -1,0 +1,165 @@
+"""What the recommenders with a network share: vectors as inputs, validation, the call of the loop, transfer.
+
+Needs torch only inside the functions that train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from genre import storage
+from genre.errors import ArtifactError, DataError
+from genre.log import Log
+from genre.preprocessing.dataset import Dataset, Features, Float32
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.topk import top_k_scores
+from genre.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from genre.training.loop import Batches, TrainingHistory
+
+K = 10
+USERS = 2000  # judged after each epoch: enough for a choice between epochs
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Vectors made fit for a network: each value less its column's mean, all over one common spread."""
+
+    mean: Float32
+    scale: float
+
+    @classmethod
+    def of(cls, features: Features | None) -> Self:
+        if features is None:
+            return cls(np.zeros(0, np.float32), 1.0)
+        mean = features.values.mean(0, dtype=np.float64)
+        return cls(mean.astype(np.float32), float(np.std(features.values - mean)) or 1.0)
+
+    def __call__(self, features: Features | Float32 | None, n: int) -> Float32:
+        """`[n, dim]`, dim 0 without features; DataError when they are not as wide as those learnt from."""
+        if features is None:
+            return np.zeros((n, 0), np.float32)
+        values = features.values if isinstance(features, Features) else features
+        if values.shape[1] != len(self.mean):
+            raise DataError(f"the features have {values.shape[1]} dimensions, expected {len(self.mean)}")
+        return np.ascontiguousarray((values - self.mean) / np.float32(self.scale), np.float32)
+
+
+def fit_network(
+    recommender: Recommender,
+    network: nn.Module,
+    batches: Batches,
+    dataset: Dataset,
+    validation: Fold | None,
+    *,
+    read: Callable[[], None],
+    measure: tuple[str, Callable[[Recommender, Fold], float], bool] | None = None,
+    log: Log,
+) -> TrainingHistory:
+    """Train `network` by the options that `recommender` has, then `read` what it learnt into the recommender.
+
+    measure: name, function and direction of the validation value; by default ndcg of what the target part liked.
+    """
+    from genre.training.loop import Validation, train
+
+    watch = None
+    if validation is not None and len(validation.target):
+        fold, (name, judge, higher) = validation, measure or NDCG
+
+        def value() -> float:
+            read()
+            return judge(recommender, fold)
+
+        watch = Validation(name, value, higher)
+    checkpoint = recommender._checkpoint
+    identity = "" if checkpoint is None else f"{recommender._options()} {dataset.fingerprint()}"
+    history = train(
+        network,
+        batches,
+        watch,
+        options=TrainingOptions.of(recommender),
+        label=type(recommender).__name__.lower(),
+        checkpoint=checkpoint,
+        identity=identity,
+        log=log,
+    )
+    read()
+    return history
+
+
+def rmse(recommender: Recommender, fold: Fold) -> float:
+    """Root mean squared error of the ratings of `fold.target`, given `fold.context`."""
+    target = fold.target
+    if target.rating is None:
+        raise DataError("the validation part has no ratings; use the loss 'bce'")
+    predicted = recommender.predict(fold.context.history(), target.user, target.item)
+    return float(np.sqrt(np.mean((predicted - target.rating) ** 2, dtype=np.float64)))
+
+
+def ndcg(recommender: Recommender, fold: Fold) -> float:
+    """Mean ndcg@10 over at most 2,000 evenly spread users, seen items excluded, for a choice between epochs."""
+    liked = fold.target.where(fold.target.liked())
+    users = np.unique(liked.user)
+    users = users[np.linspace(0, len(users) - 1, min(USERS, len(users))).astype(np.int64)] if len(users) else users
+    relevant = liked.history(users)
+    discount = 1 / np.log2(np.arange(2, K + 2))
+    total = 0.0
+    for rows, block in fold.context.history(users).blocks(BLOCK):
+        found, _ = top_k_scores(recommender._score(block), K, seen=(block.indptr, block.item))
+        wanted = relevant.select(rows)
+        for row in range(len(block)):
+            right = wanted.item[wanted.indptr[row] : wanted.indptr[row + 1]]
+            gain = np.isin(found[row], right)
+            total += float(discount[: len(gain)] @ gain) / float(discount[: min(len(right), K)].sum())
+    return total / max(len(users), 1)
+
+
+RMSE = ("rmse", rmse, False)
+NDCG = ("ndcg@10", ndcg, True)
+
+
+def weights_of(network: nn.Module) -> storage.Tensors:
+    """The network's weights as arrays of their own."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def take_from(folder: str, recommender: Any, network: nn.Module) -> str:
+    """Start `network` with the weights of a saved recommender of the same class; what was taken, in a line.
+
+    folder: a saved recommender, or a run that holds exactly one of the class. Tables whose rows belong to items
+    (`item_*`) or users (`user_*`) are taken id by id.
+    """
+    from genre.training.transfer import take_weights
+
+    source = _find(Path(folder), type(recommender))
+    owners = {}
+    for name in network.state_dict():
+        for owner in ("item", "user"):
+            if name.startswith(f"{owner}_id") or name == f"{owner}_bias":
+                owners[name] = (getattr(source, f"{owner}_ids_"), getattr(recommender, f"{owner}_ids_"))
+    taken = take_weights(network, source.weights_, owners)
+    return f"weights from {folder}: {taken}"
+
+
+def _find(folder: Path, cls: type[Recommender]) -> Any:
+    """The saved `cls` in a folder or among the recommenders of a run."""
+    if (folder / "state.safetensors").is_file():
+        return cls.load(folder)
+    inside = sorted((folder / "recommenders").glob("*/options.json"))
+    wanted = f"{cls.__module__}:{cls.__qualname__}"
+    found = [path.parent for path in inside if storage.read_json(path).get("class") == wanted]
+    if len(found) != 1:
+        raise ArtifactError(
+            f"init_from: {folder} holds {len(found)} saved {cls.__name__}, expected one; name its folder"
+        )
+    return cls.load(found[0])

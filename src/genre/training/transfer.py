@@ -1,0 +1,57 @@
+"""Weights of an earlier training as the start of a new one: what has the same name and shape is taken.
+
+Rows of a table that belong to ids are taken id by id, so that the two data sets may list them in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from genre.preprocessing.ids import Ids
+from genre.storage import Tensors
+
+Owners = Mapping[str, tuple[Ids, Ids]]  # tensor name -> (ids of the source's rows, ids of the module's rows)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a transfer did: names of tensors taken whole, taken for some rows (name -> rows), and left as they were."""
+
+    whole: tuple[str, ...]
+    rows: dict[str, int]
+    left: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.whole)} tensors taken"]
+        parts += [f"{n} rows of {name}" for name, n in self.rows.items()]
+        parts += [f"left as initialised: {', '.join(self.left)}"] if self.left else []
+        return "; ".join(parts)
+
+
+def take_weights(module: nn.Module, source: Tensors, owners: Owners) -> Taken:
+    """Copy from `source` into `module` whatever fits; the rest keeps its own initialisation."""
+    whole: list[str] = []
+    rows: dict[str, int] = {}
+    left: list[str] = []
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            found = source.get(name)
+            if found is None or found.shape[1:] != tuple(tensor.shape[1:]):
+                left.append(name)
+            elif name in owners:
+                theirs, ours = owners[name]
+                at = theirs.rows(ours.values)
+                known = np.flatnonzero(at >= 0)
+                tensor[torch.from_numpy(known)] = torch.from_numpy(found[at[known]]).to(tensor)
+                rows[name] = len(known)
+            elif found.shape == tuple(tensor.shape):
+                tensor.copy_(torch.from_numpy(found))
+                whole.append(name)
+            else:
+                left.append(name)
+    return Taken(tuple(whole), rows, tuple(left))
