@@ -41,7 +41,7 @@ def f1(judged: Judged) -> Float64:
 
 def ndcg(judged: Judged) -> Float64:
     """Sum of 1 / log2(rank + 1) over the relevant within k, over the best sum: min(k, relevant) hits on top."""
-    gain = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, judged.k + 2)))])  # of the first 0..k ranks
+    gain: Float64 = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, judged.k + 2)))])  # of the first 0..k ranks
     near = judged.near
     shared = gain[np.minimum(near.above + near.size, judged.k)] - gain[near.above]
     found = judged.per_user(near.user, near.relevant / near.size * shared)

@@ -1,0 +1,278 @@
+"""The evaluator: every user, every candidate, ties, cold ones, and what bad input gets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from genre.errors import ArtifactError, EvaluationError
+from genre.evaluation import evaluator
+from genre.evaluation.evaluator import evaluate, judge_lists, read_evaluation, write_evaluation
+from genre.evaluation.judged import Judged
+from genre.evaluation.metrics import METRICS
+from genre.log import Log
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+
+AT_K = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")
+N_ITEMS = 12
+Make = Callable[..., Recommender]
+MakeFold = Callable[..., Fold]
+
+
+@dataclass(eq=False)
+class Stars(Recommender):
+    """Guesses `stars_` for everything."""
+
+    answers_empty: ClassVar[bool] = True
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None: ...
+
+    def _score(self, history: History) -> Float32:
+        return np.zeros((len(history), history.n_items), np.float32)
+
+    def predict(self, history: History, row: Int32, item: Int32) -> Float32:
+        return self.stars_[history.user[row], item].astype(np.float32)
+
+
+@dataclass(eq=False)
+class Factors(Recommender):
+    """The dot product of given vectors."""
+
+    answers_empty: ClassVar[bool] = True
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None: ...
+
+    def _factors(self, history: History) -> tuple[Float32, Float32]:
+        return self.users_[history.user], self.items_
+
+    def _score(self, history: History) -> Float32:
+        return self.users_[history.user] @ self.items_.T
+
+
+def world(seed: int, n_users: int = 7) -> tuple[list[list[int]], list[list[int]], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(N_ITEMS).tolist() for _ in range(n_users)]
+    cuts = [sorted(rng.integers(1, N_ITEMS, 2).tolist()) for _ in range(n_users)]
+    seen = [order[:low] for order, (low, _) in zip(orders, cuts, strict=True)]
+    wanted = [order[low:high] for order, (low, high) in zip(orders, cuts, strict=True)]
+    wanted[0] = wanted[0] or [orders[0][-1]]
+    return seen, wanted, rng.integers(0, 5, (n_users, N_ITEMS)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equals_judging_user_by_user(
+    seed: int, table: Make, fold: MakeFold, judge: Callable[..., Judged], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "BLOCK", 3 * N_ITEMS)  # blocks of three users
+    seen, wanted, scores = world(seed)
+    asked = fold(seen, wanted, N_ITEMS)
+    found = evaluate(table(scores, asked.context), asked, k=[1, 3, 40], metrics=[*AT_K, "auc"])
+    assert found.users.tolist() == [user for user, items in enumerate(wanted) if items]
+    for row, user in enumerate(found.users.tolist()):
+        masked = scores[user].astype(float)
+        masked[seen[user]] = -np.inf
+        left = np.delete(masked, seen[user])
+        place = {item: at for at, item in enumerate(np.delete(np.arange(N_ITEMS), seen[user]).tolist())}
+        for k in (1, 3, 40):
+            alone = judge(left, [place[item] for item in wanted[user]], k)
+            for name in AT_K:
+                assert found.per_user[f"{name}@{k}"][row] == pytest.approx(METRICS[name].compute(alone)[0])
+        np.testing.assert_allclose(found.per_user["auc"][row], METRICS["auc"].compute(alone)[0])
+    assert found.values["ndcg@3"] == pytest.approx(found.per_user["ndcg@3"].mean())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_permuting_users_or_items_or_bending_scores_changes_nothing(seed: int, table: Make, fold: MakeFold) -> None:
+    seen, wanted, scores = world(seed)
+    rng = np.random.default_rng(seed)
+    users, items = rng.permutation(len(seen)), rng.permutation(N_ITEMS)  # new row -> old row
+    new_item = np.argsort(items)
+    names = [*AT_K, "auc", "serendipity", "tail_recall"]
+
+    def values(seen: list[list[int]], wanted: list[list[int]], scores: np.ndarray) -> dict[str, float]:
+        asked = fold(seen, wanted, N_ITEMS)
+        return evaluate(table(scores, asked.context), asked, k=4, metrics=names).values
+
+    before = values(seen, wanted, scores)
+    moved = values(
+        [new_item[seen[u]].tolist() if seen[u] else [] for u in users],
+        [new_item[wanted[u]].tolist() if wanted[u] else [] for u in users],
+        scores[users][:, items],
+    )
+    assert moved == pytest.approx(before, nan_ok=True)
+    assert values(seen, wanted, np.exp(scores) - 50) == pytest.approx(before, nan_ok=True)
+
+
+def test_factors_and_scores_are_judged_alike(fold: MakeFold, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    model = Factors()
+    seen, wanted, _ = world(3, n_users=23)
+    asked = fold(seen, wanted, N_ITEMS)
+    model.users_, model.items_ = (rng.integers(-3, 4, (n, 4)).astype(np.float32) for n in (23, N_ITEMS))
+    model.item_ids_ = asked.context.item_ids
+    monkeypatch.setattr(evaluator, "BLOCK", 2 * N_ITEMS)
+    monkeypatch.setattr(evaluator, "BATCH", 5)
+    fast = evaluate(model, asked, metrics=[*evaluator.DEFAULT, "gini"])
+    monkeypatch.setattr(Factors, "_factors", Recommender._factors)
+    assert evaluate(model, asked, metrics=[*evaluator.DEFAULT, "gini"]).values == pytest.approx(fast.values)
+
+
+def test_lists_are_judged_as_the_recommender_that_made_them(table: Make, fold: MakeFold) -> None:
+    rng = np.random.default_rng(1)
+    seen, wanted, _ = world(4, n_users=30)
+    asked = fold(seen, wanted, N_ITEMS)
+    model = table(np.argsort(rng.random((30, N_ITEMS)), axis=1), asked.context)  # no ties
+    names = [*evaluator.OF_LISTS, "gini", "popularity", "tail_recall", "serendipity", "calibration", "group_gap"]
+    extra = {"category": "genres", "group": "sex"}
+    made = evaluate(model, asked, k=[2, 5], metrics=names, **extra)
+    lists = model.recommend(asked.context.history(), k=5)
+    assert judge_lists(lists, asked, k=[2, 5], metrics=names, **extra).values == pytest.approx(made.values)
+    users = rng.permutation(30)
+    again = judge_lists(lists.item[users], asked, users=users, k=[2, 5], metrics=names, **extra)
+    assert again.values == pytest.approx(made.values)
+
+
+def test_a_target_seen_before_is_no_question_unless_repeats_count(table: Make, fold: MakeFold) -> None:
+    asked = fold([[0, 1], [2]], [[0, 3, 3], [2]], 4)
+    model = table(np.array([[9, 1, 1, 0], [0, 0, 5, 0]]), asked.context)
+    found = evaluate(model, asked, k=2, metrics=["recall"])
+    assert (found.counts["targets"], found.counts["targets_seen_before"]) == (1, 2)
+    assert (found.counts["users"], found.counts["users_without_targets"]) == (1, 1)
+    assert found.per_user["recall@2"].tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
+    again = evaluate(model, asked, k=1, metrics=["recall"], exclude_seen=False)
+    assert again.per_user["recall@1"].tolist() == [0.5, 1.0]
+
+
+def test_cold_users_and_items_are_counted_and_reported_twice(table: Make, fold: MakeFold) -> None:
+    asked = fold([[0, 1], [1], []], [[2], [0, 3], [1]], 4)  # items 2, 3 and user 2 are new
+    model = table(np.array([[0, 0, 1, 0], [3, 0, 0, 2], [1, 0, 0, 0]]), asked.context)
+    found = evaluate(model, asked, k=1, metrics=["recall", "coverage"])
+    assert {name: found.counts[name] for name in ("users", "cold_users", "cold_items", "cold_targets")} == {
+        "users": 3,
+        "cold_users": 1,
+        "cold_items": 2,
+        "cold_targets": 2,
+    }
+    assert found.values["recall@1"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert found.warm["recall@1"] == 1.0  # user 1 by item 0 alone
+    allowed = np.array([True, True, False, True])
+    kept = evaluate(model, asked, k=1, metrics=["recall"], candidates=allowed)
+    assert kept.values["recall@1"] == pytest.approx((0 + 0.5 + 0) / 3)
+    trained = evaluate(model, asked, k=1, metrics=["recall"], train=asked.context.where(asked.context.item == 1))
+    assert trained.counts["cold_targets"] == 3
+    everything = fold([[0], []], [[1], [1]], 3)
+    nobody = evaluate(table(np.zeros((2, 3)), everything.context), everything, metrics=["ndcg"])
+    assert np.isnan(nobody.warm["ndcg@10"])
+
+
+def test_strangers_have_no_training_row(fold: MakeFold) -> None:
+    asked = fold([[0], []], [[1], [2]], 3)
+    users: list[int] = []
+
+    class Spy(Stars):
+        def _score(self, history: History) -> Float32:
+            users.extend(history.user.tolist())
+            return super()._score(history)
+
+    model = Spy()
+    model.item_ids_ = asked.context.item_ids
+    evaluate(model, asked, metrics=["ndcg"])
+    assert users == [0, -1]
+
+
+def test_ratings_count_the_same_each(fold: MakeFold, tmp_path: Path) -> None:
+    asked = fold([[0], [1], [0]], [[1, 2], [0], [2]], 3, ratings=[[5, 2], [4], [1]])
+    model = Stars()
+    model.item_ids_ = asked.context.item_ids
+    model.stars_ = np.array([[0, 4.5, 4.0], [4.0, 0, 0], [0, 0, 2.0]])
+    found = evaluate(model, asked, metrics=["ndcg", "rmse", "mse", "mae", "accuracy", "like_accuracy"])
+    errors = np.array([0.5, 2.0, 0.0, 1.0])
+    assert found.values["mse"] == pytest.approx((errors**2).mean())
+    assert found.values["rmse"] == pytest.approx(np.sqrt((errors**2).mean()))
+    assert found.values["mae"] == pytest.approx(errors.mean())
+    assert found.values["accuracy"] == 0.5
+    assert found.values["like_accuracy"] == 0.75
+    assert found.counts["ratings"] == 4
+    assert found.users.tolist() == [0, 1, 2]
+    assert np.isnan(found.per_user["ndcg@10"][2])  # likes nothing: a rating to guess, nothing to find
+    assert found.warm["mse"] == pytest.approx(np.mean([0.25, 0.0]))  # item 2 is in no context
+    low, high = found.intervals["rmse"]
+    assert low <= found.values["rmse"] <= high
+    write_evaluation(tmp_path, found)
+    read = read_evaluation(tmp_path)
+    assert (read.values, read.warm, read.counts) == (found.values, found.warm, found.counts)
+    assert read.intervals == found.intervals
+    (tmp_path / "evaluation.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="evaluate again"):
+        read_evaluation(tmp_path)
+
+
+def test_rating_metrics_are_left_out_where_there_are_none(table: Make, fold: MakeFold) -> None:
+    asked = fold([[0], [1]], [[1], [0]], 3)
+    found = evaluate(table(np.zeros((2, 3)), asked.context), asked)
+    assert "rmse" not in found.values
+    assert "ndcg@10" in found.values
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_scores_that_have_no_rank_are_errors(value: float, table: Make, fold: MakeFold) -> None:
+    asked = fold([[0], [1]], [[1], [0]], 3)
+    scores = np.zeros((2, 3))
+    scores[1, 2] = value
+    with pytest.raises(EvaluationError, match=r"Table scores item row 2 for user row 1 with .*no rank"):
+        evaluate(table(scores, asked.context), asked)
+
+
+def test_guesses_that_are_no_numbers_are_errors(fold: MakeFold) -> None:
+    asked = fold([[0], [1]], [[1], [0]], 3, ratings=[[5], [4]])
+    model = Stars()
+    model.item_ids_, model.stars_ = asked.context.item_ids, np.array([[1, np.nan, 1], [1, 1, 1]])
+    with pytest.raises(EvaluationError, match="predicts nan stars for user row 0 and item row 1"):
+        evaluate(model, asked, metrics=["rmse"])
+
+
+def test_bad_input_is_named(table: Make, fold: MakeFold) -> None:
+    asked = fold([[0], [1]], [[1], [0]], 3)
+    model = table(np.zeros((2, 3)), asked.context)
+    for options, message in [
+        ({"k": 0}, "k is 0"),
+        ({"metrics": ["ndgc"]}, "did you mean 'ndcg'"),
+        ({"metrics": ["diversity"]}, "needs item features"),
+        ({"metrics": ["calibration"]}, "needs a category"),
+        ({"metrics": ["group_gap"]}, "needs a group"),
+        ({"metrics": ["calibration"], "category": "genre"}, "did you mean 'genres'"),
+        ({"metrics": ["group_gap"], "group": "gender"}, "fields: user_id, sex"),
+    ]:
+        with pytest.raises(EvaluationError, match=message):
+            evaluate(model, asked, **options)
+    for seen, wanted in [([[0], [1]], [[], []]), ([[0, 1, 2], [0, 1, 2]], [[0], [1]])]:
+        empty = fold(seen, wanted, 3)
+        with pytest.raises(EvaluationError, match="nobody has a relevant item"):
+            evaluate(table(np.zeros((2, 3)), empty.context), empty)
+
+
+def test_bad_lists_are_named(fold: MakeFold) -> None:
+    asked = fold([[0], [1]], [[1], [0]], 3)
+    for lists, options, message in [
+        (np.array([[1, 1], [0, 2]]), {"k": 2}, "list 0 holds an item twice"),
+        (np.array([[1, 2], [0, 3]]), {"k": 2}, "list 1 holds"),
+        (np.array([[1, 2]]), {"k": 2, "users": [0]}, "1 users have a target but no list"),
+        (np.array([[1, 2]]), {"k": 2, "users": [0, 1]}, "1 lists for 2 users"),
+        (np.array([[1, 2], [0, 2]]), {"k": 20}, "ndcg@20 cannot be told from lists of 2"),
+        (np.array([[1, 2], [0, 2]]), {"k": 2, "metrics": ["auc"]}, "auc cannot be told"),
+    ]:
+        with pytest.raises(EvaluationError, match=message):
+            judge_lists(lists, asked, **options)
+
+
+def test_a_user_with_everything_seen_and_nothing_to_rank(table: Make, fold: MakeFold) -> None:
+    asked = fold([[0, 1, 2], [0]], [[1], [2]], 3)
+    found = evaluate(table(np.zeros((2, 3)), asked.context), asked, k=1, metrics=["hit_rate", "auc", "coverage"])
+    assert found.counts["users_without_targets"] == 1
+    assert found.values["hit_rate@1"] == 0.5  # user 1 alone: two candidates, all scores equal
+    assert found.values["auc"] == 0.5

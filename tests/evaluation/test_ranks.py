@@ -1,0 +1,75 @@
+"""The compiled kernels against plain twins."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre.evaluation.judged import FAR
+from genre.evaluation.ranks import distinct_targets, hide, place_targets, rank_targets, unsound_list
+
+N_ITEMS = 9
+rows = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=8), min_size=1, max_size=5)
+distinct_rows = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=8, unique=True), min_size=1, max_size=5)
+
+
+def csr(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    ends = np.concatenate([[0], np.cumsum([len(row) for row in lists])]).astype(np.int64)
+    return ends, np.array([item for row in lists for item in row], np.int32)
+
+
+@given(distinct_rows, rows, st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_ranks_are_counts(targets: list[list[int]], seen: list[list[int]], seed: int) -> None:
+    seen = (seen * 5)[: len(targets)]
+    scores = np.random.default_rng(seed).integers(0, 4, (len(targets), N_ITEMS)).astype(np.float32)
+    hide(scores, *csr(seen))
+    indptr, item = csr(targets)
+    out, above, ties = np.empty_like(item), np.empty(len(item), np.int64), np.empty(len(item), np.int64)
+    candidates = np.empty(len(targets), np.int64)
+    rank_targets(scores, indptr, item, out, above, ties, candidates)
+    for row, wanted in enumerate(targets):
+        allowed = [i for i in range(N_ITEMS) if i not in seen[row]]
+        assert candidates[row] == len(allowed)
+        part = slice(indptr[row], indptr[row + 1])
+        assert sorted(out[part].tolist()) == sorted(wanted)
+        assert (np.diff(above[part]) >= 0).all()
+        for target, rank, group in zip(out[part].tolist(), above[part].tolist(), ties[part].tolist(), strict=True):
+            mine = scores[row, target]
+            higher = sum(scores[row, i] > mine for i in allowed)
+            same = sum(scores[row, i] == mine for i in allowed)
+            assert (rank, group) == ((higher, same) if target in allowed else (FAR, 1))
+
+
+@given(distinct_rows, distinct_rows, st.integers(0, 3))
+@settings(max_examples=150, deadline=None)
+def test_places_in_lists(targets: list[list[int]], shown: list[list[int]], pad: int) -> None:
+    shown = (shown * 5)[: len(targets)]
+    width = max(len(row) for row in shown) + pad
+    lists = np.array([row + [-1] * (width - len(row)) for row in shown], np.int32).reshape(len(targets), width)
+    indptr, item = csr(targets)
+    out, above = place_targets(lists, indptr, item, N_ITEMS)
+    for row, wanted in enumerate(targets):
+        places = {i: shown[row].index(i) if i in shown[row] else FAR for i in wanted}
+        part = slice(indptr[row], indptr[row + 1])
+        assert dict(zip(out[part].tolist(), above[part].tolist(), strict=True)) == places
+        assert (np.diff(above[part]) >= 0).all()
+
+
+@given(rows, rows)
+@settings(max_examples=150, deadline=None)
+def test_targets_count_once_and_not_when_seen(targets: list[list[int]], seen: list[list[int]]) -> None:
+    seen = (seen * 5)[: len(targets)]
+    verdict = distinct_targets(*csr(targets), *csr(seen), N_ITEMS)
+    expected = [
+        -1 if item in seen[row] else int(item not in wanted[:at])
+        for row, wanted in enumerate(targets)
+        for at, item in enumerate(wanted)
+    ]
+    assert verdict.tolist() == expected
+
+
+def test_unsound_lists_are_found() -> None:
+    good = np.array([[0, 1, -1], [2, -1, -1]], np.int32)
+    assert unsound_list(good, 3) == -1
+    assert unsound_list(good, 2) == 1
+    assert unsound_list(np.array([[0, 1], [1, 1]], np.int32), 3) == 1

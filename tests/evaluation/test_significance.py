@@ -1,0 +1,144 @@
+"""Intervals and tests against SciPy, enumeration and what must be true."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from genre.errors import EvaluationError
+from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.leaderboard import leaderboard
+from genre.evaluation.significance import bootstrap, compare, holm, p_values, power_mean, sign_flip
+
+
+def found(name: str, question: str = "q", ratings: np.ndarray | None = None, **per_user: np.ndarray) -> Evaluation:
+    n = len(next(iter(per_user.values())))
+    columns = {label.replace("_at_", "@"): values for label, values in per_user.items()}
+    stars = np.ones(n, np.int64) if ratings is None else ratings
+    values = {
+        label: power_mean(column, stars if label == "rmse" else np.ones(n), 2 if label == "rmse" else 1)
+        for label, column in columns.items()
+    }
+    users = np.arange(n, dtype=np.int32)
+    return Evaluation(name, values, values, users, columns, stars, stars, {"users": n}, question=question)
+
+
+def test_the_bootstrap_is_a_resampled_mean() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(1, 1, (200, 2))
+    values[:50, 1] = np.nan
+    drawn = bootstrap(values, np.ones_like(values), np.ones(2), resamples=4000)
+    for column in (0, 1):
+        known = values[:, column][np.isfinite(values[:, column])]
+        assert drawn[:, column].mean() == pytest.approx(known.mean(), abs=0.01)
+        assert drawn[:, column].std() == pytest.approx(known.std() / np.sqrt(len(known)), rel=0.1)
+    low, high = np.percentile(drawn[:, 0], [2.5, 97.5])
+    theirs = scipy.stats.bootstrap((values[:, 0],), np.mean, method="percentile", rng=1).confidence_interval
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+    again = bootstrap(values, np.ones_like(values), np.ones(2), resamples=4000)
+    assert np.array_equal(drawn, again)
+
+
+def test_the_same_column_gets_the_same_draws_in_any_company() -> None:
+    values = np.random.default_rng(1).random((30, 3))
+    together = bootstrap(values, np.ones_like(values), np.ones(3))
+    alone = bootstrap(values[:, 2:], np.ones((30, 1)), np.ones(1))
+    assert together[:, 2] == pytest.approx(alone[:, 0])
+
+
+def test_power_means_weigh_by_ratings() -> None:
+    errors = [np.array([1.0, 2.0]), np.array([3.0])]
+    roots = np.array([np.sqrt((e**2).mean()) for e in errors])
+    assert power_mean(roots, np.array([2, 1]), 2) == pytest.approx(np.sqrt((1 + 4 + 9) / 3))
+    assert np.isnan(power_mean(np.array([np.nan]), np.ones(1)))
+
+
+def test_sign_flips_agree_with_enumeration_and_scipy() -> None:
+    differences = np.array([0.3, 0.1, -0.2, 0.5, 0.4, 0.0, 0.25, -0.05, 0.3, 0.2])
+    signs = np.array(list(itertools.product([-1, 1], repeat=10)))
+    exact = (np.abs(signs @ differences) >= abs(differences.sum()) - 1e-12).mean()
+    scipys = scipy.stats.permutation_test(
+        (differences, np.zeros(10)), lambda a, b: (a - b).sum(), permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert exact == pytest.approx(scipys)
+    assert sign_flip(differences[:, None], flips=20_000)[0] == pytest.approx(exact, abs=0.005)
+
+
+def test_sign_flips_are_level_without_a_difference() -> None:
+    nothing = np.random.default_rng(2).normal(size=(60, 400))
+    p = sign_flip(nothing, flips=500)
+    assert 0.02 < (p <= 0.05).mean() < 0.09
+    assert sign_flip(np.zeros((9, 1)))[0] == 1.0
+    real = np.random.default_rng(3).normal(0.5, 1, size=(300, 1))
+    assert sign_flip(real)[0] < 0.001
+
+
+def test_holm() -> None:
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])
+
+
+def test_compare() -> None:
+    rng = np.random.default_rng(4)
+    base = rng.random(500)
+    a, b = found("a", ndcg_at_10=base + 0.05), found("b", ndcg_at_10=base + rng.normal(0, 0.1, 500))
+    result = compare(a, b)[0]
+    assert (result.label, result.users) == ("ndcg@10", 500)
+    assert result.difference == pytest.approx(result.a - result.b)
+    assert result.low < result.difference < result.high
+    assert result.low > 0
+    assert result.p < 0.001
+    mirrored = compare(b, a, ["ndcg@10"])[0]
+    assert (mirrored.low, mirrored.high) == pytest.approx((-result.high, -result.low))
+    assert compare(a, a)[0].p == 1.0
+    with pytest.raises(EvaluationError, match="different questions"):
+        compare(a, found("c", "other", ndcg_at_10=base))
+    with pytest.raises(EvaluationError, match=r"no per-user values of mrr@10 in both; there are ndcg@10"):
+        compare(a, b, ["mrr@10"])
+
+
+def test_compare_leaves_out_users_without_a_pair_and_weighs_ratings() -> None:
+    stars = np.array([1, 9, 5])
+    a = found("a", ratings=stars, rmse=np.array([1.0, 2.0, np.nan]))
+    b = found("b", ratings=stars, rmse=np.array([2.0, 2.0, 1.0]))
+    result = compare(a, b)[0]
+    assert result.users == 2
+    assert (result.a, result.b) == pytest.approx((np.sqrt(37 / 10), 2.0))
+
+
+def test_leaderboard_marks_what_cannot_be_told_from_the_best() -> None:
+    rng = np.random.default_rng(5)
+    base = rng.random(400)
+    near, far = base - rng.normal(0.001, 0.1, 400), base - 0.2
+    rows = leaderboard([found("far", mrr_at_10=far), found("best", mrr_at_10=base), found("near", mrr_at_10=near)])
+    assert [row["name"] for row in rows] == ["best", "near", "far"]
+    assert [row["tied_with_best"] for row in rows] == [True, True, False]
+    assert rows[0]["p"] is None
+    assert rows[2]["p"] < 0.01 < 0.05 < rows[1]["p"]
+    low, high = rows[0]["intervals"]["mrr@10"]
+    assert low < rows[0]["values"]["mrr@10"] < high
+    errors = leaderboard([found("a", rmse=np.array([2.0, 2.0])), found("b", rmse=np.array([1.0, 1.0]))])
+    assert [row["name"] for row in errors] == ["b", "a"]  # less is better
+    with pytest.raises(EvaluationError, match="no metric"):
+        leaderboard([found("a", rmse=np.ones(2)), found("b", mae=np.ones(2))])
+    with pytest.raises(EvaluationError, match="at least one"):
+        leaderboard([])
+
+
+def test_p_values_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from genre.evaluation import significance
+
+    rng = np.random.default_rng(6)
+    base = rng.random(200)
+    models = [
+        found("a", map_at_5=base),
+        found("b", map_at_5=base + 0.1),
+        found("c", map_at_5=base + rng.normal(0, 1, 200)),
+    ]
+    p = p_values(models, "map@5")
+    assert np.array_equal(p, p.T)
+    assert np.diag(p).tolist() == [1, 1, 1]
+    assert p[0, 1] < 0.01 < p[0, 2]
+    monkeypatch.setattr(significance, "BLOCK", 1000)  # blocks change nothing
+    assert p_values(models, "map@5").shape == (3, 3)
