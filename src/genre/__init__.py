@@ -39,7 +39,7 @@ _HOMES = {
     "split": "genre.preprocessing.splits",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from genre.errors import GenreError as GenreError

@@ -97,8 +97,8 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _recommend(args: argparse.Namespace) -> None:
-    from genre.terminal import print_recommended
     from genre.runs import read_run
+    from genre.terminal import print_recommended
 
     run = read_run(args.run)
     rows = run.answer(_history(run, args), k=args.k, using=args.using)
@@ -132,7 +132,7 @@ def _schema(args: argparse.Namespace) -> None:
 
 
 def _init(args: argparse.Namespace) -> None:
-    from genre.schema import first_config
+    from genre.starter import first_config
 
     if args.output.exists():
         raise GenreError(f"{args.output} exists; choose another --output")

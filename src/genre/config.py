@@ -16,6 +16,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from genre.features.base import Encoder
 from genre.kinds import KINDS
 from genre.llm.base import LanguageModel
 from genre.options import Ge, check_options, nearest, parse_options, type_hints
+from genre.plain_yaml import read_yaml
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources import Source
 from genre.preprocessing.splits import Splitter, TimeSplit
@@ -42,7 +44,6 @@ SECTIONS: dict[type, str] = {
 """The base class of everything that has a `kind` -> its section in `kinds.py`."""
 
 MAX_BYTES = 1_000_000
-MAX_DEPTH = 20
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def parse_config(text: str, name: str, overrides: Sequence[str] = (), *, folder: Path | None = None) -> Config:
     """Check the text of a config; `name` stands in messages, own classes and files are looked for in `folder`."""
-    values, lines = _read_yaml(text, name)
+    values, lines = read_yaml(text, name)
     origins = {path: f"line {line}" for path, line in lines.items()}
     for override in overrides:
         _override(values, origins, override)
@@ -148,56 +149,14 @@ def parse_config(text: str, name: str, overrides: Sequence[str] = (), *, folder:
     return Config(experiment, text, to_dict(experiment), builder.origins)
 
 
-# --- reading YAML: no aliases, no tags, no repeated keys ----------------------------------------------
-
-
-def _read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values and, for each dotted path, the line it stands on."""
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise ConfigError(f"{name}:{line}: YAML anchors and aliases are not allowed; write the value out")
-            if tag := getattr(event, "tag", None):
-                raise ConfigError(f"{name}:{line}: YAML tags are not allowed, found {tag!r}")
-            if depth > MAX_DEPTH:
-                raise ConfigError(f"{name}:{line}: nested deeper than {MAX_DEPTH} levels")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError(f"{where}: not valid YAML ({getattr(error, 'problem', None) or error})") from error
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{name}: expected keys and values such as `name: movies`, found something else")
-    lines: dict[str, int] = {}
-    return _construct(node, "", name, lines), lines
-
-
-def _construct(node: yaml.Node, path: str, name: str, lines: dict[str, int]) -> Any:
-    lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(child, f"{path}[{at}]", name, lines) for at, child in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
-        out: dict[str, Any] = {}
-        for key_node, child in node.value:
-            key = str(key_node.value)
-            if key in out:
-                raise ConfigError(f"{name}:{key_node.start_mark.line + 1}: the key {key!r} stands twice")
-            out[key] = _construct(child, f"{path}.{key}" if path else key, name, lines)
-        return out
-    try:
-        return yaml.SafeLoader("").construct_object(node)
-    except (ValueError, OverflowError, yaml.YAMLError) as error:
-        raise ConfigError(f"{name}:{node.start_mark.line + 1}: {path}: not a value ({error})") from error
+# --- overrides -----------------------------------------------------------------------------------------
 
 
 def _override(values: dict[str, Any], origins: dict[str, str], override: str) -> None:
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
         raise ConfigError(f"override {override!r}: write dotted.key=value, such as evaluation.k=20")
-    value, _ = _read_yaml(f"value: {text}", f"override {override!r}")
+    value, _ = read_yaml(f"value: {text}", f"override {override!r}")
     at: Any = values
     *parents, last = dotted.replace("[", ".").replace("]", "").split(".")
     for part in parents:
@@ -258,10 +217,8 @@ class _Builder:
         at = path
         while at and at not in self.lines:
             at = at.rpartition("[" if at.endswith("]") else ".")[0]
-        if self.origins.get(path) == "command line":
-            where = "command line"
-        else:
-            where = f"{self.name}:{self.lines.get(at, 1)}"
+        overridden = self.origins.get(path) == "command line"
+        where = "command line" if overridden else f"{self.name}:{self.lines.get(at, 1)}"
         self.problems.append(f"{where}: {path + ': ' if path else ''}{what}")
 
     def value(self, hint: Any, raw: Any, path: str) -> Any:
@@ -348,7 +305,8 @@ def resolve(base: type, kind: str, folder: Path | None = None) -> type:
     if not target:
         known = kinds_of(base)
         raise ConfigError(
-            f"unknown kind {kind!r}{nearest(kind, known)}; built in: {', '.join(known)}; or your own package.module:Class"
+            f"unknown kind {kind!r}{nearest(kind, known)}; built in: {', '.join(known)}; "
+            "or your own package.module:Class"
         )
     module, _, name = target.partition(":")
     try:
@@ -368,19 +326,17 @@ def kinds_of(base: type) -> list[str]:
     return sorted(KINDS[SECTIONS[base]])
 
 
-class _importable:
+@contextmanager
+def _importable(folder: Path | None) -> Iterator[None]:
     """Own classes beside the config can be imported while it is read."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        if self.folder:
-            sys.path.insert(0, str(self.folder))
-
-    def __exit__(self, *_: object) -> None:
-        if self.folder:
-            sys.path.remove(str(self.folder))
+    if folder is None:
+        yield
+        return
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _labels(entries: list[Any]) -> tuple[str, ...]:
@@ -490,10 +446,7 @@ def _explain(value: Any, path: str, indent: int, origins: dict[str, str], lines:
     for key, item in entries:
         at = f"{path}{key}" if key.startswith("[") else f"{path}.{key}" if path else key
         label = "-" if key.startswith("[") else f"{key}:"
-        if isinstance(item, dict) and item:
-            lines.append(f"{pad}{label}")
-            _explain(item, at, indent + 1, origins, lines)
-        elif isinstance(item, list) and any(isinstance(part, dict) for part in item):
+        if item and isinstance(item, (dict, list)) and (isinstance(item, dict) or isinstance(item[0], dict)):
             lines.append(f"{pad}{label}")
             _explain(item, at, indent + 1, origins, lines)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 KINDS: dict[str, dict[str, str]] = {
     "data": {
         "files": "genre.preprocessing.files:Files",
+        "matrix": "genre.preprocessing.matrix:Matrix",
         "movielens": "genre.preprocessing.catalog:MovieLens",
         "movielens-100k": "genre.preprocessing.catalog:MovieLens100K",
     },

@@ -19,7 +19,7 @@ from genre import __version__, storage
 from genre.config import Config, Experiment, read_config, to_dict
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.leaderboard import leaderboard
-from genre.features.encode import item_features, user_features  # noqa
+from genre.features.encode import item_features, user_features
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset, Features
 from genre.preprocessing.parquet import read_dataset, write_dataset

@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from genre import storage
 from filelock import FileLock, Timeout
 
+from genre import storage
 from genre.config import Config, read_config, to_yaml
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.features.base import Encoder

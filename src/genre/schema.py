@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 def schema() -> Schema:
     """The whole schema; each built-in `kind` is a definition of its own."""
     definitions: Schema = {}
-    body = _options(Experiment, definitions)
+    body = _closed(_options(Experiment, definitions))
     del body["properties"]["labels"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "GENRE", **body, "$defs": definitions}
 

@@ -1,0 +1,92 @@
+"""`genre init`: look at somebody's files and write a commented config that runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from genre.preprocessing.files import Files
+from genre.preprocessing.prepare import prepare
+
+
+def first_config(interactions: Path, items: Path | None, users: Path | None, output: Path) -> str:
+    """The text of a config for these files, with what was found in them as comments.
+
+    Raises DataError where the files cannot be read: better here than in the first run.
+    """
+    dataset, report = prepare(Files(interactions=interactions, items=items, users=users).load())
+    texts = [name for name in dataset.items.column_names if name != "item_id"]
+    described = items is not None and bool(texts)
+    named = {"interactions": interactions, "items": items, "users": users}
+    paths = [f"  {name}: {_relative(path, output)}" for name, path in named.items() if path is not None]
+    found = "\n".join(f"#   {line}" for line in report.lines())
+    timed = dataset.timestamp is not None
+    lines = [
+        "# Written by `genre init`. `genre check` shows every option that is not named here, with its default;",
+        "# `genre list recommenders` (metrics, split, features, data) shows what else there is.",
+        f"name: {_name(interactions)}",
+        "seed: 0",
+        "",
+        "# What was found:",
+        found,
+        "data:",
+        "  kind: files",
+        *paths,
+        "",
+        "cleaning:",
+        "  repeats: last                 # of several interactions of a user with an item: first, last, max, sum, all",
+        "  min_user_interactions: 0      # users and items with fewer are dropped",
+        "  min_item_interactions: 0",
+        *(
+            [f"  positive_rating: {dataset.positive_rating:g}            # from here on a rating is a like"]
+            if dataset.positive_rating is not None
+            else []
+        ),
+        "",
+        *(
+            [
+                "# The newest tenth is the test, the tenth before it the validation: as in production.",
+                "split: {kind: time, validation: 0.1, test: 0.1}",
+            ]
+            if timed
+            else [
+                "# No times were found, so interactions go to the parts by lot. Times make a more honest test.",
+                "split: {kind: random, validation: 0.1, test: 0.1}",
+            ]
+        ),
+        "",
+        *(
+            [
+                f"# A language model turns the text of items ({', '.join(texts[:6])}) into vectors.",
+                "features:",
+                "  items: {kind: embedding, model: minilm}",
+                "",
+            ]
+            if described
+            else []
+        ),
+        "recommenders:",
+        "  - {kind: popularity" + (", half_life_days: 30}" if timed else "}"),
+        "  - {kind: item_knn, neighbours: 100}",
+        "  - {kind: ease, regularization: 300}      # the memory it needs grows with the square of the items",
+        "  - {kind: als, factors: 64}",
+        *(["  - {kind: content}"] if described else []),
+        *(["  - {kind: mlp, epochs: 20}              # predicts ratings"] if dataset.rating is not None else []),
+        "",
+        "evaluation:",
+        "  k: 10",
+        "  metrics: [ndcg, recall, precision, f1, mrr, hit_rate, coverage, novelty"
+        + (", rmse, mae, accuracy]" if dataset.rating is not None else "]"),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _relative(path: Path, output: Path) -> str:
+    """The path as the config, wherever it lies, has to name it."""
+    return Path(os.path.relpath(path.resolve(), output.resolve().parent)).as_posix()
+
+
+def _name(path: Path) -> str:
+    word = "".join(char if char.isalnum() else "-" for char in path.name.partition(".")[0])
+    return word.strip("-") or "experiment"

@@ -1,0 +1,114 @@
+"""The command line: what a newcomer types, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from genre.cli import main
+from genre.kinds import KINDS
+from genre.schema import schema
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{user},{item},{3 + (user + item) % 3},{10_000 + user * 50 + item}" for user in range(30) for item in range(20)]
+    Path("ratings.csv").write_text("\n".join(["user,item,rating,time", *rows]))
+    Path("things.csv").write_text("\n".join(["item,title", *(f"{item},Thing {item}" for item in range(22))]))
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    status = main(words)
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_from_files_to_recommendations(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = said(capsys, "init", "ratings.csv", "things.csv")
+    assert status == 0
+    assert "next: genre run genre.yaml" in out
+    text = Path("genre.yaml").read_text()
+    for kind in ("als", "mlp", "content"):
+        text = "\n".join(line for line in text.splitlines() if f"kind: {kind}" not in line)
+    Path("genre.yaml").write_text(text.replace("  items: {kind: embedding, model: minilm}", ""))
+    status, out, _ = said(capsys, "run", "genre.yaml", "split.kind=leave-one-out", "--quiet")
+    assert status == 2, "leave-one-out has no share of validation, and the message says so"
+    Path("genre.yaml").write_text(Path("genre.yaml").read_text().replace("kind: time", "kind: random"))
+    status, out, _ = said(capsys, "run", "genre.yaml", "--quiet")
+    assert status == 0
+    assert "ndcg@10" in out
+    assert "Report: " in out
+    folder = next(Path("runs").glob("ratings-*"))
+    status, out, _ = said(capsys, "recommend", str(folder), "--user", "3", "-k", "2", "--json")
+    rows = json.loads(out)
+    assert [set(row) for row in rows] == [{"item_id", "title", "score", "reason"}] * 2
+    status, out, _ = said(capsys, "recommend", str(folder), "--history", "Thing 1", "thing 5", "-k", "2")
+    assert status == 0
+    assert "Thing" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "none.yaml"], "none.yaml: cannot be read"),
+        (["recommend", "runs/none", "--user", "1"], "no such run folder"),
+        (["list", "recomenders"], "did you mean 'recommenders'?"),
+        (["init", "none.csv"], "none.csv"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(
+    files: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    status, out, err = said(capsys, *words)
+    assert status == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_init_does_not_overwrite(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("genre.yaml").write_text("mine")
+    status, _, err = said(capsys, "init", "ratings.csv")
+    assert status == 2
+    assert "exists" in err
+    assert Path("genre.yaml").read_text() == "mine"
+
+
+def test_check_and_diagram_show_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(ROOT / "examples" / "movies" / "movies.yaml")
+    assert "# default" in said(capsys, "check", config)[1]
+    assert said(capsys, "diagram", config)[1].startswith("graph LR")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*/*.yaml")), ids=lambda path: path.stem)
+def test_every_example_fits_the_schema_and_loads(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema())
+    assert said(capsys, "check", str(path))[0] == 0
+
+
+def test_the_schema_refuses_what_the_config_refuses() -> None:
+    good = {"name": "x", "data": "movielens-100k", "recommenders": [{"kind": "ease", "regularization": 3}]}
+    jsonschema.validate(good, schema())
+    for bad in (
+        {**good, "nmae": "x"},
+        {**good, "recommenders": [{"kind": "ease", "regularisation": 3}]},
+        {**good, "recommenders": [{"kind": "ease", "regularization": -3}]},
+        {**good, "recommenders": ["eese"]},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, schema())
+
+
+@pytest.mark.parametrize("what", [*KINDS, "metrics"])
+def test_list_shows_every_section(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = said(capsys, "list", what)
+    assert status == 0
+    assert all(kind in out for kind in KINDS.get(what, ()))
