@@ -45,9 +45,9 @@ class Catalogue:
 
     @cached_property
     def tail(self) -> npt.NDArray[np.bool_]:
-        """The long tail: the rarest items, as many as hold a fifth of all interactions; equals stay together. [n_items]"""
+        """The long tail: the rarest items that together hold at most a fifth of all interactions. [n_items]"""
         counts = np.sort(self.popularity)
-        held = np.cumsum(counts)[np.searchsorted(counts, self.popularity, "right") - 1]  # by it and all as rare
+        held = np.cumsum(counts)[np.searchsorted(counts, self.popularity, "right") - 1]  # by all items as rare as it
         return np.asarray(held <= 0.2 * counts.sum())
 
 
