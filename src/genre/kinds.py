@@ -8,6 +8,8 @@ KINDS: dict[str, dict[str, str]] = {
         "matrix": "genre.preprocessing.matrix:Matrix",
         "movielens": "genre.preprocessing.catalog:MovieLens",
         "movielens-100k": "genre.preprocessing.catalog:MovieLens100K",
+        "sequences": "genre.preprocessing.sequences:Sequences",
+        "sql": "genre.preprocessing.sql:SQL",
     },
     "split": {
         "cold-items": "genre.preprocessing.cold:ColdItems",
@@ -27,6 +29,7 @@ KINDS: dict[str, dict[str, str]] = {
         "item_knn": "genre.recommenders.item_knn:ItemKNN",
         "mlp": "genre.recommenders.mlp:MLP",
         "popularity": "genre.recommenders.popularity:Popularity",
+        "sasrec": "genre.recommenders.sasrec:SASRec",
     },
 }
 """Section -> short name -> `module:Class`."""

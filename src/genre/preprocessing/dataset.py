@@ -93,6 +93,10 @@ class History:
 
     def select(self, rows: npt.ArrayLike | slice) -> History:
         """The same histories in another order or number."""
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            first, stop, _ = rows.indices(len(self))
+            bounds = self.indptr[first : max(first, stop) + 1]
+            return self._at(slice(bounds[0], bounds[-1]), bounds - bounds[0], self.user[first:stop])
         picked = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[picked]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -133,7 +137,7 @@ class History:
         out.eliminate_zeros()
         return out
 
-    def _at(self, position: Int64, indptr: Int64, user: Int32) -> History:
+    def _at(self, position: Int64 | slice, indptr: Int64, user: Int32) -> History:
         return History(
             indptr=indptr,
             item=self.item[position],

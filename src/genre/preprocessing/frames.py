@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from genre.errors import DataError
+from genre.log import SILENT, Log
+from genre.preprocessing.columns import Columns, choose, entities_of, interactions_of
+from genre.preprocessing.sources import Source
+from genre.preprocessing.tables import Tables, plain_bytes
+
+
+@dataclass(eq=False)
+class Frames(Source):
+    """Interactions, items and users held in memory: pandas, Polars or Arrow, or columns as a mapping.
+
+    interactions: who did what. items, users: their fields by id.
+    columns: which column is which, where names do not tell.
+    """
+
+    interactions: Any
+    items: Any = None
+    users: Any = None
+    columns: Columns = field(default_factory=Columns)
+
+    def load(self, *, log: Log = SILENT) -> Tables:
+        table = from_frame(self.interactions)
+        chosen = choose(table.slice(0, 10_000), self.columns, "interactions")
+        interactions, notes = interactions_of(table, chosen, "interactions")
+        ids = {choice.role: choice.column for choice in chosen}
+        sides: dict[str, pa.Table] = {}
+        if self.users is not None:
+            sides["users"], note = entities_of(from_frame(self.users), "user", ids["user"], "users")
+            notes.append(note)
+        if self.items is not None:
+            sides["items"], note = entities_of(from_frame(self.items), "item", ids["item"], "items")
+            notes.append(note)
+        return Tables(interactions, **sides, notes=tuple(notes))
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(repr(self.columns).encode())
+        for frame in (self.interactions, self.items, self.users):
+            digest.update(b"-" if frame is None else b"+")
+            for part in () if frame is None else plain_bytes(from_frame(frame)):
+                digest.update(part)
+        return digest.hexdigest()
 
 
 def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Any:
@@ -35,8 +77,10 @@ def from_frame(frame: Any) -> pa.Table:
     import narwhals as nw
 
     try:
+        if isinstance(frame, Mapping):
+            return pa.table(dict(frame))
         return nw.from_native(frame, eager_only=True).to_arrow()
-    except TypeError as error:
+    except (TypeError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{type(frame).__name__} is no frame; give a pandas or Polars frame or an Arrow table"
         ) from error

@@ -8,31 +8,46 @@ from typing import Any
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import nearest
+from genre.preprocessing.catalog import CATALOG, MovieLens
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.files import Files
+from genre.preprocessing.frames import Frames
+from genre.preprocessing.matrix import Matrix
+from genre.preprocessing.parquet import read_dataset
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources import Source
 
 
-def load(data: Any, *, cleaning: Cleaning | None = None, log: Log = SILENT) -> Dataset:
-    """The Dataset behind `data`: a public set by name (`"movielens-100k"`) or a Source with options of its own.
+def load(
+    data: Any, *, items: Any = None, users: Any = None, cleaning: Cleaning | None = None, log: Log = SILENT
+) -> Dataset:
+    """The Dataset behind `data`, with what cleaning dropped told to `log` line by line.
 
-    What cleaning dropped goes to `log`, line by line. Raises DataError naming file, row and column.
+    data: a public set by name (`"movielens-100k"`), the path of a file of interactions or of a folder, a pandas,
+    Polars or Arrow frame, or a Source with options of its own. items, users: their fields by id, given likewise.
+    Raises DataError naming file, row and column, NotAvailable for a public set that cannot be fetched.
     """
-    dataset, report = prepare(_source(data).load(log=log), cleaning)
+    path = Path(data) if isinstance(data, (str, Path)) else None
+    if path is not None and (path / "dataset.json").is_file():
+        return read_dataset(path)
+    dataset, report = prepare(_source(data, path, items, users).load(log=log), cleaning)
     for line in report.lines():
         log.line(line)
     return dataset
 
 
-def _source(data: Any) -> Source:
-    from genre.preprocessing.catalog import CATALOG, MovieLens
-
+def _source(data: Any, path: Path | None, items: Any, users: Any) -> Source:
     if isinstance(data, Source):
         return data
+    if path is None:
+        return Frames(data, items=items, users=users)
     if isinstance(data, str) and data in CATALOG:
         return CATALOG[data]()
-    path = Path(data)
-    if path.is_dir():
+    if path.suffix in (".npy", ".npz"):
+        return Matrix(path, items=items, users=users)
+    if path.is_dir() and not any(path.glob("*.parquet")):
         return MovieLens(path)
-    raise DataError(f"{data!r} is neither a file nor a data set known by name{nearest(str(data), CATALOG)}")
+    if not path.exists() and not path.suffix:
+        raise DataError(f"{data!r} is no file and no data set known by name{nearest(str(data), CATALOG)}")
+    return Files(path, items=items, users=users)

@@ -103,6 +103,8 @@ def _align(
 
     Those stay that have interactions left, and those that never had any where no least number is asked for.
     """
+    if table is not None:
+        _check_shared(label, ids, named, table)
     counts = np.bincount(column, minlength=len(ids))
     least = getattr(cleaning, f"min_{label}_interactions")
     cold = (named == 0) if least == 0 else np.zeros(len(ids), np.bool_)
@@ -114,6 +116,17 @@ def _align(
         column = (np.cumsum(stays, dtype=np.int32) - 1)[column]
         ids = Ids(ids.values.filter(pa.array(stays)))
     return column, ids, _table(label, ids, table, report)
+
+
+def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.int64], table: pa.Table) -> None:
+    """A table that knows none of the ids is the wrong table, or the wrong column of it."""
+    own = pc.utf8_trim_whitespace(table[f"{label}_id"].cast(pa.string()))
+    used = ids.values.filter(pa.array(named > 0))
+    if len(used) and len(own) and not pc.any(pc.is_in(used, value_set=own)).as_py():
+        raise DataError(
+            f"none of the {len(used):,} {label}s of the interactions is in the {label}s table: the interactions say "
+            f"{used[0].as_py()!r}, the table says {own[0].as_py()!r}; name the right columns"
+        )
 
 
 def _table(label: str, ids: Ids, table: pa.Table | None, report: CleaningReport) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,16 @@ class Tables:
     notes: tuple[str, ...] = ()
     rating_scale: tuple[float, float, float] | None = None
     positive_rating: float | None = None
+
+
+def untyped_name(name: str) -> str:
+    """A column's name without the type that RecBole's headers add (`user_id:token`)."""
+    return re.sub(r":(token|float)(_seq)?$", "", name.strip())
+
+
+def plain_name(name: str) -> str:
+    """Letters and digits of a column's name in lower case: `User-ID` is `userid`."""
+    return re.sub(r"[^a-z0-9]", "", untyped_name(name).lower())
 
 
 def plain_bytes(table: pa.Table) -> Iterator[bytes | memoryview]:

@@ -1,0 +1,183 @@
+"""Which column is the user, the item, the rating, the time, and why: by name, then by content. Knows no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genre.errors import DataError
+from genre.options import check_options, nearest
+from genre.preprocessing.tables import PARTS, plain_name
+from genre.preprocessing.values import looks_like_time, to_ids, to_numbers, to_seconds
+
+NAMES = {
+    "user": "user userid uid username customer customerid client clientid visitor visitorid member memberid account "
+    "accountid reviewer reviewerid reader readerid listener player playerid person personid session sessionid",
+    "item": "item itemid iid movie movieid film filmid product productid sku stockcode asin parentasin article "
+    "articleid book bookid isbn track trackid song songid artist artistid video videoid news newsid business "
+    "businessid venue venueid poi poiid game gameid course courseid recipe recipeid post postid itemname productname",
+    "rating": "rating ratings stars star score overall bookrating ratingvalue reviewscore grade vote",
+    "weight": "weight count counts plays playcount playcounts listencount quantity qty frequency clicks purchases",
+    "timestamp": "timestamp time ts datetime date unixreviewtime reviewtime createdat created eventtime eventdate "
+    "invoicedate orderdate purchasedate watchedat ratedat lastupdated",
+    "part": "part split subset",
+}
+"""Role -> the names it goes by, letters and digits only, in lower case."""
+
+KNOWN_NAMES = frozenset(" ".join(NAMES.values()).split())
+
+MOST_GUESSED = 8
+"""In a table of more columns with foreign names nothing is guessed by content."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The column of each role, where its name or content does not tell. `false`: there is none.
+
+    user, item: who, and with what. rating: stars. weight: strength or count. timestamp: when. part: train, validation
+    or test. Columns of a file without a header are called `column 1`, `column 2` ...
+    """
+
+    user: str | None = None
+    item: str | None = None
+    rating: str | Literal[False] | None = None
+    weight: str | Literal[False] | None = None
+    timestamp: str | Literal[False] | None = None
+    part: str | Literal[False] | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The column taken for a role, and why."""
+
+    role: str
+    column: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.column!r} ({self.why})"
+
+
+def choose(sample: pa.Table, wanted: Columns, where: str) -> list[Chosen]:
+    """A column for each role that the sample has one for; DataError when there is no user or item.
+
+    Names decide. Where none is known (a file without a header, or in another language), content and place do.
+    """
+    names = sample.column_names
+    chosen = [*_asked_for(names, wanted, where)]
+    open_roles = [role for role in NAMES if getattr(wanted, role) is None]
+    chosen += _by_name(sample, open_roles, {choice.column for choice in chosen})
+    roles = {choice.role for choice in chosen}
+    if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
+        chosen += _by_content(sample, [role for role in open_roles if role not in roles], {c.column for c in chosen})
+    for role in ("user", "item"):
+        if role not in {choice.role for choice in chosen}:
+            raise DataError(
+                f"{where}: missing column: none of {_listed(names)} is known to name the {role}; "
+                f"say which with columns: {{{role}: ...}}"
+            )
+    for choice in chosen:
+        if names.count(choice.column) > 1:
+            raise DataError(f"{where}: column {choice.column!r} appears {names.count(choice.column)} times; rename one")
+    return sorted(chosen, key=lambda choice: [*NAMES].index(choice.role))
+
+
+def interactions_of(table: pa.Table, chosen: list[Chosen], where: str) -> tuple[pa.Table, list[str]]:
+    """The chosen columns under their usual names and types, and a line on each."""
+    columns, notes = {}, []
+    for choice in chosen:
+        column, how = table[choice.column], ""
+        if choice.role in ("user", "item"):
+            columns[f"{choice.role}_id"] = to_ids(column)
+        elif choice.role == "part":
+            columns["part"] = column
+        elif choice.role == "timestamp":
+            columns["timestamp"], how = to_seconds(column, where, choice.column)
+        else:
+            columns[choice.role] = to_numbers(column, where, choice.column)
+        notes.append(f"{choice}{how and ', read as '}{how}")
+    return pa.table(columns), notes
+
+
+def entities_of(table: pa.Table, label: Literal["user", "item"], like: str | None, where: str) -> tuple[pa.Table, str]:
+    """A table of users or items with its id column first, called `user_id` or `item_id`, and a line on the choice.
+
+    like: the name that the interactions use.
+    """
+    names = table.column_names
+    by_name = [name for name in names if plain_name(name) in NAMES[label].split() or plain_name(name) == "id"]
+    column, why = names[0], "the first column"
+    if like in names and not str(like).startswith("column "):
+        column, why = str(like), "named as in the interactions"
+    elif by_name:
+        column, why = by_name[0], "by its name"
+    if names.count(column) > 1:
+        raise DataError(f"{where}: column {column!r} appears {names.count(column)} times; rename one")
+    others = [name for name in names if name != column]
+    if f"{label}_id" in others or len(set(others)) < len(others):
+        raise DataError(f"{where}: two columns of the {label}s would have one name ({', '.join(names)}); rename one")
+    made = table.select([column, *others]).rename_columns([f"{label}_id", *others])
+    return made.set_column(
+        0, f"{label}_id", to_ids(made[0])
+    ), f"{label}s: {column!r} ({why}), fields {', '.join(others)}"
+
+
+def _asked_for(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
+    for role in NAMES:
+        column = getattr(wanted, role)
+        if isinstance(column, str):
+            if column not in names:
+                raise DataError(f"{where}: missing column {column!r}{nearest(column, names)}; it has {_listed(names)}")
+            yield Chosen(role, column, "as asked")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
+
+
+def _by_name(sample: pa.Table, roles: list[str], taken: set[str]) -> Iterator[Chosen]:
+    plain = {name: plain_name(name) for name in sample.column_names if name not in taken}
+    for role in roles:
+        for known in NAMES[role].split():
+            name = next((name for name, letters in plain.items() if letters == known), None)
+            if name is not None and (role != "part" or _says_parts(sample[name])):
+                del plain[name]
+                yield Chosen(role, name, "by its name")
+                break
+
+
+def _says_parts(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_string(column.type) and pc.all(pc.is_in(column, pa.array(PARTS))).as_py())
+
+
+def _by_content(sample: pa.Table, roles: list[str], taken: set[str]) -> Iterator[Chosen]:
+    """The time is the last column of dates or unix times; a rating has few different numbers; the rest by place."""
+    left = [name for name in sample.column_names if name not in taken]
+    when = next((name for name in reversed(left) if "timestamp" in roles and looks_like_time(sample[name])), None)
+    if when is not None and len(left) > 2:
+        left.remove(when)
+        yield Chosen("timestamp", when, "it holds times")
+    stars = next((name for name in left[2:] if "rating" in roles and _looks_like_rating(sample[name])), None)
+    if stars is not None:
+        left.remove(stars)
+        yield Chosen("rating", stars, "it holds few different numbers")
+    for role, why in (("user", "the first column"), ("item", "the column after it")):
+        if role in roles and left:
+            yield Chosen(role, left.pop(0), why)
+
+
+def _looks_like_rating(column: pa.ChunkedArray) -> bool:
+    try:
+        numbers = to_numbers(column, "", "")
+    except DataError:
+        return False
+    levels = pc.unique(numbers.drop_null())
+    bounds = pc.min_max(levels).as_py()
+    return 1 < len(levels) <= 21 and bounds["min"] >= -10 and bounds["max"] <= 100

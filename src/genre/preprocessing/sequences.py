@@ -1,0 +1,55 @@
+"""Files with one user a line, followed by the items in order -> Tables. Knows nothing about cleaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from genre.errors import DataError
+from genre.log import SILENT, Log
+from genre.preprocessing.delimited import opened
+from genre.preprocessing.sources import Source
+from genre.preprocessing.tables import Tables
+
+
+@dataclass(eq=False)
+class Sequences(Source):
+    """One line a user: the user's id, then the ids of the items, oldest first, separated by blanks.
+
+    The form of many published benchmarks. Only the order is known, no times.
+
+    path: the file; with `test`, its train part.
+    validation, test: files of the interactions to ask for, when the data comes with its split (split kind `given`).
+    """
+
+    path: str | Path
+    validation: str | Path | None = None
+    test: str | Path | None = None
+
+    def load(self, *, log: Log = SILENT) -> Tables:
+        parts = {"train": self.path, "validation": self.validation, "test": self.test}
+        tables = {part: _read(Path(path)) for part, path in parts.items() if path is not None}
+        if len(tables) > 1:
+            tables = {
+                part: table.append_column("part", pa.array([part]).take(pa.repeat(0, len(table))))
+                for part, table in tables.items()
+            }
+        return Tables(pa.concat_tables(tables.values()), name=Path(self.path).stem, notes=("a line a user, in order",))
+
+
+def _read(path: Path) -> pa.Table:
+    with opened(path) as stream:
+        try:
+            lines = stream.read().decode().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: unreadable file ({error}); expected text in UTF-8") from error
+    words = [line.split() for line in lines]
+    lengths = np.array([max(len(row) - 1, 0) for row in words], np.int64)
+    if lengths.sum() == 0:
+        raise DataError(f"{path}: empty file; expected lines of a user and the user's items")
+    users = pa.array([row[0] if row else "" for row in words], pa.string())
+    items = pa.array([item for row in words for item in row[1:]], pa.string())
+    return pa.table({"user_id": users.take(pa.array(np.repeat(np.arange(len(words)), lengths))), "item_id": items})

@@ -1,0 +1,111 @@
+"""Tables of a database -> Tables. The columns are chosen, renamed and cast where the data lives, as ibis expressions.
+
+The same expressions run on DuckDB in the process, on SQLite, PostgreSQL or Spark; only the columns that are needed come
+over. Knows nothing about cleaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from genre.errors import DataError
+from genre.log import SILENT, Log
+from genre.preprocessing.columns import Columns, choose, entities_of, interactions_of
+from genre.preprocessing.sources import Source
+from genre.preprocessing.tables import Tables, plain_bytes
+
+N_SAMPLE = 10_000
+
+
+@dataclass(eq=False)
+class SQL(Source):
+    """Interactions, items and users out of a database, each by the name of a table or by a query.
+
+    Without `path` and `url` the queries run on DuckDB in the process, which also reads files:
+    `SELECT * FROM 'sales/*.parquet'`.
+
+    interactions: who did what. items, users: their fields by id.
+    path: a DuckDB or SQLite (`.sqlite`, `.db`) file.
+    url: any other database, as ibis names it: `postgres://user@host/shop`.
+    columns: which column is which, where names do not tell.
+    """
+
+    interactions: str
+    items: str | None = None
+    users: str | None = None
+    path: str | Path | None = None
+    url: str | None = None
+    columns: Columns = field(default_factory=Columns)
+
+    def load(self, *, log: Log = SILENT) -> Tables:
+        database = self._connect()
+        table = _table(database, self.interactions)
+        chosen = choose(_rows(table.limit(N_SAMPLE)), self.columns, "interactions")
+        wanted = table.select(*[choice.column for choice in chosen])
+        ids = {choice.role: choice.column for choice in chosen}
+        wanted = wanted.mutate(**{ids[role]: wanted[ids[role]].cast("string") for role in ("user", "item")})
+        interactions, notes = interactions_of(_rows(wanted), chosen, "interactions")
+        sides: dict[str, pa.Table] = {}
+        if self.users is not None:
+            sides["users"], note = entities_of(_rows(_table(database, self.users)), "user", ids["user"], "users")
+            notes.append(note)
+        if self.items is not None:
+            sides["items"], note = entities_of(_rows(_table(database, self.items)), "item", ids["item"], "items")
+            notes.append(note)
+        return Tables(interactions, **sides, notes=tuple(notes))
+
+    def fingerprint(self) -> str:
+        """A digest of the options and of what the queries give now: the data may have changed since."""
+        database = self._connect()
+        digest = hashlib.sha256(repr(self.columns).encode())
+        for query in (self.interactions, self.items, self.users):
+            digest.update(repr(query).encode())
+            for part in () if query is None else plain_bytes(_rows(_table(database, query))):
+                digest.update(part)
+        return digest.hexdigest()
+
+    def _connect(self) -> Any:
+        try:
+            import ibis
+        except ImportError as error:
+            raise DataError("reading from a database needs ibis: pip install 'genre-rec[sql]'") from error
+        path = None if self.path is None else Path(self.path)
+        if path is not None and not path.is_file():
+            raise DataError(f"{path}: no such file; check the path of the database")
+        try:
+            if path is not None and path.suffix in (".sqlite", ".sqlite3", ".db"):
+                return ibis.sqlite.connect(path)
+            if self.url is not None:
+                return ibis.connect(self.url)
+            return ibis.duckdb.connect(path or ":memory:", read_only=path is not None)
+        except Exception as error:  # every database has errors of its own
+            raise DataError(f"{path or _without_password(self.url)}: no connection ({_first_line(error)})") from error
+
+
+def _table(database: Any, text: str) -> Any:
+    """The ibis table behind a table's name or a query."""
+    try:
+        return database.sql(text) if re.search(r"\s", text.strip()) else database.table(text.strip())
+    except Exception as error:  # every database has errors of its own
+        raise DataError(f"{text!r}: not a table or query of this database ({_first_line(error)})") from error
+
+
+def _rows(table: Any) -> pa.Table:
+    try:
+        return table.to_pyarrow()
+    except Exception as error:  # every database has errors of its own
+        raise DataError(f"the database refused a query ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _without_password(url: str | None) -> str:
+    return re.sub(r":[^:@/]*@", "@", url or "")
