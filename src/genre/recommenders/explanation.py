@@ -32,7 +32,12 @@ class Explanation:
 def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) -> str:
     """One line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`."""
     causes = [titles[item] for item, share in explanation.history if share > 0][:most]
+    return phrase(causes, explanation.words)
+
+
+def phrase(causes: Sequence[str], words: Sequence[str] = ()) -> str:
+    """The sentence for these titles and words."""
     parts = [f"because of {' and '.join(causes)}"] if causes else []
-    if explanation.words:
-        parts.append(f"shares: {', '.join(explanation.words[:4])}")
+    if words:
+        parts.append(f"shares: {', '.join(words[:4])}")
     return "; ".join(parts) or "popular with everybody"
