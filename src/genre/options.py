@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import itertools
 import inspect
 import re
 import typing
@@ -28,6 +29,9 @@ from annotated_types import Le as Le
 from annotated_types import Lt as Lt
 
 from genre.errors import OptionError
+
+
+MOST_COMPARED = 20_000
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,11 @@ def check_options(instance: Any) -> None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """` (did you mean 'x'?)` or an empty string; no guess among tens of thousands, where it would take seconds."""
+    words = list(itertools.islice(known, MOST_COMPARED + 1))
+    if len(words) > MOST_COMPARED or len(word) > 200:
+        return ""
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

@@ -24,7 +24,9 @@ class Ids:
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
-        array = values if isinstance(values, pa.Array) else pa.array([str(v) for v in values], pa.string())
+        array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        if not isinstance(array, pa.Array):
+            array = _texts([str(value) for value in values])
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
         self.values: pa.StringArray = array.cast(pa.string())
@@ -61,7 +63,9 @@ class Ids:
         """Row number of one id; `UnknownId` with the nearest known id otherwise."""
         found = self._rows_by_id().get(str(outside))
         if found is None:
-            raise UnknownId(f"unknown id {str(outside)!r}{nearest(str(outside), self._rows_by_id())}")
+            text = str(outside)
+            shown = text if len(text) <= 100 else text[:100] + "..."
+            raise UnknownId(f"unknown id {shown!r}{nearest(text, self._rows_by_id())}")
         return found
 
     def rows(self, outside: Sequence[Any] | pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:
@@ -70,15 +74,22 @@ class Ids:
             found = pc.index_in(outside.cast(pa.string()), self.values)
             return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int32)
         index = self._rows_by_id()
-        return np.fromiter((index.get(str(v), -1) for v in outside), np.int32, len(outside))
+        return np.fromiter((index.get(str(value), -1) for value in outside), np.int32, len(outside))
 
     def append(self, outside: Sequence[Any]) -> Ids:
         """These ids and then the new ones, so that every row number stays; DataError for one that is known already."""
         known = [str(value) for value in outside if value in self]
         if known:
             raise DataError(f"id {known[0]!r} is known already; append only new ids")
-        return Ids(pa.concat_arrays([self.values, pa.array([str(value) for value in outside], pa.string())]))
+        return Ids(pa.concat_arrays([self.values, _texts([str(value) for value in outside])]))
 
     def take(self, rows: npt.ArrayLike) -> list[str]:
         """Outside ids of row numbers."""
         return list(self.values.take(pa.array(np.asarray(rows, dtype=np.int64))).to_pylist())
+
+
+def _texts(values: list[str]) -> pa.StringArray:
+    try:
+        return pa.array(values, pa.string())
+    except (UnicodeEncodeError, pa.ArrowException) as error:
+        raise DataError(f"an id is not valid text ({error}); ids are Unicode without lone surrogates") from error

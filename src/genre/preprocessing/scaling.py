@@ -1,0 +1,108 @@
+"""Ratings brought to one scale, and back: min-max and z-score, over all or user by user. Knows nothing about models.
+
+Fitted on the train part only; the value it gives is frozen and can travel with what was learnt from scaled ratings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.errors import DataError
+from genre.preprocessing.dataset import Dataset, Float32, Int32
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """`(rating - shift) / scale` and its inverse; make one with `Scaler.fit(train)`.
+
+    shift, scale: float64 `[n_users + 1]`, the last for everybody the fit has not seen; all equal unless per user.
+    """
+
+    shift: Float64
+    scale: Float64
+
+    @classmethod
+    def fit(
+        cls, train: Dataset, method: Literal["min-max", "z-score"] = "min-max", *, per_user: bool = False
+    ) -> Scaler:
+        """min-max: ratings lie in 0 to 1 (lowest and highest seen). z-score: mean 0, standard deviation 1.
+
+        per_user: each user by the user's own ratings. One whose ratings are all equal is shifted to 0 and not stretched.
+        Raises DataError without ratings.
+        """
+        if train.rating is None or len(train) == 0:
+            raise DataError(f"{train.name}: no ratings to scale; name the rating column, or leave scaling out")
+        statistics = _bounds if method == "min-max" else _moments
+        everybody = np.zeros(len(train), np.int32)
+        shift, scale = (np.repeat(part, train.n_users + 1) for part in statistics(everybody, train.rating, 1))
+        if per_user:
+            seen = np.flatnonzero(np.bincount(train.user, minlength=train.n_users))
+            own = statistics(train.user, train.rating, train.n_users)
+            shift[seen], scale[seen] = own[0][seen], own[1][seen]
+        scale[scale == 0] = 1.0
+        return cls(shift, scale)
+
+    def values(self, rating: npt.ArrayLike, user: npt.ArrayLike | None = None) -> Float64:
+        """Scaled ratings, float64 so that `inverse` gives back the very same. user: rows, -1 for a stranger. [n]"""
+        row = self._row(user)
+        return (np.asarray(rating, np.float64) - self.shift[row]) / self.scale[row]
+
+    def inverse(self, values: npt.ArrayLike, user: npt.ArrayLike | None = None) -> Float32:
+        """Ratings of scaled values. [n]"""
+        row = self._row(user)
+        return (np.asarray(values, np.float64) * self.scale[row] + self.shift[row]).astype(np.float32)
+
+    def transform(self, dataset: Dataset) -> Dataset:
+        """The same interactions and likes with scaled ratings; scaled per user, likes are those that weigh above zero."""
+        if dataset.rating is None:
+            raise DataError(f"{dataset.name}: no ratings to scale")
+        rating = self.values(dataset.rating, dataset.user).astype(np.float32)
+        if self._is_global() and dataset.rating_scale is not None:
+            low, high, step = dataset.rating_scale
+            positive = dataset.positive_rating
+            return dataclasses.replace(
+                dataset,
+                rating=rating,
+                rating_scale=(self._one(low), self._one(high), step / float(self.scale[-1])),
+                positive_rating=None if positive is None else self._one(positive),
+            )
+        bounds = (float(rating.min()), float(rating.max()), 0.0) if len(rating) else None
+        weight = np.where(dataset.liked(), dataset.weight, np.float32(0))
+        return dataclasses.replace(dataset, rating=rating, weight=weight, rating_scale=bounds, positive_rating=None)
+
+    def _is_global(self) -> bool:
+        return bool((self.shift == self.shift[-1]).all() and (self.scale == self.scale[-1]).all())
+
+    def _one(self, rating: float) -> float:
+        """One rating scaled and rounded as a column is, so that comparisons with it hold."""
+        return float(np.float32(self.values(rating)))
+
+    def _row(self, user: npt.ArrayLike | None) -> npt.NDArray[np.int64] | int:
+        if user is None:
+            return len(self.shift) - 1
+        rows = np.asarray(user, np.int64)
+        return np.where((rows >= 0) & (rows < len(self.shift) - 1), rows, len(self.shift) - 1)
+
+
+def _bounds(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
+    """Lowest rating and range of each group."""
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(low, group, rating)
+    np.maximum.at(high, group, rating)
+    empty = np.isinf(low)
+    return np.where(empty, 0.0, low), np.where(empty, 0.0, high - np.where(empty, high, low))
+
+
+def _moments(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
+    """Mean and standard deviation of each group, in two passes so that nothing cancels."""
+    count = np.maximum(np.bincount(group, minlength=n), 1)
+    mean = np.bincount(group, rating, n) / count
+    deviation = rating - mean[group]
+    return mean, np.sqrt(np.bincount(group, deviation * deviation, n) / count)
