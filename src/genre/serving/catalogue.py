@@ -1,0 +1,176 @@
+"""The items of a run as people and filters see them: ids, titles, fields, words, search. Knows no recommender."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.errors import DataError
+from genre.options import nearest
+from genre.preprocessing.dataset import Dataset
+from genre.recommenders.popularity import split_categories
+
+Mask = npt.NDArray[np.bool_]
+COMMON = 0.2  # a word in more than this share of the items tells nothing
+KEPT_MASKS = 64
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The field holds one of these values (compared as text, ignoring case; categories one by one)."""
+
+    values: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Between:
+    """The field is a number in this closed range; None leaves a side open."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+Filter = frozenset[tuple[str, OneOf | Between]]
+
+
+class Catalogue:
+    """The items of a dataset, with those added or changed since. Never changes once made."""
+
+    def __init__(self, dataset: Dataset, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        changes = changes or {}
+        known = set(dataset.item_ids.values.to_pylist())
+        self.added = [item_id for item_id in changes if item_id not in known]
+        self.item_ids: list[str] = [*dataset.item_ids.values.to_pylist(), *self.added]
+        self.row = {item_id: row for row, item_id in enumerate(self.item_ids)}
+        self.fields: dict[str, list[Any]] = {
+            name: dataset.items[name].to_pylist() + [None] * len(self.added)
+            for name in dataset.items.column_names
+            if name != "item_id"
+        }
+        self.titles = [*dataset.titles(), *self.added]
+        self._mask_of = lru_cache(KEPT_MASKS)(self._make_mask)
+        for item_id, fields in changes.items():
+            self._change(self.row[item_id], fields)
+
+    def _change(self, row: int, fields: Mapping[str, Any]) -> None:
+        for name, value in fields.items():
+            self.fields.setdefault(name, [None] * len(self.row))[row] = value
+        title = fields.get("title") or fields.get("name")
+        if title:
+            self.titles[row] = str(title)
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+    def rows(self, item_ids: Iterable[str]) -> list[int]:
+        """Rows of those ids that are in the catalogue, in their order."""
+        return [self.row[item_id] for item_id in item_ids if item_id in self.row]
+
+    def describe(self, row: int, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """The fields of an item, all or some; without those it does not have."""
+        asked = self.fields if names is None else [name for name in names if name in self.fields]
+        return {name: value for name in asked if (value := self.fields[name][row]) is not None}
+
+    # --- filters ----------------------------------------------------------------------------------
+
+    def mask(self, include: Sequence[str] | None, exclude: Sequence[str], chosen: Filter) -> Mask | None:
+        """Which items may be recommended, None for all. Equal filters give the very same array.
+
+        Raises DataError for a field that no item has.
+        """
+        allowed = self._mask_of(chosen) if chosen else None
+        if include is not None or exclude:
+            allowed = np.ones(len(self), bool) if allowed is None else allowed.copy()
+            if include is not None:
+                outside = np.ones(len(self), bool)
+                outside[self.rows(include)] = False
+                allowed[outside] = False
+            allowed[self.rows(exclude)] = False
+        return allowed
+
+    def _make_mask(self, chosen: Filter) -> Mask:
+        allowed = np.ones(len(self), bool)
+        for name, wanted in chosen:
+            if name not in self.fields:
+                known = ", ".join(self.fields) or "none"
+                raise DataError(f"filter: items have no field {name!r}{nearest(name, self.fields)}; fields: {known}")
+            test = _is_one_of if isinstance(wanted, OneOf) else _is_between
+            allowed &= np.fromiter((test(value, wanted) for value in self.fields[name]), bool, len(self))
+        return allowed
+
+    # --- words ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _plain_titles(self) -> list[str]:
+        return [plain(title) for title in self.titles]
+
+    def search(self, text: str, k: int, popularity: npt.NDArray[np.floating[Any]]) -> list[int]:
+        """Rows of items whose title has every word of `text`; titles that begin with it first, then the popular."""
+        wanted = plain(text).split()
+        if not wanted:
+            return [int(row) for row in np.argsort(-popularity, kind="stable")[:k]]
+        found = [row for row, title in enumerate(self._plain_titles) if all(word in title for word in wanted)]
+        whole = " ".join(wanted)
+
+        def order(row: int) -> tuple[bool, bool, float]:
+            title = self._plain_titles[row]
+            starts = all(re.search(rf"\b{re.escape(word)}", title) for word in wanted)
+            return not title.startswith(whole), not starts, -float(popularity[row])
+
+        return sorted(found, key=order)[:k]
+
+    @cached_property
+    def _in_items(self) -> Counter[str]:
+        """For each word, in how many items it is."""
+        counts: Counter[str] = Counter()
+        for row in range(len(self)):
+            counts.update(self.words(row))
+        return counts
+
+    def words(self, row: int) -> set[str]:
+        """The words of an item's text fields."""
+        texts = (column[row] for column in self.fields.values())
+        parts = (part for text in texts for part in (text if isinstance(text, list) else [text]))
+        return {word for part in parts if isinstance(part, str) for word in words_of(part)}
+
+    def words_of(self, rows: Iterable[int]) -> set[str]:
+        """The words of several items together."""
+        return {word for row in rows for word in self.words(row)}
+
+    def shared_words(self, row: int, words: set[str]) -> tuple[str, ...]:
+        """The telling words among `words` that the item's text has too, the rarest first."""
+        most = max(COMMON * len(self), 2)
+        shared = [word for word in words & self.words(row) if self._in_items[word] <= most]
+        return tuple(sorted(shared, key=lambda word: (self._in_items[word], word)))
+
+
+def plain(text: str) -> str:
+    """For comparing: no case, no accents."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+
+
+def words_of(text: str) -> set[str]:
+    """Words of three letters or more, and single characters of scripts that put no space between words."""
+    found = re.findall(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]{3,}", plain(text))
+    return set(found)
+
+
+def _is_one_of(value: Any, wanted: Any) -> bool:
+    return any(part.casefold() in wanted.values for part in (str(value), *split_categories(value)))
+
+
+def _is_between(value: Any, wanted: Any) -> bool:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return False
+    return (wanted.low is None or number >= wanted.low) and (wanted.high is None or number <= wanted.high)

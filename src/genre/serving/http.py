@@ -1,0 +1,145 @@
+"""HTTP around the service: the routes, one shape for errors, health, metrics and the page at `/`. Adds only JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from genre import __version__
+from genre.errors import GenreError, StoreError, UnknownId
+from genre.serving.desk import Desk
+from genre.serving.gate import Gate, Limits
+from genre.serving.metrics import Metrics
+from genre.serving.routes import add_routes
+from genre.serving.service import Service
+
+WEB = {"/": "index.html", "/app.js": "app.js", "/style.css": "style.css", "/icon.svg": "icon.svg"}
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+WORDS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 415: "unsupported", 422: "not_legal"}
+
+log = logging.getLogger("genre.serving")
+
+
+def create_app(
+    service: Service,
+    *,
+    api_key: str | None = None,
+    hosts: frozenset[str] | None = None,
+    limits: Limits | None = None,
+) -> FastAPI:
+    """The service as an ASGI app; it warms up when it starts and closes the service when it ends.
+
+    api_key: what callers must show on every route but health. hosts: names it may be addressed under, None for any.
+    """
+    metrics = Metrics(service.paused)
+    desk = Desk(service, metrics)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        warming, syncing = asyncio.create_task(_warm(desk)), asyncio.create_task(desk.keep_in_step())
+        yield
+        for task in (warming, syncing):
+            task.cancel()
+        desk.close()
+        service.close()
+
+    app = FastAPI(
+        title="GENRE",
+        version=__version__,
+        description="Recommendations over HTTP",
+        docs_url=None,  # those pages load scripts from other hosts
+        redoc_url=None,
+        lifespan=life,
+    )
+    add_routes(app, desk)
+    _health(app, service, metrics)
+    _page(app)
+    _problems(app)
+    app.add_middleware(
+        Gate,
+        key=api_key,
+        hosts=hosts,
+        limits=limits or Limits(),
+        metrics=metrics,
+    )
+    return app
+
+
+async def _warm(desk: Desk) -> None:
+    try:
+        await desk.answer(desk.service.warm)
+    except GenreError as error:
+        log.error("not ready: %s", error)
+
+
+def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """It has answered a trial with every recommender; before that, 503."""
+        if not service.ready:
+            return problem(503, "not_ready", "warming up")
+        return Response(orjson.dumps({"status": "ready"}), media_type="application/json")
+
+    @app.get("/metrics")
+    async def metrics_text() -> Response:
+        """Counters in the text form of Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _page(app: FastAPI) -> None:
+    """The page: a few files, read once; the browser asks each time whether they changed."""
+    folder = files("genre.serving") / "web"
+    for path, name in WEB.items():
+        handler = _constant((folder / name).read_bytes(), TYPES[name.rpartition(".")[2]])
+        app.add_route(path, handler, include_in_schema=False)
+
+
+def _constant(body: bytes, kind: str) -> Callable[[Request], Response]:
+    def page(_: Request) -> Response:
+        return Response(body, media_type=kind)
+
+    return page
+
+
+def problem(status: int, error: str, detail: str) -> Response:
+    text = detail.encode("utf-8", "replace").decode()  # a half of a surrogate pair is legal in JSON, not in UTF-8
+    return Response(orjson.dumps({"error": error, "detail": text}), status, media_type="application/json")
+
+
+def _problems(app: FastAPI) -> None:
+    """Every error in the one shape; what was sent is never sent back."""
+
+    @app.exception_handler(RequestValidationError)
+    async def not_legal(_: Request, error: RequestValidationError) -> Response:
+        lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:5]]
+        return problem(422, "not_legal", "; ".join(lines)[:1000])
+
+    @app.exception_handler(HTTPException)
+    async def of_framework(_: Request, error: HTTPException) -> Response:
+        return problem(error.status_code, WORDS.get(error.status_code, "error"), str(error.detail))
+
+    @app.exception_handler(GenreError)
+    async def of_genre(_: Request, error: GenreError) -> Response:
+        if isinstance(error, UnknownId):
+            return problem(404, "not_found", str(error))
+        if isinstance(error, StoreError):
+            log.error("%s", error)
+            return problem(503, "store_unavailable", "the event log cannot be used now; nothing was recorded")
+        return problem(422, "not_legal", str(error))
+
+    @app.exception_handler(Exception)
+    async def of_ours(_: Request, error: Exception) -> Response:
+        return problem(500, "internal", "an error of the service; its log says more")

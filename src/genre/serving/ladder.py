@@ -1,0 +1,89 @@
+"""Stages that may be late: each is waited for so long and no longer, and left alone for a while when it keeps failing.
+
+Knows nothing about what a stage does.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Skipped(Exception):
+    """A stage gave no answer; `outcome` says why: late, failed or paused."""
+
+    def __init__(self, stage: str, outcome: str) -> None:
+        super().__init__(f"{stage} {outcome}")
+        self.stage, self.outcome = stage, outcome
+
+
+class Stage:
+    """Runs work in one thread of its own.
+
+    seconds: how long a caller waits. patience: failures in a row after which the stage is paused, for `pause`
+    seconds; then one call tries it again. A call that hangs holds up nobody but later calls of the same stage.
+    """
+
+    def __init__(self, name: str, seconds: float, *, patience: int = 3, pause: float = 10.0) -> None:
+        self.name, self.seconds, self.patience, self.pause = name, seconds, patience, pause
+        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._paused_until = 0.0
+
+    def call(self, work: Callable[[], T]) -> T:
+        """What `work` returns; `Skipped` when it is late, raises anything, or the stage is paused."""
+        self._enter()
+        future: Future[T] = Future()
+        self._work.put((future, work))
+        try:
+            result = future.result(self.seconds)
+        except FutureTimeout:
+            future.cancel()
+            raise self._failed("late") from None
+        except Exception as error:
+            raise self._failed("failed") from error
+        self._failures = 0
+        return result
+
+    @property
+    def paused(self) -> bool:
+        return self._failures >= self.patience and time.monotonic() < self._paused_until
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self.paused:
+                raise Skipped(self.name, "paused")
+            if self._failures >= self.patience:  # the pause is over: this call tries, the others wait for its outcome
+                self._paused_until = time.monotonic() + max(self.pause, self.seconds)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"genre-{self.name}", daemon=True)
+                self._thread.start()
+
+    def _failed(self, outcome: str) -> Skipped:
+        with self._lock:
+            self._failures += 1
+            self._paused_until = time.monotonic() + self.pause
+        return Skipped(self.name, outcome)
+
+    def _run(self) -> None:
+        while (taken := self._work.get()) is not None:
+            future, work = taken
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+    def close(self) -> None:
+        """Let the thread end when its work is done."""
+        self._work.put(None)

@@ -1,0 +1,190 @@
+"""Lists of items: for users, histories and words; like an item; what everybody takes. Many requests at once.
+
+Knows the world at one moment; changes nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genre.errors import GenreError
+from genre.preprocessing.dataset import Float32, History
+from genre.serving.answers import Answer, Ask, Source
+from genre.serving.catalogue import Filter, Mask, words_of
+from genre.serving.ladder import Skipped
+from genre.serving.ranking import Ranked, source_of
+from genre.serving.reasons import reasons, word_reasons
+from genre.serving.rescoring import pool_size, rescored
+from genre.serving.shelf import Past, Shelf
+from genre.serving.world import Recent, World
+
+
+def recommend_many(world: World, asks: Sequence[Ask]) -> list[Answer | GenreError]:
+    """Answers, or what is wrong with the request, in the order of the requests. Those alike are scored together."""
+    answers: dict[int, Answer | GenreError] = {}
+    groups: dict[Any, list[_Query]] = {}
+    recent, trouble = world.recent({ask.user_id for ask in asks if ask.user_id is not None and ask.history is None})
+    for place, ask in enumerate(asks):
+        try:
+            query = _understand(world, place, ask, recent, trouble)
+        except GenreError as error:
+            answers[place] = error
+        else:
+            groups.setdefault(query.alike, []).append(query)
+    for group in groups.values():
+        answers.update(zip((query.place for query in group), _answer(world, group), strict=True))
+    return [answers[place] for place in range(len(asks))]
+
+
+@dataclass(slots=True)
+class _Query:
+    """A request with all its names looked up."""
+
+    place: int
+    ask: Ask
+    shelf: Shelf
+    name: str
+    past: Past
+    tells: bool
+    mask: Mask | None
+    trouble: str | None
+
+    @property
+    def turned(self) -> bool:
+        return self.ask.novelty > 0 or self.ask.explore > 0
+
+    @property
+    def alike(self) -> Any:
+        """Equal for requests that can be scored together."""
+        if self.ask.words is not None:
+            return self.place
+        return id(self.shelf), self.name, id(self.mask), self.ask.exclude_seen, self.tells, self.turned
+
+
+def _understand(world: World, place: int, ask: Ask, recent: Recent, trouble: str | None) -> _Query:
+    shelf = world.shelf(ask.run, ask.user_id)
+    name = shelf.model(ask.recommender)
+    past = world.past(shelf, ask.user_id, ask.history, recent)
+    mask = shelf.catalogue.mask(ask.include, ask.exclude, ask.filter)
+    asks_store = ask.user_id is not None and ask.history is None
+    return _Query(place, ask, shelf, name, past, past.tells, mask, trouble if asks_store else None)
+
+
+def _answer(world: World, group: Sequence[_Query]) -> list[Answer]:
+    history = group[0].shelf.together([query.past for query in group])
+    ranked = _rank(world, group, history)
+    if len(group) == 1:
+        return [_dress(group[0], history, ranked, 0)]
+    return [_dress(query, history.select(slice(at, at + 1)), ranked, at) for at, query in enumerate(group)]
+
+
+def _rank(world: World, group: Sequence[_Query], history: History) -> Ranked:
+    first = group[0]
+    shelf, ask = first.shelf, first.ask
+    k = max(pool_size(query.ask.k) if query.turned else query.ask.k for query in group)
+    seen, popularity = history if ask.exclude_seen else None, world.popularity(shelf)
+    if ask.words is not None:
+        return _by_words(world, first, history, k)
+    if first.tells:
+        rank = world.ladder.rank
+        return rank(shelf, first.name, history, k, popularity, exclude_seen=ask.exclude_seen, mask=first.mask)
+    return world.ladder.popular(shelf, popularity, k, len(group), seen, first.mask)
+
+
+def _by_words(world: World, query: _Query, history: History, k: int) -> Ranked:
+    """One request in words: by meaning where the run has a text encoder, else by the words in titles."""
+    shelf, ask, ladder = query.shelf, query.ask, world.ladder
+    words = ask.words or ""
+    try:
+        place = ladder.place_words(shelf, words)
+    except Skipped as skipped:
+        found = np.zeros(shelf.n_items, bool)
+        for word in words_of(words):
+            found[shelf.catalogue.search(word, shelf.n_items, shelf.popularity)] = True
+        found = found if query.mask is None else found & query.mask
+        seen = history if ask.exclude_seen else None
+        mask = found if found.any() else query.mask
+        ranked = ladder.popular(shelf, world.popularity(shelf), k, 1, seen, mask, f"words_{skipped.outcome}")
+        return ranked._replace(rung="content") if found.any() else ranked
+    taste = history if query.tells else None
+    return ladder.by_words(shelf, query.name, place, taste, k, exclude_seen=ask.exclude_seen, mask=query.mask)
+
+
+def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
+    """A row of a ranking as people see it."""
+    shelf, ask = query.shelf, query.ask
+    items, scores = ranked.item[at], ranked.score[at]
+    items, scores = items[items >= 0], scores[items >= 0]
+    if query.turned:
+        items, scores = rescored(
+            items,
+            scores,
+            ask.k,
+            novelty=ask.novelty,
+            explore=ask.explore,
+            popularity=shelf.popularity,
+            vectors=None if shelf.content is None else shelf.content.item_vectors_,
+        )
+    items, scores = items[: ask.k], scores[: ask.k]
+    if ask.words is not None and ranked.rung == "content":
+        why = word_reasons(shelf, words_of(ask.words), items.tolist())
+    else:
+        why = reasons(shelf, shelf.models[query.name], history, items, ranked.rung)
+    listed = _listed(shelf, items.tolist(), scores, why, ask.fields)
+    source = source_of(ranked.rung, query.past)
+    return Answer(listed, source, shelf.name, query.name, ranked.fallback or query.trouble)
+
+
+def similar(
+    world: World, item_id: str, *, k: int, run: str | None, recommender: str | None, fields: Sequence[str]
+) -> Answer:
+    shelf = world.shelf(run)
+    name, row = shelf.model(recommender), shelf.catalogue.row.get(item_id)
+    if row is None:
+        return popular(world, k=k, trending=False, run=shelf.name, filter=frozenset(), fields=fields)
+    ranked = world.ladder.similar(shelf, name, row, k, world.popularity(shelf))
+    items = ranked.item[0][ranked.item[0] >= 0]
+    why = f"similar to {shelf.catalogue.titles[row]}" if ranked.rung != "popular" else "popular with everybody"
+    source: Source = "folded_in" if ranked.rung == "model" else ranked.rung
+    listed = _listed(shelf, items.tolist(), ranked.score[0], [why] * len(items), fields)
+    return Answer(listed, source, shelf.name, name, ranked.fallback)
+
+
+def popular(
+    world: World,
+    *,
+    k: int,
+    trending: bool,
+    run: str | None,
+    filter: Filter,  # noqa: A002
+    fields: Sequence[str],
+) -> Answer:
+    shelf = world.shelf(run)
+    mask = shelf.catalogue.mask(None, (), filter)
+    measure = world.popularity(shelf)
+    if trending:
+        measure = world.trend.of(shelf.catalogue.row)
+        mask = measure > 0 if mask is None else mask & (measure > 0)
+    ranked = world.ladder.popular(shelf, measure, k, mask=mask)
+    items = ranked.item[0][ranked.item[0] >= 0]
+    why = ["taken a lot of late" if trending else "popular with everybody"] * len(items)
+    return Answer(_listed(shelf, items.tolist(), ranked.score[0], why, fields), "popular", shelf.name, "popular")
+
+
+def _listed(
+    shelf: Shelf, items: Sequence[int], scores: Float32, why: Sequence[str], fields: Sequence[str]
+) -> list[dict[str, Any]]:
+    item_ids, titles = shelf.catalogue.item_ids, shelf.catalogue.titles
+    rounded = np.round(scores[: len(items)].astype(np.float64), 6).tolist()
+    listed: list[dict[str, Any]] = [
+        {"item_id": item_ids[item], "title": titles[item], "score": score, "reason": reason}
+        for item, score, reason in zip(items, rounded, why, strict=True)
+    ]
+    if fields:
+        for item, entry in zip(items, listed, strict=True):
+            entry["fields"] = shelf.catalogue.describe(item, fields)
+    return listed

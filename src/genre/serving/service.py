@@ -1,0 +1,192 @@
+"""The service: outside ids in, answers out. Everything that can be asked of it, one method each; HTTP adds only JSON.
+
+Every call may come from any thread. Lists are made in lists.py, evidence in explaining.py, change is world.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genre.errors import GenreError, UnknownId
+from genre.runs import Run
+from genre.serving import lists
+from genre.serving.answers import Answer, Ask, Why
+from genre.serving.catalogue import Filter
+from genre.serving.explaining import explain
+from genre.serving.ranking import Budget
+from genre.serving.shelf import Shelf
+from genre.serving.store import Event, EventStore, ItemChange
+from genre.serving.world import World, try_out
+
+
+class Service:
+    """One or several runs, and what happened since they were made.
+
+    runs: the first is the one for people without an id. shares: how users are split over the runs, by name; equal
+    parts without. A user gets the same run as long as names and shares stay. budget: how long a stage may take.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        store: EventStore,
+        *,
+        shares: Mapping[str, float] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self._world = World(runs, store, shares=shares, budget=budget or Budget())
+        self.ready = False
+
+    def warm(self) -> None:
+        """Answer a trial with every recommender: code is compiled and memory touched before anybody waits for it."""
+        for shelf in self._world.shelves.values():
+            try_out(shelf)
+        self.ready = True
+
+    def close(self) -> None:
+        self.ready = False
+        self._world.store.close()
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def recommend(self, ask: Ask) -> Answer:
+        """The answer to one request; GenreError where it names a run, recommender or field that does not exist."""
+        answer = self.recommend_many([ask])[0]
+        if isinstance(answer, GenreError):
+            raise answer
+        return answer
+
+    def recommend_many(self, asks: Sequence[Ask]) -> list[Answer | GenreError]:
+        """Answers in the order of the requests; those alike are scored together, which costs less than one by one."""
+        return lists.recommend_many(self._world, asks)
+
+    def similar(
+        self,
+        item_id: str,
+        *,
+        k: int = 10,
+        run: str | None = None,
+        recommender: str | None = None,
+        fields: Sequence[str] = (),
+    ) -> Answer:
+        """Items like this one; what everybody takes when the item is unknown."""
+        return lists.similar(self._world, item_id, k=k, run=run, recommender=recommender, fields=fields)
+
+    def popular(
+        self,
+        *,
+        k: int = 10,
+        trending: bool = False,
+        run: str | None = None,
+        filter: Filter = frozenset(),  # noqa: A002
+        fields: Sequence[str] = (),
+    ) -> Answer:
+        """What everybody takes; trending: of late."""
+        return lists.popular(self._world, k=k, trending=trending, run=run, filter=filter, fields=fields)
+
+    def explain(
+        self,
+        item_id: str,
+        *,
+        user_id: str | None = None,
+        history: Sequence[str] | None = None,
+        run: str | None = None,
+        recommender: str | None = None,
+    ) -> Why:
+        """The evidence for one item and one user or history."""
+        return explain(self._world, item_id, user_id=user_id, history=history, run=run, recommender=recommender)
+
+    # --- looking up -------------------------------------------------------------------------------
+
+    def search(self, text: str, *, k: int = 20, run: str | None = None) -> list[dict[str, Any]]:
+        """Items whose title holds the words of `text`; the popular ones without any."""
+        shelf = self._world.shelf(run)
+        return [_described(shelf, row) for row in shelf.catalogue.search(text, k, shelf.popularity)]
+
+    def item(self, item_id: str, *, run: str | None = None) -> dict[str, Any]:
+        """What is known of an item; UnknownId otherwise."""
+        shelf = self._world.shelf(run)
+        if item_id not in shelf.catalogue.row:
+            raise UnknownId(f"no item {item_id!r} in run {shelf.name!r}")
+        return _described(shelf, shelf.catalogue.row[item_id])
+
+    def user(self, user_id: str, *, run: str | None = None) -> dict[str, Any]:
+        """A user's history, oldest first, from the run's data and from the log; empty for a stranger."""
+        shelf = self._world.shelf(run, user_id)
+        past = self._world.past(shelf, user_id, None, self._world.recent([user_id])[0])
+        pairs = zip(past.item.tolist(), past.weight.tolist(), strict=True)
+        history = [{**_described(shelf, item), "weight": round(weight, 6)} for item, weight in pairs]
+        return {"user_id": user_id, "run": shelf.name, "history": history}
+
+    def users(self, begin: str = "", *, k: int = 20, run: str | None = None) -> list[str]:
+        """Ids of users of the run's data that begin with `begin`."""
+        known = self._world.shelf(run).dataset.user_ids.values.to_pylist()
+        found = (u for u in known if u.startswith(begin) and not self._world.forgot(u))
+        return list(itertools.islice(found, k))
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Each run: its name, its recommenders best first, its leaderboard, and what can be asked of it."""
+        return [
+            {
+                "run": shelf.name,
+                "share": self._world.shares[shelf.name],
+                "recommenders": list(shelf.models),
+                "leaderboard": shelf.run.report.get("leaderboard", []),
+                "users": shelf.dataset.n_users,
+                "items": shelf.n_items,
+                "interactions": len(shelf.dataset),
+                "fields": list(shelf.catalogue.fields),
+                "takes_words": shelf.takes_words,
+            }
+            for shelf in self._world.shelves.values()
+        ]
+
+    def run(self, name: str | None = None) -> Run:
+        """A run that is served, by name; the first without."""
+        return self._world.shelf(name).run
+
+    def lane(self, ask: Ask) -> tuple[str, str]:
+        """Run and recommender that will answer: requests with the same one are worth scoring together."""
+        shelf = self._world.shelf(ask.run, ask.user_id)
+        return shelf.name, shelf.model(ask.recommender) if ask.words is None else "words"
+
+    def paused(self) -> list[str]:
+        """Stages that keep failing and are left alone for the moment."""
+        return [name for name, stage in list(self._world.ladder.stages.items()) if stage.paused]
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    def record(self, events: Sequence[Event]) -> list[bool]:
+        """Events on disk, and in the next answer for their users. False: this event id was counted before."""
+        return self._world.record(events)
+
+    def put_item(self, item_id: str, fields: Mapping[str, Any]) -> dict[str, bool]:
+        """Add an item or change its fields; by run, whether it can be recommended from now on."""
+        self._world.put_item(ItemChange(item_id, dict(fields)))
+        return {name: item_id in shelf.catalogue.row for name, shelf in self._world.shelves.items()}
+
+    def delete_user(self, user_id: str) -> int:
+        """Erase a user from the log and from every answer; how many events there were.
+
+        What the recommenders learnt from the user stays in their numbers until the run is refreshed.
+        """
+        return self._world.delete_user(user_id)
+
+    def sync(self) -> int:
+        """Take over what other processes wrote into the log, and count trends; the number of new entries."""
+        return self._world.sync()
+
+    def swap(self, run: Run) -> None:
+        """Replace the run of the same name in one step, once it has answered a trial; GenreError leaves the old one."""
+        self._world.swap(run)
+
+    def rollback(self, name: str) -> None:
+        """Go back to the run that the last `swap` replaced."""
+        self._world.rollback(name)
+
+
+def _described(shelf: Shelf, row: int) -> dict[str, Any]:
+    catalogue = shelf.catalogue
+    return {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row], "fields": catalogue.describe(row)}

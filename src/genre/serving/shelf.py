@@ -1,0 +1,155 @@
+"""One run made ready to answer: its catalogue, its recommenders, everybody's past. Knows no log, no time limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from genre.errors import UnknownId
+from genre.options import nearest
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.recommenders.base import Recommender
+from genre.recommenders.content import Content
+from genre.runs import Run
+from genre.serving.catalogue import Catalogue
+from genre.serving.growing import grow
+from genre.serving.store import Event
+
+FOREVER = np.iinfo(np.int64).max  # an interaction without a time: no event of the same item counts as newer
+
+
+class Past(NamedTuple):
+    """What one person did, oldest first; `user` is the training row while this is what was learnt from, else -1."""
+
+    item: Int32
+    weight: Float32
+    rating: Float32
+    timestamp: Int64
+    user: int
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything in it that a taste can be read from."""
+        return bool(self.weight.size) and bool(self.weight.max() > 0)
+
+
+class Shelf:
+    """A run and the items that came after it. Never changes once made: a change makes a new one."""
+
+    def __init__(self, run: Run, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self.run, self.name, self.dataset = run, run.name, run.dataset
+        self.models: dict[str, Recommender] = dict(run.recommenders)
+        self.content = _content(run)
+        self.takes_words = self.content is not None and run.item_encoder is not None
+        if changes and not self.takes_words:  # nothing says what new items are like
+            changes = {item_id: fields for item_id, fields in changes.items() if item_id in run.dataset.item_ids}
+        self.catalogue = Catalogue(run.dataset, changes)
+        self._everybody = run.dataset.history()
+        self._stars = stars_of_weight(run.dataset)
+        self.newest = 0 if run.dataset.timestamp is None else int(run.dataset.timestamp.max())
+        counts = np.bincount(run.dataset.item, run.dataset.weight > 0, minlength=len(self.catalogue))
+        self.popularity = counts.astype(np.float32)
+        if self.catalogue.added:
+            self._grow(self.catalogue.added)
+
+    def _grow(self, added: Sequence[str]) -> None:
+        assert self.content is not None
+        assert self.run.item_encoder is not None
+        fields = [{"item_id": item_id, **self.catalogue.describe(self.catalogue.row[item_id])} for item_id in added]
+        names = list(dict.fromkeys(["item_id", *self.catalogue.fields]))
+        table = pa.table({name: [row.get(name) for row in fields] for name in names})
+        features = self.run.item_encoder.encode(table).values
+        self.content = self.content.extend(added, features)
+        self.models = {name: grow(model, self.content, added, features) for name, model in self.models.items()}
+
+    @property
+    def n_items(self) -> int:
+        return len(self.catalogue)
+
+    def model(self, name: str | None) -> str:
+        """The name of a recommender, checked; of the best one without."""
+        if name is None:
+            return next(iter(self.models))
+        if name not in self.models:
+            known, near = ", ".join(self.models), nearest(name, self.models)
+            raise UnknownId(f"run {self.name!r} has no recommender {name!r}{near}; it has {known}")
+        return name
+
+    # --- what people did --------------------------------------------------------------------------
+
+    def past_of(self, user_id: str, events: Sequence[Event] = (), *, forgotten: bool = False) -> Past:
+        """What a user did before training and since. forgotten: as if never seen in training."""
+        row = -1 if forgotten else self._user_row(user_id)
+        start, end = (int(at) for at in self._everybody.indptr[row : row + 2]) if row >= 0 else (0, 0)
+        learnt = self._slice(start, end, row)
+        fresh = self._fresh(learnt, events) if events else []
+        if not fresh:
+            return learnt
+        item = np.array([self.catalogue.row[event.item_id] for event in fresh], np.int32)
+        weight = np.array([event.weight for event in fresh], np.float32)
+        since = Past(item, weight, self._stars(weight), np.array([event.timestamp for event in fresh], np.int64), -1)
+        return Past(
+            np.concatenate([learnt.item, since.item]),
+            np.concatenate([learnt.weight, since.weight]),
+            np.concatenate([learnt.rating, since.rating]),
+            np.concatenate([learnt.timestamp, since.timestamp]),
+            user=-1,
+        )
+
+    def basket(self, item_ids: Sequence[str]) -> Past:
+        """A history given as item ids, oldest first; ids that are not in the catalogue are left out."""
+        item = np.array(self.catalogue.rows(item_ids), np.int32)
+        weight = np.ones(len(item), np.float32)
+        return Past(item, weight, self._stars(weight), np.full(len(item), self.newest, np.int64), -1)
+
+    def together(self, pasts: Sequence[Past]) -> History:
+        """Many pasts as the one batch that recommenders score."""
+        lengths = [len(past.item) for past in pasts]
+        rated, timed = self.dataset.rating is not None, self.dataset.timestamp is not None
+        return History(
+            indptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            item=np.concatenate([past.item for past in pasts]),
+            weight=np.concatenate([past.weight for past in pasts]),
+            n_items=self.n_items,
+            user=np.array([past.user for past in pasts], np.int32),
+            rating=np.concatenate([past.rating for past in pasts]) if rated else None,
+            timestamp=np.concatenate([past.timestamp for past in pasts]) if timed else None,
+        )
+
+    def _user_row(self, user_id: str) -> int:
+        return int(self.dataset.user_ids.rows((user_id,))[0])
+
+    def _slice(self, start: int, end: int, row: int) -> Past:
+        all_, part = self._everybody, slice(start, end)
+        weight = all_.weight[part]
+        rating = weight if all_.rating is None else all_.rating[part]
+        timestamp = np.full(end - start, FOREVER) if all_.timestamp is None else all_.timestamp[part]
+        return Past(all_.item[part], weight, rating, timestamp, row)
+
+    def _fresh(self, learnt: Past, events: Sequence[Event]) -> list[Event]:
+        """Events of known items that are not in the data already: a run may have been trained on part of the log."""
+        newest: dict[int, int] = dict(zip(learnt.item.tolist(), learnt.timestamp.tolist(), strict=True))
+        row = self.catalogue.row
+        return [e for e in events if e.item_id in row and e.timestamp > newest.get(row[e.item_id], -1)]
+
+
+def _content(run: Run) -> Content | None:
+    """A recommender by content: the run's own where it has one; None without item features."""
+    if run.dataset.item_features is None:
+        return None
+    own = (model for model in run.recommenders.values() if isinstance(model, Content))
+    return next(own, None) or Content().fit(run.dataset)
+
+
+def stars_of_weight(dataset: Dataset) -> Any:
+    """What an event without stars counts for on the rating scale: a like, or the lowest star. float32 -> float32."""
+    low, high, _ = dataset.rating_scale or (0.0, 1.0, 1.0)
+    liked = high if dataset.positive_rating is None else dataset.positive_rating
+
+    def stars(weight: Float32) -> Float32:
+        return np.where(weight > 0, liked, low).astype(np.float32)
+
+    return stars

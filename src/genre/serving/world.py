@@ -1,0 +1,199 @@
+"""What the service knows at this moment: runs on their shelves, what the log added to them, who is to be forgotten.
+
+Knows how to change, not how to answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from genre.errors import GenreError, UnknownId
+from genre.options import nearest
+from genre.preprocessing.dataset import Float32
+from genre.runs import Run
+from genre.serving.ladder import Skipped
+from genre.serving.memory import Memory
+from genre.serving.ranking import Budget, Ladder
+from genre.serving.reasons import reasons
+from genre.serving.shelf import Past, Shelf
+from genre.serving.store import Deletion, Entry, Event, EventStore, ItemChange, user_digest
+from genre.serving.trend import REACH, Trend
+
+Recent = Mapping[str, tuple[Event, ...]]
+FRESH = 1.0  # seconds for which the trend is not added up again
+
+
+class World:
+    """Shelves by run name, replaced as a whole: who has taken one keeps it until the answer is made.
+
+    runs, store, shares: as in `Service`.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], store: EventStore, *, shares: Mapping[str, float] | None, budget: Budget
+    ) -> None:
+        self.store = store
+        self.ladder = Ladder(budget)
+        self.trend = Trend()
+        self._memory = Memory(store, self.ladder.stage("store", budget.store))
+        self._changes: dict[str, dict[str, Any]] = {}
+        self._forgotten: set[str] = set()
+        self._changing = threading.Lock()
+        self._position = store.last()
+        for entry in store.entries(kinds=("item", "deletion")):
+            self.take(entry)
+        for item_id, timestamp, events in store.activity(int(time.time()) - REACH):
+            self.trend.add(item_id, timestamp, events)
+        self.shelves = {run.name: Shelf(run, self._changes) for run in runs}
+        self._previous: dict[str, Run] = {}
+        self._popularity: dict[int, tuple[float, Float32]] = {}
+        self.shares = _checked_shares(shares, list(self.shelves))
+
+    # --- what is known ----------------------------------------------------------------------------
+
+    def shelf(self, run: str | None, user_id: str | None = None) -> Shelf:
+        """The run of this name; without a name the user's, or the first."""
+        if run is None:
+            run = next(iter(self.shelves)) if user_id is None or len(self.shelves) == 1 else self.assign(user_id)
+        if run not in self.shelves:
+            raise UnknownId(f"no run {run!r}{nearest(run, self.shelves)}; served: {', '.join(self.shelves)}")
+        return self.shelves[run]
+
+    def assign(self, user_id: str) -> str:
+        """The run that answers a user: a stable draw by the id."""
+        draw = int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8).digest(), "big") / 2**64
+        bounds = itertools.accumulate(self.shares.values())
+        return next((name for name, bound in zip(self.shares, bounds, strict=True) if draw < bound), [*self.shares][-1])
+
+    def recent(self, user_ids: Collection[str]) -> tuple[Recent, str | None]:
+        """Events of users since the runs were made, and why there are none when the store does not answer."""
+        try:
+            return self._memory.of(user_ids), None
+        except Skipped as skipped:
+            return {}, f"store_{skipped.outcome}"
+
+    def past(self, shelf: Shelf, user_id: str | None, history: Sequence[str] | None, recent: Recent) -> Past:
+        """The history to score: the one that was given, or what is known of the user."""
+        if history is not None or user_id is None:
+            return shelf.basket(history or ())
+        return shelf.past_of(user_id, recent.get(user_id, ()), forgotten=self.forgot(user_id))
+
+    def forgot(self, user_id: str) -> bool:
+        return bool(self._forgotten) and user_digest(user_id) in self._forgotten
+
+    def popularity(self, shelf: Shelf) -> Float32:
+        """Interactions of the data and of late, by item. [n_items]"""
+        made, counts = self._popularity.get(id(shelf), (0.0, shelf.popularity))
+        if time.monotonic() - made > FRESH:
+            counts = shelf.popularity + self.trend.of(shelf.catalogue.row)
+            self._popularity[id(shelf)] = time.monotonic(), counts
+        return counts
+
+    # --- what happens -----------------------------------------------------------------------------
+
+    def record(self, events: Sequence[Event]) -> list[bool]:
+        now = int(time.time())
+        timed = [e if e.timestamp else Event(e.user_id, e.item_id, e.weight, now, e.event_id) for e in events]
+        counted = self.store.record(timed)
+        self._memory.forget({event.user_id for event in events})
+        return counted
+
+    def put_item(self, change: ItemChange) -> None:
+        self.store.put_items([change])
+        if self.take(change):
+            self.rebuild()
+
+    def delete_user(self, user_id: str) -> int:
+        erased = self.store.delete_user(user_id)
+        self.take(Deletion(user_digest(user_id)))
+        self._memory.forget([user_id])
+        return erased
+
+    def sync(self) -> int:
+        """Take over what came into the log since the last call, from any process; the number of entries."""
+        taken, changed = 0, False
+        while page := self.store.read(self._position):
+            for _, entry in page:
+                changed |= self.take(entry)
+            self._memory.forget({entry.user_id for _, entry in page if isinstance(entry, Event)})
+            self._position = page[-1][0]
+            taken += len(page)
+        if changed:
+            self.rebuild()
+        return taken
+
+    def take(self, entry: Entry) -> bool:
+        """Remember one entry of the log; whether the shelves have to be made again."""
+        if isinstance(entry, Deletion):
+            self._forgotten.add(entry.digest)
+        elif isinstance(entry, ItemChange):
+            changed = self._changes.get(entry.item_id) != entry.fields
+            self._changes[entry.item_id] = entry.fields
+            return changed
+        elif entry.weight > 0 and any(entry.item_id in shelf.catalogue.row for shelf in self.shelves.values()):
+            self.trend.add(entry.item_id, entry.timestamp)
+        return False
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    def swap(self, run: Run) -> None:
+        """Replace the run of the same name after it has answered a trial; GenreError leaves the old one."""
+        with self._changing:
+            if run.name not in self.shelves:
+                raise UnknownId(f"no run {run.name!r} is served{nearest(run.name, self.shelves)}")
+            shelf = Shelf(run, self._changes)
+            try_out(shelf)
+            self._previous[run.name] = self.shelves[run.name].run
+            self._put(shelf)
+
+    def rollback(self, name: str) -> None:
+        with self._changing:
+            if name not in self._previous:
+                raise UnknownId(f"run {name!r} was not swapped, so there is nothing to go back to")
+            self._put(Shelf(self._previous.pop(name), self._changes))
+
+    def rebuild(self) -> None:
+        """Make the shelves again with all items that are known now."""
+        with self._changing:
+            self.shelves = {name: Shelf(shelf.run, self._changes) for name, shelf in self.shelves.items()}
+            self._popularity.clear()
+
+    def _put(self, shelf: Shelf) -> None:
+        self.shelves = {**self.shelves, shelf.name: shelf}
+        self._popularity.clear()
+        self.ladder.forget(shelf.name)
+
+
+def try_out(shelf: Shelf) -> None:
+    """Ask every recommender once: code gets compiled, memory touched; GenreError when one cannot answer."""
+    pasts = shelf.past_of(shelf.dataset.user_ids[0]), shelf.basket([shelf.catalogue.item_ids[0]])
+    for name, model in shelf.models.items():
+        for past in pasts:
+            history = shelf.together([past])
+            try:
+                found = model.recommend(history, k=10)
+                reasons(shelf, model, history, found.item[0][found.item[0] >= 0], "model")
+                model.similar_items(np.array([0], np.int32), k=10)
+            except Exception as error:
+                raise GenreError(f"run {shelf.name!r}: {name} does not answer ({error})") from error
+    shelf.catalogue.search("a", 1, shelf.popularity)
+
+
+def _checked_shares(shares: Mapping[str, float] | None, names: Sequence[str]) -> dict[str, float]:
+    if not names:
+        raise GenreError("a service needs at least one run")
+    given = dict.fromkeys(names, 1.0) if shares is None else dict(shares)
+    strange = [name for name in given if name not in names]
+    if strange:
+        raise UnknownId(f"shares name the run {strange[0]!r}{nearest(strange[0], names)}; served: {', '.join(names)}")
+    total = sum(given.values())
+    if min(given.values()) < 0 or not total > 0:
+        raise GenreError(f"shares must not be negative nor all 0, found {given}")
+    return {name: given.get(name, 0.0) / total for name in names}
