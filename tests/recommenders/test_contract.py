@@ -10,6 +10,7 @@ from genre.testing import check_recommender
 
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "ease": {"regularization": 10.0},
+    "sasrec": {"dim": 16, "blocks": 1, "max_length": 12, "epochs": 40, "batch_size": 8, "learning_rate": 0.01},
     "mlp": {"hidden": (16, 8), "dim": 4, "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
 }
 IMPERSONAL = {"baseline", "popularity"}  # give everybody the same list, so the toy world has no answer for them

@@ -15,7 +15,7 @@ import numpy as np
 from genre import storage
 from genre.errors import ArtifactError, DataError
 from genre.log import Log
-from genre.preprocessing.dataset import Dataset, Features, Float32
+from genre.preprocessing.dataset import Dataset, Features, Float32, History
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.topk import top_k_scores
@@ -126,6 +126,20 @@ def ndcg(recommender: Recommender, fold: Fold) -> float:
 
 RMSE = ("rmse", rmse, False)
 NDCG = ("ndcg@10", ndcg, True)
+
+
+def liked(history: History) -> History:
+    """What a sequence is made of: interactions seen but not liked are left out."""
+    return history if (history.weight > 0).all() else history.keep(history.weight > 0)
+
+
+def load_weights(network: nn.Module, weights: storage.Tensors, *, prefix: str = "") -> None:
+    """Give `network` the arrays whose names start with `prefix`."""
+    import torch
+
+    inside = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in inside.items()})
+    network.eval()
 
 
 def weights_of(network: nn.Module) -> storage.Tensors:

@@ -1,0 +1,130 @@
+"""SASRec: a causal transformer over a history names the next item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+
+from genre.errors import DataError, NotSupported, OptionError
+from genre.log import Log
+from genre.options import Ge, Gt, Le, Lt, Search
+from genre.preprocessing.dataset import Dataset, Float32, History
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.neural import Standardised, fit_network, liked, load_weights, take_from, weights_of
+from genre.training.options import Optimizer, Schedule, require_torch
+
+if TYPE_CHECKING:
+    from genre.recommenders.sasrec_network import Reader
+
+
+@dataclass(eq=False)
+class SASRec(Recommender):
+    """Self-attention over the liked items, oldest first, predicts the next (Kang & McAuley, ICDM 2018).
+
+    Which loss it is trained with matters more than the network (Petrov & Macdonald, RecSys 2023; Klenitskiy & Vasilev,
+    RecSys 2023): cross-entropy over the catalogue by default.
+
+    dim: width of all vectors. blocks: layers of attention. heads: attentions in a layer; must divide dim.
+    max_length: items of a history that are read, the newest; longer histories are learnt from in stretches.
+    dropout: share of values set to zero in training.
+    items: an item is its learnt embedding (id), its text vector through a learnt map (text), the sum of both
+    (text+id), or an embedding that starts at its text vector (text_start).
+    time: tell the network how long each item came after the one before.
+    loss: softmax over the catalogue; sampled softmax with logQ correction; gbce.
+    negatives: items drawn a batch (sampled, gbce). power: 0 draws them evenly, 1 by popularity.
+    calibration: how far gbce makes up for the items it did not draw, 0 to 1.
+    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
+    in `TrainingOptions`; batch_size in histories of average length.
+    init_from: folder of a run or of a saved SASRec whose weights are the start; ids in common keep their embeddings.
+    """
+
+    dim: Annotated[int, Ge(2), Search(32, 256, log=True)] = 64
+    blocks: Annotated[int, Ge(1)] = 2
+    heads: Annotated[int, Ge(1)] = 2
+    max_length: Annotated[int, Ge(2)] = 100
+    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6)] = 0.2
+    items: Literal["id", "text", "text+id", "text_start"] = "id"
+    time: bool = False
+    loss: Literal["softmax", "sampled", "gbce"] = "softmax"
+    negatives: Annotated[int, Ge(1)] = 512
+    power: Annotated[float, Ge(0), Le(1)] = 0.5
+    calibration: Annotated[float, Ge(0), Le(1)] = 0.75
+    epochs: Annotated[int, Ge(1)] = 30
+    batch_size: Annotated[int, Ge(1)] = 128
+    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
+    optimizer: Optimizer = "adam"
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    schedule: Schedule = "constant"
+    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
+    max_norm: Annotated[float, Ge(0)] = 0.0
+    patience: Annotated[int, Ge(0)] = 0
+    seed: int = 0
+    device: str = "cpu"
+    init_from: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._reader: Reader | None = None  # the network, built when first needed
+        if self.dim % self.heads:
+            raise OptionError(f"SASRec: dim {self.dim} is not a multiple of heads {self.heads}")
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        require_torch("sasrec")
+        from genre.recommenders.sasrec_network import SASRecNetwork, Sequences
+        from genre.training.loop import seeded
+
+        text = self._text(dataset)
+        with seeded(self.seed):
+            network = SASRecNetwork(self, text)
+        if self.init_from is not None:
+            log.line(f"sasrec: {take_from(self.init_from, self, network)}")
+
+        def read() -> None:
+            self.weights_ = weights_of(network)
+            self.item_table_ = network.item_table().detach().numpy().copy()
+            self._reader = network.reader
+
+        batches = Sequences(liked(dataset.history()), self)
+        fit_network(self, network, batches, dataset, validation, read=read, log=log)
+
+    def _text(self, dataset: Dataset) -> Float32:
+        """The item vectors as inputs; width 0 when items are ids alone. [n_items, width]"""
+        if self.items == "id":
+            return np.zeros((dataset.n_items, 0), np.float32)
+        if dataset.item_features is None:
+            raise DataError(f"sasrec: items is {self.items!r}, but the items have no vectors; add features or use 'id'")
+        text = Standardised.of(dataset.item_features)
+        self.text_mean_, self.text_scale_ = text.mean, text.scale
+        return text(dataset.item_features, dataset.n_items)
+
+    def _score(self, history: History) -> Float32:
+        queries, items = self._factors(history)
+        return queries @ items.T
+
+    def _factors(self, history: History) -> tuple[Float32, Float32]:
+        """What the network expects after each history, and the item table: the score is their dot product."""
+        from genre.recommenders.sasrec_network import read_last
+
+        if self._reader is None:
+            self._reader = self._load_reader()
+        return read_last(self._reader, self.item_table_, liked(history).last(self.max_length - 1)), self.item_table_
+
+    def _load_reader(self) -> Reader:
+        from genre.recommenders.sasrec_network import Reader
+
+        reader = Reader(self)
+        load_weights(reader, self.weights_, prefix="reader.")
+        return reader
+
+    def _extend(self, features: Float32) -> None:
+        """A new item is its text through the learnt map; what an embedding would add is not known."""
+        if self.items not in ("text", "text+id"):
+            raise NotSupported(
+                f"sasrec: items is {self.items!r}; fit with items 'text' or 'text+id' to place new items"
+            )
+        new = Standardised(self.text_mean_, self.text_scale_)(features, len(features))
+        rows = new @ self.weights_["from_text.weight"].T + self.weights_["from_text.bias"]
+        self.item_table_ = np.concatenate([self.item_table_, rows])
