@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from genre.llm.fake import FakeLanguageModel as FakeLanguageModel
 from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.ids import Ids
 from genre.recommenders.base import Recommender

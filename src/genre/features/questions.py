@@ -22,6 +22,9 @@ from genre.preprocessing.dataset import Dataset, Int64
 
 FIELD_LENGTH = 600  # characters of one column of an item that are sent
 LINE_LENGTH = 160  # characters of an item in somebody's history
+SEPARATOR = " — "  # between the title and the rest of a line
+LONGEST = 300  # characters of a sentence that comes back
+FEWEST_WORDS = 5  # of a sentence
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Augmentation:
     def wording(self) -> dict[str, Value]:
         """The variables of a prompt that are the same for every item and user."""
         domain = load_domain(self.domain)
-        return {**domain.wording(), "language": self.language, "topics": ", ".join(domain.topics)}
+        return {**domain.wording(), "language": self.language}
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,17 @@ def item_questions(train: Dataset, options: Augmentation) -> Questions:
     lines = told(train.items, options.item_fields)
     rows = np.array([row for row in _most_popular(train, options.max_items) if lines[row]], np.int64)
     facts = [lines[row] for row in rows]
-    wording = _only(options.wording(), "item", "language", "topics")
+    wording = _only(options.wording(), "item", "language")
+    topics = [_rotated(domain.topics, row) for row in rows]
 
     def check(at: int, answer: Any) -> str:
-        return _problem(answer.summary, [*facts[at], *domain.topics], options.language)
+        wrong = _problem(answer.summary, [*facts[at], *domain.topics], options.language)
+        return wrong or _first_ones(answer.topics, topics[at])
 
-    values: list[dict[str, Value]] = [{**wording, "fields": fields} for fields in facts]
-    shape = _shape("Summary", domain, 3, summary=240)
+    values: list[dict[str, Value]] = [
+        {**wording, "fields": fields, "topics": ", ".join(order)} for fields, order in zip(facts, topics, strict=True)
+    ]
+    shape = _shape("Summary", domain, 3, summary=LONGEST)
     columns = {"summary": lambda answer: answer.summary, "topics": _topics}
     return Questions(load_prompt("item_summary"), rows, values, shape, check, columns)
 
@@ -100,14 +107,19 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
     histories = liked_lines(train, options)
     rows = np.array([row for row in _most_active(train, options.max_users) if histories[row]], np.int64)
     facts = [histories[row] for row in rows]
-    wording = _only(options.wording(), "items", "person", "took", "language", "topics")
+    wording = _only(options.wording(), "items", "person", "took", "language")
+    topics = [_rotated(domain.topics, row) for row in rows]
 
     def check(at: int, answer: Any) -> str:
-        evidence = [*facts[at], *domain.topics, *domain.wording().values()]
-        return _problem(answer.profile, evidence, options.language)
+        beside = [line.partition(SEPARATOR)[2] for line in facts[at]]  # to name a title is not to say what is liked
+        evidence = [*beside, *domain.topics, *domain.wording().values()]
+        return _problem(answer.profile, evidence, options.language) or _first_ones(answer.topics, topics[at])
 
-    values: list[dict[str, Value]] = [{**wording, "history": history} for history in facts]
-    shape = _shape("Profile", domain, 5, profile=240)
+    values: list[dict[str, Value]] = [
+        {**wording, "history": history, "topics": ", ".join(order)}
+        for history, order in zip(facts, topics, strict=True)
+    ]
+    shape = _shape("Profile", domain, 5, profile=LONGEST)
     columns = {"profile": lambda answer: answer.profile, "interests": _topics}
     return Questions(load_prompt("user_profile"), rows, values, shape, check, columns)
 
@@ -123,17 +135,16 @@ def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
     facts = [histories[row] for row in rows]
 
     def check(at: int, answer: Any) -> str:
-        if any(title_key(answer.title) == title_key(line.split(" — ")[0]) for line in facts[at]):
+        if any(title_key(answer.title) == title_key(line.partition(SEPARATOR)[0]) for line in facts[at]):
             return "the title is in the list already"
-        if options.language == "English" and not is_english(answer.description):
-            return "the description is not in English"
-        return "the description goes round in circles" if is_repetitive(answer.description) else ""
+        return _form_problem(answer.description, options.language) or _first_ones(answer.topics, topics[at])
 
+    topics = [_rotated(domain.topics, row) for row in rows]
     values: list[dict[str, Value]] = [
-        {**options.wording(), "history": history, "profile": profiles[row] or "nothing"}
-        for row, history in zip(rows, facts, strict=True)
+        {**options.wording(), "history": facts[at], "profile": profiles[row], "topics": ", ".join(topics[at])}
+        for at, row in enumerate(rows)
     ]
-    shape = _shape("NextItem", domain, 3, title=100, description=240)
+    shape = _shape("NextItem", domain, 3, title=100, description=LONGEST)
     columns = {"synthetic_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
     return Questions(load_prompt("next_item"), rows, values, shape, check, columns)
 
@@ -143,7 +154,7 @@ def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
     title, *others = options.item_fields
     known = [name for name in ("summary", "topics") if name in train.items.column_names]
     texts = told(train.items, (title, *(known or others)), labels=False)
-    lines = [" — ".join(fields)[:LINE_LENGTH] for fields in texts]
+    lines = [SEPARATOR.join(fields)[:LINE_LENGTH] for fields in texts]
     history = train.history()
     history = history.keep(history.weight > 0).last(options.history_length)
     return [
@@ -190,14 +201,35 @@ def _only(values: dict[str, Value], *names: str) -> dict[str, Value]:
     return {name: values[name] for name in names}
 
 
+def _rotated(topics: Sequence[str], row: int) -> list[str]:
+    """The list from another starting point for each row: a model that takes the first ones is seen to do so."""
+    start = int(row) * 7 % len(topics)
+    return [*topics[start:], *topics[:start]]
+
+
+def _first_ones(chosen: Sequence[str], offered: Sequence[str]) -> str:
+    several = len(chosen) > 1 and list(chosen) == list(offered[: len(chosen)])
+    return "the topics are simply the first ones of the list; choose those that fit" if several else ""
+
+
 def _problem(text: str, evidence: Sequence[str], language: str) -> str:
     """What is wrong with a text that may only say what its evidence says."""
+    wrong = _form_problem(text, language)
+    if wrong:
+        return wrong
+    new = invented(text, evidence, strict=False)
+    return f"these are not in the data: {', '.join(new[:5])}" if new else ""
+
+
+def _form_problem(text: str, language: str) -> str:
+    """What is wrong with a text that should be one whole sentence."""
     if language == "English" and not is_english(text):
         return "it is not in English"
     if is_repetitive(text):
         return "it goes round in circles"
-    new = invented(text, evidence, strict=False)
-    return f"these are not in the data: {', '.join(new[:5])}" if new else ""
+    if len(text.split()) < FEWEST_WORDS and language == "English":
+        return "it is not a sentence"
+    return "" if len(text) < LONGEST or text.rstrip()[-1:] in ".!?" else "it stops in the middle; be shorter"
 
 
 def _shape(name: str, domain: Domain, most_topics: int, **texts: int) -> type[BaseModel]:

@@ -82,7 +82,8 @@ class LanguageModel(ABC):
         """One completion a prompt, same length and order; a failure is an outcome, never an exception.
 
         schema: a JSON Schema the text must follow (constrained decoding where the provider can).
-        arrived: told `(position, completion)` as soon as each is there, in the calling thread.
+        arrived: told `(position, completion)` as soon as each is there, by the thread that asked and before it asks
+            on: what is under way is all that can be lost.
         """
         return self._each(len(prompts), lambda at: self._complete(prompts[at], schema), log, arrived)
 
@@ -105,11 +106,16 @@ class LanguageModel(ABC):
     def _each(self, n: int, ask: Callable[[int], Completion], log: Log, arrived: Arrived | None) -> list[Completion]:
         done: list[Completion | None] = [None] * n
         breaker = _Breaker()
+
+        def one(at: int) -> tuple[int, Completion]:
+            completion = breaker.call(lambda: ask(at))
+            if arrived is not None:
+                arrived(at, completion)
+            return at, completion
+
         with log.bar("language model", n) as bar:
-            for at, completion in _in_parallel(n, self.concurrency, lambda at: breaker.call(lambda: ask(at))):
+            for at, completion in _in_parallel(n, self.concurrency, one):
                 done[at] = completion
-                if arrived is not None:
-                    arrived(at, completion)
                 bar.advance(1)
         return [completion for completion in done if completion is not None]
 
@@ -133,15 +139,16 @@ class _Breaker:
         return completion
 
 
-def _in_parallel(n: int, concurrency: int, ask: Callable[[int], Completion]) -> Iterator[tuple[int, Completion]]:
+def _in_parallel(
+    n: int, concurrency: int, one: Callable[[int], tuple[int, Completion]]
+) -> Iterator[tuple[int, Completion]]:
     if concurrency == 1:
-        yield from ((at, ask(at)) for at in range(n))
+        yield from map(one, range(n))
         return
     pool = ThreadPoolExecutor(min(concurrency, max(n, 1)))
     try:
-        futures = {pool.submit(ask, at): at for at in range(n)}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        for future in as_completed([pool.submit(one, at) for at in range(n)]):
+            yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt waits for what is under way, sends nothing more
 

@@ -35,12 +35,14 @@ class LlamaCpp(LanguageModel):
 
     model: `smollm2` (Apache-2.0, fetched once), or the path of a GGUF file.
     context: longest prompt and answer together, in tokens. max_tokens: longest answer.
-    threads: cores it may use. seed: of sampling; answers are greedy, so it matters only to models that insist.
+    repeat_penalty: above 1 keeps a small model from going round in circles. threads: cores it may use.
+    seed: of sampling; answers are greedy, so it matters only where two words are equally likely.
     """
 
     model: str = "smollm2"
     context: Annotated[int, Ge(256)] = 2048
     max_tokens: Annotated[int, Ge(1)] = 200
+    repeat_penalty: Annotated[float, Ge(1)] = 1.15
     threads: Annotated[int, Ge(1)] = 1
     seed: int = 0
 
@@ -51,7 +53,8 @@ class LlamaCpp(LanguageModel):
     @functools.cached_property
     def fingerprint(self) -> str:
         digest = SMOLLM2["sha256"] if self.model == "smollm2" else storage.sha256(self._weights())
-        return f"llamacpp {digest[:16]} (context {self.context}, max_tokens {self.max_tokens}, seed {self.seed})"
+        how = f"context {self.context}, max_tokens {self.max_tokens}, repeat_penalty {self.repeat_penalty}"
+        return f"llamacpp {digest[:16]} ({how}, seed {self.seed})"
 
     def _weights(self) -> Path:
         if self.model == "smollm2":
@@ -88,6 +91,7 @@ class LlamaCpp(LanguageModel):
             "messages": [{"role": "user", "content": prompt}],
             "max_tokens": self.max_tokens,
             "temperature": 0,
+            "repeat_penalty": self.repeat_penalty,
             "seed": self.seed,
             "cache_prompt": False,
         }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from genre.errors import LLMError
+from genre.errors import LLMError, OptionError
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
 from genre.options import Ge, Gt, Le
 
@@ -53,15 +53,15 @@ class OpenAI(LanguageModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if urlsplit(self.base_url).username is not None:
+            raise OptionError("OpenAI: base_url: holds a user or password; put the key where key_variable says")
         self._lock = threading.Lock()
         self._next = 0.0
 
     @property
     def fingerprint(self) -> str:
-        url = urlsplit(self.base_url)
-        where = f"{url.scheme}://{url.hostname}{f':{url.port}' if url.port else ''}{url.path}"
         how = f"{self.structured}, temperature {self.temperature}, seed {self.seed}, max_tokens {self.max_tokens}"
-        return f"openai {where} {self.model} ({how})"
+        return f"openai {self.base_url.rstrip('/')} {self.model} ({how})"
 
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
         return self._ask(prompt, response_format=self._response_format(schema), max_tokens=self.max_tokens)[0]

@@ -1,0 +1,105 @@
+"""A tiny OpenAI-compatible server on 127.0.0.1 that answers well or goes wrong in a named way."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from genre.llm.fake import example
+
+
+class TestServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, fault: str, times: int) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.fault, self.times = fault, times
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.under_way = self.most_under_way = 0
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: TestServer
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        server = self.server
+        with server.lock:
+            server.requests.append(request)
+            server.keys.append(self.headers.get("Authorization", ""))
+            fault = server.fault if len(server.requests) <= server.times else ""
+            server.under_way += 1
+            server.most_under_way = max(server.most_under_way, server.under_way)
+        try:
+            self.answer(request, fault)
+        finally:
+            with server.lock:
+                server.under_way -= 1
+
+    def answer(self, request: dict[str, Any], fault: str) -> None:
+        key = self.headers.get("Authorization", "")
+        if fault == "hang":
+            time.sleep(1.0)
+        if fault.isdigit():
+            return self.send(int(fault), {"error": {"message": f"no good: {key}", "type": "server_error"}})
+        if fault == "garbage":
+            return self.send_bytes(200, b"<html>It works!</html>")
+        if fault == "half":
+            return self.send_bytes(200, b'{"id": "x", "choi', length=500)
+        if fault == "no choices":
+            return self.send(200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": []})
+        schema = (request.get("response_format") or {}).get("json_schema", {}).get("schema")
+        text = json.dumps(example(schema, ["red", "house"], 0)) if schema else request["messages"][0]["content"].upper()
+        choice: dict[str, Any] = {
+            "index": 0,
+            "finish_reason": "length" if fault == "truncated" else "stop",
+            "message": {"role": "assistant", "content": text},
+        }
+        if fault == "refusal":
+            choice["message"] = {"role": "assistant", "content": None, "refusal": "I will not."}
+        if request.get("logprobs"):
+            top = [{"token": t, "logprob": p, "bytes": None} for t, p in (("B", -0.1), (" A", -2.5), ("Z", -4.0))]
+            choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}], "refusal": None}
+        usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+        whole = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+        return self.send(200, {**whole, "usage": usage})
+
+    def send(self, status: int, body: dict[str, Any]) -> None:
+        self.send_bytes(status, json.dumps(body).encode())
+
+    def send_bytes(self, status: int, body: bytes, length: int | None = None) -> None:
+        try:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+            self.send_header("retry-after-ms", "10")
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            pass  # the client has given up
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(fault: str = "", times: int = 10**9) -> Iterator[TestServer]:
+    """The first `times` requests go wrong as `fault` says, the others well."""
+    server = TestServer(fault, times)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

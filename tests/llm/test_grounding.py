@@ -1,0 +1,67 @@
+"""The checker: what is in the evidence passes, a title, number or name that is not does not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre.llm.grounding import invented, is_english, is_repetitive, title_key, words
+
+EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]
+TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fiction (1994)", "The Big Sleep (1946)")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Because you liked Heat, you may enjoy Fargo (1996), another crime story.",
+        "You liked Heat (1995) and Amelie, so here is Fargo.",
+        "Since Heat's crime story was to your taste, try Fargo.",
+        "you may like this one, too",
+        "“Heat” is the reason.",
+    ],
+)
+def test_what_rephrases_the_evidence_passes(text: str) -> None:
+    assert invented(text, EVIDENCE, titles=TITLES) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("Because you liked Heat (1994), try Fargo.", "1994"),
+        ("With Frances McDormand in it, Fargo is for you.", "Frances"),
+        ("Casino fans like Fargo.", "Casino"),
+        ("three crime stories you liked", "three"),
+        ("if you liked pulp fiction, try Fargo", "pulp fiction"),
+        ("A friend of “the long goodbye” likes it.", "the long goodbye"),
+        ("It won 2 Oscars.", "2"),
+        ("rated 9/10 by viewers", "9"),
+        ("因为你喜欢犯罪片", "因为你喜欢犯罪片"),
+        ("because of the film by DiCaprio", "DiCaprio"),
+    ],
+)
+def test_what_is_not_in_the_evidence_is_found(text: str, what: str) -> None:
+    assert what in invented(text, EVIDENCE, titles=TITLES)
+
+
+def test_without_strictness_a_sentence_may_open_with_any_word() -> None:
+    assert invented("Criminals meet. Robbers, too.", ["a tale"], strict=False) == []
+    assert invented("Criminals meet.", ["a tale"]) == ["Criminals"]
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
+def test_the_evidence_itself_is_never_invented(pieces: list[str]) -> None:
+    for piece in pieces:
+        plain = " ".join(words(piece))
+        assert invented(plain, pieces) == []
+
+
+def test_language_and_repetition() -> None:
+    assert is_english("A film about a man who is lost in the woods.")
+    assert not is_english("Un film sur un homme qui est perdu dans les bois et cherche son chemin")
+    assert not is_english("Ein Film über einen Mann, der sich im Wald verirrt und seinen Weg sucht")
+    assert not is_english("一部关于迷路的人的电影")
+    assert not is_english("1985")
+    assert is_repetitive("a thriller, a thriller, a thriller, a thriller, a thriller")
+    assert not is_repetitive("a cop hunts a thief through a city of light and glass")

@@ -1,0 +1,177 @@
+"""The ledger: nothing is paid for twice, caps stop exactly, a kill at any point loses no answer."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from genre.errors import ArtifactError, BudgetExceeded
+from genre.llm.ledger import Budget, Ledger, Plan, read_log
+from genre.llm.prompt import Prompt
+from genre.testing import FakeLanguageModel
+
+PROMPT = Prompt("test", "Say {{x}}.")
+INPUTS = [f"Say {n}." for n in range(10)]
+
+
+def test_an_answer_is_paid_for_once(tmp_path: Path) -> None:
+    model = FakeLanguageModel()
+    first = Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, [*INPUTS, *INPUTS])
+    again = Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, INPUTS[::-1])
+    assert len(model.prompts) == 10
+    assert [a.text for a in first[:10]] == [a.text for a in first[10:]] == [a.text for a in again[::-1]]
+
+
+def test_whatever_changes_an_answer_is_a_new_question(tmp_path: Path) -> None:
+    model = FakeLanguageModel()
+    ledger = Ledger(tmp_path / "l.sqlite", model)
+    ledger.complete(PROMPT, ["a"])
+    ledger.complete(PROMPT, ["a"], {"type": "string"})
+    ledger.complete(Prompt("test", "Tell {{x}}."), ["a"])
+    ledger.likelihood(PROMPT, ["a"], [["b"]])
+    other = FakeLanguageModel(name="other")
+    Ledger(tmp_path / "l.sqlite", other).complete(PROMPT, ["a"])
+    assert (len(model.prompts), len(other.prompts)) == (4, 1)
+
+
+def test_a_failure_is_logged_and_asked_again(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    failing = FakeLanguageModel(fault="error", every=2)
+    answers = Ledger(path, failing).complete(PROMPT, INPUTS)
+    assert Counter(answer.outcome for answer in answers) == {"ok": 5, "failed": 5}
+    Ledger(path, failing).complete(PROMPT, INPUTS)
+    assert len(failing.prompts) == 15
+    assert len(read_log(path, last=100, outcome="failed")) == 8
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_caps_stop_exactly(tmp_path: Path, concurrency: int) -> None:
+    path = tmp_path / "l.sqlite"
+    model = FakeLanguageModel(concurrency=concurrency)
+    with pytest.raises(BudgetExceeded, match=r"7 calls.*every answer is kept"):
+        Ledger(path, model, job="a", budget=Budget(calls=7)).complete(PROMPT, INPUTS)
+    assert len(model.prompts) == 7, "not one more, not one less"
+    with pytest.raises(BudgetExceeded):
+        Ledger(path, model, job="a", budget=Budget(calls=7)).complete(PROMPT, INPUTS)
+    assert len(model.prompts) == 7, "the cap counts over restarts"
+    Ledger(path, model, job="a", budget=Budget(calls=7)).complete(PROMPT, INPUTS[:7])
+    Ledger(path, model, job="b", budget=Budget(calls=3)).complete(PROMPT, INPUTS)
+    assert len(model.prompts) == 10, "what was paid for is kept; another job has a budget of its own"
+
+
+def test_tokens_and_money_never_go_past_their_cap(tmp_path: Path) -> None:
+    model = FakeLanguageModel(price_in=1000, price_out=10_000, max_tokens=50)
+    for budget in (Budget(tokens=700), Budget(money=2.0)):
+        ledger = Ledger(tmp_path / "l.sqlite", model, job=str(budget), budget=budget)
+        with pytest.raises(BudgetExceeded):
+            ledger.complete(PROMPT, [f"{budget} {n}" for n in range(200)])
+        spent = ledger.spent()
+        assert 0 < spent.tokens <= (budget.tokens or 10**9)
+        assert 0 < spent.money <= (budget.money or 10**9)
+        assert spent.tokens > 500 or spent.money > 1.0, "and come near it"
+
+
+def test_a_plan_tells_what_is_new_and_then_knows_better(tmp_path: Path) -> None:
+    model = FakeLanguageModel(price_in=1, price_out=1)
+    ledger = Ledger(tmp_path / "l.sqlite", model)
+    before = ledger.plan(PROMPT, [*INPUTS, INPUTS[0]])
+    assert (before.asked, before.cached, before.calls, before.seconds) == (11, 0, 10, None)
+    assert before.tokens_out == 10 * model.max_tokens
+    assert model.prompts == []
+    ledger.complete(PROMPT, INPUTS[:4])
+    after = ledger.plan(PROMPT, [*INPUTS, INPUTS[0]])
+    assert (after.asked, after.cached, after.calls) == (11, 5, 6)
+    assert after.seconds is not None
+    assert after.tokens_out < before.tokens_out / 2
+    assert after.money > 0
+    assert (before + after).calls == 16
+    assert (before + after).seconds is None
+    assert str(Plan(asked=2, calls=1)).startswith("1 calls (2 questions")
+
+
+def test_the_log_tells_everything(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    assert read_log(path) == []
+    ledger = Ledger(path, FakeLanguageModel(), job="movies")
+    ledger.complete(PROMPT, INPUTS[:2], cutoff=123)
+    ledger.judge(PROMPT, {INPUTS[0]: "valid"})
+    newest, oldest = read_log(path, job="movies")
+    assert (oldest.input, oldest.verdict, oldest.cutoff, oldest.prompt_hash) == (INPUTS[0], "valid", 123, PROMPT.hash)
+    assert newest.verdict == ""
+    assert read_log(path, job="other") == []
+    assert (path.stat().st_mode & 0o077) == 0, "for the owner's eyes only"
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    path.write_bytes(b"not a database at all, but long enough to look at" * 100)
+    with pytest.raises(ArtifactError, match="cannot be used as a ledger"):
+        Ledger(path, FakeLanguageModel())
+
+
+WORKER = """
+import os, sys, time
+from genre.llm.base import Completion
+from genre.llm.ledger import Ledger
+from genre.llm.prompt import Prompt
+from genre.llm.fake import FakeLanguageModel
+
+class Slow(FakeLanguageModel):
+    def _complete(self, prompt, schema):
+        with open(sys.argv[2], "a") as calls:
+            calls.write(prompt + "\\n")
+        time.sleep(0.004)
+        return Completion(prompt)
+
+print("ready", flush=True)
+ledger = Ledger(sys.argv[1], Slow(concurrency=int(sys.argv[3])))
+ledger.complete(Prompt("t", "{{x}}"), [f"q{n % 60}" for n in range(90)])
+"""
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_killed_at_random_points_it_asks_only_what_is_missing(tmp_path: Path, concurrency: int) -> None:
+    ledger, calls = tmp_path / "l.sqlite", tmp_path / "calls"
+    calls.touch()
+    rng = random.Random(concurrency)
+
+    def answered() -> int:
+        if not ledger.exists():
+            return 0
+        try:
+            with sqlite3.connect(ledger, timeout=30) as connection:
+                return int(connection.execute("SELECT count(*) FROM exchanges").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0  # killed before the table was made
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", WORKER, str(ledger), str(calls), str(concurrency)]
+        worker = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+        return worker
+
+    kills = 6
+    for _ in range(kills):
+        worker = start()
+        time.sleep(rng.uniform(0, 0.12))
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+        worker.stdout.close()  # type: ignore[union-attr]
+    missing, before = 60 - answered(), len(calls.read_text().splitlines())
+    worker = start()
+    assert worker.wait() == 0
+    worker.stdout.close()  # type: ignore[union-attr]
+    asked = calls.read_text().splitlines()
+    assert len(asked) - before == missing, "the calls made equal the unique inputs missing"
+    assert answered() == 60
+    assert len(asked) <= 60 + kills * concurrency, "a kill costs at most what was under way"

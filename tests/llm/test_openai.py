@@ -1,0 +1,162 @@
+"""The OpenAI-compatible provider through the official client, against a server that goes wrong in every way."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from genre.errors import OptionError
+from genre.llm.ledger import Ledger, read_log
+from genre.llm.openai import OpenAI
+from genre.llm.prompt import Prompt
+
+KEY = "sk-canary-0123456789"
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"title": {"type": "string", "maxLength": 50}},
+    "required": ["title"],
+    "additionalProperties": False,
+}
+
+
+def _server() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("llm_test_server", Path(__file__).with_name("server.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["llm_test_server"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+serving = _server().serving
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRE_TEST_KEY", KEY)
+
+
+def provider(url: str, **options: Any) -> OpenAI:
+    patience = {"timeout_seconds": 0.3, "attempts": 2, "key_variable": "GENRE_TEST_KEY"}
+    return OpenAI("small", base_url=url, **{**patience, **options})
+
+
+def test_answers_in_order_with_counts_and_key() -> None:
+    with serving() as server:
+        answers = provider(server.url, concurrency=4, timeout_seconds=20).complete([f"prompt {n}" for n in range(12)])
+    assert [answer.text for answer in answers] == [f"PROMPT {n}" for n in range(12)]
+    assert {(answer.outcome, answer.tokens_in, answer.tokens_out) for answer in answers} == {("ok", 11, 3)}
+    assert set(server.keys) == {f"Bearer {KEY}"}
+    assert server.most_under_way <= 4
+
+
+@pytest.mark.parametrize(
+    ("structured", "expected"), [("strict", True), ("schema", False), ("object", None), ("none", None)]
+)
+def test_the_schema_goes_along(structured: Any, expected: Any) -> None:
+    with serving() as server:
+        provider(server.url, structured=structured, timeout_seconds=20).complete(["x"], SCHEMA)
+    sent = server.requests[0].get("response_format")
+    if expected is None:
+        assert sent == ({"type": "json_object"} if structured == "object" else None)
+        return
+    assert sent["json_schema"]["strict"] is expected
+    kept = sent["json_schema"]["schema"]["properties"]["title"]
+    assert kept == ({"type": "string"} if expected else {"type": "string", "maxLength": 50})
+    assert server.requests[0]["temperature"] == 0
+
+
+@pytest.mark.parametrize("fault", ["500", "429", "hang"])
+def test_what_passes_is_tried_again(fault: str) -> None:
+    with serving(fault, times=1) as server:
+        (answer,) = provider(server.url, attempts=3, timeout_seconds=0.5).complete(["x"])
+    assert (answer.outcome, answer.text) == ("ok", "X")
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "requests"),
+    [
+        ("500", "failed", 2),
+        ("401", "failed", 1),
+        ("404", "failed", 1),
+        ("hang", "failed", 2),
+        ("garbage", "failed", 1),
+        ("half", "failed", 2),
+        ("no choices", "failed", 1),
+        ("truncated", "truncated", 1),
+        ("refusal", "refused", 1),
+    ],
+)
+def test_what_stays_wrong_is_an_outcome(fault: str, outcome: str, requests: int) -> None:
+    with serving(fault) as server:
+        (answer,) = provider(server.url).complete(["x"])
+    assert answer.outcome == outcome
+    assert bool(answer.error) == (outcome == "failed")
+    assert "\n" not in answer.error
+    assert len(server.requests) == requests
+
+
+def test_a_wrong_url_and_a_missing_key_are_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    (answer,) = provider("http://127.0.0.1:9/v1", attempts=1).complete(["x"])
+    assert answer.outcome == "failed"
+    assert "Connection" in answer.error
+    monkeypatch.delenv("GENRE_TEST_KEY")
+    with serving() as server:
+        (answer,) = provider(server.url).complete(["x"])
+    assert "GENRE_TEST_KEY holds no key" in answer.error
+    assert server.requests == []
+
+
+def test_the_key_is_nowhere_but_in_the_header(tmp_path: Path) -> None:
+    """The server echoes it in its error."""
+    with serving("401") as server:
+        model = provider(server.url)
+        ledger = Ledger(tmp_path / "l.sqlite", model)
+        (answer,) = ledger.complete(Prompt("t", "x"), ["x"])
+    assert answer.outcome == "failed"
+    seen = f"{answer} {model} {model.fingerprint} {read_log(tmp_path / 'l.sqlite')}"
+    assert KEY not in seen
+    assert "***" in answer.error
+    assert KEY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_password_does_not_belong_into_a_url() -> None:
+    with pytest.raises(OptionError, match="key_variable"):
+        provider("http://user:hunter2@localhost/v1")
+
+
+def test_no_faster_than_allowed() -> None:
+    with serving() as server:
+        model = provider(server.url, requests_per_minute=600, concurrency=4, timeout_seconds=20)
+        start = time.monotonic()
+        model.complete(["x"] * 5)
+    assert time.monotonic() - start >= 0.4
+
+
+def test_likelihood_of_labels_comes_from_the_first_token() -> None:
+    with serving() as server:
+        (answer,) = provider(server.url, timeout_seconds=20).likelihood(["which?"], [["A", "B", "C"]])
+    assert answer.numbers() == [-2.5, -0.1, -5.0]
+    assert server.requests[0]["max_tokens"] == 1
+
+
+def test_the_fingerprint_names_all_that_changes_an_answer() -> None:
+    base = provider("http://localhost:1/v1")
+    others = [
+        provider("http://localhost:2/v1"),
+        provider("http://localhost:1/v1", temperature=1.0),
+        provider("http://localhost:1/v1", seed=1),
+        provider("http://localhost:1/v1", max_tokens=1),
+        provider("http://localhost:1/v1", structured="none"),
+    ]
+    assert len({model.fingerprint for model in [base, *others]}) == 6
+    same = provider("http://localhost:1/v1", concurrency=1, timeout_seconds=9, attempts=1, key_variable="")
+    assert same.fingerprint == base.fingerprint
