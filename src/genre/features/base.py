@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 
+from genre import storage
+from genre.errors import ArtifactError
+from genre.features.text import render
 from genre.log import SILENT, Log
 from genre.options import check_options
 from genre.preprocessing.dataset import Features, Float32
 
 
 class Encoder(ABC):
-    """Base of all encoders: a dataclass whose fields are its options.
+    """Base of all encoders: a dataclass whose fields are its options; learnt values are attributes that end in `_`.
 
     A text encoder implements `encode_texts`; one of another kind (images) overrides `encode`.
     """
@@ -23,28 +30,80 @@ class Encoder(ABC):
     def __post_init__(self) -> None:
         check_options(self)
 
-    def fit(self, texts: Sequence[str], *, log: Log = SILENT) -> Self:
-        """Learn from texts what the encoder needs (TF-IDF weights); pretrained encoders learn nothing."""
+    def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
+        """Learn from a table what the encoder needs (TF-IDF weights); pretrained encoders learn nothing."""
         return self
+
+    def texts(self, table: pa.Table) -> list[str]:
+        """What is read of each row. [n]"""
+        return render(table)
+
+    def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
+        """One vector a row of a users' or items' table, with the fingerprint of all that made it."""
+        texts = self.texts(table)
+        return Features(self.encode_texts(texts, log=log), digest([self.fingerprint, *texts]))
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         """One vector a text, in order; an empty text is a zero vector. float32 `[n, dim]`."""
 
-    @abstractmethod
-    def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
-        """One vector a row of a users' or items' table, with the fingerprint of all that made it."""
-
     @property
-    @abstractmethod
     def fingerprint(self) -> str:
         """A digest of model, options and learnt values: equal means equal vectors for equal texts."""
+        state = [f"{name} {digest_value(value)}" for name, value in sorted(self._state().items())]
+        return digest([_class_path(type(self)), json.dumps(self._options(), sort_keys=True), *state])
 
-    @abstractmethod
     def save(self, folder: str | Path) -> None:
         """Write options and learnt values; whole or not at all."""
+        state = self._state()
+        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        with storage.publish(Path(folder)) as aside:
+            storage.write_json(aside / "options.json", {"class": _class_path(type(self)), **self._options()})
+            storage.write_json(aside / "state.json", {k: v for k, v in state.items() if k not in arrays})
+            storage.write_tensors(aside / "state.safetensors", arrays)
 
     @classmethod
-    @abstractmethod
     def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote; ArtifactError otherwise."""
+        path = Path(folder)
+        storage.read_manifest(path)
+        options = storage.read_json(path / "options.json")
+        if not isinstance(options, dict) or options.pop("class", None) != _class_path(cls):
+            raise ArtifactError(f"{path}: not a saved {cls.__name__}")
+        try:
+            made = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+            plain = storage.read_json(path / "state.json")
+            for name, value in {**plain, **storage.read_tensors(path / "state.safetensors")}.items():
+                setattr(made, name, value)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error})") from error
+        return made
+
+    def _options(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+
+    def _state(self) -> dict[str, Any]:
+        """The learnt values by name: arrays and JSON values."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
+
+
+def digest(parts: Iterable[str]) -> str:
+    """A short digest of texts in order, whatever is in them."""
+    made = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        made.update(len(data).to_bytes(8, "little"))
+        made.update(data)
+    return made.hexdigest()
+
+
+def digest_value(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        data = np.ascontiguousarray(value)
+        return f"{data.dtype} {data.shape} {hashlib.blake2b(data.view(np.uint8).data, digest_size=16).hexdigest()}"
+    return json.dumps(value, sort_keys=True)
+
+
+def _class_path(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"

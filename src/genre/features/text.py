@@ -1,0 +1,130 @@
+"""Rows of a table -> one text each, by a template; what a history says of its user. Knows nothing about vectors."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import string
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from genre.errors import DataError
+from genre.options import nearest
+from genre.preprocessing.dataset import Dataset
+
+HISTORY = "history"
+TITLES = 20  # of a user's items that a text names: more than 256 tokens are cut off by sentence encoders
+_NAMES = ("title", "name", "headline")  # what people call the thing comes first
+_NUMBERS = ("age",)  # the numbers that say something without their column's name
+_NO_TEXT = re.compile(r"(^|_)(ids?|uuid|hash|url|uri|link|href|image|poster|path|zip|zip_code|postcode)$|^synthetic_")
+
+
+def render(table: pa.Table, template: str = "") -> list[str]:
+    """One text a row. [n]
+
+    template: text with fields in braces, `{title}. {genres}`. A field that a row lacks goes, and the words before
+    it go with it. Empty: every column that holds words, the title first, joined by `. `.
+    Raises DataError naming a field that is not a column.
+    """
+    pieces = _pieces(template, table.column_names) if template else _every(table)
+    columns = [_column(table[field]) if field else [""] * len(table) for _, field in pieces]
+    words = [literal for literal, _ in pieces]
+    fields = [field for _, field in pieces]
+    return [_joined(words, fields, row) for row in zip(*columns, strict=True)] if columns else [""] * len(table)
+
+
+def with_history(dataset: Dataset) -> pa.Table:
+    """The users' table with a column `history`: the titles of what each user liked most and last.
+
+    Best rated first, the newest of equals; at most `TITLES` of them; empty without a like. Uses the interactions of
+    `dataset` and nothing else: give it the train part.
+    """
+    titles = dataset.titles()
+    liked = np.flatnonzero(dataset.liked())
+    strength = (dataset.weight if dataset.rating is None else dataset.rating)[liked]
+    user = dataset.user[liked]
+    order = np.lexsort((-liked, -strength, user))  # rows are sorted by time: a higher row is newer
+    picked, user = dataset.item[liked[order]], user[order]
+    ends = np.searchsorted(user, np.arange(dataset.n_users + 1)).tolist()
+    texts = []
+    for start, end in itertools.pairwise(ends):
+        names = dict.fromkeys(titles[item] for item in picked[start : min(end, start + TITLES)].tolist())
+        texts.append(f"likes {'; '.join(names)}" if names else "")
+    at = dataset.users.schema.get_field_index(HISTORY)
+    users = dataset.users if at < 0 else dataset.users.remove_column(at)
+    return users.append_column(HISTORY, pa.array(texts, pa.string()))
+
+
+def user_texts(dataset: Dataset, template: str = "") -> list[str]:
+    """One text a user: attributes, if there are any, and what the history says. [n_users]"""
+    return render(with_history(dataset), template)
+
+
+def _pieces(template: str, known: list[str]) -> list[tuple[str, str]]:
+    """`(words, field after them)` in order; the last field may be empty."""
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise DataError(f"template {template!r}: {error}; write fields as {{title}}, a brace as {{{{") from error
+    pieces = []
+    for literal, field, spec, conversion in parsed:
+        if field is not None and (field not in known or spec or conversion):
+            raise DataError(
+                f"template {template!r}: no column {field!r}{nearest(field, known)}; the table has {', '.join(known)}"
+            )
+        pieces.append((literal, field or ""))
+    return pieces
+
+
+def _every(table: pa.Table) -> list[tuple[str, str]]:
+    """The columns that hold words, the title first."""
+    fields = [field.name for field in table.schema if _holds_words(field)]
+    fields.sort(key=lambda name: _NAMES.index(name) if name in _NAMES else len(_NAMES))  # stable
+    return [(". ", name) for name in fields]
+
+
+def _holds_words(field: pa.Field) -> bool:
+    if _NO_TEXT.search(field.name.lower()):
+        return False
+    kind = field.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or field.name.lower() in _NUMBERS)
+
+
+def _column(column: pa.ChunkedArray) -> list[str]:
+    return [_plain(value) for value in column.to_pylist()]
+
+
+def _plain(value: Any) -> str:
+    """One value as words; empty where there is none."""
+    if isinstance(value, str):
+        return " ".join(value.replace("|", ", ").split()) if value else ""
+    if value is None or isinstance(value, bytes):
+        return ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(filter(None, map(_plain, value)))
+    if isinstance(value, dict):
+        return ", ".join(filter(None, map(_plain, value.values())))
+    if isinstance(value, float):
+        return "" if not np.isfinite(value) else f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
+    return str(value)
+
+
+def _joined(words: list[str], fields: list[str], values: tuple[str, ...]) -> str:
+    if not any(values):
+        return ""
+    return "".join(_kept(words, fields, values)).lstrip(" .,;:-").rstrip()
+
+
+def _kept(words: list[str], fields: list[str], values: tuple[str, ...]) -> Iterator[str]:
+    ended = False
+    for literal, field, value in zip(words, fields, values, strict=True):
+        if value or not field:
+            # "Who?. Drama" reads badly: a text that closes itself needs no full stop
+            yield literal[1:] if ended and literal.startswith(".") else literal
+            yield value
+            ended = value.endswith((".", "!", "?", "。", "！", "？"))
