@@ -21,15 +21,20 @@ KINDS: dict[str, dict[str, str]] = {
         "time": "genre.preprocessing.splits:TimeSplit",
     },
     "features": {},
-    "llm": {},
+    "llm": {
+        "llamacpp": "genre.llm.llamacpp:LlamaCpp",
+        "openai": "genre.llm.openai:OpenAI",
+    },
     "recommenders": {
         "baseline": "genre.recommenders.baseline:Baseline",
         "content": "genre.recommenders.content:Content",
         "ease": "genre.recommenders.ease:EASE",
         "item_knn": "genre.recommenders.item_knn:ItemKNN",
+        "llm_reranker": "genre.recommenders.llm_reranker:LLMReranker",
         "mlp": "genre.recommenders.mlp:MLP",
         "popularity": "genre.recommenders.popularity:Popularity",
         "sasrec": "genre.recommenders.sasrec:SASRec",
+        "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
     },
 }
 """Section -> short name -> `module:Class`."""

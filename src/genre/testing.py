@@ -48,6 +48,7 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
             "text": [f"story {item} about {text}" for item, text in enumerate(topic)],
         }
     )
+    invented = [item_ids[missing_item(user, n_items)] for user in range(n_users)]
     dataset = Dataset.from_arrays(
         user=users,
         item=items,
@@ -56,6 +57,7 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
         user_ids=user_ids,
         item_ids=item_ids,
         items=table,
+        users=pa.table({"user_id": user_ids.values, "synthetic_item": invented}),
         rating_scale=(1.0, 5.0, 1.0),
         positive_rating=4.0,
         name="toy",

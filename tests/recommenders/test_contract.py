@@ -6,10 +6,14 @@ import pytest
 
 from genre.kinds import KINDS
 from genre.recommenders.base import Recommender
-from genre.testing import check_recommender
+from genre.recommenders.ease import EASE
+from genre.testing import FakeLanguageModel, check_recommender
 
+_EASE = EASE(regularization=10.0)
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "ease": {"regularization": 10.0},
+    "llm_reranker": {"first": _EASE, "llm": FakeLanguageModel(), "n": 3, "weight": 0.3, "ledger": ":memory:"},
+    "synthetic": {"first": _EASE},
     "sasrec": {"dim": 16, "blocks": 1, "max_length": 12, "epochs": 40, "batch_size": 8, "learning_rate": 0.01},
     "mlp": {"hidden": (16, 8), "dim": 4, "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
 }

@@ -21,9 +21,9 @@ from genre.features.questions import (
     item_questions,
     next_item_questions,
     profile_questions,
-    told,
 )
 from genre.llm.answers import Degeneracy, ask
+from genre.llm.domains import told
 from genre.llm.ledger import Ledger, Plan
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset

@@ -5,22 +5,19 @@ Built from the train part and from listed columns only. Knows nothing about who 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from genre.errors import DataError
-from genre.features.domains import Domain, load_domain
+from genre.llm.domains import Domain, load_domain, texts_of, told
 from genre.llm.grounding import invented, is_english, is_repetitive, title_key
-from genre.llm.prompt import Prompt, Value, clean, load_prompt
-from genre.options import Ge, check_options, nearest
+from genre.llm.prompt import Prompt, Value, load_prompt
+from genre.options import Ge, check_options
 from genre.preprocessing.dataset import Dataset, Int64
 
-FIELD_LENGTH = 600  # characters of one column of an item that are sent
 LINE_LENGTH = 160  # characters of an item in somebody's history
 SEPARATOR = " — "  # between the title and the rest of a line
 LONGEST = 300  # characters of a sentence that comes back
@@ -73,7 +70,7 @@ class Questions:
     values: list[dict[str, Value]]
     shape: type[BaseModel]
     check: Callable[[int, Any], str]
-    columns: dict[str, Callable[[Any], str]]
+    columns: Mapping[str, Callable[[Any], str]]
 
     def inputs(self) -> list[str]:
         """The rendered prompts."""
@@ -131,7 +128,7 @@ def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
     short = np.bincount(train.user, minlength=train.n_users) <= options.short_history
     active = _most_active(train, options.max_users if options.synthetic == "profile" else None)
     rows = np.array([row for row in active if short[row] and histories[row]], np.int64)[: options.max_users]
-    profiles = _column(train.users, "profile") if options.synthetic == "profile" else [""] * train.n_users
+    profiles = texts_of(train.users, "profile") if options.synthetic == "profile" else [""] * train.n_users
     facts = [histories[row] for row in rows]
 
     def check(at: int, answer: Any) -> str:
@@ -161,28 +158,6 @@ def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
         [lines[item] for item in history.item[start:end] if lines[item]]
         for start, end in zip(history.indptr[:-1], history.indptr[1:], strict=True)
     ]
-
-
-def told(table: pa.Table, names: Sequence[str], *, labels: bool = True) -> list[list[str]]:
-    """For each row the listed fields as `name: text`, or the text alone; what is empty is left out."""
-    out: list[list[str]] = [[] for _ in range(len(table))]
-    for name in names:
-        if name not in table.column_names:
-            known = ", ".join(table.column_names)
-            raise DataError(f"no column {name!r}{nearest(name, table.column_names)}; the table has {known}")
-        for row, text in enumerate(_column(table, name)):
-            plain = clean(text, FIELD_LENGTH)
-            if plain:
-                out[row].append(f"{name}: {plain}" if labels else plain)
-    return out
-
-
-def _column(table: pa.Table, name: str) -> list[str]:
-    """A column as text; lists joined, missing values and missing columns empty."""
-    if name not in table.column_names:
-        return [""] * len(table)
-    values = table[name].to_pylist()
-    return ["" if v is None else ", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in values]
 
 
 def _most_popular(train: Dataset, most: int | None) -> Int64:

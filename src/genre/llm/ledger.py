@@ -126,7 +126,8 @@ class Exchange:
 class Ledger:
     """One job's view of a ledger file: questions go through here to `model`, and only new ones are sent.
 
-    path: the SQLite file, made when missing. job: a name to count the budget by, such as that of a run.
+    path: the SQLite file, made when missing; `:memory:` keeps nothing.
+    job: a name to count the budget by, such as that of a run.
     """
 
     def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = Budget()) -> None:
@@ -343,8 +344,9 @@ def read_log(path: str | Path, *, last: int = 20, job: str | None = None, outcom
 
 def _connect(path: Path) -> Any:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # prompts may hold what the config lets out: nobody else needs to read it
+        if str(path) != ":memory:":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # prompts hold what the config lets out: nobody else needs to read it
         connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

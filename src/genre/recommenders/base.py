@@ -22,6 +22,7 @@ import scipy.sparse as sp
 
 from genre import storage
 from genre.errors import ArtifactError, DataError, NotFitted, NotSupported
+from genre.llm.base import LanguageModel
 from genre.log import SILENT, Log
 from genre.options import check_options
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
@@ -267,12 +268,8 @@ class Recommender(ABC):
         """The options as JSON values."""
         return {f.name: _to_json(getattr(self, f.name)) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
 
-    @classmethod
-    def _from_options(cls, options: dict[str, Any]) -> Self:
-        return cls(**{key: _from_json(value) for key, value in options.items()})
-
     def _state(self) -> dict[str, Any]:
-        """The learnt values by name: arrays, dicts of arrays, CSR matrices, Ids, numbers and text."""
+        """The learnt values by name: arrays, dicts of arrays, CSR matrices, Ids, lists of texts, numbers, texts."""
         return {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -304,9 +301,10 @@ class Recommender(ABC):
 
 
 def _to_json(value: Any) -> Any:
-    """An option as plain JSON: a nested recommender is its class and its options."""
-    if isinstance(value, Recommender):
-        return {"class": f"{type(value).__module__}:{type(value).__qualname__}", **value._options()}
+    """An option as plain JSON: a nested recommender or language model is its class and its options."""
+    if isinstance(value, (Recommender, LanguageModel)):
+        options = {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}  # type: ignore[arg-type]
+        return {"class": f"{type(value).__module__}:{type(value).__qualname__}", **options}
     return [_to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
@@ -317,9 +315,9 @@ def _from_json(value: Any) -> Any:
         return value
     module, _, name = value["class"].partition(":")
     cls = getattr(importlib.import_module(module), name)
-    if not (isinstance(cls, type) and issubclass(cls, Recommender)):
-        raise TypeError(f"{value['class']} is not a recommender")
-    return cls._from_options({key: item for key, item in value.items() if key != "class"})
+    if not (isinstance(cls, type) and issubclass(cls, (Recommender, LanguageModel))):
+        raise TypeError(f"{value['class']} is neither a recommender nor a language model")
+    return cls(**{key: _from_json(item) for key, item in value.items() if key != "class"})
 
 
 def _is_members(value: Any) -> bool:
@@ -341,9 +339,9 @@ def _flatten(state: dict[str, Any]) -> tuple[storage.Tensors, dict[str, Any]]:
             plain[name] = {"csr": list(matrix.shape)}
             for part in ("data", "indices", "indptr"):
                 tensors[f"{name}.{part}"] = getattr(matrix, part)
-        elif isinstance(value, Ids):
-            plain[name] = {"ids": len(value)}
-            joined = [text.encode() for text in value.values.to_pylist()]
+        elif isinstance(value, (Ids, list)):
+            plain[name] = {"ids" if isinstance(value, Ids) else "texts": len(value)}
+            joined = [text.encode() for text in (value.values.to_pylist() if isinstance(value, Ids) else value)]
             tensors[f"{name}.bytes"] = np.frombuffer(b"".join(joined), np.uint8)
             tensors[f"{name}.lengths"] = np.array([len(text) for text in joined], np.int64)
         elif isinstance(value, (bool, int, float, str, type(None))):
@@ -361,9 +359,9 @@ def _unflatten(tensors: storage.Tensors, plain: dict[str, Any]) -> dict[str, Any
             state[name] = sp.csr_matrix(parts, shape=tuple(value["csr"]))
         elif "arrays" in value:
             state[name] = {key: tensors[f"{name}.{key}"] for key in value["arrays"]}
-        elif "ids" in value:
+        elif "ids" in value or "texts" in value:
             text, ends = tensors[f"{name}.bytes"].tobytes(), np.cumsum(tensors[f"{name}.lengths"])
-            state[name] = Ids(_slices(text, ends))
+            state[name] = Ids(_slices(text, ends)) if "ids" in value else list(_slices(text, ends))
         elif "value" in value:
             state[name] = value["value"]
     return state

@@ -1,20 +1,26 @@
 """Domain packs: how a language model is spoken to about films, news, music, a shop or a social network.
 
-A pack is a YAML file in `prompts/`: four words and a closed list of topics. Knows nothing about models.
+A pack is a YAML file in `prompts/`: four words and a closed list of topics. Here is also the gate that every text of a
+table passes on its way to a model: `told` hands out listed columns and no others.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import pyarrow as pa
 import yaml
 
-from genre.errors import ConfigError
+from genre.errors import ConfigError, DataError
+from genre.llm.prompt import clean
+from genre.options import nearest
 
 PACKS = ("films", "music", "news", "shop", "social")
+FIELD_LENGTH = 600  # characters of one column that are sent
 
 
 @dataclass(frozen=True)
@@ -49,3 +55,25 @@ def load_domain(name: str) -> Domain:
     if not pack.topics:
         raise ConfigError(f"domain {name!r}: the list of topics is empty")
     return pack
+
+
+def told(table: pa.Table, names: Sequence[str], *, labels: bool = True) -> list[list[str]]:
+    """For each row the listed fields as `name: text`, or the text alone; what is empty is left out."""
+    out: list[list[str]] = [[] for _ in range(len(table))]
+    for name in names:
+        if name not in table.column_names:
+            known = ", ".join(table.column_names)
+            raise DataError(f"no column {name!r}{nearest(name, table.column_names)}; the table has {known}")
+        for row, text in enumerate(texts_of(table, name)):
+            plain = clean(text, FIELD_LENGTH)
+            if plain:
+                out[row].append(f"{name}: {plain}" if labels else plain)
+    return out
+
+
+def texts_of(table: pa.Table, name: str) -> list[str]:
+    """A column as text; lists joined, missing values and missing columns empty."""
+    if name not in table.column_names:
+        return [""] * len(table)
+    values = table[name].to_pylist()
+    return ["" if v is None else ", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in values]

@@ -1,0 +1,217 @@
+"""A second stage: a language model reorders the best few of any recommender, where it is worth asking.
+
+Only listed columns of items are sent. Whatever the model does wrong is counted in `tally` and leaves the order of the
+first stage; a recommendation never fails because the model did.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.errors import DataError, GenreError, NotSupported
+from genre.llm.base import LanguageModel
+from genre.llm.domains import load_domain, told
+from genre.llm.ledger import Budget, Ledger, default_path
+from genre.llm.prompt import load_prompt
+from genre.log import Log
+from genre.options import Ge, Le
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.reordering import deal, fuse, places, read_order
+from genre.recommenders.topk import top_k_scores
+
+LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LINE_LENGTH = 160  # characters of one item
+
+
+@dataclass(eq=False)
+class LLMReranker(Recommender):
+    """The top `n` of a first stage, reordered by a language model and fused with the first stage's order.
+
+    Order bias is averaged out by asking in shuffled orders (Hou et al., ECIR 2024).
+
+    first: the recommender that proposes. llm: the language model that reorders.
+    fields: columns of the items' table that may be sent, the title first; nothing else leaves the machine.
+    method: titles: how likely each title is after the history, against after none; labels: how likely each candidate's
+        letter is as the answer; list: the model writes the order down.
+    n: candidates. shuffles: orders each history is asked in (titles need none).
+    weight: of the model's order in the fusion, 0 (first stage alone) to 1.
+    short_history: only histories of at most so many interactions are reordered; None: all.
+    history_length: newest liked items that are told. domain: wording, see Augmentation. seed: of the shuffles.
+    ledger: SQLite file of all exchanges; None: the one shared by all runs; `:memory:` keeps nothing.
+    max_calls: cap on calls, None: no cap.
+    """
+
+    first: Recommender
+    llm: LanguageModel
+    fields: tuple[str, ...] = ("title",)
+    method: Literal["titles", "labels", "list"] = "titles"
+    n: Annotated[int, Ge(2), Le(26)] = 10
+    shuffles: Annotated[int, Ge(1), Le(20)] = 3
+    weight: Annotated[float, Ge(0), Le(1)] = 0.5
+    short_history: Annotated[int, Ge(1)] | None = 10
+    history_length: Annotated[int, Ge(1)] = 10
+    domain: str = "films"
+    ledger: str | None = None
+    max_calls: Annotated[int, Ge(0)] | None = None
+    seed: int = 0
+
+    answers_empty: ClassVar[bool] = True  # the first stage does
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        load_domain(self.domain)
+        self.tally: Counter[str] = Counter()
+        """reordered, failed (histories); missing, unknown, repeated (candidates in lists)."""
+        self.trouble = ""  # the last thing that went wrong, for people
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        if not self.fields:
+            raise DataError("llm_reranker: fields is empty; name the columns of items that may be sent, such as title")
+        if self.method != "list" and type(self.llm)._likelihood is LanguageModel._likelihood:
+            raise NotSupported(f"{type(self.llm).__name__} tells no likelihoods; use method: list")
+        texts = told(dataset.items, self.fields, labels=False)
+        self.lines_ = [" — ".join(fields)[:LINE_LENGTH] for fields in texts]
+        self.first_ = (copy.copy(self.first).fit(dataset, validation=validation, log=log),)
+
+    def _score(self, history: History) -> Float32:
+        scores = np.array(self.first_[0].score(history), np.float32)
+        liked = history.keep(history.weight > 0)
+        asked = np.flatnonzero((liked.lengths > 0) & (history.lengths <= (self.short_history or np.inf)))
+        if len(asked) == 0 or self.weight == 0:
+            return scores
+        some = history.select(asked)
+        n = min(self.n, history.n_items)
+        items, best = top_k_scores(scores[asked], n, seen=(some.indptr, some.item))
+        whole = (items >= 0).all(axis=1)  # whoever has seen nearly everything keeps the first stage's order
+        asked, items, best = asked[whole], items[whole], best[whole]
+        order = self._orders(liked.select(asked).last(self.history_length), items)
+        for row, candidates, first_scores, place in zip(asked, items, best, order, strict=True):
+            new = fuse(place, self.weight)
+            scores[row, candidates[new]] = deal(first_scores)
+        return scores
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        return self.first_[0].contributions(history, items)
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def _orders(self, liked: History, items: Int32) -> npt.NDArray[np.float64]:
+        """The mean place the model gives each candidate, 0 is best; the first stage's where it failed. [rows, n]"""
+        ask = {"titles": self._by_titles, "labels": self._by_labels, "list": self._by_list}[self.method]
+        told_of = [[self.lines_[item] for item in row.item.tolist()] for row in _each(liked)]
+        candidates = [[self.lines_[item] for item in row] for row in items.tolist()]
+        own = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
+        if not len(items):
+            return own
+        try:
+            found = ask(told_of, candidates)
+        except GenreError as error:  # a budget, a missing package, a full disk: the first stage answers
+            self.trouble = str(error)
+            found = np.full_like(own, np.nan)
+        failed = np.isnan(found).any(axis=1)
+        self.tally["failed"] += int(failed.sum())
+        self.tally["reordered"] += int((~failed).sum())
+        return np.where(failed[:, None], own, found)
+
+    def _by_titles(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
+        """ln P(title | history) - ln P(title | nobody's history): a title is not good because it is common."""
+        prompt, wording = load_prompt("next_title"), self._wording("item", "items", "person", "took")
+        inputs = [prompt.render(history=lines, **wording).rstrip() for lines in told_of]
+        titles = [[f" {line}" for line in row] for row in candidates]
+        every = list(dict.fromkeys(title for row in titles for title in row))
+        nobody = prompt.render(history=[f"some {wording['items']}"], **wording).rstrip()
+        ledger = self._ledger
+        found = ledger.likelihood(prompt, inputs, titles)
+        base = ledger.likelihood(prompt, [nobody] * len(every), [[title] for title in every])
+        prior = {title: answer.numbers() for title, answer in zip(every, base, strict=True)}
+        out = np.full((len(titles), len(titles[0])), np.nan)
+        for row, (answer, own) in enumerate(zip(found, titles, strict=True)):
+            if answer.outcome == "ok" and all(prior[title] for title in own):
+                out[row] = places(np.array(answer.numbers()) - [prior[title][0] for title in own])
+            self._note(answer.error)
+        return out
+
+    def _by_labels(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
+        """ln P(letter) of each candidate, its mean over the shuffles."""
+        n = len(candidates[0])
+        prompt, wording = load_prompt("choose"), self._wording("items", "person", "took")
+        shuffled = self._shuffles(n)
+        inputs = [
+            prompt.render(
+                history=lines, candidates=[f"{LABELS[at]}. {row[c]}" for at, c in enumerate(order)], **wording
+            )
+            for lines, row in zip(told_of, candidates, strict=True)
+            for order in shuffled
+        ]
+        answers = self._ledger.likelihood(prompt, inputs, [list(LABELS[:n])] * len(inputs))
+        values = np.full((len(inputs), n), np.nan)
+        for at, answer in enumerate(answers):
+            if answer.outcome == "ok":
+                values[at, shuffled[at % len(shuffled)]] = answer.numbers()
+            self._note(answer.error)
+        mean = values.reshape(len(candidates), len(shuffled), n).mean(axis=1)
+        return np.stack([places(row) for row in mean])
+
+    def _by_list(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
+        """The place of each candidate in the written order, its mean over the shuffles that could be read."""
+        n = len(candidates[0])
+        prompt, wording = load_prompt("rerank"), self._wording("items", "person", "took")
+        shuffled = self._shuffles(n)
+        number: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": n}
+        schema = {
+            "type": "object",
+            "properties": {"order": {"type": "array", "items": number, "minItems": n, "maxItems": n}},
+            "required": ["order"],
+            "additionalProperties": False,
+        }
+        inputs = [
+            prompt.render(history=lines, candidates=[f"{at + 1}. {row[c]}" for at, c in enumerate(order)], **wording)
+            for lines, row in zip(told_of, candidates, strict=True)
+            for order in shuffled
+        ]
+        answers = self._ledger.complete(prompt, inputs, schema)
+        values = np.full((len(inputs), n), np.nan)
+        for at, answer in enumerate(answers):
+            order = shuffled[at % len(shuffled)]
+            read = read_order(answer.text, n) if answer.outcome == "ok" else None
+            if read is None:
+                self._note(answer.error or "an order that could not be read")
+                continue
+            named = [int(order[place]) for place in read.named]
+            rest = [c for c in range(n) if c not in named]  # in the order of the first stage
+            values[at, named + rest] = np.arange(n)
+            self.tally.update({"missing": len(rest), "unknown": read.unknown, "repeated": read.repeated})
+        grouped = values.reshape(len(candidates), len(shuffled), n)
+        readable = ~np.isnan(grouped).any(axis=2)
+        total = np.where(readable[:, :, None], grouped, 0).sum(axis=1)
+        return np.where(readable.any(axis=1)[:, None], total / np.maximum(readable.sum(axis=1), 1)[:, None], np.nan)
+
+    def _shuffles(self, n: int) -> list[npt.NDArray[np.int64]]:
+        """The orders in which candidates are shown, the same for every history, so that no batch changes an answer."""
+        rng = np.random.default_rng(self.seed)
+        return [rng.permutation(n) for _ in range(self.shuffles)]
+
+    def _wording(self, *names: str) -> dict[str, str]:
+        return {name: value for name, value in load_domain(self.domain).wording().items() if name in names}
+
+    @functools.cached_property
+    def _ledger(self) -> Ledger:
+        path = default_path() if self.ledger is None else self.ledger
+        return Ledger(path, self.llm, job="llm_reranker", budget=Budget(calls=self.max_calls))
+
+    def _note(self, error: str) -> None:
+        self.trouble = error or self.trouble
+
+
+def _each(history: History) -> Iterator[History]:
+    return (history.select([row]) for row in range(len(history)))

@@ -1,0 +1,88 @@
+"""Invented history items: what a language model thought a user would like next, as a weak part of the history.
+
+They enter histories when scoring and nowhere else: nothing is fitted on them, they hide no candidate, they count for
+no popularity and are no right answer.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from genre.errors import DataError
+from genre.log import Log
+from genre.options import Gt, Le, Search
+from genre.preprocessing.dataset import Dataset, Float32, History, Int64
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+
+COLUMN = "synthetic_item"
+
+
+@dataclass(eq=False)
+class SyntheticHistory(Recommender):
+    """Any recommender, scoring the histories of known users with their invented items added, oldest of all.
+
+    first: the recommender. weight: strength of an invented item, where a liked one has 1.
+    """
+
+    first: Recommender
+    weight: Annotated[float, Gt(0), Le(0.99), Search(0.05, 0.9)] = 0.3
+
+    answers_empty: ClassVar[bool] = True  # the recommender does
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        if COLUMN not in dataset.users.column_names:
+            raise DataError(f"synthetic: users have no column {COLUMN!r}; ask for `synthetic` under `augmentation`")
+        invented = dataset.item_ids.rows([value or "" for value in dataset.users[COLUMN].to_pylist()])
+        user = np.flatnonzero(invented >= 0)
+        weights = np.full(len(user), self.weight, np.float32)
+        shape = (dataset.n_users, dataset.n_items)
+        self.invented_ = sp.csr_matrix((weights, (user, invented[user])), shape=shape)
+        self.first_ = (copy.copy(self.first).fit(dataset, validation=validation, log=log),)
+
+    def _score(self, history: History) -> Float32:
+        return np.array(self.first_[0].score(self.enriched(history)), np.float32)
+
+    def enriched(self, history: History) -> History:
+        """The same histories, those of known users with their invented items in front."""
+        known = np.flatnonzero(history.user >= 0)
+        picked = self.invented_[history.user[known]]
+        more = np.zeros(len(history), np.int64)
+        more[known] = np.diff(picked.indptr)
+        indptr = history.indptr + np.concatenate([[0], np.cumsum(more)])
+        place = np.arange(indptr[-1]) - np.repeat(indptr[:-1], np.diff(indptr))
+        new = place < np.repeat(more, np.diff(indptr))
+        return dataclasses.replace(
+            history,
+            indptr=indptr,
+            item=_merge(new, history.item, picked.indices),
+            weight=_merge(new, history.weight, picked.data),
+            rating=None if history.rating is None else _merge(new, history.rating, _mean(history.rating)),
+            timestamp=None if history.timestamp is None else _merge(new, history.timestamp, _oldest(history, more)),
+        )
+
+
+def _merge(new: npt.NDArray[np.bool_], old: npt.NDArray[Any], extra: npt.ArrayLike) -> npt.NDArray[Any]:
+    out = np.empty(len(new), old.dtype)
+    out[new] = extra
+    out[~new] = old
+    return out
+
+
+def _mean(rating: Float32) -> float:
+    """Neither liked nor disliked: an invented item has no stars of its own."""
+    return float(rating.mean()) if len(rating) else 0.0
+
+
+def _oldest(history: History, more: Int64) -> Int64:
+    """The time of each history's first interaction, once for each of its invented items."""
+    assert history.timestamp is not None
+    times = np.append(history.timestamp, 0)  # an empty history at the end starts behind the last interaction
+    return np.repeat(times[history.indptr[:-1]], more)

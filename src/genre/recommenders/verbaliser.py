@@ -1,0 +1,124 @@
+"""Explanations in words: evidence becomes one sentence, by template or by a language model that is checked.
+
+The model may only rephrase: a sentence with a title, number or name that is not in the evidence, or without any of
+its titles or words, is thrown away and the template speaks.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from genre.errors import GenreError
+from genre.llm.answers import ask
+from genre.llm.base import LanguageModel
+from genre.llm.domains import load_domain, told
+from genre.llm.grounding import invented, title_key, words
+from genre.llm.ledger import Budget, Ledger, default_path
+from genre.llm.prompt import Value, load_prompt
+from genre.options import Ge, check_options
+from genre.preprocessing.dataset import Dataset
+from genre.recommenders.explanation import Explanation, phrase
+
+MOST_CAUSES = 2
+MOST_WORDS = 4
+
+
+class Sentence(BaseModel):
+    """What a model has to answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    sentence: str = Field(min_length=10, max_length=300)
+
+
+@dataclass(eq=False)
+class Verbaliser:
+    """One sentence an explanation.
+
+    llm: who phrases; None: the template. fields: columns of items that may be sent: the title.
+    domain: wording, see Augmentation. ledger: SQLite file of all exchanges; None: the one shared by all runs.
+    max_calls: cap on calls, None: no cap.
+    """
+
+    llm: LanguageModel | None = None
+    fields: tuple[str, ...] = ("title",)
+    domain: str = "films"
+    ledger: str | None = None
+    max_calls: Annotated[int, Ge(0)] | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        load_domain(self.domain)
+        self.tally: Counter[str] = Counter()
+        """template, model: who spoke. rejected, failed: why the template had to."""
+
+    def sentences(self, explanations: Sequence[Explanation], dataset: Dataset) -> list[str]:
+        """One sentence each, in order; never fails because the model did."""
+        titles = dataset.titles()
+        causes = [[item for item, share in one.history if share > 0][:MOST_CAUSES] for one in explanations]
+        out = [phrase([titles[item] for item in own], one.words) for one, own in zip(explanations, causes, strict=True)]
+        asked = [at for at, one in enumerate(explanations) if causes[at] or one.words] if self.llm is not None else []
+        spoken: set[int] = set()
+        if asked:
+            names = [" ".join(fields) for fields in told(dataset.items, self.fields, labels=False)]
+            evidence = [self._evidence(explanations[at], causes[at], names) for at in asked]
+            for at, said in zip(asked, self._phrase(evidence, names), strict=True):
+                if said:
+                    out[at] = said
+                    spoken.add(at)
+        self.tally["model"] += len(spoken)
+        self.tally["template"] += sum(at not in spoken for at in range(len(out)))
+        return out
+
+    def _evidence(self, one: Explanation, causes: Sequence[int], names: Sequence[str]) -> list[str]:
+        wording = load_domain(self.domain)
+        lines = [f"recommended {wording.item}: {names[one.item]}"]
+        lines += [f"{wording.took} and liked before: {names[item]}" for item in causes]
+        return lines + ([f"words in common: {', '.join(one.words[:MOST_WORDS])}"] if one.words else [])
+
+    def _phrase(self, evidence: Sequence[list[str]], names: Sequence[str]) -> list[str]:
+        """The model's sentence for each piece of evidence, empty where it may not be used."""
+        wording = load_domain(self.domain).wording()
+        values: list[dict[str, Value]] = [
+            {"evidence": lines, "item": wording["item"], "person": wording["person"]} for lines in evidence
+        ]
+        every = {title_key(name) for name in names}
+
+        def check(at: int, answer: Sentence) -> str:
+            return unfaithful(answer.sentence, evidence[at], every)
+
+        try:
+            answers = ask(self._ledger, load_prompt("explanation"), values, Sentence, check, repair=False)
+        except GenreError:  # a budget, a missing package, a full disk
+            self.tally["failed"] += len(evidence)
+            return [""] * len(evidence)
+        self.tally["rejected"] += answers.report.quarantined
+        self.tally["failed"] += answers.report.failed
+        return ["" if answer is None else " ".join(answer.sentence.split()) for answer in answers.values]
+
+    @functools.cached_property
+    def _ledger(self) -> Ledger:
+        assert self.llm is not None
+        path = default_path() if self.ledger is None else self.ledger
+        return Ledger(path, self.llm, job="verbaliser", budget=Budget(calls=self.max_calls))
+
+
+def unfaithful(sentence: str, evidence: Sequence[str], titles: Collection[str] = ()) -> str:
+    """What is wrong with a sentence that may only rephrase `evidence` (`label: fact` lines, the recommended first).
+
+    Empty when nothing is. titles: `title_key` of the whole catalogue.
+    """
+    new = invented(sentence, evidence, titles=titles)
+    if new:
+        return f"these are not in the data: {', '.join(new[:5])}"
+    said = f" {' '.join(words(sentence))} "
+    facts = [line.partition(": ")[2] for line in evidence[1:]]
+    reasons = [title_key(fact) for fact in facts] + [" ".join(words(w)) for fact in facts for w in fact.split(", ")]
+    if not any(f" {reason} " in said for reason in reasons if reason):
+        return "it gives no reason that is in the data"
+    return ""
