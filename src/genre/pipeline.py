@@ -8,6 +8,7 @@ A step whose inputs have not changed is read back, not redone.
 from __future__ import annotations
 
 import resource
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +18,11 @@ import numpy as np
 
 from genre import __version__, storage
 from genre.config import Config, Experiment, read_config, to_dict
+from genre.diagram import mermaid
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.leaderboard import leaderboard
+from genre.evaluation.report import write_report
+from genre.evaluation.significance import p_values
 from genre.features.encode import item_features, user_features
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset, Features
@@ -58,7 +62,7 @@ def run(
         split = extract_features(work, experiment, experiment.split.split(dataset), log)
         fitted = fit(work, experiment, split, log)
         judged = judge(work, experiment, split, fitted, log)
-        write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started)
+        write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started, log)
         work.finish(best_first=list(judged))
     done = ", ".join(work.made) or "nothing"
     log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
@@ -107,9 +111,10 @@ def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict
         if not work.reuse(name, recommender_key(work, experiment, recommender)):
             log.line(f"training: {label}")
             with work.publish(name, recommender_key(work, experiment, recommender)) as folder:
-                own = log.also(folder / "log.jsonl")
+                place = work.scratch(name)
+                own = log.also(place / "log.jsonl")
                 cpu, wall = time.process_time(), time.perf_counter()
-                recommender.fit(split.train, validation=split.validation, checkpoint=work.scratch(name), log=own)
+                recommender.fit(split.train, validation=split.validation, checkpoint=place / "checkpoint", log=own)
                 own.record(
                     "fitted",
                     model=label,
@@ -118,6 +123,7 @@ def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict
                     peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 )
                 recommender.save(folder / "model")
+                shutil.copy(place / "log.jsonl", folder)
         fitted[label] = type(recommender).load(work.folder / name / "model")
     return fitted
 
@@ -172,9 +178,10 @@ def write_output(
     judged: Judged,
     fitted: dict[str, Recommender],
     seconds: float,
+    log: Log,
 ) -> None:
     """Step 6: the report, for machines and for people, with recommendations and their reasons."""
-
+    tests = {label: _with_cost(test, work, label) for label, (_, test) in judged.items()}
     shown = Run(work.folder, experiment.name, dataset, {label: fitted[label] for label in judged})
     users = [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
     report: dict[str, Any] = {
@@ -191,11 +198,31 @@ def write_output(
             "test": len(split.test.target),
             "cleaning": storage.read_json(work.folder / "dataset" / "cleaning.json"),
         },
-        "leaderboard": leaderboard([test for _, test in judged.values()]),
+        "best": next(iter(judged)),
+        "leaderboard": leaderboard(list(tests.values())),
+        "significance": _significance(tests),
         "training": {label: work.entries(f"recommenders/{label}") for label in judged},
         "examples": [shown.example(user, k=experiment.output.k) for user in users],
     }
     storage.write_json(work.folder / "report.json", report)
+    full = (work.folder / "config.full.yaml").read_text("utf-8")
+    write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)
+
+
+def _significance(tests: dict[str, Evaluation]) -> dict[str, Any]:
+    """p of every pair by the first metric, of those that have it for each user."""
+    label = next(iter(next(iter(tests.values())).values))
+    having = {name: found for name, found in tests.items() if label in found.per_user}
+    return {"label": label, "names": list(having), "p": p_values(list(having.values()), label).tolist()}
+
+
+def _with_cost(evaluation: Evaluation, work: Workspace, label: str) -> Evaluation:
+    """What the evaluation measured, and what learning cost."""
+    entries = work.entries(f"recommenders/{label}")
+    learning = next(entry for entry in entries if entry["event"] == "fitted")
+    folder = work.folder / "recommenders" / label / "model"
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return evaluation.with_cost(fit_cpu_s=learning["cpu_seconds"], peak_mib=learning["peak_mib"], bytes_on_disk=size)
 
 
 def _typical_users(split: Split, n: int = 3) -> list[int]:

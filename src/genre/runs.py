@@ -188,8 +188,10 @@ class Workspace:
         shutil.rmtree(self.scratch(name), ignore_errors=True)
 
     def scratch(self, name: str) -> Path:
-        """Where a long step keeps its place until it is published."""
-        return self.folder / "unfinished" / name
+        """A folder where a long step keeps its place until it is published."""
+        place = self.folder / "unfinished" / name
+        place.mkdir(parents=True, exist_ok=True)
+        return place
 
     def key_of(self, name: str) -> str:
         """The key of a step of this run; empty where the config has no such step."""

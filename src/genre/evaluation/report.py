@@ -1,0 +1,90 @@
+"""A run's report as one self-contained HTML file: drawn by Plotly and Mermaid, both out of packages, read offline.
+
+Knows the plain values of `report.json` and the evaluations, nothing of how they were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from genre.errors import NotAvailable
+from genre.evaluation import charts
+from genre.evaluation.evaluation import Evaluation
+from genre.log import SILENT, Log
+from genre.packages import fetch_wheel_files
+
+MERMAID = "artoo-mermaid==11.16.0"
+MERMAID_FILES = {
+    "artoo_mermaid/assets/mermaid.min.js": "74d7c46dabca328c2294733910a8aa1ed0c37451776e8d5295da38a2b758fb9b"
+}
+
+
+def write_report(
+    path: Path,
+    report: Mapping[str, Any],
+    judged: Mapping[str, Evaluation],
+    *,
+    diagram: str,
+    config: str,
+    log: Log = SILENT,
+) -> None:
+    """Write `report.html`. judged: the test part, best first. diagram: Mermaid text. config: the full YAML."""
+    from jinja2 import Environment, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    template = resources.files("genre.evaluation").joinpath("report.html").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["short"] = short
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    page = environment.from_string(template).render(
+        report=report,
+        tables=_tables(report),
+        charts=charts.all_charts(report, judged),
+        diagram=diagram,
+        config=config,
+        plotly=get_plotlyjs(),
+        mermaid=_mermaid(log),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _mermaid(log: Log) -> str:
+    """Mermaid's script; empty where no package index answers: the diagram is then shown as its text."""
+    try:
+        folder = fetch_wheel_files(MERMAID, MERMAID_FILES, log=log)
+    except NotAvailable as error:
+        log.line(f"report: the diagram stays text, since {error}")
+        return ""
+    return (folder / next(iter(MERMAID_FILES))).read_text("utf-8")
+
+
+def _tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The leaderboard as a table for rankings and one for ratings: title, labels, rows, best value of each label."""
+    from genre.evaluation.metrics import metric_of
+
+    rows = report["leaderboard"]
+    labels = list(dict.fromkeys(label for row in rows for label in row["values"]))
+    tables = []
+    for title, of_ratings in (("Ranking", False), ("Ratings", True)):
+        shown = [label for label in labels if metric_of(label).of_ratings == of_ratings]
+        having = [row for row in rows if any(row["values"].get(label) is not None for label in shown)]
+        best = {}
+        for label in shown:
+            values = [row["values"][label] for row in having if row["values"].get(label) is not None]
+            pick = max if metric_of(label).higher_is_better else min
+            best[label] = pick(values, default=None)
+        if having:
+            tables.append({"title": title, "labels": shown, "rows": having, "best": best})
+    return tables
+
+
+def short(value: float | None, digits: int = 4) -> str:
+    """A number for people: `.2808`, `1.03`, `12,345`; a dash where there is none."""
+    if value is None:
+        return "-"
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits - 1}f}"
