@@ -20,7 +20,9 @@ KINDS: dict[str, dict[str, str]] = {
         "strong": "genre.preprocessing.cold:StrongSplit",
         "time": "genre.preprocessing.splits:TimeSplit",
     },
-    "features": {},
+    "features": {
+        "embedding": "genre.features.embedding:Embedding",
+    },
     "llm": {
         "llamacpp": "genre.llm.llamacpp:LlamaCpp",
         "openai": "genre.llm.openai:OpenAI",
@@ -32,7 +34,9 @@ KINDS: dict[str, dict[str, str]] = {
         "item_knn": "genre.recommenders.item_knn:ItemKNN",
         "llm_reranker": "genre.recommenders.llm_reranker:LLMReranker",
         "mlp": "genre.recommenders.mlp:MLP",
+        "ncf": "genre.recommenders.ncf:NCF",
         "popularity": "genre.recommenders.popularity:Popularity",
+        "profiled": "genre.recommenders.profiled:Profiled",
         "sasrec": "genre.recommenders.sasrec:SASRec",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
     },

@@ -25,7 +25,8 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
     """A world whose answer a child sees: even users like even items, odd users odd ones.
 
     Each user has seen all items of its parity but one, `missing_item(user)`, and rated them 5; it also rated one item
-    of the other parity 1. Even items' texts speak of one topic, odd items' of another; so do their feature vectors.
+    of the other parity 1. Even items' texts speak of one topic, odd items' of another; so do the feature vectors of
+    items and users. An invented item of each user (`synthetic_item`) is the missing one.
     """
     rng = np.random.default_rng(0)
     users, items, ratings = [], [], []
@@ -62,7 +63,10 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
         positive_rating=4.0,
         name="toy",
     )
-    return dataset.with_features(items=Features(vectors.astype(np.float32), "toy"))
+    liking = np.eye(8)[[user % 2 for user in range(n_users)]] * 2 + rng.normal(0, 0.1, (n_users, 8))
+    return dataset.with_features(
+        items=Features(vectors.astype(np.float32), "toy"), users=Features(liking.astype(np.float32), "toy")
+    )
 
 
 def missing_item(user: int, n_items: int = 12) -> int:

@@ -13,7 +13,9 @@ _EASE = EASE(regularization=10.0)
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "ease": {"regularization": 10.0},
     "llm_reranker": {"first": _EASE, "llm": FakeLanguageModel(), "n": 3, "weight": 0.3, "ledger": ":memory:"},
+    "profiled": {"first": _EASE},
     "synthetic": {"first": _EASE},
+    "ncf": {"dim": 8, "hidden": (16, 8), "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
     "sasrec": {"dim": 16, "blocks": 1, "max_length": 12, "epochs": 40, "batch_size": 8, "learning_rate": 0.01},
     "mlp": {"hidden": (16, 8), "dim": 4, "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
 }
