@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,15 +16,22 @@ from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
-from genre.recommenders.neural import NDCG, RMSE, Standardised, fit_network, take_from, weights_of
+from genre.recommenders.neural import (
+    NDCG,
+    RMSE,
+    Standardised,
+    fit_network,
+    layers_of,
+    left_out,
+    take_from,
+    through,
+    through_all,
+    weights_of,
+)
 from genre.storage import Tensors
 from genre.training.options import Optimizer, Schedule, require_torch
 
-if TYPE_CHECKING:
-    from genre.recommenders.mlp_network import Examples
-
 OFFSET_DAMPING = 5.0  # ratings of usual height a user is imagined to have in addition to its own
-ITEM_BLOCK = 512  # items whose hidden values stay in cache while one history is scored
 PAIR_BLOCK = 16_384
 
 
@@ -73,31 +80,34 @@ class MLP(Recommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("mlp")
-        from genre.recommenders.mlp_network import MLPNetwork, Pairs
+        from genre.recommenders.mlp_network import MLPNetwork
+        from genre.recommenders.pairs import Histories, Pairs
         from genre.training.loop import seeded
 
-        items, users = Standardised.of(dataset.item_features), Standardised.of(dataset.user_features)
         if dataset.item_features is None:
             log.line("mlp: the items have no vectors; learning from ids alone")
             if not self.dim:
                 raise DataError("mlp: the items have no vectors and dim is 0; add features or learnt ids (dim > 0)")
-        self.item_mean_, self.item_scale_ = items.mean, items.scale
+        of_items, of_users = Standardised.of(dataset.item_features), Standardised.of(dataset.user_features)
+        self.item_mean_, self.item_scale_ = of_items.mean, of_items.scale
+        items = of_items(dataset.item_features, dataset.n_items)
+        users = of_users(dataset.user_features, dataset.n_users)
         self.user_ids_ = dataset.user_ids
         self._centre(dataset)
-        examples = self._examples(
-            dataset, items(dataset.item_features, dataset.n_items), users(dataset.user_features, dataset.n_users)
-        )
+        history, target = dataset.history(), self._targets(dataset)
+        value = self._deviations(history)
         with seeded(self.seed):
-            network = MLPNetwork(examples, self)
+            network = MLPNetwork(self, Histories(history, value), items, users, self.item_offset_)
         if self.init_from is not None:
             log.line(f"mlp: {take_from(self.init_from, self, network)}")
+        negatives = 0 if self.on_ratings_ else self.negatives
         fit_network(
             self,
             network,
-            Pairs(examples, self),
+            Pairs(history, target, value, batch_size=self.batch_size, negatives=negatives),
             dataset,
             validation,
-            read=lambda: self._tabulate(weights_of(network), examples.items, examples.users),
+            read=lambda: self._tabulate(weights_of(network), items, users),
             measure=RMSE if self.on_ratings_ else NDCG,
             log=log,
         )
@@ -127,17 +137,11 @@ class MLP(Recommender):
             return self.assumed_[(history.weight > 0).astype(np.int64)]
         return np.asarray(history.rating - self.mean_ - self.item_offset_[history.item], np.float32)
 
-    def _examples(self, dataset: Dataset, items: Float32, users: Float32) -> Examples:
-        from genre.recommenders.mlp_network import Examples
-
-        history = dataset.history()
-        if self.on_ratings_ and history.rating is not None:
-            target = history.rating - np.float32(self.mean_)
-        else:
-            target = (history.weight > 0).astype(np.float32)
-        return Examples(
-            history.indptr, history.item, target, self._deviations(history), self.item_offset_, items, users
-        )
+    def _targets(self, dataset: Dataset) -> Float32:
+        """Stars above the mean, or 1 for what was liked. [n]"""
+        if self.on_ratings_ and dataset.rating is not None:
+            return dataset.rating - np.float32(self.mean_)
+        return (dataset.weight > 0).astype(np.float32)
 
     def _tabulate(self, weights: Tensors, items: Float32, users: Float32) -> None:
         """The first layer's halves for every item and every known user, computed once."""
@@ -180,13 +184,9 @@ class MLP(Recommender):
     def _score(self, history: History) -> Float32:
         half, offset = self._user_half(history)
         width = self.hidden[0]
-        items = np.ascontiguousarray(self.item_half_[:, :width])
-        scores = half[:, width:] @ self.item_half_[:, width:].T  # the dot product term; zero without it
+        scores = through_all(half[:, :width], self.item_half_[:, :width], layers_of(self.weights_, "layers"))
+        scores += half[:, width:] @ self.item_half_[:, width:].T  # the dot product; of width zero without it
         scores += self.item_bias_ + self._constant(offset)[:, None]
-        for start in range(0, len(items), ITEM_BLOCK):
-            block = slice(start, start + ITEM_BLOCK)
-            for row in range(len(half)):
-                scores[row, block] += self._rest(items[block] + half[row, :width])
         return scores
 
     def _pairs(self, half: Float32, offset: Float32, item: Int32) -> Float32:
@@ -194,21 +194,12 @@ class MLP(Recommender):
         width = self.hidden[0]
         theirs = self.item_half_[item]
         dot: Float32 = np.einsum("nd,nd->n", half[:, width:], theirs[:, width:])
-        return dot + self._rest(half[:, :width] + theirs[:, :width]) + self.item_bias_[item] + self._constant(offset)
+        rest = through(half[:, :width] + theirs[:, :width], layers_of(self.weights_, "layers"))[:, 0]
+        return dot + rest + self.item_bias_[item] + self._constant(offset)
 
     def _constant(self, offset: Float32) -> Float32:
         """What is added whatever the item: the mean and the user's offset. [n]"""
         return np.float32(self.mean_) + offset * np.float32(self.biases)
-
-    def _rest(self, x: Float32) -> Float32:
-        """The layers after the first, whose sums `x` `[n, hidden[0]]` are overwritten. [n]"""
-        np.maximum(x, 0, out=x)
-        for at in range(len(self.hidden)):
-            x = x @ self.weights_[f"layers.{at}.weight"].T
-            x += self.weights_[f"layers.{at}.bias"]
-            if at + 1 < len(self.hidden):
-                np.maximum(x, 0, out=x)
-        return x[:, 0]
 
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
         self._check(history)
@@ -222,11 +213,9 @@ class MLP(Recommender):
         return stars.clip(self.low_, self.high_)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
-        length = len(history.item)
-        without = history.select(np.zeros(length, np.int64)).keep(~np.eye(length, dtype=bool).ravel())
-        half, offset = self._user_half(without)
+        half, offset = self._user_half(left_out(history))
         whole = self._score(history)[0, items]
-        left = [self._pairs(half, offset, np.full(length, item, np.int32)) for item in items]
+        left = [self._pairs(half, offset, np.full(len(half), item, np.int32)) for item in items]
         return np.asarray(whole[:, None] - np.stack(left), np.float32)
 
     def _extend(self, features: Float32) -> None:

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
     from genre.training.loop import Batches, TrainingHistory
 
+Layers = list[tuple[Float32, Float32]]  # weight [in, out] and bias [out] of each layer
+
 K = 10
 USERS = 2000  # judged after each epoch: enough for a choice between epochs
-BLOCK = 512
+BLOCK = 512  # histories scored at once for validation
+ITEM_BLOCK = 1024  # items whose hidden values stay in cache while one history is scored
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,12 @@ def liked(history: History) -> History:
     return history if (history.weight > 0).all() else history.keep(history.weight > 0)
 
 
+def left_out(history: History) -> History:
+    """One history -> as many copies as it has interactions, each without one of them."""
+    length = len(history.item)
+    return history.select(np.zeros(length, np.int64)).keep(~np.eye(length, dtype=bool).ravel())
+
+
 def load_weights(network: nn.Module, weights: storage.Tensors, *, prefix: str = "") -> None:
     """Give `network` the arrays whose names start with `prefix`."""
     import torch
@@ -177,3 +186,39 @@ def _find(folder: Path, cls: type[Recommender]) -> Any:
             f"init_from: {folder} holds {len(found)} saved {cls.__name__}, expected one; name its folder"
         )
     return cls.load(found[0])
+
+
+def layers_of(weights: storage.Tensors, name: str) -> Layers:
+    """The layers saved as `name.0`, `name.1`, ..., ready for `through`."""
+    n = sum(1 for key in weights if key.startswith(f"{name}.") and key.endswith(".weight"))
+    return [(np.ascontiguousarray(weights[f"{name}.{at}.weight"].T), weights[f"{name}.{at}.bias"]) for at in range(n)]
+
+
+def through(x: Float32, layers: Layers) -> Float32:
+    """ReLU, then a layer, until the last: from the first layer's sums `[n, in]`, which are overwritten, `[n, out]`."""
+    for weight, bias in layers:
+        np.maximum(x, 0, out=x)
+        x = x @ weight
+        x += bias
+    return x
+
+
+def through_all(users: Float32, items: Float32, layers: Layers) -> Float32:
+    """`through` for each user `[n, hidden]` with each item `[m, hidden]`, the two halves of the first layer. [n, m]
+
+    relu(a + b) = max(a, -b) + b, and the b goes through the next layer once a user: one pass an item and layer.
+    """
+    out = np.empty((len(users), len(items)), np.float32)
+    carried = [users]
+    for weight, bias in layers:
+        carried.append(carried[-1] @ weight + bias)
+    hidden = [np.empty((ITEM_BLOCK, len(weight)), np.float32) for weight, _ in layers]
+    for start in range(0, len(items), ITEM_BLOCK):
+        block = np.ascontiguousarray(items[start : start + ITEM_BLOCK])
+        for row in range(len(users)):
+            y = block
+            for (weight, _), buffer, carry in zip(layers, hidden, carried, strict=False):
+                y = np.maximum(y, -carry[row], out=buffer[: len(block)]) @ weight
+            out[row, start : start + len(block)] = y[:, 0]
+    out += carried[-1]
+    return out

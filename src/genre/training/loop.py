@@ -172,7 +172,7 @@ def _epoch(
     for at, batch in enumerate(batches(generator)):
         for group in optimizer.param_groups:
             group["lr"] = step_size((epoch - 1) * n_batches + at, options.epochs * n_batches, options)
-        loss = module(*batch)
+        loss = module(*(tensor.to(options.device) for tensor in batch))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if options.max_norm:

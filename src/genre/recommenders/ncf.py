@@ -1,0 +1,121 @@
+"""NCF: a matrix factorisation and a network over learnt ids, side by side. Scores in NumPy, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import scipy.sparse as sp
+
+from genre.log import Log
+from genre.options import Ge, Gt, Lt, Search
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.neural import (
+    fit_network,
+    layers_of,
+    left_out,
+    liked,
+    take_from,
+    through,
+    through_all,
+    weights_of,
+)
+from genre.storage import Tensors
+from genre.training.options import Optimizer, Schedule, require_torch
+
+
+@dataclass(eq=False)
+class NCF(Recommender):
+    """A dot product and a network over learnt embeddings, added, trained against drawn items (He et al., WWW 2017).
+
+    score = w.(p * q) + f([p'; q']) + the item's bias: NeuMF. A user is its learnt embedding plus its history: an
+    embedding that each liked item has for this purpose, summed over the square root of their number (as in SVD++). A
+    stranger is its history alone. The first layer of f is split into a user and an item half, so that scoring a whole
+    catalogue costs the item half once.
+
+    dim: width of each embedding. hidden: width of each hidden layer of f.
+    negatives: items drawn at random for each interaction.
+    id_dropout: share of user embeddings set to zero in training, so that histories learn to do without them.
+    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
+    in `TrainingOptions`; batch_size in interactions.
+    init_from: folder of a run or of a saved NCF whose weights are the start; ids in common keep their embeddings.
+    """
+
+    dim: Annotated[int, Ge(1), Search(8, 64, log=True)] = 32
+    hidden: tuple[Annotated[int, Gt(0)], ...] = (64, 32, 16)
+    negatives: Annotated[int, Ge(1), Search(1, 16, log=True)] = 4
+    id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.9)] = 0.5
+    epochs: Annotated[int, Ge(1)] = 20
+    batch_size: Annotated[int, Ge(1)] = 512
+    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
+    optimizer: Optimizer = "adam"
+    weight_decay: Annotated[float, Ge(0), Search(1e-7, 1e-3, log=True)] = 1e-6
+    schedule: Schedule = "constant"
+    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
+    max_norm: Annotated[float, Ge(0)] = 0.0
+    patience: Annotated[int, Ge(0)] = 0
+    seed: int = 0
+    device: str = "cpu"
+    init_from: str | None = None
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        require_torch("ncf")
+        from genre.recommenders.ncf_network import NCFNetwork
+        from genre.recommenders.pairs import Histories, Pairs
+        from genre.training.loop import seeded
+
+        self.user_ids_ = dataset.user_ids
+        history = liked(dataset.history())
+        with seeded(self.seed):
+            network = NCFNetwork(self, Histories(history, history.weight), dataset.n_items)
+        if self.init_from is not None:
+            log.line(f"ncf: {take_from(self.init_from, self, network)}")
+        target = np.ones(len(history.item), np.float32)
+        batches = Pairs(history, target, history.weight, batch_size=self.batch_size, negatives=self.negatives)
+
+        def read() -> None:
+            self._tabulate(weights_of(network))
+
+        fit_network(self, network, batches, dataset, validation, read=read, log=log)
+
+    def _tabulate(self, weights: Tensors) -> None:
+        """Each item's and each known user's share of the score, as far as it does not depend on the other."""
+        self.weights_ = weights
+        first = weights["first.weight"]  # [hidden, dim of the user | dim of the item]
+        item = weights["item_id.weight"]  # [n_items, factorisation | network]
+        self.item_half_ = item[:, self.dim :] @ first[:, self.dim :].T + weights["first.bias"]
+        self.item_factors_ = item[:, : self.dim] * weights["out.weight"]
+
+    def _users(self, history: History) -> Float32:
+        """What is known of each history: the factorisation's and the network's embedding. [n, 2 dim]"""
+        known_items = liked(history)
+        length = known_items.lengths
+        share = known_items.weight / np.sqrt(length + 1)[known_items.row_of()]
+        pool = sp.csr_matrix((share, known_items.item, known_items.indptr), shape=(len(history), history.n_items))
+        users = np.asarray(pool @ self.weights_["item_pool.weight"], np.float32)
+        known = history.user >= 0
+        users[known] += self.weights_["user_id.weight"][history.user[known]]
+        return users
+
+    def _score(self, history: History) -> Float32:
+        users = self._users(history)
+        scores = through_all(self._half(users), self.item_half_, layers_of(self.weights_, "layers"))
+        scores += users[:, : self.dim] @ self.item_factors_.T
+        return scores + self.weights_["item_bias"]
+
+    def _half(self, users: Float32) -> Float32:
+        """The user half of the network's first layer. [n, hidden]"""
+        return users[:, self.dim :] @ self.weights_["first.weight"][:, : self.dim].T
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        users = self._users(left_out(history))
+        half, layers = self._half(users), layers_of(self.weights_, "layers")
+        left = [
+            through(half + self.item_half_[item], layers)[:, 0] + users[:, : self.dim] @ self.item_factors_[item]
+            for item in items
+        ]
+        whole = self._score(history)[0, items] - self.weights_["item_bias"][items]
+        return np.asarray(whole[:, None] - np.stack(left), np.float32)
