@@ -38,6 +38,7 @@ KINDS: dict[str, dict[str, str]] = {
         "popularity": "genre.recommenders.popularity:Popularity",
         "profiled": "genre.recommenders.profiled:Profiled",
         "sasrec": "genre.recommenders.sasrec:SASRec",
+        "transitions": "genre.recommenders.transitions:Transitions",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
         "two_tower": "genre.recommenders.two_tower:TwoTower",
     },

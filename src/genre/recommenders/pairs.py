@@ -88,16 +88,19 @@ class Histories(nn.Module):
         start = self.start[once]
         count = self.start[once + 1] - start
         first = count.cumsum(0) - count
-        at = torch.arange(int(count.sum()), device=user.device) + (start - first).repeat_interleave(count)
-        return Bag(self.item[at], self.value[at], first, back)
+        row = torch.arange(len(once), device=user.device).repeat_interleave(count)
+        at = torch.arange(len(row), device=user.device) + (start - first)[row]
+        return Bag(self.item[at], self.value[at], row, first, back)
 
 
 @dataclass(frozen=True)
 class Bag:
-    """item, value: several histories one after another. first: where each starts. back: which one a pair has."""
+    """item, value: several histories one after another. row: which one each interaction is of. first: where each
+    starts. back: which one each pair of the batch has."""
 
     item: Tensor
     value: Tensor
+    row: Tensor
     first: Tensor
     back: Tensor
 
