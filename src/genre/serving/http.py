@@ -21,7 +21,7 @@ from genre.serving.metrics import Metrics
 from genre.serving.routes import add_routes
 from genre.serving.service import Service
 
-WEB = {"/": "index.html", "/app.js": "app.js", "/style.css": "style.css", "/icon.svg": "icon.svg"}
+WEB = ("index.html", "app.js", "covers.js", "style.css", "icon.svg")
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 WORDS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 415: "unsupported", 422: "not_legal"}
 
@@ -102,7 +102,8 @@ def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
 def _page(app: FastAPI) -> None:
     """The page: a few files, read once; the browser asks each time whether they changed."""
     folder = files("genre.serving") / "web"
-    for path, name in WEB.items():
+    for name in WEB:
+        path = "/" if name == "index.html" else f"/{name}"
         handler = _constant((folder / name).read_bytes(), TYPES[name.rpartition(".")[2]])
         app.add_route(path, handler, include_in_schema=False)
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.errors import GenreError
-from genre.preprocessing.dataset import Float32, History
+from genre.preprocessing.dataset import History, Int32
 from genre.serving.answers import Answer, Ask, Source
 from genre.serving.catalogue import Filter, Mask, words_of
 from genre.serving.ladder import Skipped
@@ -21,6 +22,9 @@ from genre.serving.reasons import reasons, word_reasons
 from genre.serving.rescoring import pool_size, rescored
 from genre.serving.shelf import Past, Shelf
 from genre.serving.world import Recent, World
+
+Scores = npt.NDArray[np.floating[Any]]
+DIGITS = 6  # of a score
 
 
 def recommend_many(world: World, asks: Sequence[Ask]) -> list[Answer | GenreError]:
@@ -77,6 +81,7 @@ def _understand(world: World, place: int, ask: Ask, recent: Recent, trouble: str
 def _answer(world: World, group: Sequence[_Query]) -> list[Answer]:
     history = group[0].shelf.together([query.past for query in group])
     ranked = _rank(world, group, history)
+    ranked = ranked._replace(score=np.round(ranked.score.astype(np.float64), DIGITS))
     if len(group) == 1:
         return [_dress(group[0], history, ranked, 0)]
     return [_dress(query, history.select(slice(at, at + 1)), ranked, at) for at, query in enumerate(group)]
@@ -117,8 +122,7 @@ def _by_words(world: World, query: _Query, history: History, k: int) -> Ranked:
 def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
     """A row of a ranking as people see it."""
     shelf, ask = query.shelf, query.ask
-    items, scores = ranked.item[at], ranked.score[at]
-    items, scores = items[items >= 0], scores[items >= 0]
+    items, scores = _filled(ranked.item[at], ranked.score[at])
     if query.turned:
         items, scores = rescored(
             items,
@@ -134,9 +138,15 @@ def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
         why = word_reasons(shelf, words_of(ask.words), items.tolist())
     else:
         why = reasons(shelf, shelf.models[query.name], history, items, ranked.rung)
-    listed = _listed(shelf, items.tolist(), scores, why, ask.fields)
+    listed = _listed(shelf, items, scores, why, ask.fields)
     source = source_of(ranked.rung, query.past)
     return Answer(listed, source, shelf.name, query.name, ranked.fallback or query.trouble)
+
+
+def _filled(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
+    """Without the places at the end that nothing is left for."""
+    n = len(items) if len(items) and items[-1] >= 0 else int((items >= 0).sum())
+    return items[:n], scores[:n]
 
 
 def similar(
@@ -147,10 +157,10 @@ def similar(
     if row is None:
         return popular(world, k=k, trending=False, run=shelf.name, filter=frozenset(), fields=fields)
     ranked = world.ladder.similar(shelf, name, row, k, world.popularity(shelf))
-    items = ranked.item[0][ranked.item[0] >= 0]
+    items, scores = _filled(ranked.item[0], ranked.score[0])
     why = f"similar to {shelf.catalogue.titles[row]}" if ranked.rung != "popular" else "popular with everybody"
     source: Source = "folded_in" if ranked.rung == "model" else ranked.rung
-    listed = _listed(shelf, items.tolist(), ranked.score[0], [why] * len(items), fields)
+    listed = _listed(shelf, items, np.round(scores, DIGITS), [why] * len(items), fields)
     return Answer(listed, source, shelf.name, name, ranked.fallback)
 
 
@@ -170,21 +180,20 @@ def popular(
         measure = world.trend.of(shelf.catalogue.row)
         mask = measure > 0 if mask is None else mask & (measure > 0)
     ranked = world.ladder.popular(shelf, measure, k, mask=mask)
-    items = ranked.item[0][ranked.item[0] >= 0]
+    items, scores = _filled(ranked.item[0], ranked.score[0])
     why = ["taken a lot of late" if trending else "popular with everybody"] * len(items)
-    return Answer(_listed(shelf, items.tolist(), ranked.score[0], why, fields), "popular", shelf.name, "popular")
+    return Answer(_listed(shelf, items, np.round(scores, DIGITS), why, fields), "popular", shelf.name, "popular")
 
 
 def _listed(
-    shelf: Shelf, items: Sequence[int], scores: Float32, why: Sequence[str], fields: Sequence[str]
+    shelf: Shelf, items: Int32, scores: Scores, why: Sequence[str], fields: Sequence[str]
 ) -> list[dict[str, Any]]:
-    item_ids, titles = shelf.catalogue.item_ids, shelf.catalogue.titles
-    rounded = np.round(scores[: len(items)].astype(np.float64), 6).tolist()
+    item_ids, titles, rows = shelf.catalogue.item_ids, shelf.catalogue.titles, items.tolist()
     listed: list[dict[str, Any]] = [
-        {"item_id": item_ids[item], "title": titles[item], "score": score, "reason": reason}
-        for item, score, reason in zip(items, rounded, why, strict=True)
+        {"item_id": item_ids[row], "title": titles[row], "score": score, "reason": reason}
+        for row, score, reason in zip(rows, scores.tolist(), why, strict=True)
     ]
     if fields:
-        for item, entry in zip(items, listed, strict=True):
-            entry["fields"] = shelf.catalogue.describe(item, fields)
+        for row, entry in zip(rows, listed, strict=True):
+            entry["fields"] = shelf.catalogue.describe(row, fields)
     return listed

@@ -5,12 +5,13 @@ Knows a batch of histories on one shelf; nothing about where they came from or w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.preprocessing.dataset import Float32, History, Int32
 from genre.recommenders.base import Recommendations, Recommender
@@ -51,7 +52,7 @@ class Ranked(NamedTuple):
     """Two arrays `[n, k]` as `Recommendations` holds them, the rung they come from, and why it is not a higher one."""
 
     item: Int32
-    score: Float32
+    score: npt.NDArray[np.floating[Any]]
     rung: Rung
     fallback: str | None
 
@@ -182,8 +183,8 @@ class Ladder:
 def _rungs(shelf: Shelf, name: str) -> list[tuple[str, Recommender]]:
     """The recommender, what it reorders if it is a second stage, and what the items are about: best first."""
     model = shelf.models[name]
-    first: Recommender | None = getattr(model, "first_stage", None)
-    rungs = [("model", model)] if first is None else [("rerank", model), ("model", first)]
+    first: Sequence[Recommender] = getattr(model, "first_", ())  # a second stage has learnt a first one
+    rungs = [("rerank", model), ("model", first[0])] if first else [("model", model)]
     return rungs if shelf.content is None or shelf.content is model else [*rungs, ("content", shelf.content)]
 
 

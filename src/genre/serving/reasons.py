@@ -16,7 +16,6 @@ from genre.recommenders.explanation import phrase
 from genre.serving.ranking import Rung
 from genre.serving.shelf import Shelf
 
-CAUSES = 2
 NO_CAUSE = "a guess: nothing you chose speaks for it"
 
 
@@ -36,18 +35,11 @@ def reasons(shelf: Shelf, model: Recommender, history: History, items: Int32, ru
 
 
 def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
-    """For each row of `shares` `[m, length]` its `CAUSES` largest above 0, as items of `causes`, largest first."""
-    if shares.shape[1] == 0:
-        return [[] for _ in shares]
-    left, rows = np.array(shares), np.arange(len(shares))
-    found: list[list[int]] = [[] for _ in shares]
-    for _ in range(min(CAUSES, shares.shape[1])):
-        best = left.argmax(axis=1)
-        for row, (cause, share) in enumerate(zip(causes[best].tolist(), left[rows, best].tolist(), strict=True)):
-            if share > 0 and cause not in found[row]:
-                found[row].append(cause)
-        left[rows, best] = -np.inf
-    return found
+    """For each row of `shares` `[m, length]` the items of `causes` that speak most for it, at most two."""
+    from genre.serving.strongest import two_strongest
+
+    found = two_strongest(np.ascontiguousarray(shares), np.ascontiguousarray(causes)).tolist()
+    return [[item for item in pair if item >= 0] for pair in found]
 
 
 def word_reasons(shelf: Shelf, words: set[str], items: Sequence[int]) -> list[str]:

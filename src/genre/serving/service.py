@@ -139,6 +139,7 @@ class Service:
                 "interactions": len(shelf.dataset),
                 "fields": list(shelf.catalogue.fields),
                 "takes_words": shelf.takes_words,
+                "report": (shelf.run.folder / "report.html").is_file(),
             }
             for shelf in self._world.shelves.values()
         ]
