@@ -1,0 +1,196 @@
+"""Augmentation: only listed columns and only the past are told; what comes back is checked, or a null stays."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre.errors import BudgetExceeded, ConfigError, DataError
+from genre.features.augmentation import audit, augment, plan
+from genre.features.matching import Catalogue
+from genre.features.questions import Augmentation, item_questions, next_item_questions, profile_questions
+from genre.llm.base import Schema
+from genre.llm.domains import PACKS, load_domain
+from genre.llm.fake import Fault
+from genre.llm.ledger import Budget, Ledger
+from genre.preprocessing.dataset import Dataset
+from genre.testing import FakeLanguageModel, toy_dataset
+
+ALL = Augmentation(("title", "genres", "text"), profiles=True, synthetic="profile", short_history=7)
+CANARY = "canary-7f3a"
+
+
+def ledger(folder: Path, model: FakeLanguageModel | None = None, **options: object) -> Ledger:
+    return Ledger(folder / "l.sqlite", model or FakeLanguageModel(), **options)  # type: ignore[arg-type]
+
+
+class Talkative(FakeLanguageModel):
+    """Says something usable to every question."""
+
+    def reply(self, prompt: str, schema: Schema | None) -> str:
+        answer = json.loads(super().reply(prompt, schema))
+        if "profile" in answer:
+            answer["profile"] = "This viewer likes films that are about space and castles."
+        return json.dumps(answer)
+
+
+def test_the_whole_chain_attaches_columns_that_say_where_they_are_from(tmp_path: Path) -> None:
+    data = toy_dataset()
+    made = augment(data, ledger(tmp_path, Talkative()), ALL)
+    whole = made.apply(data)
+    assert {"summary", "topics"} <= set(whole.items.column_names)
+    assert {"profile", "interests", "synthetic_item", "synthetic_text"} <= set(whole.users.column_names)
+    assert whole.items["summary"].null_count == 0
+    assert set(whole.items["topics"].to_pylist()[0].split(", ")) <= set(load_domain("films").topics)
+    assert audit(whole, data) == []
+    for name, report in made.reports.items():
+        assert report.asked == report.valid > 0, name
+    assert made.reports["next items"].catalogue_matches is not None
+    seen = data.matrix()
+    for user, item in enumerate(whole.users["synthetic_item"].to_pylist()):
+        assert item is None or seen[user, data.item_ids.row(item)] == 0, "never one the user has"
+    assert made.apply(whole).items.column_names == whole.items.column_names, "twice is the same as once"
+    assert len(whole) == len(data), "no interaction is added: no label, no count, no answer"
+
+
+@pytest.mark.parametrize("fault", ["hang", "error", "truncated", "not_json", "other_json", "refusal", "french", "html"])
+def test_a_model_that_always_fails_leaves_nulls_and_counts(tmp_path: Path, fault: Fault) -> None:
+    data = toy_dataset()
+    made = augment(data, ledger(tmp_path, FakeLanguageModel(fault=fault)), ALL)
+    for column in (*made.items.values(), *made.users.values()):
+        assert column.null_count == len(column)
+    for report in made.reports.values():
+        assert report.quarantined + report.failed == report.asked > 0
+    assert audit(made.apply(data), data) == []
+
+
+def test_what_is_invented_is_quarantined(tmp_path: Path) -> None:
+    made = augment(toy_dataset(), ledger(tmp_path, FakeLanguageModel(fault="invented")), Augmentation(("text",)))
+    assert made.reports["summaries"].quarantined == 12
+
+
+def test_topics_that_are_the_first_of_the_list_are_refused(tmp_path: Path) -> None:
+    class Lazy(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            listed = prompt.split("from this list: ")[1].split(".\n")[0].split(", ")
+            return json.dumps({"summary": "it is about a story and what it is to us", "topics": listed[:2]})
+
+    made = augment(toy_dataset(), ledger(tmp_path, Lazy()), Augmentation(("text",)))
+    assert made.reports["summaries"].quarantined == 12
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_changing_any_event_after_the_split_changes_no_prompt(data: st.DataObject) -> None:
+    whole = toy_dataset()
+    past = np.arange(len(whole)) % 3 != 2
+    cut = np.where(past, whole.timestamp, whole.timestamp + 10**6)  # type: ignore[operator]
+    whole = dataclasses.replace(whole, timestamp=cut)
+    later = ~past
+    items, weight = whole.item.copy(), whole.weight.copy()
+    items[later] = data.draw(st.lists(st.integers(0, 11), min_size=int(later.sum()), max_size=int(later.sum())))
+    weight[later] = data.draw(st.floats(0, 5))
+    changed = dataclasses.replace(whole, item=items, weight=weight, rating=whole.rating)
+    book = Ledger(":memory:", FakeLanguageModel())
+    for questions_of in (item_questions, profile_questions, next_item_questions):
+        before, after = (questions_of(one.where(past), ALL) for one in (whole, changed))
+        assert before.inputs() == after.inputs()
+        keys = [book.plan(one.prompt, one.inputs()) for one in (before, after)]
+        assert keys[0] == keys[1]
+    book.complete(before.prompt, before.inputs())
+    assert book.plan(after.prompt, after.inputs()).calls == 0, "the cache keys are the same, too"
+
+
+def test_only_listed_columns_leave_the_machine(tmp_path: Path) -> None:
+    """Canaries in every other column, in the ids, and in the users' table."""
+    data = toy_dataset()
+    secret = pa.array([f"{CANARY}-{row}" for row in range(data.n_items)])
+    items = data.items.drop_columns(["text"]).append_column("cost", secret).append_column("summary_draft", secret)
+    items = items.set_column(0, "item_id", secret)
+    users = pa.table({"user_id": [f"{CANARY}-{row}" for row in range(data.n_users)], "email": [CANARY] * data.n_users})
+    model = Talkative()
+    options = dataclasses.replace(ALL, item_fields=("title", "genres"))
+    augment(dataclasses.replace(data, items=items, users=users), ledger(tmp_path, model), options)
+    assert len(model.prompts) > 30
+    assert not [prompt for prompt in model.prompts if CANARY in prompt]
+    augment(dataclasses.replace(data, items=items), Ledger(":memory:", model), Augmentation(("title", "cost")))
+    assert [prompt for prompt in model.prompts if CANARY in prompt], "a listed column is sent, so the test can fail"
+
+
+def test_a_plan_sends_nothing_and_a_cap_keeps_what_was_paid(tmp_path: Path) -> None:
+    data, model = toy_dataset(), Talkative()
+    steps = plan(data, ledger(tmp_path, model), ALL)
+    assert [(name, step.calls) for name, step in steps.items()] == [
+        ("summaries", 12),
+        ("profiles", 20),
+        ("next items", 20),
+    ]
+    assert model.prompts == []
+    with pytest.raises(BudgetExceeded):
+        augment(data, ledger(tmp_path, model, budget=Budget(calls=15)), ALL)
+    assert len(model.prompts) == 15
+    augment(data, ledger(tmp_path, model), ALL)
+    assert len(model.prompts) == 52, "calls of both runs together are the unique questions"
+    assert plan(data, ledger(tmp_path, model), ALL)["summaries"].calls == 0
+
+
+def test_limits_take_the_most_popular_and_the_most_active() -> None:
+    data = toy_dataset()
+    options = dataclasses.replace(ALL, max_items=3, max_users=4, synthetic="history")
+    popular = np.argsort(-np.bincount(data.item, minlength=12), kind="stable")[:3]
+    assert item_questions(data, options).rows.tolist() == popular.tolist()
+    assert len(profile_questions(data, options).rows) == 4
+    assert len(next_item_questions(data, dataclasses.replace(options, short_history=5)).rows) == 0
+
+
+def test_mistakes_name_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no column 'titel'.*did you mean 'title'"):
+        augment(toy_dataset(), ledger(tmp_path), Augmentation(("titel",)))
+    with pytest.raises(ConfigError, match="domain 'cars'"):
+        Augmentation(("title",), domain="cars")
+
+
+def test_audit_finds_what_knows_too_much(tmp_path: Path) -> None:
+    toy = toy_dataset()
+    data = dataclasses.replace(toy, users=toy.users.drop_columns(["synthetic_item"]))
+    made = augment(data, ledger(tmp_path), Augmentation(("text",))).apply(data)
+    assert data.timestamp is not None
+    early = data.where(data.timestamp < np.median(data.timestamp))
+    assert "knows events up to" in audit(made, early)[0]
+    bare = dataclasses.replace(data, items=data.items.append_column("summary", pa.array(["x"] * 12)))
+    assert "does not say" in audit(bare, data)[0]
+    own = dataclasses.replace(data, items=data.items.append_column("topics", pa.array(["x"] * 12)))
+    assert audit(own, data) == [], "a data set may bring topics of its own"
+    assert "synthetic_item" in audit(toy, data)[0]
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_every_pack_is_whole(name: str) -> None:
+    pack = load_domain(name)
+    assert 20 <= len(pack.topics) <= 60
+    assert all(pack.wording().values())
+
+
+def test_an_own_pack_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "recipes.yaml"
+    file.write_text("item: recipe\nitems: recipes\nperson: cook\ntook: cooked\ntopics: [soup, bread]\n")
+    assert load_domain(str(file)).topics == ("soup", "bread")
+    data: Dataset = toy_dataset()
+    questions = item_questions(data, Augmentation(("title",), domain=str(file)))
+    assert "describes a recipe" in questions.inputs()[0]
+
+
+def test_matching_goes_by_title_then_by_rare_words() -> None:
+    titles = ["Fargo (1996)", "The Big Sleep (1946)", "Heat (1995)", "Babe (1995)"]
+    catalogue = Catalogue(titles, [f"{t} {w}" for t, w in zip(titles, ["snow", "noir", "robbery", "pig"], strict=True)])
+    assert catalogue.titled("the big sleep") == 1
+    assert catalogue.titled("nothing like it") == -1
+    assert catalogue.nearest("a pig on a farm") == 3
+    assert catalogue.nearest("unheard of") == -1

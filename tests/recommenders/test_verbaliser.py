@@ -1,0 +1,125 @@
+"""Explanations in words: the model may only rephrase evidence; the evidence itself is faithful to the score."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from genre.llm.base import Schema
+from genre.llm.fake import Fault
+from genre.preprocessing.dataset import Dataset
+from genre.recommenders.ease import EASE
+from genre.recommenders.explanation import Explanation, sentence
+from genre.recommenders.verbaliser import Verbaliser, unfaithful
+from genre.testing import FakeLanguageModel, toy_dataset
+
+FILMS = ["Fargo (1996)", "Heat (1995)", "The Big Sleep (1946)", "Babe (1995)"]
+WHY = Explanation(0, 1.0, "exact", ((1, 0.8), (2, 0.3), (3, -0.2)), ("crime", "drama"))
+
+
+def films() -> Dataset:
+    data = toy_dataset(n_items=4)
+    at = data.items.schema.get_field_index("title")
+    return dataclasses.replace(data, items=data.items.set_column(at, "title", pa.array(FILMS)))
+
+
+class Saying(FakeLanguageModel):
+    said = ""
+
+    def reply(self, prompt: str, schema: Schema | None) -> str:
+        return json.dumps({"sentence": self.said})
+
+
+def speak(text: str) -> tuple[str, Verbaliser]:
+    model = Saying()
+    model.said = text
+    verbaliser = Verbaliser(model, ledger=":memory:")
+    return verbaliser.sentences([WHY], films())[0], verbaliser
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Because you liked Heat and The Big Sleep, Fargo may be for you.",
+        "You watched Heat (1995), and Fargo shares its taste for crime.",
+        "Fargo is a crime drama, like what you have liked before.",
+    ],
+)
+def test_what_rephrases_the_evidence_is_taken(text: str) -> None:
+    said, verbaliser = speak(text)
+    assert said == text
+    assert verbaliser.tally == {"model": 1, "template": 0, "rejected": 0, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Because you liked Babe, try Fargo.",  # in the catalogue, and even in the history, but no reason
+        "Because you liked Heat (1994), try Fargo.",
+        "Directed by the Coens, Fargo is like Heat.",
+        "Nine of ten viewers of Heat liked Fargo.",
+        "This is a wonderful film that you will enjoy.",
+        "<b>Heat</b> is why.",
+        "I'm sorry, as an AI I cannot say why Heat matters.",
+        "Parce que vous avez aimé Heat.",
+    ],
+)
+def test_what_says_more_or_nothing_is_replaced_by_the_template(text: str) -> None:
+    said, verbaliser = speak(text)
+    assert said == sentence(WHY, FILMS) == "because of Heat (1995) and The Big Sleep (1946); shares: crime, drama"
+    assert verbaliser.tally["rejected"] == verbaliser.tally["template"] == 1
+
+
+@pytest.mark.parametrize("fault", ["hang", "error", "truncated", "not_json", "refusal", "html"])
+def test_a_model_that_fails_leaves_the_template(fault: Fault) -> None:
+    said = Verbaliser(FakeLanguageModel(fault=fault), ledger=":memory:").sentences([WHY, WHY], films())
+    assert said == [sentence(WHY, FILMS)] * 2
+
+
+def test_without_a_model_or_a_reason_nothing_is_asked(tmp_path: Path) -> None:
+    assert Verbaliser().sentences([WHY], films()) == [sentence(WHY, FILMS)]
+    fake = FakeLanguageModel()
+    none = Explanation(0, 1.0, "popularity")
+    assert Verbaliser(fake, ledger=str(tmp_path / "l")).sentences([none], films()) == ["popular with everybody"]
+    assert fake.prompts == []
+    capped = Verbaliser(fake, ledger=str(tmp_path / "l"), max_calls=0)
+    assert capped.sentences([WHY], films()) == [sentence(WHY, FILMS)]
+    assert capped.tally["failed"] == 1
+
+
+def test_a_reason_has_to_be_given() -> None:
+    evidence = ["recommended film: Fargo (1996)", "watched and liked before: Heat (1995)"]
+    assert unfaithful("Fargo is for you.", evidence) == "it gives no reason that is in the data"
+    assert unfaithful("Fargo, because of Heat.", evidence) == ""
+
+
+def test_deleting_the_cited_history_lowers_the_score_more_than_deleting_any_other() -> None:
+    """Faithfulness of the evidence itself, on real data: paired over users, one-sided sign-flip test."""
+    from genre.evaluation.significance import sign_flip
+    from genre.preprocessing.catalog import MovieLens100K
+    from genre.preprocessing.cleaning import Cleaning
+    from genre.preprocessing.prepare import prepare
+
+    data, _ = prepare(MovieLens100K().load(), Cleaning())
+    model = EASE().fit(data)
+    rng = np.random.default_rng(0)
+    users = rng.choice(np.flatnonzero(data.history().lengths >= 20), 200, replace=False)
+    falls = []
+    for user in users.tolist():
+        one = data.history([user]).anonymous()
+        item = model.recommend(one, k=1).item[0]
+        (why,) = model.explain(one, item)
+        cited = [cause for cause, _ in why.history[:3]]
+        others = [cause for cause in np.unique(one.item[one.weight > 0]).tolist() if cause not in cited]
+        spared = rng.choice(others, min(3, len(others)), replace=False)
+        whole = model.score(one)[0, item[0]]
+        without = [model.score(one.keep(~np.isin(one.item, gone)))[0, item[0]] for gone in (cited, spared)]
+        falls.append((whole - without[0]) - (whole - without[1]))
+    differences = np.array(falls, np.float64)
+    assert differences.mean() > 0
+    assert sign_flip(differences[:, None])[0] < 0.01
