@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.evaluation.judged import FAR
-from genre.evaluation.ranks import distinct_targets, hide, place_targets, rank_targets, unsound_list
+from genre.evaluation.ranks import distinct, hide, place_targets, rank_targets, unsound_list
 
 N_ITEMS = 9
 rows = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=8), min_size=1, max_size=5)
@@ -24,7 +24,7 @@ def test_ranks_are_counts(targets: list[list[int]], seen: list[list[int]], seed:
     scores = np.random.default_rng(seed).integers(0, 4, (len(targets), N_ITEMS)).astype(np.float32)
     hide(scores, *csr(seen))
     indptr, item = csr(targets)
-    out, above, ties = np.empty_like(item), np.empty(len(item), np.int64), np.empty(len(item), np.int64)
+    out, above, ties = (np.empty_like(item) for _ in range(3))
     candidates = np.empty(len(targets), np.int64)
     rank_targets(scores, indptr, item, out, above, ties, candidates)
     for row, wanted in enumerate(targets):
@@ -59,13 +59,10 @@ def test_places_in_lists(targets: list[list[int]], shown: list[list[int]], pad: 
 @settings(max_examples=150, deadline=None)
 def test_targets_count_once_and_not_when_seen(targets: list[list[int]], seen: list[list[int]]) -> None:
     seen = (seen * 5)[: len(targets)]
-    verdict = distinct_targets(*csr(targets), *csr(seen), N_ITEMS)
-    expected = [
-        -1 if item in seen[row] else int(item not in wanted[:at])
-        for row, wanted in enumerate(targets)
-        for at, item in enumerate(wanted)
-    ]
-    assert verdict.tolist() == expected
+    indptr, item, seen_before = distinct(*csr(targets), *csr(seen), N_ITEMS)
+    expected = [list(dict.fromkeys(i for i in wanted if i not in seen[row])) for row, wanted in enumerate(targets)]
+    assert (indptr.tolist(), item.tolist()) == tuple(column.tolist() for column in csr(expected))
+    assert seen_before == sum(i in seen[row] for row, wanted in enumerate(targets) for i in wanted)
 
 
 def test_unsound_lists_are_found() -> None:

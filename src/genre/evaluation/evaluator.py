@@ -19,7 +19,7 @@ from genre.errors import EvaluationError
 from genre.evaluation.evaluation import Evaluation, read_evaluation, write_evaluation
 from genre.evaluation.judged import Float64, Judged, Rated
 from genre.evaluation.metrics import METRICS, labels, metric_of
-from genre.evaluation.questions import Questions, ask, digest
+from genre.evaluation.questions import Questions, ask, digest, present
 from genre.evaluation.significance import power_mean
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
@@ -126,7 +126,7 @@ def _rank(
     from genre.evaluation.ranks import hide, rank_targets
 
     history, indptr, n = questions.history, questions.indptr, len(questions.users)
-    item, above, ties = np.empty_like(questions.item), np.empty(indptr[-1], np.int64), np.empty(indptr[-1], np.int64)
+    item, above, ties = (np.empty_like(questions.item) for _ in range(3))
     ranked = np.empty(n, np.int64)
     k = max(1, *asked.values()) if any("top" in metric_of(label).needs for label in asked) else 0
     top = np.empty((n, min(k, history.n_items)), np.int32)
@@ -278,7 +278,7 @@ def _compute(
 
 def _merge(name: str, fold: Fold, measured: list[Measured], cost: dict[str, float]) -> Evaluation:
     """One Evaluation over every user with a target of any kind."""
-    users = np.unique(fold.target.user)
+    users = present(fold.target.user).astype(np.int32)
     per_user, ratings = {}, np.zeros(len(users), np.int64)
     values: dict[str, float] = {}
     warm: dict[str, float] = {}

@@ -17,7 +17,7 @@ from genre.preprocessing.dataset import Float32, History, Int32, Int64
 
 Float64 = npt.NDArray[np.float64]
 
-FAR = 1 << 40
+FAR = 1 << 30
 """The rank of an item that no list can hold."""
 
 
@@ -64,8 +64,8 @@ class Ties(NamedTuple):
     """
 
     user: Int64
-    above: Int64
-    size: Int64
+    above: Int32
+    size: Int32
     relevant: Int64
     before: Int64
 
@@ -79,7 +79,7 @@ class Judged:
 
     k: length of the list that is judged.
     indptr: int64 `[n_users + 1]`; the relevant items of user `u` are `item[indptr[u]:indptr[u + 1]]`, at least one,
-    ordered by `above`. above, ties: int64, aligned with `item`; above is FAR for an item no list can hold.
+    ordered by `above`. above, ties: int32, aligned with `item`; above is FAR for an item no list can hold.
     candidates: int64 `[n_users]`, how many items were ranked; None when only lists are known.
     top: int32 `[n_users, >= k]`, the list as shown (ties to the lower row), -1 where it ends; or None.
     catalogue, history, groups: what metrics beyond accuracy need; groups int64 `[n_users]`, -1 for none.
@@ -88,8 +88,8 @@ class Judged:
     k: int
     indptr: Int64
     item: Int32
-    above: Int64
-    ties: Int64
+    above: Int32
+    ties: Int32
     candidates: Int64 | None = None
     top: Int32 | None = None
     catalogue: Catalogue | None = None
@@ -125,6 +125,12 @@ class Judged:
     def near(self) -> Ties:
         """The tie groups that begin within the first k."""
         return self._groups(self.k)
+
+    @cached_property
+    def first(self) -> Ties:
+        """Each user's first tie group, where it begins within the first k."""
+        first = self.near.before == 0
+        return Ties(*(column[first] for column in self.near))
 
     @cached_property
     def reachable(self) -> Ties:

@@ -11,6 +11,7 @@ Knows nothing about how ranks were made.
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -76,19 +77,17 @@ def _first_hit(judged: Judged, worth: Callable[[Float64], Float64]) -> Float64:
 
     It lies in the user's first group with a relevant item: should the list end within that group, later ones are out.
     """
-    near, first = judged.near, judged.near.before == 0
-    user, above, size, relevant = near.user[first], near.above[first], near.size[first], near.relevant[first]
-    out, none = np.zeros(len(judged)), np.ones(len(user))  # none: the chance that none was among the first j
+    user, above, size, relevant, _ = judged.first
+    out, none = np.zeros(len(judged)), np.ones(len(user))  # none: the chance that none was among the first j - 1
     slots = np.minimum(judged.k - above, size - relevant + 1)  # by then one has come
-    for j in range(1, int(slots.max(initial=0)) + 1):
-        open_ = slots >= j
-        user, above, size, relevant, none, slots = (
-            column[open_] for column in (user, above, size, relevant, none, slots)
-        )
+    for j in itertools.count(1):
         still = none * (size - relevant - j + 1) / (size - j + 1)
         out[user] += (none - still) * worth((above + j).astype(np.float64))
-        none = still
-    return out
+        open_ = slots > j
+        if not open_.any():
+            return out
+        user, above, size, relevant, slots, none = (a[open_] for a in (user, above, size, relevant, slots, still))
+    raise AssertionError("slots are finite")
 
 
 def auc(judged: Judged) -> Float64:

@@ -6,7 +6,6 @@ Their plain twins stand in tests/evaluation/test_ranks.py.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from genre.compiled import compiled
 from genre.evaluation.judged import FAR
@@ -14,25 +13,26 @@ from genre.preprocessing.dataset import Float32, Int32, Int64
 
 
 @compiled
-def distinct_targets(
+def distinct(
     indptr: Int64, item: Int32, seen_indptr: Int64, seen_item: Int32, n_items: int
-) -> npt.NDArray[np.int8]:
-    """For each target of each row: 1 = counts, 0 = a repeat of one before, -1 = among the row's seen items. [n]"""
-    verdict = np.empty(len(item), np.int8)
-    stamp = np.full(n_items, -1, np.int64)
+) -> tuple[Int64, Int32, int]:
+    """Each row's items once, in order, without those it has seen: indptr, items, and how many were seen."""
+    out, out_indptr = np.empty(len(item), np.int32), np.zeros(len(indptr), np.int64)
+    stamp = np.full(n_items, -1, np.int32)  # 2 row: seen by the row; 2 row + 1: counted already
+    total, seen = 0, 0
     for row in range(len(indptr) - 1):
         for at in range(seen_indptr[row], seen_indptr[row + 1]):
             stamp[seen_item[at]] = 2 * row
         for at in range(indptr[row], indptr[row + 1]):
             mark = stamp[item[at]]
             if mark == 2 * row:
-                verdict[at] = -1
-            elif mark == 2 * row + 1:
-                verdict[at] = 0
-            else:
-                verdict[at] = 1
+                seen += 1
+            elif mark != 2 * row + 1:
                 stamp[item[at]] = 2 * row + 1
-    return verdict
+                out[total] = item[at]
+                total += 1
+        out_indptr[row + 1] = total
+    return out_indptr, out[:total], seen
 
 
 @compiled
@@ -45,7 +45,7 @@ def hide(scores: Float32, indptr: Int64, item: Int32) -> None:
 
 @compiled
 def rank_targets(
-    scores: Float32, indptr: Int64, item: Int32, out: Int32, above: Int64, ties: Int64, candidates: Int64
+    scores: Float32, indptr: Int64, item: Int32, out: Int32, above: Int32, ties: Int32, candidates: Int64
 ) -> None:
     """For each target how many items of its row score higher, and how many the same (itself too).
 
@@ -76,10 +76,10 @@ def rank_targets(
 
 
 @compiled
-def place_targets(lists: Int32, indptr: Int64, item: Int32, n_items: int) -> tuple[Int32, Int64]:
+def place_targets(lists: Int32, indptr: Int64, item: Int32, n_items: int) -> tuple[Int32, Int32]:
     """Each row's targets in the order of its list `[n, k]`, then those it lacks: items and 0-based ranks, else FAR."""
-    out, above = np.empty(len(item), np.int32), np.empty(len(item), np.int64)
-    wanted = np.full(n_items, -1, np.int64)
+    out, above = np.empty(len(item), np.int32), np.empty(len(item), np.int32)
+    wanted = np.full(n_items, -1, np.int32)
     for row in range(len(lists)):
         at = indptr[row]
         for target in item[at : indptr[row + 1]]:
@@ -100,7 +100,7 @@ def place_targets(lists: Int32, indptr: Int64, item: Int32, n_items: int) -> tup
 @compiled
 def unsound_list(lists: Int32, n_items: int) -> int:
     """The first row of lists `[n, k]` that holds an item twice or an item out of range; -1 when all are sound."""
-    stamp = np.full(n_items, -1, np.int64)
+    stamp = np.full(n_items, -1, np.int32)
     for row in range(len(lists)):
         for candidate in lists[row]:
             if candidate >= n_items or (candidate >= 0 and stamp[candidate] == row):
