@@ -46,24 +46,25 @@ def publish(folder: Path, **facts: Any) -> Iterator[Path]:
 
 
 def _swap(aside: Path, folder: Path) -> None:
-    """`aside` becomes `folder`; where the system can exchange two names, there is no moment with neither."""
-    if not folder.exists():
+    """`aside` becomes `folder`, and what stood there takes its place aside."""
+    if folder.exists():
+        exchange(aside, folder)
+    else:
         aside.rename(folder)
-    elif not _exchange(aside, folder):
-        old = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.old"
-        folder.rename(old)
-        aside.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    _sync(folder.parent)
+        _sync(folder.parent)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two paths in one step (Linux renameat2, RENAME_EXCHANGE); False where that does not exist."""
+def exchange(one: Path, other: Path) -> None:
+    """Two folders trade places; on Linux in one step, so that there is no moment without either."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        return False
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    return bool(libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+    here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    paths = os.fsencode(one), os.fsencode(other)
+    if not hasattr(libc, "renameat2") or libc.renameat2(here, paths[0], here, paths[1], both) != 0:
+        between = one.parent / f".{one.name}.{uuid.uuid4().hex[:8]}.old"
+        one.rename(between)
+        other.rename(one)
+        between.rename(other)
+    _sync(other.parent)
 
 
 def write_manifest(folder: Path, **facts: Any) -> None:
@@ -75,6 +76,8 @@ def write_manifest(folder: Path, **facts: Any) -> None:
     body = {"format": FORMAT, **facts, "files": files}
     body["self"] = _own_hash(body)
     write_json(folder / MANIFEST, body)
+    for directory in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        _sync(directory)  # a file is on disk only when its name is
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

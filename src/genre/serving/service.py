@@ -148,6 +148,10 @@ class Service:
         """A run that is served, by name; the first without."""
         return self._world.shelf(name).run
 
+    def names(self) -> list[str]:
+        """Names of the runs that are served."""
+        return list(self._world.shelves)
+
     def lane(self, ask: Ask) -> tuple[str, str]:
         """Run and recommender that will answer: requests with the same one are worth scoring together."""
         shelf = self._world.shelf(ask.run, ask.user_id)
@@ -179,9 +183,12 @@ class Service:
         """Take over what other processes wrote into the log, and count trends; the number of new entries."""
         return self._world.sync()
 
-    def swap(self, run: Run) -> None:
-        """Replace the run of the same name in one step, once it has answered a trial; GenreError leaves the old one."""
-        self._world.swap(run)
+    def swap(self, run: Run, name: str | None = None) -> None:
+        """Serve `run` in place of the one of its name, or of `name`, once it has answered a trial.
+
+        One step: an answer comes from the one or the other. GenreError leaves the old one.
+        """
+        self._world.swap(run, name or run.name)
 
     def rollback(self, name: str) -> None:
         """Go back to the run that the last `swap` replaced."""

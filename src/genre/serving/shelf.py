@@ -37,10 +37,10 @@ class Past(NamedTuple):
 
 
 class Shelf:
-    """A run and the items that came after it. Never changes once made: a change makes a new one."""
+    """A run, the name it is served under, the items that came after it. Never changes once made."""
 
-    def __init__(self, run: Run, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        self.run, self.name, self.dataset = run, run.name, run.dataset
+    def __init__(self, name: str, run: Run, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self.name, self.run, self.dataset = name, run, run.dataset
         self.models: dict[str, Recommender] = dict(run.recommenders)
         self.content = _content(run)
         self.takes_words = self.content is not None and run.item_encoder is not None

@@ -51,7 +51,7 @@ class World:
             self.take(entry)
         for item_id, timestamp, events in store.activity(int(time.time()) - REACH):
             self.trend.add(item_id, timestamp, events)
-        self.shelves = {run.name: Shelf(run, self._changes) for run in runs}
+        self.shelves = {name: Shelf(name, run, self._changes) for name, run in _named(runs).items()}
         self._previous: dict[str, Run] = {}
         self._popularity: dict[int, tuple[float, Float32]] = {}
         self.shares = _checked_shares(shares, list(self.shelves))
@@ -134,35 +134,34 @@ class World:
         if isinstance(entry, Deletion):
             self._forgotten.add(entry.digest)
         elif isinstance(entry, ItemChange):
-            changed = self._changes.get(entry.item_id) != entry.fields
-            self._changes[entry.item_id] = entry.fields
-            return changed
+            known = self._changes.get(entry.item_id)
+            self._changes[entry.item_id] = {**(known or {}), **entry.fields}
+            return self._changes[entry.item_id] != known
         elif entry.weight > 0 and any(entry.item_id in shelf.catalogue.row for shelf in self.shelves.values()):
             self.trend.add(entry.item_id, entry.timestamp)
         return False
 
     # --- runs -------------------------------------------------------------------------------------
 
-    def swap(self, run: Run) -> None:
-        """Replace the run of the same name after it has answered a trial; GenreError leaves the old one."""
+    def swap(self, run: Run, name: str) -> None:
+        """Serve `run` under the name of another after it has answered a trial; GenreError leaves the other."""
         with self._changing:
-            if run.name not in self.shelves:
-                raise UnknownId(f"no run {run.name!r} is served{nearest(run.name, self.shelves)}")
-            shelf = Shelf(run, self._changes)
+            replaced = self.shelf(name).run
+            shelf = Shelf(name, run, self._changes)
             try_out(shelf)
-            self._previous[run.name] = self.shelves[run.name].run
+            self._previous[name] = replaced
             self._put(shelf)
 
     def rollback(self, name: str) -> None:
         with self._changing:
             if name not in self._previous:
                 raise UnknownId(f"run {name!r} was not swapped, so there is nothing to go back to")
-            self._put(Shelf(self._previous.pop(name), self._changes))
+            self._put(Shelf(name, self._previous.pop(name), self._changes))
 
     def rebuild(self) -> None:
         """Make the shelves again with all items that are known now."""
         with self._changing:
-            self.shelves = {name: Shelf(shelf.run, self._changes) for name, shelf in self.shelves.items()}
+            self.shelves = {name: Shelf(name, shelf.run, self._changes) for name, shelf in self.shelves.items()}
             self._popularity.clear()
 
     def _put(self, shelf: Shelf) -> None:
@@ -184,6 +183,15 @@ def try_out(shelf: Shelf) -> None:
             except Exception as error:
                 raise GenreError(f"run {shelf.name!r}: {name} does not answer ({error})") from error
     shelf.catalogue.search("a", 1, shelf.popularity)
+
+
+def _named(runs: Sequence[Run]) -> dict[str, Run]:
+    """Runs by name; by the names of their folders where two have the same."""
+    own = [run.name for run in runs]
+    named = dict(zip(own if len(set(own)) == len(own) else [run.folder.name for run in runs], runs, strict=True))
+    if len(named) < len(runs):
+        raise GenreError(f"two runs in folders of the same name: {', '.join(str(run.folder) for run in runs)}")
+    return named
 
 
 def _checked_shares(shares: Mapping[str, float] | None, names: Sequence[str]) -> dict[str, float]:

@@ -1,0 +1,156 @@
+"""From the log back into the data, and a new run into the place of the old one. Knows not how a run is made."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from genre import storage
+from genre.errors import ArtifactError
+from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.ids import Ids
+from genre.serving.shelf import stars_of_weight
+from genre.serving.store import Deletion, Event, EventStore, ItemChange, user_digest
+
+
+def with_log(dataset: Dataset, store: EventStore) -> Dataset:
+    """The data with everything the log says: deleted users gone, new and changed items, new users, every event.
+
+    An event counts once, however often the data was made from the log: what the data has of a user and an item at
+    that time or later is not added again. Features are left out; they have to be made anew.
+    """
+    deleted, changes, events = _sorted_log(store)
+    kept = _without(dataset, deleted)
+    fresh = _not_yet_in(kept, events)
+    user_ids = _grown(kept.user_ids, [event.user_id for event in fresh])
+    item_ids = _grown(kept.item_ids, [*changes, *(event.item_id for event in fresh)])
+    weight = np.array([event.weight for event in fresh], np.float32)
+    stars = stars_of_weight(kept)(weight)
+    times = np.array([event.timestamp for event in fresh], np.int64)
+    return Dataset.from_arrays(
+        user=np.concatenate([kept.user, user_ids.rows([event.user_id for event in fresh])]),
+        item=np.concatenate([kept.item, item_ids.rows([event.item_id for event in fresh])]),
+        user_ids=user_ids,
+        item_ids=item_ids,
+        weight=np.concatenate([kept.weight, weight]),
+        rating=None if kept.rating is None else np.concatenate([kept.rating, stars]),
+        timestamp=None if kept.timestamp is None else np.concatenate([kept.timestamp, times]),
+        part=None if kept.part is None else np.concatenate([kept.part, np.zeros(len(fresh), np.int8)]),
+        users=_table(kept.users, "user_id", user_ids, {}),
+        items=_table(kept.items, "item_id", item_ids, changes),
+        rating_scale=kept.rating_scale,
+        positive_rating=kept.positive_rating,
+        name=kept.name,
+    )
+
+
+def _sorted_log(store: EventStore) -> tuple[set[str], dict[str, dict[str, Any]], list[Event]]:
+    deleted: set[str] = set()
+    changes: dict[str, dict[str, Any]] = {}
+    events: list[Event] = []
+    for entry in store.entries():
+        if isinstance(entry, Deletion):
+            deleted.add(entry.digest)
+        elif isinstance(entry, ItemChange):
+            changes[entry.item_id] = {**changes.get(entry.item_id, {}), **entry.fields}
+        else:
+            events.append(entry)
+    return deleted, changes, events
+
+
+def _without(dataset: Dataset, deleted: set[str]) -> Dataset:
+    """The data without deleted users: their rows, their fields, their ids."""
+    if not deleted:
+        return dataset
+    stays = np.array([user_digest(u) not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
+    kept = dataset.where(stays[dataset.user])
+    return Dataset.from_arrays(
+        user=(np.cumsum(stays) - 1)[kept.user],
+        item=kept.item,
+        user_ids=Ids(kept.user_ids.values.filter(pa.array(stays))),
+        item_ids=kept.item_ids,
+        weight=kept.weight,
+        rating=kept.rating,
+        timestamp=kept.timestamp,
+        part=kept.part,
+        users=kept.users.filter(pa.array(stays)),
+        items=kept.items,
+        rating_scale=kept.rating_scale,
+        positive_rating=kept.positive_rating,
+        name=kept.name,
+    )
+
+
+def _not_yet_in(dataset: Dataset, events: Sequence[Event]) -> list[Event]:
+    """Events of which the data has nothing from that time or later."""
+    users = dataset.user_ids.rows([event.user_id for event in events])
+    items = dataset.item_ids.rows([event.item_id for event in events])
+    asked = np.isin(dataset.user, np.unique(users[users >= 0]))
+    times = np.full(len(dataset), np.iinfo(np.int64).max) if dataset.timestamp is None else dataset.timestamp
+    newest: dict[tuple[int, int], int] = {}
+    known = (column[asked].tolist() for column in (dataset.user, dataset.item, times))
+    for user, item, time in zip(*known, strict=True):
+        newest[user, item] = max(time, newest.get((user, item), -1))
+    pairs = zip(users.tolist(), items.tolist(), strict=True)
+    return [e for e, pair in zip(events, pairs, strict=True) if e.timestamp > newest.get(pair, -1)]
+
+
+def _grown(ids: Ids, seen: Sequence[str]) -> Ids:
+    new = [outside for outside in dict.fromkeys(seen) if outside not in ids]
+    return ids.append(new) if new else ids
+
+
+def _table(table: pa.Table, key: str, ids: Ids, changes: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    """The table with a row for each id and the changed fields in it, without values that do not fit their column."""
+    names = list(dict.fromkeys([*table.column_names, *(name for fields in changes.values() for name in fields)]))
+    columns: dict[str, Any] = {key: ids.values}
+    for name in names:
+        if name == key:
+            continue
+        known = name in table.column_names
+        values = [*(table[name].to_pylist() if known else [None] * len(table)), *[None] * (len(ids) - len(table))]
+        kind = table.schema.field(name).type if known else pa.string()
+        for row_id, fields in changes.items():
+            if name in fields:
+                values[ids.row(row_id)] = _fitting(fields[name], kind)
+        columns[name] = pa.array(values, kind)
+    return pa.table(columns)
+
+
+def _fitting(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
+    try:
+        return pa.scalar(value, kind).as_py()
+    except (pa.ArrowException, TypeError, ValueError):
+        return None
+
+
+# --- putting a run in place ---------------------------------------------------------------------------
+
+
+def put_in_place(made: Path, folder: Path) -> None:
+    """`made` becomes `folder`, in one step; what was there can be brought back by `roll_back`."""
+    storage.read_manifest(made)
+    previous = _previous(folder)
+    shutil.rmtree(previous, ignore_errors=True)
+    storage.exchange(made, folder)
+    made.rename(previous)
+
+
+def roll_back(folder: Path) -> None:
+    """The run that stood in `folder` before the last `put_in_place`; twice is back again."""
+    previous = _previous(folder)
+    if not previous.is_dir():
+        raise ArtifactError(f"{folder}: nothing to go back to; it was not refreshed")
+    storage.read_manifest(previous)
+    storage.exchange(previous, folder)
+
+
+def _previous(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.previous"

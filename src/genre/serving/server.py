@@ -1,0 +1,131 @@
+"""`serve`: runs behind HTTP until it is stopped. Safe by default: this machine only, or a key."""
+
+from __future__ import annotations
+
+import ipaddress
+import resource
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from genre.errors import GenreError, OptionError
+from genre.log import SILENT, Log
+from genre.runs import Run, read_run
+from genre.serving.gate import Limits
+from genre.serving.http import create_app
+from genre.serving.ranking import Budget
+from genre.serving.service import Service
+from genre.serving.store import open_store
+
+SHORTEST_KEY = 16
+LOOK_SECONDS = 2.0
+SPARE_FILES = 200  # beside the connections: the log, the run, the machine code of kernels
+
+
+def serve(
+    runs: Sequence[Run],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    store: str | Path | None = None,
+    api_key: str | None = None,
+    shares: Mapping[str, float] | None = None,
+    budget: Budget | None = None,
+    limits: Limits | None = None,
+    log: Log = SILENT,
+) -> None:
+    """Serve runs until interrupted. A run whose folder is replaced meanwhile is taken over once it has proved well.
+
+    store: path of an SQLite file or address of a PostgreSQL database; beside the first run without.
+    shares: how users are split over the runs. Raises OptionError for an address that others can reach without a key,
+    or a key that is too short; StoreError when the log cannot be opened.
+    """
+    import uvicorn
+
+    from genre.serving.patience import patient
+
+    local = _is_local(host)
+    _check(local, host, api_key)
+    limits = limits or Limits()
+    allowed = _allow_files(limits.connections)
+    service = Service(runs, open_store(store or runs[0].folder.parent / "events.sqlite"), shares=shares, budget=budget)
+    hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
+    app = create_app(service, api_key=api_key, hosts=hosts, limits=limits)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=patient(allowed, limits.receive_seconds, limits.send_seconds),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=10,
+    )
+    stop = threading.Event()
+    watcher = threading.Thread(target=watch, args=(service, stop), kwargs={"log": log}, daemon=True)
+    watcher.start()
+    log.line(f"Serving {', '.join(service.names())} at http://{host}:{port}{' (with a key)' if api_key else ''}")
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        stop.set()
+
+
+def watch(
+    service: Service,
+    stop: threading.Event,
+    *,
+    read: Callable[[Path], Run] = read_run,
+    every: float = LOOK_SECONDS,
+    log: Log = SILENT,
+) -> None:
+    """Look after the folders of the served runs; one that changed is read, tried and swapped in, or left alone."""
+    folders = {name: service.run(name).folder for name in service.names()}
+    seen = {name: _signature(folder) for name, folder in folders.items()}
+    while not stop.wait(every):
+        for name, folder in folders.items():
+            now = _signature(folder)
+            if now is None or now == seen[name]:
+                continue
+            seen[name] = now
+            try:
+                service.swap(read(folder), name)
+                log.line(f"{name}: the run in {folder} was replaced and is served now")
+            except GenreError as error:
+                log.line(f"{name}: the run in {folder} was replaced, but the old one goes on: {error}")
+
+
+def _signature(folder: Path) -> tuple[int, int] | None:
+    """Changes when a whole folder is put in its place."""
+    try:
+        found = (folder / "manifest.json").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check(local: bool, host: str, api_key: str | None) -> None:  # noqa: FBT001
+    if api_key is None and not local:
+        raise OptionError(f"{host} can be reached from other machines; give a key, or serve on 127.0.0.1")
+    if api_key is not None and len(api_key) < SHORTEST_KEY:
+        raise OptionError(f"a key needs at least {SHORTEST_KEY} characters, found {len(api_key)}")
+
+
+def _allow_files(connections: int) -> int:
+    """Let the process open as many files as it may; how many connections that leaves room for."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return min(connections, max(soft, allowed) - SPARE_FILES)
