@@ -38,8 +38,9 @@ KINDS: dict[str, dict[str, str]] = {
         "popularity": "genre.recommenders.popularity:Popularity",
         "profiled": "genre.recommenders.profiled:Profiled",
         "sasrec": "genre.recommenders.sasrec:SASRec",
-        "transitions": "genre.recommenders.transitions:Transitions",
+        "semantic_ids": "genre.recommenders.semantic_ids:SemanticIds",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
+        "transitions": "genre.recommenders.transitions:Transitions",
         "two_tower": "genre.recommenders.two_tower:TwoTower",
     },
 }

@@ -17,7 +17,7 @@ from genre.recommenders.neural import Standardised, fit_network, liked, load_wei
 from genre.training.options import Optimizer, Schedule, require_torch
 
 if TYPE_CHECKING:
-    from genre.recommenders.sasrec_network import Reader
+    from genre.recommenders.sequences import Reader
 
 
 @dataclass(eq=False)
@@ -73,21 +73,23 @@ class SASRec(Recommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("sasrec")
-        from genre.recommenders.sasrec_network import SASRecNetwork, Sequences
+        from genre.recommenders.sasrec_network import SASRecNetwork
+        from genre.recommenders.sequences import Sequences
         from genre.training.loop import seeded
 
-        text = self._text(dataset)
+        text, history = self._text(dataset), liked(dataset.history())
+        counts = np.bincount(history.item, minlength=dataset.n_items)
         with seeded(self.seed):
-            network = SASRecNetwork(self, text)
+            network = SASRecNetwork(self, text, counts)
         if self.init_from is not None:
             log.line(f"sasrec: {take_from(self.init_from, self, network)}")
 
         def read() -> None:
             self.weights_ = weights_of(network)
-            self.item_table_ = network.item_table().detach().numpy().copy()
+            self.item_table_ = network.item_table().detach().cpu().numpy().copy()
             self._reader = network.reader
 
-        batches = Sequences(liked(dataset.history()), self)
+        batches = Sequences(history, max_length=self.max_length, batch_size=self.batch_size)
         fit_network(self, network, batches, dataset, validation, read=read, log=log)
 
     def _text(self, dataset: Dataset) -> Float32:
@@ -106,16 +108,16 @@ class SASRec(Recommender):
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         """What the network expects after each history, and the item table: the score is their dot product."""
-        from genre.recommenders.sasrec_network import read_last
+        from genre.recommenders.sequences import read_last
 
         if self._reader is None:
             self._reader = self._load_reader()
         return read_last(self._reader, self.item_table_, liked(history).last(self.max_length - 1)), self.item_table_
 
     def _load_reader(self) -> Reader:
-        from genre.recommenders.sasrec_network import Reader
+        from genre.recommenders.sasrec_network import make_reader
 
-        reader = Reader(self)
+        reader = make_reader(self)
         load_weights(reader, self.weights_, prefix="reader.")
         return reader
 

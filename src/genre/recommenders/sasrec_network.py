@@ -1,82 +1,45 @@
-"""The network of `SASRec` and its batches; imported when one is trained or run, because it needs torch."""
+"""The network of `SASRec`; imported when one is trained or run, because it needs torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genre.preprocessing.dataset import Float32, History, Int64
+from genre.preprocessing.dataset import Float32
 from genre.recommenders.sasrec import SASRec
+from genre.recommenders.sequences import Reader
 from genre.training.losses import full_softmax, gbce, sampled_softmax
 from genre.training.negatives import NegativeSampler
 
-GAPS = 32  # buckets of the time between two interactions, each twice as long as the one before
-EXPANSION = 2  # width of a block's own layer, in dims
 ITEM_SPREAD = 0.1  # of the values an item's embedding starts with
-PADDED = 16_384  # positions read at once
 
 
-class Block(nn.Module):
-    """Causal self-attention, then a layer of each position's own; both added to what came in."""
-
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.before_attention, self.before_layer = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.queries_keys_values, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-        self.up, self.down = nn.Linear(dim, dim * EXPANSION), nn.Linear(dim * EXPANSION, dim)
-
-    def forward(self, x: Tensor) -> Tensor:  # [n, length, dim]
-        n, length, dim = x.shape
-        split = self.queries_keys_values(self.before_attention(x)).view(n, length, 3, self.heads, dim // self.heads)
-        q, k, v = split.permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self._drop(self.out(seen.transpose(1, 2).reshape(n, length, dim)))
-        return x + self._drop(self.down(functional.gelu(self.up(self.before_layer(x)))))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout, self.training)
-
-
-class Reader(nn.Module):
-    """Reads a history, oldest first and after a start mark; at each position its output points at the next item."""
-
-    def __init__(self, options: SASRec) -> None:
-        super().__init__()
-        dim = options.dim
-        self.dropout = options.dropout
-        self.start = nn.Parameter(torch.zeros(dim))
-        self.position = nn.Embedding(options.max_length, dim)
-        self.gap = nn.Embedding(GAPS, dim) if options.time else None
-        self.blocks = nn.ModuleList(Block(dim, options.heads, options.dropout) for _ in range(options.blocks))
-        self.norm = nn.LayerNorm(dim)
-        for weight in self.parameters():
-            if weight.ndim == 2:
-                nn.init.normal_(weight, 0, 0.02)
-
-    def forward(self, items: Tensor, gaps: Tensor) -> Tensor:
-        """Vectors before the first and after each item; `items` `[n, length, dim]` -> `[n, length + 1, dim]`."""
-        x = items if self.gap is None else items + self.gap(gaps)
-        x = torch.cat([self.start.expand(len(x), 1, -1), x], 1)
-        x = x + self.position.weight[: x.shape[1]]
-        x = functional.dropout(x, self.dropout, self.training)
-        for block in self.blocks:
-            x = block(x)
-        out: Tensor = self.norm(x)
-        return out
+def make_reader(options: SASRec) -> Reader:
+    return Reader(
+        options.dim,
+        blocks=options.blocks,
+        heads=options.heads,
+        max_length=options.max_length,
+        dropout=options.dropout,
+        time=options.time,
+    )
 
 
 class SASRecNetwork(nn.Module):
-    """The reader and the vectors of the items, which are the same where it reads and where it answers."""
+    """The reader and the vectors of the items, which are the same where it reads and where it answers.
 
-    def __init__(self, options: SASRec, text: Float32) -> None:
+    text `[n_items, ...]`: item vectors, width 0 where items are ids alone. counts `[n_items]`: how often each is seen.
+    """
+
+    def __init__(self, options: SASRec, text: Float32, counts: npt.NDArray[np.int64]) -> None:
         super().__init__()
-        self.options, self.text = options, torch.from_numpy(text)
-        self.reader = Reader(options)
+        self.options, self.reader = options, make_reader(options)
+        self.text: Tensor
+        self.register_buffer("text", torch.from_numpy(text), persistent=False)
+        self.sampler = NegativeSampler(counts, power=options.power if options.loss == "sampled" else 0.0)
         self.item_id = nn.Embedding(len(text), options.dim) if options.items != "text" else None
         self.from_text = nn.Linear(text.shape[1], options.dim) if options.items in ("text", "text+id") else None
         if self.item_id is not None:
@@ -91,7 +54,7 @@ class SASRecNetwork(nn.Module):
         mapped: Tensor = self.from_text(self.text)
         return mapped if self.item_id is None else mapped + self.item_id.weight
 
-    def forward(self, target: Tensor, gaps: Tensor, real: Tensor, drawn: Tensor, log_q: Tensor) -> Tensor:
+    def forward(self, target: Tensor, gaps: Tensor, real: Tensor) -> Tensor:
         """The mean loss of naming each `target` `[n, length]` that is `real` from those before it."""
         table, options = self.item_table(), self.options
         before = target[:, :-1]
@@ -99,9 +62,10 @@ class SASRecNetwork(nn.Module):
         right = target[real]
         if options.loss == "softmax":
             return full_softmax(hidden, table, right)
+        drawn = self.sampler.draw((options.negatives,)).to(right)
         if options.loss == "gbce":
             return gbce(hidden, table, right, drawn, options.calibration)
-        return sampled_softmax(hidden, table, right, drawn, log_q)
+        return sampled_softmax(hidden, table, right, drawn, self.sampler.log_q.to(table))
 
 
 def _principal(values: Tensor, dim: int) -> Tensor:
@@ -110,81 +74,3 @@ def _principal(values: Tensor, dim: int) -> Tensor:
     out = torch.randn(len(values), dim) * 1e-3
     out[:, : left.shape[1]] = left[:, :dim] * len(values) ** 0.5
     return out
-
-
-def read_last(reader: Reader, table: Float32, history: History) -> Float32:
-    """The reader's output after the last item of each history, histories of like length together. [n, dim]"""
-    reader.eval()
-    out = np.empty((len(history), table.shape[1]), np.float32)
-    order = np.argsort(history.lengths, kind="stable")
-    items, gaps, vectors = torch.from_numpy(history.item).long(), gap_buckets(history), torch.from_numpy(table)
-    with torch.inference_mode():
-        for start, end in cut(history.lengths[order] + 1, PADDED):
-            rows = order[start:end]
-            length = torch.from_numpy(history.lengths[rows])
-            step = torch.arange(int(length.max()))
-            at = (torch.from_numpy(history.indptr[rows])[:, None] + step).clamp(max=max(len(items) - 1, 0))
-            hidden = reader(functional.embedding(items[at], vectors), gaps[at])
-            out[rows] = hidden[torch.arange(len(rows)), length].numpy()
-    return out
-
-
-def gap_buckets(history: History) -> Tensor:
-    """The bucket of the time since the interaction before, 0 for the first of a history. [nnz]"""
-    if history.timestamp is None:
-        return torch.zeros(len(history.item), dtype=torch.int64)
-    gap = np.diff(history.timestamp, prepend=history.timestamp[:1])
-    bucket = np.minimum(1 + np.log2(1 + np.maximum(gap, 0)), GAPS - 1).astype(np.int64)
-    bucket[history.indptr[:-1][history.lengths > 0]] = 0
-    return torch.from_numpy(bucket)
-
-
-class Sequences:
-    """Batches of histories of like length, with as many interactions in each batch, cut to windows of `max_length`."""
-
-    def __init__(self, history: History, options: SASRec) -> None:
-        self.item, self.gap = torch.from_numpy(history.item).long(), gap_buckets(history)
-        self.first, self.length = windows(history, options.max_length)
-        self.budget = max(options.max_length, int(options.batch_size * self.length.mean()))
-        self.n_batches = sum(1 for _ in cut(np.sort(self.length), self.budget))
-        self.negatives = options.negatives
-        power = options.power if options.loss == "sampled" else 0.0
-        self.sampler = NegativeSampler(np.bincount(history.item, minlength=history.n_items), power=power)
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __call__(self, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-        shuffled = torch.randperm(len(self.length), generator=generator).numpy()
-        order = shuffled[np.argsort(self.length[shuffled], kind="stable")]
-        groups = list(cut(self.length[order], self.budget))
-        for at in torch.randperm(len(groups), generator=generator).tolist():
-            start, end = groups[at]
-            drawn = self.sampler.draw((self.negatives,), generator)
-            yield *self._batch(order[start:end]), drawn, self.sampler.log_q
-
-    def _batch(self, rows: Int64) -> tuple[Tensor, Tensor, Tensor]:
-        """Items, gaps and which of them are real; padded at the end, where causal attention does not look."""
-        length = torch.from_numpy(self.length[rows])
-        step = torch.arange(int(length.max()))
-        at = (torch.from_numpy(self.first[rows])[:, None] + step).clamp(max=len(self.item) - 1)
-        return self.item[at], self.gap[at], step < length[:, None]
-
-
-def cut(length: Int64, budget: int) -> Iterator[tuple[int, int]]:
-    """Consecutive rows, sorted by length, in groups of at most about `budget` padded positions."""
-    start = 0
-    for end in range(1, len(length) + 1):
-        if end == len(length) or (end + 1 - start) * length[end] > budget:
-            yield start, end
-            start = end
-
-
-def windows(history: History, size: int) -> tuple[Int64, Int64]:
-    """Where stretches of at most `size` start that cover each history, cut from its end, and how long they are."""
-    count = -(-history.lengths // size)
-    row = np.repeat(np.arange(len(history)), count)
-    back = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    last = history.indptr[1:][row] - back * size
-    first = np.maximum(last - size, history.indptr[:-1][row])
-    return first, last - first

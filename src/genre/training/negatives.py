@@ -20,7 +20,7 @@ class NegativeSampler:
         self.log_q = torch.from_numpy(np.log(share).astype(np.float32))
         self._edges = torch.from_numpy(np.cumsum(share)[:-1])
 
-    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """int64 rows of the given shape, with replacement."""
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+        """int64 rows of the given shape, with replacement; without a generator from torch's own."""
         at = torch.rand(shape, generator=generator, dtype=torch.float64)
         return torch.searchsorted(self._edges, at, right=True)
