@@ -1,0 +1,92 @@
+"""`tfidf`: words weighted by how telling they are, folded into few dimensions. Needs no model at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from genre.errors import DataError, NotFitted
+from genre.features.base import Encoder
+from genre.features.keywords import count_words, inverse_document_frequency
+from genre.features.text import render
+from genre.log import SILENT, Log
+from genre.options import Ge, Search
+from genre.preprocessing.dataset import Float32
+
+NOISE = 1e-6  # singular values below this part of the largest are rounding
+
+
+@dataclass(eq=False)
+class TfIdf(Encoder):
+    """Latent semantic analysis: the truncated SVD of the TF-IDF matrix; texts that use words used together are near.
+
+    Deerwester et al., "Indexing by Latent Semantic Analysis", JASIS 1990. Words are nouns, names, verbs and adjectives
+    that are no stop words, English and Chinese. Vectors have length one; a text without a known word is zero.
+
+    dim: values of a vector, fewer where the texts hold fewer dimensions.
+    min_count: words in fewer texts are left out.
+    template: a text with fields in braces, `{title}. {genres}`; empty: every column that holds words.
+    """
+
+    dim: Annotated[int, Ge(1), Search(32, 512, log=True)] = 128
+    min_count: Annotated[int, Ge(1)] = 1
+    template: str = ""
+
+    def texts(self, table: pa.Table) -> list[str]:
+        return render(table, self.template)
+
+    def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
+        """Learn the words, their weights and the dimensions; DataError when the texts have no words in common."""
+        counts, words = count_words(self.texts(table), log=log)
+        kept = np.bincount(counts.indices, minlength=len(words)) >= self.min_count
+        if not kept.any():
+            raise DataError(
+                f"tfidf: no word is in {self.min_count} of {len(table):,} texts; check the template or lower min_count"
+            )
+        counts = counts[:, kept]
+        self.words_ = [word for word, is_kept in zip(words, kept.tolist(), strict=True) if is_kept]
+        self.idf_ = inverse_document_frequency(counts).astype(np.float32)
+        self.directions_ = directions(self._weigh(counts), self.dim)  # [n_words, dim]
+        return self
+
+    def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
+        if not hasattr(self, "words_"):
+            raise NotFitted("tfidf: has learnt no words yet; call fit(table) or load(folder) first")
+        counts, _ = count_words(texts, vocabulary=self.words_, log=log)
+        return unit_rows(self._weigh(counts) @ self.directions_)
+
+    def _weigh(self, counts: sp.csr_matrix) -> sp.csr_matrix:
+        """Counts times weights, rows of length one. [n, n_words]"""
+        weighted = sp.csr_matrix(counts @ sp.diags_array(self.idf_))
+        lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+        return sp.csr_matrix(sp.diags_array(1 / np.where(lengths > 0, lengths, 1)) @ weighted)
+
+
+def directions(matrix: sp.csr_matrix, dim: int) -> Float32:
+    """The right singular vectors of the largest `dim` singular values, largest first. [n_columns, at most dim]
+
+    Signs are fixed: the largest entry of each is positive.
+    """
+    smallest = min(matrix.shape)
+    if dim < smallest / 2:
+        from scipy.sparse.linalg import svds
+
+        start = np.random.default_rng(0).normal(size=smallest)
+        _, strength, right = svds(matrix.astype(np.float64), k=dim, v0=start)
+        right, strength = right[::-1], strength[::-1]
+    else:
+        _, strength, right = np.linalg.svd(matrix.toarray().astype(np.float64), full_matrices=False)
+    right = right[strength > NOISE * strength[0]][:dim]
+    largest = right[np.arange(len(right)), np.abs(right).argmax(axis=1)]
+    return np.ascontiguousarray((right * np.sign(largest)[:, None]).T, np.float32)
+
+
+def unit_rows(rows: Float32) -> Float32:
+    """Rows of length one; zero rows stay."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)

@@ -1,0 +1,111 @@
+"""A text -> its words with part of speech and stop words, English and Chinese. Knows nothing about items.
+
+The language is told by the script, run by run, so a text may mix both. Chinese: jieba's dictionary and HMM (rjieba).
+English and whatever else is written with spaces: the lexicon tagger of `pattern` (textblob). Stop words: stopwords-iso.
+Why these: docs/decisions/0022-words.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from genre.errors import NotAvailable
+
+Part = Literal["noun", "name", "verb", "adjective", "adverb", "number", "other"]
+
+CONTENT: frozenset[Part] = frozenset({"noun", "name", "verb", "adjective"})
+_MARKS = re.compile(r"[\0\u3000-\u303f]")
+_HAN = re.compile(r"([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+)")
+_ENGLISH: dict[str, Part] = {
+    "NNP": "name",
+    "NN": "noun",
+    "VB": "verb",
+    "JJ": "adjective",
+    "RB": "adverb",
+    "CD": "number",
+}
+_CHINESE: dict[str, Part] = {"n": "noun", "v": "verb", "a": "adjective", "d": "adverb", "m": "number"}
+_CHINESE_NAMES = frozenset({"nr", "ns", "nt", "nz", "nrt", "nrfg"})
+
+
+class Token(NamedTuple):
+    """A word as it stands, its key (no case, plural nouns as singular), its part of speech, whether it says nothing."""
+
+    text: str
+    key: str
+    part: Part
+    stop: bool
+
+    @property
+    def content(self) -> bool:
+        """Whether it tells what the text is about."""
+        return self.part in CONTENT and not self.stop
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of a text in order, punctuation left out. Any text is legal."""
+    legal = text if text.isascii() else unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode())
+    out: list[Token] = []
+    for at, run in enumerate(_HAN.split(_MARKS.sub(" ", legal))):
+        if run.strip():
+            out += _chinese(run) if at % 2 else _english(run)
+    return out
+
+
+def keywords(text: str) -> list[str]:
+    """The keys of the words that tell what a text is about, in order, repeats kept."""
+    return [token.key for token in tokens(text) if token.content]
+
+
+def _english(text: str) -> Iterator[Token]:
+    tag, singularize, lexicon = _tagger()
+    stop_words = _stop_words("en")
+    for word, found in tag(text):
+        if not any(letter.isalnum() for letter in word):
+            continue
+        part: Part = next((part for start, part in _ENGLISH.items() if found.startswith(start)), "other")
+        key = word.casefold().strip("'’-.")
+        if found == "NNS" and len(key) > 3:
+            key = singularize(key)
+        # the list was made for search engines: it holds nouns (face, home, system) that may be what an item is
+        stop = len(key) < 2 or (key in stop_words and not lexicon.get(key, "").startswith("NN"))
+        yield Token(word, key, part, stop)
+
+
+def _chinese(text: str) -> Iterator[Token]:
+    stop_words = _stop_words("zh")
+    for word, found in _segmenter().tag(text):
+        part: Part = "name" if found in _CHINESE_NAMES else _CHINESE.get(found[:1], "other")
+        yield Token(word, word, part, word in stop_words)
+
+
+@functools.cache
+def _stop_words(language: str) -> frozenset[str]:
+    return frozenset(_installed("stopwordsiso").stopwords(language))
+
+
+@functools.cache
+def _tagger() -> Any:
+    _installed("textblob")
+    from textblob.en import lexicon, tag
+    from textblob.en.inflect import singularize
+
+    return tag, functools.lru_cache(1 << 16)(singularize), lexicon
+
+
+@functools.cache
+def _segmenter() -> Any:
+    return _installed("rjieba")
+
+
+def _installed(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise NotAvailable(f"reading words needs {name}: pip install 'genre-rec[text]'") from error
