@@ -22,6 +22,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "features": {
         "embedding": "genre.features.embedding:Embedding",
+        "tfidf": "genre.features.tfidf:TfIdf",
     },
     "llm": {
         "llamacpp": "genre.llm.llamacpp:LlamaCpp",
