@@ -2,92 +2,115 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from genre.compiled import compiled
+from genre.preprocessing.dataset import Float32, Int32
+from genre.recommenders.topk_kernel import replace_worst
+
+Counts = npt.NDArray[np.int32] | Float32
 
 
 @compiled
 def nearest(
-    row_start: Any,
-    row_item: Any,
-    row_weight: Any,
-    column_start: Any,
-    column_user: Any,
-    column_weight: Any,
-    overlap: Any,
-    source: Any,
-    target: Any,
+    row_start: Int32,
+    row_item: Int32,
+    row_weight: Float32,
+    column_start: Int32,
+    column_user: Int32,
+    column_weight: Float32,
+    overlap: Counts,
+    source: Float32,
+    target: Float32,
     k: int,
-    shrinkage: Any,
-) -> Any:
-    """Items in turn: add up the overlap with all items before, then offer each pair to the heaps of both.
+    shrinkage: np.float32,
+) -> tuple[Int32, Float32]:
+    """Heaps of the `k` items with the largest `overlap / (source target + shrinkage)`: items and values `[n_items, k]`.
 
-    Only pairs `j < i` are counted, so each is counted once. Empty weights stand for ones.
+    Rows are users with items in order, columns items with users; without weights every entry is one.
+    overlap: zeros `[n_items]` of the type to count in.
     """
     n_items = len(column_start) - 1
-    heap_item = np.zeros((n_items, k), np.int32)
-    heap_value = np.zeros((n_items, k), np.float32)  # a min-heap a row; its root is the bar to pass
-    bar = np.zeros(n_items, np.float32)
-    done = np.zeros(len(row_start) - 1, np.int64)  # items of each user that came before
+    where, best = np.zeros((n_items, k), np.int32), np.zeros((n_items, k), np.float32)
+    bar = np.zeros(n_items, np.float32)  # the roots of the heaps, side by side
+    done = np.zeros(len(row_start) - 1, np.int32)  # items of each user that came before
     touched = np.empty(n_items, np.int32)
     for i in range(n_items):
-        start, stop = column_start[i], column_start[i + 1]
+        users = column_user[column_start[i] : column_start[i + 1]]
+        weight = column_weight[column_start[i] : column_start[i + 1]]  # empty without weights
         adds = 0
-        for at in range(start, stop):
-            adds += done[column_user[at]]
-        n_touched = -1  # above zero: only these overlaps are not zero
-        if 8 * adds < i:
-            n_touched = 0
-            for at in range(start, stop):
-                user = column_user[at]
-                for near in range(row_start[user], row_start[user] + done[user]):
-                    j = row_item[near]
-                    if overlap[j] == 0:
-                        touched[n_touched] = j
-                        n_touched += 1
-                    overlap[j] += 1 if len(row_weight) == 0 else column_weight[at] * row_weight[near]
-                done[user] += 1
+        for user in users:
+            adds += done[user]
+        few = 8 * adds < i  # then a list of what was touched is shorter than all items before
+        if few:
+            n = _add_and_list(users, weight, row_start, row_item, row_weight, done, overlap, touched)
         elif len(row_weight) == 0:
-            for at in range(start, stop):
-                user = column_user[at]
-                for near in range(row_start[user], row_start[user] + done[user]):
-                    overlap[row_item[near]] += 1
-                done[user] += 1
+            n = _count(users, row_start, row_item, done, overlap, i)
         else:
-            for at in range(start, stop):
-                user, mine = column_user[at], column_weight[at]
-                for near in range(row_start[user], row_start[user] + done[user]):
-                    overlap[row_item[near]] += mine * row_weight[near]
-                done[user] += 1
-        for at in range(i if n_touched < 0 else n_touched):
-            j = at if n_touched < 0 else touched[at]
+            n = _add(users, weight, row_start, row_item, row_weight, done, overlap, i)
+        for at in range(n):
+            j = touched[at] if few else at
             both = np.float32(overlap[j])
             overlap[j] = 0
             forth = source[i] * target[j] + shrinkage
             back = source[j] * target[i] + shrinkage
             if both > bar[i] * forth:  # a product is cheaper than a division, and few pairs pass
-                bar[i] = _replace_root(heap_value[i], heap_item[i], both / forth, j)
+                replace_worst(best[i], where[i], both / forth, j)
+                bar[i] = best[i, 0]
             if both > bar[j] * back:
-                bar[j] = _replace_root(heap_value[j], heap_item[j], both / back, i)
-    return heap_item, heap_value
+                replace_worst(best[j], where[j], both / back, i)
+                bar[j] = best[j, 0]
+    return where, best
 
 
 @compiled
-def _replace_root(value: Any, item: Any, new_value: Any, new_item: Any) -> Any:
-    """Put a larger value in place of a min-heap's root; returns the new root's value."""
-    at, k = 0, len(value)
-    while True:
-        child = 2 * at + 1
-        if child >= k:
-            break
-        if child + 1 < k and value[child + 1] < value[child]:
-            child += 1
-        if value[child] >= new_value:
-            break
-        value[at], item[at] = value[child], item[child]
-        at = child
-    value[at], item[at] = new_value, new_item
-    return value[0]
+def _count(users: Int32, row_start: Int32, row_item: Int32, done: Int32, overlap: Counts, i: int) -> int:
+    """Add one for each earlier item of each user."""
+    for user in users:
+        for at in range(row_start[user], row_start[user] + done[user]):
+            overlap[row_item[at]] += 1
+        done[user] += 1
+    return i
+
+
+@compiled
+def _add(
+    users: Int32,
+    weight: Float32,
+    row_start: Int32,
+    row_item: Int32,
+    row_weight: Float32,
+    done: Int32,
+    overlap: Counts,
+    i: int,
+) -> int:
+    for number, user in enumerate(users):
+        for at in range(row_start[user], row_start[user] + done[user]):
+            overlap[row_item[at]] += weight[number] * row_weight[at]
+        done[user] += 1
+    return i
+
+
+@compiled
+def _add_and_list(
+    users: Int32,
+    weight: Float32,
+    row_start: Int32,
+    row_item: Int32,
+    row_weight: Float32,
+    done: Int32,
+    overlap: Counts,
+    touched: Int32,
+) -> int:
+    """The same for few entries, listing the items whose overlap is no longer zero; returns how many."""
+    n = 0
+    for number, user in enumerate(users):
+        for at in range(row_start[user], row_start[user] + done[user]):
+            j = row_item[at]
+            if overlap[j] == 0:
+                touched[n] = j
+                n += 1
+            overlap[j] += weight[number] * row_weight[at] if len(row_weight) else 1
+        done[user] += 1
+    return n

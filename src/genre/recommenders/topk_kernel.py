@@ -30,7 +30,7 @@ def keep_best(scores: Float32, first: int, item: Int32, score: Float32) -> int:
                     if not (row[j] <= threshold):
                         if row[j] != row[j]:
                             return r
-                        _replace_worst(best, where, row[j], first + j)
+                        replace_worst(best, where, row[j], first + j)
                         threshold = best[0]
     return -1
 
@@ -42,7 +42,7 @@ def best_first(item: Int32, score: Float32) -> None:
         best, where = score[r], item[r]
         for last in range(len(best) - 1, 0, -1):
             worst, at = best[0], where[0]
-            _replace_worst(best[:last], where[:last], best[last], where[last])
+            replace_worst(best[:last], where[:last], best[last], where[last])
             best[last], where[last] = worst, at
 
 
@@ -73,7 +73,7 @@ def by_tile(indptr: Int64, item: Int32, width: int, n_tiles: int) -> tuple[Int64
 
 
 @compiled
-def _replace_worst(best: Float32, where: Int32, score: float, item: int) -> None:
+def replace_worst(best: Float32, where: Int32, score: float, item: int) -> None:
     """Put `score` in place of the heap's root, the worst: lowest score, then highest item."""
     at, child = 0, 1
     while child < len(best):

@@ -1,0 +1,73 @@
+"""The compiled half of `transitions.py`: one item at a time, every place it stands, a heap of the best followers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genre.compiled import compiled
+from genre.preprocessing.dataset import Float32, Int32, Int64
+from genre.recommenders.topk_kernel import replace_worst
+
+
+@compiled
+def follow(
+    indptr: Int64,
+    row: Int64,
+    item: Int32,
+    weight: Float32,
+    starts: Int64,
+    places: Int64,
+    forward: Float32,
+    backward: Float32,
+    source: Float32,
+    target: Float32,
+    k: int,
+) -> tuple[Int64, Int32, Float32]:
+    """CSR of the `k` largest `source[a] * count[a, b] * target[b]` of each item `a`: indptr, indices, data.
+
+    indptr: bounds of the histories; row: the history of each place. places, by `starts` `[n_items + 1]`: where each
+    item stands. backward: empty when pairs count in their order only.
+    """
+    n_items = len(starts) - 1
+    reach = 2 * len(forward)
+    room = 0
+    for a in range(n_items):
+        room += min(k, n_items, reach * (starts[a + 1] - starts[a]))
+    out_start = np.zeros(n_items + 1, np.int64)
+    out_item, out_value = np.empty(room, np.int32), np.empty(room, np.float32)
+    count = np.zeros(n_items, np.float32)
+    touched = np.empty(n_items, np.int32)
+    best, where = np.empty(min(k, n_items), np.float32), np.empty(min(k, n_items), np.int32)
+    for a in range(n_items):
+        n_touched = 0
+        for at in range(starts[a], starts[a + 1]):
+            p = places[at]
+            begin, end = indptr[row[p]], indptr[row[p] + 1]
+            for step in range(1, min(len(forward), end - 1 - p) + 1):
+                b = item[p + step]
+                if count[b] == 0:
+                    touched[n_touched] = b
+                    n_touched += 1
+                count[b] += weight[p] * weight[p + step] * forward[step - 1]
+            for step in range(1, min(len(backward), p - begin) + 1):
+                b = item[p - step]
+                if count[b] == 0:
+                    touched[n_touched] = b
+                    n_touched += 1
+                count[b] += weight[p] * weight[p - step] * backward[step - 1]
+        count[a] = 0
+        best[:] = 0
+        where[:] = n_items
+        for at in range(n_touched):
+            b = touched[at]
+            value = source[a] * count[b] * target[b]
+            count[b] = 0
+            if value > best[0] or (value == best[0] and b < where[0]):
+                replace_worst(best, where, value, b)
+        filled = out_start[a]
+        for at in range(len(best)):
+            if best[at] > 0:
+                out_item[filled], out_value[filled] = where[at], best[at]
+                filled += 1
+        out_start[a + 1] = filled
+    return out_start, out_item[: out_start[-1]], out_value[: out_start[-1]]
