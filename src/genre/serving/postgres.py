@@ -77,10 +77,10 @@ class PostgresStore(EventStore):
             log.execute(_SCHEMA)
 
     def record(self, events: Sequence[Event]) -> list[bool]:
-        columns = [[getattr(e, name) for e in events] for name in ("user_id", "item_id", "weight", "timestamp")]
+        rows = [(e.user_id, e.item_id, float(e.weight), e.timestamp, e.event_id) for e in events]
         with self._write.transaction() as log:
             log.execute(_LOCK)
-            found = log.execute(_APPEND, [*columns, [e.event_id for e in events]]).fetchall()
+            found = log.execute(_APPEND, [list(column) for column in zip(*rows, strict=True)]).fetchall()
         fresh = {event_id for (event_id,) in found}
         counted = []
         for event in events:

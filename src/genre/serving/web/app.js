@@ -417,10 +417,10 @@ function showChoices() {
     $(`${dial}-is`).textContent = state[dial] ? `${Math.round(state[dial] * 100)}%` : "off";
   }
   $("settings-are").textContent = state.recommender;
-  const row = (runNow().leaderboard ?? []).find((one) => Object.values(one).includes(state.recommender));
-  const metric = row && Object.keys(row).find((name) => name.startsWith("ndcg@") && typeof row[name] === "number");
+  const values = (runNow().leaderboard ?? []).find((one) => one.name === state.recommender)?.values ?? {};
+  const metric = Object.keys(values).find((name) => name.startsWith("ndcg") && typeof values[name] === "number");
   const place = runNow().recommenders.indexOf(state.recommender) + 1;
-  $("standing").textContent = `${place === 1 ? "The best" : `Place ${place}`} of ${runNow().recommenders.length} here${metric ? `, ${metric} ${row[metric].toFixed(3)}` : ""}.`;
+  $("standing").textContent = `${place === 1 ? "The best" : `Place ${place}`} of ${runNow().recommenders.length} here${metric ? `, ${metric} ${values[metric].toFixed(3)}` : ""}.`;
   $("report").hidden = !runNow().report;
   $("report").href = `v1/runs/${encodeURIComponent(state.run)}/report`;
 }

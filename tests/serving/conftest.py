@@ -1,0 +1,182 @@
+"""A small world to serve: the toy data with an encoder of words, four recommenders, a store on disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre.features.base import Encoder
+from genre.log import SILENT, Log
+from genre.preprocessing.dataset import Dataset, Float32
+from genre.recommenders.content import Content
+from genre.recommenders.ease import EASE
+from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.popularity import Popularity
+from genre.runs import Run
+from genre.serving.service import Service
+from genre.serving.store import EventStore, SQLiteStore
+from genre.testing import toy_dataset
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@dataclass(eq=False)
+class Words(Encoder):
+    """Each word is a fixed random direction, a text the sum of its words."""
+
+    dim: int = 32
+
+    def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
+        out = np.zeros((len(texts), self.dim), np.float32)
+        for row, text in enumerate(texts):
+            for word in re.findall(r"\w+", text.lower()):
+                out[row] += np.random.default_rng(zlib.crc32(word.encode())).normal(0, 1, self.dim)
+        return out
+
+
+def toy_run(folder: Path, name: str = "toy", data: Dataset | None = None) -> Run:
+    encoder, data = Words(), toy_dataset() if data is None else data
+    data = data.with_features(items=encoder.encode(data.items))
+    made = {
+        "ease": EASE(10.0).fit(data),
+        "content": Content().fit(data),
+        "item_knn": ItemKNN().fit(data),
+        "popularity": Popularity().fit(data),
+    }
+    return Run(folder, name, data, made, encoder)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return toy_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[SQLiteStore]:
+    store = SQLiteStore(tmp_path / "events.sqlite")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def service(run: Run, sqlite: SQLiteStore) -> Service:
+    made = Service([run], sqlite)
+    made.warm()
+    return made
+
+
+def missing(what: str, remedy: str) -> None:
+    """Skip here, but never where the suite counts."""
+    message = f"{what} is not installed: {remedy}"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    if not Path(CHROMIUM).exists():
+        missing("Chromium", "apt-get install chromium")
+    return CHROMIUM
+
+
+class PostgresServer:
+    """A PostgreSQL server of our own on a socket in a folder of ours."""
+
+    def __init__(self, folder: Path) -> None:
+        found = (
+            sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")) if Path("/usr/lib/postgresql").is_dir() else []
+        )
+        on_path = shutil.which("postgres")
+        if not found and on_path is None:
+            missing("PostgreSQL", "apt-get install postgresql")
+        self.bin = found[-1].parent if found else Path(str(on_path)).resolve().parent
+        self.folder, self.data = folder, folder / "data"
+        self.as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []  # it refuses to run as root
+        if self.as_user:
+            shutil.chown(folder, "postgres")
+            for parent in folder.parents:
+                if parent.stat().st_uid == 0 and parent != Path("/") and not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        self._do("initdb", "-D", str(self.data), "-A", "trust", "-U", "genre", "--no-sync", "--no-instructions")
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"postgresql://genre@/postgres?host={self.folder}"
+
+    def start(self) -> None:
+        self._do(
+            "pg_ctl",
+            "-D",
+            str(self.data),
+            "-w",
+            "-l",
+            str(self.folder / "log"),
+            "-o",
+            f"-k {self.folder} -h ''",
+            "start",
+        )
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._do("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
+
+    def pid(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().split()[0])
+
+    def _do(self, program: str, *arguments: str) -> None:
+        command = [*self.as_user, str(self.bin / program), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = PostgresServer(tmp_path_factory.mktemp("pg"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[EventStore]:
+    import psycopg
+
+    from genre.serving.postgres import PostgresStore
+
+    with psycopg.connect(postgres_server.address, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS genre_log")
+    store = PostgresStore(postgres_server.address)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> EventStore:
+    made: EventStore = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def reopened(request: pytest.FixtureRequest, store: EventStore, tmp_path: Path) -> Callable[[], EventStore]:
+    """A second connection to the same log, as another process would have it."""
+
+    def again() -> EventStore:
+        if isinstance(store, SQLiteStore):
+            made: EventStore = SQLiteStore(store.path)
+        else:
+            from genre.serving.postgres import PostgresStore
+
+            made = PostgresStore(request.getfixturevalue("postgres_server").address)
+        request.addfinalizer(made.close)
+        return made
+
+    return again

@@ -1,0 +1,201 @@
+"""What a store promises, for SQLite and for a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genre.errors import StoreError
+from genre.serving.store import (
+    LONGEST_HISTORY,
+    Activity,
+    Deletion,
+    Event,
+    EventStore,
+    ItemChange,
+    SQLiteStore,
+    open_store,
+    user_digest,
+)
+
+
+def test_events_come_back_oldest_first(store: EventStore) -> None:
+    events = [Event("a", "x", 1.0, 30), Event("b", "x", 0.0, 20), Event("a", "y", 0.5, 10), Event("a", "z", 2.0, 30)]
+    assert store.record(events) == [True] * 4
+    found = store.histories(["a", "b", "nobody"])
+    assert [event.item_id for event in found["a"]] == ["y", "x", "z"]
+    assert found["b"] == (events[1],)
+    assert found["nobody"] == ()
+    assert store.last() == 4
+
+
+def test_an_event_id_counts_once(store: EventStore, reopened: Callable[[], EventStore]) -> None:
+    first, other = Event("a", "x", 1.0, 1, "e1"), Event("a", "y", 1.0, 2, "e2")
+    assert store.record([first, other, first]) == [True, True, False]
+    assert store.record([first]) == [False]
+    assert reopened().record([other, Event("a", "x", 1.0, 1)]) == [False, True]
+    assert len(store.histories(["a"])["a"]) == 3
+
+
+def test_only_the_newest_events_of_a_user_are_read(store: EventStore) -> None:
+    store.record([Event("a", f"i{at}", 1.0, at + 1) for at in range(LONGEST_HISTORY + 5)])
+    found = store.histories(["a"])["a"]
+    assert len(found) == LONGEST_HISTORY
+    assert (found[0].item_id, found[-1].item_id) == ("i5", f"i{LONGEST_HISTORY + 4}")
+
+
+def test_strange_but_legal_ids_survive(store: EventStore) -> None:
+    for outside in ("', '); DROP TABLE log; --", "ünïcödé 😀 عربى", "%s {x} \\", "a" * 512):
+        store.record([Event(outside, outside, 1.0, 1, outside)])
+        assert store.histories([outside])[outside] == (Event(outside, outside, 1.0, 1, outside),)
+
+
+def test_a_deleted_user_is_nowhere(store: EventStore, tmp_path: Path) -> None:
+    store.record([Event("forget-me-please", "x", 1.0, 1), Event("b", "x", 1.0, 1)])
+    assert store.delete_user("forget-me-please") == 1
+    assert store.histories(["forget-me-please"])["forget-me-please"] == ()
+    entries = list(store.entries())
+    assert entries == [Event("b", "x", 1.0, 1), Deletion(user_digest("forget-me-please"))]
+    if isinstance(store, SQLiteStore):  # not even in a freed page
+        assert all(b"forget-me-please" not in path.read_bytes() for path in tmp_path.glob("events.sqlite*"))
+    store.record([Event("forget-me-please", "y", 1.0, 2)])
+    assert len(store.histories(["forget-me-please"])["forget-me-please"]) == 1
+
+
+def test_the_log_is_read_from_any_place(store: EventStore) -> None:
+    store.record([Event("a", "x", 1.0, 1)])
+    store.put_items([ItemChange("new", {"title": "Neu", "genres": ["a", "b"], "year": 1999})])
+    store.record([Event("a", "new", 1.0, 2)])
+    whole = store.read()
+    assert [type(entry) for _, entry in whole] == [Event, ItemChange, Event]
+    assert whole[1][1] == ItemChange("new", {"title": "Neu", "genres": ["a", "b"], "year": 1999})
+    assert store.read(after=whole[1][0]) == whole[2:]
+    assert list(store.entries(kinds=("item",))) == [whole[1][1]]
+
+
+def test_activity_is_counted_by_hour(store: EventStore) -> None:
+    store.record(
+        [Event("a", "x", 1.0, 7200), Event("b", "x", 1.0, 7300), Event("b", "y", 0.0, 7300), Event("b", "y", 1, 9)]
+    )
+    assert store.activity(3600) == [Activity("x", 7200, 2)]
+
+
+def test_many_threads_write_at_once(store: EventStore) -> None:
+    def work(name: int) -> None:
+        for at in range(20):
+            store.record([Event(f"u{name}", f"i{at}", 1.0, at + 1, f"{name}-{at}")])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [seq for seq, _ in store.read()] == sorted(seq for seq, _ in store.read())
+    assert sum(isinstance(entry, Event) for entry in store.entries()) == 160
+
+
+def _write_many(address: str, name: int) -> None:
+    store = open_store(address)
+    for at in range(0, 200, 10):
+        store.record([Event(f"u{name}", f"i{at + n}", 1.0, at + n + 1, f"{name}-{at + n}") for n in range(10)])
+    store.close()
+
+
+def test_many_processes_write_at_once(store: EventStore, request: pytest.FixtureRequest) -> None:
+    sqlite = isinstance(store, SQLiteStore)
+    address = str(store.path) if sqlite else request.getfixturevalue("postgres_server").address
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write_many, args=(address, name)) for name in range(2)]
+    for writer in writers:
+        writer.start()
+    seen, position = 0, 0
+    while any(writer.is_alive() for writer in writers) or position < store.last():
+        page = store.read(position)  # a reader that follows the log misses nothing
+        seen, position = seen + len(page), page[-1][0] if page else position
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    assert seen == 400
+    assert len(list(store.entries())) == 400
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from genre.serving.store import Event, SQLiteStore
+store = SQLiteStore(Path(sys.argv[1]))
+at = int(sys.argv[2])
+while True:
+    store.record([Event("u", f"i{n}", 1.0, n + 1, f"e{n}") for n in range(at, at + 3)])
+    print(at + 2, flush=True)
+    at += 3
+"""
+
+
+def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    path, at = tmp_path / "events.sqlite", 0
+    for pause in (0.0, 0.005, 0.02):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(at)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline())]
+        time.sleep(pause)
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged += [int(line) for line in writer.stdout.read().split()]
+        writer.wait()
+        store = SQLiteStore(path)
+        found = [entry.event_id for entry in store.entries() if isinstance(entry, Event)]
+        assert len(found) == len(set(found)), "nothing is counted twice"
+        assert {f"e{n}" for n in range(acknowledged[-1] + 1)} <= set(found), "nothing acknowledged is lost"
+        at = max(0, len(found) - 6)  # the last ones are sent again, as a client does who got no answer
+        store.close()
+
+
+def test_a_full_disk_is_an_error_and_passes(sqlite: SQLiteStore) -> None:
+    sqlite.record([Event("a", "x", 1.0, 1)])
+    pages = sqlite._write.execute("PRAGMA page_count").fetchone()[0]
+    sqlite._write.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="full"):
+        for at in range(200):
+            sqlite.record([Event("a" * 500, "x" * 500, 1.0, at, f"big{at}")])
+    assert sqlite._read.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    sqlite._write.execute("PRAGMA max_page_count = 1000000")
+    assert sqlite.record([Event("a", "y", 1.0, 2)]) == [True]
+    assert [event.item_id for event in sqlite.histories(["a"])["a"]] == ["x", "y"]
+
+
+def test_a_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a database" * 100)
+    with pytest.raises(StoreError, match="text"):
+        SQLiteStore(tmp_path / "text")
+    with sqlite3.connect(tmp_path / "later") as later:
+        later.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="format 99"):
+        SQLiteStore(tmp_path / "later")
+
+
+def test_a_postgres_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="PostgreSQL"):
+        open_store(f"postgresql://genre@/postgres?host={tmp_path}")
+
+
+def test_postgres_comes_back_after_a_crash(postgres: EventStore, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue("postgres_server")
+    postgres.record([Event("a", "x", 1.0, 1, "e1")])
+    server.stop("immediate")
+    with pytest.raises(StoreError):
+        postgres.record([Event("a", "y", 1.0, 2, "e2")])
+    with pytest.raises(StoreError):
+        postgres.histories(["a"])
+    server.start()
+    assert postgres.record([Event("a", "y", 1.0, 2, "e2"), Event("a", "x", 1.0, 1, "e1")]) == [True, False]
+    assert [event.item_id for event in postgres.histories(["a"])["a"]] == ["x", "y"]
