@@ -36,6 +36,9 @@ COMMON = frozenset(
 )
 """English words so frequent that a sentence without any of them is hardly English."""
 
+_BRACKETS = re.compile(r"(?:\s*\([^()]*\))+\s*$")
+_MOVED_ARTICLE = re.compile(r",\s+(The|A|An|L[ae]s?|L'|Il|El|Los|D[aei][rs]|Die)$", re.IGNORECASE)
+
 LONGEST_TITLE = 8  # words compared with the titles of the catalogue
 
 
@@ -50,8 +53,13 @@ def _root(word: str) -> str:
 
 
 def title_key(title: str) -> str:
-    """A title as `invented` compares it: words alone, without a year in brackets behind it."""
-    return " ".join(words(re.sub(r"\s*\(\d{4}\)\s*$", "", title)))
+    """A title as people say it: words alone, a moved article in front again, nothing of what stands in brackets.
+
+    `Silence of the Lambs, The (1991)` -> `the silence of the lambs`.
+    """
+    bare = _BRACKETS.sub("", title).strip() or title
+    moved = _MOVED_ARTICLE.search(bare)
+    return " ".join(words(f"{moved[1]} {bare[: moved.start()]}" if moved else bare))
 
 
 def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = (), strict: bool = True) -> list[str]:
@@ -62,7 +70,7 @@ def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = ()
     A text in a script without capitals cannot be checked and counts as invented as a whole.
     """
     known = {word for piece in evidence for word in words(piece)}
-    whole = [" ".join(words(piece)) for piece in evidence]
+    whole = [form for piece in evidence for form in (" ".join(words(piece)), title_key(piece.partition(": ")[2]))]
     found = [match[0] for match in _WORD.finditer(text) if not _backed(match, text, known, strict=strict)]
     for quoted in _QUOTED.findall(text):
         if not any(f" {' '.join(words(quoted))} " in f" {piece} " for piece in whole):

@@ -1,0 +1,110 @@
+"""The arms of an uplift experiment: the same recommender with and without each thing a language model added.
+
+Every arm has a placebo: the same texts, shuffled between items or users. Knows nothing about how arms are judged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from genre.features.augmentation import Augmented
+from genre.features.base import Encoder, digest
+from genre.features.encode import item_features
+from genre.features.text import render
+from genre.log import SILENT, Log
+from genre.preprocessing.dataset import Dataset, Features
+from genre.preprocessing.splits import Fold, Split
+from genre.recommenders.base import Recommender
+from genre.recommenders.profiled import Profiled
+from genre.recommenders.synthetic import SyntheticHistory
+
+PLACEBO = "placebo"
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One condition: data to learn from, and who learns."""
+
+    split: Split
+    recommender: Recommender
+
+
+def arms(
+    split: Split,
+    recommender: Recommender,
+    encoder: Encoder,
+    made: Augmented,
+    *,
+    chain: Augmented | None = None,
+    profile_weight: float = 0.3,
+    synthetic_weight: float = 0.3,
+    seed: int = 0,
+    log: Log = SILENT,
+) -> dict[str, Arm]:
+    """without, summaries, profiles, synthetic, chain, and `placebo ...` of each, as far as `made` has them.
+
+    split: without any column of `made`. recommender: what each arm fits; it reads item features if it reads text.
+    made: augmentation of `split.train`, invented items made from histories. chain: another one, whose invented items
+    were made from profiles. seed: of the shuffling.
+    """
+    rng = np.random.default_rng(seed)
+    plain = _encoded(split, encoder, log)
+    out = {"without": Arm(plain, recommender)}
+    for name, used in (("", made), (f"{PLACEBO} ", shuffled(made, rng))):
+        if "summary" in used.items:
+            out[f"{name}summaries"] = Arm(_encoded(_with_items(split, used), encoder, log), recommender)
+        if "profile" in used.users:
+            vectors = _profiles(used, encoder, log)
+            out[f"{name}profiles"] = Arm(plain.with_features(users=vectors), Profiled(recommender, profile_weight))
+        if "synthetic_item" in used.users:
+            out[f"{name}synthetic"] = Arm(_with_users(plain, used), SyntheticHistory(recommender, synthetic_weight))
+    for name, links in (("", chain), (f"{PLACEBO} ", None if chain is None else shuffled(chain, rng))):
+        if links is not None:
+            out[f"{name}chain"] = Arm(_with_users(plain, links), SyntheticHistory(recommender, synthetic_weight))
+    return out
+
+
+def shuffled(made: Augmented, rng: np.random.Generator) -> Augmented:
+    """The same texts, each with another item or user; who has one and who has none stays."""
+    return dataclasses.replace(made, items=_moved(made.items, rng), users=_moved(made.users, rng))
+
+
+def _moved(columns: dict[str, pa.Array], rng: np.random.Generator) -> dict[str, pa.Array]:
+    """All columns moved alike, within the rows that have the first of them."""
+    if not columns:
+        return {}
+    whole = np.arange(len(next(iter(columns.values()))))
+    having = np.flatnonzero(next(iter(columns.values())).is_valid().to_numpy(zero_copy_only=False))
+    whole[having] = rng.permutation(having)
+    return {name: column.take(pa.array(whole)) for name, column in columns.items()}
+
+
+def _encoded(split: Split, encoder: Encoder, log: Log) -> Split:
+    return split.with_features(items=item_features(split.train, encoder, log=log))
+
+
+def _profiles(made: Augmented, encoder: Encoder, log: Log) -> Features:
+    """The vector of each user's profile, zero without one."""
+    table = pa.table({name: column for name, column in made.users.items() if name in ("profile", "interests")})
+    texts = render(table)
+    return Features(encoder.encode_texts(texts, log=log), digest([encoder.fingerprint, *texts]))
+
+
+def _with_items(split: Split, made: Augmented) -> Split:
+    only = dataclasses.replace(made, users={})
+    return _changed(split, only.apply)
+
+
+def _with_users(split: Split, made: Augmented) -> Split:
+    only = dataclasses.replace(made, items={})
+    return _changed(split, only.apply)
+
+
+def _changed(split: Split, change: Callable[[Dataset], Dataset]) -> Split:
+    validation, test = (Fold(change(fold.context), change(fold.target)) for fold in (split.validation, split.test))
+    return dataclasses.replace(split, train=change(split.train), validation=validation, test=test)

@@ -1,0 +1,172 @@
+"""Did it help? Every arm against the one without, segment by segment, paired, corrected, with its cost a point.
+
+A placebo that wins says that the experiment, not the model, found something. Knows nothing about language models.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from genre.errors import EvaluationError
+from genre.evaluation.arms import PLACEBO, Arm
+from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.judged import Float64
+from genre.evaluation.significance import bootstrap, holm, sign_flip
+from genre.log import SILENT, Log
+from genre.preprocessing.dataset import Int64
+
+LEVEL = 0.05
+POINT = 0.01  # of a metric between 0 and 1
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One arm in one segment of users.
+
+    difference: arm - without, with its 95 % interval. p: two-sided sign-flip test over users, corrected by Holm over
+    all arms and segments. cost: of the whole arm. cost_per_point: for each .01 gained; None without a gain.
+    """
+
+    arm: str
+    segment: str
+    users: int
+    without: float
+    value: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    cost: float
+    cost_per_point: float | None
+
+    @property
+    def wins(self) -> bool:
+        return self.difference > 0 and self.p < LEVEL
+
+
+@dataclass(frozen=True)
+class Uplift:
+    """All gains of one metric, arm by arm, and what the cost is counted in."""
+
+    label: str
+    unit: str
+    gains: tuple[Gain, ...]
+
+    def winners(self) -> list[str]:
+        """`arm in segment` of every significant gain."""
+        return [f"{gain.arm} in {gain.segment}" for gain in self.gains if gain.wins]
+
+    def warnings(self) -> list[str]:
+        """Placebos that won: reasons not to believe the rest."""
+        return [
+            f"the {gain.arm} won in {gain.segment} (p {gain.p:.3f}): do not trust gains of this size"
+            for gain in self.gains
+            if gain.wins and gain.arm.startswith(PLACEBO)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"label": self.label, "unit": self.unit, "gains": [asdict(gain) for gain in self.gains]}
+
+    def table(self) -> str:
+        """Markdown."""
+        head = f"| arm | users | n | without | {self.label} | difference | 95 % | p (Holm) | {self.unit} a point |"
+        lines = [head, "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+        for gain in self.gains:
+            cost = "-" if gain.cost_per_point is None else f"{gain.cost_per_point:.3g}"
+            mark = "**" if gain.wins else ""
+            lines.append(
+                f"| {mark}{gain.arm}{mark} | {gain.segment} | {gain.users:,} | {gain.without:.4f} | {gain.value:.4f} "
+                f"| {gain.difference:+.4f} | {gain.low:+.4f} to {gain.high:+.4f} | {gain.p:.3f} | {cost} |"
+            )
+        return "\n".join(lines)
+
+
+def judge_arms(
+    conditions: Mapping[str, Arm], *, k: int = 10, metric: str = "ndcg", log: Log = SILENT
+) -> dict[str, Evaluation]:
+    """Fit and judge every arm on the test part of its split."""
+    found = {}
+    for name, arm in conditions.items():
+        log.line(f"uplift: {name}")
+        fitted = copy.copy(arm.recommender).fit(arm.split.train, validation=arm.split.validation, log=log)
+        found[name] = evaluate(
+            fitted, arm.split.test, k=k, metrics=(metric,), train=arm.split.train, name=name, log=log
+        )
+    return found
+
+
+def uplift(
+    evaluations: Mapping[str, Evaluation],
+    *,
+    label: str = "ndcg@10",
+    short: int = 10,
+    cost: Mapping[str, float] | None = None,
+    unit: str = "money",
+    seed: int = 0,
+) -> Uplift:
+    """Every arm of `evaluations` against `without`.
+
+    label: the metric. short: longest history of a short segment. cost: what each arm cost, in `unit`.
+    Raises EvaluationError without an arm called `without`, or when arms answered different questions.
+    """
+    others = [name for name in evaluations if name != "without"]
+    if "without" not in evaluations or not others:
+        raise EvaluationError(f"uplift needs an arm 'without' and others; found {', '.join(evaluations) or 'none'}")
+    base = evaluations["without"]
+    for name in others:
+        if evaluations[name].question != base.question:
+            raise EvaluationError(f"arm {name} answered another question than 'without'; judge all on the same split")
+    segments = segments_of(base.history_length, short)
+    pairs = [(arm, segment) for arm in others for segment in segments]
+    differences = np.stack([_difference(evaluations[arm], base, label, segments[segment]) for arm, segment in pairs], 1)
+    p = holm(sign_flip(differences, seed=seed))
+    drawn = bootstrap(differences, np.ones_like(differences), np.ones(len(pairs)), seed=seed)
+    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    gains = []
+    for at, (arm, segment) in enumerate(pairs):
+        known = np.isfinite(differences[:, at])
+        difference, paid = float(differences[known, at].mean()), float((cost or {}).get(arm, 0.0))
+        without = float(base.per_user[label][known].mean())
+        gains.append(
+            Gain(
+                arm=arm,
+                segment=segment,
+                users=int(known.sum()),
+                without=without,
+                value=without + difference,
+                difference=difference,
+                low=float(low[at]),
+                high=float(high[at]),
+                p=float(p[at]),
+                cost=paid,
+                cost_per_point=paid / (difference / POINT) if difference > 0 else None,
+            )
+        )
+    return Uplift(label, unit, tuple(gains))
+
+
+def segments_of(history_length: Int64, short: int) -> dict[str, Int64]:
+    """Rows of all users, and of those with an empty, a short and a longer history; empty segments are left out."""
+    masks = {
+        "all": history_length >= 0,
+        "cold": history_length == 0,
+        f"short (1-{short})": (history_length > 0) & (history_length <= short),
+        f"warm (>{short})": history_length > short,
+    }
+    return {name: np.flatnonzero(mask) for name, mask in masks.items() if mask.any()}
+
+
+def _difference(arm: Evaluation, base: Evaluation, label: str, rows: Int64) -> Float64:
+    """arm - base of the users in `rows`, NaN for the others. [n_users]"""
+    for found in (arm, base):
+        if label not in found.per_user:
+            raise EvaluationError(f"{found.name} has no {label} of each user; it has {', '.join(found.per_user)}")
+    out = np.full(len(base.users), np.nan)
+    out[rows] = arm.per_user[label][rows] - base.per_user[label][rows]
+    return out
