@@ -165,8 +165,7 @@ def test_a_full_disk_is_an_error_and_passes(sqlite: SQLiteStore) -> None:
     pages = sqlite._write.execute("PRAGMA page_count").fetchone()[0]
     sqlite._write.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="full"):
-        for at in range(200):
-            sqlite.record([Event("a" * 500, "x" * 500, 1.0, at, f"big{at}")])
+        sqlite.record([Event("a" * 500, "x" * 500, 1.0, at, f"big{at}") for at in range(200)])
     assert sqlite._read.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     sqlite._write.execute("PRAGMA max_page_count = 1000000")
     assert sqlite.record([Event("a", "y", 1.0, 2)]) == [True]

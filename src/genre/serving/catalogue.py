@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -42,30 +42,15 @@ Filter = frozenset[tuple[str, OneOf | Between]]
 
 
 class Catalogue:
-    """The items of a dataset, with those added or changed since. Never changes once made."""
+    """The items of a dataset. Never changes once made."""
 
-    def __init__(self, dataset: Dataset, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        changes = changes or {}
-        known = set(dataset.item_ids.values.to_pylist())
-        self.added = [item_id for item_id in changes if item_id not in known]
-        self.item_ids: list[str] = [*dataset.item_ids.values.to_pylist(), *self.added]
+    def __init__(self, dataset: Dataset) -> None:
+        self.item_ids: list[str] = dataset.item_ids.values.to_pylist()
         self.row = {item_id: row for row, item_id in enumerate(self.item_ids)}
-        self.fields: dict[str, list[Any]] = {
-            name: dataset.items[name].to_pylist() + [None] * len(self.added)
-            for name in dataset.items.column_names
-            if name != "item_id"
-        }
-        self.titles = [*dataset.titles(), *self.added]
+        self.titles = dataset.titles()
+        names = (name for name in dataset.items.column_names if name != "item_id")
+        self.fields: dict[str, list[Any]] = {name: dataset.items[name].to_pylist() for name in names}
         self._mask_of = lru_cache(KEPT_MASKS)(self._make_mask)
-        for item_id, fields in changes.items():
-            self._change(self.row[item_id], fields)
-
-    def _change(self, row: int, fields: Mapping[str, Any]) -> None:
-        for name, value in fields.items():
-            self.fields.setdefault(name, [None] * len(self.row))[row] = value
-        title = fields.get("title") or fields.get("name")
-        if title:
-            self.titles[row] = str(title)
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -120,10 +105,10 @@ class Catalogue:
         found = [row for row, title in enumerate(self._plain_titles) if all(word in title for word in wanted)]
         whole = " ".join(wanted)
 
-        def order(row: int) -> tuple[bool, bool, float]:
+        def order(row: int) -> tuple[bool, bool, bool, float]:
             title = self._plain_titles[row]
             starts = all(re.search(rf"\b{re.escape(word)}", title) for word in wanted)
-            return not title.startswith(whole), not starts, -float(popularity[row])
+            return title != whole, not title.startswith(whole), not starts, -float(popularity[row])
 
         return sorted(found, key=order)[:k]
 

@@ -1,20 +1,60 @@
-"""A place for new items in a recommender that cannot extend itself. Knows item vectors, not how a model scores."""
+"""New items: in the items' table, and in recommenders, also those that cannot extend themselves. Knows no log."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from genre.errors import NotSupported
 from genre.log import Log
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 
 NEIGHBOURS = 10
+
+Changes = Mapping[str, Mapping[str, Any]]
+"""Item id -> fields that were put, by name."""
+
+
+def with_items(dataset: Dataset, changes: Changes) -> Dataset:
+    """The same data with new items behind the last row and changed fields in the table, without features."""
+    new = [item_id for item_id in changes if item_id not in dataset.item_ids]
+    item_ids = dataset.item_ids.append(new) if new else dataset.item_ids
+    items = fields_table(dataset.items, "item_id", item_ids, changes)
+    return dataclasses.replace(dataset, item_ids=item_ids, items=items, item_features=None)
+
+
+def fields_table(table: pa.Table, key: str, ids: Ids, changes: Changes) -> pa.Table:
+    """The table with a row for each id and the changed fields in it, without values that do not fit their column."""
+    names = list(dict.fromkeys([*table.column_names, *(name for fields in changes.values() for name in fields)]))
+    columns: dict[str, Any] = {key: ids.values}
+    for name in names:
+        if name == key:
+            continue
+        known = name in table.column_names
+        values = [*(table[name].to_pylist() if known else [None] * len(table)), *[None] * (len(ids) - len(table))]
+        kind = table.schema.field(name).type if known else pa.string()
+        for row_id, fields in changes.items():
+            if name in fields:
+                values[ids.row(row_id)] = _fitting(fields[name], kind)
+        columns[name] = pa.array(values, kind)
+    return pa.table(columns)
+
+
+def _fitting(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
+    try:
+        return pa.scalar(value, kind).as_py()
+    except (pa.ArrowException, TypeError, ValueError):
+        return None
 
 
 def grow(model: Recommender, content: Content, item_ids: Sequence[str], features: Float32) -> Recommender:
@@ -37,10 +77,12 @@ class ByNeighbours(Recommender):
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
         share = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0) ** 2 + 1e-6
         self.model, self.explains = model, model.explains  # type: ignore[misc]  # as the model inside does
+        self.answers_empty = model.answers_empty  # type: ignore[misc]
         self.nearest = nearest.astype(np.int32)  # [n_new, NEIGHBOURS]
         self.share = (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
         self.likeness = np.clip(similarity.max(axis=1), 0, 1).astype(np.float32)  # [n_new]
         self.item_ids_ = model.item_ids_.append(item_ids)
+        self.popularity_ = np.concatenate([model.popularity_, np.zeros(len(item_ids), np.float32)])
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         raise NotSupported("ByNeighbours is put around a fitted recommender")
@@ -55,7 +97,7 @@ class ByNeighbours(Recommender):
         return dataclasses.replace(history, item=item, weight=weight, n_items=n_known)
 
     def _score(self, history: History) -> Float32:
-        known = self.model._score(self._inside(history))  # [n, n_known]
+        known = self.model.score(self._inside(history))  # [n, n_known]
         return np.concatenate([known, np.einsum("nij,ij->ni", known[:, self.nearest], self.share)], axis=1)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
@@ -63,8 +105,8 @@ class ByNeighbours(Recommender):
         inside = self._inside(history)
         out = np.empty((len(items), len(history.item)), np.float32)
         known = items < n_known
-        out[known] = self.model._contributions(inside, items[known])
+        out[known] = self.model.contributions(inside, items[known])
         for at in np.flatnonzero(~known):
             new = items[at] - n_known
-            out[at] = self.share[new] @ self.model._contributions(inside, self.nearest[new])
+            out[at] = self.share[new] @ self.model.contributions(inside, self.nearest[new])
         return out

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+IDLE_SECONDS = 60.0  # after which a thread without work ends; the next call starts another
+
 
 class Skipped(Exception):
     """A stage gave no answer; `outcome` says why: late, failed or paused."""
@@ -25,7 +27,7 @@ class Skipped(Exception):
 
 
 class Stage:
-    """Runs work in one thread of its own.
+    """Runs work in a thread of its own, one call after the other.
 
     seconds: how long a caller waits. patience: failures in a row after which the stage is paused, for `pause`
     seconds; then one call tries it again. A call that hangs holds up nobody but later calls of the same stage.
@@ -33,7 +35,7 @@ class Stage:
 
     def __init__(self, name: str, seconds: float, *, patience: int = 3, pause: float = 10.0) -> None:
         self.name, self.seconds, self.patience, self.pause = name, seconds, patience, pause
-        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._failures = 0
@@ -41,9 +43,8 @@ class Stage:
 
     def call(self, work: Callable[[], T]) -> T:
         """What `work` returns; `Skipped` when it is late, raises anything, or the stage is paused."""
-        self._enter()
         future: Future[T] = Future()
-        self._work.put((future, work))
+        self._hand_over(future, work)
         try:
             result = future.result(self.seconds)
         except FutureTimeout:
@@ -58,7 +59,7 @@ class Stage:
     def paused(self) -> bool:
         return self._failures >= self.patience and time.monotonic() < self._paused_until
 
-    def _enter(self) -> None:
+    def _hand_over(self, future: Future[Any], work: Callable[[], Any]) -> None:
         with self._lock:
             if self.paused:
                 raise Skipped(self.name, "paused")
@@ -67,6 +68,7 @@ class Stage:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"genre-{self.name}", daemon=True)
                 self._thread.start()
+            self._work.put((future, work))
 
     def _failed(self, outcome: str) -> Skipped:
         with self._lock:
@@ -75,15 +77,18 @@ class Stage:
         return Skipped(self.name, outcome)
 
     def _run(self) -> None:
-        while (taken := self._work.get()) is not None:
-            future, work = taken
-            if not future.set_running_or_notify_cancel():
-                continue
+        while True:
             try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
-
-    def close(self) -> None:
-        """Let the thread end when its work is done."""
-        self._work.put(None)
+                future, work = self._work.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:  # nothing is handed over while the thread makes up its mind
+                    if self._work.empty():
+                        self._thread = None
+                        return
+                continue
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:
+                    future.set_exception(error)
+            del future, work  # an idle stage holds on to nothing

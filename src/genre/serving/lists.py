@@ -81,7 +81,7 @@ def _understand(world: World, place: int, ask: Ask, recent: Recent, trouble: str
 def _answer(world: World, group: Sequence[_Query]) -> list[Answer]:
     history = group[0].shelf.together([query.past for query in group])
     ranked = _rank(world, group, history)
-    ranked = ranked._replace(score=np.round(ranked.score.astype(np.float64), DIGITS))
+    ranked = ranked._replace(score=_rounded(ranked.score))
     if len(group) == 1:
         return [_dress(group[0], history, ranked, 0)]
     return [_dress(query, history.select(slice(at, at + 1)), ranked, at) for at, query in enumerate(group)]
@@ -143,6 +143,10 @@ def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
     return Answer(listed, source, shelf.name, query.name, ranked.fallback or query.trouble)
 
 
+def _rounded(scores: Scores) -> Scores:
+    return np.round(scores.astype(np.float64), DIGITS)  # as float32 the digits behind would be noise
+
+
 def _filled(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
     """Without the places at the end that nothing is left for."""
     n = len(items) if len(items) and items[-1] >= 0 else int((items >= 0).sum())
@@ -160,7 +164,7 @@ def similar(
     items, scores = _filled(ranked.item[0], ranked.score[0])
     why = f"similar to {shelf.catalogue.titles[row]}" if ranked.rung != "popular" else "popular with everybody"
     source: Source = "folded_in" if ranked.rung == "model" else ranked.rung
-    listed = _listed(shelf, items, np.round(scores, DIGITS), [why] * len(items), fields)
+    listed = _listed(shelf, items, _rounded(scores), [why] * len(items), fields)
     return Answer(listed, source, shelf.name, name, ranked.fallback)
 
 
@@ -182,7 +186,7 @@ def popular(
     ranked = world.ladder.popular(shelf, measure, k, mask=mask)
     items, scores = _filled(ranked.item[0], ranked.score[0])
     why = ["taken a lot of late" if trending else "popular with everybody"] * len(items)
-    return Answer(_listed(shelf, items, np.round(scores, DIGITS), why, fields), "popular", shelf.name, "popular")
+    return Answer(_listed(shelf, items, _rounded(scores), why, fields), "popular", shelf.name, "popular")
 
 
 def _listed(

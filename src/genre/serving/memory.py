@@ -48,3 +48,8 @@ class Memory:
             self._forgotten += 1
             for user_id in user_ids:
                 self._kept.pop(user_id, None)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._forgotten += 1
+            self._kept.clear()

@@ -73,7 +73,7 @@ class Ladder:
     def forget(self, run: str) -> None:
         """A run was replaced: what hangs in the old one holds up nobody."""
         for name in [name for name in self.stages if name.startswith(f"{run}/")]:
-            self.stages.pop(name).close()
+            self.stages.pop(name)
         self._words.clear()
 
     def climb(

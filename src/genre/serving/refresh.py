@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from genre import storage
 from genre.errors import ArtifactError
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
+from genre.serving.growing import fields_table
 from genre.serving.shelf import stars_of_weight
 from genre.serving.store import Deletion, Event, EventStore, ItemChange, user_digest
 
@@ -41,8 +42,8 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
         rating=None if kept.rating is None else np.concatenate([kept.rating, stars]),
         timestamp=None if kept.timestamp is None else np.concatenate([kept.timestamp, times]),
         part=None if kept.part is None else np.concatenate([kept.part, np.zeros(len(fresh), np.int8)]),
-        users=_table(kept.users, "user_id", user_ids, {}),
-        items=_table(kept.items, "item_id", item_ids, changes),
+        users=fields_table(kept.users, "user_id", user_ids, {}),
+        items=fields_table(kept.items, "item_id", item_ids, changes),
         rating_scale=kept.rating_scale,
         positive_rating=kept.positive_rating,
         name=kept.name,
@@ -103,32 +104,6 @@ def _not_yet_in(dataset: Dataset, events: Sequence[Event]) -> list[Event]:
 def _grown(ids: Ids, seen: Sequence[str]) -> Ids:
     new = [outside for outside in dict.fromkeys(seen) if outside not in ids]
     return ids.append(new) if new else ids
-
-
-def _table(table: pa.Table, key: str, ids: Ids, changes: Mapping[str, Mapping[str, Any]]) -> pa.Table:
-    """The table with a row for each id and the changed fields in it, without values that do not fit their column."""
-    names = list(dict.fromkeys([*table.column_names, *(name for fields in changes.values() for name in fields)]))
-    columns: dict[str, Any] = {key: ids.values}
-    for name in names:
-        if name == key:
-            continue
-        known = name in table.column_names
-        values = [*(table[name].to_pylist() if known else [None] * len(table)), *[None] * (len(ids) - len(table))]
-        kind = table.schema.field(name).type if known else pa.string()
-        for row_id, fields in changes.items():
-            if name in fields:
-                values[ids.row(row_id)] = _fitting(fields[name], kind)
-        columns[name] = pa.array(values, kind)
-    return pa.table(columns)
-
-
-def _fitting(value: Any, kind: pa.DataType) -> Any:
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
-    try:
-        return pa.scalar(value, kind).as_py()
-    except (pa.ArrowException, TypeError, ValueError):
-        return None
 
 
 # --- putting a run in place ---------------------------------------------------------------------------

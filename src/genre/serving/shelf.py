@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from genre.errors import UnknownId
 from genre.options import nearest
@@ -15,7 +14,7 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 from genre.runs import Run
 from genre.serving.catalogue import Catalogue
-from genre.serving.growing import grow
+from genre.serving.growing import Changes, grow, with_items
 from genre.serving.store import Event
 
 FOREVER = np.iinfo(np.int64).max  # an interaction without a time: no event of the same item counts as newer
@@ -39,35 +38,41 @@ class Past(NamedTuple):
 class Shelf:
     """A run, the name it is served under, the items that came after it. Never changes once made."""
 
-    def __init__(self, name: str, run: Run, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        self.name, self.run, self.dataset = name, run, run.dataset
+    def __init__(self, name: str, run: Run, changes: Changes | None = None, before: Shelf | None = None) -> None:
+        """before: the shelf this one replaces, whose vectors of new items are taken over where nothing changed."""
+        self.name, self.run = name, run
         self.models: dict[str, Recommender] = dict(run.recommenders)
         self.content = _content(run)
         self.takes_words = self.content is not None and run.item_encoder is not None
+        self.dataset, self._placed = run.dataset, dict[str, tuple[Mapping[str, Any], Float32]]()
         if changes and not self.takes_words:  # nothing says what new items are like
             changes = {item_id: fields for item_id, fields in changes.items() if item_id in run.dataset.item_ids}
-        self.catalogue = Catalogue(run.dataset, changes)
-        self._everybody = run.dataset.history()
-        self._stars = stars_of_weight(run.dataset)
-        self.newest = 0 if run.dataset.timestamp is None else int(run.dataset.timestamp.max())
-        counts = np.bincount(run.dataset.item, run.dataset.weight > 0, minlength=len(self.catalogue))
+        if changes:
+            self._grow(changes, {} if before is None or before.run is not run else before._placed)
+        self.catalogue = Catalogue(self.dataset)
+        self._everybody = self.dataset.history()
+        self._stars = stars_of_weight(self.dataset)
+        self.newest = 0 if self.dataset.timestamp is None else int(self.dataset.timestamp.max())
+        counts = np.bincount(self.dataset.item, self.dataset.weight > 0, minlength=self.dataset.n_items)
         self.popularity = counts.astype(np.float32)
-        if self.catalogue.added:
-            self._grow(self.catalogue.added)
 
-    def _grow(self, added: Sequence[str]) -> None:
-        assert self.content is not None
-        assert self.run.item_encoder is not None
-        fields = [{"item_id": item_id, **self.catalogue.describe(self.catalogue.row[item_id])} for item_id in added]
-        names = list(dict.fromkeys(["item_id", *self.catalogue.fields]))
-        table = pa.table({name: [row.get(name) for row in fields] for name in names})
-        features = self.run.item_encoder.encode(table).values
-        self.content = self.content.extend(added, features)
-        self.models = {name: grow(model, self.content, added, features) for name, model in self.models.items()}
+    def _grow(self, changes: Changes, placed: Mapping[str, tuple[Mapping[str, Any], Float32]]) -> None:
+        known, encoder = self.run.dataset, self.run.item_encoder
+        self.dataset = with_items(known, changes)
+        added = self.dataset.item_ids.values[known.n_items :].to_pylist()
+        self._placed = {i: placed[i] for i in added if i in placed and placed[i][0] == changes[i]}
+        missing = [item_id for item_id in added if item_id not in self._placed]
+        if missing and encoder is not None:
+            vectors = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
+            self._placed.update({i: (changes[i], vector) for i, vector in zip(missing, vectors, strict=True)})
+        if added and self.content is not None and known.item_features is not None:
+            features = np.stack([self._placed[item_id][1] for item_id in added])
+            self.content = self.content.extend(added, features)
+            self.models = {name: grow(model, self.content, added, features) for name, model in self.models.items()}
 
     @property
     def n_items(self) -> int:
-        return len(self.catalogue)
+        return self.dataset.n_items
 
     def model(self, name: str | None) -> str:
         """The name of a recommender, checked; of the best one without."""

@@ -123,6 +123,8 @@ class World:
             for _, entry in page:
                 changed |= self.take(entry)
             self._memory.forget({entry.user_id for _, entry in page if isinstance(entry, Event)})
+            if any(isinstance(entry, Deletion) for _, entry in page):
+                self._memory.clear()  # whose events to forget, the log no longer says
             self._position = page[-1][0]
             taken += len(page)
         if changed:
@@ -161,7 +163,7 @@ class World:
     def rebuild(self) -> None:
         """Make the shelves again with all items that are known now."""
         with self._changing:
-            self.shelves = {name: Shelf(name, shelf.run, self._changes) for name, shelf in self.shelves.items()}
+            self.shelves = {name: Shelf(name, old.run, self._changes, old) for name, old in self.shelves.items()}
             self._popularity.clear()
 
     def _put(self, shelf: Shelf) -> None:

@@ -1,0 +1,425 @@
+"""The service as its users meet it: outside ids in, answers out."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre.errors import DataError, GenreError, StoreError, UnknownId
+from genre.preprocessing.dataset import Dataset, Float32, History
+from genre.recommenders.base import Recommender
+from genre.recommenders.ease import EASE
+from genre.runs import Run
+from genre.serving.answers import Answer, Ask
+from genre.serving.catalogue import Between, OneOf
+from genre.serving.ranking import Budget
+from genre.serving.service import Service
+from genre.serving.store import Event, EventStore, SQLiteStore
+from genre.testing import missing_item, toy_dataset
+
+
+def ids(answer: Answer) -> list[str]:
+    return [item["item_id"] for item in answer.items]
+
+
+def test_a_known_user_gets_what_the_recommender_gives(service: Service, run: Run) -> None:
+    for user in range(6):
+        answer = service.recommend(Ask(f"u{user}", k=5))
+        row = run.dataset.user_ids.row(f"u{user}")
+        assert ids(answer) == run.recommenders["ease"].recommend(run.dataset.history([row]), k=5).ids()
+        assert ids(answer)[0] == f"i{missing_item(user)}"
+        assert (answer.source, answer.run, answer.recommender, answer.fallback) == ("personal", "toy", "ease", None)
+        assert answer.items[0]["reason"].startswith("because of Story ")
+        assert answer.items[0]["title"] == f"Story {missing_item(user)}"
+
+
+def test_answers_do_not_depend_on_who_asks_beside(service: Service) -> None:
+    asks = [
+        Ask("u0", k=3),
+        Ask("u1", k=8),
+        Ask("nobody"),
+        Ask(history=("i1", "i3")),
+        Ask("u2", exclude_seen=False),
+        Ask(words="space robots", k=2),
+        Ask("u3", exclude=("i1",)),
+        Ask("u4", novelty=0.7),
+        Ask("u5", recommender="content"),
+    ]
+    together = service.recommend_many(asks)
+    for ask, answer in zip(asks, together, strict=True):
+        assert answer == service.recommend(ask)
+
+
+def test_strangers_get_what_everybody_takes(service: Service) -> None:
+    for ask in (Ask("nobody"), Ask(), Ask(history=()), Ask(history=("no such item",)), Ask("\N{SNOWMAN}" * 100)):
+        answer = service.recommend(ask)
+        assert answer.source == "popular"
+        assert len(answer.items) == 10
+
+
+def test_a_history_is_folded_in(service: Service, run: Run) -> None:
+    answer = service.recommend(Ask(history=("i1", "gone", "i3"), k=3))
+    assert answer.source == "folded_in"
+    assert ids(answer) == run.recommenders["ease"].recommend(["i1", "i3"], k=3).ids()
+
+
+def test_an_event_changes_the_next_answer(service: Service) -> None:
+    before = service.recommend(Ask("u0", k=3))
+    assert service.record([Event("u0", ids(before)[0])]) == [True]
+    after = service.recommend(Ask("u0", k=3))
+    assert after.source == "folded_in"
+    assert ids(before)[0] not in ids(after)
+    service.record([Event("newcomer", "i1"), Event("newcomer", "i3"), Event("newcomer", "not in the catalogue")])
+    answer = service.recommend(Ask("newcomer", k=2))
+    assert answer.source == "folded_in"
+    assert all(int(item[1:]) % 2 for item in ids(answer))
+    assert [one["item_id"] for one in service.user("newcomer")["history"]] == ["i1", "i3"]
+
+
+def test_a_dislike_is_seen_but_speaks_for_nothing(service: Service) -> None:
+    service.record([Event("picky", "i1", weight=0.0)])
+    answer = service.recommend(Ask("picky"))
+    assert answer.source == "popular"
+    assert "i1" not in ids(answer)
+
+
+def test_what_the_data_has_already_is_not_counted_again(service: Service, run: Run) -> None:
+    row = run.dataset.user_ids.row("u0")
+    history = run.dataset.history([row])
+    assert history.timestamp is not None
+    old = [
+        Event("u0", run.dataset.item_ids[item], 1.0, int(at))
+        for item, at in zip(history.item, history.timestamp, strict=True)
+    ]
+    service.record(old)
+    assert service.recommend(Ask("u0")).source == "personal"
+
+
+def test_filters_come_before_the_list_is_cut(service: Service) -> None:
+    assert ids(service.recommend(Ask("u0", include=("i1", "i3", "gone"), k=5))) == ["i1", "i3"]
+    assert "i9" not in ids(service.recommend(Ask("u1", exclude=("i9",), k=12)))
+    castles = service.recommend(Ask("u0", k=12, filter=frozenset({("genres", OneOf(frozenset({"castles"})))})))
+    assert castles.items
+    assert all(int(item[1:]) % 2 for item in ids(castles))
+    assert len(service.recommend(Ask("u0", exclude_seen=False, k=100)).items) == 12
+    with pytest.raises(DataError, match=r"genre.*did you mean 'genres'"):
+        service.recommend(Ask("u0", filter=frozenset({("genre", OneOf(frozenset({"x"})))})))
+    nothing = service.recommend(Ask("u0", filter=frozenset({("title", Between(low=1))})))
+    assert nothing.items == []
+
+
+def test_an_unknown_name_is_an_error_of_that_request_alone(service: Service) -> None:
+    answers = service.recommend_many([Ask("u0"), Ask("u0", run="tox"), Ask("u0", recommender="eas")])
+    assert isinstance(answers[0], Answer)
+    assert "did you mean 'toy'" in str(answers[1])
+    assert "did you mean 'ease'" in str(answers[2])
+
+
+def test_words_find_items_by_meaning(service: Service) -> None:
+    answer = service.recommend(Ask(words="robots in space", k=4))
+    assert answer.source == "content"
+    assert all(int(item[1:]) % 2 == 0 for item in ids(answer))
+    assert answer.items[0]["reason"] == "close to your words in meaning"  # half the items have them: they tell nothing
+    mixed = service.recommend(Ask("u0", words="castles knights and dragons", k=3))
+    assert int(ids(mixed)[0][1:]) % 2, "the words count more than the history"
+
+
+def test_words_without_an_encoder_are_looked_for_in_titles(run: Run, sqlite: SQLiteStore) -> None:
+    service = Service([dataclasses.replace(run, item_encoder=None)], sqlite)
+    answer = service.recommend(Ask(words="Story 7", k=3))
+    assert answer.fallback == "words_unavailable"
+    assert service.recommend(Ask(words="xyzzy")).source == "popular"
+
+
+def test_explanations_hold_the_evidence(service: Service, run: Run) -> None:
+    why = service.explain("i4", user_id="u0")
+    assert (why.method, why.source) == ("exact", "personal")
+    assert why.score == pytest.approx(sum(cause["share"] for cause in why.because), abs=1e-4)
+    assert why.because == sorted(why.because, key=lambda cause: -cause["share"])
+    assert service.explain("i4", user_id="nobody").method == "popularity"
+    assert service.explain("gone", user_id="u0").method == "unknown"
+    assert service.explain("i4", history=["i0"], recommender="content").because[0]["item_id"] == "i0"
+
+
+def test_similar_items(service: Service) -> None:
+    found = service.similar("i3", k=3)
+    assert all(int(item[1:]) % 2 for item in ids(found))
+    assert found.items[0]["reason"] == "similar to Story 3"
+    assert service.similar("gone").source == "popular"
+
+
+def test_trends_follow_the_events(service: Service) -> None:
+    assert service.popular(trending=True).items == []
+    service.record(
+        [Event(f"v{n}", "i5") for n in range(3)] + [Event("v", "i6"), Event("v", "gone"), Event("v", "i7", 0.0)]
+    )
+    assert service.sync() == 6
+    trending = service.popular(trending=True)
+    assert ids(trending) == ["i5", "i6"]
+    assert trending.items[0]["score"] == pytest.approx(3, abs=0.01)
+
+
+def test_a_new_item_is_recommendable_at_once(service: Service) -> None:
+    assert service.put_item(
+        "n1", {"title": "Dragon Castle", "genres": "castles", "text": "castles knights dragons"}
+    ) == {"toy": True}
+    for recommender in ("ease", "content", "item_knn", "popularity"):
+        answer = service.recommend(Ask("u1", k=13, recommender=recommender, exclude_seen=False))
+        assert "n1" in ids(answer), recommender
+    assert "n1" in ids(service.recommend(Ask("u1", k=3, recommender="content")))
+    assert "n1" in ids(service.recommend(Ask(words="dragon castle", k=2)))
+    assert [item["item_id"] for item in service.search("dragon")] == ["n1"]
+    assert service.explain("n1", user_id="u1").because
+    service.record([Event("fresh", "n1")])
+    answer = service.recommend(Ask("fresh", k=3))
+    assert answer.source == "folded_in"
+    assert all(int(item[1:]) % 2 for item in ids(answer))
+    service.put_item("i0", {"title": "Renamed"})
+    assert service.item("i0")["title"] == "Renamed"
+    assert service.item("n1")["title"] == "Dragon Castle"
+
+
+def test_items_and_deletions_survive_a_restart(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:
+    first = Service([run], store)
+    first.put_item("n1", {"title": "Dragon Castle", "text": "castles"})
+    first.record([Event("u0", "n1"), Event("u2", "i1")])
+    assert first.delete_user("u0") == 1
+    again = Service([run], reopened())
+    assert again.item("n1")["title"] == "Dragon Castle"
+    assert again.recommend(Ask("u0")).source == "popular"
+    assert again.recommend(Ask("u2")).source == "folded_in"
+    assert "u0" not in again.users()
+    assert ids(again.popular(trending=True)) == ["i1"]
+
+
+def test_processes_follow_one_another(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:
+    one, other = Service([run], store), Service([run], reopened())
+    assert other.recommend(Ask("shared")).source == "popular"
+    one.record([Event("shared", "i1")])
+    one.put_item("n1", {"title": "New", "text": "castles"})
+    other.sync()
+    assert other.recommend(Ask("shared")).source == "folded_in"
+    assert other.item("n1")["title"] == "New"
+    one.delete_user("shared")
+    other.sync()
+    assert other.recommend(Ask("shared")).source == "popular"
+
+
+def test_a_deleted_user_starts_anew(service: Service) -> None:
+    service.record([Event("u0", "i1")])
+    service.delete_user("u0")
+    assert service.recommend(Ask("u0")).source == "popular"
+    assert service.user("u0")["history"] == []
+    service.record([Event("u0", "i3")])
+    assert [one["item_id"] for one in service.user("u0")["history"]] == ["i3"]
+
+
+def test_users_are_split_over_runs_for_good(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
+    runs = [run, dataclasses.replace(run, name="b")]
+    service = Service(runs, sqlite, shares={"toy": 0.25, "b": 0.75})
+    drawn = {user: service.recommend(Ask(user)).run for user in (f"x{n}" for n in range(400))}
+    assert 60 < sum(name == "toy" for name in drawn.values()) < 140
+    again = Service(runs, sqlite, shares={"toy": 1, "b": 3})
+    assert all(again.recommend(Ask(user)).run == name for user, name in drawn.items())
+    assert service.recommend(Ask("x1", run="toy")).run == "toy"
+    assert service.recommend(Ask(history=("i1",))).run == "toy"
+    with pytest.raises(UnknownId, match="run 'B'; served: toy, b"):
+        Service(runs, sqlite, shares={"B": 1.0})
+    with pytest.raises(GenreError, match="same name"):
+        Service([run, run], sqlite)
+
+
+# --- swapping -----------------------------------------------------------------------------------------
+
+
+class Broken(EASE):
+    def _score(self, history: History) -> Float32:
+        raise ValueError("cannot score")
+
+
+def test_a_run_that_does_not_answer_is_not_swapped_in(service: Service, run: Run) -> None:
+    before = service.recommend(Ask("u0"))
+    broken = Broken(10.0).fit(run.dataset)
+    with pytest.raises(GenreError, match="ease does not answer"):
+        service.swap(dataclasses.replace(run, recommenders={"ease": broken}))
+    assert service.recommend(Ask("u0")) == before
+
+
+def test_swap_and_roll_back(service: Service, run: Run) -> None:
+    before = service.recommend(Ask("u0"))
+    service.swap(dataclasses.replace(run, recommenders={"content": run.recommenders["content"]}))
+    assert service.recommend(Ask("u0")).recommender == "content"
+    service.rollback("toy")
+    assert service.recommend(Ask("u0")) == before
+    with pytest.raises(UnknownId, match="nothing to go back to"):
+        service.rollback("toy")
+    with pytest.raises(UnknownId, match="no run"):
+        service.swap(run, "other")
+
+
+class Constant(Recommender):
+    """Scores that say which model they come from."""
+
+    def __init__(self, mark: int) -> None:
+        self.mark = mark
+
+    def _fit(self, dataset: Dataset, validation: object, log: object) -> None:
+        pass
+
+    def _score(self, history: History) -> Float32:
+        return np.full((len(history), history.n_items), self.mark, np.float32)
+
+
+def test_no_answer_mixes_two_runs(run: Run, sqlite: SQLiteStore) -> None:
+    def marked(mark: int) -> Run:
+        data = toy_dataset()
+        titles = [f"{title} v{mark}" for title in data.titles()]
+        items = data.items.set_column(data.items.column_names.index("title"), "title", [titles])
+        data = dataclasses.replace(data, items=items)
+        return Run(Path("x"), "toy", data, {"constant": Constant(mark).fit(data)})
+
+    service = Service([marked(0)], sqlite)
+    stop, mixed = threading.Event(), []
+
+    def ask() -> None:
+        while not stop.is_set():
+            for answer in service.recommend_many([Ask("u0"), Ask("u1")]):
+                assert isinstance(answer, Answer)
+                marks = {item["title"][-1] for item in answer.items} | {
+                    str(int(item["score"])) for item in answer.items
+                }
+                if len(marks) != 1:
+                    mixed.append(marks)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for mark in range(1, 10):
+        service.swap(marked(mark))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert mixed == []
+    assert service.recommend(Ask("u0")).items[0]["score"] == 9
+
+
+# --- the ladder ---------------------------------------------------------------------------------------
+
+
+class Slow(EASE):
+    """Answers when it is let."""
+
+    def _score(self, history: History) -> Float32:
+        gate = getattr(self, "gate", None)
+        if gate is not None:
+            gate.wait(10)
+        return super()._score(history)
+
+
+QUICK = Budget(model=0.05, words=0.05, store=0.05, patience=2, pause=0.3)
+
+
+def slow(run: Run) -> tuple[Slow, threading.Event]:
+    model, gate = Slow(10.0).fit(run.dataset), threading.Event()
+    model.gate = gate  # type: ignore[attr-defined]
+    return model, gate
+
+
+def test_a_late_model_gives_way_and_comes_back(run: Run, sqlite: SQLiteStore) -> None:
+    model, gate = slow(run)
+    service = Service([dataclasses.replace(run, recommenders={"slow": model})], sqlite, budget=QUICK)
+    answer = service.recommend(Ask("u0", k=3))
+    assert (answer.source, answer.fallback) == ("content", "model_late")
+    assert service.recommend(Ask("u0")).fallback == "model_late"
+    assert service.recommend(Ask("u0")).fallback == "model_paused"
+    started = time.monotonic()
+    assert service.recommend(Ask("u0")).source == "content"
+    assert time.monotonic() - started < QUICK.model, "a paused stage is not waited for"
+    assert service.paused() == ["toy/slow/model/recommend"]
+    assert service.similar("i3").source == "content"
+    assert service.explain("i3", user_id="u1").fallback == "model_late"
+    gate.set()
+    time.sleep(QUICK.pause + 0.05)
+    assert service.recommend(Ask("u0")).source == "personal", "recovers without anybody"
+    assert service.paused() == []
+
+
+def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQLiteStore) -> None:
+    model, gate = slow(run)
+    bare = dataclasses.replace(run, dataset=toy_dataset(), recommenders={"slow": model}, item_encoder=None)
+    bare = dataclasses.replace(bare, dataset=dataclasses.replace(bare.dataset, item_features=None))
+    service = Service([bare], sqlite, budget=QUICK)
+    answer = service.recommend(Ask("u0", k=3))
+    assert (answer.source, answer.fallback) == ("popular", "model_late")
+    seen = {one["item_id"] for one in service.user("u0")["history"]}
+    assert not seen & set(ids(answer))
+    gate.set()
+
+
+def test_a_failing_model_gives_way(run: Run, sqlite: SQLiteStore) -> None:
+    broken = Broken(10.0).fit(run.dataset)
+    service = Service([dataclasses.replace(run, recommenders={"broken": broken})], sqlite, budget=QUICK)
+    assert service.recommend(Ask("u0")).fallback == "model_failed"
+
+
+def test_a_late_second_stage_leaves_the_first(run: Run, sqlite: SQLiteStore) -> None:
+    model, gate = slow(run)
+    model.first_ = (run.recommenders["ease"],)  # type: ignore[attr-defined]
+    service = Service([dataclasses.replace(run, recommenders={"reranked": model})], sqlite, budget=QUICK)
+    answer = service.recommend(Ask("u0", k=3))
+    assert (answer.source, answer.fallback) == ("personal", "rerank_late")
+    assert ids(answer)[0] == f"i{missing_item(0)}"
+    gate.set()
+
+
+def test_a_store_that_does_not_answer_leaves_the_data(run: Run, sqlite: SQLiteStore) -> None:
+    service = Service([run], sqlite, budget=QUICK)
+    gate, real = threading.Event(), sqlite.histories
+
+    def hanging(user_ids: list[str]) -> object:
+        gate.wait(10)
+        return real(user_ids)
+
+    sqlite.histories = hanging  # type: ignore[method-assign,assignment]
+    answer = service.recommend(Ask("u0", k=3))
+    assert (answer.source, answer.fallback) == ("personal", "store_late")
+    gate.set()
+    time.sleep(0.1)
+    assert service.recommend(Ask("u0")).fallback is None
+
+    def failing(user_ids: list[str]) -> object:
+        raise StoreError("gone")
+
+    sqlite.histories = failing  # type: ignore[method-assign,assignment]
+    assert service.recommend(Ask("u1")).fallback == "store_failed"
+
+
+def test_late_words_are_looked_for_in_titles(run: Run, sqlite: SQLiteStore) -> None:
+    class Hanging(type(run.item_encoder)):  # type: ignore[misc]
+        def encode_texts(self, texts: object, **_: object) -> Float32:
+            time.sleep(1)
+            raise AssertionError
+
+    service = Service([dataclasses.replace(run, item_encoder=Hanging())], sqlite, budget=QUICK)
+    answer = service.recommend(Ask(words="story 7", k=2))
+    assert (answer.source, answer.fallback) == ("content", "words_late")
+
+
+# --- knobs --------------------------------------------------------------------------------------------
+
+
+def test_novelty_leads_away_from_what_everybody_takes(service: Service, run: Run) -> None:
+    popularity = np.bincount(run.dataset.item, run.dataset.weight > 0, run.dataset.n_items)
+
+    def mean(novelty: float) -> float:
+        answer = service.recommend(Ask("u0", k=4, novelty=novelty, exclude_seen=False))
+        return float(np.mean([popularity[run.dataset.item_ids.row(item)] for item in ids(answer)]))
+
+    assert mean(1.0) < mean(0.0)
+    assert mean(1.0) == np.sort(popularity)[:4].mean()
