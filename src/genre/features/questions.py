@@ -32,7 +32,8 @@ class Augmentation:
     domain: films, music, news, shop, social, or a YAML file of your own. language: the texts are written in.
     summaries: one sentence and topics an item. profiles: one sentence and topics a user.
     synthetic: an invented next item for short histories, from the history or (the chain) from the profile as well.
-    max_items, max_users: the most popular, the most active first; None: all.
+    max_items, max_users: the most popular items, the most active users first (with `synthetic`: of those with a short
+        history); None: all.
     short_history: most interactions of a user who gets an invented item. history_length: newest ones that are told.
     """
 
@@ -102,7 +103,7 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
     """One sentence and topics for each user who liked anything in the train part."""
     domain = load_domain(options.domain)
     histories = liked_lines(train, options)
-    rows = np.array([row for row in _most_active(train, options.max_users) if histories[row]], np.int64)
+    rows = np.array([row for row in _users(train, options) if histories[row]], np.int64)[: options.max_users]
     facts = [histories[row] for row in rows]
     wording = _only(options.wording(), "items", "person", "took", "language")
     topics = [_rotated(domain.topics, row) for row in rows]
@@ -125,9 +126,9 @@ def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
     """An invented next item for each user whose history is short but not empty."""
     domain = load_domain(options.domain)
     histories = liked_lines(train, options)
-    short = np.bincount(train.user, minlength=train.n_users) <= options.short_history
-    active = _most_active(train, options.max_users if options.synthetic == "profile" else None)
-    rows = np.array([row for row in active if short[row] and histories[row]], np.int64)[: options.max_users]
+    short = _lengths(train) <= options.short_history
+    rows = np.array([row for row in _users(train, options) if short[row] and histories[row]], np.int64)
+    rows = rows[: options.max_users]
     profiles = texts_of(train.users, "profile") if options.synthetic == "profile" else [""] * train.n_users
     facts = [histories[row] for row in rows]
 
@@ -164,8 +165,15 @@ def _most_popular(train: Dataset, most: int | None) -> Int64:
     return np.argsort(-np.bincount(train.item, minlength=train.n_items), kind="stable")[:most]
 
 
-def _most_active(train: Dataset, most: int | None) -> Int64:
-    return np.argsort(-np.bincount(train.user, minlength=train.n_users), kind="stable")[:most]
+def _users(train: Dataset, options: Augmentation) -> Int64:
+    """All users, the most active first; where items are invented, those with a short history before the others."""
+    lengths = _lengths(train)
+    long = (lengths > options.short_history) & (options.synthetic != "none")
+    return np.lexsort((-lengths, long))
+
+
+def _lengths(train: Dataset) -> Int64:
+    return np.bincount(train.user, minlength=train.n_users)
 
 
 def _topics(answer: Any) -> str:
