@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from genre.recommenders.topk import top_k_scores
 
 LONGEST = 1_000  # characters of a wish that are read
 LONGEST_TITLE = 10  # words
+HISTORY_WEIGHT = 0.4  # of a recommender's scores beside the words
 NEAR = 1.0  # standard deviations: an item this near to an unwanted thing, or nearer, loses
 LITERAL = 3.0  # standard deviations that an item loses when its own text has the unwanted word
 _NOT = r"nothing|no|not|without|never|except|avoid|nor|neither|hate|don['’]?t (?:want|like)|do not (?:want|like)"
@@ -53,10 +55,17 @@ class Wish:
 
 def understand(text: str, titles: Sequence[str]) -> Wish:
     """Take a wish apart; titles are those of the catalogue, row by row."""
+    return _take_apart(text, _by_title(titles))
+
+
+def _by_title(titles: Sequence[str]) -> dict[str, int]:
+    return {key: row for row, title in reversed(list(enumerate(titles))) if (key := title_key(title))}
+
+
+def _take_apart(text: str, by_title: dict[str, int]) -> Wish:
     text = " ".join(text[:LONGEST].split())
     if not text:
         raise DataError("the wish is empty; say in a few words what it should be")
-    by_title = {key: row for row, title in reversed(list(enumerate(titles))) if (key := title_key(title))}
     unwanted, disliked = [], []
     for match in _NEGATED.finditer(text):
         rest, rows = _take_titles(match[1], by_title)
@@ -72,6 +81,61 @@ def understand(text: str, titles: Sequence[str]) -> Wish:
     return Wish(wanted, tuple(unwanted), tuple(liked), tuple(dict.fromkeys(disliked)))
 
 
+class Wishes:
+    """What is needed of a catalogue to answer wishes: made once, asked often.
+
+    encoder: what made `dataset.item_features`. Raises DataError for data without item features.
+    """
+
+    def __init__(self, encoder: Encoder, dataset: Dataset) -> None:
+        if dataset.item_features is None:
+            raise DataError("asking in words needs item features; name an encoder of items under `features`")
+        self.encoder, self.dataset = encoder, dataset
+        self._features = dataset.item_features.values
+
+    @cached_property
+    def _titles(self) -> dict[str, int]:
+        return _by_title(self.dataset.titles())
+
+    @cached_property
+    def _vectors(self) -> Float32:
+        return _unit(self._features)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return self.encoder.texts(self.dataset.items)
+
+    def understand(self, text: str) -> Wish:
+        """Take a wish apart; DataError for an empty one."""
+        return _take_apart(text, self._titles)
+
+    def match(self, wish: Wish) -> Float32:
+        """How well each item fits the words, in standard deviations. [n_items]"""
+        items = self._vectors
+        told = self.encoder.encode_texts([wish.wanted, *wish.unwanted])
+        if told.shape[1] != items.shape[1]:
+            raise DataError(f"the encoder makes vectors of {told.shape[1]} values, the items have {items.shape[1]}")
+        named = {rows: items[list(rows)].mean(axis=0) for rows in (wish.liked, wish.disliked) if rows}
+        towards = [told[0], named.get(wish.liked)]
+        away = [*told[1:], named.get(wish.disliked)]
+        total = -LITERAL * _says(wish.unwanted, self._texts) if wish.unwanted else np.zeros(len(items), np.float32)
+        for vector in towards:
+            if vector is not None:
+                total += _standard(items @ _unit(vector[None])[0])
+        for vector in away:
+            if vector is not None:
+                total -= np.maximum(_standard(items @ _unit(vector[None])[0]) - NEAR, 0)
+        if not wish.wanted and not wish.liked:  # a wish that only says what not: what everybody likes, without that
+            counts = np.bincount(self.dataset.item, minlength=self.dataset.n_items)
+            total += _standard(np.log1p(counts).astype(np.float32))
+        return np.asarray(total, np.float32)
+
+
+def blend(match: Float32, taste: Float32, history_weight: float) -> Float32:
+    """Fit with the words and a recommender's scores, each in standard deviations. [n_items]"""
+    return np.asarray((1 - history_weight) * _standard(match) + history_weight * _standard(taste), np.float32)
+
+
 def ask(
     text: str,
     encoder: Encoder,
@@ -80,7 +144,7 @@ def ask(
     history: History | None = None,
     *,
     k: int = 10,
-    history_weight: float = 0.4,
+    history_weight: float = HISTORY_WEIGHT,
     exclude_seen: bool = True,
     candidates: npt.NDArray[np.bool_] | None = None,
 ) -> Recommendations:
@@ -90,44 +154,24 @@ def ask(
     `history_weight` (0 to 1). candidates: bool `[n_items]`, the only items allowed. Raises DataError for an empty wish
     and for data without item features.
     """
-    if dataset.item_features is None:
-        raise DataError("asking in words needs item features; name an encoder of items under `features`")
-    wish = understand(text, dataset.titles())
-    scores = _match(wish, encoder, dataset)
+    wishes = Wishes(encoder, dataset)
+    wish = wishes.understand(text)
+    scores = wishes.match(wish)
     if recommender is not None and history is not None and history_weight:
         if len(history) != 1:
             raise DataError(f"one wish goes with one history, found {len(history)}")
-        own = _standard(recommender.score(history)[0])
-        scores = (1 - history_weight) * _standard(scores) + history_weight * own
-    allowed = np.ones(dataset.n_items, bool) if candidates is None else candidates.copy()
-    allowed[list(wish.liked + wish.disliked)] = False
+        scores = blend(scores, recommender.score(history)[0], history_weight)
     seen = None if history is None or not exclude_seen else (history.indptr, history.item)
-    item, score = top_k_scores(
-        scores[None, :].astype(np.float32), min(k, dataset.n_items), seen=seen, candidates=allowed
-    )
+    allowed = without_named(wish, dataset.n_items, candidates)
+    item, score = top_k_scores(scores[None, :], min(k, dataset.n_items), seen=seen, candidates=allowed)
     return Recommendations(item, score, dataset.item_ids)
 
 
-def _match(wish: Wish, encoder: Encoder, dataset: Dataset) -> Float32:
-    """How well each item fits the words, in standard deviations. [n_items]"""
-    assert dataset.item_features is not None
-    items = _unit(dataset.item_features.values)
-    told = encoder.encode_texts([wish.wanted, *wish.unwanted])
-    if told.shape[1] != items.shape[1]:
-        raise DataError(f"the encoder makes vectors of {told.shape[1]} values, the items have {items.shape[1]}")
-    named = {rows: items[list(rows)].mean(axis=0) for rows in (wish.liked, wish.disliked) if rows}
-    towards = [told[0], named.get(wish.liked)]
-    away = [*told[1:], named.get(wish.disliked)]
-    total = -LITERAL * _says(wish.unwanted, encoder.texts(dataset.items))
-    for vector in towards:
-        if vector is not None:
-            total += _standard(items @ _unit(vector[None])[0])
-    for vector in away:
-        if vector is not None:
-            total -= np.maximum(_standard(items @ _unit(vector[None])[0]) - NEAR, 0)
-    if not wish.wanted and not wish.liked:  # a wish that only says what not: what everybody likes, without that
-        total += _standard(np.log1p(np.bincount(dataset.item, minlength=dataset.n_items)).astype(np.float32))
-    return np.asarray(total, np.float32)
+def without_named(wish: Wish, n_items: int, candidates: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    """The candidates but for the items that the wish names. bool `[n_items]`"""
+    allowed = np.ones(n_items, bool) if candidates is None else candidates.copy()
+    allowed[list(wish.liked + wish.disliked)] = False
+    return allowed
 
 
 def _says(unwanted: Sequence[str], texts: Sequence[str]) -> Float32:

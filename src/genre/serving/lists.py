@@ -40,7 +40,11 @@ def recommend_many(world: World, asks: Sequence[Ask]) -> list[Answer | GenreErro
         else:
             groups.setdefault(query.alike, []).append(query)
     for group in groups.values():
-        answers.update(zip((query.place for query in group), _answer(world, group), strict=True))
+        try:
+            made: Sequence[Answer | GenreError] = _answer(world, group)
+        except GenreError as error:  # a wish without a word in it
+            made = [error] * len(group)
+        answers.update(zip((query.place for query in group), made, strict=True))
     return [answers[place] for place in range(len(asks))]
 
 
@@ -102,21 +106,23 @@ def _rank(world: World, group: Sequence[_Query], history: History) -> Ranked:
 
 def _by_words(world: World, query: _Query, history: History, k: int) -> Ranked:
     """One request in words: by meaning where the run has a text encoder, else by the words in titles."""
-    shelf, ask, ladder = query.shelf, query.ask, world.ladder
-    words = ask.words or ""
-    try:
-        place = ladder.place_words(shelf, words)
-    except Skipped as skipped:
-        found = np.zeros(shelf.n_items, bool)
-        for word in words_of(words):
-            found[shelf.catalogue.search(word, shelf.n_items, shelf.popularity)] = True
-        found = found if query.mask is None else found & query.mask
-        seen = history if ask.exclude_seen else None
-        mask = found if found.any() else query.mask
-        ranked = ladder.popular(shelf, world.popularity(shelf), k, 1, seen, mask, f"words_{skipped.outcome}")
-        return ranked._replace(rung="content") if found.any() else ranked
-    taste = history if query.tells else None
-    return ladder.by_words(shelf, query.name, place, taste, k, exclude_seen=ask.exclude_seen, mask=query.mask)
+    shelf, words = query.shelf, query.ask.words or ""
+    seen = (history.indptr, history.item) if query.ask.exclude_seen else None
+    trouble = "words_unavailable"
+    if shelf.wishes is not None:
+        wish, taste = shelf.wishes.understand(words), history if query.tells else None
+        try:
+            return world.ladder.by_words(shelf, query.name, wish, taste, k, seen=seen, mask=query.mask)
+        except Skipped as skipped:
+            trouble = f"words_{skipped.outcome}"
+    found = np.zeros(shelf.n_items, bool)
+    for word in words_of(words):
+        found[shelf.catalogue.search(word, shelf.n_items, shelf.popularity)] = True
+    found = found if query.mask is None else found & query.mask
+    mask = found if found.any() else query.mask
+    shown = history if query.ask.exclude_seen else None
+    ranked = world.ladder.popular(shelf, world.popularity(shelf), k, 1, shown, mask, trouble)
+    return ranked._replace(rung="content") if found.any() else ranked
 
 
 def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:

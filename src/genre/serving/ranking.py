@@ -15,18 +15,16 @@ import numpy.typing as npt
 
 from genre.preprocessing.dataset import Float32, History, Int32
 from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.topk import top_k_scores
+from genre.recommenders.topk import Seen, top_k_scores
 from genre.serving.answers import Source
+from genre.serving.ask import HISTORY_WEIGHT, Wish, blend, without_named
 from genre.serving.catalogue import Mask
 from genre.serving.ladder import Skipped, Stage
 from genre.serving.shelf import Past, Shelf
 
 T = TypeVar("T")
 
-WORDS_SHARE = 0.7
-"""How much the words count beside the history, when there are both."""
-
-KEPT_WORDS = 1000
+KEPT_MATCHES = 64  # of wishes with all items
 Rung = Literal["model", "content", "popular"]
 
 
@@ -63,18 +61,22 @@ class Ladder:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.stages: dict[str, Stage] = {}
-        self._words: dict[tuple[str, str], Float32] = {}
+        self._matches: dict[tuple[Shelf, Wish], Float32] = {}
 
     def stage(self, name: str, seconds: float) -> Stage:
         if name not in self.stages:
             self.stages.setdefault(name, self.budget.stage(name, seconds))
         return self.stages[name]
 
-    def forget(self, run: str) -> None:
+    def forget_run(self, run: str) -> None:
         """A run was replaced: what hangs in the old one holds up nobody."""
         for name in [name for name in self.stages if name.startswith(f"{run}/")]:
             self.stages.pop(name)
-        self._words.clear()
+        self.forget_matches()
+
+    def forget_matches(self) -> None:
+        """Items have changed."""
+        self._matches.clear()
 
     def climb(
         self, shelf: Shelf, name: str, purpose: str, ask: Callable[[Recommender], T]
@@ -124,45 +126,37 @@ class Ladder:
             return self.popular(shelf, popularity, k, fallback=fallback)
         return Ranked(found.item, found.score, rung, fallback)
 
-    def place_words(self, shelf: Shelf, words: str) -> Float32:
-        """Words as a place among the items' vectors `[1, dim]`; `Skipped` when the run has no way to or is late."""
-        content, encoder = shelf.content, shelf.run.item_encoder
-        if content is None or encoder is None:
-            raise Skipped("words", "unavailable")
-        place = self._words.get((shelf.name, words))
-        if place is None:
-            stage = self.stage(f"{shelf.name}/words", self.budget.words)
-            place = content.place(stage.call(partial(encoder.encode_texts, [words])))
-            if len(self._words) >= KEPT_WORDS:
-                self._words.clear()
-            self._words[shelf.name, words] = place
-        return place
-
     def by_words(
         self,
         shelf: Shelf,
         name: str,
-        words: Float32,
+        wish: Wish,
         history: History | None,
         k: int,
         *,
-        exclude_seen: bool = True,
+        seen: Seen | None = None,
         mask: Mask | None = None,
     ) -> Ranked:
-        """Items near to the words `[n, dim]` (see `place_words`), blended with histories if there are any."""
-        assert shelf.content is not None
-        scores = words @ shelf.content.item_vectors_.T
+        """Items that fit a wish, blended with one history if there is one; `Skipped` where the words got no vector."""
+        assert shelf.wishes is not None
+        scores = self._matches.get((shelf, wish))
+        if scores is None:
+            stage = self.stage(f"{shelf.name}/words", self.budget.words)
+            scores = stage.call(partial(shelf.wishes.match, wish))
+            if len(self._matches) >= KEPT_MATCHES:
+                self._matches.clear()
+            self._matches[shelf, wish] = scores
         fallback = None
         if history is not None:
             model = dict(_rungs(shelf, name))["model"]  # a reranker only reorders
             stage = self.stage(f"{shelf.name}/{name}/model/recommend", self.budget.model)
             try:
-                taste = stage.call(partial(model.score, history))
-                scores = WORDS_SHARE * _standard(scores) + (1 - WORDS_SHARE) * _standard(taste)
+                scores = blend(scores, stage.call(partial(model.score, history))[0], HISTORY_WEIGHT)
             except Skipped as skipped:
                 fallback = f"model_{skipped.outcome}"
-        seen = None if history is None or not exclude_seen else (history.indptr, history.item)
-        return Ranked(*top_k_scores(scores, min(k, shelf.n_items), seen=seen, candidates=mask), "content", fallback)
+        allowed = without_named(wish, shelf.n_items, mask)
+        found = top_k_scores(scores[None, :], min(k, shelf.n_items), seen=seen, candidates=allowed)
+        return Ranked(*found, "content", fallback)
 
     @staticmethod
     def popular(
@@ -193,9 +187,3 @@ def source_of(rung: Rung, past: Past) -> Source:
     if rung != "model":
         return rung
     return "personal" if past.user >= 0 else "folded_in"
-
-
-def _standard(scores: Float32) -> Float32:
-    """Mean 0 and deviation 1 in each row, so that two kinds of score can be added."""
-    spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-12)
-    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / spread, np.float32)

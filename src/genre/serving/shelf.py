@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from genre.errors import UnknownId
 from genre.options import nearest
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.preprocessing.dataset import Dataset, Features, Float32, History, Int32, Int64
 from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 from genre.runs import Run
+from genre.serving.ask import Wishes
 from genre.serving.catalogue import Catalogue
 from genre.serving.growing import Changes, grow, with_items
 from genre.serving.store import Event
@@ -43,12 +45,13 @@ class Shelf:
         self.name, self.run = name, run
         self.models: dict[str, Recommender] = dict(run.recommenders)
         self.content = _content(run)
-        self.takes_words = self.content is not None and run.item_encoder is not None
+        self.takes_words = run.dataset.item_features is not None and run.item_encoder is not None
         self.dataset, self._placed = run.dataset, dict[str, tuple[Mapping[str, Any], Float32]]()
         if changes and not self.takes_words:  # nothing says what new items are like
             changes = {item_id: fields for item_id, fields in changes.items() if item_id in run.dataset.item_ids}
         if changes:
             self._grow(changes, {} if before is None or before.run is not run else before._placed)
+        self.wishes = Wishes(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
         self.catalogue = Catalogue(self.dataset)
         self._everybody = self.dataset.history()
         self._stars = stars_of_weight(self.dataset)
@@ -58,17 +61,19 @@ class Shelf:
 
     def _grow(self, changes: Changes, placed: Mapping[str, tuple[Mapping[str, Any], Float32]]) -> None:
         known, encoder = self.run.dataset, self.run.item_encoder
-        self.dataset = with_items(known, changes)
+        self.dataset, features = with_items(known, changes), known.item_features
         added = self.dataset.item_ids.values[known.n_items :].to_pylist()
         self._placed = {i: placed[i] for i in added if i in placed and placed[i][0] == changes[i]}
         missing = [item_id for item_id in added if item_id not in self._placed]
         if missing and encoder is not None:
             vectors = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
             self._placed.update({i: (changes[i], vector) for i, vector in zip(missing, vectors, strict=True)})
-        if added and self.content is not None and known.item_features is not None:
-            features = np.stack([self._placed[item_id][1] for item_id in added])
-            self.content = self.content.extend(added, features)
-            self.models = {name: grow(model, self.content, added, features) for name, model in self.models.items()}
+        if added and self.content is not None and features is not None:
+            new = np.stack([self._placed[item_id][1] for item_id in added])
+            features = Features(np.concatenate([features.values, new]), features.fingerprint)
+            self.content = self.content.extend(added, new)
+            self.models = {name: grow(model, self.content, added, new) for name, model in self.models.items()}
+        self.dataset = dataclasses.replace(self.dataset, item_features=features)
 
     @property
     def n_items(self) -> int:

@@ -165,11 +165,12 @@ class World:
         with self._changing:
             self.shelves = {name: Shelf(name, old.run, self._changes, old) for name, old in self.shelves.items()}
             self._popularity.clear()
+            self.ladder.forget_matches()
 
     def _put(self, shelf: Shelf) -> None:
         self.shelves = {**self.shelves, shelf.name: shelf}
         self._popularity.clear()
-        self.ladder.forget(shelf.name)
+        self.ladder.forget_run(shelf.name)
 
 
 def try_out(shelf: Shelf) -> None:
