@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 from genre.serving.metrics import Metrics
 
 Scope = MutableMapping[str, Any]
@@ -139,7 +141,8 @@ class Gate:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._limits.body_bytes:
-                raise self._too_large()
+                refused = self._too_large()  # raised inside the framework, which knows its own exceptions only
+                raise HTTPException(refused.status, refused.detail, {"connection": "close"})
             return message
 
         return counting

@@ -23,7 +23,7 @@ from genre.serving.service import Service
 
 WEB = ("index.html", "app.js", "covers.js", "style.css", "icon.svg")
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-WORDS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 415: "unsupported", 422: "not_legal"}
+WORDS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "not_legal"}
 
 log = logging.getLogger("genre.serving")
 
@@ -130,7 +130,9 @@ def _problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def of_framework(_: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, WORDS.get(error.status_code, "error"), str(error.detail))
+        answer = problem(error.status_code, WORDS.get(error.status_code, "error"), str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(GenreError)
     async def of_genre(_: Request, error: GenreError) -> Response:

@@ -1,0 +1,421 @@
+"""The routes: shapes, keys, limits, and input that means harm."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from genre.errors import StoreError
+from genre.runs import Run
+from genre.serving.gate import Limits
+from genre.serving.http import create_app
+from genre.serving.service import Service
+from genre.serving.store import Event, SQLiteStore
+
+KEY = "a key of more than sixteen letters"
+
+
+def client_of(app: FastAPI) -> TestClient:
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[TestClient]:
+    with client_of(create_app(service)) as made:
+        yield made
+
+
+def is_problem(answer: Any, status: int) -> bool:
+    body = answer.json()
+    return bool(
+        answer.status_code == status
+        and set(body) == {"error", "detail"}
+        and all(isinstance(text, str) and text for text in body.values())
+    )
+
+
+# --- what the routes answer ---------------------------------------------------------------------------
+
+
+def test_recommendations_for_a_user(client: TestClient) -> None:
+    answer = client.get("/v1/users/u0/recommendations", params={"k": 2})
+    body = answer.json()
+    assert set(body) == {"items", "source", "run", "recommender", "fallback"}
+    assert set(body["items"][0]) == {"item_id", "title", "score", "reason"}
+    assert (len(body["items"]), body["source"], body["run"]) == (2, "personal", "toy")
+    with_fields = client.get("/v1/users/u0/recommendations", params={"k": 1, "fields": "genres, text,absent"}).json()
+    assert set(with_fields["items"][0]["fields"]) == {"genres", "text"}
+    assert (
+        client.get("/v1/users/u0/recommendations", params={"recommender": "content"}).json()["recommender"] == "content"
+    )
+    seen = client.get("/v1/users/u0/recommendations", params={"k": 12, "exclude_seen": "false"}).json()
+    assert len(seen["items"]) == 12
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "..", "../../etc/passwd", "ü/😀", "1" * 31, "a b", "x" * 512])
+def test_any_id_is_answered(client: TestClient, user_id: str) -> None:
+    quoted = "".join(f"%{byte:02X}" for byte in user_id.encode())
+    answer = client.get(f"/v1/users/{quoted}/recommendations")
+    assert answer.status_code == 200
+    assert answer.json()["source"] == "popular"
+    client.post("/v1/events", json={"user_id": user_id, "item_id": "i1"})
+    assert client.get(f"/v1/users/{quoted}/recommendations").json()["source"] == "folded_in"
+    assert client.get(f"/v1/users/{quoted}").json()["user_id"] == user_id
+    assert client.delete(f"/v1/users/{quoted}").json() == {"user_id": user_id, "events": 1}
+
+
+def test_recommendations_for_a_history_with_filters(client: TestClient) -> None:
+    body = client.post("/v1/recommendations", json={"history": ["i1", 3, "gone"], "k": 3}).json()
+    assert body["source"] == "folded_in"
+    only = client.post(
+        "/v1/recommendations", json={"history": ["i1"], "filter": {"genres": ["Space"]}, "exclude": ["i0"], "k": 12}
+    ).json()
+    assert {item["item_id"] for item in only["items"]} == {"i2", "i4", "i6", "i8", "i10"}
+    one = client.post("/v1/recommendations", json={"include": ["i7"], "user_id": "u0"}).json()
+    assert [item["item_id"] for item in one["items"]] == ["i7"]
+    words = client.post("/v1/recommendations", json={"ask": "robots in space, nothing with castles"}).json()
+    assert words["source"] == "content"
+    ranged = client.post("/v1/recommendations", json={"filter": {"title": {"min": 0}}}).json()
+    assert ranged["items"] == []
+    assert is_problem(client.post("/v1/recommendations", json={"filter": {"genre": "x"}}), 422)
+    assert is_problem(client.post("/v1/recommendations", json={"ask": "   "}), 422)
+
+
+def test_events_are_counted_once_and_change_the_next_answer(client: TestClient) -> None:
+    event = {"user_id": 7, "item_id": "i1", "event_id": "e1"}
+    assert client.post("/v1/events", json=event).json() == {"recorded": 1, "duplicates": 0}
+    assert client.post("/v1/events", json=[event, {**event, "event_id": "e2"}]).json() == {
+        "recorded": 1,
+        "duplicates": 1,
+    }
+    assert client.get("/v1/users/7/recommendations").json()["source"] == "folded_in"
+
+
+def test_items(client: TestClient) -> None:
+    put = client.put(
+        "/v1/items/new/one", json={"title": "Knights", "text": "castles", "tags": ["a"], "year": 1999, "x": None}
+    )
+    assert put.json() == {"item_id": "new/one", "recommendable": {"toy": True}}
+    assert client.get("/v1/items/new/one").json()["fields"] == {
+        "title": "Knights",
+        "text": "castles",
+        "tags": "a",
+        "year": "1999",
+    }
+    assert client.get("/v1/items", params={"search": "knights"}).json()["items"][0]["item_id"] == "new/one"
+    assert client.get("/v1/items/new/one/similar", params={"k": 2}).json()["items"]
+    assert client.get("/v1/items/gone/similar").json()["source"] == "popular"
+    assert is_problem(client.get("/v1/items/gone"), 404)
+
+
+def test_explanations_popular_users_runs(client: TestClient) -> None:
+    why = client.get("/v1/users/u0/explanations/i4").json()
+    assert (why["method"], why["source"]) == ("exact", "personal")
+    assert (
+        client.post("/v1/explanations", json={"item_id": "i4", "history": ["i0"]}).json()["because"][0]["item_id"]
+        == "i0"
+    )
+    assert client.get("/v1/users/u0/explanations/gone").json()["method"] == "unknown"
+    assert len(client.get("/v1/popular", params={"k": 3}).json()["items"]) == 3
+    assert client.get("/v1/popular", params={"trending": "true"}).json()["items"] == []
+    assert client.get("/v1/users", params={"begin": "u1", "k": 2}).json() == {"users": ["u1", "u10"]}
+    assert client.get("/v1/runs").json()["runs"][0]["recommenders"] == ["ease", "content", "item_knn", "popularity"]
+
+
+def test_health_and_metrics(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "alive"}
+    for _ in range(100):
+        if client.get("/readyz").status_code == 200:
+            break
+        time.sleep(0.05)
+    assert client.get("/readyz").json() == {"status": "ready"}
+    client.get("/v1/users/secret-id/recommendations")
+    client.post("/v1/events", json={"user_id": "secret-id", "item_id": "i1"})
+    text = client.get("/metrics").text
+    assert re.search(r'genre_answers_total\{fallback="",run="toy",source="popular"\} 1.0', text)
+    assert 'genre_events_total{outcome="recorded"} 1.0' in text
+    assert re.search(r'genre_request_seconds_count\{route="recommend_to_user",status="200"\} 1.0', text)
+    assert "secret-id" not in text
+
+
+def test_it_is_not_ready_before_it_has_answered_a_trial(run: Run, sqlite: SQLiteStore) -> None:
+    cold = Service([run], sqlite)
+    app = create_app(cold)
+    assert is_problem(client_of(app).get("/readyz"), 503)  # without its lifespan it never warms up
+
+
+def test_the_report_cannot_reach_the_routes(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with client_of(create_app(Service([dataclasses.replace(run, folder=folder)], sqlite))) as client:
+        assert is_problem(client.get("/v1/runs/toy/report"), 404)
+        (folder / "report.html").write_text("<h1>report</h1>")
+        report = client.get("/v1/runs/toy/report")
+        assert report.text == "<h1>report</h1>"
+        assert "sandbox" in report.headers["content-security-policy"]
+        assert "allow-same-origin" not in report.headers["content-security-policy"]
+        for name in ("..", "%2e%2e", "..%2f..%2fetc", "toy%00"):
+            assert client.get(f"/v1/runs/{name}/report").status_code in (404, 422)
+
+
+# --- who may come in ----------------------------------------------------------------------------------
+
+
+def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
+    for route in app.routes:
+        for method in getattr(route, "methods", None) or ():
+            yield method, re.sub(r"\{\w+(:path)?\}", "x", route.path)  # type: ignore[attr-defined]
+    yield "GET", "/openapi.json"
+    yield "GET", "/no/such/route"
+
+
+def test_every_route_but_health_is_closed_without_the_key(service: Service) -> None:
+    app = create_app(service, api_key=KEY)
+    client, walked = client_of(app), 0
+    for method, path in every_route(app):
+        if path in ("/healthz", "/readyz"):
+            continue
+        for headers in (
+            {},
+            {"authorization": f"Bearer {KEY}x"},
+            {"authorization": f"Basic {KEY}"},
+            {"authorization": KEY},
+        ):
+            answer = client.request(method, path, headers=headers)
+            assert answer.status_code == 401, (method, path)
+            assert KEY not in answer.text
+            assert method == "HEAD" or is_problem(answer, 401)
+        walked += 1
+    assert walked > 20
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code in (200, 503)
+
+
+def test_the_key_opens_as_bearer_and_as_password(service: Service) -> None:
+    client = client_of(create_app(service, api_key=KEY))
+    basic = base64.b64encode(f"anybody:{KEY}".encode()).decode()
+    for value in (f"Bearer {KEY}", f"bearer {KEY}", f"Basic {basic}"):
+        assert client.get("/v1/runs", headers={"authorization": value}).status_code == 200
+    assert "Basic" in client.get("/").headers["www-authenticate"], "a browser asks for it"
+
+
+def test_without_a_key_only_names_of_this_machine_are_answered(service: Service) -> None:
+    client = client_of(create_app(service, hosts=frozenset({"localhost", "127.0.0.1", "::1"})))
+    for host in ("localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST"):
+        assert client.get("/v1/runs", headers={"host": host}).status_code == 200, host
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", ""):
+        assert is_problem(client.get("/v1/runs", headers={"host": host}), 421), host
+
+
+def test_every_answer_carries_the_headers(client: TestClient) -> None:
+    for path in ("/", "/v1/runs", "/no/such/route", "/v1/users/u0/recommendations?k=0"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_foreign_page_cannot_write_through_a_form(client: TestClient) -> None:
+    event = json.dumps({"user_id": "u0", "item_id": "i1"})
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+        assert client.post("/v1/events", content=event, headers={"content-type": kind}).status_code in (400, 422)
+    preflight = client.options("/v1/events", headers={"origin": "http://evil", "access-control-request-method": "POST"})
+    assert "access-control-allow-origin" not in preflight.headers
+
+
+# --- limits -------------------------------------------------------------------------------------------
+
+
+def test_too_many_requests_of_one_address(service: Service) -> None:
+    client = client_of(create_app(service, limits=Limits(rate=5)))
+    statuses = [client.get("/v1/runs").status_code for _ in range(15)]
+    assert statuses[:10] == [200] * 10
+    assert 429 in statuses[10:]
+    assert is_problem(client.get("/v1/runs"), 429)
+    assert client.get("/healthz").status_code == 200
+    time.sleep(0.5)
+    assert client.get("/v1/runs").status_code == 200
+
+
+def test_too_many_requests_at_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, real = threading.Event(), service.explain
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        gate.wait(10)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(service, "explain", slow)
+    statuses: list[int] = []
+    with client_of(create_app(service, limits=Limits(in_flight=3))) as client:
+        path = "/v1/users/u0/explanations/i1"
+        threads = [threading.Thread(target=lambda: statuses.append(client.get(path).status_code)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        while len(statuses) < 3:
+            time.sleep(0.01)
+        assert statuses == [503] * 3
+        assert client.get("/healthz").status_code == 200
+        gate.set()
+        for thread in threads:
+            thread.join()
+        assert sorted(statuses) == [200] * 3 + [503] * 3
+        assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_has_an_end(client: TestClient, chunked: bool) -> None:  # noqa: FBT001
+    class Endless:
+        sent = 0
+
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(50):
+                self.sent += 1
+                yield b" " * 1_000_000
+
+    body = Endless()
+    content: Any = body if chunked else b" " * 50_000_000
+    answer = client.post("/v1/events", content=content, headers={"content-type": "application/json"})
+    assert is_problem(answer, 413)
+
+
+def test_a_log_that_fails_is_503_and_passes(
+    client: TestClient, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sqlite.record
+
+    def full(events: list[Event]) -> list[bool]:
+        raise StoreError("disk is full")
+
+    monkeypatch.setattr(sqlite, "record", full)
+    answer = client.post("/v1/events", json={"user_id": "a", "item_id": "i1"})
+    assert is_problem(answer, 503)
+    assert client.get("/v1/users/u0/recommendations").status_code == 200
+    monkeypatch.setattr(sqlite, "record", real)
+    assert client.post("/v1/events", json={"user_id": "a", "item_id": "i1"}).json()["recorded"] == 1
+
+
+def test_a_fault_of_ours_is_a_500_in_the_same_shape(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a secret of the inside")
+
+    monkeypatch.setattr(service, "explain", broken)
+    answer = client.get("/v1/users/u0/explanations/i1")
+    assert is_problem(answer, 500)
+    assert "secret" not in answer.text
+
+
+# --- harm ---------------------------------------------------------------------------------------------
+
+DEEP = "[" * 100_000 + "]" * 100_000
+EVENT = '{"user_id": "u", "item_id": "i", %s}'
+BAD_BODIES = [
+    "", "null", "{", "\x00", "nonsense", "[]", "{}", "42", '"text"', DEEP, '{"a":' * 5000 + "1" + "}" * 5000,
+    EVENT % '"weight": NaN', EVENT % '"weight": Infinity', EVENT % '"weight": -Infinity', EVENT % '"weight": 1e999',
+    EVENT % '"weight": -1', EVENT % '"weight": "x"', EVENT % '"weight": null', EVENT % '"weight": [1]',
+    EVENT % '"timestamp": 1e30', EVENT % '"timestamp": -5', EVENT % '"timestamp": 4102444799',
+    EVENT % '"timestamp": 1.5',
+    EVENT % f'"timestamp": {10**30}', EVENT % f'"weight": {"9" * 5000}', EVENT % f'"timestamp": {"9" * 5000}',
+    EVENT % '"event_id": ""', EVENT % '"admin": true', EVENT % '"event_id": {"$ne": 1}',
+    '{"user_id": "", "item_id": "i"}', '{"user_id": null, "item_id": "i"}', '{"user_id": true, "item_id": "i"}',
+    '{"user_id": 1.5, "item_id": "i"}', '{"user_id": ["u"], "item_id": "i"}', '{"user_id": "u"}',
+    '{"user_id": "\\ud800", "item_id": "i"}', '{"user_id": "u", "item_id": "\\udfff x"}',
+    '{"user_id": "u\\u0000", "item_id": "i"}', '{"user_id": "u\\n", "item_id": "i"}',
+    json.dumps({"user_id": "u" * 513, "item_id": "i"}), json.dumps([{"user_id": "u", "item_id": "i"}] * 1001),
+    '{"user_id": "u", "item_id": "i", "\\ud800": 1}', '{"user_id": NaN, "item_id": "i"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BAD_BODIES, ids=range(len(BAD_BODIES)))
+def test_bad_events_are_refused_at_once(client: TestClient, sqlite: SQLiteStore, body: str) -> None:
+    started = time.perf_counter()
+    answer = client.post(
+        "/v1/events", content=body.encode("utf-8", "surrogatepass"), headers={"content-type": "application/json"}
+    )
+    assert time.perf_counter() - started < 1, "0.1 s when the machine has nothing else to do"
+    assert 400 <= answer.status_code < 500
+    assert is_problem(answer, answer.status_code)
+    assert sqlite.last() == 0
+
+
+BAD_ASKS = [
+    {"k": 0}, {"k": -1}, {"k": 10**9}, {"k": 10**30}, {"k": 1.5}, {"k": "many"}, {"k": None}, {"k": [1]},
+    {"history": "i1"}, {"history": [None]}, {"history": [{}]}, {"history": ["i"] * 1001}, {"history": {"a": 1}},
+    {"ask": ""}, {"ask": "x" * 1001}, {"ask": 5}, {"run": "../../etc"}, {"run": ""}, {"recommender": "x"},
+    {"filter": {"genres": []}}, {"filter": {"genres": {"low": 1}}}, {"filter": {"genres": None}}, {"filter": []},
+    {"filter": {"title": {"min": "NaN"}}}, {"filter": {str(n): "x" for n in range(21)}}, {"filter": {"": "x"}},
+    {"novelty": 1.01}, {"novelty": -0.1}, {"novelty": float("nan")}, {"explore": float("inf")}, {"explore": 1e308},
+    {"exclude": ["i"] * 10_001}, {"include": "all"}, {"unknown": 1}, {"fields": ["x"] * 51},
+    {"exclude_seen": "perhaps"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ask", BAD_ASKS, ids=range(len(BAD_ASKS)))
+def test_bad_requests_are_refused(client: TestClient, ask: dict[str, Any]) -> None:
+    answer = client.post("/v1/recommendations", content=json.dumps(ask), headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 404, 422), answer.text
+    assert is_problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["k=0", "k=1000000000", f"k={10**30}", "k=NaN", "k=1e3x", "k=", "novelty=nan", "novelty=inf", "novelty=1e999",
+     "exclude_seen=perhaps", "run=nope", "recommender=..%2f..", "unknown=1", "k=%00", "fields=" + "x," * 600],
+)  # fmt: skip
+def test_bad_queries_are_refused(client: TestClient, query: str) -> None:
+    answer = client.get(f"/v1/users/u0/recommendations?{query}")
+    assert answer.status_code in (404, 422)
+    assert is_problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/users/%00/recommendations", "/v1/users/a%0Ab/recommendations", f"/v1/users/{'x' * 513}/recommendations",
+     "/v1/items?search=" + "x" * 513, "/v1/items?k=0", "/v1/users?k=1001", "/v1/items/%00", "/v1/runs/nope/report",
+     "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/app.js/../../http.py", "//etc/passwd", "/v1", "/web/http.py"],
+)  # fmt: skip
+def test_bad_paths_are_refused(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code in (404, 422)
+    assert is_problem(answer, answer.status_code)
+
+
+BAD_ITEMS: list[Any] = [
+    {}, [], None, {"title": {"a": 1}}, {"title": [1]}, {"title": ["a"] * 201}, {"title": "x" * 20_001}, {"": "x"},
+    {"x" * 201: "y"}, {str(n): 1 for n in range(51)}, {"year": float("nan")}, {"year": float("inf")},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", BAD_ITEMS, ids=range(len(BAD_ITEMS)))
+def test_bad_items_are_refused(client: TestClient, fields: Any) -> None:
+    answer = client.put("/v1/items/new", content=json.dumps(fields), headers={"content-type": "application/json"})
+    assert 400 <= answer.status_code < 500
+    assert is_problem(answer, answer.status_code)
+
+
+def test_long_wishes_are_read_in_time(client: TestClient) -> None:
+    for wish in (
+        "not " * 250,
+        "like a " * 142,
+        "no, " * 250,
+        "\u201c" * 1000,
+        "a" * 1000,
+        "but not " * 125,
+        "不要" * 500,
+    ):
+        started = time.perf_counter()
+        answer = client.post("/v1/recommendations", json={"ask": wish[:1000]})
+        assert answer.status_code in (200, 422)
+        assert time.perf_counter() - started < 2, wish[:20]
