@@ -23,6 +23,7 @@ from genre.recommenders.topk import top_k_scores
 
 LONGEST = 1_000  # characters of a wish that are read
 LONGEST_TITLE = 10  # words
+LONGEST_CUE = 20  # characters before a title that may say it is one
 HISTORY_WEIGHT = 0.4  # of a recommender's scores beside the words
 NEAR = 1.0  # standard deviations: an item this near to an unwanted thing, or nearer, loses
 LITERAL = 3.0  # standard deviations that an item loses when its own text has the unwanted word
@@ -198,10 +199,13 @@ def _take_titles(text: str, by_title: dict[str, int]) -> tuple[str, list[int]]:
         for size in range(min(LONGEST_TITLE, len(spans) - at), 0, -1):
             start, end = spans[at][0], spans[at + size - 1][1]
             row = by_title.get(title_key(text[start:end]), -1)
-            before = _BEFORE_TITLE.search(text[:start])
-            if row >= 0 and (size > 1 or before):
+            if row < 0:
+                continue
+            near = max(kept, start - LONGEST_CUE)
+            before = _BEFORE_TITLE.search(text[near:start])
+            if size > 1 or before:
                 found.append(row)
-                rest, kept = rest + text[kept : before.start() if before else start] + " ", end
+                rest, kept = rest + text[kept : near + before.start() if before else start] + " ", end
                 at += size - 1
                 break
         at += 1
