@@ -6,13 +6,18 @@ import os
 import re
 import shutil
 import subprocess
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from genre.features.base import Encoder
 from genre.log import SILENT, Log
@@ -22,6 +27,8 @@ from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
+from genre.serving.http import create_app
+from genre.serving.patience import patient
 from genre.serving.service import Service
 from genre.serving.store import EventStore, SQLiteStore
 from genre.testing import toy_dataset
@@ -180,3 +187,35 @@ def reopened(request: pytest.FixtureRequest, store: EventStore, tmp_path: Path) 
         return made
 
     return again
+
+
+@contextmanager
+def served(app: FastAPI, **patience: float) -> Iterator[str]:
+    """The app behind a real server on a free port, as `genre serve` runs it; the address."""
+    settings: dict[str, float] = {"connections": 100, "receive_seconds": 10, "send_seconds": 60, **patience}
+    protocol = patient(int(settings["connections"]), settings["receive_seconds"], settings["send_seconds"])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=protocol, ws="none", log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def serve_app() -> Callable[..., AbstractContextManager[str]]:
+    return served
+
+
+@pytest.fixture(scope="session")
+def url(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service of the toy run behind a real server."""
+    service = Service([run], SQLiteStore(tmp_path_factory.mktemp("served") / "events.sqlite"))
+    service.warm()
+    with served(create_app(service)) as address:
+        yield address

@@ -104,17 +104,17 @@ def test_events_are_counted_once_and_change_the_next_answer(client: TestClient) 
 
 def test_items(client: TestClient) -> None:
     put = client.put(
-        "/v1/items/new/one", json={"title": "Knights", "text": "castles", "tags": ["a"], "year": 1999, "x": None}
+        "/v1/items/new%2Fone", json={"title": "Knights", "text": "castles", "tags": ["a"], "year": 1999, "x": None}
     )
     assert put.json() == {"item_id": "new/one", "recommendable": {"toy": True}}
-    assert client.get("/v1/items/new/one").json()["fields"] == {
+    assert client.get("/v1/items/new%2Fone").json()["fields"] == {
         "title": "Knights",
         "text": "castles",
         "tags": "a",
         "year": "1999",
     }
     assert client.get("/v1/items", params={"search": "knights"}).json()["items"][0]["item_id"] == "new/one"
-    assert client.get("/v1/items/new/one/similar", params={"k": 2}).json()["items"]
+    assert client.get("/v1/items/new%2Fone/similar", params={"k": 2}).json()["items"]
     assert client.get("/v1/items/gone/similar").json()["source"] == "popular"
     assert is_problem(client.get("/v1/items/gone"), 404)
 
@@ -175,7 +175,7 @@ def test_the_report_cannot_reach_the_routes(run: Run, sqlite: SQLiteStore, tmp_p
 def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
     for route in app.routes:
         for method in getattr(route, "methods", None) or ():
-            yield method, re.sub(r"\{\w+(:path)?\}", "x", route.path)  # type: ignore[attr-defined]
+            yield method, re.sub(r"\{\w+\}", "x", route.path)  # type: ignore[attr-defined]
     yield "GET", "/openapi.json"
     yield "GET", "/no/such/route"
 

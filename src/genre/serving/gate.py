@@ -12,10 +12,12 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.exceptions import HTTPException
 
 from genre.serving.metrics import Metrics
+from genre.serving.wire import SLASH
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -104,6 +106,10 @@ class Gate:
         """`receive` for a request that may come in; Refused otherwise."""
         if scope["path"] in OPEN:
             return receive
+        if b"%" in scope["raw_path"]:
+            scope["path"] = "/".join(
+                unquote(part).replace("/", SLASH) for part in scope["raw_path"].decode().split("/")
+            )
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if self._hosts is not None and _name(headers.get(b"host", b"")) not in self._hosts:
             raise Refused(421, "wrong_host", "without a key the service answers to the name of this machine only")

@@ -12,13 +12,14 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from genre import __version__
 from genre.errors import GenreError, StoreError, UnknownId
 from genre.serving.desk import Desk
 from genre.serving.gate import Gate, Limits
 from genre.serving.metrics import Metrics
-from genre.serving.routes import add_routes
+from genre.serving.routes import PROBLEMS, add_routes
 from genre.serving.service import Service
 
 WEB = ("index.html", "app.js", "covers.js", "style.css", "icon.svg")
@@ -81,19 +82,19 @@ async def _warm(desk: Desk) -> None:
 
 
 def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
-    @app.get("/healthz")
+    @app.get("/healthz", responses=PROBLEMS)
     async def healthz() -> dict[str, str]:
         """The process is alive."""
         return {"status": "alive"}
 
-    @app.get("/readyz")
+    @app.get("/readyz", responses=PROBLEMS)
     async def readyz() -> Response:
         """It has answered a trial with every recommender; before that, 503."""
         if not service.ready:
             return problem(503, "not_ready", "warming up")
         return Response(orjson.dumps({"status": "ready"}), media_type="application/json")
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def metrics_text() -> Response:
         """Counters in the text form of Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -24,12 +24,12 @@ from genre.serving.wire import (
     ExplainBody,
     FieldNames,
     Found,
-    Id,
     ItemBody,
     K,
     Known,
     Listed,
     Name,
+    PathId,
     Problem,
     Recorded,
     Stored,
@@ -40,7 +40,7 @@ from genre.serving.wire import (
 
 M = TypeVar("M", bound=BaseModel)
 
-IdPath = Annotated[Id, Path()]
+IdPath = Annotated[PathId, Path()]
 IdsQuery = Annotated[str, Query(max_length=512)]
 KQuery = Annotated[K, Query()]
 NameQuery = Annotated[Name | None, Query()]
@@ -60,7 +60,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 def add_routes(app: FastAPI, desk: Desk) -> None:
     """Everything under `/v1`. Added to the app itself: a router inside an app is searched anew at every request."""
     at = Routes(desk)
-    path = "/v1/users/{user_id:path}/recommendations"
+    path = "/v1/users/{user_id}/recommendations"
     app.add_route(path, at.recommend_to_user)  # the route asked most: FastAPI's own checks cost as much as the answer
     app.add_api_route(  # the same for the description, and for a POST that must be told it is none
         path,
@@ -70,16 +70,16 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
         openapi_extra=documented(path=UserPath, query=AskQuery),
     )
     for method, path, handler, answer in (
-        ("GET", "/users/{user_id:path}/explanations/{item_id:path}", at.explain_to_user, Why),
-        ("GET", "/users/{user_id:path}", at.user, UserHistory),
-        ("DELETE", "/users/{user_id:path}", at.delete_user, Erased),
+        ("GET", "/users/{user_id}/explanations/{item_id}", at.explain_to_user, Why),
+        ("GET", "/users/{user_id}", at.user, UserHistory),
+        ("DELETE", "/users/{user_id}", at.delete_user, Erased),
         ("GET", "/users", at.users, Known),
         ("POST", "/recommendations", at.recommend, Answer),
         ("POST", "/explanations", at.explain, Why),
         ("GET", "/popular", at.popular, Answer),
-        ("GET", "/items/{item_id:path}/similar", at.similar, Answer),
-        ("GET", "/items/{item_id:path}", at.item, Listed),
-        ("PUT", "/items/{item_id:path}", at.put_item, Stored),
+        ("GET", "/items/{item_id}/similar", at.similar, Answer),
+        ("GET", "/items/{item_id}", at.item, Listed),
+        ("PUT", "/items/{item_id}", at.put_item, Stored),
         ("GET", "/items", at.search, Found),
         ("POST", "/events", at.record, Recorded),
         ("GET", "/runs", at.runs, None),

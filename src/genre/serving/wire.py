@@ -21,6 +21,9 @@ def _number_as_text(value: Any) -> Any:
 _TEXT = StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
 Id = Annotated[str, BeforeValidator(_number_as_text, json_schema_input_type=str | int), _TEXT]
 """An outside id: text without control characters; a whole number is taken as its digits."""
+SLASH = "\ud800"
+"""Stands for a `/` that was sent as `%2F`, so that an id with one in it is one part of the path; no UTF-8 gives it."""
+PathId = Annotated[Id, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=str)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000)]
@@ -93,7 +96,7 @@ def _wanted(value: RangeBody | list[str | int] | str) -> OneOf | Between:
 
 
 class UserPath(BaseModel):
-    user_id: Id
+    user_id: PathId
 
 
 class AskQuery(Body):
