@@ -66,6 +66,7 @@ def test_what_rephrases_the_evidence_is_taken(text: str) -> None:
         "This is a wonderful film that you will enjoy.",
         "<b>Heat</b> is why.",
         "I'm sorry, as an AI I cannot say why Heat matters.",
+        "Fargo (1996) The Big Sleep (1946)",
         "Parce que vous avez aimé Heat.",
     ],
 )

@@ -7,6 +7,7 @@ its titles or words, is thrown away and the template speaks.
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from genre.recommenders.explanation import Explanation, phrase
 
 MOST_CAUSES = 2
 MOST_WORDS = 4
+FEWEST_PLAIN = 2  # words in small letters: titles in a row are no sentence
 
 
 class Sentence(BaseModel):
@@ -116,6 +118,8 @@ def unfaithful(sentence: str, evidence: Sequence[str], titles: Collection[str] =
     new = invented(sentence, evidence, titles=titles)
     if new:
         return f"these are not in the data: {', '.join(new[:5])}"
+    if len(re.findall(r"(?<![\w'’])[a-z]{2,}", sentence)) < FEWEST_PLAIN:
+        return "it is not a sentence"
     said = f" {' '.join(words(sentence))} "
     facts = [line.partition(": ")[2] for line in evidence[1:]]
     reasons = [title_key(fact) for fact in facts] + [" ".join(words(w)) for fact in facts for w in fact.split(", ")]

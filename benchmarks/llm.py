@@ -1,0 +1,263 @@
+"""What does a small local language model add, and what does it cost? The whole path on MovieLens 100K with plots.
+
+    python benchmarks/llm.py [--data ../shared/data] [--items 200] [--users 50] [--ledger llm.sqlite] > llm.md
+
+SmolLM2-135M-Instruct in the process, no network: summaries, profiles, invented next items (from the history, and from
+the profile: the chain), judged arm by arm beside placebos; reranking by title likelihood; explanations through the
+checker; the same model once more behind an OpenAI-compatible server on 127.0.0.1, through the official client.
+Exchanges stay in the ledger: started again, it asks nothing twice and prints the same tables.
+
+Leave-one-out. So that there are short histories at all, every second user keeps only the newest five interactions of
+the train part: those users are `short`, the others `warm`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import machine
+
+from genre.evaluation.arms import arms
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.uplift import judge_arms, uplift
+from genre.features.augmentation import Augmented, audit, augment, plan
+from genre.features.embedding import Embedding
+from genre.features.encode import item_features
+from genre.features.questions import Augmentation
+from genre.llm.base import LanguageModel
+from genre.llm.ledger import Ledger, read_log
+from genre.llm.llamacpp import LlamaCpp
+from genre.llm.openai import OpenAI
+from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.ids import Ids
+from genre.preprocessing.splits import Fold, LeaveOneOut, Split
+from genre.recommenders.content import Content
+from genre.recommenders.ease import EASE
+from genre.recommenders.llm_reranker import LLMReranker
+from genre.recommenders.verbaliser import Verbaliser
+
+FIELDS = ("title", "genres", "plot")
+SHORT = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--items", type=int, default=200)
+    parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--rerank", type=int, default=40)
+    parser.add_argument("--ledger", type=Path, default=Path("llm.sqlite"))
+    chosen = parser.parse_args()
+    model = LlamaCpp(max_tokens=150)
+    split = shortened(LeaveOneOut().split(ml_100k(chosen.data)))
+    print(f"{machine()}\n\nModel: {model.fingerprint}\n")
+    chain, history = augmented(split.train, model, chosen)
+    degeneracy(chain, history, chosen.ledger)
+    samples(chain, split.train)
+    judged(split, chain, history, chosen.ledger)
+    reranked(split, model, chosen)
+    explained(split, model, chosen.ledger)
+    through_a_server(split.train, model, chosen.ledger)
+
+
+def ml_100k(data: Path) -> Dataset:
+    """MovieLens 100K with the plots of `items_info.json`; nothing of it is copied into the project."""
+    folder = data / "ml-100k"
+    rows = np.loadtxt(folder / "u.data", dtype=np.int64)
+    names = [line.split("|") for line in (folder / "u.item").read_text("latin-1").splitlines()]
+    info = {entry["movielens_id"]: entry for entry in json.loads((folder / "items_info.json").read_text())}
+    item_ids, user_ids = Ids(name[0] for name in names), Ids(str(user) for user in range(1, 944))
+    known = [info.get(name[0], {}) for name in names]
+    table = pa.table(
+        {
+            "item_id": item_ids.values,
+            "title": [name[1] for name in names],
+            "genres": [entry.get("genres") or "" for entry in known],
+            "plot": [entry.get("plot") or "" for entry in known],
+        }
+    )
+    return Dataset.from_arrays(
+        user=user_ids.rows([str(user) for user in rows[:, 0]]),
+        item=item_ids.rows([str(item) for item in rows[:, 1]]),
+        rating=rows[:, 2],
+        timestamp=rows[:, 3],
+        user_ids=user_ids,
+        item_ids=item_ids,
+        items=table,
+        rating_scale=(1.0, 5.0, 1.0),
+        positive_rating=4.0,
+        name="ml-100k",
+    )
+
+
+def shortened(split: Split) -> Split:
+    """Every second user keeps the newest `SHORT` interactions of the train part, in every context."""
+
+    def cut(data: Dataset) -> Dataset:
+        lengths = np.bincount(data.user, minlength=data.n_users)
+        from_end = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(data))
+        return data.where((data.user % 2 == 0) | (from_end <= SHORT))
+
+    folds = (Fold(cut(fold.context), fold.target) for fold in (split.validation, split.test))
+    return Split(cut(split.train), *folds)
+
+
+def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) -> tuple[Augmented, Augmented]:
+    """The chain (summaries, profiles, next items from profiles), and next items from histories alone."""
+    options = Augmentation(
+        FIELDS,
+        profiles=True,
+        synthetic="profile",
+        max_items=chosen.items,
+        max_users=chosen.users,
+        short_history=SHORT,
+    )
+    print("## What was planned\n")
+    ledger = Ledger(chosen.ledger.with_suffix(".plan.sqlite"), model)
+    for name, step in plan(train, ledger, options).items():
+        print(f"- {name}: {step}")
+    alone = dataclasses.replace(options, synthetic="history", profiles=False)
+    made = []
+    for job, wanted in (("chain", options), ("history", alone)):
+        made.append(augment(train, Ledger(chosen.ledger, model, job=job), wanted))
+        problems = audit(made[-1].apply(train), train)
+        print(f"- audit of {job}: {problems or 'every text says model, prompt and cut-off; none knows the test'}")
+    return made[0], made[1]
+
+
+def degeneracy(chain: Augmented, history: Augmented, ledger: Path) -> None:
+    print("\n## How the answers turned out\n")
+    reports = {**chain.reports, "next items, no profile": history.reports["next items"]}
+    names = [name for name in next(iter(reports.values())).as_dict() if name != "prompt"]
+    print(f"| | {' | '.join(reports)} |\n|---|{'--:|' * len(reports)}")
+    for name in names:
+        values = [report.as_dict()[name] for report in reports.values()]
+        print(f"| {name} | {' | '.join('-' if value is None else f'{value:g}' for value in values)} |")
+    print("\n| prompt | calls | tokens in | tokens out | seconds |\n|---|--:|--:|--:|--:|")
+    with sqlite3.connect(ledger) as connection:
+        question = "SELECT prompt, count(*), sum(tokens_in), sum(tokens_out), sum(seconds) FROM exchanges GROUP BY 1"
+        for prompt, calls, tokens_in, tokens_out, seconds in connection.execute(question):
+            print(f"| {prompt} | {calls:,} | {tokens_in:,} | {tokens_out:,} | {seconds:,.0f} |")
+        why = "SELECT verdict, count(*) FROM exchanges WHERE verdict LIKE 'quarantined%' GROUP BY 1"
+        reasons: dict[str, int] = {}
+        for verdict, count in connection.execute(why):
+            reason = verdict.removeprefix("quarantined: ").split(":")[0].split(";")[0]
+            reasons[reason] = reasons.get(reason, 0) + count
+    print("\nWhy answers were put into quarantine:\n")
+    for reason, count in sorted(reasons.items(), key=lambda entry: -entry[1])[:8]:
+        print(f"- {count} x {reason}")
+
+
+def samples(made: Augmented, train: Dataset) -> None:
+    print("\nThe first answers that passed, as they are:\n")
+    titles = train.titles()
+    kept = [(titles[row], text) for row, text in enumerate(made.items["summary"].to_pylist()) if text][:6]
+    print("\n".join(f"- {title}: {text}" for title, text in kept))
+    for column in ("profile", "synthetic_text"):
+        texts = [text for text in made.users[column].to_pylist() if text][:3]
+        print("\n".join(f"- {column}: {text}" for text in texts))
+
+
+def judged(split: Split, chain: Augmented, history: Augmented, ledger: Path) -> None:
+    print("\n## Did it help?\n")
+    made = dataclasses.replace(chain, users={**chain.users, "synthetic_item": history.users["synthetic_item"]})
+    links = dataclasses.replace(chain, items={}, users={"synthetic_item": chain.users["synthetic_item"]})
+    cost = seconds_of(ledger)
+    for label, recommender in (("content", Content()), ("EASE", EASE())):
+        conditions = arms(split, recommender, Embedding(), made, chain=links)
+        if label == "EASE":  # it reads no text
+            conditions = {name: arm for name, arm in conditions.items() if "summaries" not in name}
+        found = uplift(judge_arms(conditions), short=SHORT + 1, cost=cost, unit="seconds")
+        print(f"First stage: {label}. A point is .01.\n\n{found.table()}\n")
+        print(f"Significant: {', '.join(found.winners()) or 'nothing'}. {' '.join(found.warnings())}\n")
+
+
+def seconds_of(ledger: Path) -> dict[str, float]:
+    """Seconds of the model that each arm needed."""
+    with sqlite3.connect(ledger) as connection:
+        spent = dict(connection.execute("SELECT prompt, sum(seconds) FROM exchanges GROUP BY 1").fetchall())
+        items = dict(
+            connection.execute(
+                "SELECT job, sum(seconds) FROM exchanges WHERE prompt = 'next_item' GROUP BY 1"
+            ).fetchall()
+        )
+    summaries, profiles = spent.get("item_summary", 0.0), spent.get("user_profile", 0.0)
+    whole = {
+        "summaries": summaries,
+        "profiles": summaries + profiles,
+        "synthetic": summaries + items.get("history", 0.0),
+        "chain": summaries + profiles + items.get("chain", 0.0),
+    }
+    return whole | {f"placebo {name}": seconds for name, seconds in whole.items()}
+
+
+def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> None:
+    """Users whose next item is among the ten best of EASE: can the model put it higher?"""
+    print("## Reranking ten candidates by title likelihood\n")
+    base = EASE().fit(split.train)
+    users = np.unique(split.test.target.user[split.test.target.liked()])
+    context = split.test.context.history(users)
+    ten = base.recommend(context, k=10).item
+    wanted = {int(u): int(i) for u, i in zip(split.test.target.user, split.test.target.item, strict=True)}
+    users = users[[wanted[int(user)] in row for user, row in zip(users, ten, strict=True)]][: chosen.rerank]
+    fold = Fold(split.test.context, split.test.target.where(np.isin(split.test.target.user, users)))
+    encoded = split.train.with_features(items=item_features(split.train, Embedding()))
+    rows: list[tuple[str, float, float]] = []
+    recommenders: dict[str, Any] = {"EASE": EASE()}
+    for weight in (0.3, 0.5, 1.0):
+        recommenders[f"EASE, titles, weight {weight}"] = LLMReranker(
+            EASE(), model, weight=weight, short_history=None, ledger=str(chosen.ledger)
+        )
+    recommenders["EASE, order written as JSON, weight 1"] = LLMReranker(
+        EASE(), model, method="list", shuffles=1, weight=1.0, short_history=None, ledger=str(chosen.ledger)
+    )
+    for name, recommender in recommenders.items():
+        start = time.process_time()
+        fitted = recommender.fit(encoded)
+        value = evaluate(fitted, fold, k=10, metrics=("mrr",), train=split.train).values["mrr@10"]
+        rows.append((name, value, time.process_time() - start))
+        if isinstance(fitted, LLMReranker):
+            print(f"- {name}: {dict(fitted.tally)} {fitted.trouble}")
+    chance = float(np.mean(1 / np.arange(1, 11)))
+    print(f"\n{len(users)} users whose liked next item EASE has among its ten; chance is {chance:.3f}.\n")
+    print("| | mrr@10 |\n|---|--:|")
+    for name, value, _ in rows:
+        print(f"| {name} | {value:.3f} |")
+
+
+def explained(split: Split, model: LanguageModel, ledger: Path) -> None:
+    print("\n## Explanations in words\n")
+    base = EASE().fit(split.train)
+    verbaliser = Verbaliser(model, ledger=str(ledger))
+    whys = []
+    for user in range(0, 60, 2):
+        one = split.test.context.history([user])
+        whys += base.explain(one, base.recommend(one, k=1).item[0])
+    said = verbaliser.sentences(whys, split.train)
+    print(f"30 explanations: {dict(verbaliser.tally)}\n")
+    print("\n".join(f"- {sentence}" for sentence in said[:8]))
+
+
+def through_a_server(train: Dataset, model: LlamaCpp, ledger: Path) -> None:
+    print("\n## The same through an OpenAI-compatible server on 127.0.0.1\n")
+    client = OpenAI(
+        "smollm2", base_url=model.address, key_variable="", structured="schema", max_tokens=150, concurrency=2
+    )
+    book = Ledger(ledger.with_suffix(".server.sqlite"), client, job="server")
+    made = augment(train, book, Augmentation(FIELDS, max_items=20))
+    report = made.reports["summaries"]
+    spent = book.spent()
+    print(f"20 items: {report.as_dict()}\n\n{spent.calls} calls, {spent.tokens:,} tokens through the official client.")
+    print(f"Outcomes: { {entry.outcome for entry in read_log(ledger.with_suffix('.server.sqlite'), last=100)} }")
+
+
+if __name__ == "__main__":
+    main()

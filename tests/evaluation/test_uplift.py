@@ -1,0 +1,175 @@
+"""Uplift: a planted effect is found, a placebo wins no more often than its nominal rate, costs are those of the arm."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from genre.errors import EvaluationError
+from genre.evaluation.arms import arms, shuffled
+from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.uplift import LEVEL, judge_arms, segments_of, uplift
+from genre.features.augmentation import Augmented
+from genre.features.base import Encoder
+from genre.llm.grounding import words
+from genre.log import SILENT, Log
+from genre.preprocessing.dataset import Dataset, Float32
+from genre.preprocessing.ids import Ids
+from genre.preprocessing.splits import LeaveOneOut, Split
+from genre.recommenders.content import Content
+from genre.recommenders.popularity import Popularity
+
+ORIGIN = {"genre.model": "test", "genre.prompt_hash": "0", "genre.cutoff": "untimed"}
+
+
+@dataclass(eq=False)
+class Words(Encoder):
+    """Counts words, hashed to 64 places."""
+
+    def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
+        out = np.zeros((len(texts), 64), np.float32)
+        for row, text in enumerate(texts):
+            for word in words(text):
+                out[row, zlib.crc32(word.encode()) % 64] += 1
+        return out
+
+
+def world(n_users: int = 120, n_items: int = 60, topics: int = 6) -> tuple[Split, Augmented]:
+    """Users stay within one topic; titles say nothing of it, summaries, profiles and invented items do."""
+    rng = np.random.default_rng(1)
+    user = np.repeat(np.arange(n_users), 6)
+    topic = np.arange(n_items) % topics
+    item = np.concatenate([rng.choice(np.flatnonzero(topic == u % topics), 6, replace=False) for u in range(n_users)])
+    user_ids, item_ids = Ids(f"u{u}" for u in range(n_users)), Ids(f"i{i}" for i in range(n_items))
+    titles = [f"{rng.choice(['blue', 'red', 'green', 'old'])} {rng.choice(['stone', 'river', 'wood'])}" for _ in topic]
+    data = Dataset.from_arrays(
+        user=user,
+        item=item,
+        timestamp=np.tile(np.arange(6), n_users) + 1_000,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        items=pa.table({"item_id": item_ids.values, "title": titles}),
+        name="planted",
+    )
+    names = ["space", "castle", "crime", "love", "music", "war"]
+    split = LeaveOneOut().split(data)
+    fresh = [next(i for i in np.flatnonzero(topic == u % topics) if i not in item[user == u]) for u in range(n_users)]
+    made = Augmented(
+        items={"summary": pa.array([f"a tale of {names[t]}" for t in topic])},
+        users={
+            "profile": pa.array([f"likes a tale of {names[u % topics]}" for u in range(n_users)]),
+            "synthetic_item": pa.array([item_ids[int(i)] for i in fresh]),
+        },
+        provenance=dict.fromkeys(("summary", "profile", "synthetic_item"), ORIGIN),
+    )
+    return split, made
+
+
+def test_a_planted_effect_is_found_and_the_placebo_is_not() -> None:
+    split, made = world()
+    conditions = arms(split, Content(whitening=0.0), Words(), made, chain=made, profile_weight=0.5)
+    assert list(conditions) == [
+        "without",
+        *("summaries", "profiles", "synthetic"),
+        *("placebo summaries", "placebo profiles", "placebo synthetic"),
+        *("chain", "placebo chain"),
+    ]
+    found = uplift(judge_arms(conditions, k=10), label="ndcg@10", cost={"summaries": 3.0})
+    gain = next(gain for gain in found.gains if gain.arm == "summaries" and gain.segment == "all")
+    assert gain.wins
+    assert gain.low > 0.1
+    assert gain.cost_per_point == pytest.approx(3.0 / (gain.difference / 0.01))
+    assert not [name for name in found.winners() if name.startswith("placebo")]
+    assert found.warnings() == []
+    assert "| **summaries** | all | 120 |" in found.table()
+
+
+def test_profiles_help_who_has_items_that_speak_the_same_language() -> None:
+    split, made = world()
+    told = Augmented(items=made.items, provenance=made.provenance).apply
+    spoken = dataclasses.replace(
+        split,
+        train=told(split.train),
+        validation=type(split.validation)(*map(told, split.validation)),
+        test=type(split.test)(*map(told, split.test)),
+    )
+    users = dataclasses.replace(made, items={})
+    found = uplift(judge_arms(arms(spoken, Popularity(), Words(), users, profile_weight=0.5)))
+    assert "profiles in all" in found.winners()
+    assert "placebo profiles in all" not in found.winners()
+
+
+def test_shuffling_moves_texts_and_nothing_else() -> None:
+    made = Augmented(
+        items={"summary": pa.array(["a", None, "c", "d", None]), "topics": pa.array(["1", None, "3", "4", None])}
+    )
+    moved = shuffled(made, np.random.default_rng(3)).items
+    texts = moved["summary"].to_pylist()
+    assert sorted(text for text in texts if text) == ["a", "c", "d"]
+    assert [text is None for text in texts] == [False, True, False, False, True], "who has none has none"
+    pairs = zip(texts, moved["topics"].to_pylist(), strict=True)
+    assert set(pairs) == {("a", "1"), ("c", "3"), ("d", "4"), (None, None)}
+
+
+def evaluation(name: str, values: np.ndarray, lengths: np.ndarray) -> Evaluation:  # type: ignore[type-arg]
+    n = len(values)
+    return Evaluation(
+        name=name,
+        values={"ndcg@10": float(values.mean())},
+        warm={},
+        users=np.arange(n, dtype=np.int32),
+        per_user={"ndcg@10": values},
+        ratings=np.zeros(n, np.int64),
+        history_length=lengths,
+        counts={},
+        question="q",
+    )
+
+
+def test_a_placebo_wins_no_more_often_than_its_nominal_rate() -> None:
+    """Two hundred experiments in which no arm does anything but noise: at most the nominal share has any winner."""
+    rng = np.random.default_rng(7)
+    lengths = rng.integers(0, 30, 150)
+    false = 0
+    for round_ in range(200):
+        base = rng.random(150)
+        noisy = {f"placebo {n}": evaluation(f"{n}", base + rng.normal(0, 0.1, 150), lengths) for n in range(3)}
+        found = uplift({"without": evaluation("without", base, lengths), **noisy}, seed=round_)
+        false += bool(found.winners())
+    assert false / 200 <= LEVEL + 2 * (LEVEL * (1 - LEVEL) / 200) ** 0.5, "nominal rate and two standard errors"
+
+
+def test_a_winning_placebo_is_a_warning() -> None:
+    lengths = np.full(100, 5)
+    base = evaluation("without", np.zeros(100), lengths)
+    better = evaluation("placebo summaries", np.full(100, 0.1), lengths)
+    (warning, *_) = uplift({"without": base, "placebo summaries": better}).warnings()
+    assert "do not trust" in warning
+
+
+def test_segments_are_by_history() -> None:
+    found = segments_of(np.array([0, 1, 10, 11, 0]), 10)
+    assert {name: rows.tolist() for name, rows in found.items()} == {
+        "all": [0, 1, 2, 3, 4],
+        "cold": [0, 4],
+        "short (1-10)": [1, 2],
+        "warm (>10)": [3],
+    }
+    assert list(segments_of(np.array([50, 60]), 10)) == ["all", "warm (>10)"]
+
+
+def test_what_cannot_be_compared_is_said() -> None:
+    lengths = np.full(10, 5)
+    base = evaluation("without", np.zeros(10), lengths)
+    with pytest.raises(EvaluationError, match="an arm 'without'"):
+        uplift({"summaries": base})
+    with pytest.raises(EvaluationError, match="another question"):
+        uplift({"without": base, "x": dataclasses.replace(base, question="other")})
+    with pytest.raises(EvaluationError, match="no recall@5"):
+        uplift({"without": base, "x": base}, label="recall@5")
