@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from genre.options import Ge, Gt, check_options
 from genre.preprocessing.kcore import k_core
-from genre.preprocessing.order import pair_order, user_time_order
+from genre.preprocessing.order import repeated_pairs, user_time_order
 from genre.preprocessing.rows import NO_TIME, Rows
 from genre.preprocessing.tables import PARTS
 
@@ -115,23 +115,35 @@ def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
         counts = np.bincount(rows.user, minlength=len(rows.user_ids))
         many = counts > cleaning.max_user_interactions
         reason = f"users with more than {cleaning.max_user_interactions:,} interactions"
-        _drop(rows, report, "busy users", f"{int(many.sum()):,} {reason}", many[rows.user])
+        _drop(rows, report, _Drop("busy users", f"{int(many.sum()):,} {reason}", np.flatnonzero(many[rows.user])))
     low_user, low_item = cleaning.min_user_interactions, cleaning.min_item_interactions
     if max(low_user, low_item) > 1:
         kept = k_core(rows.user, rows.item, len(rows.user_ids), len(rows.item_ids), low_user, low_item)
         reason = (
             f"users with fewer than {low_user} or items with fewer than {low_item} interactions, until all have enough"
         )
-        _drop(rows, report, "k-core", reason, ~kept)
+        _drop(rows, report, _Drop("k-core", reason, np.flatnonzero(~kept)))
 
 
-def _drop(rows: Rows, report: CleaningReport, name: str, reason: str, gone: Mask) -> None:
-    positions = np.flatnonzero(gone)
-    if len(positions) == 0:
-        return
-    examples = tuple(rows.example(position) for position in positions[:N_EXAMPLES])
-    report.steps.append(Step(name, reason, len(rows), len(rows) - len(positions), examples))
-    rows.take(~gone)
+class _Drop(NamedTuple):
+    """Rows that go in one step, by their positions, and why."""
+
+    name: str
+    reason: str
+    positions: npt.NDArray[np.int64]
+
+
+def _drop(rows: Rows, report: CleaningReport, *drops: _Drop) -> None:
+    """Take all at once: each pass over ten million rows costs."""
+    kept, left = np.ones(len(rows), np.bool_), len(rows)
+    for name, reason, positions in drops:
+        if len(positions):
+            examples = tuple(rows.example(position) for position in positions[:N_EXAMPLES])
+            report.steps.append(Step(name, reason, left, left - len(positions), examples))
+            left -= len(positions)
+            kept[positions] = False
+    if left < len(rows):
+        rows.take(kept)
 
 
 def _drop_any(rows: Rows, report: CleaningReport, name: str, causes: dict[str, Mask]) -> None:
@@ -139,7 +151,7 @@ def _drop_any(rows: Rows, report: CleaningReport, name: str, causes: dict[str, M
     counts = {cause: int(mask.sum()) for cause, mask in causes.items()}
     if any(counts.values()):
         reason = ", ".join(f"{cause}: {count:,}" for cause, count in counts.items() if count)
-        _drop(rows, report, name, reason, np.logical_or.reduce(list(causes.values())))
+        _drop(rows, report, _Drop(name, reason, np.flatnonzero(np.logical_or.reduce(list(causes.values())))))
 
 
 def _missing(rows: Rows, report: CleaningReport) -> None:
@@ -166,52 +178,55 @@ def _noise(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
     _drop_any(rows, report, "noise", causes)
     if cleaning.min_rating is not None:
         reason = f"rated below {cleaning.min_rating:g}"
-        _drop(rows, report, "low ratings", reason, rows.rating < cleaning.min_rating)
+        _drop(rows, report, _Drop("low ratings", reason, np.flatnonzero(rows.rating < cleaning.min_rating)))
 
 
 def _repeats(rows: Rows, keep: str, report: CleaningReport) -> None:
     """Rows equal in every column, then several rows of one user with one item (and, in a given split, one part)."""
-    thing = rows.item if rows.part is None else rows.item * np.int32(len(PARTS)) + rows.part
-    order = pair_order(rows.user, thing, len(rows.item_ids) * (1 if rows.part is None else len(PARTS)))
-    again = (np.diff(rows.user[order]) == 0) & (np.diff(thing[order]) == 0)
-    if not again.any():
+    n_parts = 1 if rows.part is None else len(PARTS)
+    thing = rows.item if rows.part is None else rows.item * np.int32(n_parts) + rows.part
+    several, pair = repeated_pairs(rows.user, thing, len(rows.item_ids) * n_parts)
+    if len(several) == 0:
         return
-    shared = np.append(again, False) | np.insert(again, 0, False)
-    several = order[shared]  # rows with company, by pair, then time
-    pair = np.cumsum(np.insert(~again, 0, True))[shared]
-    values = [column[several] for column in (rows.timestamp, rows.weight, rows.rating) if column is not None]
-    by_value = np.lexsort([*values, pair])
-    equal = np.logical_and.reduce([np.diff(column[by_value]) == 0 for column in (*values, pair)])
-    copies = np.zeros(len(several), np.bool_)
-    copies[by_value[1:][equal]] = True
-    gone = np.zeros(len(rows), np.bool_)
-    gone[several[copies]] = True
-    exact = gone.copy()
+    copies = _copies(rows, several, pair)
+    drops = [_Drop("duplicates", "equal to another row in every column", several[copies])]
     if keep != "all":
-        gone[several[~copies]] = True
-        gone[_winners(rows, several[~copies], pair[~copies], keep)] = False
-    _drop_repeats(rows, report, exact, gone, keep)
+        several, pair = several[~copies], pair[~copies]
+        gone = np.ones(len(several), np.bool_)
+        gone[_winners(rows, several, pair, keep)] = False
+        kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}.get(keep, f"the {keep} kept")
+        drops.append(_Drop("repeats", f"the same user and item again, {kept}", several[gone]))
+    _drop(rows, report, *drops)
 
 
-def _winners(rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64], keep: str) -> Any:
-    """The row that stays of each pair; `several` are rows by pair, then time."""
-    starts = np.flatnonzero(np.diff(pair, prepend=pair[0] - 1))
-    ends = np.append(starts[1:], len(several)) - 1
+def _copies(rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64]) -> Mask:
+    """Which of `several`, rows by pair, then time, equal another one that stays."""
+    new = np.diff(pair, prepend=-1) != 0
+    if rows.timestamp is not None:
+        new[1:] |= np.diff(rows.timestamp[several]) != 0
+    close = np.flatnonzero(~new | np.append(~new[1:], False))  # the few that share pair and time are compared further
+    columns = [np.cumsum(new)[close]]
+    columns += [column[several[close]] for column in (rows.rating, rows.weight) if column is not None]
+    order = np.lexsort(columns[::-1])
+    equal = np.logical_and.reduce([np.diff(column[order]) == 0 for column in columns])
+    copies = np.zeros(len(several), np.bool_)
+    copies[close[order[1:][equal]]] = True
+    return copies
+
+
+def _winners(
+    rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64], keep: str
+) -> npt.NDArray[np.int64]:
+    """Which of `several` stay, one of each pair; `several` are rows by pair, then time."""
+    starts = np.flatnonzero(np.diff(pair, prepend=-1))
     if keep == "first":
-        return several[starts]
-    if keep == "max":
-        strength = rows.weight if rows.rating is None else rows.rating
-        if strength is not None:
-            return several[np.lexsort((strength[several], pair))[ends]]
+        return starts
+    ends = np.append(starts[1:], len(several)) - 1
+    strength = rows.weight if rows.rating is None else rows.rating
+    if keep == "max" and strength is not None:
+        return np.asarray(np.lexsort((strength[several], pair))[ends])
     if keep == "sum":
-        weight = np.ones(len(rows), np.float32) if rows.weight is None else rows.weight
+        weight = np.ones(len(rows), np.float32) if rows.weight is None else rows.weight.copy()
         weight[several[ends]] = np.add.reduceat(weight[several], starts)
         rows.weight = weight
-    return several[ends]
-
-
-def _drop_repeats(rows: Rows, report: CleaningReport, exact: Mask, gone: Mask, keep: str) -> None:
-    repeats = gone[~exact]
-    _drop(rows, report, "duplicates", "equal to another row in every column", exact)
-    kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}.get(keep, f"the {keep} kept")
-    _drop(rows, report, "repeats", f"the same user and item again, {kept}", repeats)
+    return ends

@@ -30,7 +30,8 @@ def _distinct(column: pa.ChunkedArray) -> tuple[Int32, pa.StringArray]:
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     array = column.unify_dictionaries().combine_chunks()
-    codes = pc.fill_null(array.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    codes = pc.fill_null(array.indices, -1) if array.indices.null_count else array.indices
+    codes = codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
     texts = pc.utf8_trim_whitespace(array.dictionary.cast(pa.string()))
     texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts).dictionary_encode()
     row_of = pc.fill_null(texts.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)

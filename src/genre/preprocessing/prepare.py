@@ -41,13 +41,14 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
         report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
     if cleaning.repeats == "sum" and rows.weight is None:
         rows.weight = weigh(len(rows), rows.rating, positive, cleaning.low_rating_weight)
-    named = rows.interactions_by_id()
+    named_users = _named(rows.user, rows.user_ids, tables.users)
+    named_items = _named(rows.item, rows.item_ids, tables.items)
     clean(rows, dataclasses.replace(cleaning, rating_scale=scale), report)
     if len(rows) == 0:
         raise DataError(f"{tables.name}: no interaction is left after cleaning:\n{report}")
     report.after = len(rows)
-    user, user_ids, users = _align("user", rows.user, rows.user_ids, tables.users, named[0], cleaning, report)
-    item, item_ids, items = _align("item", rows.item, rows.item_ids, tables.items, named[1], cleaning, report)
+    user, user_ids, users = _align("user", rows.user, rows.user_ids, tables.users, named_users, cleaning, report)
+    item, item_ids, items = _align("item", rows.item, rows.item_ids, tables.items, named_items, cleaning, report)
     dataset = Dataset.from_arrays(
         user=user,
         item=item,
@@ -90,12 +91,21 @@ def _three_quarters(scale: Scale) -> float:
     return low + step * float(np.ceil(round((mark - low) / step, 6))) if step else mark
 
 
+def _named(column: npt.NDArray[np.int32], ids: Ids, table: pa.Table | None) -> npt.NDArray[np.bool_]:
+    """Which ids some interaction names: all, unless a table knows more."""
+    if table is None:
+        return np.ones(len(ids), np.bool_)
+    named = np.zeros(len(ids) + 1, np.bool_)
+    named[column] = True  # the place after the last is for -1
+    return named[:-1]
+
+
 def _align(
     label: Literal["user", "item"],
     column: npt.NDArray[np.int32],
     ids: Ids,
     table: pa.Table | None,
-    named: npt.NDArray[np.int64],
+    named: npt.NDArray[np.bool_],
     cleaning: Cleaning,
     report: CleaningReport,
 ) -> tuple[npt.NDArray[np.int32], Ids, pa.Table]:
@@ -107,7 +117,7 @@ def _align(
         _check_shared(label, ids, named, table)
     counts = np.bincount(column, minlength=len(ids))
     least = getattr(cleaning, f"min_{label}_interactions")
-    cold = (named == 0) if least == 0 else np.zeros(len(ids), np.bool_)
+    cold = ~named if least == 0 else np.zeros(len(ids), np.bool_)
     stays = (counts > 0) | cold
     if cold.any():
         report.facts.append(f"{int(cold.sum()):,} {label}s have no interactions and stay, known by the {label}s table")
@@ -118,10 +128,10 @@ def _align(
     return column, ids, _table(label, ids, table, report)
 
 
-def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.int64], table: pa.Table) -> None:
+def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table) -> None:
     """A table that knows none of the ids is the wrong table, or the wrong column of it."""
     own = pc.utf8_trim_whitespace(table[f"{label}_id"].cast(pa.string()))
-    used = ids.values.filter(pa.array(named > 0))
+    used = ids.values.filter(pa.array(named))
     if len(used) and len(own) and not pc.any(pc.is_in(used, value_set=own)).as_py():
         raise DataError(
             f"none of the {len(used):,} {label}s of the interactions is in the {label}s table: the interactions say "

@@ -60,12 +60,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.user)
 
-    def interactions_by_id(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """How many rows name each user, and each item."""
-        users = np.bincount(self.user + 1, minlength=len(self.user_ids) + 1)[1:]
-        return users, np.bincount(self.item + 1, minlength=len(self.item_ids) + 1)[1:]
-
-    def take(self, index: npt.NDArray[Any]) -> None:
+    def take(self, index: npt.NDArray[Any] | slice) -> None:
         """Keep the rows of a mask or an order, one column after the other: no second copy of ten million rows."""
         for name in ("user", "item", "row", "rating", "weight", "timestamp", "part"):
             if (column := getattr(self, name)) is not None:
@@ -87,7 +82,7 @@ class Rows:
 
 def _numbers(column: pa.ChunkedArray, missing: float, dtype: type[np.generic]) -> npt.NDArray[Any]:
     filled = pc.fill_null(column, pa.scalar(missing, column.type)) if column.null_count else column
-    return np.array(filled.to_numpy(), dtype=dtype)
+    return np.asarray(filled.to_numpy(), dtype=dtype)
 
 
 def _parts(column: pa.ChunkedArray) -> npt.NDArray[np.int8]:

@@ -34,7 +34,7 @@ class Scaler:
     ) -> Scaler:
         """min-max: ratings lie in 0 to 1 (lowest and highest seen). z-score: mean 0, standard deviation 1.
 
-        per_user: each user by the user's own ratings. One whose ratings are all equal is shifted to 0 and not stretched.
+        per_user: each user by the user's own ratings. Ratings that are all equal are shifted to 0 and not stretched.
         Raises DataError without ratings.
         """
         if train.rating is None or len(train) == 0:
@@ -60,7 +60,7 @@ class Scaler:
         return (np.asarray(values, np.float64) * self.scale[row] + self.shift[row]).astype(np.float32)
 
     def transform(self, dataset: Dataset) -> Dataset:
-        """The same interactions and likes with scaled ratings; scaled per user, likes are those that weigh above zero."""
+        """The same interactions and likes with scaled ratings; scaled per user, a like is what weighs above zero."""
         if dataset.rating is None:
             raise DataError(f"{dataset.name}: no ratings to scale")
         rating = self.values(dataset.rating, dataset.user).astype(np.float32)

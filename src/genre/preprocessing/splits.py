@@ -109,9 +109,9 @@ def assemble(
                 f"{dataset.n_items:,} items); give it a larger share or choose another split"
             )
     train = dataset.where(part == TRAIN)
-    context = train if validation_context == (TRAIN,) else dataset.where(np.isin(part, validation_context))
+    context = train if validation_context == (TRAIN,) else dataset.where(_any_of(part, validation_context))
     validation = Fold(context, dataset.where(part == VALIDATION))
-    test = Fold(dataset.where(np.isin(part, test_context)), dataset.where(part == TEST))
+    test = Fold(dataset.where(_any_of(part, test_context)), dataset.where(part == TEST))
     notes = [f"{counts[TRAIN]:,} train, {counts[VALIDATION]:,} validation, {counts[TEST]:,} test", *notes]
     for label, fold in (("validation", validation), ("test", test)):
         if len(fold.target):
@@ -119,13 +119,22 @@ def assemble(
     return Split(train, validation, test, tuple(notes))
 
 
+def _any_of(part: Part, numbers: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """`np.isin(part, numbers)` by one look into a table."""
+    table = np.zeros(128, np.bool_)
+    table[list(numbers)] = True
+    return table[part]
+
+
 def _cold(label: str, train: Dataset, target: Dataset) -> Iterator[str]:
-    for side, seen, asked in (("users", train.user, target.user), ("items", train.item, target.item)):
-        known = np.zeros(train.n_users if side == "users" else train.n_items, np.bool_)
-        known[seen] = True
-        asked = np.unique(asked)
-        if cold := int((~known[asked]).sum()):
-            yield f"{label}: {cold:,} of {len(asked):,} {side} are unseen in training"
+    for side, n, seen, asked in (
+        ("users", train.n_users, train.user, target.user),
+        ("items", train.n_items, train.item, target.item),
+    ):
+        known, wanted = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        known[seen] = wanted[asked] = True
+        if cold := int((wanted & ~known).sum()):
+            yield f"{label}: {cold:,} of {int(wanted.sum()):,} {side} are unseen in training"
 
 
 @dataclass(eq=False)
@@ -150,19 +159,18 @@ class TimeSplit(Splitter):
         if dataset.timestamp is None:
             raise DataError(f"{dataset.name}: a split by time needs timestamps; name their column or use kind: random")
         times = dataset.timestamp
-        ordered = np.sort(times)
-        t2 = _moment(self.test_from, "test_from") if self.test_from is not None else _cut(ordered, self.test)
+        t2 = _moment(self.test_from, "test_from") if self.test_from is not None else _cut(times, self.test)
         if self.validation_from is not None:
             t1 = _moment(self.validation_from, "validation_from")
         else:
-            t1 = min(_cut(ordered, self.test + self.validation), t2) if self.validation else t2
+            t1 = min(_cut(times, self.test + self.validation), t2) if self.validation else t2
         if t1 > t2:
             raise OptionError(f"validation starts at {_iso(t1)}, after test at {_iso(t2)}; exchange them")
         part = (times >= t1).astype(np.int8)
         part += times >= t2
         notes = [f"validation from {_iso(t1)}, test from {_iso(t2)}"]
         for label, moment in (("validation", t1), ("test", t2)):
-            if (tied := int(np.searchsorted(ordered, moment, "right") - np.searchsorted(ordered, moment))) > 1:
+            if (tied := int(np.count_nonzero(times == moment))) > 1:
                 notes.append(f"{label}: {tied:,} interactions share the time of the cut; all are in the part after it")
         if self.target != "all":
             notes += _one_target(dataset, part, self.target)
@@ -242,9 +250,12 @@ def _share(sizes: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
     return np.floor(np.round(sizes * share, 6)).astype(np.int64)
 
 
-def _cut(ordered: npt.NDArray[np.int64], share: float) -> int:
-    """The time from which on at least `share` of the interactions happened."""
-    return int(ordered[max(len(ordered) - max(round(len(ordered) * share), 1), 0)]) if len(ordered) else 0
+def _cut(times: npt.NDArray[np.int64], share: float) -> int:
+    """The latest time from which on at least `share` of the interactions happened."""
+    if len(times) == 0:
+        return 0
+    place = max(len(times) - max(round(len(times) * share), 1), 0)
+    return int(np.partition(times, place)[place])
 
 
 def _moment(value: date | str | int, option: str) -> int:
