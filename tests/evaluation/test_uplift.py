@@ -92,13 +92,7 @@ def test_a_planted_effect_is_found_and_the_placebo_is_not() -> None:
 
 def test_profiles_help_who_has_items_that_speak_the_same_language() -> None:
     split, made = world()
-    told = Augmented(items=made.items, provenance=made.provenance).apply
-    spoken = dataclasses.replace(
-        split,
-        train=told(split.train),
-        validation=type(split.validation)(*map(told, split.validation)),
-        test=type(split.test)(*map(told, split.test)),
-    )
+    spoken = dataclasses.replace(made, users={}).apply_split(split)
     users = dataclasses.replace(made, items={})
     found = uplift(judge_arms(arms(spoken, Popularity(), Words(), users, profile_weight=0.5)))
     assert "profiles in all" in found.winners()

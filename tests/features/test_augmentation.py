@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.errors import BudgetExceeded, ConfigError, DataError
-from genre.features.augmentation import audit, augment, plan
+from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError
+from genre.features.augmentation import audit, augment, plan, read_augmented, write_augmented
 from genre.features.matching import Catalogue
 from genre.features.questions import Augmentation, item_questions, next_item_questions, profile_questions
 from genre.llm.base import Schema
@@ -21,6 +21,7 @@ from genre.llm.domains import PACKS, load_domain
 from genre.llm.fake import Fault
 from genre.llm.ledger import Budget, Ledger
 from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.splits import LeaveOneOut
 from genre.testing import FakeLanguageModel, toy_dataset
 
 ALL = Augmentation(("title", "genres", "text"), profiles=True, synthetic="profile", short_history=7)
@@ -58,6 +59,22 @@ def test_the_whole_chain_attaches_columns_that_say_where_they_are_from(tmp_path:
         assert item is None or seen[user, data.item_ids.row(item)] == 0, "never one the user has"
     assert made.apply(whole).items.column_names == whole.items.column_names, "twice is the same as once"
     assert len(whole) == len(data), "no interaction is added: no label, no count, no answer"
+
+
+def test_it_is_written_and_read_back(tmp_path: Path) -> None:
+    data = toy_dataset()
+    made = augment(data, ledger(tmp_path, Talkative()), ALL)
+    write_augmented(tmp_path, made)
+    again = read_augmented(tmp_path)
+    assert again.reports == made.reports
+    assert again.apply(data).fingerprint() == made.apply(data).fingerprint()
+    assert audit(again.apply(data), data) == []
+    split = LeaveOneOut().split(data)
+    assert {part.items.num_columns for part in (split.train, *split.test)} == {4}
+    assert {part.items.num_columns for part in (made.apply_split(split).train, *made.apply_split(split).test)} == {6}
+    (tmp_path / "items.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ArtifactError, match="augment again"):
+        read_augmented(tmp_path)
 
 
 @pytest.mark.parametrize("fault", ["hang", "error", "truncated", "not_json", "other_json", "refusal", "french", "html"])

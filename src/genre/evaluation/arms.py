@@ -6,7 +6,6 @@ Every arm has a placebo: the same texts, shuffled between items or users. Knows 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,8 @@ from genre.features.base import Encoder, digest
 from genre.features.encode import item_features
 from genre.features.text import render
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset, Features
-from genre.preprocessing.splits import Fold, Split
+from genre.preprocessing.dataset import Features
+from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.synthetic import SyntheticHistory
@@ -96,15 +95,8 @@ def _profiles(made: Augmented, encoder: Encoder, log: Log) -> Features:
 
 
 def _with_items(split: Split, made: Augmented) -> Split:
-    only = dataclasses.replace(made, users={})
-    return _changed(split, only.apply)
+    return dataclasses.replace(made, users={}).apply_split(split)
 
 
 def _with_users(split: Split, made: Augmented) -> Split:
-    only = dataclasses.replace(made, items={})
-    return _changed(split, only.apply)
-
-
-def _changed(split: Split, change: Callable[[Dataset], Dataset]) -> Split:
-    validation, test = (Fold(change(fold.context), change(fold.target)) for fold in (split.validation, split.test))
-    return dataclasses.replace(split, train=change(split.train), validation=validation, test=test)
+    return dataclasses.replace(made, items={}).apply_split(split)

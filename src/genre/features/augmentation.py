@@ -10,10 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from genre import storage
+from genre.errors import ArtifactError
 from genre.features.matching import Catalogue
 from genre.features.questions import (
     Augmentation,
@@ -27,6 +31,7 @@ from genre.llm.domains import told
 from genre.llm.ledger import Ledger, Plan
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.splits import Fold, Split
 
 COLUMNS = ("summary", "topics", "profile", "interests", "synthetic_item", "synthetic_text")
 """Every column that augmentation may make."""
@@ -46,6 +51,11 @@ class Augmented:
         return dataclasses.replace(
             dataset, items=self._attach(dataset.items, self.items), users=self._attach(dataset.users, self.users)
         )
+
+    def apply_split(self, split: Split) -> Split:
+        """All parts of a split with the columns attached."""
+        folds = (Fold(*map(self.apply, fold)) for fold in (split.validation, split.test))
+        return Split(self.apply(split.train), *folds, split.notes)
 
     def _attach(self, table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
         for name, column in columns.items():
@@ -137,6 +147,29 @@ def audit(dataset: Dataset, train: Dataset) -> list[str]:
         elif until is not None and (not origin["genre.cutoff"].isdigit() or int(origin["genre.cutoff"]) > until):
             problems.append(f"column {column.name}: knows events up to {origin['genre.cutoff']}, train ends at {until}")
     return problems
+
+
+def write_augmented(folder: Path, made: Augmented) -> None:
+    """`items.parquet`, `users.parquet`, `augmentation.json` into an existing folder."""
+    for side, columns in (("items", made.items), ("users", made.users)):
+        pq.write_table(pa.table(columns), folder / f"{side}.parquet")
+    reports = {name: report.as_dict() for name, report in made.reports.items()}
+    storage.write_json(folder / "augmentation.json", {"provenance": made.provenance, "reports": reports})
+
+
+def read_augmented(folder: Path) -> Augmented:
+    """What `write_augmented` wrote; ArtifactError when it is not that."""
+    plain = storage.read_json(folder / "augmentation.json")
+    try:
+        items, users = (pq.read_table(folder / f"{side}.parquet") for side in ("items", "users"))
+        return Augmented(
+            {name: items[name].combine_chunks() for name in items.column_names},
+            {name: users[name].combine_chunks() for name in users.column_names},
+            plain["provenance"],
+            {name: Degeneracy(**report) for name, report in plain["reports"].items()},
+        )
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        raise ArtifactError(f"{folder}: not a saved augmentation ({error}); augment again") from error
 
 
 def steps(options: Augmentation) -> dict[str, Callable[[Dataset, Augmentation], Questions]]:
