@@ -54,8 +54,8 @@ class Augmented:
 
     def apply_split(self, split: Split) -> Split:
         """All parts of a split with the columns attached."""
-        folds = (Fold(*map(self.apply, fold)) for fold in (split.validation, split.test))
-        return Split(self.apply(split.train), *folds, split.notes)
+        validation, test = (Fold(*map(self.apply, fold)) for fold in (split.validation, split.test))
+        return Split(self.apply(split.train), validation, test, split.notes)
 
     def _attach(self, table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
         for name, column in columns.items():
