@@ -108,7 +108,7 @@ class Gate:
             return receive
         if b"%" in scope["raw_path"]:
             scope["path"] = "/".join(
-                unquote(part).replace("/", SLASH) for part in scope["raw_path"].decode().split("/")
+                unquote(part).replace("/", SLASH) for part in scope["raw_path"].decode("latin-1").split("/")
             )
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if self._hosts is not None and _name(headers.get(b"host", b"")) not in self._hosts:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    Strict,
+    StrictBool,
+    StringConstraints,
+    field_validator,
+)
 
 from genre.serving.answers import Ask
 from genre.serving.catalogue import Between, Filter, OneOf
@@ -21,8 +31,9 @@ def _number_as_text(value: Any) -> Any:
 _TEXT = StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
 Id = Annotated[str, BeforeValidator(_number_as_text, json_schema_input_type=str | int), _TEXT]
 """An outside id: text without control characters; a whole number is taken as its digits."""
-SLASH = "\ud800"
-"""Stands for a `/` that was sent as `%2F`, so that an id with one in it is one part of the path; no UTF-8 gives it."""
+SLASH = "\ufdd0"
+"""Stands for a `/` that was sent as `%2F`, so that an id with one in it is one part of the path. No character at all:
+Unicode keeps it for such uses, and text never has it."""
 PathId = Annotated[Id, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=str)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -30,7 +41,8 @@ K = Annotated[int, Field(ge=1, le=1000)]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
-FieldValue = Text | bool | int | FiniteFloat | None | Annotated[list[Text], Field(max_length=200)]
+Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
+FieldValue = Text | StrictBool | Number | None | Annotated[list[Text], Field(max_length=200)]
 
 
 class Body(BaseModel):

@@ -1,0 +1,263 @@
+"""A real server on a real socket: slow clients, kills, keys, runs replaced while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from genre.errors import ArtifactError, OptionError
+from genre.log import Log
+from genre.runs import Run
+from genre.serving.answers import Ask
+from genre.serving.http import create_app
+from genre.serving.server import serve, watch
+from genre.serving.service import Service
+from genre.serving.store import Event, SQLiteStore
+from genre.storage import publish
+
+Served = Callable[..., AbstractContextManager[str]]
+
+
+def dial(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=10)
+
+
+def closed(connection: socket.socket, within: float) -> bool:
+    ready, _, _ = select.select([connection], [], [], within)
+    if not ready:
+        return False
+    try:
+        return connection.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+# --- slow clients -------------------------------------------------------------------------------------
+
+
+def test_slow_clients_are_let_go(service: Service, serve_app: Served) -> None:
+    with serve_app(create_app(service), receive_seconds=0.3) as url:
+        silent, half, body = dial(url), dial(url), dial(url)
+        half.sendall(b"GET /v1/runs HTTP/1.1\r\nHost: localhost\r\nX-")
+        body.sendall(
+            b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"
+        )
+        assert httpx.get(f"{url}/v1/runs").status_code == 200
+        for connection in (silent, half, body):
+            assert closed(connection, 5), connection
+        assert httpx.get(f"{url}/v1/runs").status_code == 200
+
+
+def test_more_clients_than_allowed_push_out_the_slowest(service: Service, serve_app: Served) -> None:
+    with serve_app(create_app(service), connections=20) as url:
+        slow = [dial(url) for _ in range(50)]
+        for connection in slow:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(b"GET /")
+        assert httpx.get(f"{url}/v1/users/u0/recommendations").status_code == 200, "an honest client is served"
+        time.sleep(0.2)
+        assert sum(closed(connection, 0) for connection in slow) >= 30
+        assert not closed(slow[-1], 0), "the newest still has its chance"
+        for connection in slow:
+            connection.close()
+
+
+def test_a_connection_serves_many_requests(service: Service, serve_app: Served) -> None:
+    with serve_app(create_app(service), receive_seconds=0.2) as url, httpx.Client() as client:
+        for _ in range(3):
+            assert client.get(f"{url}/v1/runs").status_code == 200
+            time.sleep(0.4)  # between requests it may rest longer than one request may take
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n", b"\xff" * 1000,
+     b"GET " + b"a" * 100_000,
+     b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000, b"POST /v1/events HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+     b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+     b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n"],
+)  # fmt: skip
+def test_what_is_no_http_harms_nobody(url: str, data: bytes) -> None:
+    with dial(url) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(4000)
+        assert answer == b"" or re.match(rb"HTTP/1.1 (200|4\d\d) ", answer)
+    assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_an_escaped_percent_is_itself(url: str) -> None:
+    assert httpx.get(f"{url}/v1/users/%252e%252F").json()["user_id"] == "%2e%2F"
+    assert httpx.get(f"{url}/v1/users/a%2Fb").json()["user_id"] == "a/b"
+    assert httpx.get(f"{url}/v1/users/%ff").json()["user_id"] == "\ufffd"
+
+
+# --- who may serve what where -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org"])
+def test_other_machines_only_with_a_key(run: Run, host: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="give a key"):
+        serve([run], host=host, store=tmp_path / "events.sqlite")
+    with pytest.raises(OptionError, match="16 characters"):
+        serve([run], host=host, store=tmp_path / "events.sqlite", api_key="short")
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from genre.recommenders.ease import EASE
+from genre.runs import Run
+from genre.serving.server import serve
+from genre.testing import toy_dataset
+data = toy_dataset()
+run = Run(Path(sys.argv[1]), "toy", data, {"ease": EASE(10.0).fit(data)})
+serve([run], port=int(sys.argv[2]), api_key=sys.argv[3])
+"""
+KEY = "a key of sixteen letters and more"
+
+
+class Process:
+    """`serve` in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / "log"
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-c", SERVER, str(folder / "run"), str(port), KEY]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.client = httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {KEY}"})
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if self.client.get("/readyz").status_code == 200:
+                    return
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def kill(self, how: int) -> None:
+        os.kill(self.process.pid, how)
+        self.process.wait(30)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Process]]:
+    made: list[Process] = []
+
+    def start_one() -> Process:
+        made.append(Process(tmp_path))
+        return made[-1]
+
+    yield start_one
+    for one in made:
+        if one.process.poll() is None:
+            one.kill(signal.SIGKILL)
+
+
+def test_kill_9_under_load_loses_nothing(start: Callable[[], Process], tmp_path: Path) -> None:
+    acknowledged: set[str] = set()
+    for round_ in range(2):
+        server, sent = start(), iter(range(10_000))
+
+        def load(server: Process = server, sent: Iterator[int] = sent, round_: int = round_) -> None:
+            with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {KEY}"}) as client:
+                for n in sent:
+                    event_id = f"{round_}-{n}"
+                    event = {"user_id": f"user {n % 7}", "item_id": "i1", "event_id": event_id}
+                    try:
+                        if client.post("/v1/events", json=event).status_code == 200:
+                            acknowledged.add(event_id)
+                    except httpx.TransportError:
+                        return
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while len([one for one in acknowledged if one.startswith(str(round_))]) < 40:
+            time.sleep(0.005)
+        server.kill(signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+    store = SQLiteStore(tmp_path / "events.sqlite")
+    kept = [entry.event_id for entry in store.entries() if isinstance(entry, Event)]
+    assert len(kept) == len(set(kept)), "nothing is counted twice"
+    assert acknowledged <= set(kept), "nothing acknowledged is lost"
+    store.close()
+    last = start()
+    assert last.client.get("/v1/users/user%201/recommendations").json()["source"] == "folded_in"
+    log_before = last.log.read_text()
+    last.client.get("/v1/runs", headers={"authorization": f"Bearer {KEY}x"})
+    last.kill(signal.SIGTERM)
+    assert KEY not in last.log.read_text() + log_before
+    assert last.process.returncode in (0, -signal.SIGTERM)
+
+
+# --- runs that are replaced ---------------------------------------------------------------------------
+
+
+class Lines(Log):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_replaced_run_is_taken_over_and_a_damaged_one_is_not(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def put(text: str) -> None:
+        with publish(folder) as aside:
+            (aside / "text").write_text(text)
+
+    def read(path: Path) -> Run:
+        text = json.loads((path / "text").read_text())
+        if text == "damaged":
+            raise ArtifactError("damaged")
+        return dataclasses.replace(run, folder=folder, recommenders={text: run.recommenders[text]})
+
+    put('"ease"')
+    service, stop, log = Service([read(folder)], sqlite), threading.Event(), Lines()
+    thread = threading.Thread(target=watch, args=(service, stop), kwargs={"read": read, "every": 0.02, "log": log})
+    thread.start()
+    try:
+        put('"content"')
+        until(lambda: service.recommend(Ask("u0")).recommender == "content")
+        put('"damaged"')
+        until(lambda: len(log.lines) == 2)
+        assert "the old one goes on: damaged" in log.lines[1]
+        assert service.recommend(Ask("u0")).recommender == "content"
+        put('"popularity"')
+        until(lambda: service.recommend(Ask("u0")).recommender == "popularity")
+    finally:
+        stop.set()
+        thread.join()
