@@ -148,6 +148,7 @@ def ibis(path: str) -> dict[str, float]:
     """The table work of GENRE as ibis expressions on DuckDB: what decision 0010 weighs."""
     import ibis as ib
     import scipy.sparse as sp
+
     from genre.preprocessing.encoding import encode
     from genre.preprocessing.kcore import k_core
 

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    rows = [f"{user},{item},{3 + (user + item) % 3},{10_000 + user * 50 + item}" for user in range(30) for item in range(20)]
+    pairs = [(user, item) for user in range(30) for item in range(20)]
+    rows = [f"{user},{item},{3 + (user + item) % 3},{10_000 + user * 50 + item}" for user, item in pairs]
     Path("ratings.csv").write_text("\n".join(["user,item,rating,time", *rows]))
     Path("things.csv").write_text("\n".join(["item,title", *(f"{item},Thing {item}" for item in range(22))]))
     return tmp_path

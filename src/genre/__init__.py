@@ -16,8 +16,6 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ALS": "genre.recommenders.als",
-    "BPR": "genre.recommenders.bpr",
-    "Blend": "genre.recommenders.blend",
     "Content": "genre.recommenders.content",
     "Dataset": "genre.preprocessing.dataset",
     "EASE": "genre.recommenders.ease",
@@ -54,8 +52,6 @@ if TYPE_CHECKING:
     from genre.preprocessing.splits import split as split
     from genre.recommenders.als import ALS as ALS
     from genre.recommenders.base import Recommender as Recommender
-    from genre.recommenders.blend import Blend as Blend
-    from genre.recommenders.bpr import BPR as BPR
     from genre.recommenders.content import Content as Content
     from genre.recommenders.ease import EASE as EASE
     from genre.recommenders.item_knn import ItemKNN as ItemKNN

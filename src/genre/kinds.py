@@ -29,6 +29,7 @@ KINDS: dict[str, dict[str, str]] = {
         "openai": "genre.llm.openai:OpenAI",
     },
     "recommenders": {
+        "als": "genre.recommenders.als:ALS",
         "baseline": "genre.recommenders.baseline:Baseline",
         "content": "genre.recommenders.content:Content",
         "ease": "genre.recommenders.ease:EASE",

@@ -15,8 +15,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import itertools
 import inspect
+import itertools
 import re
 import typing
 from collections.abc import Iterable
@@ -29,7 +29,6 @@ from annotated_types import Le as Le
 from annotated_types import Lt as Lt
 
 from genre.errors import OptionError
-
 
 MOST_COMPARED = 20_000
 

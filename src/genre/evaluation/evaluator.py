@@ -154,7 +154,7 @@ def _score_blocks(recommender: Recommender, history: History) -> Iterator[tuple[
     size = max(1, BLOCK // max(history.n_items, 1))
     scratch = np.empty((min(size, max(len(history), 1)), history.n_items), np.float32)
     for batch, asked in history.blocks(BATCH if recommender.capabilities()["factors"] else size):
-        factors = recommender.factors(asked)
+        factors = recommender.as_factors(asked)
         for start in range(0, len(asked), size):
             part = slice(start, min(start + size, len(asked)))
             scores = scratch[: part.stop - start]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -50,33 +51,42 @@ class Encoder(ABC):
     @property
     def fingerprint(self) -> str:
         """A digest of model, options and learnt values: equal means equal vectors for equal texts."""
-        state = [f"{name} {digest_value(value)}" for name, value in sorted(self._state().items())]
+        state = [f"{name} {_digest_of(value)}" for name, value in sorted(self._state().items())]
         return digest([_class_path(type(self)), json.dumps(self._options(), sort_keys=True), *state])
 
     def save(self, folder: str | Path) -> None:
         """Write options and learnt values; whole or not at all."""
-        state = self._state()
-        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
         with storage.publish(Path(folder)) as aside:
-            storage.write_json(aside / "options.json", {"class": _class_path(type(self)), **self._options()})
-            storage.write_json(aside / "state.json", {k: v for k, v in state.items() if k not in arrays})
-            storage.write_tensors(aside / "state.safetensors", arrays)
+            self._write(aside)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote; ArtifactError otherwise."""
+        """Read what `save` wrote; ArtifactError otherwise. `Encoder.load` reads whatever class was saved."""
         path = Path(folder)
         storage.read_manifest(path)
         options = storage.read_json(path / "options.json")
-        if not isinstance(options, dict) or options.pop("class", None) != _class_path(cls):
-            raise ArtifactError(f"{path}: not a saved {cls.__name__}")
         try:
-            made = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
-            plain = storage.read_json(path / "state.json")
-            for name, value in {**plain, **storage.read_tensors(path / "state.safetensors")}.items():
-                setattr(made, name, value)
-        except (TypeError, ValueError, AttributeError) as error:
+            module, _, name = options.pop("class").partition(":")
+            saved = getattr(importlib.import_module(module), name)
+            if not (isinstance(saved, type) and issubclass(saved, cls)):
+                raise ArtifactError(f"{path}: not a saved {cls.__name__}")
+            return saved._read(path, options)
+        except (TypeError, KeyError, ValueError, AttributeError, ImportError) as error:
             raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error})") from error
+
+    def _write(self, folder: Path) -> None:
+        state = self._state()
+        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        storage.write_json(folder / "options.json", {"class": _class_path(type(self)), **self._options()})
+        storage.write_json(folder / "state.json", {k: v for k, v in state.items() if k not in arrays})
+        storage.write_tensors(folder / "state.safetensors", arrays)
+
+    @classmethod
+    def _read(cls, folder: Path, options: dict[str, Any]) -> Self:
+        made = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+        plain, arrays = storage.read_json(folder / "state.json"), storage.read_tensors(folder / "state.safetensors")
+        for name, value in {**plain, **arrays}.items():
+            setattr(made, name, value)
         return made
 
     def _options(self) -> dict[str, Any]:
@@ -98,7 +108,7 @@ def digest(parts: Iterable[str]) -> str:
     return made.hexdigest()
 
 
-def digest_value(value: Any) -> str:
+def _digest_of(value: Any) -> str:
     if isinstance(value, np.ndarray):
         data = np.ascontiguousarray(value)
         return f"{data.dtype} {data.shape} {hashlib.blake2b(data.view(np.uint8).data, digest_size=16).hexdigest()}"

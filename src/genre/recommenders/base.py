@@ -108,7 +108,7 @@ class Recommender(ABC):
             scores[empty] = self.popularity_
         return scores
 
-    def factors(self, history: History) -> tuple[Float32, Float32] | None:
+    def as_factors(self, history: History) -> tuple[Float32, Float32] | None:
         """`(queries [n, dim], items [n_items, dim])` when every score is their dot product, else None."""
         if not self.answers_empty and (history.lengths == 0).any():
             return None
@@ -122,7 +122,7 @@ class Recommender(ABC):
         raise NotSupported(f"{type(self).__name__} ranks items; it does not predict ratings")
 
     def _factors(self, history: History) -> tuple[Float32, Float32] | None:
-        """What `factors` returns for histories that are not empty: the fast path of an algorithm that has one."""
+        """What `as_factors` returns for histories that are not empty: the fast path of an algorithm that has one."""
         return None
 
     def recommend(
@@ -147,7 +147,7 @@ class Recommender(ABC):
         score = np.full((len(asked), k), -np.inf, np.float32)
         for rows, block in asked.blocks(max(1, BLOCK_VALUES // max(asked.n_items, 1))):
             seen = (block.indptr, block.item) if exclude_seen else None
-            factors = self.factors(block)
+            factors = self.as_factors(block)
             if factors is not None:
                 item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=candidates)
             else:

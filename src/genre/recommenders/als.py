@@ -1,0 +1,118 @@
+"""ALS: matrix factorisation of implicit feedback; histories are folded in by the same solve that trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.log import Log
+from genre.options import Ge, Gt, Search
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.explanation import Method
+from genre.recommenders.topk import top_k_factors
+
+Array = npt.NDArray[Any]
+
+CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
+
+
+@dataclass(eq=False)
+class ALS(Recommender):
+    """Users and items are vectors; what was seen weighs more than what was not (Hu, Koren & Volinsky, ICDM 2008).
+
+    The confidence of an interaction is 1 + alpha * weight, that of everything else 1. Each half of an iteration turns
+    the basis so that the Gram matrix of the fixed side is diagonal, which leaves only the history to be solved for;
+    no user vectors are kept: a history is solved for when it is scored.
+
+    factors: length of the vectors. iterations: sweeps over both sides.
+    regularization: the ridge on every vector. frequency: power of a row's confidence that its ridge grows by, 0 to 1
+    (Rendle et al., RecSys 2022: "Revisiting the performance of iALS").
+    alpha: confidence added for each unit of weight.
+    solver: exact solutions, or three steps of conjugate gradients (Takacs et al., 2011); auto: cg above 95 factors.
+    seed: of the first item vectors.
+    """
+
+    factors: Annotated[int, Ge(1), Search(16, 256, log=True)] = 64
+    iterations: Annotated[int, Ge(1)] = 12
+    regularization: Annotated[float, Gt(0), Search(0.01, 100, log=True)] = 5.0
+    frequency: Annotated[float, Ge(0)] = 0.0
+    alpha: Annotated[float, Gt(0), Search(0.5, 50, log=True)] = 10.0
+    solver: Literal["auto", "exact", "cg"] = "auto"
+    seed: int = 0
+
+    explains: ClassVar[Method] = "exact"
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        from genre.recommenders.ridge_kernel import improve_rows, solve_rows
+
+        by_user = dataset.matrix()
+        by_item = by_user.T.tocsr()
+        rng = np.random.default_rng(self.seed)
+        items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)
+        users = np.zeros((dataset.n_users, self.factors), np.float32)
+        cg = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM)
+        for _ in log.track(range(self.iterations), "als"):
+            for matrix, fixed, moving in ((by_user, items, users), (by_item, users, items)):
+                diagonal, turn = diagonalise(fixed)
+                fixed[:], moving[:] = fixed @ turn, moving @ turn
+                system = (*self._system(matrix.indptr, matrix.indices, matrix.data), fixed, diagonal)
+                ridge = self._ridge(matrix.indptr, matrix.data)
+                if cg:
+                    improve_rows(*system, ridge, moving, 3)
+                else:
+                    solve_rows(*system, ridge, moving)
+        self.gram_, turn = diagonalise(items)  # [factors]
+        self.item_embeddings_ = np.ascontiguousarray(items @ turn)  # [n_items, factors]
+
+    def _system(self, indptr: Array, item: Array, weight: Array) -> tuple[Int64, Int32, Float32, Float32]:
+        """indptr, item, the confidence above one, and the confidence, of CSR rows."""
+        extra = np.asarray(self.alpha * weight, np.float32)
+        return indptr.astype(np.int64), item.astype(np.int32), extra, extra + np.float32(1)
+
+    def _ridge(self, indptr: Array, weight: Array) -> Float32:
+        """The ridge of each row, grown by its confidence."""
+        if self.frequency == 0:
+            return np.full(len(indptr) - 1, self.regularization, np.float32)
+        sums = np.concatenate([[0.0], np.cumsum(self.alpha * weight, dtype=np.float64)])[indptr]
+        return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
+
+    def _factors(self, history: History) -> tuple[Float32, Float32]:
+        from genre.recommenders.ridge_kernel import solve_rows
+
+        matrix = history.matrix()
+        users = np.zeros((len(history), self.factors), np.float32)
+        system = self._system(matrix.indptr, matrix.indices, matrix.data)
+        ridge = self._ridge(matrix.indptr, matrix.data)
+        solve_rows(*system, self.item_embeddings_, self.gram_, ridge, users)
+        return users, self.item_embeddings_
+
+    def _score(self, history: History) -> Float32:
+        users, items = self._factors(history)
+        return np.asarray(users @ items.T, np.float32)
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight
+        ridge = self._ridge(np.array([0, len(weight)]), history.weight)
+        system = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen
+        influence = self.item_embeddings_[items] @ np.linalg.solve(system, seen.T)  # [m, length]
+        return np.asarray(influence * np.where(history.weight > 0, 1 + weight, 0), np.float32)
+
+    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+        """The `k` items whose vectors have the highest cosine with each item's."""
+        self._fitted()
+        length = np.linalg.norm(self.item_embeddings_, axis=1, keepdims=True)
+        unit = self.item_embeddings_ / np.maximum(length, 1e-9)
+        itself = np.arange(len(items) + 1, dtype=np.int64), np.asarray(items, np.int32)
+        found = top_k_factors(unit[items], unit, min(k, len(unit)), seen=itself)
+        return Recommendations(*found, self.item_ids_)
+
+
+def diagonalise(vectors: Float32) -> tuple[Float32, Float32]:
+    """The eigenvalues `[dim]` of the Gram matrix and the turn `[dim, dim]` that makes it diagonal."""
+    values, turn = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
+    return np.maximum(values, 0).astype(np.float32), np.ascontiguousarray(turn, np.float32)

@@ -1,0 +1,343 @@
+"""Many small ridge regressions that share their inputs: the inner half of every alternating least squares.
+
+Row `u` of a CSR matrix names which `factors` `[n, dim]` it sees, with a weight and a value each; it solves
+
+    (diag(diagonal + ridge[u]) + sum_q weight[q] y_q y_q') x = sum_q value[q] y_q
+
+`solve_rows` does it exactly, `improve_rows` by a few steps of conjugate gradients. `solve_rows_plain` is the judge.
+Knows nothing about users, items or confidence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from genre.compiled import compiled
+from genre.preprocessing.dataset import Float32, Int32, Int64
+
+LANES, TILE, STEP = 8, 16, 4  # floats a vector; columns and rows of a tile of a Gram matrix
+CHUNK = 32  # rows added to a Gram matrix at once: they stay in the first-level cache
+GATHER = 1024  # histories up to this long are copied together before they are read several times
+
+
+def solve_rows_plain(
+    indptr: Int64, item: Int32, weight: Float32, value: Float32, factors: Float32, diagonal: Float32, ridge: Float32
+) -> Float32:
+    """The obviously right way, in double precision: build each system and solve it. [n_rows, dim]"""
+    out = np.zeros((len(indptr) - 1, factors.shape[1]), np.float32)
+    for u in range(len(out)):
+        part = slice(indptr[u], indptr[u + 1])
+        seen = factors[item[part]].astype(np.float64)
+        system = np.diag(diagonal.astype(np.float64) + ridge[u]) + (seen.T * weight[part]) @ seen
+        out[u] = np.linalg.solve(system, seen.T @ value[part])
+    return out
+
+
+@compiled
+def solve_rows(
+    indptr: Int64,
+    item: Int32,
+    weight: Float32,
+    value: Float32,
+    factors: Float32,
+    diagonal: Float32,
+    ridge: Float32,
+    out: Float32,
+) -> None:
+    """Fill `out` `[n_rows, dim]` with the exact solutions; weights are above zero.
+
+    A history shorter than `dim` is solved in its own length: x = D^-1 Y' (W^-1 + Y D^-1 Y')^-1 (value / weight).
+    """
+    dim = factors.shape[1]
+    wide = _whole(dim, TILE)
+    system, right = np.zeros(wide * wide, np.float32), np.zeros(wide, np.float32)
+    rows, weighted = np.zeros((CHUNK, wide), np.float32), np.zeros((CHUNK, wide), np.float32)
+    flipped, scale = np.zeros(dim * wide, np.float32), np.zeros(dim, np.float32)
+    for u in range(len(out)):
+        begin, end = indptr[u], indptr[u + 1]
+        length = end - begin
+        if length == 0:
+            out[u] = 0
+        elif length <= dim:
+            for i in range(dim):
+                scale[i] = 1 / np.sqrt(diagonal[i] + ridge[u])
+            n = _whole(length, TILE)
+            a, z = system[: n * n].reshape((n, n)), right[:n]
+            y = flipped[: dim * n].reshape((dim, n))
+            _short_system(item[begin:end], weight[begin:end], value[begin:end], factors, scale, y, a, z)
+            _factorise(a, weighted)
+            _substitute(a, z)
+            for i in range(dim):
+                out[u, i] = scale[i] * _dot(y[i], z)
+        else:
+            a, b = system.reshape((wide, wide)), right
+            a[:] = 0
+            b[:] = 0
+            for i in range(wide):
+                a[i, i] = diagonal[i] + ridge[u] if i < dim else 1
+            _long_system(item[begin:end], weight[begin:end], value[begin:end], factors, rows, weighted, a, b)
+            _factorise(a, weighted)
+            _substitute(a, b)
+            out[u] = b[:dim]
+
+
+@compiled
+def improve_rows(
+    indptr: Int64,
+    item: Int32,
+    weight: Float32,
+    value: Float32,
+    factors: Float32,
+    diagonal: Float32,
+    ridge: Float32,
+    out: Float32,
+    steps: int,
+) -> None:
+    """Move `out` `[n_rows, dim]` towards the solutions by `steps` of conjugate gradients.
+
+    They are preconditioned by the diagonal, so that only the history itself is left to be found.
+    """
+    dim = factors.shape[1]
+    gathered = np.empty((GATHER, dim), np.float32)
+    inverse, residual = np.empty(dim, np.float32), np.empty(dim, np.float32)
+    direction, image = np.empty(dim, np.float32), np.empty(dim, np.float32)
+    for u in range(len(out)):
+        begin, end = indptr[u], indptr[u + 1]
+        x, seen, w, v = out[u], item[begin:end], weight[begin:end], value[begin:end]
+        if begin == end:
+            x[:] = 0
+            continue
+        for i in range(dim):
+            inverse[i] = 1 / (diagonal[i] + ridge[u])
+            residual[i] = -x[i] / inverse[i]
+        _add_history(seen, w, v, np.float32(1), factors, gathered, False, x, residual)  # residual = b - A x
+        now = np.float32(0)
+        for i in range(dim):
+            direction[i] = inverse[i] * residual[i]
+            now += direction[i] * residual[i]
+        for _ in range(steps):
+            if now < 1e-20:
+                break
+            for i in range(dim):
+                image[i] = -direction[i] / inverse[i]
+            _add_history(seen, w, v, np.float32(0), factors, gathered, True, direction, image)  # image = -A direction
+            length = now / -_dot(direction, image)
+            before, now = now, np.float32(0)
+            for i in range(dim):
+                x[i] += length * direction[i]
+                residual[i] += length * image[i]
+                now += inverse[i] * residual[i] * residual[i]
+            for i in range(dim):
+                direction[i] = inverse[i] * residual[i] + now / before * direction[i]
+
+
+@compiled
+def _add_history(
+    item: Int32,
+    weight: Float32,
+    value: Float32,
+    times: Any,
+    factors: Float32,
+    gathered: Float32,
+    again: bool,  # noqa: FBT001
+    x: Float32,
+    out: Float32,
+) -> None:
+    """out += sum_q (times * value[q] - weight[q] y_q x) y_q, over rows copied together so that they stay in cache.
+
+    again: the rows of a history of one chunk are in `gathered` already.
+    """
+    for start in range(0, len(item), GATHER):
+        n = min(GATHER, len(item) - start)
+        if not again or len(item) > GATHER:
+            for q in range(n):
+                source, copy = factors[item[start + q]], gathered[q]
+                for i in range(len(x)):
+                    copy[i] = source[i]
+        _add_rows(weight[start : start + n], value[start : start + n], times, gathered, x, out)
+
+
+@compiled
+def _add_rows(weight: Float32, value: Float32, times: Any, y: Float32, x: Float32, out: Float32) -> None:
+    """out += sum_q (times * value[q] - weight[q] y_q x) y_q, four rows at a time."""
+    whole = len(weight) // 4 * 4
+    for q in range(0, whole, 4):
+        y0, y1, y2, y3 = y[q], y[q + 1], y[q + 2], y[q + 3]
+        d0 = d1 = d2 = d3 = np.float32(0)
+        for i in range(len(x)):
+            d0 += y0[i] * x[i]
+            d1 += y1[i] * x[i]
+            d2 += y2[i] * x[i]
+            d3 += y3[i] * x[i]
+        d0 = times * value[q] - weight[q] * d0
+        d1 = times * value[q + 1] - weight[q + 1] * d1
+        d2 = times * value[q + 2] - weight[q + 2] * d2
+        d3 = times * value[q + 3] - weight[q + 3] * d3
+        for i in range(len(x)):
+            out[i] += d0 * y0[i] + d1 * y1[i] + d2 * y2[i] + d3 * y3[i]
+    for q in range(whole, len(weight)):
+        d = times * value[q] - weight[q] * _dot(y[q], x)
+        for i in range(len(x)):
+            out[i] += d * y[q, i]
+
+
+@compiled
+def _long_system(
+    item: Int32,
+    weight: Float32,
+    value: Float32,
+    factors: Float32,
+    rows: Float32,
+    weighted: Float32,
+    a: Float32,
+    b: Float32,
+) -> None:
+    """a += Y' W Y (upper triangle), b += Y' value, a chunk of rows at a time."""
+    dim = factors.shape[1]
+    for start in range(0, len(item), CHUNK):
+        n = min(CHUNK, len(item) - start)
+        for q in range(n):
+            y, row, scaled = factors[item[start + q]], rows[q], weighted[q]
+            w, v = weight[start + q], value[start + q]
+            for i in range(dim):
+                row[i] = y[i]
+                scaled[i] = w * y[i]
+                b[i] += v * y[i]
+        _add_gram(a, weighted, rows, n, 0)
+
+
+@compiled
+def _short_system(
+    item: Int32, weight: Float32, value: Float32, factors: Float32, scale: Float32, y: Float32, a: Float32, z: Float32
+) -> None:
+    """y = scaled factors `[dim, n]`, a = W^-1 + y'y (upper triangle), z = value / weight; ones where n is padded."""
+    a[:] = 0
+    y[:] = 0
+    z[:] = 0
+    for q in range(len(z)):
+        if q < len(item):
+            source = factors[item[q]]
+            for i in range(len(scale)):
+                y[i, q] = source[i] * scale[i]
+            a[q, q] = 1 / weight[q]
+            z[q] = value[q] / weight[q]
+        else:
+            a[q, q] = 1
+    _add_gram(a, y, y, len(y), 0)
+
+
+@compiled
+def _factorise(a: Float32, negative: Float32) -> None:
+    """Cholesky in the upper triangle, a = U'U, eight rows at a time. negative: scratch, at least `[8, n]`."""
+    n = len(a)
+    least = np.empty(n, np.float32)  # rounding may leave nothing of a pivot
+    for i in range(n):
+        least[i] = np.float32(1e-6) * a[i, i]
+    for k in range(0, n, LANES):
+        for t in range(k, k + LANES):
+            row = a[t, t:]
+            pivot = 1 / np.sqrt(max(row[0], least[t]))
+            for j in range(len(row)):
+                row[j] *= pivot
+            for i in range(t + 1, k + LANES):
+                part, source, times = a[i, i:], a[t, i:], a[t, i]
+                for j in range(len(part)):
+                    part[j] -= times * source[j]
+        if k + LANES < n:
+            for t in range(LANES):
+                for j in range(k + LANES, n):
+                    negative[t, j] = -a[k + t, j]
+            _add_gram(a, negative, a[k : k + LANES], LANES, k + LANES)
+
+
+@compiled
+def _substitute(a: Float32, b: Float32) -> None:
+    """Solve U'U x = b in place."""
+    n = len(b)
+    for k in range(n):
+        row, part = a[k, k:], b[k:]
+        x = part[0] / row[0]
+        for j in range(len(row)):
+            part[j] -= x * row[j]
+        part[0] = x
+    for k in range(n - 1, -1, -1):
+        b[k] = (b[k] - _dot(a[k, k + 1 :], b[k + 1 :])) / a[k, k]
+
+
+@compiled
+def _dot(one: Float32, other: Float32) -> Any:
+    total = np.float32(0)
+    for i in range(len(one)):
+        total += one[i] * other[i]
+    return total
+
+
+@compiled
+def _whole(n: int, size: int) -> int:
+    return (n + size - 1) // size * size
+
+
+@compiled
+def _add_gram(a: Float32, left: Float32, right: Float32, n: int, first: int) -> None:
+    """a[first:, first:] += left[:n, first:]' right[:n, first:], the upper triangle and a little below it."""
+    wide = a.shape[1]
+    for j in range(first // TILE * TILE, wide, TILE):
+        for i in range(first, j + TILE, STEP):
+            _add_tile(  # type: ignore[call-arg]  # the typing context comes from the compiler
+                a.ctypes.data + 4 * (i * wide + j),
+                left.ctypes.data + 4 * i,
+                right.ctypes.data + 4 * j,
+                wide,
+                left.shape[1],
+                right.shape[1],
+                n,
+            )
+
+
+@intrinsic
+def _add_tile(
+    typing: Any, out: Any, left: Any, right: Any, out_stride: Any, left_stride: Any, right_stride: Any, n: Any
+) -> Any:
+    """out[:4, :16] += left[:n, :4]' right[:n, :16] with the tile held in registers; addresses and strides of float32.
+
+    The compiler does not find this by itself from loops: it cannot know that `out` overlaps nothing.
+    """
+    word, single = ir.IntType(64), ir.FloatType()
+    vector, zeros = ir.VectorType(single, LANES), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    parts = range(TILE // LANES)
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, left, right, out_stride, left_stride, right_stride, n = args
+
+        def place(base: Any, stride: Any, row: Any, column: int, kind: Any) -> Any:
+            offset = builder.mul(builder.add(builder.mul(row, stride), word(column)), word(4))
+            return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
+
+        tile = {}
+        for i in range(STEP):
+            for part in parts:
+                tile[i, part] = cgutils.alloca_once(builder, vector)  # type: ignore[no-untyped-call]
+                old = builder.load(place(out, out_stride, word(i), part * LANES, vector), align=4)
+                builder.store(old, tile[i, part])
+        with cgutils.for_range(builder, n) as loop:
+            row = [builder.load(place(right, right_stride, loop.index, p * LANES, vector), align=4) for p in parts]
+            for i in range(STEP):
+                one = builder.load(place(left, left_stride, loop.index, i, single), align=4)
+                first = builder.insert_element(ir.Constant(vector, ir.Undefined), one, ir.IntType(32)(0))
+                spread = builder.shuffle_vector(first, first, zeros)
+                for part in parts:
+                    product = builder.fmul(spread, row[part], flags=("contract",))
+                    total = builder.fadd(builder.load(tile[i, part]), product, flags=("contract",))
+                    builder.store(total, tile[i, part])
+        for (i, part), held in tile.items():
+            target = place(out, out_stride, word(i), part * LANES, vector)
+            builder.store(builder.load(held), target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 7), make

@@ -1,0 +1,88 @@
+"""ALS against the textbook: dense normal equations, the objective, and the plain twin of its kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre.preprocessing.dataset import History
+from genre.recommenders.als import ALS, diagonalise
+from genre.recommenders.ridge_kernel import improve_rows, solve_rows, solve_rows_plain
+from genre.testing import toy_dataset
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 30))
+def test_the_kernels_solve_what_the_plain_twin_solves(seed: int, dim: int, n_rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_items = 80
+    lengths = rng.integers(0, 60, n_rows)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    item = np.concatenate([rng.choice(n_items, n, replace=False) for n in lengths] or [[]]).astype(np.int32)
+    weight = rng.uniform(0.1, 10, len(item)).astype(np.float32)
+    factors = rng.normal(0, 1, (n_items, dim)).astype(np.float32)
+    diagonal, ridge = rng.uniform(1, 3, dim).astype(np.float32), rng.uniform(0.5, 2, n_rows).astype(np.float32)
+    system = (indptr, item, weight, weight + np.float32(1), factors, diagonal, ridge)
+    expected = solve_rows_plain(*system)
+    exact = np.zeros_like(expected)
+    solve_rows(*system, exact)
+    np.testing.assert_allclose(exact, expected, rtol=2e-3, atol=2e-4)
+    steps = np.zeros_like(expected)
+    improve_rows(*system, steps, 4 * dim)
+    np.testing.assert_allclose(steps, expected, rtol=2e-3, atol=2e-3)
+
+
+def textbook_vector(model: ALS, history: History) -> np.ndarray:
+    """x = (Y'CY + r I)^-1 Y'Cp over the whole catalogue (Hu, Koren & Volinsky, equation 4)."""
+    items = model.item_embeddings_.astype(np.float64)
+    weight = history.matrix().toarray()[0]
+    confidence = 1 + model.alpha * weight
+    ridge = model.regularization * (1 + model.alpha * weight.sum()) ** model.frequency
+    system = (items.T * confidence) @ items + ridge * np.eye(model.factors)
+    return np.linalg.solve(system, items.T @ (confidence * (weight > 0)))
+
+
+@pytest.mark.parametrize("frequency", [0.0, 0.5])
+@pytest.mark.parametrize("solver", ["exact", "cg"])
+def test_a_history_gets_the_textbook_vector(solver: str, frequency: float) -> None:
+    data = toy_dataset()
+    model = ALS(factors=6, solver=solver, frequency=frequency, iterations=5).fit(data)  # type: ignore[arg-type]
+    for row in (0, 3):
+        history = data.history([row])
+        expected = model.item_embeddings_ @ textbook_vector(model, history)
+        np.testing.assert_allclose(model.score(history)[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def objective(model: ALS, matrix: np.ndarray) -> float:
+    """What ALS minimises, with the best user vectors for its item vectors."""
+    users = np.stack([textbook_vector(model, history_of(row, matrix.shape[1])) for row in matrix])
+    error = (1 + model.alpha * matrix) * ((matrix > 0) - users @ model.item_embeddings_.T) ** 2
+    return float(error.sum() + model.regularization * ((users**2).sum() + (model.item_embeddings_**2).sum()))
+
+
+def history_of(row: np.ndarray, n_items: int) -> History:
+    return History.of([np.flatnonzero(row)], n_items)
+
+
+def test_every_iteration_lowers_the_objective() -> None:
+    data = toy_dataset()
+    matrix = data.matrix().toarray()
+    values = [objective(ALS(factors=4, iterations=n, solver="exact").fit(data), matrix) for n in (1, 2, 4, 8)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < values[0]
+
+
+def test_contributions_add_up_to_the_score() -> None:
+    data = toy_dataset()
+    model = ALS(factors=6, frequency=0.3).fit(data)
+    history = data.history([2])
+    for item, why in zip((1, 4), model.explain(history, np.array([1, 4], np.int32)), strict=True):
+        assert sum(share for _, share in why.history) == pytest.approx(model.score(history)[0, item], abs=1e-4)
+
+
+def test_the_turned_basis_has_a_diagonal_gram_matrix() -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    values, turn = diagonalise(vectors)
+    np.testing.assert_allclose((vectors @ turn).T @ (vectors @ turn), np.diag(values), atol=1e-3)
