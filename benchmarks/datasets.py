@@ -18,7 +18,8 @@ def machine() -> str:
     """One line that names what the figures were made on."""
     from importlib.metadata import version
 
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line), "?")
+    cpu = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in cpu if "model name" in line), "?")
     parts = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "numba"))
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     return f"{model}, {os.cpu_count()} cores, {threads} BLAS thread(s); Python {platform.python_version()}, {parts}"

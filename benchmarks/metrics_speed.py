@@ -303,7 +303,7 @@ def report(found: dict[str, dict[str, Any]]) -> None:
             print(f"  {label:42} {row['seconds']:8.3f} {row['seconds'] / own['seconds']:7.1f} {apart:32.1e}")
         print("  " + ", ".join(f"{name}@{K} {own['values'][name]:.4f}" for name in NAMES) + "\n")
     print(
-        f"memory: 100,000 users x 50,000 items, 64 factors, all default metrics: peak {memory['peak']:.0f} MiB resident, "
+        f"memory: 100,000 users x 50,000 items, 64 factors, all default metrics: peak {memory['peak']:.0f} MiB, "
         f"of which {memory['before']:.0f} stood before (data and factors); {memory['seconds']:.1f} CPU s"
     )
 
