@@ -33,7 +33,8 @@ from genre.features.embedding import Embedding
 from genre.features.encode import item_features
 from genre.features.questions import Augmentation
 from genre.llm.base import LanguageModel
-from genre.llm.ledger import Ledger, read_log
+from genre.llm.exchanges import read_log
+from genre.llm.ledger import Ledger
 from genre.llm.llamacpp import LlamaCpp
 from genre.llm.openai import OpenAI
 from genre.preprocessing.dataset import Dataset

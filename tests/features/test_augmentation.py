@@ -17,9 +17,10 @@ from genre.features.augmentation import audit, augment, plan, read_augmented, wr
 from genre.features.matching import Catalogue
 from genre.features.questions import Augmentation, item_questions, next_item_questions, profile_questions
 from genre.llm.base import Schema
+from genre.llm.budget import Budget
 from genre.llm.domains import PACKS, load_domain
 from genre.llm.fake import Fault
-from genre.llm.ledger import Budget, Ledger
+from genre.llm.ledger import Ledger
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.splits import LeaveOneOut
 from genre.testing import FakeLanguageModel, toy_dataset

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from genre.llm.answers import ask, sameness
 from genre.llm.base import Schema
+from genre.llm.exchanges import read_log
 from genre.llm.fake import Fault
 from genre.llm.grounding import is_english
-from genre.llm.ledger import Ledger, read_log
+from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt
 from genre.testing import FakeLanguageModel
 

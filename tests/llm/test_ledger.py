@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from genre.errors import ArtifactError, BudgetExceeded
-from genre.llm.ledger import Budget, Ledger, Plan, read_log
+from genre.llm.budget import Budget, Plan
+from genre.llm.exchanges import read_log
+from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt
 from genre.testing import FakeLanguageModel
 

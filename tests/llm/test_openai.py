@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from genre.errors import OptionError
-from genre.llm.ledger import Ledger, read_log
+from genre.llm.exchanges import read_log
+from genre.llm.ledger import Ledger
 from genre.llm.openai import OpenAI
 from genre.llm.prompt import Prompt
 

@@ -140,6 +140,17 @@ def test_what_cannot_work_is_said_when_it_is_fitted() -> None:
         reranker(FakeLanguageModel(), fields=("titel",)).fit(toy_dataset())
 
 
+def test_only_listed_columns_leave_the_machine() -> None:
+    data = toy_dataset()
+    secret = pa.array([f"canary-{row}" for row in range(data.n_items)])
+    data = dataclasses.replace(data, items=data.items.set_column(0, "item_id", secret).append_column("cost", secret))
+    for method in METHODS:
+        fake = FakeLanguageModel()
+        reranker(fake, method=method).fit(data).recommend(data.history(), k=3)
+        assert fake.prompts
+        assert not [prompt for prompt in fake.prompts if "canary" in prompt or re.search(r"\b[ui]\d", prompt)]
+
+
 # --- titles that give orders ------------------------------------------------------------------------------
 
 ORDERS = [

@@ -27,8 +27,9 @@ from genre.features.questions import (
     profile_questions,
 )
 from genre.llm.answers import Degeneracy, ask
+from genre.llm.budget import Plan
 from genre.llm.domains import told
-from genre.llm.ledger import Ledger, Plan
+from genre.llm.ledger import Ledger
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.splits import Fold, Split

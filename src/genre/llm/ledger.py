@@ -1,4 +1,4 @@
-"""Every exchange with a language model, in SQLite by content hash: cache, audit log and budget in one table.
+"""The one way to a language model: every exchange in SQLite by content hash, cache, audit log and budget in one.
 
 The key of an exchange is a digest of the model's fingerprint, the prompt file's hash, the rendered input and the
 schema, so nothing is paid for twice. An answer is on disk before the next one is looked at: after a kill at any point
@@ -7,7 +7,6 @@ the same work, started again, sends only what has no answer yet. Knows nothing a
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import sqlite3
@@ -17,110 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-import platformdirs
-
-from genre.errors import ArtifactError, BudgetExceeded, LLMError
+from genre.errors import BudgetExceeded, LLMError
 from genre.llm.base import Completion, LanguageModel, Schema
+from genre.llm.budget import NO_CAP, Budget, Plan, Spent
+from genre.llm.exchanges import connect
 from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
-from genre.options import Ge, check_options
 
-TABLE = """
-CREATE TABLE IF NOT EXISTS exchanges (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL, at REAL NOT NULL, job TEXT NOT NULL, model TEXT NOT NULL,
-    prompt TEXT NOT NULL, prompt_hash TEXT NOT NULL, cutoff INTEGER, input TEXT NOT NULL, request TEXT NOT NULL,
-    output TEXT NOT NULL, outcome TEXT NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
-    seconds REAL NOT NULL, money REAL NOT NULL, error TEXT NOT NULL, verdict TEXT NOT NULL DEFAULT ''
-);
-CREATE UNIQUE INDEX IF NOT EXISTS answered ON exchanges (key) WHERE outcome != 'failed';
-CREATE INDEX IF NOT EXISTS by_job ON exchanges (job);
-"""
 OVERHEAD = 64  # tokens a chat template adds, at most
-
-
-def default_path() -> Path:
-    """The ledger shared by all runs of this user."""
-    return platformdirs.user_data_path("genre") / "ledger.sqlite"
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Hard caps of one job; None: no cap.
-
-    calls: exchanges sent. tokens: in and out together. money: by the provider's prices.
-    """
-
-    calls: Annotated[int, Ge(0)] | None = None
-    tokens: Annotated[int, Ge(0)] | None = None
-    money: Annotated[float, Ge(0)] | None = None
-
-    def __post_init__(self) -> None:
-        check_options(self)
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a job has used up so far."""
-
-    calls: int = 0
-    tokens: int = 0
-    money: float = 0.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a piece of work would cost; an estimate, but for `calls`.
-
-    asked: questions. cached: of them answered before. seconds: None while there is no experience to go by.
-    """
-
-    asked: int = 0
-    cached: int = 0
-    calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    seconds: float | None = 0.0
-    money: float = 0.0
-
-    def __add__(self, other: Plan) -> Plan:
-        seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
-        numbers = {
-            f.name: getattr(self, f.name) + getattr(other, f.name)
-            for f in dataclasses.fields(self)
-            if f.name != "seconds"
-        }
-        return Plan(**numbers, seconds=seconds)
-
-    def __str__(self) -> str:
-        took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
-        return (
-            f"{self.calls:,} calls ({self.asked:,} questions, {self.cached:,} answered before), "
-            f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}"
-        )
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One row of the ledger, newest first in `read_log`."""
-
-    id: int
-    at: float
-    job: str
-    model: str
-    prompt: str
-    prompt_hash: str
-    cutoff: int | None
-    input: str
-    output: str
-    outcome: str
-    tokens_in: int
-    tokens_out: int
-    seconds: float
-    money: float
-    error: str
-    verdict: str
 
 
 class Ledger:
@@ -130,9 +34,9 @@ class Ledger:
     job: a name to count the budget by, such as that of a run.
     """
 
-    def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = Budget()) -> None:
+    def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = NO_CAP) -> None:
         self.model, self.job, self.budget = model, job, budget
-        self._connection = _connect(Path(path))
+        self._connection = connect(Path(path))
         self._lock = threading.RLock()
 
     def complete(
@@ -325,32 +229,3 @@ class _Question:
         if self.continuations is None:
             return size, max_tokens
         return size * len(self.continuations), sum(len(text.encode()) for text in self.continuations)
-
-
-def read_log(path: str | Path, *, last: int = 20, job: str | None = None, outcome: str | None = None) -> list[Exchange]:
-    """The newest exchanges of a ledger file, newest first."""
-    if not Path(path).is_file():
-        return []
-    wanted = {name: value for name, value in (("job", job), ("outcome", outcome)) if value is not None}
-    where = " AND ".join(f"{name} = :{name}" for name in wanted) or "1"
-    columns = ", ".join(field.name for field in dataclasses.fields(Exchange))
-    connection = _connect(Path(path))
-    try:
-        question = f"SELECT {columns} FROM exchanges WHERE {where} ORDER BY id DESC LIMIT :last"
-        return [Exchange(*row) for row in connection.execute(question, {**wanted, "last": last})]
-    finally:
-        connection.close()
-
-
-def _connect(path: Path) -> Any:
-    try:
-        if str(path) != ":memory:":
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # prompts hold what the config lets out: nobody else needs to read it
-        connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(TABLE)
-    except (sqlite3.Error, OSError) as error:
-        raise ArtifactError(f"{path}: cannot be used as a ledger ({error}); move it away or name another") from error
-    return connection

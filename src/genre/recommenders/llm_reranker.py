@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from genre.errors import DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
+from genre.llm.budget import Budget
 from genre.llm.domains import load_domain, told
-from genre.llm.ledger import Budget, Ledger, default_path
+from genre.llm.exchanges import default_path
+from genre.llm.ledger import Ledger
 from genre.llm.prompt import load_prompt
 from genre.log import Log
 from genre.options import Ge, Le

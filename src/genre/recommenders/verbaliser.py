@@ -18,9 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from genre.errors import GenreError
 from genre.llm.answers import ask
 from genre.llm.base import LanguageModel
+from genre.llm.budget import Budget
 from genre.llm.domains import load_domain, told
+from genre.llm.exchanges import default_path
 from genre.llm.grounding import invented, title_key, words
-from genre.llm.ledger import Budget, Ledger, default_path
+from genre.llm.ledger import Ledger
 from genre.llm.prompt import Value, load_prompt
 from genre.options import Ge, check_options
 from genre.preprocessing.dataset import Dataset

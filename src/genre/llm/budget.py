@@ -1,0 +1,68 @@
+"""What work with a language model may cost, has cost, and would cost. Plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated
+
+from genre.options import Ge, check_options
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Hard caps of one job; None: no cap.
+
+    calls: exchanges sent. tokens: in and out together. money: by the provider's prices.
+    """
+
+    calls: Annotated[int, Ge(0)] | None = None
+    tokens: Annotated[int, Ge(0)] | None = None
+    money: Annotated[float, Ge(0)] | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+NO_CAP = Budget()
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a job has used up so far."""
+
+    calls: int = 0
+    tokens: int = 0
+    money: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a piece of work would cost; an estimate, but for `calls`.
+
+    asked: questions. cached: of them answered before. seconds: None while there is no experience to go by.
+    """
+
+    asked: int = 0
+    cached: int = 0
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float | None = 0.0
+    money: float = 0.0
+
+    def __add__(self, other: Plan) -> Plan:
+        seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
+        numbers = {
+            f.name: getattr(self, f.name) + getattr(other, f.name)
+            for f in dataclasses.fields(self)
+            if f.name != "seconds"
+        }
+        return Plan(**numbers, seconds=seconds)
+
+    def __str__(self) -> str:
+        took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
+        return (
+            f"{self.calls:,} calls ({self.asked:,} questions, {self.cached:,} answered before), "
+            f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}"
+        )

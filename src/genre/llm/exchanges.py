@@ -1,0 +1,80 @@
+"""The table of all exchanges with language models: one SQLite file, read here, written by the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from genre.errors import ArtifactError
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS exchanges (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, at REAL NOT NULL, job TEXT NOT NULL, model TEXT NOT NULL,
+    prompt TEXT NOT NULL, prompt_hash TEXT NOT NULL, cutoff INTEGER, input TEXT NOT NULL, request TEXT NOT NULL,
+    output TEXT NOT NULL, outcome TEXT NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
+    seconds REAL NOT NULL, money REAL NOT NULL, error TEXT NOT NULL, verdict TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX IF NOT EXISTS answered ON exchanges (key) WHERE outcome != 'failed';
+CREATE INDEX IF NOT EXISTS by_job ON exchanges (job);
+"""
+
+
+def default_path() -> Path:
+    """The ledger shared by all runs of this user."""
+    return platformdirs.user_data_path("genre") / "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One row of the ledger, newest first in `read_log`."""
+
+    id: int
+    at: float
+    job: str
+    model: str
+    prompt: str
+    prompt_hash: str
+    cutoff: int | None
+    input: str
+    output: str
+    outcome: str
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    money: float
+    error: str
+    verdict: str
+
+
+def read_log(path: str | Path, *, last: int = 20, job: str | None = None, outcome: str | None = None) -> list[Exchange]:
+    """The newest exchanges of a ledger file, newest first."""
+    if not Path(path).is_file():
+        return []
+    wanted = {name: value for name, value in (("job", job), ("outcome", outcome)) if value is not None}
+    where = " AND ".join(f"{name} = :{name}" for name in wanted) or "1"
+    columns = ", ".join(field.name for field in dataclasses.fields(Exchange))
+    connection = connect(Path(path))
+    try:
+        question = f"SELECT {columns} FROM exchanges WHERE {where} ORDER BY id DESC LIMIT :last"
+        return [Exchange(*row) for row in connection.execute(question, {**wanted, "last": last})]
+    finally:
+        connection.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """The file, made when missing; ArtifactError when it is something else."""
+    try:
+        if str(path) != ":memory:":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # prompts hold what the config lets out: nobody else needs to read it
+        connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(TABLE)
+    except (sqlite3.Error, OSError) as error:
+        raise ArtifactError(f"{path}: cannot be used as a ledger ({error}); move it away or name another") from error
+    return connection
