@@ -287,8 +287,8 @@ class _Builder:
             return None
 
     def _resolve_paths(self, made: Any) -> Any:
-        """A relative file of a source is relative to the config that names it."""
-        if self.folder is None or not isinstance(made, Source):
+        """A relative file of a source or an encoder is relative to the config that names it."""
+        if self.folder is None or not isinstance(made, (Source, Encoder)):
             return made
         moved: dict[str, Any] = {}
         for option, value in vars(made).items():

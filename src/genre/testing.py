@@ -1,7 +1,8 @@
 """Public contract checks: every built-in passes them, and a class of your own can be put through the same.
 
-from genre.testing import check_recommender
+from genre.testing import check_encoder, check_recommender
 check_recommender(lambda: MyRecommender())
+check_encoder(lambda: MyEncoder())
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from genre.features.base import Encoder
 from genre.llm.fake import FakeLanguageModel as FakeLanguageModel
 from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.ids import Ids
@@ -102,6 +104,32 @@ def check_recommender(make: Callable[[], Recommender], *, toy_world: bool = True
         _check_toy_world(model, data)
     if model.capabilities()["ratings"]:
         _check_ratings(model, data)
+
+
+def check_encoder(make: Callable[[], Encoder]) -> None:
+    """Put an encoder through the contract; AssertionError names the promise that was broken."""
+    table = toy_dataset().items
+    encoder = make()
+    assert encoder.fit(table) is encoder, "fit returns self"
+    made = encoder.encode(table)
+    assert made.values.shape == (len(table), made.dim), "one vector a row"
+    assert made.values.dtype == np.float32 and np.isfinite(made.values).all(), "vectors are float32 and finite"
+    rows = [3, 0, 7]
+    assert np.allclose(encoder.encode(table.take(rows)).values, made.values[rows], atol=1e-6), (
+        "a row's vector does not depend on its batch"
+    )
+    assert encoder.encode(table).fingerprint == made.fingerprint, "equal texts have equal fingerprints"
+    assert encoder.encode(table.take(rows)).fingerprint != made.fingerprint, "other texts have other fingerprints"
+    assert encoder.encode(table.slice(0, 0)).values.shape == (0, made.dim), "an empty table is legal"
+    texts = encoder.encode_texts(["", "space robots", "\ud800\0 \u202e"])
+    assert texts.shape == (3, made.dim) and np.isfinite(texts).all(), "any text gets a vector"
+    assert not texts[0].any(), "an empty text is a zero vector"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "encoder"
+        encoder.save(folder)
+        loaded = type(encoder).load(folder)
+        assert loaded.fingerprint == encoder.fingerprint, "the fingerprint survives saving"
+        assert np.array_equal(loaded.encode(table).values, made.values), "save and load give bit-equal vectors"
 
 
 def _check_batching(model: Recommender, history: History) -> None:

@@ -104,6 +104,6 @@ def _from_table(path: Path, id_column: str) -> tuple[list[str], Float32]:
     name = id_column if id_column in table.column_names else table.column_names[0]
     ids = [str(value) for value in table[name].to_pylist()]
     rest = table.drop_columns([name])
-    if rest.num_columns == 1 and not pa.types.is_primitive(rest.schema[0].type):
+    if rest.num_columns == 1 and pa.types.is_nested(rest.schema[0].type):
         return ids, np.array(rest.column(0).to_pylist(), np.float32)
     return ids, np.column_stack([column.to_numpy() for column in rest.columns]).astype(np.float32)
