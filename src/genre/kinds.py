@@ -21,8 +21,10 @@ KINDS: dict[str, dict[str, str]] = {
         "time": "genre.preprocessing.splits:TimeSplit",
     },
     "features": {
+        "concat": "genre.features.concat:Concat",
         "embedding": "genre.features.embedding:Embedding",
         "tfidf": "genre.features.tfidf:TfIdf",
+        "vectors": "genre.features.vectors:Vectors",
     },
     "llm": {
         "llamacpp": "genre.llm.llamacpp:LlamaCpp",
