@@ -58,7 +58,7 @@ def arms(
         if "summary" in used.items:
             out[f"{name}summaries"] = Arm(_encoded(_with_items(split, used), encoder, log), recommender)
         if "profile" in used.users:
-            vectors = _profiles(used, encoder, log)
+            vectors = _profiles(split, used, encoder, log)
             out[f"{name}profiles"] = Arm(plain.with_features(users=vectors), Profiled(recommender, profile_weight))
         if "synthetic_item" in used.users:
             out[f"{name}synthetic"] = Arm(_with_users(plain, used), SyntheticHistory(recommender, synthetic_weight))
@@ -87,10 +87,11 @@ def _encoded(split: Split, encoder: Encoder, log: Log) -> Split:
     return split.with_features(items=item_features(split.train, encoder, log=log))
 
 
-def _profiles(made: Augmented, encoder: Encoder, log: Log) -> Features:
-    """The vector of each user's profile, zero without one."""
+def _profiles(split: Split, made: Augmented, encoder: Encoder, log: Log) -> Features:
+    """The vector of each user's profile, zero without one, in the space of the items without any new column."""
     table = pa.table({name: column for name, column in made.users.items() if name in ("profile", "interests")})
     texts = render(table)
+    encoder.fit(split.train.items, log=log)
     return Features(encoder.encode_texts(texts, log=log), digest([encoder.fingerprint, *texts]))
 
 
