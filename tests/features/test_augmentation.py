@@ -16,6 +16,7 @@ from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError
 from genre.features.augmentation import audit, augment, plan, read_augmented, write_augmented
 from genre.features.matching import Catalogue
 from genre.features.questions import Augmentation, item_questions, next_item_questions, profile_questions
+from genre.features.text import render
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
 from genre.llm.domains import PACKS, load_domain
@@ -86,6 +87,7 @@ def test_a_model_that_always_fails_leaves_nulls_and_counts(tmp_path: Path, fault
         assert column.null_count == len(column)
     for report in made.reports.values():
         assert report.quarantined + report.failed == report.asked > 0
+    assert render(made.apply(data).items) == render(data.items), "no encoder reads anything bad"
     assert audit(made.apply(data), data) == []
 
 
