@@ -147,6 +147,16 @@ def test_likelihood_of_labels_comes_from_the_first_token() -> None:
         (answer,) = provider(server.url, timeout_seconds=20).likelihood(["which?"], [["A", "B", "C"]])
     assert answer.numbers() == [-2.5, -0.1, -5.0]
     assert server.requests[0]["max_tokens"] == 1
+    with serving() as server:
+        (answer,) = provider(server.url).likelihood(["which?"], [["a whole title"]])
+    assert "use labels" in answer.error
+    assert server.requests == []
+
+
+def test_a_server_is_sent_only_what_is_set() -> None:
+    with serving() as server:
+        provider(server.url, temperature=None, seed=None, timeout_seconds=20).complete(["x"])
+    assert server.requests[0].keys() == {"model", "messages", "max_tokens"}
 
 
 def test_the_fingerprint_names_all_that_changes_an_answer() -> None:

@@ -19,6 +19,7 @@ from genre.errors import LLMError, OptionError
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
 from genre.options import Ge, Gt, Le
 
+OWN = "https://api.openai.com/v1"
 UNKEPT = ("minLength", "maxLength", "uniqueItems", "title", "default")
 """What strict mode of the OpenAI API does not take; GENRE checks it again after the answer."""
 
@@ -31,18 +32,19 @@ class OpenAI(LanguageModel):
     key_variable: name of the environment variable that holds the key; empty: the server wants none.
     structured: how a JSON Schema is asked for. strict: OpenAI's guarantee; schema: llama.cpp, vLLM, Ollama; object:
         any JSON; none: by words alone.
-    temperature, seed: sampling. max_tokens: longest answer.
+    temperature, seed: sampling; None: as the server likes (models that reason take no temperature).
+    max_tokens: longest answer.
     concurrency: calls under way at once. requests_per_minute: no more than this; None: no limit.
     timeout_seconds: of one attempt. attempts: how often one call is tried, with backoff, before it counts as failed.
     price_in, price_out: money for a million tokens, for plans and budgets.
     """
 
     model: str
-    base_url: str = "https://api.openai.com/v1"
+    base_url: str = OWN
     key_variable: str = "OPENAI_API_KEY"
     structured: Literal["strict", "schema", "object", "none"] = "strict"
-    temperature: Annotated[float, Ge(0), Le(2)] = 0.0
-    seed: int = 0
+    temperature: Annotated[float, Ge(0), Le(2)] | None = 0.0
+    seed: int | None = 0
     max_tokens: Annotated[int, Ge(1)] = 300
     concurrency: Annotated[int, Ge(1), Le(256)] = 8
     requests_per_minute: Annotated[float, Gt(0)] | None = None
@@ -64,11 +66,13 @@ class OpenAI(LanguageModel):
         return f"openai {self.base_url.rstrip('/')} {self.model} ({how})"
 
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
-        return self._ask(prompt, response_format=self._response_format(schema), max_tokens=self.max_tokens)[0]
+        return self._ask(prompt, self.max_tokens, response_format=self._response_format(schema))[0]
 
     def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
         """Of labels of one token, as the first token of the answer: ln P among the twenty likeliest, else less."""
-        completion, choice = self._ask(prompt, max_tokens=1, logprobs=True, top_logprobs=20)
+        if any(len(text.split()) > 1 for text in continuations):
+            return Completion("", "failed", error="this server tells the likelihood of single words only; use labels")
+        completion, choice = self._ask(prompt, 1, logprobs=True, top_logprobs=20)
         if completion.outcome == "failed":
             return completion
         tokens = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
@@ -82,19 +86,20 @@ class OpenAI(LanguageModel):
         counts = {name: getattr(completion, name) for name in ("tokens_in", "tokens_out", "seconds")}
         return likelihoods([best.get(text.strip(), floor) for text in continuations], **counts)
 
-    def _ask(self, prompt: str, **request: Any) -> tuple[Completion, Any]:
+    def _ask(self, prompt: str, max_tokens: int, **request: Any) -> tuple[Completion, Any]:
         """One chat completion and the raw choice behind it."""
         from openai import OpenAIError
 
         key = self._key()
+        newest = self.base_url.startswith(OWN)  # OpenAI's own models want the new name, other servers know the old one
+        request["max_completion_tokens" if newest else "max_tokens"] = max_tokens
+        request |= {"temperature": self.temperature, "seed": self.seed}
         self._pace()
         start = time.perf_counter()
         try:
             answer = self._client.with_options(api_key=key).chat.completions.create(
                 model=self.model,
                 messages=[{"role": "user", "content": prompt}],
-                temperature=self.temperature,
-                seed=self.seed,
                 **{name: value for name, value in request.items() if value is not None},
             )
             choice, usage = answer.choices[0], answer.usage
