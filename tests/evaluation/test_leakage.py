@@ -1,0 +1,253 @@
+"""Every planted leak is caught by name; an honest split is silent."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from genre.evaluation.leakage import Derived, Finding, audit, refitted
+from genre.evaluation.leakage_ties import together
+from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.ids import Ids
+from genre.preprocessing.scaling import Scaler
+from genre.preprocessing.splits import Fold, LeaveOneOut, RandomSplit, Split, TimeSplit
+from genre.recommenders.ease import EASE
+from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.popularity import Popularity
+
+N_USERS, N_ITEMS = 60, 50
+
+
+def honest(seed: int = 0, **columns: Any) -> Dataset:
+    """Every user takes 20 items at random, distinct moments; ids are in no order of time."""
+    rng = np.random.default_rng(seed)
+    item = np.concatenate([rng.choice(N_ITEMS, 20, replace=False) for _ in range(N_USERS)])
+    names = [" ".join("".join(rng.choice(list("abcdefghij"), 6)) for _ in range(3)) for _ in range(N_ITEMS)]
+    items = Ids(f"i{row}" for row in range(N_ITEMS))
+    users = Ids(f"u{row}" for row in range(N_USERS))
+    return Dataset.from_arrays(
+        user=np.repeat(np.arange(N_USERS), 20),
+        item=item,
+        rating=rng.integers(1, 6, len(item)),
+        timestamp=rng.permutation(len(item)) + 1_000_000_000,
+        user_ids=users,
+        item_ids=items,
+        items=pa.table({"item_id": items.values, "title": names, "year": rng.integers(1950, 2000, N_ITEMS)}),
+        users=pa.table({"user_id": users.values, "age": rng.integers(10, 80, N_USERS), **columns}),
+        rating_scale=(1.0, 5.0, 1.0),
+        positive_rating=4.0,
+    )
+
+
+def caught(split: Split, **options: Any) -> dict[str, str]:
+    """Check -> severity of all findings."""
+    return {finding.check: finding.severity for finding in audit(split, **options)}
+
+
+def added(data: Dataset, more: Dataset, **changed: Any) -> Dataset:
+    """The same dataset with further rows."""
+    return dataclasses.replace(together(Fold(data, more))[0], **changed)
+
+
+@pytest.fixture
+def clean() -> Split:
+    return TimeSplit().split(honest())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_honest_split_is_silent(seed: int) -> None:
+    data = honest(seed)
+    by_time = TimeSplit().split(data)
+    models = {"popularity": Popularity(), "ease": EASE(regularization=10.0)}
+    for model in models.values():
+        model.fit(by_time.train)
+    made = Derived("scaler", Scaler.fit(by_time.train).shift, lambda part: Scaler.fit(part).shift)
+    texts = {"profile": [f"likes {title}" for title in ["nothing at all"] * N_USERS]}
+    probe = Popularity
+    assert audit(by_time, recommenders=models, derived=[made], user_texts=texts, probe=probe) == []
+    assert audit(by_time, derived=[refitted(name, model) for name, model in models.items()]) == []
+    one_out = audit(LeaveOneOut().split(data), order="user", probe=probe)
+    assert {finding.severity for finding in one_out} <= {"note"}
+    assert {finding.severity for finding in audit(RandomSplit().split(data), order="none")} <= {"note", "warning"}
+
+
+def test_a_test_pair_in_train(clean: Split) -> None:
+    some = clean.test.target.where(np.arange(len(clean.test.target)) < 3)
+    leaky = dataclasses.replace(clean, train=added(clean.train, some))
+    found = {finding.check: finding for finding in audit(leaky)}
+    assert found["test-pair-in-train"].severity == "error"
+    assert "3 of 120 test interactions are in train too" in found["test-pair-in-train"].what
+    assert found["train-after-test"].severity == "error"
+
+
+def test_a_validation_pair_in_train_and_a_target_in_the_history(clean: Split) -> None:
+    leaky = dataclasses.replace(clean, train=added(clean.train, clean.validation.target))
+    assert caught(leaky)["validation-pair-in-train"] == "error"
+    known = Fold(added(clean.test.context, clean.test.target), clean.test.target)
+    assert caught(dataclasses.replace(clean, test=known))["test-pair-in-history"] == "error"
+
+
+def test_pairs_without_times_are_leaks_and_with_other_times_are_repeats(clean: Split) -> None:
+    some = clean.test.target.where(np.arange(len(clean.test.target)) < 3)
+    assert some.timestamp is not None
+    early = dataclasses.replace(some, timestamp=some.timestamp - 10_000)
+    repeated = added(clean.train, early)
+    history = Fold(added(clean.test.context, early), clean.test.target)
+    found = caught(dataclasses.replace(clean, train=repeated, test=history))
+    assert found == {"test-repeats": "note"}
+    untimed = TimeSplit().split(honest())
+    timeless = dataclasses.replace(
+        untimed,
+        train=dataclasses.replace(added(untimed.train, some), timestamp=None),
+        test=Fold(*(dataclasses.replace(part, timestamp=None) for part in untimed.test)),
+    )
+    assert caught(timeless)["test-pair-in-train"] == "error"
+
+
+def test_training_after_the_test_began(clean: Split) -> None:
+    split = RandomSplit().split(honest())
+    assert caught(split)["train-after-test"] == "error"
+    assert caught(split)["history-after-test"] == "error"
+    one_out = LeaveOneOut().split(honest())
+    assert "history-after-test" not in caught(one_out, order="user")
+    assert caught(one_out, order="user")["train-after-test"] == "note"
+    assert caught(one_out)["train-after-test"] == "error"
+
+
+def test_training_rows_that_the_history_lacks(clean: Split) -> None:
+    short = Fold(clean.test.context.where(clean.test.context.item != 3), clean.test.target)
+    assert caught(dataclasses.replace(clean, test=short))["train-beyond-history"] == "warning"
+
+
+def test_popularity_and_models_fitted_on_test_rows(clean: Split) -> None:
+    everything = together(clean.test)[0]
+    for model in (Popularity(), EASE(regularization=10.0), ItemKNN()):
+        assert caught(clean, recommenders={"it": model.fit(everything)}) == {"fitted-on-test": "error"}
+        assert caught(clean, recommenders={"it": model.fit(clean.test.context)}) == {"fitted-on-validation": "warning"}
+        assert caught(clean, derived=[refitted("it", model)]) == {"fitted-on-validation": "warning"}
+        assert caught(clean, derived=[refitted("it", model.fit(everything))]) == {"fitted-on-test": "error"}
+    decayed = Popularity(half_life_days=0.003)
+    assert caught(clean, derived=[refitted("it", decayed.fit(everything))]) == {"fitted-on-test": "error"}
+
+
+def test_scalers_and_profiles_fitted_on_test_rows(clean: Split) -> None:
+    everything = together(clean.test)[0]
+
+    def shift(data: Dataset) -> np.ndarray:
+        return Scaler.fit(data, "z-score", per_user=True).shift
+
+    def profiles(data: Dataset) -> np.ndarray:
+        return np.asarray(data.matrix().sum(axis=1))
+
+    for make in (shift, profiles):
+        assert caught(clean, derived=[Derived("it", make(clean.train), make)]) == {}
+        assert caught(clean, derived=[Derived("it", make(everything), make)]) == {"fitted-on-test": "error"}
+        assert caught(clean, derived=[Derived("it", make(everything) + 1, make)]) == {"unknown-origin": "warning"}
+
+
+def test_fields_that_count_the_test(clean: Split) -> None:
+    everything = together(clean.test)[0]
+    count = np.bincount(everything.item, minlength=N_ITEMS)
+    assert everything.rating is not None
+    mean = np.bincount(everything.user, everything.rating, N_USERS) / np.bincount(everything.user)
+    items = everything.items.append_column("n_ratings", pa.array(count))
+    users = everything.users.append_column("mean_rating", pa.array(mean))
+    leaky = _with_tables(clean, items=items, users=users)
+    assert caught(leaky) == {"item-field-counts-test": "error", "user-field-counts-test": "error"}
+    trained = np.bincount(clean.train.item, minlength=N_ITEMS)
+    fine = _with_tables(clean, items=everything.items.append_column("n_ratings", pa.array(trained)))
+    assert caught(fine) == {}
+
+
+def test_texts_that_tell_the_answer(clean: Split) -> None:
+    target = clean.test.target
+    texts = ["likes nothing"] * N_USERS
+    user, item = int(target.user[0]), int(target.item[0])
+    texts[user] = f"Loves *{target.titles()[item].upper()}*, of course."
+    found = audit(clean, user_texts={"profile": texts})
+    assert [(finding.check, finding.severity) for finding in found] == [("told-answers", "error")]
+    assert "field 'profile' of users names 1 of" in found[0].what
+    in_table = _with_tables(clean, users=clean.train.users.append_column("bio", pa.array(texts)))
+    assert caught(in_table) == {"told-answers": "error"}
+    known = next(item for item in clean.train.item[clean.train.user == user].tolist())
+    texts[user] = f"likes {target.titles()[known]}"  # said of the train part: no leak
+    assert caught(clean, user_texts={"profile": texts}) == {}
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_the_same_item_under_two_ids(near: bool) -> None:  # noqa: FBT001
+    data = honest()
+    user = int(TimeSplit().split(data).test.target.user[0])
+    split = TimeSplit().split(data)
+    known = int(split.test.context.item[split.test.context.user == user][0])
+    wanted = int(split.test.target.item[split.test.target.user == user][0])
+    titles = data.titles()
+    titles[known] = "The Long Road Home and Back"
+    titles[wanted] = "the long road home, and BACK again!" if near else "the long road home: AND back"
+    items = data.items.set_column(data.items.column_names.index("title"), "title", pa.array(titles))
+    found = audit(_with_tables(split, items=items))
+    assert [finding.check for finding in found] == ["double-items"]
+    assert str(data.item_ids[wanted]) in found[0].where
+    titles[wanted] = "The Long Road Home and Back 2"  # a sequel is another item
+    titles[known] = "The Long Road Home and Back 1"
+    items = data.items.set_column(data.items.column_names.index("title"), "title", pa.array(titles))
+    assert audit(_with_tables(split, items=items)) == []
+
+
+def test_one_person_with_two_accounts(clean: Split) -> None:
+    everything = together(clean.test)[0]
+    user = int(clean.test.target.user[0])
+    other = (user + 1) % N_USERS
+    own = everything.where(everything.user == user)
+    assert own.timestamp is not None
+    twin = dataclasses.replace(own, user=np.full_like(own.user, other), timestamp=own.timestamp - 5_000)
+    train = added(clean.train.where(clean.train.user != other), twin)
+    context = added(clean.test.context.where(clean.test.context.user != other), twin)
+    target = clean.test.target.where(clean.test.target.user != other)
+    asked = clean.validation.target
+    validation = Fold(train, asked.where(asked.user != other))
+    found = audit(Split(train, validation, Fold(context, target)))
+    assert [(finding.check, finding.severity) for finding in found] == [("twin-users", "error")]
+
+
+def test_ids_that_follow_time() -> None:
+    data = honest()
+    assert data.timestamp is not None
+    first = np.full(N_ITEMS, np.iinfo(np.int64).max)
+    np.minimum.at(first, data.item, data.timestamp)
+    row = np.argsort(np.argsort(first)).astype(np.int32)  # numbered as they came
+    numbered = dataclasses.replace(data, item=row[data.item], items=data.items.select(["item_id"]))
+    assert caught(TimeSplit().split(numbered)) == {"item-ids-follow-time": "warning"}
+
+
+def test_tied_times_are_told_with_the_change_of_a_metric() -> None:
+    data = honest()
+    assert data.timestamp is not None
+    tied = dataclasses.replace(data, timestamp=data.timestamp // 200 * 200)
+    split = LeaveOneOut().split(tied)
+    found = next(f for f in audit(split, order="user", probe=ItemKNN) if f.check == "tied-times")
+    assert found.severity == "warning"
+    assert "ndcg@10 of ItemKNN is 0." in found.what
+    assert "when they are shuffled" in found.what
+    assert "tied-times" not in caught(TimeSplit().split(tied))  # a cut by time parts no moment
+
+
+def test_findings_read_as_one_line_and_errors_come_first(clean: Split) -> None:
+    finding = Finding("check", "note", "what", "where", "remedy")
+    assert str(finding) == "note: check: what (where); remedy"
+    severities = [found.severity for found in audit(RandomSplit().split(honest()), order="user")]
+    assert severities == sorted(severities, key=("error", "warning", "note").index)
+    assert "error" in severities
+
+
+def _with_tables(split: Split, **tables: pa.Table) -> Split:
+    change: Callable[[Dataset], Dataset] = lambda data: dataclasses.replace(data, **tables)  # noqa: E731
+    return dataclasses.replace(
+        split,
+        train=change(split.train),
+        validation=Fold(*(change(part) for part in split.validation)),
+        test=Fold(*(change(part) for part in split.test)),
+    )
