@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from genre.errors import ArtifactError, EvaluationError
-from genre.evaluation import evaluator
+from genre.evaluation import evaluator, judging
 from genre.evaluation.evaluator import evaluate, judge_lists, read_evaluation, write_evaluation
 from genre.evaluation.judged import Judged
 from genre.evaluation.metrics import METRICS
@@ -68,7 +68,7 @@ def world(seed: int, n_users: int = 7) -> tuple[list[list[int]], list[list[int]]
 def test_equals_judging_user_by_user(
     seed: int, table: Make, fold: MakeFold, judge: Callable[..., Judged], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluator, "BLOCK", 3 * N_ITEMS)  # blocks of three users
+    monkeypatch.setattr(judging, "BLOCK", 3 * N_ITEMS)  # blocks of three users
     seen, wanted, scores = world(seed)
     asked = fold(seen, wanted, N_ITEMS)
     found = evaluate(table(scores, asked.context), asked, k=[1, 3, 40], metrics=[*AT_K, "auc"])
@@ -115,8 +115,8 @@ def test_factors_and_scores_are_judged_alike(fold: MakeFold, monkeypatch: pytest
     asked = fold(seen, wanted, N_ITEMS)
     model.users_, model.items_ = (rng.integers(-3, 4, (n, 4)).astype(np.float32) for n in (23, N_ITEMS))
     model.item_ids_ = asked.context.item_ids
-    monkeypatch.setattr(evaluator, "BLOCK", 2 * N_ITEMS)
-    monkeypatch.setattr(evaluator, "BATCH", 5)
+    monkeypatch.setattr(judging, "BLOCK", 2 * N_ITEMS)
+    monkeypatch.setattr(judging, "BATCH", 5)
     fast = evaluate(model, asked, metrics=[*evaluator.DEFAULT, "gini"])
     monkeypatch.setattr(Factors, "_factors", Recommender._factors)
     assert evaluate(model, asked, metrics=[*evaluator.DEFAULT, "gini"]).values == pytest.approx(fast.values)
@@ -168,6 +168,15 @@ def test_cold_users_and_items_are_counted_and_reported_twice(table: Make, fold: 
     everything = fold([[0], []], [[1], [1]], 3)
     nobody = evaluate(table(np.zeros((2, 3)), everything.context), everything, metrics=["ndcg"])
     assert np.isnan(nobody.warm["ndcg@10"])
+
+
+def test_recall_by_popularity_band(table: Make, fold: MakeFold, tmp_path: Path) -> None:
+    asked = fold([[0, 1], [0, 2], [0]], [[3], [1], [1]], 4)
+    found = evaluate(table(np.array([[0, 0, 0, 9], [0, 9, 0, 0], [0, 0, 9, 0]]), asked.context), asked, k=1)
+    bands = {band: (int(row["targets"]), row["recall"]) for band, row in found.by_popularity.items() if row["targets"]}
+    assert bands == {"0% to 50%": (1, 1.0), "50% to 80%": (2, 0.5)}
+    write_evaluation(tmp_path, found)
+    assert read_evaluation(tmp_path).by_popularity["0% to 50%"] == found.by_popularity["0% to 50%"]
 
 
 def test_strangers_have_no_training_row(fold: MakeFold) -> None:
@@ -263,7 +272,8 @@ def test_bad_lists_are_named(fold: MakeFold) -> None:
         (np.array([[1, 2], [0, 3]]), {"k": 2}, "list 1 holds"),
         (np.array([[1, 2]]), {"k": 2, "users": [0]}, "1 users have a target but no list"),
         (np.array([[1, 2]]), {"k": 2, "users": [0, 1]}, "1 lists for 2 users"),
-        (np.array([[1, 2], [0, 2]]), {"k": 20}, "ndcg@20 cannot be told from lists of 2"),
+        (np.array([[1, 2], [0, 2]]), {"k": 3}, "ndcg@3 cannot be told from lists of 2"),
+        (np.array([[1], [0]]), {"k": 2}, "ndcg@2 cannot be told from lists of 1"),
         (np.array([[1, 2], [0, 2]]), {"k": 2, "metrics": ["auc"]}, "auc cannot be told"),
     ]:
         with pytest.raises(EvaluationError, match=message):

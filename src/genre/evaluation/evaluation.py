@@ -26,6 +26,7 @@ class Evaluation:
     values: label -> total over all judged users. warm: the same without users and items nobody met in training.
     users: int32 `[n]`, every user with a target, by row. per_user: label -> float64 `[n]`, NaN where it has no value.
     ratings: int64 `[n]`, how many ratings of each were guessed. history_length: int64 `[n]`.
+    by_popularity: band of item popularity -> targets and the recall of them, at the first k.
     counts: users, targets and who was left out of what. cost: `ms_per_user` and what else was measured.
     question: digest of what was asked; equal questions can be compared user by user.
     """
@@ -38,6 +39,7 @@ class Evaluation:
     ratings: Int64
     history_length: Int64
     counts: dict[str, int]
+    by_popularity: dict[str, dict[str, float]] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     question: str = ""
 
@@ -70,6 +72,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
         "values": _to_json(evaluation.values),
         "warm": _to_json(evaluation.warm),
         "intervals": evaluation.intervals,
+        "by_popularity": {band: _to_json(found) for band, found in evaluation.by_popularity.items()},
         "counts": evaluation.counts,
         "cost": _to_json(evaluation.cost),
         "labels": list(evaluation.per_user),
@@ -99,6 +102,7 @@ def read_evaluation(folder: Path) -> Evaluation:
             ratings=tensors["ratings"],
             history_length=tensors["history_length"],
             counts=plain["counts"],
+            by_popularity={band: _from_json(found) for band, found in plain["by_popularity"].items()},
             cost=_from_json(plain["cost"]),
             question=plain["question"],
         )
