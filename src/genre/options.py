@@ -35,11 +35,18 @@ MOST_COMPARED = 20_000
 
 @dataclass(frozen=True)
 class Search:
-    """The sensible range of an option for tuning; `log` searches orders of magnitude."""
+    """The sensible range of an option for tuning; `log` searches orders of magnitude.
+
+    when: (another option, its value) for which this one does anything; None: always.
+    whole: whole numbers only; optional: None is worth trying too. `search_space` reads both off the type.
+    """
 
     low: float
     high: float
     log: bool = False
+    when: tuple[str, Any] | None = None
+    whole: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,14 @@ def search_space(cls: type) -> dict[str, Search | Choices]:
     """The options of `cls` that state a search range."""
     space: dict[str, Search | Choices] = {}
     for name, hint in type_hints(cls).items():
-        for extra in getattr(hint, "__metadata__", ()):
-            if isinstance(extra, (Search, Choices)):
-                space[name] = extra
+        parts = (hint, *typing.get_args(hint))  # `Annotated[float, Search(...)] | None` states it within
+        for part in parts:
+            for extra in getattr(part, "__metadata__", ()):
+                if isinstance(extra, Search):
+                    whole = typing.get_args(part)[0] is int
+                    space[name] = dataclasses.replace(extra, whole=whole, optional=type(None) in parts)
+                elif isinstance(extra, Choices):
+                    space[name] = extra
     return space
 
 

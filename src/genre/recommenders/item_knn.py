@@ -35,8 +35,8 @@ class ItemKNN(Recommender):
     similarity: Literal["cosine", "bm25", "tfidf", "rp3beta"] = "cosine"
     neighbours: Annotated[int, Ge(1), Search(10, 1000, log=True)] = 100
     shrinkage: Annotated[float, Ge(0), Search(0.1, 1000, log=True)] = 0.0
-    alpha: Annotated[float, Gt(0), Le(2), Search(0.3, 1.5)] = 1.0
-    beta: Annotated[float, Ge(0), Le(2), Search(0, 1)] = 0.4
+    alpha: Annotated[float, Gt(0), Le(2), Search(0.3, 1.5, when=("similarity", "rp3beta"))] = 1.0
+    beta: Annotated[float, Ge(0), Le(2), Search(0, 1, when=("similarity", "rp3beta"))] = 0.4
     history_half_life: Annotated[float, Gt(0), Search(1, 100, log=True)] | None = None
 
     explains: ClassVar[Method] = "exact"

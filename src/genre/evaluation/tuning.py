@@ -1,0 +1,323 @@
+"""The search for good options: Optuna over the ranges that stand beside them, judged on validation alone.
+
+Every trial is kept in a SQLite study, so a search that was stopped goes on where it was. Networks report each epoch,
+and those that fall behind are stopped early. The test part is never looked at. Needs the extra `tuning`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from genre.errors import EvaluationError, NotAvailable, OptionError, TrainingError
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.metrics import labels, metric_of
+from genre.evaluation.questions import digest
+from genre.log import SILENT, Log
+from genre.options import Choices, Search, search_space, type_hints
+from genre.preprocessing.splits import Split
+from genre.recommenders.base import Recommender
+
+if TYPE_CHECKING:
+    import optuna
+
+Judge = Callable[[dict[str, Any], Log], float]
+
+DEFAULT = "defaults"
+GIVEN = " given"
+STARTUP = 5  # trials before any is stopped early
+EDGE = 0.02  # of a range
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One try. value: the metric on validation, None when it failed or was stopped early. seconds: wall time."""
+
+    options: dict[str, Any]
+    value: float | None
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What a search found. options: the best ones, the fixed ones included. value: theirs on validation.
+
+    default: the value of the defaults, which are always tried first; None when they failed. importances: option ->
+    share of the metric's variation, summing to one; empty after few trials. warnings: lines for a reader.
+    """
+
+    name: str
+    metric: str
+    options: dict[str, Any]
+    value: float
+    default: float | None
+    trials: tuple[Trial, ...]
+    importances: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def best_so_far(self) -> list[float]:
+        """The best value after each trial, NaN before the first."""
+        better = max if metric_of(self.metric).higher_is_better else min
+        out: list[float] = []
+        for trial in self.trials:
+            known = [value for value in (out[-1] if out else math.nan, trial.value) if value is not None]
+            known = [value for value in known if not math.isnan(value)]
+            out.append(better(known) if known else math.nan)
+        return out
+
+
+def tune(
+    make: type[Recommender],
+    split: Split,
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    metric: str = "ndcg@10",
+    trials: int = 30,
+    minutes: float | None = None,
+    storage: str | Path = "tuning.sqlite",
+    name: str | None = None,
+    exclude_seen: bool = True,
+    seed: int = 0,
+    log: Log = SILENT,
+) -> TuningResult:
+    """Search the options of a recommender; fit on train, judge by `metric` on validation.
+
+    fixed: options that stay as given. trials, minutes: the budget, whichever ends first; trials of an earlier search of
+    the same question in `storage` count, so calling again goes on or returns at once. Give every recommender the same.
+    Raises EvaluationError when there is nothing to search, to judge by, or when no trial succeeded.
+    """
+    given = dict(fixed or {})
+    space = {option: range_ for option, range_ in search_space(make).items() if _matters(make, option, range_, given)}
+    label, name = _label(metric), name or make.__name__
+    if not space:
+        raise EvaluationError(
+            f"{name}: no option left to search; options with a range: {', '.join(search_space(make))}"
+        )
+    if not len(split.validation.target):
+        raise EvaluationError("tuning judges on the validation part, which is empty; give the split a validation share")
+    if trials < 1:
+        raise EvaluationError(f"trials is {trials}; try at least once")
+
+    def judge(options: dict[str, Any], watch: Log) -> float:
+        model = make(**given, **options).fit(split.train, validation=split.validation, log=watch)
+        asked = {"metrics": [label], "train": split.train, "exclude_seen": exclude_seen}
+        values = evaluate(model, split.validation, **asked).values  # type: ignore[arg-type]
+        if label not in values:
+            raise EvaluationError(f"{name} has no {label} here: it predicts no ratings, or the data has none")
+        return values[label]
+
+    facts = [name, f"{make.__module__}:{make.__qualname__}", given, repr(space), label, exclude_seen, seed]
+    study = _study(Path(storage), name, [*facts, digest(split.validation), len(split.train)], label, seed)
+    with log.bar(f"tuning {name}", trials) as bar:
+        bar.advance(len(_tried(study)))
+        while len(_tried(study)) < trials and (minutes is None or _seconds(study) < 60 * minutes):
+            if DEFAULT not in study.user_attrs:
+                _try_defaults(study, judge, log)
+            else:
+                _try(study, study.ask(), space, judge, log)
+            bar.advance(1, note=f"{label} {_best(study).value or math.nan:.4f}")
+    return _result(name, label, make, given, space, study)
+
+
+def _matters(make: type[Recommender], option: str, range_: Search | Choices, given: dict[str, Any]) -> bool:
+    """Whether an option is open and does anything beside the given ones."""
+    if option in given or isinstance(range_, Choices) or range_.when is None:
+        return option not in given
+    other, value = range_.when
+    return bool(given.get(other, getattr(make, other)) == value)
+
+
+# --- one trial ------------------------------------------------------------------------------------
+
+
+def _try_defaults(study: optuna.Study, judge: Judge, log: Log) -> None:
+    """The first trial. It draws nothing, so it is kept beside the others: a default may lie outside its range."""
+    began = time.perf_counter()
+    value: float | None = None
+    try:
+        value = judge({}, Log())
+    except (TrainingError, OptionError) as error:
+        log.line(f"the defaults failed: {error}")
+    study.set_user_attr(DEFAULT, {"value": value, "seconds": time.perf_counter() - began})
+
+
+def _try(study: optuna.Study, trial: optuna.Trial, space: dict[str, Search | Choices], judge: Judge, log: Log) -> None:
+    """Draw options, judge them, tell the study how it ended."""
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
+
+    options = {option: _suggest(trial, option, range_) for option, range_ in space.items()}
+    trial.set_user_attr("options", options)
+    try:
+        study.tell(trial, judge(options, _Watch(trial)))
+    except TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except (TrainingError, OptionError) as error:
+        study.tell(trial, state=TrialState.FAIL)
+        log.line(f"trial {trial.number} failed: {error}")
+
+
+def _suggest(trial: optuna.Trial, option: str, range_: Search | Choices) -> Any:
+    """One value of an option; numbers are rounded to four digits, so that they read well in a YAML."""
+    if isinstance(range_, Choices):
+        return trial.suggest_categorical(option, list(range_.values))
+    if range_.optional and not trial.suggest_categorical(option + GIVEN, [True, False]):
+        return None
+    if range_.whole:
+        return trial.suggest_int(option, int(range_.low), int(range_.high), log=range_.log)
+    drawn = float(f"{trial.suggest_float(option, range_.low, range_.high, log=range_.log):.4g}")
+    return min(max(drawn, range_.low), range_.high)
+
+
+class _Watch(Log):
+    """Reports each epoch's validation to the trial and stops those that fall behind."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+
+    def record(self, event: str, **fields: Any) -> None:
+        from optuna import TrialPruned
+
+        measured = {key: value for key, value in fields.items() if key not in ("model", "epoch", "loss", "seconds")}
+        if event != "epoch" or not measured:
+            return
+        label, value = next(iter(measured.items()))
+        try:
+            good = metric_of(label).higher_is_better
+        except EvaluationError:
+            return
+        maximise = self.trial.study.direction.name == "MAXIMIZE"
+        self.trial.report(float(value) if good == maximise else -float(value), int(fields["epoch"]))
+        if self.trial.should_prune():
+            raise TrialPruned
+
+
+# --- the study ------------------------------------------------------------------------------------
+
+
+def _study(path: Path, name: str, facts: list[Any], label: str, seed: int) -> optuna.Study:
+    """The study of exactly this question: what stands in the file, or a new one that tries the defaults first."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise NotAvailable("tuning needs Optuna; pip install 'genre-rec[tuning]'") from error
+    from optuna.trial import TrialState
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    question = hashlib.sha256(json.dumps(facts, default=repr).encode()).hexdigest()[:12]
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+    direction: Literal["maximize", "minimize"] = "maximize" if metric_of(label).higher_is_better else "minimize"
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=1)
+    study = optuna.create_study(
+        storage=storage, study_name=f"{name}-{question}", direction=direction, pruner=pruner, load_if_exists=True
+    )
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTUP)
+    for trial in study.trials:
+        if trial.state == TrialState.RUNNING:  # its process was killed
+            study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def _tried(study: optuna.Study) -> tuple[Trial, ...]:
+    """Every trial that ended, the defaults first."""
+    out = []
+    if DEFAULT in study.user_attrs:
+        first = study.user_attrs[DEFAULT]
+        outcome = "complete" if first["value"] is not None else "fail"
+        out.append(Trial({}, first["value"], outcome, first["seconds"]))
+    for trial in study.trials:
+        if trial.state.is_finished():
+            value = trial.value if trial.state.name == "COMPLETE" else None
+            seconds = trial.duration.total_seconds() if trial.duration else 0.0
+            out.append(Trial(trial.user_attrs.get("options", {}), value, trial.state.name.lower(), seconds))
+    return tuple(out)
+
+
+def _seconds(study: optuna.Study) -> float:
+    return sum(trial.seconds for trial in _tried(study))
+
+
+def _best(study: optuna.Study) -> Trial:
+    """The best trial that has a value; an empty one when there is none."""
+    known = [trial for trial in _tried(study) if trial.value is not None]
+    sign = 1 if study.direction.name == "MAXIMIZE" else -1
+    return max(known, key=lambda trial: sign * (trial.value or 0.0), default=Trial({}, None, "none", 0.0))
+
+
+# --- what was found -------------------------------------------------------------------------------
+
+
+def _result(
+    name: str,
+    label: str,
+    make: type[Recommender],
+    given: dict[str, Any],
+    space: dict[str, Search | Choices],
+    study: optuna.Study,
+) -> TuningResult:
+    trials, best = _tried(study), _best(study)
+    if best.value is None:
+        raise EvaluationError(f"{name}: none of {len(trials)} trials succeeded; look at the log, or fix more options")
+    warnings = [_edge(make, option, space[option], value) for option, value in best.options.items()]
+    failed = sum(trial.outcome == "fail" for trial in trials)
+    if failed:
+        warnings.append(f"{failed} of {len(trials)} trials failed")
+    return TuningResult(
+        name=name,
+        metric=label,
+        options={**given, **best.options},
+        value=best.value,
+        default=study.user_attrs[DEFAULT]["value"],
+        trials=trials,
+        importances=_importances(study),
+        warnings=tuple(f"{name}: {line}" for line in warnings if line),
+    )
+
+
+def _edge(make: type[Recommender], option: str, range_: Search | Choices, value: Any) -> str:
+    """A line when the best value lies at an end of its range that may be moved; else nothing."""
+    if isinstance(range_, Choices) or value is None:
+        return ""
+    low, high, at = (math.log(x) if range_.log else x for x in (range_.low, range_.high, value))
+    limits = [getattr(extra, end) for extra in _legal(make, option) for end in ("ge", "le") if hasattr(extra, end)]
+    for end, near in (("low", at - low), ("high", high - at)):
+        bound = getattr(range_, end)
+        if near <= EDGE * (high - low) and bound not in limits:
+            return (
+                f"the best {option} ({value:g}) is at the {end} end of its range, {range_.low:g} to {range_.high:g}; "
+                "search beyond it"
+            )
+    return ""
+
+
+def _legal(make: type[Recommender], option: str) -> list[Any]:
+    hint = type_hints(make)[option]
+    return [extra for part in (hint, *get_args(hint)) for extra in getattr(part, "__metadata__", ())]
+
+
+def _importances(study: optuna.Study) -> dict[str, float]:
+    """Share of the metric's variation that each option explains; empty when the trials are too few to tell."""
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    values = {trial.value for trial in study.trials if trial.state.name == "COMPLETE"}
+    if len(values) < STARTUP:
+        return {}
+    shares: dict[str, float] = {}
+    for name, share in get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()).items():
+        option = name.removesuffix(GIVEN)  # whether and how much of an option that may be None
+        shares[option] = shares.get(option, 0.0) + float(share)
+    return shares
+
+
+def _label(metric: str) -> str:
+    """The one label of a metric's name; `ndcg` is `ndcg@10`."""
+    return next(iter(labels([metric], [10])))
