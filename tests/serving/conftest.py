@@ -207,7 +207,7 @@ def served(app: FastAPI, **patience: float) -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve_app() -> Callable[..., AbstractContextManager[str]]:
     return served
 

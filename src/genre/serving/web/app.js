@@ -119,12 +119,13 @@ function showLists(lists, milliseconds) {
   $("headline").textContent = state.words ? `“${state.words}”`
     : state.user ? `For user ${state.user}` : begun ? "For you" : "Tap a few you like";
   $("told").replaceChildren(...told(first, lists, milliseconds, begun));
-  $("one-title").hidden = $("second").hidden = !second;
+  $("second").hidden = !second;
+  $("one-title").className = second ? "column-title" : "unseen";
+  $("one-title").textContent = second ? state.recommender : "The list";
   $("lists").classList.toggle("two", Boolean(second));
   $("list").classList.toggle("rows", Boolean(second));
   fill($("list"), first, second);
   if (second) {
-    $("one-title").textContent = state.recommender;
     $("other-title").textContent = state.other;
     fill($("other-list"), second, first);
   }

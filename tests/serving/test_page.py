@@ -1,0 +1,287 @@
+"""The page in a real Chromium: it answers clicks, shows why, keeps text text, and anybody can use it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from importlib.resources import files
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from genre.runs import Run
+from genre.serving.http import create_app
+from genre.serving.service import Service
+from genre.serving.store import SQLiteStore
+
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SIZES = {"desk": (1280, 800), "tablet": (820, 1100), "phone": (360, 740)}
+NASTY = [
+    "<script>document.title = 'hacked'</script>",
+    "<img src=x onerror=\"document.title='hacked'\">",
+    "\u202egnp.exe\u202c \u2067 turned",
+    "مرحبا بالعالم (١٩٩٥) — فيلم طويل جدا عن الصحراء " * 3,
+    "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft" * 4,
+    "Zalgo t̷̨̛͓̟͇̫̭̹̗̖͎̖̄͗̽̑͒ȩ̷͈̰̲̺̈́͜x̷̢̤̳̻̑̉̌̾̎̂t",
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "👩‍👩‍👧‍👧" * 40,
+    "{{7*7}} ${7*7} </title></style>",
+    " ",
+    "x",
+]
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield made
+        made.close()
+
+
+class Watched:
+    """A page, and everything on it that should not be: errors, dialogs, requests to others."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.wrong = page, list[str]()
+        page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
+        page.on("request", lambda request: self._own(request, url))
+
+    def _own(self, request: Request, url: str) -> None:
+        if not request.url.startswith((url, "data:")):
+            self.wrong.append(request.url)
+
+
+Open = Callable[..., Page]
+Served = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    watched: list[Watched] = []
+
+    def open_one(url: str, size: str = "desk", scheme: str = "light", path: str = "/", **more: Any) -> Page:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **more
+        )
+        page = context.new_page()
+        watched.append(Watched(page, url))
+        page.goto(url + path)
+        expect(page.locator("body[data-ready]")).to_be_attached()
+        return page
+
+    yield open_one
+    for one in watched:
+        assert one.wrong == []
+        one.page.context.close()
+
+
+def titles(page: Page, where: str = "#list") -> list[str]:
+    return page.locator(f"{where} h3").all_inner_texts()
+
+
+def settled(page: Page, act: Callable[[], object]) -> None:
+    """Act, and wait for the list that answers it."""
+    with page.expect_response(re.compile("v1/recommendations")):
+        act()
+    page.wait_for_timeout(50)
+
+
+def like(page: Page, at: int = 0) -> str:
+    button = page.locator("#list .like:not(:disabled)").nth(at)
+    name = str(button.get_attribute("aria-label")).removeprefix("I like ")
+    settled(page, button.click)
+    return name
+
+
+def test_choosing_titles_changes_the_list_at_once(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    before = titles(page)
+    assert len(before) == 12
+    chosen = like(page)
+    assert chosen == before[0]
+    after = titles(page)
+    assert chosen not in after
+    assert after != before[1:]
+    expect(page.locator("#taste li")).to_have_count(1)
+    expect(page.locator("#told")).to_contain_text("folded in")
+    expect(page.locator("#list .reason").first).to_contain_text(chosen)
+    settled(page, page.get_by_role("button", name=f"Remove {chosen}").click)
+    assert titles(page) == before
+    settled(page, page.locator("#list .away").first.click)
+    assert before[0] not in titles(page)
+    settled(page, page.get_by_role("button", name="Clear").click)
+    assert titles(page) == before
+
+
+def test_a_user_is_borrowed_and_answered_as_trained(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    page.locator("#user").fill("u0")
+    settled(page, lambda: page.locator("#user").press("Enter"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("For user u0")
+    expect(page.locator("#told")).to_contain_text("personal")
+    assert titles(page)[0] == "Story 0"
+    like(page)
+    expect(page.locator("#told")).to_contain_text("folded in")
+
+
+def test_why_shows_the_evidence(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    first = like(page)
+    page.get_by_role("button", name=re.compile("^Why ")).first.click()
+    sheet = page.get_by_role("dialog")
+    expect(sheet).to_be_visible()
+    expect(sheet.locator(".bars li").first).to_contain_text(first)
+    expect(sheet).to_contain_text("ease: the shares add up to the score.")
+    assert float(sheet.locator(".bars i").first.evaluate("bar => bar.getBoundingClientRect().width")) > 20
+    expect(sheet.locator(".strip button")).to_have_count(6)
+    page.keyboard.press("Escape")
+    expect(sheet).not_to_be_visible()
+
+
+def test_asking_in_words(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    page.locator("#words").fill("robots in space")
+    settled(page, lambda: page.locator("#words").press("Enter"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("“robots in space”")
+    expect(page.locator("#told")).to_contain_text("content")
+    assert all(int(name.split()[1]) % 2 == 0 for name in titles(page)[:4])
+
+
+def test_finding_a_title_by_keyboard_alone(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    page.keyboard.press("/")
+    page.keyboard.type("story 7")
+    options = page.locator("#found").get_by_role("option")
+    expect(options).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    settled(page, lambda: page.keyboard.press("Enter"))
+    expect(page.locator("#taste")).to_contain_text("Story 7")
+    for _ in range(40):  # a button of the list is reached by Tab and works by Enter
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "like":
+            break
+    settled(page, lambda: page.keyboard.press("Enter"))
+    expect(page.locator("#taste li")).to_have_count(2)
+
+
+def test_knobs_and_the_other_recommender(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    like(page)
+    before = titles(page)
+    settled(page, lambda: page.locator("#novelty").fill("100"))
+    expect(page.locator("#novelty-is")).to_have_text("100%")
+    assert titles(page) != before
+    settled(page, lambda: page.locator("#novelty").fill("0"))
+    settled(page, page.locator("#compare").check)
+    expect(page.locator("#other-list .card")).to_have_count(len(before))
+    expect(page.locator("#told")).to_contain_text("in both lists")
+    expect(page.locator("#list .delta").first).to_have_text(re.compile("same place|[▲▼] \\d+|only here"))
+    settled(page, lambda: page.locator("#recommender").select_option("popularity"))
+    expect(page.locator("#one-title")).to_have_text("popularity")
+    kinds = page.locator("#kinds button")
+    settled(page, kinds.first.click)
+    expect(kinds.first).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#list .card")).to_have_count(6)
+
+
+def test_a_link_shows_what_its_sender_saw(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    like(page)
+    settled(page, lambda: page.locator("#recommender").select_option("item_knn"))
+    again = open_page(url, path="/" + page.evaluate("location.hash"))
+    assert titles(again) == titles(page)
+    expect(again.locator("#recommender")).to_have_value("item_knn")
+
+
+@pytest.fixture(scope="module")
+def nasty_url(run: Run, tmp_path_factory: pytest.TempPathFactory, serve_app: Served) -> Iterator[str]:
+    items = run.dataset.items
+    items = items.set_column(items.column_names.index("title"), "title", pa.array(NASTY))
+    nasty = dataclasses.replace(run, name="<b>run</b>", dataset=dataclasses.replace(run.dataset, items=items))
+    service = Service([nasty], SQLiteStore(tmp_path_factory.mktemp("nasty") / "events.sqlite"))
+    with serve_app(create_app(service)) as address:
+        yield address
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_text_stays_text_and_in_its_place(nasty_url: str, open_page: Open, size: str) -> None:
+    page = open_page(nasty_url, size)
+    assert page.locator("#list .card").count() == 12
+    for at in range(4):
+        like(page, at)
+    page.get_by_role("button", name=re.compile("^Why ")).first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("#words").fill("a")
+    expect(page.locator("#found")).to_be_visible()
+    assert page.title() == "GENRE"
+    assert page.locator("#list script, #list img, main script").count() == 0
+    shown = " ".join(titles(page)) + page.locator("#taste").inner_text()
+    assert "<script>document.title" in shown
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= SIZES[size][0], "nothing sticks out"
+    for box in page.locator("#list .card").all():
+        inside = box.bounding_box()
+        assert inside is not None
+        assert inside["x"] >= 0
+        assert inside["x"] + inside["width"] <= SIZES[size][0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_axe_finds_no_fault(url: str, open_page: Open, size: str, scheme: str) -> None:
+    page = open_page(url, size, scheme)
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text()
+
+    def faults() -> list[str]:
+        page.evaluate(axe)
+        found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+        return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
+
+    assert faults() == []
+    like(page)
+    like(page)
+    if size == "phone":
+        page.locator("summary").click()
+    page.locator("#compare").check()
+    page.wait_for_timeout(300)
+    assert faults() == []
+    page.get_by_role("button", name=re.compile("^Why ")).first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert faults() == []
+
+
+def test_light_and_dark_can_be_changed(url: str, open_page: Open) -> None:
+    page = open_page(url, scheme="dark")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.locator("#theme").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+def test_trouble_is_shown_and_passes(url: str, open_page: Open, browser: Browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(url)
+    expect(page.locator("body[data-ready]")).to_be_attached()
+    page.route("**/v1/recommendations", lambda route: route.fulfill(status=503, json={"error": "x", "detail": "Busy."}))
+    page.locator("#list .like").first.click()
+    expect(page.get_by_role("alert")).to_have_text("Busy.")
+    page.unroute("**/v1/recommendations")
+    page.locator("#list .like").nth(1).click()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    context.close()
