@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
-from genre.errors import StoreError
+from genre.errors import GenreError, StoreError
 from genre.serving.answers import Answer, Ask
 from genre.serving.batcher import Batcher
 from genre.serving.metrics import Metrics
@@ -36,13 +36,17 @@ class Desk:
         self.service, self.metrics = service, metrics
         self._answering = ThreadPoolExecutor(16, "genre-answer")
         self._storing = ThreadPoolExecutor(4, "genre-store")
-        self._lists: Batcher[Ask, Answer] = Batcher(service.recommend_many, self._answering, BATCH)
+        self._lists: Batcher[Ask, Answer] = Batcher(self._recommend, self._answering, BATCH)
         self._events: Batcher[Sequence[Event], Counted] = Batcher(self._record, self._storing, EVENTS_BATCH)
 
     async def recommend(self, ask: Ask) -> Answer:
         answer = await self._lists.ask(ask, self.service.lane(ask))
         self.metrics.answer(answer)
         return answer
+
+    def _recommend(self, asks: Sequence[Ask]) -> list[Answer | GenreError]:
+        self.metrics.batches.inc()
+        return self.service.recommend_many(asks)
 
     async def record(self, events: Sequence[Event]) -> Counted:
         return await self._in_time(self._events.ask(events))

@@ -26,6 +26,7 @@ class Metrics:
         self._answers = Counter(
             "genre_answers", "Lists by how they came about", ["run", "source", "fallback"], registry=self._registry
         )
+        self.batches = Counter("genre_batches", "Groups of lists made together", registry=self._registry)
         self.events = Counter("genre_events", "Events recorded", ["outcome"], registry=self._registry)
         self.troubles = Counter("genre_troubles", "Things that went wrong", ["where"], registry=self._registry)
         stages = Gauge("genre_paused_stages", "Stages left alone after failures", registry=self._registry)
