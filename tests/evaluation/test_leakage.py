@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from genre.evaluation.leakage import Derived, Finding, audit, refitted
+from genre.evaluation.leakage import Derived, Finding, audit, promise_of, refitted
 from genre.evaluation.leakage_ties import together
+from genre.preprocessing.cold import ColdItems, ColdUsers, StrongSplit
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.scaling import Scaler
-from genre.preprocessing.splits import Fold, LeaveOneOut, RandomSplit, Split, TimeSplit
+from genre.preprocessing.splits import Fold, LeaveOneOut, RandomSplit, Split, Splitter, TimeSplit
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
@@ -233,6 +234,24 @@ def test_tied_times_are_told_with_the_change_of_a_metric() -> None:
     assert "ndcg@10 of ItemKNN is 0." in found.what
     assert "when they are shuffled" in found.what
     assert "tied-times" not in caught(TimeSplit().split(tied))  # a cut by time parts no moment
+
+
+@pytest.mark.parametrize(
+    ("splitter", "order"),
+    [
+        (TimeSplit(), "global"),
+        (LeaveOneOut(), "user"),
+        (StrongSplit(), "user"),
+        (StrongSplit(order="random"), "none"),
+        (ColdUsers(), "none"),
+        (ColdItems(), "none"),
+        (RandomSplit(), "none"),
+    ],
+)
+def test_every_kind_of_split_keeps_its_promise(splitter: Splitter, order: str) -> None:
+    assert promise_of(splitter) == order
+    found = audit(splitter.split(honest()), order=promise_of(splitter))
+    assert [finding for finding in found if finding.severity == "error"] == []
 
 
 def test_findings_read_as_one_line_and_errors_come_first(clean: Split) -> None:

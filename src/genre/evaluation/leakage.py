@@ -15,18 +15,29 @@ from genre.evaluation.leakage_origins import check as origins
 from genre.evaluation.leakage_rows import check as rows
 from genre.evaluation.leakage_texts import check as texts
 from genre.evaluation.leakage_ties import tied_times
-from genre.preprocessing.splits import Split
+from genre.preprocessing.cold import StrongSplit
+from genre.preprocessing.splits import LeaveOneOut, Split, Splitter, TimeSplit
 from genre.recommenders.base import Recommender
 
-__all__ = ["Derived", "Finding", "audit", "refitted"]
+__all__ = ["Derived", "Finding", "Promise", "audit", "promise_of", "refitted"]
+
+Promise = Literal["global", "user", "none"]
 
 _ORDER = ("error", "warning", "note")
+
+
+def promise_of(splitter: Splitter) -> Promise:
+    """What a kind of split promises about time: see `audit`."""
+    if isinstance(splitter, TimeSplit):
+        return "global"
+    by_time = isinstance(splitter, LeaveOneOut) or (isinstance(splitter, StrongSplit) and splitter.order == "time")
+    return "user" if by_time else "none"
 
 
 def audit(
     split: Split,
     *,
-    order: Literal["global", "user", "none"] = "global",
+    order: Promise = "global",
     recommenders: Mapping[str, Recommender] | None = None,
     derived: Sequence[Derived] = (),
     user_texts: Mapping[str, Sequence[str]] | None = None,
