@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,6 +236,13 @@ def test_every_metric_says_what_it_is(name: str) -> None:
     assert METRICS[name].compute.__name__ == name
     assert 20 < len(METRICS[name].line) < 130
     assert METRICS[name].line.endswith(".")
+
+
+def test_the_manual_names_every_metric() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
+    rows = [line.split("|")[1:4] for line in manual.splitlines() if line.startswith("| `")]
+    told = {name.strip(" `"): better.strip() for names, _, better in rows for name in names.split(",")}
+    assert told == {name: "higher" if metric.higher_is_better else "lower" for name, metric in METRICS.items()}
 
 
 def one(name: str, judged: Judged) -> float:
