@@ -1,6 +1,6 @@
 """How dear is it to get from a CSV of ten million rows to a split matrix? GENRE beside pandas, Polars and DuckDB.
 
-    python benchmarks/ingest.py [--rows 10000000] [--repeats 3] [--ids int|text] [--output ingest.md]
+    python benchmarks/ingest.py [--rows 10000000] [--repeats 3] [--ids int|text] [--order time|random] [--output FILE]
 
 Every library does the same work in a fresh process of one thread: read, drop missing ratings, keep the last of each
 user-item pair by time, 5-core, number users and items, cut by global time into 80/10/10, make the CSR matrix of the
@@ -21,14 +21,18 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 CORE = 5
 
 
-def write_csv(path: Path, n: int, ids: str) -> None:
-    """Interactions with popular items, busy users, 1 % repeated rows and a few missing ratings."""
+def write_csv(path: Path, n: int, ids: str, order: str) -> None:
+    """Interactions with popular items, busy users, 1 % of rows written twice and a few missing ratings.
+
+    order: rows in the order of time, as a log is written, or in no order.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.csv as pa_csv
@@ -39,9 +43,12 @@ def write_csv(path: Path, n: int, ids: str) -> None:
     share = np.cumsum(1 / np.arange(1, n_items + 1) ** 0.9)
     item = rng.permutation(n_items)[np.searchsorted(share / share[-1], rng.random(n)).clip(max=n_items - 1)]
     rating = rng.integers(1, 11, n) / 2
-    when = rng.permutation(n) * 10 + 1_000_000_000  # all different: ties would make the work ambiguous
-    again = rng.integers(0, n, n // 100)
-    rows = np.concatenate([np.arange(n), again])
+    when = np.arange(n) * 10 + 1_000_000_000  # all different: ties would make the work ambiguous
+    if order == "random":
+        rng.shuffle(when)
+    rows = np.concatenate([np.arange(n), rng.integers(0, n, n // 100)])
+    if order == "time":
+        rows.sort()
     columns = {"user_id": pa.array(user[rows]), "item_id": pa.array(item[rows])}
     if ids == "text":
         for name, prefix in (("user_id", "A1Z"), ("item_id", "B00")):
@@ -133,8 +140,8 @@ def duckdb(path: str) -> dict[str, float]:
             f"CREATE TABLE {name}s AS SELECT {name}_id, row_number() OVER (ORDER BY {name}_id) - 1 AS {name} "
             f"FROM (SELECT DISTINCT {name}_id FROM t)"
         )
-    rows = con.sql('SELECT "user", item, timestamp FROM t JOIN users USING (user_id) JOIN items USING (item_id)')
-    rows = rows.fetchnumpy()
+    joined = 'SELECT "user", item, timestamp FROM t JOIN users USING (user_id) JOIN items USING (item_id)'
+    rows = con.sql(joined).fetchnumpy()
     t1, t2 = _cuts(rows["timestamp"])
     train = rows["timestamp"] < t1
     shape = tuple(con.sql(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("users", "items"))
@@ -177,11 +184,12 @@ def _cuts(when: np.ndarray) -> tuple[int, int]:
     return int(t1), int(t2)
 
 
-def _facts(n_users: int, n_items: int, matrix: object, validation: int, test: int) -> dict[str, float]:
-    matrix.sort_indices()  # type: ignore[attr-defined]
-    rows = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(matrix.indptr))  # type: ignore[attr-defined]
-    check = int(((rows * 1_000_003 + matrix.indices) % 999_983).sum())  # type: ignore[attr-defined]
-    return dict(users=n_users, items=n_items, train=matrix.nnz, validation=validation, test=test, check=check)  # type: ignore[attr-defined]
+def _facts(n_users: int, n_items: int, matrix: Any, validation: int, test: int) -> dict[str, float]:
+    """What the results of two libraries are compared by; `check` sums a hash of every pair of the train part."""
+    rows = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(matrix.indptr))
+    check = int(((rows * 1_000_003 + matrix.indices) % 999_983).sum())
+    counts = {"train": matrix.nnz, "validation": validation, "test": test}
+    return {"users": n_users, "items": n_items, **counts, "check": check}
 
 
 WORKERS = {"genre": genre, "pandas": pandas, "polars": polars, "duckdb": duckdb, "ibis": ibis}
@@ -202,6 +210,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--ids", choices=("int", "text"), default="int")
+    parser.add_argument("--order", choices=("time", "random"), default="time")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
     parser.add_argument("--csv", help=argparse.SUPPRESS)
@@ -213,7 +222,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "interactions.csv"
-        write_csv(path, options.rows, options.ids)
+        write_csv(path, options.rows, options.ids, options.order)
         runs = {name: [] for name in WORKERS}
         for _ in range(options.repeats):
             for name in WORKERS:
@@ -233,10 +242,12 @@ def table(options: argparse.Namespace, runs: dict[str, list[dict]], facts: dict,
     best = min(least[name] for name in ("pandas", "polars", "duckdb"))
     packages = ", ".join(f"{name} {version(name)}" for name in ("pandas", "polars", "duckdb", "pyarrow", "numpy"))
     lines = [
-        f"`python benchmarks/ingest.py --rows {options.rows} --repeats {options.repeats} --ids {options.ids}`",
+        f"`python benchmarks/ingest.py --rows {options.rows} --repeats {options.repeats} --ids {options.ids} "
+        f"--order {options.order}`",
         "",
-        f"{options.rows * 101 // 100:,} rows, {size >> 20:,} MiB of CSV -> {facts['users']:,} users x {facts['items']:,} "
-        f"items, {facts['train']:,} train, {facts['validation']:,} validation, {facts['test']:,} test; results equal.",
+        f"{options.rows * 101 // 100:,} rows, {size >> 20:,} MiB of CSV -> {facts['users']:,} users, "
+        f"{facts['items']:,} items, {facts['train']:,} train, {facts['validation']:,} validation, "
+        f"{facts['test']:,} test; results equal.",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}.",
         "",
         "| | CPU seconds (all runs) | of the best by hand | peak MiB |",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,6 +112,8 @@ def _is_whole(folder: Path) -> bool:
 
 def _from_zip(url: str, files: dict[str, str], into: Path, timeout: float) -> None:
     """Fetch a zip and unpack the wanted files, each checked."""
+    import urllib.request
+
     with tempfile.TemporaryFile() as archive:
         deadline = time.monotonic() + 20 * timeout
         with urllib.request.urlopen(url, timeout=timeout) as answer:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genre.options import Ge, Gt, check_options
 from genre.preprocessing.kcore import k_core
-from genre.preprocessing.order import repeated_pairs, user_time_order
+from genre.preprocessing.order import repeated_pairs, time_order, user_order
 from genre.preprocessing.rows import NO_TIME, Rows
 from genre.preprocessing.tables import PARTS
 
@@ -109,7 +109,9 @@ def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
     """
     _missing(rows, report)
     _noise(rows, cleaning, report)
-    rows.take(user_time_order(rows.user, rows.timestamp, len(rows.user_ids)))
+    rows.take(user_order(rows.user, len(rows.user_ids)))
+    if rows.timestamp is not None:
+        rows.take(time_order(rows.user, rows.timestamp))
     _repeats(rows, cleaning.repeats, report)
     if cleaning.max_user_interactions is not None:
         counts = np.bincount(rows.user, minlength=len(rows.user_ids))

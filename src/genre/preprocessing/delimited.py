@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 
 from genre.errors import DataError
 from genre.options import nearest
-from genre.preprocessing.tables import plain_name, untyped_name
+from genre.preprocessing.tables import as_arrow, plain_name, untyped_name
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
 HEAD_BYTES = 1 << 20
@@ -89,6 +89,27 @@ def read(look: Layout, types: dict[str, pa.DataType] | None = None, columns: lis
         if "conversion error" in str(error) and "UTF8" not in str(error):
             raise
         raise DataError(_explain(look, types or {}, columns, str(error))) from error
+
+
+def read_numbers(look: Layout, whole: list[str], decimal: list[str]) -> pa.Table | None:
+    """What `read` gives of columns of whole and decimal numbers only, much faster; None when some row differs."""
+    if len(look.delimiter) > 1 or look.encoding != "utf8" or _is_packed(look.path):
+        return None
+    from genre.preprocessing import csv_kernel as kernel
+
+    kinds = [
+        kernel.WHOLE if name in whole else kernel.DECIMAL if name in decimal else kernel.SKIP for name in look.names
+    ]
+    columns = kernel.read_numbers(look.path, look.delimiter, kinds, header=look.header)
+    if columns is None:
+        return None
+    names = [name for name, kind in zip(look.names, kinds, strict=True) if kind != kernel.SKIP]
+    return pa.table({name: as_arrow(column, kernel.NO_WHOLE) for name, column in zip(names, columns, strict=True)})
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"))
 
 
 def _read(

@@ -17,6 +17,8 @@ from genre.preprocessing.tables import Tables
 from genre.preprocessing.values import to_fields
 
 N_SAMPLE = 10_000
+COMPILED_FROM_BYTES = 64 << 20
+"""From this size on a compiled loop is worth loading the compiler."""
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 PACKED = (".gz", ".bz2", ".zst", ".lz4", ".br")
@@ -105,6 +107,13 @@ def _format(path: Path) -> str:
 
 def _delimited(look: delimited.Layout, sample: pa.Table, chosen: list[Chosen]) -> pa.Table:
     """Ids straight into dictionaries and numbers into their types; as text where a value is not what it seemed."""
+    if look.path.stat().st_size >= COMPILED_FROM_BYTES:
+        whole = [choice.column for choice in chosen if choice.role in ("user", "item", "timestamp")]
+        decimal = [choice.column for choice in chosen if choice.role in ("rating", "weight")]
+        if len(whole) + len(decimal) == len(chosen) and all(_whole_numbers(sample[name]) for name in whole):
+            table = delimited.read_numbers(look, whole, decimal)
+            if table is not None:
+                return table
     columns = [choice.column for choice in chosen]
     types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.string())
     for choice in chosen:

@@ -18,7 +18,7 @@ from genre.preprocessing.cleaning import Cleaning, CleaningReport, clean
 from genre.preprocessing.dataset import Dataset, weigh
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.rows import Rows
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.tables import Tables, as_arrow, as_numpy
 
 Scale = tuple[float, float, float]
 MOST_LEVELS = 101
@@ -72,7 +72,7 @@ def _scale(rows: Rows, stated: Scale | None, report: CleaningReport) -> Scale | 
     """The stated scale, or lowest, highest and step of the ratings found (step 0: any value in between)."""
     if rows.rating is None or stated is not None:
         return stated
-    levels = np.sort(pc.unique(pa.array(rows.rating)).to_numpy(zero_copy_only=False))
+    levels = np.sort(as_numpy(pc.unique(as_arrow(rows.rating)), np.nan))
     levels = levels[np.isfinite(levels)].astype(float)
     if len(levels) == 0:
         return None
@@ -124,14 +124,14 @@ def _align(
     if not stays.all():
         report.facts.append(f"{int((~stays).sum()):,} of {len(ids):,} {label}s have no interactions left and go")
         column = (np.cumsum(stays, dtype=np.int32) - 1)[column]
-        ids = Ids(ids.values.filter(pa.array(stays)))
+        ids = Ids(ids.values.take(as_arrow(np.flatnonzero(stays))))
     return column, ids, _table(label, ids, table, report)
 
 
 def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table) -> None:
     """A table that knows none of the ids is the wrong table, or the wrong column of it."""
     own = pc.utf8_trim_whitespace(table[f"{label}_id"].cast(pa.string()))
-    used = ids.values.filter(pa.array(named))
+    used = ids.values.take(as_arrow(np.flatnonzero(named)))
     if len(used) and len(own) and not pc.any(pc.is_in(used, value_set=own)).as_py():
         raise DataError(
             f"none of the {len(used):,} {label}s of the interactions is in the {label}s table: the interactions say "

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from genre.errors import DataError
 from genre.preprocessing.encoding import encode
 from genre.preprocessing.ids import Ids
-from genre.preprocessing.tables import PARTS, Tables
+from genre.preprocessing.tables import PARTS, Tables, as_numpy
 
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing timestamp."""
@@ -23,18 +23,18 @@ NO_TIME = np.iinfo(np.int64).min
 class Rows:
     """Interactions with what may still be wrong in them: -1 for a missing id, NaN for a missing number, NO_TIME.
 
-    row: the row in the source, from 1. part: index into PARTS, or None.
+    part: index into PARTS, or None. row: the place of each row in the source, None: all are at their place.
     """
 
     user: npt.NDArray[np.int32]
     item: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
     user_ids: Ids
     item_ids: Ids
     rating: npt.NDArray[np.float32] | None = None
     weight: npt.NDArray[np.float32] | None = None
     timestamp: npt.NDArray[np.int64] | None = None
     part: npt.NDArray[np.int8] | None = None
+    row: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, tables: Tables) -> Rows:
@@ -48,12 +48,11 @@ class Rows:
         return cls(
             user=user,
             item=item,
-            row=np.arange(1, len(user) + 1, dtype=np.int32),
             user_ids=user_ids,
             item_ids=item_ids,
-            rating=_numbers(interactions["rating"], np.nan, np.float32) if "rating" in present else None,
-            weight=_numbers(interactions["weight"], np.nan, np.float32) if "weight" in present else None,
-            timestamp=_numbers(interactions["timestamp"], NO_TIME, np.int64) if "timestamp" in present else None,
+            rating=as_numpy(interactions["rating"], np.nan) if "rating" in present else None,
+            weight=as_numpy(interactions["weight"], np.nan) if "weight" in present else None,
+            timestamp=as_numpy(interactions["timestamp"], NO_TIME) if "timestamp" in present else None,
             part=_parts(interactions["part"]) if "part" in present else None,
         )
 
@@ -62,13 +61,19 @@ class Rows:
 
     def take(self, index: npt.NDArray[Any] | slice) -> None:
         """Keep the rows of a mask or an order, one column after the other: no second copy of ten million rows."""
-        for name in ("user", "item", "row", "rating", "weight", "timestamp", "part"):
+        if not isinstance(index, slice) and index.dtype == np.bool_:
+            index = np.flatnonzero(index)
+        if self.row is None and not isinstance(index, slice):
+            self.row = index
+        elif self.row is not None:
+            self.row = self.row[index]
+        for name in ("user", "item", "rating", "weight", "timestamp", "part"):
             if (column := getattr(self, name)) is not None:
                 setattr(self, name, column[index])
 
     def example(self, position: int) -> dict[str, Any]:
-        """One row as plain values under outside ids, None for what is missing."""
-        shown: dict[str, Any] = {"row": int(self.row[position])}
+        """One row as plain values under outside ids, None for what is missing; rows are counted from 1."""
+        shown: dict[str, Any] = {"row": int(position if self.row is None else self.row[position]) + 1}
         for label, rows, ids in (("user_id", self.user, self.user_ids), ("item_id", self.item, self.item_ids)):
             shown[label] = ids[rows[position]] if rows[position] >= 0 else None
         for label in ("rating", "weight"):
@@ -80,14 +85,9 @@ class Rows:
         return shown
 
 
-def _numbers(column: pa.ChunkedArray, missing: float, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    filled = pc.fill_null(column, pa.scalar(missing, column.type)) if column.null_count else column
-    return np.asarray(filled.to_numpy(), dtype=dtype)
-
-
 def _parts(column: pa.ChunkedArray) -> npt.NDArray[np.int8]:
     found = pc.index_in(column.cast(pa.string()), pa.array(PARTS))
     if found.null_count:
         row = pc.index(pc.is_null(found), True).as_py()
         raise DataError(f"part: row {row + 1} says {column[row].as_py()!r}; legal are {', '.join(PARTS)}")
-    return np.asarray(found.to_numpy(), np.int8)
+    return as_numpy(found, -1).astype(np.int8)

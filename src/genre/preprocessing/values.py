@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from genre.errors import DataError
 
-MISSING = pa.array(["", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-"])
+MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|Inf|INF|infinity|Infinity)$"
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$"
@@ -50,6 +50,8 @@ def to_fields(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def to_numbers(column: pa.ChunkedArray, where: str, name: str) -> pa.ChunkedArray:
     """A column as float32; DataError for a value that is no number."""
     kind = column.type
+    if kind == pa.float32():
+        return column
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = column.type
@@ -114,7 +116,7 @@ def _scale_down(numbers: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
 def _texts(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray, pa.ChunkedArray]:
     """Trimmed texts with missing ones null, which are missing, and which are there but no number."""
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    missing = pc.or_(pc.is_null(text), pc.fill_null(pc.is_in(text, MISSING), True))
+    missing = pc.or_(pc.is_null(text), pc.fill_null(pc.is_in(text, pa.array(MISSING)), True))
     wrong = pc.and_not(pc.invert(pc.fill_null(pc.match_substring_regex(text, NUMBER), False)), missing)
     return pc.if_else(missing, pa.scalar(None, pa.string()), text), missing, wrong
 
