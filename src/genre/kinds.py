@@ -41,6 +41,7 @@ KINDS: dict[str, dict[str, str]] = {
         "ncf": "genre.recommenders.ncf:NCF",
         "popularity": "genre.recommenders.popularity:Popularity",
         "profiled": "genre.recommenders.profiled:Profiled",
+        "rating_factors": "genre.recommenders.rating_factors:RatingFactors",
         "sasrec": "genre.recommenders.sasrec:SASRec",
         "semantic_ids": "genre.recommenders.semantic_ids:SemanticIds",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
