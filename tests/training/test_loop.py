@@ -1,11 +1,8 @@
 """The loop: it learns, stops early on the best weights, resumes bit for bit, and says when it diverges."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,11 @@ from genre.errors import ArtifactError, OptionError, TrainingError
 from genre.log import Log
 from genre.training.loop import TrainingHistory, Validation, seeded, step_size, train
 from genre.training.options import TrainingOptions
+
+
+@pytest.fixture(autouse=True)
+def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre.training.checkpoint.EVERY_SECONDS", 0.0)
 
 
 class Line(nn.Module):
@@ -50,7 +52,7 @@ class Points:
 def fit(epochs: int = 4, checkpoint: Path | None = None, **options: object) -> tuple[Line, TrainingHistory]:
     with seeded(0):
         module = Line()
-    told = TrainingOptions(epochs=epochs, learning_rate=0.01, checkpoint_seconds=0.0, **options)  # type: ignore[arg-type]
+    told = TrainingOptions(epochs=epochs, learning_rate=0.01, **options)  # type: ignore[arg-type]
     return module, train(module, Points(), options=told, checkpoint=checkpoint)
 
 
@@ -94,9 +96,7 @@ class KillAt(Log):
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "adagrad"])
 def test_a_resumed_run_equals_an_undisturbed_one(tmp_path: Path, optimizer: str) -> None:
-    told = TrainingOptions(
-        epochs=6, learning_rate=0.01, optimizer=optimizer, schedule="cosine", warmup=0.2, checkpoint_seconds=0.0
-    )  # type: ignore[arg-type]
+    told = TrainingOptions(epochs=6, learning_rate=0.01, optimizer=optimizer, schedule="cosine", warmup=0.2)  # type: ignore[arg-type]
     whole = Line()
     expected = train(whole, Points(), options=told)
     broken = Line()
@@ -128,7 +128,7 @@ def test_early_stopping_restores_the_best_weights(tmp_path: Path) -> None:
         seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
         return next(values)
 
-    told = TrainingOptions(epochs=6, patience=3, checkpoint_seconds=0.0)
+    told = TrainingOptions(epochs=6, patience=3)
     history = train(module, Points(), Validation("error", measure), options=told, checkpoint=tmp_path / "place")
     assert history.validation == [3.0, 1.0, 2.0, 2.5, 2.7]
     assert (history.best_epoch, history.best) == (2, 1.0)
@@ -221,40 +221,48 @@ def test_options_out_of_range_are_errors() -> None:
 
 
 SCRIPT = """
-import sys, json, torch
-sys.path.insert(0, sys.argv[1])
-torch.set_num_threads(1)
+import json, os, random, signal, sys, time
 from pathlib import Path
+sys.path.insert(0, sys.argv[1])
 from test_loop import Line, Points
-from genre.training.loop import train
+from genre.training import checkpoint
+from genre.training.loop import seeded, train
 from genre.training.options import TrainingOptions
-module = Line()
-print("ready", flush=True)
-history = train(module, Points(n=256, size=4), checkpoint=Path(sys.argv[2]),
-                options=TrainingOptions(epochs=12, learning_rate=0.01, checkpoint_seconds=0.0))
-print(json.dumps([history.losses, [t.tolist() for t in module.state_dict().values()]]), flush=True)
+
+def fit(place):
+    with seeded(0):
+        module = Line()
+    options = TrainingOptions(epochs=8, learning_rate=0.01)
+    history = train(module, Points(n=256, size=8), options=options, checkpoint=place)
+    return [history.losses, [tensor.tolist() for tensor in module.state_dict().values()]]
+
+checkpoint.EVERY_SECONDS = 0.0  # after every epoch
+place, rng = Path(sys.argv[2]), random.Random(0)
+started = time.perf_counter()
+whole = fit(place / "whole")
+needed = time.perf_counter() - started
+for round in range(6):
+    for _ in range(rng.randint(1, 4)):
+        child = os.fork()
+        if not child:
+            fit(place / str(round))
+            os._exit(0)
+        time.sleep(rng.uniform(0, needed / 2))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    resumed = fit(place / str(round))
+    print(json.dumps(resumed == whole))
 """
 
 
 def test_kill_nine_at_random_points_then_resume_equals_undisturbed(tmp_path: Path) -> None:
-    def start(place: Path) -> subprocess.Popen[str]:
-        here = str(Path(__file__).parent)
-        return subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, here, str(place)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    whole = json.loads(start(tmp_path / "whole").communicate()[0].splitlines()[-1])
-    rng = np.random.default_rng(0)
-    for _ in range(3):
-        running = start(tmp_path / "killed")
-        assert running.stdout is not None
-        running.stdout.readline()
-        time.sleep(rng.uniform(0.02, 0.5))
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        running.stdout.close()
-    finished = json.loads(start(tmp_path / "killed").communicate()[0].splitlines()[-1])
-    assert finished == whole
+    """One process that imports torch once, then forks, kills and resumes; one thread, so the results are bitwise."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["true"] * 6

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from torch import Tensor, nn
 from genre import storage
 from genre.errors import ArtifactError, TrainingError
 from genre.training.options import TrainingOptions
+
+EVERY_SECONDS = (
+    15.0  # at least, between two checkpoints: a kill costs that much work and no more than an epoch above it
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,6 @@ class Checkpoint:
         identity: str,
     ) -> None:
         self.folder, self.module, self.optimizer = folder, module, optimizer
-        self.every = options.checkpoint_seconds
         self.identity = _identity(module, options, identity)
         self.best: dict[str, Tensor] | None = None
         self._written = time.monotonic()
@@ -53,8 +57,8 @@ class Checkpoint:
     def keep(
         self, losses: list[float], validation: list[float], best_epoch: int, best: dict[str, Tensor], *, force: bool
     ) -> None:
-        """Write the place, unless the last writing was less than `checkpoint_seconds` ago."""
-        if not force and time.monotonic() - self._written < self.every:
+        """Write the place, unless the last writing was less than `EVERY_SECONDS` ago."""
+        if not force and time.monotonic() - self._written < EVERY_SECONDS:
             return
         with storage.publish(self.folder, training=self.identity) as aside:
             storage.write_tensors(aside / "module.safetensors", to_arrays(self.module.state_dict()))
@@ -70,6 +74,8 @@ class Checkpoint:
 
         Raises TrainingError when the checkpoint is of another run, ArtifactError when it is damaged.
         """
+        for aside in self.folder.parent.glob(f".{self.folder.name}.*.part"):  # left by a kill
+            shutil.rmtree(aside, ignore_errors=True)
         if not self.folder.exists():
             return None
         if storage.read_manifest(self.folder).get("training") != self.identity:
@@ -110,8 +116,6 @@ def to_tensors(arrays: storage.Tensors) -> dict[str, Tensor]:
 
 def _identity(module: nn.Module, options: TrainingOptions, more: str) -> str:
     """A digest of all that the result depends on."""
-    told = {
-        key: value for key, value in dataclasses.asdict(options).items() if key not in ("device", "checkpoint_seconds")
-    }
+    told = {key: value for key, value in dataclasses.asdict(options).items() if key != "device"}
     shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
     return hashlib.sha256(repr((sorted(told.items()), shapes, more)).encode()).hexdigest()

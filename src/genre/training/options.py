@@ -24,7 +24,6 @@ class TrainingOptions:
     max_norm: gradients longer than this are shortened to it; 0 leaves them.
     patience: epochs without a better validation value before training stops; 0 never stops early.
     seed: an epoch's randomness is a function of the seed and its number. device: where torch computes.
-    checkpoint_seconds: at least this long between two checkpoints.
     """
 
     epochs: Annotated[int, Ge(0)] = 20
@@ -37,7 +36,6 @@ class TrainingOptions:
     patience: Annotated[int, Ge(0)] = 0
     seed: int = 0
     device: str = "cpu"
-    checkpoint_seconds: Annotated[float, Ge(0)] = 15.0
 
     def __post_init__(self) -> None:
         check_options(self)
