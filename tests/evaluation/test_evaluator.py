@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from genre.errors import ArtifactError, EvaluationError
+from genre.errors import ArtifactError, EvaluationError, NotFitted
 from genre.evaluation import evaluator, judging
 from genre.evaluation.evaluator import evaluate, judge_lists, read_evaluation, write_evaluation
 from genre.evaluation.judged import Judged
@@ -259,6 +259,12 @@ def test_bad_input_is_named(table: Make, fold: MakeFold) -> None:
     ]:
         with pytest.raises(EvaluationError, match=message):
             evaluate(model, asked, **options)
+    with pytest.raises(EvaluationError, match="candidates has 2 values for 3 items"):
+        evaluate(model, asked, candidates=np.ones(2, bool))
+    with pytest.raises(EvaluationError, match="knows 3 items, the fold 4, and they are not the same"):
+        evaluate(model, fold([[0], [1]], [[1], [0]], 4))
+    with pytest.raises(NotFitted, match="has learnt nothing yet"):
+        evaluate(Stars(), asked)
     for seen, wanted in [([[0], [1]], [[], []]), ([[0, 1, 2], [0, 1, 2]], [[0], [1]])]:
         empty = fold(seen, wanted, 3)
         with pytest.raises(EvaluationError, match="nobody has a relevant item"):

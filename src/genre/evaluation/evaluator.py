@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import EvaluationError
+from genre.errors import EvaluationError, NotFitted
 from genre.evaluation.evaluation import Evaluation, read_evaluation, write_evaluation
 from genre.evaluation.judged import Float64, Judged, Rated
 from genre.evaluation.judging import place, rank, rate
@@ -64,6 +64,7 @@ def evaluate(
     asked = labels(metrics, [k] if isinstance(k, int) else k)
     ranks = {label: at for label, at in asked.items() if not metric_of(label).of_ratings}
     stars = [label for label in asked if label not in ranks] if _has_stars(recommender, fold) else []
+    _check_catalogue(recommender, fold.context, candidates)
     measured, cost = [], {}
     if ranks:
         _check_needs(ranks, fold.context, category, group)
@@ -74,7 +75,7 @@ def evaluate(
         measured.append(_measure_ranks(judged, questions, ranks))
     if stars:
         measured.append(_measure_stars(*rate(recommender, fold, log), fold.context if train is None else train, stars))
-    return _merge(name or type(recommender).__name__, fold, measured, cost)
+    return _merge(name or type(recommender).__name__, digest(fold, exclude_seen=exclude_seen), fold, measured, cost)
 
 
 def judge_lists(
@@ -104,7 +105,8 @@ def judge_lists(
             raise EvaluationError(f"{label} cannot be told from lists of {items.shape[1]}; evaluate the recommender")
     questions = ask(fold, train, exclude_seen=exclude_seen, category=category, group=group)
     judged = place(items, np.arange(len(items)) if users is None else np.asarray(users), questions)
-    return _merge(name, fold, [_measure_ranks(judged, questions, asked)], {})
+    question = digest(fold, exclude_seen=exclude_seen)
+    return _merge(name, question, fold, [_measure_ranks(judged, questions, asked)], {})
 
 
 class Measured(NamedTuple):
@@ -171,7 +173,7 @@ def _compute(
     return values, per_user
 
 
-def _merge(name: str, fold: Fold, measured: list[Measured], cost: dict[str, float]) -> Evaluation:
+def _merge(name: str, question: str, fold: Fold, measured: list[Measured], cost: dict[str, float]) -> Evaluation:
     """One Evaluation over every user with a target of any kind."""
     users = present(fold.target.user).astype(np.int32)
     per_user, ratings = {}, np.zeros(len(users), np.int64)
@@ -198,13 +200,27 @@ def _merge(name: str, fold: Fold, measured: list[Measured], cost: dict[str, floa
         counts=counts,
         by_popularity=by_popularity,
         cost=cost,
-        question=digest(fold),
+        question=question,
     )
 
 
 def _has_stars(recommender: Recommender, fold: Fold) -> bool:
     scale, rating = fold.target.rating_scale, fold.target.rating
     return bool(recommender.capabilities()["ratings"]) and scale is not None and rating is not None and len(rating) > 0
+
+
+def _check_catalogue(recommender: Recommender, data: Dataset, candidates: Mask | None) -> None:
+    """NotFitted before `fit`; EvaluationError when row numbers mean other items to the recommender."""
+    known = getattr(recommender, "item_ids_", None)
+    if known is None:
+        raise NotFitted(f"{type(recommender).__name__} has learnt nothing yet; call fit(dataset) or load(folder) first")
+    if known != data.item_ids:
+        raise EvaluationError(
+            f"{type(recommender).__name__} knows {len(known):,} items, the fold {data.n_items:,}, and they are not the "
+            "same; fit it on the train part of the same split"
+        )
+    if candidates is not None and len(candidates) != data.n_items:
+        raise EvaluationError(f"candidates has {len(candidates):,} values for {data.n_items:,} items; give one an item")
 
 
 def _check_needs(asked: dict[str, int], data: Dataset, category: str | None, group: str | None) -> None:

@@ -132,14 +132,15 @@ def _indptr(sorted_rows: Int32, n: int) -> Int64:
     return np.concatenate([[0], np.cumsum(np.bincount(sorted_rows, minlength=n))]).astype(np.int64)
 
 
-def digest(fold: Fold) -> str:
-    """Equal for equal folds: what two recommenders were found to do there can be paired user by user.
+def digest(fold: Fold, *, exclude_seen: bool = True) -> str:
+    """Equal for equal questions: what two recommenders were found to do can be paired user by user.
 
     A checksum, quick and good against mistakes; nothing is kept safe by it.
     """
     context, target = fold
     sums = [zlib.crc32(np.ascontiguousarray(column).data) for column in (target.user, target.item)]
-    return "-".join(str(part) for part in (context.n_users, context.n_items, len(context), len(target), *sums))
+    kind = "new" if exclude_seen else "any"
+    return "-".join(str(part) for part in (kind, context.n_users, context.n_items, len(context), len(target), *sums))
 
 
 def present(rows: Int32) -> Int64:
