@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        args.verb(args)
+        return args.verb(args) or 0
     except GenreError as error:
         print(error, file=sys.stderr)
         return 2
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         sys.stderr.close()
-    return 0
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,8 +64,33 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--user", help="a user id of the data")
     made.add_argument("--history", nargs="+", metavar="ITEM", default=[], help="ids or titles, oldest first")
     made.add_argument("-k", type=int, default=10, help="how many items (default: 10)")
+    made.add_argument("--ask", metavar="WORDS", help="a wish in words, alone or together with --user or --history")
     made.add_argument("--using", help="a recommender of the run (default: the best on validation)")
     made.add_argument("--json", action="store_true", help="print JSON")
+
+    made = verb("serve", _serve, "Answer over HTTP, with a page at /.")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run folders; users are split over several")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    made.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    made.add_argument("--store", help="SQLite file or postgresql:// address of the event log (default: beside the run)")
+    made.add_argument("--api-key-file", type=Path, help="file with the key that callers must show")
+
+    made = verb("tune", _tune, "Search the options of every recommender of a config on the validation part.")
+    config(made)
+    made.add_argument("--runs", default="runs", help="where run folders are kept (default: runs)")
+    made.add_argument("--trials", type=int, default=30, help="tries for each recommender (default: 30)")
+    made.add_argument("--minutes", type=float, help="at most so long for each recommender")
+
+    made = verb("audit", _audit, "Look for leaks between the parts of a run; exit status 1 when there are any.")
+    made.add_argument("run", help="a run folder")
+
+    made = verb("compare", _compare, "Compare two runs, recommender by recommender, with paired tests over users.")
+    made.add_argument("run", help="a run folder")
+    made.add_argument("other", help="another run folder, judged on the same test part")
+
+    made = verb("log", _log, "Show the newest exchanges with language models.")
+    made.add_argument("--ledger", type=Path, help="ledger file (default: the user's own)")
+    made.add_argument("--last", type=int, default=20, help="how many (default: 20)")
 
     made = verb(
         "check", _check, "Check a config; print it with every default filled in and where each value came from."
@@ -101,17 +126,81 @@ def _recommend(args: argparse.Namespace) -> None:
     from genre.terminal import print_recommended
 
     run = read_run(args.run)
-    rows = run.answer(_history(run, args), k=args.k, using=args.using)
+    history = _history(run, args)
+    rows = run.answer(history, k=args.k, using=args.using) if args.ask is None else _asked(run, history, args)
     if args.json:
         print(json.dumps([vars(row) for row in rows], ensure_ascii=False, indent=2))
     else:
         print_recommended(rows)
 
 
+def _asked(run: Run, history: Any, args: argparse.Namespace) -> list[Any]:
+    from genre.runs import Recommended
+    from genre.serving.ask import ask
+
+    if run.item_encoder is None:
+        raise GenreError(f"{args.run}: its config has no features.items, and words are matched against those")
+    found = ask(args.ask, run.item_encoder, run.dataset, run.recommender(args.using), history, k=args.k)
+    titles, reason = run.dataset.titles(), "matches your words"
+    rows = zip(found.item[0].tolist(), found.score[0].tolist(), strict=True)
+    return [Recommended(run.dataset.item_ids[item], titles[item], score, reason) for item, score in rows if item >= 0]
+
+
 def _history(run: Run, args: argparse.Namespace) -> Any:
-    if (args.user is None) == (not args.history):
-        raise GenreError("say for whom: --user ID of the data, or --history with ids or titles")
+    if args.user is not None and args.history:
+        raise GenreError("--user and --history exclude each other: a history is somebody the data does not know")
+    if args.user is None and not args.history and args.ask is None:
+        raise GenreError("say for whom: --user ID of the data, --history with ids or titles, or --ask in words")
     return run.history_of(args.history) if args.user is None else run.history_of_user(args.user)
+
+
+def _serve(args: argparse.Namespace) -> None:
+    from genre.runs import read_run
+    from genre.serving.server import serve
+
+    key = None
+    if args.api_key_file is not None:
+        try:
+            key = args.api_key_file.read_text("utf-8").strip()
+        except OSError as error:
+            raise GenreError(f"{args.api_key_file}: cannot be read ({error.strerror})") from error
+    runs = [read_run(folder) for folder in args.runs]
+    serve(runs, host=args.host, port=args.port, store=args.store, api_key=key, log=ConsoleLog())
+
+
+def _tune(args: argparse.Namespace) -> None:
+    from genre.pipeline import tune_config
+    from genre.terminal import print_tuned
+
+    budget = {"trials": args.trials, "minutes": args.minutes}
+    results, tuned = tune_config(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog(), **budget)
+    print_tuned(results)
+    print(f"Next: genre run {tuned}")
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from genre.pipeline import audit_run
+
+    findings = audit_run(args.run)
+    for finding in findings:
+        print(finding)
+    errors = sum(finding.severity == "error" for finding in findings)
+    print(f"{errors} leaks found" if errors else "no leak found")
+    return 1 if errors else 0
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from genre.pipeline import compare_runs
+    from genre.terminal import print_comparisons
+
+    print_comparisons(compare_runs(args.run, args.other))
+
+
+def _log(args: argparse.Namespace) -> None:
+    from genre.llm.exchanges import default_path, read_log
+    from genre.terminal import print_exchanges
+
+    print_exchanges(read_log(args.ledger or default_path(), last=args.last))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -12,25 +12,32 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genre import __version__, storage
-from genre.config import Config, Experiment, read_config, to_dict
+from genre.config import Config, Experiment, read_config, to_dict, to_yaml
 from genre.diagram import mermaid
+from genre.errors import EvaluationError
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
+from genre.evaluation.findings import Finding
 from genre.evaluation.leaderboard import leaderboard
+from genre.evaluation.metrics import labels
 from genre.evaluation.report import write_report
-from genre.evaluation.significance import p_values
+from genre.evaluation.significance import Comparison, compare, p_values
 from genre.features.encode import item_features, user_features
 from genre.log import SILENT, Log
+from genre.options import search_space, type_hints
 from genre.preprocessing.dataset import Dataset, Features
 from genre.preprocessing.parquet import read_dataset, write_dataset
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 from genre.runs import Run, Workspace, key_of, read_features, read_run, write_features
+
+if TYPE_CHECKING:
+    from genre.evaluation.tuning import TuningResult
 
 Judged = dict[str, tuple[Evaluation, Evaluation]]  # recommender -> (validation, test), best on validation first
 
@@ -232,3 +239,83 @@ def _typical_users(split: Split, n: int = 3) -> list[int]:
     by_length = users[np.argsort(lengths, kind="stable")]
     places = np.linspace(0, len(by_length) - 1, 2 * n + 1).astype(int)[1::2]
     return [int(user) for user in by_length[places]]
+
+
+def tune_config(
+    config: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    runs: str | Path = "runs",
+    trials: int = 30,
+    minutes: float | None = None,
+    log: Log = SILENT,
+) -> tuple[list[TuningResult], Path]:
+    """Search the options of every recommender of a config, each with the same budget, on the validation part.
+
+    Returns what was found and the path of a config with the best options, which `run` takes. A search that was
+    stopped goes on where it was; options without a range stay as the config has them.
+    """
+    from genre.evaluation.tuning import tune
+
+    checked = read_config(config, overrides)
+    experiment = checked.experiment
+    work = Workspace(Path(runs) / f"{experiment.name}-tuning", "")
+    with work.locked():
+        work.begin(checked)
+        split = extract_features(work, experiment, experiment.split.split(preprocess(work, experiment, log)), log)
+        results = []
+        for label, recommender in experiment.named().items():
+            ranged = search_space(type(recommender))
+            if not ranged:
+                log.line(f"tuning: {label} has no option with a range")
+                continue
+            log.line(f"tuning: {label}")
+            fixed = {
+                o: v for o, v in vars(recommender).items() if o in type_hints(type(recommender)) and o not in ranged
+            }
+            metric = next(iter(labels(experiment.evaluation.metrics[:1], [experiment.evaluation.k])))
+            results.append(
+                tune(
+                    type(recommender),
+                    split,
+                    fixed=fixed,
+                    metric=metric,
+                    trials=trials,
+                    minutes=minutes,
+                    storage=work.folder / "tuning.sqlite",
+                    name=label,
+                    exclude_seen=experiment.evaluation.exclude_seen,
+                    seed=experiment.seed,
+                    log=log,
+                )
+            )
+    best = {found.name: found.options for found in results}
+    full = dict(checked.full)
+    full["recommenders"] = [
+        entry | to_dict(best.get(label, {}))
+        for entry, label in zip(full["recommenders"], experiment.labels, strict=True)
+    ]
+    tuned = work.folder / "tuned.yaml"
+    tuned.write_text(to_yaml(full), encoding="utf-8")
+    return results, tuned
+
+
+def audit_run(folder: str | Path) -> list[Finding]:
+    """Look for leaks between the parts that a finished run was judged on; errors first."""
+    from genre.evaluation.leakage import audit, promise_of
+
+    done = read_run(folder)
+    splitter = read_config(done.folder / "config.full.yaml").experiment.split
+    return audit(splitter.split(done.dataset), order=promise_of(splitter), recommenders=done.recommenders)
+
+
+def compare_runs(folder: str | Path, other: str | Path) -> dict[str, list[Comparison]]:
+    """Paired differences on the test part of each recommender that both runs have: first minus second."""
+    both = []
+    for path in map(Path, (folder, other)):
+        names = storage.read_manifest(path)["best_first"]
+        both.append({name: read_evaluation(path / "evaluations" / name / "test") for name in names})
+    shared = [name for name in both[0] if name in both[1]]
+    if not shared:
+        raise EvaluationError(f"the runs share no recommender: {', '.join(both[0])} and {', '.join(both[1])}")
+    return {name: compare(both[0][name], both[1][name]) for name in shared}

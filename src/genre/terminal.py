@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -10,6 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from genre.evaluation.significance import Comparison
+    from genre.evaluation.tuning import TuningResult
+    from genre.llm.exchanges import Exchange
     from genre.runs import Recommended, Run
 
 
@@ -98,6 +102,61 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape("".join(char if char.isprintable() else " " for char in text))
+
+
+def print_comparisons(found: Mapping[str, Sequence[Comparison]]) -> None:
+    """First run minus second, metric by metric, with interval and p."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("", "metric", "first", "second", "difference", "95 % interval", "p", "users"):
+        table.add_column(column, justify="left" if column in ("", "metric") else "right")
+    for name, rows in found.items():
+        for row in rows:
+            interval = f"{row.low:+.4f} to {row.high:+.4f}"
+            numbers = (
+                f"{row.a:.4f}",
+                f"{row.b:.4f}",
+                f"{row.difference:+.4f}",
+                interval,
+                f"{row.p:.3f}",
+                f"{row.users:,}",
+            )
+            table.add_row(name, row.label, *numbers)
+    _console().print(table)
+
+
+def print_tuned(results: Sequence[TuningResult]) -> None:
+    """Default and best of each recommender on validation, its best options, and what to be wary of."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("", "trials", "default", "best", "options"):
+        table.add_column(column)
+    for found in results:
+        default = "-" if found.default is None else f"{found.default:.4f}"
+        options = ", ".join(f"{name}: {_short(value)}" for name, value in found.options.items())
+        table.add_row(found.name, f"{len(found.trials)}", default, f"{found.value:.4f}", _plain(options))
+    console = _console()
+    console.print(f"{results[0].metric} on the validation part; the test part was not opened")
+    console.print(table)
+    for found in results:
+        for warning in found.warnings:
+            console.print(_plain(f"{found.name}: {warning}"))
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_exchanges(rows: Sequence[Exchange]) -> None:
+    """When, for what, with which model, how it ended and what it cost; newest first."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("when", "job", "model", "prompt", "outcome", "tokens in", "tokens out", "seconds", "answer"):
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.at))
+        counts = f"{row.tokens_in:,}", f"{row.tokens_out:,}", f"{row.seconds:.1f}"
+        table.add_row(
+            when, *map(_plain, (row.job, row.model, row.prompt, row.outcome)), *counts, _plain(row.output[:60])
+        )
+    _console().print(table)
 
 
 def print_list(what: str) -> None:
