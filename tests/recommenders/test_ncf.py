@@ -1,0 +1,95 @@
+"""NCF: NumPy scores are the network's, the target is left out of the history, strangers, transfer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genre.preprocessing.dataset import History
+from genre.recommenders.ncf import NCF
+from genre.recommenders.ncf_network import NCFNetwork
+from genre.recommenders.neural import load_weights, through, through_all
+from genre.recommenders.pairs import Histories, Pairs
+from genre.testing import toy_dataset
+
+TINY = {"dim": 4, "hidden": (12, 6), "epochs": 3, "batch_size": 32, "learning_rate": 0.01}
+
+
+def network_of(model: NCF, history: History) -> NCFNetwork:
+    network = NCFNetwork(model, Histories(history, history.weight), history.n_items)
+    load_weights(network, model.weights_)
+    return network
+
+
+def liked_part() -> History:
+    history = toy_dataset().history()
+    return history.keep(history.weight > 0)
+
+
+def test_scores_in_numpy_are_those_of_the_network() -> None:
+    data = toy_dataset()
+    model = NCF(**TINY).fit(data)  # type: ignore[arg-type]
+    network = network_of(model, liked_part())
+    user, item = torch.meshgrid(torch.arange(data.n_users), torch.arange(data.n_items), indexing="ij")
+    nothing = torch.zeros(user.numel())
+    with torch.no_grad():
+        expected = network.pairs(user.flatten(), item.flatten(), nothing, nothing).view_as(user).numpy()
+    assert model.score(data.history()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_training_leaves_the_target_out_of_the_history() -> None:
+    history = liked_part()
+    model = NCF(**TINY).fit(toy_dataset())  # type: ignore[arg-type]
+    network = network_of(model, history)
+    user, item = int(history.row_of()[7]), int(history.item[7])
+    with torch.no_grad():
+        inside = network.pairs(torch.tensor([user]), torch.tensor([item]), torch.ones(1), torch.ones(1))
+    outside = model.score(history.keep(np.arange(len(history.item)) != 7).select([user]))[0, item]
+    assert inside.item() == pytest.approx(outside, abs=1e-4)
+
+
+def test_both_ways_through_the_layers_agree() -> None:
+    rng = np.random.default_rng(0)
+
+    def some(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
+    users, items = some(3, 7), some(1500, 7)
+    layers = [(some(7, 5), some(5)), (some(5, 4), some(4)), (some(4, 1), some(1))]
+    plain = np.stack([through(items + user, layers)[:, 0] for user in users])
+    assert through_all(users, items, layers) == pytest.approx(plain, abs=1e-4)
+
+
+def test_a_stranger_is_its_history() -> None:
+    data = toy_dataset()
+    model = NCF(**{**TINY, "epochs": 60}).fit(data)  # type: ignore[arg-type]
+    top = model.recommend(History.of([[0, 2, 4], [1, 3, 5]], data.n_items), k=1).item[:, 0]
+    assert [item % 2 for item in top.tolist()] == [0, 1]
+
+
+def test_batches_hold_each_interaction_once_and_what_was_drawn() -> None:
+    history = replace(History.of([[0, 1], [], [2, 3, 4]], 9))
+    ones = np.ones(5, np.float32)
+    batches = Pairs(history, ones, ones, batch_size=2, negatives=3)
+    drawn = list(batches(torch.Generator().manual_seed(0)))
+    assert len(drawn) == len(batches) == 3
+    user, item, target, value, seen = (torch.cat(column) for column in zip(*drawn, strict=True))
+    right = seen == 1
+    assert sorted(zip(user[right].tolist(), item[right].tolist(), strict=True)) == [
+        (0, 0), (0, 1), (2, 2), (2, 3), (2, 4)
+    ]  # fmt: skip
+    assert int((~right).sum()) == 15
+    assert torch.equal(target, seen)
+    assert torch.equal(value, seen)
+
+
+def test_transfer_takes_rows_by_id(tmp_path: Path) -> None:
+    data = toy_dataset()
+    first = NCF(**TINY).fit(data)  # type: ignore[arg-type]
+    first.save(tmp_path / "first")
+    fewer = data.where(data.user < 10)
+    again = NCF(**{**TINY, "epochs": 1, "learning_rate": 1e-9}, init_from=str(tmp_path / "first")).fit(fewer)  # type: ignore[arg-type]
+    assert again.weights_["item_id.weight"] == pytest.approx(first.weights_["item_id.weight"], abs=1e-6)
+    assert again.weights_["user_id.weight"] == pytest.approx(first.weights_["user_id.weight"], abs=1e-6)
