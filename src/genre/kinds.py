@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, str]] = {
     "recommenders": {
         "als": "genre.recommenders.als:ALS",
         "baseline": "genre.recommenders.baseline:Baseline",
+        "blend": "genre.recommenders.blend:Blend",
         "content": "genre.recommenders.content:Content",
         "ease": "genre.recommenders.ease:EASE",
         "item_knn": "genre.recommenders.item_knn:ItemKNN",

@@ -7,11 +7,13 @@ import pytest
 from genre.kinds import KINDS
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
+from genre.recommenders.item_knn import ItemKNN
 from genre.testing import FakeLanguageModel, check_recommender
 
 _EASE = EASE(regularization=10.0)
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "als": {"factors": 4, "regularization": 0.5, "iterations": 8},
+    "blend": {"recommenders": (_EASE, ItemKNN())},
     "ease": {"regularization": 10.0},
     "llm_reranker": {"first": _EASE, "llm": FakeLanguageModel(), "n": 3, "weight": 0.3, "ledger": ":memory:"},
     "profiled": {"first": _EASE},

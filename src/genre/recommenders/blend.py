@@ -1,0 +1,214 @@
+"""Blend: several recommenders answer as one. Knows their scores, nothing of how they come about."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import MinLen
+from scipy.stats import rankdata
+
+from genre.errors import DataError, NotSupported, OptionError
+from genre.log import Log
+from genre.options import Ge
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
+from genre.recommenders.explanation import Explanation, Method
+
+BLOCK = 256  # histories scored at once while weights are fitted
+DEPTH = 200  # items of each member's list that a blend may bring to the top
+RANK_OFFSET = 60.0  # how little the very first places differ
+
+
+@dataclass(eq=False)
+class Blend(Recommender):
+    """The weighted sum of the members' scores, each divided by its spread over the catalogue of that history.
+
+    The weights are not negative and make ndcg@k best on the validation part; without one, on the last liked item of
+    each history, held out for the purpose (the members are then fitted twice).
+
+    recommenders: the members.
+    method: `weights`, or `reciprocal_rank`: the sum of 1 / (60 + rank), nothing fitted (Cormack et al., SIGIR 2009).
+    weights: given instead of fitted, one a member.
+    length_buckets: groups of histories by length, equally many in each, that get weights of their own.
+    k: length of the list that the weights make best.
+    histories: at most so many are asked when weights are fitted.
+    seed: of the choice of those histories.
+    """
+
+    recommenders: Annotated[tuple[Recommender, ...], MinLen(1)]
+    method: Literal["weights", "reciprocal_rank"] = "weights"
+    weights: tuple[Annotated[float, Ge(0)], ...] | None = None
+    length_buckets: Annotated[int, Ge(1)] = 1
+    k: Annotated[int, Ge(1)] = 10
+    histories: Annotated[int, Ge(10)] = 3000
+    seed: int = 0
+
+    explains: ClassVar[Method] = "occlusion"
+    answers_empty: ClassVar[bool] = True  # the members do
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights is not None and (len(self.weights) != len(self.recommenders) or not any(self.weights)):
+            raise OptionError(f"Blend: {len(self.recommenders)} members need as many weights, at least one above zero")
+
+    # --- learning ---------------------------------------------------------------------------------
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        equal = np.full(len(self.recommenders), 1 / len(self.recommenders))
+        self.edges_, self.weights_ = np.zeros(0), equal[None]  # [n_buckets - 1], [n_buckets, n_members]
+        if self.method == "reciprocal_rank" or self.weights is not None:
+            self._fit_members(dataset, validation, log, "members")
+            if self.weights is not None:
+                self.weights_ = np.array([self.weights]) / sum(self.weights)
+            return
+        fold = validation or _without_last(dataset)
+        self._fit_members(
+            dataset if validation else fold.context, validation, log, "members" if validation else "held-out"
+        )
+        self._fit_weights(fold, log)
+        if not validation:
+            self._fit_members(dataset, None, log, "members")
+
+    def _fit_members(self, dataset: Dataset, validation: Fold | None, log: Log, place: str) -> None:
+        members = []
+        for at, member in enumerate(self.recommenders):
+            checkpoint = self._checkpoint / place / str(at) if self._checkpoint else None
+            fresh = dataclasses.replace(member)  # type: ignore[type-var]  # every recommender is a dataclass
+            members.append(fresh.fit(dataset, validation=validation, checkpoint=checkpoint, log=log))
+        self.members_ = tuple(members)
+
+    def _fit_weights(self, fold: Fold, log: Log) -> None:
+        history, targets = _asked(fold, self.histories, self.seed)
+        questions = list(self._questions(history, targets))
+        lengths = history.lengths
+        everybody = fit_weights(Exam.of(questions), self.k, self.weights_[0])
+        self.edges_ = np.unique(np.quantile(lengths, np.arange(1, self.length_buckets) / self.length_buckets))
+        bucket = self._bucket(lengths)
+        weights = []
+        for number in range(len(self.edges_) + 1):
+            here = [questions[at] for at in np.flatnonzero(bucket == number)]
+            weights.append(fit_weights(Exam.of(here), self.k, everybody) if here and len(self.edges_) else everybody)
+        self.weights_ = np.array(weights)
+        for number, row in enumerate(self.weights_):
+            log.record("blend", bucket=number, weights=[round(float(weight), 4) for weight in row])
+
+    def _questions(self, history: History, targets: History) -> Iterator[Question]:
+        for rows, block in history.blocks(BLOCK):
+            scores = np.stack([_scaled(_score_as(member, block)) for member in self.members_], axis=1)
+            asked = targets.select(np.arange(rows.start, rows.stop))
+            for row in range(len(block)):
+                seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, asked))
+                yield question(scores[row], seen, right, DEPTH)
+
+    def _bucket(self, lengths: Int64) -> Int64:
+        return np.searchsorted(self.edges_, lengths, side="left")
+
+    # --- scoring ----------------------------------------------------------------------------------
+
+    def _score(self, history: History) -> Float32:
+        total = np.zeros((len(history), history.n_items), np.float32)
+        weights = self.weights_[self._bucket(history.lengths)].astype(np.float32)  # [n, n_members]
+        for at, member in enumerate(self.members_):
+            if weights[:, at].any():
+                scores = _score_as(member, history)
+                scaled = _scaled(scores) if self.method == "weights" else _reciprocal_ranks(scores)
+                total += weights[:, [at]] * scaled
+        return total
+
+    def explain(self, history: History, items: Int32) -> list[Explanation]:
+        summed = self.method == "weights" and all(member.explains != "occlusion" for member in self.members_)
+        found = super().explain(history, items)
+        return [dataclasses.replace(one, method="exact" if summed else "occlusion") for one in found]
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        """The members' contributions under the weights that blend their scores."""
+        if self.method == "reciprocal_rank":
+            return super()._contributions(history, items)
+        out = np.zeros((len(items), len(history.item)), np.float32)
+        weights = self.weights_[self._bucket(history.lengths)][0]
+        for weight, member in zip(weights, self.members_, strict=True):
+            n_known = len(member.item_ids_)
+            known, kept = items < n_known, history.item < n_known
+            if weight:
+                inside = _inside(history, n_known)
+                spread = _spread(member.score(inside))[0, 0]
+                out[np.ix_(known, kept)] += weight / spread * member.contributions(inside, items[known])
+        return out
+
+    # --- growing ----------------------------------------------------------------------------------
+
+    def _extend(self, features: Float32) -> None:
+        """Members that can, grow; to the others a new item is an average one."""
+        new = self.item_ids_.take(np.arange(len(self.item_ids_) - len(features), len(self.item_ids_)))
+        grown = []
+        for member in self.members_:
+            try:
+                grown.append(member.extend(new, features))
+            except NotSupported:
+                grown.append(member)
+        if all(one is before for one, before in zip(grown, self.members_, strict=True)):
+            raise NotSupported("Blend: none of its members can place an item that nobody has touched; fit it again")
+        self.members_ = tuple(grown)
+
+
+def _score_as(member: Recommender, history: History) -> Float32:
+    """The member's scores; its mean for items that came after it was fitted. [n, n_items]"""
+    n_known = len(member.item_ids_)
+    scores = member.score(_inside(history, n_known))
+    if n_known == history.n_items:
+        return scores
+    return np.pad(scores, ((0, 0), (0, history.n_items - n_known)), mode="mean")
+
+
+def _inside(history: History, n_items: int) -> History:
+    """The histories as they were when there were `n_items` items."""
+    if history.n_items == n_items:
+        return history
+    return dataclasses.replace(history.keep(history.item < n_items), n_items=n_items)
+
+
+def _spread(scores: Float32) -> Float32:
+    """Standard deviation of each row, 1 for a row that is flat. [n, 1]"""
+    spread = scores.std(axis=1, keepdims=True)
+    return np.where(spread > 0, spread, np.float32(1))
+
+
+def _scaled(scores: Float32) -> Float32:
+    """Rows in units of their spread; taking their mean off would move all items of a history alike."""
+    return np.asarray(scores / _spread(scores), np.float32)
+
+
+def _reciprocal_ranks(scores: Float32) -> Float32:
+    """1 / (60 + rank); tied items share the worst rank of theirs, so that a flat tail gains nothing."""
+    return np.asarray(1 / (RANK_OFFSET + rankdata(-scores, axis=1, method="max")), np.float32)
+
+
+def _without_last(dataset: Dataset) -> Fold:
+    """The last liked interaction of each history of two or more as target, all else as context."""
+    liked = np.flatnonzero(dataset.liked())
+    user = dataset.user[liked]
+    last = np.append(user[1:] != user[:-1], True)
+    held = np.zeros(len(dataset), bool)
+    held[liked[last & (np.bincount(user, minlength=dataset.n_users)[user] > 1)]] = True
+    if not held.any():
+        raise DataError("blend: no history has two liked items to fit weights on; give `weights` or a validation part")
+    return Fold(dataset.where(~held), dataset.where(held))
+
+
+def _asked(fold: Fold, most: int, seed: int) -> tuple[History, History]:
+    """Histories with something to find, at most `most` of them, and what is to be found: liked and not seen before."""
+    target = fold.target.where(fold.target.liked())
+    known = fold.context.user.astype(np.int64) * fold.context.n_items + fold.context.item
+    target = target.where(~np.isin(target.user.astype(np.int64) * target.n_items + target.item, known))
+    users = np.unique(target.user)
+    if len(users) == 0:
+        raise DataError("blend: the validation part has no liked item that is new to its user; give `weights`")
+    if len(users) > most:
+        users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
+    return fold.context.history(users), target.history(users)

@@ -1,0 +1,168 @@
+"""Blend: scaling, fitted weights, ranks, members on disk, new items."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre.errors import ArtifactError, DataError, NotSupported, OptionError
+from genre.preprocessing.dataset import Dataset, History
+from genre.preprocessing.splits import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.blend import Blend, _reciprocal_ranks
+from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
+from genre.recommenders.content import Content
+from genre.recommenders.ease import EASE
+from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.popularity import Popularity
+from genre.recommenders.transitions import Transitions
+from genre.testing import toy_dataset
+
+PAIR = (ItemKNN(), Popularity())
+
+
+def test_score_is_the_weighted_sum_in_units_of_spread() -> None:
+    data = toy_dataset()
+    blend = Blend(PAIR, weights=(3.0, 1.0)).fit(data)
+    history = data.history([0, 3])
+    parts = [dataclasses.replace(member).fit(data).score(history) for member in PAIR]
+    expected = sum(w * part / part.std(axis=1, keepdims=True) for w, part in zip((0.75, 0.25), parts, strict=True))
+    assert np.allclose(blend.score(history), expected, atol=1e-5)
+
+
+def test_options_stay_and_members_are_copies() -> None:
+    member = ItemKNN(neighbours=3)
+    blend = Blend((member,)).fit(toy_dataset())
+    assert blend.recommenders == (member,)
+    assert not hasattr(member, "similarities_")
+    assert blend.members_[0] is not member
+
+
+def test_weights_are_fitted_on_the_validation_part() -> None:
+    """The validation targets are the most popular items, whatever the history."""
+    data = toy_dataset()
+    popular = np.argsort(-np.bincount(data.item, data.weight, 12), kind="stable")
+    user = np.arange(20)
+    item = np.array([next(i for i in popular if i not in data.item[data.user == u]) for u in user])
+    target = Dataset.from_arrays(user=user, item=item, user_ids=data.user_ids, item_ids=data.item_ids)
+    fitted = Blend((ItemKNN(), Popularity()), k=1).fit(data, validation=Fold(data, target))
+    held_out = Blend((ItemKNN(), Popularity()), k=1).fit(data)
+    assert fitted.weights_[0, 1] > held_out.weights_[0, 1]
+
+
+def exam_of(seed: int, n: int = 40) -> Exam:
+    rng = np.random.default_rng(seed)
+    questions = []
+    for _ in range(n):
+        scores = rng.normal(size=(3, 30)).astype(np.float32)
+        right = np.zeros(30, bool)
+        right[rng.choice(30, 2, replace=False)] = True
+        scores[0, right] += 1.5
+        scores[1, right] += 1.0
+        questions.append(Question(scores, right, 2))
+    return Exam.of(questions)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_no_blend_is_worse_than_its_best_member(seed: int) -> None:
+    exam = exam_of(seed)
+    weights = fit_weights(exam, 5, np.full(3, 1 / 3))
+    assert np.isclose(weights.sum(), 1)
+    assert (weights >= 0).all()
+    assert exam.ndcg(weights, 5) >= max(exam.ndcg(alone, 5) for alone in np.eye(3))
+    assert exam.ndcg(weights, 5) >= exam.ndcg(np.full(3, 1 / 3), 5)
+
+
+def test_noise_gets_little_weight() -> None:
+    weights = fit_weights(exam_of(3, n=400), 5, np.full(3, 1 / 3))
+    assert weights[2] < 0.1 < weights[1] < weights[0]
+
+
+def test_ndcg_of_an_exam_by_hand() -> None:
+    scores = np.array([[3, 2, 1]], np.float32)
+    one = Question(scores, np.array([False, True, True]), 3)
+    two = Question(scores[:, :2], np.array([True, False]), 1)
+    ideal = 1 + 1 / np.log2(3)  # two places for three targets
+    assert np.isclose(Exam.of([one, two]).ndcg(np.ones(1), 2), (1 / np.log2(3) / ideal + 1) / 2)
+
+
+def test_question_keeps_each_members_best_unseen() -> None:
+    scores = np.array([[9, 8, 1, 0, 2], [0, 1, 9, 8, 2]], np.float32)
+    asked = question(scores, np.array([0], np.int32), np.array([2, 4], np.int32), depth=1)
+    assert np.array_equal(asked.scores, scores[:, [1, 2]])
+    assert asked.right.tolist() == [False, True]
+    assert asked.n_right == 2
+
+
+def test_reciprocal_ranks_by_hand() -> None:
+    got = _reciprocal_ranks(np.array([[5, 7, 0, 0]], np.float32))
+    assert np.allclose(got, [[1 / 62, 1 / 61, 1 / 64, 1 / 64]])
+
+
+def test_reciprocal_rank_needs_no_weights() -> None:
+    data = toy_dataset()
+    blend = Blend(PAIR, method="reciprocal_rank").fit(data)
+    history = data.history([5])
+    parts = [_reciprocal_ranks(member.score(history)) for member in blend.members_]
+    assert np.allclose(blend.score(history), (parts[0] + parts[1]) / 2)
+
+
+def test_length_buckets_have_weights_of_their_own() -> None:
+    data = toy_dataset()
+    short = data.where((np.arange(len(data)) % 6 < 3) | (data.user >= 10))
+    blend = Blend((ItemKNN(), Content()), length_buckets=2).fit(short)
+    assert blend.weights_.shape == (len(blend.edges_) + 1, 2)
+    assert len(blend.edges_) == 1
+
+
+def test_contributions_are_the_members() -> None:
+    data = toy_dataset()
+    blend = Blend((EASE(regularization=10), ItemKNN()), weights=(1.0, 2.0)).fit(data)
+    for found in blend.explain(data.history([0]), np.array([0, 1], np.int32)):
+        assert found.method == "exact"
+        assert np.isclose(sum(share for _, share in found.history), found.score, atol=1e-4)
+
+
+def test_new_items_come_in_through_a_member() -> None:
+    data = toy_dataset()
+    assert data.item_features is not None
+    blend = Blend((ItemKNN(), Content()), weights=(1.0, 1.0)).fit(data)
+    grown = blend.extend(["odd"], data.item_features.values[1:2])
+    history = History.of([[3, 5, 7], [0, 2, 4], [12]], 13)
+    scores = grown.score(history)
+    assert scores[0, 12] > scores[1, 12]  # who likes odd items likes the new one more
+    assert scores[2, [1, 3, 5]].mean() > scores[2, [0, 2, 4]].mean()
+    assert grown.contributions(history.select([0]), np.array([12, 1], np.int32)).shape == (2, 3)
+    with pytest.raises(NotSupported, match="none of its members"):
+        Blend(PAIR, weights=(1.0, 1.0)).fit(data).extend(["odd"], data.item_features.values[1:2])
+
+
+def test_a_blend_of_blends_is_saved_whole(tmp_path: Path) -> None:
+    data = toy_dataset()
+    inner = Blend((EASE(regularization=10), Transitions()), length_buckets=2)
+    blend = Blend((inner, Content(history_half_life=3)), weights=(1.0, 0.5)).fit(data)
+    blend.save(tmp_path / "blend")
+    loaded = Recommender.load(tmp_path / "blend")
+    assert isinstance(loaded, Blend)
+    assert loaded._options() == blend._options()
+    assert np.array_equal(loaded.score(data.history()), blend.score(data.history()))
+    state = next((tmp_path / "blend").rglob("1/state.safetensors"))
+    state.write_bytes(state.read_bytes()[:-1] + b"?")
+    with pytest.raises(ArtifactError, match="damaged"):
+        Blend.load(tmp_path / "blend")
+
+
+def test_impossible_blends_are_refused() -> None:
+    with pytest.raises(OptionError, match="at least 1"):
+        Blend(())
+    with pytest.raises(OptionError, match="as many weights"):
+        Blend(PAIR, weights=(1.0,))
+    with pytest.raises(OptionError, match="above zero"):
+        Blend(PAIR, weights=(0.0, 0.0))
+    data = toy_dataset()
+    with pytest.raises(DataError, match="fit weights on"):
+        Blend(PAIR).fit(data.where(np.arange(len(data)) == 0))
