@@ -251,6 +251,7 @@ def test_bad_input_is_named(table: Make, fold: MakeFold) -> None:
     for options, message in [
         ({"k": 0}, "k is 0"),
         ({"metrics": ["ndgc"]}, "did you mean 'ndcg'"),
+        ({"metrics": ["rmse"]}, "predicts no ratings here, and no metric of ranks"),
         ({"metrics": ["diversity"]}, "needs item features"),
         ({"metrics": ["calibration"]}, "needs a category"),
         ({"metrics": ["group_gap"]}, "needs a group"),

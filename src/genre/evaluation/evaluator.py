@@ -65,6 +65,10 @@ def evaluate(
     ranks = {label: at for label, at in asked.items() if not metric_of(label).of_ratings}
     stars = [label for label in asked if label not in ranks] if _has_stars(recommender, fold) else []
     _check_catalogue(recommender, fold.context, candidates)
+    if not ranks and not stars:
+        raise EvaluationError(
+            f"{type(recommender).__name__} predicts no ratings here, and no metric of ranks is asked for; add ndcg"
+        )
     measured, cost = [], {}
     if ranks:
         _check_needs(ranks, fold.context, category, group)
