@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -25,6 +26,8 @@ from genre.serving.service import Service
 WEB = ("index.html", "app.js", "covers.js", "style.css", "icon.svg")
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 WORDS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "not_legal"}
+
+LOG_SECONDS = 10.0
 
 log = logging.getLogger("genre.serving")
 
@@ -63,7 +66,7 @@ def create_app(
     add_routes(app, desk)
     _health(app, service, metrics)
     _page(app)
-    _problems(app)
+    _problems(app, metrics)
     app.add_middleware(
         Gate,
         key=api_key,
@@ -121,8 +124,16 @@ def problem(status: int, error: str, detail: str) -> Response:
     return Response(orjson.dumps({"error": error, "detail": text}), status, media_type="application/json")
 
 
-def _problems(app: FastAPI) -> None:
+def _problems(app: FastAPI, metrics: Metrics) -> None:
     """Every error in the one shape; what was sent is never sent back."""
+    said: dict[str, float] = {}
+
+    def trouble(where: str, error: Exception) -> None:
+        """Counted each time, said in the log now and then: a thousand a second would fill the disk."""
+        metrics.troubles.labels(where).inc()
+        if time.monotonic() - said.get(where, -LOG_SECONDS) >= LOG_SECONDS:
+            said[where] = time.monotonic()
+            log.error("%s", error)
 
     @app.exception_handler(RequestValidationError)
     async def not_legal(_: Request, error: RequestValidationError) -> Response:
@@ -140,7 +151,7 @@ def _problems(app: FastAPI) -> None:
         if isinstance(error, UnknownId):
             return problem(404, "not_found", str(error))
         if isinstance(error, StoreError):
-            log.error("%s", error)
+            trouble("store", error)
             return problem(503, "store_unavailable", "the event log cannot be used now; nothing was recorded")
         return problem(422, "not_legal", str(error))
 
