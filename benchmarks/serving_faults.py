@@ -241,10 +241,10 @@ def swaps(folder: Path) -> Iterator[str]:
         stop.set()
         watcher.join()
     good = [EASE(10.0 + at).fit(data).recommend(data.history([0]), k=12) for at in range(13) if at % 4 != 3]
-    whole = {tuple(round(score, 4) for score in one.score[0].tolist() if score > float("-inf")) for one in good}
+    whole = {tuple(round(score, 3) for score in one.score[0].tolist() if score > float("-inf")) for one in good}
     mixed = 0
     for body, n in bodies.items():
-        scores = tuple(round(item["score"], 4) for item in json.loads(body).get("items", []))
+        scores = tuple(round(item["score"], 3) for item in json.loads(body).get("items", []))
         mixed += 0 if scores in whole else n
     yield f"10 good and 3 damaged runs put in place under load: {dict(statuses)}, {len(bodies)} different answers, {mixed} that no single run gives."
     must(set(statuses) == {"200"} and mixed == 0 and len(bodies) > 5, "swaps")
