@@ -98,7 +98,7 @@ def train(
         bar.advance(history.epochs * len(batches))
         while history.epochs < options.epochs and not _out_of_patience(history, options):
             started = time.perf_counter()
-            with seeded(_seed(options, history.epochs + 1), options.device):
+            with _one_thread(), seeded(_seed(options, history.epochs + 1), options.device):
                 history.losses.append(_epoch(module, batches, optimizer, options, history.epochs + 1, label, log, bar))
             if validation is not None:
                 best = _validate(module, validation, history, best, log)
@@ -120,6 +120,17 @@ def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small batches lose more to waiting for a second thread than it gives, and one adds up the same every time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
