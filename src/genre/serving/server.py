@@ -8,14 +8,21 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from genre.errors import GenreError, OptionError
+from genre.errors import GenreError, NotAvailable, OptionError
 from genre.log import SILENT, Log
 from genre.runs import Run, read_run
-from genre.serving.gate import Limits
-from genre.serving.http import create_app
 from genre.serving.ranking import Budget
 from genre.serving.service import Service
 from genre.serving.store import open_store
+
+try:
+    import uvicorn
+
+    from genre.serving.gate import Limits
+    from genre.serving.http import create_app
+    from genre.serving.patience import patient
+except ImportError as error:
+    raise NotAvailable(f"serving needs {error.name}: pip install 'genre-rec[serve]'") from error
 
 SHORTEST_KEY = 16
 LOOK_SECONDS = 2.0
@@ -40,12 +47,7 @@ def serve(
     shares: how users are split over the runs. Raises OptionError for an address that others can reach without a key,
     or a key that is too short; StoreError when the log cannot be opened.
     """
-    import uvicorn
-
-    from genre.serving.patience import patient
-
-    local = _is_local(host)
-    _check(local, host, api_key)
+    _check(host, api_key)
     limits = limits or Limits()
     allowed = _allow_files(limits.connections)
     service = Service(runs, open_store(store or runs[0].folder.parent / "events.sqlite"), shares=shares, budget=budget)
@@ -69,6 +71,8 @@ def serve(
     log.line(f"Serving {', '.join(service.names())} at http://{host}:{port}{' (with a key)' if api_key else ''}")
     try:
         uvicorn.Server(config).run()
+    except KeyboardInterrupt:
+        log.line("Stopped")
     finally:
         stop.set()
 
@@ -113,8 +117,8 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _check(local: bool, host: str, api_key: str | None) -> None:  # noqa: FBT001
-    if api_key is None and not local:
+def _check(host: str, api_key: str | None) -> None:
+    if api_key is None and not _is_local(host):
         raise OptionError(f"{host} can be reached from other machines; give a key, or serve on 127.0.0.1")
     if api_key is not None and len(api_key) < SHORTEST_KEY:
         raise OptionError(f"a key needs at least {SHORTEST_KEY} characters, found {len(api_key)}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from genre.errors import StoreError
+from genre.errors import NotAvailable, StoreError
 
 LONGEST_HISTORY = 1000  # newest events of one user that are read back
 PAGE = 10_000  # entries of the log read at once
@@ -112,8 +112,10 @@ class EventStore(ABC):
 def open_store(address: str | Path) -> EventStore:
     """`postgresql://...` is a PostgreSQL database, anything else the path of an SQLite file."""
     if str(address).startswith(("postgresql://", "postgres://")):
-        from genre.serving.postgres import PostgresStore
-
+        try:
+            from genre.serving.postgres import PostgresStore
+        except ImportError as error:
+            raise NotAvailable("a log in PostgreSQL needs psycopg: pip install 'genre-rec[postgres]'") from error
         return PostgresStore(str(address))
     return SQLiteStore(Path(address))
 

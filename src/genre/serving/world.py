@@ -9,7 +9,8 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -174,18 +175,27 @@ class World:
 
 
 def try_out(shelf: Shelf) -> None:
-    """Ask every recommender once: code gets compiled, memory touched; GenreError when one cannot answer."""
+    """Ask everything once: code gets compiled, memory touched; GenreError when something cannot answer."""
     pasts = shelf.past_of(shelf.dataset.user_ids[0]), shelf.basket([shelf.catalogue.item_ids[0]])
     for name, model in shelf.models.items():
         for past in pasts:
-            history = shelf.together([past])
-            try:
+            with _named_trouble(shelf, name):
+                history = shelf.together([past])
                 found = model.recommend(history, k=10)
                 reasons(shelf, model, history, found.item[0][found.item[0] >= 0], "model")
                 model.similar_items(np.array([0], np.int32), k=10)
-            except Exception as error:
-                raise GenreError(f"run {shelf.name!r}: {name} does not answer ({error})") from error
+    if shelf.wishes is not None:
+        with _named_trouble(shelf, "the encoder of words"):
+            shelf.wishes.match(shelf.wishes.understand("something new"))
     shelf.catalogue.search("a", 1, shelf.popularity)
+
+
+@contextmanager
+def _named_trouble(shelf: Shelf, name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise GenreError(f"run {shelf.name!r}: {name} does not answer ({error})") from error
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:

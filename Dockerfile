@@ -1,0 +1,24 @@
+# docker build -t genre .
+# docker run -p 127.0.0.1:8000:8000 -v ./runs:/runs -v ./genre.key:/run/secrets/genre_key:ro genre /runs/movies-1a2b3c4d
+FROM python:3.12-slim
+
+# what the run needs besides serving: `text` for asking in words, `neural` for networks
+ARG EXTRAS=serve,postgres,text
+
+WORKDIR /opt/genre
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN pip install --no-cache-dir ".[${EXTRAS}]" \
+    && useradd --create-home --uid 10001 genre \
+    && mkdir /runs && chown genre /runs
+
+# one thread a product: requests come in batches, and other processes want their cores
+ENV OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+
+USER genre
+WORKDIR /home/genre
+VOLUME /runs
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+ENTRYPOINT ["genre", "serve", "--host", "0.0.0.0", "--api-key-file", "/run/secrets/genre_key"]
