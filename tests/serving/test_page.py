@@ -7,12 +7,17 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+import genre
+from genre.recommenders.ease import EASE
+from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.popularity import Popularity
 from genre.runs import Run
 from genre.serving.http import create_app
 from genre.serving.service import Service
@@ -285,3 +290,38 @@ def test_trouble_is_shown_and_passes(url: str, open_page: Open, browser: Browser
     page.locator("#list .like").nth(1).click()
     expect(page.get_by_role("alert")).to_be_hidden()
     context.close()
+
+
+@pytest.fixture(scope="module")
+def films_url(tmp_path_factory: pytest.TempPathFactory, serve_app: Served) -> Iterator[str]:
+    data = genre.load("movielens-100k")
+    folder = tmp_path_factory.mktemp("films")
+    made = {"ease": EASE().fit(data), "item_knn": ItemKNN().fit(data), "popularity": Popularity().fit(data)}
+    with serve_app(create_app(Service([Run(folder, "movies", data, made)], SQLiteStore(folder / "events")))) as address:
+        yield address
+
+
+def test_the_pictures_of_the_manual(films_url: str, open_page: Open, request: pytest.FixtureRequest) -> None:
+    """On real films; `make golden` takes the pictures anew."""
+    pictures = (
+        Path(__file__).parents[2] / "docs" / "images" if request.config.getoption("--golden", default=False) else None
+    )
+    chosen = ("Star Wars (1977)", "Fargo (1996)", "Toy Story (1995)")
+    for size, scheme in (("desk", "light"), ("desk", "dark"), ("phone", "light")):
+        page = open_page(films_url, size, scheme)
+        for name in chosen:
+            page.locator("#words").fill(name)
+            option = page.locator("#found").get_by_role("option").first
+            expect(option).to_contain_text(name)
+            settled(page, option.click)
+        assert not set(chosen) & set(titles(page))
+        expect(page.locator("#list .reason").first).to_contain_text(re.compile("Because of (Star|Fargo|Toy)"))
+        if scheme == "dark":
+            settled(page, page.locator("#compare").check)
+            page.evaluate("scrollTo(0, 0)")
+        page.mouse.move(0, 0)
+        shown = page.screenshot()
+        assert len(shown) > 50_000
+        if pictures is not None:
+            pictures.mkdir(exist_ok=True)
+            (pictures / f"page-{size}-{scheme}.png").write_bytes(shown)
