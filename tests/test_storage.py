@@ -55,7 +55,7 @@ def test_damage_is_an_artifact_error_and_nothing_else(saved: Path, tmp_path: Pat
     content = path.read_bytes()
     noise = data.draw(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
     if kind == "cut":
-        path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+        path.write_bytes(content[: data.draw(st.integers(0, len(content.rstrip()) - 1))])  # the last newline may go
     elif kind == "longer":
         path.write_bytes(content + noise + b"x")
     elif kind in ("gone", "folder"):

@@ -100,7 +100,7 @@ def settled(page: Page, act: Callable[[], object]) -> None:
     """Act, and wait for the list that answers it."""
     with page.expect_response(re.compile("v1/recommendations")):
         act()
-    page.wait_for_timeout(50)
+    page.wait_for_timeout(400)  # what leaves the list has left it
 
 
 def like(page: Page, at: int = 0) -> str:

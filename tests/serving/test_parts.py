@@ -107,7 +107,7 @@ def test_what_waits_together_is_worked_on_together() -> None:
         lanes = await asyncio.gather(*(batcher.ask(n, lane=n % 2) for n in range(4, 8)))
         assert lanes == [8, 10, 12, 14]
 
-    asyncio.run(main())
+    ThreadPoolExecutor(1).submit(asyncio.run, main()).result()  # the browser tests leave a loop in this thread
     assert sizes == [8, 8, 4, 2, 2]
 
 
@@ -125,7 +125,7 @@ def test_work_that_fails_fails_for_all_who_waited_and_for_nobody_after() -> None
         gone.cancel()
         assert await batcher.ask("after") == "after"
 
-    asyncio.run(main())
+    ThreadPoolExecutor(1).submit(asyncio.run, main()).result()  # the browser tests leave a loop in this thread
 
 
 # --- catalogue ----------------------------------------------------------------------------------------
