@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,9 @@ NAMES = {
     "part": "part split subset",
 }
 """Role -> the names it goes by, letters and digits only, in lower case."""
+
+SIDES = {"users": ("user", (*NAMES["user"].split(), "id")), "items": ("item", (*NAMES["item"].split(), "id"))}
+"""Table of fields -> what its rows are, and the names their id goes by."""
 
 KNOWN_NAMES = frozenset(" ".join(NAMES.values()).split())
 
@@ -106,27 +109,39 @@ def interactions_of(table: pa.Table, chosen: list[Chosen], where: str) -> tuple[
     return pa.table(columns), notes
 
 
-def entities_of(table: pa.Table, label: Literal["user", "item"], like: str | None, where: str) -> tuple[pa.Table, str]:
-    """A table of users or items with its id column first, called `user_id` or `item_id`, and a line on the choice.
+def sides_of(
+    chosen: Sequence[Chosen], **tables: tuple[object, pa.Table] | None
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """The tables of `users` and `items` that are there, each with its id column first, and a line on each.
 
-    like: the name that the interactions use.
+    chosen: the columns of the interactions, whose names are looked for first. tables: where each is from, and itself.
     """
-    names = table.column_names
-    by_name = [name for name in names if plain_name(name) in NAMES[label].split() or plain_name(name) == "id"]
+    sides, notes = {}, []
+    for side, (label, known) in SIDES.items():
+        if (given := tables[side]) is not None:
+            like = next((choice.column for choice in chosen if choice.role == label), None)
+            sides[side], note = _entities(given[1], label, known, like, str(given[0]))
+            notes.append(note)
+    return sides, notes
+
+
+def _entities(table: pa.Table, label: str, known: Sequence[str], like: str | None, where: str) -> tuple[pa.Table, str]:
+    names, own = table.column_names, f"{label}_id"
     column, why = names[0], "the first column"
     if like in names and not str(like).startswith("column "):
         column, why = str(like), "named as in the interactions"
-    elif by_name:
+    elif by_name := [name for name in names if plain_name(name) in known]:
         column, why = by_name[0], "by its name"
     if names.count(column) > 1:
         raise DataError(f"{where}: column {column!r} appears {names.count(column)} times; rename one")
     others = [name for name in names if name != column]
-    if f"{label}_id" in others or len(set(others)) < len(others):
+    if own in others or len(set(others)) < len(others):
         raise DataError(f"{where}: two columns of the {label}s would have one name ({', '.join(names)}); rename one")
-    made = table.select([column, *others]).rename_columns([f"{label}_id", *others])
-    return made.set_column(
-        0, f"{label}_id", to_ids(made[0])
-    ), f"{label}s: {column!r} ({why}), fields {', '.join(others)}"
+    table = table.select([column, *others]).rename_columns([own, *others]).replace_schema_metadata()
+    narrow = [field.with_type(pa.string()) if field.type == pa.large_string() else field for field in table.schema]
+    table = table.cast(pa.schema(narrow))  # text of Polars has wide offsets; here there is one kind of text
+    table = table.set_column(0, own, to_ids(table[0]))
+    return table, f"{label}s: {column!r} ({why}){', fields ' if others else ''}{', '.join(others)}"
 
 
 def _asked_for(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:

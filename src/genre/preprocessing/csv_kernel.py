@@ -97,8 +97,8 @@ def _parse(
     one = np.uint64(1)
     at, stop, last = np.uint64(start), np.uint64(end), len(kinds) - 1
     while at < stop:
-        if block[at] == _NEWLINE:  # an empty line
-            at += one
+        if block[at] == _NEWLINE or (block[at] == _RETURN and block[at + one] == _NEWLINE):  # an empty line
+            at += one + np.uint64(block[at] == _RETURN)
             continue
         for column in range(len(kinds)):
             kind = kinds[column]

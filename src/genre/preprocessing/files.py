@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.preprocessing import delimited
-from genre.preprocessing.columns import KNOWN_NAMES, Chosen, Columns, choose, entities_of, interactions_of
+from genre.preprocessing.columns import KNOWN_NAMES, Chosen, Columns, choose, interactions_of, sides_of
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables
 from genre.preprocessing.values import to_fields
@@ -52,16 +52,10 @@ class Files(Source):
         interactions, notes, chosen = self._interactions(main)
         if self.validation is not None or self.test is not None:
             interactions = self._with_parts(interactions, main)
-        ids = {choice.role: choice.column for choice in chosen}
-        users, items = self.users and Path(self.users), self.items and Path(self.items)
-        sides: dict[str, pa.Table] = {}
-        if users:
-            sides["users"], note = entities_of(read_fields(users), "user", ids["user"], str(users))
-            notes.append(note)
-        if items:
-            sides["items"], note = entities_of(read_fields(items), "item", ids["item"], str(items))
-            notes.append(note)
-        return Tables(interactions, **sides, name=main.name.split(".")[0], notes=tuple(notes))
+        users = None if self.users is None else (self.users, read_fields(Path(self.users)))
+        items = None if self.items is None else (self.items, read_fields(Path(self.items)))
+        sides, said = sides_of(chosen, users=users, items=items)
+        return Tables(interactions, **sides, name=main.name.split(".")[0], notes=(*notes, *said))
 
     def _interactions(self, path: Path) -> tuple[pa.Table, list[str], list[Chosen]]:
         where, notes = str(path), []

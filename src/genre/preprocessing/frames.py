@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
-from genre.preprocessing.columns import Columns, choose, entities_of, interactions_of
+from genre.preprocessing.columns import Columns, choose, interactions_of, sides_of
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables, plain_bytes
 
@@ -34,15 +34,10 @@ class Frames(Source):
         table = from_frame(self.interactions)
         chosen = choose(table.slice(0, 10_000), self.columns, "interactions")
         interactions, notes = interactions_of(table, chosen, "interactions")
-        ids = {choice.role: choice.column for choice in chosen}
-        sides: dict[str, pa.Table] = {}
-        if self.users is not None:
-            sides["users"], note = entities_of(from_frame(self.users), "user", ids["user"], "users")
-            notes.append(note)
-        if self.items is not None:
-            sides["items"], note = entities_of(from_frame(self.items), "item", ids["item"], "items")
-            notes.append(note)
-        return Tables(interactions, **sides, notes=tuple(notes))
+        users = None if self.users is None else ("users", from_frame(self.users))
+        items = None if self.items is None else ("items", from_frame(self.items))
+        sides, said = sides_of(chosen, users=users, items=items)
+        return Tables(interactions, **sides, notes=(*notes, *said))
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.columns).encode())
@@ -81,6 +76,7 @@ def from_frame(frame: Any) -> pa.Table:
             return pa.table(dict(frame))
         return nw.from_native(frame, eager_only=True).to_arrow()
     except (TypeError, ValueError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
         raise DataError(
-            f"{type(frame).__name__} is no frame; give a pandas or Polars frame or an Arrow table"
+            f"{type(frame).__name__} cannot be read as a frame ({reason}); give a pandas or Polars frame"
         ) from error

@@ -16,10 +16,10 @@ import scipy.sparse as sp
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.preprocessing import delimited
-from genre.preprocessing.columns import entities_of
+from genre.preprocessing.columns import sides_of
 from genre.preprocessing.files import read_fields
 from genre.preprocessing.sources import Source
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.tables import Tables, as_arrow
 from genre.preprocessing.values import to_numbers
 
 
@@ -42,35 +42,23 @@ class Matrix(Source):
 
     def load(self, *, log: Log = SILENT) -> Tables:
         path = Path(self.path)
-        sides, notes = {}, []
-        for label, file in (("user", self.users), ("item", self.items)):
-            if file is not None:
-                sides[label], note = entities_of(read_fields(Path(file)), label, None, str(file))  # type: ignore[arg-type]
-                notes.append(note)
+        users = None if self.users is None else (self.users, read_fields(Path(self.users)))
+        items = None if self.items is None else (self.items, read_fields(Path(self.items)))
+        sides, notes = sides_of((), users=users, items=items)
         if path.suffix in (".npy", ".npz"):
             matrix = _array(path)
-            user_ids, item_ids = (
-                _ids(n, sides.get(label), label) for n, label in zip(matrix.shape, ("user", "item"), strict=True)
-            )
+            user_ids = _ids(matrix.shape[0], sides.get("users"))
+            item_ids = _ids(matrix.shape[1], sides.get("items"))
         else:
             user_ids, item_ids, matrix = _wide_text(path)
         user, item, rating = _pairs(matrix, self.missing)
-        notes.insert(
-            0, f"{path.name}: a matrix of {matrix.shape[0]:,} x {matrix.shape[1]:,}, {len(user):,} cells known"
-        )
-        return Tables(
-            pa.table(
-                {
-                    "user_id": pa.DictionaryArray.from_arrays(pa.array(user), user_ids),
-                    "item_id": pa.DictionaryArray.from_arrays(pa.array(item), item_ids),
-                    "rating": rating.astype(np.float32),
-                }
-            ),
-            sides.get("user"),
-            sides.get("item"),
-            path.stem,
-            tuple(notes),
-        )
+        interactions = {
+            "user_id": pa.DictionaryArray.from_arrays(as_arrow(user), user_ids),
+            "item_id": pa.DictionaryArray.from_arrays(as_arrow(item), item_ids),
+            "rating": as_arrow(rating.astype(np.float32)),
+        }
+        told = f"{path.name}: a matrix of {matrix.shape[0]:,} x {matrix.shape[1]:,}, {len(user):,} cells known"
+        return Tables(pa.table(interactions), **sides, name=path.stem, notes=(told, *notes))
 
 
 def _array(path: Path) -> Any:
@@ -86,9 +74,9 @@ def _array(path: Path) -> Any:
     return matrix
 
 
-def _ids(n: int, table: pa.Table | None, label: str) -> pa.StringArray:
+def _ids(n: int, table: pa.Table | None) -> pa.StringArray:
     if table is not None and table.num_rows == n:
-        return table[f"{label}_id"].cast(pa.string()).combine_chunks()
+        return table[0].cast(pa.string()).combine_chunks()
     return pa.array(map(str, range(n)), pa.string())
 
 

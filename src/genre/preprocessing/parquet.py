@@ -18,16 +18,22 @@ from genre.storage import publish, read_json, read_manifest, write_json
 def write_dataset(dataset: Dataset, folder: str | Path) -> None:
     """Write interactions (row numbers), users, items and facts; the folder appears whole or not at all."""
     with publish(Path(folder)) as aside:
-        columns = {name: column for name in COLUMNS if (column := getattr(dataset, name)) is not None}
-        pq.write_table(pa.table(columns), aside / "interactions.parquet", compression="zstd")
+        _write(
+            aside / "interactions.parquet",
+            pa.table({name: column for name in COLUMNS if (column := getattr(dataset, name)) is not None}),
+        )
         for label, ids, table in (
             ("users", dataset.user_ids, dataset.users),
             ("items", dataset.item_ids, dataset.items),
         ):
-            pq.write_table(pa.table({"id": ids.values}), aside / f"{label}.ids.parquet", compression="zstd")
-            pq.write_table(table, aside / f"{label}.parquet", compression="zstd")
+            _write(aside / f"{label}.ids.parquet", pa.table({"id": ids.values}))
+            _write(aside / f"{label}.parquet", table)
         facts = {name: getattr(dataset, name) for name in ("name", "rating_scale", "positive_rating")}
         write_json(aside / "dataset.json", {**facts, "fingerprint": dataset.fingerprint()})
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path, compression="zstd", use_compliant_nested_type=False)  # list types keep their names
 
 
 def read_dataset(folder: str | Path) -> Dataset:

@@ -151,8 +151,8 @@ class TimeSplit(Splitter):
 
     validation: Annotated[float, Ge(0), Lt(1)] = 0.1
     test: Annotated[float, Gt(0), Lt(1)] = 0.1
-    validation_from: date | str | int | None = None
-    test_from: date | str | int | None = None
+    validation_from: datetime | date | str | int | None = None
+    test_from: datetime | date | str | int | None = None
     target: Literal["all", "first", "last"] = "all"
 
     def split(self, dataset: Dataset) -> Split:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
-from genre.preprocessing.columns import Columns, choose, entities_of, interactions_of
+from genre.preprocessing.columns import Columns, choose, interactions_of, sides_of
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables, plain_bytes
 
@@ -48,17 +48,13 @@ class SQL(Source):
         table = _table(database, self.interactions)
         chosen = choose(_rows(table.limit(N_SAMPLE)), self.columns, "interactions")
         wanted = table.select(*[choice.column for choice in chosen])
-        ids = {choice.role: choice.column for choice in chosen}
-        wanted = wanted.mutate(**{ids[role]: wanted[ids[role]].cast("string") for role in ("user", "item")})
+        ids = [choice.column for choice in chosen if choice.role in ("user", "item")]
+        wanted = wanted.mutate(**{name: wanted[name].cast("string") for name in ids})
         interactions, notes = interactions_of(_rows(wanted), chosen, "interactions")
-        sides: dict[str, pa.Table] = {}
-        if self.users is not None:
-            sides["users"], note = entities_of(_rows(_table(database, self.users)), "user", ids["user"], "users")
-            notes.append(note)
-        if self.items is not None:
-            sides["items"], note = entities_of(_rows(_table(database, self.items)), "item", ids["item"], "items")
-            notes.append(note)
-        return Tables(interactions, **sides, notes=tuple(notes))
+        users = None if self.users is None else ("users", _rows(_table(database, self.users)))
+        items = None if self.items is None else ("items", _rows(_table(database, self.items)))
+        sides, said = sides_of(chosen, users=users, items=items)
+        return Tables(interactions, **sides, notes=(*notes, *said))
 
     def fingerprint(self) -> str:
         """A digest of the options and of what the queries give now: the data may have changed since."""
@@ -104,8 +100,8 @@ def _rows(table: Any) -> pa.Table:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return _without_password((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
-def _without_password(url: str | None) -> str:
-    return re.sub(r":[^:@/]*@", "@", url or "")
+def _without_password(text: str | None) -> str:
+    return re.sub(r"(://[^:@/\s]*):[^@/\s]*@", r"\1@", text or "")

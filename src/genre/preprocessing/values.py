@@ -5,6 +5,7 @@ A missing value stays missing; a value that is neither a number nor a time is an
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import numpy as np
@@ -143,18 +144,30 @@ def _parse_times(text: pa.ChunkedArray, missing: pa.ChunkedArray, where: str, na
             return text.cast(kind).cast(pa.timestamp("s", kind.tz), safe=False).cast(pa.int64()), "ISO times"
         except pa.ArrowInvalid:
             continue
-    best, misread = FORMATS[0], len(text) + 1
+    readings = [pc.match_substring_regex(text, NUMBER), pc.match_substring_regex(text, ISO)]
     for form in FORMATS:
         parsed = pc.strptime(text, format=form, unit="s", error_is_null=True)
         if parsed.null_count == text.null_count:
             return parsed.cast(pa.int64()), f"times written as {form}"
-        if parsed.null_count < misread:
-            best, misread = form, parsed.null_count
-    right = pc.fill_null(pc.match_substring_regex(text, ISO), False)
-    if pc.sum(right).as_py() <= len(text) - misread:
-        right = pc.is_valid(pc.strptime(text, format=best, unit="s", error_is_null=True))
-    row = max(pc.index(pc.or_(right, missing), False).as_py(), 0)
+        readings.append(pc.is_valid(parsed))
+    most = max((pc.fill_null(reading, False) for reading in readings), key=lambda reading: pc.sum(reading).as_py())
+    row = pc.index(pc.or_(most, missing), False).as_py()  # the first that is not read as most are
+    if row < 0:
+        return _parse_one_by_one(text, where, name), "ISO times"
     return _refuse(where, row, name, text[row].as_py(), "a time (unix seconds or 2016-01-31T12:00)")
+
+
+def _parse_one_by_one(text: pa.ChunkedArray, where: str, name: str) -> pa.ChunkedArray:
+    """ISO times of which some have a zone, or some day does not exist."""
+    seconds: list[int | None] = []
+    for row, value in enumerate(text.to_pylist()):
+        try:
+            time = None if value is None else datetime.fromisoformat(value)
+        except ValueError:
+            _refuse(where, row, name, value, "a time (unix seconds or 2016-01-31T12:00)")
+        zoned = time if time is None or time.tzinfo else time.replace(tzinfo=UTC)
+        seconds.append(None if zoned is None else int(zoned.timestamp()))
+    return pa.chunked_array([seconds], pa.int64())
 
 
 def _refuse(where: str, row: int, name: str, value: object, expected: str) -> NoReturn:

@@ -1,0 +1,68 @@
+"""Every path of the sorts equals the plain NumPy its docstring names; the k-core equals its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genre.preprocessing import order
+from genre.preprocessing.kcore import k_core
+
+NEVER = 10**9
+SMALL = st.integers(-3, 9)
+
+
+@st.composite
+def interactions(draw: st.DrawFn, times: st.SearchStrategy[int] = SMALL) -> tuple[np.ndarray, ...]:
+    n = draw(st.integers(0, 60))
+    user = draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))
+    item = draw(st.lists(st.integers(0, 4), min_size=n, max_size=n))
+    time = draw(st.lists(times, min_size=n, max_size=n))
+    return np.array(user, np.int32), np.array(item, np.int32), np.array(time, np.int64)
+
+
+@given(interactions(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 3)))
+def test_user_time_order_is_a_stable_lexsort(rows: tuple[np.ndarray, ...]) -> None:
+    user, _, time = rows
+    expected = np.lexsort((time, user))
+    np.testing.assert_array_equal(np.arange(len(user))[order.user_time_order(user, time, 6)], expected)
+    np.testing.assert_array_equal(
+        np.arange(len(user))[order.user_time_order(user, None, 6)], np.argsort(user, kind="stable")
+    )
+    np.testing.assert_array_equal(order.stable_order(time), np.argsort(time, kind="stable"))
+
+
+@pytest.mark.parametrize("compiled_from", [0, NEVER])
+@given(rows=interactions())
+def test_the_compiled_loops_equal_their_twins(compiled_from: int, rows: tuple[np.ndarray, ...]) -> None:
+    user, item, time = rows
+    by_user = np.argsort(user, kind="stable")
+    user, item, time = user[by_user], item[by_user], time[by_user]
+    within = order.time_order(user, time, compiled_from=compiled_from)
+    np.testing.assert_array_equal(np.arange(len(user))[within], np.lexsort((time, user)))
+    found, pair = order.repeated_pairs(user, item, 5, compiled_from=compiled_from)
+    by_pair = np.lexsort((item, user))
+    key = (user.astype(int) * 5 + item)[by_pair]
+    several = np.isin(key, [value for value in np.unique(key) if (key == value).sum() > 1])
+    np.testing.assert_array_equal(found, by_pair[several])
+    np.testing.assert_array_equal(np.diff(pair) == 0, np.diff(key[several]) == 0)
+
+
+@given(interactions(), st.integers(0, 4), st.integers(0, 4))
+def test_the_k_core_is_what_is_left_of_dropping_one_by_one(
+    rows: tuple[np.ndarray, ...], min_user: int, min_item: int
+) -> None:
+    user, item, _ = rows
+    kept = np.ones(len(user), bool)
+    while True:
+        poor = [
+            row
+            for row in np.flatnonzero(kept)
+            if (user[kept] == user[row]).sum() < min_user or (item[kept] == item[row]).sum() < min_item
+        ]
+        if not poor:
+            break
+        kept[poor[0]] = False
+    np.testing.assert_array_equal(k_core(user, item, 6, 5, min_user, min_item), kept)

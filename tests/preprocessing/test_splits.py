@@ -1,0 +1,211 @@
+"""Splits: nothing of the future in the past, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from genre.errors import DataError, OptionError
+from genre.kinds import KINDS
+from genre.preprocessing.cold import ColdItems, ColdUsers, StrongSplit
+from genre.preprocessing.dataset import Dataset, Features
+from genre.preprocessing.ids import Ids
+from genre.preprocessing.splits import GivenSplit, LeaveOneOut, RandomSplit, Split, Splitter, TimeSplit, split
+from genre.testing import toy_dataset
+
+Triple = tuple[int, int, int]
+
+
+def dataset(rows: list[Triple], part: list[int] | None = None) -> Dataset:
+    user, item, time = (list(column) for column in zip(*rows, strict=True))
+    ids = Ids(map(str, range(8)))
+    return Dataset.from_arrays(user=user, item=item, timestamp=time, user_ids=ids, item_ids=ids, part=part)
+
+
+triples = st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 12))
+datasets = st.lists(triples, min_size=30, max_size=60).map(dataset)
+shares = st.sampled_from([0.05, 0.1, 0.3, 0.45])
+
+
+def rows_of(data: Dataset) -> list[Triple]:
+    assert data.timestamp is not None
+    return sorted(zip(data.user.tolist(), data.item.tolist(), data.timestamp.tolist(), strict=True))
+
+
+def made(splitter: Splitter, data: Dataset) -> Split:
+    try:
+        return splitter.split(data)
+    except DataError:
+        assume(False)
+        raise
+
+
+def check_all_accounted_for(parts: Split, data: Dataset) -> None:
+    train, validation, test = parts
+    assert isinstance(train, Dataset)
+    targets = [rows_of(parts.validation.target), rows_of(parts.test.target)]
+    assert sorted(rows_of(train) + targets[0] + targets[1]) == rows_of(data)
+    assert rows_of(parts.validation.context) == rows_of(train)
+    assert rows_of(parts.test.context) == sorted(rows_of(train) + targets[0])
+    assert validation is parts.validation
+    assert test is parts.test
+
+
+@given(datasets, shares, shares)
+def test_time_cuts_the_past_from_the_future(data: Dataset, validation: float, test: float) -> None:
+    parts = made(TimeSplit(validation=validation, test=test), data)
+    check_all_accounted_for(parts, data)
+    latest = [part.timestamp.max() for part in (parts.train, parts.validation.target)]  # type: ignore[union-attr]
+    earliest = [fold.target.timestamp.min() for fold in (parts.validation, parts.test)]  # type: ignore[union-attr]
+    assert latest[0] < earliest[0] <= latest[1] < earliest[1]
+    assert len(parts.test.target) >= round(len(data) * test)
+
+
+@given(datasets, st.sampled_from(["first", "last"]))
+def test_one_target_a_user_is_the_first_or_last_of_its_part(data: Dataset, which: str) -> None:
+    every = made(TimeSplit(validation=0.2, test=0.3), data)
+    one = TimeSplit(validation=0.2, test=0.3, target=which).split(data)  # type: ignore[arg-type]
+    for whole, fold in zip((every.validation, every.test), (one.validation, one.test), strict=True):
+        target = whole.target
+        edge = {user: row for row, user in reversed(list(enumerate(target.user)))}
+        if which == "last":
+            edge = {user: row for row, user in enumerate(target.user)}
+        mask = np.zeros(len(target), bool)
+        mask[list(edge.values())] = True
+        assert rows_of(fold.target) == rows_of(target.where(mask))
+    assert rows_of(one.train) == rows_of(every.train)
+
+
+def test_ties_at_a_cut_fall_after_it_and_are_told() -> None:
+    data = dataset([(n, n, 1) for n in range(5)] + [(0, 6, 2)] + [(n, n, 3) for n in range(2, 6)])
+    parts = TimeSplit(validation=0.1, test=0.1).split(dataset([*rows_of(data), (1, 1, 9)]))
+    assert len(parts.validation.target) == 4
+    assert "validation: 4 interactions share the time of the cut; all are in the part after it" in parts.notes
+    with pytest.raises(DataError, match="the validation part is empty"):
+        TimeSplit(validation=0.1, test=0.1).split(data)
+
+
+@pytest.mark.parametrize(
+    "when", ["1970-01-01T00:00:09+00:00", 9, datetime.fromtimestamp(9, UTC), "1970-01-01 00:00:09"]
+)
+def test_a_cut_may_be_a_moment(when: object) -> None:
+    data = dataset([(0, n % 8, n) for n in range(12)] * 2)
+    parts = TimeSplit(validation_from=6, test_from=when).split(data)  # type: ignore[arg-type]
+    assert [len(part) for part in (parts.train, parts.validation.target, parts.test.target)] == [12, 6, 6]  # type: ignore[arg-type]
+    assert parts.notes[1] == "validation from 1970-01-01 00:00:06, test from 1970-01-01 00:00:09"
+
+
+def test_moments_that_make_no_sense_are_errors() -> None:
+    data = toy_dataset()
+    with pytest.raises(OptionError, match="exchange them"):
+        TimeSplit(validation_from=date(2005, 1, 1), test_from="2001-01-01").split(data)
+    with pytest.raises(OptionError, match="'tomorrow' is not a time"):
+        TimeSplit(test_from="tomorrow").split(data)
+    with pytest.raises(DataError, match="the test part is empty"):
+        TimeSplit(test_from="2050-01-01").split(data)
+
+
+@given(datasets)
+def test_leave_one_out_takes_the_last_two_of_everybody_with_three(data: Dataset) -> None:
+    parts = made(LeaveOneOut(), data)
+    check_all_accounted_for(parts, data)
+    for user in range(8):
+        of_user = np.flatnonzero(data.user == user)
+        target = parts.test.target.item[parts.test.target.user == user].tolist()
+        assert target == (data.item[of_user[-1:]].tolist() if len(of_user) >= 3 else [])
+
+
+def test_leave_one_out_counts_ties_and_short_histories() -> None:
+    data = dataset([(0, 1, 1), (0, 2, 2), (0, 3, 2), (1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 1, 1)])
+    notes = LeaveOneOut().split(data).notes
+    assert "1 users with fewer than three interactions are in train only" in notes
+    assert "1 of 2 users: the test ties in time with the interaction before it" in notes
+
+
+@given(datasets, shares, shares, st.integers(0, 3), st.integers(0, 1))
+def test_random_parts_have_their_shares(
+    data: Dataset, validation: float, test: float, seed: int, per_user: int
+) -> None:
+    splitter = RandomSplit(validation=validation, test=test, seed=seed, per_user=bool(per_user))
+    parts = made(splitter, data)
+    check_all_accounted_for(parts, data)
+    assert rows_of(splitter.split(data).train) == rows_of(parts.train)
+    sizes = np.bincount(data.user, minlength=8) if per_user else np.array([len(data)])
+    found = np.bincount(parts.test.target.user, minlength=8) if per_user else np.array([len(parts.test.target)])
+    assert (found == np.floor(np.round(sizes * test, 6))).all()
+
+
+@given(datasets, shares, st.sampled_from(["time", "random"]), st.integers(0, 3))
+def test_strong_generalisation_introduces_held_out_users_before_asking(
+    data: Dataset, fold_in: float, order: str, seed: int
+) -> None:
+    parts = made(StrongSplit(validation=0.2, test=0.3, fold_in=fold_in, order=order, seed=seed), data)  # type: ignore[arg-type]
+    everything = [rows_of(parts.train)]
+    for fold in (parts.validation, parts.test):
+        asked = set(fold.target.user.tolist())
+        assert not asked & set(parts.train.user.tolist())
+        told = fold.context.where(np.isin(fold.context.user, list(asked)))
+        assert set(told.user.tolist()) == asked
+        everything += [rows_of(told), rows_of(fold.target)]
+        if order == "time":
+            for user in asked:
+                last_told = told.timestamp[told.user == user].max()  # type: ignore[index]
+                assert last_told <= fold.target.timestamp[fold.target.user == user].min()  # type: ignore[index]
+    assert sorted(itertools.chain(*everything)) == rows_of(data)
+
+
+@given(datasets, st.integers(0, 3))
+def test_cold_items_and_users_are_unseen_in_training(data: Dataset, seed: int) -> None:
+    for splitter, column in ((ColdItems(0.2, 0.3, seed), "item"), (ColdUsers(0.2, 0.3, seed), "user")):
+        parts = made(splitter, data)
+        check_all_accounted_for(parts, data)
+        groups = [
+            set(getattr(part, column).tolist()) for part in (parts.train, parts.validation.target, parts.test.target)
+        ]
+        assert not groups[0] & groups[1]
+        assert not groups[0] & groups[2]
+        assert not groups[1] & groups[2]
+        assert any(f"of {len(groups[2])} {column}s are unseen in training" in note for note in parts.notes)
+
+
+def test_a_given_split_is_followed() -> None:
+    rows = [(0, 1, 1), (0, 2, 2), (1, 1, 1), (1, 3, 2)]
+    parts = GivenSplit().split(dataset(rows, part=[0, 2, 0, 1]))
+    check_all_accounted_for(parts, dataset(rows))
+    assert rows_of(parts.test.target) == [(0, 2, 2)]
+    assert len(GivenSplit().split(dataset(rows, part=[0, 2, 0, 2])).validation.target) == 0
+    with pytest.raises(DataError, match="came without a split"):
+        GivenSplit().split(dataset(rows))
+
+
+@pytest.mark.parametrize("kind", KINDS["split"])
+def test_every_kind_refuses_data_it_cannot_split(kind: str) -> None:
+    with pytest.raises(DataError):
+        split(dataset([(0, 0, 0)]), kind)
+
+
+def test_kinds_by_name_and_their_options() -> None:
+    data = toy_dataset()
+    assert rows_of(split(data, "time", {"test": 0.3}).train) == rows_of(split(data, TimeSplit(test=0.3)).train)
+    with pytest.raises(OptionError, match=r"no split is called 'tme' \(did you mean 'time'\?\)"):
+        split(data, "tme")
+    with pytest.raises(OptionError, match=r"TimeSplit has no option 'tests' \(did you mean 'test'\?\)"):
+        split(data, "time", {"tests": 0.1})
+    with pytest.raises(OptionError, match="test"):
+        split(data, "time", {"test": 1.5})
+    without_times = Dataset.from_arrays(user=data.user, item=data.item, user_ids=data.user_ids, item_ids=data.item_ids)
+    with pytest.raises(DataError, match="needs timestamps"):
+        split(without_times)
+
+
+def test_features_reach_every_part() -> None:
+    made_of = Features(np.ones((12, 2), np.float32), "x")
+    parts = split(toy_dataset(), "random").with_features(items=made_of)
+    folds = [*parts.validation, *parts.test]
+    assert all(part.item_features is made_of for part in (parts.train, *folds))
+    assert parts.notes
