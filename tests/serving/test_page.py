@@ -112,8 +112,8 @@ def like(page: Page, at: int = 0) -> str:
 
 def test_choosing_titles_changes_the_list_at_once(url: str, open_page: Open) -> None:
     page = open_page(url)
+    expect(page.locator("#list h3")).to_have_count(12)
     before = titles(page)
-    assert len(before) == 12
     chosen = like(page)
     assert chosen == before[0]
     after = titles(page)
