@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from genre.errors import EvaluationError, NotFitted
 from genre.evaluation.evaluation import Evaluation, read_evaluation, write_evaluation
-from genre.evaluation.judged import Float64, Judged, Rated
+from genre.evaluation.judged import Float64, Judged, Rated, ratio
 from genre.evaluation.judging import place, rank, rate
 from genre.evaluation.metrics import METRICS, labels, metric_of
 from genre.evaluation.questions import Questions, ask, digest, present
@@ -140,13 +140,14 @@ def _measure_ranks(judged: Judged, questions: Questions, asked: dict[str, int]) 
 def _by_popularity(judged: Judged) -> dict[str, dict[str, float]]:
     """Band of training popularity -> how many relevant items are of it, and the share of them found within k."""
     assert judged.catalogue is not None
-    percentile = judged.catalogue.percentile[judged.item]
-    out = {}
-    for low, high in itertools.pairwise(BANDS):
-        of_band = (percentile >= low) & ((percentile < high) | (high == 1))
-        found = float(judged.chance[of_band].mean()) if of_band.any() else float("nan")
-        out[f"{low:.0%} to {high:.0%}"] = {"targets": int(of_band.sum()), "recall": found}
-    return out
+    band = np.searchsorted(BANDS[1:-1], judged.catalogue.percentile, "right")[judged.item]
+    near = np.flatnonzero(judged.above < judged.k)
+    chance = np.minimum(judged.k - judged.above[near], judged.ties[near]) / judged.ties[near]
+    n = len(BANDS) - 1
+    targets = np.bincount(band, minlength=n)
+    recall = ratio(np.bincount(band[near], weights=chance, minlength=n), targets)
+    names = (f"{low:.0%} to {high:.0%}" for low, high in itertools.pairwise(BANDS))
+    return {name: {"targets": int(targets[at]), "recall": float(recall[at])} for at, name in enumerate(names)}
 
 
 def _measure_stars(users: Int32, rated: Rated, known: Dataset, asked: list[str]) -> Measured:

@@ -56,8 +56,8 @@ def ask(
     liked = target.liked()
     seen = fold.context.history()
     held = seen.indptr if exclude_seen else np.zeros_like(seen.indptr)
-    starts = _indptr(target.user[liked], n_users)
-    indptr, item, seen_before = distinct(starts, target.item[liked], held, seen.item, n_items)
+    user, wanted = (target.user, target.item) if liked.all() else (target.user[liked], target.item[liked])
+    indptr, item, seen_before = distinct(_indptr(user, n_users), wanted, held, seen.item, n_items)
     users = np.flatnonzero(np.diff(indptr)).astype(np.int32)
     if not len(users):
         raise EvaluationError(
