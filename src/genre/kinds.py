@@ -34,6 +34,7 @@ KINDS: dict[str, dict[str, str]] = {
         "als": "genre.recommenders.als:ALS",
         "baseline": "genre.recommenders.baseline:Baseline",
         "blend": "genre.recommenders.blend:Blend",
+        "bpr": "genre.recommenders.bpr:BPR",
         "content": "genre.recommenders.content:Content",
         "ease": "genre.recommenders.ease:EASE",
         "item_knn": "genre.recommenders.item_knn:ItemKNN",

@@ -14,6 +14,7 @@ _EASE = EASE(regularization=10.0)
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "als": {"factors": 4, "regularization": 0.5, "iterations": 8},
     "blend": {"recommenders": (_EASE, ItemKNN())},
+    "bpr": {"factors": 4, "learning_rate": 0.2, "epochs": 60},
     "ease": {"regularization": 10.0},
     "llm_reranker": {"first": _EASE, "llm": FakeLanguageModel(), "n": 3, "weight": 0.3, "ledger": ":memory:"},
     "profiled": {"first": _EASE},

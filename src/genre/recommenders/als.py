@@ -14,7 +14,7 @@ from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
-from genre.recommenders.topk import top_k_factors
+from genre.recommenders.topk import top_k_cosine
 
 Array = npt.NDArray[Any]
 
@@ -105,11 +105,7 @@ class ALS(Recommender):
     def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
         """The `k` items whose vectors have the highest cosine with each item's."""
         self._fitted()
-        length = np.linalg.norm(self.item_embeddings_, axis=1, keepdims=True)
-        unit = self.item_embeddings_ / np.maximum(length, 1e-9)
-        itself = np.arange(len(items) + 1, dtype=np.int64), np.asarray(items, np.int32)
-        found = top_k_factors(unit[items], unit, min(k, len(unit)), seen=itself)
-        return Recommendations(*found, self.item_ids_)
+        return Recommendations(*top_k_cosine(self.item_embeddings_, items, k), self.item_ids_)
 
 
 def diagonalise(vectors: Float32) -> tuple[Float32, Float32]:

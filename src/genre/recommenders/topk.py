@@ -72,6 +72,13 @@ def top_k_factors(
     return _top_k(fill, len(queries), n_items, k, seen, columns)
 
 
+def top_k_cosine(vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
+    """The `k` rows of `vectors` `[n, dim]` with the highest cosine to each of `rows` `[m]`, itself left out."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    itself = np.arange(len(rows) + 1, dtype=np.int64), np.asarray(rows, np.int32)
+    return top_k_factors(unit[rows], unit, min(k, len(unit)), seen=itself)
+
+
 def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) -> tuple[Int64 | None, Seen]:
     """The allowed columns, None for all; and `seen` in numbers of those columns, without the others."""
     indptr, item = _checked(seen, n, n_items)

@@ -1,0 +1,145 @@
+"""BPR: its kernels against plain twins, what it learns in the toy world, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genre.errors import TrainingError
+from genre.preprocessing.dataset import Dataset, History
+from genre.preprocessing.ids import Ids
+from genre.recommenders.bpr import BPR
+from genre.recommenders.bpr_kernel import STEP, pairwise_epoch, softmax_epoch
+from genre.testing import toy_dataset
+
+
+def world(seed: int, n_users: int = 6, n_items: int = 20, dim: int = 5):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, 2 * STEP + 3, n_users)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    item = np.concatenate([rng.choice(n_items, n, replace=False) for n in lengths]).astype(np.int32)
+    users = rng.normal(0, 0.5, (n_users, dim)).astype(np.float32)
+    users[:, -1] = 1
+    return rng, rng.permutation(n_users), indptr, item, users, rng.normal(0, 0.5, (n_items, dim)).astype(np.float32)
+
+
+def pairwise_plain(order, indptr, item, sampled, users, items, rate, decay) -> None:
+    """One gradient step of -log sigmoid(x (good - bad)) a pair, in plain NumPy."""
+    for u in order:
+        own = item[indptr[u] : indptr[u + 1]]
+        for q in range(indptr[u], indptr[u + 1]):
+            good, bad = item[q], sampled[q]
+            if bad in own:
+                continue
+            x, y, z = users[u].copy(), items[good].copy(), items[bad].copy()
+            push = rate / (1 + np.exp(x @ (y - z)))
+            users[u] += push * (y - z) - decay * x
+            users[u, -1] = 1
+            items[good] += push * x - decay * y
+            items[bad] += -push * x - decay * z
+
+
+def softmax_plain(order, indptr, item, sampled, boost, users, items, rate, decay) -> None:
+    """One gradient step of the weighted cross-entropy for each `STEP` interactions of a user."""
+    at = 0
+    for u in order:
+        own = item[indptr[u] : indptr[u + 1]]
+        for start in range(0, len(own), STEP):
+            chosen, row = own[start : start + STEP], sampled[at]
+            at += 1
+            others = np.where(np.isin(row, own), 0, boost[row] * np.exp(items[row] @ users[u]))
+            x, move = users[u].copy(), -decay * users[u] * len(chosen)
+            part = np.zeros(len(row))
+            for one in chosen:
+                y = items[one].copy()
+                mine = np.exp(y @ x)
+                chance = mine / (mine + others.sum())
+                part += others / (mine + others.sum())
+                move += rate * (1 - chance) * y
+                items[one] += rate * (1 - chance) * x - decay * y
+            for r, other in enumerate(row):
+                if others[r] > 0:
+                    y = items[other].copy()
+                    move -= rate * part[r] * y
+                    items[other] += -rate * part[r] * x - decay * len(chosen) / len(row) * y
+            users[u] = x + move
+            users[u, -1] = 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_pairwise_kernel_equals_its_plain_twin(seed: int) -> None:
+    rng, order, indptr, item, users, items = world(seed)
+    sampled = rng.integers(0, len(items), len(item)).astype(np.int32)
+    expected = users.astype(np.float64), items.astype(np.float64)
+    pairwise_plain(order, indptr, item, sampled, *expected, 0.1, 0.01)
+    mark = np.full(len(items), -1, np.int32)
+    right = pairwise_epoch(order, indptr, item, sampled, users, items, np.float32(0.1), np.float32(0.01), mark)
+    np.testing.assert_allclose(users, expected[0], atol=1e-5)
+    np.testing.assert_allclose(items, expected[1], atol=1e-5)
+    assert 0 <= right <= 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_softmax_kernel_equals_its_plain_twin(seed: int) -> None:
+    rng, order, indptr, item, users, items = world(seed)
+    sampled = rng.integers(0, len(items), (len(item) + len(users), 4)).astype(np.int32)
+    boost = rng.uniform(1, 5, len(items)).astype(np.float32)
+    expected = users.astype(np.float64), items.astype(np.float64)
+    softmax_plain(order, indptr, item, sampled, boost, *expected, 0.1, 0.01)
+    mark = np.full(len(items), -1, np.int32)
+    softmax_epoch(order, indptr, item, sampled, boost, users, items, np.float32(0.1), np.float32(0.01), mark)
+    np.testing.assert_allclose(users, expected[0], atol=1e-4)
+    np.testing.assert_allclose(items, expected[1], atol=1e-4)
+
+
+def auc(model: BPR, data: Dataset) -> float:
+    """How often the missing item of a user's parity scores above an unseen one of the other."""
+    scores = model.score(data.history())
+    liked = data.matrix().toarray() > 0
+    own = (np.arange(data.n_items)[None] % 2) == (np.arange(data.n_users)[:, None] % 2)
+    pairs = [(s[o & ~k][:, None] > s[~o & ~k][None]).mean() for s, o, k in zip(scores, own, liked, strict=True)]
+    return float(np.mean(pairs))
+
+
+@pytest.mark.parametrize("options", [{"loss": "bpr"}, {"loss": "softmax", "sampling": "popularity", "negatives": 8}])
+def test_training_ranks_what_belongs_together(options) -> None:
+    data = toy_dataset()
+    short, long = (BPR(factors=4, epochs=n, learning_rate=0.2, **options).fit(data) for n in (1, 60))
+    assert auc(long, data) > max(0.95, auc(short, data) - 1e-9)
+
+
+def test_contributions_add_up_to_the_score() -> None:
+    data = toy_dataset()
+    model = BPR(factors=6, epochs=5).fit(data)
+    history = data.history([2])
+    shares = model.contributions(history, np.arange(data.n_items, dtype=np.int32))
+    np.testing.assert_allclose(shares.sum(axis=1) + model.item_offset_, model.score(history)[0], atol=1e-5)
+
+
+def test_a_known_user_and_a_stranger_with_the_same_history_get_the_same() -> None:
+    data = toy_dataset()
+    model = BPR(factors=6, epochs=5).fit(data)
+    np.testing.assert_array_equal(model.score(data.history()), model.score(data.history().anonymous()))
+
+
+def test_a_divergence_is_named() -> None:
+    with pytest.raises(TrainingError, match="lower learning_rate"), np.errstate(all="ignore"):
+        BPR(factors=4, epochs=50, learning_rate=50.0, regularization=10.0).fit(toy_dataset())
+
+
+@pytest.mark.parametrize("loss", ["bpr", "softmax"])
+def test_smallest_worlds(loss) -> None:
+    """One user, one item; and a user who has seen everything, so that nothing can be sampled."""
+    for n_users, n_items in ((1, 1), (1, 5), (3, 1)):
+        users, items = np.divmod(np.arange(n_users * n_items), n_items)
+        data = Dataset.from_arrays(
+            user=users,
+            item=items,
+            user_ids=Ids(range(n_users)),
+            item_ids=Ids(range(n_items)),
+            weight=np.full(len(users), 1e6),
+        )
+        model = BPR(factors=3, epochs=3, loss=loss).fit(data)
+        assert np.isfinite(model.score(data.history())).all()
+        assert (model.recommend(data.history(), k=3).item == -1).all()
+        assert np.isfinite(model.score(History.of([[], [0]], n_items))).all()
