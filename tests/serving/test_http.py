@@ -23,6 +23,7 @@ from genre.serving.http import create_app
 from genre.serving.service import Service
 from genre.serving.store import Event, SQLiteStore
 
+Steady = tuple[TestClient, SQLiteStore]
 KEY = "a key of more than sixteen letters"
 
 
@@ -34,6 +35,15 @@ def client_of(app: FastAPI) -> TestClient:
 def client(service: Service) -> Iterator[TestClient]:
     with client_of(create_app(service)) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def steady(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steady]:
+    """For the many tests that must change nothing."""
+    store = SQLiteStore(tmp_path_factory.mktemp("steady") / "events.sqlite")
+    with client_of(create_app(Service([run], store))) as made:
+        yield made, store
+        assert store.last() == 0
 
 
 def is_problem(answer: Any, status: int) -> bool:
@@ -339,15 +349,15 @@ BAD_BODIES = [
 
 
 @pytest.mark.parametrize("body", BAD_BODIES, ids=range(len(BAD_BODIES)))
-def test_bad_events_are_refused_at_once(client: TestClient, sqlite: SQLiteStore, body: str) -> None:
+def test_bad_events_are_refused_at_once(steady: Steady, body: str) -> None:
     started = time.perf_counter()
-    answer = client.post(
+    answer = steady[0].post(
         "/v1/events", content=body.encode("utf-8", "surrogatepass"), headers={"content-type": "application/json"}
     )
     assert time.perf_counter() - started < 1, "0.1 s when the machine has nothing else to do"
     assert 400 <= answer.status_code < 500
     assert is_problem(answer, answer.status_code)
-    assert sqlite.last() == 0
+    assert steady[1].last() == 0
 
 
 BAD_ASKS = [
@@ -363,8 +373,10 @@ BAD_ASKS = [
 
 
 @pytest.mark.parametrize("ask", BAD_ASKS, ids=range(len(BAD_ASKS)))
-def test_bad_requests_are_refused(client: TestClient, ask: dict[str, Any]) -> None:
-    answer = client.post("/v1/recommendations", content=json.dumps(ask), headers={"content-type": "application/json"})
+def test_bad_requests_are_refused(steady: Steady, ask: dict[str, Any]) -> None:
+    answer = steady[0].post(
+        "/v1/recommendations", content=json.dumps(ask), headers={"content-type": "application/json"}
+    )
     assert answer.status_code in (400, 404, 422), answer.text
     assert is_problem(answer, answer.status_code)
 
@@ -374,8 +386,8 @@ def test_bad_requests_are_refused(client: TestClient, ask: dict[str, Any]) -> No
     ["k=0", "k=1000000000", f"k={10**30}", "k=NaN", "k=1e3x", "k=", "novelty=nan", "novelty=inf", "novelty=1e999",
      "exclude_seen=perhaps", "run=nope", "recommender=..%2f..", "unknown=1", "k=%00", "fields=" + "x," * 600],
 )  # fmt: skip
-def test_bad_queries_are_refused(client: TestClient, query: str) -> None:
-    answer = client.get(f"/v1/users/u0/recommendations?{query}")
+def test_bad_queries_are_refused(steady: Steady, query: str) -> None:
+    answer = steady[0].get(f"/v1/users/u0/recommendations?{query}")
     assert answer.status_code in (404, 422)
     assert is_problem(answer, answer.status_code)
 
@@ -386,8 +398,8 @@ def test_bad_queries_are_refused(client: TestClient, query: str) -> None:
      "/v1/items?search=" + "x" * 513, "/v1/items?k=0", "/v1/users?k=1001", "/v1/items/%00", "/v1/runs/nope/report",
      "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/app.js/../../http.py", "//etc/passwd", "/v1", "/web/http.py"],
 )  # fmt: skip
-def test_bad_paths_are_refused(client: TestClient, path: str) -> None:
-    answer = client.get(path)
+def test_bad_paths_are_refused(steady: Steady, path: str) -> None:
+    answer = steady[0].get(path)
     assert answer.status_code in (404, 422)
     assert is_problem(answer, answer.status_code)
 
@@ -399,8 +411,8 @@ BAD_ITEMS: list[Any] = [
 
 
 @pytest.mark.parametrize("fields", BAD_ITEMS, ids=range(len(BAD_ITEMS)))
-def test_bad_items_are_refused(client: TestClient, fields: Any) -> None:
-    answer = client.put("/v1/items/new", content=json.dumps(fields), headers={"content-type": "application/json"})
+def test_bad_items_are_refused(steady: Steady, fields: Any) -> None:
+    answer = steady[0].put("/v1/items/new", content=json.dumps(fields), headers={"content-type": "application/json"})
     assert 400 <= answer.status_code < 500
     assert is_problem(answer, answer.status_code)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Catalogue:
         names = (name for name in dataset.items.column_names if name != "item_id")
         self.fields: dict[str, list[Any]] = {name: dataset.items[name].to_pylist() for name in names}
         self._mask_of = lru_cache(KEPT_MASKS)(self._make_mask)
+        self._holders, self._numbers = cache(self._make_holders), cache(self._make_numbers)
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -87,9 +89,30 @@ class Catalogue:
             if name not in self.fields:
                 known = ", ".join(self.fields) or "none"
                 raise DataError(f"filter: items have no field {name!r}{nearest(name, self.fields)}; fields: {known}")
-            test = _is_one_of if isinstance(wanted, OneOf) else _is_between
-            allowed &= np.fromiter((test(value, wanted) for value in self.fields[name]), bool, len(self))
+            if isinstance(wanted, OneOf):
+                fits = np.zeros(len(self), bool)
+                for value in wanted.values:
+                    fits[self._holders(name).get(value, [])] = True
+            else:
+                numbers = self._numbers(name)
+                fits = ~np.isnan(numbers)
+                fits &= (wanted.low is None) | (numbers >= (wanted.low or 0))
+                fits &= (wanted.high is None) | (numbers <= (wanted.high or 0))
+            allowed &= fits
         return allowed
+
+    def _make_holders(self, name: str) -> dict[str, list[int]]:
+        """For each value of a field, whole or one of its categories, the rows that hold it."""
+        holders: dict[str, list[int]] = {}
+        for row, value in enumerate(self.fields[name]):
+            whole = [] if value is None else [str(value)]
+            for part in {part.casefold() for part in (*whole, *split_categories(value))}:
+                holders.setdefault(part, []).append(row)
+        return holders
+
+    def _make_numbers(self, name: str) -> npt.NDArray[np.float64]:
+        """A field as numbers, NaN where it is none. [n_items]"""
+        return np.array([_number(value) for value in self.fields[name]])
 
     # --- words ------------------------------------------------------------------------------------
 
@@ -149,13 +172,8 @@ def words_of(text: str) -> set[str]:
     return set(found)
 
 
-def _is_one_of(value: Any, wanted: Any) -> bool:
-    return any(part.casefold() in wanted.values for part in (str(value), *split_categories(value)))
-
-
-def _is_between(value: Any, wanted: Any) -> bool:
+def _number(value: Any) -> float:
     try:
-        number = float(value)
+        return float(value)
     except (TypeError, ValueError):
-        return False
-    return (wanted.low is None or number >= wanted.low) and (wanted.high is None or number <= wanted.high)
+        return math.nan

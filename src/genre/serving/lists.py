@@ -141,7 +141,8 @@ def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
         )
     items, scores = items[: ask.k], scores[: ask.k]
     if ask.words is not None and ranked.rung == "content":
-        why = word_reasons(shelf, words_of(ask.words), items.tolist())
+        wanted = ask.words if shelf.wishes is None else shelf.wishes.understand(ask.words).wanted
+        why = word_reasons(shelf, words_of(wanted), items.tolist())
     else:
         why = reasons(shelf, shelf.models[query.name], history, items, ranked.rung)
     listed = _listed(shelf, items, scores, why, ask.fields)

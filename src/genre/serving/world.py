@@ -188,6 +188,7 @@ def try_out(shelf: Shelf) -> None:
         with _named_trouble(shelf, "the encoder of words"):
             shelf.wishes.match(shelf.wishes.understand("something new"))
     shelf.catalogue.search("a", 1, shelf.popularity)
+    shelf.catalogue.shared_words(0, shelf.catalogue.words(0))
 
 
 @contextmanager
