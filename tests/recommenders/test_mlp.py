@@ -13,7 +13,7 @@ from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.splits import Fold
 from genre.recommenders.mlp import MLP, OFFSET_DAMPING
 from genre.recommenders.mlp_network import MLPNetwork
-from genre.recommenders.neural import load_weights
+from genre.recommenders.neural import load_weights, user_inputs
 from genre.recommenders.pairs import Histories
 from genre.testing import toy_dataset
 
@@ -37,9 +37,9 @@ def network_of(model: MLP, data: Dataset) -> MLPNetwork:
     history = data.history()
     network = MLPNetwork(
         model,
-        Histories(history, model._deviations(history)),
+        Histories(history, model._deviations(history), cut=0.0),
         standard(data.item_features.values),
-        standard(data.user_features.values),
+        user_inputs(data, model.user_dim),
         model.item_offset_,
     )
     load_weights(network, model.weights_)
@@ -55,9 +55,9 @@ def test_scores_in_numpy_are_those_of_the_network(options: dict[str, object]) ->
     model = MLP(**{**TINY, **options}).fit(data)  # type: ignore[arg-type]
     network = network_of(model, data)
     user, item = torch.meshgrid(torch.arange(data.n_users), torch.arange(data.n_items), indexing="ij")
-    nothing = torch.zeros(user.numel())
+    nothing = torch.full((user.numel(),), -1)
     with torch.no_grad():
-        expected = network.pairs(user.flatten(), item.flatten(), nothing, nothing).view_as(user).numpy()
+        expected = network.pairs(user.flatten(), item.flatten(), nothing).view_as(user).numpy()
     scores = model.score(data.history())
     assert scores == pytest.approx(expected + model.mean_, abs=2e-4)
 
@@ -68,8 +68,7 @@ def test_two_halves_are_one_layer_over_the_concatenation() -> None:
     model = MLP(**TINY, biases=False).fit(data)  # type: ignore[arg-type]
     network, w = network_of(model, data), model.weights_
     user, item = torch.tensor([3]), torch.tensor([7])
-    nothing = torch.zeros(1)
-    pooled, offset, length = network.pool(user, item, nothing, nothing)
+    pooled, offset, length = network.pool(network.histories.bag(user, torch.tensor([-1])), item)
     u = torch.cat([network.users[user], network.user_id(user), pooled, torch.stack([offset, length.log1p()], 1)], 1)
     i = torch.cat([network.items[item], network.item_id(item)], 1)
     whole = np.concatenate([w["user_half.weight"], w["item_half.weight"]], 1)  # W1
@@ -86,9 +85,8 @@ def test_training_leaves_the_target_out_of_the_history(pooling: str) -> None:
     network = network_of(model, data)
     at = 11
     user, item = int(data.user[at]), int(data.item[at])
-    deviation = torch.from_numpy(model._deviations(data.history()))
     with torch.no_grad():
-        inside = network.pairs(torch.tensor([user]), torch.tensor([item]), deviation[[at]], torch.ones(1))
+        inside = network.pairs(torch.tensor([user]), torch.tensor([item]), torch.tensor([at]))
     rest = data.where(np.arange(len(data)) != at)
     outside = model.score(rest.history([user]))[0, item] - model.mean_
     assert inside.item() == pytest.approx(outside, abs=1e-4)

@@ -1,6 +1,5 @@
 """NCF: NumPy scores are the network's, the target is left out of the history, strangers, transfer."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ TINY = {"dim": 4, "hidden": (12, 6), "epochs": 3, "batch_size": 32, "learning_ra
 
 
 def network_of(model: NCF, history: History) -> NCFNetwork:
-    network = NCFNetwork(model, Histories(history, history.weight), history.n_items)
+    network = NCFNetwork(model, Histories(history, history.weight, cut=0.0), history.n_items)
     load_weights(network, model.weights_)
     return network
 
@@ -33,9 +32,9 @@ def test_scores_in_numpy_are_those_of_the_network() -> None:
     model = NCF(**TINY).fit(data)  # type: ignore[arg-type]
     network = network_of(model, liked_part())
     user, item = torch.meshgrid(torch.arange(data.n_users), torch.arange(data.n_items), indexing="ij")
-    nothing = torch.zeros(user.numel())
+    nothing = torch.full((user.numel(),), -1)
     with torch.no_grad():
-        expected = network.pairs(user.flatten(), item.flatten(), nothing, nothing).view_as(user).numpy()
+        expected = network.pairs(user.flatten(), item.flatten(), nothing).view_as(user).numpy()
     assert model.score(data.history()) == pytest.approx(expected, abs=1e-4)
 
 
@@ -45,7 +44,7 @@ def test_training_leaves_the_target_out_of_the_history() -> None:
     network = network_of(model, history)
     user, item = int(history.row_of()[7]), int(history.item[7])
     with torch.no_grad():
-        inside = network.pairs(torch.tensor([user]), torch.tensor([item]), torch.ones(1), torch.ones(1))
+        inside = network.pairs(torch.tensor([user]), torch.tensor([item]), torch.tensor([7]))
     outside = model.score(history.keep(np.arange(len(history.item)) != 7).select([user]))[0, item]
     assert inside.item() == pytest.approx(outside, abs=1e-4)
 
@@ -70,19 +69,40 @@ def test_a_stranger_is_its_history() -> None:
 
 
 def test_batches_hold_each_interaction_once_and_what_was_drawn() -> None:
-    history = replace(History.of([[0, 1], [], [2, 3, 4]], 9))
-    ones = np.ones(5, np.float32)
-    batches = Pairs(history, ones, ones, batch_size=2, negatives=3)
+    history = History.of([[0, 1], [], [2, 3, 4]], 9)
+    batches = Pairs(history, np.full(5, 4, np.float32), batch_size=2, negatives=3)
     drawn = list(batches(torch.Generator().manual_seed(0)))
     assert len(drawn) == len(batches) == 3
-    user, item, target, value, seen = (torch.cat(column) for column in zip(*drawn, strict=True))
-    right = seen == 1
-    assert sorted(zip(user[right].tolist(), item[right].tolist(), strict=True)) == [
-        (0, 0), (0, 1), (2, 2), (2, 3), (2, 4)
-    ]  # fmt: skip
-    assert int((~right).sum()) == 15
-    assert torch.equal(target, seen)
-    assert torch.equal(value, seen)
+    user, item, target, own = (torch.cat(column) for column in zip(*drawn, strict=True))
+    real = own >= 0
+    assert sorted(own[real].tolist()) == [0, 1, 2, 3, 4]
+    assert torch.equal(user[real], torch.from_numpy(history.row_of())[own[real]])
+    assert torch.equal(item[real], torch.from_numpy(history.item).long()[own[real]])
+    assert int((~real).sum()) == 15
+    assert torch.equal(target, 4.0 * real)
+
+
+def test_a_bag_leaves_out_the_pair_itself_also_where_histories_are_cut() -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(9, n, replace=False).tolist() for n in (5, 0, 8, 3)]
+    history = History.of(rows, 9)
+    values = rng.normal(size=16).astype(np.float32)
+    table = torch.eye(9)
+    for cut in (0.0, 1.0):
+        histories = Histories(history, values, cut=cut).train()
+        user, own = torch.tensor([2, 0, 2, 3, 1]), torch.tensor([6, 3, -1, 15, -1])
+        item = torch.tensor([int(history.item[at]) if at >= 0 else 0 for at in own])
+        bag = histories.bag(user, own)
+        without = bag.sum(table, bag.value) - bag.mine[:, None] * table[item]
+        assert torch.equal(bag.length, (without != 0).sum(1).float())
+        for pair in range(5):
+            start, end = history.indptr[user[pair]], history.indptr[user[pair] + 1]
+            expected = torch.zeros(9)
+            for at in range(start, end):
+                if at != own[pair] and (cut == 0 or without[pair, history.item[at]] != 0):
+                    expected[history.item[at]] = float(values[at])
+            assert torch.allclose(without[pair], expected, atol=1e-6)
+    assert torch.equal(histories.eval().bag(user, own).length, torch.tensor([7.0, 4.0, 8.0, 2.0, 0.0]))
 
 
 def test_transfer_takes_rows_by_id(tmp_path: Path) -> None:
@@ -92,4 +112,6 @@ def test_transfer_takes_rows_by_id(tmp_path: Path) -> None:
     fewer = data.where(data.user < 10)
     again = NCF(**{**TINY, "epochs": 1, "learning_rate": 1e-9}, init_from=str(tmp_path / "first")).fit(fewer)  # type: ignore[arg-type]
     assert again.weights_["item_id.weight"] == pytest.approx(first.weights_["item_id.weight"], abs=1e-6)
-    assert again.weights_["user_id.weight"] == pytest.approx(first.weights_["user_id.weight"], abs=1e-6)
+    known = first.weights_["user_id.weight"][:10]
+    assert again.weights_["user_id.weight"][:10] == pytest.approx(known, abs=1e-6)
+    assert not again.weights_["user_id.weight"][10:].any()  # strangers to the second data set

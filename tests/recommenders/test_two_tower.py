@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from genre.preprocessing.dataset import Features, History
-from genre.recommenders.neural import load_weights
+from genre.recommenders.neural import load_weights, user_inputs
 from genre.recommenders.pairs import Histories
 from genre.recommenders.two_tower import TwoTower
 from genre.recommenders.two_tower_network import TwoTowerNetwork
@@ -31,9 +31,9 @@ def network_of(model: TwoTower) -> TwoTowerNetwork:
     history = liked_part()
     assert DATA.item_features is not None
     assert DATA.user_features is not None
-    items, users = standard(DATA.item_features.values), standard(DATA.user_features.values)
+    items, users = standard(DATA.item_features.values), user_inputs(DATA, model.user_dim)
     counts = np.bincount(history.item, minlength=12)
-    network = TwoTowerNetwork(model, Histories(history, history.weight), items, users, counts)
+    network = TwoTowerNetwork(model, Histories(history, history.weight, cut=0.0), items, users, counts)
     load_weights(network, model.weights_)
     return network
 
@@ -46,7 +46,7 @@ def test_vectors_in_numpy_are_those_of_the_network_without_the_target() -> None:
     with torch.no_grad():
         places = network.place(torch.arange(12)).numpy()
         pair = torch.tensor([user]), torch.tensor([item])
-        query = network.queries(*pair, torch.ones(1), network.histories.bag(pair[0])).numpy()
+        query = network.queries(*pair, network.histories.bag(pair[0], torch.tensor([at]))).numpy()
     queries, items = model._factors(history.keep(np.arange(len(history.item)) != at).select([user]))
     assert items == pytest.approx(places, abs=1e-5)
     assert queries * model.temperature == pytest.approx(query, abs=1e-5)
@@ -55,7 +55,7 @@ def test_vectors_in_numpy_are_those_of_the_network_without_the_target() -> None:
 def test_what_a_user_knows_is_no_wrong_answer() -> None:
     network, history = network_of(TwoTower(**TINY).fit(DATA)), liked_part()  # type: ignore[arg-type]
     users, candidates = torch.tensor([4, 0, 4]), torch.tensor([1, 3, 4, 10])
-    known = network._in_history(network.histories.bag(users), candidates)
+    known = network.histories.hold(users, candidates, 12)
     expected = [[c in history.item[history.row_of() == u] for c in candidates.tolist()] for u in users.tolist()]
     assert known.tolist() == expected
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from genre.errors import DataError, NotSupported
 from genre.log import Log
-from genre.options import Ge, Gt, Lt, Search
+from genre.options import Ge, Gt, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
@@ -21,11 +21,13 @@ from genre.recommenders.neural import (
     RMSE,
     Standardised,
     fit_network,
+    forget,
     layers_of,
     left_out,
     take_from,
     through,
     through_all,
+    user_inputs,
     weights_of,
 )
 from genre.storage import Tensors
@@ -51,6 +53,8 @@ class MLP(Recommender):
     negatives: items drawn at random for each interaction (bce).
     dropout, id_dropout: share of inputs and of whole id embeddings set to zero in training; the second lets the
     network answer for strangers.
+    user_dim: main directions of E(u) that are read; all of it would tell which items a user's text names.
+    history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
     epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
     in `TrainingOptions`; batch_size in pairs.
     init_from: folder of a run or of a saved MLP whose weights are the start; ids in common keep their embeddings.
@@ -65,6 +69,8 @@ class MLP(Recommender):
     negatives: Annotated[int, Ge(1)] = 4
     dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.5)] = 0.0
     id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.5)] = 0.1
+    user_dim: Annotated[int, Ge(0)] = 8
+    history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     epochs: Annotated[int, Ge(1)] = 8
     batch_size: Annotated[int, Ge(1)] = 128
     learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
@@ -88,26 +94,26 @@ class MLP(Recommender):
             log.line("mlp: the items have no vectors; learning from ids alone")
             if not self.dim:
                 raise DataError("mlp: the items have no vectors and dim is 0; add features or learnt ids (dim > 0)")
-        of_items, of_users = Standardised.of(dataset.item_features), Standardised.of(dataset.user_features)
+        of_items = Standardised.of(dataset.item_features)
         self.item_mean_, self.item_scale_ = of_items.mean, of_items.scale
         items = of_items(dataset.item_features, dataset.n_items)
-        users = of_users(dataset.user_features, dataset.n_users)
+        users = user_inputs(dataset, self.user_dim)
         self.user_ids_ = dataset.user_ids
         self._centre(dataset)
         history, target = dataset.history(), self._targets(dataset)
         value = self._deviations(history)
         with seeded(self.seed):
-            network = MLPNetwork(self, Histories(history, value), items, users, self.item_offset_)
+            network = MLPNetwork(self, Histories(history, value, cut=self.history_cut), items, users, self.item_offset_)
         if self.init_from is not None:
             log.line(f"mlp: {take_from(self.init_from, self, network)}")
         negatives = 0 if self.on_ratings_ else self.negatives
         fit_network(
             self,
             network,
-            Pairs(history, target, value, batch_size=self.batch_size, negatives=negatives),
+            Pairs(history, target, batch_size=self.batch_size, negatives=negatives),
             dataset,
             validation,
-            read=lambda: self._tabulate(weights_of(network), items, users),
+            read=lambda: self._tabulate(weights_of(network), items, users, history),
             measure=RMSE if self.on_ratings_ else NDCG,
             log=log,
         )
@@ -143,10 +149,12 @@ class MLP(Recommender):
             return dataset.rating - np.float32(self.mean_)
         return (dataset.weight > 0).astype(np.float32)
 
-    def _tabulate(self, weights: Tensors, items: Float32, users: Float32) -> None:
-        """The first layer's halves for every item and every known user, computed once."""
+    def _tabulate(self, weights: Tensors, items: Float32, users: Float32, history: History) -> None:
+        """The first layer's halves for every item and every user met in training, computed once."""
         self.weights_ = weights
+        forget(weights, "item_id.weight", np.bincount(history.item, minlength=history.n_items))
         self.known_half_ = np.concatenate([users, weights["user_id.weight"]], 1) @ self._user_columns("known").T
+        self.known_half_[history.lengths == 0] = 0  # a user without a history is a stranger
         self._tabulate_items(np.concatenate([items, weights["item_id.weight"]], 1))
         self.item_bias_ = weights["item_bias"] if self.biases else np.zeros(len(items), np.float32)
 

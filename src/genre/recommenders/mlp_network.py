@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from genre.preprocessing.dataset import Float32
 from genre.recommenders.mlp import MLP, OFFSET_DAMPING
-from genre.recommenders.pairs import Histories, drop_rows
+from genre.recommenders.pairs import Bag, Histories, drop_rows
 
 
 class MLPNetwork(nn.Module):
@@ -42,16 +42,16 @@ class MLPNetwork(nn.Module):
         self.register_buffer("items", torch.from_numpy(items), persistent=False)
         self.register_buffer("users", torch.from_numpy(users), persistent=False)
 
-    def forward(self, user: Tensor, item: Tensor, target: Tensor, deviation: Tensor, seen: Tensor) -> Tensor:
-        """The loss of a batch of pairs. [n_batch] each; `seen`: 1 where the pair stands in the user's history."""
-        scores = self.pairs(user, item, deviation, seen)
+    def forward(self, user: Tensor, item: Tensor, target: Tensor, own: Tensor) -> Tensor:
+        """The loss of a batch of pairs. [n_batch] each; `own`: where the pair stands in the histories, or -1."""
+        scores = self.pairs(user, item, own)
         if self.ratings:
             return functional.mse_loss(scores, target)
         return functional.binary_cross_entropy_with_logits(scores, target)
 
-    def pairs(self, user: Tensor, item: Tensor, deviation: Tensor, seen: Tensor) -> Tensor:
+    def pairs(self, user: Tensor, item: Tensor, own: Tensor) -> Tensor:
         """f(u, i) of each pair, in stars above the mean or as a logit. [n_batch]"""
-        pooled, offset, length = self.pool(user, item, deviation, seen)
+        pooled, offset, length = self.pool(self.histories.bag(user, own), item)
         item_input = torch.cat([self.items[item], self._drop_ids(self.item_id(item))], 1)
         ids = self._drop_ids(self.user_id(user))
         numbers = torch.stack([offset, length.log1p()], 1)
@@ -66,28 +66,26 @@ class MLPNetwork(nn.Module):
             out = out + (a[:, hidden:] * b[:, hidden:]).sum(1)
         return out + offset + self.item_bias[item] if self.options.biases else out
 
-    def pool(self, user: Tensor, item: Tensor, deviation: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def pool(self, bag: Bag, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each user's history without the pair itself: pooled item inputs, mean deviation, number of items.
 
         The pooled vector is the sum of a_j (d_j - offset) z_j over the sum of a_j plus one, where z_j is an item's
         input, d_j the deviation of its rating, and a_j one or learnt.
         """
-        bag = self.histories.bag(user)
         attention = self.attend()
         if attention is None:
-            a, mine = torch.ones_like(bag.value), seen
+            a, mine = torch.ones_like(bag.value), bag.seen
         else:
-            a, mine = attention[bag.item], attention[item] * seen
-        length = self.histories.length[user] - seen
-        shrunk = (self.histories.total[user] - deviation) / (length + OFFSET_DAMPING)
+            a, mine = attention[bag.item], attention[item] * bag.seen
+        shrunk = (bag.total(bag.value) - bag.mine) / (bag.length + OFFSET_DAMPING)
         offset = shrunk if self.ratings else torch.zeros_like(shrunk)
         weight = bag.total(a) - mine
         parts = []
         for table in (self.items, self.item_id.weight):
             own = table[item] * mine[:, None]
-            with_d, plain = bag.sum(table, a * bag.value) - deviation[:, None] * own, bag.sum(table, a) - own
+            with_d, plain = bag.sum(table, a * bag.value) - bag.mine[:, None] * own, bag.sum(table, a) - own
             parts.append((with_d - offset[:, None] * plain) / (weight + 1)[:, None])
-        return torch.cat(parts, 1), offset, length
+        return torch.cat(parts, 1), offset, bag.length
 
     def attend(self) -> Tensor | None:
         """The learnt weight of each item in a pooled history; None where all weigh the same. [n_items]"""

@@ -9,12 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from genre.log import Log
-from genre.options import Ge, Gt, Lt, Search
+from genre.options import Ge, Gt, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.neural import (
     fit_network,
+    forget,
     layers_of,
     left_out,
     liked,
@@ -39,6 +40,7 @@ class NCF(Recommender):
     dim: width of each embedding. hidden: width of each hidden layer of f.
     negatives: items drawn at random for each interaction.
     id_dropout: share of user embeddings set to zero in training, so that histories learn to do without them.
+    history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
     epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
     in `TrainingOptions`; batch_size in interactions.
     init_from: folder of a run or of a saved NCF whose weights are the start; ids in common keep their embeddings.
@@ -48,6 +50,7 @@ class NCF(Recommender):
     hidden: tuple[Annotated[int, Gt(0)], ...] = (64, 32, 16)
     negatives: Annotated[int, Ge(1), Search(1, 16, log=True)] = 4
     id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.9)] = 0.5
+    history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     epochs: Annotated[int, Ge(1)] = 20
     batch_size: Annotated[int, Ge(1)] = 512
     learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
@@ -70,14 +73,16 @@ class NCF(Recommender):
         self.user_ids_ = dataset.user_ids
         history = liked(dataset.history())
         with seeded(self.seed):
-            network = NCFNetwork(self, Histories(history, history.weight), dataset.n_items)
+            network = NCFNetwork(self, Histories(history, history.weight, cut=self.history_cut), dataset.n_items)
         if self.init_from is not None:
             log.line(f"ncf: {take_from(self.init_from, self, network)}")
         target = np.ones(len(history.item), np.float32)
-        batches = Pairs(history, target, history.weight, batch_size=self.batch_size, negatives=self.negatives)
+        batches = Pairs(history, target, batch_size=self.batch_size, negatives=self.negatives)
 
         def read() -> None:
-            self._tabulate(weights_of(network))
+            weights = weights_of(network)
+            forget(weights, "user_id.weight", history.lengths)
+            self._tabulate(weights)
 
         fit_network(self, network, batches, dataset, validation, read=read, log=log)
 

@@ -30,17 +30,16 @@ class NCFNetwork(nn.Module):
             nn.init.normal_(table.weight, 0, 0.1)
         nn.init.ones_(self.out.weight)
 
-    def forward(self, user: Tensor, item: Tensor, target: Tensor, weight: Tensor, seen: Tensor) -> Tensor:
-        """The loss of a batch of pairs. [n_batch] each; `seen`: 1 where the pair stands in the user's history."""
-        return functional.binary_cross_entropy_with_logits(self.pairs(user, item, weight, seen), target)
+    def forward(self, user: Tensor, item: Tensor, target: Tensor, own: Tensor) -> Tensor:
+        """The loss of a batch of pairs. [n_batch] each; `own`: where the pair stands in the histories, or -1."""
+        return functional.binary_cross_entropy_with_logits(self.pairs(user, item, own), target)
 
-    def pairs(self, user: Tensor, item: Tensor, weight: Tensor, seen: Tensor) -> Tensor:
+    def pairs(self, user: Tensor, item: Tensor, own: Tensor) -> Tensor:
         """The logit of each pair. [n_batch]"""
-        dim, bag = self.options.dim, self.histories.bag(user)
-        pooled = bag.sum(self.item_pool.weight, bag.value) - weight[:, None] * self.item_pool(item)
-        length = self.histories.length[user] - seen
+        dim, bag = self.options.dim, self.histories.bag(user, own)
+        pooled = bag.sum(self.item_pool.weight, bag.value) - bag.mine[:, None] * self.item_pool(item)
         ids = drop_rows(self.user_id(user), self.options.id_dropout, training=self.training)
-        p, q = ids + pooled / (length + 1).sqrt()[:, None], self.item_id(item)
+        p, q = ids + pooled / (bag.length + 1).sqrt()[:, None], self.item_id(item)
         x = self.first(torch.cat([p[:, dim:], q[:, dim:]], 1))
         for layer in self.layers:
             x = layer(functional.relu(x))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from genre import storage
 from genre.errors import ArtifactError, DataError
@@ -56,6 +57,24 @@ class Standardised:
         if values.shape[1] != len(self.mean):
             raise DataError(f"the features have {values.shape[1]} dimensions, expected {len(self.mean)}")
         return np.ascontiguousarray((values - self.mean) / np.float32(self.scale), np.float32)
+
+
+def principal(values: Float32, dim: int) -> Float32:
+    """The rows along the `dim` directions in which they differ most, all over one common spread. [n, at most dim]"""
+    centred = values - values.mean(0)
+    left, length, _ = np.linalg.svd(centred, full_matrices=False)
+    out = left[:, :dim] * length[:dim]
+    return np.ascontiguousarray(out / (out.std() or 1.0), np.float32)
+
+
+def user_inputs(dataset: Dataset, dim: int) -> Float32:
+    """The main directions of the users' vectors; of width 0 where there are none. `[n_users, at most dim]`
+
+    A user's text names what the user liked, so the whole vector would tell the network the answers it is to learn.
+    """
+    if dataset.user_features is None:
+        return np.zeros((dataset.n_users, 0), np.float32)
+    return principal(dataset.user_features.values, dim)
 
 
 def fit_network(
@@ -154,6 +173,11 @@ def load_weights(network: nn.Module, weights: storage.Tensors, *, prefix: str = 
 def weights_of(network: nn.Module) -> storage.Tensors:
     """The network's weights as arrays of their own."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def forget(weights: storage.Tensors, table: str, met: npt.NDArray[np.int64]) -> None:
+    """Set the embeddings of rows never met in training, `met` `[n]` zero, to zero: what dropout taught they may be."""
+    weights[table][met == 0] = 0
 
 
 def take_from(folder: str, recommender: Any, network: nn.Module) -> str:

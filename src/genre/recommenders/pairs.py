@@ -17,36 +17,30 @@ GROUP = 8  # pairs of one user that come together, so that its history is pooled
 
 
 class Pairs:
-    """Batches of (user, item, target, value, seen): one pair for each interaction, and `negatives` drawn at random.
+    """Batches of (user, item, target, own): one pair for each interaction, and `negatives` drawn at random.
 
-    target: what to predict; 0 for a drawn item. value: what the interaction says in the user's history, and seen: 1
-    where it is there, so that the network can leave it out; both 0 for a drawn item. Pairs of a user come in small
-    groups, in random order.
+    target: what to predict; 0 for a drawn item. own: where the pair stands in `Histories`, so that the network can
+    leave it out of its user's history; -1 for a drawn item. Pairs of a user come in small groups, in random order.
     """
 
-    def __init__(
-        self, history: History, target: Float32, value: Float32, *, batch_size: int, negatives: int = 0
-    ) -> None:
+    def __init__(self, history: History, target: Float32, *, batch_size: int, negatives: int = 0) -> None:
         self.size, self.negatives = batch_size, negatives
         self.sampler = NegativeSampler(np.ones(history.n_items))
         self.user = torch.from_numpy(history.row_of())
         self.item = torch.from_numpy(history.item).long()
-        self.target, self.value = torch.from_numpy(target), torch.from_numpy(value)
+        self.target = torch.from_numpy(target)
 
     def __len__(self) -> int:
         return -(-len(self.item) // self.size)
 
     def __call__(self, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-        for at in torch.split(self._order(generator), self.size):
-            user, item, target, value = self.user[at], self.item[at], self.target[at], self.value[at]
-            drawn = self.sampler.draw((len(at) * self.negatives,), generator)
-            zeros, seen = torch.zeros(len(drawn)), torch.ones_like(target)
+        for own in torch.split(self._order(generator), self.size):
+            user, drawn = self.user[own], self.sampler.draw((len(own) * self.negatives,), generator)
             yield (
                 torch.cat([user, user.repeat_interleave(self.negatives)]),
-                torch.cat([item, drawn]),
-                torch.cat([target, zeros]),
-                torch.cat([value, zeros]),
-                torch.cat([seen, zeros]),
+                torch.cat([self.item[own], drawn]),
+                torch.cat([self.target[own], torch.zeros(len(drawn))]),
+                torch.cat([own, torch.full_like(drawn, -1)]),
             )
 
     def _order(self, generator: torch.Generator) -> Tensor:
@@ -59,59 +53,95 @@ class Pairs:
 
 
 class Histories(nn.Module):
-    """The histories of all users as tensors; buffers that move with the network and are no part of its weights."""
+    """The histories of all users as tensors; buffers that move with the network and are no part of its weights.
 
-    def __init__(self, history: History, value: Float32) -> None:
+    value: what each interaction says, 1 or how much it was liked. cut: share of the histories that are cut, in
+    training, to a random part of random size, so that short histories are answered as well as long ones.
+    """
+
+    def __init__(self, history: History, value: Float32, *, cut: float) -> None:
         super().__init__()
-        total = np.bincount(history.row_of(), value, len(history)).astype(np.float32)
-        for name, array in {
-            "start": history.indptr,
-            "item": history.item.astype(np.int64),
-            "value": value,
-            "length": history.lengths.astype(np.float32),
-            "total": total,
-        }.items():
-            self.register_buffer(name, torch.from_numpy(array), persistent=False)
+        self.cut, self.n_users = cut, len(history)
         self.start: Tensor
         self.item: Tensor
         self.value: Tensor
-        self.length: Tensor
-        self.total: Tensor
+        self.register_buffer("start", torch.from_numpy(history.indptr), persistent=False)
+        self.register_buffer("item", torch.from_numpy(history.item.astype(np.int64)), persistent=False)
+        self.register_buffer("value", torch.from_numpy(value), persistent=False)
 
-    @property
-    def n_users(self) -> int:
-        return len(self.length)
-
-    def bag(self, user: Tensor) -> Bag:
-        """The histories of a batch's users, each once."""
+    def bag(self, user: Tensor, own: Tensor) -> Bag:
+        """The histories of a batch's users, each once; `own` `[n_batch]` is what each pair leaves out, -1: nothing."""
         once, back = torch.unique(user, return_inverse=True)
-        start = self.start[once]
-        count = self.start[once + 1] - start
+        at, row, first = self._flat(once)
+        kept = self._kept(row, len(once))
+        there = own >= 0
+        seen = there & kept[(first[back] + own - self.start[user]) * there]
+        at, row = at[kept], row[kept]
+        count = torch.bincount(row, minlength=len(once))
+        return Bag(
+            item=self.item[at],
+            value=self.value[at],
+            row=row,
+            first=count.cumsum(0) - count,
+            back=back,
+            seen=seen.float(),
+            mine=self.value[own * there] * seen,
+            length=(count[back] - seen.long()).float(),
+        )
+
+    def hold(self, user: Tensor, items: Tensor, n_items: int) -> Tensor:
+        """Whether each user's whole history holds each of `items`, which are distinct. bool `[n_batch, m]`"""
+        once, back = torch.unique(user, return_inverse=True)
+        at, row, _ = self._flat(once)
+        column_of = torch.full((n_items,), -1, device=items.device)
+        column_of[items] = torch.arange(len(items), device=items.device)
+        column = column_of[self.item[at]]
+        held = torch.zeros(len(once), len(items), dtype=torch.bool, device=items.device)
+        held[row[column >= 0], column[column >= 0]] = True
+        return held[back]
+
+    def _flat(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Several histories one after another: positions of their interactions, whose each is, where each starts."""
+        start = self.start[users]
+        count = self.start[users + 1] - start
         first = count.cumsum(0) - count
-        row = torch.arange(len(once), device=user.device).repeat_interleave(count)
-        at = torch.arange(len(row), device=user.device) + (start - first)[row]
-        return Bag(self.item[at], self.value[at], row, first, back)
+        row = torch.arange(len(users), device=users.device).repeat_interleave(count)
+        return torch.arange(len(row), device=users.device) + (start - first)[row], row, first
+
+    def _kept(self, row: Tensor, n: int) -> Tensor:
+        """Which interactions of `n` histories are kept; in training some histories are cut. bool `[nnz]`"""
+        if not (self.training and self.cut):
+            return torch.ones_like(row, dtype=torch.bool)
+        chance = torch.rand(2, n, device=row.device)
+        share = torch.where(chance[0] < self.cut, chance[1], 1.0)
+        return torch.rand(len(row), device=row.device) < share[row]
 
 
 @dataclass(frozen=True)
 class Bag:
-    """item, value: several histories one after another. row: which one each interaction is of. first: where each
-    starts. back: which one each pair of the batch has."""
+    """The histories of a batch, for each of its `n_batch` pairs without the pair itself.
+
+    item, value, row: interactions one after another, and which history each is of. first: where each starts.
+    back: which history each pair has. seen: 1 where that holds the pair itself, mine: its value there, else 0.
+    length: interactions in it without the pair.
+    """
 
     item: Tensor
     value: Tensor
     row: Tensor
     first: Tensor
     back: Tensor
+    seen: Tensor
+    mine: Tensor
+    length: Tensor
 
     def sum(self, rows: Tensor, weight: Tensor) -> Tensor:
-        """For each pair the weighted sum of `rows` `[n_items, dim]` over its history. [n_batch, dim]"""
+        """For each pair the weighted sum of `rows` `[n_items, dim]` over its history, pair and all. [n_batch, dim]"""
         return functional.embedding_bag(self.item, rows, self.first, mode="sum", per_sample_weights=weight)[self.back]
 
     def total(self, weight: Tensor) -> Tensor:
-        """For each pair the sum of the weights of its history. [n_batch]"""
-        position = torch.arange(len(weight), device=weight.device)
-        return functional.embedding_bag(position, weight[:, None], self.first, mode="sum")[self.back, 0]
+        """For each pair the sum of the weights of its history, pair and all. [n_batch]"""
+        return weight.new_zeros(len(self.first)).index_add(0, self.row, weight)[self.back]
 
 
 def drop_rows(rows: Tensor, share: float, *, training: bool) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.preprocessing.dataset import Float32
+from genre.recommenders.neural import principal
 from genre.recommenders.sasrec import SASRec
 from genre.recommenders.sequences import Reader
 from genre.training.losses import full_softmax, gbce, sampled_softmax
@@ -45,7 +46,8 @@ class SASRecNetwork(nn.Module):
         if self.item_id is not None:
             nn.init.normal_(self.item_id.weight, 0, ITEM_SPREAD)
             if options.items == "text_start":
-                self.item_id.weight.data = ITEM_SPREAD * _principal(self.text, options.dim)
+                start = torch.from_numpy(principal(text, options.dim))
+                self.item_id.weight.data[:, : start.shape[1]] = ITEM_SPREAD * start
 
     def item_table(self) -> Tensor:
         """The vector of each item. [n_items, dim]"""
@@ -66,11 +68,3 @@ class SASRecNetwork(nn.Module):
         if options.loss == "gbce":
             return gbce(hidden, table, right, drawn, options.calibration)
         return sampled_softmax(hidden, table, right, drawn, self.sampler.log_q.to(table))
-
-
-def _principal(values: Tensor, dim: int) -> Tensor:
-    """The first `dim` principal components of the rows, each of spread one. [n, dim]"""
-    left, _, _ = torch.linalg.svd(values - values.mean(0), full_matrices=False)
-    out = torch.randn(len(values), dim) * 1e-3
-    out[:, : left.shape[1]] = left[:, :dim] * len(values) ** 0.5
-    return out

@@ -13,7 +13,17 @@ from genre.options import Ge, Gt, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.neural import Standardised, fit_network, layers_of, liked, take_from, through, weights_of
+from genre.recommenders.neural import (
+    Standardised,
+    fit_network,
+    forget,
+    layers_of,
+    liked,
+    take_from,
+    through,
+    user_inputs,
+    weights_of,
+)
 from genre.recommenders.topk import top_k_factors
 from genre.storage import Tensors
 from genre.training.options import Optimizer, Schedule, require_torch
@@ -32,6 +42,8 @@ class TwoTower(Recommender):
     history alone.
     negatives: items drawn evenly for a batch, in addition to those of the batch.
     temperature: what the cosine of the two vectors is divided by.
+    user_dim: main directions of E(u) that are read; all of it would tell which items a user's text names.
+    history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
     epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
     in `TrainingOptions`; batch_size in interactions.
     init_from: folder of a run or of a saved TwoTower whose weights are the start; ids in common keep their embeddings.
@@ -43,6 +55,8 @@ class TwoTower(Recommender):
     id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.8)] = 0.3
     negatives: Annotated[int, Ge(0)] = 512
     temperature: Annotated[float, Gt(0), Le(1), Search(0.03, 0.3, log=True)] = 0.1
+    user_dim: Annotated[int, Ge(0)] = 8
+    history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     epochs: Annotated[int, Ge(1)] = 20
     batch_size: Annotated[int, Ge(2)] = 512
     learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
@@ -64,22 +78,27 @@ class TwoTower(Recommender):
 
         if dataset.item_features is None:
             log.line("two_tower: the items have no vectors; learning from ids alone, so new items have no place")
-        of_items, of_users = Standardised.of(dataset.item_features), Standardised.of(dataset.user_features)
+        of_items = Standardised.of(dataset.item_features)
         self.item_mean_, self.item_scale_ = of_items.mean, of_items.scale
         items = of_items(dataset.item_features, dataset.n_items)
-        users = of_users(dataset.user_features, dataset.n_users)
+        users = user_inputs(dataset, self.user_dim)
         self.user_ids_ = dataset.user_ids
         history = liked(dataset.history())
         counts = np.bincount(history.item, minlength=dataset.n_items)
         with seeded(self.seed):
-            network = TwoTowerNetwork(self, Histories(history, history.weight), items, users, counts)
+            network = TwoTowerNetwork(
+                self, Histories(history, history.weight, cut=self.history_cut), items, users, counts
+            )
         if self.init_from is not None:
             log.line(f"two_tower: {take_from(self.init_from, self, network)}")
         ones = np.ones(len(history.item), np.float32)
-        batches = Pairs(history, ones, history.weight, batch_size=self.batch_size)
+        batches = Pairs(history, ones, batch_size=self.batch_size)
 
         def read() -> None:
-            self._tabulate(weights_of(network), items, users)
+            weights = weights_of(network)
+            forget(weights, "item_id.weight", counts)
+            self._tabulate(weights, items, users)
+            self.known_half_[history.lengths == 0] = 0  # a user without a history is a stranger
 
         fit_network(self, network, batches, dataset, validation, read=read, log=log)
 

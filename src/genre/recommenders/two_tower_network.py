@@ -43,17 +43,16 @@ class TwoTowerNetwork(nn.Module):
         self.users: Tensor
         self.log_q: Tensor
 
-    def forward(self, user: Tensor, item: Tensor, target: Tensor, weight: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, user: Tensor, item: Tensor, target: Tensor, own: Tensor) -> Tensor:
         """The loss of a batch of pairs: each user should find its item among all of the batch's and those drawn."""
         drawn = torch.randint(len(self.items), (self.options.negatives,), device=item.device)
         candidates, back = torch.unique(torch.cat([item, drawn]), return_inverse=True)
-        bag = self.histories.bag(user)
-        queries = self.queries(user, item, weight, bag) / self.options.temperature
+        bag = self.histories.bag(user, own)
+        queries = self.queries(user, item, bag) / self.options.temperature
         rows, right = self.place(candidates), back[: len(item)]
         every = torch.arange(len(candidates), device=item.device)
-        return sampled_softmax(
-            queries, rows, right, every, self.log_q[candidates], hide=self._in_history(bag, candidates)
-        )
+        known = self.histories.hold(user, candidates, len(self.items))  # those are no wrong answers
+        return sampled_softmax(queries, rows, right, every, self.log_q[candidates], hide=known)
 
     def place(self, item: Tensor) -> Tensor:
         """The vectors of items, of length one. [n, dim]"""
@@ -61,23 +60,13 @@ class TwoTowerNetwork(nn.Module):
         x = self.item_first(torch.cat([self.items[item], ids], 1))
         return functional.normalize(self.item_rest[0](functional.relu(x)))
 
-    def queries(self, user: Tensor, item: Tensor, weight: Tensor, bag: Bag) -> Tensor:
+    def queries(self, user: Tensor, item: Tensor, bag: Bag) -> Tensor:
         """The vectors of users as if they had not yet met `item`, of length one. [n_batch, dim]"""
-        share = (bag.total(bag.value) - weight + 1)[:, None]
+        share = (bag.total(bag.value) - bag.mine + 1)[:, None]
         pooled = [
-            (bag.sum(table, bag.value) - weight[:, None] * table[item]) / share
+            (bag.sum(table, bag.value) - bag.mine[:, None] * table[item]) / share
             for table in (self.items, self.item_id.weight)
         ]
         ids = drop_rows(self.user_id(user), self.options.id_dropout, training=self.training)
-        length = (self.histories.length[user] - 1).log1p()
-        x = self.user_first(torch.cat([self.users[user], ids, *pooled, length[:, None]], 1))
+        x = self.user_first(torch.cat([self.users[user], ids, *pooled, bag.length.log1p()[:, None]], 1))
         return functional.normalize(self.user_rest[0](functional.relu(x)))
-
-    def _in_history(self, bag: Bag, candidates: Tensor) -> Tensor:
-        """Which candidates each user knows already: they are no wrong answers. bool `[n_batch, n_candidates]`"""
-        at = torch.full((len(self.items),), -1, device=candidates.device)
-        at[candidates] = torch.arange(len(candidates), device=candidates.device)
-        column = at[bag.item]
-        known = torch.zeros(len(bag.first), len(candidates), dtype=torch.bool, device=candidates.device)
-        known[bag.row[column >= 0], column[column >= 0]] = True
-        return known[bag.back]
