@@ -3,8 +3,8 @@
     python benchmarks/ingest.py [--rows 10000000] [--repeats 3] [--ids int|text] [--order time|random] [--output FILE]
 
 Every library does the same work in a fresh process of one thread: read, drop missing ratings, keep the last of each
-user-item pair by time, 5-core, number users and items, cut by global time into 80/10/10, make the CSR matrix of the
-train part. Results must be equal, or the script fails. The least CPU seconds of `--repeats` runs count, and the peak
+user-item pair by time, 5-core, number users and items, cut by global time into 80/10/10, make the CSR matrices of
+train, validation and test. Results must be equal, or the script fails. The least CPU seconds of `--repeats` runs count, and the peak
 resident memory. GENRE's row is `load` with cleaning's full report; the others are written out by hand.
 """
 
@@ -66,13 +66,11 @@ def genre(path: str) -> dict[str, float]:
 
     data = load(path, cleaning=Cleaning(min_user_interactions=CORE, min_item_interactions=CORE, positive_rating=0.5))
     split = TimeSplit(validation=0.1, test=0.1).split(data)
-    matrix = split.train.matrix()
-    return _facts(data.n_users, data.n_items, matrix, len(split.validation.target), len(split.test.target))
+    return _facts([part.matrix() for part in (split.train, split.validation.target, split.test.target)])
 
 
 def pandas(path: str) -> dict[str, float]:
     import pandas as pd
-    import scipy.sparse as sp
 
     table = pd.read_csv(path, dtype={"rating": np.float32}).dropna()
     table = table.sort_values("timestamp", kind="stable").drop_duplicates(["user_id", "item_id"], keep="last")
@@ -84,18 +82,11 @@ def pandas(path: str) -> dict[str, float]:
         table = table[kept]
     user, users = pd.factorize(table["user_id"], sort=True)
     item, items = pd.factorize(table["item_id"], sort=True)
-    t1, t2 = _cuts(table["timestamp"].to_numpy())
-    when = table["timestamp"].to_numpy()
-    train = when < t1
-    matrix = sp.csr_matrix(
-        (np.ones(train.sum(), np.float32), (user[train], item[train])), shape=(len(users), len(items))
-    )
-    return _facts(len(users), len(items), matrix, int(((when >= t1) & (when < t2)).sum()), int((when >= t2).sum()))
+    return _split_by_hand(user, item, table["timestamp"].to_numpy(), (len(users), len(items)))
 
 
 def polars(path: str) -> dict[str, float]:
     import polars as pl
-    import scipy.sparse as sp
 
     table = pl.scan_csv(path, schema_overrides={"rating": pl.Float32}).drop_nulls().sort("timestamp")
     table = table.unique(["user_id", "item_id"], keep="last", maintain_order=True).collect()
@@ -108,18 +99,12 @@ def polars(path: str) -> dict[str, float]:
     for name, values in ids.items():
         numbered = pl.DataFrame({name: values, f"{name}_row": np.arange(len(values), dtype=np.int32)})
         table = table.join(numbered, on=name, how="left")
-    when = table["timestamp"].to_numpy()
-    t1, t2 = _cuts(when)
-    train = table.filter(pl.col("timestamp") < t1)
-    rows = (train["user_id_row"].to_numpy(), train["item_id_row"].to_numpy())
-    shape = (len(ids["user_id"]), len(ids["item_id"]))
-    matrix = sp.csr_matrix((np.ones(len(train), np.float32), rows), shape=shape)
-    return _facts(*shape, matrix, int(((when >= t1) & (when < t2)).sum()), int((when >= t2).sum()))
+    columns = [table[name].to_numpy() for name in ("user_id_row", "item_id_row", "timestamp")]
+    return _split_by_hand(*columns, (len(ids["user_id"]), len(ids["item_id"])))
 
 
 def duckdb(path: str) -> dict[str, float]:
     import duckdb as db
-    import scipy.sparse as sp
 
     con = db.connect(config={"threads": 1})
     con.sql(f"""
@@ -142,19 +127,13 @@ def duckdb(path: str) -> dict[str, float]:
         )
     joined = 'SELECT "user", item, timestamp FROM t JOIN users USING (user_id) JOIN items USING (item_id)'
     rows = con.sql(joined).fetchnumpy()
-    t1, t2 = _cuts(rows["timestamp"])
-    train = rows["timestamp"] < t1
     shape = tuple(con.sql(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("users", "items"))
-    pairs = (rows["user"][train].astype(np.int32), rows["item"][train].astype(np.int32))
-    matrix = sp.csr_matrix((np.ones(train.sum(), np.float32), pairs), shape=shape)
-    when = rows["timestamp"]
-    return _facts(*shape, matrix, int(((when >= t1) & (when < t2)).sum()), int((when >= t2).sum()))
+    return _split_by_hand(rows["user"].astype(np.int32), rows["item"].astype(np.int32), rows["timestamp"], shape)
 
 
 def ibis(path: str) -> dict[str, float]:
     """The table work of GENRE as ibis expressions on DuckDB: what decision 0010 weighs."""
     import ibis as ib
-    import scipy.sparse as sp
 
     from genre.preprocessing.encoding import encode
     from genre.preprocessing.kcore import k_core
@@ -170,26 +149,31 @@ def ibis(path: str) -> dict[str, float]:
     item, items = encode(rows["item_id"])
     kept = k_core(user, item, len(users), len(items), CORE, CORE)
     user, item, when = user[kept], item[kept], rows["timestamp"].to_numpy()[kept]
-    t1, t2 = _cuts(when)
     user, item = np.unique(user, return_inverse=True)[1], np.unique(item, return_inverse=True)[1]
-    train = when < t1
-    shape = (int(user.max()) + 1, int(item.max()) + 1)
-    matrix = sp.csr_matrix((np.ones(train.sum(), np.float32), (user[train], item[train])), shape=shape)
-    return _facts(*shape, matrix, int(((when >= t1) & (when < t2)).sum()), int((when >= t2).sum()))
+    return _split_by_hand(user, item, when, (int(user.max()) + 1, int(item.max()) + 1))
 
 
-def _cuts(when: np.ndarray) -> tuple[int, int]:
+def _split_by_hand(user: Any, item: Any, when: Any, shape: tuple[int, int]) -> dict[str, float]:
+    import scipy.sparse as sp
+
     places = [len(when) - round(len(when) * share) for share in (0.1 + 0.1, 0.1)]
     t1, t2 = np.partition(when, places)[places]
-    return int(t1), int(t2)
+    matrices = []
+    for part in (when < t1, (when >= t1) & (when < t2), when >= t2):
+        pairs = (user[part], item[part])
+        matrices.append(sp.csr_matrix((np.ones(len(pairs[0]), np.float32), pairs), shape=shape))
+    return _facts(matrices)
 
 
-def _facts(n_users: int, n_items: int, matrix: Any, validation: int, test: int) -> dict[str, float]:
-    """What the results of two libraries are compared by; `check` sums a hash of every pair of the train part."""
-    rows = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(matrix.indptr))
-    check = int(((rows * 1_000_003 + matrix.indices) % 999_983).sum())
-    counts = {"train": matrix.nnz, "validation": validation, "test": test}
-    return {"users": n_users, "items": n_items, **counts, "check": check}
+def _facts(matrices: list[Any]) -> dict[str, float]:
+    """What the results of two libraries are compared by; `check` sums a hash of every pair."""
+    n_users, n_items = matrices[0].shape
+    facts = {"users": n_users, "items": n_items, "check": 0}
+    for name, matrix in zip(("train", "validation", "test"), matrices, strict=True):
+        rows = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(matrix.indptr))
+        facts[name] = matrix.nnz
+        facts["check"] += int(((rows * 1_000_003 + matrix.indices) % 999_983).sum())
+    return facts
 
 
 WORKERS = {"genre": genre, "pandas": pandas, "polars": polars, "duckdb": duckdb, "ibis": ibis}

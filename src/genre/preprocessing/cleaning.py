@@ -107,24 +107,22 @@ def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
 
     `rating_scale` of `cleaning` must be settled before (see `prepare`).
     """
-    _missing(rows, report)
-    _noise(rows, cleaning, report)
-    rows.take(user_order(rows.user, len(rows.user_ids)))
+    kept = _report(rows, report, *_unusable(rows, cleaning))
+    order = user_order(rows.user[kept], len(rows.user_ids))
+    rows.take(kept if isinstance(order, slice) else order if isinstance(kept, slice) else kept[order])
     if rows.timestamp is not None:
         rows.take(time_order(rows.user, rows.timestamp))
-    _repeats(rows, cleaning.repeats, report)
+    rows.take(_report(rows, report, *_repeats(rows, cleaning.repeats)))
     if cleaning.max_user_interactions is not None:
         counts = np.bincount(rows.user, minlength=len(rows.user_ids))
         many = counts > cleaning.max_user_interactions
-        reason = f"users with more than {cleaning.max_user_interactions:,} interactions"
-        _drop(rows, report, _Drop("busy users", f"{int(many.sum()):,} {reason}", np.flatnonzero(many[rows.user])))
+        reason = f"{int(many.sum()):,} users with more than {cleaning.max_user_interactions:,} interactions"
+        rows.take(_report(rows, report, _Drop("busy users", reason, np.flatnonzero(many[rows.user]))))
     low_user, low_item = cleaning.min_user_interactions, cleaning.min_item_interactions
     if max(low_user, low_item) > 1:
-        kept = k_core(rows.user, rows.item, len(rows.user_ids), len(rows.item_ids), low_user, low_item)
-        reason = (
-            f"users with fewer than {low_user} or items with fewer than {low_item} interactions, until all have enough"
-        )
-        _drop(rows, report, _Drop("k-core", reason, np.flatnonzero(~kept)))
+        core = k_core(rows.user, rows.item, len(rows.user_ids), len(rows.item_ids), low_user, low_item)
+        few = f"users with fewer than {low_user} or items with fewer than {low_item} interactions"
+        rows.take(_report(rows, report, _Drop("k-core", f"{few}, until all have enough", np.flatnonzero(~core))))
 
 
 class _Drop(NamedTuple):
@@ -135,61 +133,59 @@ class _Drop(NamedTuple):
     positions: npt.NDArray[np.int64]
 
 
-def _drop(rows: Rows, report: CleaningReport, *drops: _Drop) -> None:
-    """Take all at once: each pass over ten million rows costs."""
-    kept, left = np.ones(len(rows), np.bool_), len(rows)
+def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> npt.NDArray[np.int64] | slice:
+    """Write a step for each drop that drops anything; which rows stay, a slice when all do."""
+    stays, left = np.ones(len(rows), np.bool_), len(rows)
     for name, reason, positions in drops:
         if len(positions):
             examples = tuple(rows.example(position) for position in positions[:N_EXAMPLES])
             report.steps.append(Step(name, reason, left, left - len(positions), examples))
             left -= len(positions)
-            kept[positions] = False
-    if left < len(rows):
-        rows.take(kept)
+            stays[positions] = False
+    return slice(None) if left == len(rows) else np.flatnonzero(stays)
 
 
-def _drop_any(rows: Rows, report: CleaningReport, name: str, causes: dict[str, Mask]) -> None:
-    """One step with several causes, each counted in the reason."""
-    counts = {cause: int(mask.sum()) for cause, mask in causes.items()}
-    if any(counts.values()):
-        reason = ", ".join(f"{cause}: {count:,}" for cause, count in counts.items() if count)
-        _drop(rows, report, _Drop(name, reason, np.flatnonzero(np.logical_or.reduce(list(causes.values())))))
-
-
-def _missing(rows: Rows, report: CleaningReport) -> None:
-    causes = {"no user_id": rows.user < 0, "no item_id": rows.item < 0}
+def _unusable(rows: Rows, cleaning: Cleaning) -> Iterator[_Drop]:
+    """Rows with something missing; of the others those with a number that cannot be; then those asked to go."""
+    gone = np.zeros(len(rows), np.bool_)
+    missing = {"no user_id": rows.user < 0, "no item_id": rows.item < 0}
+    noise = {}
     for label, column in (("rating", rows.rating), ("weight", rows.weight)):
         if column is not None:
-            causes[f"no {label}"] = np.isnan(column)
+            missing[f"no {label}"] = np.isnan(column)
+            noise[f"{label} not finite"] = np.isinf(column)
     if rows.timestamp is not None:
-        causes["no timestamp"] = rows.timestamp == NO_TIME
-    _drop_any(rows, report, "missing values", causes)
-
-
-def _noise(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
+        missing["no timestamp"] = rows.timestamp == NO_TIME
     if rows.weight is not None:
-        bad = {"weight not finite": np.isinf(rows.weight), "weight below zero": rows.weight < 0}
-        _drop_any(rows, report, "noise", bad)
-    if rows.rating is None:
-        return
-    causes = {"rating not finite": np.isinf(rows.rating)}
-    if cleaning.rating_scale is not None:
+        noise["weight below zero"] = (rows.weight < 0) & np.isfinite(rows.weight)
+    if rows.rating is not None and cleaning.rating_scale is not None:
         low, high, _ = cleaning.rating_scale
-        outside = ((rows.rating < low) | (rows.rating > high)) & np.isfinite(rows.rating)
-        causes[f"rating outside {low:g} to {high:g}"] = outside
-    _drop_any(rows, report, "noise", causes)
-    if cleaning.min_rating is not None:
-        reason = f"rated below {cleaning.min_rating:g}"
-        _drop(rows, report, _Drop("low ratings", reason, np.flatnonzero(rows.rating < cleaning.min_rating)))
+        outside = (rows.rating < low) | (rows.rating > high)
+        noise[f"rating outside {low:g} to {high:g}"] = outside & np.isfinite(rows.rating)
+    yield _any_cause("missing values", missing, gone)
+    yield _any_cause("noise", noise, gone)
+    if rows.rating is not None and cleaning.min_rating is not None:
+        low_rating = {f"rated below {cleaning.min_rating:g}": rows.rating < cleaning.min_rating}
+        yield _any_cause("low ratings", low_rating, gone)
 
 
-def _repeats(rows: Rows, keep: str, report: CleaningReport) -> None:
+def _any_cause(name: str, causes: dict[str, Mask], gone: Mask) -> _Drop:
+    """The rows of any cause that are not gone yet, each cause counted; adds them to `gone`."""
+    found = {cause: mask & ~gone for cause, mask in causes.items() if mask.any()}
+    reason = ", ".join(f"{cause}: {count:,}" for cause, mask in found.items() if (count := int(mask.sum())))
+    together = np.logical_or.reduce(list(found.values())) if found else np.zeros(0, np.bool_)
+    positions = np.flatnonzero(together)
+    gone[positions] = True
+    return _Drop(name, reason, positions)
+
+
+def _repeats(rows: Rows, keep: str) -> list[_Drop]:
     """Rows equal in every column, then several rows of one user with one item (and, in a given split, one part)."""
     n_parts = 1 if rows.part is None else len(PARTS)
     thing = rows.item if rows.part is None else rows.item * np.int32(n_parts) + rows.part
     several, pair = repeated_pairs(rows.user, thing, len(rows.item_ids) * n_parts)
     if len(several) == 0:
-        return
+        return []
     copies = _copies(rows, several, pair)
     drops = [_Drop("duplicates", "equal to another row in every column", several[copies])]
     if keep != "all":
@@ -198,7 +194,7 @@ def _repeats(rows: Rows, keep: str, report: CleaningReport) -> None:
         gone[_winners(rows, several, pair, keep)] = False
         kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}.get(keep, f"the {keep} kept")
         drops.append(_Drop("repeats", f"the same user and item again, {kept}", several[gone]))
-    _drop(rows, report, *drops)
+    return drops
 
 
 def _copies(rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64]) -> Mask:
