@@ -96,11 +96,23 @@ def test_what_is_invented_is_quarantined(tmp_path: Path) -> None:
     assert made.reports["summaries"].quarantined == 12
 
 
+def test_what_is_true_of_everything_is_refused(tmp_path: Path) -> None:
+    class Vague(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            answer = json.loads(super().reply(prompt, schema))
+            said = "The viewer enjoys the film and what it is."
+            return json.dumps({name: said if isinstance(value, str) else value for name, value in answer.items()})
+
+    made = augment(toy_dataset(), ledger(tmp_path, Vague()), dataclasses.replace(ALL, synthetic="none"))
+    assert made.reports["summaries"].quarantined == 12
+    assert made.reports["profiles"].quarantined == 20
+
+
 def test_topics_that_are_the_first_of_the_list_are_refused(tmp_path: Path) -> None:
     class Lazy(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:
             listed = prompt.split("from this list: ")[1].split(".\n")[0].split(", ")
-            return json.dumps({"summary": "it is about a story and what it is to us", "topics": listed[:2]})
+            return json.dumps({"summary": "it is a story about space and castles and what it is", "topics": listed[:2]})
 
     made = augment(toy_dataset(), ledger(tmp_path, Lazy()), Augmentation(("text",)))
     assert made.reports["summaries"].quarantined == 12

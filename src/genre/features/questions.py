@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from genre.llm.domains import Domain, load_domain, texts_of, told
-from genre.llm.grounding import invented, is_english, is_repetitive, title_key
+from genre.llm.grounding import COMMON, invented, is_english, is_repetitive, title_key, words
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.options import Ge, check_options
 from genre.preprocessing.dataset import Dataset, Int64
@@ -88,8 +88,12 @@ def item_questions(train: Dataset, options: Augmentation) -> Questions:
     topics = [_rotated(domain.topics, row) for row in rows]
 
     def check(at: int, answer: Any) -> str:
-        wrong = _problem(answer.summary, [*facts[at], *domain.topics], options.language)
-        return wrong or _first_ones(answer.topics, topics[at])
+        title, *others = facts[at]
+        return (
+            _problem(answer.summary, [*facts[at], *domain.topics], options.language)
+            or _silent(answer.summary, [*others, *domain.topics], [title, *domain.wording().values()])
+            or _first_ones(answer.topics, topics[at])
+        )
 
     values: list[dict[str, Value]] = [
         {**wording, "fields": fields, "topics": ", ".join(order)} for fields, order in zip(facts, topics, strict=True)
@@ -111,7 +115,11 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
     def check(at: int, answer: Any) -> str:
         beside = [line.partition(SEPARATOR)[2] for line in facts[at]]  # to name a title is not to say what is liked
         evidence = [*beside, *domain.topics, *domain.wording().values()]
-        return _problem(answer.profile, evidence, options.language) or _first_ones(answer.topics, topics[at])
+        return (
+            _problem(answer.profile, evidence, options.language)
+            or _silent(answer.profile, [*beside, *domain.topics], list(domain.wording().values()))
+            or _first_ones(answer.topics, topics[at])
+        )
 
     values: list[dict[str, Value]] = [
         {**wording, "history": history, "topics": ", ".join(order)}
@@ -202,6 +210,16 @@ def _problem(text: str, evidence: Sequence[str], language: str) -> str:
         return wrong
     new = invented(text, evidence, strict=False)
     return f"these are not in the data: {', '.join(new[:5])}" if new else ""
+
+
+def _silent(text: str, told: Sequence[str], empty: Sequence[str]) -> str:
+    """Whether a text has no word of what was told: `the user enjoys the film` is true of everybody.
+
+    empty: texts whose words say nothing, such as the title and the words of the domain.
+    """
+    telling = {word for piece in told for word in words(piece)} - COMMON
+    telling -= {word for piece in empty for word in words(piece)}
+    return "" if not telling or telling & set(words(text)) else "it says nothing that is in the data"
 
 
 def _form_problem(text: str, language: str) -> str:
