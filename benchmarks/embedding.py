@@ -1,6 +1,6 @@
 """What does it cost to embed a catalogue? GENRE's `embedding` beside sentence-transformers, the same weights.
 
-    python benchmarks/embedding.py [--data ../shared/data] [--n 10000] [--output embedding.md]
+    python benchmarks/embedding.py [--data ../shared/data] [--n 10000] [--texts films products plots] [--output embedding.md]
 
 CPU seconds of `encode` alone, in a fresh process for each library, model loaded and warm, cache empty: first with one
 thread each, then, for a thousand products, as both come. Beside it: the largest difference of a value, and whether each
@@ -155,7 +155,7 @@ ENGINES = {
 def in_fresh_process(engine: str, texts: list[str], folder: Path, *, threads: str = "1") -> tuple[float, Float32, str]:
     """`(CPU seconds, vectors, what it said)`. threads: empty for as many as the library takes by itself."""
     (folder / "texts.json").write_text(json.dumps(texts))
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     if not threads:
         del environment["OMP_NUM_THREADS"]
     done = subprocess.run(
@@ -180,7 +180,7 @@ def neighbours_kept(ours: Float32, theirs: Float32) -> float:
     return float(np.mean(kept))
 
 
-def compare(data: Path, n: int, out: Any) -> None:
+def compare(data: Path, names: list[str], n: int, out: Any) -> None:
     print(
         "| texts | tokens each | sentence-transformers, CPU s | GENRE, CPU s | ratio | largest difference, fp32 "
         "| as kept (half precision) | ten neighbours kept, fp32 | as kept |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -188,7 +188,7 @@ def compare(data: Path, n: int, out: Any) -> None:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name in ("films", "products", "plots"):
+        for name in names:
             texts = texts_of(name, data, n)
             theirs_s, theirs, _ = in_fresh_process("sentence-transformers", texts, folder)
             ours_s, ours, _ = in_fresh_process("genre", texts, folder)
@@ -228,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--texts", nargs="+", default=["films", "products", "plots"])
     parser.add_argument("--output", type=Path)
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -245,7 +246,7 @@ def main() -> None:
         f"{cpu()}; Python {platform.python_version()}, {', '.join(f'{p} {version(p)}' for p in packages)}\n", file=out
     )
     print(f"`python {' '.join(sys.argv)}`\n", file=out)
-    compare(options.data, options.n, out)
+    compare(options.data, options.texts, options.n, out)
     compare_as_they_come(options.data, out)
     print("\n| a million titles, no network | CPU s | MiB beside texts and result | MiB on disk |", file=out)
     print("|---|--:|--:|--:|", file=out)
