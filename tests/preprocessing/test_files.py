@@ -212,6 +212,13 @@ def test_whatever_a_file_holds_only_declared_errors_come_out(write: Write, conte
         prepare(Files(write("data.csv", content)).load())
 
 
+def test_columns_without_a_name_are_told_apart_and_repeated_names_refused(write: Write) -> None:
+    tables = Files(write("data.csv", ",user_id,item_id,\n1,a,x,7\n2,b,y,8\n")).load()
+    assert tables.interactions["user_id"].to_pylist() == ["a", "b"]
+    with pytest.raises(DataError, match="'who' appears 2 times"):
+        Files(write("data.csv", "who,who,what\na,a,x\nb,b,y\n")).load()
+
+
 def test_a_fingerprint_follows_the_content_not_the_place(write: Write, tmp_path: Path) -> None:
     here = Files(write("data.csv", CSV))
     (tmp_path / "other").mkdir()

@@ -74,6 +74,8 @@ def choose(sample: pa.Table, wanted: Columns, where: str) -> list[Chosen]:
     Names decide. Where none is known (a file without a header, or in another language), content and place do.
     """
     names = sample.column_names
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"{where}: column {repeated[0]!r} appears {names.count(repeated[0])} times; rename one")
     chosen = [*_asked_for(names, wanted, where)]
     open_roles = [role for role in NAMES if getattr(wanted, role) is None]
     chosen += _by_name(sample, open_roles, {choice.column for choice in chosen})
@@ -86,9 +88,6 @@ def choose(sample: pa.Table, wanted: Columns, where: str) -> list[Chosen]:
                 f"{where}: missing column: none of {_listed(names)} is known to name the {role}; "
                 f"say which with columns: {{{role}: ...}}"
             )
-    for choice in chosen:
-        if names.count(choice.column) > 1:
-            raise DataError(f"{where}: column {choice.column!r} appears {names.count(choice.column)} times; rename one")
     return sorted(chosen, key=lambda choice: [*NAMES].index(choice.role))
 
 

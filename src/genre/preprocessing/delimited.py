@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 @dataclass(frozen=True)
 class Layout:
-    """How a delimited file is written. names: its columns, or `column 1` ... without a header."""
+    """How a delimited file is written. names: its columns, `column 1` ... where the header is silent."""
 
     path: Path
     delimiter: str
@@ -61,8 +61,7 @@ def layout(
         )
     if header is None:
         header = _has_header(cells, known_names)
-    names = [untyped_name(name) for name in cells[0]] if header else []
-    names = names or [f"column {number}" for number in range(1, len(cells[0]) + 1)]
+    names = [(untyped_name(cell) if header else "") or f"column {number}" for number, cell in enumerate(cells[0], 1)]
     quoted = delimiter in ",;" or any(line.startswith('"') for line in lines)
     return Layout(path, delimiter, header, tuple(names), encoding, quoted)
 
