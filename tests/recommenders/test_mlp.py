@@ -48,7 +48,7 @@ def network_of(model: MLP, data: Dataset) -> MLPNetwork:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"dot": 3}, {"pooling": "attention"}, {"biases": False}, {"hidden": (16,)}, {"loss": "bce"}],
+    [{}, {"dim": 0}, {"dot": 3}, {"pooling": "attention"}, {"biases": False}, {"hidden": (16,)}, {"loss": "bce"}],
 )
 def test_scores_in_numpy_are_those_of_the_network(options: dict[str, object]) -> None:
     data = with_users(toy_dataset())

@@ -81,7 +81,7 @@ class MLPNetwork(nn.Module):
         offset = shrunk if self.ratings else torch.zeros_like(shrunk)
         weight = bag.total(a) - mine
         parts = []
-        for table in (self.items, self.item_id.weight):
+        for table in (table for table in (self.items, self.item_id.weight) if table.shape[1]):
             own = table[item] * mine[:, None]
             with_d, plain = bag.sum(table, a * bag.value) - bag.mine[:, None] * own, bag.sum(table, a) - own
             parts.append((with_d - offset[:, None] * plain) / (weight + 1)[:, None])
