@@ -22,7 +22,7 @@ from genre.diagram import mermaid
 from genre.errors import EvaluationError
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.findings import Finding
-from genre.evaluation.leaderboard import leaderboard
+from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.metrics import labels
 from genre.evaluation.report import write_report
 from genre.evaluation.significance import Comparison, compare, p_values
@@ -166,15 +166,8 @@ def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[st
                     write_evaluation(folder / part, result)
         folder = work.folder / name
         judged[label] = (read_evaluation(folder / "validation"), read_evaluation(folder / "test"))
-    return dict(sorted(judged.items(), key=lambda entry: -_primary(entry[1][0])))
-
-
-def _primary(evaluation: Evaluation) -> float:
-    """The value that ranks: the first metric of the config, or minus the error where only ratings were judged."""
-    from genre.evaluation.metrics import metric_of
-
-    label, value = next(iter(evaluation.values.items()))
-    return value if metric_of(label).higher_is_better else -value
+    by = primary([validation for validation, _ in judged.values()])
+    return dict(sorted(judged.items(), key=lambda entry: rank_key(entry[1][0].values[by], by)))
 
 
 def write_output(
@@ -206,6 +199,7 @@ def write_output(
             "cleaning": storage.read_json(work.folder / "dataset" / "cleaning.json"),
         },
         "best": next(iter(judged)),
+        "primary": primary(list(tests.values())),
         "leaderboard": leaderboard(list(tests.values())),
         "significance": _significance(tests),
         "training": {label: work.entries(f"recommenders/{label}") for label in judged},
@@ -217,8 +211,8 @@ def write_output(
 
 
 def _significance(tests: dict[str, Evaluation]) -> dict[str, Any]:
-    """p of every pair by the first metric, of those that have it for each user."""
-    label = next(iter(next(iter(tests.values())).values))
+    """p of every pair by the metric that ranks, of those that have it for each user."""
+    label = primary(list(tests.values()))
     having = {name: found for name, found in tests.items() if label in found.per_user}
     return {"label": label, "names": list(having), "p": p_values(list(having.values()), label).tolist()}
 

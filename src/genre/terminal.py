@@ -19,20 +19,15 @@ if TYPE_CHECKING:
 
 def print_run(run: Run) -> None:
     """Leaderboards, example recommendations with reasons, and where the report is."""
-    from genre.evaluation.metrics import metric_of
+    from genre.evaluation.leaderboard import tables
 
     console = _console()
-    rows = run.report["leaderboard"]
-    labels = list(dict.fromkeys(label for row in rows for label in row["values"]))
-    for title, of_ratings in (("ranking", False), ("ratings", True)):
-        shown = [label for label in labels if metric_of(label).of_ratings == of_ratings]
-        if shown:
-            console.print()
-            console.print(_leaderboard(run, f"{run.name}: {title}, test part", shown, console.width))
-    best = next(iter(run.recommenders))
+    for facts in tables(run.report["leaderboard"]):
+        console.print()
+        console.print(_leaderboard(run, facts, console.width))
     console.print(
-        f"[dim]± half of a 95 % interval over users.  = not distinguishable from the first at 5 %.  "
-        f"★ best on the validation part: {best} answers below.[/dim]"
+        f"[dim]± half of a 95 % interval over users.  = not distinguishable from the first by {run.report['primary']} "
+        f"at 5 %.  ★ best on the validation part: {run.report['best']} answers below.[/dim]"
     )
     for example in run.report["examples"]:
         liked = _plain(", ".join(example["liked"]) or "nothing yet")
@@ -48,30 +43,22 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=140)
 
 
-def _leaderboard(run: Run, title: str, labels: list[str], width: int) -> Table:
+def _leaderboard(run: Run, facts: dict[str, Any], width: int) -> Table:
     """One row a recommender, one column a metric, as many as fit; the best of each in bold."""
-    rows = [row for row in run.report["leaderboard"] if any(label in row["values"] for label in labels)]
+    labels = facts["labels"]
     fitting = labels[: max(1, (width - 24) // 13)]
     left_out = f"  ({len(labels) - len(fitting)} more in the report)" if len(fitting) < len(labels) else ""
-    table = Table(title=f"{title}{left_out}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    title = f"{run.name}: {facts['title']}, test part{left_out}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for label in fitting:
         table.add_column(label, justify="right", no_wrap=True)
-    first = run.report["leaderboard"][0]
-    for row in rows:
-        star = " ★" if row["name"] == next(iter(run.recommenders)) else ""
-        tie = " =" if row["tied_with_best"] and row is not first else ""
-        table.add_row(row["name"] + star + tie, *(_cell(row, label, _best(rows, label)) for label in fitting))
+    ranking = run.report["primary"] in labels
+    for at, row in enumerate(facts["rows"]):
+        star = " ★" if row["name"] == run.report["best"] else ""
+        tie = " =" if ranking and at and row["tied_with_best"] else ""
+        table.add_row(row["name"] + star + tie, *(_cell(row, label, facts["best"][label]) for label in fitting))
     return table
-
-
-def _best(rows: list[dict[str, Any]], label: str) -> float | None:
-    from genre.evaluation.metrics import metric_of
-
-    values: list[float] = [row["values"][label] for row in rows if row["values"].get(label) is not None]
-    if not values:
-        return None
-    return max(values) if metric_of(label).higher_is_better else min(values)
 
 
 def _cell(row: dict[str, Any], label: str, best: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.metrics import metric_of
 
 Chart = dict[str, Any]  # title, about, figure: a Plotly figure as plain JSON
 
@@ -36,7 +37,7 @@ def all_charts(report: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> d
 
 
 def _primary(report: Mapping[str, Any]) -> str:
-    return str(next(iter(report["leaderboard"][0]["values"])))
+    return str(report["primary"])
 
 
 def leaderboard(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart:
@@ -75,7 +76,8 @@ def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
     if len(points) < 2:
         return None
     traces: list[Chart] = []
-    front = list(pareto((x, y) for x, y, _ in points))
+    sign = 1 if metric_of(label).higher_is_better else -1
+    front = [(x, sign * y) for x, y in pareto((x, sign * y) for x, y, _ in points)]
     traces.append(
         {
             "type": "scatter",
@@ -102,6 +104,8 @@ def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
     about = "Up is better, left is cheaper. The dotted line is the Pareto front."
     chart = _chart("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
     chart["figure"]["layout"]["xaxis"]["type"] = "log"
+    if sign < 0:
+        chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
     return chart
 
 

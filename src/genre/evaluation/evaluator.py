@@ -8,7 +8,7 @@ too (a miss is a miss) and reported a second time without them (`warm`). Knows n
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -79,7 +79,8 @@ def evaluate(
         measured.append(_measure_ranks(judged, questions, ranks))
     if stars:
         measured.append(_measure_stars(*rate(recommender, fold, log), fold.context if train is None else train, stars))
-    return _merge(name or type(recommender).__name__, digest(fold, exclude_seen=exclude_seen), fold, measured, cost)
+    question = digest(fold, exclude_seen=exclude_seen)
+    return _merge(name or type(recommender).__name__, question, fold, asked, measured, cost)
 
 
 def judge_lists(
@@ -110,7 +111,7 @@ def judge_lists(
     questions = ask(fold, train, exclude_seen=exclude_seen, category=category, group=group)
     judged = place(items, np.arange(len(items)) if users is None else np.asarray(users), questions)
     question = digest(fold, exclude_seen=exclude_seen)
-    return _merge(name, question, fold, [_measure_ranks(judged, questions, asked)], {})
+    return _merge(name, question, fold, asked, [_measure_ranks(judged, questions, asked)], {})
 
 
 class Measured(NamedTuple):
@@ -178,8 +179,10 @@ def _compute(
     return values, per_user
 
 
-def _merge(name: str, question: str, fold: Fold, measured: list[Measured], cost: dict[str, float]) -> Evaluation:
-    """One Evaluation over every user with a target of any kind."""
+def _merge(
+    name: str, question: str, fold: Fold, asked: Iterable[str], measured: list[Measured], cost: dict[str, float]
+) -> Evaluation:
+    """One Evaluation over every user with a target of any kind, its values in the order asked for."""
     users = present(fold.target.user).astype(np.int32)
     per_user, ratings = {}, np.zeros(len(users), np.int64)
     values: dict[str, float] = {}
@@ -196,8 +199,8 @@ def _merge(name: str, question: str, fold: Fold, measured: list[Measured], cost:
         by_popularity |= part.by_popularity
     return Evaluation(
         name=name,
-        values=values,
-        warm=warm,
+        values={label: values[label] for label in asked if label in values},
+        warm={label: warm[label] for label in asked if label in warm},
         users=users,
         per_user=per_user,
         ratings=ratings,

@@ -13,6 +13,7 @@ from typing import Any
 from genre.errors import NotAvailable
 from genre.evaluation import charts
 from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.leaderboard import tables
 from genre.log import SILENT, Log
 from genre.packages import fetch_wheel_files
 
@@ -41,7 +42,7 @@ def write_report(
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     page = environment.from_string(template).render(
         report=report,
-        tables=_tables(report),
+        tables=tables(report["leaderboard"]),
         charts=charts.all_charts(report, judged),
         diagram=diagram,
         config=config,
@@ -59,26 +60,6 @@ def _mermaid(log: Log) -> str:
         log.line(f"report: the diagram stays text, since {error}")
         return ""
     return (folder / next(iter(MERMAID_FILES))).read_text("utf-8")
-
-
-def _tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The leaderboard as a table for rankings and one for ratings: title, labels, rows, best value of each label."""
-    from genre.evaluation.metrics import metric_of
-
-    rows = report["leaderboard"]
-    labels = list(dict.fromkeys(label for row in rows for label in row["values"]))
-    tables = []
-    for title, of_ratings in (("Ranking", False), ("Ratings", True)):
-        shown = [label for label in labels if metric_of(label).of_ratings == of_ratings]
-        having = [row for row in rows if any(row["values"].get(label) is not None for label in shown)]
-        best = {}
-        for label in shown:
-            values = [row["values"][label] for row in having if row["values"].get(label) is not None]
-            pick = max if metric_of(label).higher_is_better else min
-            best[label] = pick(values, default=None)
-        if having:
-            tables.append({"title": title, "labels": shown, "rows": having, "best": best})
-    return tables
 
 
 def short(value: float | None, digits: int = 4) -> str:
