@@ -16,6 +16,7 @@ from genre.recommenders.blend import Blend, _reciprocal_ranks
 from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
+from genre.recommenders.explanation import sentence
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.transitions import Transitions
@@ -125,6 +126,18 @@ def test_contributions_are_the_members() -> None:
     for found in blend.explain(data.history([0]), np.array([0, 1], np.int32)):
         assert found.method == "exact"
         assert np.isclose(sum(share for _, share in found.history), found.score, atol=1e-4)
+
+
+@pytest.mark.parametrize(("weights", "popular"), [((1.0, 50.0), True), ((50.0, 1.0), False)])
+def test_what_is_recommended_for_its_popularity_says_so(weights: tuple[float, ...], popular: bool) -> None:  # noqa: FBT001
+    data = toy_dataset()
+    blend = Blend(PAIR, weights=weights).fit(data)
+    history = data.history([0])
+    found = blend.explain(history, np.arange(data.n_items, dtype=np.int32))
+    best = max(found, key=lambda one: one.score)
+    assert sentence(best, data.titles()).startswith("popular with everybody") is popular
+    for one in found:
+        assert one.popular + sum(share for _, share in one.history) == pytest.approx(one.score, abs=1e-4)
 
 
 def test_new_items_come_in_through_a_member() -> None:

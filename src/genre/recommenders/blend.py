@@ -123,8 +123,18 @@ class Blend(Recommender):
 
     def explain(self, history: History, items: Int32) -> list[Explanation]:
         summed = self.method == "weights" and all(member.explains != "occlusion" for member in self.members_)
-        found = super().explain(history, items)
-        return [dataclasses.replace(one, method="exact" if summed else "occlusion") for one in found]
+        method: Method = "exact" if summed else "occlusion"
+        found, popular = super().explain(history, items), self._popular(history)
+        return [dataclasses.replace(one, method=method, popular=float(popular[one.item])) for one in found]
+
+    def _popular(self, history: History) -> Float32:
+        """The part of each item's score that members give whatever the history. [n_items]"""
+        total = np.zeros(history.n_items, np.float32)
+        if self.method == "weights":
+            for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
+                if weight and member.explains == "popularity":
+                    total += np.float32(weight) * _scaled(_score_as(member, history))[0]
+        return total
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         """The members' contributions under the weights that blend their scores."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+POPULAR = "popular with everybody"
 Method = Literal["exact", "occlusion", "popularity"]
 
 
@@ -19,6 +20,7 @@ class Explanation:
     item: row number. score: what the recommender gave it.
     history: (item row, contribution to the score), largest first. Exact: the contributions are the terms the
     score is a sum of. Occlusion: how far the score falls without that interaction.
+    popular: the part of the score that is the item's popularity, the same whatever the history.
     words: words the item's text shares with the history's.
     """
 
@@ -27,17 +29,25 @@ class Explanation:
     method: Method
     history: tuple[tuple[int, float], ...] = ()
     words: tuple[str, ...] = ()
+    popular: float = 0.0
+
+    @property
+    def mostly_popular(self) -> bool:
+        """Whether popularity says more for the item than the history does."""
+        return self.popular > sum(share for _, share in self.history if share > 0)
 
 
 def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) -> str:
     """One line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`."""
     causes = [titles[item] for item, share in explanation.history if share > 0][:most]
-    return phrase(causes, explanation.words)
+    return phrase(causes, explanation.words, popular=explanation.mostly_popular)
 
 
-def phrase(causes: Sequence[str], words: Sequence[str] = ()) -> str:
-    """The sentence for these titles and words."""
-    parts = [f"because of {' and '.join(causes)}"] if causes else []
+def phrase(causes: Sequence[str], words: Sequence[str] = (), *, popular: bool = False) -> str:
+    """The sentence for these titles and words. popular: say first that the item is."""
+    parts = [POPULAR] if popular or not (causes or words) else []
+    if causes:
+        parts.append(f"{'then ' if popular else ''}because of {' and '.join(causes)}")
     if words:
         parts.append(f"shares: {', '.join(words[:4])}")
-    return "; ".join(parts) or "popular with everybody"
+    return "; ".join(parts)

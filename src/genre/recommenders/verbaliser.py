@@ -26,7 +26,7 @@ from genre.llm.ledger import Ledger
 from genre.llm.prompt import Value, load_prompt
 from genre.options import Ge, check_options
 from genre.preprocessing.dataset import Dataset
-from genre.recommenders.explanation import Explanation, phrase
+from genre.recommenders.explanation import Explanation, sentence
 
 MOST_CAUSES = 2
 MOST_WORDS = 4
@@ -65,8 +65,9 @@ class Verbaliser:
         """One sentence each, in order; never fails because the model did."""
         titles = dataset.titles()
         causes = [[item for item, share in one.history if share > 0][:MOST_CAUSES] for one in explanations]
-        out = [phrase([titles[item] for item in own], one.words) for one, own in zip(explanations, causes, strict=True)]
-        asked = [at for at, one in enumerate(explanations) if causes[at] or one.words] if self.llm is not None else []
+        out = [sentence(one, titles, most=MOST_CAUSES) for one in explanations]
+        telling = [at for at, one in enumerate(explanations) if (causes[at] or one.words) and not one.mostly_popular]
+        asked = telling if self.llm is not None else []
         spoken: set[int] = set()
         if asked:
             names = [" ".join(fields) for fields in told(dataset.items, self.fields, labels=False)]

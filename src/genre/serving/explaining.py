@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Explanation, sentence
+from genre.recommenders.explanation import POPULAR, Explanation, sentence
 from genre.serving.answers import Why
 from genre.serving.ranking import source_of
 from genre.serving.shelf import Past, Shelf
@@ -36,7 +36,7 @@ def explain(
     if past.tells:
         return _by_evidence(world, shelf, name, past, row, trouble)
     count = float(world.popularity(shelf)[row])
-    title, reason = shelf.catalogue.titles[row], "popular with everybody"
+    title, reason = shelf.catalogue.titles[row], POPULAR
     return Why(item_id, title, count, reason, "popularity", "popular", shelf.name, name, fallback=trouble)
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from genre.errors import GenreError
 from genre.preprocessing.dataset import History, Int32
+from genre.recommenders.explanation import POPULAR
 from genre.serving.answers import Answer, Ask, Source
 from genre.serving.catalogue import Filter, Mask, words_of
 from genre.serving.ladder import Skipped
@@ -169,7 +170,7 @@ def similar(
         return popular(world, k=k, trending=False, run=shelf.name, filter=frozenset(), fields=fields)
     ranked = world.ladder.similar(shelf, name, row, k, world.popularity(shelf))
     items, scores = _filled(ranked.item[0], ranked.score[0])
-    why = f"similar to {shelf.catalogue.titles[row]}" if ranked.rung != "popular" else "popular with everybody"
+    why = f"similar to {shelf.catalogue.titles[row]}" if ranked.rung != "popular" else POPULAR
     source: Source = "folded_in" if ranked.rung == "model" else ranked.rung
     listed = _listed(shelf, items, _rounded(scores), [why] * len(items), fields)
     return Answer(listed, source, shelf.name, name, ranked.fallback)
@@ -192,7 +193,7 @@ def popular(
         mask = measure > 0 if mask is None else mask & (measure > 0)
     ranked = world.ladder.popular(shelf, measure, k, mask=mask)
     items, scores = _filled(ranked.item[0], ranked.score[0])
-    why = ["taken a lot of late" if trending else "popular with everybody"] * len(items)
+    why = ["taken a lot of late" if trending else POPULAR] * len(items)
     return Answer(_listed(shelf, items, _rounded(scores), why, fields), "popular", shelf.name, "popular")
 
 
