@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from genre.errors import ArtifactError
+
 KINDS: dict[str, dict[str, str]] = {
     "data": {
         "files": "genre.preprocessing.files:Files",
@@ -52,3 +59,32 @@ KINDS: dict[str, dict[str, str]] = {
     },
 }
 """Section -> short name -> `module:Class`."""
+
+
+def saved_class(folder: Path, path: str, *bases: type) -> type:
+    """The class that a saved folder names as `module:Class`: built in, or a subclass of `bases` imported already.
+
+    Nothing else is imported for a folder's sake, since importing runs code: a folder from elsewhere names no module
+    that its reader did not choose. Raises ArtifactError naming the remedy.
+    """
+    module, _, name = path.partition(":")
+    if any(path in section.values() for section in KINDS.values()):
+        found = getattr(importlib.import_module(module), name)
+    else:
+        known = {f"{cls.__module__}:{cls.__qualname__}": cls for base in bases for cls in _below(base)}
+        if path not in known:
+            raise ArtifactError(
+                f"{folder}: saved by {path!r}, which is neither built in nor imported so far; import {module} if you "
+                f"trust it, or name it in a config as `kind: {path}`"
+            )
+        found = known[path]
+    if not issubclass(found, bases):
+        raise ArtifactError(f"{folder}: saved by {path!r}, which is no {' and no '.join(b.__name__ for b in bases)}")
+    return found  # type: ignore[no-any-return]
+
+
+def _below(base: type[Any]) -> Iterator[type]:
+    subclasses: list[type] = base.__subclasses__()
+    for cls in subclasses:
+        yield cls
+        yield from _below(cls)

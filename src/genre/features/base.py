@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ import pyarrow as pa
 from genre import storage
 from genre.errors import ArtifactError
 from genre.features.text import render
+from genre.kinds import saved_class
 from genre.log import SILENT, Log
 from genre.options import check_options
 from genre.preprocessing.dataset import Features, Float32
@@ -61,14 +61,16 @@ class Encoder(ABC):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote; ArtifactError otherwise. `Encoder.load` reads whatever class was saved."""
+        """Read what `save` wrote; ArtifactError otherwise. `Encoder.load` reads whatever class was saved.
+
+        A class that is not built in has to be imported before: a folder alone never makes code run.
+        """
         path = Path(folder)
         storage.read_manifest(path)
         options = storage.read_json(path / "options.json")
         try:
-            module, _, name = options.pop("class").partition(":")
-            saved = getattr(importlib.import_module(module), name)
-            if not (isinstance(saved, type) and issubclass(saved, cls)):
+            saved = saved_class(path, options.pop("class"), Encoder)
+            if not issubclass(saved, cls):
                 raise ArtifactError(f"{path}: not a saved {cls.__name__}")
             return saved._read(path, options)
         except (TypeError, KeyError, ValueError, AttributeError, ImportError) as error:

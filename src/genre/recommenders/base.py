@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import scipy.sparse as sp
 
 from genre import storage
 from genre.errors import ArtifactError, DataError, NotFitted, NotSupported
+from genre.kinds import saved_class
 from genre.llm.base import LanguageModel
 from genre.log import SILENT, Log
 from genre.options import check_options
@@ -245,13 +245,14 @@ class Recommender(ABC):
     def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote; ArtifactError when anything in it was lost, changed or is of another class.
 
-        `Recommender.load` reads whatever class was saved, `EASE.load` an EASE.
+        `Recommender.load` reads whatever class was saved, `EASE.load` an EASE. A class that is not built in has to be
+        imported before: a folder alone never makes code run.
         """
         path = Path(folder)
         storage.read_manifest(path)
         options = storage.read_json(path / "options.json")
         try:
-            made = _from_json(options)
+            made = _from_json(options, path)
             if not isinstance(made, cls):
                 raise ArtifactError(f"{path}: not a saved {cls.__name__}")
             plain = storage.read_json(path / "state.json")
@@ -308,16 +309,13 @@ def _to_json(value: Any) -> Any:
     return [_to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
-def _from_json(value: Any) -> Any:
+def _from_json(value: Any, folder: Path) -> Any:
     if isinstance(value, list):
-        return tuple(_from_json(item) for item in value)
+        return tuple(_from_json(item, folder) for item in value)
     if not (isinstance(value, dict) and "class" in value):
         return value
-    module, _, name = value["class"].partition(":")
-    cls = getattr(importlib.import_module(module), name)
-    if not (isinstance(cls, type) and issubclass(cls, (Recommender, LanguageModel))):
-        raise TypeError(f"{value['class']} is neither a recommender nor a language model")
-    return cls(**{key: _from_json(item) for key, item in value.items() if key != "class"})
+    cls = saved_class(folder, value["class"], Recommender, LanguageModel)
+    return cls(**{key: _from_json(item, folder) for key, item in value.items() if key != "class"})
 
 
 def _is_members(value: Any) -> bool:
