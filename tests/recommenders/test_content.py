@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from genre.errors import DataError
-from genre.preprocessing.dataset import Features, History
-from genre.recommenders.content import Content, whitening
-from genre.testing import toy_dataset
+from genre.preprocessing.dataset import Dataset, Features, History
+from genre.preprocessing.ids import Ids
+from genre.recommenders.als import ALS
+from genre.recommenders.content import Content, ridge, whitening
+from genre.recommenders.item_knn import ItemKNN
+from genre.testing import check_recommender, toy_dataset
 
 
 def test_full_whitening_makes_every_direction_count_alike() -> None:
@@ -84,3 +87,58 @@ def test_needs_features() -> None:
     data = toy_dataset()
     with pytest.raises(DataError, match="features"):
         Content().fit(data.with_features(items=Features(np.zeros((12, 3), np.float32), "empty")))
+
+
+def _from_texts(n_items: int = 30) -> tuple[Dataset, np.ndarray]:
+    """Two groups of users like two groups of items, and texts say which group; the last four items are untouched."""
+    rng = np.random.default_rng(0)
+    group = np.arange(n_items) % 2
+    user, item = zip(
+        *((u, i) for u in range(40) for i in rng.permutation(np.flatnonzero(group[:-4] == u % 2))[:8]), strict=True
+    )
+    data = Dataset.from_arrays(
+        user=user, item=item, user_ids=Ids(map(str, range(40))), item_ids=Ids(map(str, range(n_items)))
+    )
+    texts = rng.normal(0, 0.1, (n_items, 6)).astype(np.float32)
+    texts[:, 0] += np.where(group == 0, 1, -1)
+    return data.with_features(items=Features(texts, "grouped")), group
+
+
+def test_text_says_where_others_would_place_an_untouched_item() -> None:
+    data, group = _from_texts()
+    model = Content(recommender=ALS(factors=4, regularization=1.0), regularization=1.0).fit(data)
+    untouched = np.arange(data.n_items) >= data.n_items - 4
+    best = model.recommend(data.history(), k=1, candidates=untouched).item[:, 0]
+    assert np.mean(group[best] == np.arange(40) % 2) > 0.95
+    alone = ALS(factors=4, regularization=1.0).fit(data)
+    touched = ~untouched
+    assert np.allclose(model.score(data.history())[:, touched], alone.score(data.history())[:, touched], atol=1e-5)
+
+
+def test_mapped_items_grow_save_and_explain() -> None:
+    check_recommender(lambda: Content(recommender=ALS(factors=4, regularization=0.5, iterations=8)))
+    data, group = _from_texts()
+    assert data.item_features is not None
+    model = Content(recommender=ALS(factors=4, regularization=1.0), regularization=1.0).fit(data)
+    grown = model.extend(["new"], data.item_features.values[-1:])
+    history = History.of([[0, 2, data.n_items], [1, 3]], data.n_items + 1)  # a new item in a history is left out
+    scores = grown.score(history)
+    assert np.allclose(scores[:, -1], scores[:, -2], atol=1e-5)
+    assert scores[group[-1], -1] > scores[1 - group[-1], -1]
+    assert model.explain(data.history([0]), np.array([1], np.int32))[0].method == "occlusion"
+
+
+def test_the_map_is_the_weighted_ridge_regression() -> None:
+    rng = np.random.default_rng(0)
+    told, factors = rng.normal(size=(20, 4)).astype(np.float32), rng.normal(size=(20, 3)).astype(np.float32)
+    told[:, -1] = 1
+    touched = rng.integers(0, 5, 20)
+    rows = np.repeat(np.arange(20), touched)  # an item as often as it was touched, and the ridge as rows of its own
+    whole = np.vstack([told[rows], np.sqrt(7.0) * np.eye(4)[:3]])
+    plain = np.linalg.lstsq(whole, np.vstack([factors[rows], np.zeros((3, 3))]), rcond=None)[0]
+    assert np.allclose(ridge(told, factors, touched, 7.0), plain, atol=1e-3)
+
+
+def test_a_member_without_factors_is_refused() -> None:
+    with pytest.raises(DataError, match="ItemKNN has no item factors"):
+        Content(recommender=ItemKNN()).fit(toy_dataset())

@@ -1,7 +1,9 @@
-"""Content: an item is near to a history when their texts are. Knows item features, never who else took what."""
+"""Content: an item is near to a history when their texts are, or when its text says where others would place it."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -10,10 +12,10 @@ import numpy as np
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Method
+from genre.recommenders.explanation import Explanation, Method
 
 
 @dataclass(eq=False)
@@ -21,15 +23,21 @@ class Content(Recommender):
     """Cosine between whitened item embeddings, a history being the weighted mean of its items.
 
     Embeddings of a language model crowd in a narrow cone; whitening on the catalogue spreads them (Su et al., 2021).
+    With a `recommender` whose scores are products of factors, that one answers, and an item nobody has touched gets the
+    factors that a ridge regression, learnt on the other items, reads off its text (Gantner et al., ICDM 2010).
 
     whitening: power of it, 0 (rotation only) to 1 (every direction counts alike).
     dim: principal directions kept, all when above what there is.
     history_half_life: interactions after which one counts half as much; None: all count alike.
+    recommender: one with item factors (als, bpr), or None: texts alone.
+    regularization: ridge on the map from text to factors, in interactions; with a `recommender`.
     """
 
     whitening: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     dim: Annotated[int, Ge(1), Search(16, 512, log=True)] = 256
     history_half_life: Annotated[float, Gt(0), Search(1, 100, log=True)] | None = None
+    recommender: Recommender | None = None
+    regularization: Annotated[float, Gt(0), Search(1, 1000, log=True)] = 30.0
 
     explains: ClassVar[Method] = "exact"
 
@@ -38,6 +46,21 @@ class Content(Recommender):
             raise DataError("content: needs item features; name an encoder of items under `features`")
         self.center_, self.directions_ = whitening(dataset.item_features.values, self.whitening, self.dim)
         self.item_vectors_ = self.place(dataset.item_features.values)  # [n_items, dim]
+        self.member_: tuple[Recommender, ...] = ()
+        if self.recommender is not None:
+            member = copy.copy(self.recommender).fit(
+                dataset, validation=validation, checkpoint=self._checkpoint, log=log
+            )
+            self.member_ = (member,)
+            touched = np.bincount(dataset.item, minlength=dataset.n_items)
+            factors = _factors_of(member, History.of([[int(dataset.item[0])]], dataset.n_items))[1]
+            self.map_ = ridge(self._told(self.item_vectors_), factors, touched, self.regularization)
+            self.item_factors_ = np.where(touched[:, None] > 0, factors, self._told(self.item_vectors_) @ self.map_)
+
+    @staticmethod
+    def _told(vectors: Float32) -> Float32:
+        """Vectors with a constant. [n, dim + 1]"""
+        return np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1)
 
     def place(self, features: Float32) -> Float32:
         """Features -> unit vectors; an item without features stays at zero. [n, dim]"""
@@ -48,9 +71,16 @@ class Content(Recommender):
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
     def _extend(self, features: Float32) -> None:
-        self.item_vectors_ = np.concatenate([self.item_vectors_, self.place(features)])
+        new = self.place(features)
+        self.item_vectors_ = np.concatenate([self.item_vectors_, new])
+        if self.member_:
+            self.item_factors_ = np.concatenate([self.item_factors_, self._told(new) @ self.map_])
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
+        if self.member_:
+            n_known = len(self.member_[0].item_ids_)
+            known = dataclasses.replace(history.keep(history.item < n_known), n_items=n_known)
+            return _factors_of(self.member_[0], known)[0], self.item_factors_
         matrix = history.decayed(self.history_half_life).matrix()
         total = np.asarray(matrix.sum(axis=1), np.float32).reshape(-1, 1)
         return np.asarray(matrix @ self.item_vectors_ / np.maximum(total, 1e-12), np.float32), self.item_vectors_
@@ -59,10 +89,35 @@ class Content(Recommender):
         queries, items = self._factors(history)
         return queries @ items.T
 
+    def explain(self, history: History, items: Int32) -> list[Explanation]:
+        found = super().explain(history, items)
+        return [dataclasses.replace(one, method="occlusion") for one in found] if self.member_ else found
+
     def _contributions(self, history: History, items: Int32) -> Float32:
+        if self.member_:
+            return super()._contributions(history, items)
         weight = history.decayed(self.history_half_life).weight
         share = weight / max(float(weight.sum()), 1e-12)
         return np.asarray(self.item_vectors_[items] @ self.item_vectors_[history.item].T * share, np.float32)
+
+
+def _factors_of(member: Recommender, history: History) -> tuple[Float32, Float32]:
+    factors = member._factors(history)
+    if factors is None:
+        raise DataError(f"content: {type(member).__name__} has no item factors to map texts to; use als or bpr")
+    return factors
+
+
+def ridge(told: Float32, factors: Float32, touched: Int64, strength: float) -> Float32:
+    """The map `[dim, n_factors]` from what texts tell `[n_items, dim]` to factors, each item as often as touched.
+
+    strength: ridge; the last column, a constant, is free of it.
+    """
+    weighted = told.astype(np.float64).T * touched
+    gram = weighted @ told
+    gram[np.diag_indices(len(gram) - 1)] += strength
+    gram[-1, -1] += 1e-6
+    return np.asarray(np.linalg.solve(gram, weighted @ factors), np.float32)
 
 
 def whitening(features: Float32, power: float, dim: int) -> tuple[Float32, Float32]:
