@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
     made.add_argument("--store", help="SQLite file or postgresql:// address of the event log (default: beside the run)")
     made.add_argument("--api-key-file", type=Path, help="file with the key that callers must show")
+
+    made = verb("refresh", _refresh, "Learn again from a run's data and event log; a running server takes it over.")
+    made.add_argument("run", help="a run folder")
+    made.add_argument("--store", help="SQLite file or postgresql:// address of the event log (default: beside the run)")
+    made.add_argument("--roll-back", action="store_true", help="go back to the run that the last refresh replaced")
 
     made = verb("tune", _tune, "Search the options of every recommender of a config on the validation part.")
     config(made)
@@ -166,6 +172,21 @@ def _serve(args: argparse.Namespace) -> None:
             raise GenreError(f"{args.api_key_file}: cannot be read ({error.strerror})") from error
     runs = [read_run(folder) for folder in args.runs]
     serve(runs, host=args.host, port=args.port, store=args.store, api_key=key, log=ConsoleLog())
+
+
+def _refresh(args: argparse.Namespace) -> None:
+    from genre.pipeline import remake
+    from genre.serving.refresh import refresh, roll_back
+    from genre.serving.store import beside, open_store
+
+    run = Path(args.run).resolve()
+    if args.roll_back:
+        roll_back(run)
+        print(f"{run} is the run it was before; the same command undoes this")
+        return
+    with closing(open_store(args.store or beside(run), must_exist=True)) as store:
+        if refresh(run, store, remake, log=ConsoleLog()):
+            print(f"Refreshed: {run}\nReport:    {run / 'report.html'}\nUndo:      genre refresh {run} --roll-back")
 
 
 def _tune(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ A step whose inputs have not changed is read back, not redone.
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import shutil
 import time
@@ -65,15 +66,40 @@ def run(
         work.begin(checked)
         log = log.also(work.folder / "log.jsonl")
         started = time.perf_counter()
-        dataset = preprocess(work, experiment, log)
-        split = extract_features(work, experiment, experiment.split.split(dataset), log)
-        fitted = fit(work, experiment, split, log)
-        judged = judge(work, experiment, split, fitted, log)
-        write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started, log)
-        work.finish(best_first=list(judged))
+        learn(work, experiment, preprocess(work, experiment, log), started, log)
     done = ", ".join(work.made) or "nothing"
     log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
     return read_run(work.folder)
+
+
+def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: float, log: Log) -> None:
+    """Steps 2 to 6: from the data to a finished run."""
+    split = extract_features(work, experiment, experiment.split.split(dataset), log)
+    fitted = fit(work, experiment, split, log)
+    judged = judge(work, experiment, split, fitted, log)
+    write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started, log)
+    work.finish(best_first=list(judged))
+
+
+def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log = SILENT) -> None:
+    """Make the run in `folder` again on other data, as a whole run in `place`; what stands in `folder` stays.
+
+    news: a line about what is new in the data. Killed at any moment, it goes on from the last finished step when it is
+    called again.
+    """
+    checked = read_config(folder / "config.full.yaml")
+    checked = dataclasses.replace(checked, text=(folder / "config.yaml").read_text("utf-8"))
+    cleaning = storage.read_json(folder / "dataset" / "cleaning.json")
+    cleaning["facts"] = [*cleaning["facts"], news]
+    work, started = Workspace(place, storage.read_manifest(folder)["key"]), time.perf_counter()
+    work.begin(checked)
+    log = log.also(place / "log.jsonl")
+    key = key_of("dataset", __version__, dataset.fingerprint())
+    if not work.reuse("dataset", key):
+        with work.publish("dataset", key) as aside:
+            write_dataset(dataset, aside / "tables")
+            storage.write_json(aside / "cleaning.json", cleaning)
+    learn(work, checked.experiment, read_dataset(place / "dataset" / "tables"), started, log)
 
 
 def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:

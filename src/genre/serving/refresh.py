@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from genre import storage
 from genre.errors import ArtifactError
+from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
+from genre.preprocessing.parquet import read_dataset
+from genre.runs import Workspace
 from genre.serving.growing import fields_table
 from genre.serving.shelf import stars_of_weight
 from genre.serving.store import Deletion, Event, EventStore, ItemChange, user_digest
@@ -109,6 +112,47 @@ def _grown(ids: Ids, seen: Sequence[str]) -> Ids:
 # --- putting a run in place ---------------------------------------------------------------------------
 
 
+class Make(Protocol):
+    """Makes the run in `folder` again on `dataset`, as a whole run in `place`."""
+
+    def __call__(self, folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log) -> None: ...
+
+
+def refresh(folder: Path, store: EventStore, make: Make, *, log: Log = SILENT) -> bool:
+    """Learn again from the run's data with everything the log says; the new run takes the old one's place in one step.
+
+    A server that serves the folder takes it over by itself. False when the log says nothing new. Raises GenreError when
+    somebody else is making this run; whatever is raised, the old run stands.
+    """
+    with Workspace(folder, "").locked():
+        storage.read_manifest(folder)
+        before = read_dataset(folder / "dataset" / "tables")
+        after = with_log(before, store)
+        if after.fingerprint() == before.fingerprint():
+            log.line(f"Nothing to do: the event log says nothing that {folder} does not know.")
+            return False
+        news = _news(before, after)
+        log.line(f"data: {news}")
+        place = folder.parent / f".{folder.name}.next"
+        make(folder, after, place, news=news, log=log)
+        put_in_place(place, folder)
+    return True
+
+
+def _news(before: Dataset, after: Dataset) -> str:
+    known = set(before.user_ids.values.to_pylist())
+    gone = known.difference(after.user_ids.values.to_pylist())
+    lost = int(np.isin(before.user, before.user_ids.rows(list(gone))).sum())
+    users, items = after.n_users - before.n_users + len(gone), after.n_items - before.n_items
+    counts = [(len(after) - len(before) + lost, "interaction"), (users, "user"), (items, "item")]
+    told = "new from the event log: " + (", ".join(_count(n, what) for n, what in counts if n) or "fields of items")
+    return told + (f"; left out: {_count(len(gone), 'deleted user')}" if gone else "")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def put_in_place(made: Path, folder: Path) -> None:
     """`made` becomes `folder`, in one step; what was there can be brought back by `roll_back`."""
     storage.read_manifest(made)
@@ -120,11 +164,12 @@ def put_in_place(made: Path, folder: Path) -> None:
 
 def roll_back(folder: Path) -> None:
     """The run that stood in `folder` before the last `put_in_place`; twice is back again."""
-    previous = _previous(folder)
-    if not previous.is_dir():
-        raise ArtifactError(f"{folder}: nothing to go back to; it was not refreshed")
-    storage.read_manifest(previous)
-    storage.exchange(previous, folder)
+    with Workspace(folder, "").locked():
+        previous = _previous(folder)
+        if not previous.is_dir():
+            raise ArtifactError(f"{folder}: nothing to go back to; it was not refreshed")
+        storage.read_manifest(previous)
+        storage.exchange(previous, folder)
 
 
 def _previous(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from genre.log import SILENT, Log
 from genre.runs import Run, read_run
 from genre.serving.ranking import Budget
 from genre.serving.service import Service
-from genre.serving.store import open_store
+from genre.serving.store import beside, open_store
 
 try:
     import uvicorn
@@ -50,7 +50,7 @@ def serve(
     _check(host, api_key)
     limits = limits or Limits()
     allowed = _allow_files(limits.connections)
-    service = Service(runs, open_store(store or runs[0].folder.parent / "events.sqlite"), shares=shares, budget=budget)
+    service = Service(runs, open_store(store or beside(runs[0].folder)), shares=shares, budget=budget)
     hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
     app = create_app(service, api_key=api_key, hosts=hosts, limits=limits)
     config = uvicorn.Config(

@@ -109,15 +109,25 @@ class EventStore(ABC):
             after = page[-1][0]
 
 
-def open_store(address: str | Path) -> EventStore:
-    """`postgresql://...` is a PostgreSQL database, anything else the path of an SQLite file."""
+def open_store(address: str | Path, *, must_exist: bool = False) -> EventStore:
+    """`postgresql://...` is a PostgreSQL database, anything else the path of an SQLite file.
+
+    Raises StoreError when it cannot be opened; must_exist: or when there is no such file yet.
+    """
     if str(address).startswith(("postgresql://", "postgres://")):
         try:
             from genre.serving.postgres import PostgresStore
         except ImportError as error:
             raise NotAvailable("a log in PostgreSQL needs psycopg: pip install 'genre-rec[postgres]'") from error
         return PostgresStore(str(address))
+    if must_exist and not Path(address).is_file():
+        raise StoreError(f"{address}: no event log; it begins when the run is served, and --store says where it lies")
     return SQLiteStore(Path(address))
+
+
+def beside(folder: Path) -> Path:
+    """Where the log of a run lies unless somebody says otherwise."""
+    return folder.parent / "events.sqlite"
 
 
 def entry_of(

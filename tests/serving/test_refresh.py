@@ -1,0 +1,173 @@
+"""`genre refresh` beside a real server: what was clicked is learnt, taken over without a restart, taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+import genre
+from genre import storage
+from genre.cli import main
+from genre.errors import ArtifactError, DataError, GenreError
+from genre.log import Log
+from genre.pipeline import remake
+from genre.preprocessing.dataset import Dataset
+from genre.runs import Workspace, read_run
+from genre.serving.refresh import refresh, roll_back
+from genre.serving.store import Event, ItemChange, SQLiteStore
+
+CONFIG = """\
+name: small
+data: {kind: files, interactions: interactions.csv, items: items.csv}
+split: {kind: leave-one-out}
+recommenders: [{kind: ease, regularization: 5}, {kind: popularity}]
+evaluation: {k: 3, metrics: [ndcg]}
+output: {users: [u0], k: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Even users like even items."""
+    world = tmp_path_factory.mktemp("world")
+    pairs = [(user, item) for user in range(20) for item in range(user % 2, 16, 2) if item != (user % 8) * 2]
+    rows = [f"u{user},i{item},{1_000_000 + 100 * user + item}" for user, item in pairs]
+    (world / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (world / "items.csv").write_text("\n".join(["item_id,title", *(f"i{item},Story {item}" for item in range(16))]))
+    (world / "small.yaml").write_text(CONFIG)
+    return genre.run(world / "small.yaml", runs=world / "runs").folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A run of its own for each test; the sources it was made from are not beside it."""
+    return Path(shutil.copytree(made, tmp_path / made.name))
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[SQLiteStore]:
+    with contextlib.closing(SQLiteStore(folder.parent / "events.sqlite")) as opened:
+        yield opened
+
+
+def clicks(user: str, *items: int) -> list[Event]:
+    return [Event(user, f"i{item}", 1.0, 2_000_000 + item, f"{user}-{item}") for item in items]
+
+
+def test_a_server_takes_a_refreshed_run_over_and_back(folder: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from genre.cli import main; main()", "serve", str(folder), "--port", str(port)],
+        stderr=subprocess.DEVNULL,
+    )
+    client, statuses = httpx.Client(base_url=f"http://127.0.0.1:{port}"), set[int]()
+
+    def source() -> str:
+        answer = client.get("/v1/users/fresh/recommendations?k=3")
+        statuses.add(answer.status_code)
+        return str(answer.json()["source"])
+
+    def until(wanted: str) -> None:
+        deadline = time.monotonic() + 30
+        while source() != wanted:
+            assert time.monotonic() < deadline, f"still {source()}"
+            time.sleep(0.05)
+
+    try:
+        while True:
+            assert server.poll() is None
+            with contextlib.suppress(httpx.TransportError):
+                if client.get("/readyz").status_code == 200:
+                    break
+            time.sleep(0.05)
+        assert source() == "popular"
+        events = [{"user_id": "fresh", "item_id": f"i{item}", "event_id": f"e{item}"} for item in (1, 3, 5)]
+        assert client.post("/v1/events", json=events).status_code == 200
+        assert source() == "folded_in", "known from its clicks, not from training"
+        assert main(["refresh", str(folder)]) == 0
+        until("personal")
+        assert main(["refresh", str(folder), "--roll-back"]) == 0
+        until("folded_in")
+        assert statuses == {200}
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_what_the_log_says_is_learnt_once(folder: Path, store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+    store.record([*clicks("fresh", 1, 3, 5), *clicks("u0", 9)])
+    store.put_items([ItemChange("new", {"title": "A new story"})])
+    store.delete_user("u1")
+    before, key = read_run(folder), storage.read_manifest(folder)["key"]
+    assert main(["refresh", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert "new from the event log: 4 interactions, 1 user, 1 item; left out: 1 deleted user" in err
+    assert "training: ease" in err, "progress is shown"
+    assert f"Undo:      genre refresh {folder} --roll-back" in out
+    after = read_run(folder)
+    assert "fresh" in after.dataset.user_ids
+    assert "u1" not in after.dataset.user_ids
+    assert after.dataset.titles()[-1] == "A new story"
+    assert "4 interactions" in after.report["data"]["cleaning"]["facts"][-1]
+    ours = after.recommend("fresh", k=2)["item_id"].tolist()
+    assert all(int(item[1:]) % 2 for item in ours), "an odd reader among odd readers"
+    assert storage.read_manifest(folder)["key"] == key, "to `genre run` it is the same run, up to date"
+    assert main(["refresh", str(folder)]) == 0
+    assert "says nothing that" in capsys.readouterr().err
+    assert main(["refresh", str(folder), "--roll-back"]) == 0
+    assert read_run(folder).dataset.fingerprint() == before.dataset.fingerprint()
+    assert main(["refresh", str(folder), "--roll-back"]) == 0
+    assert "fresh" in read_run(folder).dataset.user_ids, "twice is back again"
+
+
+def test_two_at_once_are_refused(folder: Path, store: SQLiteStore) -> None:
+    store.record(clicks("fresh", 1))
+    with Workspace(folder, "").locked():
+        assert main(["refresh", str(folder)]) == 2
+        assert main(["refresh", str(folder), "--roll-back"]) == 2
+        with pytest.raises(GenreError, match="another process is making this run"):
+            refresh(folder, store, remake)
+    assert refresh(folder, store, remake)
+
+
+def test_when_it_fails_the_old_run_stands(folder: Path, store: SQLiteStore) -> None:
+    store.record(clicks("fresh", 1))
+
+    def fails(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log) -> None:
+        place.mkdir()
+        raise DataError("on purpose")
+
+    def forgets(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log) -> None:
+        (place / "half").write_text("not whole")
+
+    for make in (fails, forgets):
+        with pytest.raises(GenreError):
+            refresh(folder, store, make)
+        assert "fresh" not in read_run(folder).dataset.user_ids
+    with pytest.raises(ArtifactError, match="nothing to go back to"):
+        roll_back(folder)
+    assert refresh(folder, store, remake), "and the next call goes on from what is left"
+    assert "fresh" in read_run(folder).dataset.user_ids
+    assert np.isfinite(read_run(folder).recommender("ease").score(read_run(folder).dataset.history([0]))).all()
+
+
+def test_wrong_words_are_answered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refresh", str(folder)]) == 2
+    assert "no event log; it begins when the run is served" in capsys.readouterr().err
+    SQLiteStore(folder.parent / "events.sqlite").close()
+    assert main(["refresh", str(folder.parent / "nowhere")]) == 2
+    assert "nowhere: no manifest.json" in capsys.readouterr().err
+    assert main(["refresh", str(folder), "--roll-back"]) == 2
+    assert "nothing to go back to; it was not refreshed" in capsys.readouterr().err
