@@ -40,7 +40,7 @@ class Talkative(FakeLanguageModel):
     def reply(self, prompt: str, schema: Schema | None) -> str:
         answer = json.loads(super().reply(prompt, schema))
         if "profile" in answer:
-            answer["profile"] = "This viewer likes films that are about space and castles."
+            answer["profile"] = "This viewer likes films about space and castles."
         return json.dumps(answer)
 
 
@@ -100,12 +100,29 @@ def test_what_is_true_of_everything_is_refused(tmp_path: Path) -> None:
     class Vague(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:
             answer = json.loads(super().reply(prompt, schema))
-            said = "The viewer enjoys the film and what it is."
-            return json.dumps({name: said if isinstance(value, str) else value for name, value in answer.items()})
+            vague = {
+                "summary": "This film tells the story of the film.",
+                "profile": "This viewer likes films about what they are.",
+            }
+            return json.dumps({name: vague.get(name, value) for name, value in answer.items()})
 
     made = augment(toy_dataset(), ledger(tmp_path, Vague()), dataclasses.replace(ALL, synthetic="none"))
-    assert made.reports["summaries"].quarantined == 12
-    assert made.reports["profiles"].quarantined == 20
+    assert made.reports["summaries"].rejected == made.reports["summaries"].quarantined == 12
+    assert made.reports["profiles"].rejected == made.reports["profiles"].quarantined == 20
+
+
+def test_a_sentence_begins_as_the_domain_says_and_in_other_languages_as_the_model_likes(tmp_path: Path) -> None:
+    data, model = toy_dataset(), FakeLanguageModel()
+    options = Augmentation(("title", "text"), domain="shop")
+    made = augment(data, ledger(tmp_path, model), options)
+    assert all(text.startswith("This product is what it is about") for text in made.items["summary"].to_pylist())
+    assert '"summary": "This product is ..."' in model.prompts[0]
+    german = item_questions(data, dataclasses.replace(options, language="German"))
+    assert '"summary": "..."' in german.inputs()[0].replace('" ..."', '"..."')
+    own = tmp_path / "own.yaml"
+    own.write_text("item: a\nitems: b\nperson: c\ntook: d\nsummary: 'It (is'\ntopics: [e]\n")
+    with pytest.raises(ConfigError, match="begins with words"):
+        load_domain(str(own))
 
 
 def test_topics_that_are_the_first_of_the_list_are_refused(tmp_path: Path) -> None:

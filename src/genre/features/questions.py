@@ -84,21 +84,22 @@ def item_questions(train: Dataset, options: Augmentation) -> Questions:
     lines = told(train.items, options.item_fields)
     rows = np.array([row for row in _most_popular(train, options.max_items) if lines[row]], np.int64)
     facts = [lines[row] for row in rows]
-    wording = _only(options.wording(), "item", "language")
+    opening = domain.summary if options.language == "English" else ""
+    wording = {**_only(options.wording(), "item", "language"), "opening": opening}
     topics = [_rotated(domain.topics, row) for row in rows]
 
     def check(at: int, answer: Any) -> str:
         title, *others = facts[at]
         return (
             _problem(answer.summary, [*facts[at], *domain.topics], options.language)
-            or _silent(answer.summary, [*others, *domain.topics], [title, *domain.wording().values()])
+            or _silent(answer.summary, [*others, *domain.topics], [title, opening, *domain.wording().values()])
             or _first_ones(answer.topics, topics[at])
         )
 
     values: list[dict[str, Value]] = [
         {**wording, "fields": fields, "topics": ", ".join(order)} for fields, order in zip(facts, topics, strict=True)
     ]
-    shape = _shape("Summary", domain, 3, summary=LONGEST)
+    shape = _shape("Summary", domain, 3, summary=_sentence(opening))
     columns = {"summary": lambda answer: answer.summary, "topics": _topics}
     return Questions(load_prompt("item_summary"), rows, values, shape, check, columns)
 
@@ -109,15 +110,16 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
     histories = liked_lines(train, options)
     rows = np.array([row for row in _users(train, options) if histories[row]], np.int64)[: options.max_users]
     facts = [histories[row] for row in rows]
-    wording = _only(options.wording(), "items", "person", "took", "language")
+    opening = domain.profile if options.language == "English" else ""
+    wording = {**_only(options.wording(), "items", "person", "took", "language"), "opening": opening}
     topics = [_rotated(domain.topics, row) for row in rows]
 
     def check(at: int, answer: Any) -> str:
         beside = [line.partition(SEPARATOR)[2] for line in facts[at]]  # to name a title is not to say what is liked
-        evidence = [*beside, *domain.topics, *domain.wording().values()]
+        evidence = [*beside, opening, *domain.topics, *domain.wording().values()]
         return (
             _problem(answer.profile, evidence, options.language)
-            or _silent(answer.profile, [*beside, *domain.topics], list(domain.wording().values()))
+            or _silent(answer.profile, [*beside, *domain.topics], [opening, *domain.wording().values()])
             or _first_ones(answer.topics, topics[at])
         )
 
@@ -125,7 +127,7 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
         {**wording, "history": history, "topics": ", ".join(order)}
         for history, order in zip(facts, topics, strict=True)
     ]
-    shape = _shape("Profile", domain, 5, profile=LONGEST)
+    shape = _shape("Profile", domain, 5, profile=_sentence(opening))
     columns = {"profile": lambda answer: answer.profile, "interests": _topics}
     return Questions(load_prompt("user_profile"), rows, values, shape, check, columns)
 
@@ -150,7 +152,7 @@ def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
         {**options.wording(), "history": facts[at], "profile": profiles[row], "topics": ", ".join(topics[at])}
         for at, row in enumerate(rows)
     ]
-    shape = _shape("NextItem", domain, 3, title=100, description=LONGEST)
+    shape = _shape("NextItem", domain, 3, title=_text(100), description=_text(LONGEST))
     columns = {"synthetic_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
     return Questions(load_prompt("next_item"), rows, values, shape, check, columns)
 
@@ -230,14 +232,25 @@ def _form_problem(text: str, language: str) -> str:
         return "it goes round in circles"
     if len(text.split()) < FEWEST_WORDS and language == "English":
         return "it is not a sentence"
-    return "" if len(text) < LONGEST or text.rstrip()[-1:] in ".!?" else "it stops in the middle; be shorter"
+    whole = len(text) < LONGEST and text.rstrip()[-2:-1] not in (" ", ",")
+    return "" if whole else "it stops in the middle; be shorter"
 
 
-def _shape(name: str, domain: Domain, most_topics: int, **texts: int) -> type[BaseModel]:
-    """A pydantic model of short texts (field -> most characters) and topics of the closed list."""
-    fields: dict[str, Any] = {
-        key: (Annotated[str, Field(min_length=3, max_length=most)], ...) for key, most in texts.items()
-    }
+def _text(most: int) -> Any:
+    return Annotated[str, Field(min_length=3, max_length=most)]
+
+
+def _sentence(opening: str) -> Any:
+    """A sentence that begins in a given way: a small model that is left to begin by itself says nothing."""
+    if not opening:
+        return _text(LONGEST)
+    body = LONGEST - len(opening) - 2
+    return Annotated[str, Field(pattern=f'^{opening} [^"\\\\]{{3,{body}}}[.!?]$')]
+
+
+def _shape(name: str, domain: Domain, most_topics: int, **texts: Any) -> type[BaseModel]:
+    """A pydantic model of short texts (field -> type) and topics of the closed list."""
+    fields: dict[str, Any] = {key: (text, ...) for key, text in texts.items()}
     topic: Any = Literal[domain.topics]
     fields["topics"] = (Annotated[list[topic], Field(min_length=1, max_length=most_topics)], ...)
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)

@@ -1,12 +1,13 @@
 """Domain packs: how a language model is spoken to about films, news, music, a shop or a social network.
 
-A pack is a YAML file in `prompts/`: four words and a closed list of topics. Here is also the gate that every text of a
+A pack is a YAML file in `prompts/`: a few words and a closed list of topics. Here is also the gate that every text of a
 table passes on its way to a model: `told` hands out listed columns and no others.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -25,13 +26,18 @@ FIELD_LENGTH = 600  # characters of one column that are sent
 
 @dataclass(frozen=True)
 class Domain:
-    """item, items: what is recommended. person, took: who did what with it. topics: the only ones there are."""
+    """item, items: what is recommended. person, took: who did what with it. topics: the only ones there are.
+
+    summary, profile: how an English sentence about an item, about a person begins; empty: as the model likes.
+    """
 
     item: str
     items: str
     person: str
     took: str
     topics: tuple[str, ...]
+    summary: str = ""
+    profile: str = ""
 
     def wording(self) -> dict[str, str]:
         """The variables of the prompts that every prompt may use."""
@@ -52,6 +58,9 @@ def load_domain(name: str) -> Domain:
             f"domain {name!r}: not usable ({error}); built in: {', '.join(PACKS)}; or a YAML file with item, items, "
             "person, took, topics"
         ) from error
+    for opening in (pack.summary, pack.profile):
+        if re.fullmatch(r"[\w ,'-]*", opening) is None:
+            raise ConfigError(f"domain {name!r}: {opening!r}: a sentence begins with words; use letters and commas")
     if not pack.topics:
         raise ConfigError(f"domain {name!r}: the list of topics is empty")
     return pack

@@ -105,7 +105,9 @@ def example(schema: dict[str, Any], words: Sequence[str], seed: int) -> Any:
     if kind in ("integer", "number"):
         return int(schema.get("minimum", 1))
     picked = [words[(seed + at) % len(words)] for at in range(4)]
-    return f"it is about {', '.join(dict.fromkeys(picked))} and what they are to us"
+    said = f"it is about {', '.join(dict.fromkeys(picked))} and what they are to us"
+    opening = re.match(r"\^([\w ,'-]+ )\[", schema.get("pattern", ""))
+    return f"{opening[1]}what {said}." if opening else said
 
 
 def _spoilt(text: str, fault: Fault) -> str:
@@ -119,5 +121,5 @@ def _spoilt(text: str, fault: Fault) -> str:
             "html": "a <script>alert(1)</script> that is about it",
             "invented": "about Zorblax 42",
         }
-        return re.sub(r"it is about [^\"]*", lambda _: said[fault], text)
+        return re.sub(r"it is about [^\".]*", lambda _: said[fault], text)
     return text

@@ -20,7 +20,7 @@ from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoo
 from genre.options import Ge, Gt, Le
 
 OWN = "https://api.openai.com/v1"
-UNKEPT = ("minLength", "maxLength", "uniqueItems", "title", "default")
+UNKEPT = ("minLength", "maxLength", "pattern", "uniqueItems", "title", "default")
 """What strict mode of the OpenAI API does not take; GENRE checks it again after the answer."""
 
 
