@@ -16,6 +16,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ALS": "genre.recommenders.als",
+    "BPR": "genre.recommenders.bpr",
+    "Baseline": "genre.recommenders.baseline",
+    "Blend": "genre.recommenders.blend",
     "Content": "genre.recommenders.content",
     "Dataset": "genre.preprocessing.dataset",
     "EASE": "genre.recommenders.ease",
@@ -24,12 +27,20 @@ _HOMES = {
     "GenreError": "genre.errors",
     "History": "genre.preprocessing.dataset",
     "ItemKNN": "genre.recommenders.item_knn",
+    "LLMReranker": "genre.recommenders.llm_reranker",
     "LanguageModel": "genre.llm.base",
     "MLP": "genre.recommenders.mlp",
+    "NCF": "genre.recommenders.ncf",
     "Popularity": "genre.recommenders.popularity",
+    "Profiled": "genre.recommenders.profiled",
+    "RatingFactors": "genre.recommenders.rating_factors",
     "Recommender": "genre.recommenders.base",
     "Run": "genre.runs",
     "SASRec": "genre.recommenders.sasrec",
+    "SemanticIds": "genre.recommenders.semantic_ids",
+    "SyntheticHistory": "genre.recommenders.synthetic",
+    "Transitions": "genre.recommenders.transitions",
+    "TwoTower": "genre.recommenders.two_tower",
     "evaluate": "genre.evaluation.evaluator",
     "load": "genre.preprocessing.loading",
     "read_run": "genre.runs",
@@ -52,12 +63,23 @@ if TYPE_CHECKING:
     from genre.preprocessing.splits import split as split
     from genre.recommenders.als import ALS as ALS
     from genre.recommenders.base import Recommender as Recommender
+    from genre.recommenders.baseline import Baseline as Baseline
+    from genre.recommenders.blend import Blend as Blend
+    from genre.recommenders.bpr import BPR as BPR
     from genre.recommenders.content import Content as Content
     from genre.recommenders.ease import EASE as EASE
     from genre.recommenders.item_knn import ItemKNN as ItemKNN
+    from genre.recommenders.llm_reranker import LLMReranker as LLMReranker
     from genre.recommenders.mlp import MLP as MLP
+    from genre.recommenders.ncf import NCF as NCF
     from genre.recommenders.popularity import Popularity as Popularity
+    from genre.recommenders.profiled import Profiled as Profiled
+    from genre.recommenders.rating_factors import RatingFactors as RatingFactors
     from genre.recommenders.sasrec import SASRec as SASRec
+    from genre.recommenders.semantic_ids import SemanticIds as SemanticIds
+    from genre.recommenders.synthetic import SyntheticHistory as SyntheticHistory
+    from genre.recommenders.transitions import Transitions as Transitions
+    from genre.recommenders.two_tower import TwoTower as TwoTower
     from genre.runs import Run as Run
     from genre.runs import read_run as read_run
 

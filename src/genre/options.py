@@ -142,7 +142,7 @@ def option_docs(cls: type) -> dict[str, str]:
     """
     known, docs, current = set(type_hints(cls)), dict[str, str](), list[str]()
     for line in inspect.cleandoc(cls.__doc__ or "").splitlines():
-        for part in re.split(r"(?<=\.) (?=[a-z_0-9]+: )", line.strip()):
+        for part in re.split(r"(?<=\.) (?=[a-z_0-9]+(?:, [a-z_0-9]+)*: )", line.strip()):
             found = OPTION_LINE.match(part)
             names = found["names"].split(", ") if found else []
             if found and set(names) <= known:

@@ -135,7 +135,7 @@ def test_what_is_recommended_for_its_popularity_says_so(weights: tuple[float, ..
     history = data.history([0])
     found = blend.explain(history, np.arange(data.n_items, dtype=np.int32))
     best = max(found, key=lambda one: one.score)
-    assert sentence(best, data.titles()).startswith("popular with everybody") is popular
+    assert sentence(best, data.titles()).startswith("popular; also because of Story") is popular
     for one in found:
         assert one.popular + sum(share for _, share in one.history) == pytest.approx(one.score, abs=1e-4)
 

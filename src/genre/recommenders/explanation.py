@@ -45,9 +45,11 @@ def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) 
 
 def phrase(causes: Sequence[str], words: Sequence[str] = (), *, popular: bool = False) -> str:
     """The sentence for these titles and words. popular: say first that the item is."""
-    parts = [POPULAR] if popular or not (causes or words) else []
+    if not (causes or words):
+        return POPULAR
+    parts = ["popular"] if popular else []
     if causes:
-        parts.append(f"{'then ' if popular else ''}because of {' and '.join(causes)}")
+        parts.append(f"{'also ' if popular else ''}because of {' and '.join(causes)}")
     if words:
         parts.append(f"shares: {', '.join(words[:4])}")
     return "; ".join(parts)

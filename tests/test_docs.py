@@ -1,0 +1,70 @@
+"""What the documents say is so: their code runs, their links lead somewhere, their commands exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import genre
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+GUIDES = [page for page in PAGES if page.name in ("start.md", "concepts.md") or page.parent.name == "how-to"]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_the_code_of_a_guide_runs(page: Path, tmp_path: Path) -> None:
+    (tmp_path / "guide.py").write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+    done = subprocess.run([sys.executable, "guide.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), f"{named(page)} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_scripts_that_are_named_exist(page: Path) -> None:
+    for script in re.findall(r"\b(?:benchmarks|examples)/[\w/]+\.(?:py|yaml)\b", page.read_text("utf-8")):
+        assert (ROOT / script).exists(), f"{named(page)} names {script}"
+
+
+def test_every_verb_is_in_the_readme_and_no_other() -> None:
+    said = subprocess.run([sys.executable, "-m", "genre", "--help"], capture_output=True, text=True, check=True)
+    verbs = set(re.findall(r"^    (\w+)\b", said.stdout, re.M))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = "\n".join(line for line in readme.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", table)) == verbs
+
+
+def test_names_of_the_package_in_documents_exist() -> None:
+    for page in PAGES:
+        for block in blocks(page, "python"):
+            for name in re.findall(r"\bgenre\.([A-Za-z_]\w*)", block):
+                assert (
+                    hasattr(genre, name)
+                    or (ROOT / "src" / "genre" / name).exists()
+                    or (ROOT / "src" / "genre" / f"{name}.py").exists()
+                ), f"{named(page)} names genre.{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_yaml_in_documents_is_yaml(page: Path) -> None:
+    for block in blocks(page, "yaml"):
+        assert yaml.safe_load(block)
