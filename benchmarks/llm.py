@@ -120,6 +120,7 @@ def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) 
         max_items=chosen.items,
         max_users=chosen.users,
         short_history=SHORT,
+        repair=False,  # a model this small answers the same again
     )
     print("## What was planned\n")
     ledger = Ledger(chosen.ledger.with_suffix(".plan.sqlite"), model)

@@ -96,6 +96,12 @@ def test_what_is_invented_is_quarantined(tmp_path: Path) -> None:
     assert made.reports["summaries"].quarantined == 12
 
 
+def test_nothing_is_asked_twice_where_repair_is_off(tmp_path: Path) -> None:
+    model = FakeLanguageModel(fault="invented")
+    made = augment(toy_dataset(), ledger(tmp_path, model), Augmentation(("text",), repair=False))
+    assert len(model.prompts) == made.reports["summaries"].quarantined == 12
+
+
 def test_what_is_true_of_everything_is_refused(tmp_path: Path) -> None:
     class Vague(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:

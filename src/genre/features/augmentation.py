@@ -85,6 +85,7 @@ def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log =
             questions.shape,
             questions.check,
             text=main,
+            repair=options.repair,
             cutoff=cutoff(train),
             log=log,
         )

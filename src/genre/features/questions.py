@@ -35,6 +35,7 @@ class Augmentation:
     max_items, max_users: the most popular items, the most active users first (with `synthetic`: of those with a short
         history); None: all.
     short_history: most interactions of a user who gets an invented item. history_length: newest ones that are told.
+    repair: an answer that does not pass is asked for once more, with what was wrong.
     """
 
     item_fields: tuple[str, ...]
@@ -47,6 +48,7 @@ class Augmentation:
     max_users: Annotated[int, Ge(1)] | None = None
     short_history: Annotated[int, Ge(1)] = 10
     history_length: Annotated[int, Ge(1)] = 15
+    repair: bool = True
 
     def __post_init__(self) -> None:
         check_options(self)
