@@ -25,8 +25,10 @@ import yaml
 
 from genre.errors import ConfigError, GenreError
 from genre.features.base import Encoder
+from genre.features.questions import Augmentation
 from genre.kinds import KINDS
 from genre.llm.base import LanguageModel
+from genre.llm.budget import NO_CAP, Budget
 from genre.options import Ge, check_options, nearest, parse_options, type_hints
 from genre.plain_yaml import read_yaml
 from genre.preprocessing.cleaning import Cleaning
@@ -55,6 +57,19 @@ class FeatureOptions:
 
     items: Encoder | None = None
     users: Encoder | None = None
+
+
+@dataclass(frozen=True)
+class LLMOptions:
+    """The language model that augmentation asks, and what it may cost.
+
+    provider: who answers. budget: hard caps over all runs of the same name.
+    ledger: SQLite file of all exchanges; None: the one shared by all runs.
+    """
+
+    provider: LanguageModel
+    budget: Budget = NO_CAP
+    ledger: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +106,9 @@ class OutputOptions:
 class Experiment:
     """Everything a run needs, checked.
 
-    name: names the run's folder. seed: passed to everything that has a `seed` and states none of its own.
+    name: names the run's folder. seed: passed to everything that has a `seed` and states none of its own, but to no
+        language model: its answers would be paid for again.
+    llm: who augments; None: no language model is asked. augmentation: what is asked for; None: nothing.
     """
 
     name: str
@@ -100,10 +117,16 @@ class Experiment:
     seed: int = 0
     cleaning: Cleaning = field(default_factory=Cleaning)
     split: Splitter = field(default_factory=TimeSplit)
+    llm: LLMOptions | None = None
+    augmentation: Augmentation | None = None
     features: FeatureOptions = field(default_factory=FeatureOptions)
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
     labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.augmentation is not None and self.llm is None:
+            raise ConfigError("augmentation: needs somebody to ask; add llm: {provider: {kind: llamacpp}}")
 
     def named(self) -> dict[str, Recommender]:
         """The recommenders by the name they carry in folders and tables."""
@@ -267,7 +290,7 @@ class _Builder:
                 legal = ", ".join(hints) or "it has no options"
                 self.problem(here[key], f"unknown option of {cls.__name__}{nearest(key, hints)}; legal: {legal}")
         given = {key: raw[key] for key in raw if key in hints}
-        if "seed" in hints and "seed" not in given and path:
+        if "seed" in hints and "seed" not in given and path and not issubclass(cls, LanguageModel):
             given["seed"] = self.seed
             self.origins[here["seed"]] = "seed"
         built = {key: self.value(hints[key], value, here[key]) for key, value in given.items() if is_nested(hints[key])}
@@ -287,8 +310,8 @@ class _Builder:
             return None
 
     def _resolve_paths(self, made: Any) -> Any:
-        """A relative file of a source or an encoder is relative to the config that names it."""
-        if self.folder is None or not isinstance(made, (Source, Encoder)):
+        """A relative file is relative to the config that names it."""
+        if self.folder is None or not isinstance(made, (Source, Encoder, LLMOptions, Augmentation)):
             return made
         moved: dict[str, Any] = {}
         for option, value in vars(made).items():

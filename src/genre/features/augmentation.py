@@ -8,6 +8,7 @@ is checked before it counts, and each column says where it is from.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from genre import storage
 from genre.errors import ArtifactError
+from genre.features.base import digest
 from genre.features.matching import Catalogue
 from genre.features.questions import (
     Augmentation,
@@ -130,6 +132,12 @@ def provenance(questions: Questions, ledger: Ledger, train: Dataset) -> dict[str
         "genre.prompt_hash": questions.prompt.hash,
         "genre.cutoff": "untimed" if until is None else str(until),
     }
+
+
+def synthetic_digest(table: pa.Table) -> str:
+    """Of what a language model put into a table; empty where it put nothing. Equal texts, equal work after them."""
+    made = [field.name for field in table.schema if b"genre.model" in (field.metadata or {})]
+    return digest([name + json.dumps(table[name].to_pylist()) for name in made]) if made else ""
 
 
 def audit(dataset: Dataset, train: Dataset) -> list[str]:

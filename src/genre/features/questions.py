@@ -6,18 +6,22 @@ Built from the train part and from listed columns only. Knows nothing about who 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from genre.errors import ConfigError
+from genre.features.base import digest
 from genre.llm.domains import Domain, load_domain, texts_of, told
 from genre.llm.grounding import COMMON, invented, is_english, is_repetitive, title_key, words
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.options import Ge, check_options
 from genre.preprocessing.dataset import Dataset, Int64
 
+PROMPTS = ("item_summary", "user_profile", "next_item")
 LINE_LENGTH = 160  # characters of an item in somebody's history
 SEPARATOR = " — "  # between the title and the rest of a line
 LONGEST = 300  # characters of a sentence that comes back
@@ -36,6 +40,7 @@ class Augmentation:
         history); None: all.
     short_history: most interactions of a user who gets an invented item. history_length: newest ones that are told.
     repair: an answer that does not pass is asked for once more, with what was wrong.
+    prompts: folder with an item_summary.md, user_profile.md or next_item.md of your own; None: the built-in ones.
     """
 
     item_fields: tuple[str, ...]
@@ -49,10 +54,25 @@ class Augmentation:
     short_history: Annotated[int, Ge(1)] = 10
     history_length: Annotated[int, Ge(1)] = 15
     repair: bool = True
+    prompts: Path | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
         load_domain(self.domain)
+
+    def prompt(self, name: str) -> Prompt:
+        """The prompt of a step: your own where there is one."""
+        if self.prompts is None:
+            return load_prompt(name)
+        if not self.prompts.is_dir():
+            raise ConfigError(f"augmentation.prompts: {self.prompts} is no folder; make it, or leave prompts out")
+        own = self.prompts / f"{name}.md"
+        return load_prompt(name, own) if own.is_file() else load_prompt(name)
+
+    def fingerprint(self) -> str:
+        """Of all that shapes a question: options, wording, and the text of the prompts."""
+        asked = {**asdict(self), "prompts": {name: self.prompt(name).hash for name in PROMPTS}}
+        return digest([str(asked), str(load_domain(self.domain)), load_prompt("repair").hash])
 
     def wording(self) -> dict[str, Value]:
         """The variables of a prompt that are the same for every item and user."""
@@ -103,7 +123,7 @@ def item_questions(train: Dataset, options: Augmentation) -> Questions:
     ]
     shape = _shape("Summary", domain, 3, summary=_sentence(opening))
     columns = {"summary": lambda answer: answer.summary, "topics": _topics}
-    return Questions(load_prompt("item_summary"), rows, values, shape, check, columns)
+    return Questions(options.prompt("item_summary"), rows, values, shape, check, columns)
 
 
 def profile_questions(train: Dataset, options: Augmentation) -> Questions:
@@ -131,7 +151,7 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
     ]
     shape = _shape("Profile", domain, 5, profile=_sentence(opening))
     columns = {"profile": lambda answer: answer.profile, "interests": _topics}
-    return Questions(load_prompt("user_profile"), rows, values, shape, check, columns)
+    return Questions(options.prompt("user_profile"), rows, values, shape, check, columns)
 
 
 def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
@@ -156,7 +176,7 @@ def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
     ]
     shape = _shape("NextItem", domain, 3, title=_text(100), description=_text(LONGEST))
     columns = {"synthetic_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
-    return Questions(load_prompt("next_item"), rows, values, shape, check, columns)
+    return Questions(options.prompt("next_item"), rows, values, shape, check, columns)
 
 
 def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
