@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import Fold, Split
+from genre.preprocessing.splits import Fold, LeaveOneOut, Split, split
+
+TITLES = "beauty_asin2title"
+ML_100K_TEXTS = ("title", "genres", "directors", "plot")
 
 
 def machine() -> str:
@@ -42,13 +49,106 @@ def gowalla(data: Path) -> Split:
     return parts(user, item, np.repeat([0, 1, 2], [len(part[0]) for part in rows]), "gowalla")
 
 
-def amazon_beauty(data: Path) -> Split:
-    """Amazon 2014 Beauty, 5-core, the S3-Rec file: the last item is the test, the one before the validation."""
-    user, item = _lists(data / "amazon-beauty" / "Beauty.txt")
-    user = np.unique(user, return_inverse=True)[1]
-    from_end = np.bincount(user)[user] - np.concatenate([np.arange(n) for n in np.bincount(user)])
-    part = np.where(from_end == 1, 2, np.where(from_end == 2, 1, 0))
-    return parts(user, np.unique(item, return_inverse=True)[1], part, "amazon-beauty")
+def amazon_beauty(data: Path, *, texts: bool = False) -> Split:
+    """Amazon 2014 Beauty, 5-core, the S3-Rec file: the last item is the test, the one before the validation.
+
+    texts: with the products' titles as `title`, empty where the file has none.
+    """
+    folder = data / "amazon-beauty"
+    split = _last_two(*_lists(folder / "Beauty.txt"), "amazon-beauty")
+    if not texts:
+        return split
+    asin_of, title_of = (json.loads((folder / f"{name}.json").read_text()) for name in ("Beauty_id2asin", TITLES))
+    return _with_items(split, {"title": [title_of.get(asin_of[str(item)]) or "" for item in range(1, 12_102)]})
+
+
+def beauty_bert4rec(data: Path) -> Split:
+    """The BERT4Rec Beauty file, leave-one-out."""
+    user, item = np.loadtxt(data / "beauty-bert4rec" / "beauty.txt", np.int64).T
+    return _last_two(user, item, "beauty-bert4rec")
+
+
+def yelp(data: Path) -> Split:
+    """Yelp, the S3-Rec file, leave-one-out."""
+    return _last_two(*_lists(data / "yelp" / "Yelp.txt"), "yelp")
+
+
+def ml_1m_ordered(data: Path, *, shuffle_ties: int | None = None) -> Split:
+    """A random 67 % of MovieLens 1M's likes in the order of their times, leave-one-out.
+
+    shuffle_ties: a seed; what has one time is put in a random order, and the last two are taken anew.
+    """
+    arrays = np.load(data / "ml-1m-ordered" / "split.npz")
+    user, item, moment = (np.concatenate([arrays[f"{part}_{c}"] for part in ("train", "valid", "test")]) for c in "uit")
+    lot = np.arange(len(user)) if shuffle_ties is None else np.random.default_rng(shuffle_ties).permutation(len(user))
+    order = np.lexsort((lot, moment, user))
+    return _last_two(user[order], item[order], "ml-1m-ordered", moment[order])
+
+
+def ml_1m_plots(data: Path) -> Dataset:
+    """MovieLens 1M, every rating an interaction, with title, year, genres, people and plot of the films as text."""
+    import h5py
+
+    folder = data / "ml-1m"
+    with h5py.File(folder / "total_data.hdf5") as file:
+        user, item = file["user"][:], file["item"][:]
+    raw, item = np.unique(item, return_inverse=True)
+    lines = (folder / "movies_extrainfos.dat").read_text(encoding="latin-1").splitlines()
+    told = {int(line.split("::")[0]): line.split("::") for line in lines}
+    fields = {"title": 1, "year": 2, "genres": 5, "director": 6, "cast": 8, "plot": 9}
+    columns = {name: [told.get(int(row) + 1, [""] * 11)[at] for row in raw] for name, at in fields.items()}
+    return _dataset(user, item, "ml-1m", items=columns)
+
+
+def ml_100k(data: Path) -> Dataset:
+    """MovieLens 100K with times, titles, genres and plots; 4 and 5 stars are likes."""
+    whole = np.loadtxt(data / "ml-100k" / "u.data", np.int64)
+    told = json.loads((data / "ml-100k" / "items_info.json").read_text())
+    rows = {int(one["movielens_id"]): one for one in told}
+    columns = {name: [str(rows.get(item, {}).get(name) or "") for item in range(1, 1683)] for name in ML_100K_TEXTS}
+    return _dataset(
+        whole[:, 0] - 1,
+        whole[:, 1] - 1,
+        "ml-100k",
+        rating=whole[:, 2],
+        timestamp=whole[:, 3],
+        items=columns,
+        rating_scale=(1.0, 5.0, 1.0),
+        positive_rating=4.0,
+    )
+
+
+def movietweetings(data: Path) -> Dataset:
+    """MovieTweetings 100K with times, titles and genres; 7 of 10 and more are likes."""
+    folder = data / "movietweetings"
+    lines = (folder / "100K.ratings.dat").read_text().split()
+    user, item, rating, moment = np.array([line.split("::") for line in lines], np.int64).T
+    films = [line.split("::") for line in (folder / "100K.movies.dat").read_text(encoding="utf-8").splitlines()]
+    told = {int(film[0]): film[1:] for film in films}
+    raw, item = np.unique(item, return_inverse=True)
+    columns = {name: [told.get(int(row), ["", ""])[at] for row in raw] for at, name in enumerate(("title", "genres"))}
+    return _dataset(
+        np.unique(user, return_inverse=True)[1],
+        item,
+        "movietweetings",
+        rating=rating,
+        timestamp=moment,
+        items=columns,
+        rating_scale=(0.0, 10.0, 1.0),
+        positive_rating=7.0,
+    )
+
+
+def uci_online_retail(data: Path) -> Dataset:
+    """A shop's invoices: the first purchase of each product by each customer, with its time and the product's name."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(data / "uci-online-retail" / "online_retail.parquet").to_pandas()
+    table = table.sort_values("InvoiceDate", kind="stable").drop_duplicates(["CustomerID", "Description"])
+    names, item = np.unique(table["Description"].astype(str), return_inverse=True)
+    user = np.unique(table["CustomerID"], return_inverse=True)[1]
+    moment = table["InvoiceDate"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    return _dataset(user, item, "uci-online-retail", timestamp=moment, items={"title": list(names)})
 
 
 def ml_100k_folds(data: Path) -> Iterator[Fold]:
@@ -85,6 +185,27 @@ def parts(user: np.ndarray, item: np.ndarray, part: np.ndarray, name: str) -> Sp
         return Dataset.from_arrays(user=user[kept], item=item[kept], user_ids=users, item_ids=items, name=name)
 
     return Split(of(0), Fold(of(0), of(1)), Fold(of(0, 1), of(2)))
+
+
+def _last_two(user: np.ndarray, item: np.ndarray, name: str, timestamp: np.ndarray | None = None) -> Split:
+    """Rows in order, sorted by user: each user's last is the test, the one before it the validation."""
+    user = np.unique(user, return_inverse=True)[1]
+    data = _dataset(user, np.unique(item, return_inverse=True)[1], name, timestamp=timestamp)
+    return split(data, LeaveOneOut())
+
+
+def _dataset(user: np.ndarray, item: np.ndarray, name: str, *, items: dict | None = None, **columns: Any) -> Dataset:
+    users, ids = (Ids(str(row) for row in range(int(column.max()) + 1)) for column in (user, item))
+    table = None if items is None else pa.table({"item_id": ids.values, **items})
+    return Dataset.from_arrays(user=user, item=item, user_ids=users, item_ids=ids, items=table, name=name, **columns)
+
+
+def _with_items(parts: Split, columns: dict[str, list[str]]) -> Split:
+    def told(data: Dataset) -> Dataset:
+        return dataclasses.replace(data, items=pa.table({"item_id": data.item_ids.values, **columns}))
+
+    validation, test = (Fold(told(fold.context), told(fold.target)) for fold in (parts.validation, parts.test))
+    return Split(told(parts.train), validation, test, parts.notes)
 
 
 def _lists(path: Path) -> tuple[np.ndarray, np.ndarray]:
