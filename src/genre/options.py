@@ -136,12 +136,13 @@ OPTION_LINE = re.compile(r"(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<text>.*)"
 
 
 def option_docs(cls: type) -> dict[str, str]:
-    """What the class docstring says of each option: its lines `name: text` or `one, other: text`, to a blank line.
+    """What the docstrings of a class and its bases say of each option: lines `name: text` or `one, other: text`.
 
-    Several statements may share a line: `name: text. other: text`.
+    A statement ends with the next one or a blank line; several may share a line: `name: text. other: text`.
     """
     known, docs, current = set(type_hints(cls)), dict[str, str](), list[str]()
-    for line in inspect.cleandoc(cls.__doc__ or "").splitlines():
+    said = "\n\n".join(inspect.cleandoc(base.__doc__ or "") for base in reversed(cls.__mro__))
+    for line in said.splitlines():
         for part in re.split(r"(?<=\.) (?=[a-z_0-9]+(?:, [a-z_0-9]+)*: )", line.strip()):
             found = OPTION_LINE.match(part)
             names = found["names"].split(", ") if found else []

@@ -14,11 +14,11 @@ from genre.log import Log
 from genre.options import Ge, Gt, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.neural import (
     NDCG,
     RMSE,
+    NetworkRecommender,
     Standardised,
     fit_network,
     forget,
@@ -31,14 +31,14 @@ from genre.recommenders.neural import (
     weights_of,
 )
 from genre.storage import Tensors
-from genre.training.options import Optimizer, Schedule, require_torch
+from genre.training.options import require_torch
 
 OFFSET_DAMPING = 5.0  # ratings of usual height a user is imagined to have in addition to its own
 PAIR_BLOCK = 16_384
 
 
-@dataclass(eq=False)
-class MLP(Recommender):
+@dataclass(eq=False, kw_only=True)
+class MLP(NetworkRecommender):
     """A rating is the mean, the user's offset, the item's bias, and f([u; i]) -> hidden -> 1 with ReLU between.
 
     u = E(u) and i = E(i) are the text vectors of the data set where it has them; the user half also gets its history,
@@ -55,9 +55,6 @@ class MLP(Recommender):
     network answer for strangers.
     user_dim: main directions of E(u) that are read; all of it would tell which items a user's text names.
     history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
-    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
-    in `TrainingOptions`; batch_size in pairs.
-    init_from: folder of a run or of a saved MLP whose weights are the start; ids in common keep their embeddings.
     """
 
     hidden: tuple[Annotated[int, Gt(0)], ...] = (128, 64)
@@ -72,17 +69,7 @@ class MLP(Recommender):
     user_dim: Annotated[int, Ge(0)] = 8
     history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     epochs: Annotated[int, Ge(1)] = 8
-    batch_size: Annotated[int, Ge(1)] = 128
-    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
-    optimizer: Optimizer = "adam"
     weight_decay: Annotated[float, Ge(0), Search(1e-6, 1e-3, log=True)] = 1e-5
-    schedule: Schedule = "constant"
-    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
-    max_norm: Annotated[float, Ge(0)] = 0.0
-    patience: Annotated[int, Ge(0)] = 0
-    seed: int = 0
-    device: str = "cpu"
-    init_from: str | None = None
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("mlp")

@@ -12,8 +12,8 @@ from genre.log import Log
 from genre.options import Ge, Gt, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
 from genre.recommenders.neural import (
+    NetworkRecommender,
     fit_network,
     forget,
     layers_of,
@@ -25,11 +25,11 @@ from genre.recommenders.neural import (
     weights_of,
 )
 from genre.storage import Tensors
-from genre.training.options import Optimizer, Schedule, require_torch
+from genre.training.options import require_torch
 
 
-@dataclass(eq=False)
-class NCF(Recommender):
+@dataclass(eq=False, kw_only=True)
+class NCF(NetworkRecommender):
     """A dot product and a network over learnt embeddings, added, trained against drawn items (He et al., WWW 2017).
 
     score = w.(p * q) + f([p'; q']) + the item's bias: NeuMF. A user is its learnt embedding plus its history: an
@@ -41,9 +41,6 @@ class NCF(Recommender):
     negatives: items drawn at random for each interaction.
     id_dropout: share of user embeddings set to zero in training, so that histories learn to do without them.
     history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
-    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
-    in `TrainingOptions`; batch_size in interactions.
-    init_from: folder of a run or of a saved NCF whose weights are the start; ids in common keep their embeddings.
     """
 
     dim: Annotated[int, Ge(1), Search(8, 64, log=True)] = 32
@@ -51,18 +48,8 @@ class NCF(Recommender):
     negatives: Annotated[int, Ge(1), Search(1, 16, log=True)] = 4
     id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.9)] = 0.5
     history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
-    epochs: Annotated[int, Ge(1)] = 20
     batch_size: Annotated[int, Ge(1)] = 512
-    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
-    optimizer: Optimizer = "adam"
     weight_decay: Annotated[float, Ge(0), Search(1e-7, 1e-3, log=True)] = 1e-6
-    schedule: Schedule = "constant"
-    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
-    max_norm: Annotated[float, Ge(0)] = 0.0
-    patience: Annotated[int, Ge(0)] = 0
-    seed: int = 0
-    device: str = "cpu"
-    init_from: str | None = None
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("ncf")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from genre import storage
 from genre.errors import ArtifactError, DataError
 from genre.log import Log
+from genre.options import Ge
 from genre.preprocessing.dataset import Dataset, Features, Float32, History
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
@@ -33,6 +34,19 @@ K = 10
 USERS = 2000  # judged after each epoch: enough for a choice between epochs
 BLOCK = 512  # histories scored at once for validation
 ITEM_BLOCK = 1024  # items whose hidden values stay in cache while one history is scored
+
+
+@dataclass(eq=False, kw_only=True)
+class NetworkRecommender(Recommender, TrainingOptions):
+    """Base of the recommenders that train a network.
+
+    batch_size: interactions, or histories of average length, a step.
+    init_from: folder of a run or of a saved model of the same class whose weights are the start; ids in common keep
+    their embeddings.
+    """
+
+    batch_size: Annotated[int, Ge(1)] = 128
+    init_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ def user_inputs(dataset: Dataset, dim: int) -> Float32:
 
 
 def fit_network(
-    recommender: Recommender,
+    recommender: NetworkRecommender,
     network: nn.Module,
     batches: Batches,
     dataset: Dataset,
@@ -109,7 +123,7 @@ def fit_network(
         network,
         batches,
         watch,
-        options=TrainingOptions.of(recommender),
+        options=recommender,
         label=type(recommender).__name__.lower(),
         checkpoint=checkpoint,
         identity=identity,

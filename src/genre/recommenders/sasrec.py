@@ -9,19 +9,26 @@ import numpy as np
 
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
-from genre.options import Ge, Gt, Le, Lt, Search
+from genre.options import Ge, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
-from genre.recommenders.neural import Standardised, fit_network, liked, load_weights, take_from, weights_of
-from genre.training.options import Optimizer, Schedule, require_torch
+from genre.recommenders.neural import (
+    NetworkRecommender,
+    Standardised,
+    fit_network,
+    liked,
+    load_weights,
+    take_from,
+    weights_of,
+)
+from genre.training.options import require_torch
 
 if TYPE_CHECKING:
     from genre.recommenders.sequences import Reader
 
 
-@dataclass(eq=False)
-class SASRec(Recommender):
+@dataclass(eq=False, kw_only=True)
+class SASRec(NetworkRecommender):
     """Self-attention over the liked items, oldest first, predicts the next (Kang & McAuley, ICDM 2018).
 
     Which loss it is trained with matters more than the network (Petrov & Macdonald, RecSys 2023; Klenitskiy & Vasilev,
@@ -36,9 +43,6 @@ class SASRec(Recommender):
     loss: softmax over the catalogue; sampled softmax with logQ correction; gbce.
     negatives: items drawn a batch (sampled, gbce). power: 0 draws them evenly, 1 by popularity.
     calibration: how far gbce makes up for the items it did not draw, 0 to 1.
-    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
-    in `TrainingOptions`; batch_size in histories of average length.
-    init_from: folder of a run or of a saved SASRec whose weights are the start; ids in common keep their embeddings.
     """
 
     dim: Annotated[int, Ge(2), Search(32, 256, log=True)] = 64
@@ -53,17 +57,6 @@ class SASRec(Recommender):
     power: Annotated[float, Ge(0), Le(1)] = 0.5
     calibration: Annotated[float, Ge(0), Le(1)] = 0.75
     epochs: Annotated[int, Ge(1)] = 30
-    batch_size: Annotated[int, Ge(1)] = 128
-    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
-    optimizer: Optimizer = "adam"
-    weight_decay: Annotated[float, Ge(0)] = 0.0
-    schedule: Schedule = "constant"
-    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
-    max_norm: Annotated[float, Ge(0)] = 0.0
-    patience: Annotated[int, Ge(0)] = 0
-    seed: int = 0
-    device: str = "cpu"
-    init_from: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,16 +12,23 @@ from genre.log import Log
 from genre.options import Ge, Gt, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int64
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
-from genre.recommenders.neural import Standardised, fit_network, liked, load_weights, take_from, weights_of
-from genre.training.options import Optimizer, Schedule, require_torch
+from genre.recommenders.neural import (
+    NetworkRecommender,
+    Standardised,
+    fit_network,
+    liked,
+    load_weights,
+    take_from,
+    weights_of,
+)
+from genre.training.options import require_torch
 
 if TYPE_CHECKING:
     from genre.recommenders.semantic_ids_network import SemanticIdsNetwork, Tree
 
 
-@dataclass(eq=False)
-class SemanticIds(Recommender):
+@dataclass(eq=False, kw_only=True)
+class SemanticIds(NetworkRecommender):
     """Residual k-means turns item vectors into codes, a decoder generates the next code (TIGER, NeurIPS 2023).
 
     A code has `levels` numbers, each the nearest of `codes` centroids to what the levels before left over, and one
@@ -32,9 +39,6 @@ class SemanticIds(Recommender):
 
     levels, codes: numbers of a code, and values of each. iterations: of k-means. beam: codes followed at each level.
     dim, blocks, heads, max_length, dropout: as in `SASRec`.
-    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
-    in `TrainingOptions`; batch_size in histories of average length.
-    init_from: folder of a run or of a saved SemanticIds whose weights are the start.
     """
 
     levels: Annotated[int, Ge(1)] = 3
@@ -47,17 +51,7 @@ class SemanticIds(Recommender):
     max_length: Annotated[int, Ge(2)] = 50
     dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6)] = 0.2
     epochs: Annotated[int, Ge(1)] = 30
-    batch_size: Annotated[int, Ge(1)] = 128
     learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 2e-3
-    optimizer: Optimizer = "adam"
-    weight_decay: Annotated[float, Ge(0)] = 0.0
-    schedule: Schedule = "constant"
-    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
-    max_norm: Annotated[float, Ge(0)] = 0.0
-    patience: Annotated[int, Ge(0)] = 0
-    seed: int = 0
-    device: str = "cpu"
-    init_from: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

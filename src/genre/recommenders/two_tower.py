@@ -12,8 +12,9 @@ from genre.log import Log
 from genre.options import Ge, Gt, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommendations
 from genre.recommenders.neural import (
+    NetworkRecommender,
     Standardised,
     fit_network,
     forget,
@@ -26,11 +27,11 @@ from genre.recommenders.neural import (
 )
 from genre.recommenders.topk import top_k_factors
 from genre.storage import Tensors
-from genre.training.options import Optimizer, Schedule, require_torch
+from genre.training.options import require_torch
 
 
-@dataclass(eq=False)
-class TwoTower(Recommender):
+@dataclass(eq=False, kw_only=True)
+class TwoTower(NetworkRecommender):
     """A user tower and an item tower meet in a dot product (Yi et al., RecSys 2019; Yang et al., WWW 2020).
 
     The item tower reads the item's text vector and its learnt embedding; the user tower reads the user's text vector
@@ -44,9 +45,6 @@ class TwoTower(Recommender):
     temperature: what the cosine of the two vectors is divided by.
     user_dim: main directions of E(u) that are read; all of it would tell which items a user's text names.
     history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
-    epochs, batch_size, learning_rate, optimizer, weight_decay, schedule, warmup, max_norm, patience, seed, device: as
-    in `TrainingOptions`; batch_size in interactions.
-    init_from: folder of a run or of a saved TwoTower whose weights are the start; ids in common keep their embeddings.
     """
 
     dim: Annotated[int, Ge(1), Search(32, 256, log=True)] = 64
@@ -57,18 +55,8 @@ class TwoTower(Recommender):
     temperature: Annotated[float, Gt(0), Le(1), Search(0.03, 0.3, log=True)] = 0.1
     user_dim: Annotated[int, Ge(0)] = 8
     history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
-    epochs: Annotated[int, Ge(1)] = 20
     batch_size: Annotated[int, Ge(2)] = 512
-    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
-    optimizer: Optimizer = "adam"
     weight_decay: Annotated[float, Ge(0), Search(1e-7, 1e-3, log=True)] = 1e-6
-    schedule: Schedule = "constant"
-    warmup: Annotated[float, Ge(0), Lt(1)] = 0.0
-    max_norm: Annotated[float, Ge(0)] = 0.0
-    patience: Annotated[int, Ge(0)] = 0
-    seed: int = 0
-    device: str = "cpu"
-    init_from: str | None = None
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("two_tower")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
 from genre.errors import NotAvailable
-from genre.options import Ge, Gt, Lt, check_options
+from genre.options import Ge, Gt, Lt, Search, check_options
 
 Optimizer = Literal["adam", "adamw", "sgd", "adagrad"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, kw_only=True)
 class TrainingOptions:
-    """What `train` may be told.
+    """What `train` may be told; base of whatever is trained by it.
 
     epochs: passes over the data, at most. learning_rate: the highest step size.
     optimizer: adam, adamw, sgd or adagrad. weight_decay: pull of the weights (not of biases) towards zero.
@@ -26,8 +25,8 @@ class TrainingOptions:
     seed: an epoch's randomness is a function of the seed and its number. device: where torch computes.
     """
 
-    epochs: Annotated[int, Ge(0)] = 20
-    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    epochs: Annotated[int, Ge(1)] = 20
+    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 1e-3
     optimizer: Optimizer = "adam"
     weight_decay: Annotated[float, Ge(0)] = 0.0
     schedule: Schedule = "constant"
@@ -39,12 +38,6 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-
-    @classmethod
-    def of(cls, options: Any) -> Self:
-        """The options that another object has under the same names."""
-        names = [field.name for field in dataclasses.fields(cls) if hasattr(options, field.name)]
-        return cls(**{name: getattr(options, name) for name in names})
 
 
 def require_torch(who: str) -> None:
