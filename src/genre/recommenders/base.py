@@ -192,13 +192,24 @@ class Recommender(ABC):
     def explain(self, history: History, items: Int32) -> list[Explanation]:
         """Evidence for each of `items` `[m]` given the one history in `history`."""
         shares = self.contributions(history, items)  # [m, length]
-        scores = self.score(history)[0]
+        scores, popular = self.score(history)[0], self.popular(history)
         out = []
         for item, share in zip(items, shares, strict=True):
             order = np.argsort(-share, kind="stable")
             evidence = tuple((int(history.item[at]), float(share[at])) for at in order if share[at] != 0)
-            out.append(Explanation(int(item), float(scores[item]), self.explains, evidence))
+            out.append(
+                Explanation(int(item), float(scores[item]), self.evidence, evidence, popular=float(popular[item]))
+            )
         return out
+
+    @property
+    def evidence(self) -> Method:
+        """How `explain` comes by its numbers: what the class says of itself, unless members decide."""
+        return self.explains
+
+    def popular(self, history: History) -> Float32:
+        """The part of each item's score that is its popularity, whatever the one history holds. float32 `[n_items]`"""
+        return self.score(history)[0] if self.explains == "popularity" else np.zeros(history.n_items, np.float32)
 
     def contributions(self, history: History, items: Int32) -> Float32:
         """What each interaction of the one history adds to the score of each of `items` `[m]`. float32 `[m, length]`.

@@ -18,7 +18,7 @@ from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
-from genre.recommenders.explanation import Explanation, Method
+from genre.recommenders.explanation import Method
 
 BLOCK = 256  # histories scored at once while weights are fitted
 DEPTH = 200  # items of each member's list that a blend may bring to the top
@@ -121,19 +121,18 @@ class Blend(Recommender):
                 total += weights[:, [at]] * scaled
         return total
 
-    def explain(self, history: History, items: Int32) -> list[Explanation]:
-        summed = self.method == "weights" and all(member.explains != "occlusion" for member in self.members_)
-        method: Method = "exact" if summed else "occlusion"
-        found, popular = super().explain(history, items), self._popular(history)
-        return [dataclasses.replace(one, method=method, popular=float(popular[one.item])) for one in found]
+    @property
+    def evidence(self) -> Method:
+        summed = self.method == "weights" and all(member.evidence != "occlusion" for member in self.members_)
+        return "exact" if summed else "occlusion"
 
-    def _popular(self, history: History) -> Float32:
-        """The part of each item's score that members give whatever the history. [n_items]"""
+    def popular(self, history: History) -> Float32:
         total = np.zeros(history.n_items, np.float32)
         if self.method == "weights":
             for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
-                if weight and member.explains == "popularity":
-                    total += np.float32(weight) * _scaled(_score_as(member, history))[0]
+                inside = _inside(history, len(member.item_ids_))
+                if weight and (part := member.popular(inside)).any():
+                    total[: len(part)] += np.float32(weight) * part / _spread(member.score(inside))[0, 0]
         return total
 
     def _contributions(self, history: History, items: Int32) -> Float32:

@@ -16,6 +16,7 @@ from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
+from genre.recommenders.explanation import Method
 
 NEIGHBOURS = 10
 
@@ -76,7 +77,7 @@ class ByNeighbours(Recommender):
         similarity = vectors[n_known:] @ vectors[:n_known].T  # [n_new, n_known]
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
         share = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0) ** 2 + 1e-6
-        self.model, self.explains = model, model.explains  # type: ignore[misc]  # as the model inside does
+        self.model = model
         self.answers_empty = model.answers_empty  # type: ignore[misc]
         self.nearest = nearest.astype(np.int32)  # [n_new, NEIGHBOURS]
         self.share = (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -99,6 +100,14 @@ class ByNeighbours(Recommender):
     def _score(self, history: History) -> Float32:
         known = self.model.score(self._inside(history))  # [n, n_known]
         return np.concatenate([known, np.einsum("nij,ij->ni", known[:, self.nearest], self.share)], axis=1)
+
+    @property
+    def evidence(self) -> Method:
+        return self.model.evidence
+
+    def popular(self, history: History) -> Float32:
+        known = self.model.popular(self._inside(history))
+        return np.concatenate([known, (known[self.nearest] * self.share).sum(axis=1)])
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         n_known = len(self.model.item_ids_)

@@ -21,12 +21,15 @@ NO_CAUSE = "a guess: nothing you chose speaks for it"
 
 def reasons(shelf: Shelf, model: Recommender, history: History, items: Int32, rung: Rung) -> list[str]:
     """A sentence for each of `items` `[m]`, recommended to the one history."""
-    if rung == "popular" or model.explains == "popularity" or len(history.item) == 0:
+    if rung == "popular" or model.evidence == "popularity" or len(history.item) == 0:
         return [phrase(())] * len(items)
     titles = shelf.catalogue.titles
-    if rung == "model" and model.explains == "exact":
-        causes = strongest(model.contributions(history, items), history.item)
-        return [phrase([titles[item] for item in cause]) if cause else NO_CAUSE for cause in causes]
+    if rung == "model" and model.evidence == "exact":
+        shares, popular = model.contributions(history, items), model.popular(history)[items]
+        led = popular > np.maximum(shares, 0).sum(axis=1)
+        causes = strongest(shares, history.item)
+        said = [phrase([titles[item] for item in cause], popular=lead) for cause, lead in zip(causes, led, strict=True)]
+        return [one if cause or lead else NO_CAUSE for one, cause, lead in zip(said, causes, led, strict=True)]
     if shelf.content is None:
         return [NO_CAUSE] * len(items)
     vectors, liked = shelf.content.item_vectors_, history.item[history.weight > 0]
