@@ -1,0 +1,424 @@
+"""What `speed.py` measures: one function a piece of work and library, run in a fresh process of that library.
+
+A function takes the folder of the data, does the work, and returns `{"cpu": seconds, ...facts}`; the facts say whether
+the libraries did work of equal kind. Imports stand inside, because each process has only its own library.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+Facts = dict[str, float]
+SIDES: dict[tuple[str, str], Callable[[Path], Facts]] = {}
+CONFIDENCE, RIDGE, ROUNDS = 11.0, 5.0, 10  # of an interaction in ALS; iterations or epochs that a time is divided by
+
+
+def side(work: str, library: str, **given: Any) -> Callable:
+    def register(function: Callable) -> Callable:
+        SIDES[work, library] = lambda folder: function(folder, **given)
+        return function
+
+    return register
+
+
+def spent(function: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+    """The least CPU seconds of `repeats` runs, and the last result."""
+    least, result = np.inf, None
+    for _ in range(repeats):
+        began = time.process_time()
+        result = function()
+        least = min(least, time.process_time() - began)
+    return float(least), result
+
+
+def each(fit: Callable[[int], Any]) -> tuple[float, Any]:
+    """CPU seconds of one round of `fit(rounds)`: what `ROUNDS` more of them cost, divided."""
+    fit(1)  # compiles, loads
+    short, _ = spent(lambda: fit(1), 2)
+    long, model = spent(lambda: fit(1 + ROUNDS))
+    return (long - short) / ROUNDS, model
+
+
+def matrix(folder: Path, name: str) -> sp.csr_matrix:
+    return sp.load_npz(folder / f"{name}.npz").tocsr()
+
+
+def dataset(folder: Path, name: str) -> Any:
+    from genre.preprocessing.dataset import Dataset
+    from genre.preprocessing.ids import Ids
+
+    rows = matrix(folder, name).tocoo()
+    ids = [Ids(str(row) for row in range(n)) for n in rows.shape]
+    return Dataset.from_arrays(user=rows.row, item=rows.col, user_ids=ids[0], item_ids=ids[1])
+
+
+def loss(items: np.ndarray, rows: sp.csr_matrix) -> float:
+    """What ALS minimises, for the best user vectors to these item vectors, over every tenth user; a cell's mean."""
+    items = items.astype(np.float64)
+    gram, total = items.T @ items, RIDGE * float((items**2).sum()) / 10
+    rows = rows[::10]
+    for row in range(rows.shape[0]):
+        seen = items[rows.indices[rows.indptr[row] : rows.indptr[row + 1]]]
+        system = gram + (CONFIDENCE - 1) * seen.T @ seen + RIDGE * np.eye(len(gram))
+        right = CONFIDENCE * seen.sum(axis=0)
+        total += CONFIDENCE * len(seen) - right @ np.linalg.solve(system, right)
+    return float(total / np.prod(rows.shape))
+
+
+def ndcg(users: np.ndarray, items: np.ndarray, rows: sp.csr_matrix, target: sp.csr_matrix, k: int = 10) -> float:
+    """Mean ndcg@k of users with a target, everything ranked but what they have seen."""
+    values, gain = [], 1 / np.log2(np.arange(2, k + 2))
+    for user in np.flatnonzero(np.diff(target.indptr)):
+        scores = items @ users[user]
+        scores[rows.indices[rows.indptr[user] : rows.indptr[user + 1]]] = -np.inf
+        best = np.argpartition(-scores, k)[:k]
+        best = best[np.argsort(-scores[best])]
+        wanted = target.indices[target.indptr[user] : target.indptr[user + 1]]
+        values.append((np.isin(best, wanted) @ gain) / gain[: len(wanted)].sum())
+    return float(np.mean(values))
+
+
+# --- ALS ------------------------------------------------------------------------------------------
+
+
+@side("als cg 64", "GENRE", factors=64, solver="cg")
+@side("als cg 128", "GENRE", factors=128, solver="cg")
+@side("als cg 64, 10 M", "GENRE", factors=64, solver="cg", data="large")
+@side("als exact 64", "GENRE", factors=64, solver="exact")
+@side("als exact 128", "GENRE", factors=128, solver="exact")
+def genre_als(folder: Path, factors: int, solver: Any, data: str = "ml1m") -> Facts:
+    from genre.recommenders.als import ALS
+
+    rows = dataset(folder, data)
+    cpu, model = each(
+        lambda n: ALS(factors, iterations=n, regularization=RIDGE, alpha=CONFIDENCE - 1, solver=solver).fit(rows)
+    )
+    return {"cpu": cpu, "loss": loss(model.item_embeddings_, rows.matrix())}
+
+
+@side("als cg 64", "implicit", factors=64, cg=True)
+@side("als cg 128", "implicit", factors=128, cg=True)
+@side("als cg 64, 10 M", "implicit", factors=64, cg=True, data="large")
+@side("als exact 64", "implicit", factors=64, cg=False)
+@side("als exact 128", "implicit", factors=128, cg=False)
+def implicit_als(folder: Path, factors: int, *, cg: bool, data: str = "ml1m") -> Facts:
+    rows = matrix(folder, data)
+    cpu, model = each(lambda n: _implicit_als(rows, factors, n, cg=cg))
+    return {"cpu": cpu, "loss": loss(model.item_factors, rows)}
+
+
+def _implicit_als(rows: sp.csr_matrix, factors: int, iterations: int, *, cg: bool) -> Any:
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    options = dict(regularization=RIDGE, alpha=CONFIDENCE, iterations=iterations, use_cg=cg)
+    model = AlternatingLeastSquares(factors, num_threads=1, random_state=0, **options)
+    model.fit(rows, show_progress=False)
+    return model
+
+
+@side("als exact 64", "LensKit", factors=64)
+@side("als exact 128", "LensKit", factors=128)
+def lenskit_als(folder: Path, factors: int) -> Facts:
+    from lenskit.als import ImplicitMFScorer
+
+    rows, data = matrix(folder, "ml1m"), _lenskit_data(folder)
+
+    def fit(n: int) -> Any:
+        model = ImplicitMFScorer(
+            embedding_size=factors, epochs=n, regularization=RIDGE, weight=CONFIDENCE - 1, use_ratings=False
+        )
+        model.train(data)
+        return model
+
+    cpu, model = each(fit)
+    items = np.zeros((rows.shape[1], factors))
+    items[model.items.ids()] = np.asarray(model.item_embeddings)
+    return {"cpu": cpu, "loss": loss(items, rows)}
+
+
+def _lenskit_data(folder: Path) -> Any:
+    import pandas as pd
+    from lenskit.data import from_interactions_df
+
+    rows = matrix(folder, "ml1m").tocoo()
+    return from_interactions_df(pd.DataFrame({"user_id": rows.row, "item_id": rows.col}))
+
+
+@side("als to the best ndcg", "implicit")
+def implicit_best(folder: Path) -> Facts:
+    rows, target = matrix(folder, "ml1m"), matrix(folder, "validation")
+    _implicit_als(rows, 64, 1, cg=True)
+    tries = []
+    for n in range(1, 21):
+        cpu, model = spent(lambda n=n: _implicit_als(rows, 64, n, cg=True))
+        tries.append((ndcg(model.user_factors, model.item_factors, rows, target), cpu, n))
+    best, cpu, n = max(tries)
+    np.save(folder / "best.npy", best)
+    return {"cpu": cpu, "ndcg": best, "iterations": n}
+
+
+@side("als to the best ndcg", "GENRE")
+def genre_best(folder: Path) -> Facts:
+    """Runs after the peer, whose best is the mark."""
+    from genre.recommenders.als import ALS
+
+    data, rows, target = dataset(folder, "ml1m"), matrix(folder, "ml1m"), matrix(folder, "validation")
+    goal, history = float(np.load(folder / "best.npy")), data.history()
+    ALS(64, iterations=1, solver="cg").fit(data).as_factors(history)
+    for n in range(1, 41):
+        model = ALS(64, iterations=n, regularization=RIDGE, alpha=CONFIDENCE - 1, solver="cg")
+        cpu, _ = spent(lambda model=model: model.fit(data))
+        found = ndcg(*model._factors(history), rows, target)
+        if found >= goal:
+            break
+    return {"cpu": cpu, "ndcg": found, "iterations": n}
+
+
+# --- BPR ------------------------------------------------------------------------------------------
+
+
+@side("bpr epoch", "GENRE")
+def genre_bpr(folder: Path) -> Facts:
+    from genre.recommenders.bpr import BPR
+
+    data, rows, target = dataset(folder, "ml1m"), matrix(folder, "ml1m"), matrix(folder, "validation")
+    cpu, _ = each(lambda n: BPR(64, epochs=n).fit(data))
+    model = BPR(64).fit(data)
+    return {"cpu": cpu, "ndcg": ndcg(*model._factors(data.history()), rows, target)}
+
+
+@side("bpr epoch", "implicit")
+def implicit_bpr(folder: Path) -> Facts:
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+    rows, target = matrix(folder, "ml1m"), matrix(folder, "validation")
+
+    def fit(n: int) -> Any:
+        model = BayesianPersonalizedRanking(63, 0.05, iterations=n, num_threads=1, random_state=0)  # and an offset
+        model.fit(rows, show_progress=False)
+        return model
+
+    cpu, _ = each(fit)
+    model = fit(30)
+    return {"cpu": cpu, "ndcg": ndcg(model.user_factors, model.item_factors, rows, target)}
+
+
+# --- item to item ---------------------------------------------------------------------------------
+
+
+@side("item_knn", "GENRE")
+def genre_knn(folder: Path) -> Facts:
+    from genre.recommenders.item_knn import ItemKNN
+
+    data = dataset(folder, "ml1m")
+    ItemKNN(neighbours=100).fit(data)
+    cpu, model = spent(lambda: ItemKNN(neighbours=100).fit(data), 3)
+    return {"cpu": cpu, "sum of similarities": float(model.similarities_.sum())}
+
+
+@side("item_knn", "implicit")
+def implicit_knn(folder: Path) -> Facts:
+    from implicit.nearest_neighbours import CosineRecommender
+
+    rows = matrix(folder, "ml1m")
+
+    def fit() -> Any:
+        model = CosineRecommender(K=101, num_threads=1)  # the item itself is one of them
+        model.fit(rows, show_progress=False)
+        return model
+
+    cpu, model = spent(fit, 3)
+    similarity = model.similarity.tolil()
+    similarity.setdiag(0)
+    return {"cpu": cpu, "sum of similarities": float(similarity.sum())}
+
+
+@side("ease 3,260", "GENRE", data="ml1m")
+@side("ease 10,000", "GENRE", data="wide")
+def genre_ease(folder: Path, data: str) -> Facts:
+    from genre.recommenders.ease import EASE
+
+    rows = dataset(folder, data)
+    EASE().fit(dataset(folder, "ml1m") if data == "wide" else rows)
+    cpu, model = spent(lambda: EASE(500).fit(rows), 1 if data == "wide" else 3)
+    return {"cpu": cpu, **_weights(model.item_weights_)}
+
+
+@side("ease 3,260", "LensKit", data="ml1m")
+@side("ease 10,000", "LensKit", data="wide")
+def lenskit_ease(folder: Path, data: str) -> Facts:
+    import pandas as pd
+    from lenskit.data import from_interactions_df
+    from lenskit.knn import EASEScorer
+
+    rows = matrix(folder, data).tocoo()
+    given = from_interactions_df(pd.DataFrame({"user_id": rows.row, "item_id": rows.col}))
+    model = EASEScorer(regularization=500)
+    cpu, _ = spent(lambda: model.train(given))
+    weights = model.weights
+    return {"cpu": cpu, **_weights(weights if isinstance(weights, np.ndarray) else weights.toarray())}
+
+
+def _weights(weights: np.ndarray) -> Facts:
+    return {"sum of weights": float(weights.sum(dtype=np.float64)), "norm": float(np.linalg.norm(weights))}
+
+
+@side("ease 3,260", "LAPACK alone", data="ml1m")
+@side("ease 10,000", "LAPACK alone", data="wide")
+def lapack_ease(folder: Path, data: str) -> Facts:
+    from scipy.linalg import lapack
+
+    rows = matrix(folder, data)
+    gram = np.asfortranarray((rows.T @ rows).toarray(), np.float32)
+    gram[np.diag_indices_from(gram)] += 500
+
+    def solve() -> None:
+        factor, _ = lapack.spotrf(gram.copy("F"), clean=False, overwrite_a=True)
+        lapack.spotri(factor, overwrite_c=True)
+
+    return {"cpu": spent(solve, 1 if data == "wide" else 3)[0]}
+
+
+# --- the best ten ---------------------------------------------------------------------------------
+
+
+def _factors(folder: Path, data: str) -> tuple[np.ndarray, np.ndarray, sp.csr_matrix]:
+    rows, rng = matrix(folder, data), np.random.default_rng(0)
+    n_users, n_items = rows.shape
+    return *(rng.normal(size=(n, 64)).astype(np.float32) for n in (n_users, n_items)), rows
+
+
+def _found(cpu: float, score: np.ndarray, n: int) -> Facts:
+    return {"cpu": cpu, "users a CPU s": n / cpu, "sum of scores": float(np.sum(score, dtype=np.float64))}
+
+
+@side("top-10, ml-1m", "GENRE", data="ml1m")
+@side("top-10, 50,000 items", "GENRE", data="many")
+def genre_top(folder: Path, data: str) -> Facts:
+    from genre.recommenders.topk import top_k_factors
+
+    users, items, rows = _factors(folder, data)
+    seen = rows.indptr.astype(np.int64), rows.indices
+    top_k_factors(users[:2], items, 10, seen=(seen[0][:3], seen[1]))
+    cpu, (_, score) = spent(lambda: top_k_factors(users, items, 10, seen=seen), 3)
+    return _found(cpu, score, len(users))
+
+
+@side("top-10, ml-1m", "implicit", data="ml1m")
+@side("top-10, 50,000 items", "implicit", data="many")
+def implicit_top(folder: Path, data: str) -> Facts:
+    from implicit.cpu.topk import topk
+
+    users, items, rows = _factors(folder, data)
+    cpu, (_, score) = spent(lambda: topk(items, users, 10, filter_query_items=rows, num_threads=1), 3)
+    return _found(cpu, score, len(users))
+
+
+@side("top-10, ml-1m", "faiss", data="ml1m")
+@side("top-10, 50,000 items", "faiss", data="many")
+def faiss_top(folder: Path, data: str) -> Facts:
+    """It cannot leave out what each user has seen, so it finds as many more, users of like length together."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    users, items, rows = _factors(folder, data)
+    index, lengths = faiss.IndexFlatIP(64), np.diff(rows.indptr)
+    index.add(items)
+
+    def best() -> np.ndarray:
+        out, order = np.empty((len(users), 10), np.float32), np.argsort(lengths)
+        for start in range(0, len(users), 256):
+            block = order[start : start + 256]
+            score, item = index.search(users[block], int(lengths[block].max()) + 10)
+            for at, user in enumerate(block):
+                seen = rows.indices[rows.indptr[user] : rows.indptr[user + 1]]
+                out[user] = score[at][~np.isin(item[at], seen)][:10]
+        return out
+
+    cpu, score = spent(best)
+    return _found(cpu, score, len(users))
+
+
+@side("top-10, 50,000 items", "sgemm alone", data="many")
+def sgemm_top(folder: Path, data: str) -> Facts:
+    users, items, _ = _factors(folder, data)
+    out = np.empty((256, len(items)), np.float32)
+
+    def multiply() -> None:
+        for start in range(0, len(users), 256):
+            block = users[start : start + 256]
+            np.matmul(block, items.T, out=out[: len(block)])
+
+    cpu, _ = spent(multiply, 3)
+    return {"cpu": cpu, "users a CPU s": len(users) / cpu}
+
+
+# --- networks -------------------------------------------------------------------------------------
+
+
+@side("sasrec epoch", "GENRE")
+def genre_sasrec(folder: Path) -> Facts:
+    import torch
+
+    from genre.preprocessing.dataset import Dataset
+    from genre.preprocessing.ids import Ids
+    from genre.recommenders.sasrec import SASRec
+
+    torch.set_num_threads(1)
+    given = np.load(folder / "ordered.npz")
+    ids = [Ids(str(row) for row in range(int(given[name].max()) + 1)) for name in ("user", "item")]
+    data = Dataset.from_arrays(**given, user_ids=ids[0], item_ids=ids[1])
+    short, _ = spent(lambda: SASRec(epochs=1).fit(data))
+    long, _ = spent(lambda: SASRec(epochs=2).fit(data))
+    return {"cpu": long - short, "interactions": len(data)}
+
+
+@side("sasrec epoch", "RecTools")
+def rectools_sasrec(folder: Path) -> Facts:
+    import logging
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    logging.disable()
+    import pandas as pd
+    import torch
+    from rectools.dataset import Dataset
+    from rectools.models import SASRecModel
+
+    torch.set_num_threads(1)
+    given = np.load(folder / "ordered.npz")
+    table = pd.DataFrame({"user_id": given["user"], "item_id": given["item"], "weight": 1.0})
+    table["datetime"] = pd.to_datetime(given["timestamp"], unit="s")
+    data = Dataset.construct(table)
+    fit = lambda n: SASRecModel(n_factors=64, n_heads=2, session_max_len=100, epochs=n).fit(data)  # noqa: E731
+    short, _ = spent(lambda: fit(1))
+    long, _ = spent(lambda: fit(2))
+    return {"cpu": long - short, "interactions": len(table)}
+
+
+@side("score, mlp", "GENRE", kind="mlp", name="MLP")
+@side("score, ncf", "GENRE", kind="ncf", name="NCF")
+def genre_scoring(folder: Path, kind: str, name: str) -> Facts:
+    import importlib
+
+    import torch
+
+    torch.set_num_threads(1)
+    data = dataset(folder, "ml1m")
+    model = getattr(importlib.import_module(f"genre.recommenders.{kind}"), name)(epochs=1).fit(
+        data.where(data.user < 200)
+    )
+    history = data.history()
+
+    def score() -> None:
+        for _, block in history.blocks(512):
+            model.score(block)
+
+    cpu, _ = spent(score)
+    return {"cpu": cpu, "users a CPU s": len(history) / cpu}
