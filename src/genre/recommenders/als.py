@@ -56,16 +56,22 @@ class ALS(Recommender):
         items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)
         users = np.zeros((dataset.n_users, self.factors), np.float32)
         cg = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM)
+        sides = [
+            (
+                self._system(matrix.indptr, matrix.indices, matrix.data),
+                self._ridge(matrix.indptr, matrix.data),
+                *vectors,
+            )
+            for matrix, vectors in ((by_user, (items, users)), (by_item, (users, items)))
+        ]
         for _ in log.track(range(self.iterations), "als"):
-            for matrix, fixed, moving in ((by_user, items, users), (by_item, users, items)):
+            for system, ridge, fixed, moving in sides:
                 diagonal, turn = diagonalise(fixed)
                 fixed[:], moving[:] = fixed @ turn, moving @ turn
-                system = (*self._system(matrix.indptr, matrix.indices, matrix.data), fixed, diagonal)
-                ridge = self._ridge(matrix.indptr, matrix.data)
                 if cg:
-                    improve_rows(*system, ridge, moving, 3)
+                    improve_rows(*system, fixed, diagonal, ridge, moving, 3)
                 else:
-                    solve_rows(*system, ridge, moving)
+                    solve_rows(*system, fixed, diagonal, ridge, moving)
         self.gram_, turn = diagonalise(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ turn)  # [n_items, factors]
 

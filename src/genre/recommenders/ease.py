@@ -62,7 +62,8 @@ class EASE(Recommender):
         from genre.recommenders.ease_kernel import add_gram, inverse_to_weights
 
         gram = np.asarray(features @ features.T * np.float32(self.feature_weight), np.float32)
-        add_gram(matrix.indptr, matrix.indices, matrix.data, gram)
+        columns = matrix.tocsc()
+        add_gram(*(part for by in (matrix, columns) for part in (by.indptr, by.indices, by.data)), gram)
         gram[np.diag_indices_from(gram)] += np.float32(self.regularization)
         # in place: what is the upper triangle here is the lower one in Fortran's order
         _, failed = lapack.spotrf(gram.T, lower=True, clean=False, overwrite_a=True)

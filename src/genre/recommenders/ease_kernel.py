@@ -11,14 +11,28 @@ TILE = 64  # a tile and its mirror image stay in the first-level cache
 
 
 @compiled
-def add_gram(indptr: Int32, item: Int32, weight: Float32, gram: Float32) -> None:
-    """Add X'X of CSR rows with sorted columns to the upper triangle of `gram` `[n_items, n_items]`."""
-    for u in range(len(indptr) - 1):
-        begin, end = indptr[u], indptr[u + 1]
-        for p in range(begin, end):
-            row, times = gram[item[p]], weight[p]
-            for q in range(p, end):
-                row[item[q]] += times * weight[q]
+def add_gram(
+    row_start: Int32,
+    row_item: Int32,
+    row_weight: Float32,
+    column_start: Int32,
+    column_row: Int32,
+    column_weight: Float32,
+    gram: Float32,
+) -> None:
+    """Add X'X to the upper triangle of `gram` `[n_items, n_items]`; X comes by rows, columns sorted, and by columns.
+
+    A row of the Gram matrix at a time, so that it stays in cache.
+    """
+    begin = row_start[:-1].copy()  # where the items from this one on begin
+    for i in range(len(gram)):
+        out = gram[i]
+        for at in range(column_start[i], column_start[i + 1]):
+            row = column_row[at]
+            times, first, stop = column_weight[at], begin[row], row_start[row + 1]
+            for q in range(first, stop):
+                out[row_item[q]] += times * row_weight[q]
+            begin[row] += 1
 
 
 @compiled
