@@ -94,9 +94,25 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("run", help="a run folder")
     made.add_argument("other", help="another run folder, judged on the same test part")
 
-    made = verb("log", _log, "Show the newest exchanges with language models.")
-    made.add_argument("--ledger", type=Path, help="ledger file (default: the user's own)")
+    text = "What a language model would cost, and what was asked."
+    model = verbs.add_parser("llm", help=text, description=text).add_subparsers(metavar="VERB", required=True)
+
+    text = "Count calls, tokens, time and price of an augmentation before anything is sent."
+    made = model.add_parser("plan", help=text, description=text)
+    made.set_defaults(verb=_llm_plan)
+    config(made)
+    made.add_argument("--runs", default="runs", help="where run folders are kept (default: runs)")
+
+    text = "Show the newest exchanges with language models."
+    made = model.add_parser("log", help=text, description=text)
+    made.set_defaults(verb=_llm_log)
+    made.add_argument("source", nargs="?", help="a run, a config or a ledger file (default: the user's own ledger)")
     made.add_argument("--last", type=int, default=20, help="how many (default: 20)")
+
+    made = verb("uplift", _uplift, "Did the language model help? Every arm beside its placebo, with cost per point.")
+    config(made)
+    made.add_argument("--runs", default="runs", help="where run folders are kept (default: runs)")
+    made.add_argument("--using", help="the recommender that every arm fits (default: the first of the config)")
 
     made = verb(
         "check", _check, "Check a config; print it with every default filled in and where each value came from."
@@ -217,11 +233,26 @@ def _compare(args: argparse.Namespace) -> None:
     print_comparisons(compare_runs(args.run, args.other))
 
 
-def _log(args: argparse.Namespace) -> None:
-    from genre.llm.exchanges import default_path, read_log
+def _llm_plan(args: argparse.Namespace) -> None:
+    from genre.pipeline import plan_augmentation
+    from genre.terminal import print_plan
+
+    print_plan(plan_augmentation(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog()))
+
+
+def _llm_log(args: argparse.Namespace) -> None:
+    from genre.pipeline import exchanges_of
     from genre.terminal import print_exchanges
 
-    print_exchanges(read_log(args.ledger or default_path(), last=args.last))
+    print_exchanges(exchanges_of(args.source, last=args.last))
+
+
+def _uplift(args: argparse.Namespace) -> None:
+    from genre.pipeline import judge_uplift
+    from genre.terminal import print_uplift
+
+    options = {"overrides": args.overrides, "runs": args.runs, "using": args.using}
+    print_uplift(judge_uplift(args.config, **options, log=ConsoleLog()))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -29,6 +29,8 @@ from genre.features.questions import Augmentation
 from genre.kinds import KINDS
 from genre.llm.base import LanguageModel
 from genre.llm.budget import NO_CAP, Budget
+from genre.llm.exchanges import default_path
+from genre.llm.ledger import Ledger
 from genre.options import Ge, check_options, nearest, parse_options, type_hints
 from genre.plain_yaml import read_yaml
 from genre.preprocessing.cleaning import Cleaning
@@ -70,6 +72,13 @@ class LLMOptions:
     provider: LanguageModel
     budget: Budget = NO_CAP
     ledger: Path | None = None
+
+    def ledger_path(self) -> Path:
+        return default_path() if self.ledger is None else self.ledger
+
+    def ledger_of(self, job: str) -> Ledger:
+        """The ledger, opened for one job."""
+        return Ledger(self.ledger_path(), self.provider, job=job, budget=self.budget)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ def mermaid(experiment: Experiment) -> str:
     features = experiment.features
     sides = {"E(i)": features.items, "E(u)": features.users}
     encoders = [f"{label}: {kind_name(type(encoder))}" for label, encoder in sides.items() if encoder is not None]
+    llm = [] if experiment.llm is None else [kind_name(type(experiment.llm.provider))]
     evaluation = experiment.evaluation
     lines = [
         "graph LR",
@@ -22,6 +23,7 @@ def mermaid(experiment: Experiment) -> str:
         _box("output", "output", ["report, recommend, serve"]),
         "  data --> preprocessing --> features --> recommenders --> evaluation --> output",
         "  recommenders <--> training",
+        *([_box("llm", "llm", llm), "  llm -. augments .-> features"] if llm else []),
         "  evaluation -. tunes .-> recommenders",
     ]
     return "\n".join(lines)

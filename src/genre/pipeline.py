@@ -20,16 +20,18 @@ import numpy as np
 from genre import __version__, storage
 from genre.config import Config, Experiment, read_config, to_dict, to_yaml
 from genre.diagram import mermaid
-from genre.errors import EvaluationError
+from genre.errors import ArtifactError, ConfigError, EvaluationError
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.findings import Finding
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.metrics import labels
 from genre.evaluation.report import write_report
 from genre.evaluation.significance import Comparison, compare, p_values
+from genre.features.augmentation import audit as audit_texts
+from genre.features.augmentation import augment, plan, read_augmented, synthetic_digest, write_augmented
 from genre.features.encode import item_features, user_features
 from genre.log import SILENT, Log
-from genre.options import search_space, type_hints
+from genre.options import nearest, search_space, type_hints
 from genre.preprocessing.dataset import Dataset, Features
 from genre.preprocessing.parquet import read_dataset, write_dataset
 from genre.preprocessing.prepare import prepare
@@ -39,6 +41,9 @@ from genre.runs import Run, Workspace, key_of, read_features, read_run, write_fe
 
 if TYPE_CHECKING:
     from genre.evaluation.tuning import TuningResult
+    from genre.evaluation.uplift import Uplift
+    from genre.llm.budget import Plan
+    from genre.llm.exchanges import Exchange
 
 Judged = dict[str, tuple[Evaluation, Evaluation]]  # recommender -> (validation, test), best on validation first
 
@@ -57,7 +62,8 @@ def run(
     """
     checked = config if isinstance(config, Config) else read_config(config, overrides)
     experiment = checked.experiment
-    key = key_of(__version__, to_dict(experiment), experiment.data.fingerprint())
+    asked = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
+    key = key_of(__version__, to_dict(experiment), experiment.data.fingerprint(), asked)
     work = Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
     with work.locked():
         if work.finished():
@@ -74,7 +80,8 @@ def run(
 
 def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: float, log: Log) -> None:
     """Steps 2 to 6: from the data to a finished run."""
-    split = extract_features(work, experiment, experiment.split.split(dataset), log)
+    split = augment_split(work, experiment, experiment.split.split(dataset), log)
+    split = extract_features(work, experiment, split, log)
     fitted = fit(work, experiment, split, log)
     judged = judge(work, experiment, split, fitted, log)
     write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started, log)
@@ -116,6 +123,19 @@ def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
     return read_dataset(work.folder / "dataset" / "tables")
 
 
+def augment_split(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Split:
+    """Step 2, first half: texts of a language model join the tables, where the config asks for them."""
+    options, llm = experiment.augmentation, experiment.llm
+    if options is None or llm is None:
+        return split
+    asked = llm.provider.fingerprint, options.fingerprint()
+    key = key_of("augmentation", __version__, work.key_of("dataset"), to_dict(experiment.split), asked)
+    if not work.reuse("augmentation", key):
+        with work.publish("augmentation", key) as folder:
+            write_augmented(folder, augment(split.train, llm.ledger_of(experiment.name), options, log=log))
+    return read_augmented(work.folder / "augmentation").apply_split(split)
+
+
 def extract_features(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Split:
     """Step 2: text becomes vectors; what is said of users comes from the train part only."""
     sides: dict[str, Features] = {}
@@ -124,9 +144,9 @@ def extract_features(work: Workspace, experiment: Experiment, split: Split, log:
         if encoder is None:
             continue
         name = f"features/{side}"
-        key = key_of(
-            name, work.key_of("dataset"), to_dict(experiment.split) if side == "users" else "", to_dict(encoder)
-        )
+        texts = synthetic_digest(getattr(split.train, side))
+        splitter = to_dict(experiment.split) if side == "users" else ""
+        key = key_of(name, work.key_of("dataset"), splitter, to_dict(encoder), texts)
         if not work.reuse(name, key):
             log.line(f"features: vectors of {side}")
             with work.publish(name, key) as folder:
@@ -141,9 +161,10 @@ def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict
     fitted: dict[str, Recommender] = {}
     for label, recommender in experiment.named().items():
         name = f"recommenders/{label}"
-        if not work.reuse(name, recommender_key(work, experiment, recommender)):
+        key = recommender_key(work, experiment, recommender, split)
+        if not work.reuse(name, key):
             log.line(f"training: {label}")
-            with work.publish(name, recommender_key(work, experiment, recommender)) as folder:
+            with work.publish(name, key) as folder:
                 place = work.scratch(name)
                 own = log.also(place / "log.jsonl")
                 cpu, wall = time.process_time(), time.perf_counter()
@@ -161,10 +182,11 @@ def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict
     return fitted
 
 
-def recommender_key(work: Workspace, experiment: Experiment, recommender: Recommender) -> str:
+def recommender_key(work: Workspace, experiment: Experiment, recommender: Recommender, split: Split) -> str:
     """All that a fitted recommender depends on."""
     features = [work.key_of(f"features/{side}") for side in ("items", "users")]
-    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, to_dict(recommender))
+    texts = synthetic_digest(split.train.items), synthetic_digest(split.train.users)
+    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, texts, to_dict(recommender))
 
 
 def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[str, Recommender], log: Log) -> Judged:
@@ -272,8 +294,8 @@ def tune_config(
 ) -> tuple[list[TuningResult], Path]:
     """Search the options of every recommender of a config, each with the same budget, on the validation part.
 
-    Returns what was found and the path of a config with the best options, which `run` takes. A search that was
-    stopped goes on where it was; options without a range stay as the config has them.
+    Returns what was found and the path of a config with the best options; its run shows the search in the report. What
+    the config says is tried first. A search that was stopped goes on where it was; options without a range stay.
     """
     from genre.evaluation.tuning import tune
 
@@ -282,7 +304,8 @@ def tune_config(
     work = Workspace(Path(runs) / f"{experiment.name}-tuning", "")
     with work.locked():
         work.begin(checked)
-        split = extract_features(work, experiment, experiment.split.split(preprocess(work, experiment, log)), log)
+        split = experiment.split.split(preprocess(work, experiment, log))
+        split = extract_features(work, experiment, augment_split(work, experiment, split, log), log)
         results = []
         for label, recommender in experiment.named().items():
             ranged = search_space(type(recommender))
@@ -326,7 +349,104 @@ def audit_run(folder: str | Path) -> list[Finding]:
 
     done = read_run(folder)
     splitter = read_config(done.folder / "config.full.yaml").experiment.split
-    return audit(splitter.split(done.dataset), order=promise_of(splitter), recommenders=done.recommenders)
+    split = splitter.split(done.dataset)
+    knowing = [
+        Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
+        for problem in audit_texts(done.dataset, split.train)
+    ]
+    return knowing + audit(split, order=promise_of(splitter), recommenders=done.recommenders)
+
+
+def plan_augmentation(
+    config: str | Path, *, overrides: Sequence[str] = (), runs: str | Path = "runs", log: Log = SILENT
+) -> dict[str, Plan]:
+    """What the augmentation of a config or of a run would cost, step by step; asks nobody.
+
+    A later step is planned as if the one before had said nothing. Raises ConfigError where the config asks for none.
+    """
+    experiment, split = _asked_of(config, overrides, runs, log)
+    options, llm = experiment.augmentation, experiment.llm
+    if options is None or llm is None:
+        raise ConfigError(f"{config}: asks no language model; add the sections llm and augmentation")
+    return plan(split.train, llm.ledger_of(experiment.name), options)
+
+
+def _asked_of(config: str | Path, overrides: Sequence[str], runs: str | Path, log: Log) -> tuple[Experiment, Split]:
+    """A config, or the one of a run, and the data it would augment."""
+    folder = Path(config)
+    if (folder / "config.full.yaml").is_file():
+        experiment = read_config(folder / "config.full.yaml", overrides).experiment
+        return experiment, experiment.split.split(read_dataset(folder / "dataset" / "tables"))
+    checked = read_config(config, overrides)
+    work = Workspace(Path(runs) / f"{checked.experiment.name}-plan", "")
+    with work.locked():
+        work.begin(checked)
+        return checked.experiment, checked.experiment.split.split(preprocess(work, checked.experiment, log))
+
+
+def exchanges_of(source: str | Path | None, *, last: int = 20) -> list[Exchange]:
+    """The newest exchanges of a run, a config or a ledger file; None: of the ledger shared by all runs."""
+    from genre.llm.exchanges import default_path, read_log
+
+    path = default_path() if source is None else Path(source)
+    full = path / "config.full.yaml"
+    if full.is_file() or path.suffix in (".yaml", ".yml"):
+        experiment = read_config(full if full.is_file() else path).experiment
+        if experiment.llm is None:
+            raise ConfigError(f"{path}: asks no language model; it has no section llm")
+        return read_log(experiment.llm.ledger_path(), last=last, job=experiment.name)
+    if source is not None and not path.is_file():
+        raise ArtifactError(f"{path}: no such run, config or ledger file")
+    return read_log(path, last=last)
+
+
+def judge_uplift(
+    config: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    runs: str | Path = "runs",
+    using: str | None = None,
+    log: Log = SILENT,
+) -> Uplift:
+    """Whether what a language model added to a run helped: arm by arm beside placebos, on the test part.
+
+    config: a finished run, or a config, whose run is made first where it is not there. using: the recommender that
+    every arm fits; None: the first of the config. Raises ConfigError where there is nothing to judge.
+    """
+    from genre.evaluation.arms import arms, plain, weights
+    from genre.evaluation.uplift import costs, judge_arms, uplift
+
+    folder = Path(config) if Path(config).is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
+    storage.read_manifest(folder)
+    experiment, split = _asked_of(folder, (), runs, log)
+    options, llm, encoder = experiment.augmentation, experiment.llm, experiment.features.items
+    if options is None or llm is None or encoder is None:
+        raise ConfigError(f"{config}: uplift needs the sections llm, augmentation and features.items")
+    named = experiment.named()
+    name = next(iter(named)) if using is None else using
+    if name not in named:
+        raise ConfigError(f"no recommender {name!r}{nearest(name, named)}; the config has {', '.join(named)}")
+    made = read_augmented(folder / "augmentation")
+    chained = made.only("synthetic_item") if options.synthetic == "profile" else None
+    conditions = arms(
+        split,
+        plain(named[name]),
+        encoder,
+        made if chained is None else made.without("synthetic_item"),
+        chain=chained,
+        seed=experiment.seed,
+        log=log,
+        **weights(experiment.recommenders),
+    )
+    evaluation = experiment.evaluation
+    metric = evaluation.metrics[0]
+    return uplift(
+        judge_arms(conditions, k=evaluation.k, metric=metric, exclude_seen=evaluation.exclude_seen, log=log),
+        label=next(iter(labels([metric], [evaluation.k]))),
+        short=options.short_history,
+        seed=experiment.seed,
+        **costs(llm.ledger_path(), experiment.name),
+    )
 
 
 def compare_runs(folder: str | Path, other: str | Path) -> dict[str, list[Comparison]]:

@@ -2,7 +2,7 @@
 
     runs/movies-1a2b3c4d/
       config.yaml  config.full.yaml      as written, and with every default filled in
-      dataset/  features/<side>/  recommenders/<name>/  evaluations/<name>/    one whole, hashed folder a step
+      dataset/  augmentation/  features/<side>/  recommenders/<name>/  evaluations/<name>/    one whole folder a step
       report.json  report.html  log.jsonl
       manifest.json                      written last: without it nothing loads
 
@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from genre import storage
 from genre.config import Config, read_config, to_yaml
 from genre.errors import ArtifactError, GenreError, UnknownId
+from genre.features.augmentation import read_augmented
 from genre.features.base import Encoder
 from genre.options import nearest
 from genre.preprocessing.dataset import Dataset, Features, History
@@ -240,10 +241,13 @@ def read_run(folder: str | Path) -> Run:
     sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
     named = experiment.named()
     encoder = experiment.features.items
+    dataset = read_dataset(path / "dataset" / "tables")
+    if experiment.augmentation is not None:
+        dataset = read_augmented(path / "augmentation").apply(dataset)
     return Run(
         folder=path,
         name=experiment.name,
-        dataset=read_dataset(path / "dataset" / "tables").with_features(**sides),
+        dataset=dataset.with_features(**sides),
         recommenders={
             name: type(named[name]).load(path / "recommenders" / name / "model") for name in facts["best_first"]
         },

@@ -65,6 +65,20 @@ def first_config(interactions: Path, items: Path | None, users: Path | None, out
             if described
             else []
         ),
+        *(
+            [
+                "# A language model may say more of items and users first; `genre llm plan` tells what it would cost.",
+                "# llm:",
+                "#   provider: {kind: llamacpp}          # in this process; or openai, for any compatible endpoint",
+                "#   budget: {calls: 1000}",
+                "# augmentation:",
+                f"#   item_fields: [{', '.join(texts[:3])}]   # nothing else is sent",
+                "#   max_items: 100",
+                "",
+            ]
+            if described
+            else []
+        ),
         "recommenders:",
         "  - {kind: popularity" + (", half_life_days: 30}" if timed else "}"),
         "  - {kind: item_knn, neighbours: 100}",

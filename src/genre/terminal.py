@@ -13,6 +13,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from genre.evaluation.significance import Comparison
     from genre.evaluation.tuning import TuningResult
+    from genre.evaluation.uplift import Uplift
+    from genre.llm.budget import Plan
     from genre.llm.exchanges import Exchange
     from genre.runs import Recommended, Run
 
@@ -144,6 +146,23 @@ def print_exchanges(rows: Sequence[Exchange]) -> None:
             when, *map(_plain, (row.job, row.model, row.prompt, row.outcome)), *counts, _plain(row.output[:60])
         )
     _console().print(table)
+
+
+def print_plan(steps: Mapping[str, Plan]) -> None:
+    """What each step of an augmentation would cost, and all together."""
+    from genre.llm.budget import Plan
+
+    for name, step in steps.items():
+        print(f"{name}: {step}")
+    print(f"together: {sum(steps.values(), Plan())}, and at most one repair a call")
+
+
+def print_uplift(found: Uplift) -> None:
+    """Every arm in every segment, and what to make of it."""
+    print(f"{found.table()}\n")
+    print(f"Significant: {', '.join(found.winners()) or 'nothing'}. A point is .01 of {found.label}.")
+    for warning in found.warnings():
+        print(f"Warning: {warning}.")
 
 
 def print_list(what: str) -> None:

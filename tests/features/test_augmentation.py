@@ -248,4 +248,5 @@ def test_matching_goes_by_title_then_by_rare_words() -> None:
     assert catalogue.titled("the big sleep") == 1
     assert catalogue.titled("nothing like it") == -1
     assert catalogue.nearest("a pig on a farm") == 3
+    assert catalogue.nearest("a pig on a farm", seen=[3]) != 3
     assert catalogue.nearest("unheard of") == -1

@@ -6,6 +6,7 @@ Every arm has a placebo: the same texts, shuffled between items or users. Knows 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Features
 from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
+from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.synthetic import SyntheticHistory
 
@@ -66,6 +68,24 @@ def arms(
         if links is not None:
             out[f"{name}chain"] = Arm(_with_users(plain, links), SyntheticHistory(recommender, synthetic_weight))
     return out
+
+
+def plain(recommender: Recommender) -> Recommender:
+    """A recommender without the stages that use what a language model added."""
+    while isinstance(recommender, (Profiled, SyntheticHistory, LLMReranker)):
+        recommender = recommender.first
+    return recommender
+
+
+def weights(recommenders: Sequence[Recommender]) -> dict[str, float]:
+    """`profile_weight` and `synthetic_weight` of `arms`, where the recommenders of a config say them."""
+    found: dict[str, float] = {}
+    for one in recommenders:
+        if isinstance(one, Profiled):
+            found.setdefault("profile_weight", one.weight)
+        if isinstance(one, SyntheticHistory):
+            found.setdefault("synthetic_weight", one.weight)
+    return found
 
 
 def shuffled(made: Augmented, rng: np.random.Generator) -> Augmented:

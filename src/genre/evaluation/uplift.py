@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.judged import Float64
 from genre.evaluation.significance import bootstrap, holm, sign_flip
+from genre.llm.exchanges import spent_by_shape
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Int64
 
@@ -88,7 +90,12 @@ class Uplift:
 
 
 def judge_arms(
-    conditions: Mapping[str, Arm], *, k: int = 10, metric: str = "ndcg", log: Log = SILENT
+    conditions: Mapping[str, Arm],
+    *,
+    k: int = 10,
+    metric: str = "ndcg",
+    exclude_seen: bool = True,
+    log: Log = SILENT,
 ) -> dict[str, Evaluation]:
     """Fit and judge every arm on the test part of its split."""
     found = {}
@@ -96,7 +103,14 @@ def judge_arms(
         log.line(f"uplift: {name}")
         fitted = copy.copy(arm.recommender).fit(arm.split.train, validation=arm.split.validation, log=log)
         found[name] = evaluate(
-            fitted, arm.split.test, k=k, metrics=(metric,), train=arm.split.train, name=name, log=log
+            fitted,
+            arm.split.test,
+            k=k,
+            metrics=(metric,),
+            exclude_seen=exclude_seen,
+            train=arm.split.train,
+            name=name,
+            log=log,
         )
     return found
 
@@ -149,6 +163,24 @@ def uplift(
             )
         )
     return Uplift(label, unit, tuple(gains))
+
+
+def costs(ledger: str | Path, job: str) -> dict[str, Any]:
+    """`cost` and `unit` of `uplift`: what each arm of a job needed, all steps before it included.
+
+    In money where the provider has a price, else in seconds of the model.
+    """
+    spent = spent_by_shape(ledger, job)
+    at, unit = (0, "money") if any(money for money, _ in spent.values()) else (1, "seconds")
+    steps = {name: spent.get(name, (0.0, 0.0))[at] for name in ("Summary", "Profile", "NextItem")}
+    summaries, profiles, items = steps.values()
+    whole = {
+        "summaries": summaries,
+        "profiles": summaries + profiles,
+        "synthetic": summaries + items,
+        "chain": summaries + profiles + items,
+    }
+    return {"cost": whole | {f"{PLACEBO} {name}": value for name, value in whole.items()}, "unit": unit}
 
 
 def segments_of(history_length: Int64, short: int) -> dict[str, Int64]:

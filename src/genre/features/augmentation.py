@@ -49,6 +49,15 @@ class Augmented:
     provenance: dict[str, dict[str, str]] = field(default_factory=dict)
     reports: dict[str, Degeneracy] = field(default_factory=dict)
 
+    def only(self, *names: str) -> Augmented:
+        """Of the columns those that are named."""
+        items, users = ({n: c for n, c in side.items() if n in names} for side in (self.items, self.users))
+        return dataclasses.replace(self, items=items, users=users)
+
+    def without(self, *names: str) -> Augmented:
+        """All other columns."""
+        return self.only(*(name for name in COLUMNS if name not in names))
+
     def apply(self, dataset: Dataset) -> Dataset:
         """Any part of the same data with the columns attached; a null is where the model gave nothing usable."""
         return dataclasses.replace(
@@ -218,8 +227,10 @@ def _matched(
             continue
         row = catalogue.titled(answer.title)
         named += row >= 0
-        row = row if row >= 0 else catalogue.nearest(f"{answer.title} {answer.description} {' '.join(answer.topics)}")
-        if row >= 0 and row not in history.item[history.indptr[user] : history.indptr[user + 1]]:
+        seen = history.item[history.indptr[user] : history.indptr[user + 1]].tolist()
+        if row < 0 or row in seen:
+            row = catalogue.nearest(f"{answer.title} {answer.description} {' '.join(answer.topics)}", seen)
+        if row >= 0:
             items[user] = data.item_ids[row]
     usable = sum(answer is not None for answer in answers)
     return pa.array(items, pa.string()), round(named / max(usable, 1), 4)

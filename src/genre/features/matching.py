@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from genre.llm.grounding import title_key, words
 
@@ -29,12 +29,17 @@ class Catalogue:
         """The row of the item with this title, -1 for none."""
         return self.by_title.get(title_key(title), -1)
 
-    def nearest(self, text: str) -> int:
-        """The row that shares most with `text`, rare words counting more, the lower row on a tie; -1 for none."""
+    def nearest(self, text: str, seen: Collection[int] = ()) -> int:
+        """The row that shares most with `text`, rare words counting more, the lower row on a tie; -1 for none.
+
+        seen: rows that are not wanted.
+        """
         shared: dict[int, float] = defaultdict(float)
         for word in sorted(set(words(text))):
             rows = self.holders.get(word, [])
             if 0 < len(rows) <= max(1, COMMON_SHARE * self.n):
                 for row in rows:
                     shared[row] += math.log(self.n / len(rows)) + 1e-9
+        for row in seen:
+            shared.pop(row, None)
         return max(shared, key=lambda row: (shared[row], -row), default=-1)

@@ -65,6 +65,19 @@ def read_log(path: str | Path, *, last: int = 20, job: str | None = None, outcom
         connection.close()
 
 
+def spent_by_shape(path: str | Path, job: str) -> dict[str, tuple[float, float]]:
+    """(money, seconds) that a job spent on each kind of answer, by the title of its schema, repairs included."""
+    question = (
+        "SELECT json_extract(request, '$.schema.title'), total(money), total(seconds) FROM exchanges "
+        "WHERE job = ? GROUP BY 1"
+    )
+    connection = connect(Path(path))
+    try:
+        return {name or "": (money, seconds) for name, money, seconds in connection.execute(question, (job,))}
+    finally:
+        connection.close()
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """The file, made when missing; ArtifactError when it is something else."""
     try:

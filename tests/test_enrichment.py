@@ -1,0 +1,245 @@
+"""A language model in the YAML: texts join the data, every step is keyed, private fields stay, and it can be judged."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import genre
+from genre.cli import main
+from genre.config import read_config
+from genre.errors import BudgetExceeded, ConfigError
+from genre.log import Log
+from genre.pipeline import audit_run, judge_uplift, plan_augmentation
+
+CANARY = "canary-51c0"
+CONFIG = """\
+name: told
+data: {kind: files, interactions: interactions.csv, items: items.csv, users: users.csv}
+split: {kind: leave-one-out}
+llm:
+  provider: {kind: "genre.testing:FakeLanguageModel"}
+  ledger: ledger.sqlite
+augmentation:
+  item_fields: [title, genre]
+  profiles: true
+  synthetic: history
+  prompts: prompts
+features:
+  items: {kind: tfidf, dim: 8}
+  users: {kind: tfidf, dim: 8}
+recommenders:
+  - {kind: ease, regularization: 5}
+  - {kind: profiled, first: {kind: content}, weight: 0.2}
+  - {kind: synthetic, first: {kind: ease, regularization: 5}, weight: 0.4}
+  - kind: llm_reranker
+    first: {kind: popularity}
+    llm: {kind: "genre.testing:FakeLanguageModel"}
+    n: 3
+    ledger: ":memory:"
+evaluation: {k: 3, metrics: [ndcg]}
+"""
+
+
+class Lines(Log):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """Even users like even items; items have a cost, users an address, which are nobody's business."""
+    rows = [
+        f"u{user},i{item},{1_000_000 + 100 * user + item}"
+        for user in range(16)
+        for item in range(user % 2, 16, 2)
+        if item != (user % 8) * 2 + user % 2
+    ]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    places = "castles", "caves", "deserts", "islands"
+    items = [
+        f"i{item},Story {item},{'robots' if item % 2 else 'dragons'} in {places[item // 4]},{CANARY}-{item}"
+        for item in range(16)
+    ]
+    (tmp_path / "items.csv").write_text("\n".join(["item_id,title,genre,cost", *items]))
+    users = [f"u{user},{CANARY}-{user}@example.org" for user in range(16)]
+    (tmp_path / "users.csv").write_text("\n".join(["user_id,email", *users]))
+    (tmp_path / "told.yaml").write_text(CONFIG)
+    (tmp_path / "prompts").mkdir()
+    return tmp_path
+
+
+def make(world: Path, *overrides: str, log: Log | None = None) -> genre.Run:
+    return genre.run(world / "told.yaml", overrides=overrides, runs=world / "runs", log=log or Lines())
+
+
+def exchanges(world: Path) -> list[tuple[str, str]]:
+    with sqlite3.connect(world / "ledger.sqlite") as connection:
+        return connection.execute("SELECT prompt, input FROM exchanges ORDER BY id").fetchall()
+
+
+def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
+    run = make(world)
+    assert {row["name"] for row in run.report["leaderboard"]} == {"ease", "profiled", "synthetic", "llm_reranker"}
+    titles = run.dataset.items["summary"].to_pylist()
+    assert all(text.startswith("This film tells the story of what it is about") for text in titles)
+    origin = run.dataset.users.schema.field("synthetic_item").metadata
+    assert {b"genre.model", b"genre.prompt_hash", b"genre.cutoff"} <= set(origin)
+    assert run.dataset.users["synthetic_item"].null_count < 16
+    told = pq.read_table(run.folder / "augmentation" / "items.parquet")
+    assert told.column_names == ["summary", "topics"]
+    said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]
+    assert {name: (one["asked"], one["valid"]) for name, one in said.items()}["summaries"] == (16, 16)
+    without = make(world, "name=plain", "llm=null", "augmentation=null", "recommenders=[{kind: ease}]")
+    assert without.dataset.item_features is not None
+    assert run.dataset.item_features is not None
+    assert without.dataset.item_features.fingerprint != run.dataset.item_features.fingerprint
+    assert len(run.answer(run.history_of_user("u3"), k=3)) > 0
+    assert [finding for finding in audit_run(run.folder) if finding.check == "synthetic texts"] == []
+
+
+def test_nothing_is_asked_or_made_twice_and_a_new_prompt_redoes_what_depends_on_it(world: Path) -> None:
+    make(world)
+    first = len(exchanges(world))
+    log = Lines()
+    make(world, log=log)
+    assert "Nothing to do" in log.lines[-1]
+    builtin = Path(genre.__file__).parent / "prompts" / "next_item.md"
+    (world / "prompts" / "next_item.md").write_text(builtin.read_text() + "Be brief.\n")
+    log = Lines()
+    run = make(world, log=log)
+    made = log.lines[-1].partition(":")[2]
+    assert "augmentation" in made
+    assert "recommenders/synthetic" in made
+    assert "dataset" not in made
+    new = exchanges(world)[first:]
+    assert {prompt for prompt, _ in new} <= {"next_item", "repair"}
+    assert len(new) == 14, "one a history"
+    assert run.dataset.users.schema.field("synthetic_text").metadata[b"genre.prompt"] == b"next_item"
+    (world / "prompts" / "next_item.md").write_text("Say something about {{nobody}}.")
+    with pytest.raises(ConfigError, match="nobody"):
+        make(world)
+
+
+def test_private_fields_never_leave(world: Path) -> None:
+    make(world)
+    sent = exchanges(world)
+    assert len(sent) > 40
+    assert not [text for _, text in sent if CANARY in text]
+    make(world, "augmentation.item_fields=[title, cost]")
+    assert [text for _, text in exchanges(world) if CANARY in text], "a listed field is sent, so the test can fail"
+
+
+def test_a_cap_stops_exactly_and_a_higher_one_goes_on(world: Path) -> None:
+    with pytest.raises(BudgetExceeded, match="10 calls"):
+        make(world, "llm.budget.calls=10")
+    assert len(exchanges(world)) == 10
+    make(world, "llm.budget.calls=1000")
+    texts = [text for _, text in exchanges(world)]
+    assert len(texts) == len(set(texts)), "no question was paid for twice"
+
+
+def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
+    steps = plan_augmentation(world / "told.yaml", runs=world / "runs")
+    assert [(name, step.calls) for name, step in steps.items()] == [
+        ("summaries", 16),
+        ("profiles", 14),  # two pairs of users have the same history
+        ("next items", 14),
+    ]
+    assert not exchanges(world)
+    run = make(world)
+    again = plan_augmentation(run.folder)
+    assert again["summaries"].cached == 16
+    assert genre.read_run(run.folder).folder == run.folder, "a plan leaves the run whole"
+
+
+def test_uplift_judges_every_arm_beside_its_placebo(world: Path) -> None:
+    found = judge_uplift(world / "told.yaml", runs=world / "runs", using="profiled")
+    assert {gain.arm for gain in found.gains} == {
+        f"{kind}{name}" for kind in ("", "placebo ") for name in ("summaries", "profiles", "synthetic")
+    }
+    assert found.label == "ndcg@3"
+    assert found.unit == "seconds"
+    chain = judge_uplift(world / "told.yaml", runs=world / "runs", overrides=["augmentation.synthetic=profile"])
+    assert {"chain", "placebo chain"} <= {gain.arm for gain in chain.gains}
+    assert "synthetic" not in {gain.arm for gain in chain.gains}
+    with pytest.raises(ConfigError, match="sections llm, augmentation"):
+        judge_uplift(
+            world / "told.yaml",
+            runs=world / "runs",
+            overrides=["augmentation=null", "recommenders=[{kind: ease}]"],
+        )
+
+
+def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, runs = str(world / "told.yaml"), f"--runs={world / 'runs'}"
+    assert main(["llm", "plan", config, runs]) == 0
+    assert "summaries: 16 calls (16 questions, 0 answered before)" in capsys.readouterr().out
+    assert main(["uplift", config, runs]) == 0
+    assert "placebo summaries" in capsys.readouterr().out
+    folder = str(next((world / "runs").glob("told-????????")))
+    for source in (config, folder, str(world / "ledger.sqlite")):
+        assert main(["llm", "log", source, "--last", "3"]) == 0
+        assert "ok" in capsys.readouterr().out
+    assert main(["llm", "log", str(world / "nothing.sqlite")]) == 2
+    assert main(["diagram", config]) == 0
+    assert "llm -. augments .-> features" in capsys.readouterr().out
+    assert main(["check", config, "augmentation.domain=opera"]) == 2
+    assert "opera" in capsys.readouterr().err
+    assert main(["check", config, "llm=null"]) == 2
+    assert "llm: {provider: {kind: llamacpp}}" in capsys.readouterr().err
+
+
+def test_an_experiments_seed_is_not_the_models(world: Path) -> None:
+    kind = "llm.provider={kind: llamacpp}"
+    provider = [read_config(world / "told.yaml", [kind, f"seed={seed}"]).experiment.llm for seed in (0, 9)]
+    assert provider[0] is not None
+    assert provider[1] is not None
+    assert provider[0].provider.fingerprint == provider[1].provider.fingerprint
+
+
+def test_through_a_server_on_this_machine(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRE_TEST_KEY", "sk-canary-9")
+    with _server().serving() as server:
+        where = f"base_url: '{server.url}', key_variable: GENRE_TEST_KEY"
+        provider = f"llm.provider={{kind: openai, model: small, structured: schema, {where}}}"
+        run = make(world, provider, "augmentation.profiles=false", "augmentation.synthetic=none",
+                   "recommenders=[{kind: content}]")  # fmt: skip
+    sent = json.dumps(server.requests)
+    assert len(server.requests) >= 16
+    assert CANARY not in sent
+    assert set(server.keys) == {"Bearer sk-canary-9"}
+    said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]["summaries"]
+    assert said["asked"] == 16 == said["valid"] + said["repaired"] + said["quarantined"] + said["failed"]
+    kept = [file for file in run.folder.rglob("*") if file.is_file()] + [world / "ledger.sqlite"]
+    assert not [file for file in kept if b"sk-canary-9" in file.read_bytes()], "no key is written anywhere"
+
+
+def test_a_server_that_is_not_there_leaves_a_whole_run(world: Path) -> None:
+    provider = "{kind: openai, model: small, base_url: 'http://127.0.0.1:9/v1', key_variable: '', attempts: 1}"
+    run = make(world, f"llm.provider={provider}", "augmentation.profiles=false", "augmentation.synthetic=none",
+               "recommenders=[{kind: content}]")  # fmt: skip
+    said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]["summaries"]
+    assert said["failed"] == said["asked"] == 16
+    assert run.dataset.items["summary"].null_count == 16
+
+
+def _server() -> Any:
+    path = Path(__file__).parent / "llm" / "server.py"
+    spec = importlib.util.spec_from_file_location("llm_test_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["llm_test_server"] = module
+    spec.loader.exec_module(module)
+    return module
