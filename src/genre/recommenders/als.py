@@ -56,16 +56,10 @@ class ALS(Recommender):
         items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)
         users = np.zeros((dataset.n_users, self.factors), np.float32)
         cg = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM)
-        sides = [
-            (
-                self._system(matrix.indptr, matrix.indices, matrix.data),
-                self._ridge(matrix.indptr, matrix.data),
-                *vectors,
-            )
-            for matrix, vectors in ((by_user, (items, users)), (by_item, (users, items)))
-        ]
+        systems = [self._system(matrix.indptr, matrix.indices, matrix.data) for matrix in (by_user, by_item)]
+        ridges = [self._ridge(matrix.indptr, matrix.data) for matrix in (by_user, by_item)]
         for _ in log.track(range(self.iterations), "als"):
-            for system, ridge, fixed, moving in sides:
+            for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
                 diagonal, turn = diagonalise(fixed)
                 fixed[:], moving[:] = fixed @ turn, moving @ turn
                 if cg:
