@@ -30,7 +30,13 @@ def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_yaml_of_the_page_is_legal() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     recommenders = next(block for block in blocks if block.startswith("recommenders"))
-    for llm in re.findall(r"^llm: (\{.*?\})", blocks[0], re.MULTILINE):
+    whole = next(block for block in blocks if block.startswith("llm:"))
+    providers = re.findall(r"^provider: (\{.*?\})", blocks[0], re.MULTILINE)
+    assert len(providers) == 3
+    for provider in map(yaml.safe_load, providers):
         entry = yaml.safe_load(recommenders)
-        entry["recommenders"][0]["llm"] = yaml.safe_load(llm)
-        parse_config(yaml.safe_dump({"name": "page", "data": {"kind": "movielens-100k"}, **entry}), "page")
+        entry["recommenders"][0]["llm"] = provider
+        told = yaml.safe_load(whole)
+        told["llm"]["provider"] = provider
+        for sections in (entry, told):
+            parse_config(yaml.safe_dump({"name": "page", "data": {"kind": "movielens-100k"}, **sections}), "page")
