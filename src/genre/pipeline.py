@@ -26,7 +26,7 @@ from genre.evaluation.findings import Finding
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.metrics import labels
 from genre.evaluation.report import write_report
-from genre.evaluation.significance import Comparison, compare, p_values
+from genre.evaluation.significance import Comparison, across, compare, p_values
 from genre.features.augmentation import audit as audit_texts
 from genre.features.augmentation import augment, plan, read_augmented, synthetic_digest, write_augmented
 from genre.features.encode import item_features, user_features
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from genre.llm.budget import Plan
     from genre.llm.exchanges import Exchange
 
+SEARCH = "tuning.json"
+"""What `tune` found, beside the config it wrote and in the run of that config; an empty list in other runs."""
 Judged = dict[str, tuple[Evaluation, Evaluation]]  # recommender -> (validation, test), best on validation first
 
 
@@ -62,20 +64,28 @@ def run(
     """
     checked = config if isinstance(config, Config) else read_config(config, overrides)
     experiment = checked.experiment
+    search = _search_of(config)
     asked = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
-    key = key_of(__version__, to_dict(experiment), experiment.data.fingerprint(), asked)
+    key = key_of(__version__, to_dict(experiment), experiment.data.fingerprint(), asked, *search)
     work = Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
     with work.locked():
         if work.finished():
             log.line(f"Nothing to do: {work.folder} is up to date.")
             return read_run(work.folder)
         work.begin(checked)
+        storage.write_json(work.folder / SEARCH, search)
         log = log.also(work.folder / "log.jsonl")
         started = time.perf_counter()
         learn(work, experiment, preprocess(work, experiment, log), started, log)
     done = ", ".join(work.made) or "nothing"
     log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
     return read_run(work.folder)
+
+
+def _search_of(config: str | Path | Config) -> list[dict[str, Any]]:
+    """What `tune` found when it wrote this config; nothing for any other."""
+    beside = None if isinstance(config, Config) else Path(config).with_name(SEARCH)
+    return storage.read_json(beside) if beside is not None and beside.is_file() else []
 
 
 def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: float, log: Log) -> None:
@@ -100,6 +110,7 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log =
     cleaning["facts"] = [*cleaning["facts"], news]
     work, started = Workspace(place, storage.read_manifest(folder)["key"]), time.perf_counter()
     work.begin(checked)
+    storage.write_json(place / SEARCH, storage.read_json(folder / SEARCH))
     log = log.also(place / "log.jsonl")
     key = key_of("dataset", __version__, dataset.fingerprint())
     if not work.reuse("dataset", key):
@@ -250,6 +261,7 @@ def write_output(
         "primary": primary(list(tests.values())),
         "leaderboard": leaderboard(list(tests.values())),
         "significance": _significance(tests),
+        "tuning": storage.read_json(work.folder / SEARCH),
         "training": {label: work.entries(f"recommenders/{label}") for label in judged},
         "examples": [shown.example(user, k=experiment.output.k) for user in users],
     }
@@ -313,15 +325,14 @@ def tune_config(
                 log.line(f"tuning: {label} has no option with a range")
                 continue
             log.line(f"tuning: {label}")
-            fixed = {
-                o: v for o, v in vars(recommender).items() if o in type_hints(type(recommender)) and o not in ranged
-            }
+            given = {o: v for o, v in vars(recommender).items() if o in type_hints(type(recommender))}
             metric = next(iter(labels(experiment.evaluation.metrics[:1], [experiment.evaluation.k])))
             results.append(
                 tune(
                     type(recommender),
                     split,
-                    fixed=fixed,
+                    fixed={o: v for o, v in given.items() if o not in ranged},
+                    start={o: v for o, v in given.items() if o in ranged},
                     metric=metric,
                     trials=trials,
                     minutes=minutes,
@@ -338,6 +349,7 @@ def tune_config(
         entry | to_dict(best.get(label, {}))
         for entry, label in zip(full["recommenders"], experiment.labels, strict=True)
     ]
+    storage.write_json(work.folder / SEARCH, [found.as_dict() for found in results])
     tuned = work.folder / "tuned.yaml"
     tuned.write_text(to_yaml(full), encoding="utf-8")
     return results, tuned
@@ -450,7 +462,10 @@ def judge_uplift(
 
 
 def compare_runs(folder: str | Path, other: str | Path) -> dict[str, list[Comparison]]:
-    """Paired differences on the test part of each recommender that both runs have: first minus second."""
+    """Paired differences on the test part of each recommender that both runs have: first minus second.
+
+    p is corrected by Holm over the recommenders.
+    """
     both = []
     for path in map(Path, (folder, other)):
         names = storage.read_manifest(path)["best_first"]
@@ -458,4 +473,4 @@ def compare_runs(folder: str | Path, other: str | Path) -> dict[str, list[Compar
     shared = [name for name in both[0] if name in both[1]]
     if not shared:
         raise EvaluationError(f"the runs share no recommender: {', '.join(both[0])} and {', '.join(both[1])}")
-    return {name: compare(both[0][name], both[1][name]) for name in shared}
+    return across({name: compare(both[0][name], both[1][name]) for name in shared})

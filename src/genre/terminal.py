@@ -94,40 +94,49 @@ def _plain(text: str) -> str:
 
 
 def print_comparisons(found: Mapping[str, Sequence[Comparison]]) -> None:
-    """First run minus second, metric by metric, with interval and p."""
+    """First run minus second, metric by metric, with interval and p; real differences in bold."""
+    from genre.evaluation.leaderboard import LEVEL
+
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("", "metric", "first", "second", "difference", "95 % interval", "p", "users"):
         table.add_column(column, justify="left" if column in ("", "metric") else "right")
     for name, rows in found.items():
         for row in rows:
-            interval = f"{row.low:+.4f} to {row.high:+.4f}"
-            numbers = (
-                f"{row.a:.4f}",
-                f"{row.b:.4f}",
-                f"{row.difference:+.4f}",
-                interval,
-                f"{row.p:.3f}",
-                f"{row.users:,}",
-            )
+            same = row.difference == row.low == row.high == 0
+            interval = "no user differs" if same else f"{row.low:+.4f} to {row.high:+.4f}"
+            difference = "0" if same else f"{row.difference:+.4f}"
+            if row.p <= LEVEL:
+                difference = f"[bold]{difference}[/bold]"
+            numbers = f"{row.a:.4f}", f"{row.b:.4f}", difference, interval, f"{row.p:.3f}", f"{row.users:,}"
             table.add_row(name, row.label, *numbers)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    real = sum(row.p <= LEVEL for rows in found.values() for row in rows)
+    total = sum(len(rows) for rows in found.values())
+    console.print(
+        f"First minus second. {real} of {total} differences are real at 5 % (bold): paired sign flips over users of "
+        "the test part, corrected by Holm over the recommenders."
+    )
 
 
 def print_tuned(results: Sequence[TuningResult]) -> None:
-    """Default and best of each recommender on validation, its best options, and what to be wary of."""
+    """Before and after on validation, by recommender, with the best options, what matters, and what to be wary of."""
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("", "trials", "default", "best", "options"):
-        table.add_column(column)
+    for column in ("", "trials", "as given", "best", "best options", "what matters"):
+        table.add_column(column, justify="right" if column in ("trials", "as given", "best") else "left")
     for found in results:
-        default = "-" if found.default is None else f"{found.default:.4f}"
-        options = ", ".join(f"{name}: {_short(value)}" for name, value in found.options.items())
-        table.add_row(found.name, f"{len(found.trials)}", default, f"{found.value:.4f}", _plain(options))
+        first = "failed" if found.first is None else f"{found.first:.4f}"
+        options = ", ".join(f"{name}: {_short(value)}" for name, value in found.chosen.items())
+        matters = sorted(found.importances.items(), key=lambda pair: -pair[1])[:2]
+        told = ", ".join(f"{name} {share:.0%}" for name, share in matters) or "too few trials to tell"
+        best = f"{found.value:.4f}"
+        table.add_row(found.name, f"{len(found.trials)}", first, best, _plain(options or "as given"), told)
     console = _console()
     console.print(f"{results[0].metric} on the validation part; the test part was not opened")
     console.print(table)
     for found in results:
         for warning in found.warnings:
-            console.print(_plain(f"{found.name}: {warning}"))
+            console.print(_plain(warning))
 
 
 def _short(value: object) -> str:

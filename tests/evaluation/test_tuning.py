@@ -1,5 +1,6 @@
 """The search for options: it finds a planted optimum, goes on where it stopped, and never sees the test part."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -72,18 +73,19 @@ def found(split: Split, tmp_path_factory: pytest.TempPathFactory) -> TuningResul
 
 
 def test_it_finds_a_planted_optimum(found: TuningResult) -> None:
-    assert found.default is not None
-    assert found.value > found.default + 0.2
+    assert found.first is not None
+    assert found.value > found.first + 0.2
     assert 2 < found.options["scale"] < 50
     assert found.options["mode"] == "good"
     assert set(found.options) == {"scale", "steps", "mode", "lift"}  # `walk` does nothing for this kind
+    assert found.chosen == found.options, "every one was searched"
     Planted(**found.options)  # legal as they are
 
 
 def test_it_tells_every_trial(found: TuningResult) -> None:
     assert len(found.trials) == len(found.best_so_far) == 25
     assert found.trials[0].options == {}
-    assert found.best_so_far[0] == found.default
+    assert found.best_so_far[0] == found.first
     assert found.best_so_far[-1] == found.value == max(t.value for t in found.trials if t.value is not None)
     assert all(a <= b for a, b in zip(found.best_so_far, found.best_so_far[1:], strict=False))
     assert sum(found.importances.values()) == pytest.approx(1)
@@ -130,6 +132,19 @@ def test_the_best_at_the_edge_of_its_range_is_a_warning(split: Split, tmp_path: 
     assert done.options["scale"] < 14
 
 
+def test_it_starts_from_what_it_is_told(split: Split, tmp_path: Path) -> None:
+    given = {"scale": 10.0, "steps": 3, "lift": None, "walk": 0.1}  # nothing is better; `walk` does nothing
+    done = tune(Planted, split, start=given, trials=6, storage=tmp_path / "study.sqlite")
+    assert done.trials[0].options == {"scale": 10.0, "steps": 3, "lift": None}
+    assert done.value == done.first
+    assert {option: done.options[option] for option in ("scale", "steps")} == {"scale": 10.0, "steps": 3}
+    assert done.chosen == {}
+    told = json.loads(json.dumps(done.as_dict()))
+    assert told["first"] == told["value"] == told["trials"][0]["best"] == told["trials"][-1]["best"]
+    outside = tune(Planted, split, start={"steps": 20, "scale": 0.5}, trials=1, storage=tmp_path / "study.sqlite")
+    assert outside.warnings == (), "it starts outside a range, which is no edge of it"
+
+
 def test_networks_that_fall_behind_are_stopped(split: Split, tmp_path: Path) -> None:
     EPOCHS.clear()
     done = tune(Epochs, split, trials=20, storage=tmp_path / "study.sqlite")
@@ -137,7 +152,7 @@ def test_networks_that_fall_behind_are_stopped(split: Split, tmp_path: Path) -> 
     assert pruned
     assert all(trial.value is None for trial in pruned)
     assert len(EPOCHS) < 20 * 10
-    assert done.value > (done.default or 0)
+    assert done.value > (done.first or 0)
 
 
 def test_a_metric_of_errors_is_minimised(split: Split, tmp_path: Path) -> None:

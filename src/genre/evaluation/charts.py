@@ -13,6 +13,8 @@ from genre.evaluation.metrics import metric_of
 Chart = dict[str, Any]  # title, about, figure: a Plotly figure as plain JSON
 
 PALETTE = ("#3b6cf6", "#e8833a", "#1aa179", "#c2417c", "#8a63d2", "#b0892b", "#2aa5c9", "#d64545", "#6b7a90", "#5d9c3a")
+CHEAPEST = 1e-3  # CPU seconds; what costs less is drawn there
+NEUTRAL = "#8a93a3"  # to be seen on light and on dark
 LENGTHS = (
     (0, 0, "none"),
     (1, 5, "1-5"),
@@ -30,7 +32,10 @@ def all_charts(report: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> d
         "leaderboard": leaderboard(report, colours),
         "cost": cost(report, colours),
         "lengths": by_history_length(judged, colours),
+        "popularity": by_popularity(judged, colours),
         "significance": significance(report),
+        "search": search(report, colours),
+        "importances": importances(report, colours),
         "losses": losses(report, colours),
     }
     return {name: chart for name, chart in made.items() if chart is not None}
@@ -58,6 +63,7 @@ def leaderboard(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart:
             "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
             "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
             "thickness": 1.5,
+            "color": NEUTRAL,
         },
         "hovertemplate": "%{y}: %{x:.4f}<extra></extra>",
     }
@@ -84,7 +90,7 @@ def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
             "mode": "lines",
             "x": [x for x, _ in front],
             "y": [y for _, y in front],
-            "line": {"dash": "dot", "width": 1.5, "color": "#8a93a3", "shape": "hv"},
+            "line": {"dash": "dot", "width": 1.5, "color": NEUTRAL, "shape": "hv"},
             "hoverinfo": "skip",
         }
     )
@@ -93,17 +99,20 @@ def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
             {
                 "type": "scatter",
                 "mode": "markers+text",
-                "x": [max(x, 1e-3)],
+                "x": [max(x, CHEAPEST)],
                 "y": [y],
                 "text": [name],
                 "textposition": "top center",
+                "cliponaxis": False,
                 "marker": {"size": 12, "color": colours[name]},
                 "hovertemplate": f"{name}: {x:.2f} CPU s, {y:.4f}<extra></extra>",
             }
         )
     about = "Up is better, left is cheaper. The dotted line is the Pareto front."
     chart = _chart("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
-    chart["figure"]["layout"]["xaxis"]["type"] = "log"
+    ends = np.log10([max(x, CHEAPEST) for x, _, _ in points])
+    room = 0.2 + 0.15 * float(np.ptp(ends))  # for the names of the outermost points
+    chart["figure"]["layout"]["xaxis"] |= {"type": "log", "range": [float(ends.min()) - room, float(ends.max()) + room]}
     if sign < 0:
         chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
     return chart
@@ -115,7 +124,7 @@ def pareto(points: Iterable[tuple[float, float]]) -> Iterable[tuple[float, float
     for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
         if y > best:
             best = y
-            yield max(x, 1e-3), y
+            yield max(x, CHEAPEST), y
 
 
 def by_history_length(judged: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
@@ -144,6 +153,99 @@ def by_history_length(judged: Mapping[str, Evaluation], colours: Mapping[str, st
     )
 
 
+def by_popularity(judged: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
+    """Recall among the items nobody takes, those everybody takes, and between."""
+    having = {name: found for name, found in judged.items() if found.by_popularity}
+    if not having:
+        return None
+    first = next(iter(having.values()))
+    bands = [band for band, found in first.by_popularity.items() if found["targets"]]
+    titles = [f"{band}<br>{_count(first.by_popularity[band]['targets'])}" for band in bands]
+    traces = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": titles,
+            "y": [found.by_popularity[band]["recall"] for band in bands],
+            "marker": {"color": colours[name]},
+        }
+        for name, found in having.items()
+        if all(band in found.by_popularity for band in bands)
+    ]
+    label = f"recall@{next((int(label.partition('@')[2]) for label in first.values if '@' in label), 10)}"
+    about = (
+        "Items by their rank in popularity, rare ones left: share of the right answers of each band that were found."
+    )
+    return _chart(
+        f"{label} by popularity of items", about, traces, x="items, least popular first", y=label, legend=True
+    )
+
+
+def _count(targets: float) -> str:
+    return f"{int(targets):,} target{'' if targets == 1 else 's'}"
+
+
+def search(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
+    """Every trial of the search for options, and the best so far."""
+    traces: list[Chart] = []
+    for found in report.get("tuning") or []:
+        trials = [(at, trial) for at, trial in enumerate(found["trials"], start=1)]
+        colour = {"color": colours.get(found["name"], PALETTE[0])}
+        points = [(at, trial) for at, trial in trials if trial["value"] is not None]
+        line = {"type": "scatter", "mode": "lines", "name": found["name"], "legendgroup": found["name"]}
+        best = {"x": [at for at, _ in trials], "y": [trial["best"] for _, trial in trials]}
+        traces.append({**line, **best, "line": {**colour, "shape": "hv", "width": 2}, "hoverinfo": "skip"})
+        traces.append(
+            {
+                **line,
+                "mode": "markers",
+                "showlegend": False,
+                "x": [at for at, _ in points],
+                "y": [trial["value"] for _, trial in points],
+                "text": [_options(trial["options"]) for _, trial in points],
+                "marker": {**colour, "size": 7, "opacity": 0.55},
+                "hovertemplate": f"{found['name']}, trial %{{x}}: %{{y:.4f}}<br>%{{text}}<extra></extra>",
+            }
+        )
+    if not traces:
+        return None
+    label = report["tuning"][0]["metric"]
+    about = (
+        "Dots are trials, lines the best so far, all on the validation part. The first trial is the config as given."
+    )
+    return _chart("The search for options", about, traces, x="trial", y=f"{label} on validation", legend=True)
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    shown = (
+        f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}" for name, value in options.items()
+    )
+    return "<br>".join(shown) or "the defaults"
+
+
+def importances(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
+    """How much of the metric's variation over the trials each option explains."""
+    rows = [
+        (f"{found['name']}: {option}", share, found["name"])
+        for found in reversed(report.get("tuning") or [])
+        for option, share in sorted(found["importances"].items(), key=lambda pair: pair[1])
+    ]
+    if not rows:
+        return None
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [share for _, share, _ in rows],
+        "y": [title for title, _, _ in rows],
+        "marker": {"color": [colours.get(name, PALETTE[0]) for _, _, name in rows]},
+        "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
+    }
+    about = "Share of the metric's variation between trials that each option explains, by recommender (PED-ANOVA)."
+    chart = _chart("What matters in the search", about, [bars], x="share", height=90 + 26 * len(rows))
+    chart["figure"]["layout"]["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
+    return chart
+
+
 def _mean(values: Any) -> float | None:
     present = values[~np.isnan(values)]
     return float(present.mean()) if len(present) else None
@@ -154,7 +256,10 @@ def significance(report: Mapping[str, Any]) -> Chart | None:
     pairs = report.get("significance")
     if not pairs or len(pairs["names"]) < 2:
         return None
-    shown = [["" if p is None else f"{p:.3f}" for p in row] for row in pairs["p"]]
+    shown = [
+        ["" if p is None or at == other else f"{p:.3f}" for other, p in enumerate(row)]
+        for at, row in enumerate(pairs["p"])
+    ]
     heat = {
         "type": "heatmap",
         "x": pairs["names"],
@@ -219,7 +324,7 @@ def _chart(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "showlegend": legend,
-        "legend": {"orientation": "h", "y": 1.12, "x": 0},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "bargap": 0.3,
         "xaxis": {**axis, "title": {"text": x}},
         "yaxis": {**axis, "title": {"text": y}},

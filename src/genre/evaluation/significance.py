@@ -5,8 +5,8 @@ Paired: two models meet the same users and the same resamples. Seeded, vectorise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +58,17 @@ def compare(a: Evaluation, b: Evaluation, labels: Sequence[str] | None = None, *
         p = sign_flip(_differences(a, b, label)[:, None], seed=seed)[0]
         users = int(np.isfinite(values[:, 0]).sum())
         out.append(Comparison(label, one, other, one - other, float(low), float(high), float(p), users))
+    return out
+
+
+def across(found: Mapping[str, Sequence[Comparison]]) -> dict[str, list[Comparison]]:
+    """The same comparisons of several models, each metric's p corrected by Holm over the models."""
+    out = {name: list(rows) for name, rows in found.items()}
+    for label in {row.label for rows in out.values() for row in rows}:
+        at = [(name, n) for name, rows in out.items() for n, row in enumerate(rows) if row.label == label]
+        p = holm(np.array([out[name][n].p for name, n in at]))
+        for (name, n), corrected in zip(at, p.tolist(), strict=True):
+            out[name][n] = replace(out[name][n], p=corrected)
     return out
 
 

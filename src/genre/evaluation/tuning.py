@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Judge = Callable[[dict[str, Any], Log], float]
 
-DEFAULT = "defaults"
+FIRST = "first"
 GIVEN = " given"
 STARTUP = 5  # trials before any is stopped early
 EDGE = 0.02  # of a range
@@ -49,18 +49,39 @@ class Trial:
 class TuningResult:
     """What a search found. options: the best ones, the fixed ones included. value: theirs on validation.
 
-    default: the value of the defaults, which are always tried first; None when they failed. importances: option ->
-    share of the metric's variation, summing to one; empty after few trials. warnings: lines for a reader.
+    first: the value of the options it started from, the defaults unless told; None when they failed. importances:
+    option -> share of the metric's variation, summing to one; empty after few trials. warnings: lines for a reader.
     """
 
     name: str
     metric: str
     options: dict[str, Any]
     value: float
-    default: float | None
+    first: float | None
     trials: tuple[Trial, ...]
     importances: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The best values of the options that were searched; empty when nothing beat what it started from."""
+        searched = {option for trial in self.trials[1:] for option in trial.options}
+        best = next(trial for trial in self.trials if trial.value == self.value)
+        return {} if best is self.trials[0] else {o: v for o, v in self.options.items() if o in searched}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: every trial with the best so far, importances, what was chosen."""
+        pairs = zip(self.trials, self.best_so_far, strict=True)
+        return {
+            "name": self.name,
+            "metric": self.metric,
+            "first": self.first,
+            "value": self.value,
+            "chosen": self.chosen,
+            "trials": [{**vars(trial), "best": None if math.isnan(best) else best} for trial, best in pairs],
+            "importances": self.importances,
+            "warnings": list(self.warnings),
+        }
 
     @property
     def best_so_far(self) -> list[float]:
@@ -79,6 +100,7 @@ def tune(
     split: Split,
     *,
     fixed: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
     metric: str = "ndcg@10",
     trials: int = 30,
     minutes: float | None = None,
@@ -90,12 +112,14 @@ def tune(
 ) -> TuningResult:
     """Search the options of a recommender; fit on train, judge by `metric` on validation.
 
-    fixed: options that stay as given. trials, minutes: the budget, whichever ends first; trials of an earlier search of
-    the same question in `storage` count, so calling again goes on or returns at once. Give every recommender the same.
+    fixed: options that stay as given. start: what is tried first, the defaults where it says nothing. trials, minutes:
+    the budget, whichever ends first; trials of an earlier search of the same question in `storage` count, so calling
+    again goes on or returns at once. Give every recommender the same.
     Raises EvaluationError when there is nothing to search, to judge by, or when no trial succeeded.
     """
     given = dict(fixed or {})
     space = {option: range_ for option, range_ in search_space(make).items() if _matters(make, option, range_, given)}
+    begin = {option: value for option, value in (start or {}).items() if option in space}
     label, name = _label(metric), name or make.__name__
     if not space:
         raise EvaluationError(
@@ -111,13 +135,13 @@ def tune(
         asked = {"metrics": [label], "train": split.train, "exclude_seen": exclude_seen}
         return evaluate(model, split.validation, **asked).values[label]  # type: ignore[arg-type]
 
-    facts = [name, f"{make.__module__}:{make.__qualname__}", given, repr(space), label, exclude_seen, seed]
+    facts = [name, f"{make.__module__}:{make.__qualname__}", given, begin, repr(space), label, exclude_seen, seed]
     study = _study(Path(storage), name, [*facts, digest(split.validation), len(split.train)], label, seed)
     with log.bar(f"tuning {name}", trials) as bar:
         bar.advance(len(_tried(study)))
         while len(_tried(study)) < trials and (minutes is None or _seconds(study) < 60 * minutes):
-            if DEFAULT not in study.user_attrs:
-                _try_defaults(study, judge, log)
+            if FIRST not in study.user_attrs:
+                _try_first(study, begin, judge, log)
             else:
                 _try(study, study.ask(), space, judge, log)
             bar.advance(1, note=f"{label} {_best(study).value or math.nan:.4f}")
@@ -135,15 +159,15 @@ def _matters(make: type[Recommender], option: str, range_: Search | Choices, giv
 # --- one trial ------------------------------------------------------------------------------------
 
 
-def _try_defaults(study: optuna.Study, judge: Judge, log: Log) -> None:
-    """The first trial. It draws nothing, so it is kept beside the others: a default may lie outside its range."""
+def _try_first(study: optuna.Study, begin: dict[str, Any], judge: Judge, log: Log) -> None:
+    """What it starts from. It draws nothing, so it is kept beside the others: it may lie outside the ranges."""
     began = time.perf_counter()
     value: float | None = None
     try:
-        value = judge({}, Log())
+        value = judge(begin, Log())
     except (TrainingError, OptionError) as error:
-        log.line(f"the defaults failed: {error}")
-    study.set_user_attr(DEFAULT, {"value": value, "seconds": time.perf_counter() - began})
+        log.line(f"the options it starts from failed: {error}")
+    study.set_user_attr(FIRST, {"options": begin, "value": value, "seconds": time.perf_counter() - began})
 
 
 def _try(study: optuna.Study, trial: optuna.Trial, space: dict[str, Search | Choices], judge: Judge, log: Log) -> None:
@@ -201,7 +225,7 @@ class _Watch(Log):
 
 
 def _study(path: Path, name: str, facts: list[Any], label: str, seed: int) -> optuna.Study:
-    """The study of exactly this question: what stands in the file, or a new one that tries the defaults first."""
+    """The study of exactly this question: what stands in the file, or a new one."""
     try:
         import optuna
     except ImportError as error:
@@ -225,12 +249,12 @@ def _study(path: Path, name: str, facts: list[Any], label: str, seed: int) -> op
 
 
 def _tried(study: optuna.Study) -> tuple[Trial, ...]:
-    """Every trial that ended, the defaults first."""
+    """Every trial that ended, in order."""
     out = []
-    if DEFAULT in study.user_attrs:
-        first = study.user_attrs[DEFAULT]
+    if FIRST in study.user_attrs:
+        first = study.user_attrs[FIRST]
         outcome = "complete" if first["value"] is not None else "fail"
-        out.append(Trial({}, first["value"], outcome, first["seconds"]))
+        out.append(Trial(first["options"], first["value"], outcome, first["seconds"]))
     for trial in study.trials:
         if trial.state.is_finished():
             value = trial.value if trial.state.name == "COMPLETE" else None
@@ -273,7 +297,7 @@ def _result(
         metric=label,
         options={**given, **best.options},
         value=best.value,
-        default=study.user_attrs[DEFAULT]["value"],
+        first=study.user_attrs[FIRST]["value"],
         trials=trials,
         importances=_importances(study),
         warnings=tuple(f"{name}: {line}" for line in warnings if line),
@@ -282,7 +306,7 @@ def _result(
 
 def _edge(make: type[Recommender], option: str, range_: Search | Choices, value: Any) -> str:
     """A line when the best value lies at an end of its range that may be moved; else nothing."""
-    if isinstance(range_, Choices) or value is None:
+    if isinstance(range_, Choices) or value is None or not range_.low <= value <= range_.high:
         return ""
     low, high, at = (math.log(x) if range_.log else x for x in (range_.low, range_.high, value))
     limits = [getattr(extra, end) for extra in _legal(make, option) for end in ("ge", "le") if hasattr(extra, end)]

@@ -1,0 +1,178 @@
+"""The report: every chart shows the values of the run, the page holds them all, and Chromium draws them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genre.evaluation import charts
+from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.leaderboard import leaderboard
+from genre.evaluation.report import write_report
+from genre.evaluation.significance import p_values
+from genre.evaluation.tuning import Trial, TuningResult
+from genre.pipeline import run, tune_config
+from genre.preprocessing.splits import RandomSplit
+from genre.recommenders.ease import EASE
+from genre.recommenders.popularity import Popularity
+from genre.testing import toy_dataset
+
+CHROMIUM = Path("/usr/bin/chromium")
+SEARCH = TuningResult(
+    name="ease",
+    metric="ndcg@5",
+    options={"regularization": 12.0, "seed": 0},
+    value=0.5,
+    first=None,
+    trials=(
+        Trial({}, None, "fail", 0.1),
+        Trial({"regularization": 900.0}, 0.4, "complete", 0.1),
+        Trial({"regularization": 3.0}, None, "pruned", 0.1),
+        Trial({"regularization": 12.0}, 0.5, "complete", 0.1),
+        Trial({"regularization": 14.0}, 0.45, "complete", 0.1),
+    ),
+    importances={"regularization": 0.9, "neighbours": 0.1},
+)
+
+
+@pytest.fixture(scope="module")
+def judged() -> dict[str, Evaluation]:
+    split = RandomSplit(validation=0.2, test=0.2).split(toy_dataset(60, 40))
+    models = {"ease": EASE(10.0).fit(split.train), "<b>popular</b>": Popularity().fit(split.train)}
+    asked: dict[str, Any] = {"k": 5, "metrics": ["ndcg", "recall"], "train": split.train}
+    found = {name: evaluate(model, split.test, name=name, **asked) for name, model in models.items()}
+    return {name: one.with_cost(fit_cpu_s=0.1, peak_mib=90, bytes_on_disk=1000) for name, one in found.items()}
+
+
+@pytest.fixture(scope="module")
+def report(judged: dict[str, Evaluation]) -> dict[str, Any]:
+    found = list(judged.values())
+    p = p_values(found, "ndcg@5").tolist()
+    epochs = [{"event": "epoch", "epoch": at, "loss": 1 / at, "ndcg@5": 0.1 * at, "seconds": 1} for at in (1, 2, 3)]
+    made = {
+        "name": "small",
+        "genre": "0",
+        "seconds": 1.0,
+        "data": {
+            "name": "toy",
+            **dict.fromkeys(("users", "items", "interactions", "train", "validation", "test"), 60),
+            "cleaning": {"before": 900, "after": 900, "steps": [], "facts": ["nothing"]},
+        },
+        "primary": "ndcg@5",
+        "best": "ease",
+        "leaderboard": leaderboard(found),
+        "significance": {"label": "ndcg@5", "names": list(judged), "p": p},
+        "tuning": [SEARCH.as_dict()],
+        "training": {"ease": epochs},
+        "examples": [{"user_id": "u1", "history_length": 3, "liked": ["A"], "recommended": []}],
+    }
+    return json.loads(json.dumps(made))
+
+
+def traces(chart: Any) -> list[dict[str, Any]]:
+    return list(chart["figure"]["data"])
+
+
+def test_every_chart_is_there(report: dict[str, Any], judged: dict[str, Evaluation]) -> None:
+    made = charts.all_charts(report, judged)
+    names = ["leaderboard", "cost", "lengths", "popularity", "significance", "search", "importances", "losses"]
+    assert list(made) == names
+    json.dumps(made, allow_nan=False)
+
+
+def test_recall_by_popularity(report: dict[str, Any], judged: dict[str, Evaluation]) -> None:
+    chart = charts.all_charts(report, judged)["popularity"]
+    assert chart["title"] == "recall@5 by popularity of items"
+    for trace in traces(chart):
+        bands = judged[trace["name"]].by_popularity
+        known = {band: found for band, found in bands.items() if found["targets"]}
+        assert trace["y"] == [found["recall"] for found in known.values()]
+        assert [title.partition("<br>")[0] for title in trace["x"]] == list(known)
+        assert f"{known[next(iter(known))]['targets']:,} target" in trace["x"][0]
+    ratings = {name: dataclasses.replace(found, by_popularity={}) for name, found in judged.items()}
+    assert "popularity" not in charts.all_charts(report, ratings)
+
+
+def test_the_search_shows_every_trial_and_the_best_so_far(report: dict[str, Any]) -> None:
+    chart = charts.search(report, {"ease": "#123456"})
+    line, dots = traces(chart)
+    assert (line["x"], line["y"]) == ([1, 2, 3, 4, 5], [None, 0.4, 0.4, 0.5, 0.5])
+    assert (dots["x"], dots["y"]) == ([2, 4, 5], [0.4, 0.5, 0.45])
+    assert dots["text"][0] == "regularization: 900"
+    assert SEARCH.chosen == {"regularization": 12.0}, "and not what was never searched"
+    assert line["line"]["color"] == dots["marker"]["color"] == "#123456"
+    for nothing in ({}, {"tuning": []}):
+        assert charts.search(nothing, {}) is None
+        assert charts.importances(nothing, {}) is None
+    few = {"tuning": [{**SEARCH.as_dict(), "importances": {}}]}
+    assert charts.importances(few, {}) is None
+
+
+def test_importances_have_the_largest_on_top(report: dict[str, Any]) -> None:
+    (bars,) = traces(charts.importances(report, {}))
+    assert bars["y"] == ["ease: neighbours", "ease: regularization"], "Plotly draws from below"
+    assert bars["x"] == [0.1, 0.9]
+
+
+def test_every_pair_has_its_p(report: dict[str, Any], judged: dict[str, Evaluation]) -> None:
+    (heat,) = traces(charts.all_charts(report, judged)["significance"])
+    assert heat["z"] == report["significance"]["p"]
+    assert heat["z"][0][1] == heat["z"][1][0]
+    assert [row[at] for at, row in enumerate(heat["text"])] == ["", ""], "nothing is compared with itself"
+    alone = {**report, "significance": {**report["significance"], "names": ["ease"]}}
+    assert charts.significance(alone) is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_chromium_draws_it(
+    report: dict[str, Any], judged: dict[str, Evaluation], scheme: str, width: int, tmp_path: Path
+) -> None:
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "report.html"
+    write_report(path, report, judged, diagram="graph LR; a-->b", config="<script>alert(1)</script>")
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        troubles: list[str] = []
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: troubles.append(dialog.message))
+        page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        page.wait_for_selector("#chart-importances .main-svg")
+        drawn = page.eval_on_selector_all(".chart", "all => all.filter(c => c.querySelector('.main-svg')).length")
+        assert drawn == page.locator(".chart").count() == 8
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+        for title in ("The search for options", "What matters in the search", "recall@5 by popularity of items"):
+            assert page.get_by_role("heading", name=title).count() == 1
+        assert troubles == []
+        browser.close()
+
+
+def test_a_tuned_config_shows_its_search_in_its_report(tmp_path: Path) -> None:
+    data = toy_dataset(30, 20)
+    columns = (data.user_ids.take(data.user), data.item_ids.take(data.item), range(len(data)))
+    rows = [f"{user},{item},{at}" for user, item, at in zip(*columns, strict=True)]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (tmp_path / "small.yaml").write_text(
+        "name: small\ndata: {kind: files, interactions: interactions.csv}\nsplit: {kind: random}\n"
+        "recommenders: [{kind: ease, regularization: 7}, {kind: popularity, window_days: 5}]\n"
+        "evaluation: {k: 5, metrics: [ndcg]}\noutput: {users: [u0], k: 3}\n"
+    )
+    (search, _), tuned = tune_config(tmp_path / "small.yaml", runs=tmp_path / "runs", trials=1)
+    assert search.trials[0].options["regularization"] == 7, "what the config says is tried first"
+    assert "regularization: 7" in tuned.read_text(), "nothing beat it, so it stays"
+    made = run(tuned, runs=tmp_path / "runs")
+    assert [found["name"] for found in made.report["tuning"]] == ["ease", "popularity"]
+    assert "The search for options" in (made.folder / "report.html").read_text("utf-8")
+    plain = run(tmp_path / "small.yaml", runs=tmp_path / "runs")
+    assert plain.folder != made.folder
+    assert plain.report["tuning"] == []
