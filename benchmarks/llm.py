@@ -1,6 +1,6 @@
 """What does a small local language model add, and what does it cost? The whole path on MovieLens 100K with plots.
 
-    python benchmarks/llm.py [--data ../shared/data] [--items 200] [--users 50] [--ledger llm.sqlite] > llm.md
+    python benchmarks/llm.py [--items 200] [--users 50] [--rerank 40] [--explain 30] [--ledger llm.sqlite] > llm.md
 
 SmolLM2-135M-Instruct in the process, no network: summaries, profiles, invented next items (from the history, and from
 the profile: the chain), judged arm by arm beside placebos; reranking by title likelihood; explanations through the
@@ -27,7 +27,8 @@ from datasets import machine
 
 from genre.evaluation.arms import arms
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.uplift import judge_arms, uplift
+from genre.evaluation.significance import sign_flip
+from genre.evaluation.uplift import costs, judge_arms, uplift
 from genre.features.augmentation import Augmented, audit, augment, plan
 from genre.features.embedding import Embedding
 from genre.features.encode import item_features
@@ -47,6 +48,7 @@ from genre.recommenders.verbaliser import Verbaliser
 
 FIELDS = ("title", "genres", "plot")
 SHORT = 5
+FAITHFUL = 200  # users whose evidence is tested
 
 
 def main() -> None:
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--rerank", type=int, default=40)
+    parser.add_argument("--explain", type=int, default=30)
     parser.add_argument("--ledger", type=Path, default=Path("llm.sqlite"))
     chosen = parser.parse_args()
     model = LlamaCpp(max_tokens=150)
@@ -65,7 +68,8 @@ def main() -> None:
     samples(chain, split.train)
     judged(split, chain, history, chosen.ledger)
     reranked(split, model, chosen)
-    explained(split, model, chosen.ledger)
+    explained(split, model, chosen)
+    faithful(split)
     through_a_server(split.train, model, chosen.ledger)
 
 
@@ -172,7 +176,9 @@ def judged(split: Split, chain: Augmented, history: Augmented, ledger: Path) -> 
     print("\n## Did it help?\n")
     made = dataclasses.replace(chain, users={**chain.users, "synthetic_item": history.users["synthetic_item"]})
     links = dataclasses.replace(chain, items={}, users={"synthetic_item": chain.users["synthetic_item"]})
-    cost = seconds_of(ledger)
+    cost = costs(ledger, "chain")["cost"]
+    cost["synthetic"] = cost["summaries"] + costs(ledger, "history")["cost"]["synthetic"]
+    cost["placebo synthetic"] = cost["synthetic"]
     for label, recommender in (("content", Content()), ("EASE", EASE())):
         conditions = arms(split, recommender, Embedding(), made, chain=links)
         if label == "EASE":  # it reads no text
@@ -180,25 +186,6 @@ def judged(split: Split, chain: Augmented, history: Augmented, ledger: Path) -> 
         found = uplift(judge_arms(conditions), short=SHORT + 1, cost=cost, unit="seconds")
         print(f"First stage: {label}. A point is .01.\n\n{found.table()}\n")
         print(f"Significant: {', '.join(found.winners()) or 'nothing'}. {' '.join(found.warnings())}\n")
-
-
-def seconds_of(ledger: Path) -> dict[str, float]:
-    """Seconds of the model that each arm needed."""
-    with sqlite3.connect(ledger) as connection:
-        spent = dict(connection.execute("SELECT prompt, sum(seconds) FROM exchanges GROUP BY 1").fetchall())
-        items = dict(
-            connection.execute(
-                "SELECT job, sum(seconds) FROM exchanges WHERE prompt = 'next_item' GROUP BY 1"
-            ).fetchall()
-        )
-    summaries, profiles = spent.get("item_summary", 0.0), spent.get("user_profile", 0.0)
-    whole = {
-        "summaries": summaries,
-        "profiles": summaries + profiles,
-        "synthetic": summaries + items.get("history", 0.0),
-        "chain": summaries + profiles + items.get("chain", 0.0),
-    }
-    return whole | {f"placebo {name}": seconds for name, seconds in whole.items()}
 
 
 def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> None:
@@ -235,17 +222,43 @@ def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> 
         print(f"| {name} | {value:.3f} |")
 
 
-def explained(split: Split, model: LanguageModel, ledger: Path) -> None:
+def explained(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> None:
     print("\n## Explanations in words\n")
     base = EASE().fit(split.train)
-    verbaliser = Verbaliser(model, ledger=str(ledger))
+    verbaliser = Verbaliser(model, ledger=str(chosen.ledger))
     whys = []
-    for user in range(0, 60, 2):
+    for user in range(0, 2 * chosen.explain, 2):
         one = split.test.context.history([user])
         whys += base.explain(one, base.recommend(one, k=1).item[0])
     said = verbaliser.sentences(whys, split.train)
-    print(f"30 explanations: {dict(verbaliser.tally)}\n")
+    print(f"{len(whys)} explanations: {dict(verbaliser.tally)}\n")
     print("\n".join(f"- {sentence}" for sentence in said[:8]))
+
+
+def faithful(split: Split) -> None:
+    """Two cited items leave the history, or two others: how far does the recommended item's score fall?"""
+    print("\n## Is the evidence faithful?\n")
+    print("| | users | fall without the two cited | without two others | difference | p |\n|---|--:|--:|--:|--:|--:|")
+    rng = np.random.default_rng(0)
+    encoded = split.train.with_features(items=item_features(split.train, Embedding()))
+    for name, recommender in (("EASE", EASE()), ("content", Content())):
+        fitted = recommender.fit(encoded)
+        falls = []
+        for user in range(0, 2 * FAITHFUL, 2):
+            one = split.test.context.history([user])
+            if len(one.item) < 5:
+                continue
+            [item] = fitted.recommend(one, k=1).item[0]
+            [why] = fitted.explain(one, np.array([item], np.int32))
+            cited = [row for row, share in why.history if share > 0][:2]
+            others = rng.choice([row for row in one.item.tolist() if row not in cited], len(cited), replace=False)
+            whole = float(fitted.score(one)[0, item])
+            left = [one.keep(~np.isin(one.item, rows)) for rows in (cited, others)]
+            falls.append([whole - float(fitted.score(kept)[0, item]) for kept in left])
+        pair = np.array(falls)
+        p = float(sign_flip(pair[:, :1] - pair[:, 1:])[0])
+        by_cited, by_others = pair.mean(axis=0)
+        print(f"| {name} | {len(pair)} | {by_cited:.4f} | {by_others:.4f} | {by_cited - by_others:+.4f} | {p:.4f} |")
 
 
 def through_a_server(train: Dataset, model: LlamaCpp, ledger: Path) -> None:
