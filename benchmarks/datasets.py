@@ -18,7 +18,7 @@ from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold, LeaveOneOut, Split, split
 
 TITLES = "beauty_asin2title"
-ML_100K_TEXTS = ("title", "genres", "directors", "plot")
+ML_100K_TEXTS = ("title", "genres", "directors")
 
 
 def machine() -> str:
@@ -93,15 +93,15 @@ def ml_1m_plots(data: Path) -> Dataset:
     with h5py.File(folder / "total_data.hdf5") as file:
         user, item = file["user"][:], file["item"][:]
     raw, item = np.unique(item, return_inverse=True)
-    lines = (folder / "movies_extrainfos.dat").read_text(encoding="latin-1").splitlines()
-    told = {int(line.split("::")[0]): line.split("::") for line in lines}
+    lines = (folder / "movies_extrainfos.dat").read_text(encoding="utf-8").split("\n")
+    told = {int(line.split("::")[0]): line.split("::") for line in lines if line}
     fields = {"title": 1, "year": 2, "genres": 5, "director": 6, "cast": 8, "plot": 9}
     columns = {name: [told.get(int(row) + 1, [""] * 11)[at] for row in raw] for name, at in fields.items()}
     return _dataset(user, item, "ml-1m", items=columns)
 
 
 def ml_100k(data: Path) -> Dataset:
-    """MovieLens 100K with times, titles, genres and plots; 4 and 5 stars are likes."""
+    """MovieLens 100K with times, titles, genres and directors; 4 and 5 stars are likes."""
     whole = np.loadtxt(data / "ml-100k" / "u.data", np.int64)
     told = json.loads((data / "ml-100k" / "items_info.json").read_text())
     rows = {int(one["movielens_id"]): one for one in told}
