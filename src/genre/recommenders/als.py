@@ -18,6 +18,7 @@ from genre.recommenders.topk import top_k_cosine
 
 Array = npt.NDArray[Any]
 
+CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
 CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
 
 
@@ -33,7 +34,7 @@ class ALS(Recommender):
     regularization: the ridge on every vector. frequency: power of a row's confidence that its ridge grows by, 0 to 1
     (Rendle et al., RecSys 2022: "Revisiting the performance of iALS").
     alpha: confidence added for each unit of weight.
-    solver: exact solutions, or three steps of conjugate gradients (Takacs et al., 2011); auto: cg above 95 factors.
+    solver: exact solutions, or two steps of conjugate gradients (Takacs et al., 2011); auto: cg above 95 factors.
     seed: of the first item vectors.
     """
 
@@ -63,7 +64,7 @@ class ALS(Recommender):
                 diagonal, turn = diagonalise(fixed)
                 fixed[:], moving[:] = fixed @ turn, moving @ turn
                 if cg:
-                    improve_rows(*system, fixed, diagonal, ridge, moving, 3)
+                    improve_rows(*system, fixed, diagonal, ridge, moving, CG_STEPS)
                 else:
                     solve_rows(*system, fixed, diagonal, ridge, moving)
         self.gram_, turn = diagonalise(items)  # [factors]

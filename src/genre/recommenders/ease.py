@@ -63,7 +63,11 @@ class EASE(Recommender):
 
         gram = np.asarray(features @ features.T * np.float32(self.feature_weight), np.float32)
         columns = matrix.tocsc()
-        add_gram(*(part for by in (matrix, columns) for part in (by.indptr, by.indices, by.data)), gram)
+        by_row, by_column = (
+            (matrix.indptr, matrix.indices, matrix.data),
+            (columns.indptr, columns.indices, columns.data),
+        )
+        add_gram(*by_row, *by_column, gram)
         gram[np.diag_indices_from(gram)] += np.float32(self.regularization)
         # in place: what is the upper triangle here is the lower one in Fortran's order
         _, failed = lapack.spotrf(gram.T, lower=True, clean=False, overwrite_a=True)
