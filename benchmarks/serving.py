@@ -32,6 +32,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from platformdirs import user_cache_path
 
 HERE = Path(__file__).resolve().parent
 TICK = os.sysconf("SC_CLK_TCK")
@@ -127,7 +128,7 @@ class Load:
 
 def peer_python() -> str:
     """An environment with the peer, made once."""
-    folder = HERE / ".venv-serving"
+    folder = user_cache_path("genre") / "benchmarks" / "implicit"
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
@@ -243,11 +244,12 @@ def flood(folder: Path, seconds: float) -> Iterator[str]:
 def memory(folder: Path, requests: int) -> Iterator[str]:
     """Resident memory over many requests: lists and events."""
     server, sent, seen = Server("ours", folder), 0, []
-    Load(server, GET, 16, 5)
-    Load(server, POST, 16, 5)
+    Load(server, POST, 16, 50)  # fills the memory of recent events
+    Load(server, GET, 16, 20)
     while sent < requests:
         sent += Load(server, GET, 32, 20).requests + Load(server, POST, 32, 2).requests
         seen.append((sent, server.rss()))
+        print(f"{sent:,} requests, {server.rss():.0f} MB", file=sys.stderr)
     yield "| requests | resident MB |"
     yield "|--:|--:|"
     for at in sorted({0, len(seen) // 4, len(seen) // 2, 3 * len(seen) // 4, len(seen) - 1}):

@@ -266,6 +266,20 @@ def test_memory_reads_a_user_once(sqlite: SQLiteStore) -> None:
     assert reads == [["a"], ["b"]]
 
 
+def test_memory_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre.serving.memory.KEPT_EVENTS", 10)
+    memory = Memory(sqlite, Stage("store", 5.0))
+    users = [f"u{n}" for n in range(20)]
+    for round_ in range(3):
+        sqlite.record([Event(user, f"i{round_}", 1.0, 1 + round_) for user in users])
+        memory.forget(users[::2])
+        for user in users:
+            assert len(memory.of([user])[user]) >= (round_ + 1 if user in users[::2] else 1)
+        assert memory._n_events == sum(len(events) for events in memory._kept.values()) <= 10
+    memory.clear()
+    assert len(memory.of(users)["u0"]) == 3, "what does not fit is answered all the same"
+
+
 # --- growing ------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from genre.serving.ladder import Stage
 from genre.serving.store import Event, EventStore
 
 KEPT_USERS = 100_000
+KEPT_EVENTS = 100_000  # some 40 MB
 
 
 class Memory:
@@ -21,6 +22,7 @@ class Memory:
     def __init__(self, store: EventStore, stage: Stage) -> None:
         self._store, self._stage = store, stage
         self._kept: OrderedDict[str, tuple[Event, ...]] = OrderedDict()
+        self._n_events = 0
         self._lock = threading.Lock()
         self._forgotten = 0  # how often something was forgotten: what was read before then may be old
 
@@ -38,18 +40,26 @@ class Memory:
 
     def _keep(self, read: dict[str, tuple[Event, ...]], before: int) -> None:
         with self._lock:
-            if self._forgotten == before:
-                self._kept.update(read)
-            while len(self._kept) > KEPT_USERS:
-                self._kept.popitem(last=False)
+            if self._forgotten != before:
+                return
+            for user_id, events in read.items():
+                self._drop(user_id)
+                self._kept[user_id] = events
+                self._n_events += len(events)
+            while len(self._kept) > KEPT_USERS or self._n_events > KEPT_EVENTS:
+                self._drop(next(iter(self._kept)))
+
+    def _drop(self, user_id: str) -> None:
+        self._n_events -= len(self._kept.pop(user_id, ()))
 
     def forget(self, user_ids: Iterable[str]) -> None:
         with self._lock:
             self._forgotten += 1
             for user_id in user_ids:
-                self._kept.pop(user_id, None)
+                self._drop(user_id)
 
     def clear(self) -> None:
         with self._lock:
             self._forgotten += 1
             self._kept.clear()
+            self._n_events = 0
