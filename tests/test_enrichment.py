@@ -14,10 +14,11 @@ import pytest
 
 import genre
 from genre.cli import main
-from genre.config import read_config
+from genre.config import parse_config, read_config
 from genre.errors import BudgetExceeded, ConfigError
 from genre.log import Log
 from genre.pipeline import audit_run, judge_uplift, plan_augmentation
+from genre.starter import first_config
 
 CANARY = "canary-51c0"
 CONFIG = """\
@@ -198,6 +199,16 @@ def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "opera" in capsys.readouterr().err
     assert main(["check", config, "llm=null"]) == 2
     assert "llm: {provider: {kind: llamacpp}}" in capsys.readouterr().err
+
+
+def test_what_init_suggests_is_legal(world: Path) -> None:
+    text = first_config(world / "interactions.csv", world / "items.csv", None, world / "genre.yaml")
+    before, mark, rest = text.partition("# llm:")
+    block, _, after = rest.partition("\n\n")
+    suggested = "\n".join(line.removeprefix("# ") for line in (mark + block).splitlines())
+    made = parse_config(f"{before}{suggested}\n\n{after}", "genre.yaml", folder=world).experiment
+    assert made.augmentation is not None
+    assert made.augmentation.item_fields == ("title", "genre", "cost")
 
 
 def test_an_experiments_seed_is_not_the_models(world: Path) -> None:
