@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,3 +82,27 @@ def test_an_encoder_s_folder_names_an_encoder(module: str, tmp_path: Path) -> No
     assert not (tmp_path / "ran").exists()
     rename(tmp_path / "saved", "genre.features.tfidf:TfIdf")
     assert isinstance(Encoder.load(tmp_path / "saved"), TfIdf)
+
+
+def test_a_run_with_a_class_of_one_s_own_answers_in_a_new_process(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom genre.recommenders.ease import EASE\n"
+        "@dataclass(eq=False)\nclass Mine(EASE):\n    '''EASE by another name.'''\n"
+    )
+    rows = [f"u{user},i{item},{user + item}" for user in range(12) for item in range(user % 2, 12, 2) if user != item]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (tmp_path / "own.yaml").write_text(
+        "name: own\ndata: {kind: files, interactions: interactions.csv}\nsplit: {kind: leave-one-out}\n"
+        "recommenders: [{kind: 'mine:Mine', regularization: 5}]\nevaluation: {k: 3, metrics: [ndcg]}\n"
+    )
+
+    def genre(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "import sys; from genre.cli import main; sys.exit(main())", *words]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+    assert genre("run", "own.yaml", cwd=tmp_path).returncode == 0
+    (folder,) = (tmp_path / "runs").glob("own-*")
+    assert "because of" in genre("recommend", str(folder), "--user", "u0", cwd=tmp_path).stdout
+    elsewhere = genre("recommend", str(folder), "--user", "u0", cwd=folder)
+    assert elsewhere.returncode == 2
+    assert "cannot import mine (No module named 'mine'); start where its file lies, or install it" in elsewhere.stderr

@@ -345,7 +345,8 @@ def resolve(base: type, kind: str, folder: Path | None = None) -> type:
         with _importable(folder if ":" in kind else None):
             cls = getattr(importlib.import_module(module), name)
     except ImportError as error:
-        raise ConfigError(f"kind {kind!r}: cannot import {module} ({error})") from error
+        remedy = "start where its file lies, or install it" if ":" in kind else "install what it needs"
+        raise ConfigError(f"kind {kind!r}: cannot import {module} ({error}); {remedy}") from error
     except AttributeError as error:
         raise ConfigError(f"kind {kind!r}: {module} has no {name}") from error
     if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
@@ -360,15 +361,14 @@ def kinds_of(base: type) -> list[str]:
 
 @contextmanager
 def _importable(folder: Path | None) -> Iterator[None]:
-    """Own classes beside the config can be imported while it is read."""
-    if folder is None:
-        yield
-        return
-    sys.path.insert(0, str(folder))
+    """Own classes beside the config, or where the command was started, can be imported while it is read."""
+    places = [] if folder is None else [str(folder), str(Path.cwd())]
+    sys.path[:0] = places
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        for place in places:
+            sys.path.remove(place)
 
 
 def _labels(entries: list[Any]) -> tuple[str, ...]:
