@@ -123,6 +123,7 @@ def test_nothing_is_asked_or_made_twice_and_a_new_prompt_redoes_what_depends_on_
     assert "augmentation" in made
     assert "recommenders/synthetic" in made
     assert "dataset" not in made
+    assert "features" not in made, "no encoder reads what is invented"
     new = exchanges(world)[first:]
     assert {prompt for prompt, _ in new} <= {"next_item", "repair"}
     assert len(new) == 14, "one a history"

@@ -27,8 +27,8 @@ from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.metrics import labels
 from genre.evaluation.report import write_report
 from genre.evaluation.significance import Comparison, across, compare, p_values
+from genre.features.augmentation import ENCODED, augment, plan, read_augmented, synthetic_digest, write_augmented
 from genre.features.augmentation import audit as audit_texts
-from genre.features.augmentation import augment, plan, read_augmented, synthetic_digest, write_augmented
 from genre.features.encode import item_features, user_features
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
@@ -155,7 +155,7 @@ def extract_features(work: Workspace, experiment: Experiment, split: Split, log:
         if encoder is None:
             continue
         name = f"features/{side}"
-        texts = synthetic_digest(getattr(split.train, side))
+        texts = synthetic_digest(getattr(split.train, side), ENCODED)
         splitter = to_dict(experiment.split) if side == "users" else ""
         key = key_of(name, work.key_of("dataset"), splitter, to_dict(encoder), texts)
         if not work.reuse(name, key):

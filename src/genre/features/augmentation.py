@@ -38,6 +38,8 @@ from genre.preprocessing.splits import Fold, Split
 
 COLUMNS = ("summary", "topics", "profile", "interests", "synthetic_item", "synthetic_text")
 """Every column that augmentation may make."""
+ENCODED = COLUMNS[:4]
+"""Those that encoders read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +145,9 @@ def provenance(questions: Questions, ledger: Ledger, train: Dataset) -> dict[str
     }
 
 
-def synthetic_digest(table: pa.Table) -> str:
+def synthetic_digest(table: pa.Table, columns: Sequence[str] = COLUMNS) -> str:
     """Of what a language model put into a table; empty where it put nothing. Equal texts, equal work after them."""
-    made = [field.name for field in table.schema if b"genre.model" in (field.metadata or {})]
+    made = [field.name for field in table.schema if field.name in columns and b"genre.model" in (field.metadata or {})]
     return digest([name + json.dumps(table[name].to_pylist()) for name in made]) if made else ""
 
 
