@@ -144,8 +144,10 @@ def uci_online_retail(data: Path) -> Dataset:
     import pyarrow.parquet as pq
 
     table = pq.read_table(data / "uci-online-retail" / "online_retail.parquet").to_pandas()
+    table["Description"] = table["Description"].fillna("").str.strip()
+    table = table[table["CustomerID"].notna() & (table["Quantity"] > 0) & (table["UnitPrice"] > 0)]
     table = table.sort_values("InvoiceDate", kind="stable").drop_duplicates(["CustomerID", "Description"])
-    names, item = np.unique(table["Description"].astype(str), return_inverse=True)
+    names, item = np.unique(table["Description"].to_numpy(str), return_inverse=True)
     user = np.unique(table["CustomerID"], return_inverse=True)[1]
     moment = table["InvoiceDate"].to_numpy().astype("datetime64[s]").astype(np.int64)
     return _dataset(user, item, "uci-online-retail", timestamp=moment, items={"title": list(names)})
