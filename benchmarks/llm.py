@@ -1,6 +1,6 @@
 """What does a small local language model add, and what does it cost? The whole path on MovieLens 100K with plots.
 
-    python benchmarks/llm.py [--items 200] [--users 50] [--rerank 40] [--explain 30] [--ledger llm.sqlite] > llm.md
+    python benchmarks/llm.py [--items 200] [--users 50] [--invented 50] [--rerank 40] [--explain 30] > llm.md
 
 SmolLM2-135M-Instruct in the process, no network: summaries, profiles, invented next items (from the history, and from
 the profile: the chain), judged arm by arm beside placebos; reranking by title likelihood; explanations through the
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--invented", type=int, default=50)
     parser.add_argument("--rerank", type=int, default=40)
     parser.add_argument("--explain", type=int, default=30)
     parser.add_argument("--ledger", type=Path, default=Path("llm.sqlite"))
@@ -123,6 +124,7 @@ def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) 
         synthetic="profile",
         max_items=chosen.items,
         max_users=chosen.users,
+        max_invented=chosen.invented,
         short_history=SHORT,
         repair=False,  # a model this small answers the same again
     )

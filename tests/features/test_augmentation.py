@@ -96,6 +96,13 @@ def test_what_is_invented_is_quarantined(tmp_path: Path) -> None:
     assert made.reports["summaries"].quarantined == 12
 
 
+def test_fewer_users_may_get_an_invented_item_than_a_profile() -> None:
+    data = toy_dataset()
+    some = dataclasses.replace(ALL, max_users=6, max_invented=2)
+    assert len(profile_questions(data, some).rows) == 6
+    assert next_item_questions(data, some).rows.tolist() == next_item_questions(data, ALL).rows[:2].tolist()
+
+
 def test_nothing_is_asked_twice_where_repair_is_off(tmp_path: Path) -> None:
     model = FakeLanguageModel(fault="invented")
     made = augment(toy_dataset(), ledger(tmp_path, model), Augmentation(("text",), repair=False))

@@ -37,7 +37,7 @@ class Augmentation:
     summaries: one sentence and topics an item. profiles: one sentence and topics a user.
     synthetic: an invented next item for short histories, from the history or (the chain) from the profile as well.
     max_items, max_users: the most popular items, the most active users first (with `synthetic`: of those with a short
-        history); None: all.
+        history); None: all. max_invented: those of them who get an invented item; None: max_users.
     short_history: most interactions of a user who gets an invented item. history_length: newest ones that are told.
     repair: an answer that does not pass is asked for once more, with what was wrong.
     prompts: folder with an item_summary.md, user_profile.md or next_item.md of your own; None: the built-in ones.
@@ -51,6 +51,7 @@ class Augmentation:
     synthetic: Literal["none", "history", "profile"] = "none"
     max_items: Annotated[int, Ge(1)] | None = None
     max_users: Annotated[int, Ge(1)] | None = None
+    max_invented: Annotated[int, Ge(1)] | None = None
     short_history: Annotated[int, Ge(1)] = 10
     history_length: Annotated[int, Ge(1)] = 15
     repair: bool = True
@@ -160,7 +161,7 @@ def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
     histories = liked_lines(train, options)
     short = _lengths(train) <= options.short_history
     rows = np.array([row for row in _users(train, options) if short[row] and histories[row]], np.int64)
-    rows = rows[: options.max_users]
+    rows = rows[: options.max_invented or options.max_users]
     profiles = texts_of(train.users, "profile") if options.synthetic == "profile" else [""] * train.n_users
     facts = [histories[row] for row in rows]
 
