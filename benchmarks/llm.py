@@ -1,6 +1,6 @@
 """What does a small local language model add, and what does it cost? The whole path on MovieLens 100K with plots.
 
-    python benchmarks/llm.py [--items 200] [--users 50] [--invented 50] [--rerank 40] [--explain 30] > llm.md
+    python benchmarks/llm.py [--items 200] [--users 50] [--invented 50] [--rerank 40] [--explain 30] [--served 20] > llm.md
 
 SmolLM2-135M-Instruct in the process, no network: summaries, profiles, invented next items (from the history, and from
 the profile: the chain), judged arm by arm beside placebos; reranking by title likelihood; explanations through the
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--invented", type=int, default=50)
     parser.add_argument("--rerank", type=int, default=40)
     parser.add_argument("--explain", type=int, default=30)
+    parser.add_argument("--served", type=int, default=20)
     parser.add_argument("--ledger", type=Path, default=Path("llm.sqlite"))
     chosen = parser.parse_args()
     model = LlamaCpp(max_tokens=150)
@@ -71,7 +72,7 @@ def main() -> None:
     reranked(split, model, chosen)
     explained(split, model, chosen)
     faithful(split)
-    through_a_server(split.train, model, chosen.ledger)
+    through_a_server(split.train, model, chosen)
 
 
 def ml_100k(data: Path) -> Dataset:
@@ -263,17 +264,20 @@ def faithful(split: Split) -> None:
         print(f"| {name} | {len(pair)} | {by_cited:.4f} | {by_others:.4f} | {by_cited - by_others:+.4f} | {p:.4f} |")
 
 
-def through_a_server(train: Dataset, model: LlamaCpp, ledger: Path) -> None:
+def through_a_server(train: Dataset, model: LlamaCpp, chosen: argparse.Namespace) -> None:
     print("\n## The same through an OpenAI-compatible server on 127.0.0.1\n")
     client = OpenAI(
         "smollm2", base_url=model.address, key_variable="", structured="schema", max_tokens=150, concurrency=2
     )
-    book = Ledger(ledger.with_suffix(".server.sqlite"), client, job="server")
-    made = augment(train, book, Augmentation(FIELDS, max_items=20))
+    path = chosen.ledger.with_suffix(".server.sqlite")
+    book = Ledger(path, client, job="server")
+    made = augment(train, book, Augmentation(FIELDS, max_items=chosen.served, repair=False))
     report = made.reports["summaries"]
     spent = book.spent()
-    print(f"20 items: {report.as_dict()}\n\n{spent.calls} calls, {spent.tokens:,} tokens through the official client.")
-    print(f"Outcomes: { {entry.outcome for entry in read_log(ledger.with_suffix('.server.sqlite'), last=100)} }")
+    print(
+        f"{chosen.served} items: {report.as_dict()}\n\n{spent.calls} calls, {spent.tokens:,} tokens through the official client."
+    )
+    print(f"Outcomes: { {entry.outcome for entry in read_log(path, last=100)} }")
 
 
 if __name__ == "__main__":
