@@ -128,6 +128,16 @@ def test_every_pair_has_its_p(report: dict[str, Any], judged: dict[str, Evaluati
     assert charts.significance(alone) is None
 
 
+def test_strangers_and_costs_are_told(report: dict[str, Any], judged: dict[str, Evaluation], tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", report, judged, diagram="graph LR; a-->b", config="")
+    page = " ".join((tmp_path / "report.html").read_text("utf-8").partition("Strangers and cost")[2][:3000].split())
+    counts = judged["ease"].counts
+    assert f"{counts['users']:,} users with {counts['targets']:,} right answers were judged" in page
+    assert f"{counts['cold_users']} of the users and {counts['cold_items']} of the items" in page
+    warm = f"{judged['ease'].warm['ndcg@5']:.4f}".removeprefix("0")
+    assert f"<td>{warm}</td><td>.1000</td><td>90</td><td>.0010</td>" in page
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_chromium_draws_it(
