@@ -22,7 +22,7 @@ from genre.recommenders.mlp import MLP
 MAKERS: dict[str, Recommender] = {
     "baseline": Baseline(),
     "ease": genre.EASE(regularization=300),
-    "als": genre.ALS(factors=32, regularization=5, alpha=10),
+    "als": genre.ALS(),
     "item_knn": genre.ItemKNN(neighbours=100, shrinkage=20),
     "mlp": MLP(epochs=8),
 }

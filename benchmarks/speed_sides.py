@@ -165,14 +165,14 @@ def implicit_best(folder: Path) -> Facts:
 
 @side("als to the best ndcg", "GENRE")
 def genre_best(folder: Path) -> Facts:
-    """Runs after the peer, whose best is the mark."""
+    """Runs after the peer, whose best is the mark; with its own default options."""
     from genre.recommenders.als import ALS
 
     data, rows, target = dataset(folder, "ml1m"), matrix(folder, "ml1m"), matrix(folder, "validation")
     goal, history = float(np.load(folder / "best.npy")), data.history()
     ALS(64, iterations=1, solver="cg").fit(data).as_factors(history)
     for n in range(1, 41):
-        model = ALS(64, iterations=n, regularization=RIDGE, alpha=CONFIDENCE - 1, solver="cg")
+        model = ALS(64, iterations=n, solver="cg")
         cpu, _ = spent(lambda model=model: model.fit(data))
         found = ndcg(*model._factors(history), rows, target)
         if found >= goal:

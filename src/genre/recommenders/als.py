@@ -40,7 +40,7 @@ class ALS(Recommender):
 
     factors: Annotated[int, Ge(1), Search(16, 256, log=True)] = 64
     iterations: Annotated[int, Ge(1)] = 12
-    regularization: Annotated[float, Gt(0), Search(0.01, 100, log=True)] = 5.0
+    regularization: Annotated[float, Gt(0), Search(0.1, 200, log=True)] = 50.0
     frequency: Annotated[float, Ge(0)] = 0.0
     alpha: Annotated[float, Gt(0), Search(0.5, 50, log=True)] = 10.0
     solver: Literal["auto", "exact", "cg"] = "auto"
