@@ -44,7 +44,7 @@ def test_a_stage_hands_back_what_the_work_returns_or_raises() -> None:
 
 
 def test_a_hung_call_holds_up_nobody_for_long() -> None:
-    stage, gate = Stage("s", 0.05, patience=2, pause=0.2), threading.Event()
+    stage, gate = Stage("s", 0.5, patience=2, pause=0.2), threading.Event()
     for outcome in ("late", "late", "paused"):
         with pytest.raises(Skipped) as skipped:
             stage.call(lambda: gate.wait(10))
