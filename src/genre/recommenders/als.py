@@ -28,7 +28,8 @@ class ALS(Recommender):
 
     The confidence of an interaction is 1 + alpha * weight, that of everything else 1. Each half of an iteration turns
     the basis so that the Gram matrix of the fixed side is diagonal, which leaves only the history to be solved for;
-    no user vectors are kept: a history is solved for when it is scored.
+    no user vectors are kept: a history is solved for when it is scored. This is the ranking form; `rating_factors`
+    factorises ratings.
 
     factors: length of the vectors. iterations: sweeps over both sides.
     regularization: the ridge on every vector. frequency: power of a row's confidence that its ridge grows by, 0 to 1
