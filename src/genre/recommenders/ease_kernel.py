@@ -22,17 +22,21 @@ def add_gram(
 ) -> None:
     """Add X'X to the upper triangle of `gram` `[n_items, n_items]`; X comes by rows, columns sorted, and by columns.
 
-    A row of the Gram matrix at a time, so that it stays in cache.
+    A row of the Gram matrix at a time, summed up where it stays in cache.
     """
     begin = row_start[:-1].copy()  # where the items from this one on begin
+    total = np.zeros(len(gram), np.float32)
     for i in range(len(gram)):
-        out = gram[i]
         for at in range(column_start[i], column_start[i + 1]):
-            row = column_row[at]
-            times, first, stop = column_weight[at], begin[row], row_start[row + 1]
-            for q in range(first, stop):
-                out[row_item[q]] += times * row_weight[q]
+            row, times = column_row[at], column_weight[at]
+            item, weight = row_item[begin[row] : row_start[row + 1]], row_weight[begin[row] : row_start[row + 1]]
+            for q in range(len(item)):
+                total[np.uint32(item[q])] += times * weight[q]  # unsigned: no test for places counted from the end
             begin[row] += 1
+        out = gram[i]
+        for j in range(i, len(gram)):
+            out[j] += total[j]
+            total[j] = 0
 
 
 @compiled
