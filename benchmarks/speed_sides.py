@@ -156,7 +156,7 @@ def implicit_best(folder: Path) -> Facts:
     rows, target = matrix(folder, "ml1m"), matrix(folder, "validation")
     _implicit_als(rows, 64, 1, cg=True, ridge=GOOD_RIDGE)
     tries = []
-    for n in range(1, 21):
+    for n in range(1, 13):
         cpu, model = spent(lambda n=n: _implicit_als(rows, 64, n, cg=True, ridge=GOOD_RIDGE))
         tries.append((ndcg(model.user_factors, model.item_factors, rows, target), cpu, n))
     best, cpu, n = max(tries)
