@@ -96,7 +96,7 @@ def ml_1m_plots(data: Path) -> Dataset:
     lines = (folder / "movies_extrainfos.dat").read_text(encoding="utf-8").split("\n")
     told = {int(line.split("::")[0]): line.split("::") for line in lines if line}
     fields = {"title": 1, "year": 2, "genres": 5, "director": 6, "cast": 8, "plot": 9}
-    columns = {name: [told.get(int(row) + 1, [""] * 11)[at] for row in raw] for name, at in fields.items()}
+    columns = {name: [told.get(int(row), [""] * 11)[at] for row in raw] for name, at in fields.items()}
     return _dataset(user, item, "ml-1m", items=columns)
 
 
