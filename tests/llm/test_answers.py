@@ -81,6 +81,14 @@ def test_a_code_fence_is_forgiven(tmp_path: Path) -> None:
     assert ask(Ledger(tmp_path / "l.sqlite", Fenced()), PROMPT, VALUES, Shape).report.valid == 12
 
 
+def test_a_line_break_within_a_text_is_forgiven(tmp_path: Path) -> None:
+    class Broken(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            return super().reply(prompt, schema).replace(" and ", " and\n")
+
+    assert ask(Ledger(tmp_path / "l.sqlite", Broken()), PROMPT, VALUES, Shape).report.valid == 12
+
+
 def test_the_same_answer_to_everything_shows(tmp_path: Path) -> None:
     class Parrot(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:

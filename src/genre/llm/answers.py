@@ -162,8 +162,8 @@ def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tr
 
 
 def _first_object(text: str) -> Any:
-    """The JSON value of the answer, a code fence around it forgiven."""
-    return json.loads(FENCE.sub("", text))
+    """The JSON value of the answer; a code fence around it and a line break within a text are forgiven."""
+    return json.loads(FENCE.sub("", text), strict=False)
 
 
 def _why(error: Exception) -> str:
