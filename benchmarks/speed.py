@@ -9,7 +9,7 @@ work of equal kind: ALS losses, ndcg, sums of similarities, weights and scores.
 
 MovieLens 1M is the train part of `index.npz`, items of at least ten ratings; the other data is made here, with popular items
 and busy users. `csv` is `benchmarks/ingest.py`. LensKit needs a Python of at least 3.12.5, named by `--newer-python`.
-RecBole's NeuMF is not here: RecBole 1.2.1 does not run with NumPy 2 or current PyTorch; the rows stand alone.
+RecBole's NeuMF is not here: RecBole 1.2.1 does not run with NumPy 2; the rows stand alone.
 """
 
 from __future__ import annotations
