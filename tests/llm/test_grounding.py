@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from genre.llm.grounding import invented, is_english, is_repetitive, title_key, words
@@ -50,6 +50,7 @@ def test_without_strictness_a_sentence_may_open_with_any_word() -> None:
     assert invented("Criminals meet.", ["a tale"]) == ["Criminals"]
 
 
+@example(["\u2120"])  # a sign that decomposes into capitals
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
 def test_the_evidence_itself_is_never_invented(pieces: list[str]) -> None:
     for piece in pieces:

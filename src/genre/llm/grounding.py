@@ -44,7 +44,8 @@ LONGEST_TITLE = 8  # words compared with the titles of the catalogue
 
 def words(text: str) -> list[str]:
     """Lower-case words without accents or possessive endings, in order."""
-    plain = unicodedata.normalize("NFKD", text.replace("’", "'").casefold())
+    plain = unicodedata.normalize("NFKD", text.replace("’", "'")).casefold()
+    plain = unicodedata.normalize("NFKD", plain)  # either step may give the other new work
     return [_root(word) for word in _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))]
 
 
