@@ -35,7 +35,7 @@ def test_every_prompt_as_it_is_sent(request: pytest.FixtureRequest) -> None:
     prompts = [load_prompt(name) for name in NAMES]
     rendered = [prompt.render(**{name: VALUES[name] for name in prompt.variables}) for prompt in prompts]
     text = "\n".join(f"##### {prompt.name}\n{sent}" for prompt, sent in zip(prompts, rendered, strict=True))
-    if request.config.getoption("--golden", default=False):
+    if request.config.getoption("--golden"):
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8"), "make golden writes it anew; read the diff"
 

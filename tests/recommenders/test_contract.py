@@ -1,14 +1,17 @@
 """Every built-in recommender passes the public contract suite."""
 
 import importlib
+import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genre.kinds import KINDS
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
-from genre.testing import FakeLanguageModel, check_recommender
+from genre.testing import FakeLanguageModel, check_recommender, toy_dataset
 
 _EASE = EASE(regularization=10.0)
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
@@ -25,6 +28,8 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "sasrec": {"dim": 16, "blocks": 1, "max_length": 12, "epochs": 40, "batch_size": 8, "learning_rate": 0.01},
     "mlp": {"hidden": (16, 8), "dim": 4, "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
 }
+GOLDEN = Path(__file__).parents[1] / "golden" / "scores.json"
+BY_STEPS = {"bpr", "mlp", "ncf", "sasrec", "semantic_ids", "two_tower"}  # another machine adds up in another order
 IMPERSONAL = {"baseline", "popularity"}  # give everybody the same list, so the toy world has no answer for them
 
 
@@ -38,3 +43,18 @@ def make(kind: str) -> Recommender:
 @pytest.mark.parametrize("kind", KINDS["recommenders"])
 def test_contract(kind: str) -> None:
     check_recommender(lambda: make(kind), toy_world=kind not in IMPERSONAL)
+
+
+@pytest.mark.parametrize("kind", KINDS["recommenders"])
+def test_scores_are_those_of_before(kind: str, request: pytest.FixtureRequest) -> None:
+    """Of the first six items, for two people of the toy world; a change that is meant is written with `make golden`."""
+    data = toy_dataset()
+    scores = [round(float(score), 4) for score in make(kind).fit(data).score(data.history([0, 3]))[:, :6].ravel()]
+    golden = json.loads(GOLDEN.read_text("utf-8")) if GOLDEN.exists() else {}
+    if request.config.getoption("--golden"):
+        golden[kind] = scores
+        GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if kind in BY_STEPS:
+        assert np.corrcoef(scores, golden[kind])[0, 1] > 0.9
+    else:
+        assert scores == pytest.approx(golden[kind], rel=1e-3, abs=1e-3)

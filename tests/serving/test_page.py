@@ -302,9 +302,7 @@ def films_url(tmp_path_factory: pytest.TempPathFactory, serve_app: Served) -> It
 
 def test_the_pictures_of_the_manual(films_url: str, open_page: Open, request: pytest.FixtureRequest) -> None:
     """On real films; `make golden` takes the pictures anew."""
-    pictures = (
-        Path(__file__).parents[2] / "docs" / "images" if request.config.getoption("--golden", default=False) else None
-    )
+    pictures = Path(__file__).parents[2] / "docs" / "images" if request.config.getoption("--golden") else None
     chosen = ("Star Wars (1977)", "Fargo (1996)", "Toy Story (1995)")
     for size, scheme in (("desk", "light"), ("desk", "dark"), ("phone", "light")):
         page = open_page(films_url, size, scheme)

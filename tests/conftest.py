@@ -1,0 +1,15 @@
+"""Options of the whole suite."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# The same examples every time, so that a run can be repeated; HYPOTHESIS_PROFILE=searching looks for new ones.
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("searching", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", action="store_true", help="write golden values and pictures anew; read the diff")
