@@ -163,7 +163,7 @@ def print_plan(steps: Mapping[str, Plan]) -> None:
 
     for name, step in steps.items():
         print(f"{name}: {step}")
-    print(f"together: {sum(steps.values(), Plan())}, and at most one repair a call")
+    print(f"together: {sum(steps.values(), Plan())}; repairs, where they are on, add at most one call each")
 
 
 def print_uplift(found: Uplift) -> None:
