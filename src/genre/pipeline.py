@@ -240,8 +240,9 @@ def write_output(
     log: Log,
 ) -> None:
     """Step 6: the report, for machines and for people, with recommendations and their reasons."""
-    tests = {label: _with_cost(test, work, label) for label, (_, test) in judged.items()}
-    shown = Run(work.folder, experiment.name, dataset, {label: fitted[label] for label in judged})
+    tests = {name: _with_cost(test, work, name) for name, (_, test) in judged.items()}
+    label = primary(list(tests.values()))
+    shown = Run(work.folder, experiment.name, dataset, {name: fitted[name] for name in judged})
     users = [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
     report: dict[str, Any] = {
         "name": experiment.name,
@@ -258,11 +259,11 @@ def write_output(
             "cleaning": storage.read_json(work.folder / "dataset" / "cleaning.json"),
         },
         "best": next(iter(judged)),
-        "primary": primary(list(tests.values())),
-        "leaderboard": leaderboard(list(tests.values())),
-        "significance": _significance(tests),
+        "primary": label,
+        "leaderboard": leaderboard(list(tests.values()), label),
+        "significance": _significance(tests, label),
         "tuning": storage.read_json(work.folder / SEARCH),
-        "training": {label: work.entries(f"recommenders/{label}") for label in judged},
+        "training": {name: work.entries(f"recommenders/{name}") for name in judged},
         "examples": [shown.example(user, k=experiment.output.k) for user in users],
     }
     storage.write_json(work.folder / "report.json", report)
@@ -270,9 +271,8 @@ def write_output(
     write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)
 
 
-def _significance(tests: dict[str, Evaluation]) -> dict[str, Any]:
+def _significance(tests: dict[str, Evaluation], label: str) -> dict[str, Any]:
     """p of every pair by the metric that ranks, of those that have it for each user."""
-    label = primary(list(tests.values()))
     having = {name: found for name, found in tests.items() if label in found.per_user}
     return {"label": label, "names": list(having), "p": p_values(list(having.values()), label).tolist()}
 

@@ -41,13 +41,9 @@ def all_charts(report: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> d
     return {name: chart for name, chart in made.items() if chart is not None}
 
 
-def _primary(report: Mapping[str, Any]) -> str:
-    return str(report["primary"])
-
-
 def leaderboard(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart:
     """The first metric with its intervals, a bar a recommender."""
-    label = _primary(report)
+    label = report["primary"]
     rows = [row for row in reversed(report["leaderboard"]) if row["values"].get(label) is not None]
     ends = [row["intervals"].get(label) or [row["values"][label]] * 2 for row in rows]
     values = [row["values"][label] for row in rows]
@@ -73,7 +69,7 @@ def leaderboard(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart:
 
 def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
     """Quality against CPU seconds of learning; the line joins those that nothing beats in both."""
-    label = _primary(report)
+    label = report["primary"]
     points = [
         (row["cost"]["fit_cpu_s"], row["values"][label], row["name"])
         for row in report["leaderboard"]

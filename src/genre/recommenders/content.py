@@ -15,7 +15,7 @@ from genre.options import Ge, Gt, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Explanation, Method
+from genre.recommenders.explanation import Method
 
 
 @dataclass(eq=False)
@@ -89,9 +89,9 @@ class Content(Recommender):
         queries, items = self._factors(history)
         return queries @ items.T
 
-    def explain(self, history: History, items: Int32) -> list[Explanation]:
-        found = super().explain(history, items)
-        return [dataclasses.replace(one, method="occlusion") for one in found] if self.member_ else found
+    @property
+    def evidence(self) -> Method:
+        return "occlusion" if self.member_ else "exact"
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         if self.member_:

@@ -28,8 +28,10 @@ def reasons(shelf: Shelf, model: Recommender, history: History, items: Int32, ru
         shares, popular = model.contributions(history, items), model.popular(history)[items]
         led = popular > np.maximum(shares, 0).sum(axis=1)
         causes = strongest(shares, history.item)
-        said = [phrase([titles[item] for item in cause], popular=lead) for cause, lead in zip(causes, led, strict=True)]
-        return [one if cause or lead else NO_CAUSE for one, cause, lead in zip(said, causes, led, strict=True)]
+        return [
+            phrase([titles[item] for item in cause], popular=lead) if cause or lead else NO_CAUSE
+            for cause, lead in zip(causes, led, strict=True)
+        ]
     if shelf.content is None:
         return [NO_CAUSE] * len(items)
     vectors, liked = shelf.content.item_vectors_, history.item[history.weight > 0]
