@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sqlite3
-import sys
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +16,9 @@ from genre.errors import BudgetExceeded, ConfigError
 from genre.log import Log
 from genre.pipeline import audit_run, judge_uplift, plan_augmentation
 from genre.starter import first_config
+from lines import Lines
+from llm_server import serving
+from small_world import write_interactions
 
 CANARY = "canary-51c0"
 CONFIG = """\
@@ -49,24 +49,10 @@ evaluation: {k: 3, metrics: [ndcg]}
 """
 
 
-class Lines(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
     """Even users like even items; items have a cost, users an address, which are nobody's business."""
-    rows = [
-        f"u{user},i{item},{1_000_000 + 100 * user + item}"
-        for user in range(16)
-        for item in range(user % 2, 16, 2)
-        if item != (user % 8) * 2 + user % 2
-    ]
-    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    write_interactions(tmp_path / "interactions.csv", 16)
     places = "castles", "caves", "deserts", "islands"
     items = [
         f"i{item},Story {item},{'robots' if item % 2 else 'dragons'} in {places[item // 4]},{CANARY}-{item}"
@@ -222,7 +208,7 @@ def test_an_experiments_seed_is_not_the_models(world: Path) -> None:
 
 def test_through_a_server_on_this_machine(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENRE_TEST_KEY", "sk-canary-9")
-    with _server().serving() as server:
+    with serving() as server:
         where = f"base_url: '{server.url}', key_variable: GENRE_TEST_KEY"
         provider = f"llm.provider={{kind: openai, model: small, structured: schema, {where}}}"
         run = make(world, provider, "augmentation.profiles=false", "augmentation.synthetic=none",
@@ -244,14 +230,3 @@ def test_a_server_that_is_not_there_leaves_a_whole_run(world: Path) -> None:
     said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]["summaries"]
     assert said["failed"] == said["asked"] == 16
     assert run.dataset.items["summary"].null_count == 16
-
-
-def _server() -> Any:
-    path = Path(__file__).parent / "llm" / "server.py"
-    spec = importlib.util.spec_from_file_location("llm_test_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["llm_test_server"] = module
-    spec.loader.exec_module(module)
-    return module

@@ -14,6 +14,8 @@ import pytest
 import genre
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
+from lines import Lines
+from small_world import write_interactions
 
 CONFIG = """\
 name: small
@@ -26,24 +28,10 @@ evaluation: {k: 3, metrics: [ndcg, recall]}
 """
 
 
-class Lines(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
     """Even users like even items; each has seen all but one of its parity."""
-    rows = [
-        f"u{user},i{item},{1_000_000 + 100 * user + item}"
-        for user in range(20)
-        for item in range(user % 2, 16, 2)
-        if item != (user % 8) * 2 + user % 2
-    ]
-    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    write_interactions(tmp_path / "interactions.csv", 20)
     items = [f"i{item},Story {item},{'robots' if item % 2 else 'dragons'}" for item in range(16)]
     (tmp_path / "items.csv").write_text("\n".join(["item_id,title,genre", *items]))
     (tmp_path / "small.yaml").write_text(CONFIG)

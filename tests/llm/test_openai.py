@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
 from genre.llm.openai import OpenAI
 from genre.llm.prompt import Prompt
+from llm_server import serving
 
 KEY = "sk-canary-0123456789"
 SCHEMA: dict[str, Any] = {
@@ -24,19 +22,6 @@ SCHEMA: dict[str, Any] = {
     "required": ["title"],
     "additionalProperties": False,
 }
-
-
-def _server() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("llm_test_server", Path(__file__).with_name("server.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["llm_test_server"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-serving = _server().serving
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,6 @@ import httpx
 import pytest
 
 from genre.errors import ArtifactError, OptionError
-from genre.log import Log
 from genre.runs import Run
 from genre.serving.answers import Ask
 from genre.serving.http import create_app
@@ -31,6 +30,7 @@ from genre.serving.server import serve, watch
 from genre.serving.service import Service
 from genre.serving.store import Event, SQLiteStore
 from genre.storage import publish
+from lines import Lines
 
 Served = Callable[..., AbstractContextManager[str]]
 
@@ -215,14 +215,6 @@ def test_kill_9_under_load_loses_nothing(start: Callable[[], Process], tmp_path:
 
 
 # --- runs that are replaced ---------------------------------------------------------------------------
-
-
-class Lines(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def until(true: Callable[[], bool]) -> None:

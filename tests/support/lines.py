@@ -1,0 +1,13 @@
+"""A log that remembers the lines it was told."""
+
+from __future__ import annotations
+
+from genre.log import Log
+
+
+class Lines(Log):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
