@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int32, Int64
 
-CHUNK = 64  # scores compared with the threshold at once
+CHUNK = 64  # scores compared with the threshold at once: a bit each in one word
 
 
 @compiled
@@ -17,22 +22,49 @@ def keep_best(scores: Float32, first: int, item: Int32, score: Float32) -> int:
     Tiles come in the order of their columns. Returns the first row that holds NaN, or -1.
     """
     width = scores.shape[1]
+    whole = width // CHUNK * CHUNK
     for r in range(scores.shape[0]):
         row, best, where = scores[r], score[r], item[r]
-        threshold = best[0]  # the worst score on the heap: the next one must beat it, so ties keep the lower item
-        for start in range(0, width, CHUNK):
-            above = start + CHUNK > width  # the last few are looked at one by one
-            if not above:
-                for j in range(start, start + CHUNK):  # vectorised; written so that NaN counts
-                    above |= not (row[j] <= threshold)
-            if above:
-                for j in range(start, min(start + CHUNK, width)):
-                    if not (row[j] <= threshold):
-                        if row[j] != row[j]:
-                            return r
-                        replace_worst(best, where, row[j], first + j)
-                        threshold = best[0]
+        start_of_row = row.ctypes.data
+        for start in range(0, whole, CHUNK):  # best[0] is the threshold; to beat it, so ties keep the lower item
+            left = _not_up_to(start_of_row + 4 * start, best[0])  # type: ignore[call-arg]  # the compiler's context
+            while left:
+                j = start + _lowest_bit(left)  # type: ignore[call-arg]
+                left &= left - 1
+                if row[j] != row[j]:
+                    return r
+                if row[j] > best[0]:
+                    replace_worst(best, where, row[j], first + j)
+        for j in range(whole, width):
+            if row[j] != row[j]:
+                return r
+            if row[j] > best[0]:
+                replace_worst(best, where, row[j], first + j)
     return -1
+
+
+@intrinsic
+def _not_up_to(typing: Any, address: Any, threshold: Any) -> Any:
+    """A word whose bit `j` says that float32 number `j` at the address is above the threshold, or NaN."""
+    vector, zeros = ir.VectorType(ir.FloatType(), CHUNK), ir.Constant(ir.VectorType(ir.IntType(32), CHUNK), [0] * CHUNK)
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        numbers = builder.load(builder.inttoptr(args[0], vector.as_pointer()), align=4)
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), args[1], ir.IntType(32)(0))
+        above = builder.fcmp_unordered(">", numbers, builder.shuffle_vector(first, first, zeros))
+        return builder.bitcast(above, ir.IntType(CHUNK))
+
+    return types.int64(types.intp, types.float32), make
+
+
+@intrinsic
+def _lowest_bit(typing: Any, word: Any) -> Any:
+    """The number of the lowest bit that is set."""
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.intp(types.int64), make
 
 
 @compiled
