@@ -401,10 +401,10 @@ ROWS: tuple[Row, ...] = (
     Ranking(
         "beauty-bert4rec",
         "sasrec",
-        SASRec(loss="sampled", dropout=0.5, max_length=50, epochs=20),
+        SASRec(loss="sampled", negatives=2048, power=0.75, dropout=0.5, max_length=50, epochs=20),
         {"ndcg@10": 0.033},
         "BERT4Rec .0187; SASRec BCE .0126, CE .0327; RecTools .0359",
-        why="options untuned, those of amazon-beauty; sampled softmax, for the whole catalogue costs an hour.",
+        why="the options of amazon-beauty; sampled softmax, for the whole catalogue costs an hour; 2,048 items drawn, on validation .0386, where the default 512 had .0350.",
     ),
     Ranking(
         "gowalla",
