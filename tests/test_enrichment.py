@@ -14,8 +14,8 @@ from genre.cli import main
 from genre.config import parse_config, read_config
 from genre.errors import BudgetExceeded, ConfigError
 from genre.log import Log
-from genre.pipeline import audit_run, judge_uplift, plan_augmentation
 from genre.starter import first_config
+from genre.studies import audit_run, judge_uplift, plan_augmentation
 from lines import Lines
 from llm_server import serving
 from small_world import write_interactions

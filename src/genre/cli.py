@@ -206,7 +206,7 @@ def _refresh(args: argparse.Namespace) -> None:
 
 
 def _tune(args: argparse.Namespace) -> None:
-    from genre.pipeline import tune_config
+    from genre.studies import tune_config
     from genre.terminal import print_tuned
 
     budget = {"trials": args.trials, "minutes": args.minutes}
@@ -216,7 +216,7 @@ def _tune(args: argparse.Namespace) -> None:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    from genre.pipeline import audit_run
+    from genre.studies import audit_run
 
     findings = audit_run(args.run)
     for finding in findings:
@@ -227,28 +227,28 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from genre.pipeline import compare_runs
+    from genre.studies import compare_runs
     from genre.terminal import print_comparisons
 
     print_comparisons(compare_runs(args.run, args.other))
 
 
 def _llm_plan(args: argparse.Namespace) -> None:
-    from genre.pipeline import plan_augmentation
+    from genre.studies import plan_augmentation
     from genre.terminal import print_plan
 
     print_plan(plan_augmentation(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog()))
 
 
 def _llm_log(args: argparse.Namespace) -> None:
-    from genre.pipeline import exchanges_of
+    from genre.studies import exchanges_of
     from genre.terminal import print_exchanges
 
     print_exchanges(exchanges_of(args.source, last=args.last))
 
 
 def _uplift(args: argparse.Namespace) -> None:
-    from genre.pipeline import judge_uplift
+    from genre.studies import judge_uplift
     from genre.terminal import print_uplift
 
     options = {"overrides": args.overrides, "runs": args.runs, "using": args.using}

@@ -11,39 +11,28 @@ import dataclasses
 import resource
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from genre import __version__, storage
-from genre.config import Config, Experiment, read_config, to_dict, to_yaml
+from genre.config import Config, Experiment, read_config, to_dict
 from genre.diagram import mermaid
-from genre.errors import ArtifactError, ConfigError, EvaluationError
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
-from genre.evaluation.findings import Finding
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
-from genre.evaluation.metrics import labels
 from genre.evaluation.report import write_report
-from genre.evaluation.significance import Comparison, across, compare, p_values
-from genre.features.augmentation import ENCODED, augment, plan, read_augmented, synthetic_digest, write_augmented
-from genre.features.augmentation import audit as audit_texts
+from genre.evaluation.significance import p_values
+from genre.features.augmentation import ENCODED, augment, read_augmented, synthetic_digest, write_augmented
 from genre.features.encode import item_features, user_features
 from genre.log import SILENT, Log
-from genre.options import nearest, search_space, type_hints
 from genre.preprocessing.dataset import Dataset, Features
 from genre.preprocessing.parquet import read_dataset, write_dataset
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 from genre.runs import Run, Workspace, key_of, read_features, read_run, write_features
-
-if TYPE_CHECKING:
-    from genre.evaluation.tuning import TuningResult
-    from genre.evaluation.uplift import Uplift
-    from genre.llm.budget import Plan
-    from genre.llm.exchanges import Exchange
 
 SEARCH = "tuning.json"
 """What `tune` found, beside the config it wrote and in the run of that config; an empty list in other runs."""
@@ -113,24 +102,30 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log =
     storage.write_json(place / SEARCH, storage.read_json(folder / SEARCH))
     log = log.also(place / "log.jsonl")
     key = key_of("dataset", __version__, dataset.fingerprint())
-    if not work.reuse("dataset", key):
-        with work.publish("dataset", key) as aside:
-            write_dataset(dataset, aside / "tables")
-            storage.write_json(aside / "cleaning.json", cleaning)
-    learn(work, checked.experiment, read_dataset(place / "dataset" / "tables"), started, log)
+    learn(work, checked.experiment, keep_dataset(work, key, lambda: (dataset, cleaning)), started, log)
 
 
 def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
     """Step 1: read, clean, convert."""
     key = key_of("dataset", __version__, experiment.data.fingerprint(), to_dict(experiment.cleaning))
-    if not work.reuse("dataset", key):
+
+    def make() -> tuple[Dataset, dict[str, Any]]:
         log.line("preprocessing: reading and cleaning")
+        dataset, report = prepare(experiment.data.load(log=log), experiment.cleaning)
+        for line in report.lines():
+            log.line(f"  {line}")
+        return dataset, report.as_dict()
+
+    return keep_dataset(work, key, make)
+
+
+def keep_dataset(work: Workspace, key: str, make: Callable[[], tuple[Dataset, dict[str, Any]]]) -> Dataset:
+    """The run's dataset and the report of its cleaning, made where they are not there yet; read back."""
+    if not work.reuse("dataset", key):
         with work.publish("dataset", key) as folder:
-            dataset, report = prepare(experiment.data.load(log=log), experiment.cleaning)
+            dataset, cleaning = make()
             write_dataset(dataset, folder / "tables")
-            storage.write_json(folder / "cleaning.json", report.as_dict())
-            for line in report.lines():
-                log.line(f"  {line}")
+            storage.write_json(folder / "cleaning.json", cleaning)
     return read_dataset(work.folder / "dataset" / "tables")
 
 
@@ -293,184 +288,3 @@ def _typical_users(split: Split, n: int = 3) -> list[int]:
     by_length = users[np.argsort(lengths, kind="stable")]
     places = np.linspace(0, len(by_length) - 1, 2 * n + 1).astype(int)[1::2]
     return [int(user) for user in by_length[places]]
-
-
-def tune_config(
-    config: str | Path,
-    *,
-    overrides: Sequence[str] = (),
-    runs: str | Path = "runs",
-    trials: int = 30,
-    minutes: float | None = None,
-    log: Log = SILENT,
-) -> tuple[list[TuningResult], Path]:
-    """Search the options of every recommender of a config, each with the same budget, on the validation part.
-
-    Returns what was found and the path of a config with the best options; its run shows the search in the report. What
-    the config says is tried first. A search that was stopped goes on where it was; options without a range stay.
-    """
-    from genre.evaluation.tuning import tune
-
-    checked = read_config(config, overrides)
-    experiment = checked.experiment
-    work = Workspace(Path(runs) / f"{experiment.name}-tuning", "")
-    with work.locked():
-        work.begin(checked)
-        split = experiment.split.split(preprocess(work, experiment, log))
-        split = extract_features(work, experiment, augment_split(work, experiment, split, log), log)
-        results = []
-        for label, recommender in experiment.named().items():
-            ranged = search_space(type(recommender))
-            if not ranged:
-                log.line(f"tuning: {label} has no option with a range")
-                continue
-            log.line(f"tuning: {label}")
-            given = {o: v for o, v in vars(recommender).items() if o in type_hints(type(recommender))}
-            metric = next(iter(labels(experiment.evaluation.metrics[:1], [experiment.evaluation.k])))
-            results.append(
-                tune(
-                    type(recommender),
-                    split,
-                    fixed={o: v for o, v in given.items() if o not in ranged},
-                    start={o: v for o, v in given.items() if o in ranged},
-                    metric=metric,
-                    trials=trials,
-                    minutes=minutes,
-                    storage=work.folder / "tuning.sqlite",
-                    name=label,
-                    exclude_seen=experiment.evaluation.exclude_seen,
-                    seed=experiment.seed,
-                    log=log,
-                )
-            )
-    best = {found.name: found.options for found in results}
-    full = dict(checked.full)
-    full["recommenders"] = [
-        entry | to_dict(best.get(label, {}))
-        for entry, label in zip(full["recommenders"], experiment.labels, strict=True)
-    ]
-    storage.write_json(work.folder / SEARCH, [found.as_dict() for found in results])
-    tuned = work.folder / "tuned.yaml"
-    tuned.write_text(to_yaml(full), encoding="utf-8")
-    return results, tuned
-
-
-def audit_run(folder: str | Path) -> list[Finding]:
-    """Look for leaks between the parts that a finished run was judged on; errors first."""
-    from genre.evaluation.leakage import audit, promise_of
-
-    done = read_run(folder)
-    splitter = read_config(done.folder / "config.full.yaml").experiment.split
-    split = splitter.split(done.dataset)
-    knowing = [
-        Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
-        for problem in audit_texts(done.dataset, split.train)
-    ]
-    return knowing + audit(split, order=promise_of(splitter), recommenders=done.recommenders)
-
-
-def plan_augmentation(
-    config: str | Path, *, overrides: Sequence[str] = (), runs: str | Path = "runs", log: Log = SILENT
-) -> dict[str, Plan]:
-    """What the augmentation of a config or of a run would cost, step by step; asks nobody.
-
-    A later step is planned as if the one before had said nothing. Raises ConfigError where the config asks for none.
-    """
-    experiment, split = _asked_of(config, overrides, runs, log)
-    options, llm = experiment.augmentation, experiment.llm
-    if options is None or llm is None:
-        raise ConfigError(f"{config}: asks no language model; add the sections llm and augmentation")
-    return plan(split.train, llm.ledger_of(experiment.name), options)
-
-
-def _asked_of(config: str | Path, overrides: Sequence[str], runs: str | Path, log: Log) -> tuple[Experiment, Split]:
-    """A config, or the one of a run, and the data it would augment."""
-    folder = Path(config)
-    if (folder / "config.full.yaml").is_file():
-        experiment = read_config(folder / "config.full.yaml", overrides).experiment
-        return experiment, experiment.split.split(read_dataset(folder / "dataset" / "tables"))
-    checked = read_config(config, overrides)
-    work = Workspace(Path(runs) / f"{checked.experiment.name}-plan", "")
-    with work.locked():
-        work.begin(checked)
-        return checked.experiment, checked.experiment.split.split(preprocess(work, checked.experiment, log))
-
-
-def exchanges_of(source: str | Path | None, *, last: int = 20) -> list[Exchange]:
-    """The newest exchanges of a run, a config or a ledger file; None: of the ledger shared by all runs."""
-    from genre.llm.exchanges import default_path, read_log
-
-    path = default_path() if source is None else Path(source)
-    full = path / "config.full.yaml"
-    if full.is_file() or path.suffix in (".yaml", ".yml"):
-        experiment = read_config(full if full.is_file() else path).experiment
-        if experiment.llm is None:
-            raise ConfigError(f"{path}: asks no language model; it has no section llm")
-        return read_log(experiment.llm.ledger_path(), last=last, job=experiment.name)
-    if source is not None and not path.is_file():
-        raise ArtifactError(f"{path}: no such run, config or ledger file")
-    return read_log(path, last=last)
-
-
-def judge_uplift(
-    config: str | Path,
-    *,
-    overrides: Sequence[str] = (),
-    runs: str | Path = "runs",
-    using: str | None = None,
-    log: Log = SILENT,
-) -> Uplift:
-    """Whether what a language model added to a run helped: arm by arm beside placebos, on the test part.
-
-    config: a finished run, or a config, whose run is made first where it is not there. using: the recommender that
-    every arm fits; None: the first of the config. Raises ConfigError where there is nothing to judge.
-    """
-    from genre.evaluation.arms import arms, plain, weights
-    from genre.evaluation.uplift import costs, judge_arms, uplift
-
-    folder = Path(config) if Path(config).is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
-    storage.read_manifest(folder)
-    experiment, split = _asked_of(folder, (), runs, log)
-    options, llm, encoder = experiment.augmentation, experiment.llm, experiment.features.items
-    if options is None or llm is None or encoder is None:
-        raise ConfigError(f"{config}: uplift needs the sections llm, augmentation and features.items")
-    named = experiment.named()
-    name = next(iter(named)) if using is None else using
-    if name not in named:
-        raise ConfigError(f"no recommender {name!r}{nearest(name, named)}; the config has {', '.join(named)}")
-    made = read_augmented(folder / "augmentation")
-    chained = made.only("synthetic_item") if options.synthetic == "profile" else None
-    conditions = arms(
-        split,
-        plain(named[name]),
-        encoder,
-        made if chained is None else made.without("synthetic_item"),
-        chain=chained,
-        seed=experiment.seed,
-        log=log,
-        **weights(experiment.recommenders),
-    )
-    evaluation = experiment.evaluation
-    metric = evaluation.metrics[0]
-    return uplift(
-        judge_arms(conditions, k=evaluation.k, metric=metric, exclude_seen=evaluation.exclude_seen, log=log),
-        label=next(iter(labels([metric], [evaluation.k]))),
-        short=options.short_history,
-        seed=experiment.seed,
-        **costs(llm.ledger_path(), experiment.name),
-    )
-
-
-def compare_runs(folder: str | Path, other: str | Path) -> dict[str, list[Comparison]]:
-    """Paired differences on the test part of each recommender that both runs have: first minus second.
-
-    p is corrected by Holm over the recommenders.
-    """
-    both = []
-    for path in map(Path, (folder, other)):
-        names = storage.read_manifest(path)["best_first"]
-        both.append({name: read_evaluation(path / "evaluations" / name / "test") for name in names})
-    shared = [name for name in both[0] if name in both[1]]
-    if not shared:
-        raise EvaluationError(f"the runs share no recommender: {', '.join(both[0])} and {', '.join(both[1])}")
-    return across({name: compare(both[0][name], both[1][name]) for name in shared})

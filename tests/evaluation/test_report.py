@@ -16,10 +16,11 @@ from genre.evaluation.leaderboard import leaderboard
 from genre.evaluation.report import write_report
 from genre.evaluation.significance import p_values
 from genre.evaluation.tuning import Trial, TuningResult
-from genre.pipeline import run, tune_config
+from genre.pipeline import run
 from genre.preprocessing.splits import RandomSplit
 from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
+from genre.studies import tune_config
 from genre.testing import toy_dataset
 
 CHROMIUM = Path("/usr/bin/chromium")
