@@ -42,7 +42,7 @@ def nearest(
         adds = 0
         for user in users:
             adds += done[user]
-        few = 8 * adds < i  # then a list of what was touched is shorter than all items before
+        few = 2 * adds < i  # then a list of what was touched is shorter than all items before
         if few:
             n = _add_and_list(users, weight, row_start, row_item, row_weight, done, overlap, touched)
         elif len(row_weight) == 0:

@@ -1,4 +1,4 @@
-"""The compiled half of `transitions.py`: one item at a time, every place it stands, a heap of the best followers."""
+"""The compiled half of `transitions.py`: one item at a time, every place it stands, the best of its followers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int32, Int64
-from genre.recommenders.topk_kernel import replace_worst
 
 
 @compiled
@@ -37,7 +36,7 @@ def follow(
     out_item, out_value = np.empty(room, np.int32), np.empty(room, np.float32)
     count = np.zeros(n_items, np.float32)
     touched = np.empty(n_items, np.int32)
-    best, where = np.empty(min(k, n_items), np.float32), np.empty(min(k, n_items), np.int32)
+    value = np.empty(n_items, np.float32)
     for a in range(n_items):
         n_touched = 0
         for at in range(starts[a], starts[a + 1]):
@@ -56,18 +55,29 @@ def follow(
                     n_touched += 1
                 count[b] += weight[p] * weight[p - step] * backward[step - 1]
         count[a] = 0
-        best[:] = 0
-        where[:] = n_items
+        n = 0
         for at in range(n_touched):
             b = touched[at]
-            value = source[a] * count[b] * target[b]
+            value[n], touched[n] = source[a] * count[b] * target[b], b
+            n += 1 if value[n] > 0 else 0
             count[b] = 0
-            if value > best[0] or (value == best[0] and b < where[0]):
-                replace_worst(best, where, value, b)
+        bar, last = _bar(value[:n], touched[:n], k)
         filled = out_start[a]
-        for at in range(len(best)):
-            if best[at] > 0:
-                out_item[filled], out_value[filled] = where[at], best[at]
+        for at in range(n):
+            if value[at] > bar or (value[at] == bar and touched[at] <= last):
+                out_item[filled], out_value[filled] = touched[at], value[at]
                 filled += 1
         out_start[a + 1] = filled
     return out_start, out_item[: out_start[-1]], out_value[: out_start[-1]]
+
+
+@compiled
+def _bar(value: Float32, item: Int32, k: int) -> tuple[np.float32, np.int32]:
+    """The `k`-th largest value, and the last item that is in with just this value: of equal ones the first are."""
+    n = len(value)
+    if n <= k:
+        return np.float32(0), np.int32(0)
+    bar = np.partition(value, n - k)[n - k]
+    tied = item[value == bar]
+    rest = k - np.sum(value > bar)
+    return bar, np.partition(tied, rest - 1)[rest - 1]
