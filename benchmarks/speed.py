@@ -8,8 +8,13 @@ memory is the peak of the whole process, its libraries and data included. Facts 
 work of equal kind: ALS losses, ndcg, sums of similarities, weights and scores.
 
 MovieLens 1M is the train part of `index.npz`, items of at least ten ratings; the other data is made here, with popular items
-and busy users. `csv` is `benchmarks/ingest.py`. LensKit needs a Python of at least 3.12.5, named by `--newer-python`.
-RecBole's NeuMF is not here: RecBole 1.2.1 does not run with NumPy 2; the rows stand alone.
+and busy users. `csv` is `benchmarks/ingest.py`. LensKit needs a Python of at least 3.12.5, named by `--newer-python`; RecBole
+does not run with NumPy 2 and is installed with an older one, which needs this Python to be at most 3.11.
+
+The rows `flat ...` measure GENRE alone, at 1, 3 and 10 million interactions: CPU time an interaction, and how it grows.
+Users and items grow in proportion, as they do where data grows, so histories stay some 90 long on average, and an item has
+some 180 users. With them grows what no longer fits the cache (vectors, counts); the last column shows 10 million interactions
+with as few items as one million has, which tells that apart.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ PEERS = {
     "LensKit": ["lenskit==2026.4.0"],
     "RecTools": ["rectools[torch]==0.19.0"],
     "faiss": ["faiss-cpu==1.15.1", "scipy"],
+    "RecBole": ["recbole==1.2.1", "torch==2.13.0", "numpy==1.26.4", "scipy==1.11.4", "pandas==2.1.4"],
 }
 WANTED = {  # the share of the best peer's CPU seconds that is asked for
     "als cg 64": 0.40,
@@ -49,6 +55,7 @@ WANTED = {  # the share of the best peer's CPU seconds that is asked for
     "score, ncf": 0.25,
     "csv": 0.50,
 }
+FLAT = tuple(f"flat {work}" for work in ("dataset", "popularity", "item_knn", "transitions", "als cg 64", "bpr epoch"))
 FLOORS = ("LAPACK alone", "sgemm alone")  # what the arithmetic costs, no peers
 
 
@@ -57,14 +64,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--venvs", type=Path, default=Path.home() / ".cache" / "genre" / "benchmarks")
     parser.add_argument("--newer-python", default="python3.13")
-    parser.add_argument("--rows", nargs="+", default=list(WANTED), help="starts of the names of rows")
+    parser.add_argument("--rows", nargs="+", default=[*WANTED, *FLAT], help="starts of the names of rows")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         run_side(*options.side)
         return
-    rows = [row for row in WANTED if any(row.startswith(start) for start in options.rows)]
+    rows = [row for row in [*WANTED, *FLAT] if any(row.startswith(start) for start in options.rows)]
     with tempfile.TemporaryDirectory() as folder:
         text = report(rows, Path(folder), options)
     if options.output:
@@ -73,11 +80,15 @@ def main() -> None:
 
 def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
     from datasets import machine
-    from speed_sides import SIDES
+    from speed_sides import SIDES, SIZES
 
     table = [
         "| work | GENRE, CPU s | best peer, CPU s | share | asked for | peak MiB, GENRE / peer | |",
         "|---|--:|--:|--:|--:|--:|---|",
+    ]
+    grown = [
+        f"| CPU ns an interaction | {' | '.join(SIZES)} | 10 M / 1 M | with 5,000 items | peak MiB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     facts, versions = [], {}
     for row in rows:
@@ -98,13 +109,18 @@ def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
                 + ", ".join(f"{key} {value:.6g}" for key, value in told.items())
             )
             print(facts[-1], flush=True)
-        table.append(line(row, found))
+        if row in FLAT:
+            grown.append(flat_line(row, [found[size] for size in SIZES]))
+        else:
+            table.append(line(row, found))
     text = "\n".join(
         [
             machine(),
             ", ".join(version for version in versions.values() if version),
             "",
-            *table,
+            *(table if len(table) > 2 else []),
+            "",
+            *(grown if len(grown) > 2 else []),
             "",
             "```",
             *facts,
@@ -128,6 +144,14 @@ def line(row: str, found: dict[str, dict]) -> str:
     return f"| {row} | {ours['cpu']:.3f} | {best} {peers[best]['cpu']:.3f} | {share:.2f} | {WANTED[row]:.2f} | {ours['mib']} / {peers[best]['mib']} | {told} |"
 
 
+def flat_line(row: str, found: list[dict]) -> str:
+    """CPU nanoseconds an interaction at each of `SIZES`."""
+    each = [1e9 * made["cpu"] / made["interactions"] for made in found]
+    peak = ", ".join(str(made["mib"]) for made in found)
+    ratios = f"{each[2] / each[0]:.2f} | {each[3] / each[0]:.2f}"
+    return f"| {row} | {' | '.join(f'{value:.0f}' for value in each)} | {ratios} | {peak} |"
+
+
 def measure(python: str, row: str, name: str, folder: Path) -> dict:
     """One fresh process of one thread."""
     threads = dict.fromkeys(
@@ -147,7 +171,7 @@ def run_side(row: str, name: str, folder: str) -> None:
 
     facts = SIDES[row, name](Path(folder))
     package = {"GENRE": "genre-rec", "faiss": "faiss-cpu"}.get(name, name)
-    label = "" if name in FLOORS else f"{name} {version(package)}"
+    label = "" if name in FLOORS or row in FLAT else f"{name} {version(package)}"
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     peak = int(status["VmHWM"].split()[0]) >> 10  # getrusage would count the parent's, too
     print(json.dumps({**facts, "mib": peak, "version": label}))
@@ -167,6 +191,8 @@ def interpreter(name: str, options: argparse.Namespace) -> str:
 
 def prepare(row: str, folder: Path, options: argparse.Namespace) -> None:
     """Write the data that a row reads, where it is not there yet."""
+    from speed_sides import SIZES
+
     if not (folder / "ml1m.npz").exists():
         reader = f"import h5py, numpy as np; f = h5py.File({str(options.data / 'ml-1m' / 'total_data.hdf5')!r}); np.savez({str(folder / 'all.npz')!r}, user=f['user'][:], item=f['item'][:])"
         subprocess.run([interpreter("implicit", options), "-c", reader], check=True)
@@ -180,6 +206,7 @@ def prepare(row: str, folder: Path, options: argparse.Namespace) -> None:
         "large": ("als cg 64, 10 M", 10_000_000, 100_000, 50_000),
         "wide": ("ease 10,000", 1_000_000, 20_000, 10_000),
         "many": ("top-10, 50,000", 1_000_000, 10_000, 50_000),
+        **{f"flat {size}": ("flat", *shape) for size, shape in SIZES.items()},
     }.items():
         if row.startswith(start) and not (folder / f"{name}.npz").exists():
             rng = np.random.default_rng(0)

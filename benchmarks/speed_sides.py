@@ -18,6 +18,12 @@ Facts = dict[str, float]
 SIDES: dict[tuple[str, str], Callable[[Path], Facts]] = {}
 CONFIDENCE, RIDGE, GOOD_RIDGE = 11.0, 5.0, 50.0  # in ALS; the last ranks best on MovieLens
 ROUNDS = 10  # iterations or epochs that a time is divided by
+SIZES = {  # interactions, users and items of the rows `flat ...`
+    "1 M": (1_000_000, 10_000, 5_000),
+    "3 M": (3_000_000, 30_000, 15_000),
+    "10 M": (10_000_000, 100_000, 50_000),
+    "10 M, 5,000 items": (10_000_000, 100_000, 5_000),
+}
 
 
 def side(work: str, library: str, **given: Any) -> Callable:
@@ -403,23 +409,141 @@ def rectools_sasrec(folder: Path) -> Facts:
     return {"cpu": long - short, "interactions": len(table)}
 
 
-@side("score, mlp", "GENRE", kind="mlp", name="MLP")
-@side("score, ncf", "GENRE", kind="ncf", name="NCF")
-def genre_scoring(folder: Path, kind: str, name: str) -> Facts:
+@side("score, mlp", "GENRE", kind="mlp", name="MLP", hidden=(128, 64))
+@side("score, ncf", "GENRE", kind="ncf", name="NCF", hidden=(64, 32, 16))
+def genre_scoring(folder: Path, kind: str, name: str, hidden: tuple[int, ...]) -> Facts:
     import importlib
 
     import torch
 
     torch.set_num_threads(1)
     data = dataset(folder, "ml1m")
-    model = getattr(importlib.import_module(f"genre.recommenders.{kind}"), name)(epochs=1).fit(
-        data.where(data.user < 200)
-    )
+    network = getattr(importlib.import_module(f"genre.recommenders.{kind}"), name)
+    model = network(dim=64, hidden=hidden, epochs=1).fit(data.where(data.user < 200))
     history = data.history()
 
     def score() -> None:
         for _, block in history.blocks(512):
             model.score(block)
 
-    cpu, _ = spent(score)
+    cpu, _ = spent(score, 2)
     return {"cpu": cpu, "users a CPU s": len(history) / cpu}
+
+
+@side("score, mlp", "RecBole", hidden=[128, 64], mf_train=False, batch=14_000)
+@side("score, ncf", "RecBole", hidden=[64, 32, 16], mf_train=True, batch=20_000)
+def recbole_scoring(folder: Path, hidden: list[int], *, mf_train: bool, batch: int) -> Facts:
+    """NeuMF, or its network alone, by the trainer's own step: `predict` for each pair of a user and an item.
+
+    batch: pairs at once, the best of 4,096 (its default), 8,192, 14,000, 20,000 and 100,000.
+    """
+    import logging
+    import os
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    logging.disable()
+    import torch
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.model.general_recommender import NeuMF
+    from recbole.trainer import Trainer
+
+    torch.set_num_threads(1)
+    os.chdir(folder)  # it writes beside where it runs
+    rows = matrix(folder, "ml1m").tocoo()
+    Path("ml1m").mkdir(exist_ok=True)
+    pairs, header = np.stack([rows.row, rows.col], axis=1), "user_id:token\titem_id:token"
+    np.savetxt("ml1m/ml1m.inter", pairs, "%d", "\t", header=header, comments="")
+    given = dict(data_path=".", use_gpu=False, show_progress=False, epochs=1, eval_batch_size=batch)
+    given |= dict(mf_embedding_size=64, mlp_embedding_size=64, mlp_hidden_size=hidden, mf_train=mf_train)
+    given |= {"eval_args": dict(split={"RS": [0.05, 0, 0.95]}, group_by="user", order="RO", mode="full")}
+    config = Config(NeuMF, "ml1m", config_dict=given)
+    train, _, test = data_preparation(config, create_dataset(config))
+    model = NeuMF(config, train.dataset)
+    trainer = Trainer(config, model)
+    trainer.fit(train, saved=False, verbose=False)
+    model.eval()
+    trainer.item_tensor, trainer.tot_item_num = test.dataset.get_item_feature(), test.dataset.item_num
+    batches = list(test)
+
+    def score() -> None:
+        for each_batch in batches:
+            trainer._full_sort_batch_eval(each_batch)
+
+    with torch.no_grad():
+        cpu, _ = spent(score, 2)
+    users = sum(len(each_batch[0]) for each_batch in batches)
+    return {"cpu": cpu, "users a CPU s": users / cpu, "users": users, "items": test.dataset.item_num - 1}
+
+
+# --- the same work on more data -------------------------------------------------------------------
+
+
+def at_each_size(work: str) -> Callable:
+    """Register a function of a dataset that returns CPU seconds, once for each of `SIZES`."""
+
+    def register(function: Callable[[Any], float]) -> Callable:
+        def measured(folder: Path, size: str) -> Facts:
+            data = in_random_order(dataset(folder, f"flat {size}"))
+            return {"cpu": function(data), "interactions": len(data)}
+
+        for size in SIZES:
+            side(work, size, size=size)(measured)
+        return function
+
+    return register
+
+
+def in_random_order(data: Any) -> Any:
+    """The same interactions at random times: histories sorted by item would be kinder to the cache than people are."""
+    from genre.preprocessing.dataset import Dataset
+
+    time = np.random.default_rng(0).permutation(len(data))
+    ids = {"user_ids": data.user_ids, "item_ids": data.item_ids}
+    return Dataset.from_arrays(user=data.user, item=data.item, timestamp=time, **ids)
+
+
+@at_each_size("flat dataset")
+def flat_dataset(data: Any) -> float:
+    from genre.preprocessing.dataset import Dataset
+
+    order = np.random.default_rng(0).permutation(len(data))
+    columns = {name: getattr(data, name)[order] for name in ("user", "item", "timestamp")}
+    ids = {"user_ids": data.user_ids, "item_ids": data.item_ids}
+    return spent(lambda: Dataset.from_arrays(**columns, **ids), 3)[0]
+
+
+@at_each_size("flat popularity")
+def flat_popularity(data: Any) -> float:
+    from genre.recommenders.popularity import Popularity
+
+    return spent(lambda: Popularity(half_life_days=30).fit(data), 5)[0]
+
+
+@at_each_size("flat item_knn")
+def flat_knn(data: Any) -> float:
+    from genre.recommenders.item_knn import ItemKNN
+
+    return spent(lambda: ItemKNN(neighbours=100).fit(data), 3)[0]
+
+
+@at_each_size("flat transitions")
+def flat_transitions(data: Any) -> float:
+    from genre.recommenders.transitions import Transitions
+
+    return spent(lambda: Transitions().fit(data), 3)[0]
+
+
+@at_each_size("flat als cg 64")
+def flat_als(data: Any) -> float:
+    from genre.recommenders.als import ALS
+
+    return each(lambda n: ALS(64, iterations=n, solver="cg").fit(data))[0]
+
+
+@at_each_size("flat bpr epoch")
+def flat_bpr(data: Any) -> float:
+    from genre.recommenders.bpr import BPR
+
+    return each(lambda n: BPR(64, epochs=n).fit(data))[0]
