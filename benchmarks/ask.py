@@ -57,6 +57,7 @@ class Wish:
         return not self.right and not self.hoped
 
 
+# fmt: off
 WISHES = [
     Wish("something funny to cheer me up", ("Comedy",)),
     Wish("a scary movie for Halloween", ("Horror",)),
@@ -85,17 +86,19 @@ WISHES = [
     Wish(
         "like Star Wars",
         ("Sci-Fi|Adventure",),
-        hoped=("Empire Strikes Back, The (1980)", "Return of the Jedi (1983)", "Raiders of the Lost Ark (1981)")
-        + ("Star Trek: The Wrath of Khan (1982)", "Back to the Future (1985)"),
+        hoped=("Empire Strikes Back, The (1980)", "Return of the Jedi (1983)", "Raiders of the Lost Ark (1981)",
+               "Star Trek: The Wrath of Khan (1982)", "Back to the Future (1985)"),
     ),
     Wish(
         "something like Toy Story",
         (FOR_CHILDREN,),
-        hoped=("Lion King, The (1994)", "Aladdin (1992)", "Babe (1995)", "Beauty and the Beast (1991)")
-        + ("Wallace & Gromit: The Best of Aardman Animation (1996)",),
+        hoped=("Lion King, The (1994)", "Aladdin (1992)", "Babe (1995)", "Beauty and the Beast (1991)",
+               "Wallace & Gromit: The Best of Aardman Animation (1996)"),
     ),
-    Wish("films with no romance like Star Wars", ("Sci-Fi|Adventure",), ("Romance",), ("Star Trek VI: The Undiscovered Country (1991)", "Stargate (1994)")),
-    Wish("a love story such as Casablanca, without comedy", ("Romance",), ("Comedy",), ("Gone with the Wind (1939)", "English Patient, The (1996)")),
+    Wish("films with no romance like Star Wars", ("Sci-Fi|Adventure",), ("Romance",),
+         ("Star Trek VI: The Undiscovered Country (1991)", "Stargate (1994)")),
+    Wish("a love story such as Casablanca, without comedy", ("Romance",), ("Comedy",),
+         ("Gone with the Wind (1939)", "English Patient, The (1996)")),
     Wish(
         "dark thrillers like Seven, not like The Silence of the Lambs",
         (DARK,),
@@ -123,8 +126,10 @@ WISHES = [
     Wish("zzz qqq"),
     Wish("asdf jkl"),
     Wish("a slow drama with long silences", ("Drama",), traps=("Silence of the Lambs, The (1991)", "Speed (1994)")),
-    Wish("something light for a rainy evening", ("Comedy|Romance|Musical|Music|" + FOR_CHILDREN,), traps=("Rainmaker, The (1997)",)),
-]  # fmt: skip
+    Wish("something light for a rainy evening", ("Comedy|Romance|Musical|Music|" + FOR_CHILDREN,),
+         traps=("Rainmaker, The (1997)",)),
+]
+# fmt: on
 
 Answerer = Callable[[Wish], tuple[list[int], str]]  # rows, best first, and the source that is claimed
 
