@@ -23,25 +23,31 @@ def interactions(draw: st.DrawFn, times: st.SearchStrategy[int] = SMALL) -> tupl
     return np.array(user, np.int32), np.array(item, np.int32), np.array(time, np.int64)
 
 
-@given(interactions(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 3)))
-def test_user_time_order_is_a_stable_lexsort(rows: tuple[np.ndarray, ...]) -> None:
+@pytest.mark.parametrize("compiled_from", [0, NEVER])
+@given(rows=interactions(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 3)))
+def test_user_time_order_is_a_stable_lexsort(compiled_from: int, rows: tuple[np.ndarray, ...]) -> None:
     user, _, time = rows
-    expected = np.lexsort((time, user))
-    np.testing.assert_array_equal(np.arange(len(user))[order.user_time_order(user, time, 6)], expected)
-    np.testing.assert_array_equal(
-        np.arange(len(user))[order.user_time_order(user, None, 6)], np.argsort(user, kind="stable")
-    )
+    for times, expected in ((time, np.lexsort((time, user))), (None, np.argsort(user, kind="stable"))):
+        found = order.user_time_order(user, times, 6, compiled_from=compiled_from)
+        np.testing.assert_array_equal(np.arange(len(user))[found], expected)
+    found = order.user_time_order(user, np.sort(time), 6, compiled_from=compiled_from)
+    np.testing.assert_array_equal(np.arange(len(user))[found], np.argsort(user, kind="stable"))
     np.testing.assert_array_equal(order.stable_order(time), np.argsort(time, kind="stable"))
+
+
+def test_what_is_in_order_stays_as_it_is() -> None:
+    user, time = np.array([0, 0, 1, 1], np.int32), np.array([3, 4, 1, 1])
+    for times in (time, None):
+        assert order.user_time_order(user, times, 2) == slice(None)
+    assert not isinstance(order.user_time_order(user, time[::-1], 2), slice)
 
 
 @pytest.mark.parametrize("compiled_from", [0, NEVER])
 @given(rows=interactions())
-def test_the_compiled_loops_equal_their_twins(compiled_from: int, rows: tuple[np.ndarray, ...]) -> None:
-    user, item, time = rows
+def test_repeated_pairs_are_the_rows_with_company(compiled_from: int, rows: tuple[np.ndarray, ...]) -> None:
+    user, item, _ = rows
     by_user = np.argsort(user, kind="stable")
-    user, item, time = user[by_user], item[by_user], time[by_user]
-    within = order.time_order(user, time, compiled_from=compiled_from)
-    np.testing.assert_array_equal(np.arange(len(user))[within], np.lexsort((time, user)))
+    user, item = user[by_user], item[by_user]
     found, pair = order.repeated_pairs(user, item, 5, compiled_from=compiled_from)
     by_pair = np.lexsort((item, user))
     key = (user.astype(int) * 5 + item)[by_pair]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genre.options import Ge, Gt, check_options
 from genre.preprocessing.kcore import k_core
-from genre.preprocessing.order import repeated_pairs, time_order, user_order
+from genre.preprocessing.order import Places, places, repeated_pairs, user_time_order
 from genre.preprocessing.rows import NO_TIME, Rows
 from genre.preprocessing.tables import PARTS
 
@@ -107,11 +107,8 @@ def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
 
     `rating_scale` of `cleaning` must be settled before (see `prepare`).
     """
-    kept = _report(rows, report, *_unusable(rows, cleaning))
-    order = user_order(rows.user[kept], len(rows.user_ids))
-    rows.take(kept if isinstance(order, slice) else order if isinstance(kept, slice) else kept[order])
-    if rows.timestamp is not None:
-        rows.take(time_order(rows.user, rows.timestamp))
+    rows.take(_report(rows, report, *_unusable(rows, cleaning)))
+    rows.take(user_time_order(rows.user, rows.values("timestamp"), len(rows.user_ids)))
     rows.take(_report(rows, report, *_repeats(rows, cleaning.repeats)))
     if cleaning.max_user_interactions is not None:
         counts = np.bincount(rows.user, minlength=len(rows.user_ids))
@@ -133,7 +130,7 @@ class _Drop(NamedTuple):
     positions: npt.NDArray[np.int64]
 
 
-def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> npt.NDArray[np.int64] | slice:
+def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Places | slice:
     """Write a step for each drop that drops anything; which rows stay, a slice when all do."""
     stays, left = np.ones(len(rows), np.bool_), len(rows)
     for name, reason, positions in drops:
@@ -142,30 +139,31 @@ def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> npt.NDArray[np
             report.steps.append(Step(name, reason, left, left - len(positions), examples))
             left -= len(positions)
             stays[positions] = False
-    return slice(None) if left == len(rows) else np.flatnonzero(stays)
+    return slice(None) if left == len(rows) else places(stays)
 
 
 def _unusable(rows: Rows, cleaning: Cleaning) -> Iterator[_Drop]:
     """Rows with something missing; of the others those with a number that cannot be; then those asked to go."""
+    rating, weight, timestamp = (rows.values(name) for name in ("rating", "weight", "timestamp"))
     gone = np.zeros(len(rows), np.bool_)
     missing = {"no user_id": rows.user < 0, "no item_id": rows.item < 0}
     noise = {}
-    for label, column in (("rating", rows.rating), ("weight", rows.weight)):
+    for label, column in (("rating", rating), ("weight", weight)):
         if column is not None:
             missing[f"no {label}"] = np.isnan(column)
             noise[f"{label} not finite"] = np.isinf(column)
-    if rows.timestamp is not None:
-        missing["no timestamp"] = rows.timestamp == NO_TIME
-    if rows.weight is not None:
-        noise["weight below zero"] = (rows.weight < 0) & np.isfinite(rows.weight)
-    if rows.rating is not None and cleaning.rating_scale is not None:
+    if timestamp is not None:
+        missing["no timestamp"] = timestamp == NO_TIME
+    if weight is not None:
+        noise["weight below zero"] = (weight < 0) & np.isfinite(weight)
+    if rating is not None and cleaning.rating_scale is not None:
         low, high, _ = cleaning.rating_scale
-        outside = (rows.rating < low) | (rows.rating > high)
-        noise[f"rating outside {low:g} to {high:g}"] = outside & np.isfinite(rows.rating)
+        outside = (rating < low) | (rating > high)
+        noise[f"rating outside {low:g} to {high:g}"] = outside & np.isfinite(rating)
     yield _any_cause("missing values", missing, gone)
     yield _any_cause("noise", noise, gone)
-    if rows.rating is not None and cleaning.min_rating is not None:
-        low_rating = {f"rated below {cleaning.min_rating:g}": rows.rating < cleaning.min_rating}
+    if rating is not None and cleaning.min_rating is not None:
+        low_rating = {f"rated below {cleaning.min_rating:g}": rating < cleaning.min_rating}
         yield _any_cause("low ratings", low_rating, gone)
 
 
@@ -181,8 +179,9 @@ def _any_cause(name: str, causes: dict[str, Mask], gone: Mask) -> _Drop:
 
 def _repeats(rows: Rows, keep: str) -> list[_Drop]:
     """Rows equal in every column, then several rows of one user with one item (and, in a given split, one part)."""
-    n_parts = 1 if rows.part is None else len(PARTS)
-    thing = rows.item if rows.part is None else rows.item * np.int32(n_parts) + rows.part
+    part = rows.values("part")
+    n_parts = 1 if part is None else len(PARTS)
+    thing = rows.item if part is None else rows.item * np.int32(n_parts) + part
     several, pair = repeated_pairs(rows.user, thing, len(rows.item_ids) * n_parts)
     if len(several) == 0:
         return []
@@ -200,11 +199,11 @@ def _repeats(rows: Rows, keep: str) -> list[_Drop]:
 def _copies(rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64]) -> Mask:
     """Which of `several`, rows by pair, then time, equal another one that stays."""
     new = np.diff(pair, prepend=-1) != 0
-    if rows.timestamp is not None:
-        new[1:] |= np.diff(rows.timestamp[several]) != 0
+    if (timestamp := rows.values("timestamp", several)) is not None:
+        new[1:] |= np.diff(timestamp) != 0
     close = np.flatnonzero(~new | np.append(~new[1:], False))  # the few that share pair and time are compared further
-    columns = [np.cumsum(new)[close]]
-    columns += [column[several[close]] for column in (rows.rating, rows.weight) if column is not None]
+    numbers = [rows.values(name, several[close]) for name in ("rating", "weight")]
+    columns = [np.cumsum(new)[close], *(column for column in numbers if column is not None)]
     order = np.lexsort(columns[::-1])
     equal = np.logical_and.reduce([np.diff(column[order]) == 0 for column in columns])
     copies = np.zeros(len(several), np.bool_)
@@ -220,11 +219,9 @@ def _winners(
     if keep == "first":
         return starts
     ends = np.append(starts[1:], len(several)) - 1
-    strength = rows.weight if rows.rating is None else rows.rating
+    strength = rows.values("rating" if "rating" in rows.columns else "weight", several)
     if keep == "max" and strength is not None:
-        return np.asarray(np.lexsort((strength[several], pair))[ends])
+        return np.asarray(np.lexsort((strength, pair))[ends])
     if keep == "sum":
-        weight = np.ones(len(rows), np.float32) if rows.weight is None else rows.weight.copy()
-        weight[several[ends]] = np.add.reduceat(weight[several], starts)
-        rows.weight = weight
+        rows.put("weight", several[ends], np.add.reduceat(rows.values("weight", several), starts))
     return ends

@@ -5,47 +5,35 @@ Knows arrays only. Each function's docstring states the plain NumPy it equals; t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+Places = npt.NDArray[np.integer[Any]]  # int32 where that is wide enough
 
 COMPILED_FROM = 4_000_000
 """From so many rows on a compiled loop is worth loading the compiler."""
 
 
-def user_time_order(user: Int32, timestamp: Int64 | None, n_users: int) -> Int64 | slice:
+def user_time_order(
+    user: Int32, timestamp: Int64 | None, n_users: int, *, compiled_from: int = COMPILED_FROM
+) -> Places | slice:
     """`np.lexsort((timestamp, user))`: by user, then time, then given order. [n]
 
     A slice of all when they are in this order, so that indexing with it copies nothing.
     """
-    order = user_order(user, n_users)
+    by_user = bool((user[1:] >= user[:-1]).all())
     if timestamp is None:
-        return order
-    within = time_order(user[order], timestamp[order])
-    return within if isinstance(order, slice) else order[within]
-
-
-def user_order(user: Int32, n_users: int) -> Int64 | slice:
-    """`np.argsort(user, kind="stable")`, or a slice of all. [n]"""
-    return slice(None) if bool((user[1:] >= user[:-1]).all()) else counting_order(user, n_users)
-
-
-def time_order(user: Int32, timestamp: Int64, *, compiled_from: int = COMPILED_FROM) -> Int64 | slice:
-    """`np.lexsort((timestamp, user))` of rows that are sorted by user, or a slice of all. [n]
-
-    Two steps, by user and then by time, read memory nearly in order; one step to the final place does not.
-    """
-    if bool(((user[1:] != user[:-1]) | (timestamp[1:] >= timestamp[:-1])).all()):
+        return slice(None) if by_user else counting_order(user, n_users, compiled_from=compiled_from)
+    later = timestamp[1:] >= timestamp[:-1]
+    if by_user and bool((later | (user[1:] != user[:-1])).all()):
         return slice(None)
-    if len(user) >= compiled_from and _width(timestamp) + len(user).bit_length() < 63:
-        from genre.preprocessing import order_kernel
-
-        return np.asarray(order_kernel.time_order(user, timestamp))
-    by_time = stable_order(timestamp)
-    return by_time[counting_order(user[by_time], int(user[-1]) + 1)]
+    by_time = None if later.all() else stable_order(timestamp)
+    return counting_order(user, n_users, by_time, compiled_from=compiled_from)
 
 
 def repeated_pairs(
@@ -74,6 +62,11 @@ def repeated_pairs(
     return rows if among is None else among[rows], pair[place]
 
 
+def places(mask: npt.NDArray[np.bool_]) -> Places:
+    """`np.flatnonzero(mask)`, in half the memory where that can be. [n]"""
+    return np.flatnonzero(mask).astype(_place_type(len(mask)), copy=False)
+
+
 def stable_order(keys: Int64) -> Int64:
     """`np.argsort(keys, kind="stable")`. [n]"""
     packed, shift = _packed(keys)
@@ -81,11 +74,22 @@ def stable_order(keys: Int64) -> Int64:
     return packed
 
 
-def counting_order(rows: Int32, n_rows: int) -> Int64:
-    """`np.argsort(rows, kind="stable")` of row numbers below `n_rows`, in one pass: SciPy's sparse conversion. [n]"""
-    index = np.int32 if len(rows) < 2**31 else np.int64
+def counting_order(rows: Int32, n_rows: int, by: Int64 | None = None, *, compiled_from: int = COMPILED_FROM) -> Places:
+    """`np.argsort(rows, kind="stable")`, or `by[np.argsort(rows[by], kind="stable")]`, of row numbers in one pass. [n]
+
+    By the compiled loop, or by SciPy's sparse conversion, which holds twice the memory.
+    """
+    index = _place_type(len(rows))
+    if len(rows) >= compiled_from:
+        from genre.preprocessing import order_kernel
+
+        order = np.empty(len(rows), index)
+        order_kernel.counting_order(rows, n_rows, by, order)
+        return order
+    if by is not None:
+        return by[counting_order(rows[by], n_rows, compiled_from=len(rows) + 1)].astype(index)
     column = sp.csc_array((np.arange(len(rows), dtype=index), rows, np.array([0, len(rows)], index)), (n_rows, 1))
-    return np.asarray(column.tocsr().data, np.int64)
+    return np.asarray(column.tocsr().data, index)
 
 
 def _packed(keys: Int64) -> tuple[Int64, int]:
@@ -96,9 +100,13 @@ def _packed(keys: Int64) -> tuple[Int64, int]:
         keys, low = np.unique(keys, return_inverse=True)[1], 0
     packed = keys - low
     packed <<= shift
-    packed |= np.arange(len(keys))
+    packed |= np.arange(len(keys), dtype=_place_type(len(keys)))
     packed.sort()
     return packed, shift
+
+
+def _place_type(n: int) -> Any:
+    return np.int32 if n < 2**31 else np.int64
 
 
 def _width(keys: Int64) -> int:

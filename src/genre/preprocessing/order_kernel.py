@@ -5,35 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from genre.compiled import compiled
 
 
-@njit(cache=True)
-def time_order(user: Any, time: Any) -> Any:
-    """Sort each user's few rows by time: time and place in one number, so that equal times stay in their order."""
-    n = len(user)
-    order = np.arange(n)
-    bits = 0
-    while (1 << bits) < n:
-        bits += 1
-    low = time.min()
-    keys = np.empty(n, np.int64)
-    start = 0
-    while start < n:
-        end, ordered = start, True
-        while end < n and user[end] == user[start]:
-            keys[end] = ((time[end] - low) << bits) | end
-            ordered &= end == start or keys[end] > keys[end - 1]
-            end += 1
-        if not ordered:
-            keys[start:end].sort()
-            for row in range(start, end):
-                order[row] = keys[row] & ((1 << bits) - 1)
-        start = end
-    return order
+@compiled
+def counting_order(rows: Any, n_rows: int, by: Any, order: Any) -> None:
+    """Fill `order` with the places of each row number, lowest first; places of one in the order of `by` or as given."""
+    free = np.zeros(n_rows + 1, order.dtype)
+    for row in rows:
+        free[row + 1] += 1
+    for row in range(n_rows):
+        free[row + 1] += free[row]
+    for turn in range(len(rows)):
+        place = turn if by is None else by[turn]
+        row = rows[place]
+        order[free[row]] = place
+        free[row] += 1
 
 
-@njit(cache=True)
+@compiled
 def with_company(user: Any, item: Any, n_items: int) -> Any:
     """Which rows, sorted by user, share user and item with another: one look at each item's last row."""
     last = np.full(n_items, -1, np.int64)

@@ -33,14 +33,15 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
     """
     cleaning = cleaning or Cleaning()
     rows = Rows.of(tables)
+    tables = dataclasses.replace(tables, interactions=tables.interactions.schema.empty_table())  # frees the ids
     report = CleaningReport(before=len(rows), facts=list(tables.notes))
     scale = _scale(rows, cleaning.rating_scale or tables.rating_scale, report)
     positive = cleaning.positive_rating if cleaning.positive_rating is not None else tables.positive_rating
     if scale is not None and positive is None:
         positive = _three_quarters(scale)
         report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
-    if cleaning.repeats == "sum" and rows.weight is None:
-        rows.weight = weigh(len(rows), rows.rating, positive, cleaning.low_rating_weight)
+    if cleaning.repeats == "sum" and "weight" not in rows.columns:
+        rows.columns["weight"] = weigh(len(rows), rows.values("rating"), positive, cleaning.low_rating_weight)
     named_users = _named(rows.user, rows.user_ids, tables.users)
     named_items = _named(rows.item, rows.item_ids, tables.items)
     clean(rows, dataclasses.replace(cleaning, rating_scale=scale), report)
@@ -56,10 +57,7 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
         item_ids=item_ids,
         users=users,
         items=items,
-        rating=rows.rating,
-        weight=rows.weight,
-        timestamp=rows.timestamp,
-        part=rows.part,
+        **{name: rows.values(name) for name in ("rating", "weight", "timestamp", "part")},
         rating_scale=scale,
         positive_rating=positive,
         low_rating_weight=cleaning.low_rating_weight,
@@ -70,9 +68,9 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
 
 def _scale(rows: Rows, stated: Scale | None, report: CleaningReport) -> Scale | None:
     """The stated scale, or lowest, highest and step of the ratings found (step 0: any value in between)."""
-    if rows.rating is None or stated is not None:
+    if (rating := rows.values("rating")) is None or stated is not None:
         return stated
-    levels = np.sort(as_numpy(pc.unique(as_arrow(rows.rating)), np.nan))
+    levels = np.sort(as_numpy(pc.unique(as_arrow(rating)), np.nan))
     levels = levels[np.isfinite(levels)].astype(float)
     if len(levels) == 0:
         return None

@@ -13,28 +13,30 @@ import pyarrow.compute as pc
 from genre.errors import DataError
 from genre.preprocessing.encoding import encode
 from genre.preprocessing.ids import Ids
+from genre.preprocessing.order import Places
 from genre.preprocessing.tables import PARTS, Tables, as_numpy
 
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing timestamp."""
+GAPS = {"rating": np.nan, "weight": np.nan, "timestamp": NO_TIME}
+"""Column of numbers -> what stands for a missing value in it."""
 
 
 @dataclass(eq=False)
 class Rows:
     """Interactions with what may still be wrong in them: -1 for a missing id, NaN for a missing number, NO_TIME.
 
-    part: index into PARTS, or None. row: the place of each row in the source, None: all are at their place.
+    user, item: of the rows that are left, in their order. columns: `rating`, `weight`, `timestamp` and `part` (index
+    into PARTS) where known, of all rows as the source has them: most steps need users and items only, and ten million
+    values are put in order once. row: the place in the source of each row that is left, None: all are at their place.
     """
 
     user: npt.NDArray[np.int32]
     item: npt.NDArray[np.int32]
     user_ids: Ids
     item_ids: Ids
-    rating: npt.NDArray[np.float32] | None = None
-    weight: npt.NDArray[np.float32] | None = None
-    timestamp: npt.NDArray[np.int64] | None = None
-    part: npt.NDArray[np.int8] | None = None
-    row: npt.NDArray[np.int64] | None = None
+    columns: dict[str, npt.NDArray[Any]]
+    row: Places | None = None
 
     @classmethod
     def of(cls, tables: Tables) -> Rows:
@@ -45,44 +47,48 @@ class Rows:
         known_items = None if tables.items is None else tables.items["item_id"]
         user, user_ids = encode(interactions["user_id"], known_users)
         item, item_ids = encode(interactions["item_id"], known_items)
-        return cls(
-            user=user,
-            item=item,
-            user_ids=user_ids,
-            item_ids=item_ids,
-            rating=as_numpy(interactions["rating"], np.nan) if "rating" in present else None,
-            weight=as_numpy(interactions["weight"], np.nan) if "weight" in present else None,
-            timestamp=as_numpy(interactions["timestamp"], NO_TIME) if "timestamp" in present else None,
-            part=_parts(interactions["part"]) if "part" in present else None,
-        )
+        columns = {name: as_numpy(interactions[name], gap) for name, gap in GAPS.items() if name in present}
+        if "part" in present:
+            columns["part"] = _parts(interactions["part"])
+        return cls(user, item, user_ids, item_ids, columns)
 
     def __len__(self) -> int:
         return len(self.user)
 
-    def take(self, index: npt.NDArray[Any] | slice) -> None:
-        """Keep the rows of a mask or an order, one column after the other: no second copy of ten million rows."""
-        if not isinstance(index, slice) and index.dtype == np.bool_:
-            index = np.flatnonzero(index)
-        if self.row is None and not isinstance(index, slice):
-            self.row = index
-        elif self.row is not None:
-            self.row = self.row[index]
-        for name in ("user", "item", "rating", "weight", "timestamp", "part"):
-            if (column := getattr(self, name)) is not None:
-                setattr(self, name, column[index])
+    def values(self, name: str, at: Places | int | slice = slice(None)) -> Any:
+        """A column of the rows that are left, or of some positions among them; None when it is not known."""
+        column = self.columns.get(name)
+        return column if column is None else column[self._source(at)]
+
+    def put(self, name: str, at: Places, values: npt.NDArray[Any]) -> None:
+        """Other values in a known column at some positions; the source keeps its own."""
+        self.columns[name] = self.columns[name].copy()
+        self.columns[name][self._source(at)] = values
+
+    def take(self, index: Places | slice) -> None:
+        """Keep the rows at these positions, in their order."""
+        if isinstance(index, slice):
+            return
+        self.row = index if self.row is None else self.row[index]
+        self.user = self.user[index]
+        self.item = self.item[index]
 
     def example(self, position: int) -> dict[str, Any]:
         """One row as plain values under outside ids, None for what is missing; rows are counted from 1."""
-        shown: dict[str, Any] = {"row": int(position if self.row is None else self.row[position]) + 1}
+        shown: dict[str, Any] = {"row": int(self._source(position)) + 1}
         for label, rows, ids in (("user_id", self.user, self.user_ids), ("item_id", self.item, self.item_ids)):
             shown[label] = ids[rows[position]] if rows[position] >= 0 else None
         for label in ("rating", "weight"):
-            if (column := getattr(self, label)) is not None:
-                value = float(column[position])
+            if label in self.columns:
+                value = float(self.values(label, position))
                 shown[label] = None if np.isnan(value) else value if np.isfinite(value) else str(value)
-        if self.timestamp is not None:
-            shown["timestamp"] = None if self.timestamp[position] == NO_TIME else int(self.timestamp[position])
+        if "timestamp" in self.columns:
+            when = int(self.values("timestamp", position))
+            shown["timestamp"] = None if when == NO_TIME else when
         return shown
+
+    def _source(self, at: Any) -> Any:
+        return at if self.row is None else self.row[at]
 
 
 def _parts(column: pa.ChunkedArray) -> npt.NDArray[np.int8]:
