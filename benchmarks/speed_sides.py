@@ -6,6 +6,7 @@ the libraries did work of equal kind. Imports stand inside, because each process
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -475,6 +476,25 @@ def recbole_scoring(folder: Path, hidden: list[int], *, mf_train: bool, batch: i
         cpu, _ = spent(score, 2)
     users = sum(len(each_batch[0]) for each_batch in batches)
     return {"cpu": cpu, "users a CPU s": users / cpu, "users": users, "items": test.dataset.item_num - 1}
+
+
+@side("score, mlp", "sgemm alone", widths=(128, 64, 1))
+@side("score, ncf", "sgemm alone", widths=(64, 32, 16, 1))
+def sgemm_scoring(folder: Path, widths: tuple[int, ...]) -> Facts:
+    """The layers behind the first, which alone can be shared between pairs."""
+    n_users, n_items = matrix(folder, "ml1m").shape
+    rng, size = np.random.default_rng(0), 1024
+    given = [rng.normal(size=(size, width)).astype(np.float32) for width in widths]
+    layers = [rng.normal(size=shape).astype(np.float32) for shape in itertools.pairwise(widths)]
+
+    def multiply() -> None:
+        for _ in range(n_users):
+            for start in range(0, n_items, size):
+                n = min(size, n_items - start)
+                for x, layer, out in zip(given, layers, given[1:], strict=False):
+                    np.matmul(x[:n], layer, out=out[:n])
+
+    return {"cpu": spent(multiply, 2)[0]}
 
 
 # --- the same work on more data -------------------------------------------------------------------
