@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
 }
 """Section -> short name -> `module:Class`."""
+REMEDY = "make the run again (`genre run` with its config.yaml)"
 
 
 def saved_class(folder: Path, path: str, *bases: type) -> type:
@@ -81,6 +83,30 @@ def saved_class(folder: Path, path: str, *bases: type) -> type:
     if not issubclass(found, bases):
         raise ArtifactError(f"{folder}: saved by {path!r}, which is no {' and no '.join(b.__name__ for b in bases)}")
     return found  # type: ignore[no-any-return]
+
+
+def learnt_names(cls: type) -> list[str]:
+    """The learnt values that a class and its bases declare in `learns`."""
+    return [name for base in reversed(cls.__mro__) for name in vars(base).get("learns", ())]
+
+
+def declared(made: Any) -> list[Any]:
+    """The learnt values that an object's class declares, and those of all objects among its options, part of a key."""
+    if isinstance(made, (tuple, list)):
+        return [declared(item) for item in made]
+    if not dataclasses.is_dataclass(made):
+        return []
+    return [learnt_names(type(made)), *(declared(getattr(made, f.name)) for f in dataclasses.fields(made) if f.init)]
+
+
+def check_learnt(folder: Path, cls: type, found: Iterable[str]) -> None:
+    """Raise ArtifactError when what `folder` holds lacks a value that `cls` needs: another version saved it."""
+    missing = set(learnt_names(cls)) - set(found)
+    if missing:
+        raise ArtifactError(
+            f"{folder}: another version of {cls.__name__} saved it, {', '.join(sorted(missing))} not among its values; "
+            f"{REMEDY}"
+        )
 
 
 def _below(base: type[Any]) -> Iterator[type]:

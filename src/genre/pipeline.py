@@ -26,6 +26,7 @@ from genre.evaluation.report import write_report
 from genre.evaluation.significance import p_values
 from genre.features.augmentation import ENCODED, augment, read_augmented, synthetic_digest, write_augmented
 from genre.features.encode import item_features, user_features
+from genre.kinds import declared
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset, Features
 from genre.preprocessing.parquet import read_dataset, write_dataset
@@ -55,7 +56,7 @@ def run(
     experiment = checked.experiment
     search = _search_of(config)
     asked = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
-    key = key_of(__version__, to_dict(experiment), experiment.data.fingerprint(), asked, *search)
+    key = key_of(__version__, to_dict(experiment), declared(experiment), experiment.data.fingerprint(), asked, *search)
     work = Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
     with work.locked():
         if work.finished():
@@ -152,7 +153,7 @@ def extract_features(work: Workspace, experiment: Experiment, split: Split, log:
         name = f"features/{side}"
         texts = synthetic_digest(getattr(split.train, side), ENCODED)
         splitter = to_dict(experiment.split) if side == "users" else ""
-        key = key_of(name, work.key_of("dataset"), splitter, to_dict(encoder), texts)
+        key = key_of(name, work.key_of("dataset"), splitter, to_dict(encoder), declared(encoder), texts)
         if not work.reuse(name, key):
             log.line(f"features: vectors of {side}")
             with work.publish(name, key) as folder:
@@ -192,7 +193,8 @@ def recommender_key(work: Workspace, experiment: Experiment, recommender: Recomm
     """All that a fitted recommender depends on."""
     features = [work.key_of(f"features/{side}") for side in ("items", "users")]
     texts = synthetic_digest(split.train.items), synthetic_digest(split.train.users)
-    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, texts, to_dict(recommender))
+    made = to_dict(recommender), declared(recommender)
+    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, texts, made)
 
 
 def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[str, Recommender], log: Log) -> Judged:

@@ -25,9 +25,10 @@ from filelock import FileLock, Timeout
 
 from genre import storage
 from genre.config import Config, read_config, to_yaml
-from genre.errors import ArtifactError, GenreError, UnknownId
+from genre.errors import ArtifactError, ConfigError, GenreError, UnknownId
 from genre.features.augmentation import read_augmented
 from genre.features.base import Encoder
+from genre.kinds import REMEDY
 from genre.options import nearest
 from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.frames import to_frame
@@ -237,6 +238,13 @@ def read_run(folder: str | Path) -> Run:
     if not path.is_dir():
         raise ArtifactError(f"{path}: no such run folder; `genre run CONFIG` makes one and prints its path")
     facts = storage.read_manifest(path)
+    try:
+        return _assemble(path, facts)
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{path}: does not fit this version of GENRE ({error}); {REMEDY}") from error
+
+
+def _assemble(path: Path, facts: dict[str, Any]) -> Run:
     experiment = read_config(path / "config.full.yaml").experiment
     sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
     named = experiment.named()

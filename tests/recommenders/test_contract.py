@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre.kinds import KINDS
+from genre.errors import ArtifactError
+from genre.kinds import KINDS, learnt_names
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
@@ -58,3 +59,20 @@ def test_scores_are_those_of_before(kind: str, request: pytest.FixtureRequest) -
         assert np.corrcoef(scores, golden[kind])[0, 1] > 0.9
     else:
         assert scores == pytest.approx(golden[kind], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS["recommenders"])
+def test_all_learnt_values_are_declared(kind: str) -> None:
+    """So that a model which another version saved, with other values, is refused rather than half loaded."""
+    model = make(kind).fit(toy_dataset())
+    assert set(learnt_names(type(model))) == set(model._state())
+
+
+@pytest.mark.parametrize("kind", KINDS["recommenders"])
+def test_a_model_with_other_values_is_refused(kind: str, tmp_path: Path) -> None:
+    model = make(kind).fit(toy_dataset())
+    gone = next(name for name in model.learns if name in model._state())
+    delattr(model, gone)
+    model.save(tmp_path / "model")
+    with pytest.raises(ArtifactError, match=f"{gone} not among its values; make the run again"):
+        Recommender.load(tmp_path / "model")

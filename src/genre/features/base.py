@@ -8,7 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow as pa
 from genre import storage
 from genre.errors import ArtifactError
 from genre.features.text import render
-from genre.kinds import saved_class
+from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.log import SILENT, Log
 from genre.options import check_options
 from genre.preprocessing.dataset import Features, Float32
@@ -27,6 +27,8 @@ class Encoder(ABC):
 
     A text encoder implements `encode_texts`; one of another kind (images) overrides `encode`.
     """
+
+    learns: ClassVar[tuple[str, ...]] = ()  # learnt values without which none loads
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -74,7 +76,7 @@ class Encoder(ABC):
                 raise ArtifactError(f"{path}: not a saved {cls.__name__}")
             return saved._read(path, options)
         except (TypeError, KeyError, ValueError, AttributeError, ImportError) as error:
-            raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error})") from error
+            raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error}); {REMEDY}") from error
 
     def _write(self, folder: Path) -> None:
         state = self._state()
@@ -87,6 +89,7 @@ class Encoder(ABC):
     def _read(cls, folder: Path, options: dict[str, Any]) -> Self:
         made = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
         plain, arrays = storage.read_json(folder / "state.json"), storage.read_tensors(folder / "state.safetensors")
+        check_learnt(folder, cls, {**plain, **arrays})
         for name, value in {**plain, **arrays}.items():
             setattr(made, name, value)
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,8 @@ class TfIdf(Encoder):
     dim: Annotated[int, Ge(1), Search(32, 512, log=True)] = 128
     min_count: Annotated[int, Ge(1)] = 1
     template: str = ""
+
+    learns: ClassVar[tuple[str, ...]] = ("words_", "idf_", "directions_")
 
     def texts(self, table: pa.Table) -> list[str]:
         return render(table, self.template)

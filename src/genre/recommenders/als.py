@@ -48,6 +48,7 @@ class ALS(Recommender):
     seed: int = 0
 
     explains: ClassVar[Method] = "exact"
+    learns: ClassVar[tuple[str, ...]] = ("item_embeddings_", "gram_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         from genre.recommenders.ridge_kernel import improve_rows, solve_rows

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 
 from genre import storage
 from genre.errors import ArtifactError, DataError, NotFitted, NotSupported
-from genre.kinds import saved_class
+from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.llm.base import LanguageModel
 from genre.log import SILENT, Log
 from genre.options import check_options
@@ -63,6 +63,7 @@ class Recommender(ABC):
 
     explains: ClassVar[Method] = "occlusion"
     answers_empty: ClassVar[bool] = False  # knows better than popularity what to say to an empty history
+    learns: ClassVar[tuple[str, ...]] = ("item_ids_", "popularity_")  # learnt values without which none loads
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -271,9 +272,10 @@ class Recommender(ABC):
             for name, value in plain.items():
                 if "members" in value:
                     state[name] = tuple(Recommender.load(path / name / str(at)) for at in range(value["members"]))
+            check_learnt(path, type(made), state)
             made._restore(state)
         except (TypeError, KeyError, ValueError, IndexError, AttributeError, ImportError) as error:
-            raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error})") from error
+            raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error}); {REMEDY}") from error
         return made
 
     def _options(self) -> dict[str, Any]:

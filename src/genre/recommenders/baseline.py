@@ -34,6 +34,7 @@ class Baseline(Recommender):
 
     explains: ClassVar[Method] = "popularity"
     answers_empty: ClassVar[bool] = True
+    learns: ClassVar[tuple[str, ...]] = ("mean_", "low_", "high_", "item_offset_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if dataset.rating is None or dataset.rating_scale is None:

@@ -51,6 +51,7 @@ class Blend(Recommender):
 
     explains: ClassVar[Method] = "occlusion"
     answers_empty: ClassVar[bool] = True  # the members do
+    learns: ClassVar[tuple[str, ...]] = ("members_", "weights_", "edges_")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -47,6 +47,7 @@ class BPR(Recommender):
     seed: int = 0
 
     explains: ClassVar[Method] = "exact"
+    learns: ClassVar[tuple[str, ...]] = ("item_embeddings_", "item_offset_", "history_map_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         matrix = dataset.matrix()

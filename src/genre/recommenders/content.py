@@ -40,6 +40,7 @@ class Content(Recommender):
     regularization: Annotated[float, Gt(0), Search(1, 1000, log=True)] = 30.0
 
     explains: ClassVar[Method] = "exact"
+    learns: ClassVar[tuple[str, ...]] = ("center_", "directions_", "item_vectors_", "member_", "map_", "item_factors_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if dataset.item_features is None:
@@ -47,6 +48,7 @@ class Content(Recommender):
         self.center_, self.directions_ = whitening(dataset.item_features.values, self.whitening, self.dim)
         self.item_vectors_ = self.place(dataset.item_features.values)  # [n_items, dim]
         self.member_: tuple[Recommender, ...] = ()
+        self.map_ = self.item_factors_ = np.zeros((0, 0), np.float32)  # [dim + 1, factors], [n_items, factors]
         if self.recommender is not None:
             member = copy.copy(self.recommender).fit(
                 dataset, validation=validation, checkpoint=self._checkpoint, log=log

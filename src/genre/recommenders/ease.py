@@ -44,6 +44,7 @@ class EASE(Recommender):
     neighbours: Annotated[int, Ge(1)] | None = None
 
     explains: ClassVar[Method] = "exact"
+    learns: ClassVar[tuple[str, ...]] = ("item_weights_", "inverse_diagonal_", "features_", "center_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if self.feature_weight and dataset.item_features is None:

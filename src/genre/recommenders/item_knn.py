@@ -40,6 +40,7 @@ class ItemKNN(Recommender):
     history_half_life: Annotated[float, Gt(0), Search(1, 100, log=True)] | None = None
 
     explains: ClassVar[Method] = "exact"
+    learns: ClassVar[tuple[str, ...]] = ("similarities_",)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         from genre.recommenders.overlap import nearest_neighbours

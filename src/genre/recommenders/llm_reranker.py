@@ -68,6 +68,7 @@ class LLMReranker(Recommender):
     seed: int = 0
 
     answers_empty: ClassVar[bool] = True  # the first stage does
+    learns: ClassVar[tuple[str, ...]] = ("first_", "lines_")
 
     def __post_init__(self) -> None:
         super().__post_init__()

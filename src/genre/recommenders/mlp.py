@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -70,6 +70,24 @@ class MLP(NetworkRecommender):
     history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     epochs: Annotated[int, Ge(1)] = 8
     weight_decay: Annotated[float, Ge(0), Search(1e-6, 1e-3, log=True)] = 1e-5
+
+    learns: ClassVar[tuple[str, ...]] = (
+        "weights_",
+        "item_mean_",
+        "item_scale_",
+        "item_half_",
+        "item_bias_",
+        "item_offset_",
+        "pool_half_",
+        "pool_weight_",
+        "user_ids_",
+        "known_half_",
+        "on_ratings_",
+        "assumed_",
+        "mean_",
+        "low_",
+        "high_",
+    )
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("mlp")

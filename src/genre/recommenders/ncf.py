@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -50,6 +50,8 @@ class NCF(NetworkRecommender):
     history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     batch_size: Annotated[int, Ge(1)] = 512
     weight_decay: Annotated[float, Ge(0), Search(1e-7, 1e-3, log=True)] = 1e-6
+
+    learns: ClassVar[tuple[str, ...]] = ("weights_", "item_half_", "item_factors_", "user_ids_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("ncf")

@@ -36,6 +36,7 @@ class Popularity(Recommender):
 
     explains: ClassVar[Method] = "popularity"
     answers_empty: ClassVar[bool] = True
+    learns: ClassVar[tuple[str, ...]] = ("categories_",)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         weight = dataset.weight.astype(np.float64)

@@ -29,6 +29,7 @@ class Profiled(Recommender):
     weight: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.3
 
     answers_empty: ClassVar[bool] = True  # the recommender does
+    learns: ClassVar[tuple[str, ...]] = ("first_", "item_vectors_", "user_vectors_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         users, items = dataset.user_features, dataset.item_features

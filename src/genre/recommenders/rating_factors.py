@@ -42,6 +42,18 @@ class RatingFactors(Recommender):
 
     explains: ClassVar[Method] = "exact"
     answers_empty: ClassVar[bool] = True
+    learns: ClassVar[tuple[str, ...]] = (
+        "mean_",
+        "low_",
+        "high_",
+        "noise_",
+        "user_variance_",
+        "item_variance_",
+        "item_mean_",
+        "item_covariance_",
+        "by_rated_",
+        "by_features_",
+    )
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if dataset.rating is None or dataset.rating_scale is None:

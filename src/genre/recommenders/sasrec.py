@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class SASRec(NetworkRecommender):
     calibration: Annotated[float, Ge(0), Le(1)] = 0.75
     epochs: Annotated[int, Ge(1)] = 30
 
+    learns: ClassVar[tuple[str, ...]] = ("weights_", "item_table_", "text_mean_", "text_scale_")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._reader: Reader | None = None  # the network, built when first needed
@@ -87,6 +89,7 @@ class SASRec(NetworkRecommender):
 
     def _text(self, dataset: Dataset) -> Float32:
         """The item vectors as inputs; width 0 when items are ids alone. [n_items, width]"""
+        self.text_mean_, self.text_scale_ = np.zeros(0, np.float32), 1.0
         if self.items == "id":
             return np.zeros((dataset.n_items, 0), np.float32)
         if dataset.item_features is None:

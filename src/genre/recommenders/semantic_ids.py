@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class SemanticIds(NetworkRecommender):
     dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6)] = 0.2
     epochs: Annotated[int, Ge(1)] = 30
     learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 2e-3
+
+    learns: ClassVar[tuple[str, ...]] = ("weights_", "item_mean_", "item_scale_", "centroids_", "codes_", "sizes_")
 
     def __post_init__(self) -> None:
         super().__post_init__()

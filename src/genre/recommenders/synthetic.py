@@ -36,6 +36,7 @@ class SyntheticHistory(Recommender):
     weight: Annotated[float, Gt(0), Le(0.99), Search(0.05, 0.9)] = 0.3
 
     answers_empty: ClassVar[bool] = True  # the recommender does
+    learns: ClassVar[tuple[str, ...]] = ("first_", "invented_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if COLUMN not in dataset.users.column_names:

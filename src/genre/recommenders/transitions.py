@@ -44,6 +44,7 @@ class Transitions(Recommender):
     history_half_life: Annotated[float, Gt(0), Search(0.5, 20, log=True)] | None = 1.5
 
     explains: ClassVar[Method] = "exact"
+    learns: ClassVar[tuple[str, ...]] = ("followers_",)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         whole = dataset.history()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -57,6 +57,16 @@ class TwoTower(NetworkRecommender):
     history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     batch_size: Annotated[int, Ge(2)] = 512
     weight_decay: Annotated[float, Ge(0), Search(1e-7, 1e-3, log=True)] = 1e-6
+
+    learns: ClassVar[tuple[str, ...]] = (
+        "weights_",
+        "item_mean_",
+        "item_scale_",
+        "item_table_",
+        "pool_half_",
+        "known_half_",
+        "user_ids_",
+    )
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("two_tower")
