@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int32
-from genre.recommenders.selection_kernel import last_of_largest
 from genre.recommenders.topk_kernel import replace_worst
 
 Counts = npt.NDArray[np.int32] | Float32
@@ -36,7 +35,7 @@ def nearest(
     where, best = np.zeros((n_items, k), np.int32), np.zeros((n_items, k), np.float32)
     bar = np.zeros(n_items, np.float32)  # the roots of the heaps, side by side
     done = np.zeros(len(row_start) - 1, np.int32)  # items of each user that came before
-    touched, value = np.empty(n_items, np.int32), np.empty(n_items, np.float32)
+    touched = np.empty(n_items, np.int32)
     for i in range(n_items):
         users = column_user[column_start[i] : column_start[i + 1]]
         weight = column_weight[column_start[i] : column_start[i + 1]]  # empty without weights
@@ -50,24 +49,18 @@ def nearest(
             n = _count(users, row_start, row_item, done, overlap, i)
         else:
             n = _add(users, weight, row_start, row_item, row_weight, done, overlap, i)
-        met = 0
         for at in range(n):
             j = touched[at] if few else at
             both = np.float32(overlap[j])
-            if both == 0:
-                continue
             overlap[j] = 0
-            touched[met], value[met] = j, both / (source[i] * target[j] + shrinkage)
-            met += 1
+            forth = source[i] * target[j] + shrinkage
             back = source[j] * target[i] + shrinkage
-            if both > bar[j] * back:  # a product is cheaper than a division, and few pairs pass
+            if both > bar[i] * forth:  # a product is cheaper than a division, and few pairs pass
+                replace_worst(best[i], where[i], both / forth, j)
+                bar[i] = best[i, 0]
+            if both > bar[j] * back:
                 replace_worst(best[j], where[j], both / back, i)
                 bar[j] = best[j, 0]
-        least, last = last_of_largest(value[:met], touched[:met], k)
-        for at in range(met):
-            if value[at] > least or (value[at] == least and touched[at] <= last):
-                replace_worst(best[i], where[i], value[at], touched[at])
-        bar[i] = best[i, 0]
     return where, best
 
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int32, Int64
-from genre.recommenders.selection_kernel import last_of_largest
 
 
 @compiled
@@ -62,7 +61,7 @@ def follow(
             value[n], touched[n] = source[a] * count[b] * target[b], b
             n += 1 if value[n] > 0 else 0
             count[b] = 0
-        bar, last = last_of_largest(value[:n], touched[:n], k)
+        bar, last = _bar(value[:n], touched[:n], k)
         filled = out_start[a]
         for at in range(n):
             if value[at] > bar or (value[at] == bar and touched[at] <= last):
@@ -70,3 +69,15 @@ def follow(
                 filled += 1
         out_start[a + 1] = filled
     return out_start, out_item[: out_start[-1]], out_value[: out_start[-1]]
+
+
+@compiled
+def _bar(value: Float32, item: Int32, k: int) -> tuple[np.float32, np.int32]:
+    """The `k`-th largest value, and the last item that is in with just this value: of equal ones the first are."""
+    n = len(value)
+    if n <= k:
+        return np.float32(0), np.int32(0)
+    bar = np.partition(value, n - k)[n - k]
+    tied = item[value == bar]
+    rest = k - np.sum(value > bar)
+    return bar, np.partition(tied, rest - 1)[rest - 1]
