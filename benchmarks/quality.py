@@ -12,6 +12,7 @@ than once says so. Every seed is 0. Finished rows are kept in `quality.json` bes
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import functools
 import itertools
@@ -127,7 +128,7 @@ def _asked(found: Evaluation) -> float:
 def final(model: Recommender, parts: Split) -> Recommender:
     """Fitted on train and validation; a blend with the weights that validation gave."""
     if not isinstance(model, Blend) or model.method != "weights" or model.weights is not None:
-        return dataclasses.replace(model).fit(parts.test.context)
+        return copy.copy(model).fit(parts.test.context)
     weighed = dataclasses.replace(model).fit(parts.train, validation=parts.validation)
     equal = dataclasses.replace(model, weights=(1.0,) * len(model.recommenders)).fit(parts.test.context)
     equal.edges_, equal.weights_ = weighed.edges_, weighed.weights_
