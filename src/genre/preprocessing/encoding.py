@@ -6,6 +6,8 @@ does not depend on the order of the interactions (which would let row numbers te
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -17,46 +19,66 @@ from genre.preprocessing.tables import as_arrow, as_numpy
 Int32 = npt.NDArray[np.int32]
 
 
+class _Coded(NamedTuple):
+    """A column in pieces of codes: `row_of[code]` is the place of the value in `texts`, -1 for a missing or empty one.
+
+    A missing value has the code -1, which looks up the last entry of `row_of`; that is -1.
+    """
+
+    pieces: list[npt.NDArray[np.integer[Any]]]
+    row_of: Int32
+    texts: pa.StringArray
+
+
 def encode(column: pa.ChunkedArray, known: pa.ChunkedArray | None = None) -> tuple[Int32, Ids]:
     """Row number of each value, -1 for a missing or empty one, and the ids of `column` and `known` together."""
-    codes, values = _distinct(column)
-    every = values if known is None else pc.unique(pa.concat_arrays([values, _distinct(known)[1]]))
+    coded = _dense(column) or _coded(column)
+    every = coded.texts
+    if known is not None:
+        every = pc.unique(pa.concat_arrays([every, _coded(known).texts]))
     ids = every.take(_natural_order(every))
-    return _recoded(codes, as_numpy(pc.index_in(values, ids), -1)), Ids(ids)
+    row_of = np.append(as_numpy(pc.index_in(coded.texts, ids), -1), np.int32(-1))[coded.row_of]
+    return _recoded(coded.pieces, row_of), Ids(ids)
 
 
-def _distinct(column: pa.ChunkedArray) -> tuple[Int32, pa.StringArray]:
-    """Codes of a column, -1 for a missing or empty value, and the distinct trimmed texts they stand for."""
-    if column.type == pa.int64() and not column.null_count and (dense := _ranked(as_numpy(column, 0))) is not None:
-        return dense
+def _coded(column: pa.ChunkedArray) -> _Coded:
+    """A column of any values by the distinct trimmed texts they stand for."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    array = column.unify_dictionaries().combine_chunks()
-    codes = as_numpy(array.indices, -1).astype(np.int32, copy=False)
-    texts = pc.utf8_trim_whitespace(array.dictionary.cast(pa.string())).dictionary_encode()
-    row_of = as_numpy(texts.indices, -1)
+    column = column.unify_dictionaries()
+    values = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
+    texts = pc.utf8_trim_whitespace(values.cast(pa.string())).dictionary_encode()
+    row_of = np.append(as_numpy(texts.indices, -1), np.int32(-1))
     empty = pc.index(texts.dictionary, "").as_py()
     if empty >= 0:
-        row_of = np.where(row_of == empty, -1, row_of - (row_of > empty)).astype(np.int32)
-    return _recoded(codes, row_of), texts.dictionary.filter(pc.not_equal(texts.dictionary, ""))
+        row_of = np.where(row_of == empty, np.int32(-1), row_of - (row_of > empty))
+    pieces = [as_numpy(chunk.indices, -1) for chunk in column.chunks]
+    return _Coded(pieces, row_of, texts.dictionary.filter(pc.not_equal(texts.dictionary, "")))
 
 
-def _ranked(values: npt.NDArray[np.int64]) -> tuple[Int32, pa.StringArray] | None:
-    """`np.unique(values, return_inverse=True)` through a table of all numbers between; None when these are many."""
-    if len(values) == 0 or values.min() < 0 or values.max() > 8 * len(values):
+def _dense(column: pa.ChunkedArray) -> _Coded | None:
+    """Whole numbers that are codes themselves; None when there are other values, or the numbers between are many."""
+    if column.type != pa.int64() or column.null_count or len(column) == 0:
         return None
-    present = np.zeros(int(values.max()) + 1, np.bool_)
-    present[values] = True
-    rank = np.cumsum(present, dtype=np.int32)
-    rank -= 1
-    return rank[values], as_arrow(np.flatnonzero(present)).cast(pa.string())
+    pieces = [as_numpy(chunk, 0) for chunk in column.chunks if len(chunk)]
+    most = max(int(piece.max()) for piece in pieces)
+    if min(int(piece.min()) for piece in pieces) < 0 or most > 8 * len(column):
+        return None
+    present = np.zeros(most + 1, np.bool_)
+    for piece in pieces:
+        present[piece] = True
+    row_of = np.append(np.cumsum(present, dtype=np.int32) - np.int32(1), np.int32(-1))
+    return _Coded(pieces, row_of, as_arrow(np.flatnonzero(present)).cast(pa.string()))
 
 
-def _recoded(codes: Int32, row_of: npt.NDArray[np.integer]) -> Int32:
-    """`row_of[codes]`, with -1 for -1."""
-    if np.array_equal(row_of, np.arange(len(row_of))):
-        return codes
-    return np.append(row_of, -1).astype(np.int32)[codes]
+def _recoded(pieces: list[npt.NDArray[np.integer[Any]]], row_of: Int32) -> Int32:
+    """`row_of[codes]` of all pieces."""
+    rows = np.empty(sum(map(len, pieces)), np.int32)
+    end = 0
+    for piece in pieces:
+        start, end = end, end + len(piece)
+        rows[start:end] = row_of[piece]
+    return rows
 
 
 def _natural_order(texts: pa.StringArray) -> pa.Array:

@@ -41,7 +41,7 @@ def as_numpy(column: pa.ChunkedArray | pa.Array, missing: float) -> npt.NDArray[
 
     From the buffers: PyArrow's own way first imports pandas where it is installed, which takes half a second.
     """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = in_one_piece(column) if isinstance(column, pa.ChunkedArray) else column
     validity, content = array.buffers()
     if content is None:
         return np.empty(0, array.type.to_pandas_dtype())
@@ -50,6 +50,11 @@ def as_numpy(column: pa.ChunkedArray | pa.Array, missing: float) -> npt.NDArray[
         bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
         values = np.where(bits[array.offset : array.offset + len(array)], values, values.dtype.type(missing))
     return values
+
+
+def in_one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """The chunks of a column as one array; not copied where it is one already (`combine_chunks` copies that, too)."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def as_arrow(values: npt.NDArray[Any], missing: int | None = None) -> pa.Array:
