@@ -37,10 +37,9 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.runs import Run
-from genre.serving.gate import Limits
 from genre.serving.http import create_app
+from genre.serving.limits import Limits
 from genre.serving.patience import patient
-from genre.serving.ranking import Budget
 from genre.serving.server import serve, watch
 from genre.serving.service import Service
 from genre.serving.store import Event, EventStore, SQLiteStore, open_store
@@ -60,13 +59,12 @@ def must(true: bool, what: str) -> None:  # noqa: FBT001
 
 
 @contextlib.contextmanager
-def served(service: Service, limits: Limits | None = None) -> Iterator[int]:
+def served(service: Service) -> Iterator[int]:
     """The service behind a real server in a thread; its port."""
-    limits = limits or Limits()
+    limits = service.limits
     protocol = patient(limits.connections, limits.receive_seconds, limits.send_seconds)
-    app = create_app(service, limits=limits)
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, http=protocol, ws="none", log_level="critical", access_log=False)
+        uvicorn.Config(create_app(service), port=0, http=protocol, ws="none", log_level="critical", access_log=False)
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -319,7 +317,9 @@ def hang(folder: Path) -> Iterator[str]:
     data, gate = toy_dataset(), threading.Event()
     model = Hanging(10.0).fit(data)
     run = Run(folder, "toy", data, {"hanging": model, "content": Content().fit(data)})
-    service = Service([run], SQLiteStore(folder / "hang.sqlite"), budget=Budget(model=0.5, patience=2, pause=1.0))
+    service = Service(
+        [run], SQLiteStore(folder / "hang.sqlite"), limits=Limits(model_seconds=0.5, patience=2, pause_seconds=1.0)
+    )
     answers: list[tuple[float, float, str, str]] = []
     with served(service) as port:
         model.gate = gate  # type: ignore[attr-defined]

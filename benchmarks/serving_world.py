@@ -68,7 +68,7 @@ def our_run():  # type: ignore[no-untyped-def]
 
 
 def ours(port: int, store: str) -> None:
-    from genre.serving.gate import Limits
+    from genre.serving.limits import Limits
     from genre.serving.server import serve
 
     serve([our_run()], port=port, store=store, limits=Limits(in_flight=128, connections=2000))

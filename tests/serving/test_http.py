@@ -18,8 +18,8 @@ from starlette.testclient import TestClient
 
 from genre.errors import StoreError
 from genre.runs import Run
-from genre.serving.gate import Limits
 from genre.serving.http import create_app
+from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.serving.store import Event, SQLiteStore
 
@@ -149,7 +149,7 @@ def test_health_and_metrics(client: TestClient) -> None:
         if client.get("/readyz").status_code == 200:
             break
         time.sleep(0.05)
-    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/readyz").json() == {"status": "ready", "missing": []}
     client.get("/v1/users/secret-id/recommendations")
     client.post("/v1/events", json={"user_id": "secret-id", "item_id": "i1"})
     text = client.get("/metrics").text
@@ -163,6 +163,21 @@ def test_it_is_not_ready_before_it_has_answered_a_trial(run: Run, sqlite: SQLite
     cold = Service([run], sqlite)
     app = create_app(cold)
     assert is_problem(client_of(app).get("/readyz"), 503)  # without its lifespan it never warms up
+
+
+def test_what_does_not_answer_is_said_and_counted(run: Run, sqlite: SQLiteStore) -> None:
+    class Gone(type(run.item_encoder)):  # type: ignore[misc]
+        def encode_texts(self, texts: object, **_: object) -> Any:
+            raise OSError("a path of this machine")
+
+    service = Service([dataclasses.replace(run, item_encoder=Gone())], sqlite)
+    with client_of(create_app(service)) as client:
+        deadline = time.monotonic() + 20
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert client.get("/readyz").json() == {"status": "ready", "missing": ["toy/words"]}
+        assert "genre_missing_stages 1.0" in client.get("/metrics").text
 
 
 def test_the_report_cannot_reach_the_routes(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
@@ -247,8 +262,8 @@ def test_a_foreign_page_cannot_write_through_a_form(client: TestClient) -> None:
 # --- limits -------------------------------------------------------------------------------------------
 
 
-def test_too_many_requests_of_one_address(service: Service) -> None:
-    client = client_of(create_app(service, limits=Limits(rate=5)))
+def test_too_many_requests_of_one_address(run: Run, sqlite: SQLiteStore) -> None:
+    client = client_of(create_app(Service([run], sqlite, limits=Limits(rate=5))))
     statuses = [client.get("/v1/runs").status_code for _ in range(15)]
     assert statuses[:10] == [200] * 10
     assert 429 in statuses[10:]
@@ -258,7 +273,8 @@ def test_too_many_requests_of_one_address(service: Service) -> None:
     assert client.get("/v1/runs").status_code == 200
 
 
-def test_too_many_requests_at_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_requests_at_once(run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service([run], sqlite, limits=Limits(in_flight=3))
     gate, real = threading.Event(), service.explain
 
     def slow(*args: Any, **kwargs: Any) -> Any:
@@ -267,7 +283,7 @@ def test_too_many_requests_at_once(service: Service, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(service, "explain", slow)
     statuses: list[int] = []
-    with client_of(create_app(service, limits=Limits(in_flight=3))) as client:
+    with client_of(create_app(service)) as client:
         path = "/v1/users/u0/explanations/i1"
         threads = [threading.Thread(target=lambda: statuses.append(client.get(path).status_code)) for _ in range(6)]
         for thread in threads:

@@ -52,7 +52,7 @@ def test_a_hung_call_holds_up_nobody_for_long() -> None:
     gate.set()
     time.sleep(0.25)
     assert stage.call(lambda: "well again") == "well again"
-    assert not stage.paused
+    assert not stage.out
 
 
 def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:

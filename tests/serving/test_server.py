@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from genre.errors import ArtifactError, OptionError
+from genre.errors import ArtifactError, NotAvailable, OptionError
 from genre.runs import Run
 from genre.serving.answers import Ask
 from genre.serving.http import create_app
@@ -222,6 +222,32 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_run_that_did_not_answer_is_tried_again(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
+    with publish(tmp_path / "run") as aside:
+        (aside / "text").write_text("old")
+    service = Service([dataclasses.replace(run, folder=tmp_path / "run")], sqlite)
+    stop, tried = threading.Event(), []
+
+    def read(_: Path) -> Run:
+        tried.append(time.monotonic())
+        if len(tried) < 3:
+            raise NotAvailable("the package index does not answer")
+        return dataclasses.replace(run, recommenders={"content": run.recommenders["content"]})
+
+    options = {"read": read, "every": 0.02, "again": 0.1}
+    thread = threading.Thread(target=watch, args=(service, stop), kwargs=options)
+    thread.start()
+    try:
+        time.sleep(0.1)
+        with publish(tmp_path / "run") as aside:
+            (aside / "text").write_text("new")
+        until(lambda: service.recommend(Ask("u0")).recommender == "content")
+        assert tried[1] - tried[0] >= 0.1
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_a_replaced_run_is_taken_over_and_a_damaged_one_is_not(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from genre.recommenders.ease import EASE
 from genre.runs import Run
 from genre.serving.answers import Answer, Ask
 from genre.serving.catalogue import Between, OneOf
-from genre.serving.ranking import Budget
+from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.serving.store import Event, EventStore, SQLiteStore
 from genre.testing import missing_item, toy_dataset
@@ -246,7 +246,7 @@ class Broken(EASE):
 def test_a_run_that_does_not_answer_is_not_swapped_in(service: Service, run: Run) -> None:
     before = service.recommend(Ask("u0"))
     broken = Broken(10.0).fit(run.dataset)
-    with pytest.raises(GenreError, match="ease does not answer"):
+    with pytest.raises(GenreError, match=r"does not answer: toy/ease/model/recommend \(failed: cannot score\)"):
         service.swap(dataclasses.replace(run, recommenders={"ease": broken}))
     assert service.recommend(Ask("u0")) == before
 
@@ -322,7 +322,8 @@ class Slow(EASE):
         return super()._score(history)
 
 
-QUICK = Budget(model=0.05, words=0.05, store=0.05, patience=2, pause=0.3)
+QUICK = Limits(model_seconds=0.05, words_seconds=0.05, store_seconds=0.05, patience=2, pause_seconds=0.3)
+IMPATIENT = dataclasses.replace(QUICK, warm_seconds=1.0)
 
 
 def slow(run: Run) -> tuple[Slow, threading.Event]:
@@ -333,28 +334,28 @@ def slow(run: Run) -> tuple[Slow, threading.Event]:
 
 def test_a_late_model_gives_way_and_comes_back(run: Run, sqlite: SQLiteStore) -> None:
     model, gate = slow(run)
-    service = Service([dataclasses.replace(run, recommenders={"slow": model})], sqlite, budget=QUICK)
+    service = Service([dataclasses.replace(run, recommenders={"slow": model})], sqlite, limits=QUICK)
     answer = service.recommend(Ask("u0", k=3))
     assert (answer.source, answer.fallback) == ("content", "model_late")
     assert service.recommend(Ask("u0")).fallback == "model_late"
     assert service.recommend(Ask("u0")).fallback == "model_paused"
     started = time.monotonic()
     assert service.recommend(Ask("u0")).source == "content"
-    assert time.monotonic() - started < QUICK.model, "a paused stage is not waited for"
-    assert service.paused() == ["toy/slow/model/recommend"]
+    assert time.monotonic() - started < QUICK.model_seconds, "a paused stage is not waited for"
+    assert service.missing() == ["toy/slow/model/recommend"]
     assert service.similar("i3").source == "content"
     assert service.explain("i3", user_id="u1").fallback == "model_late"
     gate.set()
-    time.sleep(QUICK.pause + 0.05)
+    time.sleep(QUICK.pause_seconds + 0.05)
     assert service.recommend(Ask("u0")).source == "personal", "recovers without anybody"
-    assert service.paused() == []
+    assert service.missing() == []
 
 
 def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQLiteStore) -> None:
     model, gate = slow(run)
     bare = dataclasses.replace(run, dataset=toy_dataset(), recommenders={"slow": model}, item_encoder=None)
     bare = dataclasses.replace(bare, dataset=dataclasses.replace(bare.dataset, item_features=None))
-    service = Service([bare], sqlite, budget=QUICK)
+    service = Service([bare], sqlite, limits=QUICK)
     answer = service.recommend(Ask("u0", k=3))
     assert (answer.source, answer.fallback) == ("popular", "model_late")
     seen = {one["item_id"] for one in service.user("u0")["history"]}
@@ -364,14 +365,14 @@ def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQ
 
 def test_a_failing_model_gives_way(run: Run, sqlite: SQLiteStore) -> None:
     broken = Broken(10.0).fit(run.dataset)
-    service = Service([dataclasses.replace(run, recommenders={"broken": broken})], sqlite, budget=QUICK)
+    service = Service([dataclasses.replace(run, recommenders={"broken": broken})], sqlite, limits=QUICK)
     assert service.recommend(Ask("u0")).fallback == "model_failed"
 
 
 def test_a_late_second_stage_leaves_the_first(run: Run, sqlite: SQLiteStore) -> None:
     model, gate = slow(run)
     model.first_ = (run.recommenders["ease"],)  # type: ignore[attr-defined]
-    service = Service([dataclasses.replace(run, recommenders={"reranked": model})], sqlite, budget=QUICK)
+    service = Service([dataclasses.replace(run, recommenders={"reranked": model})], sqlite, limits=QUICK)
     answer = service.recommend(Ask("u0", k=3))
     assert (answer.source, answer.fallback) == ("personal", "rerank_late")
     assert ids(answer)[0] == f"i{missing_item(0)}"
@@ -379,7 +380,7 @@ def test_a_late_second_stage_leaves_the_first(run: Run, sqlite: SQLiteStore) -> 
 
 
 def test_a_store_that_does_not_answer_leaves_the_data(run: Run, sqlite: SQLiteStore) -> None:
-    service = Service([run], sqlite, budget=QUICK)
+    service = Service([run], sqlite, limits=QUICK)
     gate, real = threading.Event(), sqlite.histories
 
     def hanging(user_ids: list[str]) -> object:
@@ -406,7 +407,7 @@ def test_late_words_are_looked_for_in_titles(run: Run, sqlite: SQLiteStore) -> N
             time.sleep(1)
             raise AssertionError
 
-    service = Service([dataclasses.replace(run, item_encoder=Hanging())], sqlite, budget=QUICK)
+    service = Service([dataclasses.replace(run, item_encoder=Hanging())], sqlite, limits=QUICK)
     answer = service.recommend(Ask(words="story 7", k=2))
     assert (answer.source, answer.fallback) == ("content", "words_late")
 
@@ -423,3 +424,62 @@ def test_novelty_leads_away_from_what_everybody_takes(service: Service, run: Run
 
     assert mean(1.0) < mean(0.0)
     assert mean(1.0) == np.sort(popularity)[:4].mean()
+
+
+# --- warming up ---------------------------------------------------------------------------------------
+
+
+def test_what_fails_or_hangs_does_not_keep_the_service_from_being_ready(run: Run, sqlite: SQLiteStore) -> None:
+    model, gate = slow(run)
+    made = {"broken": Broken(10.0).fit(run.dataset), "slow": model, **run.recommenders}
+    service = Service([dataclasses.replace(run, recommenders=made)], sqlite, limits=IMPATIENT)
+    started = time.monotonic()
+    troubles = service.warm()
+    assert time.monotonic() - started < 5, "all stages are waited for at the same time"
+    assert service.ready
+    hung = ["toy/slow/model/recommend", "toy/slow/model/similar"]
+    assert sorted(troubles) == sorted(service.missing())
+    assert sorted(troubles) == ["toy/broken/model/recommend", "toy/broken/model/similar", *hung]
+    assert "cannot score" in troubles["toy/broken/model/recommend"]
+    assert service.recommend(Ask("u0", recommender="slow")).fallback == "model_paused", "nobody waits for it again"
+    assert service.recommend(Ask("u0", recommender="ease")).source == "personal"
+    gate.set()
+    time.sleep(IMPATIENT.pause_seconds + 0.1)
+    assert not set(hung) & set(service.warm()), "it is tried again"
+    assert service.recommend(Ask("u0", recommender="slow")).source == "personal"
+
+
+def test_with_nothing_but_popularity_it_is_not_ready(run: Run, sqlite: SQLiteStore) -> None:
+    broken = {"broken": Broken(10.0).fit(run.dataset)}
+    bare = dataclasses.replace(toy_dataset(), item_features=None)
+    service = Service([Run(run.folder, "toy", bare, broken)], sqlite, limits=IMPATIENT)
+    service.warm()
+    assert not service.ready
+
+
+def test_an_encoder_that_cannot_be_had_costs_the_words_alone(run: Run, sqlite: SQLiteStore) -> None:
+    class Gone(type(run.item_encoder)):  # type: ignore[misc]
+        def encode_texts(self, texts: object, **_: object) -> Float32:
+            raise GenreError("the package index does not answer")
+
+    service = Service([dataclasses.replace(run, item_encoder=Gone())], sqlite, limits=IMPATIENT)
+    assert list(service.warm()) == ["toy/words"]
+    assert service.ready
+    assert service.recommend(Ask(words="story 7")).fallback == "words_paused"
+
+
+def test_a_run_whose_second_stage_hangs_as_before_is_swapped_in(run: Run, sqlite: SQLiteStore) -> None:
+    def reranked() -> Run:
+        model, _ = slow(run)
+        model.first_ = (run.recommenders["ease"],)  # type: ignore[attr-defined]
+        return dataclasses.replace(run, recommenders={"reranked": model})
+
+    service = Service([reranked()], sqlite, limits=IMPATIENT)
+    service.warm()
+    assert service.ready
+    fresh = reranked()
+    service.swap(fresh)
+    assert service.run() is fresh
+    assert service.recommend(Ask("u0")).fallback == "rerank_paused"
+    with pytest.raises(GenreError, match="toy/reranked/rerank/recommend"):
+        Service([run], sqlite, limits=IMPATIENT).swap(reranked())

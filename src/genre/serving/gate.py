@@ -10,12 +10,12 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from starlette.exceptions import HTTPException
 
+from genre.serving.limits import Limits
 from genre.serving.metrics import Metrics
 from genre.serving.wire import SLASH
 
@@ -38,23 +38,6 @@ HEADERS = (
     (b"cache-control", b"no-store"),
 )
 KEPT_ADDRESSES = 10_000
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is let in. body_bytes: of one request. in_flight: requests worked on at once, more get 503.
-
-    rate: requests a second from one address, on average, with bursts of twice as many; more get 429. 0: no limit.
-    connections: open at once; when there are more, the one that has kept us waiting longest goes.
-    receive_seconds: for a whole request to come in. send_seconds: for an answer to be made and taken.
-    """
-
-    body_bytes: int = 1_000_000
-    in_flight: int = 128
-    rate: float = 0.0
-    connections: int = 2000
-    receive_seconds: float = 10.0
-    send_seconds: float = 60.0
 
 
 class Refused(Exception):

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from genre import __version__
 from genre.errors import GenreError, StoreError, UnknownId
 from genre.serving.desk import Desk
-from genre.serving.gate import Gate, Limits
+from genre.serving.gate import Gate
 from genre.serving.metrics import Metrics
 from genre.serving.routes import PROBLEMS, add_routes
 from genre.serving.service import Service
@@ -37,13 +37,12 @@ def create_app(
     *,
     api_key: str | None = None,
     hosts: frozenset[str] | None = None,
-    limits: Limits | None = None,
 ) -> FastAPI:
     """The service as an ASGI app; it warms up when it starts and closes the service when it ends.
 
     api_key: what callers must show on every route but health. hosts: names it may be addressed under, None for any.
     """
-    metrics = Metrics(service.paused)
+    metrics = Metrics(service.missing)
     desk = Desk(service, metrics)
 
     @asynccontextmanager
@@ -71,17 +70,23 @@ def create_app(
         Gate,
         key=api_key,
         hosts=hosts,
-        limits=limits or Limits(),
+        limits=service.limits,
         metrics=metrics,
     )
     return app
 
 
 async def _warm(desk: Desk) -> None:
-    try:
-        await desk.answer(desk.service.warm)
-    except GenreError as error:
-        log.error("not ready: %s", error)
+    """Until everything has answered once, and again when something is missing; said when it changes."""
+    said: set[str] = set()
+    while True:
+        troubles = await desk.answer(desk.service.warm)
+        for stage in troubles.keys() - said:
+            log.error("%s does not answer and is tried again now and then (%s)", stage, troubles[stage])
+        for stage in said - troubles.keys():
+            log.error("%s answers again", stage)
+        said = set(troubles)
+        await asyncio.sleep(max(desk.service.limits.pause_seconds, 1.0))
 
 
 def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
@@ -92,10 +97,11 @@ def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
 
     @app.get("/readyz", responses=PROBLEMS)
     async def readyz() -> Response:
-        """It has answered a trial with every recommender; before that, 503."""
+        """It has answered a trial; `missing` says what did not, or does not any more. Before that, 503."""
+        missing = service.missing()
         if not service.ready:
-            return problem(503, "not_ready", "warming up")
-        return Response(orjson.dumps({"status": "ready"}), media_type="application/json")
+            return problem(503, "not_ready", f"no answer from {', '.join(missing)}" if missing else "warming up")
+        return Response(orjson.dumps({"status": "ready", "missing": missing}), media_type="application/json")
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def metrics_text() -> Response:

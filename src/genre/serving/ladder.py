@@ -29,8 +29,8 @@ class Skipped(Exception):
 class Stage:
     """Runs work in a thread of its own, one call after the other.
 
-    seconds: how long a caller waits. patience: failures in a row after which the stage is paused, for `pause`
-    seconds; then one call tries it again. A call that hangs holds up nobody but later calls of the same stage.
+    seconds: how long a caller waits. patience: failures in a row after which the stage is out: paused for `pause`
+    seconds, then one call tries it again. A call that hangs holds up nobody but later calls of the same stage.
     """
 
     def __init__(self, name: str, seconds: float, *, patience: int = 3, pause: float = 10.0) -> None:
@@ -38,41 +38,50 @@ class Stage:
         self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self.answered = False  # ever
         self._failures = 0
         self._paused_until = 0.0
 
     def call(self, work: Callable[[], T]) -> T:
         """What `work` returns; `Skipped` when it is late, raises anything, or the stage is paused."""
+        return self._call(work, self.seconds, failures=1)
+
+    def prove(self, work: Callable[[], object], seconds: float) -> None:
+        """A first call: it may take longer, and one failure puts the stage out."""
+        self._call(work, seconds, failures=self.patience)
+
+    @property
+    def out(self) -> bool:
+        """Failed too often, and has not answered since."""
+        return self._failures >= self.patience
+
+    def _call(self, work: Callable[[], T], seconds: float, *, failures: int) -> T:
         future: Future[T] = Future()
         self._hand_over(future, work)
         try:
-            result = future.result(self.seconds)
+            result = future.result(seconds)
         except FutureTimeout:
             future.cancel()
-            raise self._failed("late") from None
+            raise self._failed("late", failures) from None
         except Exception as error:
-            raise self._failed("failed") from error
-        self._failures = 0
+            raise self._failed("failed", failures) from error
+        self._failures, self.answered = 0, True
         return result
-
-    @property
-    def paused(self) -> bool:
-        return self._failures >= self.patience and time.monotonic() < self._paused_until
 
     def _hand_over(self, future: Future[Any], work: Callable[[], Any]) -> None:
         with self._lock:
-            if self.paused:
+            if self.out and time.monotonic() < self._paused_until:
                 raise Skipped(self.name, "paused")
-            if self._failures >= self.patience:  # the pause is over: this call tries, the others wait for its outcome
+            if self.out:  # the pause is over: this call tries, the others wait for its outcome
                 self._paused_until = time.monotonic() + max(self.pause, self.seconds)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"genre-{self.name}", daemon=True)
                 self._thread.start()
             self._work.put((future, work))
 
-    def _failed(self, outcome: str) -> Skipped:
+    def _failed(self, outcome: str, failures: int) -> Skipped:
         with self._lock:
-            self._failures += 1
+            self._failures += failures
             self._paused_until = time.monotonic() + self.pause
         return Skipped(self.name, outcome)
 

@@ -16,7 +16,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 class Metrics:
     """Counters by route, status and kind of answer; no id, no text and no key is ever a label."""
 
-    def __init__(self, paused: Callable[[], list[str]]) -> None:
+    def __init__(self, missing: Callable[[], list[str]]) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -29,8 +29,8 @@ class Metrics:
         self.batches = Counter("genre_batches", "Groups of lists made together", registry=self._registry)
         self.events = Counter("genre_events", "Events recorded", ["outcome"], registry=self._registry)
         self.troubles = Counter("genre_troubles", "Things that went wrong", ["where"], registry=self._registry)
-        stages = Gauge("genre_paused_stages", "Stages left alone after failures", registry=self._registry)
-        stages.set_function(lambda: len(paused()))
+        stages = Gauge("genre_missing_stages", "Stages that keep failing", registry=self._registry)
+        stages.set_function(lambda: len(missing()))
         self._of_route: dict[tuple[str, int], Any] = {}
         self._of_answer: dict[tuple[str, str, str], Any] = {}
 

@@ -5,8 +5,7 @@ Knows a batch of histories on one shelf; nothing about where they came from or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -20,30 +19,14 @@ from genre.serving.answers import Source
 from genre.serving.ask import HISTORY_WEIGHT, Wish, blend, without_named
 from genre.serving.catalogue import Mask
 from genre.serving.ladder import Skipped, Stage
+from genre.serving.limits import Limits
 from genre.serving.shelf import Past, Shelf
 
 T = TypeVar("T")
 
 KEPT_MATCHES = 64  # of wishes with all items
 Rung = Literal["model", "content", "popular"]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long each stage may take, in seconds, and when a failing one is left alone.
-
-    model: a recommender's answer to a batch. words: turning words into a vector. store: reading recent events.
-    patience: failures in a row before a stage is paused. pause: for how long.
-    """
-
-    model: float = 1.0
-    words: float = 1.0
-    store: float = 0.5
-    patience: int = 3
-    pause: float = 10.0
-
-    def stage(self, name: str, seconds: float) -> Stage:
-        return Stage(name, seconds, patience=self.patience, pause=self.pause)
+Label = Literal["rerank", "model", "content"]
 
 
 class Ranked(NamedTuple):
@@ -58,20 +41,34 @@ class Ranked(NamedTuple):
 class Ladder:
     """The stages of every recommender of every run, kept from one request to the next."""
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.stages: dict[str, Stage] = {}
         self._matches: dict[tuple[Shelf, Wish], Float32] = {}
 
     def stage(self, name: str, seconds: float) -> Stage:
         if name not in self.stages:
-            self.stages.setdefault(name, self.budget.stage(name, seconds))
+            limits = self.limits
+            made = Stage(name, seconds, patience=limits.patience, pause=limits.pause_seconds)
+            self.stages.setdefault(name, made)
         return self.stages[name]
 
-    def forget_run(self, run: str) -> None:
-        """A run was replaced: what hangs in the old one holds up nobody."""
+    def stage_of(self, shelf: Shelf, name: str, label: Label, purpose: str) -> Stage:
+        """A recommender's rung; questions of another purpose do not wait for one another."""
+        return self.stage(f"{shelf.name}/{name}/{label}/{purpose}", self.limits.model_seconds)
+
+    def words_of(self, shelf: Shelf) -> Stage:
+        return self.stage(f"{shelf.name}/words", self.limits.words_seconds)
+
+    def missing(self) -> list[str]:
+        """Names of stages that keep failing and are left alone until they answer again."""
+        return [name for name, stage in list(self.stages.items()) if stage.out]
+
+    def replace_run(self, run: str, stages: Mapping[str, Stage]) -> None:
+        """A run was replaced, and has these stages: what hangs in the old one holds up nobody."""
         for name in [name for name in self.stages if name.startswith(f"{run}/")]:
             self.stages.pop(name)
+        self.stages.update(stages)
         self.forget_matches()
 
     def forget_matches(self) -> None:
@@ -81,13 +78,10 @@ class Ladder:
     def climb(
         self, shelf: Shelf, name: str, purpose: str, ask: Callable[[Recommender], T]
     ) -> tuple[T | None, Rung, str | None]:
-        """What the highest rung says that answers in time, which it is, and why it is not a higher one.
-
-        purpose: questions of another purpose do not wait for one another.
-        """
+        """What the highest rung says that answers in time, which it is, and why it is not a higher one."""
         fallback: str | None = None
-        for label, model in _rungs(shelf, name):
-            stage = self.stage(f"{shelf.name}/{name}/{label}/{purpose}", self.budget.model)
+        for label, model in rungs(shelf, name):
+            stage = self.stage_of(shelf, name, label, purpose)
             try:
                 return stage.call(partial(ask, model)), "content" if label == "content" else "model", fallback
             except Skipped as skipped:
@@ -141,15 +135,14 @@ class Ladder:
         assert shelf.wishes is not None
         scores = self._matches.get((shelf, wish))
         if scores is None:
-            stage = self.stage(f"{shelf.name}/words", self.budget.words)
-            scores = stage.call(partial(shelf.wishes.match, wish))
+            scores = self.words_of(shelf).call(partial(shelf.wishes.match, wish))
             if len(self._matches) >= KEPT_MATCHES:
                 self._matches.clear()
             self._matches[shelf, wish] = scores
         fallback = None
         if history is not None:
-            model = dict(_rungs(shelf, name))["model"]  # a reranker only reorders
-            stage = self.stage(f"{shelf.name}/{name}/model/recommend", self.budget.model)
+            model = dict(rungs(shelf, name))["model"]  # a reranker only reorders
+            stage = self.stage_of(shelf, name, "model", "recommend")
             try:
                 scores = blend(scores, stage.call(partial(model.score, history))[0], HISTORY_WEIGHT)
             except Skipped as skipped:
@@ -174,12 +167,12 @@ class Ladder:
         return Ranked(*top_k_scores(everybody, min(k, shelf.n_items), seen=seen, candidates=mask), "popular", fallback)
 
 
-def _rungs(shelf: Shelf, name: str) -> list[tuple[str, Recommender]]:
+def rungs(shelf: Shelf, name: str) -> list[tuple[Label, Recommender]]:
     """The recommender, what it reorders if it is a second stage, and what the items are about: best first."""
     model = shelf.models[name]
     first: Sequence[Recommender] = getattr(model, "first_", ())  # a second stage has learnt a first one
-    rungs = [("rerank", model), ("model", first[0])] if first else [("model", model)]
-    return rungs if shelf.content is None or shelf.content is model else [*rungs, ("content", shelf.content)]
+    own: list[tuple[Label, Recommender]] = [("rerank", model), ("model", first[0])] if first else [("model", model)]
+    return own if shelf.content is None or shelf.content is model else [*own, ("content", shelf.content)]
 
 
 def source_of(rung: Rung, past: Past) -> Source:

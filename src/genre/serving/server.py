@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import resource
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from genre.errors import GenreError, NotAvailable, OptionError
+from genre.errors import ArtifactError, GenreError, NotAvailable, OptionError
 from genre.log import SILENT, Log
 from genre.runs import Run, read_run
-from genre.serving.ranking import Budget
+from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.serving.store import beside, open_store
 
 try:
     import uvicorn
 
-    from genre.serving.gate import Limits
     from genre.serving.http import create_app
     from genre.serving.patience import patient
 except ImportError as error:
@@ -26,6 +27,7 @@ except ImportError as error:
 
 SHORTEST_KEY = 16
 LOOK_SECONDS = 2.0
+AGAIN_SECONDS = 60.0  # after which a run that did not answer its trial is tried again
 SPARE_FILES = 200  # beside the connections: the log, the run, the machine code of kernels
 
 
@@ -37,7 +39,6 @@ def serve(
     store: str | Path | None = None,
     api_key: str | None = None,
     shares: Mapping[str, float] | None = None,
-    budget: Budget | None = None,
     limits: Limits | None = None,
     log: Log = SILENT,
 ) -> None:
@@ -50,9 +51,9 @@ def serve(
     _check(host, api_key)
     limits = limits or Limits()
     allowed = _allow_files(limits.connections)
-    service = Service(runs, open_store(store or beside(runs[0].folder)), shares=shares, budget=budget)
+    service = Service(runs, open_store(store or beside(runs[0].folder)), shares=shares, limits=limits)
     hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
-    app = create_app(service, api_key=api_key, hosts=hosts, limits=limits)
+    app = create_app(service, api_key=api_key, hosts=hosts)
     config = uvicorn.Config(
         app,
         host=host,
@@ -83,21 +84,29 @@ def watch(
     *,
     read: Callable[[Path], Run] = read_run,
     every: float = LOOK_SECONDS,
+    again: float = AGAIN_SECONDS,
     log: Log = SILENT,
 ) -> None:
-    """Look after the folders of the served runs; one that changed is read, tried and swapped in, or left alone."""
+    """Look after the folders of the served runs; one that changed is read, tried and swapped in.
+
+    A run that does not answer its trial is tried again after `again` seconds; a damaged one is left alone.
+    """
     folders = {name: service.run(name).folder for name in service.names()}
     seen = {name: _signature(folder) for name, folder in folders.items()}
+    waiting: dict[str, float] = {}
     while not stop.wait(every):
         for name, folder in folders.items():
             now = _signature(folder)
-            if now is None or now == seen[name]:
+            if now is None or (now == seen[name] and time.monotonic() < waiting.get(name, math.inf)):
                 continue
             seen[name] = now
+            waiting.pop(name, None)
             try:
                 service.swap(read(folder), name)
                 log.line(f"{name}: the run in {folder} was replaced and is served now")
             except GenreError as error:
+                if not isinstance(error, ArtifactError):
+                    waiting[name] = time.monotonic() + again
                 log.line(f"{name}: the run in {folder} was replaced, but the old one goes on: {error}")
 
 

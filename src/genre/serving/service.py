@@ -15,17 +15,18 @@ from genre.serving import lists
 from genre.serving.answers import Answer, Ask, Why
 from genre.serving.catalogue import Filter
 from genre.serving.explaining import explain
-from genre.serving.ranking import Budget
+from genre.serving.limits import Limits
 from genre.serving.shelf import Shelf
 from genre.serving.store import Event, EventStore, ItemChange
-from genre.serving.world import World, try_out
+from genre.serving.world import World
 
 
 class Service:
     """One or several runs, and what happened since they were made.
 
     runs: the first is the one for people without an id. shares: how users are split over the runs, by name; equal
-    parts without. A user gets the same run as long as names and shares stay. budget: how long a stage may take.
+    parts without. A user gets the same run as long as names and shares stay. limits: how long a stage may take, how
+    much is let in.
     """
 
     def __init__(
@@ -34,16 +35,21 @@ class Service:
         store: EventStore,
         *,
         shares: Mapping[str, float] | None = None,
-        budget: Budget | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        self._world = World(runs, store, shares=shares, budget=budget or Budget())
+        self.limits = limits or Limits()
+        self._world = World(runs, store, shares=shares, limits=self.limits)
         self.ready = False
 
-    def warm(self) -> None:
-        """Answer a trial with every recommender: code is compiled and memory touched before anybody waits for it."""
-        for shelf in self._world.shelves.values():
-            try_out(shelf)
-        self.ready = True
+    def warm(self) -> dict[str, str]:
+        """Ask everything once that has not answered yet, so that code is compiled before anybody waits for it.
+
+        By stage, why it does not answer; the others stand in for it. Ready is who has more to say in every run than
+        what everybody takes, and stays so.
+        """
+        troubles = self._world.try_out()
+        self.ready = self.ready or self._world.answers()
+        return troubles
 
     def close(self) -> None:
         self.ready = False
@@ -157,9 +163,9 @@ class Service:
         shelf = self._world.shelf(ask.run, ask.user_id)
         return shelf.name, shelf.model(ask.recommender) if ask.words is None else "words"
 
-    def paused(self) -> list[str]:
-        """Stages that keep failing and are left alone for the moment."""
-        return [name for name, stage in list(self._world.ladder.stages.items()) if stage.paused]
+    def missing(self) -> list[str]:
+        """Stages that keep failing and are left alone until they answer again."""
+        return self._world.ladder.missing()
 
     # --- telling ----------------------------------------------------------------------------------
 
@@ -184,9 +190,10 @@ class Service:
         return self._world.sync()
 
     def swap(self, run: Run, name: str | None = None) -> None:
-        """Serve `run` in place of the one of its name, or of `name`, once it has answered a trial.
+        """Serve `run` in place of the one of its name, or of `name`, once all of it has answered a trial in time.
 
-        One step: an answer comes from the one or the other. GenreError leaves the old one.
+        One step: an answer comes from the one or the other. GenreError leaves the old one; what did not answer in that
+        one need not answer in the new one.
         """
         self._world.swap(run, name or run.name)
 

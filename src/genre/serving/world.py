@@ -9,23 +9,21 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from genre.errors import GenreError, UnknownId
 from genre.options import nearest
 from genre.preprocessing.dataset import Float32
 from genre.runs import Run
-from genre.serving.ladder import Skipped
+from genre.serving.ladder import Skipped, Stage
+from genre.serving.limits import Limits
 from genre.serving.memory import Memory
-from genre.serving.ranking import Budget, Ladder
-from genre.serving.reasons import reasons
+from genre.serving.ranking import Ladder
 from genre.serving.shelf import Past, Shelf
 from genre.serving.store import Deletion, Entry, Event, EventStore, ItemChange, user_digest
 from genre.serving.trend import REACH, Trend
+from genre.serving.trial import answers, try_out
 
 Recent = Mapping[str, tuple[Event, ...]]
 FRESH = 1.0  # seconds for which the trend is not added up again
@@ -34,19 +32,19 @@ FRESH = 1.0  # seconds for which the trend is not added up again
 class World:
     """Shelves by run name, replaced as a whole: who has taken one keeps it until the answer is made.
 
-    runs, store, shares: as in `Service`.
+    runs, store, shares, limits: as in `Service`.
     """
 
     def __init__(
-        self, runs: Sequence[Run], store: EventStore, *, shares: Mapping[str, float] | None, budget: Budget
+        self, runs: Sequence[Run], store: EventStore, *, shares: Mapping[str, float] | None, limits: Limits
     ) -> None:
         self.store = store
-        self.ladder = Ladder(budget)
+        self.ladder = Ladder(limits)
         self.trend = Trend()
-        self._memory = Memory(store, self.ladder.stage("store", budget.store))
+        self._memory = Memory(store, self.ladder.stage("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
         self._forgotten: set[str] = set()
-        self._changing = threading.Lock()
+        self._changing, self._swapping = threading.Lock(), threading.Lock()
         self._position = store.last()
         for entry in store.entries(kinds=("item", "deletion")):
             self.take(entry)
@@ -146,57 +144,51 @@ class World:
 
     # --- runs -------------------------------------------------------------------------------------
 
+    def try_out(self) -> dict[str, str]:
+        """Ask whatever has not answered yet; by stage, why it still does not."""
+        shelves = list(self.shelves.values())
+        return {stage: why for shelf in shelves for stage, why in try_out(self.ladder, shelf).items()}
+
+    def answers(self) -> bool:
+        """Whether every run has more to say than what everybody takes."""
+        return all(answers(self.ladder, shelf) for shelf in self.shelves.values())
+
     def swap(self, run: Run, name: str) -> None:
-        """Serve `run` under the name of another after it has answered a trial; GenreError leaves the other."""
-        with self._changing:
-            replaced = self.shelf(name).run
-            shelf = Shelf(name, run, self._changes)
-            try_out(shelf)
-            self._previous[name] = replaced
-            self._put(shelf)
+        """Serve `run` under the name of another once all that answers in that one has answered in this one, too.
+
+        GenreError leaves the other.
+        """
+        with self._swapping:
+            replaced, known = self.shelf(name).run, dict(self._changes)
+            shelf, trial = Shelf(name, run, known), Ladder(self.ladder.limits)
+            troubles, before = try_out(trial, shelf), self.ladder.missing()
+            lost = [f"{stage} ({why})" for stage, why in troubles.items() if stage not in before]
+            if lost:
+                raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
+            with self._changing:
+                if self._changes != known:  # an item was put during the trial
+                    shelf = Shelf(name, run, dict(self._changes), shelf)
+                self._previous[name] = replaced
+                self._put(shelf, trial.stages)
 
     def rollback(self, name: str) -> None:
         with self._changing:
             if name not in self._previous:
                 raise UnknownId(f"run {name!r} was not swapped, so there is nothing to go back to")
-            self._put(Shelf(name, self._previous.pop(name), self._changes))
+            self._put(Shelf(name, self._previous.pop(name), dict(self._changes)), {})
 
     def rebuild(self) -> None:
         """Make the shelves again with all items that are known now."""
         with self._changing:
-            self.shelves = {name: Shelf(name, old.run, self._changes, old) for name, old in self.shelves.items()}
+            known = dict(self._changes)  # another item may come in meanwhile
+            self.shelves = {name: Shelf(name, old.run, known, old) for name, old in self.shelves.items()}
             self._popularity.clear()
             self.ladder.forget_matches()
 
-    def _put(self, shelf: Shelf) -> None:
+    def _put(self, shelf: Shelf, stages: Mapping[str, Stage]) -> None:
         self.shelves = {**self.shelves, shelf.name: shelf}
         self._popularity.clear()
-        self.ladder.forget_run(shelf.name)
-
-
-def try_out(shelf: Shelf) -> None:
-    """Ask everything once: code gets compiled, memory touched; GenreError when something cannot answer."""
-    pasts = shelf.past_of(shelf.dataset.user_ids[0]), shelf.basket([shelf.catalogue.item_ids[0]])
-    for name, model in shelf.models.items():
-        for past in pasts:
-            with _named_trouble(shelf, name):
-                history = shelf.together([past])
-                found = model.recommend(history, k=10)
-                reasons(shelf, model, history, found.item[0][found.item[0] >= 0], "model")
-                model.similar_items(np.array([0], np.int32), k=10)
-    if shelf.wishes is not None:
-        with _named_trouble(shelf, "the encoder of words"):
-            shelf.wishes.match(shelf.wishes.understand("something new"))
-    shelf.catalogue.search("a", 1, shelf.popularity)
-    shelf.catalogue.shared_words(0, shelf.catalogue.words(0))
-
-
-@contextmanager
-def _named_trouble(shelf: Shelf, name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise GenreError(f"run {shelf.name!r}: {name} does not answer ({error})") from error
+        self.ladder.replace_run(shelf.name, stages)
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:

@@ -1,0 +1,41 @@
+"""The limits of a service: how long each stage may take, how much is let in. All numbers to turn, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from genre.options import Ge, Gt, check_options
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a caller waits for a stage, when a failing one is left alone, and what is let in.
+
+    model_seconds: for a recommender's answer to a batch.
+    words_seconds: for turning words into a vector.
+    store_seconds: for reading recent events.
+    warm_seconds: for the first answer of each stage, before the service is ready or a run is swapped in.
+    patience: failures in a row after which a stage is paused. pause_seconds: for how long.
+    rate: requests a second from one address, on average, with bursts of twice as many; more get 429. 0: no limit.
+    in_flight: requests worked on at once; more get 503.
+    body_bytes: of one request.
+    connections: open at once; when there are more, the one that has kept us waiting longest goes.
+    receive_seconds: for a whole request to come in. send_seconds: for its answer to be made and taken.
+    """
+
+    model_seconds: Annotated[float, Gt(0)] = 1.0
+    words_seconds: Annotated[float, Gt(0)] = 1.0
+    store_seconds: Annotated[float, Gt(0)] = 0.5
+    warm_seconds: Annotated[float, Gt(0)] = 20.0
+    patience: Annotated[int, Ge(1)] = 3
+    pause_seconds: Annotated[float, Ge(0)] = 10.0
+    rate: Annotated[float, Ge(0)] = 0.0
+    in_flight: Annotated[int, Ge(1)] = 128
+    body_bytes: Annotated[int, Ge(1)] = 1_000_000
+    connections: Annotated[int, Ge(1)] = 2000
+    receive_seconds: Annotated[float, Gt(0)] = 10.0
+    send_seconds: Annotated[float, Gt(0)] = 60.0
+
+    def __post_init__(self) -> None:
+        check_options(self)
