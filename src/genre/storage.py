@@ -94,7 +94,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not intact:
         raise ArtifactError(f"{path}: changed after it was written; make the folder again")
     if body["format"] != FORMAT:
-        raise ArtifactError(f"{path}: format {body['format']}, this version reads {FORMAT}; make the folder again")
+        raise ArtifactError(f"{path}: format {body['format']}, this version reads {FORMAT}; make the run again")
     for name, digest in body["files"].items():
         file = folder / name
         if not file.resolve().is_relative_to(folder.resolve()):
