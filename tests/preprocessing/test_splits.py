@@ -15,7 +15,7 @@ from genre.kinds import KINDS
 from genre.preprocessing.cold import ColdItems, ColdUsers, StrongSplit
 from genre.preprocessing.dataset import Dataset, Features
 from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import GivenSplit, LeaveOneOut, RandomSplit, Split, Splitter, TimeSplit, split
+from genre.preprocessing.splits import Fold, GivenSplit, LeaveOneOut, RandomSplit, Split, Splitter, TimeSplit, split
 from genre.testing import toy_dataset
 
 Triple = tuple[int, int, int]
@@ -209,3 +209,19 @@ def test_features_reach_every_part() -> None:
     folds = [*parts.validation, *parts.test]
     assert all(part.item_features is made_of for part in (parts.train, *folds))
     assert parts.notes
+
+
+def test_a_context_is_made_once_and_only_when_asked_for() -> None:
+    data, made_of = toy_dataset(), []
+
+    def context() -> Dataset:
+        made_of.append(1)
+        return data
+
+    fold = Fold(context, data)
+    other = fold.with_features(items=Features(np.ones((data.n_items, 2), np.float32), "x"))
+    assert not made_of
+    assert fold.context is data
+    assert other.context.item_features is not None
+    assert [*fold] == [data, data]
+    assert len(made_of) == 1

@@ -8,10 +8,10 @@ train and validation. Where cleaning keeps repeats, a target may be an item its 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,30 @@ Part = npt.NDArray[np.int8]
 TRAIN, VALIDATION, TEST, UNUSED = range(4)
 
 
-class Fold(NamedTuple):
-    """`context`: what is known of each user before; `target`: what the user did next. Same ids in both."""
+class Fold:
+    """`context`: what is known of each user before; `target`: what the user did next. Same ids in both.
 
-    context: Dataset
-    target: Dataset
+    context: a Dataset, or what makes it when first asked for: the test's is nearly all the data once more, and most
+    work on a split never looks at it. A Fold unpacks in this order.
+    """
+
+    def __init__(self, context: Dataset | Callable[[], Dataset], target: Dataset) -> None:
+        self._context = context
+        self.target = target
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return iter((self.context, self.target))
+
+    @property
+    def context(self) -> Dataset:
+        if not isinstance(self._context, Dataset):
+            self._context = self._context()
+        return self._context
+
+    def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Fold:
+        """The same question with the vectors attached."""
+        target = self.target.with_features(items=items, users=users)
+        return Fold(lambda: self.context.with_features(items=items, users=users), target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +68,12 @@ class Split:
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Split:
         """The same parts, each with the vectors attached."""
-
-        def attach(fold: Fold) -> Fold:
-            return Fold(*(part.with_features(items=items, users=users) for part in fold))
-
-        train = self.train.with_features(items=items, users=users)
-        return Split(train, attach(self.validation), attach(self.test), self.notes)
+        return Split(
+            self.train.with_features(items=items, users=users),
+            self.validation.with_features(items=items, users=users),
+            self.test.with_features(items=items, users=users),
+            self.notes,
+        )
 
 
 class Splitter(ABC):
@@ -111,7 +130,7 @@ def assemble(
     train = dataset.where(part == TRAIN)
     context = train if validation_context == (TRAIN,) else dataset.where(_any_of(part, validation_context))
     validation = Fold(context, dataset.where(part == VALIDATION))
-    test = Fold(dataset.where(_any_of(part, test_context)), dataset.where(part == TEST))
+    test = Fold(lambda: dataset.where(_any_of(part, test_context)), dataset.where(part == TEST))
     notes = [f"{counts[TRAIN]:,} train, {counts[VALIDATION]:,} validation, {counts[TEST]:,} test", *notes]
     for label, fold in (("validation", validation), ("test", test)):
         if len(fold.target):
