@@ -53,14 +53,15 @@ class ALS(Recommender):
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         from genre.recommenders.ridge_kernel import improve_rows, solve_rows
 
-        by_user = dataset.matrix()
-        by_item = by_user.T.tocsr()
+        matrices = [dataset.matrix()]
+        matrices.append(matrices[0].T.tocsr())
         rng = np.random.default_rng(self.seed)
         items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)
         users = np.zeros((dataset.n_users, self.factors), np.float32)
         cg = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM)
-        systems = [self._system(matrix.indptr, matrix.indices, matrix.data) for matrix in (by_user, by_item)]
-        ridges = [self._ridge(matrix.indptr, matrix.data) for matrix in (by_user, by_item)]
+        ridges = [self._ridge(matrix.indptr, matrix.data) for matrix in matrices]
+        systems = [self._system(matrix.indptr, matrix.indices, matrix.data) for matrix in matrices]
+        matrices.clear()  # as large as the data
         for _ in log.track(range(self.iterations), "als"):
             for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
                 diagonal, turn = diagonalise(fixed)
@@ -75,7 +76,7 @@ class ALS(Recommender):
     def _system(self, indptr: Array, item: Array, weight: Array) -> tuple[Int64, Int32, Float32, Float32]:
         """indptr, item, the confidence above one, and the confidence, of CSR rows."""
         extra = np.asarray(self.alpha * weight, np.float32)
-        return indptr.astype(np.int64), item.astype(np.int32), extra, extra + np.float32(1)
+        return np.asarray(indptr, np.int64), np.asarray(item, np.int32), extra, extra + np.float32(1)
 
     def _ridge(self, indptr: Array, weight: Array) -> Float32:
         """The ridge of each row, grown by its confidence."""
