@@ -113,3 +113,13 @@ def test_list_shows_every_section(what: str, capsys: pytest.CaptureFixture[str])
     status, out, _ = said(capsys, "list", what)
     assert status == 0
     assert all(kind in out for kind in KINDS.get(what, ()))
+
+
+def test_a_disk_that_takes_no_more_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("a file where the runs should go")
+    (tmp_path / "i.csv").write_text("user_id,item_id\nu,i\n")
+    (tmp_path / "c.yaml").write_text("name: x\ndata: {kind: files, interactions: i.csv}\nrecommenders: [popularity]\n")
+    assert main(["run", str(tmp_path / "c.yaml"), "--runs", str(tmp_path / "taken")]) == 2
+    told = capsys.readouterr().err
+    assert "run the same command again" in told
+    assert "Traceback" not in told

@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a file that may not be written
+        print(f"{error}; what was finished stands, run the same command again to go on from there", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

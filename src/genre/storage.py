@@ -134,10 +134,14 @@ def read_json(path: Path) -> Any:
 
 
 def write_tensors(path: Path, tensors: Tensors) -> None:
-    """Named arrays as safetensors."""
+    """Named arrays as safetensors; OSError when the disk does not take them."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    save_file({name: np.asarray(array, order="C") for name, array in tensors.items()}, path)
+    try:
+        save_file({name: np.asarray(array, order="C") for name, array in tensors.items()}, path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: {error}") from error
 
 
 def read_tensors(path: Path) -> Tensors:
