@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from genre.serving.catalogue import Filter
 
+DIGITS = 6  # of a score
+
 Source = Literal["personal", "folded_in", "content", "popular"]
 """How an answer came about.
 
@@ -59,6 +61,10 @@ class Answer:
 class Why:
     """Why one item: the recommender's own evidence. `because` and its shares are of the history, largest first.
 
+    popular: the part of the score that is the item's popularity, whatever the history. words: those of the item's text
+    that the history or the wish has. asked: of a list asked for in words, what these (`words`) and the recommender
+    (`taste`) add to the item's score there.
+
     method: exact (the shares add up to the score), occlusion (the fall of the score without that interaction),
     content (likeness of the texts), popularity, or unknown for an item that is not in the catalogue.
     """
@@ -72,5 +78,7 @@ class Why:
     run: str
     recommender: str
     because: list[dict[str, Any]] = field(default_factory=list)
+    popular: float = 0.0
+    asked: dict[str, float] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     fallback: str | None = None

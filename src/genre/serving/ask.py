@@ -132,9 +132,9 @@ class Wishes:
         return np.asarray(total, np.float32)
 
 
-def blend(match: Float32, taste: Float32, history_weight: float) -> Float32:
-    """Fit with the words and a recommender's scores, each in standard deviations. [n_items]"""
-    return np.asarray((1 - history_weight) * _standard(match) + history_weight * _standard(taste), np.float32)
+def parts(match: Float32, taste: Float32, history_weight: float) -> tuple[Float32, Float32]:
+    """What fit with the words and a recommender's scores add to an item's place, in standard deviations. [n_items]"""
+    return (1 - history_weight) * _standard(match), history_weight * _standard(taste)
 
 
 def ask(
@@ -161,7 +161,7 @@ def ask(
     if recommender is not None and history is not None and history_weight:
         if len(history) != 1:
             raise DataError(f"one wish goes with one history, found {len(history)}")
-        scores = blend(scores, recommender.score(history)[0], history_weight)
+        scores = np.add(*parts(scores, recommender.score(history)[0], history_weight))
     seen = None if history is None or not exclude_seen else (history.indptr, history.item)
     allowed = without_named(wish, dataset.n_items, candidates)
     item, score = top_k_scores(scores[None, :], min(k, dataset.n_items), seen=seen, candidates=allowed)

@@ -167,8 +167,8 @@ def plain(text: str) -> str:
 
 
 def words_of(text: str) -> set[str]:
-    """Words of three letters or more, and single characters of scripts that put no space between words."""
-    found = re.findall(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]{3,}", plain(text))
+    """Words of three letters or more, `sci-fi` being one, and single characters of scripts without spaces."""
+    found = re.findall(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:-[^\W\d_]+)+|[^\W\d_]{3,}", plain(text))
     return set(found)
 
 

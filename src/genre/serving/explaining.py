@@ -9,8 +9,11 @@ import numpy as np
 
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, Explanation, sentence
-from genre.serving.answers import Why
+from genre.serving.answers import DIGITS, Why
+from genre.serving.catalogue import words_of
+from genre.serving.ladder import Skipped
 from genre.serving.ranking import source_of
+from genre.serving.reasons import word_reasons
 from genre.serving.shelf import Past, Shelf
 from genre.serving.world import World
 
@@ -24,6 +27,7 @@ def explain(
     *,
     user_id: str | None,
     history: Sequence[str] | None,
+    words: str | None,
     run: str | None,
     recommender: str | None,
 ) -> Why:
@@ -34,10 +38,36 @@ def explain(
     if row is None:
         return Why(item_id, item_id, None, "not in the catalogue", "unknown", "popular", shelf.name, name)
     if past.tells:
-        return _by_evidence(world, shelf, name, past, row, trouble)
-    count = float(world.popularity(shelf)[row])
-    title, reason = shelf.catalogue.titles[row], POPULAR
-    return Why(item_id, title, count, reason, "popularity", "popular", shelf.name, name, fallback=trouble)
+        why = _by_evidence(world, shelf, name, past, row, trouble)
+    else:
+        count = round(float(world.popularity(shelf)[row]), DIGITS)
+        title, reason = shelf.catalogue.titles[row], POPULAR
+        why = Why(item_id, title, count, reason, "popularity", "popular", shelf.name, name, fallback=trouble)
+    return why if words is None or shelf.wishes is None else _asked(world, shelf, why, past, row, words)
+
+
+def _asked(world: World, shelf: Shelf, why: Why, past: Past, row: int, words: str) -> Why:
+    """Of a list asked for in words: what the words and the recommender add, as `Ladder.by_words` does."""
+    assert shelf.wishes is not None
+    wish = shelf.wishes.understand(words)
+    history = shelf.together([past]) if past.tells else None
+    try:
+        match, taste, late = world.ladder.parts(shelf, why.recommender, wish, history)
+    except Skipped as skipped:
+        return replace(why, fallback=why.fallback or f"words_{skipped.outcome}")
+    shares = {"words": match, "taste": taste}
+    asked = {name: round(float(share[row]), DIGITS) for name, share in shares.items() if share is not None}
+    matched = word_reasons(shelf, words_of(wish.wanted), [row])[0]
+    because = why.reason if taste is not None else ""
+    shared = shelf.catalogue.shared_words(row, words_of(wish.wanted))
+    return replace(
+        why,
+        reason="; ".join(part for part in (matched, because) if part),
+        source="content",
+        asked=asked,
+        words=list(dict.fromkeys((*shared, *why.words)))[:WORDS],
+        fallback=why.fallback or late,
+    )
 
 
 def _by_evidence(world: World, shelf: Shelf, name: str, past: Past, row: int, trouble: str | None) -> Why:
@@ -54,16 +84,17 @@ def _by_evidence(world: World, shelf: Shelf, name: str, past: Past, row: int, tr
     return Why(
         item_id=catalogue.item_ids[row],
         title=catalogue.titles[row],
-        score=round(found.score, 6),
+        score=round(found.score, DIGITS),
         reason=sentence(found, catalogue.titles),
         method=found.method,
         source=source_of(rung, past),
         run=shelf.name,
         recommender=name,
         because=[
-            {"item_id": catalogue.item_ids[item], "title": catalogue.titles[item], "share": round(share, 6)}
+            {"item_id": catalogue.item_ids[item], "title": catalogue.titles[item], "share": round(share, DIGITS)}
             for item, share in found.history
         ],
+        popular=round(found.popular, DIGITS),
         words=list(found.words[:WORDS]),
         fallback=late or trouble,
     )

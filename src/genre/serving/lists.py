@@ -15,7 +15,7 @@ import numpy.typing as npt
 from genre.errors import GenreError
 from genre.preprocessing.dataset import History, Int32
 from genre.recommenders.explanation import POPULAR
-from genre.serving.answers import Answer, Ask, Source
+from genre.serving.answers import DIGITS, Answer, Ask, Source
 from genre.serving.catalogue import Filter, Mask, words_of
 from genre.serving.ladder import Skipped
 from genre.serving.ranking import Ranked, source_of
@@ -25,7 +25,6 @@ from genre.serving.shelf import Past, Shelf
 from genre.serving.world import Recent, World
 
 Scores = npt.NDArray[np.floating[Any]]
-DIGITS = 6  # of a score
 
 
 def recommend_many(world: World, asks: Sequence[Ask]) -> list[Answer | GenreError]:
@@ -145,7 +144,7 @@ def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
         wanted = ask.words if shelf.wishes is None else shelf.wishes.understand(ask.words).wanted
         why = word_reasons(shelf, words_of(wanted), items.tolist())
     else:
-        why = reasons(shelf, shelf.models[query.name], history, items, ranked.rung)
+        why = reasons(shelf, shelf.models[query.name], history, items, ranked.rung, novel=ask.novelty > 0)
     listed = _listed(shelf, items, scores, why, ask.fields)
     source = source_of(ranked.rung, query.past)
     return Answer(listed, source, shelf.name, query.name, ranked.fallback or query.trouble)

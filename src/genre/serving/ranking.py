@@ -16,7 +16,7 @@ from genre.preprocessing.dataset import Float32, History, Int32
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.topk import Seen, top_k_scores
 from genre.serving.answers import Source
-from genre.serving.ask import HISTORY_WEIGHT, Wish, blend, without_named
+from genre.serving.ask import HISTORY_WEIGHT, Wish, parts, without_named
 from genre.serving.catalogue import Mask
 from genre.serving.ladder import Skipped, Stage
 from genre.serving.limits import Limits
@@ -120,6 +120,33 @@ class Ladder:
             return self.popular(shelf, popularity, k, fallback=fallback)
         return Ranked(found.item, found.score, rung, fallback)
 
+    def parts(
+        self, shelf: Shelf, name: str, wish: Wish, history: History | None
+    ) -> tuple[Float32, Float32 | None, str | None]:
+        """What a wish and one history add to the score of each item `[n_items]`, and why the latter is missing.
+
+        `Skipped` where the words got no vector.
+        """
+        match = self._match(shelf, wish)
+        if history is None:
+            return match, None, None
+        model = dict(rungs(shelf, name))["model"]  # a reranker only reorders
+        try:
+            taste = self.stage_of(shelf, name, "model", "recommend").call(partial(model.score, history))[0]
+        except Skipped as skipped:
+            return match, None, f"model_{skipped.outcome}"
+        return *parts(match, taste, HISTORY_WEIGHT), None
+
+    def _match(self, shelf: Shelf, wish: Wish) -> Float32:
+        assert shelf.wishes is not None
+        found = self._matches.get((shelf, wish))
+        if found is None:
+            found = self.words_of(shelf).call(partial(shelf.wishes.match, wish))
+            if len(self._matches) >= KEPT_MATCHES:
+                self._matches.clear()
+            self._matches[shelf, wish] = found
+        return found
+
     def by_words(
         self,
         shelf: Shelf,
@@ -132,21 +159,8 @@ class Ladder:
         mask: Mask | None = None,
     ) -> Ranked:
         """Items that fit a wish, blended with one history if there is one; `Skipped` where the words got no vector."""
-        assert shelf.wishes is not None
-        scores = self._matches.get((shelf, wish))
-        if scores is None:
-            scores = self.words_of(shelf).call(partial(shelf.wishes.match, wish))
-            if len(self._matches) >= KEPT_MATCHES:
-                self._matches.clear()
-            self._matches[shelf, wish] = scores
-        fallback = None
-        if history is not None:
-            model = dict(rungs(shelf, name))["model"]  # a reranker only reorders
-            stage = self.stage_of(shelf, name, "model", "recommend")
-            try:
-                scores = blend(scores, stage.call(partial(model.score, history))[0], HISTORY_WEIGHT)
-            except Skipped as skipped:
-                fallback = f"model_{skipped.outcome}"
+        words, taste, fallback = self.parts(shelf, name, wish, history)
+        scores = words if taste is None else words + taste
         allowed = without_named(wish, shelf.n_items, mask)
         found = top_k_scores(scores[None, :], min(k, shelf.n_items), seen=seen, candidates=allowed)
         return Ranked(*found, "content", fallback)

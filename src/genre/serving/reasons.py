@@ -1,4 +1,4 @@
-"""One line for each item of a list: why it is there. Cheap enough to be in every answer.
+"""One line for each item of a list: why it is there; empty where nothing speaks for it. Cheap enough for every answer.
 
 Exact where the score is a sum over the history; elsewhere the item of the history that is most like it. The full
 evidence of one item is `Service.explain`.
@@ -12,31 +12,50 @@ import numpy as np
 
 from genre.preprocessing.dataset import Float32, History, Int32
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import phrase
+from genre.recommenders.explanation import POPULAR, phrase
 from genre.serving.ranking import Rung
 from genre.serving.shelf import Shelf
 
-NO_CAUSE = "a guess: nothing you chose speaks for it"
+RARE = "rarer than most"
 
 
-def reasons(shelf: Shelf, model: Recommender, history: History, items: Int32, rung: Rung) -> list[str]:
-    """A sentence for each of `items` `[m]`, recommended to the one history."""
+def reasons(
+    shelf: Shelf, model: Recommender, history: History, items: Int32, rung: Rung, *, novel: bool = False
+) -> list[str]:
+    """A sentence for each of `items` `[m]`, recommended to the one history.
+
+    novel: the list was turned towards what few know, so that to be popular is no reason.
+    """
+    if not novel:
+        return _reasons(shelf, model, history, items, rung, popular=POPULAR)
+    rare = shelf.popularity[items] < np.median(shelf.popularity)
+    found = _reasons(shelf, model, history, items, rung, popular="")
+    return [reason or (RARE if few else "") for reason, few in zip(found, rare, strict=True)]
+
+
+def _reasons(
+    shelf: Shelf, model: Recommender, history: History, items: Int32, rung: Rung, *, popular: str
+) -> list[str]:
+    """popular: what to say of an item that is there because it is popular; empty: do not say so."""
     if rung == "popular" or model.evidence == "popularity" or len(history.item) == 0:
-        return [phrase(())] * len(items)
+        return [popular] * len(items)
     titles = shelf.catalogue.titles
     if rung == "model" and model.evidence == "exact":
-        shares, popular = model.contributions(history, items), model.popular(history)[items]
-        led = popular > np.maximum(shares, 0).sum(axis=1)
-        causes = strongest(shares, history.item)
+        shares = model.contributions(history, items)
+        led = model.popular(history)[items] > np.maximum(shares, 0).sum(axis=1)
         return [
-            phrase([titles[item] for item in cause], popular=lead) if cause or lead else NO_CAUSE
-            for cause, lead in zip(causes, led, strict=True)
+            phrase([titles[item] for item in cause], popular=bool(lead and popular))
+            if cause
+            else popular
+            if lead
+            else ""
+            for cause, lead in zip(strongest(shares, history.item), led, strict=True)
         ]
     if shelf.content is None:
-        return [NO_CAUSE] * len(items)
+        return [""] * len(items)
     vectors, liked = shelf.content.item_vectors_, history.item[history.weight > 0]
     alike = strongest(vectors[items] @ vectors[liked].T, liked)
-    return [f"similar to {titles[cause[0]]}" if cause else NO_CAUSE for cause in alike]
+    return [f"similar to {titles[cause[0]]}" if cause else "" for cause in alike]
 
 
 def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
@@ -48,6 +67,6 @@ def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
 
 
 def word_reasons(shelf: Shelf, words: set[str], items: Sequence[int]) -> list[str]:
-    """A sentence for each item found by words."""
+    """A sentence for each item found by words: those it has; empty where it is near in meaning alone."""
     shared = [shelf.catalogue.shared_words(item, words) for item in items]
-    return [phrase((), found) if found else "close to your words in meaning" for found in shared]
+    return [phrase((), found) if found else "" for found in shared]

@@ -98,11 +98,14 @@ class Service:
         *,
         user_id: str | None = None,
         history: Sequence[str] | None = None,
+        ask: str | None = None,
         run: str | None = None,
         recommender: str | None = None,
     ) -> Why:
-        """The evidence for one item and one user or history."""
-        return explain(self._world, item_id, user_id=user_id, history=history, run=run, recommender=recommender)
+        """The evidence for one item and one user or history; for the words it was found by, if there were any."""
+        return explain(
+            self._world, item_id, user_id=user_id, history=history, words=ask, run=run, recommender=recommender
+        )
 
     # --- looking up -------------------------------------------------------------------------------
 

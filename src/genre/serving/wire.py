@@ -139,11 +139,12 @@ def to_names(fields: str) -> tuple[str, ...]:
 
 
 class ExplainBody(Body):
-    """Which item to explain, for a user or for a history."""
+    """Which item to explain, for a user or for a history, and for the words (`ask`) it was found by."""
 
     item_id: Id
     user_id: Id | None = None
     history: Annotated[list[Id], Field(max_length=1000)] | None = None
+    ask: Words | None = None
     run: Name | None = None
     recommender: Name | None = None
 

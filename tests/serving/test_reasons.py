@@ -1,0 +1,70 @@
+"""What is said of an item of a list, and the evidence for it: it names what speaks for the item, or it is silent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from genre.recommenders.base import Recommender
+from genre.recommenders.blend import Blend
+from genre.recommenders.ease import EASE
+from genre.recommenders.popularity import Popularity
+from genre.runs import Run
+from genre.serving.answers import Ask
+from genre.serving.catalogue import words_of
+from genre.serving.service import Service
+from genre.serving.store import SQLiteStore
+
+
+def test_a_list_turned_towards_the_rare_is_not_called_popular(run: Run, sqlite: SQLiteStore) -> None:
+    data = run.dataset.where((run.dataset.item < 9) | (run.dataset.user % 2 == 0))  # fewer take the last three
+    blend = Blend((Popularity(), EASE(10.0)), weights=(0.9, 0.1)).fit(data)
+    made: dict[str, Recommender] = {"blend": blend, "popularity": Popularity().fit(data)}
+    service = Service([dataclasses.replace(run, dataset=data, recommenders=made)], sqlite)
+    rare = {"i9", "i10", "i11"}
+    assert any("popular" in one["reason"] for one in service.recommend(Ask("u0", k=12)).items)
+    seen = set()
+    for name in made:
+        for one in service.recommend(Ask("u0", k=12, recommender=name, novelty=0.9)).items:
+            assert "popular" not in one["reason"]
+            if not one["reason"].startswith("because of"):
+                assert one["reason"] == ("rarer than most" if one["item_id"] in rare else "")
+                seen.add(one["reason"])
+    assert seen == {"rarer than most", ""}
+
+
+def test_words_say_what_matched_or_nothing(service: Service) -> None:
+    told = {one["item_id"]: one["reason"] for one in service.recommend(Ask(words="Story 7 robots", k=12)).items}
+    assert set(told.values()) == {""}, "every other title has those words: they tell nothing"
+    service.put_item("n1", {"title": "Quiet Comet", "genres": "Sci-Fi|space", "text": "robots in space"})
+    found = {one["item_id"]: one for one in service.recommend(Ask(words="a comet, sci-fi", k=12)).items}
+    assert found["n1"]["reason"] == "shares: comet, sci-fi"
+
+
+def test_a_hyphen_parts_no_word() -> None:
+    assert words_of("Sci-Fi|Film-Noir, an off day -- X-Men") == {"sci-fi", "film-noir", "off", "day", "x-men"}
+
+
+def test_the_parts_of_an_exact_explanation_add_up(run: Run, sqlite: SQLiteStore) -> None:
+    blend = Blend((Popularity(), EASE(10.0)), weights=(0.5, 0.5)).fit(run.dataset)
+    service = Service([dataclasses.replace(run, recommenders={"blend": blend})], sqlite)
+    why = service.explain("i4", user_id="u0")
+    assert why.method == "exact"
+    assert why.popular > 0
+    assert sum(cause["share"] for cause in why.because) + why.popular == pytest.approx(why.score, abs=1e-4)
+
+
+def test_the_words_are_part_of_the_evidence(service: Service) -> None:
+    words = "castles knights"
+    listed = service.recommend(Ask("u0", words=words, k=12)).items
+    for one in listed:
+        why = service.explain(one["item_id"], user_id="u0", ask=words)
+        assert sum(why.asked.values()) == pytest.approx(one["score"], abs=1e-5)
+        assert (why.source, set(why.asked)) == ("content", {"words", "taste"})
+    first = service.explain(listed[0]["item_id"], user_id="u0", ask=words)
+    assert first.asked["words"] > service.explain(listed[-1]["item_id"], user_id="u0", ask=words).asked["words"]
+    alone = service.explain("i1", ask=words)
+    assert set(alone.asked) == {"words"}
+    assert alone.reason == "", "nobody's taste, and words that every other item has"
+    assert service.explain("i1", user_id="u0").asked == {}
