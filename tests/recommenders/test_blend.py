@@ -179,3 +179,13 @@ def test_impossible_blends_are_refused() -> None:
     data = toy_dataset()
     with pytest.raises(DataError, match="fit weights on"):
         Blend(PAIR).fit(data.where(np.arange(len(data)) == 0))
+
+
+def test_similar_items_are_those_beyond_popularity() -> None:
+    data = toy_dataset()
+    every = np.arange(data.n_items, dtype=np.int32)
+    blend = Blend((Popularity(), EASE(10.0)), weights=(0.95, 0.05)).fit(data)
+    assert np.array_equal(blend.similar_items(every, k=3).item, EASE(10.0).fit(data).similar_items(every, k=3).item)
+    none = Popularity().fit(data).similar_items(every, k=3)
+    assert (none.item == -1).all()
+    assert np.isneginf(none.score).all()

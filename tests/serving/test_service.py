@@ -12,9 +12,14 @@ import numpy as np
 import pytest
 
 from genre.errors import DataError, GenreError, StoreError, UnknownId
-from genre.preprocessing.dataset import Dataset, Float32, History
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.recommenders.base import Recommender
+from genre.recommenders.baseline import Baseline
+from genre.recommenders.blend import Blend
+from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
+from genre.recommenders.explanation import POPULAR
+from genre.recommenders.popularity import Popularity
 from genre.runs import Run
 from genre.serving.answers import Answer, Ask
 from genre.serving.catalogue import Between, OneOf
@@ -154,6 +159,30 @@ def test_similar_items(service: Service) -> None:
     assert service.similar("gone").source == "popular"
 
 
+def test_what_everybody_takes_is_never_called_similar(run: Run, sqlite: SQLiteStore) -> None:
+    """Whatever the recommender, also one that is popularity for the most part, and for an item nobody has met."""
+    data = run.dataset
+    members = (Popularity(), EASE(10.0), Content())
+    blend = Blend(members, weights=(0.9, 0.05, 0.05)).fit(data)
+    made = {"blend": blend, **run.recommenders, "baseline": Baseline().fit(data)}
+    service = Service([dataclasses.replace(run, recommenders=made)], sqlite)
+    service.put_item("n1", {"title": "Dragon Castle", "genres": "castles", "text": "castles knights dragons"})
+    for name in made:
+        for item in ("i3", "i4", "n1"):
+            answer = service.similar(item, k=2, recommender=name)
+            parity = {int(other[1:]) % 2 for other in ids(answer) if other != "n1"}
+            assert parity == {0 if item == "i4" else 1}, (name, item, ids(answer))
+            assert {one["reason"] for one in answer.items} == {f"similar to {service.item(item)['title']}"}
+            assert answer.source == ("content" if name in ("popularity", "baseline") else "folded_in")
+    bare = dataclasses.replace(data, item_features=None)
+    alone = Service(
+        [dataclasses.replace(run, dataset=bare, recommenders={"popularity": Popularity().fit(bare)})], sqlite
+    )
+    answer = alone.similar("i3", k=3)
+    assert (answer.source, answer.fallback) == ("popular", None)
+    assert {one["reason"] for one in answer.items} == {POPULAR}
+
+
 def test_trends_follow_the_events(service: Service) -> None:
     assert service.popular(trending=True).items == []
     service.record(
@@ -242,6 +271,9 @@ class Broken(EASE):
     def _score(self, history: History) -> Float32:
         raise ValueError("cannot score")
 
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        raise ValueError("cannot score")
+
 
 def test_a_run_that_does_not_answer_is_not_swapped_in(service: Service, run: Run) -> None:
     before = service.recommend(Ask("u0"))
@@ -315,11 +347,18 @@ def test_no_answer_mixes_two_runs(run: Run, sqlite: SQLiteStore) -> None:
 class Slow(EASE):
     """Answers when it is let."""
 
-    def _score(self, history: History) -> Float32:
+    def _wait(self) -> None:
         gate = getattr(self, "gate", None)
         if gate is not None:
             gate.wait(10)
+
+    def _score(self, history: History) -> Float32:
+        self._wait()
         return super()._score(history)
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        self._wait()
+        return super()._contributions(history, items)
 
 
 QUICK = Limits(model_seconds=0.05, words_seconds=0.05, store_seconds=0.05, patience=2, pause_seconds=0.3)

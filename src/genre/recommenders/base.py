@@ -161,9 +161,19 @@ class Recommender(ABC):
         return History.of([[self.item_ids_.row(item_id) for item_id in item_ids]], len(self.item_ids_))
 
     def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
-        """The `k` items nearest to each item row: those recommended to who has seen that item alone."""
+        """The `k` items nearest to each item row: those to whose scores having seen that item alone adds most.
+
+        What an item gets anyway, its popularity, does not count; -1 where nothing else speaks for another item.
+        """
         self._fitted()
-        return self.recommend(History.of([[int(item)] for item in items], len(self.item_ids_)), k=k)
+        n_items = len(self.item_ids_)
+        histories, every = History.of([[int(item)] for item in items], n_items), np.arange(n_items, dtype=np.int32)
+        added = np.empty((len(items), n_items), np.float32)
+        for row in range(len(items)):
+            added[row] = self.contributions(histories.select([row]), every)[:, 0]
+        found, share = top_k_scores(added, min(k, n_items), seen=(histories.indptr, histories.item))
+        speaks = share > 0
+        return Recommendations(np.where(speaks, found, -1), np.where(speaks, share, -np.inf), self.item_ids_)
 
     # --- growing ----------------------------------------------------------------------------------
 

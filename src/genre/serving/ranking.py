@@ -76,16 +76,19 @@ class Ladder:
         self._matches.clear()
 
     def climb(
-        self, shelf: Shelf, name: str, purpose: str, ask: Callable[[Recommender], T]
+        self, shelf: Shelf, name: str, purpose: str, ask: Callable[[Recommender], T | None]
     ) -> tuple[T | None, Rung, str | None]:
-        """What the highest rung says that answers in time, which it is, and why it is not a higher one."""
+        """What the highest rung says that has an answer in time, which it is, and what kept a higher one from it."""
         fallback: str | None = None
         for label, model in rungs(shelf, name):
             stage = self.stage_of(shelf, name, label, purpose)
             try:
-                return stage.call(partial(ask, model)), "content" if label == "content" else "model", fallback
+                found = stage.call(partial(ask, model))
             except Skipped as skipped:
                 fallback = fallback or f"{label}_{skipped.outcome}"
+            else:
+                if found is not None:
+                    return found, "content" if label == "content" else "model", fallback
         return None, "popular", fallback
 
     def rank(
@@ -110,10 +113,11 @@ class Ladder:
         return Ranked(found.item, found.score, rung, fallback)
 
     def similar(self, shelf: Shelf, name: str, row: int, k: int, popularity: Float32) -> Ranked:
-        """Items like the one in `row`; where no recommender answers, what everybody takes."""
+        """Items like the one in `row`; where no recommender knows any, what everybody takes."""
 
-        def ask(model: Recommender) -> Recommendations:
-            return model.similar_items(np.array([row], np.int32), k=min(k, shelf.n_items))
+        def ask(model: Recommender) -> Recommendations | None:
+            found = model.similar_items(np.array([row], np.int32), k=min(k, shelf.n_items))
+            return found if (found.item >= 0).any() else None
 
         found, rung, fallback = self.climb(shelf, name, "similar", ask)
         if found is None:
