@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genre.options import Ge, Gt, check_options
 from genre.preprocessing.kcore import k_core
-from genre.preprocessing.order import Places, places, repeated_pairs, user_time_order
+from genre.preprocessing.order import counts, repeated_pairs, user_time_order
 from genre.preprocessing.rows import NO_TIME, Rows
 from genre.preprocessing.tables import PARTS
 
@@ -107,19 +107,19 @@ def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
 
     `rating_scale` of `cleaning` must be settled before (see `prepare`).
     """
-    rows.take(_report(rows, report, *_unusable(rows, cleaning)))
-    rows.take(user_time_order(rows.user, rows.values("timestamp"), len(rows.user_ids)))
-    rows.take(_report(rows, report, *_repeats(rows, cleaning.repeats)))
+    usable = _report(rows, report, *_unusable(rows, cleaning))
+    user = rows.user if usable.all() else np.where(usable, rows.user, np.int32(-1))
+    rows.take(user_time_order(user, rows.values("timestamp"), len(rows.user_ids)))
+    rows.keep(_report(rows, report, *_repeats(rows, cleaning.repeats)))
     if cleaning.max_user_interactions is not None:
-        counts = np.bincount(rows.user, minlength=len(rows.user_ids))
-        many = counts > cleaning.max_user_interactions
+        many = counts(rows.user, len(rows.user_ids)) > cleaning.max_user_interactions
         reason = f"{int(many.sum()):,} users with more than {cleaning.max_user_interactions:,} interactions"
-        rows.take(_report(rows, report, _Drop("busy users", reason, np.flatnonzero(many[rows.user]))))
+        rows.keep(_report(rows, report, _Drop("busy users", reason, np.flatnonzero(many[rows.user]))))
     low_user, low_item = cleaning.min_user_interactions, cleaning.min_item_interactions
     if max(low_user, low_item) > 1:
         core = k_core(rows.user, rows.item, len(rows.user_ids), len(rows.item_ids), low_user, low_item)
         few = f"users with fewer than {low_user} or items with fewer than {low_item} interactions"
-        rows.take(_report(rows, report, _Drop("k-core", f"{few}, until all have enough", np.flatnonzero(~core))))
+        rows.keep(_report(rows, report, _Drop("k-core", f"{few}, until all have enough", np.flatnonzero(~core))))
 
 
 class _Drop(NamedTuple):
@@ -130,8 +130,8 @@ class _Drop(NamedTuple):
     positions: npt.NDArray[np.int64]
 
 
-def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Places | slice:
-    """Write a step for each drop that drops anything; which rows stay, a slice when all do."""
+def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Mask:
+    """Write a step for each drop that drops anything; which rows stay. [n]"""
     stays, left = np.ones(len(rows), np.bool_), len(rows)
     for name, reason, positions in drops:
         if len(positions):
@@ -139,7 +139,7 @@ def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Places | slice
             report.steps.append(Step(name, reason, left, left - len(positions), examples))
             left -= len(positions)
             stays[positions] = False
-    return slice(None) if left == len(rows) else places(stays)
+    return stays
 
 
 def _unusable(rows: Rows, cleaning: Cleaning) -> Iterator[_Drop]:

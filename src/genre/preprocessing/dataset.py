@@ -256,9 +256,8 @@ class Dataset:
 
     def history(self, users: npt.ArrayLike | None = None) -> History:
         """The histories of all users, or of the given user rows in their order."""
-        counts = np.bincount(self.user, minlength=self.n_users)
         whole = History(
-            indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            indptr=np.searchsorted(self.user, np.arange(self.n_users + 1, dtype=np.int32)),
             item=self.item,
             weight=self.weight,
             n_items=self.n_items,

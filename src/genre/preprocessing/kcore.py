@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from genre.preprocessing.order import counts
+
 Int32 = npt.NDArray[np.int32]
 
 
@@ -14,13 +16,13 @@ def k_core(user: Int32, item: Int32, n_users: int, n_items: int, min_user: int, 
     The result is unique: the largest set in which every user and every item has enough.
     """
     kept = np.ones(len(user), np.bool_)
-    of_user, of_item = np.bincount(user, minlength=n_users), np.bincount(item, minlength=n_items)
+    of_user, of_item = counts(user, n_users), counts(item, n_items)
     poor_user, poor_item = of_user < min_user, of_item < min_item
     while True:
         leaving = np.flatnonzero((poor_user[user] | poor_item[item]) & kept)
         if len(leaving) == 0:
             return kept
         kept[leaving] = False
-        of_user -= np.bincount(user[leaving], minlength=n_users)
-        of_item -= np.bincount(item[leaving], minlength=n_items)
+        of_user -= counts(user[leaving], n_users)
+        of_item -= counts(item[leaving], n_items)
         poor_user, poor_item = of_user < min_user, of_item < min_item

@@ -22,18 +22,22 @@ COMPILED_FROM = 4_000_000
 def user_time_order(
     user: Int32, timestamp: Int64 | None, n_users: int, *, compiled_from: int = COMPILED_FROM
 ) -> Places | slice:
-    """`np.lexsort((timestamp, user))`: by user, then time, then given order. [n]
+    """`np.lexsort((timestamp, user))` without the rows of user -1: by user, then time, then given order.
 
     A slice of all when they are in this order, so that indexing with it copies nothing.
     """
-    by_user = bool((user[1:] >= user[:-1]).all())
+    by_user = len(user) == 0 or bool(user[0] >= 0 and (user[1:] >= user[:-1]).all())
     if timestamp is None:
         return slice(None) if by_user else counting_order(user, n_users, compiled_from=compiled_from)
     later = timestamp[1:] >= timestamp[:-1]
     if by_user and bool((later | (user[1:] != user[:-1])).all()):
         return slice(None)
-    by_time = None if later.all() else stable_order(timestamp)
-    return counting_order(user, n_users, by_time, compiled_from=compiled_from)
+    if later.all():
+        return counting_order(user, n_users, compiled_from=compiled_from)
+    known = user >= 0
+    if not known.all():  # the time of a row that is left out may be none, far below all others
+        timestamp = np.where(known, timestamp, timestamp[known.argmax()])
+    return counting_order(user, n_users, stable_order(timestamp), compiled_from=compiled_from)
 
 
 def repeated_pairs(
@@ -75,21 +79,29 @@ def stable_order(keys: Int64) -> Int64:
 
 
 def counting_order(rows: Int32, n_rows: int, by: Int64 | None = None, *, compiled_from: int = COMPILED_FROM) -> Places:
-    """`np.argsort(rows, kind="stable")`, or `by[np.argsort(rows[by], kind="stable")]`, of row numbers in one pass. [n]
+    """`np.argsort(rows, kind="stable")`, or `by[np.argsort(rows[by], kind="stable")]`, without the rows that are -1.
 
-    By the compiled loop, or by SciPy's sparse conversion, which holds twice the memory.
+    By a compiled loop, or by SciPy's sparse conversion, which holds more memory.
     """
     index = _place_type(len(rows))
     if len(rows) >= compiled_from:
         from genre.preprocessing import order_kernel
 
         order = np.empty(len(rows), index)
-        order_kernel.counting_order(rows, n_rows, by, order)
-        return order
-    if by is not None:
-        return by[counting_order(rows[by], n_rows, compiled_from=len(rows) + 1)].astype(index)
-    column = sp.csc_array((np.arange(len(rows), dtype=index), rows, np.array([0, len(rows)], index)), (n_rows, 1))
-    return np.asarray(column.tocsr().data, index)
+        return order[: order_kernel.counting_order(rows, n_rows, by, order)]
+    by = np.arange(len(rows)) if by is None else by
+    by = by[rows[by] >= 0].astype(index)
+    column = sp.csc_array((by, rows[by], np.array([0, len(by)], index)), (n_rows, 1))
+    return np.asarray(column.tocsr().data)
+
+
+def counts(rows: Int32, n_rows: int, *, compiled_from: int = COMPILED_FROM) -> Int64:
+    """`np.bincount(rows, minlength=n_rows)` without the rows that are -1. [n_rows]"""
+    if len(rows) >= compiled_from:  # NumPy would first make a wider copy
+        from genre.preprocessing import order_kernel
+
+        return np.asarray(order_kernel.counts(rows, n_rows))
+    return np.bincount(rows[rows >= 0], minlength=n_rows)
 
 
 def _packed(keys: Int64) -> tuple[Int64, int]:

@@ -10,18 +10,32 @@ from genre.compiled import compiled
 
 
 @compiled
-def counting_order(rows: Any, n_rows: int, by: Any, order: Any) -> None:
-    """Fill `order` with the places of each row number, lowest first; places of one in the order of `by` or as given."""
-    free = np.zeros(n_rows + 1, order.dtype)
+def counts(rows: Any, n_rows: int) -> Any:
+    """How often each row number occurs; -1 is left out."""
+    found = np.zeros(n_rows, np.int64)
     for row in rows:
-        free[row + 1] += 1
+        if row >= 0:
+            found[row] += 1
+    return found
+
+
+@compiled
+def counting_order(rows: Any, n_rows: int, by: Any, order: Any) -> int:
+    """Fill `order` with the places of each row number, lowest first; places of one in the order of `by` or as given.
+
+    Rows that are -1 are left out; returns how many are not.
+    """
+    free = np.zeros(n_rows + 1, np.int64)
+    free[1:] = counts(rows, n_rows)
     for row in range(n_rows):
         free[row + 1] += free[row]
     for turn in range(len(rows)):
         place = turn if by is None else by[turn]
         row = rows[place]
-        order[free[row]] = place
-        free[row] += 1
+        if row >= 0:
+            order[free[row]] = place
+            free[row] += 1
+    return int(free[n_rows])
 
 
 @compiled

@@ -17,6 +17,7 @@ from genre.errors import DataError
 from genre.preprocessing.cleaning import Cleaning, CleaningReport, clean
 from genre.preprocessing.dataset import Dataset, weigh
 from genre.preprocessing.ids import Ids
+from genre.preprocessing.order import counts
 from genre.preprocessing.rows import Rows
 from genre.preprocessing.tables import Tables, as_arrow, as_numpy
 
@@ -33,7 +34,8 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
     """
     cleaning = cleaning or Cleaning()
     rows = Rows.of(tables)
-    tables = dataclasses.replace(tables, interactions=tables.interactions.schema.empty_table())  # frees the ids
+    tables = dataclasses.replace(tables, interactions=tables.interactions.schema.empty_table())
+    pa.default_memory_pool().release_unused()  # the ids of ten million rows, and what reading them took
     report = CleaningReport(before=len(rows), facts=list(tables.notes))
     scale = _scale(rows, cleaning.rating_scale or tables.rating_scale, report)
     positive = cleaning.positive_rating if cleaning.positive_rating is not None else tables.positive_rating
@@ -113,10 +115,9 @@ def _align(
     """
     if table is not None:
         _check_shared(label, ids, named, table)
-    counts = np.bincount(column, minlength=len(ids))
     least = getattr(cleaning, f"min_{label}_interactions")
     cold = ~named if least == 0 else np.zeros(len(ids), np.bool_)
-    stays = (counts > 0) | cold
+    stays = (counts(column, len(ids)) > 0) | cold
     if cold.any():
         report.facts.append(f"{int(cold.sum()):,} {label}s have no interactions and stay, known by the {label}s table")
     if not stays.all():

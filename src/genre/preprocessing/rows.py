@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from genre.errors import DataError
 from genre.preprocessing.encoding import encode
 from genre.preprocessing.ids import Ids
-from genre.preprocessing.order import Places
+from genre.preprocessing.order import Places, places
 from genre.preprocessing.tables import PARTS, Tables, as_numpy
 
 NO_TIME = np.iinfo(np.int64).min
@@ -72,6 +72,11 @@ class Rows:
         self.row = index if self.row is None else self.row[index]
         self.user = self.user[index]
         self.item = self.item[index]
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> None:
+        """Keep the rows where `mask` `[n]` is True."""
+        if not mask.all():
+            self.take(places(mask))
 
     def example(self, position: int) -> dict[str, Any]:
         """One row as plain values under outside ids, None for what is missing; rows are counted from 1."""
