@@ -128,6 +128,19 @@ def test_mapped_items_grow_save_and_explain() -> None:
     assert model.explain(data.history([0]), np.array([1], np.int32))[0].method == "occlusion"
 
 
+def test_lift_multiplies_what_is_read_off_a_text_and_nothing_else() -> None:
+    data, _ = _from_texts()
+    assert data.item_features is not None
+    plain, lifted = (Content(recommender=ALS(factors=4), lift=lift).fit(data) for lift in (1.0, 2.0))
+    untouched = np.bincount(data.item, minlength=data.n_items) == 0
+    assert untouched.any()
+    times = np.where(untouched, 2.0, 1.0)
+    assert np.allclose(lifted.item_factors_, times[:, None] * plain.item_factors_)
+    new = data.item_features.values[:1]
+    grown = [model.extend(["new"], new).item_factors_[-1] for model in (plain, lifted)]
+    assert np.allclose(grown[1], 2 * grown[0])
+
+
 def test_the_map_is_the_weighted_ridge_regression() -> None:
     rng = np.random.default_rng(0)
     told, factors = rng.normal(size=(20, 4)).astype(np.float32), rng.normal(size=(20, 3)).astype(np.float32)

@@ -31,6 +31,8 @@ class Content(Recommender):
     history_half_life: interactions after which one counts half as much; None: all count alike.
     recommender: one with item factors (als, bpr), or None: texts alone.
     regularization: ridge on the map from text to factors, in interactions; with a `recommender`.
+    lift: what factors read off a text are multiplied by. A regression reads them shorter than they are, so that new
+    items hardly come up; above 1 gives them a larger share of the lists, at the expense of the others.
     """
 
     whitening: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
@@ -38,6 +40,7 @@ class Content(Recommender):
     history_half_life: Annotated[float, Gt(0), Search(1, 100, log=True)] | None = None
     recommender: Recommender | None = None
     regularization: Annotated[float, Gt(0), Search(1, 1000, log=True)] = 30.0
+    lift: Annotated[float, Gt(0)] = 1.0
 
     explains: ClassVar[Method] = "exact"
     learns: ClassVar[tuple[str, ...]] = ("center_", "directions_", "item_vectors_", "member_", "map_", "item_factors_")
@@ -57,7 +60,11 @@ class Content(Recommender):
             touched = np.bincount(dataset.item, minlength=dataset.n_items)
             factors = _factors_of(member, History.of([[int(dataset.item[0])]], dataset.n_items))[1]
             self.map_ = ridge(self._told(self.item_vectors_), factors, touched, self.regularization)
-            self.item_factors_ = np.where(touched[:, None] > 0, factors, self._told(self.item_vectors_) @ self.map_)
+            self.item_factors_ = np.where(touched[:, None] > 0, factors, self._read_off(self.item_vectors_))
+
+    def _read_off(self, vectors: Float32) -> Float32:
+        """The factors of items that nobody has touched. [n, factors]"""
+        return np.asarray(self.lift * (self._told(vectors) @ self.map_), np.float32)
 
     @staticmethod
     def _told(vectors: Float32) -> Float32:
@@ -76,7 +83,7 @@ class Content(Recommender):
         new = self.place(features)
         self.item_vectors_ = np.concatenate([self.item_vectors_, new])
         if self.member_:
-            self.item_factors_ = np.concatenate([self.item_factors_, self._told(new) @ self.map_])
+            self.item_factors_ = np.concatenate([self.item_factors_, self._read_off(new)])
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         if self.member_:
