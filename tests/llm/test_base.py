@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -30,9 +31,14 @@ class Slow(LanguageModel):
 def test_answers_come_in_the_order_of_the_prompts() -> None:
     prompts = [str(n) for n in range(20)]
     seen: list[int] = []
-    answers = Slow().complete(prompts, arrived=lambda at, answer: seen.append(at))
+
+    def send(at: int, call: Callable[[], Completion]) -> Completion:
+        seen.append(at)
+        return call()
+
+    answers = Slow().complete(prompts, send=send)
     assert [answer.text for answer in answers] == prompts
-    assert sorted(seen) == list(range(20)), "each is told once"
+    assert sorted(seen) == list(range(20)), "each goes through send once"
 
 
 def test_an_exception_is_an_outcome() -> None:

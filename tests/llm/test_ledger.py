@@ -8,13 +8,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from genre.errors import ArtifactError, BudgetExceeded
+from genre.errors import ArtifactError, BudgetExceeded, LLMError
+from genre.llm.base import Completion
 from genre.llm.budget import Budget, Plan
 from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
@@ -23,6 +27,12 @@ from genre.testing import FakeLanguageModel
 
 PROMPT = Prompt("test", "Say {{x}}.")
 INPUTS = [f"Say {n}." for n in range(10)]
+
+
+class SlowModel(FakeLanguageModel):
+    def _complete(self, prompt: str, schema: Any) -> Completion:
+        time.sleep(0.005)
+        return super()._complete(prompt, schema)
 
 
 def test_an_answer_is_paid_for_once(tmp_path: Path) -> None:
@@ -65,9 +75,89 @@ def test_caps_stop_exactly(tmp_path: Path, concurrency: int) -> None:
     with pytest.raises(BudgetExceeded):
         Ledger(path, model, job="a", budget=Budget(calls=7)).complete(PROMPT, INPUTS)
     assert len(model.prompts) == 7, "the cap counts over restarts"
-    Ledger(path, model, job="a", budget=Budget(calls=7)).complete(PROMPT, INPUTS[:7])
+    Ledger(path, model, job="a", budget=Budget(calls=7)).complete(PROMPT, [row.input for row in read_log(path)])
     Ledger(path, model, job="b", budget=Budget(calls=3)).complete(PROMPT, INPUTS)
     assert len(model.prompts) == 10, "what was paid for is kept; another job has a budget of its own"
+
+
+def test_caps_stop_exactly_with_several_ledgers_on_one_job(tmp_path: Path) -> None:
+    model = SlowModel(concurrency=2)
+    stopped = []
+
+    def work(number: int) -> None:
+        ledger = Ledger(tmp_path / "l.sqlite", model, job="a", budget=Budget(calls=10))
+        try:
+            ledger.complete(PROMPT, [f"{number} {n}" for n in range(10)])
+        except BudgetExceeded:
+            stopped.append(number)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(model.prompts) == 10
+    assert len(stopped) >= 2
+    assert not list(tmp_path.glob("*.under-way"))
+
+
+def test_what_is_under_way_elsewhere_is_waited_for(tmp_path: Path) -> None:
+    model = SlowModel()
+    ledgers = [Ledger(tmp_path / "l.sqlite", model) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda ledger: ledger.complete(PROMPT, INPUTS[:4]), ledgers))
+    assert len(model.prompts) == 4
+    assert all([a.text for a in one] == [a.text for a in answers[0]] for one in answers)
+
+
+def test_what_a_dead_process_had_reserved_is_free_again(tmp_path: Path) -> None:
+    path, calls = tmp_path / "l.sqlite", tmp_path / "calls"
+    code = WORKER.replace("time.sleep(0.004)", "time.sleep(60)")
+    command = [sys.executable, "-c", code, str(path), str(calls), "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
+        while not calls.exists():
+            time.sleep(0.02)
+        ledger = Ledger(path, FakeLanguageModel(), job="", budget=Budget(calls=1))
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(ledger.complete, PROMPT, ["x"])
+            time.sleep(0.2)
+            assert not waiting.done(), "the one call is reserved"
+            worker.kill()
+            worker.wait()
+            assert waiting.result(10)[0].outcome == "ok"
+    assert not list(tmp_path.glob("*.under-way"))
+
+
+def test_every_attempt_counts_and_a_lost_one_as_much_as_it_may_have_cost(tmp_path: Path) -> None:
+    class Silent(FakeLanguageModel):
+        attempts = 3
+
+        def _complete(self, prompt: str, schema: Any) -> Completion:
+            self._note(prompt)
+            return Completion("", "failed", error="no answer in time", lost=True, retry_after=0.001)
+
+    model = Silent(max_tokens=50)
+    ledger = Ledger(tmp_path / "l.sqlite", model, job="a", budget=Budget(calls=5))
+    (answer,) = ledger.complete(PROMPT, ["x"])
+    assert answer.outcome == "failed"
+    assert len(model.prompts) == ledger.spent().calls == 3
+    assert ledger.spent().tokens >= 3 * 51
+    with pytest.raises(BudgetExceeded):
+        ledger.complete(PROMPT, ["y"])
+    assert len(model.prompts) == 5
+
+
+def test_a_model_that_cannot_be_asked_is_known_before_anything_is_sent(tmp_path: Path) -> None:
+    class Keyless(FakeLanguageModel):
+        def check(self) -> None:
+            raise LLMError("no key")
+
+    model = Keyless()
+    with pytest.raises(LLMError, match="no key"):
+        Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, INPUTS)
+    assert model.prompts == read_log(tmp_path / "l.sqlite") == []
+    Ledger(tmp_path / "l.sqlite", FakeLanguageModel()).complete(PROMPT, INPUTS)
+    Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, INPUTS)  # all answered: nobody has to be asked
 
 
 def test_tokens_and_money_never_go_past_their_cap(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from genre.errors import OptionError
+from genre.errors import LLMError, OptionError
 from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
 from genre.llm.openai import OpenAI
@@ -112,6 +112,30 @@ def test_the_key_is_nowhere_but_in_the_header(tmp_path: Path) -> None:
     assert KEY not in seen
     assert "***" in answer.error
     assert KEY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_without_a_key_the_ledger_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GENRE_TEST_KEY")
+    with serving() as server, pytest.raises(LLMError, match="GENRE_TEST_KEY holds no key"):
+        Ledger(tmp_path / "l.sqlite", provider(server.url)).complete(Prompt("t", "x"), ["x"])
+    assert server.requests == read_log(tmp_path / "l.sqlite") == []
+
+
+def test_every_attempt_is_an_exchange(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    with serving("500") as server:
+        Ledger(path, provider(server.url, attempts=3)).complete(Prompt("t", "x"), ["x"])
+    assert len(server.requests) == len(read_log(path)) == 3
+    assert {row.tokens_out for row in read_log(path)} == {0}
+    with serving("hang") as server:
+        Ledger(path, provider(server.url, attempts=1)).complete(Prompt("t", "x"), ["x"])
+    assert read_log(path)[0].tokens_out == 300, "it may be billed all the same"
+
+
+def test_an_error_of_a_server_without_key_stays_readable() -> None:
+    with serving("401") as server:
+        (answer,) = provider(f"{server.url}/none", key_variable="").complete(["x"])
+    assert "***" not in answer.error
 
 
 def test_a_password_does_not_belong_into_a_url() -> None:

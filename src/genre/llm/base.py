@@ -16,11 +16,12 @@ from genre.log import SILENT, Log
 from genre.options import check_options
 
 Outcome = Literal["ok", "failed", "truncated", "refused"]
-Arrived = Callable[[int, "Completion"], None]
+Send = Callable[[int, Callable[[], "Completion"]], "Completion"]
 Schema = dict[str, Any]
 
 GIVE_UP = 5
 """Failures in a row after which nothing more is sent: a dead server costs seconds, not hours."""
+LONGEST_WAIT = 60.0  # seconds between two attempts, whatever the server wishes
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Completion:
 
     tokens_in, tokens_out: as the provider counted them. seconds: wall time of the call. error: one line.
     sent: False when the call was given up before anything left.
+    lost: it was sent, no answer came back and nobody knows what it cost: it counts as if it had been as long as it may.
+    retry_after: seconds after which another attempt may end better, 0: nobody knows when; None: it would end the same.
     """
 
     text: str
@@ -38,6 +41,8 @@ class Completion:
     seconds: float = 0.0
     error: str = ""
     sent: bool = True
+    lost: bool = False
+    retry_after: float | None = None
 
     def numbers(self) -> list[float]:
         """The likelihoods that `likelihood` put in `text`; empty when the call did not end well."""
@@ -52,6 +57,7 @@ class LanguageModel(ABC):
 
     max_tokens: int = 300
     concurrency: int = 1
+    attempts: int = 1
     price_in: float = 0.0  # money for a million tokens
     price_out: float = 0.0
 
@@ -62,6 +68,10 @@ class LanguageModel(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Provider, model and every parameter that changes an answer; no key, no address of a key."""
+
+    def check(self) -> None:
+        """Raise the GenreError that every call would end in, such as a missing key; called before anything is sent."""
+        return
 
     @abstractmethod
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
@@ -77,15 +87,15 @@ class LanguageModel(ABC):
         schema: Schema | None = None,
         *,
         log: Log = SILENT,
-        arrived: Arrived | None = None,
+        send: Send | None = None,
     ) -> list[Completion]:
         """One completion a prompt, same length and order; a failure is an outcome, never an exception.
 
         schema: a JSON Schema the text must follow (constrained decoding where the provider can).
-        arrived: told `(position, completion)` as soon as each is there, by the thread that asked and before it asks
-            on: what is under way is all that can be lost.
+        send: called as `send(position, call)` for every attempt, by the thread that asks; what it returns counts as the
+            completion, and what it raises ends the work. None: `call()`.
         """
-        return self._each(len(prompts), lambda at: self._complete(prompts[at], schema), log, arrived)
+        return self._each(len(prompts), lambda at: self._complete(prompts[at], schema), log, send)
 
     def likelihood(
         self,
@@ -93,7 +103,7 @@ class LanguageModel(ABC):
         continuations: Sequence[Sequence[str]],
         *,
         log: Log = SILENT,
-        arrived: Arrived | None = None,
+        send: Send | None = None,
     ) -> list[Completion]:
         """For each prompt how likely each of its continuations is: ln P in `numbers()`, one a continuation.
 
@@ -101,16 +111,19 @@ class LanguageModel(ABC):
         """
         if type(self)._likelihood is LanguageModel._likelihood:
             LanguageModel._likelihood(self, "", ())
-        return self._each(len(prompts), lambda at: self._likelihood(prompts[at], continuations[at]), log, arrived)
+        return self._each(len(prompts), lambda at: self._likelihood(prompts[at], continuations[at]), log, send)
 
-    def _each(self, n: int, ask: Callable[[int], Completion], log: Log, arrived: Arrived | None) -> list[Completion]:
+    def _each(self, n: int, ask: Callable[[int], Completion], log: Log, send: Send | None) -> list[Completion]:
         done: list[Completion | None] = [None] * n
-        breaker = _Breaker()
+        streak = 0  # failures in a row; threads may miscount it by one another's, which costs a call at most
 
         def one(at: int) -> tuple[int, Completion]:
-            completion = breaker.call(lambda: ask(at))
-            if arrived is not None:
-                arrived(at, completion)
+            nonlocal streak
+            if streak >= GIVE_UP:
+                error = f"not sent: {GIVE_UP} calls in a row had failed"
+                return at, Completion("", "failed", error=error, sent=False)
+            completion = self._try(at, ask, send or _call)
+            streak = streak + 1 if completion.outcome == "failed" else 0
             return at, completion
 
         with log.bar("language model", n) as bar:
@@ -119,24 +132,34 @@ class LanguageModel(ABC):
                 bar.advance(1)
         return [completion for completion in done if completion is not None]
 
-
-class _Breaker:
-    """Turns exceptions into outcomes and stops sending after `GIVE_UP` failures in a row."""
-
-    def __init__(self) -> None:
-        self.streak = 0
-
-    def call(self, ask: Callable[[], Completion]) -> Completion:
-        if self.streak >= GIVE_UP:
-            return Completion("", "failed", error=f"not sent: {GIVE_UP} calls in a row had failed", sent=False)
-        start = time.perf_counter()
-        try:
-            completion = ask()
-        except Exception as error:  # whatever a provider raises is an outcome here
-            seconds = time.perf_counter() - start
-            completion = Completion("", "failed", seconds=seconds, error=one_line(f"{type(error).__name__}: {error}"))
-        self.streak = self.streak + 1 if completion.outcome == "failed" else 0
+    def _try(self, at: int, ask: Callable[[int], Completion], send: Send) -> Completion:
+        """The first attempt that ends well, or the last one; each of them goes through `send`."""
+        completion = send(at, lambda: _as_outcome(ask, at))
+        for attempt in range(1, self.attempts):
+            if completion.retry_after is None:
+                break
+            time.sleep(min(completion.retry_after or 0.25 * 2**attempt, LONGEST_WAIT))
+            completion = send(at, lambda: _as_outcome(ask, at))
         return completion
+
+
+def _call(at: int, call: Callable[[], Completion]) -> Completion:
+    return call()
+
+
+def _as_outcome(ask: Callable[[int], Completion], at: int) -> Completion:
+    """Whatever a provider raises is an outcome here."""
+    start = time.perf_counter()
+    try:
+        return ask(at)
+    except Exception as error:
+        return Completion(
+            "",
+            "failed",
+            seconds=time.perf_counter() - start,
+            error=one_line(f"{type(error).__name__}: {error}"),
+            lost=isinstance(error, TimeoutError),
+        )
 
 
 def _in_parallel(

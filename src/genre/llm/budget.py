@@ -23,6 +23,14 @@ class Budget:
     def __post_init__(self) -> None:
         check_options(self)
 
+    def reached(self, spent: Spent) -> str:
+        """The cap that `spent` is past, in words; empty while it is past none."""
+        if self.calls is not None and spent.calls > self.calls:
+            return f"{self.calls:,} calls"
+        if self.tokens is not None and spent.tokens > self.tokens:
+            return f"{self.tokens:,} tokens"
+        return f"money {self.money}" if self.money is not None and spent.money > self.money else ""
+
 
 NO_CAP = Budget()
 
@@ -34,6 +42,12 @@ class Spent:
     calls: int = 0
     tokens: int = 0
     money: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.calls + other.calls, self.tokens + other.tokens, self.money + other.money)
+
+    def __str__(self) -> str:
+        return f"{self.calls:,} calls, {self.tokens:,} tokens, money {self.money:.4f}"
 
 
 @dataclass(frozen=True)

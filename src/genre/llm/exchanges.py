@@ -20,7 +20,11 @@ CREATE TABLE IF NOT EXISTS exchanges (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS answered ON exchanges (key) WHERE outcome != 'failed';
 CREATE INDEX IF NOT EXISTS by_job ON exchanges (job);
+CREATE TABLE IF NOT EXISTS under_way (
+    key TEXT PRIMARY KEY, job TEXT NOT NULL, holder TEXT NOT NULL, tokens INTEGER NOT NULL, money REAL NOT NULL
+);
 """
+MEMORY = ":memory:"
 
 
 def default_path() -> Path:
@@ -81,7 +85,7 @@ def spent_by_shape(path: str | Path, job: str) -> dict[str, tuple[float, float]]
 def connect(path: Path) -> sqlite3.Connection:
     """The file, made when missing; ArtifactError when it is something else."""
     try:
-        if str(path) != ":memory:":
+        if str(path) != MEMORY:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)  # prompts hold what the config lets out: nobody else needs to read it
         connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)

@@ -2,7 +2,8 @@
 
 The key of an exchange is a digest of the model's fingerprint, the prompt file's hash, the rendered input and the
 schema, so nothing is paid for twice. An answer is on disk before the next one is looked at: after a kill at any point
-the same work, started again, sends only what has no answer yet. Knows nothing about recommending.
+the same work, started again, sends only what has no answer yet. What a call may cost at most is reserved before it is
+sent: caps hold exactly, also where several processes work on one job. Knows nothing about recommending.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from genre.errors import BudgetExceeded, LLMError
 from genre.llm.base import Completion, LanguageModel, Schema
 from genre.llm.budget import NO_CAP, Budget, Plan, Spent
-from genre.llm.exchanges import connect
+from genre.llm.exchanges import MEMORY, connect
 from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
 OVERHEAD = 64  # tokens a chat template adds, at most
+POLL_SECONDS = 0.02
 
 
 class Ledger:
@@ -36,7 +41,9 @@ class Ledger:
 
     def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = NO_CAP) -> None:
         self.model, self.job, self.budget = model, job, budget
-        self._connection = connect(Path(path))
+        self._path = Path(path)
+        self._alone = str(path) == MEMORY
+        self._connection = connect(self._path)
         self._lock = threading.RLock()
 
     def complete(
@@ -105,50 +112,99 @@ class Ledger:
         keys = [self._key(prompt, question) for question in questions]
         answers = self._known(keys)
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in answers}
-        while missing:
-            batch = dict(list(missing.items())[: self._affordable(list(missing.values()))])
-            answers |= self._send(prompt, batch, cutoff, log)
-            missing = {key: question for key, question in missing.items() if key not in batch}
+        if missing:
+            self.model.check()
+            answers |= self._send(prompt, missing, cutoff, log)
         return [answers[key] for key in keys]
 
-    def _send(self, prompt: Prompt, batch: dict[str, _Question], cutoff: int | None, log: Log) -> dict[str, Completion]:
-        keys, questions = list(batch), list(batch.values())
+    def _send(
+        self, prompt: Prompt, missing: dict[str, _Question], cutoff: int | None, log: Log
+    ) -> dict[str, Completion]:
+        keys, questions = list(missing), list(missing.values())
         texts = [question.input for question in questions]
+        with self._holding() as holder:
 
-        def arrived(at: int, completion: Completion) -> None:
-            if completion.sent:
+            def send(at: int, call: Callable[[], Completion]) -> Completion:
+                found = self._reserve(holder, keys[at], questions[at])
+                if found is not None:
+                    return found
+                completion = call()
                 self._keep(keys[at], prompt, questions[at], completion, cutoff)
+                return completion
 
-        first = questions[0]
-        if first.continuations is None:
-            answers = self.model.complete(texts, first.schema, log=log, arrived=arrived)
-        else:
-            rows = [question.continuations or () for question in questions]
-            answers = self.model.likelihood(texts, rows, log=log, arrived=arrived)
+            try:
+                if questions[0].continuations is None:
+                    answers = self.model.complete(texts, questions[0].schema, log=log, send=send)
+                else:
+                    rows = [question.continuations or () for question in questions]
+                    answers = self.model.likelihood(texts, rows, log=log, send=send)
+            except _Reached as reached:
+                left = len(keys) - len(self._known(keys))
+                raise BudgetExceeded(
+                    f"the budget of {reached} is used up: {self.spent()} so far, {left:,} questions left; every answer "
+                    "is kept, raise the budget to go on"
+                ) from None
         return dict(zip(keys, answers, strict=True))
 
-    def _affordable(self, questions: list[_Question]) -> int:
-        """How many of the questions, in order, fit what is left even if each answer is as long as it may be."""
-        caps, spent = self.budget, self.spent()
-        tokens, money = float(spent.tokens), spent.money
-        for n, question in enumerate(questions):
-            tokens_in, tokens_out = question.most_tokens(self.model.max_tokens)
-            tokens += tokens_in + tokens_out
-            money += self._money(tokens_in, tokens_out)
-            reached = (
-                (caps.calls is not None and spent.calls + n + 1 > caps.calls and f"{caps.calls:,} calls")
-                or (caps.tokens is not None and tokens > caps.tokens and f"{caps.tokens:,} tokens")
-                or (caps.money is not None and money > caps.money and f"money {caps.money}")
-            )
-            if reached:
-                if n:
-                    return n
-                raise BudgetExceeded(
-                    f"the budget of {reached} is used up: {spent.calls:,} calls, {spent.tokens:,} tokens, money "
-                    f"{spent.money:.4f} so far, {len(questions):,} questions left; every answer is kept, raise the "
-                    "budget to go on"
-                )
-        return len(questions)
+    # --- what is under way, here and in other processes -------------------------------------------
+
+    @contextmanager
+    def _holding(self) -> Iterator[str]:
+        """A name for what is sent from here. Its lock falls when this process ends, however it ends."""
+        holder = uuid.uuid4().hex
+        lock = self._lock_of(holder)
+        try:
+            with nullcontext() if self._alone else FileLock(lock):
+                try:
+                    yield holder
+                finally:
+                    with self._changing() as connection:
+                        connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
+        finally:
+            if not self._alone:
+                lock.unlink(missing_ok=True)
+
+    def _lock_of(self, holder: str) -> Path:
+        return self._path.with_name(f"{self._path.name}.{holder}.under-way")
+
+    def _reserve(self, holder: str, key: str, question: _Question) -> Completion | None:
+        """Book the most that an exchange can cost, before it is sent; or the answer that somebody else has got.
+
+        Waits while another asks the same, or while all that is left is reserved for what is under way.
+        """
+        tokens_in, tokens_out = question.most_tokens(self.model.max_tokens)
+        most = Spent(1, tokens_in + tokens_out, self._money(tokens_in, tokens_out))
+        while True:
+            with self._changing() as connection:
+                found = self._known([key])
+                if found:
+                    return found[key]
+                self._drop_the_dead(connection)
+                reached = self.budget.reached(self.spent() + most)
+                if reached:
+                    raise _Reached(reached)
+                asked = connection.execute("SELECT 1 FROM under_way WHERE key = ?", (key,)).fetchone()
+                if not asked and not self.budget.reached(self.spent() + self._reserved(connection) + most):
+                    row = key, self.job, holder, most.tokens, most.money
+                    connection.execute("INSERT INTO under_way VALUES (?, ?, ?, ?, ?)", row)
+                    return None
+            time.sleep(POLL_SECONDS)
+
+    def _reserved(self, connection: sqlite3.Connection) -> Spent:
+        question = "SELECT count(*), total(tokens), total(money) FROM under_way WHERE job = ?"
+        calls, tokens, money = connection.execute(question, (self.job,)).fetchone()
+        return Spent(calls, int(tokens), money)
+
+    def _drop_the_dead(self, connection: sqlite3.Connection) -> None:
+        holders = [] if self._alone else connection.execute("SELECT DISTINCT holder FROM under_way").fetchall()
+        for (holder,) in holders:
+            lock = self._lock_of(holder)
+            try:
+                with FileLock(lock, timeout=0):
+                    connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
+            except Timeout:
+                continue
+            lock.unlink(missing_ok=True)
 
     def _money(self, tokens_in: float, tokens_out: float) -> float:
         return (tokens_in * self.model.price_in + tokens_out * self.model.price_out) / 1e6
@@ -173,6 +229,8 @@ class Ledger:
         return found
 
     def _keep(self, key: str, prompt: Prompt, question: _Question, answer: Completion, cutoff: int | None) -> None:
+        most = question.most_tokens(self.model.max_tokens)
+        tokens_in, tokens_out = most if answer.lost else (answer.tokens_in, answer.tokens_out)
         row = {
             "key": key,
             "at": time.time(),
@@ -185,15 +243,16 @@ class Ledger:
             "request": question.request(),
             "output": answer.text.encode(errors="replace").decode(),
             "outcome": answer.outcome,
-            "tokens_in": answer.tokens_in,
-            "tokens_out": answer.tokens_out,
+            "tokens_in": tokens_in,
+            "tokens_out": tokens_out,
             "seconds": answer.seconds,
-            "money": self._money(answer.tokens_in, answer.tokens_out),
+            "money": self._money(tokens_in, tokens_out),
             "error": answer.error,
         }
         names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-        with self._writing() as connection:
-            connection.execute(f"INSERT OR IGNORE INTO exchanges ({names}) VALUES ({marks})", row)
+        with self._changing() as connection:
+            connection.execute(f"INSERT INTO exchanges ({names}) VALUES ({marks})", row)
+            connection.execute("DELETE FROM under_way WHERE key = ?", (key,))
 
     def _experience(self, prompt: Prompt) -> tuple[float, float | None, float]:
         """Tokens out a call, seconds a call, tokens in a byte: seen with this prompt, or guessed."""
@@ -206,12 +265,28 @@ class Ledger:
         return seen if seen[0] is not None else (float(self.model.max_tokens), None, 0.3)
 
     @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and nobody else changes the file meanwhile."""
+        with self._writing() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
                 yield self._connection
             except sqlite3.Error as error:
                 raise LLMError(f"the ledger cannot be read or written ({error}); is the disk full?") from error
+
+
+class _Reached(Exception):
+    """The cap that the next call could go past."""
 
 
 @dataclass(frozen=True)

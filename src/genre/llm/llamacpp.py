@@ -49,6 +49,7 @@ class LlamaCpp(LanguageModel):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._lock = threading.RLock()
+        self._tokens = functools.lru_cache(maxsize=20_000)(self._tokenise)  # titles come again and again
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -85,6 +86,9 @@ class LlamaCpp(LanguageModel):
     def address(self) -> str:
         """The OpenAI-compatible endpoint of the loaded model, on 127.0.0.1."""
         return f"{self._server.listening_address}/v1"
+
+    def check(self) -> None:
+        _ = self._server
 
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
         request: dict[str, Any] = {
@@ -137,8 +141,7 @@ class LlamaCpp(LanguageModel):
             raise ValueError(answer["error"].get("message", answer["error"]))
         return answer, time.perf_counter() - start
 
-    @functools.lru_cache(maxsize=20_000)  # noqa: B019  # titles come again and again; a model lives as long as its run
-    def _tokens(self, text: str) -> list[int]:
+    def _tokenise(self, text: str) -> list[int]:
         """Token numbers of a text; the one thing only the HTTP side of the library offers."""
         body = json.dumps({"content": text, "add_special": False, "parse_special": False}).encode()
         request = Request(f"{self._server.listening_address}/tokenize", body, {"Content-Type": "application/json"})

@@ -6,6 +6,7 @@ logged or part of a fingerprint.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import threading
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from genre.errors import LLMError, OptionError
+from genre.errors import LLMError, NotAvailable, OptionError
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
 from genre.options import Ge, Gt, Le
 
@@ -35,7 +36,7 @@ class OpenAI(LanguageModel):
     temperature, seed: sampling; None: as the server likes (models that reason take no temperature).
     max_tokens: longest answer.
     concurrency: calls under way at once. requests_per_minute: no more than this; None: no limit.
-    timeout_seconds: of one attempt. attempts: how often one call is tried, with backoff, before it counts as failed.
+    timeout_seconds: of one attempt. attempts: how often a call is tried, with backoff; each is an exchange of its own.
     price_in, price_out: money for a million tokens, for plans and budgets.
     """
 
@@ -65,6 +66,10 @@ class OpenAI(LanguageModel):
         how = f"{self.structured}, temperature {self.temperature}, seed {self.seed}, max_tokens {self.max_tokens}"
         return f"openai {self.base_url.rstrip('/')} {self.model} ({how})"
 
+    def check(self) -> None:
+        self._key()
+        _ = self._client
+
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
         return self._ask(prompt, self.max_tokens, response_format=self._response_format(schema))[0]
 
@@ -83,13 +88,11 @@ class OpenAI(LanguageModel):
             label = token.token.strip()
             best[label] = max(token.logprob, best.get(label, -1e9))
         floor = min(token.logprob for token in tokens) - 1.0
-        counts = {name: getattr(completion, name) for name in ("tokens_in", "tokens_out", "seconds")}
-        return likelihoods([best.get(text.strip(), floor) for text in continuations], **counts)
+        values = likelihoods([best.get(text.strip(), floor) for text in continuations])
+        return dataclasses.replace(completion, text=values.text, outcome=values.outcome, error=values.error)
 
     def _ask(self, prompt: str, max_tokens: int, **request: Any) -> tuple[Completion, Any]:
         """One chat completion and the raw choice behind it."""
-        from openai import OpenAIError
-
         key = self._key()
         newest = self.base_url.startswith(OWN)  # OpenAI's own models want the new name, other servers know the old one
         request["max_completion_tokens" if newest else "max_tokens"] = max_tokens
@@ -104,9 +107,12 @@ class OpenAI(LanguageModel):
             )
             choice, usage = answer.choices[0], answer.usage
             text = choice.message.content or ""
-        except (OpenAIError, ValueError, TypeError, AttributeError, IndexError) as error:
-            why = one_line(f"{type(error).__name__}: {error}".replace(key, "***"))
-            return Completion("", "failed", seconds=time.perf_counter() - start, error=why), None
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            why = one_line(said.replace(key, "***") if self.key_variable else said)
+            after, lost = _after(error)
+            seconds = time.perf_counter() - start
+            return Completion("", "failed", seconds=seconds, error=why, lost=lost, retry_after=after), None
         return Completion(
             text,
             _outcome(choice),
@@ -118,11 +124,11 @@ class OpenAI(LanguageModel):
     @functools.cached_property
     def _client(self) -> Any:
         """One pool of connections; it holds no key."""
-        from openai import OpenAI as Client
-
-        return Client(
-            api_key="unset", base_url=self.base_url, timeout=self.timeout_seconds, max_retries=self.attempts - 1
-        )
+        try:
+            from openai import OpenAI as Client
+        except ImportError as error:
+            raise NotAvailable("an OpenAI-compatible server needs openai: pip install 'genre-rec[llm]'") from error
+        return Client(api_key="unset", base_url=self.base_url, timeout=self.timeout_seconds, max_retries=0)
 
     def _key(self) -> str:
         if not self.key_variable:
@@ -150,6 +156,24 @@ class OpenAI(LanguageModel):
         strict = self.structured == "strict"
         body = _without(schema) if strict else schema
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": strict}}
+
+
+def _after(error: Exception) -> tuple[float | None, bool]:
+    """Seconds until another attempt may end better, None for never; and whether this one may be billed all the same."""
+    from httpx import ConnectError, ConnectTimeout
+    from openai import APIConnectionError, APIStatusError
+
+    if isinstance(error, APIConnectionError):  # a time-out is one
+        return 0.0, not isinstance(error.__cause__, (ConnectError, ConnectTimeout))
+    if isinstance(error, APIStatusError) and (error.status_code in (408, 409, 429) or error.status_code >= 500):
+        milliseconds, seconds = (error.response.headers.get(name, "") for name in ("retry-after-ms", "retry-after"))
+        wish = float(milliseconds) / 1000 if _is_number(milliseconds) else float(seconds) if _is_number(seconds) else 0
+        return wish, False
+    return None, False
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def _outcome(choice: Any) -> Outcome:
