@@ -152,6 +152,20 @@ def test_explanations_hold_the_evidence(service: Service, run: Run) -> None:
     assert service.explain("i4", history=["i0"], recommender="content").because[0]["item_id"] == "i0"
 
 
+def test_popularity_and_shares_add_up_to_the_score(run: Run, sqlite: SQLiteStore) -> None:
+    blend = Blend((Popularity(), EASE(10.0)), weights=(0.8, 0.2)).fit(run.dataset)
+    service = Service([dataclasses.replace(run, recommenders={"blend": blend, **run.recommenders})], sqlite)
+    for name in ("blend", "ease", "item_knn", "popularity"):
+        for why in (
+            service.explain("i4", recommender=name, user_id="u0"),
+            service.explain("i4", recommender=name, history=["i0", "i3"]),
+        ):
+            assert why.score == pytest.approx(why.popular + sum(cause["share"] for cause in why.because), abs=1e-4)
+            assert (why.popular > 0) == (name in ("blend", "popularity"))
+    stranger = service.explain("i4", user_id="nobody")
+    assert stranger.popular == stranger.score == round(stranger.score or 0, 6)
+
+
 def test_similar_items(service: Service) -> None:
     found = service.similar("i3", k=3)
     assert all(int(item[1:]) % 2 for item in ids(found))

@@ -65,8 +65,8 @@ class Why:
     that the history or the wish has. asked: of a list asked for in words, what these (`words`) and the recommender
     (`taste`) add to the item's score there.
 
-    method: exact (the shares add up to the score), occlusion (the fall of the score without that interaction),
-    content (likeness of the texts), popularity, or unknown for an item that is not in the catalogue.
+    method: exact (`popular` and the shares add up to the score), occlusion (a share is the fall of the score without
+    that interaction), popularity, or unknown for an item that is not in the catalogue.
     """
 
     item_id: str

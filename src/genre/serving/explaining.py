@@ -42,7 +42,7 @@ def explain(
     else:
         count = round(float(world.popularity(shelf)[row]), DIGITS)
         title, reason = shelf.catalogue.titles[row], POPULAR
-        why = Why(item_id, title, count, reason, "popularity", "popular", shelf.name, name, fallback=trouble)
+        why = Why(item_id, title, count, reason, "popularity", "popular", shelf.name, name, [], count, fallback=trouble)
     return why if words is None or shelf.wishes is None else _asked(world, shelf, why, past, row, words)
 
 
@@ -79,7 +79,8 @@ def _by_evidence(world: World, shelf: Shelf, name: str, past: Past, row: int, tr
         return model.explain(one, np.array([row], np.int32))[0]
 
     found, rung, late = world.ladder.climb(shelf, name, "explain", ask)
-    found = found or Explanation(row, float(world.popularity(shelf)[row]), "popularity")
+    count = float(world.popularity(shelf)[row])
+    found = found or Explanation(row, count, "popularity", popular=count)
     found = replace(found, words=catalogue.shared_words(row, catalogue.words_of(set(one.item.tolist()))))
     return Why(
         item_id=catalogue.item_ids[row],
