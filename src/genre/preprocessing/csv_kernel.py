@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from genre.compiled import compiled
 
 SKIP, WHOLE, DECIMAL = 0, 1, 2
 NO_WHOLE = np.iinfo(np.int64).min
@@ -28,16 +29,23 @@ def read_numbers(path: Path, delimiter: str, kinds: list[int], *, header: bool) 
     """
     slots = np.array([kinds[:at].count(kind) for at, kind in enumerate(kinds)])
     n_rows = sum(_count_lines(block, size) for block, size in _blocks(path))
-    whole = np.empty((kinds.count(WHOLE), n_rows), np.int64)
-    decimal = np.empty((kinds.count(DECIMAL), n_rows), np.float32)
-    row = 0
+    columns = [np.empty(n_rows, np.int64 if kind == WHOLE else np.float32) for kind in kinds if kind != SKIP]
+    most = BLOCK_BYTES // len(kinds) + 1  # rows of a block; each of its own memory, so that each column can be let go
+    whole = np.empty((kinds.count(WHOLE), most), np.int64)
+    decimal = np.empty((kinds.count(DECIMAL), most), np.float32)
+    rows = [
+        (whole if kind == WHOLE else decimal)[slot] for kind, slot in zip(kinds, slots, strict=True) if kind != SKIP
+    ]
+    end = 0
     for number, (block, size) in enumerate(_blocks(path)):
-        start = int(np.argmax(block[:size] == _NEWLINE)) + 1 if header and number == 0 and size else 0
-        row = _parse(block, start, size, ord(delimiter), np.array(kinds), slots, _POWERS, whole, decimal, row)
-        if row < 0 or size == 0:
+        first = int(np.argmax(block[:size] == _NEWLINE)) + 1 if header and number == 0 and size else 0
+        found = _parse(block, first, size, ord(delimiter), np.array(kinds), slots, _POWERS, whole, decimal)
+        if found < 0 or size == 0:
             return None
-    columns = zip(kinds, slots, strict=True)
-    return [(whole if kind == WHOLE else decimal)[slot, :row] for kind, slot in columns if kind != SKIP]
+        start, end = end, end + found
+        for column, values in zip(columns, rows, strict=True):
+            column[start:end] = values[:found]
+    return [column[:end] for column in columns]
 
 
 def _blocks(path: Path) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
@@ -58,7 +66,7 @@ def _blocks(path: Path) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
         yield buffer, rest + 1
 
 
-@njit(cache=True)
+@compiled
 def _count_lines(block: Any, end: int) -> int:
     lines = 0
     for byte in block[:end]:
@@ -66,7 +74,7 @@ def _count_lines(block: Any, end: int) -> int:
     return lines
 
 
-@njit(cache=True, inline="always")
+@compiled
 def _digits(block: Any, at: Any, value: Any) -> Any:
     """Digits appended to `value`, and the place after them."""
     digit = block[at] - np.uint64(_ZERO)
@@ -77,7 +85,7 @@ def _digits(block: Any, at: Any, value: Any) -> Any:
     return value, at
 
 
-@njit(cache=True)
+@compiled
 def _parse(
     block: Any,
     start: int,
@@ -88,14 +96,13 @@ def _parse(
     powers: Any,
     whole: Any,
     decimal: Any,
-    row: int,
 ) -> int:
-    """Read the lines of `block[start:end]` into the columns from `row` on; the next free row, or -1.
+    """Read the lines of `block[start:end]` into the columns; how many, or -1 where one is out of the ordinary.
 
     Positions are unsigned, which spares a check for negative ones at every byte.
     """
     one = np.uint64(1)
-    at, stop, last = np.uint64(start), np.uint64(end), len(kinds) - 1
+    at, stop, last, row = np.uint64(start), np.uint64(end), len(kinds) - 1, 0
     while at < stop:
         if block[at] == _NEWLINE or (block[at] == _RETURN and block[at + one] == _NEWLINE):  # an empty line
             at += one + np.uint64(block[at] == _RETURN)
