@@ -208,6 +208,24 @@ def test_trends_follow_the_events(service: Service) -> None:
     assert trending.items[0]["score"] == pytest.approx(3, abs=0.01)
 
 
+def test_a_deleted_user_leaves_the_trend(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:
+    one, other = Service([run], store), Service([run], reopened())
+    one.record([Event("pusher", "i5") for _ in range(50)] + [Event("v", "i6")])
+    for service in (one, other):
+        service.sync()
+        assert ids(service.popular(trending=True)) == ["i5", "i6"]
+    before = service.recommend(Ask("nobody", k=1))
+    assert ids(before) == ["i5"]
+    one.delete_user("pusher")
+    one.record([Event("w", "i7")])
+    for service in (one, other):
+        service.sync()
+        trending = service.popular(trending=True)
+        assert set(ids(trending)) == {"i6", "i7"}
+        assert all(item["score"] == pytest.approx(1, abs=0.05) for item in trending.items)
+        assert ids(service.recommend(Ask("nobody", k=1))) != ["i5"], "nor does what everybody takes hold it"
+
+
 def test_a_new_item_is_recommendable_at_once(service: Service) -> None:
     assert service.put_item(
         "n1", {"title": "Dragon Castle", "genres": "castles", "text": "castles knights dragons"}

@@ -87,7 +87,8 @@ def test_activity_is_counted_by_hour(store: EventStore) -> None:
     store.record(
         [Event("a", "x", 1.0, 7200), Event("b", "x", 1.0, 7300), Event("b", "y", 0.0, 7300), Event("b", "y", 1, 9)]
     )
-    assert store.activity(3600) == [Activity("x", 7200, 2)]
+    assert store.activity(3600, store.last()) == [Activity("x", 7200, 2)]
+    assert store.activity(3600, store.last() - 3) == [Activity("x", 7200, 1)]
 
 
 def test_many_threads_write_at_once(store: EventStore) -> None:

@@ -59,7 +59,7 @@ WHERE seq > %s AND kind = ANY(%s) ORDER BY seq LIMIT %s
 """
 _ACTIVITY: LiteralString = """
 SELECT item_id, "timestamp" / 3600 * 3600, count(*) FROM genre_log
-WHERE kind = 'event' AND weight > 0 AND "timestamp" >= %s GROUP BY 1, 2
+WHERE kind = 'event' AND weight > 0 AND "timestamp" >= %s AND seq <= %s GROUP BY 1, 2
 """
 
 
@@ -116,8 +116,8 @@ class PostgresStore(EventStore):
     def last(self) -> int:
         return int(self._read.rows("SELECT coalesce(max(seq), 0) FROM genre_log", [])[0][0])
 
-    def activity(self, since: int) -> list[Activity]:
-        return [Activity(*row) for row in self._read.rows(_ACTIVITY, [since])]
+    def activity(self, since: int, until: int) -> list[Activity]:
+        return [Activity(*row) for row in self._read.rows(_ACTIVITY, [since, until])]
 
     def close(self) -> None:
         self._write.close()

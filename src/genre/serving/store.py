@@ -96,8 +96,8 @@ class EventStore(ABC):
         """The number of the newest entry, 0 for an empty log."""
 
     @abstractmethod
-    def activity(self, since: int) -> list[Activity]:
-        """Events by item and hour since a time."""
+    def activity(self, since: int, until: int) -> list[Activity]:
+        """Events by item and hour since a time, in the log up to entry number `until`."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -239,11 +239,12 @@ class SQLiteStore(EventStore):
     def last(self) -> int:
         return int(self._select("SELECT coalesce(max(seq), 0) FROM log")[0][0])
 
-    def activity(self, since: int) -> list[Activity]:
+    def activity(self, since: int, until: int) -> list[Activity]:
         rows = self._select(
             "SELECT item_id, timestamp / 3600 * 3600, count(*) FROM log "
-            "WHERE kind = 'event' AND weight > 0 AND timestamp >= ? GROUP BY 1, 2",
+            "WHERE kind = 'event' AND weight > 0 AND timestamp >= ? AND seq <= ? GROUP BY 1, 2",
             since,
+            until,
         )
         return [Activity(*row) for row in rows]
 

@@ -40,7 +40,6 @@ class World:
     ) -> None:
         self.store = store
         self.ladder = Ladder(limits)
-        self.trend = Trend()
         self._memory = Memory(store, self.ladder.stage("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
         self._forgotten: set[str] = set()
@@ -48,8 +47,7 @@ class World:
         self._position = store.last()
         for entry in store.entries(kinds=("item", "deletion")):
             self.take(entry)
-        for item_id, timestamp, events in store.activity(int(time.time()) - REACH):
-            self.trend.add(item_id, timestamp, events)
+        self.trend, self._recount = self._counted(), False
         self.shelves = {name: Shelf(name, run, self._changes) for name, run in _named(runs).items()}
         self._previous: dict[str, Run] = {}
         self._popularity: dict[int, tuple[float, Float32]] = {}
@@ -121,11 +119,14 @@ class World:
         while page := self.store.read(self._position):
             for _, entry in page:
                 changed |= self.take(entry)
+                self._recount |= isinstance(entry, Deletion)
             self._memory.forget({entry.user_id for _, entry in page if isinstance(entry, Event)})
-            if any(isinstance(entry, Deletion) for _, entry in page):
-                self._memory.clear()  # whose events to forget, the log no longer says
             self._position = page[-1][0]
             taken += len(page)
+        if self._recount:  # whose events to forget, the log no longer says
+            self._memory.clear()
+            self.trend, self._recount = self._counted(), False
+            self._popularity.clear()
         if changed:
             self.rebuild()
         return taken
@@ -141,6 +142,13 @@ class World:
         elif entry.weight > 0 and any(entry.item_id in shelf.catalogue.row for shelf in self.shelves.values()):
             self.trend.add(entry.item_id, entry.timestamp)
         return False
+
+    def _counted(self) -> Trend:
+        """The trend by the log as it stands, up to the entry that was taken last."""
+        trend = Trend()
+        for item_id, timestamp, events in self.store.activity(int(time.time()) - REACH, self._position):
+            trend.add(item_id, timestamp, events)
+        return trend
 
     # --- runs -------------------------------------------------------------------------------------
 
