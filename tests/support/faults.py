@@ -11,15 +11,21 @@ import errno
 import functools
 import io
 import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 steps: list[str] = []
+AUDITED = ("os.remove", "os.rmdir", "os.scandir", "shutil.rmtree", "ctypes.dlopen", "ctypes.dlsym")
 
 
-def fail_at(n: int, root: Path) -> None:
-    """From now on count steps below `root` into `steps`; the n-th, counted from one, and it alone, raises EIO."""
+def fail_at(n: int, root: Path, *, kill: bool = False) -> None:
+    """From now on count steps below `root` into `steps`; the n-th, counted from one, and it alone, raises EIO.
+
+    kill: instead, the process ends there, as by `kill -9`, and what the standard library does below is a step as well.
+    """
     steps.clear()
     top = os.path.realpath(root)
 
@@ -30,6 +36,8 @@ def fail_at(n: int, root: Path) -> None:
 
     def step(what: str) -> None:
         steps.append(what)
+        if len(steps) == n and kill:
+            os.kill(os.getpid(), signal.SIGKILL)
         if len(steps) == n:
             raise OSError(errno.EIO, f"injected at step {n}, {what}")
 
@@ -58,6 +66,8 @@ def fail_at(n: int, root: Path) -> None:
         buffered = io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, *args, **kwargs)
 
+    if kill:
+        sys.addaudithook(lambda event, _: step(event) if event in AUDITED else None)
     io.open = builtins.open = opened  # type: ignore[assignment]
     for name in ("fsync", "rename", "replace", "mkdir", "sendfile", "link", "symlink"):
         setattr(os, name, failing(getattr(os, name)))
