@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from genre.serving.store import (
     open_store,
     user_digest,
 )
+from sizes import sized
 
 
 def test_events_come_back_oldest_first(store: EventStore) -> None:
@@ -105,10 +107,19 @@ def test_many_threads_write_at_once(store: EventStore) -> None:
     assert sum(isinstance(entry, Event) for entry in store.entries()) == 160
 
 
-def _write_many(address: str, name: int) -> None:
+EACH = sized(200, 10_000)
+
+
+def _write_many(address: str, process: int) -> None:
+    """Two writers in one process; a StoreError, such as a locked database, ends it."""
     store = open_store(address)
-    for at in range(0, 200, 10):
-        store.record([Event(f"u{name}", f"i{at + n}", 1.0, at + n + 1, f"{name}-{at + n}") for n in range(10)])
+
+    def write(name: str) -> None:
+        for at in range(0, EACH, 10):
+            store.record([Event(name, f"i{at + n}", 1.0, at + n + 1, f"{name}-{at + n}") for n in range(10)])
+
+    with ThreadPoolExecutor() as writers:
+        list(writers.map(write, (f"{process}a", f"{process}b")))
     store.close()
 
 
@@ -126,8 +137,8 @@ def test_many_processes_write_at_once(store: EventStore, request: pytest.Fixture
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
-    assert seen == 400
-    assert len(list(store.entries())) == 400
+    ids = [entry.event_id for entry in store.entries() if isinstance(entry, Event)]
+    assert seen == len(ids) == len(set(ids)) == 4 * EACH
 
 
 WRITER = """
