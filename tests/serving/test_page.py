@@ -100,7 +100,12 @@ def settled(page: Page, act: Callable[[], object]) -> None:
     """Act, and wait for the list that answers it."""
     with page.expect_response(re.compile("v1/recommendations")):
         act()
-    page.wait_for_timeout(400)  # what leaves the list has left it
+    page.wait_for_timeout(60)  # the list is drawn
+
+
+def held(page: Page) -> str:
+    """What the keyboard is on, by its name."""
+    return str(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
 
 
 def like(page: Page, at: int = 0) -> str:
@@ -113,6 +118,7 @@ def like(page: Page, at: int = 0) -> str:
 def test_choosing_titles_changes_the_list_at_once(url: str, open_page: Open) -> None:
     page = open_page(url)
     expect(page.locator("#list h3")).to_have_count(12)
+    expect(page.locator("#told")).to_contain_text("Nothing is recorded.")
     before = titles(page)
     chosen = like(page)
     assert chosen == before[0]
@@ -125,9 +131,48 @@ def test_choosing_titles_changes_the_list_at_once(url: str, open_page: Open) -> 
     settled(page, page.get_by_role("button", name=f"Remove {chosen}").click)
     assert titles(page) == before
     settled(page, page.locator("#list .away").first.click)
-    assert before[0] not in titles(page)
+    settled(page, page.locator("#list .away").first.click)
+    assert not set(before[:2]) & set(titles(page))
+    settled(page, page.get_by_role("button", name="Show 2 hidden titles again").click)
+    assert titles(page) == before
+    expect(page.locator("#hidden")).to_be_hidden()
+    like(page)
     settled(page, page.get_by_role("button", name="Clear").click)
     assert titles(page) == before
+
+
+def test_the_keyboard_stays_where_it_was(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    names = titles(page)
+
+    def enter(selector: str, at: int = 0) -> None:
+        page.locator(selector).nth(at).focus()
+        settled(page, lambda: page.keyboard.press("Enter"))
+
+    enter("#list .away", 2)
+    assert held(page) == f"Hide {names[3]}", "the card that took the place of the hidden one"
+    enter("#list .like", 1)
+    assert held(page) == f"I like {titles(page)[1]}"
+    kind = page.locator("#kinds button").nth(1).inner_text()
+    enter("#kinds button", 1)
+    assert held(page) == kind
+    enter("#list .like")
+    enter("#taste button")
+    assert held(page).startswith("Remove ")
+    enter("#taste button")
+    assert page.evaluate("document.activeElement.id") == "list"
+    enter("#clear")
+    assert held(page) == "Anybody"
+    page.locator("#list .card").nth(2).get_by_role("button", name="Why").focus()
+    page.keyboard.press("Enter")
+    sheet = page.get_by_role("dialog")
+    sheet.locator(".strip button").first.focus()
+    again = held(page).removeprefix("Why ")
+    page.keyboard.press("Enter")
+    expect(sheet.get_by_role("heading", level=2)).to_have_text(again)
+    assert held(page) == "Close"
+    page.keyboard.press("Escape")
+    assert held(page) == f"Why {titles(page)[2]}"
 
 
 def test_a_user_is_borrowed_and_answered_as_trained(url: str, open_page: Open) -> None:
@@ -141,6 +186,14 @@ def test_a_user_is_borrowed_and_answered_as_trained(url: str, open_page: Open) -
     expect(page.locator("#told")).to_contain_text("folded in")
 
 
+def test_a_link_to_a_stranger_falls_through_to_a_list(url: str, open_page: Open) -> None:
+    page = open_page(url, path="/#user=nobody%20here")
+    expect(page.get_by_role("alert")).to_have_text("Nothing is known of user nobody here.")
+    expect(page.locator("#list .card")).to_have_count(12)
+    like(page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_why_shows_the_evidence(url: str, open_page: Open) -> None:
     page = open_page(url)
     first = like(page)
@@ -150,7 +203,7 @@ def test_why_shows_the_evidence(url: str, open_page: Open) -> None:
     expect(sheet.locator(".bars li").first).to_contain_text(first)
     expect(sheet).to_contain_text("ease: the shares add up to the score.")
     assert float(sheet.locator(".bars i").first.evaluate("bar => bar.getBoundingClientRect().width")) > 20
-    expect(sheet.locator(".strip button")).to_have_count(6)
+    expect(sheet.locator(".strip button")).not_to_have_count(0)
     page.keyboard.press("Escape")
     expect(sheet).not_to_be_visible()
 
@@ -162,18 +215,35 @@ def test_asking_in_words(url: str, open_page: Open) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("“robots in space”")
     expect(page.locator("#told")).to_contain_text("content")
     assert all(int(name.split()[1]) % 2 == 0 for name in titles(page)[:4])
+    expect(page.locator("#list .reason")).to_have_count(0)  # half the titles have those words: they tell nothing
+    chosen = like(page)
+    expect(page.locator("#told")).to_contain_text("by your words and your taste")
+    page.get_by_role("button", name=re.compile("^Why ")).first.click()
+    bars = page.get_by_role("dialog").locator(".bars").first.locator("li")
+    expect(bars).to_have_text([re.compile("^Your words"), re.compile("^Your taste"), re.compile("^Score")])
+    shares = [float(share) for share in bars.locator(".share").all_inner_texts()]
+    assert abs(shares[0] + shares[1] - shares[2]) < 0.002
+    page.keyboard.press("Escape")
+    settled(page, page.get_by_role("button", name="Stop asking for “robots in space”").click)
+    expect(page.get_by_role("heading", level=1)).to_have_text("For you")
+    expect(page.locator("#taste li")).to_have_text([re.compile(f"^{chosen}")])
 
 
 def test_finding_a_title_by_keyboard_alone(url: str, open_page: Open) -> None:
     page = open_page(url)
     page.keyboard.press("/")
-    page.keyboard.type("story 7")
+    page.keyboard.type("story")
     options = page.locator("#found").get_by_role("option")
-    expect(options).to_have_count(2)
+    expect(options).to_have_count(8)
     page.keyboard.press("ArrowDown")
     expect(options.first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Escape")
+    expect(page.locator("#words")).to_have_value("")
+    expect(options.first).to_be_hidden()
+    page.keyboard.type("STORY 7")  # a whole title is chosen by Enter, however fast it comes
     settled(page, lambda: page.keyboard.press("Enter"))
     expect(page.locator("#taste")).to_contain_text("Story 7")
+    expect(page.get_by_role("heading", level=1)).to_have_text("For you")
     for _ in range(40):  # a button of the list is reached by Tab and works by Enter
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.className") == "like":
@@ -202,13 +272,73 @@ def test_knobs_and_the_other_recommender(url: str, open_page: Open) -> None:
     expect(page.locator("#list .card")).to_have_count(6)
 
 
+def test_one_request_at_a_time_while_a_slider_is_dragged(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    like(page)
+    asked: list[float] = []
+    page.on("request", lambda request: asked.append((request.post_data_json or {}).get("novelty", -1)))
+    page.evaluate("""() => {
+        const dial = document.getElementById("novelty");
+        for (let value = 1; value <= 60; value += 1) { dial.value = value; dial.dispatchEvent(new Event("input")); }
+    }""")
+    expect(page.locator("#told")).to_contain_text("ms")
+    page.wait_for_timeout(200)
+    assert [novelty for novelty in asked if novelty >= 0] == [0.01, 0.6]
+    assert len(asked) < 6, "nor is the icon asked for again at every step, as when the address changes"
+
+
 def test_a_link_shows_what_its_sender_saw(url: str, open_page: Open) -> None:
     page = open_page(url)
     like(page)
+    like(page)
+    settled(page, page.locator("#list .away").first.click)
+    settled(page, page.locator("#kinds button").first.click)
     settled(page, lambda: page.locator("#recommender").select_option("item_knn"))
     again = open_page(url, path="/" + page.evaluate("location.hash"))
     assert titles(again) == titles(page)
     expect(again.locator("#recommender")).to_have_value("item_knn")
+    expect(again.locator("#kinds [aria-pressed=true]")).to_have_count(1)
+    expect(again.locator("#hidden")).to_be_visible()
+    expect(again.locator("#taste li")).to_have_text(page.locator("#taste li").all_text_contents())
+
+
+@pytest.mark.parametrize("size", ["phone", "tablet"])
+def test_two_lists_stand_side_by_side_on_a_small_screen(url: str, open_page: Open, size: str) -> None:
+    page = open_page(url, size, path="/#with=content&taste=[%22i1%22]")
+    cards = zip(page.locator("#list .card").all(), page.locator("#other-list .card").all(), strict=True)
+    for left, right in cards:
+        one, other = left.bounding_box(), right.bounding_box()
+        assert one is not None
+        assert other is not None
+        assert abs(one["y"] - other["y"]) < 1, "what has the same rank has the same height on the page"
+        assert one["x"] + one["width"] <= other["x"]
+        assert one["height"] < 140
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+    for text in page.locator(".rows h3, .rows .delta, .rows button").all():
+        assert text.evaluate("box => box.scrollWidth <= box.clientWidth + 1"), text.inner_text()
+
+
+def test_a_tap_leaves_nothing_lifted(url: str, open_page: Open) -> None:
+    page = open_page(url, "phone", has_touch=True, is_mobile=True)
+    face = page.locator("#list .face").first
+    still = face.evaluate("face => getComputedStyle(face).transform")
+    face.hover()
+    assert face.evaluate("face => getComputedStyle(face).transform") == still
+    why = page.get_by_role("button", name=re.compile("^Why ")).first
+    colour = why.evaluate("button => getComputedStyle(button).backgroundColor")
+    why.hover()
+    assert why.evaluate("button => getComputedStyle(button).backgroundColor") == colour
+
+
+def test_codes_are_said_in_words_and_choices_have_names(url: str, open_page: Open) -> None:
+    page = open_page(url)
+    for name in ("Recommender", "Novelty", "Explore"):
+        expect(page.locator("#settings").get_by_text(name, exact=True)).to_be_visible()
+    late = {"items": [], "source": "popular", "run": "toy", "recommender": "ease", "fallback": "model_late"}
+    page.route("**/v1/recommendations", lambda route: route.fulfill(json=late))
+    page.locator("#list .like").first.click()
+    expect(page.locator("#told")).to_contain_text("the recommender took too long")
+    page.unroute("**/v1/recommendations")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 // The page: a taste is a list of item ids kept here; every change of it asks the service for a new list.
 // Nothing is recorded. Text from the service becomes text on the page, never markup.
 
-import { cover, nameCategories } from "./covers.js";
+import { cover, ground, nameCategories } from "./covers.js";
 
 const K = 20;
 const CATEGORIES = ["genres", "genre", "categories", "category", "tags", "topics", "topic"];
@@ -12,9 +12,14 @@ const SOURCES = {
   content: "by what the items are about",
   popular: "what everybody takes",
 };
+const STAGES = {
+  rerank: "the second stage", model: "the recommender", content: "the recommender by content",
+  words: "asking in words", store: "the log of events",
+};
+const OUTCOMES = { late: "took too long", failed: "failed", paused: "is paused, having failed", unavailable: "needs a text encoder" };
 const state = {
   runs: [], run: "", recommender: "", other: "", compare: false, novelty: 0, explore: 0,
-  taste: [], away: [], words: "", user: "", kinds: [],
+  taste: [], hidden: [], words: "", user: "", kinds: [],
 };
 const $ = (id) => document.getElementById(id);
 
@@ -27,8 +32,22 @@ function h(tag, attributes = {}, ...children) {
     else if (value === true) made.setAttribute(name, "");
     else if (value !== false && value != null) made.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child != null));
+  made.append(...children.filter((child) => child != null && child !== ""));
   return made;
+}
+
+const controls = (row) => [...row.querySelectorAll("button")];
+
+/** Other rows in a list. The keyboard stays on its control, or on the same one of the row that took the place. */
+function replace(list, rows) {
+  const held = list.contains(document.activeElement) ? document.activeElement.closest("[data-id]") : null;
+  const at = held ? [...list.children].indexOf(held) : -1;
+  const which = held ? controls(held).indexOf(document.activeElement) : -1;
+  list.replaceChildren(...rows);
+  if (at < 0) return;
+  const row = rows.find((one) => one.dataset.id === held.dataset.id) ?? rows[Math.min(at, rows.length - 1)];
+  const open = row ? controls(row) : [];
+  (open[which] && !open[which].disabled ? open[which] : open.find((one) => !one.disabled) ?? $("list")).focus();
 }
 
 const categoriesOf = (item) => {
@@ -45,6 +64,10 @@ const factsOf = (item) => {
 
 const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const calm = (text) => String(text).replace(/[\u202a-\u202e\u2066-\u2069]/g, ""); // marks that turn the text around them
+const fallback = (code) => {
+  const [stage, outcome] = code.split("_");
+  return STAGES[stage] && OUTCOMES[outcome] ? `${STAGES[stage]} ${OUTCOMES[outcome]}` : code.replaceAll("_", " ");
+};
 const title = (text, tag = "span", attributes = {}) => h(tag, { dir: "auto", ...attributes }, calm(text));
 
 // --- asking -----------------------------------------------------------------------------------------
@@ -76,25 +99,35 @@ function wanted(recommender) {
   const field = CATEGORIES.find((name) => runNow().fields.includes(name));
   return {
     ...whose(), ask: state.words || null, k: K, run: state.run, recommender,
-    novelty: state.novelty, explore: state.explore, exclude: state.away, fields: fieldsNow(),
+    novelty: state.novelty, explore: state.explore, exclude: state.hidden, fields: fieldsNow(),
     filter: state.kinds.length && field ? { [field]: state.kinds } : {},
   };
 }
 
-let newest = 0;
-async function refresh() {
-  const mine = ++newest, started = performance.now();
-  const names = state.compare ? [state.recommender, state.other] : [state.recommender];
-  remember();
+let asking = null, stale = false;
+
+/** Show what the service answers now. One question at a time: what changes meanwhile is asked next, all at once. */
+function refresh() {
   showTaste();
-  try {
-    const lists = await Promise.all(names.map((name) => ask("v1/recommendations", wanted(name))));
-    if (mine !== newest) return; // a later click has been answered or will be
-    showLists(lists, performance.now() - started);
-    trouble("");
-  } catch (error) {
-    if (mine === newest) trouble(error.message);
+  stale = true;
+  asking ??= answer();
+  return asking;
+}
+
+async function answer() {
+  while (stale) {
+    stale = false;
+    const started = performance.now(), names = state.compare ? [state.recommender, state.other] : [state.recommender];
+    try {
+      const lists = await Promise.all(names.map((name) => ask("v1/recommendations", wanted(name))));
+      showLists(lists, performance.now() - started);
+      trouble("");
+    } catch (error) {
+      if (!stale) trouble(error.message);
+    }
   }
+  asking = null;
+  remember();
 }
 
 // --- showing ----------------------------------------------------------------------------------------
@@ -104,13 +137,19 @@ function trouble(text) {
   $("trouble").textContent = text;
 }
 
+function chip(id, name, label, remove, kind) {
+  return h("li", { "data-id": id, class: kind },
+    title(name, "span", { title: name }),
+    h("button", { type: "button", "aria-label": label, onclick: remove }, "×"));
+}
+
 function showTaste() {
-  const chips = state.taste.map((one) => h("li", {},
-    title(one.title),
-    h("button", { type: "button", "aria-label": `Remove ${one.title}`, onclick: () => drop(one.item_id) }, "×")));
-  $("taste").replaceChildren(...chips);
-  $("no-taste").hidden = state.taste.length > 0;
-  $("clear").disabled = !(state.taste.length || state.words || state.away.length || state.kinds.length);
+  const wish = state.words ? [chip("", `“${state.words}”`, `Stop asking for “${state.words}”`, stopAsking, "wish")] : [];
+  replace($("taste"), [...wish, ...state.taste.map((one) => chip(one.item_id, one.title, `Remove ${one.title}`, () => drop(one.item_id)))]);
+  $("no-taste").hidden = state.taste.length > 0 || wish.length > 0;
+  $("hidden").hidden = state.hidden.length === 0;
+  $("hidden").textContent = state.hidden.length === 1 ? "Show the hidden title again" : `Show ${state.hidden.length} hidden titles again`;
+  $("clear").disabled = !(state.taste.length || state.words || state.hidden.length || state.kinds.length);
 }
 
 function showLists(lists, milliseconds) {
@@ -121,12 +160,12 @@ function showLists(lists, milliseconds) {
   $("told").replaceChildren(...told(first, lists, milliseconds, begun));
   $("second").hidden = !second;
   $("one-title").className = second ? "column-title" : "unseen";
-  $("one-title").textContent = second ? state.recommender : "The list";
+  $("one-title").textContent = second ? first.recommender : "The list";
   $("lists").classList.toggle("two", Boolean(second));
   $("list").classList.toggle("rows", Boolean(second));
   fill($("list"), first, second);
   if (second) {
-    $("other-title").textContent = state.other;
+    $("other-title").textContent = second.recommender;
     fill($("other-list"), second, first);
   }
   showKinds(first);
@@ -135,9 +174,10 @@ function showLists(lists, milliseconds) {
 
 function told(first, lists, milliseconds, begun) {
   const parts = [];
-  if (begun) parts.push(h("b", { class: `badge ${first.source}` }, first.source.replace("_", " ")), ` ${SOURCES[first.source]}`);
-  else parts.push("The list answers every click. Nothing leaves this machine.");
-  if (first.fallback) parts.push(` · ${first.fallback.replace("_", " ")}`);
+  const by = state.words && first.source === "content" ? `by your words${state.taste.length ? " and your taste" : ""}` : SOURCES[first.source];
+  if (begun) parts.push(h("b", { class: "badge" }, first.source.replace("_", " ")), ` ${by}`);
+  else parts.push("The list answers every click. Nothing is recorded.");
+  if (first.fallback) parts.push(` · ${fallback(first.fallback)}`);
   if (lists.length > 1) {
     const theirs = new Set(lists[1].items.map((one) => one.item_id));
     parts.push(` · ${first.items.filter((one) => theirs.has(one.item_id)).length} of ${first.items.length} in both lists`);
@@ -151,8 +191,8 @@ function fill(list, answer, against) {
   const before = new Map([...list.children].map((card) => [card.dataset.id, card]));
   const places = new Map([...before].map(([id, card]) => [id, card.getBoundingClientRect()]));
   const rank = against && new Map(against.items.map((one, at) => [one.item_id, at]));
-  const cards = answer.items.map((one, at) => cardOf(one, at, rank));
-  list.replaceChildren(...cards);
+  const cards = answer.items.map((one, at) => cardOf(one, at, answer.recommender, rank));
+  replace(list, cards);
   move(cards, places);
 }
 
@@ -168,21 +208,23 @@ function move(cards, places) {
   }
 }
 
-function cardOf(one, at, rank) {
+function cardOf(one, at, recommender, rank) {
   const chosen = state.taste.some((other) => other.item_id === one.item_id);
+  const face = h("div", { class: "face" },
+    cover(one.item_id, categoriesOf(one)),
+    h("span", { class: "rank", "aria-hidden": "true" }, String(at + 1)),
+    title(one.title, "h3", { title: one.title }));
+  face.style.setProperty("--ground", ground(one.item_id, categoriesOf(one)));
   const card = h("li", { class: "card", "data-id": one.item_id },
-    h("div", { class: "face" },
-      cover(one.item_id, categoriesOf(one)),
-      h("span", { class: "rank", "aria-hidden": "true" }, String(at + 1)),
-      title(one.title, "h3", { title: one.title })),
+    face,
     h("div", { class: "about" },
       title(factsOf(one), "p", { class: "facts" }),
-      title(upper(one.reason), "p", { class: "reason", title: one.reason })),
+      one.reason && title(upper(one.reason), "p", { class: "reason", title: one.reason })),
     rank && delta(rank.get(one.item_id), at),
     h("div", { class: "acts" },
       h("button", { type: "button", class: "like", "aria-label": `I like ${one.title}`, disabled: chosen, onclick: () => add(one) }, "Like"),
-      h("button", { type: "button", "aria-label": `Why ${one.title}`, onclick: () => explain(one) }, "Why"),
-      h("button", { type: "button", class: "away", "aria-label": `Hide ${one.title}`, onclick: () => putAway(one) }, "Hide")));
+      h("button", { type: "button", "aria-label": `Why ${one.title}`, onclick: () => explain(one, recommender) }, "Why"),
+      h("button", { type: "button", class: "away", "aria-label": `Hide ${one.title}`, onclick: () => hide(one) }, "Hide")));
   if (rank) {
     card.addEventListener("pointerenter", () => light(one.item_id, true));
     card.addEventListener("pointerleave", () => light(one.item_id, false));
@@ -206,39 +248,41 @@ function showKinds(answer) {
   const counts = new Map(state.kinds.map((kind) => [kind, Infinity]));
   for (const one of answer.items) for (const kind of categoriesOf(one)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   const kinds = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 10).map(([kind]) => kind);
-  $("kinds").replaceChildren(...kinds.map((kind) => {
+  replace($("kinds"), kinds.map((kind) => {
     const on = state.kinds.includes(kind);
     const flip = () => { state.kinds = on ? state.kinds.filter((other) => other !== kind) : [...state.kinds, kind]; refresh(); };
-    return h("li", {}, h("button", { type: "button", "aria-pressed": String(on), onclick: flip }, kind));
+    return h("li", { "data-id": kind }, h("button", { type: "button", "aria-pressed": String(on), onclick: flip }, kind));
   }));
 }
 
 async function showPopular() {
   const popular = await ask(`v1/popular?${inRun({ k: 30, fields: fieldsNow().join(",") })}`);
   nameCategories(popular.items.flatMap(categoriesOf));
-  $("popular").replaceChildren(...popular.items.map((one) => h("li", {},
+  replace($("popular"), popular.items.map((one) => h("li", { "data-id": one.item_id },
     h("button", { type: "button", class: "mini", "aria-label": `I like ${one.title}`, onclick: () => add(one) },
       cover(one.item_id, categoriesOf(one)), title(one.title, "span", { class: "mini-title" })))));
 }
 
 // --- why --------------------------------------------------------------------------------------------
 
-async function explain(one) {
+async function explain(one, recommender = state.recommender) {
   const sheet = $("why");
   try {
-    const body = { item_id: one.item_id, ...whose(), run: state.run, recommender: state.recommender };
+    const body = { item_id: one.item_id, ...whose(), ask: state.words || null, run: state.run, recommender };
     const [why, alike] = await Promise.all([
       ask("v1/explanations", body),
-      ask(`${item(one.item_id)}/similar?${inRun({ recommender: state.recommender, k: 6, fields: fieldsNow().join(",") })}`),
+      ask(`${item(one.item_id)}/similar?${inRun({ recommender, k: 6, fields: fieldsNow().join(",") })}`),
     ]);
     sheet.replaceChildren(...evidence(one, why, alike));
     if (!sheet.open) sheet.showModal();
+    else sheet.querySelector(".close").focus();
     sheet.scrollTop = 0;
   } catch (error) {
     trouble(error.message);
   }
 }
 
+const BARS = 8; // titles with a bar of their own
 const METHODS = {
   exact: "the shares add up to the score.",
   occlusion: "each bar is how far the score falls without that title.",
@@ -246,29 +290,42 @@ const METHODS = {
   unknown: "this title is not in the catalogue.",
 };
 
+const PARTS = { words: "Your words", taste: "Your taste" };
+
 function evidence(one, why, alike) {
-  const most = Math.max(...why.because.map((cause) => Math.abs(cause.share)), 1e-9);
-  const bars = why.because.slice(0, 8).map((cause) => {
-    const bar = h("i", { class: cause.share < 0 ? "against" : "" });
-    bar.style.setProperty("--share", Math.abs(cause.share) / most);
-    return h("li", {}, title(cause.title), h("span", { class: "bar", "aria-hidden": "true" }, bar), h("span", { class: "share" }, cause.share.toFixed(3)));
-  });
+  const parts = why.because.slice(0, BARS).map((cause) => [cause.title, cause.share]), others = why.because.slice(BARS);
+  if (others.length) parts.push([`${others.length} more`, others.reduce((sum, cause) => sum + cause.share, 0), "rest"]);
+  if (why.popular) parts.push(["Popularity", why.popular, "rest"]);
+  const asked = Object.entries(why.asked).map(([part, share]) => [PARTS[part], share]);
   return [
     h("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => $("why").close() }, "×"),
     h("div", { class: "lead" }, cover(one.item_id, categoriesOf(one)),
       h("div", {}, title(one.title, "h2", { id: "why-title" }), title(factsOf(one), "p", { class: "facts" }),
-        title(upper(why.reason), "p", { class: "reason" }),
+        why.reason && title(upper(why.reason), "p", { class: "reason" }),
         h("button", { type: "button", class: "like", onclick: () => { $("why").close(); add(one); } }, "Like"))),
-    bars.length ? h("h3", {}, "Because you chose") : null,
-    bars.length ? h("ul", { class: "bars" }, ...bars) : null,
-    h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${why.fallback.replace("_", " ")}` : ""),
-    why.words.length ? h("h3", {}, "Words in common") : null,
-    why.words.length ? h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li"))) : null,
+    ...(asked.length > 1 ? [h("h3", {}, "What you asked for, and what you like"), bars(asked, true)] : []),
+    ...(parts.length ? [h("h3", {}, "Because you chose"), bars(parts, why.method === "exact")] : []),
+    h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
+    ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
     h("h3", {}, "Much like it"),
     h("ul", { class: "strip" }, ...alike.items.map((other) => h("li", {},
-      h("button", { type: "button", class: "mini", "aria-label": `Why ${other.title}`, onclick: () => explain(other) },
+      h("button", { type: "button", class: "mini", "aria-label": `Why ${other.title}`, onclick: () => explain(other, why.recommender) },
         cover(other.item_id, categoriesOf(other)), title(other.title, "span", { class: "mini-title" }))))),
-  ].filter(Boolean);
+  ];
+}
+
+/** A bar for each [name, share, kind]; whole: they are all there is, and their sum is the score. */
+function bars(parts, whole) {
+  const most = Math.max(...parts.map(([, share]) => Math.abs(share)), 1e-9);
+  const number = (share) => h("span", { class: "share" }, share.toFixed(3));
+  const rows = parts.map(([name, share, kind]) => {
+    const bar = h("i", { class: share < 0 ? "against" : kind });
+    bar.style.setProperty("--share", Math.abs(share) / most);
+    return h("li", {}, title(name, "span", { title: name }), h("span", { class: "bar", "aria-hidden": "true" }, bar), number(share));
+  });
+  const total = parts.reduce((sum, [, share]) => sum + share, 0);
+  if (whole && parts.length > 1) rows.push(h("li", { class: "total" }, h("span", {}, "Score"), h("span", {}), number(total)));
+  return h("ul", { class: "bars" }, ...rows);
 }
 
 // --- changing ---------------------------------------------------------------------------------------
@@ -286,34 +343,42 @@ function drop(itemId) {
   refresh();
 }
 
-function putAway(one) {
-  state.away = [...state.away, one.item_id];
+function hide(one) {
+  state.hidden = [...state.hidden, one.item_id].slice(-1000);
+  refresh();
+}
+
+function stopAsking() {
+  state.words = "";
   refresh();
 }
 
 function clear() {
-  Object.assign(state, { taste: [], away: [], words: "", user: "", kinds: [] });
+  Object.assign(state, { taste: [], hidden: [], words: "", user: "", kinds: [] });
   $("words").value = $("user").value = "";
   refresh();
 }
 
 async function borrow(userId) {
+  let problem = "";
   try {
     const user = await ask(`v1/users/${encodeURIComponent(userId)}?${inRun()}`);
-    const liked = user.history.filter((one) => one.weight > 0);
-    if (!liked.length) { trouble(`Nothing is known of user ${userId}.`); return; }
-    state.taste = liked.slice(-1000).map(({ item_id, title: name }) => ({ item_id, title: name }));
-    state.user = userId;
-    refresh();
+    const liked = user.history.filter((one) => one.weight > 0).slice(-1000);
+    if (liked.length) Object.assign(state, { user: userId, taste: liked.map(({ item_id, title: name }) => ({ item_id, title: name })) });
+    else problem = `Nothing is known of user ${userId}.`;
   } catch (error) {
-    trouble(error.message);
+    problem = error.message;
   }
+  $("user").value = state.user;
+  await refresh();
+  if (problem) trouble(problem);
 }
 
 // --- finding titles, asking in words ----------------------------------------------------------------
 
-let typed = 0;
+let typed = 0, later, foundFor = "";
 async function search() {
+  clearTimeout(later);
   const text = $("words").value.trim(), mine = ++typed;
   if (!text) { closeFound(); return; }
   try {
@@ -326,26 +391,38 @@ async function search() {
     $("found").replaceChildren(...titles, ...inWords);
     $("found").hidden = false;
     $("words").setAttribute("aria-expanded", "true");
-    point(-1);
+    foundFor = text;
+    point(found.items.findIndex((one) => bare(one.title) === bare(text)));
   } catch (error) {
     trouble(error.message);
   }
 }
 
+/** A title as people type it: `Godfather, The (1972)` is "the godfather". */
+const bare = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/\s*\(\d{4}\)\s*$/, "")
+  .replace(/^(.*), (the|an?)$/, "$2 $1").replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+
 const option = (at, children, pick) => h("li", {
   role: "option", id: `found-${at}`, "aria-selected": "false",
-  onpointerdown: (event) => { event.preventDefault(); closeFound(); $("words").value = ""; pick(); },
+  onmousedown: (event) => event.preventDefault(), // the field keeps the keyboard
+  onclick: () => { leaveFinder(); pick(); },
 }, ...children);
 
 function askFor(text) {
   state.words = text;
-  closeFound();
-  $("words").value = "";
+  leaveFinder();
   refresh();
 }
 
+function leaveFinder() {
+  $("words").value = "";
+  closeFound();
+}
+
 function closeFound() {
+  clearTimeout(later);
   typed += 1;
+  foundFor = "";
   $("found").hidden = true;
   $("words").setAttribute("aria-expanded", "false");
   $("words").removeAttribute("aria-activedescendant");
@@ -360,14 +437,19 @@ function point(at) {
 
 function keys(event) {
   const options = [...$("found").children], at = options.findIndex((one) => one.getAttribute("aria-selected") === "true");
-  if (event.key === "Escape") closeFound();
+  if (event.key === "Escape") leaveFinder();
   else if (event.key === "ArrowDown" && options.length) { event.preventDefault(); point((at + 1) % options.length); }
   else if (event.key === "ArrowUp" && options.length) { event.preventDefault(); point((at - 1 + options.length) % options.length); }
-  else if (event.key === "Enter") {
-    event.preventDefault();
-    if (at >= 0 && !$("found").hidden) options[at].dispatchEvent(new PointerEvent("pointerdown"));
-    else if ($("words").value.trim()) askFor($("words").value.trim());
-  }
+  else if (event.key === "Enter") { event.preventDefault(); enter(); }
+}
+
+/** Take the option pointed at; else ask in these words. */
+async function enter() {
+  const text = $("words").value.trim();
+  if (text && foundFor !== text) await search(); // typed faster than it was found
+  const chosen = foundFor === text && $("found").querySelector('[aria-selected="true"]');
+  if (chosen) chosen.click();
+  else if (text) askFor(text);
 }
 
 // --- starting ---------------------------------------------------------------------------------------
@@ -376,27 +458,43 @@ function remember() { // so that a link shows what its sender saw
   const kept = {
     run: state.runs.length > 1 ? state.run : "", by: state.recommender, with: state.compare ? state.other : "",
     novelty: state.novelty || "", explore: state.explore || "", ask: state.words,
-    user: state.user,
-    taste: state.user || state.taste.length > 30 ? "" : JSON.stringify(state.taste.map((one) => one.item_id)),
+    user: state.user, taste: state.user ? "" : JSON.stringify(state.taste.map((one) => one.item_id)),
+    only: JSON.stringify(state.kinds), hidden: JSON.stringify(state.hidden),
   };
   const pairs = Object.entries(kept).filter(([, value]) => value !== "" && value !== "[]");
   history.replaceState(null, "", `#${new URLSearchParams(pairs)}`);
 }
 
+/** The texts of a list in a link, which may be anybody's. */
+function listIn(text) {
+  try {
+    return JSON.parse(text ?? "[]").map(String).filter((one) => /^\P{Cc}{1,512}$/u.test(one)).slice(0, 1000);
+  } catch {
+    return [];
+  }
+}
+
+/** These items with their titles, in this order, without those the run does not have. */
+async function named(ids) {
+  if (!ids.length) return [];
+  const body = { history: [], include: ids, k: ids.length, run: state.run };
+  const titles = new Map((await ask("v1/recommendations", body)).items.map((one) => [one.item_id, one.title]));
+  return [...new Set(ids)].filter((id) => titles.has(id)).map((id) => ({ item_id: id, title: titles.get(id) }));
+}
+
 async function recall() {
   const kept = new URLSearchParams(location.hash.slice(1));
   if (state.runs.some((run) => run.run === kept.get("run"))) state.run = kept.get("run");
-  const known = runNow().recommenders, named = (name) => (known.includes(kept.get(name)) ? kept.get(name) : "");
-  state.recommender = named("by") || known[0];
-  state.other = named("with") || known.find((name) => name !== state.recommender) || known[0];
-  state.compare = Boolean(named("with"));
+  const known = runNow().recommenders, chosen = (name) => (known.includes(kept.get(name)) ? kept.get(name) : "");
+  state.recommender = chosen("by") || known[0];
+  state.other = chosen("with") || known.find((name) => name !== state.recommender) || known[0];
+  state.compare = Boolean(chosen("with"));
   state.novelty = Math.min(1, Math.max(0, Number(kept.get("novelty")) || 0));
   state.explore = Math.min(1, Math.max(0, Number(kept.get("explore")) || 0));
   state.words = (kept.get("ask") ?? "").slice(0, 1000);
-  let ids = [];
-  try { ids = JSON.parse(kept.get("taste") ?? "[]"); } catch { /* somebody's own link */ }
-  const found = await Promise.all((Array.isArray(ids) ? ids.slice(0, 30) : []).map((id) => ask(`${item(String(id))}?${inRun()}`).catch(() => null)));
-  state.taste = found.filter(Boolean).map(({ item_id, title: name }) => ({ item_id, title: name }));
+  state.kinds = listIn(kept.get("only")).slice(0, 20);
+  state.hidden = listIn(kept.get("hidden"));
+  state.taste = await named(listIn(kept.get("taste")));
   return kept.get("user");
 }
 
@@ -443,7 +541,6 @@ async function showRun() {
 
 function listen() {
   const on = (id, event, act) => $(id).addEventListener(event, act);
-  let later;
   on("words", "input", () => { clearTimeout(later); later = setTimeout(search, 120); });
   on("words", "keydown", keys);
   on("words", "blur", closeFound);
@@ -453,7 +550,8 @@ function listen() {
     const known = [...$("users").children].map((one) => one.value);
     if (known.length) { $("user").value = known[Math.floor(Math.random() * known.length)]; borrow($("user").value); }
   });
-  on("clear", "click", clear);
+  on("clear", "click", () => { $("anybody").focus(); clear(); });
+  on("hidden", "click", () => { $("list").focus(); state.hidden = []; refresh(); });
   on("run", "change", () => { state.run = $("run").value; changeRun(); });
   on("recommender", "change", () => { state.recommender = $("recommender").value; showChoices(); refresh(); });
   on("other", "change", () => { state.other = $("other").value; refresh(); });

@@ -93,14 +93,16 @@ export function nameCategories(names) {
 
 const hueOf = (category) => HUES[(places.get(category) ?? hash(category)) % HUES.length];
 
+/** The hue, in degrees, that a cover is painted on. */
+export const ground = (itemId, categories) => hueOf(categories[0] ?? String(hash(`${itemId}`) % 10)) + (hash(`${itemId}`) % 21) - 10;
+
 /** A picture of 100 by 150 for an item of these categories; decoration, so hidden from readers. */
 export function cover(itemId, categories) {
-  const seed = hash(`${itemId}`), rnd = randomFrom(seed), drift = (seed % 21) - 10;
-  const [first, second] = categories.length ? categories : [String(seed % 10)];
-  const ground = hueOf(first) + drift, paint = second ? hueOf(second) : ground + (seed % 3 ? 28 : -34);
+  const seed = hash(`${itemId}`), rnd = randomFrom(seed), under = ground(itemId, categories);
+  const paint = categories.length > 1 ? hueOf(categories[1]) : under + (seed % 3 ? 28 : -34);
   const ink = (light) => `hsl(${paint} ${Math.round(64 - light * 4)}% ${Math.round(27 + light * 38)}%)`;
   const picture = shape("svg", { viewBox: "0 0 100 150", preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true", class: "art" });
-  picture.append(shape("rect", { width: 100, height: 150, fill: `hsl(${ground} 52% 23%)` }));
+  picture.append(shape("rect", { width: 100, height: 150, fill: `hsl(${under} 52% 23%)` }));
   MOTIFS[(seed >>> 4) % MOTIFS.length]((kind, attributes) => picture.append(shape(kind, attributes)), rnd, ink);
   return picture;
 }
