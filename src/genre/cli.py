@@ -78,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
     made.add_argument("--store", help="SQLite file or postgresql:// address of the event log (default: beside the run)")
     made.add_argument("--api-key-file", type=Path, help="file with the key that callers must show")
+    text = "such as rate=20 (requests a second from one address) or model_seconds=2; docs/serving.md has them all"
+    made.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help=text)
+    text = "share of the users that a run gets, by its name, such as movies=0.9; equal parts without"
+    made.add_argument("--share", action="append", default=[], metavar="RUN=SHARE", help=text)
 
     made = verb("refresh", _refresh, "Learn again from a run's data and event log; a running server takes it over.")
     made.add_argument("run", help="a run folder")
@@ -181,8 +185,10 @@ def _history(run: Run, args: argparse.Namespace) -> Any:
 
 def _serve(args: argparse.Namespace) -> None:
     from genre.runs import read_run
+    from genre.serving.limits import limits_of, shares_of
     from genre.serving.server import serve
 
+    limits, shares = limits_of(args.limit), shares_of(args.share)
     key = None
     if args.api_key_file is not None:
         try:
@@ -190,7 +196,8 @@ def _serve(args: argparse.Namespace) -> None:
         except OSError as error:
             raise GenreError(f"{args.api_key_file}: cannot be read ({error.strerror})") from error
     runs = [read_run(folder) for folder in args.runs]
-    serve(runs, host=args.host, port=args.port, store=args.store, api_key=key, log=ConsoleLog())
+    where = {"host": args.host, "port": args.port, "store": args.store}
+    serve(runs, **where, api_key=key, limits=limits, shares=shares, log=ConsoleLog())
 
 
 def _refresh(args: argparse.Namespace) -> None:

@@ -17,15 +17,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from genre.cli import main
 from genre.errors import ArtifactError, NotAvailable, OptionError
 from genre.runs import Run
 from genre.serving.answers import Ask
 from genre.serving.http import create_app
+from genre.serving.limits import Limits
 from genre.serving.server import serve, watch
 from genre.serving.service import Service
 from genre.serving.store import Event, SQLiteStore
@@ -121,11 +124,58 @@ def test_other_machines_only_with_a_key(run: Run, host: str, tmp_path: Path) -> 
         serve([run], host=host, store=tmp_path / "events.sqlite", api_key="short")
 
 
+def test_a_port_that_is_taken_is_said_before_anything_else(run: Run, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port, log = taken.getsockname()[1], Lines()
+        with pytest.raises(NotAvailable, match=f"port {port} of 127.0.0.1 is in use; choose another --port"):
+            serve([run], port=port, store=tmp_path / "events.sqlite", log=log)
+    assert log.lines == []
+    assert not (tmp_path / "events.sqlite").exists()
+    with pytest.raises(OptionError, match="from 0 to 65535"):
+        serve([run], port=70_000, store=tmp_path / "events.sqlite")
+
+
+def test_limits_and_shares_come_from_the_command_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("genre.runs.read_run", lambda _: run)
+    monkeypatch.setattr("genre.serving.server.serve", lambda _, **options: given.update(options))
+    limits, shares = ["--limit", "rate=20", "--limit", "model_seconds=2.5"], ["--share", "a=3", "--share", "b=1"]
+    assert main(["serve", "a", "b", *limits, *shares]) == 0
+    assert given["limits"] == Limits(rate=20.0, model_seconds=2.5)
+    assert given["shares"] == {"a": 3.0, "b": 1.0}
+    assert main(["serve", "a"]) == 0
+    assert (given["limits"], given["shares"]) == (Limits(), None)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "complaint"),
+    [
+        ("--limit", "rates=2", "no limit 'rates' (did you mean 'rate'?)"),
+        ("--limit", "rate=much", "rate: "),
+        ("--limit", "rate=nan", "rate: "),
+        ("--limit", "in_flight=0", "in_flight: "),
+        ("--limit", "rate", "'rate' is not of the form name=value"),
+        ("--share", "a=most", "a share is a number"),
+    ],
+)
+def test_what_is_no_limit_is_named(flag: str, value: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "a", flag, value]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_every_limit_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    for field in dataclasses.fields(Limits):
+        line = next(line for line in text.splitlines() if line.startswith("|") and f"`{field.name}`" in line)
+        assert f"{field.default:,}".removesuffix(".0") in line
+
+
 SERVER = """
 import sys
 from pathlib import Path
 from genre.recommenders.ease import EASE
 from genre.runs import Run
+from genre.serving.limits import Limits
 from genre.serving.server import serve
 from genre.testing import toy_dataset
 data = toy_dataset()

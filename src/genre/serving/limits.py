@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from genre.options import Ge, Gt, check_options
+from genre.errors import OptionError
+from genre.options import Ge, Gt, check_options, nearest, parse_options, type_hints
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,30 @@ class Limits:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+
+def limits_of(settings: Sequence[str]) -> Limits:
+    """Limits from `name=value` each; OptionError names what is none, and what is not legal."""
+    given, known = dict(_pair(setting) for setting in settings), type_hints(Limits)
+    strange = next((name for name in given if name not in known), None)
+    if strange is not None:
+        raise OptionError(f"no limit {strange!r}{nearest(strange, known)}; there are {', '.join(known)}")
+    values, problems = parse_options(Limits, given)
+    if problems:
+        raise OptionError("; ".join(f"{name}: {what}" for name, what in problems))
+    return Limits(**values)
+
+
+def shares_of(settings: Sequence[str]) -> dict[str, float] | None:
+    """Shares of users by run from `run=number` each, None without any; OptionError for what is no number."""
+    try:
+        return {name: float(value) for name, value in map(_pair, settings)} or None
+    except ValueError as error:
+        raise OptionError(f"a share is a number, such as movies=0.9 ({error})") from error
+
+
+def _pair(setting: str) -> tuple[str, str]:
+    name, sign, value = setting.partition("=")
+    if not sign:
+        raise OptionError(f"{setting!r} is not of the form name=value")
+    return name.strip(), value.strip()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import math
 import resource
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +30,7 @@ except ImportError as error:
 SHORTEST_KEY = 16
 LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 60.0  # after which a run that did not answer its trial is tried again
+WAITING_CONNECTIONS = 2048  # that the system keeps for us until we take them
 SPARE_FILES = 200  # beside the connections: the log, the run, the machine code of kernels
 
 
@@ -44,11 +47,12 @@ def serve(
 ) -> None:
     """Serve runs until interrupted. A run whose folder is replaced meanwhile is taken over once it has proved well.
 
-    store: path of an SQLite file or address of a PostgreSQL database; beside the first run without.
+    store: path of an SQLite file or address of a PostgreSQL database; beside the first run without. port: 0 for any.
     shares: how users are split over the runs. Raises OptionError for an address that others can reach without a key,
-    or a key that is too short; StoreError when the log cannot be opened.
+    or a key that is too short; NotAvailable for a port that is in use; StoreError when the log cannot be opened.
     """
     _check(host, api_key)
+    listening = _listen(host, port)
     limits = limits or Limits()
     allowed = _allow_files(limits.connections)
     service = Service(runs, open_store(store or beside(runs[0].folder)), shares=shares, limits=limits)
@@ -56,8 +60,6 @@ def serve(
     app = create_app(service, api_key=api_key, hosts=hosts)
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=patient(allowed, limits.receive_seconds, limits.send_seconds),
         ws="none",
         log_level="warning",
@@ -69,9 +71,11 @@ def serve(
     stop = threading.Event()
     watcher = threading.Thread(target=watch, args=(service, stop), kwargs={"log": log}, daemon=True)
     watcher.start()
-    log.line(f"Serving {', '.join(service.names())} at http://{host}:{port}{' (with a key)' if api_key else ''}")
+    address = f"[{host}]" if ":" in host else host
+    where = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if api_key else ''}"
+    log.line(f"Serving {', '.join(service.names())} at {where}")
     try:
-        uvicorn.Server(config).run()
+        uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         log.line("Stopped")
     finally:
@@ -131,6 +135,18 @@ def _check(host: str, api_key: str | None) -> None:
         raise OptionError(f"{host} can be reached from other machines; give a key, or serve on 127.0.0.1")
     if api_key is not None and len(api_key) < SHORTEST_KEY:
         raise OptionError(f"a key needs at least {SHORTEST_KEY} characters, found {len(api_key)}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Before anything is said or opened: the port may be somebody else's."""
+    if not 0 <= port <= 65535:
+        raise OptionError(f"a port is a number from 0 to 65535, found {port}")
+    try:
+        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((host, port), family=family, backlog=WAITING_CONNECTIONS)
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror})"
+        raise NotAvailable(f"port {port} of {host} {why}; choose another --port or --host") from error
 
 
 def _allow_files(connections: int) -> int:
