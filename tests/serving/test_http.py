@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -418,6 +419,41 @@ def test_bad_paths_are_refused(steady: Steady, path: str) -> None:
     answer = steady[0].get(path)
     assert answer.status_code in (404, 422)
     assert is_problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/popular"), ("GET", "/v1/users/u0"), ("DELETE", "/v1/users/u0"), ("GET", "/v1/users"),
+     ("GET", "/v1/users/u0/explanations/i1"), ("GET", "/v1/items/i1/similar"), ("GET", "/v1/items/i1"),
+     ("GET", "/v1/items"), ("GET", "/v1/runs"), ("GET", "/v1/runs/toy/report"), ("POST", "/v1/recommendations"),
+     ("POST", "/v1/explanations"), ("POST", "/v1/events"), ("PUT", "/v1/items/i1"),
+     ("GET", "/v1/users/u0/recommendations")],
+)  # fmt: skip
+def test_a_parameter_that_would_be_ignored_is_refused(steady: Steady, method: str, path: str) -> None:
+    answer = steady[0].request(method, path, params={"filter": "x"})
+    assert is_problem(answer, 422)
+    if path == "/v1/popular":
+        mistyped = steady[0].get(path, params={"trendin": "true"}).json()["detail"]
+        assert "did you mean 'trending'?" in mistyped
+
+
+def test_a_value_that_does_not_fit_is_refused_and_not_dropped(run: Run, sqlite: SQLiteStore) -> None:
+    years = pa.array([1990 + n for n in range(run.dataset.n_items)])
+    data = dataclasses.replace(run.dataset, items=run.dataset.items.append_column("year", years))
+    with client_of(create_app(Service([dataclasses.replace(run, dataset=data)], sqlite))) as client:
+        answer = client.put("/v1/items/new", json={"title": "X", "year": "nineteen"})
+        assert is_problem(answer, 422)
+        assert answer.json()["detail"] == "year: its column holds int64, and str does not fit it"
+        assert sqlite.last() == 0
+        assert client.put("/v1/items/new", json={"title": "X", "year": 1999}).status_code == 200
+        assert client.get("/v1/items/new").json()["fields"]["year"] == 1999
+
+
+def test_an_item_without_a_text_waits_for_one(client: TestClient) -> None:
+    assert client.put("/v1/items/mute", json={"title": ""}).json()["recommendable"] == {"toy": False}
+    assert is_problem(client.get("/v1/items/mute"), 404)
+    assert client.put("/v1/items/mute", json={"title": "Knights"}).json()["recommendable"] == {"toy": True}
+    assert client.get("/v1/items/mute").json()["title"] == "Knights"
 
 
 BAD_ITEMS: list[Any] = [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from genre.errors import NotSupported
+from genre.errors import DataError, NotSupported
 from genre.log import Log
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.ids import Ids
@@ -49,7 +49,18 @@ def fields_table(table: pa.Table, key: str, ids: Ids, changes: Changes) -> pa.Ta
     return pa.table(columns)
 
 
+def check_fields(dataset: Dataset, fields: Mapping[str, Any]) -> None:
+    """DataError naming a field whose value does not fit the column that the data has of it."""
+    schema = dataset.items.schema
+    for name, value in fields.items():
+        if name in schema.names and value is not None and _fitting(value, kind := schema.field(name).type) is None:
+            raise DataError(f"{name}: its column holds {kind}, and {type(value).__name__} does not fit it")
+                f"{name}: the items have a column of {kind} here, and {type(value).__name__} does not fit it"
+            )
+
+
 def _fitting(value: Any, kind: pa.DataType) -> Any:
+    """The value as its column holds it, None where it does not fit."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
     try:

@@ -9,11 +9,12 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from genre.errors import UnknownId
+from genre.options import nearest
 from genre.serving.answers import Answer, Ask, Why
 from genre.serving.desk import Desk
 from genre.serving.wire import (
@@ -85,7 +86,23 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
         ("GET", "/runs", at.runs, None),
         ("GET", "/runs/{run}/report", at.report, None),
     ):
-        app.add_api_route(f"/v1{path}", handler, methods=[method], response_model=answer, responses=PROBLEMS)
+        app.add_api_route(
+            f"/v1{path}",
+            handler,
+            methods=[method],
+            response_model=answer,
+            responses=PROBLEMS,
+            dependencies=[Depends(known_parameters)],
+        )
+
+
+def known_parameters(request: Request) -> None:
+    """RequestValidationError for a query parameter that the route does not have: it would be ignored."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            near = nearest(name, known) or (f"; there are {', '.join(known)}" if known else "; there are none here")
+            raise RequestValidationError([{"loc": ("query",), "msg": f"no such parameter{near}"}])
 
 
 def json_of(value: Any) -> Response:

@@ -15,6 +15,7 @@ from genre.serving import lists
 from genre.serving.answers import Answer, Ask, Why
 from genre.serving.catalogue import Filter
 from genre.serving.explaining import explain
+from genre.serving.growing import check_fields
 from genre.serving.limits import Limits
 from genre.serving.shelf import Shelf
 from genre.serving.store import Event, EventStore, ItemChange
@@ -177,7 +178,12 @@ class Service:
         return self._world.record(events)
 
     def put_item(self, item_id: str, fields: Mapping[str, Any]) -> dict[str, bool]:
-        """Add an item or change its fields; by run, whether it can be recommended from now on."""
+        """Add an item or change its fields; by run, whether it can be recommended from now on.
+
+        DataError for a value that does not fit its column in a run's data.
+        """
+        for shelf in self._world.shelves.values():
+            check_fields(shelf.run.dataset, fields)
         self._world.put_item(ItemChange(item_id, dict(fields)))
         return {name: item_id in shelf.catalogue.row for name, shelf in self._world.shelves.items()}
 

@@ -68,6 +68,10 @@ class Shelf:
         if missing and encoder is not None:
             vectors = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
             self._placed.update({i: (changes[i], vector) for i, vector in zip(missing, vectors, strict=True)})
+        silent = {item_id for item_id in added if encoder is not None and not self._placed[item_id][1].any()}
+        if silent:  # nothing says yet what these are like
+            self.dataset = with_items(known, {i: fields for i, fields in changes.items() if i not in silent})
+            added = [item_id for item_id in added if item_id not in silent]
         if added and self.content is not None and features is not None:
             new = np.stack([self._placed[item_id][1] for item_id in added])
             features = Features(np.concatenate([features.values, new]), features.fingerprint)
