@@ -55,8 +55,6 @@ def check_fields(dataset: Dataset, fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if name in schema.names and value is not None and _fitting(value, kind := schema.field(name).type) is None:
             raise DataError(f"{name}: its column holds {kind}, and {type(value).__name__} does not fit it")
-                f"{name}: the items have a column of {kind} here, and {type(value).__name__} does not fit it"
-            )
 
 
 def _fitting(value: Any, kind: pa.DataType) -> Any:
