@@ -131,7 +131,7 @@ def _read(
                 skip_rows=int(look.header),
                 encoding=look.encoding,
                 block_size=BLOCK_BYTES,
-                use_threads=threads,
+                use_threads=threads and pa.cpu_count() > 1,  # one thread need not look for the ends of blocks first
             ),
             pa_csv.ParseOptions(
                 delimiter=delimiter, quote_char='"' if look.quoted else False, newlines_in_values=look.quoted
