@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,8 @@ from genre.log import ConsoleLog
 
 if TYPE_CHECKING:
     from genre.runs import Run
+
+PATIENT = 600.0  # seconds that one who asks on the command line waits for words or a recommender
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -165,14 +168,20 @@ def _recommend(args: argparse.Namespace) -> None:
 
 def _asked(run: Run, history: Any, args: argparse.Namespace) -> list[Any]:
     from genre.runs import Recommended
-    from genre.serving.ask import ask
+    from genre.serving.answers import Ask
+    from genre.serving.limits import Limits
+    from genre.serving.service import Service
+    from genre.serving.store import SQLiteStore
 
     if run.item_encoder is None:
         raise GenreError(f"{args.run}: its config has no features.items, and words are matched against those")
-    found = ask(args.ask, run.item_encoder, run.dataset, run.recommender(args.using), history, k=args.k)
-    titles, reason = run.dataset.titles(), "matches your words"
-    rows = zip(found.item[0].tolist(), found.score[0].tolist(), strict=True)
-    return [Recommended(run.dataset.item_ids[item], titles[item], score, reason) for item, score in rows if item >= 0]
+    past = None if args.user is not None else tuple(run.dataset.item_ids.take(history.item))
+    asked = Ask(user_id=args.user, history=past, words=args.ask, k=args.k, recommender=args.using)
+    with tempfile.TemporaryDirectory() as folder:
+        limits = Limits(model_seconds=PATIENT, words_seconds=PATIENT)
+        with closing(Service([run], SQLiteStore(Path(folder) / "events.sqlite"), limits=limits)) as service:
+            answer = service.recommend(asked)
+    return [Recommended(**item) for item in answer.items]
 
 
 def _history(run: Run, args: argparse.Namespace) -> Any:

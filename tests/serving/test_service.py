@@ -130,7 +130,7 @@ def test_words_find_items_by_meaning(service: Service) -> None:
     answer = service.recommend(Ask(words="robots in space", k=4))
     assert answer.source == "content"
     assert all(int(item[1:]) % 2 == 0 for item in ids(answer))
-    assert answer.items[0]["reason"] == ""  # half the items have those words: they tell nothing
+    assert answer.items[0]["reason"] == "shares: space", "the category; words that half the items have tell nothing"
     mixed = service.recommend(Ask("u0", words="castles knights and dragons", k=3))
     assert int(ids(mixed)[0][1:]) % 2, "the words count more than the history"
 

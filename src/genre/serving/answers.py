@@ -62,8 +62,8 @@ class Why:
     """Why one item: the recommender's own evidence. `because` and its shares are of the history, largest first.
 
     popular: the part of the score that is the item's popularity, whatever the history. words: those of the item's text
-    that the history or the wish has. asked: of a list asked for in words, what these (`words`) and the recommender
-    (`taste`) add to the item's score there.
+    that the history or the wish has. asked: of a list asked for in words, what these (`words`), the recommender
+    (`taste`) and popularity (`popular`, where nothing else says what to look for) add to the item's score there.
 
     method: exact (`popular` and the shares add up to the score), occlusion (a share is the fall of the score without
     that interaction), popularity, or unknown for an item that is not in the catalogue.

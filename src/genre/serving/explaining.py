@@ -13,7 +13,7 @@ from genre.serving.answers import DIGITS, Why
 from genre.serving.catalogue import words_of
 from genre.serving.ladder import Skipped
 from genre.serving.ranking import source_of
-from genre.serving.reasons import word_reasons
+from genre.serving.reasons import popular_reason, wish_reasons
 from genre.serving.shelf import Past, Shelf
 from genre.serving.world import World
 
@@ -52,18 +52,19 @@ def _asked(world: World, shelf: Shelf, why: Why, past: Past, row: int, words: st
     wish = shelf.wishes.understand(words)
     history = shelf.together([past]) if past.tells else None
     try:
-        match, taste, late = world.ladder.parts(shelf, why.recommender, wish, history)
+        match, shares, late = world.ladder.parts(shelf, why.recommender, wish, history)
     except Skipped as skipped:
         return replace(why, fallback=why.fallback or f"words_{skipped.outcome}")
-    shares = {"words": match, "taste": taste}
-    asked = {name: round(float(share[row]), DIGITS) for name, share in shares.items() if share is not None}
-    matched = word_reasons(shelf, words_of(wish.wanted), [row])[0]
-    because = why.reason if taste is not None else ""
+    asked = {name: round(float(share[row]), DIGITS) for name, share in shares.items()}
+    matched = popular_reason(wish) if match.fit is None else wish_reasons(shelf, wish, match.near, [row])[0]
+    because = why.reason if past.tells and "taste" in shares else ""
+    if match.fit is None and because:
+        return replace(why, asked=asked, fallback=why.fallback or late)
     shared = shelf.catalogue.shared_words(row, words_of(wish.wanted))
     return replace(
         why,
         reason="; ".join(part for part in (matched, because) if part),
-        source="content",
+        source="popular" if match.fit is None else "content",
         asked=asked,
         words=list(dict.fromkeys((*shared, *why.words)))[:WORDS],
         fallback=why.fallback or late,

@@ -19,9 +19,10 @@ from genre.serving.answers import DIGITS, Answer, Ask, Source
 from genre.serving.catalogue import Filter, Mask, words_of
 from genre.serving.ladder import Skipped
 from genre.serving.ranking import Ranked, source_of
-from genre.serving.reasons import reasons, word_reasons
+from genre.serving.reasons import popular_reason, reasons, wish_reasons, word_reasons
 from genre.serving.rescoring import pool_size, rescored
 from genre.serving.shelf import Past, Shelf
+from genre.serving.wish import Wish
 from genre.serving.world import Recent, World
 
 Scores = npt.NDArray[np.floating[Any]]
@@ -60,6 +61,7 @@ class _Query:
     tells: bool
     mask: Mask | None
     trouble: str | None
+    wish: Wish | None
 
     @property
     def turned(self) -> bool:
@@ -79,7 +81,8 @@ def _understand(world: World, place: int, ask: Ask, recent: Recent, trouble: str
     past = world.past(shelf, ask.user_id, ask.history, recent)
     mask = shelf.catalogue.mask(ask.include, ask.exclude, ask.filter)
     asks_store = ask.user_id is not None and ask.history is None
-    return _Query(place, ask, shelf, name, past, past.tells, mask, trouble if asks_store else None)
+    wish = None if ask.words is None or shelf.wishes is None else shelf.wishes.understand(ask.words)
+    return _Query(place, ask, shelf, name, past, past.tells, mask, trouble if asks_store else None, wish)
 
 
 def _answer(world: World, group: Sequence[_Query]) -> list[Answer]:
@@ -109,10 +112,10 @@ def _by_words(world: World, query: _Query, history: History, k: int) -> Ranked:
     shelf, words = query.shelf, query.ask.words or ""
     seen = (history.indptr, history.item) if query.ask.exclude_seen else None
     trouble = "words_unavailable"
-    if shelf.wishes is not None:
-        wish, taste = shelf.wishes.understand(words), history if query.tells else None
+    if query.wish is not None:
+        taste = history if query.tells else None
         try:
-            return world.ladder.by_words(shelf, query.name, wish, taste, k, seen=seen, mask=query.mask)
+            return world.ladder.by_words(shelf, query.name, query.wish, taste, k, seen=seen, mask=query.mask)
         except Skipped as skipped:
             trouble = f"words_{skipped.outcome}"
     found = np.zeros(shelf.n_items, bool)
@@ -140,9 +143,12 @@ def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
             vectors=None if shelf.content is None else shelf.content.item_vectors_,
         )
     items, scores = items[: ask.k], scores[: ask.k]
-    if ask.words is not None and ranked.rung == "content":
-        wanted = ask.words if shelf.wishes is None else shelf.wishes.understand(ask.words).wanted
-        why = word_reasons(shelf, words_of(wanted), items.tolist())
+    if query.wish is not None and ranked.match is not None and ranked.rung == "content":
+        why = wish_reasons(shelf, query.wish, ranked.match.near, items.tolist())
+    elif query.wish is not None and ranked.match is not None and ranked.rung == "popular":
+        why = [popular_reason(query.wish)] * len(items)
+    elif ask.words is not None and ranked.rung == "content":
+        why = word_reasons(shelf, words_of(ask.words), items.tolist())
     else:
         why = reasons(shelf, shelf.models[query.name], history, items, ranked.rung, novel=ask.novelty > 0)
     listed = _listed(shelf, items, scores, why, ask.fields)

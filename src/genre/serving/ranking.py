@@ -16,11 +16,12 @@ from genre.preprocessing.dataset import Float32, History, Int32
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.topk import Seen, top_k_scores
 from genre.serving.answers import Source
-from genre.serving.ask import HISTORY_WEIGHT, Wish, parts, without_named
+from genre.serving.ask import Match, parts, standard, without_named
 from genre.serving.catalogue import Mask
 from genre.serving.ladder import Skipped, Stage
 from genre.serving.limits import Limits
 from genre.serving.shelf import Past, Shelf
+from genre.serving.wish import Wish
 
 T = TypeVar("T")
 
@@ -30,12 +31,16 @@ Label = Literal["rerank", "model", "content"]
 
 
 class Ranked(NamedTuple):
-    """Two arrays `[n, k]` as `Recommendations` holds them, the rung they come from, and why it is not a higher one."""
+    """Two arrays `[n, k]` as `Recommendations` holds them, the rung they come from, and why it is not a higher one.
+
+    match: how a wish fits, where one was asked.
+    """
 
     item: Int32
     score: npt.NDArray[np.floating[Any]]
     rung: Rung
     fallback: str | None
+    match: Match | None = None
 
 
 class Ladder:
@@ -44,7 +49,7 @@ class Ladder:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.stages: dict[str, Stage] = {}
-        self._matches: dict[tuple[Shelf, Wish], Float32] = {}
+        self._matches: dict[tuple[Shelf, Wish], Match] = {}
 
     def stage(self, name: str, seconds: float) -> Stage:
         if name not in self.stages:
@@ -126,22 +131,33 @@ class Ladder:
 
     def parts(
         self, shelf: Shelf, name: str, wish: Wish, history: History | None
-    ) -> tuple[Float32, Float32 | None, str | None]:
-        """What a wish and one history add to the score of each item `[n_items]`, and why the latter is missing.
+    ) -> tuple[Match, dict[str, Float32], str | None]:
+        """How a wish fits, what adds up to the score of each item `[n_items]`, and why the taste is missing from it.
 
-        `Skipped` where the words got no vector.
+        The taste is what the recommender says of the history and of the items named, each in standard deviations; where
+        the words say what to look for, without its popularity. `Skipped` where the words got no vector.
         """
         match = self._match(shelf, wish)
-        if history is None:
-            return match, None, None
-        model = dict(rungs(shelf, name))["model"]  # a reranker only reorders
-        try:
-            taste = self.stage_of(shelf, name, "model", "recommend").call(partial(model.score, history))[0]
-        except Skipped as skipped:
-            return match, None, f"model_{skipped.outcome}"
-        return *parts(match, taste, HISTORY_WEIGHT), None
+        assert shelf.wishes is not None
+        told = [] if history is None else [history]
+        if wish.liked:
+            told.append(shelf.together([shelf.basket([shelf.catalogue.item_ids[row] for row in wish.liked])]))
+        taste, fallback = None, None
+        if told:
 
-    def _match(self, shelf: Shelf, wish: Wish) -> Float32:
+            def ask() -> Float32:
+                model = dict(rungs(shelf, name))["model"]  # a reranker only reorders
+                beyond = match.fit is not None
+                scores = [model.score(one)[0] - (model.popular(one) if beyond else 0) for one in told]
+                return np.asarray(np.mean([standard(one) for one in scores], axis=0), np.float32)
+
+            try:
+                taste = self.stage_of(shelf, name, "model", "recommend").call(ask)
+            except Skipped as skipped:
+                fallback = f"model_{skipped.outcome}"
+        return match, parts(match, taste, shelf.wishes.popularity), fallback
+
+    def _match(self, shelf: Shelf, wish: Wish) -> Match:
         assert shelf.wishes is not None
         found = self._matches.get((shelf, wish))
         if found is None:
@@ -162,12 +178,16 @@ class Ladder:
         seen: Seen | None = None,
         mask: Mask | None = None,
     ) -> Ranked:
-        """Items that fit a wish, blended with one history if there is one; `Skipped` where the words got no vector."""
-        words, taste, fallback = self.parts(shelf, name, wish, history)
-        scores = words if taste is None else words + taste
+        """Items that fit a wish, blended with one history if there is one; `Skipped` where the words got no vector.
+
+        Where nothing says what to look for, they are the recommender's or popular, without what is unwanted.
+        """
+        match, shares, fallback = self.parts(shelf, name, wish, history)
+        scores = np.asarray(sum(shares.values()), np.float32)
+        rung: Rung = "content" if match.fit is not None else "model" if "taste" in shares else "popular"
         allowed = without_named(wish, shelf.n_items, mask)
         found = top_k_scores(scores[None, :], min(k, shelf.n_items), seen=seen, candidates=allowed)
-        return Ranked(*found, "content", fallback)
+        return Ranked(*found, rung, fallback, match)
 
     @staticmethod
     def popular(

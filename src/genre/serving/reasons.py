@@ -13,10 +13,14 @@ import numpy as np
 from genre.preprocessing.dataset import Float32, History, Int32
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, phrase
+from genre.serving.ask import FAINT
+from genre.serving.catalogue import words_of
 from genre.serving.ranking import Rung
 from genre.serving.shelf import Shelf
+from genre.serving.wish import Wish
 
 RARE = "rarer than most"
+TELLING = 0.4  # of the nearest category: one no nearer than this is not why
 
 
 def reasons(
@@ -66,7 +70,31 @@ def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
     return [[item for item in pair if item >= 0] for pair in found]
 
 
+def wish_reasons(shelf: Shelf, wish: Wish, near: Float32, items: Sequence[int]) -> list[str]:
+    """A sentence for each item that fits a wish: the item it is like, the categories and words they share.
+
+    near: how near each category is to the wish `[n_categories]`. Empty where an item is near in meaning alone.
+    """
+    assert shelf.wishes is not None
+    categories, wanted = shelf.wishes.categories, words_of(wish.wanted)
+    telling = max(near.max(initial=0) * TELLING, FAINT)
+    likes = [f"like {' and '.join(shelf.catalogue.titles[row] for row in wish.liked[:2])}"] if wish.liked else []
+    found = []
+    for item in items:
+        held = sorted((at for at in categories.held(item) if near[at] >= telling), key=lambda at: -near[at])
+        names = [categories.names[at] for at in held]
+        shared = [word for word in shelf.catalogue.shared_words(item, wanted) if word not in map(str.casefold, names)]
+        found.append("; ".join(likes + ([phrase((), names + shared)] if names or shared else [])))
+    return found
+
+
+def popular_reason(wish: Wish) -> str:
+    """Of what everybody takes, in answer to a wish that does not say what to look for."""
+    without = f"popular, without: {', '.join(wish.unwanted)}" if wish.unwanted else POPULAR
+    return f"{without}; nothing fits your words" if wish.wanted else without
+
+
 def word_reasons(shelf: Shelf, words: set[str], items: Sequence[int]) -> list[str]:
-    """A sentence for each item found by words: those it has; empty where it is near in meaning alone."""
+    """A sentence for each item found by its words."""
     shared = [shelf.catalogue.shared_words(item, words) for item in items]
     return [phrase((), found) if found else "" for found in shared]

@@ -1,0 +1,88 @@
+"""The categories of a catalogue (genres, topics, departments) and how near words are to each of them.
+
+A category lies where its items do: its name may be a number, or in any language.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from genre.preprocessing.dataset import Dataset, Float32
+from genre.recommenders.popularity import split_categories
+
+LOOKED_AT = 2_000  # items that say whether a column holds categories
+MOST = 1_000  # names of categories in a column
+HELD = 3  # items that hold each name, on average at least; a category of so few counts half
+
+
+@dataclass(frozen=True, eq=False)
+class Categories:
+    """names: of `n` categories. of: CSR `[n_items, n]`, 1 where an item is of one.
+
+    directions: from the middle of all items to that of each category's. [n, dim]
+    center: the middle of all items. [dim]
+    """
+
+    names: list[str]
+    of: sp.csr_matrix
+    directions: Float32
+    center: Float32
+
+    def near(self, vector: Float32) -> Float32:
+        """How near a unit vector `[dim]` is to each category, 0 where it is no nearer than to any. [n]"""
+        return np.asarray(np.maximum(self.directions @ (vector - self.center), 0), np.float32)
+
+    def fit(self, near: Float32) -> Float32:
+        """How far the categories of each item are those that are near, and no others. [n_items]"""
+        return np.asarray(self.of @ near / np.sqrt(np.maximum(np.diff(self.of.indptr), 1)), np.float32)
+
+    def nearest(self, near: Float32) -> Float32:
+        """The nearest of each item's categories, 0 without any. [n_items]"""
+        if not self.names:
+            return np.zeros(self.of.shape[0], np.float32)
+        return np.asarray(self.of.multiply(near[None, :]).max(axis=1).todense(), np.float32).ravel()
+
+    def held(self, row: int) -> list[int]:
+        """The categories of an item."""
+        start, end = self.of.indptr[row : row + 2]
+        return [int(at) for at in self.of.indices[start:end]]
+
+
+def categories_of(dataset: Dataset) -> Categories:
+    """The categories in the items' table; needs item features. Without a column that has any: none."""
+    assert dataset.item_features is not None
+    columns = [dataset.items[field.name] for field in dataset.items.schema if _is_text(field)]
+    entries = [[split_categories(value) for value in column.to_pylist()] for column in columns if _repeats(column)]
+    each = [list(dict.fromkeys(name for held in row for name in held)) for row in zip(*entries, strict=True)]
+    names = sorted({name for held in each for name in held})
+    at = {name: column for column, name in enumerate(names)}
+    indptr = np.concatenate([[0], np.cumsum([len(held) for held in each])]) if each else np.zeros(dataset.n_items + 1)
+    indices = [at[name] for held in each for name in held]
+    of = sp.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(dataset.n_items, len(names)))
+    items = unit(dataset.item_features.values)
+    center, counts = items.mean(axis=0), np.diff(of.tocsc().indptr)[:, None]
+    directions = unit(of.T @ items / np.maximum(counts, 1) - center) * counts / (counts + HELD)
+    return Categories(names, of, directions.astype(np.float32), center)
+
+
+def _is_text(field: pa.Field) -> bool:
+    kind = field.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return field.name != "item_id" and bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether the names in a column are few and come again and again."""
+    counts = Counter(name for value in column.slice(0, LOOKED_AT).to_pylist() for name in split_categories(value))
+    return 1 < len(counts) <= MOST and counts.total() >= HELD * len(counts)
+
+
+def unit(vectors: Float32) -> Float32:
+    """Rows of length one, those of zeros as they are. [n, dim]"""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
