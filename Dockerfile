@@ -1,8 +1,9 @@
 # docker build -t genre .
-# docker run -p 127.0.0.1:8000:8000 -v ./runs:/runs -v ./genre.key:/run/secrets/genre_key:ro genre /runs/movies-1a2b3c4d
+# docker run -p 127.0.0.1:8000:8000 -v ./runs:/runs -v genre-cache:/cache -v ./genre.key:/run/secrets/genre_key:ro \
+#     genre /runs/movies-1a2b3c4d
 FROM python:3.12-slim
 
-# what the run needs besides serving: `text` for asking in words, `neural` for networks
+# what the run needs besides serving: `text` for asking in words, `neural` for networks that torch has to run (sasrec)
 ARG EXTRAS=serve,postgres,text
 
 WORKDIR /opt/genre
@@ -10,14 +11,17 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip install --no-cache-dir ".[${EXTRAS}]" \
     && useradd --create-home --uid 10001 genre \
-    && mkdir /runs && chown genre /runs
+    && mkdir /runs /cache && chown genre /runs /cache
+
+# language models that were fetched, vectors, machine code: made once, kept in a volume
+ENV XDG_CACHE_HOME=/cache
 
 # one thread a product: requests come in batches, and other processes want their cores
 ENV OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 
 USER genre
 WORKDIR /home/genre
-VOLUME /runs
+VOLUME ["/runs", "/cache"]
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]

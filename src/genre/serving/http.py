@@ -28,6 +28,7 @@ TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg":
 WORDS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "not_legal"}
 
 LOG_SECONDS = 10.0
+RARELY = 300.0  # seconds between two tries of what has been missing for long; who asks for it tries it, too
 
 log = logging.getLogger("genre.serving")
 
@@ -77,16 +78,18 @@ def create_app(
 
 
 async def _warm(desk: Desk) -> None:
-    """Until everything has answered once, and again when something is missing; said when it changes."""
+    """Ask whatever is missing, ever more rarely while it stays so; what changed is said."""
     said: set[str] = set()
+    pause = least = max(desk.service.limits.pause_seconds, 1.0)
     while True:
         troubles = await desk.answer(desk.service.warm)
         for stage in troubles.keys() - said:
             log.error("%s does not answer and is tried again now and then (%s)", stage, troubles[stage])
         for stage in said - troubles.keys():
             log.error("%s answers again", stage)
+        pause = min(2 * pause, RARELY) if said & troubles.keys() else least
         said = set(troubles)
-        await asyncio.sleep(max(desk.service.limits.pause_seconds, 1.0))
+        await asyncio.sleep(pause)
 
 
 def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
