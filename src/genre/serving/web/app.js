@@ -84,6 +84,7 @@ async function ask(path, body) {
   }
   const found = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(found.detail ?? "The service could not answer.");
+  for (const one of [found.items, found.history, found.because].flat()) if (one && !one.title.trim()) one.title = one.item_id;
   return found;
 }
 
@@ -134,7 +135,7 @@ async function answer() {
 
 function trouble(text) {
   $("trouble").hidden = !text;
-  $("trouble").textContent = text;
+  $("trouble-text").textContent = text;
 }
 
 function chip(id, name, label, remove, kind) {
@@ -174,24 +175,32 @@ function showLists(lists, milliseconds) {
 
 function told(first, lists, milliseconds, begun) {
   const parts = [];
-  const by = state.words && first.source === "content" ? `by your words${state.taste.length ? " and your taste" : ""}` : SOURCES[first.source];
+  const by = state.words && first.source === "content" ? `by your words${state.taste.length ? " and your taste" : ""}`
+    : forAll(first) || SOURCES[first.source];
   if (begun) parts.push(h("b", { class: "badge" }, first.source.replace("_", " ")), ` ${by}`);
-  else parts.push("The list answers every click. Nothing is recorded.");
+  else parts.push("What everybody takes, until you choose. The list answers every click; nothing is recorded.");
   if (first.fallback) parts.push(` · ${fallback(first.fallback)}`);
   if (lists.length > 1) {
     const theirs = new Set(lists[1].items.map((one) => one.item_id));
     parts.push(` · ${first.items.filter((one) => theirs.has(one.item_id)).length} of ${first.items.length} in both lists`);
   }
-  if (begun) parts.push(` · ${Math.max(1, Math.round(milliseconds))} ms`);
+  if (begun) parts.push(` · ${Math.max(1, Math.round(milliseconds))}\u00a0ms`);
   if (!first.items.length) parts.push(" · nothing is left to recommend");
   return parts;
+}
+
+/** The one reason why everything popular is there: said once, not on every card. */
+function forAll(answer) {
+  const [first] = answer.items;
+  return answer.source === "popular" && first && answer.items.every((one) => one.reason === first.reason) ? first.reason : "";
 }
 
 function fill(list, answer, against) {
   const before = new Map([...list.children].map((card) => [card.dataset.id, card]));
   const places = new Map([...before].map(([id, card]) => [id, card.getBoundingClientRect()]));
   const rank = against && new Map(against.items.map((one, at) => [one.item_id, at]));
-  const cards = answer.items.map((one, at) => cardOf(one, at, answer.recommender, rank));
+  const said = Boolean(forAll(answer));
+  const cards = answer.items.map((one, at) => cardOf(said ? { ...one, reason: "" } : one, at, answer.recommender, rank));
   replace(list, cards);
   move(cards, places);
 }
@@ -290,7 +299,7 @@ const METHODS = {
   unknown: "this title is not in the catalogue.",
 };
 
-const PARTS = { words: "Your words", taste: "Your taste" };
+const PARTS = { words: "Your words", taste: "Your taste", popular: "Popularity" };
 
 function evidence(one, why, alike) {
   const parts = why.because.slice(0, BARS).map((cause) => [cause.title, cause.share]), others = why.because.slice(BARS);
@@ -303,8 +312,8 @@ function evidence(one, why, alike) {
       h("div", {}, title(one.title, "h2", { id: "why-title" }), title(factsOf(one), "p", { class: "facts" }),
         why.reason && title(upper(why.reason), "p", { class: "reason" }),
         h("button", { type: "button", class: "like", onclick: () => { $("why").close(); add(one); } }, "Like"))),
-    ...(asked.length > 1 ? [h("h3", {}, "What you asked for, and what you like"), bars(asked, true)] : []),
-    ...(parts.length ? [h("h3", {}, "Because you chose"), bars(parts, why.method === "exact")] : []),
+    ...(asked.length > 1 ? [h("h3", {}, "Your words and your taste"), bars(asked, "Score")] : []),
+    ...(parts.length ? [h("h3", {}, "Because you chose"), bars(parts, why.method === "exact" && (asked.length ? `Score by ${why.recommender}` : "Score"))] : []),
     h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
     ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
     h("h3", {}, "Much like it"),
@@ -314,8 +323,8 @@ function evidence(one, why, alike) {
   ];
 }
 
-/** A bar for each [name, share, kind]; whole: they are all there is, and their sum is the score. */
-function bars(parts, whole) {
+/** A bar for each [name, share, kind]; total: what their sum is called, where they are all there is. */
+function bars(parts, total) {
   const most = Math.max(...parts.map(([, share]) => Math.abs(share)), 1e-9);
   const number = (share) => h("span", { class: "share" }, share.toFixed(3));
   const rows = parts.map(([name, share, kind]) => {
@@ -323,8 +332,8 @@ function bars(parts, whole) {
     bar.style.setProperty("--share", Math.abs(share) / most);
     return h("li", {}, title(name, "span", { title: name }), h("span", { class: "bar", "aria-hidden": "true" }, bar), number(share));
   });
-  const total = parts.reduce((sum, [, share]) => sum + share, 0);
-  if (whole && parts.length > 1) rows.push(h("li", { class: "total" }, h("span", {}, "Score"), h("span", {}), number(total)));
+  const sum = parts.reduce((all, [, share]) => all + share, 0);
+  if (total && parts.length > 1) rows.push(h("li", { class: "total" }, h("span", {}, total), h("span", {}), number(sum)));
   return h("ul", { class: "bars" }, ...rows);
 }
 
@@ -557,6 +566,7 @@ function listen() {
   on("other", "change", () => { state.other = $("other").value; refresh(); });
   on("compare", "change", () => { state.compare = $("compare").checked; showChoices(); refresh(); });
   for (const dial of ["novelty", "explore"]) on(dial, "input", () => { state[dial] = $(dial).value / 100; showChoices(); refresh(); });
+  on("dismiss", "click", () => trouble(""));
   on("why", "click", (event) => { if (event.target === $("why")) $("why").close(); });
   on("theme", "click", () => {
     const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
