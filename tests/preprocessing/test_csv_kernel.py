@@ -36,6 +36,17 @@ def test_numbers_are_read_as_python_reads_them(write: Write, rows: list[tuple[st
     np.testing.assert_array_equal(found[1], np.array([float(row[2] or "nan") for row in rows], np.float32))
 
 
+def test_whole_numbers_take_half_the_memory_while_they_are_small(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_kernel, "BLOCK_BYTES", 32)
+    numbers = [2**31 - 1, -(2**31), 7] * 5
+    for more, dtype in (([], np.int32), ([2**31], np.int64), ([-(2**31) - 1, 3], np.int64)):
+        path = write("n.csv", "".join(f"{number},1\n" for number in numbers + more))
+        found = read_numbers(path, ",", [WHOLE, SKIP], header=False)
+        assert found is not None
+        assert found[0].dtype == dtype
+        assert found[0].tolist() == numbers + more
+
+
 REFUSED = (
     *("1", "1,2,3", '"1",2', "01,2", "+1,2", "-0,2", "1 ,2", "1e3,2", "1.0,2", "1234567890123456789,2", "1\r,2"),
     *("1,2x", "1,--2", "1,1.2.3", "1,.", "1,-", "1,1e5", "1,nan", "1,123456789", "1,0.12345678"),

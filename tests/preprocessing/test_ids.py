@@ -80,6 +80,8 @@ def test_whole_numbers_are_ids_in_numeric_order_however_they_are_stored(numbers:
     column = pa.chunked_array([pa.array(numbers[:cut], pa.int64()), pa.array(numbers[cut:], pa.int64())])
     codes, ids = encode(column)
     as_text, text_ids = encode(column.cast(pa.string()))
+    if all(abs(number) < 2**31 for number in numbers):
+        np.testing.assert_array_equal(encode(column.cast(pa.int32()))[0], codes)
     np.testing.assert_array_equal(codes, as_text)
     assert ids == text_ids
     assert ids.take(codes) == [str(number) for number in numbers]

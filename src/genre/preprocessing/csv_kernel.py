@@ -23,19 +23,17 @@ _POWERS = 10.0 ** np.arange(9)
 
 
 def read_numbers(path: Path, delimiter: str, kinds: list[int], *, header: bool) -> list[npt.NDArray[Any]] | None:
-    """The columns of a file: int64 where its kind is WHOLE, float32 where it is DECIMAL; None when it is refused.
+    """The columns of a file: int32 or int64 where its kind is WHOLE, float32 where it is DECIMAL; None when refused.
 
-    kinds: one for each column of the file; SKIP leaves a column out. A missing whole number is NO_WHOLE, a decimal NaN.
+    kinds: one for each column of the file; SKIP leaves a column out. A missing whole number is NO_WHOLE (and its column
+    int64), a decimal NaN.
     """
     slots = np.array([kinds[:at].count(kind) for at, kind in enumerate(kinds)])
     n_rows = sum(_count_lines(block, size) for block, size in _blocks(path))
-    columns = [np.empty(n_rows, np.int64 if kind == WHOLE else np.float32) for kind in kinds if kind != SKIP]
-    most = BLOCK_BYTES // len(kinds) + 1  # rows of a block; each of its own memory, so that each column can be let go
-    whole = np.empty((kinds.count(WHOLE), most), np.int64)
-    decimal = np.empty((kinds.count(DECIMAL), most), np.float32)
-    rows = [
-        (whole if kind == WHOLE else decimal)[slot] for kind, slot in zip(kinds, slots, strict=True) if kind != SKIP
-    ]
+    read = [(kind, slot) for kind, slot in zip(kinds, slots, strict=True) if kind != SKIP]
+    columns = [np.empty(n_rows, np.int32 if kind == WHOLE else np.float32) for kind, _ in read]
+    whole = np.empty((kinds.count(WHOLE), BLOCK_BYTES // len(kinds) + 1), np.int64)  # as many rows as a block can hold
+    decimal = np.empty((kinds.count(DECIMAL), BLOCK_BYTES // len(kinds) + 1), np.float32)
     end = 0
     for number, (block, size) in enumerate(_blocks(path)):
         first = int(np.argmax(block[:size] == _NEWLINE)) + 1 if header and number == 0 and size else 0
@@ -43,9 +41,17 @@ def read_numbers(path: Path, delimiter: str, kinds: list[int], *, header: bool) 
         if found < 0 or size == 0:
             return None
         start, end = end, end + found
-        for column, values in zip(columns, rows, strict=True):
-            column[start:end] = values[:found]
+        for at, (kind, slot) in enumerate(read):
+            values = (whole if kind == WHOLE else decimal)[slot, :found]
+            if columns[at].dtype == np.int32 and not _is_narrow(values):
+                columns[at] = columns[at].astype(np.int64)
+            columns[at][start:end] = values
     return [column[:end] for column in columns]
+
+
+def _is_narrow(values: npt.NDArray[Any]) -> bool:
+    bounds = np.iinfo(np.int32)
+    return len(values) == 0 or bool(values.min() >= bounds.min and values.max() <= bounds.max)
 
 
 def _blocks(path: Path) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:

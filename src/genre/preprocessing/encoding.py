@@ -58,7 +58,7 @@ def _coded(column: pa.ChunkedArray) -> _Coded:
 
 def _dense(column: pa.ChunkedArray) -> _Coded | None:
     """Whole numbers that are codes themselves; None when there are other values, or the numbers between are many."""
-    if column.type != pa.int64() or column.null_count or len(column) == 0:
+    if not pa.types.is_integer(column.type) or column.null_count or len(column) == 0:
         return None
     pieces = [as_numpy(chunk, 0) for chunk in column.chunks if len(chunk)]
     most = max(int(piece.max()) for piece in pieces)

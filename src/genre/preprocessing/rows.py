@@ -78,6 +78,15 @@ class Rows:
         if not mask.all():
             self.take(places(mask))
 
+    def settle(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns of the rows that are left; those of the source are let go, one after the other."""
+        settled = {}
+        for name in [*self.columns]:
+            settled[name] = self.values(name)
+            del self.columns[name]
+        pa.default_memory_pool().release_unused()
+        return settled
+
     def example(self, position: int) -> dict[str, Any]:
         """One row as plain values under outside ids, None for what is missing; rows are counted from 1."""
         shown: dict[str, Any] = {"row": int(self._source(position)) + 1}
