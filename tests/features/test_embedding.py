@@ -213,3 +213,12 @@ def _count(path: Path) -> int:
             return int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
     except sqlite3.OperationalError:
         return 0
+
+
+def test_what_is_asked_once_is_the_same_and_is_not_kept(tmp_path: Path) -> None:
+    encoder, log = Embedding(cache_dir=_models(tmp_path)), Counting()
+    asked = encoder.encode_once([TEXTS[0], " ", TEXTS[1]])
+    assert np.array_equal(encoder.encode_texts([TEXTS[0], "", TEXTS[1]], log=log), asked)
+    assert log.encoded == [2], "nothing was kept"
+    assert not asked[1].any()
+    assert encoder.encode_once([""]).shape == (1, 384)

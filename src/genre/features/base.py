@@ -50,6 +50,10 @@ class Encoder(ABC):
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         """One vector a text, in order; an empty text is a zero vector. float32 `[n, dim]`."""
 
+    def encode_once(self, texts: Sequence[str]) -> Float32:
+        """`encode_texts` for texts that will hardly come again, such as what people ask for: keeps nothing of them."""
+        return self.encode_texts(texts)
+
     @property
     def fingerprint(self) -> str:
         """A digest of model, options and learnt values: equal means equal vectors for equal texts."""

@@ -83,6 +83,13 @@ class Embedding(Encoder):
         log.record("embedding", texts=len(texts), cached=cached, encoded=encoded)
         return out
 
+    def encode_once(self, texts: Sequence[str]) -> Float32:
+        out: Float32 = np.zeros((len(texts), MINILM_DIM if self.model == MINILM else self._hub.dim), np.float32)
+        told = {row: text for row, given in enumerate(texts) if (text := _legal(given))}
+        for at, vectors in self._model().vectors(list(told.values())) if told else ():
+            out[np.array(list(told))[at]] = vectors.astype(np.float16)
+        return out
+
     def _encode(self, texts: dict[bytes, str], cache: VectorCache, bar: Bar, log: Log) -> dict[bytes, Float16]:
         """Key -> vector of each text, kept on disk as they come."""
         made: dict[bytes, Float16] = {}

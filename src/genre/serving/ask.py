@@ -31,6 +31,7 @@ NEAR = 1.0  # that is nearer than this to an unwanted thing
 LIKED = 0.5  # how near a wish is to the categories of an item that it names, 0 to 1
 FAINT = 0.05  # a category no nearer than this to an unwanted thing has nothing to do with it
 TASTE = 0.3  # of a recommender's scores beside the words
+MOST_TASTE = 3.0  # standard deviations that count of these: a favourite does not go before what was asked for
 NONSENSE = ("xqzv bkrt", "qwrtz plkj")  # what a wish without any known word has to be nearer to an item than
 
 
@@ -134,7 +135,7 @@ class Wishes:
         return np.asarray(items[:, sorted(held)].sum(axis=1) > 0, np.float32).ravel()
 
     def _encode(self, texts: Sequence[str]) -> Float32:
-        told, dim = self.encoder.encode_texts(texts), self._features.shape[1]
+        told, dim = self.encoder.encode_once(texts), self._features.shape[1]
         if told.shape[1] != dim:
             raise DataError(f"the encoder makes vectors of {told.shape[1]} values, the items have {dim}")
         return unit(told)
@@ -150,7 +151,8 @@ def parts(match: Match, taste: Float32 | None, popularity: Float32) -> dict[str,
     if taste is None:
         return {"words": match.fit - match.against}
     share = np.float32(TASTE * match.fit.std())
-    return {"words": np.float32(1 - TASTE) * match.fit - match.against, "taste": share * standard(taste)}
+    most = np.minimum(standard(taste), MOST_TASTE)
+    return {"words": np.float32(1 - TASTE) * match.fit - match.against, "taste": share * most}
 
 
 def without_named(wish: Wish, n_items: int, candidates: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
