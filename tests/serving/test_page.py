@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -440,6 +441,13 @@ def films_url(tmp_path_factory: pytest.TempPathFactory, serve_app: Served) -> It
     made = {"ease": EASE().fit(data), "item_knn": ItemKNN().fit(data), "popularity": Popularity().fit(data)}
     with serve_app(create_app(Service([Run(folder, "movies", data, made)], SQLiteStore(folder / "events")))) as address:
         yield address
+
+
+def test_a_link_holds_a_long_taste_in_its_order(films_url: str, open_page: Open) -> None:
+    chosen = [str(number) for number in range(60, 20, -1)]
+    page = open_page(films_url, path=f"/#taste={json.dumps([*chosen, 'gone'])}")
+    shown = page.locator("#taste li").evaluate_all("chips => chips.map((chip) => chip.dataset.id)")
+    assert shown == chosen
 
 
 def test_the_pictures_of_the_manual(films_url: str, open_page: Open, request: pytest.FixtureRequest) -> None:
