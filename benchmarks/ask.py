@@ -138,12 +138,15 @@ Answerer = Callable[[Wish], tuple[list[int], str]]  # rows, best first, and the 
 class Judged:
     right: float | None
     forbidden: int | None
+    told: int | None
     hoped: float | None
     trapped: int | None
     honest: bool | None
 
 
-def judge(wish: Wish, rows: list[int], source: str, genres: list[set[str]], titles: list[str]) -> Judged:
+def judge(wish: Wish, rows: list[int], source: str, data: Dataset, genres: list[set[str]]) -> Judged:
+    titles, own = data.titles(), own_genres(data)
+
     def fits(row: int) -> bool:
         return all(genres[row] & set(entry.split("|")) for entry in wish.right)
 
@@ -151,6 +154,7 @@ def judge(wish: Wish, rows: list[int], source: str, genres: list[set[str]], titl
     return Judged(
         right=sum(map(fits, rows)) / K if wish.right else None,
         forbidden=sum(bool(genres[row] & set(wish.forbidden)) for row in rows) if wish.forbidden else None,
+        told=sum(bool(own[row] & set(wish.forbidden)) for row in rows) if wish.forbidden else None,
         hoped=sum(title in named for title in wish.hoped) / len(wish.hoped) if wish.hoped else None,
         trapped=sum(title in named for title in wish.traps) if wish.traps else None,
         honest=(source == "popular") if wish.popular else source != "popular",
@@ -160,14 +164,18 @@ def judge(wish: Wish, rows: list[int], source: str, genres: list[set[str]], titl
 def row_of(judged: list[Judged]) -> str:
     """Means over those wishes that a column is about."""
     cells = []
-    for name in ("right", "forbidden", "hoped", "trapped"):
+    for name in ("right", "forbidden", "told", "hoped", "trapped"):
         values = [value for one in judged if (value := getattr(one, name)) is not None]
         cells.append(f"{statistics.mean(values):.2f}")
     return " | ".join([*cells, f"{sum(bool(one.honest) for one in judged)} of {len(judged)}"])
 
 
+def own_genres(data: Dataset) -> list[set[str]]:
+    return [set(own.split(", ")) for own in data.items["genres"].to_pylist()]
+
+
 def genres_of(data: Dataset, films: dict[str, dict[str, str]]) -> list[set[str]]:
-    both = [set(own.split(", ")) for own in data.items["genres"].to_pylist()]
+    both = own_genres(data)
     for row, item_id in enumerate(data.item_ids.values.to_pylist()):
         both[row] |= set(films[item_id]["genres"].split(", ")) if item_id in films else set()
     return both
@@ -216,8 +224,8 @@ def main() -> None:
     lost = [title for wish in WISHES for title in wish.hoped + wish.traps if title not in titles]
     assert not lost, lost
     table = [
-        "| item texts | answers by | wishes | right@10 | forbidden of 10 | hoped for | traps | honest source |",
-        "|---|---|---|--:|--:|--:|--:|--:|",
+        "| item texts | answers by | wishes | right@10 | forbidden of 10 | by its own genres | hoped for | traps | honest source |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for world, known in (("title, genres", data), ("title, genres, plot", with_plots(data, films))):
         known = known.with_features(items=encoder.encode(known.items))
@@ -228,7 +236,7 @@ def main() -> None:
             judged = []
             for wish in WISHES:
                 rows, source = answer(wish)
-                judged.append(judge(wish, rows, source, genres, titles))
+                judged.append(judge(wish, rows, source, data, genres))
                 if options.each and name == "GENRE":
                     print(f"\n{wish.text}  [{source}]  {judged[-1]}")
                     print("".join(f"    {titles[row]}: {', '.join(sorted(genres[row]))}\n" for row in rows), end="")
@@ -242,7 +250,7 @@ def main() -> None:
         options.output.write_text(
             f"# Asking in words\n\n{head[0]}\n\n{about}\n\n`python benchmarks/ask.py --output benchmarks/ask.md`\n\n"
             f"{text}\n\nright@10: share of ten that have the genres of the wish. forbidden: how many of ten have a genre "
-            "that was to be left out. hoped for: share of the titles named for `like TITLE`. traps: items that only share "
+            "that was to be left out; by its own genres: of those, how many GENRE could know from its data. hoped for: share of the titles named for `like TITLE`. traps: items that only share "
             "a word. honest source: `popular` when nothing says what to look for, and never otherwise.\n"
         )
 

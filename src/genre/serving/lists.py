@@ -143,17 +143,27 @@ def _dress(query: _Query, history: History, ranked: Ranked, at: int) -> Answer:
             vectors=None if shelf.content is None else shelf.content.item_vectors_,
         )
     items, scores = items[: ask.k], scores[: ask.k]
-    if query.wish is not None and ranked.match is not None and ranked.rung == "content":
-        why = wish_reasons(shelf, query.wish, ranked.match.near, items.tolist())
-    elif query.wish is not None and ranked.match is not None and ranked.rung == "popular":
-        why = [popular_reason(query.wish)] * len(items)
-    elif ask.words is not None and ranked.rung == "content":
-        why = word_reasons(shelf, words_of(ask.words), items.tolist())
-    else:
-        why = reasons(shelf, shelf.models[query.name], history, items, ranked.rung, novel=ask.novelty > 0)
+    why = _why(query, history, ranked, items)
     listed = _listed(shelf, items, scores, why, ask.fields)
     source = source_of(ranked.rung, query.past)
     return Answer(listed, source, shelf.name, query.name, ranked.fallback or query.trouble)
+
+
+def _why(query: _Query, history: History, ranked: Ranked, items: Int32) -> list[str]:
+    """A sentence for each item; what a wish and an item share goes before what the history says."""
+    shelf, wish = query.shelf, query.wish
+    if query.ask.words is not None and ranked.match is None and ranked.rung == "content":
+        return word_reasons(shelf, words_of(query.ask.words), items.tolist())
+    if wish is not None and ranked.match is not None and ranked.rung == "popular":
+        return [popular_reason(wish)] * len(items)
+    model, novel = shelf.models[query.name], query.ask.novelty > 0
+    if wish is None or ranked.match is None or ranked.rung == "model":
+        return reasons(shelf, model, history, items, ranked.rung, novel=novel)
+    found = wish_reasons(shelf, wish, ranked.match.near, items.tolist())
+    if not query.tells or all(found):
+        return found
+    taste = reasons(shelf, model, history, items, "model", novel=True)
+    return [reason or other for reason, other in zip(found, taste, strict=True)]
 
 
 def _rounded(scores: Scores) -> Scores:
