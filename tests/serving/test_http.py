@@ -274,6 +274,25 @@ def test_too_many_requests_of_one_address(run: Run, sqlite: SQLiteStore) -> None
     assert client.get("/v1/runs").status_code == 200
 
 
+def test_one_network_counts_as_one_and_forgets_nobody_else(
+    run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genre.serving.gate.KEPT_ADDRESSES", 50)
+    app = create_app(Service([run], sqlite, limits=Limits(rate=1)))
+
+    def status(address: str) -> int:
+        return TestClient(app, base_url="http://localhost", client=(address, 1)).get("/healthz/none").status_code
+
+    assert [status("192.0.2.1") for _ in range(3)] == [404, 404, 429]
+    assert [status(f"2001:db8::{n:x}") for n in range(3)] == [404, 404, 429], "one /64 is one address"
+    assert status("2001:db8:0:1::1") == 404
+    assert [status("::ffff:192.0.2.9") for _ in range(3)] == [404, 404, 429]
+    assert status("::ffff:192.0.2.10") == 404, "a mapped address is that of IPv4"
+    for n in range(45):
+        status(f"198.51.100.{n}")
+    assert status("::ffff:192.0.2.9") == 429, "others do not wipe it out"
+
+
 def test_too_many_requests_at_once(run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service([run], sqlite, limits=Limits(in_flight=3))
     gate, real = threading.Event(), service.explain
@@ -385,7 +404,7 @@ BAD_ASKS = [
     {"filter": {"title": {"min": "NaN"}}}, {"filter": {str(n): "x" for n in range(21)}}, {"filter": {"": "x"}},
     {"novelty": 1.01}, {"novelty": -0.1}, {"novelty": float("nan")}, {"explore": float("inf")}, {"explore": 1e308},
     {"exclude": ["i"] * 10_001}, {"include": "all"}, {"unknown": 1}, {"fields": ["x"] * 51},
-    {"exclude_seen": "perhaps"},
+    {"exclude_seen": "perhaps"}, {"k": True}, {"explore": False}, {"filter": {"year": {"min": True}}},
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +11,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from genre.recommenders.ease import EASE
 from genre.runs import Run
@@ -25,15 +19,10 @@ from genre.serving.http import create_app
 from genre.serving.service import Service
 from genre.serving.store import SQLiteStore
 from genre.testing import toy_dataset
+from sizes import sized
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    unsupported_method,
-    negative_data_rejection,
-]
+DEPENDS = re.compile("items have no field|lies in the future")
+"""Refusals that a description cannot foretell: they depend on the catalogue and on the clock."""
 
 
 def description() -> dict[str, Any]:
@@ -58,11 +47,17 @@ def own_url(run: Run, tmp_path_factory: pytest.TempPathFactory, serve_app: Any) 
 
 @schema.parametrize()
 @settings(
-    max_examples=10,
+    max_examples=sized(10, 200),
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 def test_every_route_keeps_its_word(case: schemathesis.Case, own_url: str) -> None:
-    case.call_and_validate(base_url=own_url, checks=CHECKS)
+    response = case.call(base_url=own_url)
+    left_out = []
+    if response.status_code == 422 and DEPENDS.search(response.text):
+        left_out.append(positive_data_acceptance)
+    if response.status_code == 413:  # a refusal, which the check does not count as one
+        left_out.append(negative_data_rejection)
+    case.validate_response(response, excluded_checks=left_out)

@@ -28,18 +28,27 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number, not true or false")
+    return value
+
+
+_NUMBER = BeforeValidator(_no_truth)
 _TEXT = StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
-Id = Annotated[str, BeforeValidator(_number_as_text, json_schema_input_type=str | int), _TEXT]
+Id = Annotated[str, BeforeValidator(_number_as_text, json_schema_input_type=Annotated[str, _TEXT] | int), _TEXT]
 """An outside id: text without control characters; a whole number is taken as its digits."""
 SLASH = "\ufdd0"
 """Stands for a `/` that was sent as `%2F`, so that an id with one in it is one part of the path. No character at all:
 Unicode keeps it for such uses, and text never has it."""
-PathId = Annotated[Id, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=str)]
+PathId = Annotated[
+    Id, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=Annotated[str, _TEXT])
+]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-K = Annotated[int, Field(ge=1, le=1000)]
+K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
 FieldValue = Text | StrictBool | Number | None | Annotated[list[Text], Field(max_length=200)]
@@ -52,8 +61,8 @@ class Body(BaseModel):
 class RangeBody(Body):
     """A number between `min` and `max`, ends included; either may be left out."""
 
-    min: FiniteFloat | None = None
-    max: FiniteFloat | None = None
+    min: Annotated[FiniteFloat, _NUMBER] | None = None
+    max: Annotated[FiniteFloat, _NUMBER] | None = None
 
 
 FilterBody = Annotated[
@@ -154,8 +163,8 @@ class EventBody(Body):
 
     user_id: Id
     item_id: Id
-    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
-    timestamp: Annotated[int, Field(ge=1, le=4_102_444_800)] | None = None
+    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER] = 1.0
+    timestamp: Annotated[int, Field(ge=1, le=4_102_444_800), _NUMBER] | None = None
     event_id: Id | None = None
 
     @field_validator("timestamp")
