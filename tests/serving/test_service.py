@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -294,6 +296,19 @@ def test_users_are_split_over_runs_for_good(run: Run, sqlite: SQLiteStore, tmp_p
         Service(runs, sqlite, shares={"B": 1.0})
     with pytest.raises(GenreError, match="same name"):
         Service([run, run], sqlite)
+
+
+def test_a_shelf_that_was_replaced_leaves_nothing_behind(service: Service) -> None:
+    world = service._world
+    old = world.shelf(None)
+    service.put_item("n1", {"title": "Dragon Castle", "text": "castles"})
+    assert len(world.popularity(old)) == 12, "a request that still holds it"
+    gone = weakref.ref(old)
+    del old
+    gc.collect()
+    assert gone() is None
+    assert not world._popularity
+    assert len(world.popularity(world.shelf(None))) == 13
 
 
 # --- swapping -----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -112,14 +113,14 @@ class Gate:
 
     def _spend(self, address: str) -> None:
         """Take one request from the address's bucket, which fills at `rate` up to twice as many."""
-        rate, now = self._limits.rate, time.monotonic()
-        left, since = self._buckets.get(address, (2 * rate, now))
+        rate, now, whose = self._limits.rate, time.monotonic(), _network(address)
+        left, since = self._buckets.pop(whose, (2 * rate, now))
         left = min(2 * rate, left + (now - since) * rate)
+        self._buckets[whose] = left - 1 if left >= 1 else left, now
+        if len(self._buckets) > KEPT_ADDRESSES:  # whoever has asked nothing for longest
+            del self._buckets[next(iter(self._buckets))]
         if left < 1:
             raise Refused(429, "too_many_requests", f"more than {rate:g} requests a second", (b"retry-after", b"1"))
-        if len(self._buckets) >= KEPT_ADDRESSES:
-            self._buckets.clear()
-        self._buckets[address] = left - 1, now
 
     def _counted(self, receive: Receive) -> Receive:
         """A body without a stated length is counted as it comes."""
@@ -139,6 +140,17 @@ class Gate:
     def _too_large(self) -> Refused:
         detail = f"a body may have {self._limits.body_bytes:,} bytes"
         return Refused(413, "too_large", detail, (b"connection", b"close"))
+
+
+def _network(address: str) -> str:
+    """Whom an address counts for: itself, or its /64, which one household or server has to itself in IPv6."""
+    if ":" not in address:
+        return address
+    try:
+        full = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(full.ipv4_mapped or ipaddress.IPv6Network((int(full) >> 64 << 64, 64)))
 
 
 def _with_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

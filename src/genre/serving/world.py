@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from genre.errors import GenreError, UnknownId
 from genre.options import nearest
@@ -50,7 +51,7 @@ class World:
         self.trend, self._recount = self._counted(), False
         self.shelves = {name: Shelf(name, run, self._changes) for name, run in _named(runs).items()}
         self._previous: dict[str, Run] = {}
-        self._popularity: dict[int, tuple[float, Float32]] = {}
+        self._popularity: WeakKeyDictionary[Shelf, tuple[float, Float32]] = WeakKeyDictionary()
         self.shares = _checked_shares(shares, list(self.shelves))
 
     # --- what is known ----------------------------------------------------------------------------
@@ -87,10 +88,10 @@ class World:
 
     def popularity(self, shelf: Shelf) -> Float32:
         """Interactions of the data and of late, by item. [n_items]"""
-        made, counts = self._popularity.get(id(shelf), (0.0, shelf.popularity))
+        made, counts = self._popularity.get(shelf, (0.0, shelf.popularity))
         if time.monotonic() - made > FRESH:
             counts = shelf.popularity + self.trend.of(shelf.catalogue.row)
-            self._popularity[id(shelf)] = time.monotonic(), counts
+            self._popularity[shelf] = time.monotonic(), counts
         return counts
 
     # --- what happens -----------------------------------------------------------------------------
@@ -190,12 +191,10 @@ class World:
         with self._changing:
             known = dict(self._changes)  # another item may come in meanwhile
             self.shelves = {name: Shelf(name, old.run, known, old) for name, old in self.shelves.items()}
-            self._popularity.clear()
             self.ladder.forget_matches()
 
     def _put(self, shelf: Shelf, stages: Mapping[str, Stage]) -> None:
         self.shelves = {**self.shelves, shelf.name: shelf}
-        self._popularity.clear()
         self.ladder.replace_run(shelf.name, stages)
 
 
