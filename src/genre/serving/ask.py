@@ -1,4 +1,4 @@
-"""Recommendations for a wish in words: `slow science fiction like Solaris, nothing violent`.
+"""Recommendations for a wish in words: `a love story such as Casablanca, without comedy`.
 
 The words are embedded and matched with the items and with their categories; what is negated counts against an item;
 titles that are named stand for their items. No language model writes anything here.
