@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from genre.config import Config, explain_config, parse_config, read_config, to_yaml
 from genre.errors import ConfigError
 from genre.recommenders.ease import EASE
+from sizes import sized
 
 GOOD = """\
 name: movies
@@ -140,7 +141,7 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read_config(tmp_path / "bytes.yaml")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=sized(200, 5000), deadline=None)
 @given(
     st.one_of(
         st.text(), st.builds(GOOD.replace, st.sampled_from(["movies", "250", "kind", ":", "\n"]), st.text(max_size=8))

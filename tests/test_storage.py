@@ -20,6 +20,7 @@ from genre.errors import ArtifactError
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.testing import toy_dataset
+from sizes import sized
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_a_flipped_bit_is_noticed_in_every_file(saved: Path, tmp_path: Path) -> 
             Recommender.load(damaged)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sized(200, 5000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_is_an_artifact_error_and_nothing_else(saved: Path, tmp_path: Path, data: st.DataObject) -> None:
     damaged = tmp_path / "damaged"

@@ -19,6 +19,7 @@ from genre.errors import DataError, GenreError, OptionError
 from genre.preprocessing.columns import Columns
 from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
+from sizes import sized
 
 Write = Callable[..., Path]
 
@@ -205,7 +206,7 @@ def test_numbers_that_are_none_become_missing_or_infinite(write: Write) -> None:
     np.testing.assert_array_equal(np.array(rating, float), [np.nan, np.nan, np.inf, -np.inf, np.nan, 2])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=sized(200, 5000))
 @given(content=st.binary(max_size=200) | st.text(alphabet='ab1.,;\t"\n\r|: -é', max_size=80).map(str.encode))
 def test_whatever_a_file_holds_only_declared_errors_come_out(write: Write, content: bytes) -> None:
     with contextlib.suppress(GenreError):
