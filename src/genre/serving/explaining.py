@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import POPULAR, Explanation, sentence
+from genre.recommenders.explanation import POPULAR, Explanation, phrase, sentence
 from genre.serving.answers import DIGITS, Why
 from genre.serving.catalogue import words_of
 from genre.serving.ladder import Skipped
@@ -57,9 +57,11 @@ def _asked(world: World, shelf: Shelf, why: Why, past: Past, row: int, words: st
         return replace(why, fallback=why.fallback or f"words_{skipped.outcome}")
     asked = {name: round(float(share[row]), DIGITS) for name, share in shares.items()}
     matched = popular_reason(wish) if match.fit is None else wish_reasons(shelf, wish, match.near, [row])[0]
-    because = why.reason if past.tells and "taste" in shares else ""
-    if match.fit is None and because:
+    by_taste = past.tells and "taste" in shares
+    if match.fit is None and by_taste:
         return replace(why, asked=asked, fallback=why.fallback or late)
+    causes = [cause["title"] for cause in why.because if cause["share"] > 0][:2] if by_taste else []
+    because = phrase(causes) if causes else ""
     shared = shelf.catalogue.shared_words(row, words_of(wish.wanted))
     return replace(
         why,

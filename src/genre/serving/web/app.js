@@ -304,7 +304,7 @@ const PARTS = { words: "Your words", taste: "Your taste", popular: "Popularity" 
 function evidence(one, why, alike) {
   const parts = why.because.slice(0, BARS).map((cause) => [cause.title, cause.share]), others = why.because.slice(BARS);
   if (others.length) parts.push([`${others.length} more`, others.reduce((sum, cause) => sum + cause.share, 0), "rest"]);
-  if (why.popular) parts.push(["Popularity", why.popular, "rest"]);
+  if (why.popular && why.method === "exact") parts.push(["Popularity", why.popular, "rest"]);
   const asked = Object.entries(why.asked).map(([part, share]) => [PARTS[part], share]);
   return [
     h("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => $("why").close() }, "×"),
@@ -313,7 +313,7 @@ function evidence(one, why, alike) {
         why.reason && title(upper(why.reason), "p", { class: "reason" }),
         h("button", { type: "button", class: "like", onclick: () => { $("why").close(); add(one); } }, "Like"))),
     ...(asked.length > 1 ? [h("h3", {}, "Your words and your taste"), bars(asked, "Score")] : []),
-    ...(parts.length ? [h("h3", {}, "Because you chose"), bars(parts, why.method === "exact" && (asked.length ? `Score by ${why.recommender}` : "Score"))] : []),
+    ...(parts.length ? [h("h3", {}, why.because.length ? "Because you chose" : "What the score is made of"), bars(parts, why.method === "exact" && (asked.length ? `Score by ${why.recommender}` : "Score"))] : []),
     h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
     ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
     h("h3", {}, "Much like it"),
