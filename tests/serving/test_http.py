@@ -475,6 +475,40 @@ def test_an_item_without_a_text_waits_for_one(client: TestClient) -> None:
     assert client.get("/v1/items/mute").json()["title"] == "Knights"
 
 
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "headers", "detail"),
+    [
+        ("POST", "/v1/events", '{"user_id": "u"}', {}, "body: send it with content-type: application/json"),
+        ("POST", "/v1/recommendations", "{}", {}, "body: send it with content-type: application/json"),
+        ("POST", "/v1/events", '{"user_id": "u", "item_id": "i", "weight": -1}', JSON,
+         "body.object.weight: Input should be greater than or equal to 0"),
+        ("POST", "/v1/events", "5", JSON, "body: an event or a list of events is wanted"),
+        ("POST", "/v1/events", '{"user_id": "u"}', JSON, "body.object.item_id: is missing"),
+        ("POST", "/v1/recommendations", '{"filter": {"genres": 5}}', JSON,
+         "body.filter.genres: a value, a list of values or {min, max} is wanted"),
+        ("PUT", "/v1/items/x", '{"title": {}}', JSON,
+         "body.title: text, a number, true, false, null or a list of text is wanted"),
+        ("POST", "/v1/explanations", '{"item": "x"}', JSON,
+         "body.item_id: is missing; body.item: nothing of this name is known"),
+        ("GET", f"/v1/users/{'x' * 513}/recommendations", "", {},
+         "path.user_id: Value should have at most 512 characters, not 513"),
+        ("GET", "/v1/runs/..%2f..%2fetc/report", "", {}, "no run '../../etc'; served: toy"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(
+    steady: Steady, method: str, path: str, content: str, headers: dict[str, str], detail: str
+) -> None:
+    assert steady[0].request(method, path, content=content, headers=headers).json()["detail"] == detail
+
+
+def test_health_can_be_asked_for_its_head(client: TestClient) -> None:
+    assert client.head("/healthz").status_code == 200
+    assert client.head("/readyz").status_code in (200, 503)
+
+
 BAD_ITEMS: list[Any] = [
     {}, [], None, {"title": {"a": 1}}, {"title": [1]}, {"title": ["a"] * 201}, {"title": "x" * 20_001}, {"": "x"},
     {"x" * 201: "y"}, {str(n): 1 for n in range(51)}, {"year": float("nan")}, {"year": float("inf")},

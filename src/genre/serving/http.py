@@ -1,33 +1,27 @@
-"""HTTP around the service: the routes, one shape for errors, health, metrics and the page at `/`. Adds only JSON."""
+"""HTTP around the service: the routes, health, metrics and the page at `/`. Adds only JSON."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 from genre import __version__
-from genre.errors import GenreError, StoreError, UnknownId
 from genre.serving.desk import Desk
 from genre.serving.gate import Gate
 from genre.serving.metrics import Metrics
+from genre.serving.problems import add_problems, problem
 from genre.serving.routes import PROBLEMS, add_routes
 from genre.serving.service import Service
 
 WEB = ("index.html", "app.js", "covers.js", "style.css", "icon.svg")
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-WORDS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "not_legal"}
-
-LOG_SECONDS = 10.0
 RARELY = 300.0  # seconds between two tries of what has been missing for long; who asks for it tries it, too
 
 log = logging.getLogger("genre.serving")
@@ -66,7 +60,7 @@ def create_app(
     add_routes(app, desk)
     _health(app, service, metrics)
     _page(app)
-    _problems(app, metrics)
+    add_problems(app, metrics)
     app.add_middleware(
         Gate,
         key=api_key,
@@ -93,11 +87,13 @@ async def _warm(desk: Desk) -> None:
 
 
 def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", responses=PROBLEMS)
     async def healthz() -> dict[str, str]:
         """The process is alive."""
         return {"status": "alive"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", responses=PROBLEMS)
     async def readyz() -> Response:
         """It has answered a trial; `missing` says what did not, or does not any more. Before that, 503."""
@@ -126,44 +122,3 @@ def _constant(body: bytes, kind: str) -> Callable[[Request], Response]:
         return Response(body, media_type=kind)
 
     return page
-
-
-def problem(status: int, error: str, detail: str) -> Response:
-    text = detail.encode("utf-8", "replace").decode()  # a half of a surrogate pair is legal in JSON, not in UTF-8
-    return Response(orjson.dumps({"error": error, "detail": text}), status, media_type="application/json")
-
-
-def _problems(app: FastAPI, metrics: Metrics) -> None:
-    """Every error in the one shape; what was sent is never sent back."""
-    said: dict[str, float] = {}
-
-    def trouble(where: str, error: Exception) -> None:
-        """Counted each time, said in the log now and then: a thousand a second would fill the disk."""
-        metrics.troubles.labels(where).inc()
-        if time.monotonic() - said.get(where, -LOG_SECONDS) >= LOG_SECONDS:
-            said[where] = time.monotonic()
-            log.error("%s", error)
-
-    @app.exception_handler(RequestValidationError)
-    async def not_legal(_: Request, error: RequestValidationError) -> Response:
-        lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:5]]
-        return problem(422, "not_legal", "; ".join(lines)[:1000])
-
-    @app.exception_handler(HTTPException)
-    async def of_framework(_: Request, error: HTTPException) -> Response:
-        answer = problem(error.status_code, WORDS.get(error.status_code, "error"), str(error.detail))
-        answer.headers.update(error.headers or {})
-        return answer
-
-    @app.exception_handler(GenreError)
-    async def of_genre(_: Request, error: GenreError) -> Response:
-        if isinstance(error, UnknownId):
-            return problem(404, "not_found", str(error))
-        if isinstance(error, StoreError):
-            trouble("store", error)
-            return problem(503, "store_unavailable", "the event log cannot be used now; nothing was recorded")
-        return problem(422, "not_legal", str(error))
-
-    @app.exception_handler(Exception)
-    async def of_ours(_: Request, error: Exception) -> Response:
-        return problem(500, "internal", "an error of the service; its log says more")

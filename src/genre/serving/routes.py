@@ -31,6 +31,7 @@ from genre.serving.wire import (
     Listed,
     Name,
     PathId,
+    PathName,
     Problem,
     Recorded,
     Stored,
@@ -118,7 +119,9 @@ class Routes:
     async def recommend_to_user(self, request: Request) -> Response:
         """What to recommend to a user; what everybody takes to one who is unknown."""
         ask = asked(request.scope["query_string"])
-        return json_of(await self.desk.recommend(replace(ask, user_id=legal(UserPath, request.path_params).user_id)))
+        return json_of(
+            await self.desk.recommend(replace(ask, user_id=legal("path", UserPath, request.path_params).user_id))
+        )
 
     async def recommend(self, body: AskBody) -> Response:
         """What to recommend for a history, for words, for a user, or for these together."""
@@ -200,7 +203,7 @@ class Routes:
         """The runs that are served, with their recommenders, best first."""
         return json_of({"runs": self.service.runs()})
 
-    async def report(self, run: Annotated[Name, Path()]) -> Response:
+    async def report(self, run: Annotated[PathName, Path()]) -> Response:
         """The run's report, one page."""
         path = self.service.run(run).folder / "report.html"  # a run that is served: the name cannot lead elsewhere
         if not path.is_file():
@@ -212,15 +215,15 @@ class Routes:
 @lru_cache(1000)
 def asked(query: bytes) -> Ask:
     """What a query string asks for; most are the same few."""
-    return legal(AskQuery, dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))).to_ask()
+    return legal("query", AskQuery, dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))).to_ask()
 
 
-def legal(model: type[M], given: Mapping[str, Any]) -> M:
-    """Parameters as their model; RequestValidationError as FastAPI raises it."""
+def legal(place: str, model: type[M], given: Mapping[str, Any]) -> M:
+    """Parameters of the path or the query as their model; RequestValidationError as FastAPI raises it."""
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in error.errors()]) from error
+        raise RequestValidationError([{**one, "loc": (place, *one["loc"])} for one in error.errors()]) from error
 
 
 def documented(**models: type[BaseModel]) -> dict[str, Any]:

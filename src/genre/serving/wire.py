@@ -9,11 +9,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     FiniteFloat,
     Strict,
     StrictBool,
     StringConstraints,
+    Tag,
     field_validator,
 )
 
@@ -45,13 +47,33 @@ PathId = Annotated[
     Id, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=Annotated[str, _TEXT])
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+PathName = Annotated[Name, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=Name)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
-FieldValue = Text | StrictBool | Number | None | Annotated[list[Text], Field(max_length=200)]
+
+
+def _kind(value: Any) -> str | None:
+    """What a value looks like: it is checked as that, and what is wrong is said of that alone."""
+    kinds = {str: "text", bool: "truth", int: "number", float: "number", list: "list", type(None): "null"}
+    return "object" if isinstance(value, (dict, BaseModel)) else kinds.get(type(value))
+
+
+def _one_of(wanted: str) -> Discriminator:
+    return Discriminator(_kind, custom_error_type="kind", custom_error_message=f"{wanted} is wanted")
+
+
+FieldValue = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[StrictBool, Tag("truth")]
+    | Annotated[Number, Tag("number")]
+    | Annotated[None, Tag("null")]
+    | Annotated[list[Text], Field(max_length=200), Tag("list")],
+    _one_of("text, a number, true, false, null or a list of text"),
+]
 
 
 class Body(BaseModel):
@@ -65,10 +87,13 @@ class RangeBody(Body):
     max: Annotated[FiniteFloat, _NUMBER] | None = None
 
 
-FilterBody = Annotated[
-    dict[Name, RangeBody | Annotated[list[Name | int], Field(min_length=1, max_length=1000)] | Name],
-    Field(max_length=20),
+Wanted = Annotated[
+    Annotated[RangeBody, Tag("object")]
+    | Annotated[list[Name | int], Field(min_length=1, max_length=1000), Tag("list")]
+    | Annotated[Name, Tag("text")],
+    _one_of("a value, a list of values or {min, max}"),
 ]
+FilterBody = Annotated[dict[Name, Wanted], Field(max_length=20)]
 
 
 class AskBody(Body):
@@ -178,7 +203,10 @@ class EventBody(Body):
         return Event(self.user_id, self.item_id, self.weight, self.timestamp or 0, self.event_id)
 
 
-Events = EventBody | Annotated[list[EventBody], Field(min_length=1, max_length=1000)]
+Events = Annotated[
+    Annotated[EventBody, Tag("object")] | Annotated[list[EventBody], Field(min_length=1, max_length=1000), Tag("list")],
+    _one_of("an event or a list of events"),
+]
 ItemBody = Annotated[dict[Name, FieldValue], Field(min_length=1, max_length=50)]
 """The fields of an item by name: text, numbers, or lists of text."""
 
