@@ -120,7 +120,14 @@ def titles(answer: Answer) -> list[str]:
         ("less violence and romance", Wish("", ("violence and romance",))),
         ("less violent thrillers", Wish("thrillers", ("violent",))),
         ("non-violent adventure", Wish("adventure", ("violent",))),
+        ("nonsense in less than two hours", Wish("nonsense in less than two hours")),
         ("violence-free thrillers", Wish("thrillers", ("violence",))),
+        ("a thriller that isn't scary", Wish("a thriller", ("scary",))),
+        ("thrillers with no guns and no killers", Wish("thrillers", ("guns", "killers"))),
+        ("neither war nor crime", Wish("", ("war", "crime"))),
+        ("like Alien but for grown-ups", Wish("for grown-ups", (), (1,))),
+        ("Star Wars", Wish("Star Wars")),  # somebody looks for the film itself
+        ("Star Wars, no romance", Wish("", ("romance",), (8,))),
         ("tired of romance, sick of war", Wish("", ("romance", "war"))),
         # nothing to be without
         ("no 😀", Wish("")),

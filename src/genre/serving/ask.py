@@ -124,9 +124,10 @@ class Wishes:
         return np.asarray(unit(self._vectors[list(rows)].mean(axis=0, keepdims=True))[0], np.float32)
 
     def _makes_sense(self, text: str, vector: Float32) -> bool:
-        known = self._spoken[0]
-        spoken = (word for word in words(text) if len(word) > 2 and word not in COMMON)
-        return any(_stem(word) in known for word in spoken) or float((self._vectors @ vector).max()) > self._nonsense
+        """Whether anything in the catalogue is near to a wish, or has one of its words."""
+        if float((self._vectors @ vector).max()) > self._nonsense:
+            return True
+        return any(_stem(word) in self._spoken[0] for word in words(text) if len(word) > 2 and word not in COMMON)
 
     def _says(self, unwanted: Sequence[str]) -> Float32:
         """1 where an item's own text has a word that is unwanted. [n_items]"""

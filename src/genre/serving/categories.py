@@ -5,6 +5,7 @@ A category lies where its items do: its name may be a number, or in any language
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 
@@ -57,17 +58,32 @@ def categories_of(dataset: Dataset) -> Categories:
     """The categories in the items' table; needs item features. Without a column that has any: none."""
     assert dataset.item_features is not None
     columns = [dataset.items[field.name] for field in dataset.items.schema if _is_text(field)]
-    entries = [[split_categories(value) for value in column.to_pylist()] for column in columns if _repeats(column)]
-    each = [list(dict.fromkeys(name for held in row for name in held)) for row in zip(*entries, strict=True)]
-    names = sorted({name for held in each for name in held})
-    at = {name: column for column, name in enumerate(names)}
-    indptr = np.concatenate([[0], np.cumsum([len(held) for held in each])]) if each else np.zeros(dataset.n_items + 1)
-    indices = [at[name] for held in each for name in held]
-    of = sp.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(dataset.n_items, len(names)))
+    parts = [_held(column) for column in columns if _repeats(column)]
+    names = [name for part in parts for name in part[0]]
+    of = (
+        sp.hstack([part[1] for part in parts], "csr")
+        if parts
+        else sp.csr_matrix((dataset.n_items, 0), dtype=np.float32)
+    )
     items = unit(dataset.item_features.values)
     center, counts = items.mean(axis=0), np.diff(of.tocsc().indptr)[:, None]
     directions = unit(of.T @ items / np.maximum(counts, 1) - center) * counts / (counts + HELD)
     return Categories(names, of, directions.astype(np.float32), center)
+
+
+def _held(column: pa.ChunkedArray) -> tuple[list[str], sp.csr_matrix]:
+    """The categories in a column, and which item is of which. CSR `[n_items, n]`"""
+    at: dict[str, int] = {}
+    known: dict[str, list[int]] = {}  # most values come again and again
+    indices, indptr = array("i"), array("q", [0])
+    for value in column.to_pylist():
+        key = repr(value)
+        if key not in known:
+            known[key] = [at.setdefault(name, len(at)) for name in split_categories(value)]
+        indices.extend(known[key])
+        indptr.append(len(indices))
+    ones = np.ones(len(indices), np.float32)
+    return list(at), sp.csr_matrix((ones, np.array(indices), np.array(indptr)), shape=(len(column), len(at)))
 
 
 def _is_text(field: pa.Field) -> bool:

@@ -43,7 +43,7 @@ def _questions(ladder: Ladder, shelf: Shelf) -> Iterator[tuple[Stage, Callable[[
             yield ladder.stage_of(shelf, name, label, "similar"), partial(model.similar_items, np.array([0], np.int32))
     if shelf.wishes is not None:
         wishes = shelf.wishes
-        yield ladder.words_of(shelf), lambda: wishes.match(wishes.understand("something new, nothing old"))
+        yield ladder.words_of(shelf), lambda: wishes.match(wishes.understand("something new"))
 
 
 def _recommend(shelf: Shelf, model: Recommender) -> None:

@@ -19,16 +19,21 @@ TITLE = "\ue000"  # stands for a title while the rest is read; no wish holds it
 _LIKE = r"\b(?:(?<!would )(?<!['’]d )like|such as|similar to|as|loved|liked|love|watched|read)\s+(?:in\s+|the film\s+)?"
 _BEFORE_TITLE = re.compile(rf"(?:{_LIKE}|[\"“«《'])$", re.I)
 _ONE = r"(?:\w[\w'’]*(?:\s*,?\s+(?:and|or|nor)\s+(?!more\b)\w[\w'’]*)*)"  # a word, or several joined
+_LIKE_TITLE = rf"(?:like|such as|similar to) {TITLE}"
 _NOT = (
     r"nothing|no|not|without|never|except|avoid|nor|neither|hate|dislike|tired of|sick of|"
-    r"(?:can['’]?t|can ?not|could ?n['’]?t) (?:stand|bear)|(?:don['’]?t|do not) (?:want|like)"
+    r"(?:can['’]?t|can ?not) (?:stand|bear)|(?:don['’]?t|do not) (?:want|like)|"
+    r"(?:is|are|do|does|has|have|was|must)n['’]t"
 )
-_END = rf"[,.;:!?，。；：！？]|\bbut\b|\brather\b|(?<=\w )(?:\bmore\b|(?:like|such as|similar to) {TITLE})|$"
+_END = (
+    r"[,.;:!?，。；：！？]|\bbut\b|\brather\b|\b(?:and |or )?(?:no|nor|not|without|never)\b|"
+    rf"(?<=\w )(?:\bmore\b|{_LIKE_TITLE})|$"
+)
 _NEGATED = re.compile(
-    rf"\bnon[-\s]?(?P<non>\w+)|(?P<free>\w+)-free\b"
-    rf"|\b(?:less|fewer|not (?:too|so|very|overly)(?: much| many)?) (?P<less>{_ONE})"
+    rf"\bnon[-\s](?P<non>\w+)|(?P<free>\w+)-free\b"
+    rf"|\b(?:less(?! than\b)|fewer|not (?:too|so|very|overly)(?: much| many)?) (?P<less>{_ONE})"
     rf"|(?:\bbut\s+)?(?:\banything but\b|\b(?:{_NOT})\b(?! (?:only|just|but)\b)|不要|不想看?|没有|别)\s*"
-    rf"(?P<rest>(?:(?:like|such as|similar to) {TITLE})?.*?)(?={_END})",
+    rf"(?P<rest>(?:{_LIKE_TITLE})?.*?)(?={_END})",
     re.I,
 )
 _FILLER = re.compile(
@@ -39,6 +44,7 @@ _POLITE = re.compile(
     r"|films?|movies?|books?|songs?|items?|products?|articles?)\b",
     re.I,
 )
+_EDGES = re.compile(r"^(?:(?:but|and|or|with|that|which)\s+)+|(?:\s+(?:but|and|or|with|that|which|a|an|the))+$", re.I)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def understand(text: str, by_title: Mapping[str, int]) -> Wish:
         if re.search(r"[^\W_]", piece):
             unwanted.append(piece)
     wanted = re.sub(rf"{_LIKE}{TITLE}|{TITLE}", " ", _NEGATED.sub(" ", text), flags=re.I)
-    pieces = [" ".join(piece.split()) for piece in re.split(r"[,.;:!?，。；：！？]", wanted)]
+    pieces = [_EDGES.sub("", " ".join(piece.split())) for piece in re.split(r"[,.;:!?，。；：！？]", wanted)]
     wanted = ", ".join(piece for piece in pieces if re.search(r"[^\W_]", _POLITE.sub("", piece)))
     liked = [row for row in dict.fromkeys(named) if row not in disliked]
     return Wish(wanted, tuple(unwanted), tuple(liked), tuple(dict.fromkeys(disliked)))
@@ -84,7 +90,8 @@ def understand(text: str, by_title: Mapping[str, int]) -> Wish:
 def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]]:
     """The text with `TITLE` for each title in it, and their rows, in order: the longest title first.
 
-    A title counts behind words such as `like` and in quotes; elsewhere from two words on, written as a title.
+    A title counts behind words such as `like` and in quotes; elsewhere from two words on, written as a
+    title; not when it is all there is: somebody looks for that very item.
     """
     spans = [match.span() for match in re.finditer(r"[^\W_]+(?:['’][^\W_]+)*", text)]
     rest, found, at, kept = "", [], 0, 0
@@ -94,7 +101,8 @@ def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]
         for size in range(min(LONGEST_TITLE, len(spans) - at), 0, -1):
             end = spans[at + size - 1][1]
             row = by_title.get(title_key(text[start:end]), -1)
-            if row >= 0 and (cued or size > 3 or (size > 1 and not text[start:end].islower())):
+            spoken = size > 3 or (size > 1 and not text[start:end].islower())
+            if row >= 0 and (cued or (spoken and end - start < len(text))):
                 found.append(row)
                 rest, kept = f"{rest}{text[kept:start]}{TITLE}", end
                 at += size - 1
