@@ -210,6 +210,22 @@ def test_why_shows_the_evidence(url: str, open_page: Open) -> None:
     expect(sheet).not_to_be_visible()
 
 
+def test_the_bars_add_up_to_the_score(url: str, open_page: Open) -> None:
+    page = open_page(url, path="/#taste=[%22i0%22]")
+    because = [{"item_id": f"i{at}", "title": f"Story {at}", "share": (-1) ** at * 0.5**at} for at in range(11)]
+    popular = 2.5
+    score = sum((-1) ** at * 0.5**at for at in range(11)) + popular
+    why = {"item_id": "i4", "title": "Story 4", "score": score, "reason": "", "method": "exact", "source": "folded_in"}
+    more = {"run": "toy", "recommender": "ease", "because": because, "popular": popular, "asked": {}, "words": []}
+    page.route("**/v1/explanations", lambda route: route.fulfill(json={**why, **more, "fallback": None}))
+    page.get_by_role("button", name=re.compile("^Why ")).first.click()
+    names = page.locator("dialog .bars li > span:first-child").all_inner_texts()
+    assert names == [*(f"Story {at}" for at in range(8)), "3 more", "Popularity", "Score"]
+    shares = [float(share) for share in page.locator("dialog .share").all_inner_texts()]
+    assert abs(sum(shares[:-1]) - score) < 0.01
+    assert abs(shares[-1] - score) < 0.001
+
+
 def test_asking_in_words(url: str, open_page: Open) -> None:
     page = open_page(url)
     page.locator("#words").fill("robots in space")
@@ -338,10 +354,17 @@ def test_codes_are_said_in_words_and_choices_have_names(url: str, open_page: Ope
     page = open_page(url)
     for name in ("Recommender", "Novelty", "Explore"):
         expect(page.locator("#settings").get_by_text(name, exact=True)).to_be_visible()
-    late = {"items": [], "source": "popular", "run": "toy", "recommender": "ease", "fallback": "model_late"}
+    late: dict[str, object] = {
+        "items": [],
+        "source": "popular",
+        "run": "toy",
+        "recommender": "ease",
+        "fallback": "model_late",
+    }
     page.route("**/v1/recommendations", lambda route: route.fulfill(json=late))
     page.locator("#list .like").first.click()
     expect(page.locator("#told")).to_contain_text("the recommender took too long")
+    expect(page.locator("#list")).to_have_text("Nothing is left to recommend.")
     page.unroute("**/v1/recommendations")
 
 

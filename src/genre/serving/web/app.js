@@ -116,6 +116,7 @@ function refresh() {
 }
 
 async function answer() {
+  $("lists").setAttribute("aria-busy", "true");
   while (stale) {
     stale = false;
     const started = performance.now(), names = state.compare ? [state.recommender, state.other] : [state.recommender];
@@ -128,6 +129,7 @@ async function answer() {
     }
   }
   asking = null;
+  $("lists").removeAttribute("aria-busy");
   remember();
 }
 
@@ -185,7 +187,6 @@ function told(first, lists, milliseconds, begun) {
     parts.push(` · ${first.items.filter((one) => theirs.has(one.item_id)).length} of ${first.items.length} in both lists`);
   }
   if (begun) parts.push(` · ${Math.max(1, Math.round(milliseconds))}\u00a0ms`);
-  if (!first.items.length) parts.push(" · nothing is left to recommend");
   return parts;
 }
 
@@ -201,7 +202,9 @@ function fill(list, answer, against) {
   const rank = against && new Map(against.items.map((one, at) => [one.item_id, at]));
   const said = Boolean(forAll(answer));
   const cards = answer.items.map((one, at) => cardOf(said ? { ...one, reason: "" } : one, at, answer.recommender, rank));
-  replace(list, cards);
+  const narrowed = state.kinds.length || state.hidden.length;
+  const rest = h("li", { class: "nothing" }, `Nothing is left to recommend.${narrowed ? " Take a filter back, or show what is hidden." : ""}`);
+  replace(list, cards.length ? cards : [rest]);
   move(cards, places);
 }
 
