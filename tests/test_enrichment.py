@@ -14,6 +14,7 @@ from genre.cli import main
 from genre.config import parse_config, read_config
 from genre.errors import BudgetExceeded, ConfigError
 from genre.log import Log
+from genre.recommenders.llm_reranker import LLMReranker
 from genre.starter import first_config
 from genre.studies import audit_run, judge_uplift, plan_augmentation
 from lines import Lines
@@ -42,9 +43,7 @@ recommenders:
   - {kind: synthetic, first: {kind: ease, regularization: 5}, weight: 0.4}
   - kind: llm_reranker
     first: {kind: popularity}
-    llm: {kind: "genre.testing:FakeLanguageModel"}
     n: 3
-    ledger: ":memory:"
 evaluation: {k: 3, metrics: [ndcg]}
 """
 
@@ -133,8 +132,9 @@ def test_a_cap_stops_exactly_and_a_higher_one_goes_on(world: Path) -> None:
         make(world, "llm.budget.calls=10")
     assert len(exchanges(world)) == 10
     make(world, "llm.budget.calls=1000")
-    texts = [text for _, text in exchanges(world)]
-    assert len(texts) == len(set(texts)), "no question was paid for twice"
+    with sqlite3.connect(world / "ledger.sqlite") as connection:
+        ((calls, questions),) = connection.execute("SELECT count(*), count(DISTINCT key) FROM exchanges")
+    assert calls == questions > 10, "no question was paid for twice"
 
 
 def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
@@ -143,18 +143,27 @@ def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
         ("summaries", 16),
         ("profiles", 14),  # two pairs of users have the same history
         ("next items", 14),
+        ("reranking by llm_reranker", 2 * (16 + 16)),  # two parts of 16 users, each with 16 titles to ask alone
     ]
+    assert steps["next items"].at_most
     assert not exchanges(world)
     run = make(world)
-    again = plan_augmentation(run.folder)
-    assert again["summaries"].cached == 16
+    asked = len(exchanges(world))
+    assert asked <= sum(step.calls for step in steps.values())
+    for source in (run.folder, world / "told.yaml"):
+        again = plan_augmentation(source, runs=world / "runs")
+        assert list(again) == list(steps)
+        assert {step.calls for step in again.values()} == {0}
+    assert len(exchanges(world)) == asked
+    assert sorted(path.name for path in (world / "runs").glob("[!.]*")) == [run.folder.name], "no other folder is left"
     assert genre.read_run(run.folder).folder == run.folder, "a plan leaves the run whole"
 
 
 def test_uplift_judges_every_arm_beside_its_placebo(world: Path) -> None:
-    found = judge_uplift(world / "told.yaml", runs=world / "runs", using="profiled")
+    both = "augmentation.synthetic=both"
+    found = judge_uplift(world / "told.yaml", runs=world / "runs", using="profiled", overrides=[both])
     assert {gain.arm for gain in found.gains} == {
-        f"{kind}{name}" for kind in ("", "placebo ") for name in ("summaries", "profiles", "synthetic")
+        f"{kind}{name}" for kind in ("", "placebo ") for name in ("summaries", "profiles", "synthetic", "chain")
     }
     assert found.label == "ndcg@3"
     assert found.unit == "seconds"
@@ -164,9 +173,15 @@ def test_uplift_judges_every_arm_beside_its_placebo(world: Path) -> None:
     with pytest.raises(ConfigError, match="sections llm, augmentation"):
         judge_uplift(
             world / "told.yaml",
-            runs=world / "runs",
+            runs=world / "other",
             overrides=["augmentation=null", "recommenders=[{kind: ease}]"],
         )
+    assert not (world / "other").exists(), "known before anything is made"
+    with pytest.raises(ConfigError, match="sections llm"):
+        plan_augmentation(
+            world / "told.yaml", runs=world / "other", overrides=["augmentation=null", "recommenders=[{kind: ease}]"]
+        )
+    assert not (world / "other").exists()
 
 
 def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,3 +245,85 @@ def test_a_server_that_is_not_there_leaves_a_whole_run(world: Path) -> None:
     said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]["summaries"]
     assert said["failed"] == said["asked"] == 16
     assert run.dataset.items["summary"].null_count == 16
+
+
+def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that answers with errors, and then the same server well again: the same command, and all is there."""
+    with serving("401") as server:
+        small = ["augmentation.profiles=false", "augmentation.synthetic=none", "augmentation.repair=false"]
+        provider = f"{{kind: openai, model: small, base_url: '{server.url}', key_variable: '', structured: schema}}"
+        reranked = "recommenders=[{kind: content}, {kind: llm_reranker, first: {kind: popularity}, method: list}]"
+        words = [f"llm.provider={provider}", reranked, *small]
+        assert main(["run", str(world / "told.yaml"), *words, f"--runs={world / 'runs'}"]) == 0
+        seen = capsys.readouterr()
+        assert "summaries, 16 calls" in seen.err
+        assert "0 of 16 usable, 0 in quarantine, 16 calls failed" in seen.err
+        assert "AuthenticationError" in seen.err
+        assert "questions to a language model failed; the same command asks them again" in seen.err
+        assert "summaries: 0 of 16 usable, 0 in quarantine, 16 calls failed" in " ".join(seen.out.split())
+        assert "histories reordered, 32 left alone since calls failed" in " ".join(seen.out.split())
+        server.fault = ""
+        run = make(world, *words)
+        said = run.report["language_model"]["augmentation"]["summaries"]
+        assert said["failed"] == 0
+        assert said["valid"] + said["quarantined"] == 16
+        account = run.report["language_model"]["reranking"]["llm_reranker"]
+        assert account["reordered"] == 32
+        assert "failed" not in account
+        log = Lines()
+        make(world, *words, log=log)
+        assert "Nothing to do" in log.lines[-1]
+
+
+def test_without_a_key_nothing_is_made(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["llm.provider={kind: openai, model: small, key_variable: NOPE_KEY}", f"--runs={world / 'runs'}"]
+    assert main(["run", str(world / "told.yaml"), *words]) == 2
+    assert "NOPE_KEY holds no key" in capsys.readouterr().err
+    assert exchanges(world) == []
+
+
+def test_the_report_says_how_the_answers_turned_out(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fault = "llm.provider={kind: 'genre.testing:FakeLanguageModel', fault: invented, every: 3}"
+    assert main(["run", str(world / "told.yaml"), fault, f"--runs={world / 'runs'}", "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    (folder,) = (world / "runs").glob("told-????????")
+    report = json.loads((folder / "report.json").read_text())["language_model"]
+    said = report["augmentation"]["summaries"]
+    assert said["asked"] == 16 == said["valid"] + said["repaired"] + said["quarantined"]
+    assert said["repaired"] + said["quarantined"] > 0
+    page = (folder / "report.html").read_text()
+    assert "What the language model said" in page
+    for text in (shown, page):
+        assert "these are not in the data" in text or said["quarantined"] == 0
+        assert "next items" in text
+        assert "histories reordered" in text
+    assert "catalogue" in page
+
+
+def test_a_reranker_and_explanations_ask_the_model_of_the_config(world: Path) -> None:
+    made = read_config(world / "told.yaml", ["output.explanations={}", "llm.budget.calls=500"]).experiment
+    assert made.llm is not None
+    stage = made.named()["llm_reranker"]
+    assert isinstance(stage, LLMReranker)
+    assert stage.llm == made.llm
+    assert made.llm.job == "told"
+    assert made.output.explanations is not None
+    assert made.output.explanations.llm == made.llm
+    own = "llm: {provider: {kind: 'genre.testing:FakeLanguageModel'}, budget: {calls: 2}}"
+    two = read_config(world / "told.yaml", [f"recommenders=[{{kind: llm_reranker, first: {{kind: ease}}, {own}}}]"])
+    (stage,) = two.experiment.recommenders
+    assert isinstance(stage, LLMReranker)
+    assert stage.llm is not None
+    assert stage.llm.job == "told/llm_reranker", "a budget of its own"
+    with pytest.raises(ConfigError, match="llm_reranker: needs somebody to ask"):
+        read_config(world / "told.yaml", ["llm=null", "augmentation=null"])
+
+
+def test_explanations_of_a_model_reach_report_and_recommend(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make(world, "output.explanations={}", "recommenders=[{kind: ease, regularization: 5}]")
+    told = [prompt for prompt, _ in exchanges(world)].count("explanation")
+    assert told > 0
+    reasons = [row["reason"] for example in run.report["examples"] for row in example["recommended"]]
+    assert any(reason.startswith("it is about") for reason in reasons) or told
+    assert main(["recommend", str(run.folder), "--user", "u3"]) == 0
+    assert [prompt for prompt, _ in exchanges(world)].count("explanation") > told

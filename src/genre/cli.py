@@ -118,6 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     made.set_defaults(verb=_llm_log)
     made.add_argument("source", nargs="?", help="a run, a config or a ledger file (default: the user's own ledger)")
     made.add_argument("--last", type=int, default=20, help="how many (default: 20)")
+    made.add_argument("--outcome", help="only those: ok, failed, truncated, refused, valid, repaired, quarantined")
+    made.add_argument("--id", type=int, help="one of them, in full")
 
     made = verb("uplift", _uplift, "Did the language model help? Every arm beside its placebo, with cost per point.")
     config(made)
@@ -261,9 +263,10 @@ def _llm_plan(args: argparse.Namespace) -> None:
 
 def _llm_log(args: argparse.Namespace) -> None:
     from genre.studies import exchanges_of
-    from genre.terminal import print_exchanges
+    from genre.terminal import print_exchange, print_exchanges
 
-    print_exchanges(exchanges_of(args.source, last=args.last))
+    found = exchanges_of(args.source, last=args.last, outcome=args.outcome, number=args.id)
+    print_exchanges(found) if args.id is None else print_exchange(found[0])
 
 
 def _uplift(args: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ import importlib.metadata
 import sys
 import types
 import typing
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,15 +28,15 @@ from genre.features.base import Encoder
 from genre.features.questions import Augmentation
 from genre.kinds import KINDS
 from genre.llm.base import LanguageModel
-from genre.llm.budget import NO_CAP, Budget
-from genre.llm.exchanges import default_path
-from genre.llm.ledger import Ledger
+from genre.llm.exchanges import MEMORY
+from genre.llm.options import LLMOptions
 from genre.options import Ge, check_options, nearest, parse_options, type_hints
 from genre.plain_yaml import read_yaml
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources import Source
 from genre.preprocessing.splits import Splitter, TimeSplit
 from genre.recommenders.base import Recommender
+from genre.recommenders.verbaliser import Verbaliser
 
 SECTIONS: dict[type, str] = {
     Source: "data",
@@ -48,6 +48,7 @@ SECTIONS: dict[type, str] = {
 """The base class of everything that has a `kind` -> its section in `kinds.py`."""
 
 MAX_BYTES = 1_000_000
+NOBODY_TO_ASK = "needs somebody to ask; add llm: {provider: {kind: llamacpp}}"
 
 
 @dataclass(frozen=True)
@@ -59,26 +60,6 @@ class FeatureOptions:
 
     items: Encoder | None = None
     users: Encoder | None = None
-
-
-@dataclass(frozen=True)
-class LLMOptions:
-    """The language model that augmentation asks, and what it may cost.
-
-    provider: who answers. budget: hard caps over all runs of the same name.
-    ledger: SQLite file of all exchanges; None: the one shared by all runs.
-    """
-
-    provider: LanguageModel
-    budget: Budget = NO_CAP
-    ledger: Path | None = None
-
-    def ledger_path(self) -> Path:
-        return default_path() if self.ledger is None else self.ledger
-
-    def ledger_of(self, job: str) -> Ledger:
-        """The ledger, opened for one job."""
-        return Ledger(self.ledger_path(), self.provider, job=job, budget=self.budget)
 
 
 @dataclass(frozen=True)
@@ -102,10 +83,12 @@ class OutputOptions:
     """What is shown at the end of a run.
 
     users: outside ids to show recommendations for; empty: three users of the test part. k: items for each.
+    explanations: who puts the reasons into words; None: a template.
     """
 
     users: tuple[str, ...] = ()
     k: Annotated[int, Ge(1)] = 10
+    explanations: Verbaliser | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -117,7 +100,8 @@ class Experiment:
 
     name: names the run's folder. seed: passed to everything that has a `seed` and states none of its own, but to no
         language model: its answers would be paid for again.
-    llm: who augments; None: no language model is asked. augmentation: what is asked for; None: nothing.
+    llm: the language model that augmentation, reranking and explanations ask; None: none is asked where none is named.
+    augmentation: what is asked for; None: nothing.
     """
 
     name: str
@@ -135,11 +119,56 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if self.augmentation is not None and self.llm is None:
-            raise ConfigError("augmentation: needs somebody to ask; add llm: {provider: {kind: llamacpp}}")
+            raise ConfigError(f"augmentation: {NOBODY_TO_ASK}")
 
     def named(self) -> dict[str, Recommender]:
         """The recommenders by the name they carry in folders and tables."""
         return dict(zip(self.labels, self.recommenders, strict=True))
+
+    def on(self, data_key: str) -> Experiment:
+        """The same, its budgets counted by these data: what a refresh asks is not what the run before has asked."""
+
+        def counted(llm: LLMOptions | None) -> LLMOptions | None:
+            return llm and dataclasses.replace(llm, job=f"{llm.job}@{data_key[:8]}")
+
+        return dataclasses.replace(
+            self,
+            llm=counted(self.llm),
+            recommenders=_asking(self.recommenders, counted),
+            output=_asking(self.output, counted),
+        )
+
+    def asking(self) -> Experiment:
+        """The same, with its language model wherever one is asked and none is named.
+
+        Raises ConfigError where there is none.
+        """
+        llm = self.llm and dataclasses.replace(self.llm, job=self.llm.job or self.name)
+
+        def of(what: str) -> Callable[[LLMOptions | None], LLMOptions | None]:
+            def filled(own: LLMOptions | None) -> LLMOptions | None:
+                if own is None and llm is None:
+                    raise ConfigError(f"{what}: {NOBODY_TO_ASK}")
+                return llm if own is None else dataclasses.replace(own, job=own.job or f"{self.name}/{what}")
+
+            return filled
+
+        made = {label: _asking(recommender, of(label)) for label, recommender in self.named().items()}
+        output = _asking(self.output, of("explanations"))
+        return dataclasses.replace(self, llm=llm, recommenders=tuple(made.values()), output=output)
+
+
+def _asking(made: Any, change: Callable[[LLMOptions | None], LLMOptions | None]) -> Any:
+    """The same object, whoever is asked in it changed: itself, or a copy where there is a change."""
+    if isinstance(made, tuple):
+        parts = tuple(_asking(part, change) for part in made)
+        return made if all(new is old for new, old in zip(parts, made, strict=True)) else parts
+    if not isinstance(made, (Recommender, Verbaliser, OutputOptions)):
+        return made
+    old = {option.name: getattr(made, option.name) for option in dataclasses.fields(made) if option.init}  # type: ignore[arg-type]
+    new = {name: change(value) if name == "llm" else _asking(value, change) for name, value in old.items()}
+    changed = {name: value for name, value in new.items() if value is not old[name]}
+    return dataclasses.replace(made, **changed) if changed else made  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -243,7 +272,13 @@ class _Builder:
             if not entries:
                 self.problem("recommenders", "empty; list at least one, such as {kind: ease}")
         made = self.dataclass_(Experiment, values, "", hidden={"labels"}, extra={"labels": labels})
-        return made if isinstance(made, Experiment) else None
+        if not isinstance(made, Experiment):
+            return None
+        try:
+            return made.asking()
+        except ConfigError as error:
+            self.problem("recommenders", str(error))
+            return None
 
     def problem(self, path: str, what: str) -> None:
         at = path
@@ -320,7 +355,9 @@ class _Builder:
 
     def _resolve_paths(self, made: Any) -> Any:
         """A relative file is relative to the config that names it."""
-        if self.folder is None or not isinstance(made, (Source, Encoder, LLMOptions, Augmentation)):
+        if self.folder is not None and isinstance(made, LLMOptions) and made.ledger not in (None, MEMORY):
+            return dataclasses.replace(made, ledger=str(self.folder / made.ledger))
+        if self.folder is None or not isinstance(made, (Source, Encoder, Augmentation)):
             return made
         moved: dict[str, Any] = {}
         for option, value in vars(made).items():

@@ -64,7 +64,7 @@ REMEDY = "make the run again (`genre run` with its config.yaml)"
 
 
 def saved_class(folder: Path, path: str, *bases: type) -> type:
-    """The class that a saved folder names as `module:Class`: built in, or a subclass of `bases` imported already.
+    """The class that a saved folder names as `module:Class`: built in, one of `bases`, or a subclass imported already.
 
     Nothing else is imported for a folder's sake, since importing runs code: a folder from elsewhere names no module
     that its reader did not choose. Raises ArtifactError naming the remedy.
@@ -73,7 +73,7 @@ def saved_class(folder: Path, path: str, *bases: type) -> type:
     if any(path in section.values() for section in KINDS.values()):
         found = getattr(importlib.import_module(module), name)
     else:
-        known = {f"{cls.__module__}:{cls.__qualname__}": cls for base in bases for cls in _below(base)}
+        known = {f"{cls.__module__}:{cls.__qualname__}": cls for base in bases for cls in (base, *_below(base))}
         if path not in known:
             raise ArtifactError(
                 f"{folder}: saved by {path!r}, which is neither built in nor imported so far; import {module} if you "

@@ -86,7 +86,9 @@ def _checker(cls: Any) -> dict[str, Any]:
     rules = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
     adapters: dict[str, Any] = {}
     for name, hint in type_hints(cls).items():
-        plain = dataclasses.is_dataclass(hint)
+        plain = any(
+            isinstance(part, type) and dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint))
+        )
         adapters[name] = None if plain else TypeAdapter(hint, config=rules)
     return adapters
 

@@ -33,10 +33,13 @@ from genre.preprocessing.parquet import read_dataset, write_dataset
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
+from genre.recommenders.llm_reranker import account_of, told_account
 from genre.runs import Run, Workspace, key_of, read_features, read_run, write_features
 
 SEARCH = "tuning.json"
 """What `tune` found, beside the config it wrote and in the run of that config; an empty list in other runs."""
+ACCOUNT = "language_model.json"
+"""What a language model did to the lists of an evaluation; empty where none was asked."""
 Judged = dict[str, tuple[Evaluation, Evaluation]]  # recommender -> (validation, test), best on validation first
 
 
@@ -53,11 +56,8 @@ def run(
     Killed at any moment, it leaves a folder that does not load and that the next call completes.
     """
     checked = config if isinstance(config, Config) else read_config(config, overrides)
-    experiment = checked.experiment
     search = _search_of(config)
-    asked = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
-    key = key_of(__version__, to_dict(experiment), declared(experiment), experiment.data.fingerprint(), asked, *search)
-    work = Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
+    work = workspace(checked, runs, search)
     with work.locked():
         if work.finished():
             log.line(f"Nothing to do: {work.folder} is up to date.")
@@ -66,10 +66,20 @@ def run(
         storage.write_json(work.folder / SEARCH, search)
         log = log.also(work.folder / "log.jsonl")
         started = time.perf_counter()
-        learn(work, experiment, preprocess(work, experiment, log), started, log)
+        learn(work, checked.experiment, preprocess(work, checked.experiment, log), started, log)
+    if work.unanswered:
+        log.line(f"{work.unanswered:,} questions to a language model failed; the same command asks them again.")
     done = ", ".join(work.made) or "nothing"
     log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
     return read_run(work.folder)
+
+
+def workspace(checked: Config, runs: str | Path, search: Sequence[dict[str, Any]] = ()) -> Workspace:
+    """The folder that the run of a config has, finished or not."""
+    experiment = checked.experiment
+    asked = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
+    key = key_of(__version__, to_dict(experiment), declared(experiment), experiment.data.fingerprint(), asked, *search)
+    return Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
 
 
 def _search_of(config: str | Path | Config) -> list[dict[str, Any]]:
@@ -80,6 +90,7 @@ def _search_of(config: str | Path | Config) -> list[dict[str, Any]]:
 
 def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: float, log: Log) -> None:
     """Steps 2 to 6: from the data to a finished run."""
+    experiment = experiment.on(work.key_of("dataset"))
     split = augment_split(work, experiment, experiment.split.split(dataset), log)
     split = extract_features(work, experiment, split, log)
     fitted = fit(work, experiment, split, log)
@@ -138,8 +149,9 @@ def augment_split(work: Workspace, experiment: Experiment, split: Split, log: Lo
     asked = llm.provider.fingerprint, options.fingerprint()
     key = key_of("augmentation", __version__, work.key_of("dataset"), to_dict(experiment.split), asked)
     if not work.reuse("augmentation", key):
-        with work.publish("augmentation", key) as folder:
-            write_augmented(folder, augment(split.train, llm.ledger_of(experiment.name), options, log=log))
+        made = augment(split.train, llm.open(), options, log=log)
+        with work.publish("augmentation", work.key_with_failures(key, made.failed)) as folder:
+            write_augmented(folder, made)
     return read_augmented(work.folder / "augmentation").apply_split(split)
 
 
@@ -206,18 +218,26 @@ def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[st
         key = key_of(name, work.key_of(f"recommenders/{label}"), to_dict(options))
         if not work.reuse(name, key):
             log.line(f"evaluation: {label}")
-            with work.publish(name, key) as folder:
-                for part in ("validation", "test"):
-                    result = evaluate(
-                        recommender,
-                        getattr(split, part),
-                        k=options.k,
-                        metrics=options.metrics,
-                        exclude_seen=options.exclude_seen,
-                        train=split.train,
-                        name=label,
-                        log=log,
-                    )
+            results = {
+                part: evaluate(
+                    recommender,
+                    getattr(split, part),
+                    k=options.k,
+                    metrics=options.metrics,
+                    exclude_seen=options.exclude_seen,
+                    train=split.train,
+                    name=label,
+                    log=log,
+                )
+                for part in ("validation", "test")
+            }
+            account = account_of(recommender)
+            if account:
+                log.line(f"  language model: {told_account(account)}")
+                log.record("reranked", recommender=label, **account)
+            with work.publish(name, work.key_with_failures(key, account.get("failed", 0))) as folder:
+                storage.write_json(folder / ACCOUNT, account)
+                for part, result in results.items():
                     (folder / part).mkdir()
                     write_evaluation(folder / part, result)
         folder = work.folder / name
@@ -239,7 +259,8 @@ def write_output(
     """Step 6: the report, for machines and for people, with recommendations and their reasons."""
     tests = {name: _with_cost(test, work, name) for name, (_, test) in judged.items()}
     label = primary(list(tests.values()))
-    shown = Run(work.folder, experiment.name, dataset, {name: fitted[name] for name in judged})
+    ranked = {name: fitted[name] for name in judged}
+    shown = Run(work.folder, experiment.name, dataset, ranked, verbaliser=experiment.output.explanations)
     users = [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
     report: dict[str, Any] = {
         "name": experiment.name,
@@ -261,11 +282,23 @@ def write_output(
         "significance": _significance(tests, label),
         "tuning": storage.read_json(work.folder / SEARCH),
         "training": {name: work.entries(f"recommenders/{name}") for name in judged},
+        "language_model": _language_model(work, judged),
         "examples": [shown.example(user, k=experiment.output.k) for user in users],
     }
     storage.write_json(work.folder / "report.json", report)
     full = (work.folder / "config.full.yaml").read_text("utf-8")
     write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)
+
+
+def _language_model(work: Workspace, judged: Judged) -> dict[str, Any]:
+    """How its answers turned out: by step of the augmentation, and by recommender that it reorders."""
+    place = work.folder / "augmentation"
+    made = read_augmented(place).reports if work.key_of("augmentation") else {}
+    accounts = {name: storage.read_json(work.folder / "evaluations" / name / ACCOUNT) for name in judged}
+    return {
+        "augmentation": {step: dataclasses.asdict(report) for step, report in made.items()},
+        "reranking": {name: account for name, account in accounts.items() if account},
+    }
 
 
 def _significance(tests: dict[str, Evaluation], label: str) -> dict[str, Any]:

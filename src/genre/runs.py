@@ -34,7 +34,7 @@ from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.frames import to_frame
 from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import sentence
+from genre.recommenders.verbaliser import Verbaliser
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Run:
 
     dataset: all interactions, with item and user features attached. recommenders: fitted, by name, best first.
     item_encoder: what made the item features, or None. report: what `report.json` holds.
+    verbaliser: who puts reasons into words.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Run:
     recommenders: dict[str, Recommender]
     item_encoder: Encoder | None = None
     report: dict[str, Any] = field(default_factory=dict)
+    verbaliser: Verbaliser | None = None
 
     @property
     def leaderboard(self) -> Any:
@@ -96,9 +98,10 @@ class Run:
         found = recommender.recommend(history, k=k)
         items = found.item[0][found.item[0] >= 0]
         titles = self.dataset.titles()
+        reasons = (self.verbaliser or Verbaliser()).sentences(recommender.explain(history, items), self.dataset)
         return [
-            Recommended(self.dataset.item_ids[item], titles[item], float(score), sentence(why, titles))
-            for item, score, why in zip(items, found.score[0], recommender.explain(history, items), strict=False)
+            Recommended(self.dataset.item_ids[item], titles[item], float(score), reason)
+            for item, score, reason in zip(items, found.score[0], reasons, strict=False)
         ]
 
     def example(self, user: int, *, k: int, liked: int = 3) -> dict[str, Any]:
@@ -137,13 +140,14 @@ def key_of(*parts: Any) -> str:
 class Workspace:
     """A run's folder while it is made: a step that an earlier run has made is taken over, by key.
 
-    made, reused: the names of the steps so far.
+    made, reused: the names of the steps so far. unanswered: questions to a language model that failed on the way.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
         self.made: list[str] = []
         self.reused: list[str] = []
+        self.unanswered = 0
         self._keys: dict[str, str] = {}
 
     @contextmanager
@@ -158,8 +162,8 @@ class Workspace:
             raise GenreError(f"{self.folder}: another process is making this run; wait for it or stop it") from error
 
     def finished(self) -> bool:
-        """Whether the whole run stands, unchanged since it was finished."""
-        return _holds(self.folder, self.key)
+        """Whether the whole run stands, unchanged since it was finished, and nothing is left to be asked again."""
+        return _holds(self.folder, self.key) and not storage.read_manifest(self.folder).get("unanswered")
 
     def begin(self, config: Config) -> None:
         """Make the folder; from here to `finish` it does not load."""
@@ -189,6 +193,11 @@ class Workspace:
         self.made.append(name)
         shutil.rmtree(self.scratch(name), ignore_errors=True)
 
+    def key_with_failures(self, key: str, failed: int) -> str:
+        """The key of a step in which `failed` questions had no answer: the next run makes it again."""
+        self.unanswered += failed
+        return f"{key} without {failed}" if failed else key
+
     def scratch(self, name: str) -> Path:
         """A folder where a long step keeps its place until it is published."""
         place = self.folder / "unfinished" / name
@@ -207,7 +216,7 @@ class Workspace:
     def finish(self, **facts: Any) -> None:
         """Hash every file: from here on the run loads."""
         shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
-        storage.write_manifest(self.folder, key=self.key, **facts)
+        storage.write_manifest(self.folder, key=self.key, unanswered=self.unanswered, **facts)
 
     def _others(self) -> Iterator[Path]:
         stem = self.folder.name.rpartition("-")[0]
@@ -245,7 +254,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def _assemble(path: Path, facts: dict[str, Any]) -> Run:
-    experiment = read_config(path / "config.full.yaml").experiment
+    experiment = read_config(path / "config.full.yaml").experiment.on(storage.read_manifest(path / "dataset")["key"])
     sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
     named = experiment.named()
     encoder = experiment.features.items
@@ -261,4 +270,5 @@ def _assemble(path: Path, facts: dict[str, Any]) -> Run:
         },
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),
+        verbaliser=experiment.output.explanations,
     )

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from genre import storage
-from genre.config import Experiment, read_config, to_dict, to_yaml
-from genre.errors import ArtifactError, ConfigError, EvaluationError
+from genre.config import read_config, to_dict, to_yaml
+from genre.errors import ArtifactError, ConfigError, EvaluationError, UnknownId
 from genre.evaluation.evaluator import read_evaluation
 from genre.evaluation.findings import Finding
 from genre.evaluation.metrics import labels
@@ -17,9 +19,9 @@ from genre.features.augmentation import audit as audit_texts
 from genre.features.augmentation import plan, read_augmented
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
-from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run
+from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, workspace
 from genre.preprocessing.parquet import read_dataset
-from genre.preprocessing.splits import Split
+from genre.recommenders.llm_reranker import rerankers
 from genre.runs import Workspace, read_run
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def tune_config(
     with work.locked():
         work.begin(checked)
         split = experiment.split.split(preprocess(work, experiment, log))
-        split = extract_features(work, experiment, augment_split(work, experiment, split, log), log)
+        split = augment_split(work, experiment.on(work.key_of("dataset")), split, log)
+        split = extract_features(work, experiment, split, log)
         results = []
         for label, recommender in experiment.named().items():
             ranged = search_space(type(recommender))
@@ -106,44 +109,77 @@ def audit_run(folder: str | Path) -> list[Finding]:
 def plan_augmentation(
     config: str | Path, *, overrides: Sequence[str] = (), runs: str | Path = "runs", log: Log = SILENT
 ) -> dict[str, Plan]:
-    """What the augmentation of a config or of a run would cost, step by step; asks nobody.
+    """What a language model would be asked by the run of a config, or by a run made again; asks nobody.
 
-    A later step is planned as if the one before had said nothing. Raises ConfigError where the config asks for none.
+    Step by step of the augmentation, then recommender by recommender that it reorders. What is read of the data on the
+    way stays where the run goes on from. Raises ConfigError where nothing is asked.
     """
-    experiment, split = _asked_of(config, overrides, runs, log)
-    options, llm = experiment.augmentation, experiment.llm
-    if options is None or llm is None:
-        raise ConfigError(f"{config}: asks no language model; add the sections llm and augmentation")
-    return plan(split.train, llm.ledger_of(experiment.name), options)
+    from genre.llm.budget import Plan
 
-
-def _asked_of(config: str | Path, overrides: Sequence[str], runs: str | Path, log: Log) -> tuple[Experiment, Split]:
-    """A config, or the one of a run, and the data it would augment."""
     folder = Path(config)
-    if (folder / "config.full.yaml").is_file():
-        experiment = read_config(folder / "config.full.yaml", overrides).experiment
-        return experiment, experiment.split.split(read_dataset(folder / "dataset" / "tables"))
-    checked = read_config(config, overrides)
-    work = Workspace(Path(runs) / f"{checked.experiment.name}-plan", "")
+    of_run = (folder / "config.full.yaml").is_file()
+    checked = read_config(folder / "config.full.yaml" if of_run else config, overrides)
+    stages = {label: list(rerankers(one)) for label, one in checked.experiment.named().items()}
+    if checked.experiment.augmentation is None and not any(stages.values()):
+        raise ConfigError(f"{config}: asks no language model; add the sections llm and augmentation")
+    work = Workspace(folder, storage.read_manifest(folder)["key"]) if of_run else workspace(checked, runs)
     with work.locked():
-        work.begin(checked)
-        return checked.experiment, checked.experiment.split.split(preprocess(work, checked.experiment, log))
+        if work.finished() and not (of_run and overrides):
+            return _asked_before(work.folder)
+        if of_run:
+            dataset, data_key = (
+                read_dataset(folder / "dataset" / "tables"),
+                storage.read_manifest(folder / "dataset")["key"],
+            )
+        else:
+            work.begin(checked)
+            dataset = preprocess(work, checked.experiment, log)
+            data_key = work.key_of("dataset")
+    experiment = checked.experiment.on(data_key)
+    split = experiment.split.split(dataset)
+    plans: dict[str, Plan] = {}
+    if experiment.augmentation is not None and experiment.llm is not None:
+        plans = plan(split.train, experiment.llm.open(), experiment.augmentation)
+    for label, own in stages.items():
+        histories = [fold.context.history(np.unique(fold.target.user)) for fold in (split.validation, split.test)]
+        if own:
+            plans[f"reranking by {label}"] = sum((s.most_calls(part) for s in own for part in histories), Plan())
+    return plans
 
 
-def exchanges_of(source: str | Path | None, *, last: int = 20) -> list[Exchange]:
-    """The newest exchanges of a run, a config or a ledger file; None: of the ledger shared by all runs."""
+def _asked_before(folder: Path) -> dict[str, Plan]:
+    """The plan of a finished run: nothing is left to ask."""
+    from genre.llm.budget import Plan
+
+    said = storage.read_json(folder / "report.json")["language_model"]
+    counts = {step: report["asked"] for step, report in said["augmentation"].items()}
+    counts |= {f"reranking by {label}": account.get("reordered", 0) for label, account in said["reranking"].items()}
+    return {name: Plan(asked=asked, cached=asked) for name, asked in counts.items()}
+
+
+def exchanges_of(
+    source: str | Path | None, *, last: int = 20, outcome: str | None = None, number: int | None = None
+) -> list[Exchange]:
+    """The newest exchanges of a run, a config or a ledger file; None: of the ledger shared by all runs.
+
+    outcome: only those that ended so or were judged so, such as failed or quarantined. number: the one with this id
+    alone; UnknownId where there is none.
+    """
     from genre.llm.exchanges import default_path, read_log
 
     path = default_path() if source is None else Path(source)
-    full = path / "config.full.yaml"
+    full, job = path / "config.full.yaml", None
     if full.is_file() or path.suffix in (".yaml", ".yml"):
         experiment = read_config(full if full.is_file() else path).experiment
         if experiment.llm is None:
             raise ConfigError(f"{path}: asks no language model; it has no section llm")
-        return read_log(experiment.llm.ledger_path(), last=last, job=experiment.name)
-    if source is not None and not path.is_file():
+        path, job = experiment.llm.ledger_path(), experiment.llm.job
+    elif source is not None and not path.is_file():
         raise ArtifactError(f"{path}: no such run, config or ledger file")
-    return read_log(path, last=last)
+    found = read_log(path, last=last, job=job, outcome=outcome, number=number)
+    if number is not None and not found:
+        raise UnknownId(f"no exchange {number} in {path}; `genre llm log` lists them")
+    return found
 
 
 def judge_uplift(
@@ -162,24 +198,24 @@ def judge_uplift(
     from genre.evaluation.arms import arms, plain, weights
     from genre.evaluation.uplift import costs, judge_arms, uplift
 
-    folder = Path(config) if Path(config).is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
-    storage.read_manifest(folder)
-    experiment, split = _asked_of(folder, (), runs, log)
-    options, llm, encoder = experiment.augmentation, experiment.llm, experiment.features.items
-    if options is None or llm is None or encoder is None:
+    given = Path(config)
+    checked = read_config(given / "config.full.yaml" if given.is_dir() else config, () if given.is_dir() else overrides)
+    experiment = checked.experiment
+    options, encoder = experiment.augmentation, experiment.features.items
+    if options is None or encoder is None:
         raise ConfigError(f"{config}: uplift needs the sections llm, augmentation and features.items")
     named = experiment.named()
     name = next(iter(named)) if using is None else using
     if name not in named:
         raise ConfigError(f"no recommender {name!r}{nearest(name, named)}; the config has {', '.join(named)}")
+    folder = given if given.is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
+    storage.read_manifest(folder)
     made = read_augmented(folder / "augmentation")
-    chained = made.only("synthetic_item") if options.synthetic == "profile" else None
     conditions = arms(
-        split,
+        experiment.split.split(read_dataset(folder / "dataset" / "tables")),
         plain(named[name]),
         encoder,
-        made if chained is None else made.without("synthetic_item"),
-        chain=chained,
+        made,
         seed=experiment.seed,
         log=log,
         **weights(experiment.recommenders),
@@ -191,7 +227,7 @@ def judge_uplift(
         label=next(iter(labels([metric], [evaluation.k]))),
         short=options.short_history,
         seed=experiment.seed,
-        **costs(llm.ledger_path(), experiment.name),
+        **costs(made.reports),
     )
 
 

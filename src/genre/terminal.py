@@ -31,12 +31,26 @@ def print_run(run: Run) -> None:
         f"[dim]± half of a 95 % interval over users.  = not distinguishable from the first by {run.report['primary']} "
         f"at 5 %.  ★ best on the validation part: {run.report['best']} answers below.[/dim]"
     )
+    _print_answers(run.report["language_model"], console)
     for example in run.report["examples"]:
         liked = _plain(", ".join(example["liked"]) or "nothing yet")
         console.print(f"\n[bold]User {_plain(example['user_id'])}[/bold], who last liked {liked}")
         print_recommended(example["recommended"], console)
     console.print(f"\nReport: {run.folder / 'report.html'}")
     console.print(f"Next:   genre recommend {run.folder} --user {run.report['examples'][0]['user_id']} -k 10")
+
+
+def _print_answers(said: Mapping[str, Any], console: Console) -> None:
+    """What became of a language model's answers, where one was asked."""
+    from genre.llm.answers import Degeneracy
+    from genre.recommenders.llm_reranker import told_account
+
+    lines = [f"{step}: {Degeneracy(**report)}" for step, report in said["augmentation"].items()]
+    lines += [f"{name}: {told_account(account)}" for name, account in said["reranking"].items()]
+    if lines:
+        console.print("\n[bold]What the language model said[/bold]")
+    for line in lines:
+        console.print(f"  {_plain(line)}")
 
 
 def _console() -> Console:
@@ -144,34 +158,79 @@ def _short(value: object) -> str:
 
 
 def print_exchanges(rows: Sequence[Exchange]) -> None:
-    """When, for what, with which model, how it ended and what it cost; newest first."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("when", "job", "model", "prompt", "outcome", "tokens in", "tokens out", "seconds", "answer"):
-        table.add_column(column, no_wrap=True)
+    """What was asked, what became of the answer, and what it cost; newest first."""
+    console = _console()
+    table = Table(box=box.SIMPLE_HEAD, expand=True)
+    for column, width in (("id", 5), ("when", 11), ("prompt", 12)):
+        table.add_column(column, no_wrap=True, min_width=width)
+    table.add_column("became", ratio=3, overflow="fold")
+    for column in ("tokens", "s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("answer", ratio=4, no_wrap=True, overflow="ellipsis")
     for row in rows:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.at))
-        counts = f"{row.tokens_in:,}", f"{row.tokens_out:,}", f"{row.seconds:.1f}"
-        table.add_row(
-            when, *map(_plain, (row.job, row.model, row.prompt, row.outcome)), *counts, _plain(row.output[:60])
-        )
-    _console().print(table)
+        when = time.strftime("%m-%d %H:%M", time.localtime(row.at))
+        counts = f"{row.tokens_in + row.tokens_out:,}", f"{row.seconds:.1f}"
+        table.add_row(str(row.id), when, _plain(row.prompt), _plain(row.became), *counts, _plain(row.output))
+    console.print(table)
+    for model in dict.fromkeys(row.model for row in rows):
+        console.print(f"[dim]Asked: {_plain(model)}[/dim]")
+    if rows:
+        console.print(f"[dim]One in full: genre llm log ... --id {rows[0].id}[/dim]")
+    else:
+        console.print("Nothing was asked.")
+
+
+def print_exchange(row: Exchange) -> None:
+    """One exchange in full."""
+    console = _console()
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at))
+    facts = {
+        "id": f"{row.id}, {when}",
+        "job": row.job,
+        "model": row.model,
+        "prompt": f"{row.prompt} {row.prompt_hash}",
+        "became": row.became,
+        "cost": f"{row.tokens_in:,} tokens in, {row.tokens_out:,} out, {row.seconds:.1f} s, money {row.money:.4f}",
+        "knows": "no times" if row.cutoff is None else time.strftime("up to %Y-%m-%d %H:%M", time.gmtime(row.cutoff)),
+    }
+    for name, text in facts.items():
+        console.print(f"[bold]{name}[/bold] {_plain(text)}", soft_wrap=True)
+    for name, text in (("asked", row.input), ("answered", row.output or "nothing")):
+        console.print(f"\n[bold]{name}[/bold]")
+        console.print("\n".join(map(_plain, text.splitlines())), soft_wrap=True)
 
 
 def print_plan(steps: Mapping[str, Plan]) -> None:
-    """What each step of an augmentation would cost, and all together."""
+    """What each step would cost, and all together."""
     from genre.llm.budget import Plan
 
-    for name, step in steps.items():
-        print(f"{name}: {step}")
-    print(f"together: {sum(steps.values(), Plan())}; repairs, where they are on, add at most one call each")
+    console = _console()
+    for name, step in {**steps, "together": sum(steps.values(), Plan())}.items():
+        console.print(f"{name}: {step}", markup=False, soft_wrap=True)
+    if any(step.calls for step in steps.values()):
+        console.print("Repairs, where they are on, add at most one call each.")
 
 
 def print_uplift(found: Uplift) -> None:
-    """Every arm in every segment, and what to make of it."""
-    print(f"{found.table()}\n")
-    print(f"Significant: {', '.join(found.winners()) or 'nothing'}. A point is .01 of {found.label}.")
-    for warning in found.warnings():
-        print(f"Warning: {warning}.")
+    """Every arm in every segment of users, and what to make of it; real gains in bold."""
+    console = _console()
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("arm", "users"):
+        table.add_column(column, no_wrap=True)
+    for column in ("n", "without", found.label, "difference", "95 % interval", "p", f"{found.unit} a point"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for arm, segments in found.by_arm().items():
+        for at, gain in enumerate(segments):
+            cost = "-" if gain.cost_per_point is None else f"{gain.cost_per_point:,.3g}"
+            difference = "no user differs" if gain.changed == 0 else f"{gain.difference:+.4f}"
+            interval = "" if gain.changed == 0 else f"{gain.low:+.4f} to {gain.high:+.4f}"
+            numbers = f"{gain.without:.4f}", f"{gain.value:.4f}", difference, interval, f"{gain.p:.3f}", cost
+            style = "bold" if gain.wins else None
+            table.add_row("" if at else arm, gain.segment, f"{gain.users:,}", *numbers, style=style)
+    console.print(table)
+    console.print(f"Significant: {', '.join(found.winners()) or 'nothing'}. A point is .01 of {found.label}.")
+    for line in [*found.warnings(), *found.blind_spots()]:
+        console.print(f"{line[0].upper()}{line[1:]}.")
 
 
 def print_list(what: str) -> None:

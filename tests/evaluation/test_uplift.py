@@ -65,20 +65,20 @@ def world(n_users: int = 120, n_items: int = 60, topics: int = 6) -> tuple[Split
         users={
             "profile": pa.array([f"likes a tale of {names[u % topics]}" for u in range(n_users)]),
             "synthetic_item": pa.array([item_ids[int(i)] for i in fresh]),
+            "synthetic_chained_item": pa.array([item_ids[int(i)] for i in fresh]),
         },
-        provenance=dict.fromkeys(("summary", "profile", "synthetic_item"), ORIGIN),
+        provenance=dict.fromkeys(("summary", "profile", "synthetic_item", "synthetic_chained_item"), ORIGIN),
     )
     return split, made
 
 
 def test_a_planted_effect_is_found_and_the_placebo_is_not() -> None:
     split, made = world()
-    conditions = arms(split, Content(whitening=0.0), Words(), made, chain=made, profile_weight=0.5)
+    conditions = arms(split, Content(whitening=0.0), Words(), made, profile_weight=0.5)
     assert list(conditions) == [
         "without",
-        *("summaries", "profiles", "synthetic"),
-        *("placebo summaries", "placebo profiles", "placebo synthetic"),
-        *("chain", "placebo chain"),
+        *("summaries", "profiles", "synthetic", "chain"),
+        *("placebo summaries", "placebo profiles", "placebo synthetic", "placebo chain"),
     ]
     found = uplift(judge_arms(conditions, k=10), label="ndcg@10", cost={"summaries": 3.0})
     gain = next(gain for gain in found.gains if gain.arm == "summaries" and gain.segment == "all")

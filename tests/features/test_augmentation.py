@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError
 from genre.features.augmentation import audit, augment, plan, read_augmented, write_augmented
 from genre.features.matching import Catalogue
-from genre.features.questions import Augmentation, item_questions, next_item_questions, profile_questions
+from genre.features.questions import (
+    Augmentation,
+    chained_item_questions,
+    item_questions,
+    next_item_questions,
+    profile_questions,
+)
 from genre.features.text import render
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
@@ -26,7 +32,7 @@ from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.splits import LeaveOneOut
 from genre.testing import FakeLanguageModel, toy_dataset
 
-ALL = Augmentation(("title", "genres", "text"), profiles=True, synthetic="profile", short_history=7)
+ALL = Augmentation(("title", "genres", "text"), profiles=True, synthetic="both", short_history=7)
 CANARY = "canary-7f3a"
 
 
@@ -49,15 +55,16 @@ def test_the_whole_chain_attaches_columns_that_say_where_they_are_from(tmp_path:
     made = augment(data, ledger(tmp_path, Talkative()), ALL)
     whole = made.apply(data)
     assert {"summary", "topics"} <= set(whole.items.column_names)
-    assert {"profile", "interests", "synthetic_item", "synthetic_text"} <= set(whole.users.column_names)
+    invented = {"synthetic_item", "synthetic_text", "synthetic_chained_item", "synthetic_chained_text"}
+    assert {"profile", "interests", *invented} <= set(whole.users.column_names)
     assert whole.items["summary"].null_count == 0
     assert set(whole.items["topics"].to_pylist()[0].split(", ")) <= set(load_domain("films").topics)
     assert audit(whole, data) == []
     for name, report in made.reports.items():
         assert report.asked == report.valid > 0, name
-    assert made.reports["next items"].catalogue_matches is not None
+    assert made.reports["chained items"].catalogue_matches is not None
     seen = data.matrix()
-    for user, item in enumerate(whole.users["synthetic_item"].to_pylist()):
+    for user, item in enumerate(whole.users["synthetic_chained_item"].to_pylist()):
         assert item is None or seen[user, data.item_ids.row(item)] == 0, "never one the user has"
     assert made.apply(whole).items.column_names == whole.items.column_names, "twice is the same as once"
     assert len(whole) == len(data), "no interaction is added: no label, no count, no answer"
@@ -130,8 +137,8 @@ def test_a_sentence_begins_as_the_domain_says_and_in_other_languages_as_the_mode
     made = augment(data, ledger(tmp_path, model), options)
     assert all(text.startswith("This product is what it is about") for text in made.items["summary"].to_pylist())
     assert '"summary": "This product is ..."' in model.prompts[0]
-    german = item_questions(data, dataclasses.replace(options, language="German"))
-    assert '"summary": "..."' in german.inputs()[0].replace('" ..."', '"..."')
+    dutch = item_questions(data, dataclasses.replace(options, language="Dutch"))
+    assert '"summary": "..."' in dutch.inputs()[0].replace('" ..."', '"..."')
     own = tmp_path / "own.yaml"
     own.write_text("item: a\nitems: b\nperson: c\ntook: d\nsummary: 'It (is'\ntopics: [e]\n")
     with pytest.raises(ConfigError, match="begins with words"):
@@ -161,7 +168,7 @@ def test_changing_any_event_after_the_split_changes_no_prompt(data: st.DataObjec
     weight[later] = data.draw(st.floats(0, 5))
     changed = dataclasses.replace(whole, item=items, weight=weight, rating=whole.rating)
     book = Ledger(":memory:", FakeLanguageModel())
-    for questions_of in (item_questions, profile_questions, next_item_questions):
+    for questions_of in (item_questions, profile_questions, next_item_questions, chained_item_questions):
         before, after = (questions_of(one.where(past), ALL) for one in (whole, changed))
         assert before.inputs() == after.inputs()
         keys = [book.plan(one.prompt, one.inputs()) for one in (before, after)]
@@ -193,14 +200,15 @@ def test_a_plan_sends_nothing_and_a_cap_keeps_what_was_paid(tmp_path: Path) -> N
         ("summaries", 12),
         ("profiles", 20),
         ("next items", 20),
+        ("chained items", 20),
     ]
     assert model.prompts == []
     with pytest.raises(BudgetExceeded):
         augment(data, ledger(tmp_path, model, budget=Budget(calls=15)), ALL)
     assert len(model.prompts) == 15
     augment(data, ledger(tmp_path, model), ALL)
-    assert len(model.prompts) == 52, "calls of both runs together are the unique questions"
-    assert plan(data, ledger(tmp_path, model), ALL)["summaries"].calls == 0
+    assert len(model.prompts) == 72, "calls of both runs together are the unique questions"
+    assert {step.calls for step in plan(data, ledger(tmp_path, model), ALL).values()} == {0}
 
 
 def test_limits_take_the_most_popular_and_the_most_active() -> None:

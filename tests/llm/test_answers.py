@@ -13,7 +13,7 @@ from genre.llm.answers import ask, sameness
 from genre.llm.base import Schema
 from genre.llm.exchanges import read_log
 from genre.llm.fake import Fault
-from genre.llm.grounding import is_english
+from genre.llm.grounding import is_written_in
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt
 from genre.testing import FakeLanguageModel
@@ -29,7 +29,7 @@ class Shape(BaseModel):
 
 
 def check(at: int, value: Shape) -> str:
-    return "" if is_english(value.text) else "not English"
+    return "" if is_written_in(value.text, "English") else "not English"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_the_yaml_of_the_page_is_legal() -> None:
     assert len(providers) == 3
     for provider in map(yaml.safe_load, providers):
         entry = yaml.safe_load(recommenders)
-        entry["recommenders"][0]["llm"] = provider
+        entry["recommenders"][0]["llm"]["provider"] = provider
         told = yaml.safe_load(whole)
         told["llm"]["provider"] = provider
         for sections in (entry, told):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from genre.llm.grounding import invented, is_english, is_repetitive, title_key, words
+from genre.llm.grounding import invented, is_repetitive, is_written_in, title_key, words
 
 EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]
 TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fiction (1994)", "The Big Sleep (1946)")}
@@ -59,10 +59,10 @@ def test_the_evidence_itself_is_never_invented(pieces: list[str]) -> None:
 
 
 def test_language_and_repetition() -> None:
-    assert is_english("A film about a man who is lost in the woods.")
-    assert not is_english("Un film sur un homme qui est perdu dans les bois et cherche son chemin")
-    assert not is_english("Ein Film über einen Mann, der sich im Wald verirrt und seinen Weg sucht")
-    assert not is_english("一部关于迷路的人的电影")
-    assert not is_english("1985")
+    assert is_written_in("A film about a man who is lost in the woods.", "English")
+    assert not is_written_in("Un film sur un homme qui est perdu dans les bois et cherche son chemin", "English")
+    assert not is_written_in("Ein Film über einen Mann, der sich im Wald verirrt und seinen Weg sucht", "English")
+    assert not is_written_in("一部关于迷路的人的电影", "English")
+    assert not is_written_in("1985", "English")
     assert is_repetitive("a thriller, a thriller, a thriller, a thriller, a thriller")
     assert not is_repetitive("a cop hunts a thief through a city of light and glass")

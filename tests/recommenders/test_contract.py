@@ -9,6 +9,7 @@ import pytest
 
 from genre.errors import ArtifactError
 from genre.kinds import KINDS, learnt_names
+from genre.llm.options import LLMOptions
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
@@ -20,7 +21,12 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "blend": {"recommenders": (_EASE, ItemKNN())},
     "bpr": {"factors": 4, "learning_rate": 0.2, "epochs": 60},
     "ease": {"regularization": 10.0},
-    "llm_reranker": {"first": _EASE, "llm": FakeLanguageModel(), "n": 3, "weight": 0.3, "ledger": ":memory:"},
+    "llm_reranker": {
+        "first": _EASE,
+        "llm": LLMOptions(FakeLanguageModel(), ledger=":memory:"),
+        "n": 3,
+        "weight": 0.3,
+    },
     "profiled": {"first": _EASE},
     "synthetic": {"first": _EASE},
     "ncf": {"dim": 8, "hidden": (16, 8), "epochs": 60, "batch_size": 32, "learning_rate": 0.01},

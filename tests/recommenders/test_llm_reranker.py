@@ -14,7 +14,9 @@ import pytest
 
 from genre.errors import DataError, NotSupported
 from genre.llm.base import Completion, LanguageModel, Schema, likelihoods
+from genre.llm.budget import Budget
 from genre.llm.fake import DATA, Fault
+from genre.llm.options import LLMOptions
 from genre.preprocessing.dataset import Dataset
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
@@ -25,8 +27,11 @@ METHODS = ("titles", "labels", "list")
 
 
 def reranker(model: LanguageModel, **options: Any) -> LLMReranker:
-    usual = {"fields": ("title", "genres"), "ledger": ":memory:", "n": 4, "short_history": None}
-    return LLMReranker(EASE(regularization=10.0), model, **{**usual, **options})
+    usual = {"fields": ("title", "genres"), "n": 4, "short_history": None}
+    asked = {name: options.pop(name) for name in ("ledger", "budget") if name in options}
+    return LLMReranker(
+        EASE(regularization=10.0), LLMOptions(model, **{"ledger": ":memory:", **asked}), **{**usual, **options}
+    )
 
 
 class Knowing(FakeLanguageModel):
@@ -53,12 +58,18 @@ def test_a_model_that_knows_lifts_the_right_item(method: Any) -> None:
     data = toy_dataset()
     history = data.history()
     model = LLMReranker(
-        Popularity(), Knowing(), ("title", "genres"), method, n=6, weight=1.0, short_history=None, ledger=":memory:"
+        Popularity(),
+        LLMOptions(Knowing(), ledger=":memory:"),
+        ("title", "genres"),
+        method,
+        n=6,
+        weight=1.0,
+        short_history=None,
     ).fit(data)
     top = model.recommend(history, k=1).item[:, 0]
     assert all(item % 2 == user % 2 for user, item in enumerate(top.tolist()))
-    assert model.tally["reordered"] == data.n_users
-    assert model.tally["failed"] == 0
+    assert model.account["reordered"] == data.n_users
+    assert model.account["failed"] == 0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -68,7 +79,7 @@ def test_a_model_that_fails_leaves_the_first_stage(method: Any, fault: Fault) ->
     model = reranker(FakeLanguageModel(fault=fault), method=method).fit(data)
     first = EASE(regularization=10.0).fit(data)
     assert np.array_equal(model.recommend(data.history(), k=6).item, first.recommend(data.history(), k=6).item)
-    assert model.tally["failed"] == data.n_users
+    assert model.account["failed"] == data.n_users
     assert model.trouble
 
 
@@ -78,7 +89,7 @@ def test_a_list_that_cannot_be_read_leaves_the_first_stage(fault: Fault) -> None
     model = reranker(FakeLanguageModel(fault=fault), method="list").fit(data)
     first = EASE(regularization=10.0).fit(data)
     assert np.array_equal(model.recommend(data.history(), k=6).item, first.recommend(data.history(), k=6).item)
-    assert model.tally["failed"] == data.n_users
+    assert model.account["failed"] == data.n_users
 
 
 def test_missing_and_unknown_candidates_are_counted_and_filled_in_the_first_order() -> None:
@@ -93,7 +104,7 @@ def test_missing_and_unknown_candidates_are_counted_and_filled_in_the_first_orde
     after = model.recommend(one, k=4).item[0].tolist()
     named = before[int(model._shuffles(4)[0][3])]
     assert after == [named, *[item for item in before if item != named]]
-    assert model.tally == {"reordered": 1, "failed": 0, "missing": 3, "unknown": 2, "repeated": 1}
+    assert model.account == {"reordered": 1, "failed": 0, "missing": 3, "unknown": 2, "repeated": 1}
 
 
 def test_only_short_histories_are_asked_about() -> None:
@@ -108,7 +119,7 @@ def test_only_short_histories_are_asked_about() -> None:
 
 def test_a_cap_on_calls_is_no_failure(tmp_path: Path) -> None:
     data, fake = toy_dataset(), FakeLanguageModel()
-    model = reranker(fake, ledger=str(tmp_path / "l.sqlite"), max_calls=5).fit(data)
+    model = reranker(fake, ledger=str(tmp_path / "l.sqlite"), budget=Budget(calls=5)).fit(data)
     found = model.recommend(data.history(), k=3)
     assert len(found) == data.n_users
     assert len(fake.prompts) == 5
@@ -123,9 +134,10 @@ def test_asked_twice_is_paid_once(tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     again = LLMReranker.load(tmp_path / "model")
     assert np.array_equal(again.recommend(data.history(), k=5).item, first.item)
-    assert isinstance(again.llm, FakeLanguageModel)
+    assert isinstance(again.llm, LLMOptions)
+    assert isinstance(again.llm.provider, FakeLanguageModel)
     assert len(fake.prompts) == paid
-    assert again.llm.prompts == []
+    assert again.llm.provider.prompts == []
 
 
 def test_what_cannot_work_is_said_when_it_is_fitted() -> None:
@@ -262,7 +274,7 @@ def test_no_title_gives_orders(method: Any) -> None:
         model = reranker(fake, fields=("title",), method=method, weight=1.0).fit(renamed(order))
         found = model.recommend(history, k=6)
         assert np.array_equal(found.item, expected), order
-        assert model.tally["unknown"] == model.tally["failed"] == 0, order
+        assert model.account["unknown"] == model.account["failed"] == 0, order
         assert not [prompt for prompt in fake.prompts if re.search(r"<(?!/?data>)", prompt)], order
 
 

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 from genre.llm.base import Schema
+from genre.llm.budget import Budget
 from genre.llm.fake import Fault
+from genre.llm.options import LLMOptions
 from genre.preprocessing.dataset import Dataset
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import Explanation, sentence
@@ -38,7 +40,7 @@ class Saying(FakeLanguageModel):
 def speak(text: str) -> tuple[str, Verbaliser]:
     model = Saying()
     model.said = text
-    verbaliser = Verbaliser(model, ledger=":memory:")
+    verbaliser = Verbaliser(LLMOptions(model, ledger=":memory:"))
     return verbaliser.sentences([WHY], films())[0], verbaliser
 
 
@@ -78,7 +80,7 @@ def test_what_says_more_or_nothing_is_replaced_by_the_template(text: str) -> Non
 
 @pytest.mark.parametrize("fault", ["hang", "error", "truncated", "not_json", "refusal", "html"])
 def test_a_model_that_fails_leaves_the_template(fault: Fault) -> None:
-    said = Verbaliser(FakeLanguageModel(fault=fault), ledger=":memory:").sentences([WHY, WHY], films())
+    said = Verbaliser(LLMOptions(FakeLanguageModel(fault=fault), ledger=":memory:")).sentences([WHY, WHY], films())
     assert said == [sentence(WHY, FILMS)] * 2
 
 
@@ -86,9 +88,11 @@ def test_without_a_model_or_a_reason_nothing_is_asked(tmp_path: Path) -> None:
     assert Verbaliser().sentences([WHY], films()) == [sentence(WHY, FILMS)]
     fake = FakeLanguageModel()
     none = Explanation(0, 1.0, "popularity")
-    assert Verbaliser(fake, ledger=str(tmp_path / "l")).sentences([none], films()) == ["popular with everybody"]
+    assert Verbaliser(LLMOptions(fake, ledger=str(tmp_path / "l"))).sentences([none], films()) == [
+        "popular with everybody"
+    ]
     assert fake.prompts == []
-    capped = Verbaliser(fake, ledger=str(tmp_path / "l"), max_calls=0)
+    capped = Verbaliser(LLMOptions(fake, Budget(calls=0), ledger=str(tmp_path / "l")))
     assert capped.sentences([WHY], films()) == [sentence(WHY, FILMS)]
     assert capped.tally["failed"] == 1
 

@@ -20,11 +20,12 @@ from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Features
 from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
-from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.profiled import Profiled
-from genre.recommenders.synthetic import SyntheticHistory
+from genre.recommenders.stage import Stage
+from genre.recommenders.synthetic import COLUMNS, Source, SyntheticHistory
 
 PLACEBO = "placebo"
+INVENTIONS: dict[str, Source] = {"synthetic": "history", "chain": "profile"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,6 @@ def arms(
     encoder: Encoder,
     made: Augmented,
     *,
-    chain: Augmented | None = None,
     profile_weight: float = 0.3,
     synthetic_weight: float = 0.3,
     seed: int = 0,
@@ -50,8 +50,8 @@ def arms(
     """without, summaries, profiles, synthetic, chain, and `placebo ...` of each, as far as `made` has them.
 
     split: without any column of `made`. recommender: what each arm fits; it reads item features if it reads text.
-    made: augmentation of `split.train`, invented items made from histories. chain: another one, whose invented items
-    were made from profiles. seed: of the shuffling.
+    made: augmentation of `split.train`; synthetic: items invented from histories, chain: from profiles as well.
+    seed: of the shuffling.
     """
     rng = np.random.default_rng(seed)
     plain = _encoded(split, encoder, log)
@@ -62,17 +62,16 @@ def arms(
         if "profile" in used.users:
             vectors = _profiles(split, used, encoder, log)
             out[f"{name}profiles"] = Arm(plain.with_features(users=vectors), Profiled(recommender, profile_weight))
-        if "synthetic_item" in used.users:
-            out[f"{name}synthetic"] = Arm(_with_users(plain, used), SyntheticHistory(recommender, synthetic_weight))
-    for name, links in (("", chain), (f"{PLACEBO} ", None if chain is None else shuffled(chain, rng))):
-        if links is not None:
-            out[f"{name}chain"] = Arm(_with_users(plain, links), SyntheticHistory(recommender, synthetic_weight))
+        for arm, source in INVENTIONS.items():
+            if COLUMNS[source] in used.users:
+                stage = SyntheticHistory(recommender, synthetic_weight, made_from=source)
+                out[f"{name}{arm}"] = Arm(_with_users(plain, used), stage)
     return out
 
 
 def plain(recommender: Recommender) -> Recommender:
     """A recommender without the stages that use what a language model added."""
-    while isinstance(recommender, (Profiled, SyntheticHistory, LLMReranker)):
+    while isinstance(recommender, Stage):
         recommender = recommender.first
     return recommender
 

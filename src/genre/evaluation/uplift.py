@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.judged import Float64
 from genre.evaluation.significance import bootstrap, holm, sign_flip
-from genre.llm.exchanges import spent_by_shape
+from genre.llm.answers import Degeneracy
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Int64
 
 LEVEL = 0.05
+FEWEST_USERS = 20  # below, even a difference of most of them stays within chance after the correction
 POINT = 0.01  # of a metric between 0 and 1
 
 
@@ -31,8 +31,9 @@ POINT = 0.01  # of a metric between 0 and 1
 class Gain:
     """One arm in one segment of users.
 
-    difference: arm - without, with its 95 % interval. p: two-sided sign-flip test over users, corrected by Holm over
-    all arms and segments. cost: of the whole arm. cost_per_point: for each .01 gained; None without a gain.
+    difference: arm - without, with its 95 % interval. changed: users for whom it differs at all.
+    p: two-sided sign-flip test over users, corrected by Holm over all arms and segments.
+    cost: of the whole arm. cost_per_point: for each .01 gained; None without a gain.
     """
 
     arm: str
@@ -43,6 +44,7 @@ class Gain:
     difference: float
     low: float
     high: float
+    changed: int
     p: float
     cost: float
     cost_per_point: float | None
@@ -71,6 +73,17 @@ class Uplift:
             for gain in self.gains
             if gain.wins and gain.arm.startswith(PLACEBO)
         ]
+
+    def by_arm(self) -> dict[str, list[Gain]]:
+        """The segments of each arm."""
+        return {
+            arm: [gain for gain in self.gains if gain.arm == arm] for arm in dict.fromkeys(g.arm for g in self.gains)
+        }
+
+    def blind_spots(self) -> list[str]:
+        """Segments of so few users that no difference could be told from chance."""
+        sizes = {gain.segment: gain.users for gain in self.gains if gain.users < FEWEST_USERS}
+        return [f"{segment} has {users} users: too few to find anything" for segment, users in sizes.items()]
 
     def as_dict(self) -> dict[str, Any]:
         return {"label": self.label, "unit": self.unit, "gains": [asdict(gain) for gain in self.gains]}
@@ -157,6 +170,7 @@ def uplift(
                 difference=difference,
                 low=float(low[at]),
                 high=float(high[at]),
+                changed=int((differences[known, at] != 0).sum()),
                 p=float(p[at]),
                 cost=paid,
                 cost_per_point=paid / (difference / POINT) if difference > 0 else None,
@@ -165,21 +179,20 @@ def uplift(
     return Uplift(label, unit, tuple(gains))
 
 
-def costs(ledger: str | Path, job: str) -> dict[str, Any]:
-    """`cost` and `unit` of `uplift`: what each arm of a job needed, all steps before it included.
+def costs(reports: Mapping[str, Degeneracy]) -> dict[str, Any]:
+    """`cost` and `unit` of `uplift`: what the answers of each arm cost, those of all steps before it included.
 
-    In money where the provider has a price, else in seconds of the model.
+    reports: those of an augmentation. In money where the provider has a price, else in seconds of the model.
     """
-    spent = spent_by_shape(ledger, job)
-    at, unit = (0, "money") if any(money for money, _ in spent.values()) else (1, "seconds")
-    steps = {name: spent.get(name, (0.0, 0.0))[at] for name in ("Summary", "Profile", "NextItem")}
-    summaries, profiles, items = steps.values()
-    whole = {
-        "summaries": summaries,
-        "profiles": summaries + profiles,
-        "synthetic": summaries + items,
-        "chain": summaries + profiles + items,
+    unit = "money" if any(report.money for report in reports.values()) else "seconds"
+    paid = {name: float(getattr(report, unit)) for name, report in reports.items()}
+    before = {
+        "summaries": ("summaries",),
+        "profiles": ("summaries", "profiles"),
+        "synthetic": ("summaries", "next items"),
+        "chain": ("summaries", "profiles", "chained items"),
     }
+    whole = {arm: sum(paid.get(step, 0.0) for step in steps) for arm, steps in before.items()}
     return {"cost": whole | {f"{PLACEBO} {name}": value for name, value in whole.items()}, "unit": unit}
 
 

@@ -1,8 +1,9 @@
 """What a language model adds to the data before anything is learnt: summaries, profiles, invented next items.
 
 The train part goes in, columns of the items' and users' tables come out, so that every encoder and recommender can use
-them: `summary`, `topics` of items; `profile`, `interests`, `synthetic_item`, `synthetic_text` of users. What comes back
-is checked before it counts, and each column says where it is from.
+them: `summary`, `topics` of items; `profile`, `interests`, `synthetic_item`, `synthetic_text` (made from the history)
+and `synthetic_chained_item`, `synthetic_chained_text` (from the profile as well) of users. What comes back is checked
+before it counts, and each column says where it is from.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre import storage
-from genre.errors import ArtifactError
+from genre.errors import ArtifactError, BudgetExceeded
 from genre.features.base import digest
 from genre.features.matching import Catalogue
 from genre.features.questions import (
     Augmentation,
     Questions,
+    chained_item_questions,
     item_questions,
     next_item_questions,
     profile_questions,
@@ -36,7 +38,10 @@ from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.splits import Fold, Split
 
-COLUMNS = ("summary", "topics", "profile", "interests", "synthetic_item", "synthetic_text")
+COLUMNS = (
+    *("summary", "topics", "profile", "interests"),
+    *("synthetic_item", "synthetic_text", "synthetic_chained_item", "synthetic_chained_text"),
+)
 """Every column that augmentation may make."""
 ENCODED = COLUMNS[:4]
 """Those that encoders read."""
@@ -51,14 +56,10 @@ class Augmented:
     provenance: dict[str, dict[str, str]] = field(default_factory=dict)
     reports: dict[str, Degeneracy] = field(default_factory=dict)
 
-    def only(self, *names: str) -> Augmented:
-        """Of the columns those that are named."""
-        items, users = ({n: c for n, c in side.items() if n in names} for side in (self.items, self.users))
-        return dataclasses.replace(self, items=items, users=users)
-
-    def without(self, *names: str) -> Augmented:
-        """All other columns."""
-        return self.only(*(name for name in COLUMNS if name not in names))
+    @property
+    def failed(self) -> int:
+        """Calls that failed: questions that are worth asking again."""
+        return sum(report.failed for report in self.reports.values())
 
     def apply(self, dataset: Dataset) -> Dataset:
         """Any part of the same data with the columns attached; a null is where the model gave nothing usable."""
@@ -82,51 +83,69 @@ class Augmented:
 def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log = SILENT) -> Augmented:
     """Ask for all that `options` name, in the order summaries, profiles, next items; each step uses the one before.
 
-    train: the train part and nothing else. Raises BudgetExceeded when a cap is reached (every answer is kept) and
-    DataError for a column that does not exist; whatever the model does wrong is counted and leaves a null.
+    train: the train part and nothing else. Raises BudgetExceeded when a cap is reached (every answer is kept),
+    LLMError when the model cannot be asked at all, DataError for a column that does not exist; whatever the model does
+    wrong is counted and leaves a null.
     """
     made = Augmented()
     for name, questions_of in steps(options).items():
-        data = made.apply(train)
-        questions = questions_of(data, options)
-        log.line(f"augmentation: {name}, {len(questions.rows):,} questions")
-        main = next(iter(questions.columns.values()))
-        answers = ask(
-            ledger,
-            questions.prompt,
-            questions.values,
-            questions.shape,
-            questions.check,
-            text=main,
-            repair=options.repair,
-            cutoff=cutoff(train),
-            log=log,
-        )
-        report, n = answers.report, data.n_items if name == "summaries" else data.n_users
-        columns = {column: _column(n, questions, answers.values, text) for column, text in questions.columns.items()}
-        if name == "next items":
-            columns["synthetic_item"], share = _matched(data, questions, answers.values, options)
-            report = dataclasses.replace(report, catalogue_matches=share)
-        log.record("augmented", step=name, **report.as_dict())
-        made = Augmented(
-            made.items | (columns if name == "summaries" else {}),
-            made.users | ({} if name == "summaries" else columns),
-            made.provenance | dict.fromkeys(columns, provenance(questions, ledger, train)),
-            made.reports | {name: report},
-        )
+        questions = questions_of(made.apply(train), options)
+        log.line(f"augmentation: {name}, {_plan(questions, ledger)}")
+        made = _with_answers(made, name, questions, train, ledger, options, log)
+        log.line(f"  {made.reports[name]}")
+        log.record("augmented", step=name, **dataclasses.asdict(made.reports[name]))
     return made
+
+
+def _with_answers(
+    made: Augmented, name: str, questions: Questions, train: Dataset, ledger: Ledger, options: Augmentation, log: Log
+) -> Augmented:
+    """`made` with the columns that the answers to one step's questions make."""
+    data = made.apply(train)
+    answers = ask(
+        ledger,
+        questions.prompt,
+        questions.values,
+        questions.shape,
+        questions.check,
+        text=next(iter(questions.columns.values())),
+        repair=options.repair,
+        cutoff=cutoff(train),
+        log=log,
+    )
+    report, n = answers.report, data.n_items if name == "summaries" else data.n_users
+    columns = {column: _column(n, questions, answers.values, text) for column, text in questions.columns.items()}
+    if questions.matched:
+        columns[questions.matched], share = _matched(data, questions, answers.values, options)
+        report = dataclasses.replace(report, catalogue_matches=share)
+    return Augmented(
+        made.items | (columns if name == "summaries" else {}),
+        made.users | ({} if name == "summaries" else columns),
+        made.provenance | dict.fromkeys(columns, provenance(questions, ledger, train)),
+        made.reports | {name: report},
+    )
 
 
 def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Plan]:
     """What each step of `augment` would cost before repairs (at most one a question); sends nothing.
 
-    A later step is planned as if the one before had said nothing: what that is going to say is not known yet.
+    What a later step asks hangs on what the one before says. Where that is known it is planned with it, else as if
+    nothing it asks were answered: at most so much.
     """
-    plans: dict[str, Plan] = {}
+    made, plans, known = Augmented(), dict[str, Plan](), True
     for name, questions_of in steps(options).items():
-        questions = questions_of(train, options)
-        plans[name] = ledger.plan(questions.prompt, questions.inputs(), questions.shape.model_json_schema())
+        questions = questions_of(made.apply(train), options)
+        plans[name] = _plan(questions, ledger, sure=known)
+        if known:
+            try:
+                made = _with_answers(made, name, questions, train, ledger.sealed(), options, SILENT)
+            except BudgetExceeded:
+                known = False
     return plans
+
+
+def _plan(questions: Questions, ledger: Ledger, *, sure: bool = True) -> Plan:
+    return ledger.plan(questions.prompt, questions.inputs(), questions.shape.model_json_schema(), sure=sure)
 
 
 def cutoff(train: Dataset) -> int | None:
@@ -174,7 +193,7 @@ def write_augmented(folder: Path, made: Augmented) -> None:
     """`items.parquet`, `users.parquet`, `augmentation.json` into an existing folder."""
     for side, columns in (("items", made.items), ("users", made.users)):
         pq.write_table(pa.table(columns), folder / f"{side}.parquet")
-    reports = {name: report.as_dict() for name, report in made.reports.items()}
+    reports = {name: dataclasses.asdict(report) for name, report in made.reports.items()}
     storage.write_json(folder / "augmentation.json", {"provenance": made.provenance, "reports": reports})
 
 
@@ -195,14 +214,15 @@ def read_augmented(folder: Path) -> Augmented:
 
 def steps(options: Augmentation) -> dict[str, Callable[[Dataset, Augmentation], Questions]]:
     """The steps that `options` ask for, in the order in which they build on one another."""
-    chained = options.synthetic == "profile"
     wanted: dict[str, Callable[[Dataset, Augmentation], Questions]] = {}
     if options.summaries:
         wanted["summaries"] = item_questions
-    if options.profiles or chained:
+    if options.profiles or options.synthetic in ("profile", "both"):
         wanted["profiles"] = profile_questions
-    if options.synthetic != "none":
+    if options.synthetic in ("history", "both"):
         wanted["next items"] = next_item_questions
+    if options.synthetic in ("profile", "both"):
+        wanted["chained items"] = chained_item_questions
     return wanted
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from genre.errors import ConfigError
 from genre.features.base import digest
 from genre.llm.domains import Domain, load_domain, texts_of, told
-from genre.llm.grounding import COMMON, invented, is_english, is_repetitive, title_key, words
+from genre.llm.grounding import COMMON, invented, is_repetitive, is_written_in, title_key, words
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.options import Ge, check_options
 from genre.preprocessing.dataset import Dataset, Int64
@@ -26,6 +26,7 @@ LINE_LENGTH = 160  # characters of an item in somebody's history
 SEPARATOR = " — "  # between the title and the rest of a line
 LONGEST = 300  # characters of a sentence that comes back
 FEWEST_WORDS = 5  # of a sentence
+Language = Literal["English", "Dutch", "French", "Italian", "Portuguese", "Spanish", "Swedish"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,12 @@ class Augmentation:
     """What to ask for, and what may be told.
 
     item_fields: columns of the items' table that may be sent, the title first; nothing else leaves the machine.
-    domain: films, music, news, shop, social, or a YAML file of your own. language: the texts are written in.
+    domain: films, music, news, shop, social, or a YAML file of your own.
+    language: the texts are written in; those whose answers can be checked for what is invented: in others names do not
+        stand out by a capital.
     summaries: one sentence and topics an item. profiles: one sentence and topics a user.
-    synthetic: an invented next item for short histories, from the history or (the chain) from the profile as well.
+    synthetic: an invented next item for short histories, from the history, or (the chain) from the profile as well, or
+        one of each.
     max_items, max_users: the most popular items, the most active users first (with `synthetic`: of those with a short
         history); None: all. max_invented: those of them who get an invented item; None: max_users.
     short_history: most interactions of a user who gets an invented item. history_length: newest ones that are told.
@@ -45,10 +49,10 @@ class Augmentation:
 
     item_fields: tuple[str, ...]
     domain: str = "films"
-    language: str = "English"
+    language: Language = "English"
     summaries: bool = True
     profiles: bool = False
-    synthetic: Literal["none", "history", "profile"] = "none"
+    synthetic: Literal["none", "history", "profile", "both"] = "none"
     max_items: Annotated[int, Ge(1)] | None = None
     max_users: Annotated[int, Ge(1)] | None = None
     max_invented: Annotated[int, Ge(1)] | None = None
@@ -87,6 +91,7 @@ class Questions:
 
     shape: what an answer must look like. check: `(position, answer)` -> what is wrong, or nothing.
     columns: name of a column of the table -> the text an answer puts there, the main one first.
+    matched: the column for the catalogue's item that is most like an answer; empty: none is looked for.
     """
 
     prompt: Prompt
@@ -95,6 +100,7 @@ class Questions:
     shape: type[BaseModel]
     check: Callable[[int, Any], str]
     columns: Mapping[str, Callable[[Any], str]]
+    matched: str = ""
 
     def inputs(self) -> list[str]:
         """The rendered prompts."""
@@ -157,12 +163,20 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
 
 def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
     """An invented next item for each user whose history is short but not empty."""
+    return _inventions(train, options, [""] * train.n_users, "synthetic")
+
+
+def chained_item_questions(train: Dataset, options: Augmentation) -> Questions:
+    """The same, with the user's profile told before the history."""
+    return _inventions(train, options, texts_of(train.users, "profile"), "synthetic_chained")
+
+
+def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name: str) -> Questions:
     domain = load_domain(options.domain)
     histories = liked_lines(train, options)
     short = _lengths(train) <= options.short_history
     rows = np.array([row for row in _users(train, options) if short[row] and histories[row]], np.int64)
     rows = rows[: options.max_invented or options.max_users]
-    profiles = texts_of(train.users, "profile") if options.synthetic == "profile" else [""] * train.n_users
     facts = [histories[row] for row in rows]
 
     def check(at: int, answer: Any) -> str:
@@ -176,8 +190,8 @@ def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
         for at, row in enumerate(rows)
     ]
     shape = _shape("NextItem", domain, 3, title=_text(100), description=_text(LONGEST))
-    columns = {"synthetic_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
-    return Questions(options.prompt("next_item"), rows, values, shape, check, columns)
+    columns = {f"{name}_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
+    return Questions(options.prompt("next_item"), rows, values, shape, check, columns, f"{name}_item")
 
 
 def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
@@ -249,11 +263,11 @@ def _silent(text: str, told: Sequence[str], empty: Sequence[str]) -> str:
 
 def _form_problem(text: str, language: str) -> str:
     """What is wrong with a text that should be one whole sentence."""
-    if language == "English" and not is_english(text):
-        return "it is not in English"
+    if not is_written_in(text, language):
+        return f"it is not in {language}"
     if is_repetitive(text):
         return "it goes round in circles"
-    if len(text.split()) < FEWEST_WORDS and language == "English":
+    if len(text.split()) < FEWEST_WORDS:
         return "it is not a sentence"
     whole = len(text) < LONGEST and text.rstrip()[-2:-1] not in (" ", ",")
     return "" if whole else "it stops in the middle; be shorter"

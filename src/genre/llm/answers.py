@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -28,6 +28,7 @@ REFUSAL = re.compile(
     r"|as an ai\b|as a (large )?language model)",
     re.IGNORECASE,
 )
+KEPT_REASONS, SAID_REASONS = 5, 3
 FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 
 
@@ -48,9 +49,10 @@ class Degeneracy:
     format_breaks (not the JSON that was asked for), rejected (right form, but the check said no).
     distinct_ratio: distinct texts among the valid. top10_share: share of the ten most frequent of them.
     catalogue_matches: share that names an item of the catalogue; None where no item was asked for.
+    reasons: why answers were not used, the most frequent ones with how often.
+    tokens_in, tokens_out, seconds, money: of all answers, also of those that were paid for in an earlier run.
     """
 
-    prompt: str
     asked: int = 0
     valid: int = 0
     repaired: int = 0
@@ -63,9 +65,20 @@ class Degeneracy:
     distinct_ratio: float = 0.0
     top10_share: float = 0.0
     catalogue_matches: float | None = None
+    reasons: dict[str, int] = field(default_factory=dict)
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    money: float = 0.0
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def usable(self) -> int:
+        return self.valid + self.repaired
+
+    def __str__(self) -> str:
+        why = "; ".join(f"{count:,} x {reason}" for reason, count in list(self.reasons.items())[:SAID_REASONS])
+        unused = f"{self.quarantined:,} in quarantine, {self.failed:,} calls failed" + (f" ({why})" if why else "")
+        return f"{self.usable:,} of {self.asked:,} usable, {unused}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,7 @@ def ask(
     schema = shape.model_json_schema()
     inputs = [prompt.render(**one) for one in values]
     completions = ledger.complete(prompt, inputs, schema, cutoff=cutoff, log=log)
+    used = dict(zip(inputs, completions, strict=True))
     first = [_judge(at, answer, shape, check) for at, answer in enumerate(completions)]
     again = [at for at, tried in enumerate(first) if tried.kind not in ("valid", "failed")] if repair else []
     second: dict[int, _Tried[Shape]] = {}
@@ -111,6 +125,7 @@ def ask(
         mend = load_prompt("repair")
         asked = [inputs[at] + mend.render(answer=completions[at].text, problem=first[at].problem) for at in again]
         answers = ledger.complete(mend, asked, schema, cutoff=cutoff, log=log)
+        used |= dict(zip(asked, answers, strict=True))
         second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
     final = [second.get(at, tried) for at, tried in enumerate(first)]
     ledger.judge(prompt, {inputs[at]: _verdict(first[at], second.get(at)) for at in range(len(inputs))}, schema)
@@ -121,16 +136,27 @@ def ask(
     )
     kinds = Counter(tried.kind for tried in first)
     distinct, top10 = sameness([text(tried.value) for tried in final if tried.value is not None])
+    tokens_in, tokens_out = (sum(getattr(one, name) for one in used.values()) for name in ("tokens_in", "tokens_out"))
     report = Degeneracy(
-        prompt.name,
         asked=len(inputs),
         repaired=sum(tried.value is not None for tried in second.values()),
         quarantined=len(quarantine),
         **{name: kinds[name] for name in ("valid", "failed", "truncated", "refused", "format_breaks", "rejected")},
         distinct_ratio=distinct,
         top10_share=top10,
+        reasons=_reasons(tried for tried in final if tried.value is None),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        seconds=round(sum(one.seconds for one in used.values()), 3),
+        money=ledger.money(tokens_in, tokens_out),
     )
     return Answers([tried.value for tried in final], report, quarantine)
+
+
+def _reasons(unused: Iterable[_Tried[Any]]) -> dict[str, int]:
+    """The most frequent reasons; what is particular to one answer (the names it invented) left out."""
+    said = Counter(tried.problem if tried.kind == "failed" else re.split("[:;]", tried.problem)[0] for tried in unused)
+    return dict(said.most_common(KEPT_REASONS))
 
 
 def sameness(texts: Sequence[str]) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -55,6 +54,7 @@ class Plan:
     """What a piece of work would cost; an estimate, but for `calls`.
 
     asked: questions. cached: of them answered before. seconds: None while there is no experience to go by.
+    at_most: what is asked hangs on answers that are not there yet; calls is then the most there can be.
     """
 
     asked: int = 0
@@ -64,19 +64,24 @@ class Plan:
     tokens_out: int = 0
     seconds: float | None = 0.0
     money: float = 0.0
+    at_most: bool = False
 
     def __add__(self, other: Plan) -> Plan:
-        seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
-        numbers = {
-            f.name: getattr(self, f.name) + getattr(other, f.name)
-            for f in dataclasses.fields(self)
-            if f.name != "seconds"
-        }
-        return Plan(**numbers, seconds=seconds)
+        numbers = ("asked", "cached", "calls", "tokens_in", "tokens_out", "money")
+        return Plan(
+            **{name: getattr(self, name) + getattr(other, name) for name in numbers},
+            seconds=None if self.seconds is None or other.seconds is None else self.seconds + other.seconds,
+            at_most=self.at_most or other.at_most,
+        )
 
     def __str__(self) -> str:
+        if not self.calls:
+            return f"nothing to ask ({self.asked:,} questions, all answered before)"
         took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
+        calls = f"{'at most ' if self.at_most else ''}{self.calls:,} calls"
+        if not self.tokens_in:
+            return calls
         return (
-            f"{self.calls:,} calls ({self.asked:,} questions, {self.cached:,} answered before), "
-            f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}"
+            f"{calls} ({self.asked:,} questions, {self.cached:,} answered before), about {self.tokens_in:,} tokens in, "
+            f"{self.tokens_out:,} out, {took}, money {self.money:.4f}"
         )

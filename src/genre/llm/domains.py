@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,12 +45,20 @@ class Domain:
         return {"item": self.item, "items": self.items, "person": self.person, "took": self.took}
 
 
-@functools.cache
 def load_domain(name: str) -> Domain:
-    """A pack by name, or the YAML file at a path of your own."""
-    own = name.endswith((".yaml", ".yml"))
+    """A pack by name, or the YAML file at a path of your own, read anew each time."""
+    if name.endswith((".yaml", ".yml")):
+        return _read(name, Path(name))
+    return _built_in(name)
+
+
+@functools.cache
+def _built_in(name: str) -> Domain:
+    return _read(name, resources.files("genre") / "prompts" / f"{name}.yaml")
+
+
+def _read(name: str, path: Traversable | Path) -> Domain:
     try:
-        path = Path(name) if own else resources.files("genre") / "prompts" / f"{name}.yaml"
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         topics = tuple(dict.fromkeys(str(topic) for topic in values.pop("topics")))
         pack = Domain(**{key: str(value) for key, value in values.items()}, topics=topics)

@@ -34,7 +34,7 @@ def default_path() -> Path:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One row of the ledger, newest first in `read_log`."""
+    """One row of the ledger."""
 
     id: int
     at: float
@@ -53,31 +53,42 @@ class Exchange:
     error: str
     verdict: str
 
+    @property
+    def became(self) -> str:
+        """How the call ended, and what became of its answer."""
+        ended = self.outcome if self.outcome != "ok" or not self.verdict else ""
+        return ": ".join(filter(None, (ended, self.error or self.verdict)))
 
-def read_log(path: str | Path, *, last: int = 20, job: str | None = None, outcome: str | None = None) -> list[Exchange]:
-    """The newest exchanges of a ledger file, newest first."""
+
+def read_log(
+    path: str | Path,
+    *,
+    last: int = 20,
+    job: str | None = None,
+    outcome: str | None = None,
+    number: int | None = None,
+) -> list[Exchange]:
+    """The newest exchanges of a ledger file, newest first.
+
+    job: also `job@...` and `job/...`, the same experiment on other data and its stages. outcome: how the call ended, or
+    the first word of the verdict, such as quarantined. number: the one with this id alone.
+    """
     if not Path(path).is_file():
         return []
-    wanted = {name: value for name, value in (("job", job), ("outcome", outcome)) if value is not None}
-    where = " AND ".join(f"{name} = :{name}" for name in wanted) or "1"
+    conditions = {
+        "job": "(job = :job OR substr(job, 1, length(:job) + 1) IN (:job || '@', :job || '/'))",
+        "outcome": "(outcome = :outcome OR verdict = :outcome OR verdict LIKE :outcome || ':%')",
+        "number": "id = :number",
+    }
+    given = {
+        name: value for name, value in (("job", job), ("outcome", outcome), ("number", number)) if value is not None
+    }
+    where = " AND ".join(conditions[name] for name in given) or "1"
     columns = ", ".join(field.name for field in dataclasses.fields(Exchange))
     connection = connect(Path(path))
     try:
         question = f"SELECT {columns} FROM exchanges WHERE {where} ORDER BY id DESC LIMIT :last"
-        return [Exchange(*row) for row in connection.execute(question, {**wanted, "last": last})]
-    finally:
-        connection.close()
-
-
-def spent_by_shape(path: str | Path, job: str) -> dict[str, tuple[float, float]]:
-    """(money, seconds) that a job spent on each kind of answer, by the title of its schema, repairs included."""
-    question = (
-        "SELECT json_extract(request, '$.schema.title'), total(money), total(seconds) FROM exchanges "
-        "WHERE job = ? GROUP BY 1"
-    )
-    connection = connect(Path(path))
-    try:
-        return {name or "": (money, seconds) for name, money, seconds in connection.execute(question, (job,))}
+        return [Exchange(*row) for row in connection.execute(question, {**given, "last": last})]
     finally:
         connection.close()
 

@@ -36,6 +36,27 @@ COMMON = frozenset(
 )
 """English words so frequent that a sentence without any of them is hardly English."""
 
+FREQUENT: dict[str, frozenset[str]] = {
+    "English": COMMON,
+    "Dutch": frozenset(
+        _WORD.findall("de een en het van is dat die in te op met voor zijn aan niet door over uit ook bij naar")
+    ),
+    "French": frozenset(
+        _WORD.findall("le la les un une des du et est qui que dans pour sur avec par au aux leur ses sont pas")
+    ),
+    "Italian": frozenset(
+        _WORD.findall("il lo la gli un una di che è e per con del della dei nel nella sono suo alla da si")
+    ),
+    "Portuguese": frozenset(
+        _WORD.findall("o os as um uma de que e é para com do da dos das no na em por seu sua não ao")
+    ),
+    "Spanish": frozenset(_WORD.findall("el la los las un una de que y es para con del en por su sus se no al lo como")),
+    "Swedish": frozenset(
+        _WORD.findall("en ett och det som är på av för med den till om har inte från vid han hon de sig")
+    ),
+}
+"""The languages whose texts can be checked: names begin with a capital, other words do not, and these are frequent."""
+
 _BRACKETS = re.compile(r"(?:\s*\([^()]*\))+\s*$")
 _MOVED_ARTICLE = re.compile(r",\s+(The|A|An|L[ae]s?|L'|Il|El|Los|D[aei][rs]|Die)$", re.IGNORECASE)
 
@@ -51,6 +72,9 @@ def words(text: str) -> list[str]:
 
 def _root(word: str) -> str:
     return word[:-2] if word.endswith("'s") else word
+
+
+_PLAIN = {name: frozenset(words(" ".join(frequent))) for name, frequent in FREQUENT.items()}
 
 
 def title_key(title: str) -> str:
@@ -109,14 +133,18 @@ def _titles_in(text: str, titles: Collection[str]) -> list[str]:
     return [span for span in spans if span in titles]
 
 
-def is_english(text: str) -> bool:
-    """Whether a text of a sentence's length looks like English: Latin letters and a common word in every twelve."""
+def is_written_in(text: str, language: str) -> bool:
+    """Whether a sentence looks like a language of `FREQUENT`: Latin letters, a frequent word in every twelve.
+
+    No other of these languages may have more of its words in it.
+    """
     letters = [c for c in text if c.isalpha()]
     latin = sum("LATIN" in unicodedata.name(c, "") for c in letters)
     spoken = words(text)
     if not letters or latin < 0.9 * len(letters):
         return False
-    return len(spoken) < 6 or sum(word in COMMON for word in spoken) * 12 >= len(spoken)
+    counts = {name: sum(word in frequent for word in spoken) for name, frequent in _PLAIN.items()}
+    return len(spoken) < 6 or (counts[language] * 12 >= len(spoken) and counts[language] == max(counts.values()))
 
 
 def is_repetitive(text: str) -> bool:

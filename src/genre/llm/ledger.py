@@ -8,6 +8,7 @@ sent: caps hold exactly, also where several processes work on one job. Knows not
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import sqlite3
@@ -42,7 +43,7 @@ class Ledger:
     def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = NO_CAP) -> None:
         self.model, self.job, self.budget = model, job, budget
         self._path = Path(path)
-        self._alone = str(path) == MEMORY
+        self._alone, self._sealed = str(path) == MEMORY, False
         self._connection = connect(self._path)
         self._lock = threading.RLock()
 
@@ -75,10 +76,10 @@ class Ledger:
         questions = [_Question(text, None, tuple(own)) for text, own in zip(inputs, continuations, strict=True)]
         return self._answer(prompt, questions, cutoff, log)
 
-    def plan(self, prompt: Prompt, inputs: Sequence[str], schema: Schema | None = None) -> Plan:
-        """What `complete` would cost; sends nothing."""
+    def plan(self, prompt: Prompt, inputs: Sequence[str], schema: Schema | None = None, *, sure: bool = True) -> Plan:
+        """What `complete` would cost; sends nothing. sure: False when the inputs are not the final ones."""
         keys = dict.fromkeys(self._key(prompt, _Question(text, schema)) for text in inputs)
-        known = self._known(list(keys))
+        known = self._known(list(keys)) if sure else {}
         new = list(dict.fromkeys(text for text in inputs if self._key(prompt, _Question(text, schema)) not in known))
         out, seconds, per_byte = self._experience(prompt)
         tokens_in = round(sum(len(text.encode()) for text in new) * per_byte)
@@ -90,7 +91,8 @@ class Ledger:
             tokens_in=tokens_in,
             tokens_out=tokens_out,
             seconds=None if seconds is None else len(new) * seconds / self.model.concurrency,
-            money=self._money(tokens_in, tokens_out),
+            money=self.money(tokens_in, tokens_out),
+            at_most=not sure,
         )
 
     def judge(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
@@ -98,6 +100,12 @@ class Ledger:
         rows = [(verdict, self._key(prompt, _Question(text, schema))) for text, verdict in verdicts.items()]
         with self._writing() as connection:
             connection.executemany("UPDATE exchanges SET verdict = ? WHERE key = ? AND outcome != 'failed'", rows)
+
+    def sealed(self) -> Ledger:
+        """The same ledger, which answers what it knows and raises BudgetExceeded for all else."""
+        other = copy.copy(self)
+        other._sealed = True
+        return other
 
     def spent(self) -> Spent:
         """What this job has used up, over all its runs."""
@@ -112,6 +120,8 @@ class Ledger:
         keys = [self._key(prompt, question) for question in questions]
         answers = self._known(keys)
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in answers}
+        if missing and self._sealed:
+            raise BudgetExceeded(f"{len(missing):,} questions of {prompt.name} have no answer yet")
         if missing:
             self.model.check()
             answers |= self._send(prompt, missing, cutoff, log)
@@ -173,7 +183,7 @@ class Ledger:
         Waits while another asks the same, or while all that is left is reserved for what is under way.
         """
         tokens_in, tokens_out = question.most_tokens(self.model.max_tokens)
-        most = Spent(1, tokens_in + tokens_out, self._money(tokens_in, tokens_out))
+        most = Spent(1, tokens_in + tokens_out, self.money(tokens_in, tokens_out))
         while True:
             with self._changing() as connection:
                 found = self._known([key])
@@ -206,7 +216,8 @@ class Ledger:
                 continue
             lock.unlink(missing_ok=True)
 
-    def _money(self, tokens_in: float, tokens_out: float) -> float:
+    def money(self, tokens_in: float, tokens_out: float) -> float:
+        """What so many tokens cost by the provider's prices."""
         return (tokens_in * self.model.price_in + tokens_out * self.model.price_out) / 1e6
 
     def _key(self, prompt: Prompt, question: _Question) -> str:
@@ -246,7 +257,7 @@ class Ledger:
             "tokens_in": tokens_in,
             "tokens_out": tokens_out,
             "seconds": answer.seconds,
-            "money": self._money(tokens_in, tokens_out),
+            "money": self.money(tokens_in, tokens_out),
             "error": answer.error,
         }
         names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)

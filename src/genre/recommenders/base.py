@@ -23,6 +23,8 @@ from genre import storage
 from genre.errors import ArtifactError, DataError, NotFitted, NotSupported
 from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.llm.base import LanguageModel
+from genre.llm.budget import Budget
+from genre.llm.options import LLMOptions
 from genre.log import SILENT, Log
 from genre.options import check_options
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
@@ -32,6 +34,7 @@ from genre.recommenders.explanation import Explanation, Method
 from genre.recommenders.topk import top_k_factors, top_k_scores
 
 BLOCK_VALUES = 8_000_000  # scores held at once: 32 MB
+NESTED = LanguageModel, LLMOptions, Budget  # options that have options of their own, beside recommenders
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,7 +312,7 @@ class Recommender(ABC):
             "ratings": cls.predict is not Recommender.predict,
             "factors": cls._factors is not Recommender._factors,
             "new_items": cls._extend is not Recommender._extend,
-            "explains": cls.explains,
+            "explains": cls.explains if cls.evidence is Recommender.evidence else "as its members",
         }
 
     def _fitted(self) -> None:
@@ -325,8 +328,8 @@ class Recommender(ABC):
 
 
 def _to_json(value: Any) -> Any:
-    """An option as plain JSON: a nested recommender or language model is its class and its options."""
-    if isinstance(value, (Recommender, LanguageModel)):
+    """An option as plain JSON: what has options of its own is its class and its options."""
+    if isinstance(value, (Recommender, *NESTED)):
         options = {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}  # type: ignore[arg-type]
         return {"class": f"{type(value).__module__}:{type(value).__qualname__}", **options}
     return [_to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
@@ -337,7 +340,7 @@ def _from_json(value: Any, folder: Path) -> Any:
         return tuple(_from_json(item, folder) for item in value)
     if not (isinstance(value, dict) and "class" in value):
         return value
-    cls = saved_class(folder, value["class"], Recommender, LanguageModel)
+    cls = saved_class(folder, value["class"], Recommender, *NESTED)
     return cls(**{key: _from_json(item, folder) for key, item in value.items() if key != "class"})
 
 

@@ -1,27 +1,26 @@
 """A second stage: a language model reorders the best few of any recommender, where it is worth asking.
 
-Only listed columns of items are sent. Whatever the model does wrong is counted in `tally` and leaves the order of the
+Only listed columns of items are sent. Whatever the model does wrong is counted in `account` and leaves the order of the
 first stage; a recommendation never fails because the model did.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import DataError, GenreError, NotSupported
+from genre.errors import BudgetExceeded, DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
-from genre.llm.budget import Budget
+from genre.llm.budget import Plan
 from genre.llm.domains import load_domain, told
-from genre.llm.exchanges import default_path
 from genre.llm.ledger import Ledger
+from genre.llm.options import LLMOptions
 from genre.llm.prompt import load_prompt
 from genre.log import Log
 from genre.options import Ge, Le
@@ -29,6 +28,7 @@ from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.reordering import deal, fuse, places, read_order
+from genre.recommenders.stage import Stage
 from genre.recommenders.topk import top_k_scores
 
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -36,12 +36,13 @@ LINE_LENGTH = 160  # characters of one item
 
 
 @dataclass(eq=False)
-class LLMReranker(Recommender):
+class LLMReranker(Stage):
     """The top `n` of a first stage, reordered by a language model and fused with the first stage's order.
 
     Order bias is averaged out by asking in shuffled orders (Hou et al., ECIR 2024).
 
-    first: the recommender that proposes. llm: the language model that reorders.
+    first: the recommender that proposes.
+    llm: the language model that reorders, and what it may cost; None in a config: that of the section `llm`.
     fields: columns of the items' table that may be sent, the title first; nothing else leaves the machine.
     method: titles: how likely each title is after the history, against after none; labels: how likely each candidate's
         letter is as the answer; list: the model writes the order down.
@@ -49,12 +50,9 @@ class LLMReranker(Recommender):
     weight: of the model's order in the fusion, 0 (first stage alone) to 1.
     short_history: only histories of at most so many interactions are reordered; None: all.
     history_length: newest liked items that are told. domain: wording, see Augmentation. seed: of the shuffles.
-    ledger: SQLite file of all exchanges; None: the one shared by all runs; `:memory:` keeps nothing.
-    max_calls: cap on calls, None: no cap.
     """
 
-    first: Recommender
-    llm: LanguageModel
+    llm: LLMOptions | None = None
     fields: tuple[str, ...] = ("title",)
     method: Literal["titles", "labels", "list"] = "titles"
     n: Annotated[int, Ge(2), Le(26)] = 10
@@ -63,39 +61,52 @@ class LLMReranker(Recommender):
     short_history: Annotated[int, Ge(1)] | None = 10
     history_length: Annotated[int, Ge(1)] = 10
     domain: str = "films"
-    ledger: str | None = None
-    max_calls: Annotated[int, Ge(0)] | None = None
     seed: int = 0
 
-    answers_empty: ClassVar[bool] = True  # the first stage does
-    learns: ClassVar[tuple[str, ...]] = ("first_", "lines_")
+    learns: ClassVar[tuple[str, ...]] = ("lines_",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         load_domain(self.domain)
-        self.tally: Counter[str] = Counter()
-        """reordered, failed (histories); missing, unknown, repeated (candidates in lists)."""
+        self.account: Counter[str] = Counter()
+        """Histories: reordered, failed, over_budget. Candidates in written lists: missing, unknown, repeated."""
         self.trouble = ""  # the last thing that went wrong, for people
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        if self.llm is None:
+            raise DataError("llm_reranker: needs somebody to ask; give it llm, such as LLMOptions(LlamaCpp())")
         if not self.fields:
             raise DataError("llm_reranker: fields is empty; name the columns of items that may be sent, such as title")
-        if self.method != "list" and type(self.llm)._likelihood is LanguageModel._likelihood:
-            raise NotSupported(f"{type(self.llm).__name__} tells no likelihoods; use method: list")
+        if self.method != "list" and type(self.llm.provider)._likelihood is LanguageModel._likelihood:
+            raise NotSupported(f"{type(self.llm.provider).__name__} tells no likelihoods; use method: list")
+        super()._fit(dataset, validation, log)
         texts = told(dataset.items, self.fields, labels=False)
         self.lines_ = [" — ".join(fields)[:LINE_LENGTH] for fields in texts]
-        self.first_ = (copy.copy(self.first).fit(dataset, validation=validation, log=log),)
+
+    def most_calls(self, histories: History) -> Plan:
+        """What reordering these would ask at most, before the first stage is known."""
+        asked = int(self._asks(histories, histories.keep(histories.weight > 0)).sum())
+        per_history = 1 if self.method == "titles" else self.shuffles
+        alone = min(asked * self.n, histories.n_items) if self.method == "titles" else 0  # each title after no history
+        calls = asked * per_history + alone
+        return Plan(asked=calls, calls=calls, seconds=None, at_most=True)
+
+    def _asks(self, history: History, liked: History) -> npt.NDArray[np.bool_]:
+        """Which histories are reordered. [n]"""
+        short = history.lengths <= (self.short_history or np.inf)
+        return (liked.lengths > 0) & short & (self.weight > 0)
 
     def _score(self, history: History) -> Float32:
-        scores = np.array(self.first_[0].score(history), np.float32)
+        scores = self._first_scores(history)
         liked = history.keep(history.weight > 0)
-        asked = np.flatnonzero((liked.lengths > 0) & (history.lengths <= (self.short_history or np.inf)))
-        if len(asked) == 0 or self.weight == 0:
+        asked = np.flatnonzero(self._asks(history, liked))
+        if len(asked) == 0:
             return scores
         some = history.select(asked)
         n = min(self.n, history.n_items)
         items, best = top_k_scores(scores[asked], n, seen=(some.indptr, some.item))
-        whole = (items >= 0).all(axis=1)  # whoever has seen nearly everything keeps the first stage's order
+        told_of = np.array([bool(line) for line in self.lines_])
+        whole = ((items >= 0) & told_of[items]).all(axis=1)  # who has seen nearly all keeps the first stage's order
         asked, items, best = asked[whole], items[whole], best[whole]
         order = self._orders(liked.select(asked).last(self.history_length), items)
         for row, candidates, first_scores, place in zip(asked, items, best, order, strict=True):
@@ -103,8 +114,9 @@ class LLMReranker(Recommender):
             scores[row, candidates[new]] = deal(first_scores)
         return scores
 
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        return self.first_[0].contributions(history, items)
+    def _extend(self, features: Float32) -> None:
+        super()._extend(features)
+        self.lines_ = self.lines_ + [""] * len(features)  # nothing is known to tell of them
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -116,14 +128,15 @@ class LLMReranker(Recommender):
         own = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
         if not len(items):
             return own
+        bad = "failed"
         try:
             found = ask(told_of, candidates)
         except GenreError as error:  # a budget, a missing package, a full disk: the first stage answers
             self.trouble = str(error)
+            bad = "over_budget" if isinstance(error, BudgetExceeded) else "failed"
             found = np.full_like(own, np.nan)
         failed = np.isnan(found).any(axis=1)
-        self.tally["failed"] += int(failed.sum())
-        self.tally["reordered"] += int((~failed).sum())
+        self.account.update({"reordered": int((~failed).sum()), bad: int(failed.sum())})
         return np.where(failed[:, None], own, found)
 
     def _by_titles(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
@@ -193,7 +206,7 @@ class LLMReranker(Recommender):
             named = [int(order[place]) for place in read.named]
             rest = [c for c in range(n) if c not in named]  # in the order of the first stage
             values[at, named + rest] = np.arange(n)
-            self.tally.update({"missing": len(rest), "unknown": read.unknown, "repeated": read.repeated})
+            self.account.update({"missing": len(rest), "unknown": read.unknown, "repeated": read.repeated})
         grouped = values.reshape(len(candidates), len(shuffled), n)
         readable = ~np.isnan(grouped).any(axis=2)
         total = np.where(readable[:, :, None], grouped, 0).sum(axis=1)
@@ -209,11 +222,44 @@ class LLMReranker(Recommender):
 
     @functools.cached_property
     def _ledger(self) -> Ledger:
-        path = default_path() if self.ledger is None else self.ledger
-        return Ledger(path, self.llm, job="llm_reranker", budget=Budget(calls=self.max_calls))
+        assert self.llm is not None
+        return self.llm.open()
 
     def _note(self, error: str) -> None:
         self.trouble = error or self.trouble
+
+
+def rerankers(recommender: Recommender) -> Iterator[LLMReranker]:
+    """Those in a recommender: itself, its stages, its members."""
+    if isinstance(recommender, LLMReranker):
+        yield recommender
+    for value in vars(recommender).values():
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, Recommender):
+                yield from rerankers(inner)
+
+
+def account_of(recommender: Recommender) -> dict[str, Any]:
+    """What its rerankers have counted since it was loaded, and the last trouble; empty without a reranker."""
+    stages = list(rerankers(recommender))
+    counts = sum((stage.account for stage in stages), Counter[str]())
+    return {**counts, "trouble": next((s.trouble for s in stages if s.trouble), "")} if stages else {}
+
+
+def told_account(account: Mapping[str, Any]) -> str:
+    """The account in words, for people."""
+    words = {
+        "reordered": "histories reordered",
+        "failed": "left alone since calls failed",
+        "over_budget": "left alone since the budget was used up",
+        "missing": "candidates missing in written lists",
+        "unknown": "unknown",
+        "repeated": "named twice",
+    }
+    counts = [
+        f"{account.get(name, 0):,} {text}" for name, text in words.items() if account.get(name) or name == "reordered"
+    ]
+    return ", ".join(counts) + (f" ({account['trouble']})" if account["trouble"] else "")
 
 
 def _each(history: History) -> Iterator[History]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -11,13 +10,13 @@ import numpy as np
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
+from genre.recommenders.stage import Stage
 
 
 @dataclass(eq=False)
-class Profiled(Recommender):
+class Profiled(Stage):
     """Any recommender, fused for known users with the cosine between the user's vector and each item's.
 
     Both vectors have to come from one encoder: a profile and a summary are near when they speak of the same things.
@@ -25,29 +24,47 @@ class Profiled(Recommender):
     first: the recommender. weight: of the profile in the fusion of standardised scores, 0 (none) to 1 (alone).
     """
 
-    first: Recommender
     weight: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.3
 
-    answers_empty: ClassVar[bool] = True  # the recommender does
-    learns: ClassVar[tuple[str, ...]] = ("first_", "item_vectors_", "user_vectors_")
+    learns: ClassVar[tuple[str, ...]] = ("center_", "item_vectors_", "user_vectors_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         users, items = dataset.user_features, dataset.item_features
         if users is None or items is None or users.dim != items.dim:
             raise DataError("profiled: needs features of users and of items made by the same encoder")
-        self.first_ = (copy.copy(self.first).fit(dataset, validation=validation, log=log),)
-        center = items.values.mean(axis=0)
-        self.item_vectors_ = _unit(items.values, center)  # [n_items, dim]
-        self.user_vectors_ = _unit(users.values, center)  # [n_users, dim]
+        super()._fit(dataset, validation, log)
+        self.center_ = items.values.mean(axis=0)  # [dim]
+        self.item_vectors_ = _unit(items.values, self.center_)  # [n_items, dim]
+        self.user_vectors_ = _unit(users.values, self.center_)  # [n_users, dim]
 
     def _score(self, history: History) -> Float32:
-        scores = np.array(self.first_[0].score(history), np.float32)
-        known = np.flatnonzero(history.user >= 0)
-        told = known[self.user_vectors_[history.user[known]].any(axis=1)]  # the others have no profile
-        if len(told) and self.weight:
+        scores = self._first_scores(history)
+        told = self._told(history)
+        if len(told):
             near = self.user_vectors_[history.user[told]] @ self.item_vectors_.T
             scores[told] = (1 - self.weight) * _standard(scores[told]) + self.weight * _standard(near)
         return scores
+
+    def _told(self, history: History) -> Int64:
+        """The rows of those who have a profile that counts."""
+        known = np.flatnonzero(history.user >= 0) if self.weight else np.zeros(0, np.int64)
+        return np.asarray(known[self.user_vectors_[history.user[known]].any(axis=1)], np.int64)
+
+    def _share(self, history: History) -> Float32:
+        """What a point of the first one's score counts in the one history's own. [1, 1]"""
+        if not len(self._told(history)):
+            return np.ones((1, 1), np.float32)
+        return np.asarray((1 - self.weight) / _spread(self.first_[0].score(history)), np.float32)
+
+    def popular(self, history: History) -> Float32:
+        return np.asarray(super().popular(history) * self._share(history)[0], np.float32)
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        return np.asarray(super()._contributions(history, items) * self._share(history), np.float32)
+
+    def _extend(self, features: Float32) -> None:
+        super()._extend(features)
+        self.item_vectors_ = np.concatenate([self.item_vectors_, _unit(features, self.center_)])
 
 
 def _unit(vectors: Float32, center: Float32) -> Float32:
@@ -58,5 +75,9 @@ def _unit(vectors: Float32, center: Float32) -> Float32:
 
 def _standard(scores: Float32) -> Float32:
     """Each row with mean 0 and deviation 1. [n, n_items]"""
-    spread = scores.std(axis=1, keepdims=True)
-    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-12), np.float32)
+    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / _spread(scores), np.float32)
+
+
+def _spread(scores: Float32) -> Float32:
+    """The deviation of each row, never 0. [n, 1]"""
+    return np.asarray(np.maximum(scores.std(axis=1, keepdims=True), 1e-12), np.float32)

@@ -6,10 +6,9 @@ no popularity and are no right answer.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,45 +17,69 @@ import scipy.sparse as sp
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int64
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
+from genre.recommenders.stage import Stage
 
-COLUMN = "synthetic_item"
+Source = Literal["history", "profile"]
+COLUMNS: dict[str, str] = {"history": "synthetic_item", "profile": "synthetic_chained_item"}
 
 
 @dataclass(eq=False)
-class SyntheticHistory(Recommender):
+class SyntheticHistory(Stage):
     """Any recommender, scoring the histories of known users with their invented items added, oldest of all.
 
     first: the recommender. weight: strength of an invented item, where a liked one has 1.
+    made_from: which invented items, where the data has both; None: those from the history, if there are any.
     """
 
-    first: Recommender
     weight: Annotated[float, Gt(0), Le(0.99), Search(0.05, 0.9)] = 0.3
+    made_from: Source | None = None
 
-    answers_empty: ClassVar[bool] = True  # the recommender does
-    learns: ClassVar[tuple[str, ...]] = ("first_", "invented_")
+    learns: ClassVar[tuple[str, ...]] = ("invented_",)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        if COLUMN not in dataset.users.column_names:
-            raise DataError(f"synthetic: users have no column {COLUMN!r}; ask for `synthetic` under `augmentation`")
-        invented = dataset.item_ids.rows([value or "" for value in dataset.users[COLUMN].to_pylist()])
+        wanted = [COLUMNS[self.made_from]] if self.made_from else list(COLUMNS.values())
+        column = next((name for name in wanted if name in dataset.users.column_names), None)
+        if column is None:
+            raise DataError(
+                f"synthetic: users have no column {' or '.join(wanted)}; ask for `synthetic` under `augmentation`"
+            )
+        super()._fit(dataset, validation, log)
+        invented = dataset.item_ids.rows([value or "" for value in dataset.users[column].to_pylist()])
         user = np.flatnonzero(invented >= 0)
         weights = np.full(len(user), self.weight, np.float32)
         shape = (dataset.n_users, dataset.n_items)
         self.invented_ = sp.csr_matrix((weights, (user, invented[user])), shape=shape)
-        self.first_ = (copy.copy(self.first).fit(dataset, validation=validation, log=log),)
 
     def _score(self, history: History) -> Float32:
-        return np.array(self.first_[0].score(self.enriched(history)), np.float32)
+        return self._first_scores(self.enriched(history))
+
+    def popular(self, history: History) -> Float32:
+        return super().popular(self.enriched(history))
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        added = int(self._added(history).sum())  # they come first
+        return super()._contributions(self.enriched(history), items)[:, added:]
+
+    def _extend(self, features: Float32) -> None:
+        super()._extend(features)
+        self.invented_ = sp.csr_matrix(
+            (self.invented_.data, self.invented_.indices, self.invented_.indptr),
+            shape=(self.invented_.shape[0], len(self.item_ids_)),
+        )
+
+    def _added(self, history: History) -> Int64:
+        """How many invented items each history gets. [n]"""
+        known = np.flatnonzero(history.user >= 0)
+        more = np.zeros(len(history), np.int64)
+        more[known] = np.diff(self.invented_.indptr)[history.user[known]]
+        return more
 
     def enriched(self, history: History) -> History:
         """The same histories, those of known users with their invented items in front."""
-        known = np.flatnonzero(history.user >= 0)
-        picked = self.invented_[history.user[known]]
-        more = np.zeros(len(history), np.int64)
-        more[known] = np.diff(picked.indptr)
+        more = self._added(history)
+        picked = self.invented_[history.user[history.user >= 0]]
         indptr = history.indptr + np.concatenate([[0], np.cumsum(more)])
         place = np.arange(indptr[-1]) - np.repeat(indptr[:-1], np.diff(indptr))
         new = place < np.repeat(more, np.diff(indptr))

@@ -11,20 +11,17 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from genre.errors import GenreError
 from genre.llm.answers import ask
-from genre.llm.base import LanguageModel
-from genre.llm.budget import Budget
 from genre.llm.domains import load_domain, told
-from genre.llm.exchanges import default_path
 from genre.llm.grounding import invented, title_key, words
 from genre.llm.ledger import Ledger
+from genre.llm.options import LLMOptions
 from genre.llm.prompt import Value, load_prompt
-from genre.options import Ge, check_options
+from genre.options import check_options
 from genre.preprocessing.dataset import Dataset
 from genre.recommenders.explanation import Explanation, sentence
 
@@ -44,16 +41,13 @@ class Sentence(BaseModel):
 class Verbaliser:
     """One sentence an explanation.
 
-    llm: who phrases; None: the template. fields: columns of items that may be sent: the title.
-    domain: wording, see Augmentation. ledger: SQLite file of all exchanges; None: the one shared by all runs.
-    max_calls: cap on calls, None: no cap.
+    llm: who phrases, and what it may cost; None: the template, in a config that of the section `llm`.
+    fields: columns of items that may be sent: the title. domain: wording, see Augmentation.
     """
 
-    llm: LanguageModel | None = None
+    llm: LLMOptions | None = None
     fields: tuple[str, ...] = ("title",)
     domain: str = "films"
-    ledger: str | None = None
-    max_calls: Annotated[int, Ge(0)] | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -109,8 +103,7 @@ class Verbaliser:
     @functools.cached_property
     def _ledger(self) -> Ledger:
         assert self.llm is not None
-        path = default_path() if self.ledger is None else self.ledger
-        return Ledger(path, self.llm, job="verbaliser", budget=Budget(calls=self.max_calls))
+        return self.llm.open()
 
 
 def unfaithful(sentence: str, evidence: Sequence[str], titles: Collection[str] = ()) -> str:
