@@ -496,6 +496,7 @@ def test_the_pictures_of_the_manual(films_url: str, open_page: Open, request: py
             settled(page, page.locator("#compare").check)
             page.evaluate("scrollTo(0, 0)")
         page.mouse.move(0, 0)
+        page.evaluate("document.activeElement.blur()")
         shown = page.screenshot()
         assert len(shown) > 50_000
         if pictures is not None:
