@@ -38,6 +38,7 @@ from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
 from genre.llm.llamacpp import LlamaCpp
 from genre.llm.openai import OpenAI
+from genre.llm.options import LLMOptions
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold, LeaveOneOut, Split
@@ -65,10 +66,10 @@ def main() -> None:
     model = LlamaCpp(max_tokens=150)
     split = shortened(LeaveOneOut().split(ml_100k(chosen.data)))
     print(f"{machine()}\n\nModel: {model.fingerprint}\n")
-    chain, history = augmented(split.train, model, chosen)
-    degeneracy(chain, history, chosen.ledger)
-    samples(chain, split.train)
-    judged(split, chain, history, chosen.ledger)
+    made = augmented(split.train, model, chosen)
+    degeneracy(made, chosen.ledger)
+    samples(made, split.train)
+    judged(split, made)
     reranked(split, model, chosen)
     explained(split, model, chosen)
     faithful(split)
@@ -117,12 +118,12 @@ def shortened(split: Split) -> Split:
     return Split(cut(split.train), *folds)
 
 
-def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) -> tuple[Augmented, Augmented]:
-    """The chain (summaries, profiles, next items from profiles), and next items from histories alone."""
+def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) -> Augmented:
+    """Summaries, profiles, next items from histories alone, and from profiles as well: the chain."""
     options = Augmentation(
         FIELDS,
         profiles=True,
-        synthetic="profile",
+        synthetic="both",
         max_items=chosen.items,
         max_users=chosen.users,
         max_invented=chosen.invented,
@@ -130,25 +131,21 @@ def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) 
         repair=False,  # a model this small answers the same again
     )
     print("## What was planned\n")
-    ledger = Ledger(chosen.ledger.with_suffix(".plan.sqlite"), model)
-    for name, step in plan(train, ledger, options).items():
+    for name, step in plan(train, Ledger(chosen.ledger.with_suffix(".plan.sqlite"), model), options).items():
         print(f"- {name}: {step}")
-    alone = dataclasses.replace(options, synthetic="history", profiles=False)
-    made = []
-    for job, wanted in (("chain", options), ("history", alone)):
-        made.append(augment(train, Ledger(chosen.ledger, model, job=job), wanted))
-        problems = audit(made[-1].apply(train), train)
-        print(f"- audit of {job}: {problems or 'every text says model, prompt and cut-off; none knows the test'}")
-    return made[0], made[1]
+    made = augment(train, Ledger(chosen.ledger, model, job="augmentation"), options)
+    problems = audit(made.apply(train), train)
+    print(f"- audit: {problems or 'every text says model, prompt and cut-off; none knows the test'}")
+    return made
 
 
-def degeneracy(chain: Augmented, history: Augmented, ledger: Path) -> None:
+def degeneracy(made: Augmented, ledger: Path) -> None:
     print("\n## How the answers turned out\n")
-    reports = {**chain.reports, "next items, no profile": history.reports["next items"]}
-    names = [name for name in next(iter(reports.values())).as_dict() if name != "prompt"]
+    reports = {name: dataclasses.asdict(report) for name, report in made.reports.items()}
+    names = [name for name in next(iter(reports.values())) if name != "reasons"]
     print(f"| | {' | '.join(reports)} |\n|---|{'--:|' * len(reports)}")
     for name in names:
-        values = [report.as_dict()[name] for report in reports.values()]
+        values = [report[name] for report in reports.values()]
         print(f"| {name} | {' | '.join('-' if value is None else f'{value:g}' for value in values)} |")
     print("\n| prompt | calls | tokens in | tokens out | seconds |\n|---|--:|--:|--:|--:|")
     with sqlite3.connect(ledger) as connection:
@@ -170,23 +167,18 @@ def samples(made: Augmented, train: Dataset) -> None:
     titles = train.titles()
     kept = [(titles[row], text) for row, text in enumerate(made.items["summary"].to_pylist()) if text][:6]
     print("\n".join(f"- {title}: {text}" for title, text in kept))
-    for column in ("profile", "synthetic_text"):
+    for column in ("profile", "synthetic_text", "synthetic_chained_text"):
         texts = [text for text in made.users[column].to_pylist() if text][:3]
         print("\n".join(f"- {column}: {text}" for text in texts))
 
 
-def judged(split: Split, chain: Augmented, history: Augmented, ledger: Path) -> None:
+def judged(split: Split, made: Augmented) -> None:
     print("\n## Did it help?\n")
-    made = dataclasses.replace(chain, users={**chain.users, "synthetic_item": history.users["synthetic_item"]})
-    links = dataclasses.replace(chain, items={}, users={"synthetic_item": chain.users["synthetic_item"]})
-    cost = costs(ledger, "chain")["cost"]
-    cost["synthetic"] = cost["summaries"] + costs(ledger, "history")["cost"]["synthetic"]
-    cost["placebo synthetic"] = cost["synthetic"]
     for label, recommender in (("content", Content()), ("EASE", EASE())):
-        conditions = arms(split, recommender, Embedding(), made, chain=links)
+        conditions = arms(split, recommender, Embedding(), made)
         if label == "EASE":  # it reads no text
             conditions = {name: arm for name, arm in conditions.items() if "summaries" not in name}
-        found = uplift(judge_arms(conditions), short=SHORT + 1, cost=cost, unit="seconds")
+        found = uplift(judge_arms(conditions), short=SHORT + 1, **costs(made.reports))
         print(f"First stage: {label}. A point is .01.\n\n{found.table()}\n")
         print(f"Significant: {', '.join(found.winners()) or 'nothing'}. {' '.join(found.warnings())}\n")
 
@@ -203,13 +195,12 @@ def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> 
     fold = Fold(split.test.context, split.test.target.where(np.isin(split.test.target.user, users)))
     encoded = split.train.with_features(items=item_features(split.train, Embedding()))
     rows: list[tuple[str, float, float]] = []
+    asked = LLMOptions(model, ledger=str(chosen.ledger), job="reranking")
     recommenders: dict[str, Any] = {"EASE": EASE()}
     for weight in (0.3, 0.5, 1.0):
-        recommenders[f"EASE, titles, weight {weight}"] = LLMReranker(
-            EASE(), model, weight=weight, short_history=None, ledger=str(chosen.ledger)
-        )
+        recommenders[f"EASE, titles, weight {weight}"] = LLMReranker(EASE(), asked, weight=weight, short_history=None)
     recommenders["EASE, order written as JSON, weight 1"] = LLMReranker(
-        EASE(), model, method="list", shuffles=1, weight=1.0, short_history=None, ledger=str(chosen.ledger)
+        EASE(), asked, method="list", shuffles=1, weight=1.0, short_history=None
     )
     for name, recommender in recommenders.items():
         start = time.process_time()
@@ -217,7 +208,7 @@ def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> 
         value = evaluate(fitted, fold, k=10, metrics=("mrr",), train=split.train).values["mrr@10"]
         rows.append((name, value, time.process_time() - start))
         if isinstance(fitted, LLMReranker):
-            print(f"- {name}: {dict(fitted.tally)} {fitted.trouble}")
+            print(f"- {name}: {dict(fitted.account)} {fitted.trouble}")
     chance = float(np.mean(1 / np.arange(1, 11)))
     print(f"\n{len(users)} users whose liked next item EASE has among its ten; chance is {chance:.3f}.\n")
     print("| | mrr@10 |\n|---|--:|")
@@ -228,7 +219,7 @@ def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> 
 def explained(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> None:
     print("\n## Explanations in words\n")
     base = EASE().fit(split.train)
-    verbaliser = Verbaliser(model, ledger=str(chosen.ledger))
+    verbaliser = Verbaliser(LLMOptions(model, ledger=str(chosen.ledger), job="explanations"))
     whys = []
     for user in range(0, 2 * chosen.explain, 2):
         one = split.test.context.history([user])
@@ -275,7 +266,7 @@ def through_a_server(train: Dataset, model: LlamaCpp, chosen: argparse.Namespace
     report = made.reports["summaries"]
     spent = book.spent()
     print(
-        f"{chosen.served} items: {report.as_dict()}\n\n{spent.calls} calls, {spent.tokens:,} tokens through the official client."
+        f"{chosen.served} items: {report}\n\n{spent.calls} calls, {spent.tokens:,} tokens through the official client."
     )
     print(f"Outcomes: { {entry.outcome for entry in read_log(path, last=100)} }")
 

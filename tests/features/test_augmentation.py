@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError
+from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError, OptionError
 from genre.features.augmentation import audit, augment, plan, read_augmented, write_augmented
 from genre.features.matching import Catalogue
 from genre.features.questions import (
@@ -225,6 +226,32 @@ def test_mistakes_name_the_remedy(tmp_path: Path) -> None:
         augment(toy_dataset(), ledger(tmp_path), Augmentation(("titel",)))
     with pytest.raises(ConfigError, match="domain 'cars'"):
         Augmentation(("title",), domain="cars")
+
+
+@pytest.mark.parametrize("language", ["Chinese", "German", "Klingon"])
+def test_a_language_whose_answers_cannot_be_checked_is_refused(language: Any) -> None:
+    with pytest.raises(OptionError, match=r"language.*English.*Swedish"):
+        Augmentation(("title",), language=language)
+
+
+def test_an_own_pack_that_was_edited_is_read_again(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    for topics in ("[e]", "[f, g]"):
+        own.write_text(f"item: a\nitems: b\nperson: c\ntook: d\ntopics: {topics}\n")
+        made = load_domain(str(own)).topics
+    assert made == ("f", "g")
+
+
+def test_a_plan_follows_the_answers_that_are_there(tmp_path: Path) -> None:
+    """A chain counts as answered where it is; where a step has answers to come, the next one is bounded."""
+    data, model = toy_dataset(), Talkative()
+    augment(data, ledger(tmp_path, model), dataclasses.replace(ALL, synthetic="none"))
+    steps = plan(data, ledger(tmp_path, model), ALL)
+    assert [(step.calls, step.at_most) for step in steps.values()] == [(0, False), (0, False), (20, False), (20, True)]
+    asked = len(model.prompts)
+    augment(data, ledger(tmp_path, model), ALL)
+    assert len(model.prompts) - asked == 40
+    assert [step.calls for step in plan(data, ledger(tmp_path, model), ALL).values()] == [0, 0, 0, 0]
 
 
 def test_audit_finds_what_knows_too_much(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from genre.llm.grounding import invented, is_repetitive, is_written_in, title_key, words
+from genre.llm.grounding import FREQUENT, invented, is_repetitive, is_written_in, title_key, words
 
 EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]
 TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fiction (1994)", "The Big Sleep (1946)")}
@@ -66,3 +66,27 @@ def test_language_and_repetition() -> None:
     assert not is_written_in("1985", "English")
     assert is_repetitive("a thriller, a thriller, a thriller, a thriller, a thriller")
     assert not is_repetitive("a cop hunts a thief through a city of light and glass")
+
+
+SENTENCES = {
+    "English": "This film tells the story of a man who is lost in the woods and looks for his way.",
+    "Dutch": "De film gaat over een man die in het bos verdwaalt en op zoek is naar zijn weg.",
+    "French": "Le film parle d'un homme qui est perdu dans les bois et qui cherche son chemin.",
+    "Italian": "Il film parla di un uomo che si perde nel bosco e cerca la strada per la casa.",
+    "Portuguese": "O filme fala de um homem que se perde na floresta e não encontra o caminho para a casa.",
+    "Spanish": "La película habla de un hombre que se pierde en el bosque y busca el camino a su casa.",
+    "Swedish": "Filmen handlar om en man som går vilse i skogen och letar efter vägen till det hus han bor i.",
+}
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_each_language_is_told_from_the_others(language: str) -> None:
+    assert set(SENTENCES) == set(FREQUENT)
+    for other in SENTENCES:
+        assert is_written_in(SENTENCES[language], other) == (other == language), other
+    assert not is_written_in("Der Film erzählt von einem Mann, der sich im Wald verirrt und den Weg sucht.", language)
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_a_plain_sentence_of_each_language_says_nothing_new(language: str) -> None:
+    assert invented(SENTENCES[language], [], strict=False) == []
