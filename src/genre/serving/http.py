@@ -20,7 +20,8 @@ from genre.serving.problems import add_problems, problem
 from genre.serving.routes import PROBLEMS, add_routes
 from genre.serving.service import Service
 
-WEB = ("index.html", "app.js", "covers.js", "style.css", "icon.svg")
+SCRIPTS = ("app", "codes", "covers", "dom", "finder", "items", "why")
+WEB = ("index.html", "style.css", "icon.svg", *(f"{name}.js" for name in SCRIPTS))
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 RARELY = 300.0  # seconds between two tries of what has been missing for long; who asks for it tries it, too
 

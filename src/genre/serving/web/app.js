@@ -1,74 +1,18 @@
 // The page: a taste is a list of item ids kept here; every change of it asks the service for a new list.
-// Nothing is recorded. Text from the service becomes text on the page, never markup.
+// Nothing is recorded.
 
+import { SOURCES, fallback } from "./codes.js";
 import { cover, ground, nameCategories } from "./covers.js";
+import { $, h, replace, title, upper } from "./dom.js";
+import { listenToFinder } from "./finder.js";
+import { CATEGORIES, FACTS, categoriesOf, factsOf, mini } from "./items.js";
+import { evidence } from "./why.js";
 
 const K = 20;
-const CATEGORIES = ["genres", "genre", "categories", "category", "tags", "topics", "topic"];
-const FACTS = ["year", "artist", "author", "brand", "director", "price"];
-const SOURCES = {
-  personal: "as the recommender learnt this user",
-  folded_in: "scored from this history, nothing retrained",
-  content: "by what the items are about",
-  popular: "what everybody takes",
-};
-const STAGES = {
-  rerank: "the second stage", model: "the recommender", content: "the recommender by content",
-  words: "asking in words", store: "the log of events",
-};
-const OUTCOMES = { late: "took too long", failed: "failed", paused: "is paused, having failed", unavailable: "needs a text encoder" };
 const state = {
   runs: [], run: "", recommender: "", other: "", compare: false, novelty: 0, explore: 0,
   taste: [], hidden: [], words: "", user: "", kinds: [],
 };
-const $ = (id) => document.getElementById(id);
-
-// --- building ---------------------------------------------------------------------------------------
-
-function h(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value != null) made.setAttribute(name, value);
-  }
-  made.append(...children.filter((child) => child != null && child !== ""));
-  return made;
-}
-
-const controls = (row) => [...row.querySelectorAll("button")];
-
-/** Other rows in a list. The keyboard stays on its control, or on the same one of the row that took the place. */
-function replace(list, rows) {
-  const held = list.contains(document.activeElement) ? document.activeElement.closest("[data-id]") : null;
-  const at = held ? [...list.children].indexOf(held) : -1;
-  const which = held ? controls(held).indexOf(document.activeElement) : -1;
-  list.replaceChildren(...rows);
-  if (at < 0) return;
-  const row = rows.find((one) => one.dataset.id === held.dataset.id) ?? rows[Math.min(at, rows.length - 1)];
-  const open = row ? controls(row) : [];
-  (open[which] && !open[which].disabled ? open[which] : open.find((one) => !one.disabled) ?? $("list")).focus();
-}
-
-const categoriesOf = (item) => {
-  const name = CATEGORIES.find((field) => item.fields?.[field]);
-  if (!name) return [];
-  const value = item.fields[name];
-  return (Array.isArray(value) ? value : String(value).split(/[|,;]/)).map((part) => String(part).trim()).filter(Boolean);
-};
-
-const factsOf = (item) => {
-  const facts = FACTS.map((field) => item.fields?.[field]).filter((fact) => fact != null && !item.title.includes(`(${fact})`));
-  return [...facts, ...categoriesOf(item).slice(0, 3)].join(" · ");
-};
-
-const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-const calm = (text) => String(text).replace(/[\u202a-\u202e\u2066-\u2069]/g, ""); // marks that turn the text around them
-const fallback = (code) => {
-  const [stage, outcome] = code.split("_");
-  return STAGES[stage] && OUTCOMES[outcome] ? `${STAGES[stage]} ${OUTCOMES[outcome]}` : code.replaceAll("_", " ");
-};
-const title = (text, tag = "span", attributes = {}) => h(tag, { dir: "auto", ...attributes }, calm(text));
 
 // --- asking -----------------------------------------------------------------------------------------
 
@@ -270,9 +214,7 @@ function showKinds(answer) {
 async function showPopular() {
   const popular = await ask(`v1/popular?${inRun({ k: 30, fields: fieldsNow().join(",") })}`);
   nameCategories(popular.items.flatMap(categoriesOf));
-  replace($("popular"), popular.items.map((one) => h("li", { "data-id": one.item_id },
-    h("button", { type: "button", class: "mini", "aria-label": `I like ${one.title}`, onclick: () => add(one) },
-      cover(one.item_id, categoriesOf(one)), title(one.title, "span", { class: "mini-title" })))));
+  replace($("popular"), popular.items.map((one) => mini(one, "I like", () => add(one))));
 }
 
 // --- why --------------------------------------------------------------------------------------------
@@ -285,59 +227,16 @@ async function explain(one, recommender = state.recommender) {
       ask("v1/explanations", body),
       ask(`${item(one.item_id)}/similar?${inRun({ recommender, k: 6, fields: fieldsNow().join(",") })}`),
     ]);
-    sheet.replaceChildren(...evidence(one, why, alike));
+    const close = () => sheet.close();
+    sheet.replaceChildren(...evidence(one, why, alike, {
+      close, like: () => { close(); add(one); }, open: (other) => explain(other, recommender),
+    }));
     if (!sheet.open) sheet.showModal();
     else sheet.querySelector(".close").focus();
     sheet.scrollTop = 0;
   } catch (error) {
     trouble(error.message);
   }
-}
-
-const BARS = 8; // titles with a bar of their own
-const METHODS = {
-  exact: "the shares add up to the score.",
-  occlusion: "each bar is how far the score falls without that title.",
-  popularity: "no history to go by, so this is what everybody takes.",
-  unknown: "this title is not in the catalogue.",
-};
-
-const PARTS = { words: "Your words", taste: "Your taste", popular: "Popularity" };
-
-function evidence(one, why, alike) {
-  const parts = why.because.slice(0, BARS).map((cause) => [cause.title, cause.share]), others = why.because.slice(BARS);
-  if (others.length) parts.push([`${others.length} more`, others.reduce((sum, cause) => sum + cause.share, 0), "rest"]);
-  if (why.popular && why.method === "exact") parts.push(["Popularity", why.popular, "rest"]);
-  const asked = Object.entries(why.asked).map(([part, share]) => [PARTS[part], share]);
-  return [
-    h("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => $("why").close() }, "×"),
-    h("div", { class: "lead" }, cover(one.item_id, categoriesOf(one)),
-      h("div", {}, title(one.title, "h2", { id: "why-title" }), title(factsOf(one), "p", { class: "facts" }),
-        why.reason && title(upper(why.reason), "p", { class: "reason" }),
-        h("button", { type: "button", class: "like", onclick: () => { $("why").close(); add(one); } }, "Like"))),
-    ...(asked.length > 1 ? [h("h3", {}, "Your words and your taste"), bars(asked, "Score")] : []),
-    ...(parts.length ? [h("h3", {}, why.because.length ? "Because you chose" : "What the score is made of"), bars(parts, why.method === "exact" && (asked.length ? `Score by ${why.recommender}` : "Score"))] : []),
-    h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
-    ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
-    h("h3", {}, "Much like it"),
-    h("ul", { class: "strip" }, ...alike.items.map((other) => h("li", {},
-      h("button", { type: "button", class: "mini", "aria-label": `Why ${other.title}`, onclick: () => explain(other, why.recommender) },
-        cover(other.item_id, categoriesOf(other)), title(other.title, "span", { class: "mini-title" }))))),
-  ];
-}
-
-/** A bar for each [name, share, kind]; total: what their sum is called, where they are all there is. */
-function bars(parts, total) {
-  const most = Math.max(...parts.map(([, share]) => Math.abs(share)), 1e-9);
-  const number = (share) => h("span", { class: "share" }, share.toFixed(3));
-  const rows = parts.map(([name, share, kind]) => {
-    const bar = h("i", { class: share < 0 ? "against" : kind });
-    bar.style.setProperty("--share", Math.abs(share) / most);
-    return h("li", {}, title(name, "span", { title: name }), h("span", { class: "bar", "aria-hidden": "true" }, bar), number(share));
-  });
-  const sum = parts.reduce((all, [, share]) => all + share, 0);
-  if (total && parts.length > 1) rows.push(h("li", { class: "total" }, h("span", {}, total), h("span", {}), number(sum)));
-  return h("ul", { class: "bars" }, ...rows);
 }
 
 // --- changing ---------------------------------------------------------------------------------------
@@ -384,84 +283,6 @@ async function borrow(userId) {
   $("user").value = state.user;
   await refresh();
   if (problem) trouble(problem);
-}
-
-// --- finding titles, asking in words ----------------------------------------------------------------
-
-let typed = 0, later, foundFor = "";
-async function search() {
-  clearTimeout(later);
-  const text = $("words").value.trim(), mine = ++typed;
-  if (!text) { closeFound(); return; }
-  try {
-    const found = await ask(`v1/items?${inRun({ search: text.slice(0, 500), k: 7 })}`);
-    if (mine !== typed) return;
-    const titles = found.items.map((one, at) => option(at, [
-      cover(one.item_id, categoriesOf(one)), h("span", {}, title(one.title), title(factsOf(one), "small"))], () => add(one)));
-    const inWords = runNow().takes_words || !titles.length ? [option(titles.length, [
-      h("span", { class: "spark", "aria-hidden": "true" }, "✳"), h("span", {}, title(`Ask for “${text}”`), h("small", {}, "by meaning"))], () => askFor(text))] : [];
-    $("found").replaceChildren(...titles, ...inWords);
-    $("found").hidden = false;
-    $("words").setAttribute("aria-expanded", "true");
-    foundFor = text;
-    point(found.items.findIndex((one) => bare(one.title) === bare(text)));
-  } catch (error) {
-    trouble(error.message);
-  }
-}
-
-/** A title as people type it: `Godfather, The (1972)` is "the godfather". */
-const bare = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/\s*\(\d{4}\)\s*$/, "")
-  .replace(/^(.*), (the|an?)$/, "$2 $1").replace(/[^\p{L}\p{N}]+/gu, " ").trim();
-
-const option = (at, children, pick) => h("li", {
-  role: "option", id: `found-${at}`, "aria-selected": "false",
-  onmousedown: (event) => event.preventDefault(), // the field keeps the keyboard
-  onclick: () => { leaveFinder(); pick(); },
-}, ...children);
-
-function askFor(text) {
-  state.words = text;
-  leaveFinder();
-  refresh();
-}
-
-function leaveFinder() {
-  $("words").value = "";
-  closeFound();
-}
-
-function closeFound() {
-  clearTimeout(later);
-  typed += 1;
-  foundFor = "";
-  $("found").hidden = true;
-  $("words").setAttribute("aria-expanded", "false");
-  $("words").removeAttribute("aria-activedescendant");
-}
-
-function point(at) {
-  const options = [...$("found").children];
-  options.forEach((one, place) => one.setAttribute("aria-selected", String(place === at)));
-  if (at >= 0) $("words").setAttribute("aria-activedescendant", options[at].id);
-  else $("words").removeAttribute("aria-activedescendant");
-}
-
-function keys(event) {
-  const options = [...$("found").children], at = options.findIndex((one) => one.getAttribute("aria-selected") === "true");
-  if (event.key === "Escape") leaveFinder();
-  else if (event.key === "ArrowDown" && options.length) { event.preventDefault(); point((at + 1) % options.length); }
-  else if (event.key === "ArrowUp" && options.length) { event.preventDefault(); point((at - 1 + options.length) % options.length); }
-  else if (event.key === "Enter") { event.preventDefault(); enter(); }
-}
-
-/** Take the option pointed at; else ask in these words. */
-async function enter() {
-  const text = $("words").value.trim();
-  if (text && foundFor !== text) await search(); // typed faster than it was found
-  const chosen = foundFor === text && $("found").querySelector('[aria-selected="true"]');
-  if (chosen) chosen.click();
-  else if (text) askFor(text);
 }
 
 // --- starting ---------------------------------------------------------------------------------------
@@ -553,10 +374,10 @@ async function showRun() {
 
 function listen() {
   const on = (id, event, act) => $(id).addEventListener(event, act);
-  on("words", "input", () => { clearTimeout(later); later = setTimeout(search, 120); });
-  on("words", "keydown", keys);
-  on("words", "blur", closeFound);
-  on("words", "focus", () => { if ($("words").value) search(); });
+  listenToFinder({
+    search: async (text) => (await ask(`v1/items?${inRun({ search: text, k: 7 })}`)).items,
+    takesWords: () => runNow().takes_words, choose: add, wish: (text) => { state.words = text; refresh(); }, trouble,
+  });
   on("user", "change", () => { if ($("user").value.trim()) borrow($("user").value.trim()); });
   on("anybody", "click", () => {
     const known = [...$("users").children].map((one) => one.value);
@@ -575,9 +396,6 @@ function listen() {
     const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
     document.documentElement.dataset.theme = dark ? "light" : "dark";
     localStorage.setItem("theme", document.documentElement.dataset.theme);
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && !/INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) { event.preventDefault(); $("words").focus(); }
   });
 }
 

@@ -1,0 +1,45 @@
+// Why one item: the evidence of the service as bars and words.
+
+import { METHODS, fallback } from "./codes.js";
+import { cover } from "./covers.js";
+import { h, title, upper } from "./dom.js";
+import { categoriesOf, factsOf, mini } from "./items.js";
+
+const BARS = 8; // titles with a bar of their own
+const PARTS = { words: "Your words", taste: "Your taste", popular: "Popularity" };
+
+/** What stands on the sheet. close, like, open: what its buttons do, the last one with an item much like it. */
+export function evidence(one, why, alike, { close, like, open }) {
+  const parts = why.because.slice(0, BARS).map((cause) => [cause.title, cause.share]), others = why.because.slice(BARS);
+  if (others.length) parts.push([`${others.length} more`, others.reduce((sum, cause) => sum + cause.share, 0), "rest"]);
+  if (why.popular && why.method === "exact") parts.push(["Popularity", why.popular, "rest"]);
+  const asked = Object.entries(why.asked).map(([part, share]) => [PARTS[part], share]);
+  const total = why.method === "exact" ? (asked.length ? `Score by ${why.recommender}` : "Score") : "";
+  return [
+    h("button", { type: "button", class: "close", "aria-label": "Close", onclick: close }, "×"),
+    h("div", { class: "lead" }, cover(one.item_id, categoriesOf(one)),
+      h("div", {}, title(one.title, "h2", { id: "why-title" }), title(factsOf(one), "p", { class: "facts" }),
+        why.reason && title(upper(why.reason), "p", { class: "reason" }),
+        h("button", { type: "button", class: "like", onclick: like }, "Like"))),
+    ...(asked.length > 1 ? [h("h3", {}, "Your words and your taste"), bars(asked, "Score")] : []),
+    ...(parts.length ? [h("h3", {}, why.because.length ? "Because you chose" : "What the score is made of"), bars(parts, total)] : []),
+    h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
+    ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
+    h("h3", {}, "Much like it"),
+    h("ul", { class: "strip" }, ...alike.items.map((other) => mini(other, "Why", () => open(other)))),
+  ];
+}
+
+/** A bar for each [name, share, kind]; total: what their sum is called, where they are all there is. */
+function bars(parts, total) {
+  const most = Math.max(...parts.map(([, share]) => Math.abs(share)), 1e-9);
+  const number = (share) => h("span", { class: "share" }, share.toFixed(3));
+  const rows = parts.map(([name, share, kind]) => {
+    const bar = h("i", { class: share < 0 ? "against" : kind });
+    bar.style.setProperty("--share", Math.abs(share) / most);
+    return h("li", {}, title(name, "span", { title: name }), h("span", { class: "bar", "aria-hidden": "true" }, bar), number(share));
+  });
+  const sum = parts.reduce((all, [, share]) => all + share, 0);
+  if (total && parts.length > 1) rows.push(h("li", { class: "total" }, h("span", {}, total), h("span", {}), number(sum)));
+  return h("ul", { class: "bars" }, ...rows);
+}
