@@ -31,7 +31,7 @@ NEAR = 1.0  # that is nearer than this to an unwanted thing
 LIKED = 0.5  # how near a wish is to the categories of an item that it names, 0 to 1
 FAINT = 0.05  # a category no nearer than this to an unwanted thing has nothing to do with it
 TASTE = 0.3  # of a recommender's scores beside the words
-MOST_TASTE = 3.0  # standard deviations that count of these: a favourite does not go before what was asked for
+MOST_TASTE = 3.0  # standard deviations of the highest of these
 NONSENSE = ("xqzv bkrt", "qwrtz plkj")  # what a wish without any known word has to be nearer to an item than
 
 
@@ -148,12 +148,17 @@ def parts(match: Match, taste: Float32 | None, popularity: Float32) -> dict[str,
     taste: scores of a recommender for what the person did or named, or None.
     """
     if match.fit is None:
-        return {"words": -match.against, **({"popular": popularity} if taste is None else {"taste": standard(taste)})}
+        rest = {"popular": popularity} if taste is None else {"taste": _at_most(standard(taste))}
+        return {"words": -match.against, **rest}
     if taste is None:
         return {"words": match.fit - match.against}
     share = np.float32(TASTE * match.fit.std())
-    most = np.minimum(standard(taste), MOST_TASTE)
-    return {"words": np.float32(1 - TASTE) * match.fit - match.against, "taste": share * most}
+    return {"words": np.float32(1 - TASTE) * match.fit - match.against, "taste": share * _at_most(standard(taste))}
+
+
+def _at_most(taste: Float32) -> Float32:
+    """In the same order, none above `MOST_TASTE`: what is asked for, and unwanted, weighs against a favourite, too."""
+    return np.asarray(taste * min(1.0, MOST_TASTE / max(float(taste.max()), 1e-12)), np.float32)
 
 
 def without_named(wish: Wish, n_items: int, candidates: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
