@@ -1,12 +1,13 @@
 # make demo   installs into .venv and runs the example on MovieLens-100K
 # make test   installs what is missing and runs the suite
 # make check  style, types, layers
+# make nightly, fuzz, coverage    the full sizes of docs/reliability.md
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test check golden clean
+.PHONY: demo test check golden nightly fuzz coverage clean
 
 demo: .venv/demo
 	$(BIN)/genre run examples/movies/movies.yaml
@@ -22,6 +23,24 @@ check: .venv/dev
 
 golden: .venv/dev  ## writes the golden values of the tests anew; read the diff
 	$(BIN)/python -m pytest --golden
+
+LOADERS := tests/reliability tests/test_storage.py tests/test_saved_runs.py tests/test_config.py tests/test_pipeline.py \
+  tests/preprocessing tests/features/test_contract.py tests/recommenders/test_contract.py tests/training/test_loop.py \
+  tests/serving/test_store.py tests/serving/test_refresh.py
+
+nightly: .venv/dev
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(LOADERS) tests/serving/test_openapi.py
+	$(BIN)/python benchmarks/serving_faults.py
+	$(BIN)/python benchmarks/soak.py --minutes 30
+
+fuzz: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
+	for loader in config data artifact; do \
+	  $(BIN)/python tests/reliability/fuzz.py $$loader -max_total_time=60 -rss_limit_mb=512 || exit 1; done
+
+coverage: .venv/dev  ## of loaders, store and publishing, by branches
+	$(BIN)/python -m coverage run -m pytest $(LOADERS)
+	$(BIN)/python -m coverage report
 
 clean:
 	rm -rf .venv build dist *.egg-info
