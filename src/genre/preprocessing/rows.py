@@ -66,7 +66,7 @@ class Rows:
         self.columns[name][self._source(at)] = values
 
     def take(self, index: Places | slice) -> None:
-        """Keep the rows at these positions, in their order."""
+        """Keep the rows at these positions, in their order; a slice stands for all as they are."""
         if isinstance(index, slice):
             return
         self.row = index if self.row is None else self.row[index]
