@@ -316,6 +316,8 @@ def test_a_link_shows_what_its_sender_saw(url: str, open_page: Open) -> None:
     settled(page, lambda: page.locator("#recommender").select_option("item_knn"))
     again = open_page(url, path="/" + page.evaluate("location.hash"))
     assert titles(again) == titles(page)
+    broken = open_page(url, path='/#taste=["%5Cud800"]&hidden=[1,{}]&only=null&novelty=x')
+    expect(broken.locator("#list .card")).to_have_count(12)
     expect(again.locator("#recommender")).to_have_value("item_knn")
     expect(again.locator("#kinds [aria-pressed=true]")).to_have_count(1)
     expect(again.locator("#hidden")).to_be_visible()

@@ -301,7 +301,7 @@ function remember() { // so that a link shows what its sender saw
 /** The texts of a list in a link, which may be anybody's. */
 function listIn(text) {
   try {
-    return JSON.parse(text ?? "[]").map(String).filter((one) => /^\P{Cc}{1,512}$/u.test(one)).slice(0, 1000);
+    return JSON.parse(text ?? "[]").map(String).filter((one) => /^[^\p{Cc}\p{Cs}]{1,512}$/u.test(one)).slice(0, 1000);
   } catch {
     return [];
   }
@@ -311,7 +311,8 @@ function listIn(text) {
 async function named(ids) {
   if (!ids.length) return [];
   const body = { history: [], include: ids, k: ids.length, run: state.run };
-  const titles = new Map((await ask("v1/recommendations", body)).items.map((one) => [one.item_id, one.title]));
+  const found = await ask("v1/recommendations", body).catch(() => ({ items: [] }));
+  const titles = new Map(found.items.map((one) => [one.item_id, one.title]));
   return [...new Set(ids)].filter((id) => titles.has(id)).map((id) => ({ item_id: id, title: titles.get(id) }));
 }
 
@@ -408,7 +409,7 @@ async function start() {
     state.runs = (await ask("v1/runs")).runs;
     state.run = state.runs[0].run;
     const user = await recall();
-    await showRun();
+    await showRun().catch(() => {}); // the list is what counts
     if (user) await borrow(user);
     else await refresh();
   } catch (error) {

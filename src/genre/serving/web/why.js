@@ -21,7 +21,7 @@ export function evidence(one, why, alike, { close, like, open }) {
       h("div", {}, title(one.title, "h2", { id: "why-title" }), title(factsOf(one), "p", { class: "facts" }),
         why.reason && title(upper(why.reason), "p", { class: "reason" }),
         h("button", { type: "button", class: "like", onclick: like }, "Like"))),
-    ...(asked.length > 1 ? [h("h3", {}, "Your words and your taste"), bars(asked, "Score")] : []),
+    ...(asked.length > 1 ? [h("h3", {}, asked.map(([name]) => name).join(", ")), bars(asked, "Score")] : []),
     ...(parts.length ? [h("h3", {}, why.because.length ? "Because you chose" : "What the score is made of"), bars(parts, total)] : []),
     h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
     ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
