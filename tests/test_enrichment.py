@@ -351,7 +351,7 @@ def test_a_refresh_asks_what_is_new_under_a_budget_of_its_own(world: Path) -> No
         new = exchanges(world)[before:]
         assert 0 < len(new) < asked_first / 4, "profile, next item and list of one user, not those of sixteen"
         assert any(line.startswith("augmentation: summaries, nothing to ask") for line in log.lines)
-        assert any(line.startswith("augmentation: profiles, 1 calls") for line in log.lines)
+        assert any(line.startswith("augmentation: profiles, 1 call (") for line in log.lines)
         assert not [line for line in log.lines if "over budget" in line or "used up" in line]
         assert {step.calls for step in plan_augmentation(run.folder).values()} == {0}
     assert len(read_log(world / "ledger.sqlite", last=10**6, job="told")) == len(exchanges(world))

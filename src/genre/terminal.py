@@ -50,7 +50,7 @@ def _print_answers(said: Mapping[str, Any], console: Console) -> None:
     if lines:
         console.print("\n[bold]What the language model said[/bold]")
     for line in lines:
-        console.print(f"  {_plain(line)}")
+        console.print(f"  {_plain(line)}", soft_wrap=True)
 
 
 def _console() -> Console:

@@ -111,6 +111,23 @@ def test_shuffling_moves_texts_and_nothing_else() -> None:
     assert set(pairs) == {("a", "1"), ("c", "3"), ("d", "4"), (None, None)}
 
 
+def test_texts_of_other_users_are_moved_too() -> None:
+    """A chained item may be somebody's who has no profile, and the other way round."""
+    n = 40
+    made = Augmented(
+        users={
+            "profile": pa.array([f"p{user}" if user < 10 else None for user in range(n)]),
+            "synthetic_chained_item": pa.array([f"i{user}" if user >= 5 else None for user in range(n)]),
+        }
+    )
+    moved = shuffled(made, np.random.default_rng(0)).users
+    for name, column in made.users.items():
+        before, after = column.to_pylist(), moved[name].to_pylist()
+        assert [text is None for text in before] == [text is None for text in after]
+        assert sorted(filter(None, before)) == sorted(filter(None, after))
+        assert sum(a == b for a, b in zip(before, after, strict=True) if a) < n / 4
+
+
 def evaluation(name: str, values: np.ndarray, lengths: np.ndarray) -> Evaluation:  # type: ignore[type-arg]
     n = len(values)
     return Evaluation(

@@ -187,7 +187,7 @@ def test_a_plan_tells_what_is_new_and_then_knows_better(tmp_path: Path) -> None:
     assert after.money > 0
     assert (before + after).calls == 16
     assert (before + after).seconds is None
-    assert str(Plan(asked=2, calls=1)).startswith("1 calls (2 questions")
+    assert str(Plan(asked=2, calls=1)).startswith("1 call (2 questions")
 
 
 def test_the_log_tells_everything(tmp_path: Path) -> None:

@@ -93,13 +93,17 @@ def shuffled(made: Augmented, rng: np.random.Generator) -> Augmented:
 
 
 def _moved(columns: dict[str, pa.Array], rng: np.random.Generator) -> dict[str, pa.Array]:
-    """All columns moved alike, within the rows that have the first of them."""
-    if not columns:
-        return {}
-    whole = np.arange(len(next(iter(columns.values()))))
-    having = np.flatnonzero(next(iter(columns.values())).is_valid().to_numpy(zero_copy_only=False))
-    whole[having] = rng.permutation(having)
-    return {name: column.take(pa.array(whole)) for name, column in columns.items()}
+    """Each column moved within the rows that have it, those of the same rows alike."""
+    orders: dict[bytes, pa.Array] = {}
+    out = {}
+    for name, column in columns.items():
+        has = column.is_valid().to_numpy(zero_copy_only=False)
+        if has.tobytes() not in orders:
+            whole, having = np.arange(len(has)), np.flatnonzero(has)
+            whole[having] = rng.permutation(having)
+            orders[has.tobytes()] = pa.array(whole)
+        out[name] = column.take(orders[has.tobytes()])
+    return out
 
 
 def _encoded(split: Split, encoder: Encoder, log: Log) -> Split:

@@ -78,8 +78,8 @@ class Plan:
         if not self.calls:
             return f"nothing to ask ({self.asked:,} questions, all answered before)"
         took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
-        calls = f"{'at most ' if self.at_most else ''}{self.calls:,} calls"
-        if not self.tokens_in:
+        calls = f"{'at most ' if self.at_most else ''}{self.calls:,} call{'' if self.calls == 1 else 's'}"
+        if self.at_most and not self.tokens_in:
             return calls
         return (
             f"{calls} ({self.asked:,} questions, {self.cached:,} answered before), about {self.tokens_in:,} tokens in, "
