@@ -60,7 +60,7 @@ def _asked(world: World, shelf: Shelf, why: Why, past: Past, row: int, words: st
     by_taste = past.tells and "taste" in shares
     if match.fit is None and by_taste:
         return replace(why, asked=asked, fallback=why.fallback or late)
-    causes = [cause["title"] for cause in why.because if cause["share"] > 0][:2] if by_taste else []
+    causes = [cause["title"] for cause in why.because if cause["share"] > 0][:2] if asked.get("taste", 0) > 0 else []
     because = phrase(causes) if causes else ""
     shared = shelf.catalogue.shared_words(row, words_of(wish.wanted))
     return replace(

@@ -33,7 +33,8 @@ export function evidence(one, why, alike, { close, like, open }) {
 /** A bar for each [name, share, kind]; total: what their sum is called, where they are all there is. */
 function bars(parts, total) {
   const most = Math.max(...parts.map(([, share]) => Math.abs(share)), 1e-9);
-  const number = (share) => h("span", { class: "share" }, share.toFixed(3));
+  const digits = Math.min(6, Math.max(3, 2 - Math.floor(Math.log10(most)))); // small shares are told apart, too
+  const number = (share) => h("span", { class: "share" }, share.toFixed(digits).replace(/^-(0\.0*)$/, "$1"));
   const rows = parts.map(([name, share, kind]) => {
     const bar = h("i", { class: share < 0 ? "against" : kind });
     bar.style.setProperty("--share", Math.abs(share) / most);
