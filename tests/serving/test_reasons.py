@@ -67,7 +67,7 @@ def test_the_words_are_part_of_the_evidence(service: Service) -> None:
     both = service.explain(listed[0]["item_id"], user_id="u1", ask=words).reason
     assert re.fullmatch("shares: castles; because of Story [0-9]+ and Story [0-9]+", both), both
     assert first.asked["words"] > service.explain(listed[-1]["item_id"], user_id="u0", ask=words).asked["words"]
-    against = service.explain("i2", user_id="u1", ask=words, recommender="content")
+    against = service.explain("i8", history=["i1", "i2", "i3"], ask=words)
     assert against.asked["taste"] < 0 < against.because[0]["share"]
     assert "because of" not in against.reason
     alone = service.explain("i1", ask=words)
