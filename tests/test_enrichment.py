@@ -392,6 +392,8 @@ def test_explanations_of_a_model_reach_report_and_recommend(world: Path, capsys:
     told = [prompt for prompt, _ in exchanges(world)].count("explanation")
     assert told > 0
     reasons = [row["reason"] for example in run.report["examples"] for row in example["recommended"]]
-    assert any(reason.startswith("it is about") for reason in reasons) or told
+    tally = run.report["language_model"]["explanations"]
+    assert tally["model"] + tally["template"] == len(reasons)
+    assert "in the model's words" in (run.folder / "report.html").read_text()
     assert main(["recommend", str(run.folder), "--user", "u3"]) == 0
     assert [prompt for prompt, _ in exchanges(world)].count("explanation") > told

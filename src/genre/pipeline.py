@@ -34,6 +34,7 @@ from genre.preprocessing.prepare import prepare
 from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import account_of, told_account
+from genre.recommenders.verbaliser import Verbaliser
 from genre.runs import Run, Workspace, key_of, read_features, read_run, write_features
 
 SEARCH = "tuning.json"
@@ -262,6 +263,7 @@ def write_output(
     ranked = {name: fitted[name] for name in judged}
     shown = Run(work.folder, experiment.name, dataset, ranked, verbaliser=experiment.output.explanations)
     users = [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
+    examples = [shown.example(user, k=experiment.output.k) for user in users]
     report: dict[str, Any] = {
         "name": experiment.name,
         "genre": __version__,
@@ -282,22 +284,23 @@ def write_output(
         "significance": _significance(tests, label),
         "tuning": storage.read_json(work.folder / SEARCH),
         "training": {name: work.entries(f"recommenders/{name}") for name in judged},
-        "language_model": _language_model(work, judged),
-        "examples": [shown.example(user, k=experiment.output.k) for user in users],
+        "language_model": _language_model(work, judged, shown.verbaliser),
+        "examples": examples,
     }
     storage.write_json(work.folder / "report.json", report)
     full = (work.folder / "config.full.yaml").read_text("utf-8")
     write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)
 
 
-def _language_model(work: Workspace, judged: Judged) -> dict[str, Any]:
-    """How its answers turned out: by step of the augmentation, and by recommender that it reorders."""
+def _language_model(work: Workspace, judged: Judged, verbaliser: Verbaliser | None) -> dict[str, Any]:
+    """How its answers turned out: by step of the augmentation, by recommender that it reorders, and in reasons."""
     place = work.folder / "augmentation"
     made = read_augmented(place).reports if work.key_of("augmentation") else {}
     accounts = {name: storage.read_json(work.folder / "evaluations" / name / ACCOUNT) for name in judged}
     return {
         "augmentation": {step: dataclasses.asdict(report) for step, report in made.items()},
         "reranking": {name: account for name, account in accounts.items() if account},
+        "explanations": dict(verbaliser.tally) if verbaliser else {},
     }
 
 

@@ -44,9 +44,12 @@ def _print_answers(said: Mapping[str, Any], console: Console) -> None:
     """What became of a language model's answers, where one was asked."""
     from genre.llm.answers import Degeneracy
     from genre.recommenders.llm_reranker import told_account
+    from genre.recommenders.verbaliser import told_tally
 
     lines = [f"{step}: {Degeneracy(**report)}" for step, report in said["augmentation"].items()]
     lines += [f"{name}: {told_account(account)}" for name, account in said["reranking"].items()]
+    if said["explanations"]:
+        lines.append(f"explanations: {told_tally(said['explanations'])}")
     if lines:
         console.print("\n[bold]What the language model said[/bold]")
     for line in lines:

@@ -69,7 +69,7 @@ def report(judged: dict[str, Evaluation]) -> dict[str, Any]:
         "leaderboard": leaderboard(found),
         "significance": {"label": "ndcg@5", "names": list(judged), "p": p},
         "tuning": [SEARCH.as_dict()],
-        "language_model": {"augmentation": {}, "reranking": {}},
+        "language_model": {"augmentation": {}, "reranking": {}, "explanations": {}},
         "training": {"ease": epochs},
         "examples": [{"user_id": "u1", "history_length": 3, "liked": ["A"], "recommended": []}],
     }

@@ -126,6 +126,15 @@ def test_a_cap_on_calls_is_no_failure(tmp_path: Path) -> None:
     assert "5 calls" in model.trouble
 
 
+def test_a_cap_is_that_of_one_job(tmp_path: Path) -> None:
+    data, path = toy_dataset(), str(tmp_path / "l.sqlite")
+    for job in ("movies", "books"):
+        llm = LLMOptions(FakeLanguageModel(name=job), Budget(calls=400), ledger=path, job=job)
+        model = LLMReranker(EASE(regularization=10.0), llm, n=4, short_history=None).fit(data)
+        model.recommend(data.history(), k=3)
+        assert model.account == {"reordered": data.n_users, "failed": 0}, "nobody else's calls count"
+
+
 def test_asked_twice_is_paid_once(tmp_path: Path) -> None:
     data, fake = toy_dataset(), FakeLanguageModel()
     model = reranker(fake, ledger=str(tmp_path / "l.sqlite")).fit(data)

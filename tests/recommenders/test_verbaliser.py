@@ -94,7 +94,7 @@ def test_without_a_model_or_a_reason_nothing_is_asked(tmp_path: Path) -> None:
     assert fake.prompts == []
     capped = Verbaliser(LLMOptions(fake, Budget(calls=0), ledger=str(tmp_path / "l")))
     assert capped.sentences([WHY], films()) == [sentence(WHY, FILMS)]
-    assert capped.tally["failed"] == 1
+    assert capped.tally["over_budget"] == 1
 
 
 def test_a_reason_has_to_be_given() -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from genre.errors import GenreError
+from genre.errors import BudgetExceeded, GenreError
 from genre.llm.answers import ask
 from genre.llm.domains import load_domain, told
 from genre.llm.grounding import invented, title_key, words
@@ -53,7 +53,7 @@ class Verbaliser:
         check_options(self)
         load_domain(self.domain)
         self.tally: Counter[str] = Counter()
-        """template, model: who spoke. rejected, failed: why the template had to."""
+        """template, model: who spoke. rejected, failed, over_budget: why the template had to."""
 
     def sentences(self, explanations: Sequence[Explanation], dataset: Dataset) -> list[str]:
         """One sentence each, in order; never fails because the model did."""
@@ -93,8 +93,8 @@ class Verbaliser:
 
         try:
             answers = ask(self._ledger, load_prompt("explanation"), values, Sentence, check, repair=False)
-        except GenreError:  # a budget, a missing package, a full disk
-            self.tally["failed"] += len(evidence)
+        except GenreError as error:  # a budget, a missing package, a full disk
+            self.tally["over_budget" if isinstance(error, BudgetExceeded) else "failed"] += len(evidence)
             return [""] * len(evidence)
         self.tally["rejected"] += answers.report.quarantined
         self.tally["failed"] += answers.report.failed
@@ -104,6 +104,14 @@ class Verbaliser:
     def _ledger(self) -> Ledger:
         assert self.llm is not None
         return self.llm.open()
+
+
+def told_tally(tally: Mapping[str, int]) -> str:
+    """Who spoke, in words for people."""
+    why = {"rejected": "not faithful to the evidence", "failed": "calls failed", "over_budget": "over budget"}
+    reasons = ", ".join(f"{tally[name]:,} {text}" for name, text in why.items() if tally.get(name))
+    spoken = f"{tally.get('model', 0):,} by the model, {tally.get('template', 0):,} by the template"
+    return f"{spoken} ({reasons})" if reasons else spoken
 
 
 def unfaithful(sentence: str, evidence: Sequence[str], titles: Collection[str] = ()) -> str:
