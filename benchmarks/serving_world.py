@@ -68,10 +68,9 @@ def our_run():  # type: ignore[no-untyped-def]
 
 
 def ours(port: int, store: str) -> None:
-    from genre.serving.limits import Limits
     from genre.serving.server import serve
 
-    serve([our_run()], port=port, store=store, limits=Limits(in_flight=128, connections=2000))
+    serve([our_run()], port=port, store=store)
 
 
 def bare(port: int, answer: object) -> None:

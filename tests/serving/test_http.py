@@ -319,6 +319,39 @@ def test_too_many_requests_at_once(run: Run, sqlite: SQLiteStore, monkeypatch: p
         assert client.get(path).status_code == 200
 
 
+def test_refusals_are_paced_and_take_nobody_s_place(
+    run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genre.serving.gate.REFUSALS", 10)
+    service = Service([run], sqlite, limits=Limits(in_flight=1))
+    gate, real = threading.Event(), service.explain
+    monkeypatch.setattr(service, "explain", lambda *a, **k: (gate.wait(10), real(*a, **k))[1])
+    took: list[float] = []
+    with client_of(create_app(service)) as client:
+
+        def ask() -> None:
+            started = time.monotonic()
+            answer = client.get("/v1/runs")
+            assert is_problem(answer, 503)
+            assert answer.headers["retry-after"] == "1"
+            took.append(time.monotonic() - started)
+
+        held = threading.Thread(target=lambda: client.get("/v1/users/u0/explanations/i1"))
+        held.start()
+        time.sleep(0.2)
+        flood = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in flood:
+            thread.start()
+        time.sleep(0.2)
+        gate.set()
+        held.join()
+        assert client.get("/v1/runs").status_code == 200, "those who wait to be refused hold no place"
+        for thread in flood:
+            thread.join()
+    assert 0.6 < max(took) < 3
+    assert min(took) < 0.15, "the first is told at once"
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_has_an_end(client: TestClient, chunked: bool) -> None:  # noqa: FBT001
     class Endless:

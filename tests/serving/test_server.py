@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import re
@@ -298,6 +299,18 @@ def test_a_run_that_did_not_answer_is_tried_again(run: Run, sqlite: SQLiteStore,
     finally:
         stop.set()
         thread.join()
+
+
+def test_what_stays_is_no_garbage(service: Service) -> None:
+    stop, frozen = threading.Event(), gc.get_freeze_count()
+    thread = threading.Thread(target=watch, args=(service, stop), kwargs={"every": 0.01})
+    thread.start()
+    try:
+        until(lambda: gc.get_freeze_count() > frozen + 10_000)
+    finally:
+        stop.set()
+        thread.join()
+        gc.unfreeze()
 
 
 def test_a_replaced_run_is_taken_over_and_a_damaged_one_is_not(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:

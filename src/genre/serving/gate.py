@@ -5,6 +5,7 @@ Plain ASGI: it costs a few microseconds. Knows no route but the two for health.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import ipaddress
@@ -39,6 +40,7 @@ HEADERS = (
     (b"cache-control", b"no-store"),
 )
 KEPT_ADDRESSES = 10_000
+REFUSALS = 500  # sent a second while there is too much to do
 
 
 class Refused(Exception):
@@ -62,6 +64,7 @@ class Gate:
         self._app, self._hosts, self._limits, self._metrics = app, hosts, limits, metrics
         self._key = None if key is None else key.encode()
         self._in_flight = 0
+        self._next_refusal = 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,13 +80,18 @@ class Gate:
                 message["headers"] = _with_ours(message["headers"])
             await send(message)
 
-        self._in_flight += 1
         try:
-            await self._app(scope, self._checked(scope, receive), dressed)
+            checked = self._checked(scope, receive)
+            self._in_flight += 1
+            try:
+                await self._app(scope, checked, dressed)
+            finally:
+                self._in_flight -= 1
         except Refused as refused:
+            if refused.status == 503:
+                await self._pace()
             await _refuse(refused, dressed)
         finally:
-            self._in_flight -= 1
             self._metrics.request(scope, status, time.perf_counter() - started)
 
     def _checked(self, scope: Scope, receive: Receive) -> Receive:
@@ -100,7 +108,7 @@ class Gate:
         if self._key is not None and not hmac.compare_digest(_shown(headers.get(b"authorization", b"")), self._key):
             challenge = (b"www-authenticate", b'Basic realm="genre", charset="UTF-8"')
             raise Refused(401, "unauthorized", "show the key: Authorization: Bearer KEY", challenge)
-        if self._in_flight > self._limits.in_flight:
+        if self._in_flight >= self._limits.in_flight:
             raise Refused(503, "busy", "too many requests at once; try again", (b"retry-after", b"1"))
         if self._limits.rate:
             self._spend(scope["client"][0] if scope["client"] else "")
@@ -110,6 +118,13 @@ class Gate:
                 raise self._too_large()
             return receive
         return self._counted(receive) if b"transfer-encoding" in headers else receive
+
+    async def _pace(self) -> None:
+        """Wait for our turn: a flood that is answered at once is back at once, and refusing costs, too."""
+        now = time.monotonic()
+        self._next_refusal = max(now, self._next_refusal + 1 / REFUSALS)
+        if self._next_refusal > now:
+            await asyncio.sleep(self._next_refusal - now)
 
     def _spend(self, address: str) -> None:
         """Take one request from the address's bucket, which fills at `rate` up to twice as many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import math
 import resource
@@ -93,12 +94,17 @@ def watch(
 ) -> None:
     """Look after the folders of the served runs; one that changed is read, tried and swapped in.
 
-    A run that does not answer its trial is tried again after `again` seconds; a damaged one is left alone.
+    A run that does not answer its trial is tried again after `again` seconds; a damaged one is left alone. Looks after
+    the garbage of the process, too.
     """
     folders = {name: service.run(name).folder for name in service.names()}
     seen = {name: _signature(folder) for name, folder in folders.items()}
     waiting: dict[str, float] = {}
+    settled = False
     while not stop.wait(every):
+        if service.ready and not settled:
+            settle()
+            settled = True
         for name, folder in folders.items():
             now = _signature(folder)
             if now is None or (now == seen[name] and time.monotonic() < waiting.get(name, math.inf)):
@@ -107,11 +113,19 @@ def watch(
             waiting.pop(name, None)
             try:
                 service.swap(read(folder), name)
+                settled = False
                 log.line(f"{name}: the run in {folder} was replaced and is served now")
             except GenreError as error:
                 if not isinstance(error, ArtifactError):
                     waiting[name] = time.monotonic() + again
                 log.line(f"{name}: the run in {folder} was replaced, but the old one goes on: {error}")
+
+
+def settle() -> None:
+    """What is there now stays: collecting garbage, which stops every thread, need not look at it each time."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _signature(folder: Path) -> tuple[int, int] | None:
