@@ -160,6 +160,9 @@ def test_a_winning_placebo_is_a_warning() -> None:
     lengths = np.full(100, 5)
     base = evaluation("without", np.zeros(100), lengths)
     better = evaluation("placebo summaries", np.full(100, 0.1), lengths)
+    same = uplift({"without": base, "placebo summaries": evaluation("same", np.zeros(100), lengths)})
+    assert {gain.changed for gain in same.gains} == {0}
+    assert "| no user differs |" in same.table()
     (warning, *_) = uplift({"without": base, "placebo summaries": better}).warnings()
     assert "do not trust" in warning
 

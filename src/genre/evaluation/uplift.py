@@ -95,9 +95,14 @@ class Uplift:
         for gain in self.gains:
             cost = "-" if gain.cost_per_point is None else f"{gain.cost_per_point:.3g}"
             mark = "**" if gain.wins else ""
+            told = (
+                f"{gain.difference:+.4f} | {gain.low:+.4f} to {gain.high:+.4f}"
+                if gain.changed
+                else "no user differs | "
+            )
             lines.append(
                 f"| {mark}{gain.arm}{mark} | {gain.segment} | {gain.users:,} | {gain.without:.4f} | {gain.value:.4f} "
-                f"| {gain.difference:+.4f} | {gain.low:+.4f} to {gain.high:+.4f} | {gain.p:.3f} | {cost} |"
+                f"| {told} | {gain.p:.3f} | {cost} |"
             )
         return "\n".join(lines)
 
