@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,34 @@ def test_missing_sections_are_named() -> None:
 )
 def test_dangerous_or_broken_yaml_is_refused(text: str, said: str) -> None:
     assert said in problems(text)
+
+
+BOMBS = {
+    "laughs": "a: &a [x, x]\n"
+    + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20)),
+    "merges": "a: &a {x: 1}\nb: {<<: [*a, *a]}\n",
+    "tag": "name: !!python/object/apply:os.system ['true']\n",
+    "new": "name: !!python/object/new:genre.config.Config {}\n",
+    "depth": "a: " + "[" * 100_000,
+    "braces": "{a: " * 100_000,
+    "size": "name: x\n" + "x: 1\n" * 2_000_000,
+    "one long value": "name: " + "x" * 20_000_000,
+    "many keys": "name: x\n" + "".join(f"k{n}: 1\n" for n in range(300_000)),
+    "digits": "name: x\nseed: " + "9" * 2_000_000,
+    "a class": "name: x\ndata: {kind: 'os:system'}\nrecommenders: ['subprocess:Popen']\n",
+    "a dotted class": "name: x\ndata: {kind: os.path.join}\nrecommenders: ['genre.storage:publish', 'a.b.c:D']\n",
+    "times": "name: x\nseed: 1_000:59:59:59\n",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_in_no_time(name: str) -> None:
+    taken = []
+    for _ in range(3):  # the best of three: the machine may have something else to do
+        begun = time.process_time()
+        assert problems(BOMBS[name])
+        taken.append(time.process_time() - begun)
+    assert min(taken) < 0.05
 
 
 def test_overrides_are_checked_the_same_way() -> None:

@@ -11,7 +11,9 @@ import yaml
 
 from genre.errors import ConfigError
 
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a deep nest in no time
 MAX_DEPTH = 20
+MAX_LENGTH = 200_000  # characters
 
 
 def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
@@ -19,9 +21,11 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
 
     name: what to call the text in messages. Raises ConfigError naming the line.
     """
+    if len(text) > MAX_LENGTH:
+        raise ConfigError(f"{name}: {len(text):,} characters; a config has at most {MAX_LENGTH:,}")
     try:
         depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -30,7 +34,7 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
                 raise ConfigError(f"{name}:{line}: YAML tags are not allowed, found {tag!r}")
             if depth > MAX_DEPTH:
                 raise ConfigError(f"{name}:{line}: nested deeper than {MAX_DEPTH} levels")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
