@@ -97,6 +97,18 @@ def test_code_in_a_saved_folder_is_not_run(saved: Path, tmp_path: Path) -> None:
             Recommender.load(damaged)
 
 
+def test_values_that_contradict_one_another_are_refused(saved: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(saved, damaged)
+    tensors = storage.read_tensors(damaged / "state.safetensors")
+    tensors["item_ids_.bytes"] = np.frombuffer(b"i0i0" + tensors["item_ids_.bytes"].tobytes()[4:], np.uint8)
+    storage.write_tensors(damaged / "state.safetensors", tensors)
+    (damaged / storage.MANIFEST).unlink()
+    storage.write_manifest(damaged)
+    with pytest.raises(ArtifactError, match="not distinct"):
+        EASE.load(damaged)
+
+
 PUBLISH = """
 import os, shutil, signal, sys
 from pathlib import Path

@@ -184,6 +184,8 @@ def test_a_hostile_file_gets_one_clear_line(write: Write, name: str) -> None:
         ("data.parquet", b"PAR1 nonsense"),
         ("data.jsonl", b'{"user": 1, "item"'),
         ("data.jsonl", b'{"user": "\\ud800", "item": 1}'),
+        ("data.jsonl", b'{"user": "\x80", "item": 1}'),
+        ("data.jsonl", b'{"user": 1, "\x80": 1}'),
     ],
 )
 def test_an_unreadable_parquet_or_json_file_names_itself(write: Write, name: str, content: bytes) -> None:

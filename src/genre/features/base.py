@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from genre import storage
-from genre.errors import ArtifactError
+from genre.errors import ArtifactError, DataError
 from genre.features.text import render
 from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.log import SILENT, Log
@@ -79,7 +79,7 @@ class Encoder(ABC):
             if not issubclass(saved, cls):
                 raise ArtifactError(f"{path}: not a saved {cls.__name__}")
             return saved._read(path, options)
-        except (TypeError, KeyError, ValueError, AttributeError, ImportError) as error:
+        except (TypeError, KeyError, ValueError, AttributeError, ImportError, DataError) as error:
             raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error}); {REMEDY}") from error
 
     def _write(self, folder: Path) -> None:

@@ -142,8 +142,8 @@ def _parquet(path: Path, rows: int | None = None, columns: list[str] | None = No
 
     try:
         files = pa_dataset.dataset(path, format="parquet")
-        return files.to_table(columns=columns) if rows is None else files.head(rows)
-    except (OSError, pa.ArrowException) as error:
+        return _valid(files.to_table(columns=columns) if rows is None else files.head(rows))
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{path}: unreadable as Parquet ({error}); check that the file is there and whole") from error
 
 
@@ -152,6 +152,12 @@ def _json_lines(path: Path) -> pa.Table:
 
     with delimited.opened(path) as stream:
         try:
-            return pa_json.read_json(stream, pa_json.ReadOptions(block_size=delimited.BLOCK_BYTES))
-        except (OSError, pa.ArrowException) as error:
+            return _valid(pa_json.read_json(stream, pa_json.ReadOptions(block_size=delimited.BLOCK_BYTES)))
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise DataError(f"{path}: unreadable as JSON lines ({error}); expected one object a line") from error
+
+
+def _valid(table: pa.Table) -> pa.Table:
+    """The table, when its texts and the names of its columns are UTF-8; ArrowInvalid or UnicodeDecodeError else."""
+    table.validate(full=True)
+    return table.select(table.column_names)  # to look at the names decodes them

@@ -287,7 +287,7 @@ class Recommender(ABC):
                     state[name] = tuple(Recommender.load(path / name / str(at)) for at in range(value["members"]))
             check_learnt(path, type(made), state)
             made._restore(state)
-        except (TypeError, KeyError, ValueError, IndexError, AttributeError, ImportError) as error:
+        except (TypeError, KeyError, ValueError, IndexError, AttributeError, ImportError, DataError) as error:
             raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error}); {REMEDY}") from error
         return made
 
