@@ -18,15 +18,15 @@ from hypothesis.extra import numpy as hnp
 from genre.preprocessing.dataset import Float32, History, Int32
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
-from genre.serving import ladder, trend
+from genre.serving import stages, trend
 from genre.serving.batcher import Batcher
 from genre.serving.catalogue import Between, Catalogue, OneOf
 from genre.serving.growing import ByNeighbours, grow, with_items
-from genre.serving.ladder import Skipped, Stage
 from genre.serving.memory import Memory
 from genre.serving.reasons import strongest
 from genre.serving.refresh import put_in_place, roll_back, with_log
 from genre.serving.rescoring import rescored
+from genre.serving.stages import Skipped, Stage
 from genre.serving.store import Event, ItemChange, SQLiteStore
 from genre.storage import publish
 from genre.testing import toy_dataset
@@ -80,7 +80,7 @@ def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:
 
 
 def test_an_idle_stage_ends_its_thread_and_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(stages, "IDLE_SECONDS", 0.02)
     stage = Stage("ends", 1.0)
     for _ in range(3):
         assert stage.call(threading.get_ident)

@@ -11,10 +11,10 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, Explanation, phrase, sentence
 from genre.serving.answers import DIGITS, Why
 from genre.serving.catalogue import words_of
-from genre.serving.ladder import Skipped
-from genre.serving.ranking import source_of
+from genre.serving.ladder import source_of
 from genre.serving.reasons import popular_reason, wish_reasons
 from genre.serving.shelf import Past, Shelf
+from genre.serving.stages import Skipped
 from genre.serving.world import World
 
 NEWEST = 100  # interactions that an explanation looks at

@@ -1,103 +1,220 @@
-"""Stages that may be late: each is waited for so long and no longer, and left alone for a while when it keeps failing.
+"""The ladder: the recommender, its first stage, what the items are about, what everybody takes. Always an answer.
 
-Knows nothing about what a stage does.
+Knows a batch of histories on one shelf; nothing about where they came from or what becomes of the list.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.preprocessing.dataset import Float32, History, Int32
+from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.topk import Seen, top_k_scores
+from genre.serving.answers import Source
+from genre.serving.ask import Match, parts, standard, without_named
+from genre.serving.catalogue import Mask
+from genre.serving.limits import Limits
+from genre.serving.shelf import Past, Shelf
+from genre.serving.stages import Skipped, Stage
+from genre.serving.wish import Wish
 
 T = TypeVar("T")
 
-IDLE_SECONDS = 60.0  # after which a thread without work ends; the next call starts another
+KEPT_MATCHES = 64  # of wishes with all items
+Rung = Literal["model", "content", "popular"]
+Label = Literal["rerank", "model", "content"]
 
 
-class Skipped(Exception):
-    """A stage gave no answer; `outcome` says why: late, failed or paused."""
+class Ranked(NamedTuple):
+    """Two arrays `[n, k]` as `Recommendations` holds them, the rung they come from, and why it is not a higher one.
 
-    def __init__(self, stage: str, outcome: str) -> None:
-        super().__init__(f"{stage} {outcome}")
-        self.stage, self.outcome = stage, outcome
-
-
-class Stage:
-    """Runs work in a thread of its own, one call after the other.
-
-    seconds: how long a caller waits. patience: failures in a row after which the stage is out: paused for `pause`
-    seconds, then one call tries it again. A call that hangs holds up nobody but later calls of the same stage.
+    match: how a wish fits, where one was asked.
     """
 
-    def __init__(self, name: str, seconds: float, *, patience: int = 3, pause: float = 10.0) -> None:
-        self.name, self.seconds, self.patience, self.pause = name, seconds, patience, pause
-        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        self.answered = False  # ever
-        self._failures = 0
-        self._paused_until = 0.0
+    item: Int32
+    score: npt.NDArray[np.floating[Any]]
+    rung: Rung
+    fallback: str | None
+    match: Match | None = None
 
-    def call(self, work: Callable[[], T]) -> T:
-        """What `work` returns; `Skipped` when it is late, raises anything, or the stage is paused."""
-        return self._call(work, self.seconds, failures=1)
 
-    def prove(self, work: Callable[[], object], seconds: float) -> None:
-        """A first call: it may take longer, and one failure puts the stage out."""
-        self._call(work, seconds, failures=self.patience)
+class Ladder:
+    """The stages of every recommender of every run, kept from one request to the next."""
 
-    @property
-    def out(self) -> bool:
-        """Failed too often, and has not answered since."""
-        return self._failures >= self.patience
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.stages: dict[str, Stage] = {}
+        self._matches: dict[tuple[Shelf, Wish], Match] = {}
 
-    def _call(self, work: Callable[[], T], seconds: float, *, failures: int) -> T:
-        future: Future[T] = Future()
-        self._hand_over(future, work)
-        try:
-            result = future.result(seconds)
-        except FutureTimeout:
-            future.cancel()
-            raise self._failed("late", failures) from None
-        except Exception as error:
-            raise self._failed("failed", failures) from error
-        self._failures, self.answered = 0, True
-        return result
+    def stage(self, name: str, seconds: float) -> Stage:
+        if name not in self.stages:
+            limits = self.limits
+            made = Stage(name, seconds, patience=limits.patience, pause=limits.pause_seconds)
+            self.stages.setdefault(name, made)
+        return self.stages[name]
 
-    def _hand_over(self, future: Future[Any], work: Callable[[], Any]) -> None:
-        with self._lock:
-            if self.out and time.monotonic() < self._paused_until:
-                raise Skipped(self.name, "paused")
-            if self.out:  # the pause is over: this call tries, the others wait for its outcome
-                self._paused_until = time.monotonic() + max(self.pause, self.seconds)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"genre-{self.name}", daemon=True)
-                self._thread.start()
-            self._work.put((future, work))
+    def stage_of(self, shelf: Shelf, name: str, label: Label, purpose: str) -> Stage:
+        """A recommender's rung; questions of another purpose do not wait for one another."""
+        return self.stage(f"{shelf.name}/{name}/{label}/{purpose}", self.limits.model_seconds)
 
-    def _failed(self, outcome: str, failures: int) -> Skipped:
-        with self._lock:
-            self._failures += failures
-            self._paused_until = time.monotonic() + self.pause
-        return Skipped(self.name, outcome)
+    def words_of(self, shelf: Shelf) -> Stage:
+        return self.stage(f"{shelf.name}/words", self.limits.words_seconds)
 
-    def _run(self) -> None:
-        while True:
+    def missing(self) -> list[str]:
+        """Names of stages that keep failing and are left alone until they answer again."""
+        return [name for name, stage in list(self.stages.items()) if stage.out]
+
+    def replace_run(self, run: str, stages: Mapping[str, Stage]) -> None:
+        """A run was replaced, and has these stages: what hangs in the old one holds up nobody."""
+        for name in [name for name in self.stages if name.startswith(f"{run}/")]:
+            self.stages.pop(name)
+        self.stages.update(stages)
+        self.forget_matches()
+
+    def forget_matches(self) -> None:
+        """Items have changed."""
+        self._matches.clear()
+
+    def climb(
+        self, shelf: Shelf, name: str, purpose: str, ask: Callable[[Recommender], T | None]
+    ) -> tuple[T | None, Rung, str | None]:
+        """What the highest rung says that has an answer in time, which it is, and what kept a higher one from it."""
+        fallback: str | None = None
+        for label, model in rungs(shelf, name):
+            stage = self.stage_of(shelf, name, label, purpose)
             try:
-                future, work = self._work.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
-                with self._lock:  # nothing is handed over while the thread makes up its mind
-                    if self._work.empty():
-                        self._thread = None
-                        return
-                continue
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(work())
-                except BaseException as error:
-                    future.set_exception(error)
-            del future, work  # an idle stage holds on to nothing
+                found = stage.call(partial(ask, model))
+            except Skipped as skipped:
+                fallback = fallback or f"{label}_{skipped.outcome}"
+            else:
+                if found is not None:
+                    return found, "content" if label == "content" else "model", fallback
+        return None, "popular", fallback
+
+    def rank(
+        self,
+        shelf: Shelf,
+        name: str,
+        history: History,
+        k: int,
+        popularity: Float32,
+        *,
+        exclude_seen: bool = True,
+        mask: Mask | None = None,
+    ) -> Ranked:
+        """The best `k` items of each history; where no recommender answers, what everybody takes."""
+
+        def ask(model: Recommender) -> Recommendations:
+            return model.recommend(history, k=min(k, shelf.n_items), exclude_seen=exclude_seen, candidates=mask)
+
+        found, rung, fallback = self.climb(shelf, name, "recommend", ask)
+        if found is None:
+            return self.popular(shelf, popularity, k, len(history), history if exclude_seen else None, mask, fallback)
+        return Ranked(found.item, found.score, rung, fallback)
+
+    def similar(self, shelf: Shelf, name: str, row: int, k: int, popularity: Float32) -> Ranked:
+        """Items like the one in `row`; where no recommender knows any, what everybody takes."""
+
+        def ask(model: Recommender) -> Recommendations | None:
+            found = model.similar_items(np.array([row], np.int32), k=min(k, shelf.n_items))
+            return found if (found.item >= 0).any() else None
+
+        found, rung, fallback = self.climb(shelf, name, "similar", ask)
+        if found is None:
+            return self.popular(shelf, popularity, k, fallback=fallback)
+        return Ranked(found.item, found.score, rung, fallback)
+
+    def parts(
+        self, shelf: Shelf, name: str, wish: Wish, history: History | None
+    ) -> tuple[Match, dict[str, Float32], str | None]:
+        """How a wish fits, what adds up to the score of each item `[n_items]`, and why the taste is missing from it.
+
+        The taste is what the recommender says of the history and of the items named, each in standard deviations; where
+        the words say what to look for, without its popularity. `Skipped` where the words got no vector.
+        """
+        match = self._match(shelf, wish)
+        assert shelf.wishes is not None
+        told = [] if history is None else [history]
+        if wish.liked:
+            told.append(shelf.together([shelf.basket([shelf.catalogue.item_ids[row] for row in wish.liked])]))
+        taste, fallback = None, None
+        if told:
+
+            def ask() -> Float32:
+                model = dict(rungs(shelf, name))["model"]  # a reranker only reorders
+                beyond = match.fit is not None
+                scores = [model.score(one)[0] - (model.popular(one) if beyond else 0) for one in told]
+                return np.asarray(np.mean([standard(one) for one in scores], axis=0), np.float32)
+
+            try:
+                taste = self.stage_of(shelf, name, "model", "recommend").call(ask)
+            except Skipped as skipped:
+                fallback = f"model_{skipped.outcome}"
+        return match, parts(match, taste, shelf.wishes.popularity), fallback
+
+    def _match(self, shelf: Shelf, wish: Wish) -> Match:
+        assert shelf.wishes is not None
+        found = self._matches.get((shelf, wish))
+        if found is None:
+            found = self.words_of(shelf).call(partial(shelf.wishes.match, wish))
+            if len(self._matches) >= KEPT_MATCHES:
+                self._matches.clear()
+            self._matches[shelf, wish] = found
+        return found
+
+    def by_words(
+        self,
+        shelf: Shelf,
+        name: str,
+        wish: Wish,
+        history: History | None,
+        k: int,
+        *,
+        seen: Seen | None = None,
+        mask: Mask | None = None,
+    ) -> Ranked:
+        """Items that fit a wish, blended with one history if there is one; `Skipped` where the words got no vector.
+
+        Where nothing says what to look for, they are the recommender's or popular, without what is unwanted.
+        """
+        match, shares, fallback = self.parts(shelf, name, wish, history)
+        scores = np.asarray(sum(shares.values()), np.float32)
+        rung: Rung = "content" if match.fit is not None else "model" if "taste" in shares else "popular"
+        allowed = without_named(wish, shelf.n_items, mask)
+        found = top_k_scores(scores[None, :], min(k, shelf.n_items), seen=seen, candidates=allowed)
+        return Ranked(*found, rung, fallback, match)
+
+    @staticmethod
+    def popular(
+        shelf: Shelf,
+        popularity: Float32,
+        k: int,
+        n: int = 1,
+        history: History | None = None,
+        mask: Mask | None = None,
+        fallback: str | None = None,
+    ) -> Ranked:
+        """What everybody takes, for `n` histories; those in `history` are left out."""
+        seen = None if history is None else (history.indptr, history.item)
+        everybody = np.broadcast_to(popularity, (n, len(popularity)))
+        return Ranked(*top_k_scores(everybody, min(k, shelf.n_items), seen=seen, candidates=mask), "popular", fallback)
+
+
+def rungs(shelf: Shelf, name: str) -> list[tuple[Label, Recommender]]:
+    """The recommender, what it reorders if it is a second stage, and what the items are about: best first."""
+    model = shelf.models[name]
+    first: Sequence[Recommender] = getattr(model, "first_", ())  # a second stage has learnt a first one
+    own: list[tuple[Label, Recommender]] = [("rerank", model), ("model", first[0])] if first else [("model", model)]
+    return own if shelf.content is None or shelf.content is model else [*own, ("content", shelf.content)]
+
+
+def source_of(rung: Rung, past: Past) -> Source:
+    """How an answer from this rung came about for this past."""
+    if rung != "model":
+        return rung
+    return "personal" if past.user >= 0 else "folded_in"

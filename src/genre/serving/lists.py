@@ -16,12 +16,12 @@ from genre.errors import GenreError
 from genre.preprocessing.dataset import History, Int32
 from genre.recommenders.explanation import POPULAR
 from genre.serving.answers import DIGITS, Answer, Ask, Source
-from genre.serving.catalogue import Filter, Mask, words_of
-from genre.serving.ladder import Skipped
-from genre.serving.ranking import Ranked, source_of
+from genre.serving.catalogue import Mask, words_of
+from genre.serving.ladder import Ranked, source_of
 from genre.serving.reasons import popular_reason, reasons, wish_reasons, word_reasons
 from genre.serving.rescoring import pool_size, rescored
 from genre.serving.shelf import Past, Shelf
+from genre.serving.stages import Skipped
 from genre.serving.wish import Wish
 from genre.serving.world import Recent, World
 
@@ -72,7 +72,7 @@ class _Query:
         """Equal for requests that can be scored together."""
         if self.ask.words is not None:
             return self.place
-        return id(self.shelf), self.name, id(self.mask), self.ask.exclude_seen, self.tells, self.turned
+        return self.shelf, self.name, id(self.mask), self.ask.exclude_seen, self.tells, self.turned
 
 
 def _understand(world: World, place: int, ask: Ask, recent: Recent, trouble: str | None) -> _Query:
@@ -182,7 +182,7 @@ def similar(
     shelf = world.shelf(run)
     name, row = shelf.model(recommender), shelf.catalogue.row.get(item_id)
     if row is None:
-        return popular(world, k=k, trending=False, run=shelf.name, filter=frozenset(), fields=fields)
+        return popular(world, k=k, trending=False, run=shelf.name, fields=fields)
     ranked = world.ladder.similar(shelf, name, row, k, world.popularity(shelf))
     items, scores = _filled(ranked.item[0], ranked.score[0])
     why = f"similar to {shelf.catalogue.titles[row]}" if ranked.rung != "popular" else POPULAR
@@ -197,16 +197,11 @@ def popular(
     k: int,
     trending: bool,
     run: str | None,
-    filter: Filter,  # noqa: A002
     fields: Sequence[str],
 ) -> Answer:
     shelf = world.shelf(run)
-    mask = shelf.catalogue.mask(None, (), filter)
-    measure = world.popularity(shelf)
-    if trending:
-        measure = world.trend.of(shelf.catalogue.row)
-        mask = measure > 0 if mask is None else mask & (measure > 0)
-    ranked = world.ladder.popular(shelf, measure, k, mask=mask)
+    measure = world.trend.of(shelf.catalogue.row) if trending else world.popularity(shelf)
+    ranked = world.ladder.popular(shelf, measure, k, mask=measure > 0 if trending else None)
     items, scores = _filled(ranked.item[0], ranked.score[0])
     why = ["taken a lot of late" if trending else POPULAR] * len(items)
     return Answer(_listed(shelf, items, _rounded(scores), why, fields), "popular", shelf.name, "popular")

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
-from genre.serving.ladder import Stage
+from genre.serving.stages import Stage
 from genre.serving.store import Event, EventStore
 
 KEPT_USERS = 100_000

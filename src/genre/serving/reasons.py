@@ -15,7 +15,7 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, phrase
 from genre.serving.ask import FAINT
 from genre.serving.catalogue import words_of
-from genre.serving.ranking import Rung
+from genre.serving.ladder import Rung
 from genre.serving.shelf import Shelf
 from genre.serving.wish import Wish
 
@@ -64,7 +64,7 @@ def _reasons(
 
 def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
     """For each row of `shares` `[m, length]` the items of `causes` that speak most for it, at most two."""
-    from genre.serving.strongest import two_strongest
+    from genre.serving.reasons_kernel import two_strongest
 
     found = two_strongest(np.ascontiguousarray(shares), np.ascontiguousarray(causes)).tolist()
     return [[item for item in pair if item >= 0] for pair in found]

@@ -13,7 +13,6 @@ from genre.errors import GenreError, UnknownId
 from genre.runs import Run
 from genre.serving import lists
 from genre.serving.answers import Answer, Ask, Why
-from genre.serving.catalogue import Filter
 from genre.serving.explaining import explain
 from genre.serving.growing import check_fields
 from genre.serving.limits import Limits
@@ -87,11 +86,10 @@ class Service:
         k: int = 10,
         trending: bool = False,
         run: str | None = None,
-        filter: Filter = frozenset(),  # noqa: A002
         fields: Sequence[str] = (),
     ) -> Answer:
-        """What everybody takes; trending: of late."""
-        return lists.popular(self._world, k=k, trending=trending, run=run, filter=filter, fields=fields)
+        """What everybody takes; trending: of late. With filters: `recommend` for nobody."""
+        return lists.popular(self._world, k=k, trending=trending, run=run, fields=fields)
 
     def explain(
         self,

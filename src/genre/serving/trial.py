@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 
 from genre.recommenders.base import Recommender
-from genre.serving.ladder import Skipped, Stage
-from genre.serving.ranking import Ladder, rungs
+from genre.serving.ladder import Ladder, rungs
 from genre.serving.reasons import reasons
 from genre.serving.shelf import Shelf
+from genre.serving.stages import Skipped, Stage
 
 
 def try_out(ladder: Ladder, shelf: Shelf) -> dict[str, str]:

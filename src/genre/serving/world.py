@@ -17,11 +17,11 @@ from genre.errors import GenreError, UnknownId
 from genre.options import nearest
 from genre.preprocessing.dataset import Float32
 from genre.runs import Run
-from genre.serving.ladder import Skipped, Stage
+from genre.serving.ladder import Ladder
 from genre.serving.limits import Limits
 from genre.serving.memory import Memory
-from genre.serving.ranking import Ladder
 from genre.serving.shelf import Past, Shelf
+from genre.serving.stages import Skipped, Stage
 from genre.serving.store import Deletion, Entry, Event, EventStore, ItemChange, user_digest
 from genre.serving.trend import REACH, Trend
 from genre.serving.trial import answers, try_out
