@@ -15,6 +15,7 @@ import pytest
 
 from genre.errors import DataError, GenreError, StoreError, UnknownId
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
+from genre.recommenders.als import ALS
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.blend import Blend
@@ -197,6 +198,16 @@ def test_what_everybody_takes_is_never_called_similar(run: Run, sqlite: SQLiteSt
     answer = alone.similar("i3", k=3)
     assert (answer.source, answer.fallback) == ("popular", None)
     assert {one["reason"] for one in answer.items} == {POPULAR}
+
+
+def test_content_is_content_alone(run: Run, sqlite: SQLiteStore) -> None:
+    """Texts that are mapped to another recommender's vectors say nothing of an item that nobody has met."""
+    mapped = Content(recommender=ALS(factors=2)).fit(run.dataset)
+    service = Service([dataclasses.replace(run, recommenders={"mapped": mapped})], sqlite)
+    service.put_item("n1", {"title": "Dragon Castle", "genres": "castles", "text": "castles knights dragons"})
+    answer = service.similar("n1", k=2)
+    assert answer.source == "content"
+    assert all(int(item[1:]) % 2 for item in ids(answer))
 
 
 def test_trends_follow_the_events(service: Service) -> None:

@@ -151,10 +151,10 @@ class Shelf:
 
 
 def _content(run: Run) -> Content | None:
-    """A recommender by content: the run's own where it has one; None without item features."""
+    """A recommender by content alone: the run's own where it has one; None without item features."""
     if run.dataset.item_features is None:
         return None
-    own = (model for model in run.recommenders.values() if isinstance(model, Content))
+    own = (one for one in run.recommenders.values() if isinstance(one, Content) and one.recommender is None)
     return next(own, None) or Content().fit(run.dataset)
 
 
