@@ -273,7 +273,7 @@ def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.Capture
         small = ["augmentation.profiles=false", "augmentation.synthetic=none", "augmentation.repair=false"]
         provider = f"{{kind: openai, model: small, base_url: '{server.url}', key_variable: '', structured: schema}}"
         reranked = "recommenders=[{kind: content}, {kind: llm_reranker, first: {kind: popularity}, method: list}]"
-        words = [f"llm.provider={provider}", reranked, *small]
+        words = [f"llm.provider={provider}", reranked, "output.explanations={}", *small]
         assert main(["run", str(world / "told.yaml"), *words, f"--runs={world / 'runs'}"]) == 0
         seen = capsys.readouterr()
         assert "summaries, 16 calls" in seen.err
@@ -289,6 +289,7 @@ def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.Capture
         assert said["valid"] + said["quarantined"] == 16
         account = run.report["language_model"]["reranking"]["llm_reranker"]
         assert account["reordered"] == 32
+        assert run.report["language_model"]["explanations"].get("failed", 0) == 0
         assert "failed" not in account
         log = Lines()
         make(world, *words, log=log)
@@ -395,5 +396,6 @@ def test_explanations_of_a_model_reach_report_and_recommend(world: Path, capsys:
     tally = run.report["language_model"]["explanations"]
     assert tally["model"] + tally["template"] == len(reasons)
     assert "in the model's words" in (run.folder / "report.html").read_text()
+    capsys.readouterr()
     assert main(["recommend", str(run.folder), "--user", "u3"]) == 0
     assert [prompt for prompt, _ in exchanges(world)].count("explanation") > told

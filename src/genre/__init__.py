@@ -27,6 +27,7 @@ _HOMES = {
     "GenreError": "genre.errors",
     "History": "genre.preprocessing.dataset",
     "ItemKNN": "genre.recommenders.item_knn",
+    "LLMOptions": "genre.llm.options",
     "LLMReranker": "genre.recommenders.llm_reranker",
     "LanguageModel": "genre.llm.base",
     "MLP": "genre.recommenders.mlp",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from genre.evaluation.evaluator import evaluate as evaluate
     from genre.features.base import Encoder as Encoder
     from genre.llm.base import LanguageModel as LanguageModel
+    from genre.llm.options import LLMOptions as LLMOptions
     from genre.pipeline import run as run
     from genre.preprocessing.dataset import Dataset as Dataset
     from genre.preprocessing.dataset import History as History

@@ -264,6 +264,7 @@ def write_output(
     shown = Run(work.folder, experiment.name, dataset, ranked, verbaliser=experiment.output.explanations)
     users = [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
     examples = [shown.example(user, k=experiment.output.k) for user in users]
+    work.unanswered += shown.verbaliser.tally["failed"] if shown.verbaliser else 0
     report: dict[str, Any] = {
         "name": experiment.name,
         "genre": __version__,

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from genre.errors import DataError, NotSupported
+from genre.errors import DataError, NotSupported, OptionError
 from genre.llm.base import Completion, LanguageModel, Schema, likelihoods
 from genre.llm.budget import Budget
 from genre.llm.fake import DATA, Fault
@@ -155,6 +155,10 @@ def test_what_cannot_work_is_said_when_it_is_fitted() -> None:
 
     with pytest.raises(NotSupported, match="method: list"):
         reranker(Mute()).fit(toy_dataset())
+    with pytest.raises(OptionError, match=r"wrap the model: LLMOptions\(model\)"):
+        LLMReranker(EASE(), FakeLanguageModel())  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="needs somebody to ask"):
+        LLMReranker(EASE()).fit(toy_dataset())
     with pytest.raises(DataError, match="fields is empty"):
         reranker(FakeLanguageModel(), fields=()).fit(toy_dataset())
     with pytest.raises(DataError, match="no column 'titel'"):

@@ -30,6 +30,12 @@ class LLMOptions:
         if not isinstance(self.provider, LanguageModel):
             raise OptionError(f"llm: provider: {self.provider!r} is no language model; such as LlamaCpp()")
 
+    @classmethod
+    def check(cls, llm: object, whose: str) -> None:
+        """Raise OptionError when it is something else than these options or None, such as a bare model."""
+        if llm is not None and not isinstance(llm, cls):
+            raise OptionError(f"{whose}: llm: found {type(llm).__name__}; wrap the model: LLMOptions(model)")
+
     def ledger_path(self) -> Path:
         return default_path() if self.ledger is None else Path(self.ledger)
 

@@ -68,6 +68,7 @@ class LLMReranker(Stage):
     def __post_init__(self) -> None:
         super().__post_init__()
         load_domain(self.domain)
+        LLMOptions.check(self.llm, "LLMReranker")
         self.account: Counter[str] = Counter()
         """Histories: reordered, failed, over_budget. Candidates in written lists: missing, unknown, repeated."""
         self.trouble = ""  # the last thing that went wrong, for people

@@ -52,6 +52,7 @@ class Verbaliser:
     def __post_init__(self) -> None:
         check_options(self)
         load_domain(self.domain)
+        LLMOptions.check(self.llm, "Verbaliser")
         self.tally: Counter[str] = Counter()
         """template, model: who spoke. rejected, failed, over_budget: why the template had to."""
 
