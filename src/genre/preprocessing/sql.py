@@ -1,6 +1,6 @@
 """Tables of a database -> Tables. The columns are chosen, renamed and cast where the data lives, as ibis expressions.
 
-The same expressions run on DuckDB in the process, on SQLite, PostgreSQL or Spark; only the columns that are needed come
+The same expressions run on DuckDB in the process, on SQLite and on PostgreSQL; only the columns that are needed come
 over. Knows nothing about cleaning.
 """
 
