@@ -67,10 +67,11 @@ def our_run():  # type: ignore[no-untyped-def]
     return Run(Path("run"), "benchmark", data, {"sum": Sum().fit(data)})
 
 
-def ours(port: int, store: str) -> None:
+def ours(port: int, store: str, in_flight: int | None = None) -> None:
+    from genre.serving.limits import Limits
     from genre.serving.server import serve
 
-    serve([our_run()], port=port, store=store)
+    serve([our_run()], port=port, store=store, limits=Limits() if in_flight is None else Limits(in_flight=in_flight))
 
 
 def bare(port: int, answer: object) -> None:
@@ -132,6 +133,8 @@ if __name__ == "__main__":
         "run": "benchmark",
     }
     if role == "ours":
+        ours(port, sys.argv[3], in_flight=64)  # the widest load but for the flood, which meets the default
+    elif role == "default":
         ours(port, sys.argv[3])
     elif role == "peer":
         peer(port)

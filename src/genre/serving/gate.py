@@ -27,6 +27,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+EVENTS = "/v1/events"
 OPEN = ("/healthz", "/readyz")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -63,7 +64,7 @@ class Gate:
     ) -> None:
         self._app, self._hosts, self._limits, self._metrics = app, hosts, limits, metrics
         self._key = None if key is None else key.encode()
-        self._in_flight = 0
+        self._in_flight = {True: 0, False: 0}  # with events, without
         self._next_refusal = 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
 
@@ -81,12 +82,12 @@ class Gate:
             await send(message)
 
         try:
-            checked = self._checked(scope, receive)
-            self._in_flight += 1
+            checked, kind = self._checked(scope, receive), scope["path"] == EVENTS
+            self._in_flight[kind] += 1
             try:
                 await self._app(scope, checked, dressed)
             finally:
-                self._in_flight -= 1
+                self._in_flight[kind] -= 1
         except Refused as refused:
             if refused.status == 503:
                 await self._pace()
@@ -108,7 +109,8 @@ class Gate:
         if self._key is not None and not hmac.compare_digest(_shown(headers.get(b"authorization", b"")), self._key):
             challenge = (b"www-authenticate", b'Basic realm="genre", charset="UTF-8"')
             raise Refused(401, "unauthorized", "show the key: Authorization: Bearer KEY", challenge)
-        if self._in_flight >= self._limits.in_flight:
+        events, limits = scope["path"] == EVENTS, self._limits
+        if self._in_flight[events] >= (limits.events_in_flight if events else limits.in_flight):
             raise Refused(503, "busy", "too many requests at once; try again", (b"retry-after", b"1"))
         if self._limits.rate:
             self._spend(scope["client"][0] if scope["client"] else "")

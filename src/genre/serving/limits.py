@@ -20,7 +20,8 @@ class Limits:
     warm_seconds: for the first answer of each stage, before the service is ready or a run is swapped in.
     patience: failures in a row after which a stage is paused. pause_seconds: for how long.
     rate: requests a second from one address, on average, with bursts of twice as many; more get 429. 0: no limit.
-    in_flight: requests worked on at once; more get 503. Each waits for the others, so many make all slow.
+    in_flight: requests worked on at once but those with events; more get 503. Each waits for the others.
+    events_in_flight: requests with events worked on at once: a flood of lists takes none of their places.
     body_bytes: of one request.
     connections: open at once; when there are more, the one that has kept us waiting longest goes.
     receive_seconds: for a whole request to come in. send_seconds: for its answer to be made and taken.
@@ -33,7 +34,8 @@ class Limits:
     patience: Annotated[int, Ge(1)] = 3
     pause_seconds: Annotated[float, Ge(0)] = 10.0
     rate: Annotated[float, Ge(0)] = 0.0
-    in_flight: Annotated[int, Ge(1)] = 64
+    in_flight: Annotated[int, Ge(1)] = 32
+    events_in_flight: Annotated[int, Ge(1)] = 64
     body_bytes: Annotated[int, Ge(1)] = 1_000_000
     connections: Annotated[int, Ge(1)] = 2000
     receive_seconds: Annotated[float, Gt(0)] = 10.0
