@@ -160,6 +160,20 @@ def test_a_model_that_cannot_be_asked_is_known_before_anything_is_sent(tmp_path:
     Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, INPUTS)  # all answered: nobody has to be asked
 
 
+def test_what_is_spent_is_read_on_and_never_from_the_start(tmp_path: Path) -> None:
+    path, model = tmp_path / "l.sqlite", FakeLanguageModel(price_in=1000)
+    one, other = (Ledger(path, model, job="a") for _ in range(2))
+    for start in range(0, 9, 3):
+        one.complete(PROMPT, [f"one {n}" for n in range(start, start + 3)])
+        other.complete(PROMPT, [f"other {n}" for n in range(start, start + 2)])
+        Ledger(path, model, job="b").complete(PROMPT, [f"b {start}"])
+        whole = Ledger(path, model, job="a").spent()
+        for spent in (one.spent(), other.spent()):
+            assert (spent.calls, spent.tokens, spent.money) == (whole.calls, whole.tokens, pytest.approx(whole.money))
+    assert one.spent().calls == 15
+    assert one._counted == read_log(path, job="a", last=1)[0].id
+
+
 def test_tokens_and_money_never_go_past_their_cap(tmp_path: Path) -> None:
     model = FakeLanguageModel(price_in=1000, price_out=10_000, max_tokens=50)
     for budget in (Budget(tokens=700), Budget(money=2.0)):

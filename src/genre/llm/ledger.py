@@ -44,6 +44,7 @@ class Ledger:
         self.model, self.job, self.budget = model, job, budget
         self._path = Path(path)
         self._alone, self._sealed = str(path) == MEMORY, False
+        self._spent, self._counted = Spent(), 0  # up to the exchange with that id
         self._connection = connect(self._path)
         self._lock = threading.RLock()
 
@@ -109,10 +110,15 @@ class Ledger:
 
     def spent(self) -> Spent:
         """What this job has used up, over all its runs."""
+        question = (
+            "SELECT count(*), total(tokens_in + tokens_out), total(money), max(id) FROM exchanges "
+            "WHERE job = ? AND id > ?"  # rows are added and never changed in what they cost
+        )
         with self._writing() as connection:
-            question = "SELECT count(*), total(tokens_in + tokens_out), total(money) FROM exchanges WHERE job = ?"
-            calls, tokens, money = connection.execute(question, (self.job,)).fetchone()
-        return Spent(calls, int(tokens), money)
+            calls, tokens, money, newest = connection.execute(question, (self.job, self._counted)).fetchone()
+            if calls:
+                self._spent, self._counted = self._spent + Spent(calls, int(tokens), money), newest
+            return self._spent
 
     # --- asking -----------------------------------------------------------------------------------
 
