@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from genre.errors import LLMError, OptionError
+from genre.llm.budget import Budget, Spent
 from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
 from genre.llm.openai import OpenAI
@@ -127,6 +128,11 @@ def test_every_attempt_is_an_exchange(tmp_path: Path) -> None:
         Ledger(path, provider(server.url, attempts=3)).complete(Prompt("t", "x"), ["x"])
     assert len(server.requests) == len(read_log(path)) == 3
     assert {row.tokens_out for row in read_log(path)} == {0}
+    dead = Ledger(path, provider("http://127.0.0.1:9/v1", attempts=3), job="dead", budget=Budget(calls=2))
+    for _ in range(2):
+        assert dead.complete(Prompt("t", "x"), ["y"])[0].outcome == "failed"
+    assert len(read_log(path, job="dead")) == 6
+    assert dead.spent() == Spent(), "what never left uses up no budget: it is asked again when the server is back"
     with serving("hang") as server:
         Ledger(path, provider(server.url, attempts=1)).complete(Prompt("t", "x"), ["x"])
     assert read_log(path)[0].tokens_out == 300, "it may be billed all the same"

@@ -12,7 +12,8 @@ from genre.options import Ge, check_options
 class Budget:
     """Hard caps of one job; None: no cap.
 
-    calls: exchanges sent. tokens: in and out together. money: by the provider's prices.
+    calls: exchanges that were answered, or may be billed all the same. tokens: in and out together.
+    money: by the provider's prices.
     """
 
     calls: Annotated[int, Ge(0)] | None = None

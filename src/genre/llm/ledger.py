@@ -109,15 +109,15 @@ class Ledger:
         return other
 
     def spent(self) -> Spent:
-        """What this job has used up, over all its runs."""
+        """What this job has used up, over all its runs. A call that failed and cannot be billed has used up nothing."""
         question = (
-            "SELECT count(*), total(tokens_in + tokens_out), total(money), max(id) FROM exchanges "
-            "WHERE job = ? AND id > ?"  # rows are added and never changed in what they cost
+            "SELECT total(outcome != 'failed' OR tokens_out > 0), total(tokens_in + tokens_out), total(money), max(id) "
+            "FROM exchanges WHERE job = ? AND id > ?"  # rows are added and never changed in what they cost
         )
         with self._writing() as connection:
             calls, tokens, money, newest = connection.execute(question, (self.job, self._counted)).fetchone()
-            if calls:
-                self._spent, self._counted = self._spent + Spent(calls, int(tokens), money), newest
+            if newest is not None:
+                self._spent, self._counted = self._spent + Spent(int(calls), int(tokens), money), newest
             return self._spent
 
     # --- asking -----------------------------------------------------------------------------------

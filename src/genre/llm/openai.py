@@ -21,6 +21,8 @@ from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoo
 from genre.options import Ge, Gt, Le
 
 OWN = "https://api.openai.com/v1"
+NEVER_LEFT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
+"""Errors of the HTTP library under the client, which changed its name once, after which nothing can be billed."""
 UNKEPT = ("minLength", "maxLength", "pattern", "uniqueItems", "title", "default")
 """What strict mode of the OpenAI API does not take; GENRE checks it again after the answer."""
 
@@ -160,11 +162,10 @@ class OpenAI(LanguageModel):
 
 def _after(error: Exception) -> tuple[float | None, bool]:
     """Seconds until another attempt may end better, None for never; and whether this one may be billed all the same."""
-    from httpx import ConnectError, ConnectTimeout
     from openai import APIConnectionError, APIStatusError
 
     if isinstance(error, APIConnectionError):  # a time-out is one
-        return 0.0, not isinstance(error.__cause__, (ConnectError, ConnectTimeout))
+        return 0.0, type(error.__cause__).__name__ not in NEVER_LEFT
     if isinstance(error, APIStatusError) and (error.status_code in (408, 409, 429) or error.status_code >= 500):
         milliseconds, seconds = (error.response.headers.get(name, "") for name in ("retry-after-ms", "retry-after"))
         wish = float(milliseconds) / 1000 if _is_number(milliseconds) else float(seconds) if _is_number(seconds) else 0
