@@ -28,7 +28,7 @@ from genre.serving.answers import Answer, Ask
 from genre.serving.catalogue import Between, OneOf
 from genre.serving.limits import Limits
 from genre.serving.service import Service
-from genre.serving.store import Event, EventStore, SQLiteStore
+from genre.serving.store import Event, EventStore, ItemChange, SQLiteStore
 from genre.testing import missing_item, toy_dataset
 
 
@@ -563,6 +563,27 @@ def test_an_encoder_that_cannot_be_had_costs_the_words_alone(run: Run, sqlite: S
     assert list(service.warm()) == ["toy/words"]
     assert service.ready
     assert service.recommend(Ask(words="story 7")).fallback == "words_paused"
+
+
+def test_new_items_wait_for_an_encoder_that_cannot_be_had(run: Run, sqlite: SQLiteStore) -> None:
+    class Gone(type(run.item_encoder)):  # type: ignore[misc]
+        gone = True
+
+        def encode_texts(self, texts: object, **_: object) -> Float32:
+            if self.gone:
+                raise GenreError("the package index does not answer")
+            return super().encode_texts(texts)  # type: ignore[no-any-return]
+
+    sqlite.put_items([ItemChange("n1", {"title": "Dragon Castle", "text": "castles"})])
+    encoder = Gone()
+    service = Service([dataclasses.replace(run, item_encoder=encoder)], sqlite, limits=IMPATIENT)
+    service.warm()
+    assert service.put_item("n2", {"title": "Robots", "text": "space robots"}) == {"toy": False}
+    assert service.recommend(Ask("u0")).source == "personal"
+    encoder.gone = False
+    time.sleep(IMPATIENT.pause_seconds + 0.1)
+    assert service.warm() == {}
+    assert [service.item(item)["title"] for item in ("n1", "n2")] == ["Dragon Castle", "Robots"]
 
 
 def test_a_run_whose_second_stage_hangs_as_before_is_swapped_in(run: Run, sqlite: SQLiteStore) -> None:

@@ -46,6 +46,7 @@ class Shelf:
         self.models: dict[str, Recommender] = dict(run.recommenders)
         self.content = _content(run)
         self.takes_words = run.dataset.item_features is not None and run.item_encoder is not None
+        self.waits = False  # for the encoder, to place new items
         self.dataset, self._placed = run.dataset, dict[str, tuple[Mapping[str, Any], Float32]]()
         if changes and not self.takes_words:  # nothing says what new items are like
             changes = {item_id: fields for item_id, fields in changes.items() if item_id in run.dataset.item_ids}
@@ -66,9 +67,12 @@ class Shelf:
         self._placed = {i: placed[i] for i in added if i in placed and placed[i][0] == changes[i]}
         missing = [item_id for item_id in added if item_id not in self._placed]
         if missing and encoder is not None:
-            vectors = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
-            self._placed.update({i: (changes[i], vector) for i, vector in zip(missing, vectors, strict=True)})
-        silent = {item_id for item_id in added if encoder is not None and not self._placed[item_id][1].any()}
+            try:
+                vectors = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
+                self._placed.update({i: (changes[i], vector) for i, vector in zip(missing, vectors, strict=True)})
+            except Exception:  # whatever it was, the others are served; the stage of words says what is wrong
+                self.waits = True
+        silent = {i for i in added if encoder is not None and (i not in self._placed or not self._placed[i][1].any())}
         if silent:  # nothing says yet what these are like
             self.dataset = with_items(known, {i: fields for i, fields in changes.items() if i not in silent})
             added = [item_id for item_id in added if item_id not in silent]

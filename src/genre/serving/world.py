@@ -156,7 +156,10 @@ class World:
     def try_out(self) -> dict[str, str]:
         """Ask whatever has not answered yet; by stage, why it still does not."""
         shelves = list(self.shelves.values())
-        return {stage: why for shelf in shelves for stage, why in try_out(self.ladder, shelf).items()}
+        troubles = {stage: why for shelf in shelves for stage, why in try_out(self.ladder, shelf).items()}
+        if any(shelf.waits and not self.ladder.words_of(shelf).out for shelf in shelves):
+            self.rebuild()
+        return troubles
 
     def answers(self) -> bool:
         """Whether every run has more to say than what everybody takes."""
