@@ -81,6 +81,7 @@ def test_missing_sections_are_named() -> None:
         ("name: x\nname: y\n", "stands twice"),
         ("- 1\n", "expected keys and values"),
         ("a: [1\n", "not valid YAML"),
+        ("name: x\nseed: 2024-13-45\n", "test.yaml:2: seed: not a value"),
         ("a: " + "[" * 50 + "]" * 50, "nested deeper"),
     ],
 )

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from genre import storage
 from genre.errors import ArtifactError
+from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.testing import toy_dataset
@@ -203,3 +204,13 @@ def test_tensors_that_are_none(tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(noise)
         with pytest.raises(ArtifactError):
             storage.read_tensors(tmp_path / "x")
+
+
+def test_tensors_that_the_disk_does_not_take_are_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="nowhere"):
+        storage.write_tensors(tmp_path / "nowhere" / "x", {"a": np.arange(3)})
+
+
+def test_another_folder_is_no_dataset(saved: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds no dataset"):
+        read_dataset(saved)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from genre.errors import StoreError
+from genre.errors import NotAvailable, StoreError
 from genre.serving.store import (
     LONGEST_HISTORY,
     Activity,
@@ -197,6 +197,12 @@ def test_a_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
 def test_a_postgres_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="PostgreSQL"):
         open_store(f"postgresql://genre@/postgres?host={tmp_path}")
+
+
+def test_without_psycopg_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "genre.serving.postgres", None)
+    with pytest.raises(NotAvailable, match=r"pip install 'genre-rec\[postgres\]'"):
+        open_store("postgresql://genre@/postgres")
 
 
 def test_postgres_comes_back_after_a_crash(postgres: EventStore, request: pytest.FixtureRequest) -> None:
