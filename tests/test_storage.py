@@ -214,3 +214,10 @@ def test_tensors_that_the_disk_does_not_take_are_an_os_error(tmp_path: Path) -> 
 def test_another_folder_is_no_dataset(saved: Path) -> None:
     with pytest.raises(ArtifactError, match="holds no dataset"):
         read_dataset(saved)
+
+
+def test_what_an_interrupted_write_left_is_no_part_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("whole")
+    (tmp_path / f".{storage.MANIFEST}.part").write_text("half")
+    storage.write_manifest(tmp_path)
+    assert list(storage.read_manifest(tmp_path)["files"]) == ["one"]
