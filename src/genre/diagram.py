@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from genre.config import Experiment, kind_name
+from genre.config import kind_name
+from genre.experiment import Experiment
 
 
 def mermaid(experiment: Experiment) -> str:

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from genre import __version__, storage
-from genre.config import Config, Experiment, read_config, to_dict
+from genre.config import Config, read_config, to_dict
 from genre.diagram import mermaid
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.report import write_report
 from genre.evaluation.significance import p_values
+from genre.experiment import Experiment
 from genre.features.augmentation import ENCODED, augment, read_augmented, synthetic_digest, write_augmented
 from genre.features.encode import item_features, user_features
 from genre.kinds import declared

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
 
-from genre.config import SECTIONS, Experiment, base_of, is_list, is_nested, is_optional, kinds_of, resolve
+from genre.config import SECTIONS, base_of, is_list, is_nested, is_optional, kinds_of, resolve
+from genre.experiment import Experiment
 from genre.options import option_docs, type_hints
 
 Schema = dict[str, Any]

@@ -36,7 +36,7 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "mlp": {"hidden": (16, 8), "dim": 4, "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
 }
 GOLDEN = Path(__file__).parents[1] / "golden" / "scores.json"
-BY_STEPS = {"blend", "bpr", "mlp", "ncf", "sasrec", "semantic_ids", "two_tower"}  # another machine adds up in another order
+BY_STEPS = {"blend", "bpr", "mlp", "ncf", "sasrec", "semantic_ids", "two_tower"}  # sums in another order, other steps
 IMPERSONAL = {"baseline", "popularity"}  # give everybody the same list, so the toy world has no answer for them
 
 
