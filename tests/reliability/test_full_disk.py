@@ -14,17 +14,9 @@ import pytest
 import genre
 from genre.errors import ArtifactError
 from sizes import NIGHTLY
-from small_world import write_interactions
+from small_world import small_config, write_interactions
 
-CONFIG = """\
-name: small
-data: {kind: files, interactions: interactions.csv}
-split: {kind: leave-one-out}
-recommenders:
-  - {kind: popularity}
-  - {kind: mlp, hidden: [64, 32], dim: 64, epochs: 2}
-evaluation: {k: 3, metrics: [ndcg]}
-"""
+CONFIG = small_config("{kind: mlp, hidden: [64, 32], dim: 64, epochs: 2}")
 
 
 @pytest.fixture

@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 
 from sizes import sized
-from small_world import write_interactions
+from small_world import small_config, write_interactions
 
 SUPPORT = Path(__file__).parents[1] / "support"
-CONFIG = """\
-name: small
-data: {kind: files, interactions: interactions.csv}
-split: {kind: leave-one-out}
-recommenders:
-  - {kind: popularity}
-  - {kind: ease, regularization: 5}
-evaluation: {k: 3, metrics: [ndcg]}
-"""
+CONFIG = small_config("{kind: ease, regularization: 5}")
 # A job writes; `state` says what can be read: "old" before, "new" after, "none" when it is refused or not there.
 HEAD = """
 import os, sys, shutil

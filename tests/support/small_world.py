@@ -1,4 +1,4 @@
-"""Interactions of a small world: even users like even items, and each has taken all but one of its parity."""
+"""A small world and a config of it: even users like even items, and each has taken all but one of its parity."""
 
 from __future__ import annotations
 
@@ -13,3 +13,16 @@ def write_interactions(path: Path, n_users: int) -> None:
         if item != (user % 8) * 2 + user % 2
     ]
     path.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+
+
+def small_config(recommender: str) -> str:
+    """What is popular and one more recommender, such as `{kind: ease}`, on `interactions.csv` beside the config."""
+    return f"""\
+name: small
+data: {{kind: files, interactions: interactions.csv}}
+split: {{kind: leave-one-out}}
+recommenders:
+  - {{kind: popularity}}
+  - {recommender}
+evaluation: {{k: 3, metrics: [ndcg]}}
+"""

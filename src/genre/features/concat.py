@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from genre.errors import OptionError
 from genre.features.base import Encoder, digest
-from genre.features.tfidf import unit_rows
 from genre.log import SILENT, Log
 from genre.options import Gt
 from genre.preprocessing.dataset import Features, Float32
+from genre.preprocessing.vectors import unit_rows
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ from genre.features.text import render
 from genre.log import SILENT, Log
 from genre.options import Ge, Search
 from genre.preprocessing.dataset import Float32
+from genre.preprocessing.vectors import unit_rows
 
 NOISE = 1e-6  # singular values below this part of the largest are rounding
 
@@ -86,9 +87,3 @@ def directions(matrix: sp.csr_matrix, dim: int) -> Float32:
     right = right[strength > NOISE * strength[0]][:dim]
     largest = right[np.arange(len(right)), np.abs(right).argmax(axis=1)]
     return np.ascontiguousarray((right * np.sign(largest)[:, None]).T, np.float32)
-
-
-def unit_rows(rows: Float32) -> Float32:
-    """Rows of length one; zero rows stay."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)

@@ -14,6 +14,7 @@ from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
+from genre.preprocessing.vectors import unit_rows
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -77,7 +78,7 @@ class Content(Recommender):
             raise DataError(f"content: learnt from features of {len(self.center_)} values, found {features.shape[1]}")
         vectors = (features - self.center_) @ self.directions_
         vectors[~features.any(axis=1)] = 0
-        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+        return unit_rows(vectors)
 
     def _extend(self, features: Float32) -> None:
         new = self.place(features)

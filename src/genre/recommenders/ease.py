@@ -14,6 +14,7 @@ from genre.log import Log
 from genre.options import Ge, Gt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
+from genre.preprocessing.vectors import unit_rows
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -114,8 +115,7 @@ class EASE(Recommender):
         """Centred unit vectors; an item without features stays at zero. [n, dim]"""
         if features.shape[1] != len(self.center_):
             raise DataError(f"ease: learnt from features of {len(self.center_)} values, found {features.shape[1]}")
-        vectors = np.where(features.any(axis=1, keepdims=True), features - self.center_, 0)
-        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+        return unit_rows(features, self.center_)
 
     def _extend(self, features: Float32) -> None:
         """P bordered by each new item: what a fit with that item unseen gives in its row and its column."""

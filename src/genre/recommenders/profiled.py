@@ -12,6 +12,7 @@ from genre.log import Log
 from genre.options import Ge, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
+from genre.preprocessing.vectors import unit_rows
 from genre.recommenders.stage import Stage
 
 
@@ -34,8 +35,8 @@ class Profiled(Stage):
             raise DataError("profiled: needs features of users and of items made by the same encoder")
         super()._fit(dataset, validation, log)
         self.center_ = items.values.mean(axis=0)  # [dim]
-        self.item_vectors_ = _unit(items.values, self.center_)  # [n_items, dim]
-        self.user_vectors_ = _unit(users.values, self.center_)  # [n_users, dim]
+        self.item_vectors_ = unit_rows(items.values, self.center_)  # [n_items, dim]
+        self.user_vectors_ = unit_rows(users.values, self.center_)  # [n_users, dim]
 
     def _score(self, history: History) -> Float32:
         scores = self._first_scores(history)
@@ -64,13 +65,7 @@ class Profiled(Stage):
 
     def _extend(self, features: Float32) -> None:
         super()._extend(features)
-        self.item_vectors_ = np.concatenate([self.item_vectors_, _unit(features, self.center_)])
-
-
-def _unit(vectors: Float32, center: Float32) -> Float32:
-    """Unit vectors around `center`; a zero vector stays zero. [n, dim]"""
-    moved = np.where(vectors.any(axis=1, keepdims=True), vectors - center, 0)
-    return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12), np.float32)
+        self.item_vectors_ = np.concatenate([self.item_vectors_, unit_rows(features, self.center_)])
 
 
 def _standard(scores: Float32) -> Float32:

@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from genre.compiled import compiled
+from genre.compiled import compiled, spread
 from genre.preprocessing.dataset import Float32, Int32, Int64
 
 LANES, TILE, STEP = 8, 16, 4  # floats a vector; columns and rows of a tile of a Gram matrix
@@ -296,7 +296,6 @@ def _add_four(
     The compiler makes vectors half as wide of the loops, and half the speed.
     """
     word, single, vector = ir.IntType(64), ir.FloatType(), ir.VectorType(ir.FloatType(), WIDE)
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDE), [0] * WIDE)
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         *rows, weight, value, times, x, out, n = args
@@ -317,16 +316,15 @@ def _add_four(
                 builder.store(sum_of_product(builder.load(dot), vector_of(row, loop.index), part), dot)
         kind = ir.FunctionType(single, [single, vector])
         reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WIDE}f32")  # type: ignore[no-untyped-call]
-        spread = []
+        times_rows = []
         for r, dot in enumerate(dots):
             whole = builder.call(reduce, [single(0.0), builder.load(dot)], fastmath=("reassoc",))
             wanted = builder.fmul(times, builder.load(place(value, word(r), 1, single)))
             times_row = builder.fsub(wanted, builder.fmul(builder.load(place(weight, word(r), 1, single)), whole))
-            first = builder.insert_element(ir.Constant(vector, ir.Undefined), times_row, ir.IntType(32)(0))
-            spread.append(builder.shuffle_vector(first, first, zeros))
+            times_rows.append(spread(builder, times_row, WIDE))
         with cgutils.for_range(builder, n) as loop:
             total = vector_of(out, loop.index)
-            for row, times_row in zip(rows, spread, strict=True):
+            for row, times_row in zip(rows, times_rows, strict=True):
                 total = sum_of_product(total, vector_of(row, loop.index), times_row)
             builder.store(total, place(out, loop.index, WIDE, vector), align=4)
         return context.get_dummy_value()
@@ -343,7 +341,7 @@ def _add_tile(
     The compiler does not find this by itself from loops: it cannot know that `out` overlaps nothing.
     """
     word, single = ir.IntType(64), ir.FloatType()
-    vector, zeros = ir.VectorType(single, LANES), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    vector = ir.VectorType(single, LANES)
     parts = range(TILE // LANES)
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -363,10 +361,9 @@ def _add_tile(
             row = [builder.load(place(right, right_stride, loop.index, p * LANES, vector), align=4) for p in parts]
             for i in range(STEP):
                 one = builder.load(place(left, left_stride, loop.index, i, single), align=4)
-                first = builder.insert_element(ir.Constant(vector, ir.Undefined), one, ir.IntType(32)(0))
-                spread = builder.shuffle_vector(first, first, zeros)
+                filled = spread(builder, one, LANES)
                 for part in parts:
-                    product = builder.fmul(spread, row[part], flags=("contract",))
+                    product = builder.fmul(filled, row[part], flags=("contract",))
                     total = builder.fadd(builder.load(tile[i, part]), product, flags=("contract",))
                     builder.store(total, tile[i, part])
         for (i, part), held in tile.items():

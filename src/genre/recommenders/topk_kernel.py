@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from genre.compiled import compiled
+from genre.compiled import compiled, spread
 from genre.preprocessing.dataset import Float32, Int32, Int64
 
 CHUNK = 64  # scores compared with the threshold at once: a bit each in one word
@@ -46,12 +46,11 @@ def keep_best(scores: Float32, first: int, item: Int32, score: Float32) -> int:
 @intrinsic
 def _not_up_to(typing: Any, address: Any, threshold: Any) -> Any:
     """A word whose bit `j` says that float32 number `j` at the address is above the threshold, or NaN."""
-    vector, zeros = ir.VectorType(ir.FloatType(), CHUNK), ir.Constant(ir.VectorType(ir.IntType(32), CHUNK), [0] * CHUNK)
+    vector = ir.VectorType(ir.FloatType(), CHUNK)
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         numbers = builder.load(builder.inttoptr(args[0], vector.as_pointer()), align=4)
-        first = builder.insert_element(ir.Constant(vector, ir.Undefined), args[1], ir.IntType(32)(0))
-        above = builder.fcmp_unordered(">", numbers, builder.shuffle_vector(first, first, zeros))
+        above = builder.fcmp_unordered(">", numbers, spread(builder, args[1], CHUNK))
         return builder.bitcast(above, ir.IntType(CHUNK))
 
     return types.int64(types.intp, types.float32), make

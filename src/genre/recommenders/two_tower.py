@@ -12,6 +12,7 @@ from genre.log import Log
 from genre.options import Ge, Gt, Le, Lt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
+from genre.preprocessing.vectors import unit_rows
 from genre.recommenders.base import Recommendations
 from genre.recommenders.neural import (
     NetworkRecommender,
@@ -113,7 +114,7 @@ class TwoTower(NetworkRecommender):
         weights = self.weights_
         first = inputs @ weights["item_first.weight"].T + weights["item_first.bias"]
         share = weights["user_first.weight"][:, -1 - inputs.shape[1] : -1]
-        return _unit(through(first, layers_of(weights, "item_rest"))), inputs @ share.T
+        return unit_rows(through(first, layers_of(weights, "item_rest"))), inputs @ share.T
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         read = liked(history)
@@ -123,7 +124,7 @@ class TwoTower(NetworkRecommender):
         first += np.log1p(read.lengths)[:, None].astype(np.float32) * self.weights_["user_first.weight"][:, -1]
         known = history.user >= 0
         first[known] += self.known_half_[history.user[known]]
-        queries = _unit(through(first + self.weights_["user_first.bias"], layers_of(self.weights_, "user_rest")))
+        queries = unit_rows(through(first + self.weights_["user_first.bias"], layers_of(self.weights_, "user_rest")))
         return queries / np.float32(self.temperature), self.item_table_
 
     def _score(self, history: History) -> Float32:
@@ -145,7 +146,3 @@ class TwoTower(NetworkRecommender):
         table, share = self._place(np.concatenate([new, np.zeros((len(new), self.ids), np.float32)], 1))
         self.item_table_ = np.concatenate([self.item_table_, table])
         self.pool_half_ = np.concatenate([self.pool_half_, share])
-
-
-def _unit(vectors: Float32) -> Float32:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)

@@ -19,7 +19,8 @@ from genre.errors import DataError
 from genre.features.base import Encoder
 from genre.llm.grounding import COMMON, words
 from genre.preprocessing.dataset import Dataset, Float32
-from genre.serving.categories import Categories, categories_of, unit
+from genre.preprocessing.vectors import unit_rows
+from genre.serving.categories import Categories, categories_of
 from genre.serving.wish import Wish, keys_of, understand
 
 # In standard deviations of how near the words of a wish are to the items:
@@ -66,7 +67,7 @@ class Wishes:
 
     @cached_property
     def _vectors(self) -> Float32:
-        return unit(self._features)
+        return unit_rows(self._features)
 
     @cached_property
     def categories(self) -> Categories:
@@ -112,7 +113,7 @@ class Wishes:
             nears.append(self.categories.near(told[0]))
         if wish.liked:
             fits.append(standard(self._vectors @ self._middle(wish.liked)))
-            held = unit(self.categories.of[list(wish.liked)].toarray())
+            held = unit_rows(self.categories.of[list(wish.liked)].toarray())
             nears.append(LIKED * held.mean(axis=0))
         if not fits:
             return Match(None, against, np.zeros(len(self.categories.names), np.float32))
@@ -121,7 +122,7 @@ class Wishes:
         return Match(np.asarray(fit, np.float32), against, near)
 
     def _middle(self, rows: Sequence[int]) -> Float32:
-        return np.asarray(unit(self._vectors[list(rows)].mean(axis=0, keepdims=True))[0], np.float32)
+        return np.asarray(unit_rows(self._vectors[list(rows)].mean(axis=0, keepdims=True))[0], np.float32)
 
     def _makes_sense(self, text: str, vector: Float32) -> bool:
         """Whether anything in the catalogue is near to a wish, or has one of its words."""
@@ -139,7 +140,7 @@ class Wishes:
         told, dim = self.encoder.encode_once(texts), self._features.shape[1]
         if told.shape[1] != dim:
             raise DataError(f"the encoder makes vectors of {told.shape[1]} values, the items have {dim}")
-        return unit(told)
+        return unit_rows(told)
 
 
 def parts(match: Match, taste: Float32 | None, popularity: Float32) -> dict[str, Float32]:

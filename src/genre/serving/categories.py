@@ -14,6 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from genre.preprocessing.dataset import Dataset, Float32
+from genre.preprocessing.vectors import unit_rows
 from genre.recommenders.popularity import split_categories
 
 LOOKED_AT = 2_000  # items that say whether a column holds categories
@@ -65,9 +66,9 @@ def categories_of(dataset: Dataset) -> Categories:
         if parts
         else sp.csr_matrix((dataset.n_items, 0), dtype=np.float32)
     )
-    items = unit(dataset.item_features.values)
+    items = unit_rows(dataset.item_features.values)
     center, counts = items.mean(axis=0), np.diff(of.tocsc().indptr)[:, None]
-    directions = unit(of.T @ items / np.maximum(counts, 1) - center) * counts / (counts + HELD)
+    directions = unit_rows(of.T @ items / np.maximum(counts, 1) - center) * counts / (counts + HELD)
     return Categories(names, of, directions.astype(np.float32), center)
 
 
@@ -97,8 +98,3 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     """Whether the names in a column are few and come again and again."""
     counts = Counter(name for value in column.slice(0, LOOKED_AT).to_pylist() for name in split_categories(value))
     return 1 < len(counts) <= MOST and counts.total() >= HELD * len(counts)
-
-
-def unit(vectors: Float32) -> Float32:
-    """Rows of length one, those of zeros as they are. [n, dim]"""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
