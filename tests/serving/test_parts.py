@@ -233,6 +233,25 @@ def test_trend_decays_and_never_overflows(monkeypatch: pytest.MonkeyPatch) -> No
     assert made.of(row)[2] == pytest.approx(1)
 
 
+def test_a_user_counts_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(trend.time, "monotonic", lambda: now)
+    taken = trend.Taken()
+    assert [taken.first("u", "a"), taken.first("u", "a"), taken.first("u", "b"), taken.first("v", "a")] == [1, 0, 1, 1]
+    now += trend.WINDOW + 1
+    assert not taken.first("u", "a"), "for one window at least"
+    now += trend.WINDOW + 1
+    assert taken.first("u", "a"), "for two at most"
+
+
+def test_who_took_what_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trend, "KEPT_PAIRS", 100)
+    taken = trend.Taken()
+    assert all(taken.first(f"u{n}", "a") for n in range(1000))
+    assert len(taken._now) + len(taken._before) <= 200
+    assert not taken.first("u999", "a")
+
+
 # --- memory -------------------------------------------------------------------------------------------
 
 

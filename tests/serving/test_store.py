@@ -93,6 +93,19 @@ def test_activity_is_counted_by_hour(store: EventStore) -> None:
     assert store.activity(3600, store.last() - 3) == [Activity("x", 7200, 1)]
 
 
+def test_a_user_counts_once_an_item_and_day(store: EventStore) -> None:
+    day = 86_400
+    store.record([Event("a", "x", 1.0, day + 60 * minute) for minute in range(500)])
+    store.record([Event("a", "x", 1.0, 2 * day), Event("b", "x", 1.0, day), Event("a", "y", 1.0, day)])
+    last_hour = day + 60 * 499 // 3600 * 3600
+    assert sorted(store.activity(0, store.last())) == [
+        Activity("x", day, 1),
+        Activity("x", last_hour, 1),
+        Activity("x", 2 * day, 1),
+        Activity("y", day, 1),
+    ]
+
+
 def test_many_threads_write_at_once(store: EventStore) -> None:
     def work(name: int) -> None:
         for at in range(20):

@@ -58,8 +58,11 @@ SELECT seq, kind, user_id, item_id, weight, "timestamp", event_id, body FROM gen
 WHERE seq > %s AND kind = ANY(%s) ORDER BY seq LIMIT %s
 """
 _ACTIVITY: LiteralString = """
-SELECT item_id, "timestamp" / 3600 * 3600, count(*) FROM genre_log
-WHERE kind = 'event' AND weight > 0 AND "timestamp" >= %s AND seq <= %s GROUP BY 1, 2
+SELECT item_id, latest / 3600 * 3600, count(*) FROM (
+    SELECT item_id, max("timestamp") AS latest FROM genre_log
+    WHERE kind = 'event' AND weight > 0 AND "timestamp" >= %s AND seq <= %s
+    GROUP BY item_id, user_id, "timestamp" / 86400
+) AS taken GROUP BY 1, 2
 """
 
 

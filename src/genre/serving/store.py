@@ -57,11 +57,14 @@ Kind = Literal["event", "item", "deletion"]
 
 
 class Activity(NamedTuple):
-    """How many events with weight above 0 an item got in the hour that began at `timestamp`."""
+    """How many users took an item, with weight above 0, in the hour that began at `timestamp`.
+
+    A user counts once an item and day, in the hour of the last event of that day.
+    """
 
     item_id: str
     timestamp: int
-    events: int
+    users: int
 
 
 def user_digest(user_id: str) -> str:
@@ -97,7 +100,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def activity(self, since: int, until: int) -> list[Activity]:
-        """Events by item and hour since a time, in the log up to entry number `until`."""
+        """Users by item and hour since a time, in the log up to entry number `until`."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -156,6 +159,12 @@ ON CONFLICT (event_id) DO NOTHING
 _HISTORY = f"""
 SELECT user_id, item_id, weight, timestamp, event_id FROM log WHERE kind = 'event' AND user_id = ?
 ORDER BY timestamp DESC, seq DESC LIMIT {LONGEST_HISTORY}
+"""
+_ACTIVITY = """
+SELECT item_id, latest / 3600 * 3600, count(*) FROM (
+    SELECT item_id, max(timestamp) AS latest FROM log
+    WHERE kind = 'event' AND weight > 0 AND timestamp >= ? AND seq <= ? GROUP BY item_id, user_id, timestamp / 86400
+) GROUP BY 1, 2
 """
 _VERSION = 1
 
@@ -240,13 +249,7 @@ class SQLiteStore(EventStore):
         return int(self._select("SELECT coalesce(max(seq), 0) FROM log")[0][0])
 
     def activity(self, since: int, until: int) -> list[Activity]:
-        rows = self._select(
-            "SELECT item_id, timestamp / 3600 * 3600, count(*) FROM log "
-            "WHERE kind = 'event' AND weight > 0 AND timestamp >= ? AND seq <= ? GROUP BY 1, 2",
-            since,
-            until,
-        )
-        return [Activity(*row) for row in rows]
+        return [Activity(*row) for row in self._select(_ACTIVITY, since, until)]
 
     def close(self) -> None:
         self._write.close()

@@ -23,7 +23,7 @@ from genre.serving.memory import Memory
 from genre.serving.shelf import Past, Shelf
 from genre.serving.stages import Skipped, Stage
 from genre.serving.store import Deletion, Entry, Event, EventStore, ItemChange, user_digest
-from genre.serving.trend import REACH, Trend
+from genre.serving.trend import REACH, Taken, Trend
 from genre.serving.trial import answers, try_out
 
 Recent = Mapping[str, tuple[Event, ...]]
@@ -45,6 +45,7 @@ class World:
         self._changes: dict[str, dict[str, Any]] = {}
         self._forgotten: set[str] = set()
         self._changing, self._swapping = threading.Lock(), threading.Lock()
+        self._taken = Taken()
         self._position = store.last()
         for entry in store.entries(kinds=("item", "deletion")):
             self.take(entry)
@@ -140,15 +141,19 @@ class World:
             known = self._changes.get(entry.item_id)
             self._changes[entry.item_id] = {**(known or {}), **entry.fields}
             return self._changes[entry.item_id] != known
-        elif entry.weight > 0 and any(entry.item_id in shelf.catalogue.row for shelf in self.shelves.values()):
+        elif (
+            entry.weight > 0
+            and any(entry.item_id in shelf.catalogue.row for shelf in self.shelves.values())
+            and self._taken.first(entry.user_id, entry.item_id)
+        ):
             self.trend.add(entry.item_id, entry.timestamp)
         return False
 
     def _counted(self) -> Trend:
         """The trend by the log as it stands, up to the entry that was taken last."""
         trend = Trend()
-        for item_id, timestamp, events in self.store.activity(int(time.time()) - REACH, self._position):
-            trend.add(item_id, timestamp, events)
+        for item_id, timestamp, users in self.store.activity(int(time.time()) - REACH, self._position):
+            trend.add(item_id, timestamp, users)
         return trend
 
     # --- runs -------------------------------------------------------------------------------------
