@@ -89,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     made = verb("refresh", _refresh, "Learn again from a run's data and event log; a running server takes it over.")
     made.add_argument("run", help="a run folder")
     made.add_argument("--store", help="SQLite file or postgresql:// address of the event log (default: beside the run)")
+    text = "items that may rise in people's lists though few users took them; without ids: all"
+    made.add_argument("--accept", nargs="*", metavar="ITEM", help=text)
+    text = "how far an item may rise, such as rise=0.1 (of all lists) or backing=0.01; docs/serving.md has them all"
+    made.add_argument("--drift", action="append", default=[], metavar="NAME=VALUE", help=text)
     made.add_argument("--roll-back", action="store_true", help="go back to the run that the last refresh replaced")
 
     made = verb("tune", _tune, "Search the options of every recommender of a config on the validation part.")
@@ -213,6 +217,7 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _refresh(args: argparse.Namespace) -> None:
     from genre.pipeline import remake
+    from genre.serving.limits import drift_of
     from genre.serving.refresh import refresh, roll_back
     from genre.serving.store import beside, open_store
 
@@ -221,8 +226,10 @@ def _refresh(args: argparse.Namespace) -> None:
         roll_back(run)
         print(f"{run} is the run it was before; the same command undoes this")
         return
+    drift = drift_of(args.drift)
+    accept = None if args.accept == [] else args.accept or ()
     with closing(open_store(args.store or beside(run), must_exist=True)) as store:
-        if refresh(run, store, remake, log=ConsoleLog()):
+        if refresh(run, store, remake, drift=drift, accept=accept, log=ConsoleLog()):
             print(f"Refreshed: {run}\nReport:    {run / 'report.html'}\nUndo:      genre refresh {run} --roll-back")
 
 

@@ -11,6 +11,7 @@
     ├── ArtifactError      a saved folder that is incomplete, changed or of another version
     ├── TrainingError      a training run that diverged or cannot resume
     ├── EvaluationError    a judgement that would not mean anything
+    ├── DriftError         a new run that would push items with few users behind them
     ├── StoreError         an event log that cannot be written or read at the moment
     └── LLMError           a language model that did not answer usefully
         └── BudgetExceeded a cap on calls, tokens or money was reached
@@ -66,6 +67,10 @@ class TrainingError(GenreError):
 
 class EvaluationError(GenreError):
     """An evaluation whose result would not mean anything."""
+
+
+class DriftError(GenreError):
+    """A new run that waits for somebody's word: it would push items that few users have taken; the old one stands."""
 
 
 class StoreError(GenreError):

@@ -132,6 +132,31 @@ def test_what_the_log_says_is_learnt_once(folder: Path, store: SQLiteStore, caps
     assert "fresh" in read_run(folder).dataset.user_ids, "twice is back again"
 
 
+def test_a_push_by_one_user_is_held_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"u{user},i{(user + step) % 40},{1_000_000 + 10 * user + step}" for user in range(80) for step in range(8)]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (tmp_path / "lately.yaml").write_text(
+        "name: lately\ndata: {kind: files, interactions: interactions.csv}\nsplit: {kind: leave-one-out}\n"
+        "recommenders: [{kind: popularity, half_life_days: 7}]\noutput: {users: [u0]}\n"
+    )
+    folder = genre.run(tmp_path / "lately.yaml", runs=tmp_path / "runs").folder
+    with contextlib.closing(SQLiteStore(folder.parent / "events.sqlite")) as store:
+        store.record([Event("pusher", item, 1.0, 40_000_000 + at) for at, item in enumerate(("new", "i1", "i2"))])
+    for words in ([], ["--accept", "i3"], ["--drift", "growth=5"]):
+        assert main(["refresh", str(folder), *words]) == 2
+        told = capsys.readouterr().err
+        assert "held back, the old run stands" in told
+        assert "'new' (new): in 100.0% of the lists, 0.0% before; 1 user took it since, 1 of them new: 'pusher'" in told
+        assert "pusher" not in read_run(folder).dataset.user_ids
+    assert main(["refresh", str(folder), "--drift", "far=1"]) == 2
+    assert "no limit 'far'" in capsys.readouterr().err
+    assert main(["refresh", str(folder), "--accept", "new"]) == 0
+    assert "training" not in capsys.readouterr().err, "what was learnt then is taken over now"
+    assert "pusher" in read_run(folder).dataset.user_ids
+    assert main(["refresh", str(folder), "--roll-back"]) == 0
+    assert main(["refresh", str(folder), "--accept"]) == 0, "whatever rises"
+
+
 def test_two_at_once_are_refused(folder: Path, store: SQLiteStore) -> None:
     store.record(clicks("fresh", 1))
     with Workspace(folder, "").locked():

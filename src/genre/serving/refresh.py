@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,8 +16,10 @@ from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.parquet import read_dataset
-from genre.runs import Workspace
+from genre.runs import Workspace, read_run
+from genre.serving.drift import check_drift
 from genre.serving.growing import fields_table
+from genre.serving.limits import Drift
 from genre.serving.shelf import stars_of_weight
 from genre.serving.store import Deletion, Event, EventStore, ItemChange, user_digest
 
@@ -118,11 +120,22 @@ class Make(Protocol):
     def __call__(self, folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log) -> None: ...
 
 
-def refresh(folder: Path, store: EventStore, make: Make, *, log: Log = SILENT) -> bool:
+def refresh(
+    folder: Path,
+    store: EventStore,
+    make: Make,
+    *,
+    drift: Drift | None = None,
+    accept: Collection[str] | None = (),
+    log: Log = SILENT,
+) -> bool:
     """Learn again from the run's data with everything the log says; the new run takes the old one's place in one step.
 
-    A server that serves the folder takes it over by itself. False when the log says nothing new. Raises GenreError when
-    somebody else is making this run; whatever is raised, the old run stands.
+    A server that serves the folder takes it over by itself. False when the log says nothing new.
+
+    drift: how far a few users may push an item. accept: ids of items that may rise all the same, None: all. Raises
+    DriftError when another rises: the new run waits, and a call that accepts the item puts it in place without learning
+    again. Raises GenreError when somebody else is making this run; whatever is raised, the old run stands.
     """
     with Workspace(folder, "").locked():
         storage.read_manifest(folder)
@@ -135,6 +148,8 @@ def refresh(folder: Path, store: EventStore, make: Make, *, log: Log = SILENT) -
         log.line(f"data: {news}")
         place = folder.parent / f".{folder.name}.next"
         make(folder, after, place, news=news, log=log)
+        if accept is not None:
+            check_drift(read_run(folder), read_run(place), drift or Drift(), accept)
         put_in_place(place, folder)
     return True
 

@@ -1,0 +1,116 @@
+"""Which items a new run would push into people's lists with few users behind them: what a poisoned log looks like.
+
+A few invented users can lift an item far where recent interactions count for much, and no algorithm can tell them from
+a few honest ones. So the lists of the same users are compared before a new run takes the place of the old, and a person
+decides. Knows nothing about where runs lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from genre.errors import DriftError
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.recommenders.base import Recommender
+from genre.recommenders.stage import Stage
+from genre.runs import Run
+from genre.serving.limits import Drift
+
+FEWEST_LISTS = 10  # a rise in fewer of the lists that are compared is an accident
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """An item, its share of the lists before and after, who took it since, and how many of those are new."""
+
+    item_id: str
+    title: str
+    before: float
+    after: float
+    takers: tuple[str, ...]
+    new_takers: int
+
+    def __str__(self) -> str:
+        n, shown = len(self.takers), ", ".join(map(repr, self.takers[:SHOWN]))
+        who = f"{n:,} user{'' if n == 1 else 's'} took it since, {self.new_takers:,} of them new: {shown}"
+        return (
+            f"{self.item_id!r} ({self.title}): in {self.after:.1%} of the lists, {self.before:.1%} before; "
+            f"{who}{', ...' if n > SHOWN else ''}"
+        )
+
+
+def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ()) -> None:
+    """DriftError naming the items that `new` pushes, but those in `accept`.
+
+    Compared is the recommender that answers unless a caller names another; a second stage by what it reorders.
+    """
+    name = next(iter(new.recommenders))
+    models = _first(old.recommender(name)), _first(new.recommender(name))
+    found = [one for one in pushed(*models, old.dataset, new.dataset, limits) if one.item_id not in accept]
+    if found:
+        lines = [f"{old.folder}: held back, the old run stands: few users push items into the lists of {name!r}"]
+        lines += [f"  {one}" for one in found[:SHOWN]]
+        lines += [f"  and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+        lines.append(
+            f"Honest news? Say so: genre refresh {old.folder} --accept {' '.join(one.item_id for one in found[:SHOWN])}"
+            " (without ids: all). Else delete those users and refresh again; a longer half-life is harder to push."
+        )
+        raise DriftError("\n".join(lines))
+
+
+def _first(model: Recommender) -> Recommender:
+    """Without what may ask a language model."""
+    return model.first_[0] if isinstance(model, Stage) else model
+
+
+def pushed(old: Recommender, new: Recommender, before: Dataset, after: Dataset, limits: Drift) -> list[Pushed]:
+    """Items that pass all limits, the largest rise first.
+
+    after: `before` with news; its first items are those of `before`. Compared are the lists of users of both, each by
+    the history that the data has.
+    """
+    row = after.user_ids.rows(before.user_ids.values)  # [n_users before]
+    both = np.flatnonzero((row >= 0) & (before.history().lengths > 0))
+    users = np.random.default_rng(limits.seed).permutation(both)[: limits.sample]
+    had = _lists(old, before.history(users), after.n_items, limits.k)
+    has = _lists(new, after.history(row[users]), after.n_items, limits.k)
+    risen, titles = has - had, after.titles()
+    user, item = _takes(before, after, row)
+    takers = np.bincount(item, minlength=after.n_items)
+    few = (takers > 0) & (takers < limits.backing * after.n_users)
+    far = (has > limits.growth * had) & (risen > limits.rise * len(users)) & (risen >= FEWEST_LISTS)
+    found = np.flatnonzero(few & far)
+    out = []
+    for i in found[np.argsort(-risen[found], kind="stable")]:
+        who, shares = user[item == i], (float(had[i] / len(users)), float(has[i] / len(users)))
+        new_takers = int((~np.isin(who, row)).sum())
+        out.append(Pushed(after.item_ids[i], titles[i], *shares, tuple(after.user_ids.take(who)), new_takers))
+    return out
+
+
+def _lists(model: Recommender, history: History, n_items: int, k: int) -> Int64:
+    """In how many of the lists each item is. [n_items]"""
+    found = model.recommend(history, k=k).item
+    return np.bincount(found[found >= 0], minlength=n_items)
+
+
+def _takes(before: Dataset, after: Dataset, row: Int32) -> tuple[Int64, Int64]:
+    """Users and items, each pair once, of which `after` has more than `before`. [n] each
+
+    row: for each user of `before` the one of `after`, -1 for none.
+    """
+    earlier, fewer = _pairs(row[before.user], before.item, before.weight, after.n_items)
+    now, times = _pairs(after.user, after.item, after.weight, after.n_items)
+    times[np.isin(now, earlier)] -= fewer[np.isin(earlier, now)]
+    user, item = np.divmod(now[times > 0], after.n_items)
+    return user, item
+
+
+def _pairs(user: Int32, item: Int32, weight: Float32, n_items: int) -> tuple[Int64, Int64]:
+    """Each pair of a user and an item as one number, ascending, and how often they met. [n] each"""
+    liked = (weight > 0) & (user >= 0)
+    return np.unique(user[liked].astype(np.int64) * n_items + item[liked], return_counts=True)

@@ -1,0 +1,124 @@
+"""Who pushes what: a few users cannot lift an item unseen, many may, and honest news passes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre.errors import DriftError, OptionError
+from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.ids import Ids
+from genre.recommenders.popularity import Popularity
+from genre.recommenders.stage import Stage
+from genre.runs import Run
+from genre.serving.drift import check_drift, pushed
+from genre.serving.limits import Drift, drift_of
+
+DAY = 86_400
+TARGET, USERS, ITEMS = 39, 200, 40
+
+
+def world(*, takers: int = 0, new: int = 0, gone: int = 0) -> Dataset:
+    """Everybody took ten of forty items, the first ones more; then the target was taken a month later.
+
+    takers: users of before who take the target; new: strangers who do; gone: the first users, deleted since.
+    """
+    rng, share = np.random.default_rng(0), 1 / np.arange(2, ITEMS + 2)
+    share[TARGET] = 0
+    item = np.concatenate([rng.choice(ITEMS, 10, replace=False, p=share / share.sum()) for _ in range(USERS)])
+    user, late = np.repeat(np.arange(USERS), 10), np.arange(gone, gone + takers)
+    strangers = np.arange(USERS, USERS + new)
+    user, pushers = np.concatenate([user, late, strangers]), np.full(takers + new, TARGET)
+    item, days = (
+        np.concatenate([item, pushers]),
+        np.concatenate([np.arange(USERS * 10) % 30, np.full(takers + new, 60)]),
+    )
+    stays = user >= gone
+    return Dataset.from_arrays(
+        user=user[stays] - gone,
+        item=item[stays],
+        timestamp=days[stays] * DAY,
+        user_ids=Ids([f"u{n}" for n in range(gone, USERS + new)]),
+        item_ids=Ids([f"i{n}" for n in range(ITEMS)]),
+    )
+
+
+def found(before: Dataset, after: Dataset, limits: Drift | None = None, half_life_days: float | None = 5) -> list[str]:
+    old, new = (Popularity(half_life_days).fit(data) for data in (before, after))
+    return [str(one) for one in pushed(old, new, before, after, limits or Drift())]
+
+
+def test_a_few_users_who_push_are_named() -> None:
+    (told,) = found(world(), world(new=2))
+    assert told == (
+        "'i39' (i39): in 100.0% of the lists, 0.0% before; 2 users took it since, 2 of them new: 'u200', 'u201'"
+    )
+    (told,) = found(world(), world(takers=3, new=1, gone=7), Drift(backing=0.05))
+    assert "4 users took it since, 1 of them new: 'u7', 'u8', 'u9', ..." in told
+
+
+def test_what_passes() -> None:
+    assert not found(world(), world(takers=10)), "many stand behind it"
+    assert not found(world(), world(new=2), half_life_days=None), "where everything counts alike two are nothing"
+    assert not found(world(new=2), world(new=2)), "what was there before is no news"
+    assert not found(world(), world()), "nothing new at all"
+    assert not found(world(), world(gone=USERS - 3, new=1)), "of so few lists nothing can be said"
+    assert not found(world(), world(gone=USERS, new=1)), "nor of none"
+
+
+@pytest.mark.parametrize("limits", [Drift(rise=1.0), Drift(backing=0.0), Drift(growth=1.0, backing=0.005), Drift(k=1)])
+def test_the_limits_are_options(limits: Drift) -> None:
+    once = world(new=1)
+    assert found(world(), once, Drift(backing=0.01))
+    assert not found(world(), world(new=2), dataclasses.replace(limits, sample=9 if limits.k == 1 else 1000))
+
+
+def test_a_user_who_takes_it_again_stands_behind_it_again() -> None:
+    once, twice = world(takers=3), world(takers=3)
+    again = np.flatnonzero(twice.item == TARGET)
+    columns = {name: getattr(twice, name) for name in ("user", "item", "timestamp")}
+    twice = Dataset.from_arrays(
+        **{name: np.concatenate([column, column[again]]) for name, column in columns.items()},
+        user_ids=twice.user_ids,
+        item_ids=twice.item_ids,
+    )
+    old, new = Popularity().fit(once), Popularity(5.0).fit(twice)
+    (one,) = pushed(old, new, once, twice, Drift())
+    assert one.takers == ("u0", "u1", "u2")
+    assert one.new_takers == 0
+
+
+@dataclasses.dataclass(eq=False)
+class Asks(Stage):
+    """A second stage that must not be asked."""
+
+    def _score(self, history: object) -> np.ndarray:
+        raise AssertionError("a language model costs money")
+
+
+def run_of(data: Dataset, folder: Path = Path("runs/shop-1")) -> Run:
+    best = Asks(Popularity(half_life_days=5.0)).fit(data)
+    return Run(folder, "shop", data, {"best": best, "other": Popularity(half_life_days=1.0).fit(data)})
+
+
+def test_the_one_that_answers_is_compared_and_items_can_be_accepted() -> None:
+    old, new = run_of(world()), run_of(world(new=2))
+    with pytest.raises(DriftError) as refused:
+        check_drift(old, new, Drift())
+    lines = str(refused.value).splitlines()
+    assert lines[0] == "runs/shop-1: held back, the old run stands: few users push items into the lists of 'best'"
+    assert lines[1].startswith("  'i39' (i39): in 100.0% of the lists")
+    assert "genre refresh runs/shop-1 --accept i39 (without ids: all)" in lines[2]
+    check_drift(old, new, Drift(), accept=["i39"])
+    check_drift(old, run_of(world(takers=10)), Drift())
+
+
+def test_limits_are_read_by_name() -> None:
+    assert drift_of(["rise=0.1", "backing = 0.01"]) == Drift(rise=0.1, backing=0.01)
+    with pytest.raises(OptionError, match=r"no limit 'rize' \(did you mean 'rise'"):
+        drift_of(["rize=1"])
+    with pytest.raises(OptionError, match="rise"):
+        drift_of(["rise=2"])
