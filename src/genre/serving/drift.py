@@ -20,7 +20,7 @@ from genre.runs import Run
 from genre.serving.limits import Drift
 
 FEWEST_LISTS = 10  # a rise in fewer of the lists that are compared is an accident
-SHOWN = 3
+SHOWN_ITEMS, SHOWN_USERS = 3, 10
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Pushed:
     new_takers: int
 
     def __str__(self) -> str:
-        n, shown = len(self.takers), ", ".join(map(repr, self.takers[:SHOWN]))
+        n, shown = len(self.takers), ", ".join(map(repr, self.takers[:SHOWN_USERS]))
         who = f"{n:,} user{'' if n == 1 else 's'} took it since, {self.new_takers:,} of them new: {shown}"
         return (
             f"{self.item_id!r} ({self.title}): in {self.after:.1%} of the lists, {self.before:.1%} before; "
-            f"{who}{', ...' if n > SHOWN else ''}"
+            f"{who}{', ...' if n > SHOWN_USERS else ''}"
         )
 
 
@@ -53,11 +53,12 @@ def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ())
     found = [one for one in pushed(*models, old.dataset, new.dataset, limits) if one.item_id not in accept]
     if found:
         lines = [f"{old.folder}: held back, the old run stands: few users push items into the lists of {name!r}"]
-        lines += [f"  {one}" for one in found[:SHOWN]]
-        lines += [f"  and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+        lines += [f"  {one}" for one in found[:SHOWN_ITEMS]]
+        lines += [f"  and {len(found) - SHOWN_ITEMS} more"] if len(found) > SHOWN_ITEMS else []
+        named = " ".join(one.item_id for one in found[:SHOWN_ITEMS])
         lines.append(
-            f"Honest news? Say so: genre refresh {old.folder} --accept {' '.join(one.item_id for one in found[:SHOWN])}"
-            " (without ids: all). Else delete those users and refresh again; a longer half-life is harder to push."
+            f"Honest news? Say so: genre refresh {old.folder} --accept {named} (without ids: all). "
+            "Else delete those users and refresh again; a longer half-life is harder to push."
         )
         raise DriftError("\n".join(lines))
 
