@@ -128,6 +128,21 @@ def test_what_a_dead_process_had_reserved_is_free_again(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.under-way"))
 
 
+def test_a_killed_process_leaves_no_file_behind_whatever_it_was_at(tmp_path: Path) -> None:
+    path, model = tmp_path / "led[ger].sqlite", FakeLanguageModel()
+    answered = Ledger(path, model)
+    answered.complete(PROMPT, INPUTS)
+    (tmp_path / "led[ger].sqlite.0123abcd.under-way").touch()  # killed after its last answer
+    (tmp_path / "ledger.sqlite.0123abcd.under-way").touch()  # of another ledger
+    with answered._holding() as alive:
+        Ledger(path, model).complete(PROMPT, INPUTS)  # nothing is missing, so nothing is sent
+        assert {file.name for file in tmp_path.glob("*.under-way")} == {
+            "ledger.sqlite.0123abcd.under-way",
+            f"led[ger].sqlite.{alive}.under-way",
+        }
+    assert len(model.prompts) == len(INPUTS)
+
+
 def test_every_attempt_counts_and_a_lost_one_as_much_as_it_may_have_cost(tmp_path: Path) -> None:
     class Silent(FakeLanguageModel):
         attempts = 3

@@ -9,6 +9,7 @@ sent: caps hold exactly, also where several processes work on one job. Knows not
 from __future__ import annotations
 
 import copy
+import glob
 import hashlib
 import json
 import sqlite3
@@ -16,7 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,10 @@ class Ledger:
         self._spent, self._counted = Spent(), 0  # up to the exchange with that id
         self._connection = connect(self._path)
         self._lock = threading.RLock()
+        left = [] if self._alone else self._left_behind()
+        if left:
+            with self._changing() as connection:
+                self._drop_the_dead(connection, left)
 
     def complete(
         self,
@@ -168,20 +173,29 @@ class Ledger:
     def _holding(self) -> Iterator[str]:
         """A name for what is sent from here. Its lock falls when this process ends, however it ends."""
         holder = uuid.uuid4().hex
-        lock = self._lock_of(holder)
+        if self._alone:
+            yield holder
+            return
+        lock = FileLock(self._lock_of(holder))
+        with self._changing():  # so that nobody meets the file before it is locked, and takes it for a dead one's
+            lock.acquire()
         try:
-            with nullcontext() if self._alone else FileLock(lock):
-                try:
-                    yield holder
-                finally:
-                    with self._changing() as connection:
-                        connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
+            yield holder
         finally:
-            if not self._alone:
-                lock.unlink(missing_ok=True)
+            try:
+                with self._changing() as connection:
+                    connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
+            finally:
+                lock.release()
+                self._lock_of(holder).unlink(missing_ok=True)
 
     def _lock_of(self, holder: str) -> Path:
         return self._path.with_name(f"{self._path.name}.{holder}.under-way")
+
+    def _left_behind(self) -> list[str]:
+        """Everybody whose lock lies beside the ledger: at work, or killed."""
+        mask = self._lock_of("*").name.replace(self._path.name, glob.escape(self._path.name), 1)
+        return [path.suffixes[-2][1:] for path in self._path.parent.glob(mask)]
 
     def _reserve(self, holder: str, key: str, question: _Question) -> Completion | None:
         """Book the most that an exchange can cost, before it is sent; or the answer that somebody else has got.
@@ -195,7 +209,7 @@ class Ledger:
                 found = self._known([key])
                 if found:
                     return found[key]
-                self._drop_the_dead(connection)
+                self._drop_the_dead(connection, self._holders(connection))
                 reached = self.budget.reached(self.spent() + most)
                 if reached:
                     raise _Reached(reached)
@@ -211,9 +225,13 @@ class Ledger:
         calls, tokens, money = connection.execute(question, (self.job,)).fetchone()
         return Spent(calls, int(tokens), money)
 
-    def _drop_the_dead(self, connection: sqlite3.Connection) -> None:
-        holders = [] if self._alone else connection.execute("SELECT DISTINCT holder FROM under_way").fetchall()
-        for (holder,) in holders:
+    def _holders(self, connection: sqlite3.Connection) -> list[str]:
+        """Everybody who has reserved something."""
+        return [holder for (holder,) in connection.execute("SELECT DISTINCT holder FROM under_way")]
+
+    def _drop_the_dead(self, connection: sqlite3.Connection, holders: Sequence[str]) -> None:
+        """Free what those of `holders` have reserved whose process has ended, and remove their locks."""
+        for holder in [] if self._alone else holders:
             lock = self._lock_of(holder)
             try:
                 with FileLock(lock, timeout=0):
