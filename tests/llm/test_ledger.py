@@ -128,6 +128,17 @@ def test_what_a_dead_process_had_reserved_is_free_again(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.under-way"))
 
 
+def test_work_that_was_interrupted_leaves_nothing_reserved() -> None:
+    class Interrupted(FakeLanguageModel):
+        def _complete(self, prompt: str, schema: Any) -> Completion:
+            raise KeyboardInterrupt
+
+    ledger = Ledger(":memory:", Interrupted(), budget=Budget(calls=1))
+    for _ in range(2):  # the second one would wait for the first for ever
+        with pytest.raises(KeyboardInterrupt):
+            ledger.complete(PROMPT, INPUTS[:1])
+
+
 def test_a_killed_process_leaves_no_file_behind_whatever_it_was_at(tmp_path: Path) -> None:
     path, model = tmp_path / "led[ger].sqlite", FakeLanguageModel()
     answered = Ledger(path, model)

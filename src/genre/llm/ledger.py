@@ -173,12 +173,10 @@ class Ledger:
     def _holding(self) -> Iterator[str]:
         """A name for what is sent from here. Its lock falls when this process ends, however it ends."""
         holder = uuid.uuid4().hex
-        if self._alone:
-            yield holder
-            return
-        lock = FileLock(self._lock_of(holder))
+        lock = None if self._alone else FileLock(self._lock_of(holder))
         with self._changing():  # so that nobody meets the file before it is locked, and takes it for a dead one's
-            lock.acquire()
+            if lock is not None:
+                lock.acquire()
         try:
             yield holder
         finally:
@@ -186,8 +184,9 @@ class Ledger:
                 with self._changing() as connection:
                     connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
             finally:
-                lock.release()
-                self._lock_of(holder).unlink(missing_ok=True)
+                if lock is not None:
+                    lock.release()
+                    self._lock_of(holder).unlink(missing_ok=True)
 
     def _lock_of(self, holder: str) -> Path:
         return self._path.with_name(f"{self._path.name}.{holder}.under-way")
