@@ -123,6 +123,41 @@ def test_overrides_are_checked_the_same_way() -> None:
     assert experiment.named()["strong"].regularization == 5.0  # type: ignore[attr-defined]
     assert "command line: evaluation.k: " in problems(GOOD, "evaluation.k=0")
     assert "no 'bpr' in the list" in problems(GOOD, "recommenders.bpr.factors=3")
+    assert parse(GOOD, "recommenders.als=popularity").experiment.labels == ("ease", "popularity", "strong")
+    assert "'name' is a single value" in problems(GOOD, "name.first=x")
+    for nothing in ("evaluation.k", "=20"):
+        assert f"override {nothing!r}: write dotted.key=value" in problems(GOOD, nothing)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: strong", "name: 'a b'", "recommenders[2].name: 'a b': use letters, digits, - and _"),
+        ("- kind: als", "- {kind: als, name: strong}", "two recommenders have the same name; give each a `name`"),
+        (
+            "- kind: als",
+            "- {kind: blend, recommenders: ease}",
+            "recommenders[1].recommenders: expected a list, found 'ease'",
+        ),
+        ("- kind: als", "- {kind: sasrec, dim: 10, heads: 4}", "test.yaml:6: recommenders[1]: SASRec: dim 10 is not"),
+        (
+            "- kind: als",
+            "- {kind: llm_reranker, first: ease}",
+            "test.yaml:5: recommenders: llm_reranker: needs somebody to ask",
+        ),
+        ("seed: 7", "evaluation: 3", "test.yaml:2: evaluation: expected options of EvaluationOptions, found 3"),
+    ],
+)
+def test_what_does_not_fit_is_named(old: str, new: str, said: str) -> None:
+    assert said in problems(GOOD.replace(old, new))
+
+
+def test_the_ledger_lies_beside_the_config(tmp_path: Path) -> None:
+    asked = GOOD + "llm: {provider: {kind: openai, model: m}, ledger: asked.sqlite}\n"
+    (tmp_path / "asks.yaml").write_text(asked)
+    llm = read_config(tmp_path / "asks.yaml").experiment.llm
+    assert llm is not None
+    assert llm.ledger == str(tmp_path / "asked.sqlite")
 
 
 def test_own_classes_beside_the_config(tmp_path: Path) -> None:
@@ -132,13 +167,15 @@ def test_own_classes_beside_the_config(tmp_path: Path) -> None:
         "from genre import Recommender\n"
         "@dataclass(eq=False)\n"
         "class Flat(Recommender):\n"
-        "    level: float = 1.0\n"
+        "    level: None | float = 1.0\n"
+        "    by: dict[str, float] | None = None\n"
         "    def _fit(self, dataset, validation, log): pass\n"
         "    def _score(self, history): return np.full((len(history), history.n_items), self.level, np.float32)\n"
     )
     config = tmp_path / "own.yaml"
-    config.write_text("name: own\ndata: movielens-100k\nrecommenders: [{kind: 'mine:Flat', level: 2}]\n")
-    experiment = read_config(config).experiment
+    config.write_text("name: own\ndata: movielens-100k\nrecommenders: [{kind: 'mine:Flat', level: 2, by: {a: 1}}]\n")
+    experiment, full = read_config(config).experiment, read_config(config).full
+    assert full["recommenders"] == [{"kind": "mine:Flat", "level": 2.0, "by": {"a": 1.0}, "name": "Flat"}]
     assert experiment.labels == ("Flat",)
     assert experiment.recommenders[0].level == 2.0  # type: ignore[attr-defined]
     config.write_text("name: own\ndata: movielens-100k\nrecommenders: ['mine:Flot', 'pathlib:Path', 'nowhere:X']\n")
@@ -169,6 +206,9 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         read_config(tmp_path / "bytes.yaml")
+    (tmp_path / "long.yaml").write_text(GOOD + "#" * 1_000_000)
+    with pytest.raises(ConfigError, match="a config has at most 1,000,000"):
+        read_config(tmp_path / "long.yaml")
 
 
 @settings(max_examples=sized(200, 5000), deadline=None)

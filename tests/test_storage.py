@@ -219,5 +219,9 @@ def test_another_folder_is_no_dataset(saved: Path) -> None:
 def test_what_an_interrupted_write_left_is_no_part_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("whole")
     (tmp_path / f".{storage.MANIFEST}.part").write_text("half")
+    aside = tmp_path / "steps" / ".fit.0a1b2c3d.part"  # as `publish` leaves it when it is killed
+    (aside / "model").mkdir(parents=True)
+    (aside / "model" / ".state.json.part").write_text("half")
     storage.write_manifest(tmp_path)
+    assert not aside.exists()
     assert list(storage.read_manifest(tmp_path)["files"]) == ["one"]

@@ -334,12 +334,8 @@ def is_list(hint: Any) -> bool:
 
 def base_of(hint: Any) -> Any:
     """The class that a nested hint speaks of: `Recommender` of `tuple[Recommender, ...] | None`."""
-    for part in _parts(hint):
-        if typing.get_origin(part) in (tuple, list):
-            return base_of(typing.get_args(part)[0])
-        if part is not type(None):
-            return part
-    return None
+    part = next((part for part in _parts(hint) if part is not type(None)), None)
+    return base_of(typing.get_args(part)[0]) if typing.get_origin(part) in (tuple, list) else part
 
 
 def is_nested(hint: Any) -> bool:

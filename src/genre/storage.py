@@ -69,9 +69,8 @@ def exchange(one: Path, other: Path) -> None:
 
 def write_manifest(folder: Path, **facts: Any) -> None:
     """Hash every file below `folder` into its `manifest.json`, on disk before this returns."""
-    for left in folder.rglob(".*.part"):  # by a write that was interrupted
-        if left.is_file():
-            left.unlink()
+    for left in list(folder.rglob(".*.part")):  # by a write that was interrupted
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
         _sync(path)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from genre import storage
+from genre.errors import ArtifactError
 from genre.features.base import Encoder
 from genre.features.tfidf import TfIdf
 from genre.features.vectors import Vectors
 from genre.kinds import KINDS
+from genre.log import SILENT, Log
+from genre.preprocessing.dataset import Float32
 from genre.testing import check_encoder
 
 
@@ -28,3 +35,40 @@ def test_contract(kind: str, tmp_path: Path) -> None:
         return made
 
     check_encoder(make)
+
+
+@dataclass(eq=False)
+class Lengths(Encoder):
+    """The least that an encoder is: how long each text is."""
+
+    scale: float = 1.0
+
+    def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
+        return np.array([[len(text) * self.scale] for text in texts], np.float32)
+
+
+def test_one_method_is_an_encoder(tmp_path: Path) -> None:
+    encoder = Lengths(2.0)
+    table = pa.table({"item_id": ["a", "b"], "title": ["Heat", ""]})
+    assert encoder.encode(table).values[1, 0] == 0
+    assert encoder.encode_once(["abc"]).tolist() == [[6.0]]
+    encoder.save(tmp_path / "lengths")
+    again = Encoder.load(tmp_path / "lengths")
+    assert again.fingerprint == encoder.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"class": "genre.features.tfidf:TfIdf"}, "not a saved Lengths"),
+        ({"class": "genre.recommenders.ease:EASE"}, "which is no Encoder"),
+        ({"class": f"{Lengths.__module__}:Lengths", "width": 3}, "does not fit this version of Lengths"),
+        ({}, "does not fit this version of Lengths"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, options: dict[str, object], said: str) -> None:
+    Lengths().save(tmp_path / "saved")
+    storage.write_json(tmp_path / "saved" / "options.json", options)
+    storage.write_manifest(tmp_path / "saved")
+    with pytest.raises(ArtifactError, match=said):
+        Lengths.load(tmp_path / "saved")

@@ -138,6 +138,16 @@ def test_fields_of_items_keep_their_type_only_where_nothing_is_lost(write: Write
     ]
 
 
+def test_fields_come_from_files_of_every_form(write: Write, tmp_path: Path) -> None:
+    rows = [{"item_id": "a", "title": "Heat", "year": 1995}, {"item_id": "b", "title": "Up", "year": 2009}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "items.parquet")
+    lines = write("items.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    for items in (tmp_path / "items.parquet", lines):
+        tables = Files(write("data.csv", CSV), items=items).load()
+        assert tables.items is not None
+        assert tables.items.to_pylist() == rows
+
+
 def test_validation_and_test_files_become_parts(write: Write) -> None:
     test = write("test.csv", "userId,movieId,rating,timestamp\n8,a,5,1000000180\n")
     tables = Files(write("train.csv", CSV), test=test).load()

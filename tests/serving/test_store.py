@@ -197,6 +197,13 @@ def test_a_full_disk_is_an_error_and_passes(sqlite: SQLiteStore) -> None:
     assert [event.item_id for event in sqlite.histories(["a"])["a"]] == ["x", "y"]
 
 
+def test_of_a_call_that_fails_nothing_is_kept(store: EventStore) -> None:
+    with pytest.raises((StoreError, OverflowError)):
+        store.record([Event("a", "x", 1.0, 1, "e1"), Event("a", "y", 1.0, 2**70, "e2")])
+    assert store.last() == 0
+    assert store.record([Event("a", "x", 1.0, 1, "e1")]) == [True], "and the next one goes on"
+
+
 def test_a_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database" * 100)
     with pytest.raises(StoreError, match="text"):
@@ -216,6 +223,20 @@ def test_without_psycopg_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "genre.serving.postgres", None)
     with pytest.raises(NotAvailable, match=r"pip install 'genre-rec\[postgres\]'"):
         open_store("postgresql://genre@/postgres")
+
+
+def test_a_lost_connection_costs_a_read_nothing(postgres: EventStore, request: pytest.FixtureRequest) -> None:
+    import psycopg
+
+    postgres.record([Event("a", "x", 1.0, 1)])
+    postgres.last()
+    with psycopg.connect(request.getfixturevalue("postgres_server").address, autocommit=True) as connection:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'genre'"
+        assert len(connection.execute(ended).fetchall()) == 2
+    assert postgres.last() == 1, "it is asked again"
+    with pytest.raises(StoreError, match="nothing was acknowledged"):
+        postgres.record([Event("a", "y", 1.0, 2)])
+    assert postgres.record([Event("a", "y", 1.0, 2)]) == [True], "never twice by itself: the answer may have got lost"
 
 
 def test_postgres_comes_back_after_a_crash(postgres: EventStore, request: pytest.FixtureRequest) -> None:

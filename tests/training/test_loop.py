@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genre import storage
 from genre.errors import ArtifactError, OptionError, TrainingError
 from genre.log import Log
 from genre.training.loop import TrainingHistory, Validation, seeded, step_size, train
@@ -109,6 +110,27 @@ def test_a_resumed_run_equals_an_undisturbed_one(tmp_path: Path, optimizer: str)
     assert history.resumed == 3  # epoch 4 was killed before it was kept
     assert history.losses == expected.losses
     assert same(resumed, whole)
+
+
+def test_what_a_kill_leaves_is_cleared_and_what_is_no_checkpoint_refused(tmp_path: Path) -> None:
+    left = tmp_path / ".place.0a1b2c3d.part"
+    left.mkdir()
+    fit(3, tmp_path / "place")
+    assert not left.exists()
+    facts = storage.read_manifest(tmp_path / "place")
+    storage.write_json(tmp_path / "place" / "place.json", {"losses": [1.0]})
+    storage.write_manifest(tmp_path / "place", training=facts["training"])
+    with pytest.raises(ArtifactError, match=r"not a checkpoint of this version .*; delete it"):
+        fit(3, tmp_path / "place")
+
+
+def test_a_place_is_kept_now_and_then_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre.training.checkpoint.EVERY_SECONDS", 1e9)
+    with pytest.raises(Killed):
+        train(Line(), Points(), options=TrainingOptions(epochs=3), checkpoint=tmp_path / "place", log=KillAt(3))
+    assert not (tmp_path / "place").exists(), "a moment ago is soon enough"
+    fit(3, tmp_path / "place")
+    assert fit(3, tmp_path / "place")[1].resumed == 3
 
 
 def test_a_finished_run_is_read_back(tmp_path: Path) -> None:
