@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError
-from genre.recommenders import topk
+from genre.recommenders import topk, topk_kernel
 from genre.recommenders.topk import top_k_factors, top_k_plain, top_k_scores
 
 
@@ -56,6 +56,42 @@ def test_factors_equal_the_plain_twin(question, dim, seed):
     expected = top_k_plain(queries @ items.T, k, seen=seen, candidates=candidates)
     np.testing.assert_array_equal(item, expected[0])
     np.testing.assert_array_equal(score, expected[1])
+
+
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("n", [2, 15, 16, 17, 32, 33, 70])
+def test_factors_equal_the_plain_twin_at_every_border_of_a_group(n, few, monkeypatch):
+    if few:  # as on a machine with narrow registers
+        monkeypatch.setattr(topk_kernel, "MANY", topk_kernel.FEW)
+    rng = np.random.default_rng(n)
+    for n_items in range(1, 60):
+        queries = rng.integers(-3, 4, (n, 3)).astype(np.float32)
+        items = rng.integers(-3, 4, (n_items, 3)).astype(np.float32)
+        seen = np.arange(n + 1) * 4, rng.integers(0, n_items, n * 4).astype(np.int32)
+        candidates = rng.random(n_items) < 0.7
+        item, score = top_k_factors(queries, items, 7, seen=seen, candidates=candidates)
+        expected = top_k_plain(queries @ items.T, 7, seen=seen, candidates=candidates)
+        np.testing.assert_array_equal(item, expected[0])
+        np.testing.assert_array_equal(score, expected[1])
+
+
+@pytest.mark.parametrize("where", [0, 8, 58])
+@pytest.mark.parametrize("n", [1, 4, 20, 40])
+def test_nan_among_factors_is_an_error_unless_nobody_may_have_the_item(n, where):
+    queries, items = np.ones((n, 2), np.float32), np.ones((59, 2), np.float32)
+    items[where, 1] = np.nan
+    with pytest.raises(DataError, match="row 0 hold NaN"):
+        top_k_factors(queries, items, 5)
+    allowed = np.arange(59) != where
+    assert where not in top_k_factors(queries, items, 5, candidates=allowed)[0]
+    everybody = np.arange(n + 1), np.full(n, where, np.int32)
+    assert where not in top_k_factors(queries, items, 5, seen=everybody)[0]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_factors_of_no_items_or_no_numbers(n):
+    assert top_k_factors(np.ones((n, 2), np.float32), np.ones((0, 2), np.float32), 3)[0].tolist() == [[-1] * 3] * n
+    assert top_k_factors(np.ones((n, 0), np.float32), np.ones((5, 0), np.float32), 2)[0].tolist() == [[0, 1]] * n
 
 
 def test_many_rows_and_items_cross_every_tile_border():

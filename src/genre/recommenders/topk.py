@@ -6,8 +6,6 @@ is -inf is never given. A NaN score is an error, not a rank. Knows nothing about
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +15,7 @@ from genre.preprocessing.dataset import Float32, Int32, Int64
 Seen = tuple[Int64, Int32]  # indptr, item: what each row must not get
 Mask = npt.NDArray[np.bool_]
 
-ROWS, TILE = 256, 1 << 18  # a tile of scores: 1 MB stays in the cache between the matrix product and the kernel
+ROWS, TILE = 256, 1 << 18  # rows at once; a tile of scores: 1 MB stays in the cache
 
 
 def top_k_plain(
@@ -45,13 +43,29 @@ def top_k_scores(
     seen: what each row must not get. candidates: bool `[n_items]`, the only items allowed.
     DataError where a score is NaN. `scores` stays as it is.
     """
-    n_items = scores.shape[1]
-    columns, seen = _narrow(len(scores), n_items, seen, candidates)
+    from genre.recommenders.topk_kernel import by_tile, hide, keep_best
 
-    def fill(rows: slice, tile: slice, out: Float32) -> None:
-        np.copyto(out, scores[rows, tile] if columns is None else scores[rows, columns[tile]], casting="same_kind")
-
-    return _top_k(fill, len(scores), n_items, k, seen, columns)
+    n = len(scores)
+    columns, (indptr, gone) = _narrow(n, scores.shape[1], seen, candidates)
+    width = scores.shape[1] if columns is None else len(columns)
+    item, score = _empty(n, k)
+    n_rows = max(1, min(n, ROWS))
+    step = max(1, min(width, TILE // n_rows))
+    scratch = np.empty(n_rows * step, np.float32)
+    for start in range(0, n, n_rows):
+        rows = slice(start, min(start + n_rows, n))
+        starts, row, column = by_tile(indptr[start : rows.stop + 1], gone, step, -(-width // step))
+        for number, first in enumerate(range(0, width, step)):
+            tile = slice(first, min(first + step, width))
+            shape = rows.stop - start, tile.stop - first
+            block = scratch[: shape[0] * shape[1]].reshape(shape)
+            np.copyto(
+                block, scores[rows, tile] if columns is None else scores[rows, columns[tile]], casting="same_kind"
+            )
+            here = slice(starts[number], starts[number + 1])
+            hide(block, row[here], column[here])
+            _refuse_nan(start, keep_best(block, first, item[rows], score[rows]))
+    return _best_first(item, score, columns)
 
 
 def top_k_factors(
@@ -59,17 +73,23 @@ def top_k_factors(
 ) -> tuple[Int32, Float32]:
     """The best `k` by dot product of `queries` `[n, dim]` with `items` `[n_items, dim]`, as `top_k_scores`.
 
-    The scores are made and used in tiles; `[n, n_items]` never exists.
+    Products are compared where they are made; `[n, n_items]` never exists.
     """
-    n_items = len(items)
-    columns, seen = _narrow(len(queries), n_items, seen, candidates)
-    allowed = np.asarray(items if columns is None else items[columns], np.float32)
+    from genre.recommenders.topk_kernel import grouped, hidden_bits, keep_best_products, side_by_side
+
+    if len(queries) == 1:  # nothing to put side by side
+        return top_k_scores(np.asarray(queries @ items.T, np.float32), k, seen=seen, candidates=candidates)
+    columns, (indptr, gone) = _narrow(len(queries), len(items), seen, candidates)
+    allowed = np.ascontiguousarray(items if columns is None else items[columns], np.float32)
     queries = np.asarray(queries, np.float32)
-
-    def fill(rows: slice, tile: slice, out: Float32) -> None:
-        np.matmul(queries[rows], allowed[tile].T, out=out)
-
-    return _top_k(fill, len(queries), n_items, k, seen, columns)
+    item, score = _empty(len(queries), k)
+    for start in range(0, len(queries), ROWS):
+        rows = slice(start, min(start + ROWS, len(queries)))
+        lanes = side_by_side(rows.stop - start)
+        hidden = hidden_bits(indptr[start : rows.stop + 1], gone, len(allowed), lanes)
+        bad = keep_best_products(grouped(queries[rows], lanes), allowed, hidden, item[rows], score[rows])
+        _refuse_nan(start, bad)
+    return _best_first(item, score, columns)
 
 
 def top_k_cosine(vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
@@ -93,43 +113,27 @@ def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) ->
     return columns, (np.concatenate([[0], np.cumsum(kept)])[indptr], place[item[kept]])
 
 
-def _top_k(
-    fill: Callable[[slice, slice, Float32], None],
-    n: int,
-    n_items: int,
-    k: int,
-    seen: Seen,
-    columns: Int64 | None,
-) -> tuple[Int32, Float32]:
-    """Tiles of scores that `fill(rows, columns, out)` writes, each handed to the kernel while it is in cache."""
-    from genre.recommenders.topk_kernel import best_first, by_tile, hide, keep_best
+def _empty(n: int, k: int) -> tuple[Int32, Float32]:
+    """Heaps without an item."""
+    return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
 
-    width = n_items if columns is None else len(columns)
-    indptr, gone = seen
-    item, score = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
-    n_rows = max(1, min(n, ROWS))
-    step = max(1, min(width, TILE // n_rows))
-    scratch = np.empty(n_rows * step, np.float32)
-    for start in range(0, n, n_rows):
-        rows = slice(start, min(start + n_rows, n))
-        starts, row, column = by_tile(indptr[start : rows.stop + 1], gone, step, -(-width // step))
-        for number, first in enumerate(range(0, width, step)):
-            tile = slice(first, min(first + step, width))
-            shape = rows.stop - start, tile.stop - first
-            scores = scratch[: shape[0] * shape[1]].reshape(shape)
-            fill(rows, tile, scores)
-            here = slice(starts[number], starts[number + 1])
-            hide(scores, row[here], column[here])
-            bad = keep_best(scores, first, item[rows], score[rows])
-            if bad >= 0:
-                raise DataError(
-                    f"the scores of row {start + bad} hold NaN, which has no rank; look for a training run "
-                    "that diverged or for features that are not finite"
-                )
+
+def _best_first(item: Int32, score: Float32, columns: Int64 | None) -> tuple[Int32, Float32]:
+    """Heaps -> lists, in numbers of the whole catalogue."""
+    from genre.recommenders.topk_kernel import best_first
+
     best_first(item, score)
     if columns is not None:
         item = np.append(columns, -1).astype(np.int32)[item]  # an empty slot, -1, picks the -1 at the end
     return item, score
+
+
+def _refuse_nan(start: int, bad: int) -> None:
+    if bad >= 0:
+        raise DataError(
+            f"the scores of row {start + bad} hold NaN, which has no rank; look for a training run "
+            "that diverged or for features that are not finite"
+        )
 
 
 def _checked(seen: Seen | None, n: int, n_items: int) -> Seen:

@@ -1,4 +1,9 @@
-"""The compiled half of `topk.py`: one pass over each score, a heap of `k` a row, nothing sorted but the heap."""
+"""The compiled half of `topk.py`: one pass over each score, a heap of `k` a row, nothing sorted but the heap.
+
+Scores come as they are (`keep_best`) or as products of two matrices (`keep_best_products`), which a number of queries
+side by side in vector registers makes in one pass over the items, without a copy of either matrix in another order:
+what a general matrix product begins with, and the most of its time where queries are few.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,21 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from genre.compiled import compiled, spread
 from genre.preprocessing.dataset import Float32, Int32, Int64
 
 CHUNK = 64  # scores compared with the threshold at once: a bit each in one word
+
+FEW = 16  # queries side by side in vector registers
+LARGE = bool(get_host_cpu_features().get("avx512f"))  # 32 registers of 16 numbers, else 16 of 8
+MANY = 2 * FEW if LARGE else FEW
+STEP = 8 if LARGE else 6  # items at once: their sums stay in the registers
+NEAR = 6144  # numbers of items, 24 KB, that stay in the innermost cache while the groups of queries pass
 
 
 @compiled
@@ -41,6 +54,109 @@ def keep_best(scores: Float32, first: int, item: Int32, score: Float32) -> int:
             if row[j] > best[0]:
                 replace_worst(best, where, row[j], first + j)
     return -1
+
+
+def side_by_side(n: int) -> int:
+    """How many queries `keep_best_products` should be given side by side, of `n`."""
+    return FEW if n <= FEW else MANY
+
+
+@compiled
+def keep_best_products(queries: Float32, items: Float32, gone: Int32, item: Int32, score: Float32) -> int:
+    """Fill heaps `[n, k]` by products of queries with `items` `[n_items, dim]`; the first row that holds NaN, or -1.
+
+    queries: `[n / lanes, dim, lanes]`, of `side_by_side(n)` lanes; those behind the last query are not looked at.
+    gone: `[n / lanes, n_items]`, bit `q` says that query `q` of the group must not get the item.
+    """
+    groups, dim, lanes = queries.shape
+    n, n_items = len(item), len(items)
+    threshold = np.full((groups, lanes), np.inf, np.float32)
+    live = np.zeros(groups, np.int64)
+    for r in range(n):
+        threshold[r // lanes, r % lanes] = score[r, 0]
+        live[r // lanes] |= 1 << (r % lanes)
+    whole = n_items // STEP * STEP  # behind them the last items, in a block that is filled up with hidden ones
+    last, gone_last = np.zeros((STEP, dim), np.float32), np.full((groups, STEP), -1, np.int32)
+    last[: n_items - whole] = items[whole:]
+    gone_last[:, : n_items - whole] = gone[:, whole:]
+    products, above = np.empty((STEP, lanes), np.float32), np.empty(STEP, np.int64)
+    made = products.ctypes.data, above.ctypes.data
+    tile = max(1, NEAR // max(1, STEP * dim)) * STEP
+    for near in range(0, n_items, tile):
+        for group in range(groups):
+            asked = queries.ctypes.data + 4 * group * dim * lanes, threshold.ctypes.data + 4 * group * lanes
+            for first in range(near, min(near + tile, n_items), STEP):
+                if first < whole:
+                    block, hidden = (
+                        items.ctypes.data + 4 * first * dim,
+                        gone.ctypes.data + 4 * (group * n_items + first),
+                    )
+                else:
+                    block, hidden = last.ctypes.data, gone_last.ctypes.data + 4 * group * STEP
+                if lanes == FEW:
+                    found = _products_of_few(block, hidden, *asked, *made, dim)
+                else:
+                    found = _products_of_many(block, hidden, *asked, *made, dim)
+                if not found:
+                    continue
+                for at in range(STEP):
+                    left = above[at] & live[group]
+                    while left:
+                        lane: int = _lowest_bit(left)  # type: ignore[call-arg]
+                        left &= left - 1
+                        row, value = group * lanes + lane, products[at, lane]
+                        if value != value:
+                            return row
+                        if value > score[row, 0]:  # the items before this one may have raised the threshold
+                            replace_worst(score[row], item[row], value, first + at)
+                            threshold[group, lane] = score[row, 0]
+    return -1
+
+
+def _products_of(lanes: int) -> Any:
+    """Products of `STEP` items with a group of `lanes` queries, an intrinsic; all arguments but the last are addresses.
+
+    products: float32 `[STEP, lanes]`, filled. above: int64 `[STEP]`, filled with bits: which of the queries may have
+    the item and hold a threshold below its product, or NaN. Returns 0 where none does.
+    """
+
+    def products_of(
+        typing: Any, block: Any, hidden: Any, queries: Any, threshold: Any, products: Any, above: Any, dim: Any
+    ) -> Any:
+        word, bits, single = ir.IntType(64), ir.IntType(32), ir.FloatType()
+        vector = ir.VectorType(single, lanes)
+
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            block, hidden, queries, threshold, products, above, dim = args
+
+            def place(base: Any, number: Any, size: int, kind: Any) -> Any:
+                return builder.inttoptr(builder.add(base, builder.mul(number, word(size))), kind.as_pointer())
+
+            rows = [builder.add(block, builder.mul(dim, word(4 * at))) for at in range(STEP)]
+            sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * lanes)) for _ in rows]  # type: ignore[no-untyped-call]
+            with cgutils.for_range(builder, dim) as loop:
+                query = builder.load(place(queries, loop.index, 4 * lanes, vector), align=4)
+                for row, held in zip(rows, sums, strict=True):
+                    number = spread(builder, builder.load(place(row, loop.index, 4, single)), lanes)
+                    product = builder.fmul(number, query, flags=("contract",))
+                    builder.store(builder.fadd(builder.load(held), product, flags=("contract",)), held)
+            bar, found = builder.load(place(threshold, word(0), 4, vector), align=4), word(0)
+            for at, held in enumerate(sums):
+                total = builder.load(held)
+                builder.store(total, place(products, word(at), 4 * lanes, vector), align=4)
+                beats = builder.bitcast(builder.fcmp_unordered(">", total, bar), ir.IntType(lanes))
+                may = builder.not_(builder.load(place(hidden, word(at), 4, bits)))
+                here = builder.and_(builder.zext(beats, word), builder.zext(may, word))
+                builder.store(here, place(above, word(at), 8, word))
+                found = builder.or_(found, here)
+            return found
+
+        return types.int64(*[types.intp] * 7), make
+
+    return intrinsic(products_of)
+
+
+_products_of_few, _products_of_many = _products_of(FEW), _products_of(MANY)
 
 
 @intrinsic
@@ -82,6 +198,28 @@ def hide(scores: Float32, row: Int32, column: Int32) -> None:
     """Set places of a tile to -inf."""
     for p in range(len(row)):
         scores[row[p], column[p]] = -np.inf
+
+
+@compiled
+def grouped(queries: Float32, lanes: int) -> Float32:
+    """Queries `[n, dim]` -> `[n / lanes, dim, lanes]`, zeros behind the last."""
+    n, dim = queries.shape
+    groups = np.zeros(((n + lanes - 1) // lanes, dim, lanes), np.float32)
+    for r in range(n):
+        for d in range(dim):
+            groups[r // lanes, d, r % lanes] = queries[r, d]
+    return groups
+
+
+@compiled
+def hidden_bits(indptr: Int64, item: Int32, n_items: int, lanes: int) -> Int32:
+    """CSR rows of items -> bits `[n / lanes, n_items]`, bit `r % lanes` of row `r`."""
+    n = len(indptr) - 1
+    gone = np.zeros(((n + lanes - 1) // lanes, n_items), np.int32)
+    for r in range(n):
+        for p in range(indptr[r], indptr[r + 1]):
+            gone[r // lanes, item[p]] |= np.int32(1 << (r % lanes))
+    return gone
 
 
 @compiled
