@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.llm.base import Completion, likelihoods
 from genre.llm.options import LLMOptions
 from genre.preprocessing.dataset import Dataset, Features
+from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
+from genre.recommenders.explanation import Explanation, sentence
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
@@ -18,6 +23,15 @@ from genre.recommenders.stage import Stage
 from genre.recommenders.synthetic import SyntheticHistory
 from genre.testing import FakeLanguageModel, toy_dataset
 
+
+class Decided(FakeLanguageModel):
+    """Has likings of its own."""
+
+    def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
+        return likelihoods([-(zlib.crc32((text + prompt).encode()) % 100) for text in continuations])
+
+
+ASKED = LLMOptions(Decided(), ledger=":memory:")
 KINDS = ("profiled", "synthetic", "llm_reranker")
 
 
@@ -42,29 +56,72 @@ def test_evidence_and_similar_items_are_the_first_ones(kind: str) -> None:
     assert np.array_equal(model.similar_items(items, k=3).item, first.similar_items(items, k=3).item)
     assert fake.prompts == [], "nobody is asked for what is similar, or why"
     told = stage(kind, data, Popularity())
-    assert told.evidence == "popularity"
+    assert told.evidence == ("exact" if kind == "profiled" else "popularity"), "a profile is personal"
     assert np.array_equal(told.popular(one), Popularity().fit(data).popular(one))
 
 
-def test_the_terms_of_a_known_user_are_those_of_the_own_score() -> None:
-    data = toy_dataset()
+FIRST = EASE(regularization=10.0)
+ARRANGED = {
+    "profile": (Profiled(FIRST), {"profile"}),
+    "profile over popularity": (Profiled(Popularity()), {"profile"}),
+    "invented item": (SyntheticHistory(FIRST), {"synthetic_item"}),
+    "both": (SyntheticHistory(Profiled(FIRST)), {"profile", "synthetic_item"}),
+    "one twice": (Profiled(Profiled(FIRST)), {"profile"}),
+    "reordered": (LLMReranker(Profiled(FIRST), ASKED, n=4, weight=1.0, short_history=None), {"profile", "reordering"}),
+    "beside another": (Blend((Popularity(), Profiled(FIRST)), weights=(1, 2)), {"profile"}),
+    "reordered beside another": (
+        Blend((Popularity(), LLMReranker(FIRST, ASKED, n=4, weight=1.0, short_history=None)), weights=(1, 2)),
+        {"reordering"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ARRANGED)
+def test_what_a_language_model_adds_is_a_term_of_its_own(name: str) -> None:
+    data, (model, parts) = toy_dataset(), ARRANGED[name]
+    every, named = np.arange(data.n_items, dtype=np.int32), set()
+    model.fit(data)
+    for user in range(4):
+        one = data.history([user])
+        scores = model.score(one)[0]
+        for explanation in model.explain(one, every):
+            terms = [share for _, share in explanation.history] + [explanation.popular, *explanation.parts.values()]
+            assert explanation.method == "exact"
+            assert sum(terms) == pytest.approx(explanation.score, abs=1e-3)
+            assert explanation.score == pytest.approx(scores[explanation.item])
+            assert len(explanation.history) <= len(one.item), "an invented item is nobody's reason"
+            named |= set(explanation.parts)
+        strange = model.explain(one.anonymous(), every)
+        assert not {part for explanation in strange for part in explanation.parts} - {"reordering"}
+    assert named == parts
+
+
+@pytest.mark.parametrize("method", ["weights", "reciprocal_rank"])
+def test_to_ask_why_or_for_similar_items_asks_no_language_model(method: str) -> None:
+    data, fake = toy_dataset(), FakeLanguageModel()
+    llm = LLMOptions(fake, ledger=":memory:")
+    inner = LLMReranker(EASE(regularization=10.0), llm, n=4, short_history=None)
+    model = Blend((Popularity(), inner), method, None if method == "reciprocal_rank" else (1, 1)).fit(data)  # type: ignore[arg-type]
     one, every = data.history([3]), np.arange(data.n_items, dtype=np.int32)
-    synthetic = stage("synthetic", data)
-    assert isinstance(synthetic, SyntheticHistory)
-    shares = synthetic.contributions(one, every)
-    assert shares.shape == (data.n_items, len(one.item)), "an invented item is nobody's reason"
-    added = synthetic.contributions(one, every).sum(axis=1)
-    with_all = synthetic.first_[0].contributions(synthetic.enriched(one), every).sum(axis=1)
-    assert np.allclose(with_all, synthetic.score(one)[0], atol=1e-4)
-    assert not np.allclose(added, with_all)
-    profiled = stage("profiled", data)
-    whole, without = profiled.score(one), dataclasses.replace(profiled)
-    without.weight = 0.0
-    assert not np.allclose(whole, without.fit(data).score(one))
-    terms = profiled.contributions(one, every).sum(axis=1)
-    plain = EASE(regularization=10.0).fit(data).score(one)[0]
-    assert np.corrcoef(terms, plain)[0, 1] > 0.999, "a part of the whole, on the scale of the whole"
-    assert np.allclose(terms, plain * 0.7 / plain.std(), rtol=1e-3, atol=1e-3)
+    model.contributions(one, every)
+    model.popular(one)
+    model.similar_items(every[:2])
+    assert fake.prompts == []
+    model.recommend(one, k=3)
+    paid = len(fake.prompts)
+    model.explain(one, every[:3])
+    assert len(fake.prompts) == paid > 0, "the score of the list is known, its reasons are free"
+
+
+def test_what_says_most_comes_first() -> None:
+    titles = ["a", "b"]
+    told = Explanation(0, 1.0, "exact", ((1, 0.2),), parts={"profile": 0.5})
+    assert sentence(told, titles) == "fits the profile; also because of b"
+    assert sentence(dataclasses.replace(told, parts={"profile": 0.1}), titles) == "because of b"
+    assert sentence(dataclasses.replace(told, history=(), popular=0.6), titles) == "popular with everybody"
+    assert sentence(dataclasses.replace(told, history=()), titles) == "fits the profile"
+    moved = Explanation(0, 1.0, "exact", parts={"reordering": 0.5})
+    assert sentence(moved, titles) == "put higher by a language model"
 
 
 @pytest.mark.parametrize("kind", KINDS)

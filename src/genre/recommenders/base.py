@@ -30,7 +30,7 @@ from genre.options import check_options
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold
-from genre.recommenders.explanation import Explanation, Method
+from genre.recommenders.explanation import REORDERING, Explanation, Method
 from genre.recommenders.topk import top_k_factors, top_k_scores
 
 BLOCK_VALUES = 8_000_000  # scores held at once: 32 MB
@@ -206,13 +206,22 @@ class Recommender(ABC):
     def explain(self, history: History, items: Int32) -> list[Explanation]:
         """Evidence for each of `items` `[m]` given the one history in `history`."""
         shares = self.contributions(history, items)  # [m, length]
-        scores, popular = self.score(history)[0], self.popular(history)
+        scores, popular, parts = self.score(history)[0], self.popular(history), self.parts(history, items)
+        unasked = self.unasked()
+        if unasked is not self:
+            parts[REORDERING] = (scores - unasked.score(history)[0])[items]
         out = []
-        for item, share in zip(items, shares, strict=True):
+        for at, (item, share) in enumerate(zip(items, shares, strict=True)):
             order = np.argsort(-share, kind="stable")
-            evidence = tuple((int(history.item[at]), float(share[at])) for at in order if share[at] != 0)
             out.append(
-                Explanation(int(item), float(scores[item]), self.evidence, evidence, popular=float(popular[item]))
+                Explanation(
+                    item=int(item),
+                    score=float(scores[item]),
+                    method=self.evidence,
+                    history=tuple((int(history.item[one]), float(share[one])) for one in order if share[one] != 0),
+                    popular=float(popular[item]),
+                    parts={name: float(part[at]) for name, part in parts.items() if part[at] != 0},
+                )
             )
         return out
 
@@ -223,17 +232,32 @@ class Recommender(ABC):
 
     def popular(self, history: History) -> Float32:
         """The part of each item's score that is its popularity, whatever the one history holds. float32 `[n_items]`"""
+        self._check(history)
+        return self.unasked()._popular(history)
+
+    def _popular(self, history: History) -> Float32:
         return self.score(history)[0] if self.explains == "popularity" else np.zeros(history.n_items, np.float32)
+
+    def parts(self, history: History, items: Int32) -> dict[str, Float32]:
+        """What a text about the user of the one history adds to the score of each of `items` `[m]`. float32 `[m]` each.
+
+        By the column of the users' table that says it, such as `profile`; empty for those of whom nothing is said.
+        """
+        self._check(history)
+        return self.unasked()._parts(history, np.asarray(items, np.int32))
+
+    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
+        return {}
 
     def contributions(self, history: History, items: Int32) -> Float32:
         """What each interaction of the one history adds to the score of each of `items` `[m]`. float32 `[m, length]`.
 
-        Exact terms of the score or the fall without the interaction, as `explains` says.
+        Exact terms of the score or the fall without the interaction, as `evidence` says.
         """
         self._check(history)
         if len(history) != 1:
             raise DataError(f"contributions are those of one history, found {len(history)}")
-        return self._contributions(history, np.asarray(items, np.int32))
+        return self.unasked()._contributions(history, np.asarray(items, np.int32))
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         """What each interaction adds to each item's score: by default the fall without it. [m, length]"""
@@ -245,6 +269,19 @@ class Recommender(ABC):
         whole = self._score(history)[0, items]
         parts = [self._score(block)[:, items] for _, block in kept.blocks(max(1, BLOCK_VALUES // history.n_items))]
         return np.asarray(whole[:, None] - np.concatenate(parts).T, np.float32)
+
+    def unasked(self) -> Recommender:
+        """The same without the language models that are asked while it scores; itself where none is.
+
+        Evidence is taken from this one: to ask why costs nothing.
+        """
+        members = {name: value for name, value in self._state().items() if _is_members(value)}
+        freed = {name: tuple(one.unasked() for one in value) for name, value in members.items()}
+        if all(new is old for name in members for new, old in zip(freed[name], members[name], strict=True)):
+            return self
+        other = copy.copy(self)
+        other._restore(freed)
+        return other
 
     # --- saving -----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
 from genre.recommenders.explanation import Method
+from genre.recommenders.spread import scaled, spread
 
 BLOCK = 256  # histories scored at once while weights are fitted
 DEPTH = 200  # items of each member's list that a blend may bring to the top
@@ -101,7 +102,7 @@ class Blend(Recommender):
 
     def _questions(self, history: History, targets: History) -> Iterator[Question]:
         for rows, block in history.blocks(BLOCK):
-            scores = np.stack([_scaled(_score_as(member, block)) for member in self.members_], axis=1)
+            scores = np.stack([scaled(_score_as(member, block)) for member in self.members_], axis=1)
             asked = targets.select(np.arange(rows.start, rows.stop))
             for row in range(len(block)):
                 seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, asked))
@@ -118,8 +119,8 @@ class Blend(Recommender):
         for at, member in enumerate(self.members_):
             if weights[:, at].any():
                 scores = _score_as(member, history)
-                scaled = _scaled(scores) if self.method == "weights" else _reciprocal_ranks(scores)
-                total += weights[:, [at]] * scaled
+                units = scaled(scores) if self.method == "weights" else _reciprocal_ranks(scores)
+                total += weights[:, [at]] * units
         return total
 
     @property
@@ -127,13 +128,27 @@ class Blend(Recommender):
         summed = self.method == "weights" and all(member.evidence != "occlusion" for member in self.members_)
         return "exact" if summed else "occlusion"
 
-    def popular(self, history: History) -> Float32:
+    def _shares(self, history: History) -> Iterator[tuple[Recommender, History, np.float32]]:
+        """The members that count for the one history, it in their rows, and what a point of their scores counts."""
+        for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
+            if weight:
+                inside = _inside(history, len(member.item_ids_))
+                yield member, inside, np.float32(weight / spread(member.score(inside))[0, 0])
+
+    def _popular(self, history: History) -> Float32:
         total = np.zeros(history.n_items, np.float32)
         if self.method == "weights":
-            for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
-                inside = _inside(history, len(member.item_ids_))
-                if weight and (part := member.popular(inside)).any():
-                    total[: len(part)] += np.float32(weight) * part / _spread(member.score(inside))[0, 0]
+            for member, inside, share in self._shares(history):
+                total[: inside.n_items] += share * member.popular(inside)
+        return total
+
+    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
+        total: dict[str, Float32] = {}
+        if self.method == "weights":
+            for member, inside, share in self._shares(history):
+                known = items < inside.n_items
+                for name, part in member.parts(inside, items[known]).items():
+                    total.setdefault(name, np.zeros(len(items), np.float32))[known] += share * part
         return total
 
     def _contributions(self, history: History, items: Int32) -> Float32:
@@ -141,14 +156,9 @@ class Blend(Recommender):
         if self.method == "reciprocal_rank":
             return super()._contributions(history, items)
         out = np.zeros((len(items), len(history.item)), np.float32)
-        weights = self.weights_[self._bucket(history.lengths)][0]
-        for weight, member in zip(weights, self.members_, strict=True):
-            n_known = len(member.item_ids_)
-            known, kept = items < n_known, history.item < n_known
-            if weight:
-                inside = _inside(history, n_known)
-                spread = _spread(member.score(inside))[0, 0]
-                out[np.ix_(known, kept)] += weight / spread * member.contributions(inside, items[known])
+        for member, inside, share in self._shares(history):
+            known, kept = items < inside.n_items, history.item < inside.n_items
+            out[np.ix_(known, kept)] += share * member.contributions(inside, items[known])
         return out
 
     # --- growing ----------------------------------------------------------------------------------
@@ -181,17 +191,6 @@ def _inside(history: History, n_items: int) -> History:
     if history.n_items == n_items:
         return history
     return dataclasses.replace(history.keep(history.item < n_items), n_items=n_items)
-
-
-def _spread(scores: Float32) -> Float32:
-    """Standard deviation of each row, 1 for a row that is flat. [n, 1]"""
-    spread = scores.std(axis=1, keepdims=True)
-    return np.where(spread > 0, spread, np.float32(1))
-
-
-def _scaled(scores: Float32) -> Float32:
-    """Rows in units of their spread; taking their mean off would move all items of a history alike."""
-    return np.asarray(scores / _spread(scores), np.float32)
 
 
 def _reciprocal_ranks(scores: Float32) -> Float32:

@@ -6,10 +6,19 @@ Every title, number and word in the sentence is in the evidence. Knows nothing a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 POPULAR = "popular with everybody"
+REORDERING = "reordering"
+LEADS = {
+    "popular": "popular",
+    "profile": "fits the profile",
+    "synthetic_item": "like an invented next item",
+    "synthetic_chained_item": "like an invented next item",
+    REORDERING: "put higher by a language model",
+}
+"""What says more for an item than the history does, in words."""
 Method = Literal["exact", "occlusion", "popularity"]
 
 
@@ -18,10 +27,13 @@ class Explanation:
     """Evidence for one item given one history.
 
     item: row number. score: what the recommender gave it.
-    history: (item row, contribution to the score), largest first. Exact: the contributions are the terms the
-    score is a sum of. Occlusion: how far the score falls without that interaction.
-    popular: the part of the score that is the item's popularity, the same whatever the history.
+    history: (item row, contribution to the score), largest first. Exact: they, `popular` and `parts` are the terms that
+    the score is a sum of, but for what all items get, such as the mean rating. Occlusion: how far the score falls
+    without that interaction.
     words: words the item's text shares with the history's.
+    popular: the part of the score that is the item's popularity, the same whatever the history.
+    parts: what else is in the score: by column of the users' table, what a text about the user adds (`profile`,
+    `synthetic_item`, ...); `reordering`, how far a language model moved the item up or down.
     """
 
     item: int
@@ -30,26 +42,28 @@ class Explanation:
     history: tuple[tuple[int, float], ...] = ()
     words: tuple[str, ...] = ()
     popular: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
 
     @property
-    def mostly_popular(self) -> bool:
-        """Whether popularity says more for the item than the history does."""
-        return self.popular > sum(share for _, share in self.history if share > 0)
+    def lead(self) -> str:
+        """What says most for the item: the history (empty), `popular` or one of `parts`."""
+        told = sum(share for _, share in self.history if share > 0)
+        return max({"": told, "popular": self.popular, **self.parts}.items(), key=lambda one: one[1])[0]
 
 
 def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) -> str:
     """One line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`."""
     causes = [titles[item] for item, share in explanation.history if share > 0][:most]
-    return phrase(causes, explanation.words, popular=explanation.mostly_popular)
+    return phrase(causes, explanation.words, lead=explanation.lead)
 
 
-def phrase(causes: Sequence[str], words: Sequence[str] = (), *, popular: bool = False) -> str:
-    """The sentence for these titles and words. popular: say first that the item is."""
-    if not (causes or words):
+def phrase(causes: Sequence[str], words: Sequence[str] = (), *, lead: str = "") -> str:
+    """The sentence for these titles and words. lead: what is said before them, one of `LEADS`."""
+    if not (causes or words) and lead in ("", "popular"):
         return POPULAR
-    parts = ["popular"] if popular else []
+    parts = [LEADS.get(lead, lead)] if lead else []
     if causes:
-        parts.append(f"{'also ' if popular else ''}because of {' and '.join(causes)}")
+        parts.append(f"{'also ' if lead else ''}because of {' and '.join(causes)}")
     if words:
         parts.append(f"shares: {', '.join(words[:4])}")
     return "; ".join(parts)

@@ -84,6 +84,9 @@ class LLMReranker(Stage):
         texts = told(dataset.items, self.fields, labels=False)
         self.lines_ = [" — ".join(fields)[:LINE_LENGTH] for fields in texts]
 
+    def unasked(self) -> Recommender:
+        return self.first_[0].unasked()
+
     def most_calls(self, histories: History) -> Plan:
         """What reordering these would ask at most, before the first stage is known."""
         asked = int(self._asks(histories, histories.keep(histories.weight > 0)).sum())

@@ -13,6 +13,8 @@ from genre.options import Ge, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
 from genre.preprocessing.vectors import unit_rows
+from genre.recommenders.explanation import Method
+from genre.recommenders.spread import scaled, spread
 from genre.recommenders.stage import Stage
 
 
@@ -22,7 +24,8 @@ class Profiled(Stage):
 
     Both vectors have to come from one encoder: a profile and a summary are near when they speak of the same things.
 
-    first: the recommender. weight: of the profile in the fusion of standardised scores, 0 (none) to 1 (alone).
+    first: the recommender.
+    weight: of the profile in the sum of both scores, each divided by its spread; 0 (none) to 1 (alone).
     """
 
     weight: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.3
@@ -42,9 +45,17 @@ class Profiled(Stage):
         scores = self._first_scores(history)
         told = self._told(history)
         if len(told):
-            near = self.user_vectors_[history.user[told]] @ self.item_vectors_.T
-            scores[told] = (1 - self.weight) * _standard(scores[told]) + self.weight * _standard(near)
+            scores[told] = (1 - self.weight) * scaled(scores[told]) + self._near(history.user[told])
         return scores
+
+    def _near(self, users: Int32) -> Float32:
+        """What each user's profile adds to the score of each item. [n, n_items]"""
+        return np.asarray(self.weight * scaled(self.user_vectors_[users] @ self.item_vectors_.T), np.float32)
+
+    @property
+    def evidence(self) -> Method:
+        first = super().evidence
+        return "exact" if first == "popularity" and self.weight else first
 
     def _told(self, history: History) -> Int64:
         """The rows of those who have a profile that counts."""
@@ -55,10 +66,17 @@ class Profiled(Stage):
         """What a point of the first one's score counts in the one history's own. [1, 1]"""
         if not len(self._told(history)):
             return np.ones((1, 1), np.float32)
-        return np.asarray((1 - self.weight) / _spread(self.first_[0].score(history)), np.float32)
+        return np.asarray((1 - self.weight) / spread(self.first_[0].score(history)), np.float32)
 
-    def popular(self, history: History) -> Float32:
-        return np.asarray(super().popular(history) * self._share(history)[0], np.float32)
+    def _popular(self, history: History) -> Float32:
+        return np.asarray(super()._popular(history) * self._share(history)[0], np.float32)
+
+    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
+        share = self._share(history)[0]
+        parts = {name: np.asarray(part * share, np.float32) for name, part in super()._parts(history, items).items()}
+        if len(self._told(history)):
+            parts["profile"] = parts.get("profile", 0) + self._near(history.user)[0, items]
+        return parts
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         return np.asarray(super()._contributions(history, items) * self._share(history), np.float32)
@@ -66,13 +84,3 @@ class Profiled(Stage):
     def _extend(self, features: Float32) -> None:
         super()._extend(features)
         self.item_vectors_ = np.concatenate([self.item_vectors_, unit_rows(features, self.center_)])
-
-
-def _standard(scores: Float32) -> Float32:
-    """Each row with mean 0 and deviation 1. [n, n_items]"""
-    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / _spread(scores), np.float32)
-
-
-def _spread(scores: Float32) -> Float32:
-    """The deviation of each row, never 0. [n, 1]"""
-    return np.asarray(np.maximum(scores.std(axis=1, keepdims=True), 1e-12), np.float32)

@@ -43,8 +43,11 @@ class Stage(Recommender):
     def evidence(self) -> Method:
         return self.first_[0].evidence
 
-    def popular(self, history: History) -> Float32:
+    def _popular(self, history: History) -> Float32:
         return self.first_[0].popular(history)
+
+    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
+        return self.first_[0].parts(history, items)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         return self.first_[0].contributions(history, items)

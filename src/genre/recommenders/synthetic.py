@@ -36,7 +36,7 @@ class SyntheticHistory(Stage):
     weight: Annotated[float, Gt(0), Le(0.99), Search(0.05, 0.9)] = 0.3
     made_from: Source | None = None
 
-    learns: ClassVar[tuple[str, ...]] = ("invented_",)
+    learns: ClassVar[tuple[str, ...]] = ("column_", "invented_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         wanted = [COLUMNS[self.made_from]] if self.made_from else list(COLUMNS.values())
@@ -46,6 +46,7 @@ class SyntheticHistory(Stage):
                 f"synthetic: users have no column {' or '.join(wanted)}; ask for `synthetic` under `augmentation`"
             )
         super()._fit(dataset, validation, log)
+        self.column_ = column
         invented = dataset.item_ids.rows([value or "" for value in dataset.users[column].to_pylist()])
         user = np.flatnonzero(invented >= 0)
         weights = np.full(len(user), self.weight, np.float32)
@@ -55,8 +56,16 @@ class SyntheticHistory(Stage):
     def _score(self, history: History) -> Float32:
         return self._first_scores(self.enriched(history))
 
-    def popular(self, history: History) -> Float32:
-        return super().popular(self.enriched(history))
+    def _popular(self, history: History) -> Float32:
+        return super()._popular(self.enriched(history))
+
+    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
+        richer, added = self.enriched(history), int(self._added(history).sum())
+        parts = super()._parts(richer, items)
+        if added:
+            invented = super()._contributions(richer, items)[:, :added].sum(axis=1)
+            parts[self.column_] = parts.get(self.column_, 0) + invented
+        return parts
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         added = int(self._added(history).sum())  # they come first

@@ -61,7 +61,7 @@ class Verbaliser:
         titles = dataset.titles()
         causes = [[item for item, share in one.history if share > 0][:MOST_CAUSES] for one in explanations]
         out = [sentence(one, titles, most=MOST_CAUSES) for one in explanations]
-        telling = [at for at, one in enumerate(explanations) if (causes[at] or one.words) and not one.mostly_popular]
+        telling = [at for at, one in enumerate(explanations) if (causes[at] or one.words) and not one.lead]
         asked = telling if self.llm is not None else []
         spoken: set[int] = set()
         if asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -114,9 +115,24 @@ class ByNeighbours(Recommender):
     def evidence(self) -> Method:
         return self.model.evidence
 
-    def popular(self, history: History) -> Float32:
+    def unasked(self) -> Recommender:
+        free = self.model.unasked()
+        if free is self.model:
+            return self
+        other = copy.copy(self)
+        other.model = free
+        return other
+
+    def _popular(self, history: History) -> Float32:
         known = self.model.popular(self._inside(history))
         return np.concatenate([known, (known[self.nearest] * self.share).sum(axis=1)])
+
+    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
+        every = np.arange(len(self.model.item_ids_), dtype=np.int32)
+        parts = self.model.parts(self._inside(history), every)
+        return {
+            name: np.append(part, (part[self.nearest] * self.share).sum(axis=1))[items] for name, part in parts.items()
+        }
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         n_known = len(self.model.item_ids_)

@@ -46,20 +46,25 @@ def _reasons(
     titles = shelf.catalogue.titles
     if rung == "model" and model.evidence == "exact":
         shares = model.contributions(history, items)
-        led = model.popular(history)[items] > np.maximum(shares, 0).sum(axis=1)
+        beside = {"popular": model.popular(history)[items], **model.parts(history, items)}
+        strength = np.stack([np.maximum(shares, 0).sum(axis=1), *beside.values()])  # [1 + n_parts, m]
+        leads = [("", *beside)[at] for at in strength.argmax(axis=0)]
         return [
-            phrase([titles[item] for item in cause], popular=bool(lead and popular))
-            if cause
-            else popular
-            if lead
-            else ""
-            for cause, lead in zip(strongest(shares, history.item), led, strict=True)
+            _line([titles[item] for item in cause], lead, popular)
+            for cause, lead in zip(strongest(shares, history.item), leads, strict=True)
         ]
     if shelf.content is None:
         return [""] * len(items)
     vectors, liked = shelf.content.item_vectors_, history.item[history.weight > 0]
     alike = strongest(vectors[items] @ vectors[liked].T, liked)
     return [f"similar to {titles[cause[0]]}" if cause else "" for cause in alike]
+
+
+def _line(causes: Sequence[str], lead: str, popular: str) -> str:
+    """A sentence for one item; empty where nothing may be said."""
+    if lead == "popular" and not (causes and popular):
+        return phrase(causes) if causes else popular
+    return phrase(causes, lead=lead) if causes or lead else ""
 
 
 def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
