@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from genre.errors import DataError, GenreError, StoreError, UnknownId
+from genre.llm.options import LLMOptions
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.recommenders.als import ALS
 from genre.recommenders.base import Recommender
@@ -22,14 +24,16 @@ from genre.recommenders.blend import Blend
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import POPULAR
+from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.popularity import Popularity
+from genre.recommenders.profiled import Profiled
 from genre.runs import Run
 from genre.serving.answers import Answer, Ask
 from genre.serving.catalogue import Between, OneOf
 from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.serving.store import Event, EventStore, ItemChange, SQLiteStore
-from genre.testing import missing_item, toy_dataset
+from genre.testing import FakeLanguageModel, missing_item, toy_dataset
 
 
 def ids(answer: Answer) -> list[str]:
@@ -167,6 +171,37 @@ def test_popularity_and_shares_add_up_to_the_score(run: Run, sqlite: SQLiteStore
             assert (why.popular > 0) == (name in ("blend", "popularity"))
     stranger = service.explain("i4", user_id="nobody")
     assert stranger.popular == stranger.score == round(stranger.score or 0, 6)
+
+
+def profiled(run: Run) -> Run:
+    """The toy run with a sentence about each user that a language model wrote, and one stage that uses it."""
+    texts = pa.array([f"The person likes {'caves' if user % 2 else 'robots'}." for user in range(run.dataset.n_users)])
+    said = pa.field("profile", pa.string(), metadata={"genre.model": "small model"})
+    users = run.dataset.users.append_column(said, texts)
+    model = Profiled(EASE(10.0)).fit(toy_dataset())
+    return dataclasses.replace(run, dataset=dataclasses.replace(run.dataset, users=users), recommenders={"told": model})
+
+
+def test_what_a_language_model_adds_is_said_and_by_which(run: Run, sqlite: SQLiteStore) -> None:
+    service = Service([profiled(run)], sqlite)
+    found = service.explain("i4", user_id="u0")
+    (part,) = found.parts
+    assert (part.name, part.text, part.written_by) == ("profile", "The person likes robots.", "small model")
+    assert found.score == pytest.approx(part.share + found.popular + sum(c["share"] for c in found.because), abs=1e-4)
+    assert service.explain("i4", history=["i0"]).parts == [], "of a stranger nothing is said"
+    alone = Profiled(Popularity(), weight=1.0).fit(toy_dataset())
+    service = Service([dataclasses.replace(profiled(run), recommenders={"told": alone})], sqlite)
+    assert service.recommend(Ask("u0", k=1)).items[0]["reason"] == "fits the profile"
+    assert service.explain("i4", user_id="u0").reason.startswith("fits the profile")
+
+
+def test_which_model_moved_an_item_is_said(run: Run, sqlite: SQLiteStore) -> None:
+    llm = LLMOptions(FakeLanguageModel(name="mover"), ledger=":memory:")
+    model = LLMReranker(Popularity(), llm, ("title",), n=6, weight=1.0, short_history=None).fit(run.dataset)
+    service = Service([dataclasses.replace(run, recommenders={"moved": model})], sqlite)
+    moved = [why for item in range(12) for why in service.explain(f"i{item}", user_id="u0").parts]
+    assert {part.name for part in moved} == {"reordering"}
+    assert all("mover" in (part.written_by or "") for part in moved)
 
 
 def test_similar_items(service: Service) -> None:

@@ -170,6 +170,18 @@ def synthetic_digest(table: pa.Table, columns: Sequence[str] = COLUMNS) -> str:
     return digest([name + json.dumps(table[name].to_pylist()) for name in made]) if made else ""
 
 
+def told_of(users: pa.Table, row: int, column: str) -> tuple[str | None, str | None]:
+    """What a column says of the user in `row`, and the language model that wrote it; None where it does not say.
+
+    column: one of the users' table; of an invented item the text it was matched by.
+    """
+    name = column.removesuffix("_item") + "_text" if column.endswith("_item") else column
+    if name not in users.column_names:
+        return None, None
+    model = (users.schema.field(name).metadata or {}).get(b"genre.model")
+    return users[name][row].as_py(), None if model is None else model.decode()
+
+
 def audit(dataset: Dataset, train: Dataset) -> list[str]:
     """What is wrong with the origin of the synthetic columns of `dataset`; empty: all is well.
 

@@ -58,6 +58,21 @@ class Answer:
 
 
 @dataclass(slots=True)
+class Part:
+    """A term of a score that is neither an interaction nor popularity, and where it comes from.
+
+    name: a column of the users' table whose text speaks for the item, such as `profile`, or `reordering`: a language
+    model moved the item up or down. text: what the column says of the user. written_by: the language model; None: no
+    model wrote it.
+    """
+
+    name: str
+    share: float
+    text: str | None = None
+    written_by: str | None = None
+
+
+@dataclass(slots=True)
 class Why:
     """Why one item: the recommender's own evidence. `because` and its shares are of the history, largest first.
 
@@ -65,8 +80,10 @@ class Why:
     that the history or the wish has. asked: of a list asked for in words, what these (`words`), the recommender
     (`taste`) and popularity (`popular`, where nothing else says what to look for) add to the item's score there.
 
-    method: exact (`popular` and the shares add up to the score), occlusion (a share is the fall of the score without
-    that interaction), popularity, or unknown for an item that is not in the catalogue.
+    parts: what else is in the score.
+
+    method: exact (`popular` and all shares add up to the score, but for what all items get), occlusion (a share is the
+    fall of the score without that interaction), popularity, or unknown for an item that is not in the catalogue.
     """
 
     item_id: str
@@ -79,6 +96,7 @@ class Why:
     recommender: str
     because: list[dict[str, Any]] = field(default_factory=list)
     popular: float = 0.0
+    parts: list[Part] = field(default_factory=list)
     asked: dict[str, float] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     fallback: str | None = None

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from genre.features.augmentation import told_of
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import POPULAR, Explanation, phrase, sentence
-from genre.serving.answers import DIGITS, Why
+from genre.recommenders.explanation import POPULAR, REORDERING, Explanation, phrase, sentence
+from genre.recommenders.llm_reranker import rerankers
+from genre.serving.answers import DIGITS, Part, Why
 from genre.serving.catalogue import words_of
 from genre.serving.ladder import source_of
 from genre.serving.reasons import popular_reason, wish_reasons
@@ -99,6 +101,18 @@ def _by_evidence(world: World, shelf: Shelf, name: str, past: Past, row: int, tr
             for item, share in found.history
         ],
         popular=round(found.popular, DIGITS),
+        parts=[
+            Part(part, round(share, DIGITS), *_origin(shelf, name, past.user, part))
+            for part, share in found.parts.items()
+        ],
         words=list(found.words[:WORDS]),
         fallback=late or trouble,
     )
+
+
+def _origin(shelf: Shelf, name: str, user: int, part: str) -> tuple[str | None, str | None]:
+    """The text behind a part of a score, and the language model behind it."""
+    if part != REORDERING:
+        return told_of(shelf.dataset.users, user, part)
+    asked = [stage.llm.provider.fingerprint for stage in rerankers(shelf.models[name]) if stage.llm is not None]
+    return None, ", ".join(dict.fromkeys(asked)) or None

@@ -6,13 +6,18 @@ import { h, title, upper } from "./dom.js";
 import { categoriesOf, factsOf, mini } from "./items.js";
 
 const BARS = 8; // titles with a bar of their own
-const PARTS = { words: "Your words", taste: "Your taste", popular: "Popularity" };
+const PARTS = {
+  words: "Your words", taste: "Your taste", popular: "Popularity",
+  profile: "Profile", synthetic_item: "Invented next item", synthetic_chained_item: "Invented next item",
+  reordering: "Order by a language model",
+};
 
 /** What stands on the sheet. close, like, open: what its buttons do, the last one with an item much like it. */
 export function evidence(one, why, alike, { close, like, open }) {
   const parts = why.because.slice(0, BARS).map((cause) => [cause.title, cause.share]), others = why.because.slice(BARS);
   if (others.length) parts.push([`${others.length} more`, others.reduce((sum, cause) => sum + cause.share, 0), "rest"]);
   if (why.popular && why.method === "exact") parts.push(["Popularity", why.popular, "rest"]);
+  parts.push(...why.parts.map((part) => [PARTS[part.name] ?? part.name, part.share, "rest"]));
   const asked = Object.entries(why.asked).map(([part, share]) => [PARTS[part], share]);
   const total = why.method === "exact" ? (asked.length ? `Score by ${why.recommender}` : "Score") : "";
   return [
@@ -23,11 +28,18 @@ export function evidence(one, why, alike, { close, like, open }) {
         h("button", { type: "button", class: "like", onclick: like }, "Like"))),
     ...(asked.length > 1 ? [h("h3", {}, asked.map(([name]) => name).join(", ")), bars(asked, "Score")] : []),
     ...(parts.length ? [h("h3", {}, why.because.length ? "Because you chose" : "What the score is made of"), bars(parts, total)] : []),
+    ...why.parts.filter((part) => part.written_by).map(origin),
     h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
     ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
     h("h3", {}, "Much like it"),
     h("ul", { class: "strip" }, ...alike.items.map((other) => mini(other, "Why", () => open(other)))),
   ];
+}
+
+/** Which language model a part of the score is from, and what it wrote. */
+function origin(part) {
+  const said = part.text ? `: “${part.text}”` : "";
+  return title(`${PARTS[part.name] ?? part.name}, by the language model ${part.written_by}${said}`, "p", { class: "hint" });
 }
 
 /** A bar for each [name, share, kind]; total: what their sum is called, where they are all there is. */
