@@ -77,7 +77,7 @@ def pushes(data: Dataset, share: float, fillers: int, n_targets: int) -> list[st
     models = {name: make().fit(data) for name, make in MAKERS.items()}
     lines = [
         "likes of the targets | recommender | clean | poisoned | worst | at most twice the clean share | held back | either "
-        "| worst that is let through",
+        "| largest rise let through",
         "---|---|--:|--:|--:|--:|--:|--:|--:",
     ]
     for low, high in RANGES:
@@ -94,7 +94,8 @@ def pushes(data: Dataset, share: float, fillers: int, n_targets: int) -> list[st
                     data.item_ids[target] in {p.item_id for p in pushed(models[name], model, data, bad, Drift())}
                 )
             either = sum(a or b for a, b in zip(holds, held, strict=True))
-            through = max((late for late, h in zip(after, held, strict=True) if not h), default=0.0)
+            rises = (late - early for early, late, h in zip(before, after, held, strict=True) if not h)
+            through = max([0.0, *rises])
             line = (
                 f"{low} to {high} | {name} | {np.mean(before):.2%} | {np.mean(after):.2%} | {max(after):.2%} "
                 f"| {sum(holds)} of {n_targets} | {sum(held)} of {n_targets} | {either} of {n_targets} | {through:.2%}"
