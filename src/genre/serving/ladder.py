@@ -146,7 +146,7 @@ class Ladder:
         if told:
 
             def ask() -> Float32:
-                model = dict(rungs(shelf, name))["model"]  # a reranker only reorders
+                model = shelf.models[name].unasked()  # a reranker only reorders
                 beyond = match.fit is not None
                 scores = [model.score(one)[0] - (model.popular(one) if beyond else 0) for one in told]
                 return np.asarray(np.mean([standard(one) for one in scores], axis=0), np.float32)
