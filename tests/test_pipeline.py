@@ -111,10 +111,10 @@ def test_a_run_killed_anywhere_never_loads_wrong(world: Path) -> None:
 
 
 def test_two_processes_do_not_make_one_run_at_once(world: Path) -> None:
-    from genre.runs import Workspace
+    from genre.runs import locked
 
     folder = make(world).folder
-    with Workspace(folder, "x").locked(), pytest.raises(GenreError, match="another process"):
+    with locked(folder), pytest.raises(GenreError, match="another process"):
         make(world)
 
 

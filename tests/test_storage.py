@@ -216,6 +216,21 @@ def test_another_folder_is_no_dataset(saved: Path) -> None:
         read_dataset(saved)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "../outside", "/etc/hostname"])
+def test_a_manifest_that_names_no_file_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    body = {"format": storage.FORMAT, "files": {name: "0" * 64}}
+    storage.write_json(tmp_path / storage.MANIFEST, {**body, "self": storage._own_hash(body)})
+    with pytest.raises(ArtifactError, match="names a file"):
+        storage.read_manifest(tmp_path)
+
+
+def test_a_manifest_without_its_format_is_refused(tmp_path: Path) -> None:
+    body = {"files": {}}
+    storage.write_json(tmp_path / storage.MANIFEST, {**body, "self": storage._own_hash(body)})
+    with pytest.raises(ArtifactError, match="damaged"):
+        storage.read_manifest(tmp_path)
+
+
 def test_what_an_interrupted_write_left_is_no_part_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("whole")
     (tmp_path / f".{storage.MANIFEST}.part").write_text("half")

@@ -36,7 +36,7 @@ from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import account_of, told_account
 from genre.recommenders.verbaliser import Verbaliser
-from genre.runs import Run, Workspace, key_of, read_features, read_run, write_features
+from genre.runs import Run, Workspace, key_of, locked, read_features, read_run, write_features
 
 SEARCH = "tuning.json"
 """What `tune` found, beside the config it wrote and in the run of that config; an empty list in other runs."""
@@ -60,7 +60,7 @@ def run(
     checked = config if isinstance(config, Config) else read_config(config, overrides)
     search = _search_of(config)
     work = workspace(checked, runs, search)
-    with work.locked():
+    with locked(work.folder):
         if work.finished():
             log.line(f"Nothing to do: {work.folder} is up to date.")
             return read_run(work.folder)

@@ -137,6 +137,18 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time makes the run in `folder`; GenreError for the others."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise GenreError(f"{folder}: another process is making this run; wait for it or stop it") from error
+
+
 class Workspace:
     """A run's folder while it is made: a step that an earlier run has made is taken over, by key.
 
@@ -149,17 +161,6 @@ class Workspace:
         self.reused: list[str] = []
         self.unanswered = 0
         self._keys: dict[str, str] = {}
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """One process at a time makes a run."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder.parent / f".{self.folder.name}.lock", timeout=0)
-        try:
-            with lock:
-                yield
-        except Timeout as error:
-            raise GenreError(f"{self.folder}: another process is making this run; wait for it or stop it") from error
 
     def finished(self) -> bool:
         """Whether the whole run stands, unchanged since it was finished, and nothing is left to be asked again."""

@@ -89,23 +89,30 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{folder}: no {MANIFEST}, so it was never finished; make it again")
     try:
         body = json.loads(path.read_bytes())
-        expected = body.pop("self")
-        intact = isinstance(body["files"], dict) and expected == _own_hash(body)
+        expected, files, written_as = body.pop("self"), body["files"], body["format"]
+        intact = isinstance(files, dict) and expected == _own_hash(body)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"{path}: damaged ({error}); make the folder again") from error
     if not intact:
         raise ArtifactError(f"{path}: changed after it was written; make the folder again")
-    if body["format"] != FORMAT:
-        raise ArtifactError(f"{path}: format {body['format']}, this version reads {FORMAT}; make the run again")
-    for name, digest in body["files"].items():
-        file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise ArtifactError(f"{path}: names a file outside the folder: {name}")
-        if not file.is_file():
-            raise ArtifactError(f"{file}: missing; make the folder again")
-        if sha256(file) != digest:
-            raise ArtifactError(f"{file}: damaged (SHA-256 differs from the manifest); make the folder again")
+    if written_as != FORMAT:
+        raise ArtifactError(f"{path}: format {written_as}, this version reads {FORMAT}; make the run again")
+    for name, digest in files.items():
+        try:
+            _check_file(folder, name, digest)
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path}: names a file that cannot be read: {name!r} ({error})") from error
     return dict(body)
+
+
+def _check_file(folder: Path, name: str, digest: str) -> None:
+    file = folder / name
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise ArtifactError(f"{folder / MANIFEST}: names a file outside the folder: {name}")
+    if not file.is_file():
+        raise ArtifactError(f"{file}: missing; make the folder again")
+    if sha256(file) != digest:
+        raise ArtifactError(f"{file}: damaged (SHA-256 differs from the manifest); make the folder again")
 
 
 def _own_hash(body: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from genre.options import nearest, search_space, type_hints
 from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, workspace
 from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.llm_reranker import rerankers
-from genre.runs import Workspace, read_run
+from genre.runs import Workspace, locked, read_run
 
 if TYPE_CHECKING:
     from genre.evaluation.tuning import TuningResult
@@ -50,7 +50,7 @@ def tune_config(
     checked = read_config(config, overrides)
     experiment = checked.experiment
     work = Workspace(Path(runs) / f"{experiment.name}-tuning", "")
-    with work.locked():
+    with locked(work.folder):
         work.begin(checked)
         split = experiment.split.split(preprocess(work, experiment, log))
         split = augment_split(work, experiment.on(work.key_of("dataset")), split, log)
@@ -123,7 +123,7 @@ def plan_augmentation(
     if checked.experiment.augmentation is None and not any(stages.values()):
         raise ConfigError(f"{config}: asks no language model; add the sections llm and augmentation")
     work = Workspace(folder, storage.read_manifest(folder)["key"]) if of_run else workspace(checked, runs)
-    with work.locked():
+    with locked(work.folder):
         if work.finished() and not (of_run and overrides):
             return _asked_before(work.folder)
         if of_run:

@@ -22,7 +22,7 @@ from genre.errors import ArtifactError, DataError, GenreError
 from genre.log import Log
 from genre.pipeline import remake
 from genre.preprocessing.dataset import Dataset
-from genre.runs import Workspace, read_run
+from genre.runs import locked, read_run
 from genre.serving.refresh import refresh, roll_back
 from genre.serving.store import Event, ItemChange, SQLiteStore
 
@@ -159,7 +159,7 @@ def test_a_push_by_one_user_is_held_back(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_two_at_once_are_refused(folder: Path, store: SQLiteStore) -> None:
     store.record(clicks("fresh", 1))
-    with Workspace(folder, "").locked():
+    with locked(folder):
         assert main(["refresh", str(folder)]) == 2
         assert main(["refresh", str(folder), "--roll-back"]) == 2
         with pytest.raises(GenreError, match="another process is making this run"):

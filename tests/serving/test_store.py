@@ -34,6 +34,7 @@ from sizes import sized
 def test_events_come_back_oldest_first(store: EventStore) -> None:
     events = [Event("a", "x", 1.0, 30), Event("b", "x", 0.0, 20), Event("a", "y", 0.5, 10), Event("a", "z", 2.0, 30)]
     assert store.record(events) == [True] * 4
+    assert store.record([]) == []
     found = store.histories(["a", "b", "nobody"])
     assert [event.item_id for event in found["a"]] == ["y", "x", "z"]
     assert found["b"] == (events[1],)

@@ -77,9 +77,9 @@ class Catalogue:
         if include is not None or exclude:
             allowed = np.ones(len(self), bool) if allowed is None else allowed.copy()
             if include is not None:
-                outside = np.ones(len(self), bool)
-                outside[self.rows(include)] = False
-                allowed[outside] = False
+                inside = np.zeros(len(self), bool)
+                inside[self.rows(include)] = True
+                allowed &= inside
             allowed[self.rows(exclude)] = False
         return allowed
 
@@ -95,9 +95,9 @@ class Catalogue:
                     fits[self._holders(name).get(value, [])] = True
             else:
                 numbers = self._numbers(name)
-                fits = ~np.isnan(numbers)
-                fits &= (wanted.low is None) | (numbers >= (wanted.low or 0))
-                fits &= (wanted.high is None) | (numbers <= (wanted.high or 0))
+                low = -math.inf if wanted.low is None else wanted.low
+                high = math.inf if wanted.high is None else wanted.high
+                fits = (numbers >= low) & (numbers <= high)  # what is no number is in no range
             allowed &= fits
         return allowed
 

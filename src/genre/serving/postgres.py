@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from genre.errors import StoreError
 from genre.serving.store import (
+    KINDS,
     LONGEST_HISTORY,
     PAGE,
     Activity,
@@ -25,7 +26,6 @@ from genre.serving.store import (
     user_digest,
 )
 
-T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _LOCK = "SELECT pg_advisory_xact_lock(1196314181)"
@@ -81,9 +81,10 @@ class PostgresStore(EventStore):
 
     def record(self, events: Sequence[Event]) -> list[bool]:
         rows = [(e.user_id, e.item_id, float(e.weight), e.timestamp, e.event_id) for e in events]
+        columns = [[row[at] for row in rows] for at in range(5)]
         with self._write.transaction() as log:
             log.execute(_LOCK)
-            found = log.execute(_APPEND, [list(column) for column in zip(*rows, strict=True)]).fetchall()
+            found = log.execute(_APPEND, columns).fetchall()
         fresh = {event_id for (event_id,) in found}
         counted = []
         for event in events:
@@ -112,7 +113,7 @@ class PostgresStore(EventStore):
             found[row[0]].append(Event(*row))
         return {user_id: tuple(events) for user_id, events in found.items()}
 
-    def read(self, after: int = 0, kinds: Sequence[Kind] = ("event", "item", "deletion")) -> list[tuple[int, Entry]]:
+    def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
         rows = self._read.rows(_READ, [after, list(kinds), PAGE])
         return [(seq, entry_of(*rest)) for seq, *rest in rows]
 
@@ -138,22 +139,23 @@ class _Link:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Never tried twice: a commit whose answer got lost may have happened."""
-        with _store_errors(), self._lock, self._connected().transaction():
-            assert self._connection is not None
-            yield self._connection
+        with _store_errors(), self._lock:
+            connection = self._connected()
+            with connection.transaction():
+                yield connection
 
     def rows(self, query: LiteralString, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """What a query finds; asked again where the connection turns out to be lost, since reading changes nothing."""
         with _store_errors(), self._lock:
-            return self._twice(lambda connection: connection.execute(query, values).fetchall())
+            try:
+                return self._rows(query, values)
+            except psycopg.OperationalError:
+                return self._rows(query, values)
 
-    def _twice(self, read: Callable[[Connection], T]) -> T:
-        """A read may be repeated: the server may have been restarted since the last one."""
-        try:
-            with self._connected().transaction():
-                return read(self._connected())
-        except psycopg.OperationalError:
-            with self._connected().transaction():
-                return read(self._connected())
+    def _rows(self, query: LiteralString, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        connection = self._connected()
+        with connection.transaction():
+            return connection.execute(query, values).fetchall()
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,11 +17,11 @@ from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.parquet import read_dataset
-from genre.runs import Workspace, read_run
+from genre.runs import locked, read_run
 from genre.serving.drift import check_drift
 from genre.serving.growing import fields_table
 from genre.serving.limits import Drift
-from genre.serving.shelf import stars_of_weight
+from genre.serving.shelf import stars_of
 from genre.serving.store import Deletion, Event, EventStore, ItemChange, user_digest
 
 
@@ -36,7 +37,6 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
     user_ids = _grown(kept.user_ids, [event.user_id for event in fresh])
     item_ids = _grown(kept.item_ids, [*changes, *(event.item_id for event in fresh)])
     weight = np.array([event.weight for event in fresh], np.float32)
-    stars = stars_of_weight(kept)(weight)
     times = np.array([event.timestamp for event in fresh], np.int64)
     return Dataset.from_arrays(
         user=np.concatenate([kept.user, user_ids.rows([event.user_id for event in fresh])]),
@@ -44,7 +44,7 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
         user_ids=user_ids,
         item_ids=item_ids,
         weight=np.concatenate([kept.weight, weight]),
-        rating=None if kept.rating is None else np.concatenate([kept.rating, stars]),
+        rating=None if kept.rating is None else np.concatenate([kept.rating, stars_of(kept, weight)]),
         timestamp=None if kept.timestamp is None else np.concatenate([kept.timestamp, times]),
         part=None if kept.part is None else np.concatenate([kept.part, np.zeros(len(fresh), np.int8)]),
         users=fields_table(kept.users, "user_id", user_ids, {}),
@@ -75,20 +75,12 @@ def _without(dataset: Dataset, deleted: set[str]) -> Dataset:
         return dataset
     stays = np.array([user_digest(u) not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
     kept = dataset.where(stays[dataset.user])
-    return Dataset.from_arrays(
-        user=(np.cumsum(stays) - 1)[kept.user],
-        item=kept.item,
+    return dataclasses.replace(
+        kept,
+        user=(np.cumsum(stays, dtype=np.int32) - 1)[kept.user],
         user_ids=Ids(kept.user_ids.values.filter(pa.array(stays))),
-        item_ids=kept.item_ids,
-        weight=kept.weight,
-        rating=kept.rating,
-        timestamp=kept.timestamp,
-        part=kept.part,
         users=kept.users.filter(pa.array(stays)),
-        items=kept.items,
-        rating_scale=kept.rating_scale,
-        positive_rating=kept.positive_rating,
-        name=kept.name,
+        user_features=None,
     )
 
 
@@ -137,7 +129,7 @@ def refresh(
     DriftError when another rises: the new run waits, and a call that accepts the item puts it in place without learning
     again. Raises GenreError when somebody else is making this run; whatever is raised, the old run stands.
     """
-    with Workspace(folder, "").locked():
+    with locked(folder):
         storage.read_manifest(folder)
         before = read_dataset(folder / "dataset" / "tables")
         after = with_log(before, store)
@@ -179,7 +171,7 @@ def put_in_place(made: Path, folder: Path) -> None:
 
 def roll_back(folder: Path) -> None:
     """The run that stood in `folder` before the last `put_in_place`; twice is back again."""
-    with Workspace(folder, "").locked():
+    with locked(folder):
         previous = _previous(folder)
         if not previous.is_dir():
             raise ArtifactError(f"{folder}: nothing to go back to; it was not refreshed")

@@ -55,7 +55,6 @@ class Shelf:
         self.wishes = Wishes(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
         self.catalogue = Catalogue(self.dataset)
         self._everybody = self.dataset.history()
-        self._stars = stars_of_weight(self.dataset)
         self.newest = 0 if self.dataset.timestamp is None else int(self.dataset.timestamp.max())
         counts = np.bincount(self.dataset.item, self.dataset.weight > 0, minlength=self.dataset.n_items)
         self.popularity = counts.astype(np.float32)
@@ -108,7 +107,8 @@ class Shelf:
             return learnt
         item = np.array([self.catalogue.row[event.item_id] for event in fresh], np.int32)
         weight = np.array([event.weight for event in fresh], np.float32)
-        since = Past(item, weight, self._stars(weight), np.array([event.timestamp for event in fresh], np.int64), -1)
+        times = np.array([event.timestamp for event in fresh], np.int64)
+        since = Past(item, weight, stars_of(self.dataset, weight), times, -1)
         return Past(
             np.concatenate([learnt.item, since.item]),
             np.concatenate([learnt.weight, since.weight]),
@@ -121,7 +121,7 @@ class Shelf:
         """A history given as item ids, oldest first; ids that are not in the catalogue are left out."""
         item = np.array(self.catalogue.rows(item_ids), np.int32)
         weight = np.ones(len(item), np.float32)
-        return Past(item, weight, self._stars(weight), np.full(len(item), self.newest, np.int64), -1)
+        return Past(item, weight, stars_of(self.dataset, weight), np.full(len(item), self.newest, np.int64), -1)
 
     def together(self, pasts: Sequence[Past]) -> History:
         """Many pasts as the one batch that recommenders score."""
@@ -162,12 +162,8 @@ def _content(run: Run) -> Content | None:
     return next(own, None) or Content().fit(run.dataset)
 
 
-def stars_of_weight(dataset: Dataset) -> Any:
-    """What an event without stars counts for on the rating scale: a like, or the lowest star. float32 -> float32."""
+def stars_of(dataset: Dataset, weight: Float32) -> Float32:
+    """What events without stars count for on the rating scale: a like, or the lowest star. [n]"""
     low, high, _ = dataset.rating_scale or (0.0, 1.0, 1.0)
     liked = high if dataset.positive_rating is None else dataset.positive_rating
-
-    def stars(weight: Float32) -> Float32:
-        return np.where(weight > 0, liked, low).astype(np.float32)
-
-    return stars
+    return np.where(weight > 0, liked, low).astype(np.float32)

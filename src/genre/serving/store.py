@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from genre.errors import NotAvailable, StoreError
 
@@ -54,6 +54,7 @@ class Deletion:
 
 Entry = Event | ItemChange | Deletion
 Kind = Literal["event", "item", "deletion"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Activity(NamedTuple):
@@ -91,7 +92,7 @@ class EventStore(ABC):
         """The newest `LONGEST_HISTORY` events of each user, oldest first."""
 
     @abstractmethod
-    def read(self, after: int = 0, kinds: Sequence[Kind] = ("event", "item", "deletion")) -> list[tuple[int, Entry]]:
+    def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
         """The next `PAGE` entries of the log behind number `after`, with their numbers."""
 
     @abstractmethod
@@ -105,7 +106,7 @@ class EventStore(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
-    def entries(self, after: int = 0, kinds: Sequence[Kind] = ("event", "item", "deletion")) -> Iterator[Entry]:
+    def entries(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> Iterator[Entry]:
         """The whole log behind `after`, page by page."""
         while page := self.read(after, kinds):
             yield from (entry for _, entry in page)
@@ -235,7 +236,7 @@ class SQLiteStore(EventStore):
             user_id: tuple(Event(*row) for row in reversed(self._select(_HISTORY, user_id))) for user_id in user_ids
         }
 
-    def read(self, after: int = 0, kinds: Sequence[Kind] = ("event", "item", "deletion")) -> list[tuple[int, Entry]]:
+    def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
         wanted = ", ".join("?" for _ in kinds)
         rows = self._select(
             f"SELECT seq, kind, user_id, item_id, weight, timestamp, event_id, body FROM log "
