@@ -156,7 +156,7 @@ def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
         ("summaries", 16),
         ("profiles", 14),  # two pairs of users have the same history
         ("next items", 14),
-        ("reranking by llm_reranker", 2 * (16 + 16)),  # two parts of 16 users, each with 16 titles to ask alone
+        ("reranking by llm_reranker", 16 + 16 + 3 + 16),  # two parts of 16 users, three to show, 16 titles alone
     ]
     assert steps["next items"].at_most
     assert not exchanges(world)
@@ -170,6 +170,54 @@ def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
     assert len(exchanges(world)) == asked
     assert sorted(path.name for path in (world / "runs").glob("[!.]*")) == [run.folder.name], "no other folder is left"
     assert genre.read_run(run.folder).folder == run.folder, "a plan leaves the run whole"
+
+
+def inner(method: str) -> str:
+    return f"{{kind: llm_reranker, first: {{kind: popularity}}, n: 3, method: {method}}}"
+
+
+NESTED = {
+    "blend": f"{{kind: blend, recommenders: [{{kind: ease}}, {inner('list')}]}}",
+    "ranks": f"{{kind: blend, method: reciprocal_rank, recommenders: [{{kind: ease}}, {inner('titles')}]}}",
+    "profiled": f"{{kind: profiled, first: {inner('labels')}}}",
+    "synthetic": f"{{kind: synthetic, first: {inner('titles')}}}",
+    "twice": f"{{kind: llm_reranker, first: {inner('list')}, n: 5}}",
+    "deep": f"{{kind: blend, recommenders: [{{kind: ease}}, {{kind: profiled, first: {inner('labels')}}}]}}",
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_a_plan_finds_language_models_wherever_they_are(world: Path, name: str) -> None:
+    priced = "llm.provider={kind: 'genre.testing:FakeLanguageModel', price_in: 3, price_out: 5}"
+    shown = ["output.users=[u3, u9]", "output.k=4", "output.explanations={}", "augmentation.profiles=false"]
+    words = [priced, f"recommenders=[{NESTED[name]}]", *shown]
+    steps = plan_augmentation(world / "told.yaml", overrides=words, runs=world / "runs")
+    assert not exchanges(world)
+    (reranking,) = (step for step in steps if step.startswith("reranking by"))
+    assert steps["explanations"].calls == 2 * 4
+    for step in (reranking, "explanations"):
+        assert min(steps[step].tokens_in, steps[step].tokens_out, steps[step].money) > 0, "its price is told"
+    make(world, *words)
+    asked = [prompt for prompt, _ in exchanges(world)]
+    reordered = [prompt for prompt in asked if prompt in ("next_title", "choose", "rerank")]
+    assert 0 < len(reordered) <= steps[reranking].calls
+    assert len(asked) - asked.count("repair") <= sum(step.calls for step in steps.values())
+
+
+def test_weights_that_were_fitted_while_calls_failed_are_fitted_again(world: Path) -> None:
+    with serving("500") as server:
+        provider = f"{{kind: openai, model: s, base_url: '{server.url}', key_variable: '', attempts: 1}}"
+        words = [f"llm.provider={provider}", "augmentation=null", f"recommenders=[{NESTED['blend']}]"]
+        log = Lines()
+        make(world, *words, log=log)
+        assert any(
+            "left alone since calls failed" in line for line in log.lines[: log.lines.index("evaluation: blend")]
+        )
+        server.fault = ""
+        log = Lines()
+        make(world, *words, log=log)
+        assert "recommenders/blend" in log.lines[-1]
+        assert not [line for line in log.lines if "failed" in line]
 
 
 def test_uplift_judges_every_arm_beside_its_placebo(world: Path) -> None:

@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "What a language model would cost, and what was asked."
     model = verbs.add_parser("llm", help=text, description=text).add_subparsers(metavar="VERB", required=True)
 
-    text = "Count calls, tokens, time and price of an augmentation before anything is sent."
+    text = "Count calls, tokens, time and price of all that a run would ask, before anything is sent."
     made = model.add_parser("plan", help=text, description=text)
     made.set_defaults(verb=_llm_plan)
     config(made)

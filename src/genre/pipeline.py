@@ -185,22 +185,32 @@ def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict
         key = recommender_key(work, experiment, recommender, split)
         if not work.reuse(name, key):
             log.line(f"training: {label}")
-            with work.publish(name, key) as folder:
-                place = work.scratch(name)
-                own = log.also(place / "log.jsonl")
-                cpu, wall = time.process_time(), time.perf_counter()
-                recommender.fit(split.train, validation=split.validation, checkpoint=place / "checkpoint", log=own)
-                own.record(
-                    "fitted",
-                    model=label,
-                    cpu_seconds=round(time.process_time() - cpu, 3),
-                    seconds=round(time.perf_counter() - wall, 3),
-                    peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                )
+            place = work.scratch(name)
+            own = log.also(place / "log.jsonl")
+            cpu, wall = time.process_time(), time.perf_counter()
+            recommender.fit(split.train, validation=split.validation, checkpoint=place / "checkpoint", log=own)
+            own.record(
+                "fitted",
+                model=label,
+                cpu_seconds=round(time.process_time() - cpu, 3),
+                seconds=round(time.perf_counter() - wall, 3),
+                peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            )
+            account = _reordered(recommender, label, own)  # of members whose weights were fitted
+            with work.publish(name, work.key_with_failures(key, account.get("failed", 0))) as folder:
                 recommender.save(folder / "model")
                 shutil.copy(place / "log.jsonl", folder)
         fitted[label] = type(recommender).load(work.folder / name / "model")
     return fitted
+
+
+def _reordered(recommender: Recommender, label: str, log: Log) -> dict[str, Any]:
+    """What language models have done to its lists since it was made or loaded; empty where none could."""
+    account = account_of(recommender)
+    if any(count for name, count in account.items() if name != "trouble"):
+        log.line(f"  language model: {told_account(account)}")
+        log.record("reranked", recommender=label, **account)
+    return account
 
 
 def recommender_key(work: Workspace, experiment: Experiment, recommender: Recommender, split: Split) -> str:
@@ -233,10 +243,7 @@ def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[st
                 )
                 for part in ("validation", "test")
             }
-            account = account_of(recommender)
-            if account:
-                log.line(f"  language model: {told_account(account)}")
-                log.record("reranked", recommender=label, **account)
+            account = _reordered(recommender, label, log)
             with work.publish(name, work.key_with_failures(key, account.get("failed", 0))) as folder:
                 storage.write_json(folder / ACCOUNT, account)
                 for part, result in results.items():
@@ -263,8 +270,7 @@ def write_output(
     label = primary(list(tests.values()))
     ranked = {name: fitted[name] for name in judged}
     shown = Run(work.folder, experiment.name, dataset, ranked, verbaliser=experiment.output.explanations)
-    users = [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
-    examples = [shown.example(user, k=experiment.output.k) for user in users]
+    examples = [shown.example(user, k=experiment.output.k) for user in shown_users(experiment, dataset, split)]
     work.unanswered += shown.verbaliser.tally["failed"] if shown.verbaliser else 0
     report: dict[str, Any] = {
         "name": experiment.name,
@@ -319,6 +325,11 @@ def _with_cost(evaluation: Evaluation, work: Workspace, label: str) -> Evaluatio
     folder = work.folder / "recommenders" / label / "model"
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return evaluation.with_cost(fit_cpu_s=learning["cpu_seconds"], peak_mib=learning["peak_mib"], bytes_on_disk=size)
+
+
+def shown_users(experiment: Experiment, dataset: Dataset, split: Split) -> list[int]:
+    """Row numbers of the users whose recommendations a run shows."""
+    return [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
 
 
 def _typical_users(split: Split, n: int = 3) -> list[int]:

@@ -19,7 +19,7 @@ from genre.features.augmentation import audit as audit_texts
 from genre.features.augmentation import plan, read_augmented
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
-from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, workspace
+from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, shown_users, workspace
 from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.llm_reranker import rerankers
 from genre.runs import Workspace, locked, read_run
@@ -111,16 +111,17 @@ def plan_augmentation(
 ) -> dict[str, Plan]:
     """What a language model would be asked by the run of a config, or by a run made again; asks nobody.
 
-    Step by step of the augmentation, then recommender by recommender that it reorders. What is read of the data on the
-    way stays where the run goes on from. Raises ConfigError where nothing is asked.
+    Step by step of the augmentation, recommender by recommender that it reorders, and its sentences. What is read of
+    the data on the way stays where the run goes on from. Raises ConfigError where nothing is asked.
     """
     from genre.llm.budget import Plan
 
     folder = Path(config)
     of_run = (folder / "config.full.yaml").is_file()
     checked = read_config(folder / "config.full.yaml" if of_run else config, overrides)
-    stages = {label: list(rerankers(one)) for label, one in checked.experiment.named().items()}
-    if checked.experiment.augmentation is None and not any(stages.values()):
+    stages = [stage for one in checked.experiment.recommenders for stage in rerankers(one)]
+    speaks = checked.experiment.output.explanations is not None
+    if checked.experiment.augmentation is None and not stages and not speaks:
         raise ConfigError(f"{config}: asks no language model; add the sections llm and augmentation")
     work = Workspace(folder, storage.read_manifest(folder)["key"]) if of_run else workspace(checked, runs)
     with locked(work.folder):
@@ -140,10 +141,14 @@ def plan_augmentation(
     plans: dict[str, Plan] = {}
     if experiment.augmentation is not None and experiment.llm is not None:
         plans = plan(split.train, experiment.llm.open(), experiment.augmentation)
-    for label, own in stages.items():
-        histories = [fold.context.history(np.unique(fold.target.user)) for fold in (split.validation, split.test)]
+    shown = shown_users(experiment, dataset, split)
+    histories = [fold.context.history(np.unique(fold.target.user)) for fold in (split.validation, split.test)]
+    for label, own in ((label, list(rerankers(one))) for label, one in experiment.named().items()):
         if own:
-            plans[f"reranking by {label}"] = sum((s.most_calls(part) for s in own for part in histories), Plan())
+            costs = (stage.plan(dataset.items, [*histories, dataset.history(shown)]) for stage in own)
+            plans[f"reranking by {label}"] = sum(costs, Plan())
+    if (speaker := experiment.output.explanations) is not None:
+        plans["explanations"] = speaker.plan(dataset.items, len(shown) * experiment.output.k)
     return plans
 
 
@@ -154,6 +159,8 @@ def _asked_before(folder: Path) -> dict[str, Plan]:
     said = storage.read_json(folder / "report.json")["language_model"]
     counts = {step: report["asked"] for step, report in said["augmentation"].items()}
     counts |= {f"reranking by {label}": account.get("reordered", 0) for label, account in said["reranking"].items()}
+    if tally := said["explanations"]:
+        counts["explanations"] = tally.get("model", 0) + tally.get("rejected", 0)
     return {name: Plan(asked=asked, cached=asked) for name, asked in counts.items()}
 
 

@@ -77,11 +77,9 @@ class Plan:
 
     def __str__(self) -> str:
         if not self.calls:
-            return f"nothing to ask ({self.asked:,} questions, all answered before)"
+            return f"nothing to ask ({self.asked:,} questions, all answered before)" if self.asked else "nothing to ask"
         took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
         calls = f"{'at most ' if self.at_most else ''}{self.calls:,} call{'' if self.calls == 1 else 's'}"
-        if self.at_most and not self.tokens_in:
-            return calls
         return (
             f"{calls} ({self.asked:,} questions, {self.cached:,} answered before), about {self.tokens_in:,} tokens in, "
             f"{self.tokens_out:,} out, {took}, money {self.money:.4f}"

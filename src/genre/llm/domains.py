@@ -89,6 +89,11 @@ def told(table: pa.Table, names: Sequence[str], *, labels: bool = True) -> list[
     return out
 
 
+def mean_bytes(texts: Sequence[str]) -> float:
+    """How long texts are, for estimates of what it costs to send them."""
+    return sum(len(text.encode()) for text in texts) / max(len(texts), 1)
+
+
 def texts_of(table: pa.Table, name: str) -> list[str]:
     """A column as text; lists joined, missing values and missing columns empty."""
     if name not in table.column_names:

@@ -9,6 +9,7 @@ sent: caps hold exactly, also where several processes work on one job. Knows not
 from __future__ import annotations
 
 import copy
+import dataclasses
 import glob
 import hashlib
 import json
@@ -31,6 +32,7 @@ from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
 OVERHEAD = 64  # tokens a chat template adds, at most
+TOKENS_PER_BYTE = 0.3  # of plain text; no more than a guess
 POLL_SECONDS = 0.02
 
 
@@ -87,18 +89,30 @@ class Ledger:
         keys = dict.fromkeys(self._key(prompt, _Question(text, schema)) for text in inputs)
         known = self._known(list(keys)) if sure else {}
         new = list(dict.fromkeys(text for text in inputs if self._key(prompt, _Question(text, schema)) not in known))
-        out, seconds, per_byte = self._experience(prompt)
-        tokens_in = round(sum(len(text.encode()) for text in new) * per_byte)
-        tokens_out = round(len(new) * out)
+        cached = len(inputs) - sum(self._key(prompt, _Question(text, schema)) not in known for text in inputs)
+        cost = self.estimate(prompt, len(new), sum(len(text.encode()) for text in new))
+        return dataclasses.replace(cost, asked=len(inputs), cached=cached, at_most=not sure)
+
+    def estimate(
+        self, prompt: Prompt, calls: int, size: float, *, tokens_out: float | None = None, reads: int = 1
+    ) -> Plan:
+        """What so many calls of a prompt would cost at most, whose inputs are `size` bytes together; sends nothing.
+
+        By what was seen of this prompt; else as if an answer had `tokens_out` tokens (None: all it may have) and an
+        input were read `reads` times for it.
+        """
+        seen_out, seconds, per_byte = self._experience(prompt)
+        out = self.model.max_tokens if tokens_out is None else tokens_out
+        told_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
+        told_out = round(calls * (out if seen_out is None else seen_out))
         return Plan(
-            asked=len(inputs),
-            cached=len(inputs) - sum(self._key(prompt, _Question(text, schema)) not in known for text in inputs),
-            calls=len(new),
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            seconds=None if seconds is None else len(new) * seconds / self.model.concurrency,
-            money=self.money(tokens_in, tokens_out),
-            at_most=not sure,
+            asked=calls,
+            calls=calls,
+            tokens_in=told_in,
+            tokens_out=told_out,
+            seconds=None if calls and seconds is None else calls * (seconds or 0) / self.model.concurrency,
+            money=self.money(told_in, told_out),
+            at_most=True,
         )
 
     def judge(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
@@ -288,15 +302,17 @@ class Ledger:
             connection.execute(f"INSERT INTO exchanges ({names}) VALUES ({marks})", row)
             connection.execute("DELETE FROM under_way WHERE key = ?", (key,))
 
-    def _experience(self, prompt: Prompt) -> tuple[float, float | None, float]:
-        """Tokens out a call, seconds a call, tokens in a byte: seen with this prompt, or guessed."""
+    def _experience(self, prompt: Prompt) -> tuple[float | None, float | None, float | None]:
+        """Tokens out a call, seconds a call, tokens in a byte, as seen with this prompt; None before a first call."""
         question = (
             "SELECT avg(tokens_out), avg(seconds), total(tokens_in) / total(length(CAST(input AS BLOB))) "
             "FROM exchanges WHERE model = ? AND prompt_hash = ? AND outcome != 'failed'"
         )
         with self._writing() as connection:
-            seen = connection.execute(question, (self.model.fingerprint, prompt.hash)).fetchone()
-        return seen if seen[0] is not None else (float(self.model.max_tokens), None, 0.3)
+            seen: tuple[float | None, float | None, float | None] = connection.execute(
+                question, (self.model.fingerprint, prompt.hash)
+            ).fetchone()
+        return seen
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from genre.errors import BudgetExceeded, DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Plan
-from genre.llm.domains import load_domain, told
-from genre.llm.ledger import Ledger
+from genre.llm.domains import load_domain, mean_bytes, told
+from genre.llm.ledger import TOKENS_PER_BYTE, Ledger
 from genre.llm.options import LLMOptions
 from genre.llm.prompt import load_prompt
 from genre.log import Log
@@ -31,6 +32,7 @@ from genre.recommenders.reordering import deal, fuse, places, read_order
 from genre.recommenders.stage import Stage
 from genre.recommenders.topk import top_k_scores
 
+PROMPTS = {"titles": "next_title", "labels": "choose", "list": "rerank"}
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LINE_LENGTH = 160  # characters of one item
 
@@ -82,18 +84,30 @@ class LLMReranker(Stage):
             raise NotSupported(f"{type(self.llm.provider).__name__} tells no likelihoods; use method: list")
         super()._fit(dataset, validation, log)
         texts = told(dataset.items, self.fields, labels=False)
-        self.lines_ = [" — ".join(fields)[:LINE_LENGTH] for fields in texts]
+        self.lines_ = [_line(fields) for fields in texts]
 
     def unasked(self) -> Recommender:
         return self.first_[0].unasked()
 
-    def most_calls(self, histories: History) -> Plan:
-        """What reordering these would ask at most, before the first stage is known."""
-        asked = int(self._asks(histories, histories.keep(histories.weight > 0)).sum())
-        per_history = 1 if self.method == "titles" else self.shuffles
-        alone = min(asked * self.n, histories.n_items) if self.method == "titles" else 0  # each title after no history
-        calls = asked * per_history + alone
-        return Plan(asked=calls, calls=calls, seconds=None, at_most=True)
+    def plan(self, items: pa.Table, histories: Sequence[History]) -> Plan:
+        """What reordering these batches would cost at most, before the first stage is known; asks nobody."""
+        fields = [name for name in self.fields if name in items.column_names]  # those that are not made yet are short
+        lines = [_line(row) for row in told(items, fields, labels=False)]
+        line = mean_bytes(lines)
+        asked = told_of = 0
+        for history in histories:
+            liked = history.keep(history.weight > 0)
+            rows = np.flatnonzero(self._asks(history, liked))
+            asked += len(rows)
+            told_of += int(liked.select(rows).last(self.history_length).lengths.sum())
+        prompt, ledger, n = load_prompt(PROMPTS[self.method]), self._ledger, min(self.n, len(lines))
+        if self.method == "titles":
+            alone = min(asked * n, len(lines))  # each title after nobody's history
+            size = (asked + alone) * len(prompt.text) + told_of * line
+            return ledger.estimate(prompt, asked + alone, size, tokens_out=n * line * TOKENS_PER_BYTE, reads=n)
+        size = self.shuffles * (asked * (len(prompt.text) + n * line) + told_of * line)
+        each, reads = (n, n) if self.method == "labels" else (4 * n, 1)
+        return ledger.estimate(prompt, asked * self.shuffles, size, tokens_out=each, reads=reads)
 
     def _asks(self, history: History, liked: History) -> npt.NDArray[np.bool_]:
         """Which histories are reordered. [n]"""
@@ -145,7 +159,7 @@ class LLMReranker(Stage):
 
     def _by_titles(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
         """ln P(title | history) - ln P(title | nobody's history): a title is not good because it is common."""
-        prompt, wording = load_prompt("next_title"), self._wording("item", "items", "person", "took")
+        prompt, wording = load_prompt(PROMPTS["titles"]), self._wording("item", "items", "person", "took")
         inputs = [prompt.render(history=lines, **wording).rstrip() for lines in told_of]
         titles = [[f" {line}" for line in row] for row in candidates]
         every = list(dict.fromkeys(title for row in titles for title in row))
@@ -164,7 +178,7 @@ class LLMReranker(Stage):
     def _by_labels(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
         """ln P(letter) of each candidate, its mean over the shuffles."""
         n = len(candidates[0])
-        prompt, wording = load_prompt("choose"), self._wording("items", "person", "took")
+        prompt, wording = load_prompt(PROMPTS["labels"]), self._wording("items", "person", "took")
         shuffled = self._shuffles(n)
         inputs = [
             prompt.render(
@@ -185,7 +199,7 @@ class LLMReranker(Stage):
     def _by_list(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
         """The place of each candidate in the written order, its mean over the shuffles that could be read."""
         n = len(candidates[0])
-        prompt, wording = load_prompt("rerank"), self._wording("items", "person", "took")
+        prompt, wording = load_prompt(PROMPTS["list"]), self._wording("items", "person", "took")
         shuffled = self._shuffles(n)
         number: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": n}
         schema = {
@@ -264,6 +278,11 @@ def told_account(account: Mapping[str, Any]) -> str:
         f"{account.get(name, 0):,} {text}" for name, text in words.items() if account.get(name) or name == "reordered"
     ]
     return ", ".join(counts) + (f" ({account['trouble']})" if account["trouble"] else "")
+
+
+def _line(fields: Sequence[str]) -> str:
+    """How an item is told: the title first, the rest of it behind a dash."""
+    return " — ".join(fields)[:LINE_LENGTH]
 
 
 def _each(history: History) -> Iterator[History]:

@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from genre.errors import BudgetExceeded, GenreError
 from genre.llm.answers import ask
-from genre.llm.domains import load_domain, told
+from genre.llm.budget import Plan
+from genre.llm.domains import load_domain, mean_bytes, told
 from genre.llm.grounding import invented, title_key, words
 from genre.llm.ledger import Ledger
 from genre.llm.options import LLMOptions
@@ -27,6 +29,7 @@ from genre.recommenders.explanation import Explanation, sentence
 
 MOST_CAUSES = 2
 MOST_WORDS = 4
+LABEL = 25  # letters before a fact
 FEWEST_PLAIN = 2  # words in small letters: titles in a row are no sentence
 
 
@@ -74,6 +77,12 @@ class Verbaliser:
         self.tally["model"] += len(spoken)
         self.tally["template"] += sum(at not in spoken for at in range(len(out)))
         return out
+
+    def plan(self, items: pa.Table, n: int) -> Plan:
+        """What `n` sentences about `items` would cost at most; asks nobody."""
+        names = [" ".join(fields) for fields in told(items, self.fields, labels=False)]
+        line, prompt = LABEL + mean_bytes(names), load_prompt("explanation")
+        return self._ledger.estimate(prompt, n, n * (len(prompt.text) + (2 + MOST_CAUSES) * line))
 
     def _evidence(self, one: Explanation, causes: Sequence[int], names: Sequence[str]) -> list[str]:
         wording = load_domain(self.domain)
