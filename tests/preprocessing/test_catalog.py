@@ -145,6 +145,17 @@ def test_what_is_not_the_published_file_is_not_used(
     assert list((tmp_path / "data").iterdir()) == [], "nothing half-written stays"
 
 
+def test_an_answer_that_is_no_archive_or_has_no_end_is_refused(
+    owner: list[str], owners_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotAvailable, match="not the published archive"):
+        catalog._from_zip(catalog.URL, {"ml-100k/other": ""}, tmp_path, 10)
+    monkeypatch.setattr(catalog, "MAX_BYTES", 1000)
+    with pytest.raises(NotAvailable, match="too large or too slow"):
+        catalog._from_zip(catalog.URL, catalog.ZIP_FILES, tmp_path, 10)
+    assert len(owner) == 2
+
+
 def test_the_other_forms_of_movielens(tmp_path: Path, owners_files: dict[str, bytes], data: Dataset) -> None:
     for name, content in owners_files.items():
         (tmp_path / Path(name).name).write_bytes(content)

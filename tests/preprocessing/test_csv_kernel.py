@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from genre.errors import DataError
 from genre.preprocessing import csv_kernel, files
 from genre.preprocessing.csv_kernel import DECIMAL, NO_WHOLE, SKIP, WHOLE, read_numbers
 from genre.preprocessing.files import Files
@@ -85,5 +88,8 @@ def test_large_files_read_the_same_with_and_without_it(
             outcomes.append((dataset.fingerprint(), str(report)))
         except Exception as error:
             outcomes.append((type(error).__name__, str(error)))
+        packed = write("data.csv.gz", gzip.compress(path.read_bytes()))
+        with contextlib.suppress(DataError):
+            assert prepare(Files(packed).load())[0].fingerprint() == outcomes[-1][0]
     assert outcomes[0] == outcomes[1]
     assert ("DataError" in outcomes[0]) == (rating == "abc")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError, GenreError, OptionError
-from genre.preprocessing.columns import Columns
+from genre.preprocessing.columns import Columns, sides_of
 from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
 from sizes import sized
@@ -165,6 +165,7 @@ HOSTILE = {
     "header only": (b"user,item,rating\n", "no rows"),
     "binary": (bytes(range(256)) * 20, "binary file"),
     "one column": (b"user\n1\n2\n", "only one column"),
+    "a quote that is not closed": (b'user,item\n"' + b"x" * 200_000 + b",1\n", "look for a quote that is not closed"),
     "missing column": (b"user,price\n1,2\n", "missing column: none of 'user', 'price' is known to name the item"),
     "twice a column": (b"user,item,item\n1,2,3\n", "column 'item' appears 2 times"),
     "a word for a rating": (b"user,item,rating\n1,2,3\n1,3,abc\n", "row 2, column 'rating': 'abc' is not a number"),
@@ -230,6 +231,45 @@ def test_columns_without_a_name_are_told_apart_and_repeated_names_refused(write:
     assert tables.interactions["user_id"].to_pylist() == ["a", "b"]
     with pytest.raises(DataError, match="'who' appears 2 times"):
         Files(write("data.csv", "who,who,what\na,a,x\nb,b,y\n")).load()
+
+
+def test_text_of_other_encodings_is_read(write: Write) -> None:
+    for encoding in ("utf-16", "utf-16-be", "latin-1"):
+        mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+        assert read(write("data.csv", mark + CSV.replace("a,", "ä,").encode(encoding)))["item_id"] == ["ä", "b", "b"]
+
+
+def test_a_part_may_be_a_column(write: Write) -> None:
+    rows = "user,item,part\n1,a,train\n1,b,test\n"
+    dataset, _ = prepare(Files(write("data.csv", rows)).load())
+    assert dataset.part is not None
+    assert dataset.part.tolist() == [0, 2]
+    numbered = Files(write("data.csv", rows.replace("train", "1").replace("test", "2"))).load()
+    assert "part" not in numbered.interactions.column_names, "numbers say no part"
+    odd = Files(write("data.csv", rows.replace("test", "exam")), columns=Columns(part="part")).load()
+    with pytest.raises(DataError, match="row 2 says 'exam'; legal are train, validation, test"):
+        prepare(odd)
+
+
+def test_the_ids_of_items_are_found(write: Write) -> None:
+    data = write("data.csv", CSV)
+    by_name = Files(data, items=write("items.csv", "title,item_id\nHeat,a\nUp,b\n")).load()
+    assert by_name.items is not None
+    assert by_name.items["item_id"].to_pylist() == ["a", "b"]
+    assert any("'item_id' (by its name)" in note for note in by_name.notes)
+    with pytest.raises(DataError, match=r"two columns of the items would have one name \(movieId, item_id\)"):
+        Files(data, items=write("items.csv", "movieId,item_id\na,1\n")).load()
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["movieId", "movieId"])
+    with pytest.raises(DataError, match="column 'movieId' appears 2 times"):
+        sides_of((), users=None, items=("items", twice))
+
+
+def test_what_is_no_file_is_named(write: Write, tmp_path: Path) -> None:
+    inside = write("data.csv", CSV) / "inside.csv"
+    with pytest.raises(DataError, match=r"inside\.csv: unreadable file"):
+        Files(inside).load()
+    with pytest.raises(DataError, match=r"gone\.csv: cannot be read"):
+        Files(tmp_path / "gone.csv").fingerprint()
 
 
 def test_a_fingerprint_follows_the_content_not_the_place(write: Write, tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import scipy.sparse as sp
 
 from genre.errors import DataError
 from genre.log import Log
+from genre.preprocessing.catalog import CATALOG
 from genre.preprocessing.columns import Columns
 from genre.preprocessing.frames import Frames, from_frame, to_frame
 from genre.preprocessing.loading import load
@@ -79,9 +83,12 @@ def test_frames_come_out_as_the_user_has_them(monkeypatch: pytest.MonkeyPatch) -
         assert isinstance(out, kind)
         assert from_frame(out).to_pylist() == rows
         assert from_frame(to_frame({"x": [1, 2]})).to_pydict() == {"x": [1, 2]}
+        assert from_frame(to_frame(pa.table({"x": [1, 2]}))).to_pydict() == {"x": [1, 2]}
 
 
 def test_what_is_no_frame_is_refused() -> None:
+    with pytest.raises(DataError, match="none of 'x' is known to name the item"):
+        load({"x": [1, 2]})
     with pytest.raises(DataError, match="cannot be read as a frame"):
         load(object())
     with pytest.raises(DataError, match="column 'rating': 'abc' is not a number"):
@@ -100,6 +107,10 @@ def test_a_matrix_in_three_forms_is_one_set_of_pairs(tmp_path: Path, write: Writ
     assert datasets[0].rating is not None
     assert datasets[0].rating.tolist() == [5, 3, 1.5]
     assert len(load(Matrix(write("z.csv", ",x,y\nu,0,1\n"), missing=None))) == 2
+    zero = sp.coo_array(([0.0, 2.0], ([0, 0], [1, 2])), shape=(1, 3))  # a zero that is stored is known
+    sp.save_npz(tmp_path / "z.npz", zero)
+    assert len(load(Matrix(tmp_path / "z.npz", missing=None))) == 2
+    assert len(load(Matrix(tmp_path / "z.npz"))) == 1
 
 
 def test_a_matrix_takes_its_ids_from_tables_of_its_size(tmp_path: Path, write: Write) -> None:
@@ -141,6 +152,7 @@ def test_sequences_keep_their_order_and_parts(write: Write) -> None:
     assert data.item_ids.take(history.item) == ["c", "a", "b", "a", "b", "c"]
     assert data.user_ids.values.to_pylist() == ["u1", "u2"]
     assert data.item_ids.take(split(data, "given").test.target.item) == ["b"]
+    assert load(Sequences(train)).part is None, "one file is no split"
     for content in (b"", b"u1\nu2\n", b"u \xff\n"):
         with pytest.raises(DataError, match=r"x\.txt"):
             Sequences(write("x.txt", content)).load()
@@ -162,6 +174,25 @@ def test_a_database_gives_what_files_give(csv: Path, tmp_path: Path) -> None:
         SQL("events", path=tmp_path / "shop.duckdb").fingerprint()
         == SQL("events", path=tmp_path / "shop.duckdb").fingerprint()
     )
+
+
+def test_sqlite_gives_the_same(csv: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as database:
+        database.execute('CREATE TABLE events ("user" INTEGER, item TEXT, rating REAL, time INTEGER)')
+        database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", zip(*ROWS.values(), strict=True))
+        database.commit()
+    assert load(SQL("events", path=tmp_path / "shop.sqlite")).fingerprint() == load(csv).fingerprint()
+
+
+def test_without_ibis_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ibis", None)
+    with pytest.raises(DataError, match=r"pip install 'genre-rec\[sql\]'"):
+        SQL("events").load()
+
+
+def test_a_query_that_fails_while_it_runs_is_named() -> None:
+    with pytest.raises(DataError, match=r"the database refused a query .*no luck"):
+        SQL("SELECT 1 AS user, error('no luck') AS item").load()
 
 
 def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
@@ -189,6 +220,11 @@ def test_load_tells_what_it_read_and_dropped(csv: Path) -> None:
     load(csv, log=log)
     assert log.lines[0] == "data.csv: separated by comma, with a header"
     assert log.lines[-1] == "3 of 3 interactions kept"
+
+
+def test_a_public_set_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CATALOG, "three-rows", lambda: Frames(ROWS))  # type: ignore[arg-type]
+    assert len(load("three-rows")) == 3
 
 
 def test_load_reads_folders_and_names_the_unknown(tmp_path: Path) -> None:

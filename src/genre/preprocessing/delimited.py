@@ -53,7 +53,10 @@ def layout(
     if not lines:
         raise DataError(f"{path}: empty file; expected rows of users and items")
     delimiter = delimiter or _delimiter(path, lines)
-    cells = _cells(lines, delimiter)
+    try:
+        cells = _cells(lines, delimiter)
+    except csv.Error as error:
+        raise DataError(f"{path}: no rows of fields ({error}); look for a quote that is not closed") from error
     if len(cells[0]) < 2:
         raise DataError(
             f"{path}: only one column, {cells[0][0]!r}; if its columns are separated by something else, say so with "

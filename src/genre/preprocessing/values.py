@@ -50,9 +50,11 @@ def to_fields(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def to_numbers(column: pa.ChunkedArray, where: str, name: str) -> pa.ChunkedArray:
     """A column as float32; DataError for a value that is no number."""
+    return column if column.type == pa.float32() else _doubles(column, where, name).cast(pa.float32(), safe=False)
+
+
+def _doubles(column: pa.ChunkedArray, where: str, name: str) -> pa.ChunkedArray:
     kind = column.type
-    if kind == pa.float32():
-        return column
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = column.type
@@ -64,7 +66,7 @@ def to_numbers(column: pa.ChunkedArray, where: str, name: str) -> pa.ChunkedArra
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or kind == pa.null()
     ):
         raise DataError(f"{where}: column {name!r} holds {kind}, expected numbers")
-    return column.cast(pa.float64(), safe=False).cast(pa.float32(), safe=False)
+    return column.cast(pa.float64(), safe=False)
 
 
 def to_seconds(column: pa.ChunkedArray, where: str, name: str) -> tuple[pa.ChunkedArray, str]:
@@ -80,7 +82,7 @@ def to_seconds(column: pa.ChunkedArray, where: str, name: str) -> tuple[pa.Chunk
     elif pa.types.is_integer(kind):
         return _scale_down(column.cast(pa.int64(), safe=False))
     else:
-        numbers = to_numbers(column, where, name) if not pa.types.is_floating(kind) else column.cast(pa.float64())
+        numbers = _doubles(column, where, name)
     finite = pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
     largest = pc.max(pc.abs(finite)).as_py()
     if largest is not None and largest >= 2.0**63:
