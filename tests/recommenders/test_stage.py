@@ -57,7 +57,7 @@ def test_evidence_and_similar_items_are_the_first_ones(kind: str) -> None:
     assert fake.prompts == [], "nobody is asked for what is similar, or why"
     told = stage(kind, data, Popularity())
     assert told.evidence == ("exact" if kind == "profiled" else "popularity"), "a profile is personal"
-    assert np.array_equal(told.popular(one), Popularity().fit(data).popular(one))
+    assert np.array_equal(told.popular(one, items), Popularity().fit(data).popular(one, items))
 
 
 FIRST = EASE(regularization=10.0)
@@ -104,7 +104,7 @@ def test_to_ask_why_or_for_similar_items_asks_no_language_model(method: str) -> 
     model = Blend((Popularity(), inner), method, None if method == "reciprocal_rank" else (1, 1)).fit(data)  # type: ignore[arg-type]
     one, every = data.history([3]), np.arange(data.n_items, dtype=np.int32)
     model.contributions(one, every)
-    model.popular(one)
+    model.popular(one, every)
     model.similar_items(every[:2])
     assert fake.prompts == []
     model.recommend(one, k=3)

@@ -30,7 +30,7 @@ from genre.options import check_options
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold
-from genre.recommenders.explanation import REORDERING, Explanation, Method
+from genre.recommenders.explanation import REORDERING, Explanation, Method, Terms
 from genre.recommenders.topk import top_k_factors, top_k_scores
 
 BLOCK_VALUES = 8_000_000  # scores held at once: 32 MB
@@ -205,11 +205,10 @@ class Recommender(ABC):
 
     def explain(self, history: History, items: Int32) -> list[Explanation]:
         """Evidence for each of `items` `[m]` given the one history in `history`."""
-        shares = self.contributions(history, items)  # [m, length]
-        scores, popular, parts = self.score(history)[0], self.popular(history), self.parts(history, items)
-        unasked = self.unasked()
+        shares, popular, parts = self.terms(history, items)
+        scores, unasked = self.score(history)[0], self.unasked()
         if unasked is not self:
-            parts[REORDERING] = (scores - unasked.score(history)[0])[items]
+            parts = {**parts, REORDERING: (scores - unasked.score(history)[0])[items]}
         out = []
         for at, (item, share) in enumerate(zip(items, shares, strict=True)):
             order = np.argsort(-share, kind="stable")
@@ -219,7 +218,7 @@ class Recommender(ABC):
                     score=float(scores[item]),
                     method=self.evidence,
                     history=tuple((int(history.item[one]), float(share[one])) for one in order if share[one] != 0),
-                    popular=float(popular[item]),
+                    popular=float(popular[at]),
                     parts={name: float(part[at]) for name, part in parts.items() if part[at] != 0},
                 )
             )
@@ -230,34 +229,30 @@ class Recommender(ABC):
         """How `explain` comes by its numbers: what the class says of itself, unless members decide."""
         return self.explains
 
-    def popular(self, history: History) -> Float32:
-        """The part of each item's score that is its popularity, whatever the one history holds. float32 `[n_items]`"""
+    def terms(self, history: History, items: Int32) -> Terms:
+        """What the score of each of `items` `[m]` is a sum of, for the one history."""
         self._check(history)
-        return self.unasked()._popular(history)
+        if len(history) != 1:
+            raise DataError(f"the terms of a score are those of one history, found {len(history)}")
+        return self.unasked()._terms(history, np.asarray(items, np.int32))
 
-    def _popular(self, history: History) -> Float32:
-        return self.score(history)[0] if self.explains == "popularity" else np.zeros(history.n_items, np.float32)
-
-    def parts(self, history: History, items: Int32) -> dict[str, Float32]:
-        """What a text about the user of the one history adds to the score of each of `items` `[m]`. float32 `[m]` each.
-
-        By the column of the users' table that says it, such as `profile`; empty for those of whom nothing is said.
-        """
-        self._check(history)
-        return self.unasked()._parts(history, np.asarray(items, np.int32))
-
-    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
-        return {}
+    def _terms(self, history: History, items: Int32) -> Terms:
+        return Terms(self._contributions(history, items), self._popular(history, items), {})
 
     def contributions(self, history: History, items: Int32) -> Float32:
         """What each interaction of the one history adds to the score of each of `items` `[m]`. float32 `[m, length]`.
 
         Exact terms of the score or the fall without the interaction, as `evidence` says.
         """
+        return self.terms(history, items).history
+
+    def popular(self, history: History, items: Int32) -> Float32:
+        """The part of the score of each of `items` `[m]` that is its popularity, whatever the one history holds. [m]"""
         self._check(history)
-        if len(history) != 1:
-            raise DataError(f"contributions are those of one history, found {len(history)}")
-        return self.unasked()._contributions(history, np.asarray(items, np.int32))
+        return self.unasked()._popular(history, np.asarray(items, np.int32))
+
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return self.score(history)[0, items] if self.explains == "popularity" else np.zeros(len(items), np.float32)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         """What each interaction adds to each item's score: by default the fall without it. [m, length]"""

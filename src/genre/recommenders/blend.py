@@ -18,7 +18,7 @@ from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
-from genre.recommenders.explanation import Method
+from genre.recommenders.explanation import Method, Terms
 from genre.recommenders.spread import scaled, spread
 
 BLOCK = 256  # histories scored at once while weights are fitted
@@ -128,38 +128,35 @@ class Blend(Recommender):
         summed = self.method == "weights" and all(member.evidence != "occlusion" for member in self.members_)
         return "exact" if summed else "occlusion"
 
-    def _shares(self, history: History) -> Iterator[tuple[Recommender, History, np.float32]]:
+    def _shares(self, history: History) -> Iterator[tuple[Recommender, History, float]]:
         """The members that count for the one history, it in their rows, and what a point of their scores counts."""
         for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
             if weight:
                 inside = _inside(history, len(member.item_ids_))
-                yield member, inside, np.float32(weight / spread(member.score(inside))[0, 0])
+                yield member, inside, float(weight / spread(member.score(inside))[0, 0])
 
-    def _popular(self, history: History) -> Float32:
-        total = np.zeros(history.n_items, np.float32)
-        if self.method == "weights":
-            for member, inside, share in self._shares(history):
-                total[: inside.n_items] += share * member.popular(inside)
-        return total
-
-    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
-        total: dict[str, Float32] = {}
+    def _popular(self, history: History, items: Int32) -> Float32:
+        total = np.zeros(len(items), np.float32)
         if self.method == "weights":
             for member, inside, share in self._shares(history):
                 known = items < inside.n_items
-                for name, part in member.parts(inside, items[known]).items():
-                    total.setdefault(name, np.zeros(len(items), np.float32))[known] += share * part
+                total[known] += share * member.popular(inside, items[known])
         return total
 
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        """The members' contributions under the weights that blend their scores."""
+    def _terms(self, history: History, items: Int32) -> Terms:
+        """The members' terms under the weights that blend their scores."""
         if self.method == "reciprocal_rank":
-            return super()._contributions(history, items)
-        out = np.zeros((len(items), len(history.item)), np.float32)
+            return super()._terms(history, items)
+        shares, popular = np.zeros((len(items), len(history.item)), np.float32), np.zeros(len(items), np.float32)
+        parts: dict[str, Float32] = {}
         for member, inside, share in self._shares(history):
             known, kept = items < inside.n_items, history.item < inside.n_items
-            out[np.ix_(known, kept)] += share * member.contributions(inside, items[known])
-        return out
+            terms = member.terms(inside, items[known]).times(share)
+            shares[np.ix_(known, kept)] += terms.history
+            popular[known] += terms.popular
+            for name, part in terms.parts.items():
+                parts.setdefault(name, np.zeros(len(items), np.float32))[known] += part
+        return Terms(shares, popular, parts)
 
     # --- growing ----------------------------------------------------------------------------------
 

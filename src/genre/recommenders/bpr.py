@@ -109,8 +109,8 @@ class BPR(Recommender):
         users, items = self._factors(history)
         return np.asarray(users @ items.T, np.float32)
 
-    def _popular(self, history: History) -> Float32:
-        return self.item_offset_
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return self.item_offset_[items]
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         """The score is the item's offset plus one term an interaction."""

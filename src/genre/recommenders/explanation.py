@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from genre.preprocessing.dataset import Float32
 
 POPULAR = "popular with everybody"
 REORDERING = "reordering"
@@ -20,6 +24,25 @@ LEADS = {
 }
 """What says more for an item than the history does, in words."""
 Method = Literal["exact", "occlusion", "popularity"]
+
+
+class Terms(NamedTuple):
+    """What the scores of `m` items are sums of, for one history; but for what all items get, such as the mean rating.
+
+    history: by interaction, float32 `[m, length]`. popular: what an item gets whatever the history, `[m]`. parts: what
+    a language model added, by the column of the users' table that says it, such as `profile`, `[m]` each.
+    """
+
+    history: Float32
+    popular: Float32
+    parts: dict[str, Float32]
+
+    def times(self, share: float | Float32) -> Terms:
+        """The terms of scores that count `share` each."""
+        history, popular = np.asarray(self.history * share, np.float32), np.asarray(self.popular * share, np.float32)
+        return Terms(
+            history, popular, {name: np.asarray(part * share, np.float32) for name, part in self.parts.items()}
+        )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from genre.options import Ge, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
 from genre.preprocessing.vectors import unit_rows
-from genre.recommenders.explanation import Method
+from genre.recommenders.explanation import Method, Terms
 from genre.recommenders.spread import scaled, spread
 from genre.recommenders.stage import Stage
 
@@ -35,7 +35,12 @@ class Profiled(Stage):
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         users, items = dataset.user_features, dataset.item_features
         if users is None or items is None or users.dim != items.dim:
-            raise DataError("profiled: needs features of users and of items made by the same encoder")
+            found = {"users": users and users.dim, "items": items and items.dim}
+            raise DataError(
+                "profiled: needs features of users and of items made by the same encoder; found values a vector: "
+                f"{', '.join(f'{n or 0} of {side}' for side, n in found.items())}; give features.users the options of "
+                "features.items"
+            )
         super()._fit(dataset, validation, log)
         self.center_ = items.values.mean(axis=0)  # [dim]
         self.item_vectors_ = unit_rows(items.values, self.center_)  # [n_items, dim]
@@ -63,23 +68,20 @@ class Profiled(Stage):
         return np.asarray(known[self.user_vectors_[history.user[known]].any(axis=1)], np.int64)
 
     def _share(self, history: History) -> Float32:
-        """What a point of the first one's score counts in the one history's own. [1, 1]"""
+        """What a point of the first one's score counts in the one history's own. [1]"""
         if not len(self._told(history)):
-            return np.ones((1, 1), np.float32)
-        return np.asarray((1 - self.weight) / spread(self.first_[0].score(history)), np.float32)
+            return np.ones(1, np.float32)
+        return np.asarray((1 - self.weight) / spread(self.first_[0].score(history))[0], np.float32)
 
-    def _popular(self, history: History) -> Float32:
-        return np.asarray(super()._popular(history) * self._share(history)[0], np.float32)
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return np.asarray(super()._popular(history, items) * self._share(history), np.float32)
 
-    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
-        share = self._share(history)[0]
-        parts = {name: np.asarray(part * share, np.float32) for name, part in super()._parts(history, items).items()}
-        if len(self._told(history)):
-            parts["profile"] = parts.get("profile", 0) + self._near(history.user)[0, items]
-        return parts
-
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        return np.asarray(super()._contributions(history, items) * self._share(history), np.float32)
+    def _terms(self, history: History, items: Int32) -> Terms:
+        terms = super()._terms(history, items).times(self._share(history))
+        if not len(self._told(history)):
+            return terms
+        profile = terms.parts.get("profile", 0) + self._near(history.user)[0, items]
+        return terms._replace(parts={**terms.parts, "profile": profile})
 
     def _extend(self, features: Float32) -> None:
         super()._extend(features)

@@ -131,8 +131,8 @@ class RatingFactors(Recommender):
         queries, items = self._factors(history)
         return np.asarray(np.clip(np.einsum("nd,nd->n", queries[row], items[item]), self.low_, self.high_), np.float32)
 
-    def _popular(self, history: History) -> Float32:
-        return np.asarray(self.item_mean_[:, ITEM_BIAS], np.float32)
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return np.asarray(self.item_mean_[items, ITEM_BIAS], np.float32)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         """The score is the item's own height plus one term an interaction: the user's mean is linear in them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from genre.log import Log
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.explanation import Method
+from genre.recommenders.explanation import Method, Terms
 
 
 @dataclass(eq=False)
@@ -29,7 +29,8 @@ class Stage(Recommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         place = self._checkpoint / "first" if self._checkpoint else None
-        self.first_ = (copy.copy(self.first).fit(dataset, validation=validation, checkpoint=place, log=log),)
+        fresh = dataclasses.replace(self.first)  # type: ignore[type-var]  # every recommender is a dataclass
+        self.first_ = (fresh.fit(dataset, validation=validation, checkpoint=place, log=log),)
 
     def _first_scores(self, history: History) -> Float32:
         """A copy that may be changed. [n, n_items]"""
@@ -43,14 +44,11 @@ class Stage(Recommender):
     def evidence(self) -> Method:
         return self.first_[0].evidence
 
-    def _popular(self, history: History) -> Float32:
-        return self.first_[0].popular(history)
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return self.first_[0].popular(history, items)
 
-    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
-        return self.first_[0].parts(history, items)
-
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        return self.first_[0].contributions(history, items)
+    def _terms(self, history: History, items: Int32) -> Terms:
+        return self.first_[0].terms(history, items)
 
     def _extend(self, features: Float32) -> None:
         first = self.first_[0]

@@ -19,6 +19,7 @@ from genre.log import Log
 from genre.options import Gt, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
+from genre.recommenders.explanation import Terms
 from genre.recommenders.stage import Stage
 
 Source = Literal["history", "profile"]
@@ -56,20 +57,16 @@ class SyntheticHistory(Stage):
     def _score(self, history: History) -> Float32:
         return self._first_scores(self.enriched(history))
 
-    def _popular(self, history: History) -> Float32:
-        return super()._popular(self.enriched(history))
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return super()._popular(self.enriched(history), items)
 
-    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
-        richer, added = self.enriched(history), int(self._added(history).sum())
-        parts = super()._parts(richer, items)
-        if added:
-            invented = super()._contributions(richer, items)[:, :added].sum(axis=1)
-            parts[self.column_] = parts.get(self.column_, 0) + invented
-        return parts
-
-    def _contributions(self, history: History, items: Int32) -> Float32:
+    def _terms(self, history: History, items: Int32) -> Terms:
+        shares, popular, parts = super()._terms(self.enriched(history), items)
         added = int(self._added(history).sum())  # they come first
-        return super()._contributions(self.enriched(history), items)[:, added:]
+        if added:
+            invented = shares[:, :added].sum(axis=1)
+            parts = {**parts, self.column_: parts.get(self.column_, 0) + invented}
+        return Terms(shares[:, added:], popular, parts)
 
     def _extend(self, features: Float32) -> None:
         super()._extend(features)

@@ -17,7 +17,7 @@ from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
-from genre.recommenders.explanation import Method
+from genre.recommenders.explanation import Method, Terms
 
 NEIGHBOURS = 10
 
@@ -123,24 +123,25 @@ class ByNeighbours(Recommender):
         other.model = free
         return other
 
-    def _popular(self, history: History) -> Float32:
-        known = self.model.popular(self._inside(history))
-        return np.concatenate([known, (known[self.nearest] * self.share).sum(axis=1)])
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return self._placed(items, self.model.popular(self._inside(history), self._asked(items)))
 
-    def _parts(self, history: History, items: Int32) -> dict[str, Float32]:
-        every = np.arange(len(self.model.item_ids_), dtype=np.int32)
-        parts = self.model.parts(self._inside(history), every)
-        return {
-            name: np.append(part, (part[self.nearest] * self.share).sum(axis=1))[items] for name, part in parts.items()
-        }
+    def _terms(self, history: History, items: Int32) -> Terms:
+        shares, popular, parts = self.model.terms(self._inside(history), self._asked(items))
+        named = {name: self._placed(items, part) for name, part in parts.items()}
+        return Terms(self._placed(items, shares), self._placed(items, popular), named)
 
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        n_known = len(self.model.item_ids_)
-        inside = self._inside(history)
-        out = np.empty((len(items), len(history.item)), np.float32)
-        known = items < n_known
-        out[known] = self.model.contributions(inside, items[known])
-        for at in np.flatnonzero(~known):
-            new = items[at] - n_known
-            out[at] = self.share[new] @ self.model.contributions(inside, self.nearest[new])
+    def _asked(self, items: Int32) -> Int32:
+        """The known ones of `items` `[m]`, then the neighbours of the others."""
+        new = items >= len(self.model.item_ids_)
+        return np.concatenate([items[~new], self.nearest[items[new] - len(self.model.item_ids_)].ravel()])
+
+    def _placed(self, items: Int32, part: Float32) -> Float32:
+        """What is said of `_asked(items)` as what it says of `items`; a new one has its share of each neighbour's."""
+        new = items >= len(self.model.item_ids_)
+        share = self.share[items[new] - len(self.model.item_ids_)]  # [n_new, n_neighbours]
+        out = np.empty((len(items), *part.shape[1:]), np.float32)
+        out[~new] = part[: len(items) - len(share)]
+        near = part[len(items) - len(share) :].reshape(*share.shape, *part.shape[1:])
+        out[new] = np.einsum("nj,nj...->n...", share, near)
         return out

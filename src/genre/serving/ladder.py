@@ -148,7 +148,8 @@ class Ladder:
             def ask() -> Float32:
                 model = shelf.models[name].unasked()  # a reranker only reorders
                 beyond = match.fit is not None
-                scores = [model.score(one)[0] - (model.popular(one) if beyond else 0) for one in told]
+                every = np.arange(shelf.n_items, dtype=np.int32)
+                scores = [model.score(one)[0] - (model.popular(one, every) if beyond else 0) for one in told]
                 return np.asarray(np.mean([standard(one) for one in scores], axis=0), np.float32)
 
             try:

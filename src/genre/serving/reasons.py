@@ -45,13 +45,13 @@ def _reasons(
         return [popular] * len(items)
     titles = shelf.catalogue.titles
     if rung == "model" and model.evidence == "exact":
-        shares = model.contributions(history, items)
-        beside = {"popular": model.popular(history)[items], **model.parts(history, items)}
-        strength = np.stack([np.maximum(shares, 0).sum(axis=1), *beside.values()])  # [1 + n_parts, m]
-        leads = [("", *beside)[at] for at in strength.argmax(axis=0)]
+        terms = model.terms(history, items)
+        beside = {"popular": terms.popular, **terms.parts}
+        strength = np.stack([np.maximum(terms.history, 0).sum(axis=1), *beside.values()])  # [2 + n_parts, m]
+        leads = [("", *beside)[at] for at in strength.argmax(axis=0).tolist()]
         return [
             _line([titles[item] for item in cause], lead, popular)
-            for cause, lead in zip(strongest(shares, history.item), leads, strict=True)
+            for cause, lead in zip(strongest(terms.history, history.item), leads, strict=True)
         ]
     if shelf.content is None:
         return [""] * len(items)
