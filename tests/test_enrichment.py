@@ -15,7 +15,7 @@ from rich.console import Console
 import genre
 from genre.cli import main
 from genre.config import parse_config, read_config
-from genre.errors import BudgetExceeded, ConfigError
+from genre.errors import BudgetExceeded, ConfigError, DataError
 from genre.features.augmentation import augment
 from genre.features.questions import Augmentation
 from genre.llm.exchanges import read_log
@@ -447,3 +447,19 @@ def test_explanations_of_a_model_reach_report_and_recommend(world: Path, capsys:
     capsys.readouterr()
     assert main(["recommend", str(run.folder), "--user", "u3"]) == 0
     assert [prompt for prompt, _ in exchanges(world)].count("explanation") > told
+
+
+def test_the_same_encoder_puts_users_and_items_into_one_space(world: Path) -> None:
+    (world / "items.csv").write_text(
+        re.sub("Story (.*),(dragon|robot)", r"The \2 \1,\2", (world / "items.csv").read_text())
+    )
+    profiled = "recommenders=[{kind: profiled, first: {kind: ease}}]"
+    run = make(world, "augmentation=null", "llm=null", profiled)
+    items, users = run.dataset.item_features, run.dataset.user_features
+    assert items is not None
+    assert users is not None
+    near = users.values @ items.values.T
+    own = [near[user, user % 2 :: 2].mean() - near[user, 1 - user % 2 :: 2].mean() for user in range(16)]
+    assert min(own) > 0, "who reads of dragons is near to dragons"
+    with pytest.raises(DataError, match="8 of users, 4 of items; give features.users the options of features.items"):
+        make(world, "augmentation=null", "llm=null", "features.items.dim=4", profiled)

@@ -12,6 +12,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from genre.evaluation.report import write_report
 from genre.evaluation.significance import p_values
 from genre.experiment import Experiment
 from genre.features.augmentation import ENCODED, augment, read_augmented, synthetic_digest, write_augmented
+from genre.features.base import Encoder
 from genre.features.encode import item_features, user_features
 from genre.kinds import declared
 from genre.log import SILENT, Log
@@ -158,23 +160,47 @@ def augment_split(work: Workspace, experiment: Experiment, split: Split, log: Lo
 
 
 def extract_features(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Split:
-    """Step 2: text becomes vectors; what is said of users comes from the train part only."""
+    """Step 2: text becomes vectors; what is said of users comes from the train part only.
+
+    The same encoder on both sides is fitted on the items alone: its vectors of users and items are of one space.
+    """
+    items, users = experiment.features.items, experiment.features.users
     sides: dict[str, Features] = {}
-    options = experiment.features
-    for side, encoder, encode in (("items", options.items, item_features), ("users", options.users, user_features)):
-        if encoder is None:
-            continue
-        name = f"features/{side}"
-        texts = synthetic_digest(getattr(split.train, side), ENCODED)
-        splitter = to_dict(experiment.split) if side == "users" else ""
-        key = key_of(name, work.key_of("dataset"), splitter, to_dict(encoder), declared(encoder), texts)
-        if not work.reuse(name, key):
-            log.line(f"features: vectors of {side}")
-            with work.publish(name, key) as folder:
-                write_features(folder, encode(split.train, encoder, log=log))
-                encoder.save(folder / "encoder")
-        sides[side] = read_features(work.folder / name)
+    if items is not None:
+        key = key_of("features/items", work.key_of("dataset"), to_dict(items), declared(items), _texts(split, "items"))
+        encode = partial(item_features, split.train, log=log)
+        sides["items"] = _keep_features(work, "items", key, items, encode, log)
+    if users is not None:
+        shared = items is not None and to_dict(users) == to_dict(items)
+        made_of = (
+            to_dict(users),
+            declared(users),
+            _texts(split, "users"),
+            work.key_of("features/items") if shared else "",
+        )
+        key = key_of("features/users", work.key_of("dataset"), to_dict(experiment.split), *made_of)
+        encoder = type(users).load(work.folder / "features" / "items" / "encoder") if shared else users
+        encode = partial(user_features, split.train, fit=not shared, log=log)
+        sides["users"] = _keep_features(work, "users", key, encoder, encode, log)
     return split.with_features(**sides)
+
+
+def _texts(split: Split, side: str) -> str:
+    """What encoders read of what a language model wrote."""
+    return synthetic_digest(getattr(split.train, side), ENCODED)
+
+
+def _keep_features(
+    work: Workspace, side: str, key: str, encoder: Encoder, encode: Callable[[Encoder], Features], log: Log
+) -> Features:
+    """The vectors of one side and their encoder, made where they are not there yet; read back."""
+    name = f"features/{side}"
+    if not work.reuse(name, key):
+        log.line(f"features: vectors of {side}")
+        with work.publish(name, key) as folder:
+            write_features(folder, encode(encoder))
+            encoder.save(folder / "encoder")
+    return read_features(work.folder / name)
 
 
 def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict[str, Recommender]:

@@ -13,10 +13,11 @@ def item_features(dataset: Dataset, encoder: Encoder, *, log: Log = SILENT) -> F
     return encoder.fit(dataset.items, log=log).encode(dataset.items, log=log)
 
 
-def user_features(dataset: Dataset, encoder: Encoder, *, log: Log = SILENT) -> Features:
+def user_features(dataset: Dataset, encoder: Encoder, *, fit: bool = True, log: Log = SILENT) -> Features:
     """E(user): one vector a user, from the fields of the users' table and what the history in `dataset` says.
 
-    Give it the train part: nothing that a user did later may be in it. `encoder` is fitted on the same texts first.
+    Give it the train part: nothing that a user did later may be in it. fit: `encoder` is fitted on the same texts
+    first; False: it was fitted on the items, so that both kinds of vectors are of one space.
     """
     users = with_history(dataset)
-    return encoder.fit(users, log=log).encode(users, log=log)
+    return (encoder.fit(users, log=log) if fit else encoder).encode(users, log=log)
