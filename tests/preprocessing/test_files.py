@@ -257,6 +257,8 @@ def test_the_ids_of_items_are_found(write: Write) -> None:
     assert by_name.items is not None
     assert by_name.items["item_id"].to_pylist() == ["a", "b"]
     assert any("'item_id' (by its name)" in note for note in by_name.notes)
+    first = Files(data, items=write("items.csv", "code,label\na,Heat\nb,Up\n")).load()
+    assert any("'code' (the first column)" in note for note in first.notes)
     with pytest.raises(DataError, match=r"two columns of the items would have one name \(movieId, item_id\)"):
         Files(data, items=write("items.csv", "movieId,item_id\na,1\n")).load()
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["movieId", "movieId"])
