@@ -6,7 +6,7 @@ Import a module of kernels inside the function that first needs it: numba costs 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -25,12 +25,3 @@ def compiled(function: F) -> F:
         return cast(F, numba.njit(nogil=True, cache=True, fastmath=LOOSE)(function))
     except RuntimeError:  # numba found no folder to write to
         return cast(F, numba.njit(nogil=True, fastmath=LOOSE)(function))
-
-
-def spread(builder: Any, value: Any, width: int) -> Any:
-    """In the code of an intrinsic: a vector of `width` times the number `value`."""
-    from llvmlite import ir
-
-    whole = ir.IntType(32)
-    first = builder.insert_element(ir.Constant(ir.VectorType(value.type, width), ir.Undefined), value, whole(0))
-    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(whole, width), [0] * width))

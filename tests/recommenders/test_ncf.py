@@ -1,5 +1,6 @@
 """NCF: NumPy scores are the network's, the target is left out of the history, strangers, transfer."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,20 @@ def test_training_leaves_the_target_out_of_the_history() -> None:
     assert inside.item() == pytest.approx(outside, abs=1e-4)
 
 
-def test_both_ways_through_the_layers_agree() -> None:
+@pytest.mark.parametrize("widths", [(7, 5, 4, 1), (3, 1), (64, 32, 16, 1), (9, 17, 1)])
+@pytest.mark.parametrize("n_items", [1, 31, 64, 1500])
+def test_both_ways_through_the_layers_agree(widths: tuple[int, ...], n_items: int) -> None:
     rng = np.random.default_rng(0)
 
     def some(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(np.float32)
 
-    users, items = some(3, 7), some(1500, 7)
-    layers = [(some(7, 5), some(5)), (some(5, 4), some(4)), (some(4, 1), some(1))]
+    users, items = some(3, widths[0]), some(n_items, widths[0])
+    layers = [(some(*shape), some(shape[1])) for shape in itertools.pairwise(widths)]
     plain = np.stack([through(items + user, layers)[:, 0] for user in users])
-    assert through_all(users, items, layers) == pytest.approx(plain, abs=1e-4)
+    assert through_all(users, items, layers) == pytest.approx(plain, abs=1e-4, rel=1e-4)
+    items[0, 1] = np.nan
+    assert np.isnan(through_all(users, items, layers)).any(axis=0).tolist() == [True] + [False] * (n_items - 1)
 
 
 def test_a_stranger_is_its_history() -> None:

@@ -33,7 +33,6 @@ Layers = list[tuple[Float32, Float32]]  # weight [in, out] and bias [out] of eac
 K = 10
 USERS = 2000  # judged after each epoch: enough for a choice between epochs
 BLOCK = 512  # histories scored at once for validation
-ITEM_BLOCK = 1024  # items whose hidden values stay in cache while one history is scored
 
 
 @dataclass(eq=False, kw_only=True)
@@ -242,21 +241,17 @@ def through(x: Float32, layers: Layers) -> Float32:
 
 
 def through_all(users: Float32, items: Float32, layers: Layers) -> Float32:
-    """`through` for each user `[n, hidden]` with each item `[m, hidden]`, the two halves of the first layer. [n, m]
+    """`through` for each user `[n, hidden]` with each item `[m, hidden]`, the two halves of the first layer. [n, m]"""
+    from genre.recommenders.layers_kernel import LANES, score_pairs
+    from genre.recommenders.topk_kernel import grouped
+    from genre.registers import STEP
 
-    relu(a + b) = max(a, -b) + b, and the b goes through the next layer once a user: one pass an item and layer.
-    """
+    widths = np.array([len(weight) for weight, _ in layers] + [1], np.int64)
+    most = -(-int(widths.max()) // STEP) * STEP
+    weights, biases = np.zeros((len(layers), most, most), np.float32), np.zeros((len(layers), most), np.float32)
+    for layer, (weight, bias) in enumerate(layers):
+        weights[layer, : weight.shape[1], : len(weight)] = weight.T
+        biases[layer, : len(bias)] = bias
     out = np.empty((len(users), len(items)), np.float32)
-    carried = [users]
-    for weight, bias in layers:
-        carried.append(carried[-1] @ weight + bias)
-    hidden = [np.empty((ITEM_BLOCK, len(weight)), np.float32) for weight, _ in layers]
-    for start in range(0, len(items), ITEM_BLOCK):
-        block = np.ascontiguousarray(items[start : start + ITEM_BLOCK])
-        for row in range(len(users)):
-            y = block
-            for (weight, _), buffer, carry in zip(layers, hidden, carried, strict=False):
-                y = np.maximum(y, -carry[row], out=buffer[: len(block)]) @ weight
-            out[row, start : start + len(block)] = y[:, 0]
-    out += carried[-1]
+    score_pairs(np.ascontiguousarray(users), grouped(items, LANES), weights, biases, widths, out)
     return out

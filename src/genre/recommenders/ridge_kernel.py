@@ -18,8 +18,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from genre.compiled import compiled, spread
+from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int32, Int64
+from genre.registers import SINGLE, WORD, add_product, load, spread, store, vector_of
 
 LANES, TILE, STEP = 8, 16, 4  # floats a vector; columns and rows of a tile of a Gram matrix
 CHUNK = 32  # rows added to a Gram matrix at once: they stay in the first-level cache
@@ -295,38 +296,30 @@ def _add_four(
 
     The compiler makes vectors half as wide of the loops, and half the speed.
     """
-    word, single, vector = ir.IntType(64), ir.FloatType(), ir.VectorType(ir.FloatType(), WIDE)
+    vector = vector_of(WIDE)
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         *rows, weight, value, times, x, out, n = args
-
-        def place(base: Any, number: Any, size: int, kind: Any) -> Any:
-            return builder.inttoptr(builder.add(base, builder.mul(number, word(4 * size))), kind.as_pointer())
-
-        def vector_of(base: Any, number: Any) -> Any:
-            return builder.load(place(base, number, WIDE, vector), align=4)
-
-        def sum_of_product(total: Any, one: Any, other: Any) -> Any:
-            return builder.fadd(total, builder.fmul(one, other, flags=("contract",)), flags=("contract",))
-
         dots = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * WIDE)) for _ in rows]  # type: ignore[no-untyped-call]
         with cgutils.for_range(builder, n) as loop:
-            part = vector_of(x, loop.index)
+            part = load(builder, x, loop.index, vector)
             for row, dot in zip(rows, dots, strict=True):
-                builder.store(sum_of_product(builder.load(dot), vector_of(row, loop.index), part), dot)
-        kind = ir.FunctionType(single, [single, vector])
+                builder.store(
+                    add_product(builder, builder.load(dot), load(builder, row, loop.index, vector), part), dot
+                )
+        kind = ir.FunctionType(SINGLE, [SINGLE, vector])
         reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WIDE}f32")  # type: ignore[no-untyped-call]
         times_rows = []
         for r, dot in enumerate(dots):
-            whole = builder.call(reduce, [single(0.0), builder.load(dot)], fastmath=("reassoc",))
-            wanted = builder.fmul(times, builder.load(place(value, word(r), 1, single)))
-            times_row = builder.fsub(wanted, builder.fmul(builder.load(place(weight, word(r), 1, single)), whole))
+            whole = builder.call(reduce, [SINGLE(0.0), builder.load(dot)], fastmath=("reassoc",))
+            wanted = builder.fmul(times, load(builder, value, r))
+            times_row = builder.fsub(wanted, builder.fmul(load(builder, weight, r), whole))
             times_rows.append(spread(builder, times_row, WIDE))
         with cgutils.for_range(builder, n) as loop:
-            total = vector_of(out, loop.index)
+            total = load(builder, out, loop.index, vector)
             for row, times_row in zip(rows, times_rows, strict=True):
-                total = sum_of_product(total, vector_of(row, loop.index), times_row)
-            builder.store(total, place(out, loop.index, WIDE, vector), align=4)
+                total = add_product(builder, total, load(builder, row, loop.index, vector), times_row)
+            store(builder, total, out, loop.index)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 6, types.float32, *[types.intp] * 3), make
@@ -340,35 +333,32 @@ def _add_tile(
 
     The compiler does not find this by itself from loops: it cannot know that `out` overlaps nothing.
     """
-    word, single = ir.IntType(64), ir.FloatType()
-    vector = ir.VectorType(single, LANES)
+    vector = vector_of(LANES)
     parts = range(TILE // LANES)
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         out, left, right, out_stride, left_stride, right_stride, n = args
 
-        def place(base: Any, stride: Any, row: Any, column: int, kind: Any) -> Any:
-            offset = builder.mul(builder.add(builder.mul(row, stride), word(column)), word(4))
-            return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
+        def row_of(base: Any, stride: Any, row: Any) -> Any:
+            return builder.add(base, builder.mul(builder.mul(row, stride), WORD(4)))
 
+        targets = [row_of(out, out_stride, WORD(i)) for i in range(STEP)]
         tile = {}
-        for i in range(STEP):
+        for i, target in enumerate(targets):
             for part in parts:
-                tile[i, part] = cgutils.alloca_once(builder, vector)  # type: ignore[no-untyped-call]
-                old = builder.load(place(out, out_stride, word(i), part * LANES, vector), align=4)
-                builder.store(old, tile[i, part])
+                held = cgutils.alloca_once(builder, vector)  # type: ignore[no-untyped-call]
+                tile[i, part] = held
+                builder.store(load(builder, target, part, vector), held)
         with cgutils.for_range(builder, n) as loop:
-            row = [builder.load(place(right, right_stride, loop.index, p * LANES, vector), align=4) for p in parts]
+            ours, theirs = row_of(left, left_stride, loop.index), row_of(right, right_stride, loop.index)
+            row = [load(builder, theirs, part, vector) for part in parts]
             for i in range(STEP):
-                one = builder.load(place(left, left_stride, loop.index, i, single), align=4)
-                filled = spread(builder, one, LANES)
+                filled = spread(builder, load(builder, ours, i), LANES)
                 for part in parts:
-                    product = builder.fmul(filled, row[part], flags=("contract",))
-                    total = builder.fadd(builder.load(tile[i, part]), product, flags=("contract",))
-                    builder.store(total, tile[i, part])
+                    held = tile[i, part]
+                    builder.store(add_product(builder, builder.load(held), filled, row[part]), held)
         for (i, part), held in tile.items():
-            target = place(out, out_stride, word(i), part * LANES, vector)
-            builder.store(builder.load(held), target, align=4)
+            store(builder, builder.load(held), targets[i], part)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 7), make

@@ -11,20 +11,17 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from genre.compiled import compiled, spread
+from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int32, Int64
+from genre.registers import LARGE, STEP, WORD, load, spread, store, sums_of_products, vector_of
 
 CHUNK = 64  # scores compared with the threshold at once: a bit each in one word
 
 FEW = 16  # queries side by side in vector registers
-LARGE = bool(get_host_cpu_features().get("avx512f"))  # 32 registers of 16 numbers, else 16 of 8
 MANY = 2 * FEW if LARGE else FEW
-STEP = 8 if LARGE else 6  # items at once: their sums stay in the registers
 NEAR = 6144  # numbers of items, 24 KB, that stay in the innermost cache while the groups of queries pass
 
 
@@ -123,31 +120,17 @@ def _products_of(lanes: int) -> Any:
     def products_of(
         typing: Any, block: Any, hidden: Any, queries: Any, threshold: Any, products: Any, above: Any, dim: Any
     ) -> Any:
-        word, bits, single = ir.IntType(64), ir.IntType(32), ir.FloatType()
-        vector = ir.VectorType(single, lanes)
-
         def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             block, hidden, queries, threshold, products, above, dim = args
-
-            def place(base: Any, number: Any, size: int, kind: Any) -> Any:
-                return builder.inttoptr(builder.add(base, builder.mul(number, word(size))), kind.as_pointer())
-
-            rows = [builder.add(block, builder.mul(dim, word(4 * at))) for at in range(STEP)]
-            sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * lanes)) for _ in rows]  # type: ignore[no-untyped-call]
-            with cgutils.for_range(builder, dim) as loop:
-                query = builder.load(place(queries, loop.index, 4 * lanes, vector), align=4)
-                for row, held in zip(rows, sums, strict=True):
-                    number = spread(builder, builder.load(place(row, loop.index, 4, single)), lanes)
-                    product = builder.fmul(number, query, flags=("contract",))
-                    builder.store(builder.fadd(builder.load(held), product, flags=("contract",)), held)
-            bar, found = builder.load(place(threshold, word(0), 4, vector), align=4), word(0)
-            for at, held in enumerate(sums):
-                total = builder.load(held)
-                builder.store(total, place(products, word(at), 4 * lanes, vector), align=4)
+            starts = [ir.Constant(vector_of(lanes), [0.0] * lanes)] * STEP
+            rows = [builder.add(block, builder.mul(dim, WORD(4 * at))) for at in range(STEP)]
+            bar, found = load(builder, threshold, 0, vector_of(lanes)), WORD(0)
+            for at, total in enumerate(sums_of_products(builder, starts, rows, queries, dim)):
+                store(builder, total, products, at)
                 beats = builder.bitcast(builder.fcmp_unordered(">", total, bar), ir.IntType(lanes))
-                may = builder.not_(builder.load(place(hidden, word(at), 4, bits)))
-                here = builder.and_(builder.zext(beats, word), builder.zext(may, word))
-                builder.store(here, place(above, word(at), 8, word))
+                may = builder.not_(load(builder, hidden, at, ir.IntType(32)))
+                here = builder.and_(builder.zext(beats, WORD), builder.zext(may, WORD))
+                store(builder, here, above, at)
                 found = builder.or_(found, here)
             return found
 
@@ -162,10 +145,9 @@ _products_of_few, _products_of_many = _products_of(FEW), _products_of(MANY)
 @intrinsic
 def _not_up_to(typing: Any, address: Any, threshold: Any) -> Any:
     """A word whose bit `j` says that float32 number `j` at the address is above the threshold, or NaN."""
-    vector = ir.VectorType(ir.FloatType(), CHUNK)
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        numbers = builder.load(builder.inttoptr(args[0], vector.as_pointer()), align=4)
+        numbers = load(builder, args[0], 0, vector_of(CHUNK))
         above = builder.fcmp_unordered(">", numbers, spread(builder, args[1], CHUNK))
         return builder.bitcast(above, ir.IntType(CHUNK))
 
