@@ -21,20 +21,23 @@ VECTOR = vector_of(LANES)
 
 @compiled
 def score_pairs(users: Float32, items: Float32, weights: Float32, biases: Float32, widths: Int64, out: Float32) -> None:
-    """out `[n, n_items]` = the last layer's only sum for each user `[n, width]` with each item.
+    """out `[n, n_items]` = the last layer's only sum for each user `[n, width]` with each item `[n_items, width]`.
 
-    items: `[n_items / LANES, width, LANES]`; users and items are the two halves of the first layer's sums. Behind it
-    layer `l` has the sums weights `[l, :, :widths[l]]` x + biases `[l]`, of which `widths[l + 1]` count, rounded up to
-    whole steps; before each layer stands a ReLU.
+    Users and items are the two halves of the first layer's sums. Behind it layer `l` has the sums
+    weights `[l, :, :widths[l]]` x + biases `[l]`, of which `widths[l + 1]` count; behind them are zeros up to whole
+    steps. Before each layer stands a ReLU.
     """
     n_layers, most, columns = weights.shape
     x, y = np.empty((most, LANES), np.float32), np.empty((most, LANES), np.float32)
-    n_items = out.shape[1]
-    for tile in range(len(items)):
-        here = min(LANES, n_items - tile * LANES)
+    side_by_side = np.zeros((widths[0], LANES), np.float32)
+    for start in range(0, len(items), LANES):
+        block = items[start : start + LANES]
+        for lane in range(len(block)):
+            for d in range(widths[0]):
+                side_by_side[d, lane] = block[lane, d]
         for u in range(len(users)):
             _begin(  # type: ignore[call-arg]  # the typing context comes from the compiler
-                items.ctypes.data + 4 * tile * widths[0] * LANES,
+                side_by_side.ctypes.data,
                 users.ctypes.data + 4 * u * widths[0],
                 x.ctypes.data,
                 widths[0],
@@ -54,8 +57,8 @@ def score_pairs(users: Float32, items: Float32, weights: Float32, biases: Float3
                             widths[layer],
                         )
                 x, y = y, x
-            for lane in range(here):
-                out[u, tile * LANES + lane] = x[0, lane]
+            for lane in range(len(block)):
+                out[u, start + lane] = x[0, lane]
 
 
 @intrinsic

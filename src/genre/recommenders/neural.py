@@ -242,8 +242,7 @@ def through(x: Float32, layers: Layers) -> Float32:
 
 def through_all(users: Float32, items: Float32, layers: Layers) -> Float32:
     """`through` for each user `[n, hidden]` with each item `[m, hidden]`, the two halves of the first layer. [n, m]"""
-    from genre.recommenders.layers_kernel import LANES, score_pairs
-    from genre.recommenders.topk_kernel import grouped
+    from genre.recommenders.layers_kernel import score_pairs
     from genre.registers import STEP
 
     widths = np.array([len(weight) for weight, _ in layers] + [1], np.int64)
@@ -253,5 +252,5 @@ def through_all(users: Float32, items: Float32, layers: Layers) -> Float32:
         weights[layer, : weight.shape[1], : len(weight)] = weight.T
         biases[layer, : len(bias)] = bias
     out = np.empty((len(users), len(items)), np.float32)
-    score_pairs(np.ascontiguousarray(users), grouped(items, LANES), weights, biases, widths, out)
+    score_pairs(np.ascontiguousarray(users), items, weights, biases, widths, out)
     return out
