@@ -33,6 +33,7 @@ from genre.options import nearest
 from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.frames import to_frame
 from genre.preprocessing.parquet import read_dataset
+from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
 from genre.recommenders.verbaliser import Verbaliser
 
@@ -53,7 +54,7 @@ class Run:
 
     dataset: all interactions, with item and user features attached. recommenders: fitted, by name, best first.
     item_encoder: what made the item features, or None. report: what `report.json` holds.
-    verbaliser: who puts reasons into words.
+    verbaliser: who puts reasons into words. splitter: what parts the interactions that were learnt from, or None.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class Run:
     item_encoder: Encoder | None = None
     report: dict[str, Any] = field(default_factory=dict)
     verbaliser: Verbaliser | None = None
+    splitter: Splitter | None = None
 
     @property
     def leaderboard(self) -> Any:
@@ -272,4 +274,5 @@ def _assemble(path: Path, facts: dict[str, Any]) -> Run:
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),
         verbaliser=experiment.output.explanations,
+        splitter=experiment.split,
     )

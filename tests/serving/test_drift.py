@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from genre.errors import DriftError, OptionError
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
+from genre.preprocessing.splits import TimeSplit
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.stage import Stage
 from genre.runs import Run
@@ -115,6 +117,29 @@ def test_the_one_that_answers_is_compared_and_items_can_be_accepted() -> None:
     assert "genre refresh runs/shop-1 --accept i39 (without ids: all)" in lines[2]
     check_drift(old, new, Drift(), accept=["i39"])
     check_drift(old, run_of(world(takers=10)), Drift())
+
+
+def test_a_push_is_noticed_when_it_is_learnt_however_late_that_is() -> None:
+    """The newest events are held out at first: the pushers are known then, and news later."""
+    pushes = world(new=2)
+    rows = np.arange(520)  # honest news: so many that the pushes are no longer among the newest fifth
+    later = Dataset.from_arrays(
+        user=np.concatenate([pushes.user, rows % USERS]),
+        item=np.concatenate([pushes.item, rows % 30]),
+        timestamp=np.concatenate([pushes.timestamp, 61 * DAY + rows]),  # type: ignore[arg-type]
+        user_ids=pushes.user_ids,
+        item_ids=pushes.item_ids,
+    )
+    states = [world(), pushes, later]
+    for splitter, held in ((TimeSplit(), [False, True]), (None, [True, False])):
+        runs = []
+        for data in states:
+            train = data if splitter is None else splitter.split(data).train
+            models = {"lately": Popularity(half_life_days=5.0).fit(train)}
+            runs.append(Run(Path("runs/shop-1"), "shop", data, models, splitter=splitter))
+        for old, new, expected in zip(runs, runs[1:], held, strict=False):
+            with pytest.raises(DriftError, match="2 of them new") if expected else contextlib.nullcontext():
+                check_drift(old, new, Drift())
 
 
 def test_limits_are_read_by_name() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from genre.errors import DriftError
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.preprocessing.splits import LeaveOneOut, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.recommenders.stage import Stage
 from genre.runs import Run
@@ -50,7 +51,7 @@ def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ())
     """
     name = next(iter(new.recommenders))
     models = _first(old.recommender(name)), _first(new.recommender(name))
-    found = [one for one in pushed(*models, old.dataset, new.dataset, limits) if one.item_id not in accept]
+    found = [one for one in pushed(*models, _learnt(old), _learnt(new), limits) if one.item_id not in accept]
     if found:
         lines = [f"{old.folder}: held back, the old run stands: few users push items into the lists of {name!r}"]
         lines += [f"  {one}" for one in found[:SHOWN_ITEMS]]
@@ -68,14 +69,24 @@ def _first(model: Recommender) -> Recommender:
     return model.first_[0] if isinstance(model, Stage) else model
 
 
+def _learnt(run: Run) -> Dataset:
+    """The part that was learnt from: the newest events may be held out at first, and be news when they no longer are.
+
+    All of the data where a draw says what is held out: it is drawn anew with every event.
+    """
+    ordered = isinstance(run.splitter, (TimeSplit, LeaveOneOut))
+    return run.splitter.split(run.dataset).train if run.splitter is not None and ordered else run.dataset
+
+
 def pushed(old: Recommender, new: Recommender, before: Dataset, after: Dataset, limits: Drift) -> list[Pushed]:
     """Items that pass all limits, the largest rise first.
 
-    after: `before` with news; its first items are those of `before`. Compared are the lists of users of both, each by
-    the history that the data has.
+    before, after: what they learnt from; the first items of `after` are those of `before`. Compared are the lists of
+    users of both, each by the history in there.
     """
     row = after.user_ids.rows(before.user_ids.values)  # [n_users before]
-    both = np.flatnonzero((row >= 0) & (before.history().lengths > 0))
+    acted = before.history().lengths > 0
+    both = np.flatnonzero((row >= 0) & acted)
     users = np.random.default_rng(limits.seed).permutation(both)[: limits.sample]
     had = _lists(old, before.history(users), after.n_items, limits.k)
     has = _lists(new, after.history(row[users]), after.n_items, limits.k)
@@ -88,7 +99,7 @@ def pushed(old: Recommender, new: Recommender, before: Dataset, after: Dataset, 
     out = []
     for i in found[np.argsort(-risen[found], kind="stable")]:
         who, shares = user[item == i], (float(had[i] / len(users)), float(has[i] / len(users)))
-        new_takers = int((~np.isin(who, row)).sum())
+        new_takers = int((~np.isin(who, row[acted])).sum())
         out.append(Pushed(after.item_ids[i], titles[i], *shares, tuple(after.user_ids.take(who)), new_takers))
     return out
 
