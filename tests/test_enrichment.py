@@ -204,6 +204,21 @@ def test_a_plan_finds_language_models_wherever_they_are(world: Path, name: str) 
     assert len(asked) - asked.count("repair") <= sum(step.calls for step in steps.values())
 
 
+def test_an_answer_that_cannot_be_read_is_no_call_to_make_again(world: Path) -> None:
+    with serving("refusal") as server:
+        provider = f"{{kind: openai, model: s, base_url: '{server.url}', key_variable: '', attempts: 1}}"
+        words = [f"llm.provider={provider}", "augmentation.profiles=false", "output.explanations={}",
+                 f"recommenders=[{inner('list')}]"]  # fmt: skip
+        run = make(world, *words)
+        said = run.report["language_model"]
+        assert said["reranking"]["llm_reranker"]["unreadable"] == 32
+        assert list(said["augmentation"]["summaries"]["reasons"]) == ["it was a refusal"]
+        log, asked = Lines(), len(server.requests)
+        make(world, *words, log=log)
+        assert "Nothing to do" in log.lines[-1]
+        assert len(server.requests) == asked
+
+
 def test_weights_that_were_fitted_while_calls_failed_are_fitted_again(world: Path) -> None:
     with serving("500") as server:
         provider = f"{{kind: openai, model: s, base_url: '{server.url}', key_variable: '', attempts: 1}}"
@@ -461,5 +476,5 @@ def test_the_same_encoder_puts_users_and_items_into_one_space(world: Path) -> No
     near = users.values @ items.values.T
     own = [near[user, user % 2 :: 2].mean() - near[user, 1 - user % 2 :: 2].mean() for user in range(16)]
     assert min(own) > 0, "who reads of dragons is near to dragons"
-    with pytest.raises(DataError, match="8 of users, 4 of items; give features.users the options of features.items"):
+    with pytest.raises(DataError, match="8 of users, 4 of items; give"):
         make(world, "augmentation=null", "llm=null", "features.items.dim=4", profiled)

@@ -160,7 +160,7 @@ def _asked_before(folder: Path) -> dict[str, Plan]:
     counts = {step: report["asked"] for step, report in said["augmentation"].items()}
     counts |= {f"reranking by {label}": account.get("reordered", 0) for label, account in said["reranking"].items()}
     if tally := said["explanations"]:
-        counts["explanations"] = tally.get("model", 0) + tally.get("rejected", 0)
+        counts["explanations"] = sum(tally.get(name, 0) for name in ("model", "rejected", "unreadable"))
     return {name: Plan(asked=asked, cached=asked) for name, asked in counts.items()}
 
 

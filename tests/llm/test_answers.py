@@ -64,6 +64,11 @@ def test_each_fault_is_counted_exactly_and_leaves_nothing(tmp_path: Path, fault:
         assert value is None or "<" not in value.text
 
 
+def test_reasons_say_what_was_wrong(tmp_path: Path) -> None:
+    found = ask(Ledger(tmp_path / "l", FakeLanguageModel(fault="other_json")), PROMPT, VALUES, Shape)
+    assert list(found.report.reasons) == ["its text is wrong (Field required)"]
+
+
 def test_verdicts_are_in_the_ledger(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.sqlite", FakeLanguageModel(fault="other_json", every=3))
     ask(ledger, PROMPT, VALUES, Shape)

@@ -196,7 +196,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, ValidationError):
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"])
-        return one_line(f"{where}: {wrong['msg']}" if where else wrong["msg"])
+        return one_line(f"its {where or 'value'} is wrong ({wrong['msg']})")
     return "it was not JSON"
 
 

@@ -116,14 +116,15 @@ class LanguageModel(ABC):
     def _each(self, n: int, ask: Callable[[int], Completion], log: Log, send: Send | None) -> list[Completion]:
         done: list[Completion | None] = [None] * n
         streak = 0  # failures in a row; threads may miscount it by one another's, which costs a call at most
+        last = ""
 
         def one(at: int) -> tuple[int, Completion]:
-            nonlocal streak
+            nonlocal streak, last
             if streak >= GIVE_UP:
-                error = f"not sent: {GIVE_UP} calls in a row had failed"
+                error = one_line(f"not sent, {GIVE_UP} calls in a row had failed: {last}")
                 return at, Completion("", "failed", error=error, sent=False)
             completion = self._try(at, ask, send or _call)
-            streak = streak + 1 if completion.outcome == "failed" else 0
+            streak, last = (streak + 1, completion.error) if completion.outcome == "failed" else (0, "")
             return at, completion
 
         with log.bar("language model", n) as bar:

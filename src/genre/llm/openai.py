@@ -110,7 +110,7 @@ class OpenAI(LanguageModel):
             choice, usage = answer.choices[0], answer.usage
             text = choice.message.content or ""
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
+            said = self._said(error)
             why = one_line(said.replace(key, "***") if self.key_variable else said)
             after, lost = _after(error)
             seconds = time.perf_counter() - start
@@ -122,6 +122,18 @@ class OpenAI(LanguageModel):
             tokens_out=usage.completion_tokens if usage else 0,
             seconds=time.perf_counter() - start,
         ), choice
+
+    def _said(self, error: Exception) -> str:
+        """What went wrong, for people."""
+        from openai import APIConnectionError, APIError, APITimeoutError
+
+        if isinstance(error, APITimeoutError):
+            return f"no answer within {self.timeout_seconds:g} s"
+        if isinstance(error, APIConnectionError):
+            return f"no connection to {self.base_url}: {error.__cause__ or error}"
+        if isinstance(error, APIError):
+            return f"{type(error).__name__}: {error}"
+        return f"{self.base_url} did not answer as an OpenAI-compatible server does ({type(error).__name__}: {error})"
 
     @functools.cached_property
     def _client(self) -> Any:

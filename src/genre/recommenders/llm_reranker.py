@@ -35,6 +35,8 @@ from genre.recommenders.topk import top_k_scores
 PROMPTS = {"titles": "next_title", "labels": "choose", "list": "rerank"}
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LINE_LENGTH = 160  # characters of one item
+Places = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
+"""The mean place of each candidate, NaN where no order can be had `[rows, n]`; where a call failed `[rows]`."""
 
 
 @dataclass(eq=False)
@@ -72,7 +74,8 @@ class LLMReranker(Stage):
         load_domain(self.domain)
         LLMOptions.check(self.llm, "LLMReranker")
         self.account: Counter[str] = Counter()
-        """Histories: reordered, failed, over_budget. Candidates in written lists: missing, unknown, repeated."""
+        """Histories: reordered, failed (worth asking again), unreadable, over_budget. Candidates in written lists:
+        missing, unknown, repeated."""
         self.trouble = ""  # the last thing that went wrong, for people
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
@@ -148,16 +151,17 @@ class LLMReranker(Stage):
             return own
         bad = "failed"
         try:
-            found = ask(told_of, candidates)
+            found, failed = ask(told_of, candidates)
         except GenreError as error:  # a budget, a missing package, a full disk: the first stage answers
             self.trouble = str(error)
             bad = "over_budget" if isinstance(error, BudgetExceeded) else "failed"
-            found = np.full_like(own, np.nan)
-        failed = np.isnan(found).any(axis=1)
-        self.account.update({"reordered": int((~failed).sum()), bad: int(failed.sum())})
-        return np.where(failed[:, None], own, found)
+            found, failed = np.full_like(own, np.nan), np.ones(len(own), bool)
+        none = np.isnan(found).any(axis=1)
+        counts = {"reordered": ~none, bad: none & failed, "unreadable": none & ~failed}
+        self.account.update({name: int(rows.sum()) for name, rows in counts.items()})
+        return np.where(none[:, None], own, found)
 
-    def _by_titles(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
+    def _by_titles(self, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
         """ln P(title | history) - ln P(title | nobody's history): a title is not good because it is common."""
         prompt, wording = load_prompt(PROMPTS["titles"]), self._wording("item", "items", "person", "took")
         inputs = [prompt.render(history=lines, **wording).rstrip() for lines in told_of]
@@ -168,14 +172,15 @@ class LLMReranker(Stage):
         found = ledger.likelihood(prompt, inputs, titles)
         base = ledger.likelihood(prompt, [nobody] * len(every), [[title] for title in every])
         prior = {title: answer.numbers() for title, answer in zip(every, base, strict=True)}
-        out = np.full((len(titles), len(titles[0])), np.nan)
+        out, failed = np.full((len(titles), len(titles[0])), np.nan), np.zeros(len(titles), bool)
         for row, (answer, own) in enumerate(zip(found, titles, strict=True)):
-            if answer.outcome == "ok" and all(prior[title] for title in own):
+            failed[row] = answer.outcome != "ok" or not all(prior[title] for title in own)
+            if not failed[row]:
                 out[row] = places(np.array(answer.numbers()) - [prior[title][0] for title in own])
             self._note(answer.error)
-        return out
+        return out, failed
 
-    def _by_labels(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
+    def _by_labels(self, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
         """ln P(letter) of each candidate, its mean over the shuffles."""
         n = len(candidates[0])
         prompt, wording = load_prompt(PROMPTS["labels"]), self._wording("items", "person", "took")
@@ -194,9 +199,9 @@ class LLMReranker(Stage):
                 values[at, shuffled[at % len(shuffled)]] = answer.numbers()
             self._note(answer.error)
         mean = values.reshape(len(candidates), len(shuffled), n).mean(axis=1)
-        return np.stack([places(row) for row in mean])
+        return np.stack([places(row) for row in mean]), np.isnan(mean).any(axis=1)
 
-    def _by_list(self, told_of: list[list[str]], candidates: list[list[str]]) -> npt.NDArray[np.float64]:
+    def _by_list(self, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
         """The place of each candidate in the written order, its mean over the shuffles that could be read."""
         n = len(candidates[0])
         prompt, wording = load_prompt(PROMPTS["list"]), self._wording("items", "person", "took")
@@ -228,7 +233,9 @@ class LLMReranker(Stage):
         grouped = values.reshape(len(candidates), len(shuffled), n)
         readable = ~np.isnan(grouped).any(axis=2)
         total = np.where(readable[:, :, None], grouped, 0).sum(axis=1)
-        return np.where(readable.any(axis=1)[:, None], total / np.maximum(readable.sum(axis=1), 1)[:, None], np.nan)
+        mean = np.where(readable.any(axis=1)[:, None], total / np.maximum(readable.sum(axis=1), 1)[:, None], np.nan)
+        failed = np.array([answer.outcome == "failed" for answer in answers])
+        return mean, failed.reshape(len(candidates), -1).any(axis=1)
 
     def _shuffles(self, n: int) -> list[npt.NDArray[np.int64]]:
         """The orders in which candidates are shown, the same for every history, so that no batch changes an answer."""
@@ -269,6 +276,7 @@ def told_account(account: Mapping[str, Any]) -> str:
     words = {
         "reordered": "histories reordered",
         "failed": "left alone since calls failed",
+        "unreadable": "left alone since the answers could not be read",
         "over_budget": "left alone since the budget was used up",
         "missing": "candidates missing in written lists",
         "unknown": "unknown",

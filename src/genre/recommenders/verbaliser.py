@@ -57,7 +57,7 @@ class Verbaliser:
         load_domain(self.domain)
         LLMOptions.check(self.llm, "Verbaliser")
         self.tally: Counter[str] = Counter()
-        """template, model: who spoke. rejected, failed, over_budget: why the template had to."""
+        """template, model: who spoke. rejected, unreadable, failed, over_budget: why the template had to."""
 
     def sentences(self, explanations: Sequence[Explanation], dataset: Dataset) -> list[str]:
         """One sentence each, in order; never fails because the model did."""
@@ -106,7 +106,8 @@ class Verbaliser:
         except GenreError as error:  # a budget, a missing package, a full disk
             self.tally["over_budget" if isinstance(error, BudgetExceeded) else "failed"] += len(evidence)
             return [""] * len(evidence)
-        self.tally["rejected"] += answers.report.quarantined
+        self.tally["rejected"] += answers.report.rejected
+        self.tally["unreadable"] += answers.report.quarantined - answers.report.rejected
         self.tally["failed"] += answers.report.failed
         return ["" if answer is None else " ".join(answer.sentence.split()) for answer in answers.values]
 
@@ -118,7 +119,12 @@ class Verbaliser:
 
 def told_tally(tally: Mapping[str, int]) -> str:
     """Who spoke, in words for people."""
-    why = {"rejected": "not faithful to the evidence", "failed": "calls failed", "over_budget": "over budget"}
+    why = {
+        "rejected": "not faithful to the evidence",
+        "unreadable": "refused, cut off or not in the form that was asked for",
+        "failed": "calls failed",
+        "over_budget": "over budget",
+    }
     reasons = ", ".join(f"{tally[name]:,} {text}" for name, text in why.items() if tally.get(name))
     spoken = f"{tally.get('model', 0):,} by the model, {tally.get('template', 0):,} by the template"
     return f"{spoken} ({reasons})" if reasons else spoken
