@@ -131,7 +131,7 @@ class Load:
 
 def peer_python() -> str:
     """An environment with the peer, made once."""
-    folder = user_cache_path("genre") / "benchmarks" / "implicit"
+    folder = user_cache_path("genre") / "benchmarks" / "implicit-server"
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
