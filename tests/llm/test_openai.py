@@ -202,3 +202,9 @@ def test_the_fingerprint_names_all_that_changes_an_answer() -> None:
     assert len({model.fingerprint for model in [base, *others]}) == 6
     same = provider("http://localhost:1/v1", concurrency=1, timeout_seconds=9, attempts=1, key_variable="")
     assert same.fingerprint == base.fingerprint
+
+
+@pytest.mark.parametrize("url", ["localhost:11434/v1", "notaurl", "ftp://h/v1", "http:///v1", ""])
+def test_what_is_no_address_is_known_before_anything_is_read(url: str) -> None:
+    with pytest.raises(OptionError, match="is no address; such as http"):
+        provider(url)

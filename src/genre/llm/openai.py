@@ -58,8 +58,11 @@ class OpenAI(LanguageModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if urlsplit(self.base_url).username is not None:
+        where = urlsplit(self.base_url)
+        if where.username is not None:
             raise OptionError("OpenAI: base_url: holds a user or password; put the key where key_variable says")
+        if where.scheme not in ("http", "https") or not where.hostname:
+            raise OptionError(f"OpenAI: base_url: {self.base_url!r} is no address; such as http://localhost:11434/v1")
         self._lock = threading.Lock()
         self._next = 0.0
 
