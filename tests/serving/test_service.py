@@ -309,6 +309,19 @@ def test_a_new_item_is_recommendable_at_once(service: Service) -> None:
     assert service.item("n1")["title"] == "Dragon Castle"
 
 
+def test_a_new_item_makes_nobody_learn_again(run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = dataclasses.replace(run, recommenders={"ease": run.recommenders["ease"]})
+    service = Service([alone], sqlite)
+
+    def fit(*_: object, **__: object) -> Content:
+        raise AssertionError("what the texts of the run are like is known")
+
+    monkeypatch.setattr(Content, "fit", fit)
+    for name in ("n1", "n2"):
+        service.put_item(name, {"title": "Dragon Castle", "text": "castles knights dragons"})
+        assert name in ids(service.recommend(Ask(words="a castle, a dragon", k=3)))
+
+
 def test_items_and_deletions_survive_a_restart(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:
     first = Service([run], store)
     first.put_item("n1", {"title": "Dragon Castle", "text": "castles"})

@@ -41,17 +41,19 @@ class Shelf:
     """A run, the name it is served under, the items that came after it. Never changes once made."""
 
     def __init__(self, name: str, run: Run, changes: Changes | None = None, before: Shelf | None = None) -> None:
-        """before: the shelf this one replaces, whose vectors of new items are taken over where nothing changed."""
+        """before: the shelf this one replaces; what it made of the same run is taken over where nothing changed."""
         self.name, self.run = name, run
         self.models: dict[str, Recommender] = dict(run.recommenders)
-        self.content = _content(run)
+        before = None if before is None or before.run is not run else before
+        self._known_content = _content(run) if before is None else before._known_content  # without new items
+        self.content = self._known_content
         self.takes_words = run.dataset.item_features is not None and run.item_encoder is not None
         self.waits = False  # for the encoder, to place new items
         self.dataset, self._placed = run.dataset, dict[str, tuple[Mapping[str, Any], Float32]]()
         if changes and not self.takes_words:  # nothing says what new items are like
             changes = {item_id: fields for item_id, fields in changes.items() if item_id in run.dataset.item_ids}
         if changes:
-            self._grow(changes, {} if before is None or before.run is not run else before._placed)
+            self._grow(changes, {} if before is None else before._placed)
         self.wishes = Wishes(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
         self.catalogue = Catalogue(self.dataset)
         self._everybody = self.dataset.history()
