@@ -13,6 +13,7 @@ from genre.errors import DriftError, OptionError
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import TimeSplit
+from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.stage import Stage
 from genre.runs import Run
@@ -97,6 +98,9 @@ def test_a_user_who_takes_it_again_stands_behind_it_again() -> None:
 @dataclasses.dataclass(eq=False)
 class Asks(Stage):
     """A second stage that must not be asked."""
+
+    def unasked(self) -> Recommender:
+        return self.first_[0]
 
     def _score(self, history: object) -> np.ndarray:
         raise AssertionError("a language model costs money")

@@ -16,7 +16,6 @@ from genre.errors import DriftError
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import LeaveOneOut, TimeSplit
 from genre.recommenders.base import Recommender
-from genre.recommenders.stage import Stage
 from genre.runs import Run
 from genre.serving.limits import Drift
 
@@ -47,10 +46,10 @@ class Pushed:
 def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ()) -> None:
     """DriftError naming the items that `new` pushes, but those in `accept`.
 
-    Compared is the recommender that answers unless a caller names another; a second stage by what it reorders.
+    Compared is the recommender that answers unless a caller names another, without the language models that it asks.
     """
     name = next(iter(new.recommenders))
-    models = _first(old.recommender(name)), _first(new.recommender(name))
+    models = old.recommender(name).unasked(), new.recommender(name).unasked()
     found = [one for one in pushed(*models, _learnt(old), _learnt(new), limits) if one.item_id not in accept]
     if found:
         lines = [f"{old.folder}: held back, the old run stands: few users push items into the lists of {name!r}"]
@@ -62,11 +61,6 @@ def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ())
             "Else delete those users and refresh again; a longer half-life is harder to push."
         )
         raise DriftError("\n".join(lines))
-
-
-def _first(model: Recommender) -> Recommender:
-    """Without what may ask a language model."""
-    return model.first_[0] if isinstance(model, Stage) else model
 
 
 def _learnt(run: Run) -> Dataset:

@@ -45,8 +45,8 @@ class Shelf:
         self.name, self.run = name, run
         self.models: dict[str, Recommender] = dict(run.recommenders)
         before = None if before is None or before.run is not run else before
-        self._known_content = _content(run) if before is None else before._known_content  # without new items
-        self.content = self._known_content
+        self._known_content: Content | None = _content(run) if before is None else before._known_content
+        self.content = self._known_content  # and new items, where there are any
         self.takes_words = run.dataset.item_features is not None and run.item_encoder is not None
         self.waits = False  # for the encoder, to place new items
         self.dataset, self._placed = run.dataset, dict[str, tuple[Mapping[str, Any], Float32]]()
