@@ -382,6 +382,7 @@ def test_the_report_says_how_the_answers_turned_out(world: Path, capsys: pytest.
         assert "next items" in text
         assert "histories reordered" in text
     assert "catalogue" in page
+    assert all(f">{head}</th>" in page for head in ("refused", "no form", "cut off", "unreadable", "money"))
 
 
 def test_a_reranker_and_explanations_ask_the_model_of_the_config(world: Path) -> None:
@@ -458,7 +459,7 @@ def test_explanations_of_a_model_reach_report_and_recommend(world: Path, capsys:
     reasons = [row["reason"] for example in run.report["examples"] for row in example["recommended"]]
     tally = run.report["language_model"]["explanations"]
     assert tally["model"] + tally["template"] == len(reasons)
-    assert "in the model's words" in (run.folder / "report.html").read_text()
+    assert f"Explanations: {tally['model']} by the model, " in (run.folder / "report.html").read_text()
     capsys.readouterr()
     assert main(["recommend", str(run.folder), "--user", "u3"]) == 0
     assert [prompt for prompt, _ in exchanges(world)].count("explanation") > told

@@ -16,6 +16,7 @@ from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.leaderboard import tables
 from genre.log import SILENT, Log
 from genre.packages import fetch_wheel_files
+from genre.recommenders.verbaliser import told_tally
 
 MERMAID = "artoo-mermaid==11.16.0"
 MERMAID_FILES = {
@@ -38,7 +39,7 @@ def write_report(
 
     template = resources.files("genre.evaluation").joinpath("report.html").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "told": told_tally}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     page = environment.from_string(template).render(
         report=report,
