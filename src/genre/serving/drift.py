@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.errors import DriftError
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
@@ -85,11 +86,10 @@ def pushed(old: Recommender, new: Recommender, before: Dataset, after: Dataset, 
     had = _lists(old, before.history(users), after.n_items, limits.k)
     has = _lists(new, after.history(row[users]), after.n_items, limits.k)
     risen, titles = has - had, after.titles()
-    user, item = _takes(before, after, row)
-    takers = np.bincount(item, minlength=after.n_items)
-    few = (takers > 0) & (takers < limits.backing * after.n_users)
     far = (has > limits.growth * had) & (risen > limits.rise * len(users)) & (risen >= FEWEST_LISTS)
-    found = np.flatnonzero(few & far)
+    user, item = _takes(before, after, row, far)
+    takers = np.bincount(item, minlength=after.n_items)
+    found = np.flatnonzero((takers > 0) & (takers < limits.backing * after.n_users))
     out = []
     for i in found[np.argsort(-risen[found], kind="stable")]:
         who, shares = user[item == i], (float(had[i] / len(users)), float(has[i] / len(users)))
@@ -104,19 +104,19 @@ def _lists(model: Recommender, history: History, n_items: int, k: int) -> Int64:
     return np.bincount(found[found >= 0], minlength=n_items)
 
 
-def _takes(before: Dataset, after: Dataset, row: Int32) -> tuple[Int64, Int64]:
-    """Users and items, each pair once, of which `after` has more than `before`. [n] each
+def _takes(before: Dataset, after: Dataset, row: Int32, wanted: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
+    """Users and items, each pair once, of which `after` has more than `before`, for the `wanted` items. [n] each
 
     row: for each user of `before` the one of `after`, -1 for none.
     """
-    earlier, fewer = _pairs(row[before.user], before.item, before.weight, after.n_items)
-    now, times = _pairs(after.user, after.item, after.weight, after.n_items)
+    earlier, fewer = _pairs(row[before.user], before.item, before.weight, wanted)
+    now, times = _pairs(after.user, after.item, after.weight, wanted)
     times[np.isin(now, earlier)] -= fewer[np.isin(earlier, now)]
     user, item = np.divmod(now[times > 0], after.n_items)
     return user, item
 
 
-def _pairs(user: Int32, item: Int32, weight: Float32, n_items: int) -> tuple[Int64, Int64]:
+def _pairs(user: Int32, item: Int32, weight: Float32, wanted: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
     """Each pair of a user and an item as one number, ascending, and how often they met. [n] each"""
-    liked = (weight > 0) & (user >= 0)
-    return np.unique(user[liked].astype(np.int64) * n_items + item[liked], return_counts=True)
+    liked = (weight > 0) & (user >= 0) & wanted[item]
+    return np.unique(user[liked].astype(np.int64) * len(wanted) + item[liked], return_counts=True)
