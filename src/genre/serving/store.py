@@ -184,6 +184,7 @@ class SQLiteStore(EventStore):
             self._write, self._read = self._connect(), self._connect()
             version = self._write.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, _VERSION):
+                self.close()
                 raise StoreError(f"{path}: an event log of format {version}, this version reads {_VERSION}")
             if version == 0:
                 self._write.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
