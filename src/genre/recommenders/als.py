@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
+import scipy.sparse as sp
 
 from genre.log import Log
 from genre.options import Ge, Gt, Search
@@ -15,8 +15,6 @@ from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
-
-Array = npt.NDArray[Any]
 
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
 CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
@@ -59,9 +57,8 @@ class ALS(Recommender):
         items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)
         users = np.zeros((dataset.n_users, self.factors), np.float32)
         cg = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM)
-        ridges = [self._ridge(matrix.indptr, matrix.data) for matrix in matrices]
-        systems = [self._system(matrix.indptr, matrix.indices, matrix.data) for matrix in matrices]
-        matrices.clear()  # as large as the data
+        systems = [self._system(matrix) for matrix in matrices]
+        ridges = [self._ridge(indptr, weight) for indptr, _, weight in systems]
         for _ in log.track(range(self.iterations), "als"):
             for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
                 diagonal, turn = diagonalise(fixed)
@@ -73,26 +70,24 @@ class ALS(Recommender):
         self.gram_, turn = diagonalise(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ turn)  # [n_items, factors]
 
-    def _system(self, indptr: Array, item: Array, weight: Array) -> tuple[Int64, Int32, Float32, Float32]:
-        """indptr, item, the confidence above one, and the confidence, of CSR rows."""
-        extra = np.asarray(self.alpha * weight, np.float32)
-        return np.asarray(indptr, np.int64), np.asarray(item, np.int32), extra, extra + np.float32(1)
+    def _system(self, matrix: sp.csr_matrix) -> tuple[Int64, Int32, Float32]:
+        """indptr, item, and the confidence above one, which takes the place of the weights."""
+        matrix.data *= np.float32(self.alpha)
+        return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), matrix.data
 
-    def _ridge(self, indptr: Array, weight: Array) -> Float32:
-        """The ridge of each row, grown by its confidence."""
+    def _ridge(self, indptr: Int64, beyond: Float32) -> Float32:
+        """The ridge of each row, grown by its confidence; beyond: the confidence above one of each interaction."""
         if self.frequency == 0:
             return np.full(len(indptr) - 1, self.regularization, np.float32)
-        sums = np.concatenate([[0.0], np.cumsum(self.alpha * weight, dtype=np.float64)])[indptr]
+        sums = np.concatenate([[0.0], np.cumsum(beyond, dtype=np.float64)])[indptr]
         return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         from genre.recommenders.ridge_kernel import solve_rows
 
-        matrix = history.matrix()
         users = np.zeros((len(history), self.factors), np.float32)
-        system = self._system(matrix.indptr, matrix.indices, matrix.data)
-        ridge = self._ridge(matrix.indptr, matrix.data)
-        solve_rows(*system, self.item_embeddings_, self.gram_, ridge, users)
+        indptr, item, beyond = self._system(history.matrix())
+        solve_rows(indptr, item, beyond, self.item_embeddings_, self.gram_, self._ridge(indptr, beyond), users)
         return users, self.item_embeddings_
 
     def _score(self, history: History) -> Float32:
@@ -101,7 +96,7 @@ class ALS(Recommender):
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight
-        ridge = self._ridge(np.array([0, len(weight)]), history.weight)
+        ridge = self._ridge(np.array([0, len(weight)]), weight)
         system = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen
         influence = self.item_embeddings_[items] @ np.linalg.solve(system, seen.T)  # [m, length]
         return np.asarray(influence * np.where(history.weight > 0, 1 + weight, 0), np.float32)

@@ -1,8 +1,10 @@
 """Many small ridge regressions that share their inputs: the inner half of every alternating least squares.
 
-Row `u` of a CSR matrix names which `factors` `[n, dim]` it sees, with a weight and a value each; it solves
+Row `u` of a CSR matrix names which `factors` `[n, dim]` it sees, each with a weight beyond one; it solves
 
-    (diag(diagonal + ridge[u]) + sum_q weight[q] y_q y_q') x = sum_q value[q] y_q
+    (diag(diagonal + ridge[u]) + sum_q weight[q] y_q y_q') x = sum_q (1 + weight[q]) y_q
+
+where the diagonal is what all factors, seen or not, add up to at weight one.
 
 `solve_rows` does it exactly, `improve_rows` by a few steps of conjugate gradients. `solve_rows_plain` is the judge.
 Knows nothing about users, items or confidence.
@@ -28,7 +30,7 @@ WIDE = 16  # floats a vector where rows are read from end to end
 
 
 def solve_rows_plain(
-    indptr: Int64, item: Int32, weight: Float32, value: Float32, factors: Float32, diagonal: Float32, ridge: Float32
+    indptr: Int64, item: Int32, weight: Float32, factors: Float32, diagonal: Float32, ridge: Float32
 ) -> Float32:
     """The obviously right way, in double precision: build each system and solve it. [n_rows, dim]"""
     out = np.zeros((len(indptr) - 1, factors.shape[1]), np.float32)
@@ -36,7 +38,7 @@ def solve_rows_plain(
         part = slice(indptr[u], indptr[u + 1])
         seen = factors[item[part]].astype(np.float64)
         system = np.diag(diagonal.astype(np.float64) + ridge[u]) + (seen.T * weight[part]) @ seen
-        out[u] = np.linalg.solve(system, seen.T @ value[part])
+        out[u] = np.linalg.solve(system, seen.T @ (1 + weight[part]))
     return out
 
 
@@ -45,7 +47,6 @@ def solve_rows(
     indptr: Int64,
     item: Int32,
     weight: Float32,
-    value: Float32,
     factors: Float32,
     diagonal: Float32,
     ridge: Float32,
@@ -53,7 +54,7 @@ def solve_rows(
 ) -> None:
     """Fill `out` `[n_rows, dim]` with the exact solutions; weights are above zero.
 
-    A history shorter than `dim` is solved in its own length: x = D^-1 Y' (W^-1 + Y D^-1 Y')^-1 (value / weight).
+    A history shorter than `dim` is solved in its own length: x = D^-1 Y' (W^-1 + Y D^-1 Y')^-1 (1 + 1 / weight).
     """
     dim = factors.shape[1]
     wide = _whole(dim, TILE)
@@ -71,7 +72,7 @@ def solve_rows(
             n = _whole(length, TILE)
             a, z = system[: n * n].reshape((n, n)), right[:n]
             y = flipped[: dim * n].reshape((dim, n))
-            _short_system(item[begin:end], weight[begin:end], value[begin:end], factors, scale, y, a, z)
+            _short_system(item[begin:end], weight[begin:end], factors, scale, y, a, z)
             _factorise(a, weighted)
             _substitute(a, z)
             for i in range(dim):
@@ -82,7 +83,7 @@ def solve_rows(
             b[:] = 0
             for i in range(wide):
                 a[i, i] = diagonal[i] + ridge[u] if i < dim else 1
-            _long_system(item[begin:end], weight[begin:end], value[begin:end], factors, rows, weighted, a, b)
+            _long_system(item[begin:end], weight[begin:end], factors, rows, weighted, a, b)
             _factorise(a, weighted)
             _substitute(a, b)
             out[u] = b[:dim]
@@ -93,7 +94,6 @@ def improve_rows(
     indptr: Int64,
     item: Int32,
     weight: Float32,
-    value: Float32,
     factors: Float32,
     diagonal: Float32,
     ridge: Float32,
@@ -114,7 +114,7 @@ def improve_rows(
     residual, direction, image = np.zeros(wide, np.float32), np.zeros(wide, np.float32), np.zeros(wide, np.float32)
     for u in range(len(out)):
         begin, end = indptr[u], indptr[u + 1]
-        seen, w, v = item[begin:end], weight[begin:end], value[begin:end]
+        seen, w = item[begin:end], weight[begin:end]
         if begin == end:
             out[u] = 0
             continue
@@ -123,7 +123,7 @@ def improve_rows(
             precision[i] = diagonal[i] + ridge[u]
             inverse[i] = 1 / precision[i]
             residual[i] = -precision[i] * x[i]
-        _add_history(seen, w, v, np.float32(1), factors, x, residual)  # residual = b - A x
+        _add_history(seen, w, np.float32(1), factors, x, residual)  # residual = b - A x
         now = np.float32(0)
         for i in range(wide):
             direction[i] = inverse[i] * residual[i]
@@ -133,7 +133,7 @@ def improve_rows(
                 break
             for i in range(wide):
                 image[i] = -precision[i] * direction[i]
-            _add_history(seen, w, v, np.float32(0), factors, direction, image)  # image = -A direction
+            _add_history(seen, w, np.float32(0), factors, direction, image)  # image = -A direction
             length = now / -_dot(direction, image)
             before, now = now, np.float32(0)
             for i in range(wide):
@@ -146,15 +146,13 @@ def improve_rows(
 
 
 @compiled
-def _add_history(
-    item: Int32, weight: Float32, value: Float32, times: Any, factors: Float32, x: Float32, out: Float32
-) -> None:
-    """out += sum_q (times * value[q] - weight[q] y_q x) y_q, four rows at a time, read where they lie.
+def _add_history(item: Int32, weight: Float32, times: Any, factors: Float32, x: Float32, out: Float32) -> None:
+    """out += sum_q (times * (1 + weight[q]) - weight[q] y_q x) y_q, four rows at a time, read where they lie.
 
     To copy the rows together first costs more than it saves.
     """
     wide, whole = factors.shape[1], len(item) // 4 * 4
-    start, row, w, v = factors.ctypes.data, 4 * wide, weight.ctypes.data, value.ctypes.data
+    start, row, w = factors.ctypes.data, 4 * wide, weight.ctypes.data
     for q in range(0, whole, 4):
         _add_four(  # type: ignore[call-arg]  # the typing context comes from the compiler
             start + row * item[q],
@@ -162,7 +160,6 @@ def _add_history(
             start + row * item[q + 2],
             start + row * item[q + 3],
             w + 4 * q,
-            v + 4 * q,
             times,
             x.ctypes.data,
             out.ctypes.data,
@@ -170,7 +167,7 @@ def _add_history(
         )
     for q in range(whole, len(item)):
         y = factors[item[q]]
-        d = times * value[q] - weight[q] * _dot(y, x)
+        d = times * (1 + weight[q]) - weight[q] * _dot(y, x)
         for i in range(wide):
             out[i] += d * y[i]
 
@@ -179,32 +176,31 @@ def _add_history(
 def _long_system(
     item: Int32,
     weight: Float32,
-    value: Float32,
     factors: Float32,
     rows: Float32,
     weighted: Float32,
     a: Float32,
     b: Float32,
 ) -> None:
-    """a += Y' W Y (upper triangle), b += Y' value, a chunk of rows at a time."""
+    """a += Y' W Y (upper triangle), b += Y' (1 + w), a chunk of rows at a time."""
     dim = factors.shape[1]
     for start in range(0, len(item), CHUNK):
         n = min(CHUNK, len(item) - start)
         for q in range(n):
             y, row, scaled = factors[item[start + q]], rows[q], weighted[q]
-            w, v = weight[start + q], value[start + q]
+            w = weight[start + q]
             for i in range(dim):
                 row[i] = y[i]
                 scaled[i] = w * y[i]
-                b[i] += v * y[i]
+                b[i] += (1 + w) * y[i]
         _add_gram(a, weighted, rows, n, 0)
 
 
 @compiled
 def _short_system(
-    item: Int32, weight: Float32, value: Float32, factors: Float32, scale: Float32, y: Float32, a: Float32, z: Float32
+    item: Int32, weight: Float32, factors: Float32, scale: Float32, y: Float32, a: Float32, z: Float32
 ) -> None:
-    """y = scaled factors `[dim, n]`, a = W^-1 + y'y (upper triangle), z = value / weight; ones where n is padded."""
+    """y = scaled factors `[dim, n]`, a = W^-1 + y'y (upper triangle), z = 1 + 1 / weight; ones where n is padded."""
     a[:] = 0
     y[:] = 0
     z[:] = 0
@@ -214,7 +210,7 @@ def _short_system(
             for i in range(len(scale)):
                 y[i, q] = source[i] * scale[i]
             a[q, q] = 1 / weight[q]
-            z[q] = value[q] / weight[q]
+            z[q] = 1 + 1 / weight[q]
         else:
             a[q, q] = 1
     _add_gram(a, y, y, len(y), 0)
@@ -290,16 +286,16 @@ def _add_gram(a: Float32, left: Float32, right: Float32, n: int, first: int) -> 
 
 @intrinsic
 def _add_four(
-    typing: Any, y0: Any, y1: Any, y2: Any, y3: Any, weight: Any, value: Any, times: Any, x: Any, out: Any, n: Any
+    typing: Any, y0: Any, y1: Any, y2: Any, y3: Any, weight: Any, times: Any, x: Any, out: Any, n: Any
 ) -> Any:
-    """out += sum_r (times * value[r] - weight[r] y_r x) y_r for four rows; addresses of float32, n vectors long.
+    """out += sum_r (times * (1 + weight[r]) - weight[r] y_r x) y_r for four rows; addresses of float32, n vectors long.
 
     The compiler makes vectors half as wide of the loops, and half the speed.
     """
     vector = vector_of(WIDE)
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        *rows, weight, value, times, x, out, n = args
+        *rows, weight, times, x, out, n = args
         dots = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * WIDE)) for _ in rows]  # type: ignore[no-untyped-call]
         with cgutils.for_range(builder, n) as loop:
             part = load(builder, x, loop.index, vector)
@@ -312,8 +308,9 @@ def _add_four(
         times_rows = []
         for r, dot in enumerate(dots):
             whole = builder.call(reduce, [SINGLE(0.0), builder.load(dot)], fastmath=("reassoc",))
-            wanted = builder.fmul(times, load(builder, value, r))
-            times_row = builder.fsub(wanted, builder.fmul(load(builder, weight, r), whole))
+            held = load(builder, weight, r)
+            wanted = builder.fmul(times, builder.fadd(held, SINGLE(1.0)))
+            times_row = builder.fsub(wanted, builder.fmul(held, whole))
             times_rows.append(spread(builder, times_row, WIDE))
         with cgutils.for_range(builder, n) as loop:
             total = load(builder, out, loop.index, vector)
@@ -322,7 +319,7 @@ def _add_four(
             store(builder, total, out, loop.index)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 6, types.float32, *[types.intp] * 3), make
+    return types.void(*[types.intp] * 5, types.float32, *[types.intp] * 3), make
 
 
 @intrinsic
