@@ -219,6 +219,19 @@ def test_an_answer_that_cannot_be_read_is_no_call_to_make_again(world: Path) -> 
         assert len(server.requests) == asked
 
 
+def test_who_asks_for_a_list_hears_that_the_model_is_gone(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving() as server:
+        provider = f"{{kind: openai, model: s, base_url: '{server.url}', key_variable: '', attempts: 1}}"
+        words = [f"llm.provider={provider}", "augmentation=null", f"recommenders=[{inner('list')}]"]
+        run = make(world, *words, "output.explanations={}")
+    assert main(["recommend", str(run.folder), "--history", "i1", "i9"]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 10
+    assert "language model: 0 histories reordered, 1 left alone since calls failed (no connection" in shown.err
+    assert main(["recommend", str(run.folder), "--user", run.report["examples"][0]["user_id"]]) == 0
+    assert capsys.readouterr().err == "", "what was asked before is still known"
+
+
 def test_weights_that_were_fitted_while_calls_failed_are_fitted_again(world: Path) -> None:
     with serving("500") as server:
         provider = f"{{kind: openai, model: s, base_url: '{server.url}', key_variable: '', attempts: 1}}"

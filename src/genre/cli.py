@@ -166,6 +166,8 @@ def _recommend(args: argparse.Namespace) -> None:
     run = read_run(args.run)
     history = _history(run, args)
     rows = run.answer(history, k=args.k, using=args.using) if args.ask is None else _asked(run, history, args)
+    for trouble in run.troubles(args.using):
+        print(trouble, file=sys.stderr)
     if args.json:
         print(json.dumps([vars(row) for row in rows], ensure_ascii=False, indent=2))
     else:

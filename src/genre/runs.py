@@ -35,7 +35,8 @@ from genre.preprocessing.frames import to_frame
 from genre.preprocessing.parquet import read_dataset
 from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
-from genre.recommenders.verbaliser import Verbaliser
+from genre.recommenders.llm_reranker import UNUSED, account_of, told_account
+from genre.recommenders.verbaliser import Verbaliser, told_tally
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,20 @@ class Run:
         """The best `k` unseen items of one history, each with its reason."""
         recommender = self.recommender(using)
         found = recommender.recommend(history, k=k)
-        items = found.item[0][found.item[0] >= 0]
-        titles = self.dataset.titles()
-        reasons = (self.verbaliser or Verbaliser()).sentences(recommender.explain(history, items), self.dataset)
+        there = found.item[0] >= 0
+        items, scores = found.item[0][there], found.score[0][there]
+        titles, explanations = self.dataset.titles(), recommender.explain(history, items, scores=scores)
+        reasons = (self.verbaliser or Verbaliser()).sentences(explanations, self.dataset)
         return [
             Recommended(self.dataset.item_ids[item], titles[item], float(score), reason)
-            for item, score, reason in zip(items, found.score[0], reasons, strict=False)
+            for item, score, reason in zip(items, scores, reasons, strict=True)
         ]
+
+    def troubles(self, using: str | None = None) -> list[str]:
+        """For people: where a language model was asked since this run was read, and its answers were of no use."""
+        account, tally = account_of(self.recommender(using)), self.verbaliser.tally if self.verbaliser else {}
+        lines = [f"language model: {told_account(account)}"] if any(account.get(name) for name in UNUSED) else []
+        return lines + ([f"explanations: {told_tally(tally)}"] if any(tally.get(name) for name in UNUSED) else [])
 
     def example(self, user: int, *, k: int, liked: int = 3) -> dict[str, Any]:
         """What a report shows of one user: the latest likes and the recommendations, with their reasons."""

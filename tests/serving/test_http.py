@@ -18,11 +18,16 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from genre.errors import StoreError
+from genre.llm.options import LLMOptions
+from genre.recommenders.ease import EASE
+from genre.recommenders.llm_reranker import LLMReranker
 from genre.runs import Run
+from genre.serving.answers import Ask
 from genre.serving.http import create_app
 from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.serving.store import Event, SQLiteStore
+from genre.testing import FakeLanguageModel
 
 Steady = tuple[TestClient, SQLiteStore]
 KEY = "a key of more than sixteen letters"
@@ -142,6 +147,19 @@ def test_explanations_popular_users_runs(client: TestClient) -> None:
     assert client.get("/v1/popular", params={"trending": "true"}).json()["items"] == []
     assert client.get("/v1/users", params={"begin": "u1", "k": 2}).json() == {"users": ["u1", "u10"]}
     assert client.get("/v1/runs").json()["runs"][0]["recommenders"] == ["ease", "content", "item_knn", "popularity"]
+
+
+def test_what_became_of_lists_to_reorder_is_counted(run: Run, sqlite: SQLiteStore) -> None:
+    llm = LLMOptions(FakeLanguageModel(fault="error"), ledger=":memory:")
+    model = LLMReranker(EASE(10.0), llm, ("title",), n=4, short_history=None).fit(run.dataset)
+    service = Service([dataclasses.replace(run, recommenders={"moved": model})], sqlite)
+    service.recommend(Ask("u0"))
+    with TestClient(create_app(service)) as client:
+        text = client.get("/metrics").text
+    found = re.search(r'genre_reordered_total\{outcome="failed",recommender="moved",run="toy"\} (\d+)', text)
+    assert found is not None
+    assert int(found[1]) > 0
+    assert 'genre_reordered_total{outcome="reordered",recommender="moved",run="toy"} 0.0' in text
 
 
 def test_health_and_metrics(client: TestClient) -> None:

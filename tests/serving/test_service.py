@@ -195,6 +195,17 @@ def test_what_a_language_model_adds_is_said_and_by_which(run: Run, sqlite: SQLit
     assert service.explain("i4", user_id="u0").reason.startswith("fits the profile")
 
 
+def test_what_a_model_did_not_write_is_not_its_own(run: Run, sqlite: SQLiteStore) -> None:
+    told = profiled(run)
+    said = told.dataset.users.schema.field("profile")
+    empty = pa.nulls(run.dataset.n_users, pa.string())
+    at = told.dataset.users.schema.get_field_index("profile")
+    users = told.dataset.users.set_column(at, said, empty)
+    service = Service([dataclasses.replace(told, dataset=dataclasses.replace(told.dataset, users=users))], sqlite)
+    (part,) = service.explain("i4", user_id="u0").parts
+    assert (part.name, part.text, part.written_by) == ("profile", None, None)
+
+
 def test_which_model_moved_an_item_is_said(run: Run, sqlite: SQLiteStore) -> None:
     llm = LLMOptions(FakeLanguageModel(name="mover"), ledger=":memory:")
     model = LLMReranker(Popularity(), llm, ("title",), n=6, weight=1.0, short_history=None).fit(run.dataset)

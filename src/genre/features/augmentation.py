@@ -178,8 +178,8 @@ def told_of(users: pa.Table, row: int, column: str) -> tuple[str | None, str | N
     name = column.removesuffix("_item") + "_text" if column.endswith("_item") else column
     if name not in users.column_names:
         return None, None
-    model = (users.schema.field(name).metadata or {}).get(b"genre.model")
-    return users[name][row].as_py(), None if model is None else model.decode()
+    text, model = users[name][row].as_py(), (users.schema.field(name).metadata or {}).get(b"genre.model")
+    return text, None if text is None or model is None else model.decode()
 
 
 def audit(dataset: Dataset, train: Dataset) -> list[str]:

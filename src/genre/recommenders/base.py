@@ -203,19 +203,22 @@ class Recommender(ABC):
 
     # --- explaining -------------------------------------------------------------------------------
 
-    def explain(self, history: History, items: Int32) -> list[Explanation]:
-        """Evidence for each of `items` `[m]` given the one history in `history`."""
+    def explain(self, history: History, items: Int32, *, scores: Float32 | None = None) -> list[Explanation]:
+        """Evidence for each of `items` `[m]` given the one history in `history`.
+
+        scores: those that `recommend` gave them, so that nothing is scored, and no language model asked, again. [m]
+        """
         shares, popular, parts = self.terms(history, items)
-        scores, unasked = self.score(history)[0], self.unasked()
+        scores, unasked = self.score(history)[0, items] if scores is None else scores, self.unasked()
         if unasked is not self:
-            parts = {**parts, REORDERING: (scores - unasked.score(history)[0])[items]}
+            parts = {**parts, REORDERING: scores - unasked.score(history)[0, items]}
         out = []
         for at, (item, share) in enumerate(zip(items, shares, strict=True)):
             order = np.argsort(-share, kind="stable")
             out.append(
                 Explanation(
                     item=int(item),
-                    score=float(scores[item]),
+                    score=float(scores[at]),
                     method=self.evidence,
                     history=tuple((int(history.item[one]), float(share[one])) for one in order if share[one] != 0),
                     popular=float(popular[at]),

@@ -199,7 +199,7 @@ class LLMReranker(Stage):
                 values[at, shuffled[at % len(shuffled)]] = answer.numbers()
             self._note(answer.error)
         mean = values.reshape(len(candidates), len(shuffled), n).mean(axis=1)
-        return np.stack([places(row) for row in mean]), np.isnan(mean).any(axis=1)
+        return np.stack([places(row) for row in mean]), np.array([np.isnan(row).any() for row in mean])
 
     def _by_list(self, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
         """The place of each candidate in the written order, its mean over the shuffles that could be read."""
@@ -235,7 +235,7 @@ class LLMReranker(Stage):
         total = np.where(readable[:, :, None], grouped, 0).sum(axis=1)
         mean = np.where(readable.any(axis=1)[:, None], total / np.maximum(readable.sum(axis=1), 1)[:, None], np.nan)
         failed = np.array([answer.outcome == "failed" for answer in answers])
-        return mean, failed.reshape(len(candidates), -1).any(axis=1)
+        return mean, np.asarray(failed.reshape(len(candidates), -1).any(axis=1), bool)
 
     def _shuffles(self, n: int) -> list[npt.NDArray[np.int64]]:
         """The orders in which candidates are shown, the same for every history, so that no batch changes an answer."""
@@ -269,6 +269,10 @@ def account_of(recommender: Recommender) -> dict[str, Any]:
     stages = list(rerankers(recommender))
     counts = sum((stage.account for stage in stages), Counter[str]())
     return {**counts, "trouble": next((s.trouble for s in stages if s.trouble), "")} if stages else {}
+
+
+UNUSED = ("failed", "unreadable", "over_budget")
+"""Why a list that was to be reordered kept the first stage's order."""
 
 
 def told_account(account: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def create_app(
 
     api_key: what callers must show on every route but health. hosts: names it may be addressed under, None for any.
     """
-    metrics = Metrics(service.missing)
+    metrics = Metrics(service.missing, service.reordered)
     desk = Desk(service, metrics)
 
     @asynccontextmanager

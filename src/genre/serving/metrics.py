@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client import generate_latest as text_of
+from prometheus_client.core import CounterMetricFamily
 
+from genre.recommenders.llm_reranker import UNUSED
 from genre.serving.answers import Answer
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+Accounts = Mapping[tuple[str, str], Mapping[str, Any]]
+"""By run and recommender what became of the lists that a language model was to reorder."""
 
 
 class Metrics:
     """Counters by route, status and kind of answer; no id, no text and no key is ever a label."""
 
-    def __init__(self, missing: Callable[[], list[str]]) -> None:
+    def __init__(self, missing: Callable[[], list[str]], reordered: Callable[[], Accounts]) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -31,6 +36,7 @@ class Metrics:
         self.troubles = Counter("genre_troubles", "Things that went wrong", ["where"], registry=self._registry)
         stages = Gauge("genre_missing_stages", "Stages that keep failing", registry=self._registry)
         stages.set_function(lambda: len(missing()))
+        self._registry.register(_Reordered(reordered))
         self._of_route: dict[tuple[str, int], Any] = {}
         self._of_answer: dict[tuple[str, str, str], Any] = {}
 
@@ -48,3 +54,18 @@ class Metrics:
 
     def text(self) -> bytes:
         return text_of(self._registry)
+
+
+class _Reordered:
+    """Read from the recommenders, which count for themselves, whenever somebody asks."""
+
+    def __init__(self, accounts: Callable[[], Accounts]) -> None:
+        self._accounts = accounts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text, labels = "Lists that a language model was to reorder", ["run", "recommender", "outcome"]
+        counts = CounterMetricFamily("genre_reordered", text, labels=labels)
+        for where, account in self._accounts().items():
+            for outcome in ("reordered", *UNUSED):
+                counts.add_metric([*where, outcome], account.get(outcome, 0))
+        yield counts

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genre.errors import GenreError, UnknownId
+from genre.recommenders.llm_reranker import account_of
 from genre.runs import Run
 from genre.serving import lists
 from genre.serving.answers import Answer, Ask, Why
@@ -164,6 +165,15 @@ class Service:
         """Run and recommender that will answer: requests with the same one are worth scoring together."""
         shelf = self._world.shelf(ask.run, ask.user_id)
         return shelf.name, shelf.model(ask.recommender) if ask.words is None else "words"
+
+    def reordered(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """By run and recommender what language models did to its lists, where one is asked."""
+        accounts = {
+            (shelf.name, name): account_of(model)
+            for shelf in list(self._world.shelves.values())
+            for name, model in shelf.models.items()
+        }
+        return {key: account for key, account in accounts.items() if account}
 
     def missing(self) -> list[str]:
         """Stages that keep failing and are left alone until they answer again."""
