@@ -18,6 +18,7 @@ from genre.recommenders.topk import top_k_cosine
 
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
 CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
+BLOCK = 8192  # vectors in double precision at once
 
 
 @dataclass(eq=False)
@@ -62,7 +63,8 @@ class ALS(Recommender):
         for _ in log.track(range(self.iterations), "als"):
             for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
                 diagonal, turn = diagonalise(fixed)
-                fixed[:], moving[:] = fixed @ turn, moving @ turn
+                for vectors in (fixed, moving):
+                    vectors[:] = vectors @ turn
                 if cg:
                     improve_rows(*system, fixed, diagonal, ridge, moving, CG_STEPS)
                 else:
@@ -109,5 +111,9 @@ class ALS(Recommender):
 
 def diagonalise(vectors: Float32) -> tuple[Float32, Float32]:
     """The eigenvalues `[dim]` of the Gram matrix and the turn `[dim, dim]` that makes it diagonal."""
-    values, turn = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
+    gram = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for start in range(0, len(vectors), BLOCK):
+        block = vectors[start : start + BLOCK].astype(np.float64)
+        gram += block.T @ block
+    values, turn = np.linalg.eigh(gram)
     return np.maximum(values, 0).astype(np.float32), np.ascontiguousarray(turn, np.float32)
