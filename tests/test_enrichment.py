@@ -14,7 +14,7 @@ from rich.console import Console
 
 import genre
 from genre.cli import main
-from genre.config import parse_config, read_config
+from genre.config import explain_config, parse_config, read_config
 from genre.errors import BudgetExceeded, ConfigError, DataError
 from genre.features.augmentation import augment
 from genre.features.questions import Augmentation
@@ -415,6 +415,15 @@ def test_a_reranker_and_explanations_ask_the_model_of_the_config(world: Path) ->
     assert stage.llm.job == "told/llm_reranker", "a budget of its own"
     with pytest.raises(ConfigError, match="llm_reranker: needs somebody to ask"):
         read_config(world / "told.yaml", ["llm=null", "augmentation=null"])
+
+
+def test_check_says_whose_model_a_stage_asks(world: Path) -> None:
+    own = "  - {kind: llm_reranker, name: own, first: ease, llm: {provider: {kind: llamacpp}}}\nevaluation:"
+    (world / "told.yaml").write_text(CONFIG.replace("evaluation:", own))
+    lines = explain_config(read_config(world / "told.yaml")).splitlines()
+    shared, named = (at for at, line in enumerate(lines) if line.startswith("  llm:") or line.startswith("    llm:"))
+    assert next(line for line in lines[shared:] if "max_tokens" in line).endswith("# llm")
+    assert next(line for line in lines[named:] if "max_tokens" in line).endswith("# default")
 
 
 def test_a_refresh_asks_what_is_new_under_a_budget_of_its_own(world: Path) -> None:

@@ -395,4 +395,10 @@ def _explain(value: Any, path: str, indent: int, origins: dict[str, str], lines:
         else:
             shown = yaml.safe_dump(item, default_flow_style=True, allow_unicode=True, width=10_000)
             text = f"{pad}{label} {shown.removesuffix('...' + chr(10)).strip()}"
-            lines.append(f"{text:<70} # {origins.get(at, 'default')}")
+            lines.append(f"{text:<70} # {origins.get(at) or _filled_in(at, origins)}")
+
+
+def _filled_in(path: str, origins: dict[str, str]) -> str:
+    """Where a value came from that stands nowhere: the section `llm` where nobody else is named, or a default."""
+    inside, llm, _ = path.rpartition(".llm.")
+    return "llm" if llm and f"{inside}.llm" not in origins else "default"
