@@ -10,6 +10,8 @@ from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.tables import Tables, as_arrow, as_numpy
 
+KINDS = (pa.int32(), pa.int64())
+
 
 def test_a_column_in_one_piece_is_not_copied() -> None:
     values = np.arange(5)
@@ -22,6 +24,16 @@ def test_a_missing_number_is_told_wherever_the_pieces_end(cuts: list[int]) -> No
     column = pa.chunked_array([as_arrow(piece, -7) for piece in pieces])
     assert column.null_count == 2
     assert as_numpy(column, -1).tolist() == [1, -1, 3, 4, -1]
+
+
+def test_times_of_32_bits_do_what_those_of_64_do() -> None:
+    columns = {"user_id": ["a", "b", "a", "a", None], "item_id": ["x", "x", "x", "y", "y"]}
+    for times in ([3, 2**31 - 1, -(2**31), 2, 1], [7, 7, 7, 7, 7]):
+        found = [prepare(Tables(pa.table({**columns, "timestamp": pa.array(times, kind)}))) for kind in KINDS]
+        assert found[0][0].timestamp is not None
+        assert found[0][0].timestamp.dtype == np.int64
+        assert found[0][0].fingerprint() == found[1][0].fingerprint()
+        assert str(found[0][1]) == str(found[1][1])
 
 
 def test_preparing_changes_no_column_of_the_source() -> None:

@@ -219,9 +219,9 @@ def _winners(
     if keep == "first":
         return starts
     ends = np.append(starts[1:], len(several)) - 1
-    strength = rows.values("rating" if "rating" in rows.columns else "weight", several)
-    if keep == "max" and strength is not None:
-        return np.asarray(np.lexsort((strength, pair))[ends])
+    if keep == "max":
+        strength = rows.values("rating" if "rating" in rows.columns else "weight", several)
+        return ends if strength is None else np.asarray(np.lexsort((strength, pair))[ends])
     if keep == "sum":
         rows.put("weight", several[ends], np.add.reduceat(rows.values("weight", several), starts))
     return ends

@@ -29,18 +29,24 @@ def read_numbers(path: Path, delimiter: str, kinds: list[int], *, header: bool) 
     int64), a decimal NaN.
     """
     slots = np.array([kinds[:at].count(kind) for at, kind in enumerate(kinds)])
-    n_rows = sum(_count_lines(block, size) for block, size in _blocks(path))
     read = [(kind, slot) for kind, slot in zip(kinds, slots, strict=True) if kind != SKIP]
-    columns = [np.empty(n_rows, np.int32 if kind == WHOLE else np.float32) for kind, _ in read]
+    columns = [np.empty(0, np.int32 if kind == WHOLE else np.float32) for kind, _ in read]
     whole = np.empty((kinds.count(WHOLE), BLOCK_BYTES // len(kinds) + 1), np.int64)  # as many rows as a block can hold
     decimal = np.empty((kinds.count(DECIMAL), BLOCK_BYTES // len(kinds) + 1), np.float32)
-    end = 0
+    end, seen, bytes_ = 0, 0, path.stat().st_size
     for number, (block, size) in enumerate(_blocks(path)):
         first = int(np.argmax(block[:size] == _NEWLINE)) + 1 if header and number == 0 and size else 0
         found = _parse(block, first, size, ord(delimiter), np.array(kinds), slots, _POWERS, whole, decimal)
         if found < 0 or size == 0:
             return None
-        start, end = end, end + found
+        start, end, seen = end, end + found, seen + size
+        if columns and end > len(columns[0]):
+            likely = int(
+                end * bytes_ / seen * 1.02
+            )  # rows, if the rest is as this; memory that is not used is not taken
+            for at, column in enumerate(columns):
+                columns[at] = np.empty(max(likely, end), column.dtype)
+                columns[at][:start] = column[:start]
         for at, (kind, slot) in enumerate(read):
             values = (whole if kind == WHOLE else decimal)[slot, :found]
             if columns[at].dtype == np.int32 and not _is_narrow(values):
@@ -70,14 +76,6 @@ def _blocks(path: Path) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
     if 0 < rest < BLOCK_BYTES:
         buffer[rest] = _NEWLINE
         yield buffer, rest + 1
-
-
-@compiled
-def _count_lines(block: Any, end: int) -> int:
-    lines = 0
-    for byte in block[:end]:
-        lines += byte == _NEWLINE
-    return lines
 
 
 @compiled

@@ -132,8 +132,8 @@ class History:
 
     def matrix(self) -> sp.csr_matrix:
         """Weights above zero as float32 CSR `[n, n_items]`, repeats summed, columns sorted."""
-        out = sp.csr_matrix((self.weight, self.item, self.indptr), shape=(len(self), self.n_items))
-        out = out.tocsc().tocsr()  # sorts the columns in linear time
+        out = sp.csr_matrix((self.weight, self.item, self.indptr), shape=(len(self), self.n_items), copy=True)
+        out.sort_indices()  # in place: a transpose and back would hold the matrix three times
         out.sum_duplicates()
         out.eliminate_zeros()
         return out

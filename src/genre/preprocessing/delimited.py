@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
@@ -23,6 +25,8 @@ from genre.preprocessing.tables import as_arrow, plain_name, untyped_name
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
 HEAD_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 24
+STREAM_BYTES = 1 << 20
+"""The size of a block where each is done with before the next is read: small enough to stay in cache."""
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 
@@ -93,6 +97,30 @@ def read(look: Layout, types: dict[str, pa.DataType] | None = None, columns: lis
         raise DataError(_explain(look, types or {}, columns, str(error))) from error
 
 
+def read_in_blocks(look: Layout, types: dict[str, pa.DataType], columns: list[str]) -> pa.Table:
+    """What `read` gives, of large files: block by block, the texts of dictionaries numbered as they are first seen."""
+    from genre.preprocessing.text_kernel import Texts
+
+    texts = {name: Texts() for name in columns if pa.types.is_dictionary(types[name])}
+    plain = {**types, **dict.fromkeys(texts, pa.string())}
+    pieces: dict[str, list[Any]] = {name: [] for name in columns}
+    try:
+        with (
+            opened(look.path) as stream,
+            pa_csv.open_csv(*_reading(look, stream, plain, columns, STREAM_BYTES)) as blocks,
+        ):
+            for block in blocks:
+                for name, column in zip(columns, block.columns, strict=True):
+                    pieces[name].append(texts[name].codes(column) if name in texts else column)
+        values = {name: known.values() for name, known in texts.items()}
+    except pa.ArrowInvalid:  # a wrong value, or a row longer than a block: `read` knows what to do or say
+        return read(look, types, columns)
+    for name, distinct in values.items():  # each in one piece: dictionaries of many would be compared later
+        codes = np.concatenate([np.empty(0, np.int32), *pieces[name]])
+        pieces[name] = [pa.DictionaryArray.from_arrays(as_arrow(codes), distinct)]
+    return pa.table({name: pa.chunked_array(pieces[name], types[name]) for name in columns})
+
+
 def read_numbers(look: Layout, whole: list[str], decimal: list[str]) -> pa.Table | None:
     """What `read` gives of columns of whole and decimal numbers only, much faster; None when some row differs."""
     if len(look.delimiter) > 1 or look.encoding != "utf8" or _is_packed(look.path):
@@ -122,25 +150,38 @@ def _read(
     *,
     threads: bool = True,
 ) -> pa.Table:
-    delimiter = look.delimiter
     with opened(look.path) as stream:
         source = stream if content is None else pa.BufferReader(content)
-        if len(delimiter) > 1:
-            source, delimiter = pa.BufferReader(source.read().replace(delimiter.encode(), b"\x1f")), "\x1f"
-        return pa_csv.read_csv(
-            source,
-            pa_csv.ReadOptions(
-                column_names=list(look.names),
-                skip_rows=int(look.header),
-                encoding=look.encoding,
-                block_size=BLOCK_BYTES,
-                use_threads=threads and pa.cpu_count() > 1,  # one thread need not look for the ends of blocks first
-            ),
-            pa_csv.ParseOptions(
-                delimiter=delimiter, quote_char='"' if look.quoted else False, newlines_in_values=look.quoted
-            ),
-            pa_csv.ConvertOptions(column_types=types, include_columns=columns),
-        )
+        return pa_csv.read_csv(*_reading(look, source, types, columns, BLOCK_BYTES, threads=threads))
+
+
+def _reading(
+    look: Layout,
+    source: pa.NativeFile,
+    types: dict[str, pa.DataType],
+    columns: list[str] | None,
+    block_size: int,
+    *,
+    threads: bool = True,
+) -> tuple[pa.NativeFile, pa_csv.ReadOptions, pa_csv.ParseOptions, pa_csv.ConvertOptions]:
+    """The arguments of Arrow's readers."""
+    delimiter = look.delimiter
+    if len(delimiter) > 1:
+        source, delimiter = pa.BufferReader(source.read().replace(delimiter.encode(), b"\x1f")), "\x1f"
+    return (
+        source,
+        pa_csv.ReadOptions(
+            column_names=list(look.names),
+            skip_rows=int(look.header),
+            encoding=look.encoding,
+            block_size=block_size,
+            use_threads=threads and pa.cpu_count() > 1,  # one thread need not look for the ends of blocks first
+        ),
+        pa_csv.ParseOptions(
+            delimiter=delimiter, quote_char='"' if look.quoted else False, newlines_in_values=look.quoted
+        ),
+        pa_csv.ConvertOptions(column_types=types, include_columns=columns),
+    )
 
 
 def _explain(look: Layout, types: dict[str, pa.DataType], columns: list[str] | None, said: str) -> str:

@@ -48,12 +48,11 @@ def _coded(column: pa.ChunkedArray) -> _Coded:
     column = column.unify_dictionaries()
     values = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
     texts = pc.utf8_trim_whitespace(values.cast(pa.string())).dictionary_encode()
-    row_of = np.append(as_numpy(texts.indices, -1), np.int32(-1))
-    empty = pc.index(texts.dictionary, "").as_py()
-    if empty >= 0:
-        row_of = np.where(row_of == empty, np.int32(-1), row_of - (row_of > empty))
+    some = as_numpy(pc.binary_length(texts.dictionary), 0) > 0
+    place = np.where(some, np.cumsum(some, dtype=np.int32) - np.int32(1), np.int32(-1))
+    row_of = np.append(place, np.int32(-1))[np.append(as_numpy(texts.indices, -1), np.int32(-1))]
     pieces = [as_numpy(chunk.indices, -1) for chunk in column.chunks]
-    return _Coded(pieces, row_of, texts.dictionary.filter(pc.not_equal(texts.dictionary, "")))
+    return _Coded(pieces, row_of, texts.dictionary.take(as_arrow(np.flatnonzero(some))))
 
 
 def _dense(column: pa.ChunkedArray) -> _Coded | None:
@@ -77,7 +76,7 @@ def _recoded(pieces: list[npt.NDArray[np.integer[Any]]], row_of: Int32) -> Int32
     end = 0
     for piece in pieces:
         start, end = end, end + len(piece)
-        rows[start:end] = row_of[piece]
+        row_of.take(piece, out=rows[start:end], mode="wrap")  # -1 is the last; no buffer, unlike row_of[piece]
     return rows
 
 

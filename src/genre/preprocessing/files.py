@@ -101,7 +101,8 @@ def _format(path: Path) -> str:
 
 def _delimited(look: delimited.Layout, sample: pa.Table, chosen: list[Chosen]) -> pa.Table:
     """Ids straight into dictionaries and numbers into their types; as text where a value is not what it seemed."""
-    if look.path.stat().st_size >= COMPILED_FROM_BYTES:
+    large = look.path.stat().st_size >= COMPILED_FROM_BYTES
+    if large:
         whole = [choice.column for choice in chosen if choice.role in ("user", "item", "timestamp")]
         decimal = [choice.column for choice in chosen if choice.role in ("rating", "weight")]
         if len(whole) + len(decimal) == len(chosen) and all(_whole_numbers(sample[name]) for name in whole):
@@ -118,7 +119,7 @@ def _delimited(look: delimited.Layout, sample: pa.Table, chosen: list[Chosen]) -
         elif choice.role == "timestamp" and _whole_numbers(sample[choice.column]):
             types[choice.column] = pa.int64()
     try:
-        return delimited.read(look, types, columns)
+        return (delimited.read_in_blocks if large else delimited.read)(look, types, columns)
     except pa.ArrowInvalid:
         return delimited.read(look, dict.fromkeys(columns, pa.string()), columns)
 

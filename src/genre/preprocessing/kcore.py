@@ -17,12 +17,11 @@ def k_core(user: Int32, item: Int32, n_users: int, n_items: int, min_user: int, 
     """
     kept = np.ones(len(user), np.bool_)
     of_user, of_item = counts(user, n_users), counts(item, n_items)
-    poor_user, poor_item = of_user < min_user, of_item < min_item
     while True:
-        leaving = np.flatnonzero((poor_user[user] | poor_item[item]) & kept)
-        if len(leaving) == 0:
+        poor_user, poor_item = (of_user < min_user) & (of_user > 0), (of_item < min_item) & (of_item > 0)
+        if not (poor_user.any() or poor_item.any()):
             return kept
+        leaving = np.flatnonzero((poor_user[user] | poor_item[item]) & kept)
         kept[leaving] = False
         of_user -= counts(user[leaving], n_users)
         of_item -= counts(item[leaving], n_items)
-        poor_user, poor_item = of_user < min_user, of_item < min_item

@@ -110,7 +110,8 @@ def _packed(keys: Int64) -> tuple[Int64, int]:
     low = int(keys.min()) if len(keys) else 0
     if _width(keys) + shift > 63:  # too wide: their ranks are not
         keys, low = np.unique(keys, return_inverse=True)[1], 0
-    packed = keys - low
+    packed = keys.astype(np.int64)
+    packed -= low
     packed <<= shift
     packed |= np.arange(len(keys), dtype=_place_type(len(keys)))
     packed.sort()

@@ -33,8 +33,13 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
     unless a least number of interactions is asked for. Raises DataError when nothing is left.
     """
     cleaning = cleaning or Cleaning()
-    rows = Rows.of(tables)
-    tables = dataclasses.replace(tables, interactions=tables.interactions.schema.empty_table())
+    columns = dict(zip(tables.interactions.column_names, tables.interactions.columns, strict=True))
+    tables = dataclasses.replace(tables, interactions=pa.table({}))  # so that each column can be let go once it is read
+    rows = Rows.of(
+        columns,
+        None if tables.users is None else tables.users["user_id"],
+        None if tables.items is None else tables.items["item_id"],
+    )
     pa.default_memory_pool().release_unused()  # the ids of ten million rows, and what reading them took
     report = CleaningReport(before=len(rows), facts=list(tables.notes))
     scale = _scale(rows, cleaning.rating_scale or tables.rating_scale, report)

@@ -14,7 +14,7 @@ from genre.errors import DataError
 from genre.preprocessing.encoding import encode
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.order import Places, places
-from genre.preprocessing.tables import PARTS, Tables, as_numpy
+from genre.preprocessing.tables import PARTS, as_numpy
 
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing timestamp."""
@@ -39,18 +39,19 @@ class Rows:
     row: Places | None = None
 
     @classmethod
-    def of(cls, tables: Tables) -> Rows:
-        """Number the users and items of tables; ids known only from the tables of users and items get a number too."""
-        interactions = tables.interactions
-        present = interactions.column_names
-        known_users = None if tables.users is None else tables.users["user_id"]
-        known_items = None if tables.items is None else tables.items["item_id"]
-        user, user_ids = encode(interactions["user_id"], known_users)
-        item, item_ids = encode(interactions["item_id"], known_items)
-        columns = {name: as_numpy(interactions[name], gap) for name, gap in GAPS.items() if name in present}
-        if "part" in present:
-            columns["part"] = _parts(interactions["part"])
-        return cls(user, item, user_ids, item_ids, columns)
+    def of(
+        cls,
+        columns: dict[str, pa.ChunkedArray],
+        known_users: pa.ChunkedArray | None = None,
+        known_items: pa.ChunkedArray | None = None,
+    ) -> Rows:
+        """Number the users and items of interactions, and those known besides; `columns` is emptied on the way."""
+        user, user_ids = encode(columns.pop("user_id"), known_users)
+        item, item_ids = encode(columns.pop("item_id"), known_items)
+        numbers = {name: as_numpy(columns.pop(name), gap) for name, gap in GAPS.items() if name in columns}
+        if "part" in columns:
+            numbers["part"] = _parts(columns.pop("part"))
+        return cls(user, item, user_ids, item_ids, numbers)
 
     def __len__(self) -> int:
         return len(self.user)

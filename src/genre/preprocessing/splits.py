@@ -120,7 +120,7 @@ def assemble(
     empty_validation: bool = False,
 ) -> Split:
     """The Split whose parts are numbered in `part` `[n]`; DataError naming an empty one."""
-    counts = np.bincount(part, minlength=UNUSED)
+    counts = [int(np.count_nonzero(part == number)) for number in range(UNUSED)]
     for number, label in enumerate(("train", "validation", "test")):
         if counts[number] == 0 and not (number == VALIDATION and empty_validation):
             raise DataError(
@@ -132,9 +132,10 @@ def assemble(
     validation = Fold(context, dataset.where(part == VALIDATION))
     test = Fold(lambda: dataset.where(_any_of(part, test_context)), dataset.where(part == TEST))
     notes = [f"{counts[TRAIN]:,} train, {counts[VALIDATION]:,} validation, {counts[TEST]:,} test", *notes]
+    seen = _present(train)
     for label, fold in (("validation", validation), ("test", test)):
         if len(fold.target):
-            notes += _cold(label, train, fold.target)
+            notes += _cold(label, seen, _present(fold.target))
     return Split(train, validation, test, tuple(notes))
 
 
@@ -145,14 +146,16 @@ def _any_of(part: Part, numbers: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     return table[part]
 
 
-def _cold(label: str, train: Dataset, target: Dataset) -> Iterator[str]:
-    for side, n, seen, asked in (
-        ("users", train.n_users, train.user, target.user),
-        ("items", train.n_items, train.item, target.item),
-    ):
-        known, wanted = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-        known[seen] = wanted[asked] = True
-        if cold := int((wanted & ~known).sum()):
+def _present(part: Dataset) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which users and which items have interactions in a part."""
+    present = {"users": np.zeros(part.n_users, np.bool_), "items": np.zeros(part.n_items, np.bool_)}
+    present["users"][part.user] = present["items"][part.item] = True
+    return present
+
+
+def _cold(label: str, seen: dict[str, npt.NDArray[np.bool_]], asked: dict[str, npt.NDArray[np.bool_]]) -> Iterator[str]:
+    for side, wanted in asked.items():
+        if cold := int((wanted & ~seen[side]).sum()):
             yield f"{label}: {cold:,} of {int(wanted.sum()):,} {side} are unseen in training"
 
 

@@ -20,8 +20,9 @@ PARTS = ("train", "validation", "test")
 class Tables:
     """Interactions, and what is known of users and items, before cleaning.
 
-    interactions: `user_id`, `item_id` (text), and where known `rating`, `weight` (float32), `timestamp` (int64,
-    seconds since 1970), `part` (text: train, validation or test, for data that comes with its split). In file order.
+    interactions: `user_id`, `item_id` (text), and where known `rating`, `weight` (float32), `timestamp` (seconds since
+    1970; int64, or int32 where none is missing), `part` (text: train, validation or test, for data that comes with its
+    split). In file order.
     users, items: `user_id` or `item_id`, then any other columns. None: only the ids are known.
     notes: one line a column: what it was taken for and why.
     rating_scale, positive_rating: where the owner of the data states them.
@@ -41,7 +42,14 @@ def as_numpy(column: pa.ChunkedArray | pa.Array, missing: float) -> npt.NDArray[
 
     From the buffers: PyArrow's own way first imports pandas where it is installed, which takes half a second.
     """
-    array = in_one_piece(column) if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(column, pa.ChunkedArray) and column.num_chunks != 1:
+        values = np.empty(len(column), column.type.to_pandas_dtype())
+        end = 0
+        for chunk in column.chunks:
+            start, end = end, end + len(chunk)
+            values[start:end] = as_numpy(chunk, missing)
+        return values
+    array = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     validity, content = array.buffers()
     if content is None:
         return np.empty(0, array.type.to_pandas_dtype())
@@ -50,11 +58,6 @@ def as_numpy(column: pa.ChunkedArray | pa.Array, missing: float) -> npt.NDArray[
         bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
         values = np.where(bits[array.offset : array.offset + len(array)], values, values.dtype.type(missing))
     return values
-
-
-def in_one_piece(column: pa.ChunkedArray) -> pa.Array:
-    """The chunks of a column as one array; not copied where it is one already (`combine_chunks` copies that, too)."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def as_arrow(values: npt.NDArray[Any], missing: int | None = None) -> pa.Array:

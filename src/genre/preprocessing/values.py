@@ -70,7 +70,10 @@ def _doubles(column: pa.ChunkedArray, where: str, name: str) -> pa.ChunkedArray:
 
 
 def to_seconds(column: pa.ChunkedArray, where: str, name: str) -> tuple[pa.ChunkedArray, str]:
-    """A column as int64 seconds since 1970, and how it was read; DataError for a value that is no time."""
+    """A column as whole seconds since 1970, and how it was read; DataError for a value that is no time.
+
+    int64, but for a column of int32 without gaps: that stays, in half the memory.
+    """
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return column.cast(pa.timestamp("s", getattr(kind, "tz", None)), safe=False).cast(pa.int64()), "dates"
@@ -80,7 +83,8 @@ def to_seconds(column: pa.ChunkedArray, where: str, name: str) -> tuple[pa.Chunk
             return _parse_times(text, missing, where, name)
         numbers = _as_floats(text)
     elif pa.types.is_integer(kind):
-        return _scale_down(column.cast(pa.int64(), safe=False))
+        whole = kind == pa.int32() and column.null_count == 0
+        return _scale_down(column if whole else column.cast(pa.int64(), safe=False))
     else:
         numbers = _doubles(column, where, name)
     finite = pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))

@@ -1,0 +1,150 @@
+"""Texts by the ten million, each numbered when it is first seen. Compiled; knows no roles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from genre.compiled import compiled
+
+MOST_BYTES = 2**31 - 1
+"""Arrow's limit for the texts of one array together."""
+_PRIME, _GOLDEN = np.uint64(1099511628211), np.uint64(0x9E3779B97F4A7C15)
+_ONE, _EIGHT = np.uint64(1), np.uint64(8)
+
+
+class Texts:
+    """The distinct texts of a column that comes in pieces, in the order they came: what `dictionary_encode` finds.
+
+    A hash table with linear probing, never more than a quarter full. Text `code` is
+    `content[ends[code]:ends[code + 1]]`.
+    """
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._content = np.empty(1 << 16, np.uint8)
+        self._ends = np.zeros(1 << 12, np.int64)
+        self._table = np.full(4 * len(self._ends), -1, np.int32)
+
+    def codes(self, texts: pa.StringArray) -> npt.NDArray[np.int32]:
+        """The number of each text, new ones after the known; no text may be null. [n]"""
+        _, bounds, content = texts.buffers()
+        offsets = np.frombuffer(bounds, np.int32, len(texts) + 1, 4 * texts.offset)
+        new = np.frombuffer(content or b"", np.uint8)
+        self._content = _with_room(self._content, int(self._ends[self._n]) + int(offsets[-1] - offsets[0]))
+        codes, done = np.empty(len(texts), np.int32), 0
+        while True:
+            done, self._n = _number(new, offsets, codes, done, self._content, self._ends, self._n, self._table)
+            if done == len(codes):
+                return codes
+            self._ends = _with_room(self._ends, 2 * len(self._ends))
+            self._table = np.full(4 * len(self._ends), -1, np.int32)
+            _file(self._content, self._ends, self._n, self._table)
+
+    def values(self) -> pa.StringArray:
+        """The texts by number; ArrowInvalid when they are too much for one array."""
+        ends = self._ends[: self._n + 1]
+        if ends[-1] > MOST_BYTES:
+            raise pa.ArrowInvalid("more than two gigabytes of distinct texts")
+        content = self._content[: ends[-1]].copy()
+        return pa.StringArray.from_buffers(self._n, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content))
+
+
+def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """The array, or a copy at least twice as long where it holds fewer than `size`."""
+    if len(array) >= size:
+        return array
+    longer = np.empty(max(size, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+@compiled
+def _word(content: Any, at: Any) -> Any:
+    """Eight bytes as one number, written so that the compiler makes one load of it."""
+    return (
+        np.uint64(content[at])
+        | np.uint64(content[at + np.uint64(1)]) << np.uint64(8)
+        | np.uint64(content[at + np.uint64(2)]) << np.uint64(16)
+        | np.uint64(content[at + np.uint64(3)]) << np.uint64(24)
+        | np.uint64(content[at + np.uint64(4)]) << np.uint64(32)
+        | np.uint64(content[at + np.uint64(5)]) << np.uint64(40)
+        | np.uint64(content[at + np.uint64(6)]) << np.uint64(48)
+        | np.uint64(content[at + np.uint64(7)]) << np.uint64(56)
+    )
+
+
+@compiled
+def _hash(content: Any, begin: Any, end: Any) -> Any:
+    """FNV-1a over words of eight bytes, of which the last overlaps the one before; the high bits are mixed down."""
+    value = end - begin
+    if value < _EIGHT:
+        for at in range(begin, end):
+            value = (value ^ np.uint64(content[at])) * _PRIME
+    else:
+        at, last = begin, end - _EIGHT
+        while at < last:
+            value = (value ^ _word(content, at)) * _PRIME
+            value ^= value >> np.uint64(32)
+            at += _EIGHT
+        value = (value ^ _word(content, last)) * _PRIME
+    value = (value ^ (value >> np.uint64(32))) * _GOLDEN
+    return value ^ (value >> np.uint64(29))
+
+
+@compiled
+def _equal(content: Any, at: Any, other: Any, begin: Any, end: Any) -> bool:
+    """Whether `other[begin:end]` stands in `content` at `at`."""
+    if end - begin < _EIGHT:
+        while begin < end and content[at] == other[begin]:
+            begin, at = begin + _ONE, at + _ONE
+        return bool(begin == end)
+    last = end - _EIGHT
+    at_last = at + (last - begin)
+    while begin < last:
+        if _word(content, at) != _word(other, begin):
+            return False
+        begin, at = begin + _EIGHT, at + _EIGHT
+    return bool(_word(content, at_last) == _word(other, last))
+
+
+@compiled
+def _file(content: Any, ends: Any, n: int, table: Any) -> None:
+    """Put the first `n` texts, all distinct, into an empty table."""
+    mask = np.uint64(len(table) - 1)
+    for code in range(n):
+        slot = _hash(content, np.uint64(ends[code]), np.uint64(ends[code + 1])) & mask
+        while table[slot] >= 0:
+            slot = (slot + _ONE) & mask
+        table[slot] = code
+
+
+@compiled
+def _number(new: Any, offsets: Any, codes: Any, done: int, content: Any, ends: Any, n: int, table: Any) -> Any:
+    """Write the codes from `done` on, adding texts while there is room; how many are done, and how many are known."""
+    mask = np.uint64(len(table) - 1)
+    for row in range(done, len(codes)):
+        begin, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
+        slot = _hash(new, begin, end) & mask
+        while True:
+            code = table[slot]
+            if code < 0:
+                if n + 1 == len(ends):
+                    return row, n
+                free = np.uint64(ends[n])
+                for byte in range(begin, end):
+                    content[free] = new[byte]
+                    free += _ONE
+                ends[n + 1] = free
+                table[slot] = code = n
+                n += 1
+                break
+            at = np.uint64(ends[code])
+            if np.uint64(ends[code + 1]) - at == end - begin and _equal(content, at, new, begin, end):
+                break
+            slot = (slot + _ONE) & mask
+        codes[row] = code
+    return len(codes), n
