@@ -15,7 +15,7 @@ from rich.console import Console
 import genre
 from genre.cli import main
 from genre.config import explain_config, parse_config, read_config
-from genre.errors import BudgetExceeded, ConfigError, DataError
+from genre.errors import BudgetExceeded, ConfigError, DataError, EvaluationError
 from genre.features.augmentation import augment
 from genre.features.questions import Augmentation
 from genre.llm.exchanges import read_log
@@ -273,6 +273,15 @@ def test_uplift_judges_every_arm_beside_its_placebo(world: Path) -> None:
     assert not (world / "other").exists()
 
 
+def test_uplift_of_nothing_usable_says_why(world: Path) -> None:
+    refusing = [
+        "llm.provider={kind: 'genre.testing:FakeLanguageModel', fault: refusal}",
+        "recommenders=[{kind: content}]",
+    ]
+    with pytest.raises(EvaluationError, match=r"nothing to judge \(summaries: 0 of 16 usable, .*16 x it was a refusal"):
+        judge_uplift(world / "told.yaml", runs=world / "runs", overrides=refusing)
+
+
 def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, runs = str(world / "told.yaml"), f"--runs={world / 'runs'}"
     assert main(["llm", "plan", config, runs]) == 0
@@ -421,7 +430,7 @@ def test_check_says_whose_model_a_stage_asks(world: Path) -> None:
     own = "  - {kind: llm_reranker, name: own, first: ease, llm: {provider: {kind: llamacpp}}}\nevaluation:"
     (world / "told.yaml").write_text(CONFIG.replace("evaluation:", own))
     lines = explain_config(read_config(world / "told.yaml")).splitlines()
-    shared, named = (at for at, line in enumerate(lines) if line.startswith("  llm:") or line.startswith("    llm:"))
+    shared, named = (at for at, line in enumerate(lines) if line.startswith(("  llm:", "    llm:")))
     assert next(line for line in lines[shared:] if "max_tokens" in line).endswith("# llm")
     assert next(line for line in lines[named:] if "max_tokens" in line).endswith("# default")
 

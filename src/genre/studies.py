@@ -143,8 +143,8 @@ def plan_augmentation(
         plans = plan(split.train, experiment.llm.open(), experiment.augmentation)
     shown = shown_users(experiment, dataset, split)
     histories = [fold.context.history(np.unique(fold.target.user)) for fold in (split.validation, split.test)]
-    for label, own in ((label, list(rerankers(one))) for label, one in experiment.named().items()):
-        if own:
+    for label, recommender in experiment.named().items():
+        if own := rerankers(recommender):
             costs = (stage.plan(dataset.items, [*histories, dataset.history(shown)]) for stage in own)
             plans[f"reranking by {label}"] = sum(costs, Plan())
     if (speaker := experiment.output.explanations) is not None:
@@ -200,7 +200,8 @@ def judge_uplift(
     """Whether what a language model added to a run helped: arm by arm beside placebos, on the test part.
 
     config: a finished run, or a config, whose run is made first where it is not there. using: the recommender that
-    every arm fits; None: the first of the config. Raises ConfigError where there is nothing to judge.
+    every arm fits; None: the first of the config. Raises ConfigError where the config asks for no texts,
+    EvaluationError where none was usable.
     """
     from genre.evaluation.arms import arms, plain, weights
     from genre.evaluation.uplift import costs, judge_arms, uplift
@@ -227,6 +228,11 @@ def judge_uplift(
         log=log,
         **weights(experiment.recommenders),
     )
+    if list(conditions) == ["without"]:
+        said = "; ".join(f"{step}: {report}" for step, report in made.reports.items())
+        raise EvaluationError(
+            f"{folder}: no text of the language model was usable, so there is nothing to judge ({said})"
+        )
     evaluation = experiment.evaluation
     metric = evaluation.metrics[0]
     return uplift(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from genre.errors import EvaluationError
-from genre.evaluation.arms import arms, shuffled
+from genre.evaluation.arms import arms, plain, shuffled, weights
 from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.uplift import LEVEL, judge_arms, segments_of, uplift
 from genre.features.augmentation import Augmented
@@ -22,8 +22,11 @@ from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset, Float32
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import LeaveOneOut, Split
+from genre.recommenders.blend import Blend
 from genre.recommenders.content import Content
 from genre.recommenders.popularity import Popularity
+from genre.recommenders.profiled import Profiled
+from genre.recommenders.synthetic import SyntheticHistory
 
 ORIGIN = {"genre.model": "test", "genre.prompt_hash": "0", "genre.cutoff": "untimed"}
 
@@ -187,3 +190,21 @@ def test_what_cannot_be_compared_is_said() -> None:
         uplift({"without": base, "x": dataclasses.replace(base, question="other")})
     with pytest.raises(EvaluationError, match="no recall@5"):
         uplift({"without": base, "x": base}, label="recall@5")
+
+
+def test_stages_are_taken_off_and_their_weights_found_wherever_they_stand() -> None:
+    inner = Profiled(SyntheticHistory(Content(), 0.6), 0.2)
+    blend = Blend((Popularity(), inner))
+    bare = plain(Profiled(blend, 0.9))
+    assert isinstance(bare, Blend)
+    assert [type(member) for member in bare.recommenders] == [Popularity, Content]
+    assert weights([Popularity(), blend]) == {"profile_weight": 0.2, "synthetic_weight": 0.6}
+    untouched = Blend((Popularity(), Content()))
+    assert plain(untouched) is untouched
+
+
+def test_an_arm_without_any_text_is_none() -> None:
+    split, made = world()
+    empty = {name: pa.nulls(len(column), column.type) for name, column in made.users.items()}
+    found = arms(split, Content(), Words(), dataclasses.replace(made, users=empty))
+    assert list(found) == ["without", "summaries", "placebo summaries"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from genre.features.text import render
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Features
 from genre.preprocessing.splits import Split
-from genre.recommenders.base import Recommender
+from genre.recommenders.base import Recommender, within
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.stage import Stage
 from genre.recommenders.synthetic import COLUMNS, Source, SyntheticHistory
@@ -47,7 +48,7 @@ def arms(
     seed: int = 0,
     log: Log = SILENT,
 ) -> dict[str, Arm]:
-    """without, summaries, profiles, synthetic, chain, and `placebo ...` of each, as far as `made` has them.
+    """without, summaries, profiles, synthetic, chain, and `placebo ...` of each, as far as `made` has their texts.
 
     split: without any column of `made`. recommender: what each arm fits; it reads item features if it reads text.
     made: augmentation of `split.train`; synthetic: items invented from histories, chain: from profiles as well.
@@ -57,29 +58,39 @@ def arms(
     plain = _encoded(split, encoder, log)
     out = {"without": Arm(plain, recommender)}
     for name, used in (("", made), (f"{PLACEBO} ", shuffled(made, rng))):
-        if "summary" in used.items:
+        if _has(used.items, "summary"):
             out[f"{name}summaries"] = Arm(_encoded(_with_items(split, used), encoder, log), recommender)
-        if "profile" in used.users:
+        if _has(used.users, "profile"):
             vectors = _profiles(split, used, encoder, log)
             out[f"{name}profiles"] = Arm(plain.with_features(users=vectors), Profiled(recommender, profile_weight))
         for arm, source in INVENTIONS.items():
-            if COLUMNS[source] in used.users:
+            if _has(used.users, COLUMNS[source]):
                 stage = SyntheticHistory(recommender, synthetic_weight, made_from=source)
                 out[f"{name}{arm}"] = Arm(_with_users(plain, used), stage)
     return out
 
 
 def plain(recommender: Recommender) -> Recommender:
-    """A recommender without the stages that use what a language model added."""
+    """A recommender without the stages that use what a language model added, wherever they stand in it."""
     while isinstance(recommender, Stage):
         recommender = recommender.first
-    return recommender
+    old = {option.name: getattr(recommender, option.name) for option in dataclasses.fields(recommender) if option.init}  # type: ignore[arg-type]
+    new = {name: _plain(value) for name, value in old.items()}
+    changed = {name: value for name, value in new.items() if value != old[name]}
+    return dataclasses.replace(recommender, **changed) if changed else recommender  # type: ignore[type-var]
+
+
+def _plain(value: Any) -> Any:
+    """An option, the recommenders in it plain."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return plain(value) if isinstance(value, Recommender) else value
 
 
 def weights(recommenders: Sequence[Recommender]) -> dict[str, float]:
     """`profile_weight` and `synthetic_weight` of `arms`, where the recommenders of a config say them."""
     found: dict[str, float] = {}
-    for one in recommenders:
+    for one in (inner for recommender in recommenders for inner in within(recommender)):
         if isinstance(one, Profiled):
             found.setdefault("profile_weight", one.weight)
         if isinstance(one, SyntheticHistory):
@@ -90,6 +101,11 @@ def weights(recommenders: Sequence[Recommender]) -> dict[str, float]:
 def shuffled(made: Augmented, rng: np.random.Generator) -> Augmented:
     """The same texts, each with another item or user; who has one and who has none stays."""
     return dataclasses.replace(made, items=_moved(made.items, rng), users=_moved(made.users, rng))
+
+
+def _has(columns: dict[str, pa.Array], name: str) -> bool:
+    """Whether there is a text in that column."""
+    return name in columns and columns[name].null_count < len(columns[name])
 
 
 def _moved(columns: dict[str, pa.Array], rng: np.random.Generator) -> dict[str, pa.Array]:

@@ -83,7 +83,7 @@ class Uplift:
     def blind_spots(self) -> list[str]:
         """Segments of so few users that no difference could be told from chance."""
         sizes = {gain.segment: gain.users for gain in self.gains if gain.users < FEWEST_USERS}
-        return [f"{segment} has {users} users: too few to find anything" for segment, users in sizes.items()]
+        return [f"{segment}: {users} users are too few to find anything" for segment, users in sizes.items()]
 
     def as_dict(self) -> dict[str, Any]:
         return {"label": self.label, "unit": self.unit, "gains": [asdict(gain) for gain in self.gains]}

@@ -362,6 +362,15 @@ class Recommender(ABC):
             )
 
 
+def within(recommender: Recommender) -> Iterator[Recommender]:
+    """The recommender and all those inside it, among its options and its learnt values, wherever they stand."""
+    yield recommender
+    for value in vars(recommender).values():
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, Recommender):
+                yield from within(inner)
+
+
 def _to_json(value: Any) -> Any:
     """An option as plain JSON: what has options of its own is its class and its options."""
     if isinstance(value, (Recommender, *NESTED)):

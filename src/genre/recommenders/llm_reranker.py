@@ -27,7 +27,7 @@ from genre.log import Log
 from genre.options import Ge, Le
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
+from genre.recommenders.base import Recommender, within
 from genre.recommenders.reordering import deal, fuse, places, read_order
 from genre.recommenders.stage import Stage
 from genre.recommenders.topk import top_k_scores
@@ -254,19 +254,14 @@ class LLMReranker(Stage):
         self.trouble = error or self.trouble
 
 
-def rerankers(recommender: Recommender) -> Iterator[LLMReranker]:
+def rerankers(recommender: Recommender) -> list[LLMReranker]:
     """Those in a recommender: itself, its stages, its members."""
-    if isinstance(recommender, LLMReranker):
-        yield recommender
-    for value in vars(recommender).values():
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, Recommender):
-                yield from rerankers(inner)
+    return [one for one in within(recommender) if isinstance(one, LLMReranker)]
 
 
 def account_of(recommender: Recommender) -> dict[str, Any]:
     """What its rerankers have counted since it was loaded, and the last trouble; empty without a reranker."""
-    stages = list(rerankers(recommender))
+    stages = rerankers(recommender)
     counts = sum((stage.account for stage in stages), Counter[str]())
     return {**counts, "trouble": next((s.trouble for s in stages if s.trouble), "")} if stages else {}
 
