@@ -127,6 +127,21 @@ def test_a_cap_on_calls_is_no_failure(tmp_path: Path) -> None:
     assert "5 calls" in model.trouble
 
 
+@pytest.mark.parametrize(("method", "calls", "reordered"), [("list", 7, 7), ("labels", 7, 7), ("titles", 12 + 15, 15)])
+def test_what_was_paid_for_before_a_cap_is_used(tmp_path: Path, method: str, calls: int, reordered: int) -> None:
+    data, fake = toy_dataset(), FakeLanguageModel()
+    told = {"ledger": str(tmp_path / "l.sqlite"), "budget": Budget(calls=calls), "method": method, "shuffles": 1}
+    model = reranker(fake, **told).fit(data)
+    model.recommend(data.history(), k=3)
+    assert len(fake.prompts) == calls
+    assert model.account["reordered"] == reordered
+    assert model.account["reordered"] + model.account["over_budget"] == data.n_users
+    model.account.clear()
+    model.recommend(data.history(), k=3)
+    assert model.account["reordered"] == reordered, "and again, of what is known"
+    assert len(fake.prompts) == calls
+
+
 def test_a_cap_is_that_of_one_job(tmp_path: Path) -> None:
     data, path = toy_dataset(), str(tmp_path / "l.sqlite")
     for job in ("movies", "books"):

@@ -35,6 +35,7 @@ from genre.recommenders.topk import top_k_scores
 PROMPTS = {"titles": "next_title", "labels": "choose", "list": "rerank"}
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LINE_LENGTH = 160  # characters of one item
+TOGETHER = 16  # histories asked about at once
 Places = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 """The mean place of each candidate, NaN where no order can be had `[rows, n]`; where a call failed `[rows]`."""
 
@@ -142,33 +143,47 @@ class LLMReranker(Stage):
     # --- asking -----------------------------------------------------------------------------------
 
     def _orders(self, liked: History, items: Int32) -> npt.NDArray[np.float64]:
-        """The mean place the model gives each candidate, 0 is best; the first stage's where it failed. [rows, n]"""
+        """The mean place the model gives each candidate, 0 is best; the first stage's where it failed. [rows, n]
+
+        A few histories at a time, and one by one where the budget ends, so that what was paid for is used.
+        """
         ask = {"titles": self._by_titles, "labels": self._by_labels, "list": self._by_list}[self.method]
         told_of = [[self.lines_[item] for item in row.item.tolist()] for row in _each(liked)]
         candidates = [[self.lines_[item] for item in row] for row in items.tolist()]
-        own = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
-        if not len(items):
-            return own
-        bad = "failed"
-        try:
-            found, failed = ask(told_of, candidates)
-        except GenreError as error:  # a budget, a missing package, a full disk: the first stage answers
-            self.trouble = str(error)
-            bad = "over_budget" if isinstance(error, BudgetExceeded) else "failed"
-            found, failed = np.full_like(own, np.nan), np.ones(len(own), bool)
-        none = np.isnan(found).any(axis=1)
-        counts = {"reordered": ~none, bad: none & failed, "unreadable": none & ~failed}
-        self.account.update({name: int(rows.sum()) for name, rows in counts.items()})
-        return np.where(none[:, None], own, found)
+        order = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
+        ledger, left = (
+            self._ledger,
+            [slice(at, min(at + TOGETHER, len(items))) for at in range(0, len(items), TOGETHER)],
+        )
+        while left:
+            rows = left.pop(0)
+            try:
+                found, failed = ask(ledger, told_of[rows], candidates[rows])
+            except BudgetExceeded as error:
+                if ledger is self._ledger:
+                    self.trouble = str(error)
+                if rows.stop - rows.start > 1:
+                    left = [*(slice(at, at + 1) for at in range(rows.start, rows.stop)), *left]
+                else:
+                    self.account["over_budget"] += 1
+                    ledger = ledger.sealed()  # from here on only what was answered before
+                continue
+            except GenreError as error:  # a missing package, a full disk: the first stage answers
+                self.trouble = str(error)
+                found, failed = np.full_like(order[rows], np.nan), np.ones(len(order[rows]), bool)
+            none = np.isnan(found).any(axis=1)
+            counts = {"reordered": ~none, "failed": none & failed, "unreadable": none & ~failed}
+            self.account.update({name: int(which.sum()) for name, which in counts.items()})
+            order[rows] = np.where(none[:, None], order[rows], found)
+        return order
 
-    def _by_titles(self, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
+    def _by_titles(self, ledger: Ledger, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
         """ln P(title | history) - ln P(title | nobody's history): a title is not good because it is common."""
         prompt, wording = load_prompt(PROMPTS["titles"]), self._wording("item", "items", "person", "took")
         inputs = [prompt.render(history=lines, **wording).rstrip() for lines in told_of]
         titles = [[f" {line}" for line in row] for row in candidates]
         every = list(dict.fromkeys(title for row in titles for title in row))
         nobody = prompt.render(history=[f"some {wording['items']}"], **wording).rstrip()
-        ledger = self._ledger
         found = ledger.likelihood(prompt, inputs, titles)
         base = ledger.likelihood(prompt, [nobody] * len(every), [[title] for title in every])
         prior = {title: answer.numbers() for title, answer in zip(every, base, strict=True)}
@@ -180,7 +195,7 @@ class LLMReranker(Stage):
             self._note(answer.error)
         return out, failed
 
-    def _by_labels(self, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
+    def _by_labels(self, ledger: Ledger, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
         """ln P(letter) of each candidate, its mean over the shuffles."""
         n = len(candidates[0])
         prompt, wording = load_prompt(PROMPTS["labels"]), self._wording("items", "person", "took")
@@ -192,7 +207,7 @@ class LLMReranker(Stage):
             for lines, row in zip(told_of, candidates, strict=True)
             for order in shuffled
         ]
-        answers = self._ledger.likelihood(prompt, inputs, [list(LABELS[:n])] * len(inputs))
+        answers = ledger.likelihood(prompt, inputs, [list(LABELS[:n])] * len(inputs))
         values = np.full((len(inputs), n), np.nan)
         for at, answer in enumerate(answers):
             if answer.outcome == "ok":
@@ -201,7 +216,7 @@ class LLMReranker(Stage):
         mean = values.reshape(len(candidates), len(shuffled), n).mean(axis=1)
         return np.stack([places(row) for row in mean]), np.array([np.isnan(row).any() for row in mean])
 
-    def _by_list(self, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
+    def _by_list(self, ledger: Ledger, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
         """The place of each candidate in the written order, its mean over the shuffles that could be read."""
         n = len(candidates[0])
         prompt, wording = load_prompt(PROMPTS["list"]), self._wording("items", "person", "took")
@@ -218,7 +233,7 @@ class LLMReranker(Stage):
             for lines, row in zip(told_of, candidates, strict=True)
             for order in shuffled
         ]
-        answers = self._ledger.complete(prompt, inputs, schema)
+        answers = ledger.complete(prompt, inputs, schema)
         values = np.full((len(inputs), n), np.nan)
         for at, answer in enumerate(answers):
             order = shuffled[at % len(shuffled)]
