@@ -98,6 +98,17 @@ def test_without_a_model_or_a_reason_nothing_is_asked(tmp_path: Path) -> None:
     assert capped.tally["over_budget"] == 1
 
 
+def test_sentences_that_were_paid_for_before_a_cap_are_used(tmp_path: Path) -> None:
+    model = Saying()
+    model.said = "Because you liked Heat, Fargo may be for you."
+    verbaliser = Verbaliser(LLMOptions(model, Budget(calls=1), ledger=str(tmp_path / "l")))
+    other = dataclasses.replace(WHY, item=3, history=((2, 0.8),))
+    said = verbaliser.sentences([WHY, other], films())
+    assert said == [model.said, "because of The Big Sleep (1946); shares: crime, drama"]
+    assert +verbaliser.tally == {"model": 1, "template": 1, "over_budget": 1}
+    assert len(model.prompts) == 1
+
+
 def test_a_reason_has_to_be_given() -> None:
     evidence = ["recommended film: Fargo (1996)", "watched and liked before: Heat (1995)"]
     assert unfaithful("Fargo is for you.", evidence) == "it gives no reason that is in the data"

@@ -103,8 +103,13 @@ class Verbaliser:
 
         try:
             answers = ask(self._ledger, load_prompt("explanation"), values, Sentence, check, repair=False)
-        except GenreError as error:  # a budget, a missing package, a full disk
-            self.tally["over_budget" if isinstance(error, BudgetExceeded) else "failed"] += len(evidence)
+        except BudgetExceeded:
+            if len(evidence) > 1:  # one by one, so that what was paid for is used
+                return [said for one in evidence for said in self._phrase([one], names)]
+            self.tally["over_budget"] += 1
+            return [""]
+        except GenreError:  # a missing package, a full disk
+            self.tally["failed"] += len(evidence)
             return [""] * len(evidence)
         self.tally["rejected"] += answers.report.rejected
         self.tally["unreadable"] += answers.report.quarantined - answers.report.rejected
