@@ -88,6 +88,15 @@ def test_nan_among_factors_is_an_error_unless_nobody_may_have_the_item(n, where)
     assert where not in top_k_factors(queries, items, 5, seen=everybody)[0]
 
 
+def test_a_list_of_nothing_is_an_error():
+    for ask in (
+        lambda: top_k_scores(np.zeros((1, 3)), 0),
+        lambda: top_k_factors(np.zeros((2, 3)), np.zeros((4, 3)), 0),
+    ):
+        with pytest.raises(DataError, match="k is 0"):
+            ask()
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_factors_of_no_items_or_no_numbers(n):
     assert top_k_factors(np.ones((n, 2), np.float32), np.ones((0, 2), np.float32), 3)[0].tolist() == [[-1] * 3] * n

@@ -59,9 +59,8 @@ def top_k_scores(
             tile = slice(first, min(first + step, width))
             shape = rows.stop - start, tile.stop - first
             block = scratch[: shape[0] * shape[1]].reshape(shape)
-            np.copyto(
-                block, scores[rows, tile] if columns is None else scores[rows, columns[tile]], casting="same_kind"
-            )
+            part = scores[rows, tile] if columns is None else scores[rows, columns[tile]]
+            np.copyto(block, part, casting="same_kind")
             here = slice(starts[number], starts[number + 1])
             hide(block, row[here], column[here])
             _refuse_nan(start, keep_best(block, first, item[rows], score[rows]))
@@ -115,6 +114,8 @@ def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) ->
 
 def _empty(n: int, k: int) -> tuple[Int32, Float32]:
     """Heaps without an item."""
+    if k < 1:
+        raise DataError(f"k is {k}; ask for at least one item")
     return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
 
 

@@ -58,7 +58,6 @@ def side_by_side(n: int) -> int:
     return FEW if n <= FEW else MANY
 
 
-@compiled
 def keep_best_products(queries: Float32, items: Float32, gone: Int32, item: Int32, score: Float32) -> int:
     """Fill heaps `[n, k]` by products of queries with `items` `[n_items, dim]`; the first row that holds NaN, or -1.
 
@@ -66,38 +65,43 @@ def keep_best_products(queries: Float32, items: Float32, gone: Int32, item: Int3
     gone: `[n / lanes, n_items]`, bit `q` says that query `q` of the group must not get the item.
     """
     groups, dim, lanes = queries.shape
-    n, n_items = len(item), len(items)
-    threshold = np.full((groups, lanes), np.inf, np.float32)
-    live = np.zeros(groups, np.int64)
-    for r in range(n):
-        threshold[r // lanes, r % lanes] = score[r, 0]
-        live[r // lanes] |= 1 << (r % lanes)
-    whole = n_items // STEP * STEP  # behind them the last items, in a block that is filled up with hidden ones
+    threshold = np.full((groups, lanes), np.inf, np.float32)  # of a lane without a query: never beaten
+    threshold.ravel()[: len(item)] = score[:, 0]
+    whole = len(items) // STEP * STEP
     last, gone_last = np.zeros((STEP, dim), np.float32), np.full((groups, STEP), -1, np.int32)
-    last[: n_items - whole] = items[whole:]
-    gone_last[:, : n_items - whole] = gone[:, whole:]
+    last[: len(items) - whole] = items[whole:]  # filled up with what nobody may have
+    gone_last[:, : len(items) - whole] = gone[:, whole:]
+    bad = _keep_products(queries, items[:whole], gone, 0, threshold, item, score)
+    return bad if bad >= 0 else _keep_products(queries, last, gone_last, whole, threshold, item, score)
+
+
+@compiled
+def _keep_products(
+    queries: Float32, items: Float32, gone: Int32, first: int, threshold: Float32, item: Int32, score: Float32
+) -> int:
+    """The same for a whole number of steps; items are counted from `first`, the threshold of each query is kept."""
+    groups, dim, lanes = queries.shape
+    n, n_items = len(item), len(items)
     products, above = np.empty((STEP, lanes), np.float32), np.empty(STEP, np.int64)
-    made = products.ctypes.data, above.ctypes.data
     tile = max(1, NEAR // max(1, STEP * dim)) * STEP
     for near in range(0, n_items, tile):
         for group in range(groups):
-            asked = queries.ctypes.data + 4 * group * dim * lanes, threshold.ctypes.data + 4 * group * lanes
-            for first in range(near, min(near + tile, n_items), STEP):
-                if first < whole:
-                    block, hidden = (
-                        items.ctypes.data + 4 * first * dim,
-                        gone.ctypes.data + 4 * (group * n_items + first),
-                    )
-                else:
-                    block, hidden = last.ctypes.data, gone_last.ctypes.data + 4 * group * STEP
-                if lanes == FEW:
-                    found = _products_of_few(block, hidden, *asked, *made, dim)
-                else:
-                    found = _products_of_many(block, hidden, *asked, *made, dim)
+            live = (1 << min(lanes, n - group * lanes)) - 1
+            for start in range(near, min(near + tile, n_items), STEP):
+                found: int = _products(
+                    items.ctypes.data + 4 * start * dim,
+                    gone.ctypes.data + 4 * (group * gone.shape[1] + start),
+                    queries.ctypes.data + 4 * group * dim * lanes,
+                    threshold.ctypes.data + 4 * group * lanes,
+                    products.ctypes.data,
+                    above.ctypes.data,
+                    dim,
+                    lanes,
+                )
                 if not found:
                     continue
                 for at in range(STEP):
-                    left = above[at] & live[group]
+                    left = above[at] & live
                     while left:
                         lane: int = _lowest_bit(left)  # type: ignore[call-arg]
                         left &= left - 1
@@ -105,9 +109,18 @@ def keep_best_products(queries: Float32, items: Float32, gone: Int32, item: Int3
                         if value != value:
                             return row
                         if value > score[row, 0]:  # the items before this one may have raised the threshold
-                            replace_worst(score[row], item[row], value, first + at)
+                            replace_worst(score[row], item[row], value, first + start + at)
                             threshold[group, lane] = score[row, 0]
     return -1
+
+
+@compiled
+def _products(
+    block: int, hidden: int, queries: int, threshold: int, products: int, above: int, dim: int, lanes: int
+) -> int:
+    if lanes == FEW:
+        return _products_of_few(block, hidden, queries, threshold, products, above, dim)  # type: ignore[no-any-return]
+    return _products_of_many(block, hidden, queries, threshold, products, above, dim)  # type: ignore[no-any-return]
 
 
 def _products_of(lanes: int) -> Any:
