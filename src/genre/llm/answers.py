@@ -28,6 +28,7 @@ REFUSAL = re.compile(
     r"|as an ai\b|as a (large )?language model)",
     re.IGNORECASE,
 )
+REFUSED = "it was a refusal"
 KEPT_REASONS, SAID_REASONS = 5, 3
 FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 
@@ -92,6 +93,7 @@ class Answers(Generic[Shape]):
 
 @dataclass(frozen=True)
 class _Tried(Generic[Shape]):
+    answer: Completion
     value: Shape | None
     kind: str  # "valid", or the field of Degeneracy it counts under
     problem: str = ""
@@ -117,40 +119,51 @@ def ask(
     schema = shape.model_json_schema()
     inputs = [prompt.render(**one) for one in values]
     completions = ledger.complete(prompt, inputs, schema, cutoff=cutoff, log=log)
-    used = dict(zip(inputs, completions, strict=True))
     first = [_judge(at, answer, shape, check) for at, answer in enumerate(completions)]
     again = [at for at, tried in enumerate(first) if tried.kind not in ("valid", "failed")] if repair else []
-    second: dict[int, _Tried[Shape]] = {}
-    if again:
-        mend = load_prompt("repair")
-        asked = [inputs[at] + mend.render(answer=completions[at].text, problem=first[at].problem) for at in again]
-        answers = ledger.complete(mend, asked, schema, cutoff=cutoff, log=log)
-        used |= dict(zip(asked, answers, strict=True))
-        second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
+    mend = load_prompt("repair")
+    asked = [inputs[at] + mend.render(answer=first[at].answer.text, problem=first[at].problem) for at in again]
+    answers = ledger.complete(mend, asked, schema, cutoff=cutoff, log=log) if asked else []
+    second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
     final = [second.get(at, tried) for at, tried in enumerate(first)]
     ledger.judge(prompt, {inputs[at]: _verdict(first[at], second.get(at)) for at in range(len(inputs))}, schema)
-    quarantine = tuple(
-        Quarantined(at, tried.problem, completions[at].text)
-        for at, tried in enumerate(final)
-        if tried.value is None and first[at].kind != "failed"
+    paid = dict(zip([*inputs, *asked], [*completions, *answers], strict=True))  # the same question is asked once
+    return Answers(
+        [tried.value for tried in final],
+        _report(first, final, text, list(paid.values()), ledger),
+        tuple(
+            Quarantined(at, tried.problem, first[at].answer.text)
+            for at, tried in enumerate(final)
+            if tried.value is None and first[at].kind != "failed"
+        ),
     )
+
+
+def _report(
+    first: Sequence[_Tried[Shape]],
+    final: Sequence[_Tried[Shape]],
+    text: Callable[[Shape], str],
+    paid: Sequence[Completion],
+    ledger: Ledger,
+) -> Degeneracy:
+    """The account of first and final answers to the same questions, and of what they cost."""
     kinds = Counter(tried.kind for tried in first)
-    distinct, top10 = sameness([text(tried.value) for tried in final if tried.value is not None])
-    tokens_in, tokens_out = (sum(getattr(one, name) for one in used.values()) for name in ("tokens_in", "tokens_out"))
-    report = Degeneracy(
-        asked=len(inputs),
-        repaired=sum(tried.value is not None for tried in second.values()),
-        quarantined=len(quarantine),
+    usable = [tried.value for tried in final if tried.value is not None]
+    distinct, top10 = sameness([text(value) for value in usable])
+    tokens_in, tokens_out = (sum(getattr(one, name) for one in paid) for name in ("tokens_in", "tokens_out"))
+    return Degeneracy(
+        asked=len(first),
+        repaired=len(usable) - kinds["valid"],
+        quarantined=len(first) - len(usable) - kinds["failed"],
         **{name: kinds[name] for name in ("valid", "failed", "truncated", "refused", "format_breaks", "rejected")},
         distinct_ratio=distinct,
         top10_share=top10,
         reasons=_reasons(tried for tried in final if tried.value is None),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        seconds=round(sum(one.seconds for one in used.values()), 3),
+        seconds=round(sum(one.seconds for one in paid), 3),
         money=ledger.money(tokens_in, tokens_out),
     )
-    return Answers([tried.value for tried in final], report, quarantine)
 
 
 def _reasons(unused: Iterable[_Tried[Any]]) -> dict[str, int]:
@@ -169,22 +182,25 @@ def sameness(texts: Sequence[str]) -> tuple[float, float]:
 
 
 def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tried[Shape]:
+    """What became of one answer."""
+
+    def unusable(kind: str, problem: str) -> _Tried[Shape]:
+        return _Tried(answer, None, kind, problem)
+
     if answer.outcome == "failed":
-        return _Tried(None, "failed", answer.error)
+        return unusable("failed", answer.error)
     if answer.outcome == "refused":
-        return _Tried(None, "refused", "it was a refusal")
+        return unusable("refused", REFUSED)
     try:
         value = shape.model_validate(_first_object(answer.text))
     except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
         if answer.outcome == "truncated":
-            return _Tried(None, "truncated", "it was cut off before it ended; be shorter")
-        if REFUSAL.search(answer.text):
-            return _Tried(None, "refused", "it was a refusal")
-        return _Tried(None, "format_breaks", _why(error))
+            return unusable("truncated", "it was cut off before it ended; be shorter")
+        return unusable("refused", REFUSED) if REFUSAL.search(answer.text) else unusable("format_breaks", _why(error))
     if REFUSAL.search(answer.text):
-        return _Tried(None, "refused", "it was a refusal")
+        return unusable("refused", REFUSED)
     problem = "it has angle brackets in it" if re.search(r"[<>]", value.model_dump_json()) else check(at, value)
-    return _Tried(None, "rejected", problem) if problem else _Tried(value, "valid")
+    return unusable("rejected", problem) if problem else _Tried(answer, value, "valid")
 
 
 def _first_object(text: str) -> Any:
