@@ -10,7 +10,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +28,13 @@ from genre.options import Ge, Le
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender, within
-from genre.recommenders.reordering import deal, fuse, places, read_order
+from genre.recommenders.llm_orders import PROMPTS, WAYS, Found, Task, Way
+from genre.recommenders.reordering import Float64, deal, fuse
 from genre.recommenders.stage import Stage
 from genre.recommenders.topk import top_k_scores
 
-PROMPTS = {"titles": "next_title", "labels": "choose", "list": "rerank"}
-LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LINE_LENGTH = 160  # characters of one item
 TOGETHER = 16  # histories asked about at once
-Places = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
-"""The mean place of each candidate, NaN where no order can be had `[rows, n]`; where a call failed `[rows]`."""
 
 
 @dataclass(eq=False)
@@ -59,7 +56,7 @@ class LLMReranker(Stage):
 
     llm: LLMOptions | None = None
     fields: tuple[str, ...] = ("title",)
-    method: Literal["titles", "labels", "list"] = "titles"
+    method: Way = "titles"
     n: Annotated[int, Ge(2), Le(26)] = 10
     shuffles: Annotated[int, Ge(1), Le(20)] = 3
     weight: Annotated[float, Ge(0), Le(1)] = 0.5
@@ -142,131 +139,55 @@ class LLMReranker(Stage):
 
     # --- asking -----------------------------------------------------------------------------------
 
-    def _orders(self, liked: History, items: Int32) -> npt.NDArray[np.float64]:
+    def _orders(self, liked: History, items: Int32) -> Float64:
         """The mean place the model gives each candidate, 0 is best; the first stage's where it failed. [rows, n]
 
         A few histories at a time, and one by one where the budget ends, so that what was paid for is used.
         """
-        ask = {"titles": self._by_titles, "labels": self._by_labels, "list": self._by_list}[self.method]
         told_of = [[self.lines_[item] for item in row.item.tolist()] for row in _each(liked)]
         candidates = [[self.lines_[item] for item in row] for row in items.tolist()]
+        shuffled, wording = self._shuffles(items.shape[1]), load_domain(self.domain).wording()
         order = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
         ledger, left = (
             self._ledger,
-            [slice(at, min(at + TOGETHER, len(items))) for at in range(0, len(items), TOGETHER)],
+            [np.arange(len(items))[at : at + TOGETHER] for at in range(0, len(items), TOGETHER)],
         )
         while left:
             rows = left.pop(0)
+            task = Task([told_of[row] for row in rows], [candidates[row] for row in rows], shuffled, wording)
             try:
-                found, failed = ask(ledger, told_of[rows], candidates[rows])
+                found = WAYS[self.method](ledger, task)
             except BudgetExceeded as error:
                 if ledger is self._ledger:
                     self.trouble = str(error)
-                if rows.stop - rows.start > 1:
-                    left = [*(slice(at, at + 1) for at in range(rows.start, rows.stop)), *left]
+                if len(rows) > 1:
+                    left = [*rows[:, None], *left]
                 else:
                     self.account["over_budget"] += 1
                     ledger = ledger.sealed()  # from here on only what was answered before
                 continue
             except GenreError as error:  # a missing package, a full disk: the first stage answers
-                self.trouble = str(error)
-                found, failed = np.full_like(order[rows], np.nan), np.ones(len(order[rows]), bool)
-            none = np.isnan(found).any(axis=1)
-            counts = {"reordered": ~none, "failed": none & failed, "unreadable": none & ~failed}
-            self.account.update({name: int(which.sum()) for name, which in counts.items()})
-            order[rows] = np.where(none[:, None], order[rows], found)
+                found = Found(np.full_like(order[rows], np.nan), np.ones(len(rows), bool), str(error))
+            order[rows] = np.where(np.isnan(found.place), order[rows], found.place)
+            self._count(found)
         return order
 
-    def _by_titles(self, ledger: Ledger, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
-        """ln P(title | history) - ln P(title | nobody's history): a title is not good because it is common."""
-        prompt, wording = load_prompt(PROMPTS["titles"]), self._wording("item", "items", "person", "took")
-        inputs = [prompt.render(history=lines, **wording).rstrip() for lines in told_of]
-        titles = [[f" {line}" for line in row] for row in candidates]
-        every = list(dict.fromkeys(title for row in titles for title in row))
-        nobody = prompt.render(history=[f"some {wording['items']}"], **wording).rstrip()
-        found = ledger.likelihood(prompt, inputs, titles)
-        base = ledger.likelihood(prompt, [nobody] * len(every), [[title] for title in every])
-        prior = {title: answer.numbers() for title, answer in zip(every, base, strict=True)}
-        out, failed = np.full((len(titles), len(titles[0])), np.nan), np.zeros(len(titles), bool)
-        for row, (answer, own) in enumerate(zip(found, titles, strict=True)):
-            failed[row] = answer.outcome != "ok" or not all(prior[title] for title in own)
-            if not failed[row]:
-                out[row] = places(np.array(answer.numbers()) - [prior[title][0] for title in own])
-            self._note(answer.error)
-        return out, failed
-
-    def _by_labels(self, ledger: Ledger, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
-        """ln P(letter) of each candidate, its mean over the shuffles."""
-        n = len(candidates[0])
-        prompt, wording = load_prompt(PROMPTS["labels"]), self._wording("items", "person", "took")
-        shuffled = self._shuffles(n)
-        inputs = [
-            prompt.render(
-                history=lines, candidates=[f"{LABELS[at]}. {row[c]}" for at, c in enumerate(order)], **wording
-            )
-            for lines, row in zip(told_of, candidates, strict=True)
-            for order in shuffled
-        ]
-        answers = ledger.likelihood(prompt, inputs, [list(LABELS[:n])] * len(inputs))
-        values = np.full((len(inputs), n), np.nan)
-        for at, answer in enumerate(answers):
-            if answer.outcome == "ok":
-                values[at, shuffled[at % len(shuffled)]] = answer.numbers()
-            self._note(answer.error)
-        mean = values.reshape(len(candidates), len(shuffled), n).mean(axis=1)
-        return np.stack([places(row) for row in mean]), np.array([np.isnan(row).any() for row in mean])
-
-    def _by_list(self, ledger: Ledger, told_of: list[list[str]], candidates: list[list[str]]) -> Places:
-        """The place of each candidate in the written order, its mean over the shuffles that could be read."""
-        n = len(candidates[0])
-        prompt, wording = load_prompt(PROMPTS["list"]), self._wording("items", "person", "took")
-        shuffled = self._shuffles(n)
-        number: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": n}
-        schema = {
-            "type": "object",
-            "properties": {"order": {"type": "array", "items": number, "minItems": n, "maxItems": n}},
-            "required": ["order"],
-            "additionalProperties": False,
-        }
-        inputs = [
-            prompt.render(history=lines, candidates=[f"{at + 1}. {row[c]}" for at, c in enumerate(order)], **wording)
-            for lines, row in zip(told_of, candidates, strict=True)
-            for order in shuffled
-        ]
-        answers = ledger.complete(prompt, inputs, schema)
-        values = np.full((len(inputs), n), np.nan)
-        for at, answer in enumerate(answers):
-            order = shuffled[at % len(shuffled)]
-            read = read_order(answer.text, n) if answer.outcome == "ok" else None
-            if read is None:
-                self._note(answer.error or "an order that could not be read")
-                continue
-            named = [int(order[place]) for place in read.named]
-            rest = [c for c in range(n) if c not in named]  # in the order of the first stage
-            values[at, named + rest] = np.arange(n)
-            self.account.update({"missing": len(rest), "unknown": read.unknown, "repeated": read.repeated})
-        grouped = values.reshape(len(candidates), len(shuffled), n)
-        readable = ~np.isnan(grouped).any(axis=2)
-        total = np.where(readable[:, :, None], grouped, 0).sum(axis=1)
-        mean = np.where(readable.any(axis=1)[:, None], total / np.maximum(readable.sum(axis=1), 1)[:, None], np.nan)
-        failed = np.array([answer.outcome == "failed" for answer in answers])
-        return mean, np.asarray(failed.reshape(len(candidates), -1).any(axis=1), bool)
+    def _count(self, found: Found) -> None:
+        none = np.asarray(np.isnan(found.place).any(axis=1), bool)
+        counts = {"reordered": ~none, "failed": none & found.failed, "unreadable": none & ~found.failed}
+        self.account.update({name: int(rows.sum()) for name, rows in counts.items()})
+        self.account.update(found.counts)
+        self.trouble = found.trouble or self.trouble
 
     def _shuffles(self, n: int) -> list[npt.NDArray[np.int64]]:
         """The orders in which candidates are shown, the same for every history, so that no batch changes an answer."""
         rng = np.random.default_rng(self.seed)
         return [rng.permutation(n) for _ in range(self.shuffles)]
 
-    def _wording(self, *names: str) -> dict[str, str]:
-        return {name: value for name, value in load_domain(self.domain).wording().items() if name in names}
-
     @functools.cached_property
     def _ledger(self) -> Ledger:
         assert self.llm is not None
         return self.llm.open()
-
-    def _note(self, error: str) -> None:
-        self.trouble = error or self.trouble
 
 
 def rerankers(recommender: Recommender) -> list[LLMReranker]:
