@@ -38,6 +38,9 @@ def test_user_time_order_is_a_stable_lexsort(compiled_from: int, rows: tuple[np.
     np.testing.assert_array_equal(
         order.counts(user, 6, compiled_from=compiled_from), np.bincount(user[known], minlength=6)
     )
+    found = np.zeros(6, np.bool_)
+    order.mark(found, user, compiled_from=compiled_from)
+    assert np.flatnonzero(found).tolist() == sorted({*user[known].tolist()})
 
 
 def test_what_is_in_order_stays_as_it_is() -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genre.options import Ge, Gt, check_options
 from genre.preprocessing.kcore import k_core
-from genre.preprocessing.order import counts, repeated_pairs, user_time_order
+from genre.preprocessing.order import counts, repeated_pairs
 from genre.preprocessing.rows import NO_TIME, Rows
 from genre.preprocessing.tables import PARTS
 
@@ -107,9 +107,7 @@ def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
 
     `rating_scale` of `cleaning` must be settled before (see `prepare`).
     """
-    usable = _report(rows, report, *_unusable(rows, cleaning))
-    user = rows.user if usable.all() else np.where(usable, rows.user, np.int32(-1))
-    rows.take(user_time_order(user, rows.values("timestamp"), len(rows.user_ids)))
+    rows.sort(_report(rows, report, *_unusable(rows, cleaning)))
     rows.keep(_report(rows, report, *_repeats(rows, cleaning.repeats)))
     if cleaning.max_user_interactions is not None:
         many = counts(rows.user, len(rows.user_ids)) > cleaning.max_user_interactions

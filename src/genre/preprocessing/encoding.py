@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre.preprocessing.ids import Ids
+from genre.preprocessing.order import mark
 from genre.preprocessing.tables import as_arrow, as_numpy
 
 Int32 = npt.NDArray[np.int32]
@@ -65,7 +66,7 @@ def _dense(column: pa.ChunkedArray) -> _Coded | None:
         return None
     present = np.zeros(most + 1, np.bool_)
     for piece in pieces:
-        present[piece] = True
+        mark(present, piece)
     row_of = np.append(np.cumsum(present, dtype=np.int32) - np.int32(1), np.int32(-1))
     return _Coded(pieces, row_of, as_arrow(np.flatnonzero(present)).cast(pa.string()))
 

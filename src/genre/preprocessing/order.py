@@ -104,6 +104,18 @@ def counts(rows: Int32, n_rows: int, *, compiled_from: int = COMPILED_FROM) -> I
     return np.bincount(rows[rows >= 0], minlength=n_rows)
 
 
+def mark(
+    found: npt.NDArray[np.bool_], rows: npt.NDArray[np.integer[Any]], *, compiled_from: int = COMPILED_FROM
+) -> None:
+    """`found[rows] = True`, without the rows that are -1."""
+    if len(rows) >= compiled_from:
+        from genre.preprocessing import order_kernel
+
+        order_kernel.mark(found, rows)
+    else:
+        found[rows[rows >= 0]] = True
+
+
 def _packed(keys: Int64) -> tuple[Int64, int]:
     """Key and position of each value in one 64-bit number, sorted (by SIMD), and the number of bits of the position."""
     shift = max(len(keys) - 1, 0).bit_length()

@@ -20,6 +20,14 @@ def counts(rows: Any, n_rows: int) -> Any:
 
 
 @compiled
+def mark(found: Any, rows: Any) -> None:
+    """Set `found` at each row number; -1 is left out."""
+    for row in rows:
+        if row >= 0:
+            found[row] = True
+
+
+@compiled
 def counting_order(rows: Any, n_rows: int, by: Any, order: Any) -> int:
     """Fill `order` with the places of each row number, lowest first; places of one in the order of `by` or as given.
 

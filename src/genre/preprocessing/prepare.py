@@ -17,7 +17,7 @@ from genre.errors import DataError
 from genre.preprocessing.cleaning import Cleaning, CleaningReport, clean
 from genre.preprocessing.dataset import Dataset, weigh
 from genre.preprocessing.ids import Ids
-from genre.preprocessing.order import counts
+from genre.preprocessing.order import counts, mark
 from genre.preprocessing.rows import Rows
 from genre.preprocessing.tables import Tables, as_arrow, as_numpy
 
@@ -100,9 +100,9 @@ def _named(column: npt.NDArray[np.int32], ids: Ids, table: pa.Table | None) -> n
     """Which ids some interaction names: all, unless a table knows more."""
     if table is None:
         return np.ones(len(ids), np.bool_)
-    named = np.zeros(len(ids) + 1, np.bool_)
-    named[column] = True  # the place after the last is for -1
-    return named[:-1]
+    named = np.zeros(len(ids), np.bool_)
+    mark(named, column)
+    return named
 
 
 def _align(

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from genre.errors import DataError
 from genre.preprocessing.encoding import encode
 from genre.preprocessing.ids import Ids
-from genre.preprocessing.order import Places, places
+from genre.preprocessing.order import Places, counts, places, user_time_order
 from genre.preprocessing.tables import PARTS, as_numpy
 
 NO_TIME = np.iinfo(np.int64).min
@@ -66,18 +66,21 @@ class Rows:
         self.columns[name] = self.columns[name].copy()
         self.columns[name][self._source(at)] = values
 
-    def take(self, index: Places | slice) -> None:
-        """Keep the rows at these positions, in their order; a slice stands for all as they are."""
-        if isinstance(index, slice):
-            return
-        self.row = index if self.row is None else self.row[index]
-        self.user = self.user[index]
-        self.item = self.item[index]
+    def sort(self, mask: npt.NDArray[np.bool_]) -> None:
+        """Keep the rows where `mask` `[n]` is True, by user, then time, then given order."""
+        if not mask.all():
+            self.user[~mask] = -1
+        n = len(self.user_ids)
+        index = user_time_order(self.user, self.values("timestamp"), n)
+        if not isinstance(index, slice):
+            self.row, self.item = self._source(index), self.item[index]
+            self.user = np.repeat(np.arange(n, dtype=np.int32), counts(self.user, n))  # cheaper than to look each up
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> None:
         """Keep the rows where `mask` `[n]` is True."""
         if not mask.all():
-            self.take(places(mask))
+            index = places(mask)
+            self.row, self.user, self.item = self._source(index), self.user[index], self.item[index]
 
     def settle(self) -> dict[str, npt.NDArray[Any]]:
         """The columns of the rows that are left; those of the source are let go, one after the other."""

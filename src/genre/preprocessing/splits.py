@@ -20,6 +20,7 @@ from genre.errors import DataError, OptionError
 from genre.kinds import KINDS
 from genre.options import Ge, Gt, Lt, check_options, nearest, type_hints
 from genre.preprocessing.dataset import Dataset, Features
+from genre.preprocessing.order import mark
 
 Part = npt.NDArray[np.int8]
 TRAIN, VALIDATION, TEST, UNUSED = range(4)
@@ -149,7 +150,8 @@ def _any_of(part: Part, numbers: tuple[int, ...]) -> npt.NDArray[np.bool_]:
 def _present(part: Dataset) -> dict[str, npt.NDArray[np.bool_]]:
     """Which users and which items have interactions in a part."""
     present = {"users": np.zeros(part.n_users, np.bool_), "items": np.zeros(part.n_items, np.bool_)}
-    present["users"][part.user] = present["items"][part.item] = True
+    mark(present["users"], part.user)
+    mark(present["items"], part.item)
     return present
 
 
