@@ -217,13 +217,13 @@ def test_the_bars_add_up_to_the_score(url: str, open_page: Open) -> None:
     score = sum((-1) ** at * 0.5**at for at in range(11)) + popular
     why = {"item_id": "i4", "title": "Story 4", "score": score, "reason": "", "method": "exact", "source": "folded_in"}
     more = {"run": "toy", "recommender": "ease", "because": because, "popular": popular, "asked": {}, "words": []}
-    part = {"name": "profile", "share": 0.75, "text": f"Likes {NASTY[0]}", "written_by": "small model"}
+    part = {"name": "profile", "share": 0.75, "text": f"Likes {NASTY[0]}", "written_by": "small model (seed 0)"}
     more["parts"], score = [part], score + 0.75
     page.route("**/v1/explanations", lambda route: route.fulfill(json={**why, **more, "fallback": None}))
     page.get_by_role("button", name=re.compile("^Why ")).first.click()
     names = page.locator("dialog .bars li > span:first-child").all_inner_texts()
     assert names == [*(f"Story {at}" for at in range(8)), "3 more", "Popularity", "Profile", "Score"]
-    expect(page.locator("dialog")).to_contain_text(f"Profile, by the language model small model: “Likes {NASTY[0]}”")
+    expect(page.locator("dialog")).to_contain_text(f"Profile: “Likes {NASTY[0]}”, by the language model small model")
     shares = [float(share) for share in page.locator("dialog .share").all_inner_texts()]
     assert abs(sum(shares[:-1]) - score) < 0.01
     assert abs(shares[-1] - score) < 0.001

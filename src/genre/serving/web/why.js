@@ -38,8 +38,8 @@ export function evidence(one, why, alike, { close, like, open }) {
 
 /** Which language model a part of the score is from, and what it wrote. */
 function origin(part) {
-  const said = part.text ? `: “${part.text}”` : "";
-  return title(`${PARTS[part.name] ?? part.name}, by the language model ${part.written_by}${said}`, "p", { class: "hint" });
+  const said = part.text ? `: “${part.text}”` : "", [model] = part.written_by.split(" ("); // its options left out
+  return title(`${PARTS[part.name] ?? part.name}${said}, by the language model ${model}`, "p", { class: "hint" });
 }
 
 /** A bar for each [name, share, kind]; total: what their sum is called, where they are all there is. */
