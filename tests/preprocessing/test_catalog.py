@@ -56,7 +56,7 @@ def owners_files(data: Dataset) -> dict[str, bytes]:
     quirks = {"1128": " ", "1201": " ", "1635": " "}  # titles that end in a blank
     items = []
     for row in table:
-        flags = "|".join(str(int(genre in row["genres"].split(", "))) for genre in _GENRES_100K)
+        flags = "|".join(str(int(genre in row["genres"].split(", "))) for genre in _GENRES_100K.split())
         items.append(f"{row['item_id']}|{row['title']}{quirks.get(row['item_id'], '')}|01-Jan-1995||http://x|{flags}")
     users = ["|".join(str(value) for value in row.values()) for row in data.users.to_pylist()]
     assert data.rating is not None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre.errors import DataError
+from genre.errors import DataError, OptionError
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.scaling import Scaler
@@ -73,6 +73,11 @@ def test_likes_and_the_scale_travel_along() -> None:
 def test_the_test_part_is_scaled_by_what_train_says() -> None:
     scaler = Scaler.fit(dataset([(0, 1.0), (0, 3.0), (1, 5.0)]), per_user=True)
     np.testing.assert_array_equal(scaler.values([3, 5, 3], [0, 1, 2]), [1, 0, 0.5])
+
+
+def test_an_unknown_method_is_named() -> None:
+    with pytest.raises(OptionError, match=r"no scaling is called 'zscore' .did you mean 'z-score'"):
+        Scaler.fit(dataset([(0, 1.0)]), "zscore")  # type: ignore[arg-type]
 
 
 def test_without_ratings_there_is_nothing_to_scale() -> None:

@@ -1,6 +1,6 @@
 """Which interactions are kept, and a report of every row that is not. Knows nothing about files or recommenders.
 
-Each step is a function from the rows to a mask; `clean` runs them in order and writes down what each dropped and why.
+Each step finds the rows that go; `clean` runs them in order and writes down what each dropped and why.
 """
 
 from __future__ import annotations

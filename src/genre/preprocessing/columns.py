@@ -33,6 +33,9 @@ SIDES = {"users": ("user", (*NAMES["user"].split(), "id")), "items": ("item", (*
 
 KNOWN_NAMES = frozenset(" ".join(NAMES.values()).split())
 
+N_SAMPLE = 10_000
+"""So many rows tell what the columns are."""
+
 MOST_GUESSED = 8
 """In a table of more columns with foreign names nothing is guessed by content."""
 

@@ -70,8 +70,8 @@ class History:
         lengths = np.array([len(row) for row in items], dtype=np.int64)
         flat = [np.asarray(row, dtype=np.int32) for row in items]
         item = np.concatenate(flat) if flat else np.empty(0, np.int32)
-        if len(item) and (item.min() < 0 or item.max() >= n_items):
-            raise DataError(f"a history names item row {int(item.max())}, but there are {n_items} items")
+        if len(beyond := item[(item < 0) | (item >= n_items)]):
+            raise DataError(f"a history names item row {int(beyond[0])}, but there are {n_items} items")
         return cls(
             indptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             item=item,

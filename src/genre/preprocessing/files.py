@@ -11,12 +11,11 @@ import pyarrow.compute as pc
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.preprocessing import delimited
-from genre.preprocessing.columns import KNOWN_NAMES, Chosen, Columns, choose, interactions_of, sides_of
+from genre.preprocessing.columns import KNOWN_NAMES, N_SAMPLE, Chosen, Columns, choose, interactions_of, sides_of
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables
 from genre.preprocessing.values import to_fields
 
-N_SAMPLE = 10_000
 COMPILED_FROM_BYTES = 64 << 20
 """From this size on a compiled loop is worth loading the compiler."""
 PARQUET = (".parquet", ".pq")

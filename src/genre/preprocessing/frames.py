@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
-from genre.preprocessing.columns import Columns, choose, interactions_of, sides_of
+from genre.preprocessing.columns import N_SAMPLE, Columns, choose, interactions_of, sides_of
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables, plain_bytes
 
@@ -32,7 +32,7 @@ class Frames(Source):
 
     def load(self, *, log: Log = SILENT) -> Tables:
         table = from_frame(self.interactions)
-        chosen = choose(table.slice(0, 10_000), self.columns, "interactions")
+        chosen = choose(table.slice(0, N_SAMPLE), self.columns, "interactions")
         interactions, notes = interactions_of(table, chosen, "interactions")
         users = None if self.users is None else ("users", from_frame(self.users))
         items = None if self.items is None else ("items", from_frame(self.items))

@@ -8,25 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
 from genre.errors import DataError
+from genre.preprocessing.delimited import Layout, read
 from genre.preprocessing.tables import Tables
 
 _GENRES_100K = (
-    *(
-        "unknown",
-        "Action",
-        "Adventure",
-        "Animation",
-        "Children's",
-        "Comedy",
-        "Crime",
-        "Documentary",
-        "Drama",
-        "Fantasy",
-    ),
-    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
+    "Mystery Romance Sci-Fi Thriller War Western"
 )
 _YEAR = re.compile(r"\((\d{4})\)(?!.*\(\d{4}\))")
 
@@ -37,20 +26,21 @@ def read_movielens(folder: Path) -> Tables:
     Items: title with the year as published (`Heat (1995)`), year, genres joined by `, `. Raises DataError when the
     folder is in none of the forms.
     """
-    for sign, read in _FORMS.items():
+    for sign, form in _FORMS.items():
         if (folder / sign).is_file():
-            return read(folder)
+            return form(folder)
     raise DataError(f"{folder}: no MovieLens data here; expected one of {', '.join(_FORMS)} in it")
 
 
 def _read_100k(folder: Path) -> Tables:
     interactions = _rows(folder / "u.data", "\t", _RATINGS)
     users = _rows(folder / "u.user", "|", {**_USERS, "zip_code": pa.string()})
-    names = ["item_id", "title", "released", "video", "url", *(f"genre {name}" for name in _GENRES_100K)]
+    known = _GENRES_100K.split()
+    names = ["item_id", "title", "released", "video", "url", *(f"genre {name}" for name in known)]
     items = _rows(folder / "u.item", "|", dict.fromkeys(names, pa.string()), encoding="latin-1")
-    flags = [items[f"genre {name}"].to_pylist() for name in _GENRES_100K]
+    flags = [items[f"genre {name}"].to_pylist() for name in known]
     genres = [
-        ", ".join(name for name, flag in zip(_GENRES_100K, row, strict=True) if flag == "1")
+        ", ".join(name for name, flag in zip(known, row, strict=True) if flag == "1")
         for row in zip(*flags, strict=True)
     ]
     titles = [title.strip() for title in items["title"].to_pylist()]
@@ -59,10 +49,10 @@ def _read_100k(folder: Path) -> Tables:
 
 def _read_recbole(folder: Path) -> Tables:
     """RecBole's copy splits `Heat (1995)` into title and year and misspells the one unknown film."""
-    interactions = _rows(folder / "ml-100k.inter", "\t", _RATINGS, header=1)
-    users = _rows(folder / "ml-100k.user", "\t", {**_USERS, "zip_code": pa.string()}, header=1)
+    interactions = _rows(folder / "ml-100k.inter", "\t", _RATINGS, header=True)
+    users = _rows(folder / "ml-100k.user", "\t", {**_USERS, "zip_code": pa.string()}, header=True)
     parts = dict.fromkeys(("item_id", "title", "year", "genres"), pa.string())
-    items = _rows(folder / "ml-100k.item", "\t", parts, header=1)
+    items = _rows(folder / "ml-100k.item", "\t", parts, header=True)
     titles = [
         "unknown" if title == "unkonwn" else f"{title} ({year})"
         for title, year in zip(items["title"].to_pylist(), items["year"].to_pylist(), strict=True)
@@ -86,8 +76,8 @@ def _read_1m(folder: Path) -> Tables:
 
 
 def _read_latest(folder: Path) -> Tables:
-    interactions = _rows(folder / "ratings.csv", ",", _RATINGS, header=1)
-    items = _rows(folder / "movies.csv", ",", dict.fromkeys(("item_id", "title", "genres"), pa.string()), header=1)
+    interactions = _rows(folder / "ratings.csv", ",", _RATINGS, header=True)
+    items = _rows(folder / "movies.csv", ",", dict.fromkeys(("item_id", "title", "genres"), pa.string()), header=True)
     genres = [text.replace("|", ", ").replace("(no genres listed)", "") for text in items["genres"].to_pylist()]
     films = _items(items["item_id"], [title.strip() for title in items["title"].to_pylist()], genres)
     return _tables("movielens", interactions, None, films, (0.5, 5.0, 0.5))
@@ -99,25 +89,18 @@ _FORMS: dict[str, Callable[[Path], Tables]] = {
     "ratings.dat": _read_1m,
     "ratings.csv": _read_latest,
 }
-_RATINGS = {"user_id": pa.string(), "item_id": pa.string(), "rating": pa.float32(), "timestamp": pa.int64()}
+_ID = pa.dictionary(pa.int32(), pa.string())
+_RATINGS = {"user_id": _ID, "item_id": _ID, "rating": pa.float32(), "timestamp": pa.int64()}
 _USERS = {"user_id": pa.string(), "age": pa.int64(), "gender": pa.string(), "occupation": pa.string()}
 
 
 def _rows(
-    path: Path, separator: str, columns: dict[str, pa.DataType], encoding: str = "utf8", *, header: int = 0
+    path: Path, separator: str, columns: dict[str, pa.DataType], encoding: str = "utf8", *, header: bool = False
 ) -> pa.Table:
     """A delimited file with known columns; DataError naming the file and what is wrong in it."""
     try:
-        content: bytes = path.read_bytes()
-        if len(separator) > 1:  # '::' of the older sets
-            content, separator = content.replace(separator.encode(), b"\x1f"), "\x1f"
-        return pa_csv.read_csv(
-            pa.BufferReader(content),
-            read_options=pa_csv.ReadOptions(column_names=list(columns), skip_rows=header, encoding=encoding),
-            parse_options=pa_csv.ParseOptions(delimiter=separator, quote_char='"' if separator == "," else False),
-            convert_options=pa_csv.ConvertOptions(column_types=columns),
-        )
-    except (OSError, pa.ArrowInvalid) as error:
+        return read(Layout(path, separator, header, tuple(columns), encoding, separator == ","), columns)
+    except pa.ArrowInvalid as error:
         raise DataError(f"{path}: not in its published form ({error}); fetch it again") from error
 
 
@@ -137,7 +120,7 @@ def _tables(
     name: str, interactions: pa.Table, users: pa.Table | None, items: pa.Table, scale: tuple[float, float, float]
 ) -> Tables:
     return Tables(
-        interactions.combine_chunks(),
+        interactions,
         users=None if users is None else users.combine_chunks(),
         items=items,
         name=name,

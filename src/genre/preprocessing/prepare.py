@@ -149,9 +149,9 @@ def _table(label: str, ids: Ids, table: pa.Table | None, report: CleaningReport)
     if table is None:
         return pa.table({name: ids.values})
     own = pc.utf8_trim_whitespace(table[name].cast(pa.string())).combine_chunks()
-    distinct = len(pc.unique(own.drop_null()).filter(pc.not_equal(pc.unique(own.drop_null()), "")))
-    if distinct < len(own):
-        report.facts.append(f"{label}s table: {len(own) - distinct:,} rows without an id of their own are left out")
+    distinct = pc.unique(own.drop_null())
+    if surplus := len(own) - len(distinct.filter(pc.not_equal(distinct, ""))):
+        report.facts.append(f"{label}s table: {surplus:,} rows without an id of their own are left out")
     found = pc.index_in(ids.values, own)
     if found.null_count:
         report.facts.append(f"{found.null_count:,} {label}s are not in the {label}s table; their fields are empty")

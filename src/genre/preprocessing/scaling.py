@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from genre.errors import DataError
+from genre.errors import DataError, OptionError
+from genre.options import nearest
 from genre.preprocessing.dataset import Dataset, Float32, Int32
 
 Float64 = npt.NDArray[np.float64]
@@ -35,11 +36,13 @@ class Scaler:
         """min-max: ratings lie in 0 to 1 (lowest and highest seen). z-score: mean 0, standard deviation 1.
 
         per_user: each user by the user's own ratings. Ratings that are all equal are shifted to 0 and not stretched.
-        Raises DataError without ratings.
+        Raises DataError without ratings, OptionError for another method.
         """
+        if method not in METHODS:
+            raise OptionError(f"no scaling is called {method!r}{nearest(str(method), METHODS)}; {', '.join(METHODS)}")
         if train.rating is None or len(train) == 0:
             raise DataError(f"{train.name}: no ratings to scale; name the rating column, or leave scaling out")
-        statistics = _bounds if method == "min-max" else _moments
+        statistics = METHODS[method]
         everybody = np.zeros(len(train), np.int32)
         shift, scale = (np.repeat(part, train.n_users + 1) for part in statistics(everybody, train.rating, 1))
         if per_user:
@@ -107,3 +110,7 @@ def _moments(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
     mean = np.bincount(group, rating, n) / count
     deviation = rating - mean[group]
     return mean, np.sqrt(np.bincount(group, deviation * deviation, n) / count)
+
+
+METHODS = {"min-max": _bounds, "z-score": _moments}
+"""Name -> shift and scale of each group of ratings."""

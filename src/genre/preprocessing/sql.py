@@ -16,11 +16,9 @@ import pyarrow as pa
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
-from genre.preprocessing.columns import Columns, choose, interactions_of, sides_of
+from genre.preprocessing.columns import N_SAMPLE, Columns, choose, interactions_of, sides_of
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables, plain_bytes
-
-N_SAMPLE = 10_000
 
 
 @dataclass(eq=False)
