@@ -44,8 +44,8 @@ from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold, LeaveOneOut, Split
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
-from genre.recommenders.llm_reranker import LLMReranker
-from genre.recommenders.verbaliser import Verbaliser
+from genre.recommenders.llm_reranker import LLMReranker, account_of, told_account
+from genre.recommenders.verbaliser import Verbaliser, told_tally
 
 FIELDS = ("title", "genres", "plot")
 SHORT = 5
@@ -208,7 +208,7 @@ def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> 
         value = evaluate(fitted, fold, k=10, metrics=("mrr",), train=split.train).values["mrr@10"]
         rows.append((name, value, time.process_time() - start))
         if isinstance(fitted, LLMReranker):
-            print(f"- {name}: {dict(fitted.account)} {fitted.trouble}")
+            print(f"- {name}: {told_account(account_of(fitted))}")
     chance = float(np.mean(1 / np.arange(1, 11)))
     print(f"\n{len(users)} users whose liked next item EASE has among its ten; chance is {chance:.3f}.\n")
     print("| | mrr@10 |\n|---|--:|")
@@ -225,7 +225,7 @@ def explained(split: Split, model: LanguageModel, chosen: argparse.Namespace) ->
         one = split.test.context.history([user])
         whys += base.explain(one, base.recommend(one, k=1).item[0])
     said = verbaliser.sentences(whys, split.train)
-    print(f"{len(whys)} explanations: {dict(verbaliser.tally)}\n")
+    print(f"{len(whys)} explanations: {told_tally(verbaliser.tally)}\n")
     print("\n".join(f"- {sentence}" for sentence in said[:8]))
 
 
