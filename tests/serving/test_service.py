@@ -522,6 +522,17 @@ def test_a_late_model_gives_way_and_comes_back(run: Run, sqlite: SQLiteStore) ->
     assert service.missing() == []
 
 
+def test_a_late_language_model_leaves_the_rest_of_a_blend(run: Run, sqlite: SQLiteStore) -> None:
+    late = LLMOptions(FakeLanguageModel(fault="hang", patience_seconds=0.5), ledger=":memory:")
+    inner = LLMReranker(EASE(10.0), late, ("title",), "list", n=4, short_history=None)
+    blend = Blend((Popularity(), inner), weights=(0.1, 1)).fit(run.dataset)
+    service = Service([dataclasses.replace(run, recommenders={"blend": blend})], sqlite, limits=QUICK)
+    answer = service.recommend(Ask("u0", k=3))
+    assert (answer.source, answer.fallback) == ("personal", "rerank_late")
+    unasked = blend.unasked().recommend(run.dataset.history([0]), k=3)
+    assert ids(answer) == unasked.ids()
+
+
 def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQLiteStore) -> None:
     model, gate = slow(run)
     bare = dataclasses.replace(run, dataset=toy_dataset(), recommenders={"slow": model}, item_encoder=None)

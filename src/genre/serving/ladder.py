@@ -207,9 +207,10 @@ class Ladder:
 
 
 def rungs(shelf: Shelf, name: str) -> list[tuple[Label, Recommender]]:
-    """The recommender, what it reorders if it is a second stage, and what the items are about: best first."""
+    """The recommender, the same without a language model or a second stage, what the items are about: best first."""
     model = shelf.models[name]
-    first: Sequence[Recommender] = getattr(model, "first_", ())  # a second stage has learnt a first one
+    unasked = model.unasked()
+    first: Sequence[Recommender] = getattr(model, "first_", ()) if unasked is model else (unasked,)
     own: list[tuple[Label, Recommender]] = [("rerank", model), ("model", first[0])] if first else [("model", model)]
     return own if shelf.content is None or shelf.content is model else [*own, ("content", shelf.content)]
 
