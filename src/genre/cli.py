@@ -252,7 +252,7 @@ def _audit(args: argparse.Namespace) -> int:
     for finding in findings:
         print(finding)
     errors = sum(finding.severity == "error" for finding in findings)
-    print(f"{errors} leaks found" if errors else "no leak found")
+    print(f"{errors} leak{'' if errors == 1 else 's'} found" if errors else "no leak found")
     return 1 if errors else 0
 
 
