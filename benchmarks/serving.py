@@ -281,7 +281,7 @@ def flood(folder: Path, seconds: float) -> Iterator[str]:
     server = Server("default", folder)
     yield "| connections | lists/s | p50 ms | p99 ms | other answers |"
     yield "|--:|--:|--:|--:|---|"
-    for connections in (16, 1280, 16):
+    for connections in (16, 32, 1280, 32, 16):
         yield clients(server, connections, seconds)
     yield f"\n{server.rss():.0f} MB afterwards."
     server.stop()
