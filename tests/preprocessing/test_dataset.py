@@ -73,8 +73,9 @@ def test_what_does_not_fit_is_refused() -> None:
         Dataset.from_arrays(user=[0], item=[1], rating=[1, 2], user_ids=ids, item_ids=ids)
     with pytest.raises(DataError, match="features of items have 3 rows for 12 items"):
         toy_dataset().with_features(items=Features(np.ones((3, 2), np.float32), "x"))
-    with pytest.raises(DataError, match="item row 9, but there are 4"):
-        History.of([[9]], 4)
+    for row in (9, -1):
+        with pytest.raises(DataError, match=f"item row {row}, but there are 4"):
+            History.of([[3], [0, row]], 4)
 
 
 def test_a_low_rating_is_seen_but_not_liked() -> None:

@@ -183,11 +183,13 @@ class TimeSplit(Splitter):
         if dataset.timestamp is None:
             raise DataError(f"{dataset.name}: a split by time needs timestamps; name their column or use kind: random")
         times = dataset.timestamp
-        t2 = _moment(self.test_from, "test_from") if self.test_from is not None else _cut(times, self.test)
+        t2, t1 = _cuts(times, self.test, self.test + self.validation)
+        if self.test_from is not None:
+            t2 = _moment(self.test_from, "test_from")
         if self.validation_from is not None:
             t1 = _moment(self.validation_from, "validation_from")
         else:
-            t1 = min(_cut(times, self.test + self.validation), t2) if self.validation else t2
+            t1 = min(t1, t2) if self.validation else t2
         if t1 > t2:
             raise OptionError(f"validation starts at {_iso(t1)}, after test at {_iso(t2)}; exchange them")
         part = (times >= t1).astype(np.int8)
@@ -274,12 +276,12 @@ def _share(sizes: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
     return np.floor(np.round(sizes * share, 6)).astype(np.int64)
 
 
-def _cut(times: npt.NDArray[np.int64], share: float) -> int:
-    """The latest time from which on at least `share` of the interactions happened."""
+def _cuts(times: npt.NDArray[np.int64], *shares: float) -> list[int]:
+    """For each share the latest time from which on at least so much of the interactions happened."""
     if len(times) == 0:
-        return 0
-    place = max(len(times) - max(round(len(times) * share), 1), 0)
-    return int(np.partition(times, place)[place])
+        return [0] * len(shares)
+    places = [max(len(times) - max(round(len(times) * share), 1), 0) for share in shares]
+    return [int(time) for time in np.partition(times, places)[places]]
 
 
 def _moment(value: date | str | int, option: str) -> int:

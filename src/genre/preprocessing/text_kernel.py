@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from genre.compiled import compiled
+from genre.preprocessing.tables import as_arrow
 
 MOST_BYTES = 2**31 - 1
 """Arrow's limit for the texts of one array together."""
@@ -17,40 +18,44 @@ _ONE, _EIGHT = np.uint64(1), np.uint64(8)
 
 
 class Texts:
-    """The distinct texts of a column that comes in pieces, in the order they came: what `dictionary_encode` finds.
+    """A column of texts that comes in pieces, each numbered when it is first seen: what `dictionary_encode` finds.
 
     A hash table with linear probing, never more than a quarter full. Text `code` is
     `content[ends[code]:ends[code + 1]]`.
     """
 
     def __init__(self) -> None:
-        self._n = 0
+        self._n_rows, self._n = 0, 0
+        self._codes = np.empty(1 << 16, np.int32)
         self._content = np.empty(1 << 16, np.uint8)
         self._ends = np.zeros(1 << 12, np.int64)
         self._table = np.full(4 * len(self._ends), -1, np.int32)
 
-    def codes(self, texts: pa.StringArray) -> npt.NDArray[np.int32]:
-        """The number of each text, new ones after the known; no text may be null. [n]"""
+    def add(self, texts: pa.StringArray) -> None:
+        """The next piece of the column, without nulls."""
         _, bounds, content = texts.buffers()
         offsets = np.frombuffer(bounds, np.int32, len(texts) + 1, 4 * texts.offset)
         new = np.frombuffer(content or b"", np.uint8)
         self._content = _with_room(self._content, int(self._ends[self._n]) + int(offsets[-1] - offsets[0]))
-        codes, done = np.empty(len(texts), np.int32), 0
+        start, self._n_rows = self._n_rows, self._n_rows + len(texts)
+        self._codes = _with_room(self._codes, self._n_rows)
+        codes, done = self._codes[start : self._n_rows], 0
         while True:
             done, self._n = _number(new, offsets, codes, done, self._content, self._ends, self._n, self._table)
             if done == len(codes):
-                return codes
+                return
             self._ends = _with_room(self._ends, 2 * len(self._ends))
             self._table = np.full(4 * len(self._ends), -1, np.int32)
             _file(self._content, self._ends, self._n, self._table)
 
-    def values(self) -> pa.StringArray:
-        """The texts by number; ArrowInvalid when they are too much for one array."""
+    def column(self) -> pa.DictionaryArray:
+        """The whole column; ArrowInvalid when its distinct texts are too much for one array."""
         ends = self._ends[: self._n + 1]
         if ends[-1] > MOST_BYTES:
             raise pa.ArrowInvalid("more than two gigabytes of distinct texts")
         content = self._content[: ends[-1]].copy()
-        return pa.StringArray.from_buffers(self._n, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content))
+        texts = pa.StringArray.from_buffers(self._n, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content))
+        return pa.DictionaryArray.from_arrays(as_arrow(self._codes[: self._n_rows]), texts)
 
 
 def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
