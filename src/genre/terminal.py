@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+WIDE = 10_000  # characters, more than any line has
+
 if TYPE_CHECKING:
     from genre.evaluation.significance import Comparison
     from genre.evaluation.tuning import TuningResult
@@ -59,7 +61,7 @@ def _print_answers(said: Mapping[str, Any], console: Console) -> None:
 def _console() -> Console:
     """Standard output; a pipe gets lines as wide as they need to be."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=140)
+    return console if console.is_terminal else Console(highlight=False, width=WIDE)
 
 
 def _leaderboard(run: Run, facts: dict[str, Any], width: int) -> Table:
@@ -91,16 +93,28 @@ def _cell(row: dict[str, Any], label: str, best: float | None) -> str:
 
 
 def print_recommended(rows: Sequence[Recommended | dict[str, Any]], console: Console | None = None) -> None:
-    """Rank, title, score and reason."""
+    """Rank, title, score and reason; the reason goes below the title where the lines would be too long."""
+    console = console or _console()
+    facts = [row if isinstance(row, dict) else vars(row) for row in rows]
+    table = _recommended(facts, below=False)
+    console.print(table if _fits(table, console) else _recommended(facts, below=True))
+
+
+def _fits(table: Table, console: Console) -> bool:
+    """Whether no cell of the table has to be wrapped or cut for the terminal's width."""
+    return console.measure(table, options=console.options.update(max_width=WIDE)).maximum <= console.width
+
+
+def _recommended(rows: Sequence[dict[str, Any]], *, below: bool) -> Table:
     table = Table(box=None, padding=(0, 1), show_header=False)
-    table.add_column(justify="right", style="dim")
-    table.add_column(max_width=48, overflow="ellipsis", no_wrap=True)
-    table.add_column(justify="right")
-    table.add_column(style="dim")
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(max_width=None if below else 48, overflow="fold" if below else "ellipsis", no_wrap=not below)
+    table.add_column(justify="right", no_wrap=True)
     for rank, row in enumerate(rows, start=1):
-        facts = row if isinstance(row, dict) else vars(row)
-        table.add_row(f"{rank}", _plain(facts["title"]), f"{facts['score']:.3f}", _plain(facts["reason"]))
-    (console or _console()).print(table)
+        title, reason = _plain(row["title"]), f"[dim]{_plain(row['reason'])}[/dim]"
+        cells = [f"{title}\n{reason}" if below and row["reason"] else title, f"{row['score']:.3f}"]
+        table.add_row(f"{rank}", *cells, *([] if below else [reason]))
+    return table
 
 
 def _plain(text: str) -> str:
@@ -163,7 +177,7 @@ def _short(value: object) -> str:
 def print_exchanges(rows: Sequence[Exchange]) -> None:
     """What was asked, what became of the answer, and what it cost; newest first."""
     console = _console()
-    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, expand=console.is_terminal, padding=(0, 1, 0, 0))
     for column, width in (("id", 5), ("when", 11), ("prompt", 12)):
         table.add_column(column, no_wrap=True, min_width=width)
     table.add_column("became", ratio=3, min_width=13, overflow="fold")
@@ -248,29 +262,45 @@ def print_list(what: str) -> None:
         raise ConfigError(
             f"nothing called {what!r} to list{nearest(what, [*by_section, 'metrics'])}; there are: {known}"
         )
-    table = Table(box=None, padding=(0, 1))
+    console = _console()
     if what == "metrics":
-        _metrics(table)
-    else:
-        classes = {kind: resolve(by_section[what], kind) for kind in kinds_of(by_section[what])}
-        abilities = {kind: cls.capabilities() for kind, cls in classes.items() if hasattr(cls, "capabilities")}
-        columns = list(next(iter(abilities.values()), {}))
-        for column in ("kind", *columns, "what it is"):
-            table.add_column(column.replace("_", " "))
-        for kind, cls in classes.items():
-            marks = [_mark(abilities[kind][column]) for column in columns]
-            table.add_row(kind, *marks, _plain((cls.__doc__ or "").strip().partition("\n")[0]))
-    _console().print(table)
+        console.print(_metrics())
+        return
+    classes = {kind: resolve(by_section[what], kind) for kind in kinds_of(by_section[what])}
+    table = _kinds(classes, below=False)
+    console.print(table if _fits(table, console) else _kinds(classes, below=True))
+
+
+def _kinds(classes: Mapping[str, type], *, below: bool) -> Table:
+    """A row a kind: what it can do in columns, or in words below what it is."""
+    table = Table(box=None, padding=(0, 1))
+    can = {kind: cls.capabilities() for kind, cls in classes.items() if hasattr(cls, "capabilities")}
+    columns = [] if below else list(next(iter(can.values()), {}))
+    for column in ("kind", *columns, "what it is"):
+        table.add_column(column.replace("_", " "), no_wrap=column == "kind")
+    for kind, cls in classes.items():
+        text = _plain((cls.__doc__ or "").strip().partition("\n")[0])
+        if below and kind in can:
+            text += f"\n[dim]{_told(can[kind])}[/dim]"
+        table.add_row(kind, *(_mark(can[kind][column]) for column in columns), text)
+    return table
+
+
+def _told(can: Mapping[str, bool | str]) -> str:
+    words = [name if value is True else f"{name}: {value}" for name, value in can.items() if value]
+    return ", ".join(words).replace("_", " ")
 
 
 def _mark(value: bool | str) -> str:  # noqa: FBT001
     return value if isinstance(value, str) else "yes" if value else "-"
 
 
-def _metrics(table: Table) -> None:
+def _metrics() -> Table:
     from genre.evaluation.metrics import METRICS
 
+    table = Table(box=None, padding=(0, 1))
     for column in ("metric", "what it is"):
         table.add_column(column)
     for name, metric in METRICS.items():
         table.add_row(name, _plain(metric.line))
+    return table

@@ -1,0 +1,60 @@
+"""How results look in a terminal of any width, and in a pipe."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from genre.terminal import print_list, print_recommended
+
+TITLES = [
+    "Jumbo bag",
+    "红色复古茶壶套装，适合家庭聚会使用的大号陶瓷茶具",
+    "إبريق شاي أحمر قديم",
+    "[bold]a[/bold] \x1b[31m",
+]
+REASON = "because of Edwardian parasol red and Red toadstool LED night light"
+ROWS = [{"title": title, "score": 1.25 + at, "reason": REASON} for at, title in enumerate(TITLES)]
+
+
+def shown(width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    print_recommended(ROWS, console)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 132, 200])
+def test_rank_and_score_stand_beside_each_title_at_any_width(width: int) -> None:
+    lines = shown(width)
+    starts = [line.split() for line in lines if line.lstrip()[:1].isdigit()]
+    assert [words[0] for words in starts] == ["1", "2", "3", "4"]
+    assert all(f"{row['score']:.3f}" in words for row, words in zip(ROWS, starts, strict=True))
+    assert " ".join(" ".join(lines).split()).count("night light") == len(ROWS)
+    assert "[bold]a[/bold]" in " ".join(lines)
+
+
+def test_a_row_is_one_line_where_it_fits_and_has_its_reason_below_where_not() -> None:
+    assert len(shown(132)) == len(ROWS)
+    narrow = shown(80)
+    assert narrow[1].strip() == REASON
+    assert len(narrow) == 2 * len(ROWS)
+
+
+def test_a_pipe_gets_a_line_a_row_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+    print_recommended([{**row, "reason": REASON * 9} for row in ROWS])
+    assert len(capsys.readouterr().out.splitlines()) == len(ROWS)
+    print_list("recommenders")
+    listed = capsys.readouterr().out.splitlines()
+    assert all(line.split()[2] in ("yes", "-") for line in listed[1:])
+
+
+def test_a_narrow_terminal_says_in_words_what_a_recommender_can_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("genre.terminal._console", lambda: Console(width=80, highlight=False))
+    print_list("recommenders")
+    out = capsys.readouterr().out
+    assert "factors, explains: exact" in out
+    assert len(out.splitlines()) < 80, "seventeen kinds, a few lines each"
