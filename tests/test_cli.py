@@ -123,3 +123,50 @@ def test_a_disk_that_takes_no_more_is_one_line(tmp_path: Path, capsys: pytest.Ca
     told = capsys.readouterr().err
     assert "run the same command again" in told
     assert "Traceback" not in told
+
+
+def test_columns_that_no_name_tells_are_said_to_init(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("ratings.csv").read_text().replace("user,item,", "user,Ware: bezeichnet,")
+    Path("orders.csv").write_text(text)
+    assert "say which with columns" in said(capsys, "init", "orders.csv")[2]
+    words = ["init", "orders.csv", "--column", "item=Ware: bezeichnet"]
+    assert said(capsys, *words, "--column", "rating=false")[0] == 0
+    written = yaml.safe_load(Path("genre.yaml").read_text())
+    assert written["data"]["columns"] == {"item": "Ware: bezeichnet", "rating": False}
+    assert said(capsys, "check", "genre.yaml")[0] == 0
+    status, _, err = said(capsys, "init", "orders.csv", "--output", "x.yaml", "--column", "itme=x")
+    assert status == 2
+    assert "user, item, rating" in err
+
+
+def test_what_cannot_be_written_names_the_remedy(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["init", "ratings.csv"], ["schema"]):
+        status, _, err = said(capsys, *words, "--output", str(files / "none" / "x"))
+        assert status == 2
+        assert "choose another --output" in err
+        assert "Errno" not in err
+
+
+def test_a_missing_config_is_all_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run"])
+    assert "required: config\n" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_run_is_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("c.yaml").write_text("name: x\ndata: {kind: files, interactions: ratings.csv}\nrecommenders: [popularity]\n")
+    assert said(capsys, "run", "c.yaml", "--quiet")[0] == 0
+    run = next(Path("runs").glob("x-*"))
+    model = run / "recommenders" / "popularity" / "model"
+    for words in (["recommend", "{}", "--user", "1"], ["refresh", "{}"], ["compare", str(run), "{}"], ["audit", "{}"]):
+        for folder, told in ((model, "not a run but a part of one"), (Path("none"), "no such run folder")):
+            status, _, err = said(capsys, *(word.format(folder) for word in words))
+            assert (status, f"{folder.name}: {told}" in err) == (2, True), err
+    status, _, err = said(capsys, "recommend", str(run), "--user", "nobody")
+    assert f"{run}: users: unknown id 'nobody'" in err
+    assert "give a history" in err
+    Path("d.yaml").write_text(Path("c.yaml").read_text() + "seed: 1\nsplit: {kind: random, test: 0.5}\n")
+    assert said(capsys, "run", "d.yaml", "--quiet")[0] == 0
+    other = next(path for path in Path("runs").glob("x-*") if path != run)
+    assert f"popularity of {run} and popularity of {other}" in said(capsys, "compare", str(run), str(other))[2]
+    assert "minutes is -1" in said(capsys, "tune", "c.yaml", "--minutes", "-1")[2]

@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
 
     def config(made: argparse.ArgumentParser) -> None:
         made.add_argument("config", help="a YAML file")
-        made.add_argument("overrides", nargs="*", metavar="key=value", help="overrides, such as evaluation.k=20")
+        made.add_argument(
+            "overrides", nargs="*", default=[], metavar="key=value", help="overrides, such as evaluation.k=20"
+        )
 
     made = verb("run", _run, "Do every step of a config that is not done yet; print leaderboard and examples.")
     config(made)
@@ -142,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("interactions", type=Path, help="file of interactions")
     made.add_argument("items", type=Path, nargs="?", help="file of items with their text")
     made.add_argument("--users", type=Path, help="file of users")
+    text = "where names do not tell: the column of user, item, rating, weight, timestamp or part, such as item=SKU"
+    made.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
     made.add_argument("--output", type=Path, default=Path("genre.yaml"), help="file to write (default: genre.yaml)")
 
     made = verb("diagram", _diagram, "Print the Mermaid diagram of a config's pipeline.")
@@ -219,6 +223,7 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _refresh(args: argparse.Namespace) -> None:
     from genre.pipeline import remake
+    from genre.runs import facts_of
     from genre.serving.limits import drift_of
     from genre.serving.refresh import refresh, roll_back
     from genre.serving.store import beside, open_store
@@ -228,6 +233,7 @@ def _refresh(args: argparse.Namespace) -> None:
         roll_back(run)
         print(f"{run} is the run it was before; the same command undoes this")
         return
+    facts_of(run)
     drift = drift_of(args.drift)
     accept = None if args.accept == [] else args.accept or ()
     with closing(open_store(args.store or beside(run), must_exist=True)) as store:
@@ -299,17 +305,25 @@ def _schema(args: argparse.Namespace) -> None:
     if args.output == "-":
         print(text, end="")
     else:
-        Path(args.output).write_text(text, encoding="utf-8")
+        _write(Path(args.output), text)
         print(f"wrote {args.output}")
 
 
 def _init(args: argparse.Namespace) -> None:
-    from genre.starter import first_config
+    from genre.starter import columns_of, first_config
 
     if args.output.exists():
         raise GenreError(f"{args.output} exists; choose another --output")
-    args.output.write_text(first_config(args.interactions, args.items, args.users, args.output), encoding="utf-8")
+    columns = columns_of(args.column)
+    _write(args.output, first_config(args.interactions, args.items, args.users, args.output, columns=columns))
     print(f"wrote {args.output}; next: genre run {args.output}")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GenreError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
 
 
 def _diagram(args: argparse.Namespace) -> None:

@@ -86,7 +86,10 @@ class Run:
 
     def history_of_user(self, user_id: str) -> History:
         """All that is known of one user; UnknownId names the nearest id."""
-        return self.dataset.history([self.dataset.user_ids.row(user_id)])
+        try:
+            return self.dataset.history([self.dataset.user_ids.row(user_id)])
+        except UnknownId as error:
+            raise UnknownId(f"{self.folder}: users: {error}; for a stranger give a history") from None
 
     def recommend(
         self, user_id: str | None = None, *, k: int = 10, history: Sequence[str] = (), using: str | None = None
@@ -252,12 +255,20 @@ def read_features(folder: Path) -> Features:
     return Features(values.astype(np.float32), storage.read_json(folder / "features.json")["fingerprint"])
 
 
+def facts_of(folder: Path) -> dict[str, Any]:
+    """The checked manifest of a finished run; ArtifactError where the folder is none."""
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder}: no such run folder; `genre run CONFIG` makes one and prints its path")
+    facts = storage.read_manifest(folder)
+    if "best_first" not in facts:
+        raise ArtifactError(f"{folder}: not a run but a part of one; give the folder whose path `genre run` printed")
+    return facts
+
+
 def read_run(folder: str | Path) -> Run:
     """A finished run; ArtifactError when it is unfinished, changed or damaged, naming the file and the remedy."""
     path = Path(folder)
-    if not path.is_dir():
-        raise ArtifactError(f"{path}: no such run folder; `genre run CONFIG` makes one and prints its path")
-    facts = storage.read_manifest(path)
+    facts = facts_of(path)
     try:
         return _assemble(path, facts)
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from genre.errors import OptionError
+from genre.options import type_hints
+from genre.preprocessing.columns import Columns
 from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
 
 
-def first_config(interactions: Path, items: Path | None, users: Path | None, output: Path) -> str:
+def columns_of(settings: Sequence[str]) -> Columns:
+    """Columns from `role=name` each; OptionError for a role that is none."""
+    named = dict(setting.partition("=")[::2] for setting in settings)
+    roles = type_hints(Columns)
+    for role, name in named.items():
+        if role not in roles or not name:
+            wrong = f"--column {role}{'=' if name else ''}{name}"
+            raise OptionError(f"{wrong}: write ROLE=NAME, where the role is one of {', '.join(roles)}")
+    return Columns(**{role: False if name == "false" else name for role, name in named.items()})  # type: ignore[arg-type]
+
+
+def first_config(
+    interactions: Path, items: Path | None, users: Path | None, output: Path, *, columns: Columns | None = None
+) -> str:
     """The text of a config for these files, with what was found in them as comments.
 
-    Raises DataError where the files cannot be read: better here than in the first run.
+    columns: of the interactions, where their names do not tell. Raises DataError where the files cannot be read: better
+    here than in the first run.
     """
-    dataset, report = prepare(Files(interactions=interactions, items=items, users=users).load())
+    columns = columns or Columns()
+    dataset, report = prepare(Files(interactions=interactions, items=items, users=users, columns=columns).load())
     texts = [name for name in dataset.items.column_names if name != "item_id"]
     described = items is not None and bool(texts)
     named = {"interactions": interactions, "items": items, "users": users}
     paths = [f"  {name}: {_relative(path, output)}" for name, path in named.items() if path is not None]
     found = "\n".join(f"#   {line}" for line in report.lines())
+    asked = {role: name for role, name in vars(columns).items() if name is not None}
     timed = dataset.timestamp is not None
     lines = [
         "# Written by `genre init`. `genre check` shows every option that is not named here, with its default;",
@@ -32,6 +53,7 @@ def first_config(interactions: Path, items: Path | None, users: Path | None, out
         "data:",
         "  kind: files",
         *paths,
+        *([f"  columns: {json.dumps(asked, ensure_ascii=False)}"] if asked else []),
         "",
         "cleaning:",
         "  repeats: last                 # of several interactions of a user with an item: first, last, max, sum, all",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from genre.options import nearest, search_space, type_hints
 from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, shown_users, workspace
 from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.llm_reranker import rerankers
-from genre.runs import Workspace, locked, read_run
+from genre.runs import Workspace, facts_of, locked, read_run
 
 if TYPE_CHECKING:
     from genre.evaluation.tuning import TuningResult
@@ -251,8 +252,8 @@ def compare_runs(folder: str | Path, other: str | Path) -> dict[str, list[Compar
     """
     both = []
     for path in map(Path, (folder, other)):
-        names = storage.read_manifest(path)["best_first"]
-        both.append({name: read_evaluation(path / "evaluations" / name / "test") for name in names})
+        found = {name: read_evaluation(path / "evaluations" / name / "test") for name in facts_of(path)["best_first"]}
+        both.append({name: replace(one, name=f"{name} of {path}") for name, one in found.items()})
     shared = [name for name in both[0] if name in both[1]]
     if not shared:
         raise EvaluationError(f"the runs share no recommender: {', '.join(both[0])} and {', '.join(both[1])}")

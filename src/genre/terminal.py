@@ -177,7 +177,7 @@ def _short(value: object) -> str:
 def print_exchanges(rows: Sequence[Exchange]) -> None:
     """What was asked, what became of the answer, and what it cost; newest first."""
     console = _console()
-    table = Table(box=box.SIMPLE_HEAD, expand=console.is_terminal, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, expand=console.width < WIDE, padding=(0, 1, 0, 0))
     for column, width in (("id", 5), ("when", 11), ("prompt", 12)):
         table.add_column(column, no_wrap=True, min_width=width)
     table.add_column("became", ratio=3, min_width=13, overflow="fold")

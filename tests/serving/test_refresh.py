@@ -193,6 +193,6 @@ def test_wrong_words_are_answered(folder: Path, capsys: pytest.CaptureFixture[st
     assert "no event log; it begins when the run is served" in capsys.readouterr().err
     SQLiteStore(folder.parent / "events.sqlite").close()
     assert main(["refresh", str(folder.parent / "nowhere")]) == 2
-    assert "nowhere: no manifest.json" in capsys.readouterr().err
+    assert "nowhere: no such run folder" in capsys.readouterr().err
     assert main(["refresh", str(folder), "--roll-back"]) == 2
     assert "nothing to go back to; it was not refreshed" in capsys.readouterr().err

@@ -129,6 +129,8 @@ def tune(
         raise EvaluationError("tuning judges on the validation part, which is empty; give the split a validation share")
     if trials < 1:
         raise EvaluationError(f"trials is {trials}; try at least once")
+    if minutes is not None and not minutes > 0:
+        raise EvaluationError(f"minutes is {minutes:g}; give the search some time, or leave it out")
 
     def judge(options: dict[str, Any], watch: Log) -> float:
         model = make(**given, **options).fit(split.train, validation=split.validation, log=watch)
