@@ -153,6 +153,21 @@ def test_a_missing_config_is_all_that_is_asked_for(capsys: pytest.CaptureFixture
     assert "required: config\n" in capsys.readouterr().err
 
 
+def test_overrides_may_stand_behind_options(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("c.yaml").write_text("name: x\ndata: {kind: files, interactions: ratings.csv}\nrecommenders: [popularity]\n")
+    assert said(capsys, "run", "c.yaml", "evaluation.k=3", "--quiet", "seed=1")[0] == 0
+    full = yaml.safe_load((next(Path("runs").glob("x-*")) / "config.full.yaml").read_text())
+    assert (full["evaluation"]["k"], full["seed"]) == (3, 1)
+    for words in (
+        ["run", "c.yaml", "--quiet", "--sed=1"],
+        ["audit", "x", "--", "seed=1"],
+        ["run", "c.yaml", "--quiet", "c"],
+    ):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_run_is_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("c.yaml").write_text("name: x\ndata: {kind: files, interactions: ratings.csv}\nrecommenders: [popularity]\n")
     assert said(capsys, "run", "c.yaml", "--quiet")[0] == 0

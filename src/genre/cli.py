@@ -27,7 +27,12 @@ PATIENT = 600.0  # seconds that one who asks on the command line waits for words
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = _parser()
-    args = parser.parse_args(argv)
+    args, left = parser.parse_known_args(argv)
+    overriding = hasattr(args, "overrides") and not [word for word in left if word.startswith("-") or "=" not in word]
+    if left and not overriding:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:  # overrides that stand behind an option
+        args.overrides = [*args.overrides, *left]
     if not hasattr(args, "verb"):
         parser.print_help()
         return 0

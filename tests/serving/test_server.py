@@ -227,6 +227,15 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Process]]:
             one.kill(signal.SIGKILL)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_stops_it_twice_sees_no_stack_trace(start: Callable[[], Process], times: int) -> None:
+    one = start()
+    for _ in range(times):
+        one.process.send_signal(signal.SIGINT)
+    assert one.process.wait(30) == 0
+    assert "Traceback" not in one.log.read_text()
+
+
 def test_kill_9_under_load_loses_nothing(start: Callable[[], Process], tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     for round_ in range(2):

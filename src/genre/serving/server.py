@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import ipaddress
+import logging
 import math
 import resource
 import socket
@@ -69,6 +70,7 @@ def serve(
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
     )
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
     stop = threading.Event()
     watcher = threading.Thread(target=watch, args=(service, stop), kwargs={"log": log}, daemon=True)
     watcher.start()
