@@ -126,6 +126,8 @@ def test_every_pair_has_its_p(report: dict[str, Any], judged: dict[str, Evaluati
     assert heat["z"] == report["significance"]["p"]
     assert heat["z"][0][1] == heat["z"][1][0]
     assert [row[at] for at, row in enumerate(heat["text"])] == ["", ""], "nothing is compared with itself"
+    (edge, grey), (end, same) = heat["colorscale"][-2:]
+    assert (edge * heat["zmax"], end, grey) == (0.05, 1, same), "green is what is real at 5 %, and nothing beyond"
     alone = {**report, "significance": {**report["significance"], "names": ["ease"]}}
     assert charts.significance(alone) is None
 
@@ -163,6 +165,9 @@ def test_chromium_draws_it(
         drawn = page.eval_on_selector_all(".chart", "all => all.filter(c => c.querySelector('.main-svg')).length")
         assert drawn == page.locator(".chart").count() == 8
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+        drawn_wide = page.locator("pre.mermaid svg").bounding_box()
+        assert drawn_wide is not None
+        assert width > 560 or drawn_wide["width"] >= 720, "a phone scrolls through the diagram and can read it"
         for title in ("The search for options", "What matters in the search", "recall@5 by popularity of items"):
             assert page.get_by_role("heading", name=title).count() == 1
         assert troubles == []

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.leaderboard import LEVEL
 from genre.evaluation.metrics import metric_of
 
 Chart = dict[str, Any]  # title, about, figure: a Plotly figure as plain JSON
@@ -264,13 +265,14 @@ def significance(report: Mapping[str, Any]) -> Chart | None:
         "text": shown,
         "texttemplate": "%{text}",
         "zmin": 0,
-        "zmax": 0.2,
-        "colorscale": [[0, "#1aa179"], [0.25, "#8fcfb9"], [1, "#d9dde5"]],
+        "zmax": 1,
+        "colorscale": [[0, "#1aa179"], [LEVEL, "#8fcfb9"], [LEVEL, "#d9dde5"], [1, "#d9dde5"]],
         "showscale": False,
         "hovertemplate": "%{y} and %{x}: p = %{z:.4f}<extra></extra>",
     }
     about = (
-        "p of a paired sign-flip test over users, Holm-corrected. Green: a real difference; grey: cannot be told apart."
+        f"p of a paired sign-flip test over users. Green: real at {100 * LEVEL:g} %; grey: cannot be told apart. Corrected "
+        "by Holm over all pairs, so stricter than the table's marks, which are on the distance from the first alone."
     )
     chart = _chart("Which differences are real", about, [heat], height=140 + 44 * len(pairs["names"]))
     chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
