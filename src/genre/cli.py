@@ -129,7 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     made.set_defaults(verb=_llm_log)
     made.add_argument("source", nargs="?", help="a run, a config or a ledger file (default: the user's own ledger)")
     made.add_argument("--last", type=int, default=20, help="how many (default: 20)")
-    made.add_argument("--outcome", help="only those: ok, failed, truncated, refused, valid, repaired, quarantined")
+    outcomes = ("ok", "failed", "truncated", "refused", "valid", "repaired", "quarantined")
+    made.add_argument("--outcome", choices=outcomes, metavar="WORD", help=f"only those: {', '.join(outcomes)}")
     made.add_argument("--id", type=int, help="one of them, in full")
 
     made = verb("uplift", _uplift, "Did the language model help? Every arm beside its placebo, with cost per point.")

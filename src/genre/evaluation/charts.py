@@ -272,7 +272,7 @@ def significance(report: Mapping[str, Any]) -> Chart | None:
     }
     about = (
         f"p of a paired sign-flip test over users. Green: real at {100 * LEVEL:g} %; grey: cannot be told apart. "
-        "Corrected by Holm over all pairs, so stricter than the table's marks, which are on the distance from the first alone."
+        "Corrected by Holm over all pairs, so stricter than the marks of the table, which compare with the first alone."
     )
     chart = _chart("Which differences are real", about, [heat], height=140 + 44 * len(pairs["names"]))
     chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
