@@ -178,12 +178,16 @@ def test_own_classes_beside_the_config(tmp_path: Path) -> None:
     assert full["recommenders"] == [{"kind": "mine:Flat", "level": 2.0, "by": {"a": 1.0}, "name": "Flat"}]
     assert experiment.labels == ("Flat",)
     assert experiment.recommenders[0].level == 2.0  # type: ignore[attr-defined]
-    config.write_text("name: own\ndata: movielens-100k\nrecommenders: ['mine:Flot', 'pathlib:Path', 'nowhere:X']\n")
+    config.write_text(
+        "name: own\ndata: movielens-100k\nrecommenders: ['mine:Flot', 'pathlib:Path', 'nowhere:X', 'half:X']\n"
+    )
+    (tmp_path / "half.py").write_text("x = (")
     with pytest.raises(ConfigError) as caught:
         read_config(config)
     assert "mine has no Flot" in str(caught.value)
     assert "must be a dataclass that extends Recommender" in str(caught.value)
     assert "cannot import nowhere" in str(caught.value)
+    assert "half is not valid Python ('(' was never closed (half.py, line 1))" in str(caught.value)
 
 
 def test_the_full_config_reads_back_to_the_same() -> None:

@@ -259,6 +259,8 @@ def resolve(base: type, kind: str, folder: Path | None = None) -> type:
     try:
         with _importable(folder if ":" in kind else None):
             cls = getattr(importlib.import_module(module), name)
+    except SyntaxError as error:
+        raise ConfigError(f"kind {kind!r}: {module} is not valid Python ({error}); mend it") from error
     except ImportError as error:
         remedy = "start where its file lies, or install it" if ":" in kind else "install what it needs"
         raise ConfigError(f"kind {kind!r}: cannot import {module} ({error}); {remedy}") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genre.errors import NotAvailable
 from genre.evaluation import charts
 from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.evaluator import evaluate
@@ -130,6 +132,14 @@ def test_every_pair_has_its_p(report: dict[str, Any], judged: dict[str, Evaluati
     assert (edge * heat["zmax"], end, grey) == (0.05, 1, same), "green is what is real at 5 %, and nothing beyond"
     alone = {**report, "significance": {**report["significance"], "names": ["ease"]}}
     assert charts.significance(alone) is None
+
+
+def test_a_missing_package_is_named(
+    report: dict[str, Any], judged: dict[str, Evaluation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(NotAvailable, match=r"the report needs plotly.offline: pip install 'genre-rec\[report\]'"):
+        write_report(tmp_path / "report.html", report, judged, diagram="", config="")
 
 
 def test_strangers_and_costs_are_told(report: dict[str, Any], judged: dict[str, Evaluation], tmp_path: Path) -> None:

@@ -33,9 +33,15 @@ def write_report(
     config: str,
     log: Log = SILENT,
 ) -> None:
-    """Write `report.html`. judged: the test part, best first. diagram: Mermaid text. config: the full YAML."""
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
+    """Write `report.html`. judged: the test part, best first. diagram: Mermaid text. config: the full YAML.
+
+    Raises NotAvailable where the packages that draw it are not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise NotAvailable(f"the report needs {error.name}: pip install 'genre-rec[report]'") from error
 
     template = resources.files("genre.evaluation").joinpath("report.html").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
