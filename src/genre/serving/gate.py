@@ -41,7 +41,7 @@ HEADERS = (
     (b"cache-control", b"no-store"),
 )
 KEPT_ADDRESSES = 10_000
-REFUSALS = 500  # sent a second while there is too much to do
+REFUSALS = 200  # sent a second while there is too much to do
 
 
 class Refused(Exception):
