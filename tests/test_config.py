@@ -122,6 +122,12 @@ def test_overrides_are_checked_the_same_way() -> None:
     assert experiment.evaluation.k == 20
     assert experiment.named()["strong"].regularization == 5.0  # type: ignore[attr-defined]
     assert "command line: evaluation.k: " in problems(GOOD, "evaluation.k=0")
+    assert "command line: evaluaton: unknown option" in problems(GOOD, "evaluaton.k=3")
+    assert "command line: recommenders[2].kind: unknown kind 'eas'" in problems(GOOD, "recommenders.strong.kind=eas")
+    assert "command line: evaluation.k: input should be a valid integer, found True" in problems(
+        GOOD, "evaluation.k=yes"
+    )
+    assert "evaluation: unknown metric 'ncdg'" in problems(GOOD, "evaluation.metrics=[ncdg]")
     assert "no 'bpr' in the list" in problems(GOOD, "recommenders.bpr.factors=3")
     assert parse(GOOD, "recommenders.als=popularity").experiment.labels == ("ease", "popularity", "strong")
     assert "'name' is a single value" in problems(GOOD, "name.first=x")
@@ -202,6 +208,9 @@ def test_check_says_where_each_value_comes_from() -> None:
     assert lines["name: movies"] == "line 1"
     assert lines["k: 20"] == "command line"
     assert lines["exclude_seen: true"] == "default"
+    for override in ("recommenders.strong.regularization=5", "recommenders=[{kind: ease, regularization: 5}]"):
+        (line,) = (line for line in explain_config(parse(GOOD, override)).splitlines() if "regularization: 5.0" in line)
+        assert line.endswith("# command line")
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:

@@ -97,14 +97,33 @@ def _override(values: dict[str, Any], origins: dict[str, str], override: str) ->
         raise ConfigError(f"override {override!r}: write dotted.key=value, such as evaluation.k=20")
     value, _ = read_yaml(f"value: {text}", f"override {override!r}")
     at: Any = values
+    path = ""
     *parents, last = dotted.replace("[", ".").replace("]", "").split(".")
     for part in parents:
-        at = _step(at, part, override)
+        path, at = _place(at, path, part, override), _step(at, part, override)
+    path = _place(at, path, last, override)
     if isinstance(at, list):
         at[_position(at, last, override)] = value["value"]
     else:
         at[last] = value["value"]
-    origins[dotted] = "command line"
+    for beneath in [place for place in origins if place.startswith((f"{path}.", f"{path}["))]:
+        del origins[beneath]
+    _mark(origins, path, value["value"])
+
+
+def _place(at: Any, path: str, part: str, override: str) -> str:
+    """The path of a part of `at`, which stands at `path`, as messages name it."""
+    if isinstance(at, list):
+        return f"{path}[{_position(at, part, override)}]"
+    return f"{path}.{part}" if path else part
+
+
+def _mark(origins: dict[str, str], path: str, value: Any) -> None:
+    origins[path] = "command line"
+    for part, inner in enumerate(value) if isinstance(value, list) else ():
+        _mark(origins, f"{path}[{part}]", inner)
+    for part, inner in value.items() if isinstance(value, dict) else ():
+        _mark(origins, f"{path}.{part}", inner)
 
 
 def _step(at: Any, part: str, override: str) -> Any:
@@ -162,7 +181,10 @@ class _Builder:
         at = path
         while at and at not in self.lines:
             at = at.rpartition("[" if at.endswith("]") else ".")[0]
-        overridden = self.origins.get(path) == "command line"
+        beneath = (
+            [] if path in self.lines else [key for key in self.origins if key.startswith((f"{path}.", f"{path}["))]
+        )
+        overridden = "command line" in {self.origins.get(key) for key in (path, *beneath)}
         where = "command line" if overridden else f"{self.name}:{self.lines.get(at, 1)}"
         self.problems.append(f"{where}: {path + ': ' if path else ''}{what}")
 

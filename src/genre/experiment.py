@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from genre.errors import ConfigError
+from genre.evaluation.metrics import labels
 from genre.features.base import Encoder
 from genre.features.questions import Augmentation
 from genre.llm.options import LLMOptions
@@ -46,6 +47,7 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        labels(self.metrics, [self.k])
 
 
 @dataclass(frozen=True)

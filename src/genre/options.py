@@ -107,7 +107,9 @@ def parse_options(
         if adapter is None or name not in values:
             continue
         try:
-            parsed[name] = adapter.validate_python(values[name], strict=strict)
+            # a bool is no number, as which YAML's `yes` would pass
+            exact = strict or isinstance(values[name], bool)
+            parsed[name] = adapter.validate_python(values[name], strict=exact)
         except ValidationError as error:
             for detail in error.errors():
                 where = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))

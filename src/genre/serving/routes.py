@@ -103,7 +103,7 @@ def known_parameters(request: Request) -> None:
     for name in request.query_params:
         if name not in known:
             near = nearest(name, known) or (f"; there are {', '.join(known)}" if known else "; there are none here")
-            raise RequestValidationError([{"loc": ("query",), "msg": f"no such parameter{near}"}])
+            raise RequestValidationError([{"loc": ("query", name[:100]), "msg": f"no such parameter{near}"}])
 
 
 def json_of(value: Any) -> Response:
