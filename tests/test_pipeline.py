@@ -14,6 +14,9 @@ import pytest
 import genre
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
+from genre.pipeline import remake
+from genre.serving.refresh import with_log
+from genre.serving.store import SQLiteStore
 from lines import Lines
 from small_world import write_interactions
 
@@ -116,6 +119,21 @@ def test_two_processes_do_not_make_one_run_at_once(world: Path) -> None:
     folder = make(world).folder
     with locked(folder), pytest.raises(GenreError, match="another process"):
         make(world)
+
+
+def test_a_shown_user_nobody_knows_is_said_first_and_an_erased_one_is_left_out(world: Path) -> None:
+    log = Lines()
+    with pytest.raises(UnknownId, match=r"output.users: unknown id 'u99' \(did you mean 'u9'"):
+        make(world, "output.users=[u1, u99]", log=log)
+    assert not [line for line in log.lines if line.startswith("training")]
+    run = make(world, "output.users=[u1, u2]")
+    place = world / "runs" / "next"
+    store = SQLiteStore(world / "events.sqlite")
+    store.delete_user("u1")
+    left = with_log(run.dataset, store)
+    store.close()
+    remake(run.folder, left, place, news="one user less")
+    assert [example["user_id"] for example in genre.read_run(place).report["examples"]] == ["u2"]
 
 
 def test_unknown_names_are_explained(world: Path) -> None:

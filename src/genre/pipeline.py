@@ -21,6 +21,7 @@ import numpy as np
 from genre import __version__, storage
 from genre.config import Config, read_config, to_dict
 from genre.diagram import mermaid
+from genre.errors import UnknownId
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.report import write_report
@@ -70,7 +71,12 @@ def run(
         storage.write_json(work.folder / SEARCH, search)
         log = log.also(work.folder / "log.jsonl")
         started = time.perf_counter()
-        learn(work, checked.experiment, preprocess(work, checked.experiment, log), started, log)
+        dataset = preprocess(work, checked.experiment, log)
+        try:
+            [dataset.user_ids.row(user) for user in checked.experiment.output.users]
+        except UnknownId as error:
+            raise UnknownId(f"output.users: {error}") from None
+        learn(work, checked.experiment, dataset, started, log)
     if work.unanswered:
         log.line(f"{work.unanswered:,} questions to a language model failed; the same command asks them again.")
     done = ", ".join(work.made) or "nothing"
@@ -354,8 +360,9 @@ def _with_cost(evaluation: Evaluation, work: Workspace, label: str) -> Evaluatio
 
 
 def shown_users(experiment: Experiment, dataset: Dataset, split: Split) -> list[int]:
-    """Row numbers of the users whose recommendations a run shows."""
-    return [dataset.user_ids.row(user) for user in experiment.output.users] or _typical_users(split)
+    """Row numbers of the users whose recommendations a run shows: those asked for that have not been erased since."""
+    asked = [dataset.user_ids.row(user) for user in experiment.output.users if user in dataset.user_ids]
+    return asked or _typical_users(split)
 
 
 def _typical_users(split: Split, n: int = 3) -> list[int]:
