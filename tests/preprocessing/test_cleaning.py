@@ -82,6 +82,7 @@ def test_what_is_left_is_what_the_words_say(keep: Any, given_rows: list[Row]) ->
     assert [step.before for step in report.steps] == edges[:-1]
     for step in report.steps:
         assert step.examples
+        assert [example["row"] for example in step.examples] == sorted(example["row"] for example in step.examples)
         for example in step.examples:
             user, item, _, time = given_rows[example["row"] - 1]
             assert (example["user_id"] or "", example["item_id"], example["timestamp"]) == (user or "", item, time)

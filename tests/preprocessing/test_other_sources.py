@@ -89,6 +89,8 @@ def test_frames_come_out_as_the_user_has_them(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_no_frame_is_refused() -> None:
     with pytest.raises(DataError, match="none of 'x' is known to name the item"):
         load({"x": [1, 2]})
+    with pytest.raises(DataError, match="there are no columns"):
+        load(pa.table({}))
     with pytest.raises(DataError, match="cannot be read as a frame"):
         load(object())
     with pytest.raises(DataError, match="column 'rating': 'abc' is not a number"):

@@ -514,7 +514,7 @@ def test_a_value_that_does_not_fit_is_refused_and_not_dropped(run: Run, sqlite: 
     with client_of(create_app(Service([dataclasses.replace(run, dataset=data)], sqlite))) as client:
         answer = client.put("/v1/items/new", json={"title": "X", "year": "nineteen"})
         assert is_problem(answer, 422)
-        assert answer.json()["detail"] == "year: its column holds int64, and str does not fit it"
+        assert answer.json()["detail"] == "year: its column holds whole numbers, and 'nineteen' is no such value"
         assert sqlite.last() == 0
         assert client.put("/v1/items/new", json={"title": "X", "year": 1999}).status_code == 200
         assert client.get("/v1/items/new").json()["fields"]["year"] == 1999

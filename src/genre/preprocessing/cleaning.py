@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genre.options import Ge, Gt, check_options
+from genre.options import Ge, Gt, Le, check_options
 from genre.preprocessing.kcore import k_core
 from genre.preprocessing.order import counts, repeated_pairs
 from genre.preprocessing.rows import NO_TIME, Rows
@@ -45,7 +45,7 @@ class Cleaning:
     rating_scale: tuple[float, float, float] | None = None
     min_rating: float | None = None
     positive_rating: float | None = None
-    low_rating_weight: Annotated[float, Ge(0)] = 0.0
+    low_rating_weight: Annotated[float, Ge(0), Le(1)] = 0.0
     min_user_interactions: Annotated[int, Ge(0)] = 0
     min_item_interactions: Annotated[int, Ge(0)] = 0
     max_user_interactions: Annotated[int, Gt(0)] | None = None
@@ -133,7 +133,8 @@ def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Mask:
     stays, left = np.ones(len(rows), np.bool_), len(rows)
     for name, reason, positions in drops:
         if len(positions):
-            examples = tuple(rows.example(position) for position in positions[:N_EXAMPLES])
+            first = positions[np.argsort(rows.source(positions), kind="stable")[:N_EXAMPLES]]
+            examples = tuple(rows.example(position) for position in first)
             report.steps.append(Step(name, reason, left, left - len(positions), examples))
             left -= len(positions)
             stays[positions] = False

@@ -87,9 +87,10 @@ def choose(sample: pa.Table, wanted: Columns, where: str) -> list[Chosen]:
         chosen += _by_content(sample, [role for role in open_roles if role not in roles], {c.column for c in chosen})
     for role in ("user", "item"):
         if role not in {choice.role for choice in chosen}:
+            found = f"none of {_listed(names)} is known to name the {role}" if names else "there are no columns"
             raise DataError(
-                f"{where}: missing column: none of {_listed(names)} is known to name the {role}; "
-                f"say which with columns: {{{role}: ...}}"
+                f"{where}: missing column: {found}; say which with columns: {{{role}: ...}}, or to `genre init` with "
+                f"--column {role}=..."
             )
     return sorted(chosen, key=lambda choice: [*NAMES].index(choice.role))
 

@@ -59,12 +59,12 @@ class Rows:
     def values(self, name: str, at: Places | int | slice = slice(None)) -> Any:
         """A column of the rows that are left, or of some positions among them; None when it is not known."""
         column = self.columns.get(name)
-        return column if column is None else column[self._source(at)]
+        return column if column is None else column[self.source(at)]
 
     def put(self, name: str, at: Places, values: npt.NDArray[Any]) -> None:
         """Other values in a known column at some positions; the source keeps its own."""
         self.columns[name] = self.columns[name].copy()
-        self.columns[name][self._source(at)] = values
+        self.columns[name][self.source(at)] = values
 
     def sort(self, mask: npt.NDArray[np.bool_]) -> None:
         """Keep the rows where `mask` `[n]` is True, by user, then time, then given order."""
@@ -73,14 +73,14 @@ class Rows:
         n = len(self.user_ids)
         index = user_time_order(self.user, self.values("timestamp"), n)
         if not isinstance(index, slice):
-            self.row, self.item = self._source(index), self.item[index]
+            self.row, self.item = self.source(index), self.item[index]
             self.user = np.repeat(np.arange(n, dtype=np.int32), counts(self.user, n))  # cheaper than to look each up
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> None:
         """Keep the rows where `mask` `[n]` is True."""
         if not mask.all():
             index = places(mask)
-            self.row, self.user, self.item = self._source(index), self.user[index], self.item[index]
+            self.row, self.user, self.item = self.source(index), self.user[index], self.item[index]
 
     def settle(self) -> dict[str, npt.NDArray[Any]]:
         """The columns of the rows that are left; those of the source are let go, one after the other."""
@@ -93,7 +93,7 @@ class Rows:
 
     def example(self, position: int) -> dict[str, Any]:
         """One row as plain values under outside ids, None for what is missing; rows are counted from 1."""
-        shown: dict[str, Any] = {"row": int(self._source(position)) + 1}
+        shown: dict[str, Any] = {"row": int(self.source(position)) + 1}
         for label, rows, ids in (("user_id", self.user, self.user_ids), ("item_id", self.item, self.item_ids)):
             shown[label] = ids[rows[position]] if rows[position] >= 0 else None
         for label in ("rating", "weight"):
@@ -105,7 +105,8 @@ class Rows:
             shown["timestamp"] = None if when == NO_TIME else when
         return shown
 
-    def _source(self, at: Any) -> Any:
+    def source(self, at: Any) -> Any:
+        """Where the rows at these positions stand in what was given, counted from 0."""
         return at if self.row is None else self.row[at]
 
 

@@ -55,7 +55,16 @@ def check_fields(dataset: Dataset, fields: Mapping[str, Any]) -> None:
     schema = dataset.items.schema
     for name, value in fields.items():
         if name in schema.names and value is not None and _fitting(value, kind := schema.field(name).type) is None:
-            raise DataError(f"{name}: its column holds {kind}, and {type(value).__name__} does not fit it")
+            raise DataError(f"{name}: its column holds {_told(kind)}, and {repr(value)[:60]} is no such value")
+
+
+def _told(kind: pa.DataType) -> str:
+    """A type of columns, for people."""
+    if pa.types.is_boolean(kind):
+        return "true or false"
+    if pa.types.is_integer(kind):
+        return "whole numbers"
+    return "numbers" if pa.types.is_floating(kind) else f"values of type {kind}"
 
 
 def _fitting(value: Any, kind: pa.DataType) -> Any:
