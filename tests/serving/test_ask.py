@@ -155,6 +155,37 @@ def test_the_example_of_the_manual(service: Service) -> None:
     assert answer.items[0]["reason"].startswith("like Solaris (1972); shares: Sci-Fi")
 
 
+class Latin(Words):
+    """Sees of other scripts how long a text is, as most small encoders do."""
+
+    def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
+        return super().encode_texts([text if text.isascii() else f"unknown letters {len(text)}" for text in texts])
+
+
+BOOKS = [
+    ("三体", "科幻小说，外星文明与地球的故事"),
+    ("活着", "乡村小说，一家人的一生"),
+    ("红楼梦", "古典小说，大家族的兴衰"),
+    ("流浪地球", "科幻小说，人类带着地球离开太阳"),
+    ("福尔摩斯探案集", "侦探小说，伦敦的谋杀案"),
+    ("深夜食堂", "东京小店里的人情与料理"),
+]
+
+
+def test_a_wish_in_a_script_that_the_encoder_does_not_read(tmp_path: Path) -> None:
+    data = toy_dataset(n_items=len(BOOKS))
+    names, texts = zip(*BOOKS, strict=True)
+    table = pa.table({"item_id": data.item_ids.values, "title": names, "text": texts})
+    books = dataclasses.replace(data, items=table)
+    books = books.with_features(items=item_features(books, Latin()))
+    run = Run(tmp_path, "books", books, {"popularity": Popularity().fit(books)}, Latin())
+    asked = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
+    assert set(titles(asked.recommend(Ask(words="外星人的科幻", k=2)))) == {"三体", "流浪地球"}
+    assert titles(asked.recommend(Ask(words="料理", k=1))) == ["深夜食堂"]
+    without = titles(asked.recommend(Ask(words="小说，不要谋杀", k=6)))
+    assert without[-1] == "福尔摩斯探案集"
+
+
 def test_what_is_negated_takes_its_category_along(service: Service) -> None:
     """Scream's text says nothing of tapes and hotels, but it is horror as those are."""
     assert "Scream (1996)" in titles(service.recommend(Ask(words="a killer", k=5)))

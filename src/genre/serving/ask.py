@@ -6,6 +6,7 @@ titles that are named stand for their items. No language model writes anything h
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +27,18 @@ from genre.serving.wish import Wish, keys_of, understand
 # In standard deviations of how near the words of a wish are to the items:
 CATEGORY = 6.0  # what an item gains whose category is the wish
 PRIOR = 0.3  # and one that people know: among equals it goes first
-AGAINST = 9.0  # what an item loses whose category is an unwanted thing
+AGAINST = 9.0  # what an item loses whose category is an unwanted thing, or whose text spells it
 LITERAL = 3.0  # whose text has an unwanted word
+SPELT = 6.0  # what an item gains whose text has all of a wish in a script without spaces, which few encoders read
 NEAR = 1.0  # that is nearer than this to an unwanted thing
 LIKED = 0.5  # how near a wish is to the categories of an item that it names, 0 to 1
 FAINT = 0.05  # a category no nearer than this to an unwanted thing has nothing to do with it
 TASTE = 0.3  # of a recommender's scores beside the words
 MOST_TASTE = 3.0  # standard deviations of the highest of these
 NONSENSE = ("xqzv bkrt", "qwrtz plkj")  # what a wish without any known word has to be nearer to an item than
+
+UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
+PARTICLES = re.compile("[的了和与之在是]")  # part words without meaning anything
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +85,11 @@ class Wishes:
 
     @cached_property
     def _spoken(self) -> tuple[dict[str, int], sp.csc_matrix]:
-        """The columns of words, in any common form, and which item's text has them. CSC `[n_items, n_words]`"""
+        """The columns of what words are compared by, and which item's text has it. CSC `[n_items, n_forms]`"""
         columns: dict[str, int] = {}
         indices, indptr = array("i"), array("q", [0])
         for text in self.encoder.texts(self.dataset.items):
-            indices.extend({columns.setdefault(_stem(word), len(columns)) for word in words(text)})
+            indices.extend({columns.setdefault(form, len(columns)) for word in words(text) for form in _forms(word)})
             indptr.append(len(indices))
         shape, ones = (self.dataset.n_items, len(columns)), np.ones(len(indices), np.float32)
         return columns, sp.csr_matrix((ones, np.array(indices), np.array(indptr)), shape=shape).tocsc()
@@ -101,7 +106,8 @@ class Wishes:
         """How well each item fits and what speaks against it."""
         told = self._encode([wish.wanted, *wish.unwanted])
         against = LITERAL * self._says(wish.unwanted)
-        for vector in told[1:]:
+        for piece, vector in zip(wish.unwanted, told[1:], strict=True):
+            against += AGAINST * self._spelt(piece)
             near = self.categories.near(vector)
             against += np.maximum(standard(self._vectors @ vector) - NEAR, 0)
             against += AGAINST * (self.categories.nearest(near) / max(near.max(initial=0), FAINT)) ** 2
@@ -109,7 +115,7 @@ class Wishes:
             against += np.maximum(standard(self._vectors @ self._middle(wish.disliked)) - NEAR, 0)
         fits, nears = [], []
         if wish.wanted and self._makes_sense(wish.wanted, told[0]):
-            fits.append(standard(self._vectors @ told[0]))
+            fits.append(standard(self._vectors @ told[0]) + SPELT * self._spelt(wish.wanted))
             nears.append(self.categories.near(told[0]))
         if wish.liked:
             fits.append(standard(self._vectors @ self._middle(wish.liked)))
@@ -128,13 +134,22 @@ class Wishes:
         """Whether anything in the catalogue is near to a wish, or has one of its words."""
         if float((self._vectors @ vector).max()) > self._nonsense:
             return True
-        return any(_stem(word) in self._spoken[0] for word in words(text) if len(word) > 2 and word not in COMMON)
+        telling = [word for word in words(text) if word not in COMMON and (len(word) > 2 or UNSPACED.search(word))]
+        return any(form in self._spoken[0] for word in telling for form in _forms(word))
 
     def _says(self, unwanted: Sequence[str]) -> Float32:
         """1 where an item's own text has a word that is unwanted. [n_items]"""
         columns, items = self._spoken
-        held = {columns.get(_stem(word), -1) for piece in unwanted for word in words(piece)} - {-1}
-        return np.asarray(items[:, sorted(held)].sum(axis=1) > 0, np.float32).ravel()
+        forms = {form for piece in unwanted for word in words(piece) for form in _forms(word)}
+        held = sorted(columns[form] for form in forms if form in columns)
+        return np.asarray(items[:, held].sum(axis=1) > 0, np.float32).ravel()
+
+    def _spelt(self, told: str) -> Float32:
+        """The share of some words, in scripts without spaces, that an item's own text spells. [n_items]"""
+        columns, items = self._spoken
+        forms = {form for word in words(told) for form in _forms(word) if UNSPACED.match(form)}
+        held = sorted(columns[form] for form in forms if form in columns)
+        return np.asarray(items[:, held].sum(axis=1) / max(len(forms), 1), np.float32).ravel()
 
     def _encode(self, texts: Sequence[str]) -> Float32:
         told, dim = self.encoder.encode_once(texts), self._features.shape[1]
@@ -167,6 +182,15 @@ def without_named(wish: Wish, n_items: int, candidates: npt.NDArray[np.bool_] | 
     allowed = np.ones(n_items, bool) if candidates is None else candidates.copy()
     allowed[list(wish.liked + wish.disliked)] = False
     return allowed
+
+
+def _forms(word: str) -> set[str]:
+    """What a word is compared by: its stem; of a run of letters without spaces, each pair of neighbours."""
+    if not UNSPACED.search(word):
+        return {_stem(word)}
+    told = PARTICLES.sub(" ", word)
+    pairs = {run[at : at + 2] for run in UNSPACED.findall(told) for at in range(max(len(run) - 1, 1))}
+    return pairs | {_stem(rest) for rest in UNSPACED.sub(" ", told).split()}
 
 
 def _stem(word: str) -> str:
