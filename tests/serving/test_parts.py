@@ -111,6 +111,29 @@ def test_what_waits_together_is_worked_on_together() -> None:
     assert sizes == [8, 8, 4, 2, 2]
 
 
+def test_those_who_ask_again_at_once_are_worked_on_together() -> None:
+    """Two halves that begin at different times do not go on waiting for one another."""
+    sizes: list[int] = []
+
+    def work(questions: Sequence[int]) -> list[int]:
+        sizes.append(len(questions))
+        time.sleep(0.02)
+        return list(questions)
+
+    async def client(batcher: Batcher[int, int], late: float) -> None:
+        await asyncio.sleep(late)
+        for n in range(6):
+            await batcher.ask(n)
+            await asyncio.sleep(0)  # the answer goes out
+
+    async def main() -> None:
+        batcher: Batcher[int, int] = Batcher(work, ThreadPoolExecutor(1), largest=64)
+        await asyncio.gather(*(client(batcher, late) for late in [0.0] * 4 + [0.01] * 4))
+
+    ThreadPoolExecutor(1).submit(asyncio.run, main()).result()  # the browser tests leave a loop in this thread
+    assert sizes == [4, 8, 8, 8, 8, 8, 4]
+
+
 def test_work_that_fails_fails_for_all_who_waited_and_for_nobody_after() -> None:
     def work(questions: Sequence[str]) -> list[str | Exception]:
         if "bad" in questions:
