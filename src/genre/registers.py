@@ -15,6 +15,7 @@ from numba.core import cgutils
 
 WORD, SINGLE = ir.IntType(64), ir.FloatType()
 LARGE = bool(get_host_cpu_features().get("avx512f"))  # 32 registers of 16 numbers, else 16 of 8
+LANES = 32 if LARGE else 16  # columns of `sums_of_products` side by side, where there are as many
 STEP = 8 if LARGE else 6  # rows of `sums_of_products` at once: their sums stay in the registers
 
 

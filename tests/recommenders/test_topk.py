@@ -62,7 +62,7 @@ def test_factors_equal_the_plain_twin(question, dim, seed):
 @pytest.mark.parametrize("n", [2, 15, 16, 17, 32, 33, 70])
 def test_factors_equal_the_plain_twin_at_every_border_of_a_group(n, few, monkeypatch):
     if few:  # as on a machine with narrow registers
-        monkeypatch.setattr(topk_kernel, "MANY", topk_kernel.FEW)
+        monkeypatch.setattr(topk_kernel, "LANES", topk_kernel.FEW)
     rng = np.random.default_rng(n)
     for n_items in range(1, 60):
         queries = rng.integers(-3, 4, (n, 3)).astype(np.float32)

@@ -13,9 +13,8 @@ from numba.extending import intrinsic
 
 from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int64
-from genre.registers import LARGE, STEP, WORD, load, spread, store, sums_of_products, vector_of
+from genre.registers import LANES, STEP, WORD, load, spread, store, sums_of_products, vector_of
 
-LANES = 32 if LARGE else 16  # items side by side
 VECTOR = vector_of(LANES)
 
 

@@ -16,12 +16,11 @@ from numba.extending import intrinsic
 
 from genre.compiled import compiled
 from genre.preprocessing.dataset import Float32, Int32, Int64
-from genre.registers import LARGE, STEP, WORD, load, spread, store, sums_of_products, vector_of
+from genre.registers import LANES, STEP, WORD, load, spread, store, sums_of_products, vector_of
 
 CHUNK = 64  # scores compared with the threshold at once: a bit each in one word
 
 FEW = 16  # queries side by side in vector registers
-MANY = 2 * FEW if LARGE else FEW
 NEAR = 6144  # numbers of items, 24 KB, that stay in the innermost cache while the groups of queries pass
 
 
@@ -55,7 +54,7 @@ def keep_best(scores: Float32, first: int, item: Int32, score: Float32) -> int:
 
 def side_by_side(n: int) -> int:
     """How many queries `keep_best_products` should be given side by side, of `n`."""
-    return FEW if n <= FEW else MANY
+    return FEW if n <= FEW else LANES
 
 
 def keep_best_products(queries: Float32, items: Float32, gone: Int32, item: Int32, score: Float32) -> int:
@@ -152,7 +151,7 @@ def _products_of(lanes: int) -> Any:
     return intrinsic(products_of)
 
 
-_products_of_few, _products_of_many = _products_of(FEW), _products_of(MANY)
+_products_of_few, _products_of_many = _products_of(FEW), _products_of(LANES)
 
 
 @intrinsic
