@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from genre.features.base import Encoder
 from genre.llm.grounding import COMMON, words
 from genre.preprocessing.dataset import Dataset, Float32
 from genre.preprocessing.vectors import unit_rows
+from genre.serving.catalogue import UNSPACED_LETTER
 from genre.serving.categories import Categories, categories_of
 from genre.serving.wish import Wish, keys_of, understand
 
@@ -37,7 +38,7 @@ TASTE = 0.3  # of a recommender's scores beside the words
 MOST_TASTE = 3.0  # standard deviations of the highest of these
 NONSENSE = ("xqzv bkrt", "qwrtz plkj")  # what a wish without any known word has to be nearer to an item than
 
-UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
+UNSPACED = re.compile(f"{UNSPACED_LETTER}+")
 PARTICLES = re.compile("[的了和与之在是]")  # part words without meaning anything
 
 
@@ -139,17 +140,19 @@ class Wishes:
 
     def _says(self, unwanted: Sequence[str]) -> Float32:
         """1 where an item's own text has a word that is unwanted. [n_items]"""
-        columns, items = self._spoken
         forms = {form for piece in unwanted for word in words(piece) for form in _forms(word)}
-        held = sorted(columns[form] for form in forms if form in columns)
-        return np.asarray(items[:, held].sum(axis=1) > 0, np.float32).ravel()
+        return np.asarray(self._having(forms) > 0, np.float32)
 
     def _spelt(self, told: str) -> Float32:
         """The share of some words, in scripts without spaces, that an item's own text spells. [n_items]"""
-        columns, items = self._spoken
         forms = {form for word in words(told) for form in _forms(word) if UNSPACED.match(form)}
+        return np.asarray(self._having(forms) / max(len(forms), 1), np.float32)
+
+    def _having(self, forms: Collection[str]) -> Float32:
+        """How many of these an item's own text has. [n_items]"""
+        columns, items = self._spoken
         held = sorted(columns[form] for form in forms if form in columns)
-        return np.asarray(items[:, held].sum(axis=1) / max(len(forms), 1), np.float32).ravel()
+        return np.asarray(items[:, held].sum(axis=1), np.float32).ravel()
 
     def _encode(self, texts: Sequence[str]) -> Float32:
         told, dim = self.encoder.encode_once(texts), self._features.shape[1]

@@ -22,6 +22,7 @@ from genre.recommenders.popularity import split_categories
 Mask = npt.NDArray[np.bool_]
 COMMON = 0.2  # a word in more than this share of the items tells nothing
 KEPT_MASKS = 64
+UNSPACED_LETTER = r"[\u3040-\u30ff\u3400-\u9fff]"  # of scripts without spaces: kana and Han
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def plain(text: str) -> str:
 
 def words_of(text: str) -> set[str]:
     """Words of three letters or more, `sci-fi` being one, and single characters of scripts without spaces."""
-    found = re.findall(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:-[^\W\d_]+)+|[^\W\d_]{3,}", plain(text))
+    found = re.findall(rf"{UNSPACED_LETTER}|[^\W\d_]+(?:-[^\W\d_]+)+|[^\W\d_]{{3,}}", plain(text))
     return set(found)
 
 
