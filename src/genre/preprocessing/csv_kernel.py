@@ -33,7 +33,7 @@ def read_numbers(path: Path, delimiter: str, kinds: list[int], *, header: bool) 
     columns = [np.empty(0, np.int32 if kind == WHOLE else np.float32) for kind, _ in read]
     whole = np.empty((kinds.count(WHOLE), BLOCK_BYTES // len(kinds) + 1), np.int64)  # as many rows as a block can hold
     decimal = np.empty((kinds.count(DECIMAL), BLOCK_BYTES // len(kinds) + 1), np.float32)
-    end, seen, bytes_ = 0, 0, path.stat().st_size
+    end, seen, n_bytes = 0, 0, path.stat().st_size
     for number, (block, size) in enumerate(_blocks(path)):
         first = int(np.argmax(block[:size] == _NEWLINE)) + 1 if header and number == 0 and size else 0
         found = _parse(block, first, size, ord(delimiter), np.array(kinds), slots, _POWERS, whole, decimal)
@@ -41,9 +41,8 @@ def read_numbers(path: Path, delimiter: str, kinds: list[int], *, header: bool) 
             return None
         start, end, seen = end, end + found, seen + size
         if columns and end > len(columns[0]):
-            likely = int(
-                end * bytes_ / seen * 1.02
-            )  # rows, if the rest is as this; memory that is not used is not taken
+            # As many rows as there are if the rest is as this; memory that is not used is not taken.
+            likely = int(end * n_bytes / seen * 1.02)
             for at, column in enumerate(columns):
                 columns[at] = np.empty(max(likely, end), column.dtype)
                 columns[at][:start] = column[:start]

@@ -148,10 +148,8 @@ class LLMReranker(Stage):
         candidates = [[self.lines_[item] for item in row] for row in items.tolist()]
         shuffled, wording = self._shuffles(items.shape[1]), load_domain(self.domain).wording()
         order = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
-        ledger, left = (
-            self._ledger,
-            [np.arange(len(items))[at : at + TOGETHER] for at in range(0, len(items), TOGETHER)],
-        )
+        ledger, every = self._ledger, np.arange(len(items))
+        left = [every[at : at + TOGETHER] for at in range(0, len(items), TOGETHER)]
         while left:
             rows = left.pop(0)
             task = Task([told_of[row] for row in rows], [candidates[row] for row in rows], shuffled, wording)
