@@ -9,7 +9,8 @@ import codecs
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,11 @@ import pyarrow.csv as pa_csv
 
 from genre.errors import DataError
 from genre.options import nearest
-from genre.preprocessing.tables import as_arrow, plain_name, untyped_name
+from genre.preprocessing.tables import plain_name, untyped_name
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
 HEAD_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 24
-STREAM_BYTES = 1 << 20
-"""The size of a block where each is done with before the next is read: small enough to stay in cache."""
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 
@@ -95,64 +94,28 @@ def read(look: Layout, types: dict[str, pa.DataType] | None = None, columns: lis
         raise DataError(_explain(look, types or {}, columns, str(error))) from error
 
 
-def read_in_blocks(look: Layout, types: dict[str, pa.DataType], columns: list[str]) -> pa.Table:
-    """What `read` gives, of large files: block by block, each text numbered once, int64 as int32 where that does."""
-    from genre.preprocessing.text_kernel import Texts
+def read_plain(look: Layout, types: dict[str, pa.DataType]) -> pa.Table | None:
+    """What `read` gives of the columns that have a type, much faster; None when some row is out of the ordinary.
 
-    texts = {name: Texts() for name in columns if pa.types.is_dictionary(types[name])}
-    plain = {**types, **dict.fromkeys(texts, pa.string())}
-    pieces: dict[str, list[pa.Array]] = {name: [] for name in columns}
-    try:
-        with (
-            opened(look.path) as stream,
-            pa_csv.open_csv(*_reading(look, stream, plain, columns, STREAM_BYTES)) as blocks,
-        ):
-            for block in blocks:
-                for name, column in zip(columns, block.columns, strict=True):
-                    if name in texts:
-                        texts[name].add(column)
-                    else:
-                        pieces[name].append(_narrowed(column))
-        pieces |= {name: [known.column()] for name, known in texts.items()}
-    except pa.ArrowInvalid:  # a wrong value, or a row longer than a block: `read` knows what to do or say
-        return read(look, types, columns)
-    return pa.table({name: _in_pieces(pieces[name], types[name]) for name in columns})
-
-
-def _narrowed(column: pa.Array) -> pa.Array:
-    """Whole numbers in half the memory where they fit."""
-    try:
-        return column.cast(pa.int32()) if column.type == pa.int64() else column
-    except pa.ArrowInvalid:
-        return column
-
-
-def _in_pieces(pieces: list[pa.Array], kind: pa.DataType) -> pa.ChunkedArray:
-    """Pieces of a kind as a column; narrowed ones stay narrow where all are."""
-    if pieces and all(piece.type == pa.int32() for piece in pieces):
-        kind = pa.int32()
-    return pa.chunked_array([piece.cast(kind) for piece in pieces], kind)
-
-
-def read_numbers(look: Layout, whole: list[str], decimal: list[str]) -> pa.Table | None:
-    """What `read` gives of columns of whole and decimal numbers only, much faster; None when some row differs."""
-    if len(look.delimiter) > 1 or look.encoding != "utf8" or _is_packed(look.path):
+    Whole numbers are int32 where that is enough.
+    """
+    if len(look.delimiter) > 1 or look.encoding != "utf8":
         return None
     from genre.preprocessing import csv_kernel as kernel
 
-    kinds = [
-        kernel.WHOLE if name in whole else kernel.DECIMAL if name in decimal else kernel.SKIP for name in look.names
-    ]
-    columns = kernel.read_numbers(look.path, look.delimiter, kinds, header=look.header)
-    if columns is None:
+    kinds = [kernel.kind_of(types.get(name)) for name in look.names]
+    try:
+        with opened(look.path) as stream:
+            n_bytes = look.path.stat().st_size
+            columns = kernel.read_plain(stream, n_bytes, look.delimiter, kinds, header=look.header, quoted=look.quoted)
+        if columns is None:
+            return None
+        found = dict(zip([name for name in look.names if name in types], columns, strict=True))
+        return pa.table(
+            {name: found[name].cast(kind) if pa.types.is_string(kind) else found[name] for name, kind in types.items()}
+        )
+    except pa.ArrowInvalid:  # `read` knows what to do or say
         return None
-    names = [name for name, kind in zip(look.names, kinds, strict=True) if kind != kernel.SKIP]
-    return pa.table({name: as_arrow(column, kernel.NO_WHOLE) for name, column in zip(names, columns, strict=True)})
-
-
-def _is_packed(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4).startswith((b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"))
 
 
 def _read(
@@ -163,38 +126,25 @@ def _read(
     *,
     threads: bool = True,
 ) -> pa.Table:
+    delimiter = look.delimiter
     with opened(look.path) as stream:
         source = stream if content is None else pa.BufferReader(content)
-        return pa_csv.read_csv(*_reading(look, source, types, columns, BLOCK_BYTES, threads=threads))
-
-
-def _reading(
-    look: Layout,
-    source: pa.NativeFile,
-    types: dict[str, pa.DataType],
-    columns: list[str] | None,
-    block_size: int,
-    *,
-    threads: bool = True,
-) -> tuple[pa.NativeFile, pa_csv.ReadOptions, pa_csv.ParseOptions, pa_csv.ConvertOptions]:
-    """The arguments of Arrow's readers."""
-    delimiter = look.delimiter
-    if len(delimiter) > 1:
-        source, delimiter = pa.BufferReader(source.read().replace(delimiter.encode(), b"\x1f")), "\x1f"
-    return (
-        source,
-        pa_csv.ReadOptions(
-            column_names=list(look.names),
-            skip_rows=int(look.header),
-            encoding=look.encoding,
-            block_size=block_size,
-            use_threads=threads and pa.cpu_count() > 1,  # one thread need not look for the ends of blocks first
-        ),
-        pa_csv.ParseOptions(
-            delimiter=delimiter, quote_char='"' if look.quoted else False, newlines_in_values=look.quoted
-        ),
-        pa_csv.ConvertOptions(column_types=types, include_columns=columns),
-    )
+        if len(delimiter) > 1:
+            source, delimiter = pa.BufferReader(source.read().replace(delimiter.encode(), b"\x1f")), "\x1f"
+        return pa_csv.read_csv(
+            source,
+            pa_csv.ReadOptions(
+                column_names=list(look.names),
+                skip_rows=int(look.header),
+                encoding=look.encoding,
+                block_size=BLOCK_BYTES,
+                use_threads=threads and pa.cpu_count() > 1,  # one thread need not look for the ends of blocks first
+            ),
+            pa_csv.ParseOptions(
+                delimiter=delimiter, quote_char='"' if look.quoted else False, newlines_in_values=look.quoted
+            ),
+            pa_csv.ConvertOptions(column_types=types, include_columns=columns),
+        )
 
 
 def _explain(look: Layout, types: dict[str, pa.DataType], columns: list[str] | None, said: str) -> str:
@@ -214,23 +164,22 @@ def _explain(look: Layout, types: dict[str, pa.DataType], columns: list[str] | N
     return f"{where}: not readable as text {look.delimiter!r} separates ({said.splitlines()[0]})"
 
 
-def opened(path: Path) -> pa.NativeFile:
-    """A file, unpacked on the fly where its ending says it is packed; DataError when it cannot be read."""
+@contextmanager
+def opened(path: Path) -> Iterator[pa.NativeFile]:
+    """A file, unpacked on the fly where its ending says it is packed; DataError when it cannot be read to its end."""
     try:
-        return pa.input_stream(str(path), compression="detect")
+        with pa.input_stream(str(path), compression="detect") as stream:
+            yield stream
     except FileNotFoundError as error:
         near = nearest(path.name, [file.name for file in path.parent.glob("*")]) if path.parent.is_dir() else ""
         raise DataError(f"{path}: no such file{near}; check the path") from error
     except OSError as error:
-        raise DataError(f"{path}: unreadable file ({error}); check its permissions and form") from error
+        raise DataError(f"{path}: unreadable file ({error}); check its permissions and that it is whole") from error
 
 
 def _head(path: Path) -> bytes:
     with opened(path) as stream:
-        try:
-            return bytes(stream.read(HEAD_BYTES))
-        except OSError as error:
-            raise DataError(f"{path}: unreadable file ({error}); check that it is whole") from error
+        return bytes(stream.read(HEAD_BYTES))
 
 
 def _decoded(path: Path, head: bytes) -> tuple[str, str]:

@@ -100,25 +100,24 @@ def _format(path: Path) -> str:
 
 def _delimited(look: delimited.Layout, sample: pa.Table, chosen: list[Chosen]) -> pa.Table:
     """Ids straight into dictionaries and numbers into their types; as text where a value is not what it seemed."""
-    large = look.path.stat().st_size >= COMPILED_FROM_BYTES
-    if large:
-        whole = [choice.column for choice in chosen if choice.role in ("user", "item", "timestamp")]
-        decimal = [choice.column for choice in chosen if choice.role in ("rating", "weight")]
-        if len(whole) + len(decimal) == len(chosen) and all(_whole_numbers(sample[name]) for name in whole):
-            table = delimited.read_numbers(look, whole, decimal)
-            if table is not None:
-                return table
     columns = [choice.column for choice in chosen]
     types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.string())
+    plain: dict[str, pa.DataType] = {}
     for choice in chosen:
+        whole = _whole_numbers(sample[choice.column])
         if choice.role in ("user", "item"):
             types[choice.column] = pa.dictionary(pa.int32(), pa.string())
+            plain[choice.column] = pa.int64() if whole else types[choice.column]
         elif choice.role in ("rating", "weight"):
             types[choice.column] = pa.float32()
-        elif choice.role == "timestamp" and _whole_numbers(sample[choice.column]):
+        elif choice.role == "timestamp" and whole:
             types[choice.column] = pa.int64()
+    if look.path.stat().st_size >= COMPILED_FROM_BYTES:
+        table = delimited.read_plain(look, types | plain)
+        if table is not None:
+            return table
     try:
-        return (delimited.read_in_blocks if large else delimited.read)(look, types, columns)
+        return delimited.read(look, types, columns)
     except pa.ArrowInvalid:
         return delimited.read(look, dict.fromkeys(columns, pa.string()), columns)
 
@@ -153,7 +152,7 @@ def _json_lines(path: Path) -> pa.Table:
     with delimited.opened(path) as stream:
         try:
             return _valid(pa_json.read_json(stream, pa_json.ReadOptions(block_size=delimited.BLOCK_BYTES)))
-        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        except (UnicodeDecodeError, pa.ArrowException) as error:
             raise DataError(f"{path}: unreadable as JSON lines ({error}); expected one object a line") from error
 
 

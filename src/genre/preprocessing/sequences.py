@@ -44,7 +44,7 @@ def _read(path: Path) -> pa.Table:
     with opened(path) as stream:
         try:
             lines = stream.read().decode().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise DataError(f"{path}: unreadable file ({error}); expected text in UTF-8") from error
     words = [line.split() for line in lines]
     lengths = np.array([max(len(row) - 1, 0) for row in words], np.int64)

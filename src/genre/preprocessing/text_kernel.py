@@ -31,34 +31,36 @@ class Texts:
         self._ends = np.zeros(1 << 12, np.int64)
         self._table = np.full(4 * len(self._ends), -1, np.int32)
 
-    def add(self, texts: pa.StringArray) -> None:
-        """The next piece of the column, without nulls."""
-        _, bounds, content = texts.buffers()
-        offsets = np.frombuffer(bounds, np.int32, len(texts) + 1, 4 * texts.offset)
-        new = np.frombuffer(content or b"", np.uint8)
-        self._content = _with_room(self._content, int(self._ends[self._n]) + int(offsets[-1] - offsets[0]))
-        start, self._n_rows = self._n_rows, self._n_rows + len(texts)
-        self._codes = _with_room(self._codes, self._n_rows)
+    def add(self, content: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int32], likely: int = 0) -> None:
+        """The next piece of the column: the texts `content[begin:end]` for `bounds` [n, 2].
+
+        likely: how many texts there may be in all; memory that is not used is not taken.
+        """
+        start, self._n_rows = self._n_rows, self._n_rows + len(bounds)
+        if self._n_rows > len(self._codes):
+            self._codes = with_room(self._codes, max(self._n_rows, likely))
+        self._content = with_room(self._content, int(self._ends[self._n]) + int((bounds[:, 1] - bounds[:, 0]).sum()))
         codes, done = self._codes[start : self._n_rows], 0
         while True:
-            done, self._n = _number(new, offsets, codes, done, self._content, self._ends, self._n, self._table)
+            done, self._n = _number(content, bounds, codes, done, self._content, self._ends, self._n, self._table)
             if done == len(codes):
                 return
-            self._ends = _with_room(self._ends, 2 * len(self._ends))
+            self._ends = with_room(self._ends, 2 * len(self._ends))
             self._table = np.full(4 * len(self._ends), -1, np.int32)
             _file(self._content, self._ends, self._n, self._table)
 
     def column(self) -> pa.DictionaryArray:
-        """The whole column; ArrowInvalid when its distinct texts are too much for one array."""
+        """The whole column; ArrowInvalid when a text is not UTF-8, or the distinct ones are too much for one array."""
         ends = self._ends[: self._n + 1]
         if ends[-1] > MOST_BYTES:
             raise pa.ArrowInvalid("more than two gigabytes of distinct texts")
         content = self._content[: ends[-1]].copy()
         texts = pa.StringArray.from_buffers(self._n, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content))
+        texts.validate(full=True)
         return pa.DictionaryArray.from_arrays(as_arrow(self._codes[: self._n_rows]), texts)
 
 
-def _with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+def with_room(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     """The array, or a copy at least twice as long where it holds fewer than `size`."""
     if len(array) >= size:
         return array
@@ -128,11 +130,11 @@ def _file(content: Any, ends: Any, n: int, table: Any) -> None:
 
 
 @compiled
-def _number(new: Any, offsets: Any, codes: Any, done: int, content: Any, ends: Any, n: int, table: Any) -> Any:
+def _number(new: Any, bounds: Any, codes: Any, done: int, content: Any, ends: Any, n: int, table: Any) -> Any:
     """Write the codes from `done` on, adding texts while there is room; how many are done, and how many are known."""
     mask = np.uint64(len(table) - 1)
     for row in range(done, len(codes)):
-        begin, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
+        begin, end = np.uint64(bounds[row, 0]), np.uint64(bounds[row, 1])
         slot = _hash(new, begin, end) & mask
         while True:
             code = table[slot]
