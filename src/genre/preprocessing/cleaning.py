@@ -133,8 +133,9 @@ def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Mask:
     stays, left = np.ones(len(rows), np.bool_), len(rows)
     for name, reason, positions in drops:
         if len(positions):
-            first = positions[np.argsort(rows.source(positions), kind="stable")[:N_EXAMPLES]]
-            examples = tuple(rows.example(position) for position in first)
+            n_shown = min(N_EXAMPLES, len(positions))
+            first = positions[np.argpartition(rows.source(positions), n_shown - 1)[:n_shown]]
+            examples = tuple(rows.example(position) for position in sorted(first, key=rows.source))
             report.steps.append(Step(name, reason, left, left - len(positions), examples))
             left -= len(positions)
             stays[positions] = False

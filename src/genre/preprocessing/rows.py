@@ -79,8 +79,8 @@ class Rows:
     def keep(self, mask: npt.NDArray[np.bool_]) -> None:
         """Keep the rows where `mask` `[n]` is True."""
         if not mask.all():
-            index = places(mask)
-            self.row, self.user, self.item = self.source(index), self.user[index], self.item[index]
+            self.row = places(mask) if self.row is None else self.row[mask]
+            self.user, self.item = self.user[mask], self.item[mask]
 
     def settle(self) -> dict[str, npt.NDArray[Any]]:
         """The columns of the rows that are left; those of the source are let go, one after the other."""
