@@ -172,19 +172,20 @@ def _check_recommend(model: Recommender, history: History) -> None:
 
 
 def _check_explain(model: Recommender, history: History) -> None:
-    one = history.select([0])
-    items = model.recommend(one, k=2).item[0]
-    scores = model.score(one)[0]
-    rest = []  # what no term of an exact explanation says
-    for item, explanation in zip(items, model.explain(one, items), strict=True):
-        assert explanation.item == item and np.isclose(explanation.score, scores[item], atol=1e-4), (
-            "explains its own score"
-        )
-        assert {cause for cause, _ in explanation.history} <= set(one.item.tolist()), "causes are in the history"
-        if explanation.method == "exact":
-            terms = [share for _, share in explanation.history] + [explanation.popular, *explanation.parts.values()]
-            rest.append(explanation.score - sum(terms))
-    assert np.allclose(rest, rest[:1], atol=1e-3), "exact terms add up to the score, but for what all items get"
+    every = np.arange(history.n_items, dtype=np.int32)
+    strangers = History.of([[], [3], [0, 2, 0, 4, 2]], history.n_items)  # nothing, one thing, things again
+    for one in (history.select([0]), history.select([3]), *(strangers.select([row]) for row in range(3))):
+        scores, explanations = model.score(one)[0], model.explain(one, every)
+        rest = []  # what no term says
+        for item, explanation in zip(every, explanations, strict=True):
+            assert explanation.item == item and np.isclose(explanation.score, scores[item], atol=1e-4), (
+                "explains its own score"
+            )
+            assert {cause for cause, _ in explanation.history} <= set(one.item.tolist()), "causes are in the history"
+            shares = [share for _, share in explanation.history]
+            rest.append(explanation.score - sum([*shares, explanation.popular, *explanation.parts.values()]))
+        if explanations[0].method != "occlusion":
+            assert np.allclose(rest, rest[0], atol=1e-3), "terms add up to the score, but for what all items get"
 
 
 def _check_saved(model: Recommender, history: History) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.preprocessing.dataset import History
+from genre.errors import DataError, NotSupported
+from genre.preprocessing.dataset import Dataset, Features, History
+from genre.preprocessing.ids import Ids
 from genre.recommenders.als import ALS, diagonalise
 from genre.recommenders.ridge_kernel import improve_rows, solve_rows, solve_rows_plain
-from genre.testing import toy_dataset
+from genre.testing import check_recommender, toy_dataset
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 30))
-def test_the_kernels_solve_what_the_plain_twin_solves(seed: int, dim: int, n_rows: int) -> None:
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 30), st.sampled_from([0.0, 1.0]))
+def test_the_kernels_solve_what_the_plain_twin_solves(seed: int, dim: int, n_rows: int, drawn: float) -> None:
+    """drawn: whether the solutions are drawn to something else than zero."""
     rng = np.random.default_rng(seed)
     n_items = 80
     lengths = rng.integers(0, 60, n_rows)
@@ -24,7 +29,8 @@ def test_the_kernels_solve_what_the_plain_twin_solves(seed: int, dim: int, n_row
     weight = rng.uniform(0.1, 10, len(item)).astype(np.float32)
     factors = rng.normal(0, 1, (n_items, dim)).astype(np.float32)
     diagonal, ridge = rng.uniform(1, 3, dim).astype(np.float32), rng.uniform(0.5, 2, n_rows).astype(np.float32)
-    system = (indptr, item, weight, factors, diagonal, ridge)
+    right = rng.normal(0, 3, (n_rows if drawn else 0, dim)).astype(np.float32)
+    system = (indptr, item, weight, factors, diagonal, ridge, right)
     expected = solve_rows_plain(*system)
     exact = np.zeros_like(expected)
     solve_rows(*system, exact)
@@ -80,6 +86,65 @@ def test_contributions_add_up_to_the_score() -> None:
     history = data.history([2])
     for item, why in zip((1, 4), model.explain(history, np.array([1, 4], np.int32)), strict=True):
         assert sum(share for _, share in why.history) == pytest.approx(model.score(history)[0, item], abs=1e-4)
+
+
+def test_interactions_with_one_item_share_what_it_adds() -> None:
+    data = toy_dataset()
+    model = ALS(factors=6, frequency=0.3, alpha=2.0).fit(data)
+    history = History.of([[0, 2, 0, 4, 2]], data.n_items)
+    every = np.arange(data.n_items, dtype=np.int32)
+    shares = model.contributions(history, every)
+    np.testing.assert_allclose(shares.sum(axis=1), model.score(history)[0], atol=1e-4)
+    np.testing.assert_allclose(shares[:, 0], shares[:, 2], atol=1e-6)
+
+
+def unknown_half(seed: int = 0) -> tuple[Dataset, np.ndarray, np.ndarray]:
+    """Two groups of users and of 40 items told apart by noisy features; of half of the items, one user knows each."""
+    rng = np.random.default_rng(seed)
+    group = np.arange(40) % 2
+    values = np.stack([group, 1 - group], axis=1) + rng.normal(0, 0.2, (40, 2))
+    rare = np.arange(40) >= 20
+    pairs = [(user, item) for user in range(60) for item in range(40) if group[item] == user % 2]
+    pairs = [(u, i) for u, i in pairs if (rng.random() < 0.5 if not rare[i] else u // 2 == i - 20 and i < 38)]
+    user, item = np.array(pairs).T
+    ids = [Ids(str(row) for row in range(n)) for n in (60, 40)]
+    data = Dataset.from_arrays(user=user, item=item, user_ids=ids[0], item_ids=ids[1])
+    return data.with_features(items=Features(values.astype(np.float32), "made")), group, rare
+
+
+@pytest.mark.parametrize("solver", ["exact", "cg"])
+def test_items_few_have_touched_borrow_from_their_features(solver: str) -> None:
+    """They come up for the users whose taste they fit, cold ones and ones added later too."""
+    data, group, rare = unknown_half()
+    history = data.history()
+    fits = group == (np.arange(60) % 2)[:, None]
+
+    def gap(model: ALS) -> float:
+        scores = model.score(history)[:, rare]
+        return float(scores[fits[:, rare]].mean() - scores[~fits[:, rare]].mean())
+
+    given = {"factors": 4, "regularization": 3.0, "solver": solver, "seed": 1}
+    plain, drawn = ALS(**given).fit(data), ALS(**given, feature_weight=1.0).fit(data)  # type: ignore[arg-type]
+    assert gap(drawn) > 2 * gap(plain)
+    cold = drawn.score(history)[:, 38:]
+    assert cold[fits[:, 38:]].mean() > cold[~fits[:, 38:]].mean() + 0.3
+    assert not plain.score(history)[:, 38:].any()
+    assert data.item_features is not None
+    grown = drawn.extend(["new"], data.item_features.values[38:39])
+    inside = dataclasses.replace(history, n_items=41)
+    np.testing.assert_allclose(grown.score(inside)[:, -1], cold[:, 0], atol=1e-5)
+
+
+def test_no_features_no_place_for_new_items() -> None:
+    data, _, _ = unknown_half()
+    with pytest.raises(NotSupported, match="feature_weight above zero"):
+        ALS(factors=2).fit(data).extend(["new"], np.zeros((1, 2), np.float32))
+    model = ALS(factors=2, feature_weight=0.5).fit(data)
+    with pytest.raises(DataError, match="learnt from features of 2 values, found 3"):
+        model.extend(["new"], np.zeros((1, 3), np.float32))
+    with pytest.raises(DataError, match="needs item features"):
+        ALS(feature_weight=0.5).fit(dataclasses.replace(data, item_features=None))
+    check_recommender(lambda: ALS(factors=6, feature_weight=0.5))
 
 
 def test_the_turned_basis_has_a_diagonal_gram_matrix() -> None:

@@ -6,9 +6,12 @@ import pytest
 from genre.errors import DataError
 from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.ids import Ids
+from genre.preprocessing.vectors import ridge_map
 from genre.recommenders.als import ALS
-from genre.recommenders.content import Content, ridge, whitening
+from genre.recommenders.bpr import BPR
+from genre.recommenders.content import Content, whitening
 from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.two_tower import TwoTower
 from genre.testing import check_recommender, toy_dataset
 
 
@@ -125,6 +128,22 @@ def test_mapped_items_grow_save_and_explain() -> None:
     scores = grown.score(history)
     assert np.allclose(scores[:, -1], scores[:, -2], atol=1e-5)
     assert scores[group[-1], -1] > scores[1 - group[-1], -1]
+    for explanation in grown.explain(history.select([0]), np.array([1, data.n_items - 1, data.n_items], np.int32)):
+        assert explanation.method == "exact"
+        assert sum(share for _, share in explanation.history) == pytest.approx(explanation.score, abs=1e-4)
+        assert data.n_items not in dict(explanation.history)
+
+
+def test_offsets_of_a_member_are_what_is_popular() -> None:
+    check_recommender(lambda: Content(recommender=BPR(factors=4, epochs=60)))
+    data, _ = _from_texts()
+    model, every = Content(recommender=BPR(factors=4)).fit(data), np.arange(data.n_items, dtype=np.int32)
+    np.testing.assert_allclose(model.popular(data.history([0]), every), model.item_factors_[:, -1], atol=1e-5)
+
+
+def test_members_whose_queries_are_no_sums_are_explained_by_occlusion() -> None:
+    data, _ = _from_texts()
+    model = Content(recommender=TwoTower(dim=4, ids=4, hidden=8, epochs=1)).fit(data)
     assert model.explain(data.history([0]), np.array([1], np.int32))[0].method == "occlusion"
 
 
@@ -149,7 +168,7 @@ def test_the_map_is_the_weighted_ridge_regression() -> None:
     rows = np.repeat(np.arange(20), touched)  # an item as often as it was touched, and the ridge as rows of its own
     whole = np.vstack([told[rows], np.sqrt(7.0) * np.eye(4)[:3]])
     plain = np.linalg.lstsq(whole, np.vstack([factors[rows], np.zeros((3, 3))]), rcond=None)[0]
-    assert np.allclose(ridge(told, factors, touched, 7.0), plain, atol=1e-3)
+    assert np.allclose(ridge_map(told, factors, touched, 7.0), plain, atol=1e-3)
 
 
 def test_a_member_without_factors_is_refused() -> None:

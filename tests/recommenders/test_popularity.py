@@ -9,7 +9,10 @@ import pytest
 from genre.errors import DataError
 from genre.preprocessing.dataset import Dataset, History
 from genre.preprocessing.ids import Ids
+from genre.recommenders.blend import Blend
+from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity, split_categories
+from genre.testing import check_recommender
 
 DAY = 86_400
 
@@ -69,6 +72,14 @@ def test_within_categories_explains_its_score() -> None:
     (found,) = model.explain(history, np.array([0], np.int32))
     assert np.isclose(sum(share for _, share in found.history), found.score)
     assert [cause for cause, _ in found.history] == [2, 0]
+    assert np.isclose(found.popular, 0, atol=1e-5)
+    (nothing_known,) = model.explain(History.of([[]], 4), np.array([0], np.int32))
+    assert nothing_known.popular == nothing_known.score > 0
+
+
+def test_within_categories_counts_once_in_a_blend() -> None:
+    check_recommender(lambda: Popularity(by="genres"), toy_world=False)
+    check_recommender(lambda: Blend((Popularity(by="genres"), EASE(10)), weights=(1, 1)), toy_world=False)
 
 
 def test_unknown_field_names_the_nearest() -> None:

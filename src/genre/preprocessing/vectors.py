@@ -1,4 +1,4 @@
-"""Rows of length one, wherever likeness is an angle."""
+"""What several recommenders make of vectors: rows of length one, a constant beside them, a ridge map."""
 
 from __future__ import annotations
 
@@ -15,3 +15,20 @@ def unit_rows(rows: npt.NDArray[np.floating[Any]], center: Float32 | None = None
     if center is not None:
         rows = np.where(rows.any(axis=1, keepdims=True), rows - center, 0)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def with_one(vectors: Float32) -> Float32:
+    """Vectors with a constant as the last column. [n, dim + 1]"""
+    return np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1)
+
+
+def ridge_map(told: Float32, factors: Float32, touched: npt.NDArray[Any], strength: float) -> Float32:
+    """The map `[dim, n_factors]` from what texts tell `[n_items, dim]` to factors, each item as often as touched.
+
+    strength: ridge; the last column, a constant, is free of it.
+    """
+    weighted = told.astype(np.float64).T * touched
+    gram = weighted @ told
+    gram[np.diag_indices(len(gram) - 1)] += strength
+    gram[-1, -1] += 1e-6
+    return np.asarray(np.linalg.solve(gram, weighted @ factors), np.float32)

@@ -8,10 +8,12 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from genre.errors import DataError, NotSupported
 from genre.log import Log
-from genre.options import Ge, Gt, Search
+from genre.options import Ge, Gt, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
+from genre.preprocessing.vectors import ridge_map, unit_rows, with_one
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -19,6 +21,7 @@ from genre.recommenders.topk import top_k_cosine
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
 CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
 BLOCK = 8192  # vectors in double precision at once
+TINY = 1e-12
 
 
 @dataclass(eq=False)
@@ -34,6 +37,8 @@ class ALS(Recommender):
     regularization: the ridge on every vector. frequency: power of a row's confidence that its ridge grows by, 0 to 1
     (Rendle et al., RecSys 2022: "Revisiting the performance of iALS").
     alpha: confidence added for each unit of weight.
+    feature_weight: how far item vectors are drawn to what their features say (a linear map, fitted anew in each
+    iteration) instead of to zero, 0 to 1; above zero, items that nobody has touched stand where their features say.
     solver: exact solutions, or two steps of conjugate gradients (Takacs et al., 2011); auto: cg above 95 factors.
     seed: of the first item vectors.
     """
@@ -43,6 +48,7 @@ class ALS(Recommender):
     regularization: Annotated[float, Gt(0), Search(0.1, 200, log=True)] = 50.0
     frequency: Annotated[float, Ge(0)] = 0.0
     alpha: Annotated[float, Gt(0), Search(0.5, 50, log=True)] = 10.0
+    feature_weight: Annotated[float, Ge(0), Le(1)] = 0.0
     solver: Literal["auto", "exact", "cg"] = "auto"
     seed: int = 0
 
@@ -52,6 +58,8 @@ class ALS(Recommender):
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         from genre.recommenders.ridge_kernel import improve_rows, solve_rows
 
+        told = self._told_of(dataset)  # [n_items, dim + 1], or no rows
+        touched = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items)
         matrices = [dataset.matrix()]
         matrices.append(matrices[0].T.tocsr())
         rng = np.random.default_rng(self.seed)
@@ -65,12 +73,36 @@ class ALS(Recommender):
                 diagonal, turn = diagonalise(fixed)
                 for vectors in (fixed, moving):
                     vectors[:] = vectors @ turn
+                right = np.zeros((0, self.factors), np.float32)
+                if moving is items and len(told):
+                    drawn_to = told @ ridge_map(told, items, touched, self.regularization)
+                    right = np.asarray(self.feature_weight * ridge[:, None] * drawn_to, np.float32)
                 if cg:
-                    improve_rows(*system, fixed, diagonal, ridge, moving, CG_STEPS)
+                    improve_rows(*system, fixed, diagonal, ridge, right, moving, CG_STEPS)
                 else:
-                    solve_rows(*system, fixed, diagonal, ridge, moving)
+                    solve_rows(*system, fixed, diagonal, ridge, right, moving)
         self.gram_, turn = diagonalise(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ turn)  # [n_items, factors]
+        if len(told):
+            self.map_ = ridge_map(told, self.item_embeddings_, touched, self.regularization)  # [dim + 1, factors]
+            self.item_embeddings_[touched == 0] = told[touched == 0] @ self.map_
+
+    def _told_of(self, dataset: Dataset) -> Float32:
+        """What the features of the items say; no rows where they are not asked. [n_items, dim + 1]"""
+        if not self.feature_weight:
+            return np.zeros((0, 1), np.float32)
+        if dataset.item_features is None:
+            raise DataError("als: feature_weight needs item features; name an encoder of items under `features`")
+        self.center_ = dataset.item_features.values.mean(axis=0)
+        return with_one(unit_rows(dataset.item_features.values, self.center_))
+
+    def _extend(self, features: Float32) -> None:
+        if not self.feature_weight:
+            raise NotSupported("ALS places new items by their features alone; fit it with feature_weight above zero")
+        if features.shape[1] != len(self.center_):
+            raise DataError(f"als: learnt from features of {len(self.center_)} values, found {features.shape[1]}")
+        new = with_one(unit_rows(features, self.center_)) @ self.map_
+        self.item_embeddings_ = np.concatenate([self.item_embeddings_, new])
 
     def _system(self, matrix: sp.csr_matrix) -> tuple[Int64, Int32, Float32]:
         """indptr, item, and the confidence above one, which takes the place of the weights."""
@@ -89,19 +121,25 @@ class ALS(Recommender):
 
         users = np.zeros((len(history), self.factors), np.float32)
         indptr, item, beyond = self._system(history.matrix())
-        solve_rows(indptr, item, beyond, self.item_embeddings_, self.gram_, self._ridge(indptr, beyond), users)
+        ridge, nothing = self._ridge(indptr, beyond), np.zeros((0, self.factors), np.float32)
+        solve_rows(indptr, item, beyond, self.item_embeddings_, self.gram_, ridge, nothing, users)
         return users, self.item_embeddings_
 
     def _score(self, history: History) -> Float32:
         users, items = self._factors(history)
         return np.asarray(users @ items.T, np.float32)
 
-    def _contributions(self, history: History, items: Int32) -> Float32:
+    def _query_terms(self, history: History) -> Float32:
+        """The solution by what each interaction says; several of one item say together what their weights add up to."""
         seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight
         ridge = self._ridge(np.array([0, len(weight)]), weight)
         system = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen
-        influence = self.item_embeddings_[items] @ np.linalg.solve(system, seen.T)  # [m, length]
-        return np.asarray(influence * np.where(history.weight > 0, 1 + weight, 0), np.float32)
+        together = np.bincount(history.item, weight, history.n_items)[history.item]
+        share = weight / np.maximum(together, TINY) * (1 + together)
+        return np.asarray(np.linalg.solve(system, seen.T).T * share[:, None], np.float32)
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        return self.item_embeddings_[items] @ self._query_terms(history).T
 
     def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
         """The `k` items whose vectors have the highest cosine with each item's."""

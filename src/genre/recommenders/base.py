@@ -237,7 +237,10 @@ class Recommender(ABC):
         self._check(history)
         if len(history) != 1:
             raise DataError(f"the terms of a score are those of one history, found {len(history)}")
-        return self.unasked()._terms(history, np.asarray(items, np.int32))
+        items, freed = np.asarray(items, np.int32), self.unasked()
+        if len(history.item) == 0 and not freed.answers_empty:
+            return Terms(np.zeros((len(items), 0), np.float32), freed.popularity_[items], {})
+        return freed._terms(history, items)
 
     def _terms(self, history: History, items: Int32) -> Terms:
         return Terms(self._contributions(history, items), self._popular(history, items), {})
@@ -252,7 +255,10 @@ class Recommender(ABC):
     def popular(self, history: History, items: Int32) -> Float32:
         """The part of the score of each of `items` `[m]` that is its popularity, whatever the one history holds. [m]"""
         self._check(history)
-        return self.unasked()._popular(history, np.asarray(items, np.int32))
+        items, freed = np.asarray(items, np.int32), self.unasked()
+        if len(history.item) == 0 and not freed.answers_empty:
+            return freed.popularity_[items]
+        return freed._popular(history, items)
 
     def _popular(self, history: History, items: Int32) -> Float32:
         return self.score(history)[0, items] if self.explains == "popularity" else np.zeros(len(items), np.float32)
@@ -267,6 +273,17 @@ class Recommender(ABC):
         whole = self._score(history)[0, items]
         parts = [self._score(block)[:, items] for _, block in kept.blocks(max(1, BLOCK_VALUES // history.n_items))]
         return np.asarray(whole[:, None] - np.concatenate(parts).T, np.float32)
+
+    def _query_terms(self, history: History) -> Float32:
+        """What each interaction of the one history adds to its query (`_factors`), where a query is such a sum.
+
+        float32 `[length, dim]`. A wrapper that has item factors of its own explains its scores exactly by these.
+        """
+        raise NotSupported(f"{type(self).__name__}: its queries are no sums over a history")
+
+    def sums_queries(self) -> bool:
+        """Whether `_query_terms` is known."""
+        return type(self)._query_terms is not Recommender._query_terms
 
     def unasked(self) -> Recommender:
         """The same without the language models that are asked while it scores; itself where none is.

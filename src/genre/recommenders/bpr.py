@@ -112,11 +112,14 @@ class BPR(Recommender):
     def _popular(self, history: History, items: Int32) -> Float32:
         return self.item_offset_[items]
 
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        """The score is the item's offset plus one term an interaction."""
+    def _query_terms(self, history: History) -> Float32:
+        """Without the constant, which meets the items' offsets: the score is an offset plus one term an interaction."""
         told = self.item_embeddings_[history.item] * history.weight[:, None]
-        told = told / max(float(history.weight.sum()), 1e-9) ** POWER
-        return np.asarray(self.item_embeddings_[items] @ (told @ self.history_map_).T, np.float32)
+        terms = told / max(float(history.weight.sum()), 1e-9) ** POWER @ self.history_map_
+        return np.asarray(np.hstack([terms, np.zeros((len(terms), 1), np.float32)]), np.float32)
+
+    def _contributions(self, history: History, items: Int32) -> Float32:
+        return np.asarray(self.item_embeddings_[items] @ self._query_terms(history)[:, :-1].T, np.float32)
 
     def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
         """The `k` items whose vectors have the highest cosine with each item's."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import unit_rows
+from genre.preprocessing.vectors import ridge_map, unit_rows, with_one
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -60,17 +61,12 @@ class Content(Recommender):
             self.member_ = (member,)
             touched = np.bincount(dataset.item, minlength=dataset.n_items)
             factors = _factors_of(member, History.of([[int(dataset.item[0])]], dataset.n_items))[1]
-            self.map_ = ridge(self._told(self.item_vectors_), factors, touched, self.regularization)
+            self.map_ = ridge_map(with_one(self.item_vectors_), factors, touched, self.regularization)
             self.item_factors_ = np.where(touched[:, None] > 0, factors, self._read_off(self.item_vectors_))
 
     def _read_off(self, vectors: Float32) -> Float32:
         """The factors of items that nobody has touched. [n, factors]"""
-        return np.asarray(self.lift * (self._told(vectors) @ self.map_), np.float32)
-
-    @staticmethod
-    def _told(vectors: Float32) -> Float32:
-        """Vectors with a constant. [n, dim + 1]"""
-        return np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1)
+        return np.asarray(self.lift * (with_one(vectors) @ self.map_), np.float32)
 
     def place(self, features: Float32) -> Float32:
         """Features -> unit vectors; an item without features stays at zero. [n, dim]"""
@@ -88,12 +84,16 @@ class Content(Recommender):
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         if self.member_:
-            n_known = len(self.member_[0].item_ids_)
-            known = dataclasses.replace(history.keep(history.item < n_known), n_items=n_known)
-            return _factors_of(self.member_[0], known)[0], self.item_factors_
+            return _factors_of(self.member_[0], self._known(history)[1])[0], self.item_factors_
         matrix = history.decayed(self.history_half_life).matrix()
         total = np.asarray(matrix.sum(axis=1), np.float32).reshape(-1, 1)
         return np.asarray(matrix @ self.item_vectors_ / np.maximum(total, 1e-12), np.float32), self.item_vectors_
+
+    def _known(self, history: History) -> tuple[npt.NDArray[np.bool_], History]:
+        """Which interactions are with items that the member knows, and the histories of those alone."""
+        n_known = len(self.member_[0].item_ids_)
+        known = history.item < n_known
+        return known, dataclasses.replace(history.keep(known), n_items=n_known)
 
     def _score(self, history: History) -> Float32:
         queries, items = self._factors(history)
@@ -101,14 +101,32 @@ class Content(Recommender):
 
     @property
     def evidence(self) -> Method:
-        return "occlusion" if self.member_ else "exact"
+        return "exact" if self.sums_queries() else "occlusion"
+
+    def sums_queries(self) -> bool:
+        return not self.member_ or self.member_[0].sums_queries()
+
+    def _popular(self, history: History, items: Int32) -> Float32:
+        """What a member gives an item beside the history, such as its offset."""
+        if not (self.member_ and self.sums_queries()):
+            return super()._popular(history, items)
+        queries, factors = self._factors(history)
+        return np.asarray(factors[items] @ (queries[0] - self._query_terms(history).sum(axis=0)), np.float32)
+
+    def _query_terms(self, history: History) -> Float32:
+        if not self.member_:
+            weight = history.decayed(self.history_half_life).weight
+            share = weight / max(float(weight.sum()), 1e-12)
+            return np.asarray(self.item_vectors_[history.item] * share[:, None], np.float32)
+        known, inside = self._known(history)
+        terms = np.zeros((len(history.item), self.item_factors_.shape[1]), np.float32)
+        terms[known] = self.member_[0]._query_terms(inside)
+        return terms
 
     def _contributions(self, history: History, items: Int32) -> Float32:
-        if self.member_:
+        if not self.sums_queries():
             return super()._contributions(history, items)
-        weight = history.decayed(self.history_half_life).weight
-        share = weight / max(float(weight.sum()), 1e-12)
-        return np.asarray(self.item_vectors_[items] @ self.item_vectors_[history.item].T * share, np.float32)
+        return self._factors(history)[1][items] @ self._query_terms(history).T
 
 
 def _factors_of(member: Recommender, history: History) -> tuple[Float32, Float32]:
@@ -116,18 +134,6 @@ def _factors_of(member: Recommender, history: History) -> tuple[Float32, Float32
     if factors is None:
         raise DataError(f"content: {type(member).__name__} has no item factors to map texts to; use als or bpr")
     return factors
-
-
-def ridge(told: Float32, factors: Float32, touched: Int64, strength: float) -> Float32:
-    """The map `[dim, n_factors]` from what texts tell `[n_items, dim]` to factors, each item as often as touched.
-
-    strength: ridge; the last column, a constant, is free of it.
-    """
-    weighted = told.astype(np.float64).T * touched
-    gram = weighted @ told
-    gram[np.diag_indices(len(gram) - 1)] += strength
-    gram[-1, -1] += 1e-6
-    return np.asarray(np.linalg.solve(gram, weighted @ factors), np.float32)
 
 
 def whitening(features: Float32, power: float, dim: int) -> tuple[Float32, Float32]:

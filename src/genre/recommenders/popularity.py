@@ -62,6 +62,10 @@ class Popularity(Recommender):
         fit[np.diff(profile.indptr) == 0] = 1  # nothing known: plain popularity
         return np.asarray(fit * self.popularity_, np.float32)
 
+    def _popular(self, history: History, items: Int32) -> Float32:
+        """What the categories of the history do not account for: all of it without `by`."""
+        return np.asarray(self._score(history)[0, items] - self._contributions(history, items).sum(axis=1), np.float32)
+
     def _contributions(self, history: History, items: Int32) -> Float32:
         """The part of each score that comes from the categories of each interaction; nothing without `by`."""
         if self.categories_ is None:

@@ -2,9 +2,10 @@
 
 Row `u` of a CSR matrix names which `factors` `[n, dim]` it sees, each with a weight beyond one; it solves
 
-    (diag(diagonal + ridge[u]) + sum_q weight[q] y_q y_q') x = sum_q (1 + weight[q]) y_q
+    (diag(diagonal + ridge[u]) + sum_q weight[q] y_q y_q') x = right[u] + sum_q (1 + weight[q]) y_q
 
-where the diagonal is what all factors, seen or not, add up to at weight one.
+where the diagonal is what all factors, seen or not, add up to at weight one. `right` without rows is zero, and
+the solutions are drawn to zero; otherwise they are drawn to `right[u] / ridge[u]`.
 
 `solve_rows` does it exactly, `improve_rows` by a few steps of conjugate gradients. `solve_rows_plain` is the judge.
 Knows nothing about users, items or confidence.
@@ -30,7 +31,13 @@ WIDE = 16  # floats a vector where rows are read from end to end
 
 
 def solve_rows_plain(
-    indptr: Int64, item: Int32, weight: Float32, factors: Float32, diagonal: Float32, ridge: Float32
+    indptr: Int64,
+    item: Int32,
+    weight: Float32,
+    factors: Float32,
+    diagonal: Float32,
+    ridge: Float32,
+    right: Float32,
 ) -> Float32:
     """The obviously right way, in double precision: build each system and solve it. [n_rows, dim]"""
     out = np.zeros((len(indptr) - 1, factors.shape[1]), np.float32)
@@ -38,7 +45,8 @@ def solve_rows_plain(
         part = slice(indptr[u], indptr[u + 1])
         seen = factors[item[part]].astype(np.float64)
         system = np.diag(diagonal.astype(np.float64) + ridge[u]) + (seen.T * weight[part]) @ seen
-        out[u] = np.linalg.solve(system, seen.T @ (1 + weight[part]))
+        beside = right[u].astype(np.float64) if len(right) else 0
+        out[u] = np.linalg.solve(system, seen.T @ (1 + weight[part]) + beside)
     return out
 
 
@@ -50,39 +58,47 @@ def solve_rows(
     factors: Float32,
     diagonal: Float32,
     ridge: Float32,
+    right: Float32,
     out: Float32,
 ) -> None:
     """Fill `out` `[n_rows, dim]` with the exact solutions; weights are above zero.
 
-    A history shorter than `dim` is solved in its own length: x = D^-1 Y' (W^-1 + Y D^-1 Y')^-1 (1 + 1 / weight).
+    A history shorter than `dim` is solved in its own length (Woodbury):
+    x = D^-1 (right + Y' (W^-1 + Y D^-1 Y')^-1 (1 + 1 / weight - Y D^-1 right)).
     """
     dim = factors.shape[1]
     wide = _whole(dim, TILE)
-    system, right = np.zeros(wide * wide, np.float32), np.zeros(wide, np.float32)
+    system, b = np.zeros(wide * wide, np.float32), np.zeros(wide, np.float32)
     rows, weighted = np.zeros((CHUNK, wide), np.float32), np.zeros((CHUNK, wide), np.float32)
     flipped, scale = np.zeros(dim * wide, np.float32), np.zeros(dim, np.float32)
+    drawn = len(right) > 0
     for u in range(len(out)):
         begin, end = indptr[u], indptr[u + 1]
         length = end - begin
-        if length == 0:
-            out[u] = 0
-        elif length <= dim:
+        if length <= dim:
             for i in range(dim):
                 scale[i] = 1 / np.sqrt(diagonal[i] + ridge[u])
+                out[u, i] = scale[i] * right[u, i] if drawn else 0
             n = _whole(length, TILE)
-            a, z = system[: n * n].reshape((n, n)), right[:n]
+            a, z = system[: n * n].reshape((n, n)), b[:n]
             y = flipped[: dim * n].reshape((dim, n))
             _short_system(item[begin:end], weight[begin:end], factors, scale, y, a, z)
+            if drawn:
+                for i in range(dim):
+                    for q in range(n):
+                        z[q] -= out[u, i] * y[i, q]
             _factorise(a, weighted)
             _substitute(a, z)
             for i in range(dim):
-                out[u, i] = scale[i] * _dot(y[i], z)
+                out[u, i] = scale[i] * (out[u, i] + _dot(y[i], z))
         else:
-            a, b = system.reshape((wide, wide)), right
+            a = system.reshape((wide, wide))
             a[:] = 0
             b[:] = 0
             for i in range(wide):
                 a[i, i] = diagonal[i] + ridge[u] if i < dim else 1
+                if drawn and i < dim:
+                    b[i] = right[u, i]
             _long_system(item[begin:end], weight[begin:end], factors, rows, weighted, a, b)
             _factorise(a, weighted)
             _substitute(a, b)
@@ -97,6 +113,7 @@ def improve_rows(
     factors: Float32,
     diagonal: Float32,
     ridge: Float32,
+    right: Float32,
     out: Float32,
     steps: int,
 ) -> None:
@@ -112,17 +129,16 @@ def improve_rows(
         factors = padded
     x, precision, inverse = np.zeros(wide, np.float32), np.zeros(wide, np.float32), np.zeros(wide, np.float32)
     residual, direction, image = np.zeros(wide, np.float32), np.zeros(wide, np.float32), np.zeros(wide, np.float32)
+    drawn = len(right) > 0
     for u in range(len(out)):
         begin, end = indptr[u], indptr[u + 1]
         seen, w = item[begin:end], weight[begin:end]
-        if begin == end:
-            out[u] = 0
-            continue
         for i in range(dim):
-            x[i] = out[u, i]
             precision[i] = diagonal[i] + ridge[u]
             inverse[i] = 1 / precision[i]
-            residual[i] = -precision[i] * x[i]
+            beside = right[u, i] if drawn else np.float32(0)
+            x[i] = out[u, i] if begin < end else inverse[i] * beside
+            residual[i] = beside - precision[i] * x[i]
         _add_history(seen, w, np.float32(1), factors, x, residual)  # residual = b - A x
         now = np.float32(0)
         for i in range(wide):
