@@ -1,4 +1,4 @@
-"""MLP: the split first layer, histories without leaks, ratings, ranking, transfer and resume."""
+"""MLP: the split first layer, histories without leaks, ratings, ranking and transfer."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -208,23 +208,3 @@ def test_transfer_starts_where_the_other_ended(tmp_path: Path) -> None:
     assert losses[1] < 0.5 * cold
     with pytest.raises(ArtifactError, match="expected one"):
         MLP(**TINY, init_from=str(tmp_path)).fit(data)  # type: ignore[arg-type]
-
-
-def test_a_fit_that_was_killed_goes_on_to_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Killed(Exception):
-        pass
-
-    class KillAfter(Log):
-        def record(self, event: str, **fields: object) -> None:
-            if fields["epoch"] == 3:
-                raise Killed
-
-    data = toy_dataset()
-    options = {**TINY, "epochs": 5, "dropout": 0.2}
-    whole = MLP(**options).fit(data)  # type: ignore[arg-type]
-    monkeypatch.setattr("genre.training.checkpoint.EVERY_SECONDS", 0.0)
-    with pytest.raises(Killed):
-        MLP(**options).fit(data, checkpoint=tmp_path / "place", log=KillAfter())  # type: ignore[arg-type]
-    assert (tmp_path / "place").is_dir()
-    resumed = MLP(**options).fit(data, checkpoint=tmp_path / "place")  # type: ignore[arg-type]
-    assert np.array_equal(resumed.score(data.history()), whole.score(data.history()))

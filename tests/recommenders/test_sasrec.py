@@ -1,4 +1,4 @@
-"""SASRec: causal, blind to padding, items by text, the order of a history, resume."""
+"""SASRec: causal, blind to padding, items by text, the order of a history, transfer."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -126,26 +126,6 @@ def test_what_it_needs_it_says() -> None:
         SASRec(dim=10, heads=4)
     with pytest.raises(DataError, match="no vectors"):
         SASRec(**TINY, items="text").fit(ring())  # type: ignore[arg-type]
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAfter(Log):
-    def record(self, event: str, **fields: object) -> None:
-        if fields["epoch"] == 3:
-            raise Killed
-
-
-def test_a_killed_fit_resumes_to_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genre.training.checkpoint.EVERY_SECONDS", 0.0)
-    data, options = ring(), {**TINY, "epochs": 4, "loss": "sampled", "negatives": 4}
-    whole = SASRec(**options).fit(data)  # type: ignore[arg-type]
-    with pytest.raises(Killed):
-        SASRec(**options).fit(data, checkpoint=tmp_path / "place", log=KillAfter())  # type: ignore[arg-type]
-    resumed = SASRec(**options).fit(data, checkpoint=tmp_path / "place")  # type: ignore[arg-type]
-    assert np.array_equal(resumed.score(data.history()), whole.score(data.history()))
 
 
 def test_transfer_keeps_the_embeddings_of_shared_ids(tmp_path: Path) -> None:
