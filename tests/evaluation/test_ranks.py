@@ -65,6 +65,22 @@ def test_targets_count_once_and_not_when_seen(targets: list[list[int]], seen: li
     assert seen_before == sum(i in seen[row] for row, wanted in enumerate(targets) for i in wanted)
 
 
+def unsound_plain(lists: np.ndarray, n_items: int) -> int:
+    for row, candidates in enumerate(lists.tolist()):
+        shown = [candidate for candidate in candidates if candidate >= 0]
+        if len(set(shown)) < len(shown) or any(candidate >= n_items for candidate in shown):
+            return row
+    return -1
+
+
+@given(st.integers(0, 6).flatmap(lambda k: st.lists(st.lists(st.integers(-1, 30), min_size=k, max_size=k), min_size=1)))
+@settings(max_examples=150, deadline=None)
+def test_the_first_list_with_a_repeated_or_unknown_item_is_found(rows: list[list[int]]) -> None:
+    lists = np.array(rows, np.int32).reshape(len(rows), -1)
+    for n_items in (25, 31):
+        assert unsound_list(lists, n_items) == unsound_plain(lists, n_items)
+
+
 def test_unsound_lists_are_found() -> None:
     good = np.array([[0, 1, -1], [2, -1, -1]], np.int32)
     assert unsound_list(good, 3) == -1

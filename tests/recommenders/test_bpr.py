@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from genre.errors import TrainingError
 from genre.preprocessing.dataset import Dataset, History
@@ -13,18 +17,47 @@ from genre.recommenders.bpr_kernel import STEP, pairwise_epoch, softmax_epoch
 from genre.testing import toy_dataset
 
 
-def world(seed: int, n_users: int = 6, n_items: int = 20, dim: int = 5):
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(0, 2 * STEP + 3, n_users)
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    item = np.concatenate([rng.choice(n_items, n, replace=False) for n in lengths]).astype(np.int32)
-    users = rng.normal(0, 0.5, (n_users, dim)).astype(np.float32)
+class World(NamedTuple):
+    """What an epoch is given."""
+
+    order: np.ndarray
+    indptr: np.ndarray
+    item: np.ndarray
+    users: np.ndarray
+    items: np.ndarray
+    rate: np.float32
+    decay: np.float32
+    rng: np.random.Generator
+
+    def draw(self, *shape: int) -> np.ndarray:
+        return self.rng.integers(0, len(self.items), shape, np.int32)
+
+    def mark(self) -> np.ndarray:
+        return np.full(len(self.items), -1, np.int32)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_items, dim = draw(st.integers(1, 30)), draw(st.integers(2, 20))
+    lengths = draw(st.lists(st.integers(0, min(n_items, 2 * STEP + 3)), min_size=1, max_size=6))
+    users = rng.normal(0, 0.5, (len(lengths), dim)).astype(np.float32)
     users[:, -1] = 1
-    return rng, rng.permutation(n_users), indptr, item, users, rng.normal(0, 0.5, (n_items, dim)).astype(np.float32)
+    return World(
+        rng.permutation(len(lengths)),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.concatenate([rng.choice(n_items, n, replace=False) for n in lengths]).astype(np.int32),
+        users,
+        rng.normal(0, 0.5, (n_items, dim)).astype(np.float32),
+        np.float32(draw(st.floats(0, 0.3))),
+        np.float32(draw(st.floats(0, 0.1))),
+        rng,
+    )
 
 
-def pairwise_plain(order, indptr, item, sampled, users, items, rate, decay) -> None:
-    """One gradient step of -log sigmoid(x (good - bad)) a pair, in plain NumPy."""
+def pairwise_plain(order, indptr, item, sampled, users, items, rate, decay) -> list[float]:
+    """One gradient step of -log sigmoid(x (good - bad)) a pair, in plain NumPy; how far the good one was ahead."""
+    ahead = []
     for u in order:
         own = item[indptr[u] : indptr[u + 1]]
         for q in range(indptr[u], indptr[u + 1]):
@@ -32,16 +65,18 @@ def pairwise_plain(order, indptr, item, sampled, users, items, rate, decay) -> N
             if bad in own:
                 continue
             x, y, z = users[u].copy(), items[good].copy(), items[bad].copy()
-            push = rate / (1 + np.exp(x @ (y - z)))
+            ahead.append(float(x @ (y - z)))
+            push = rate / (1 + np.exp(ahead[-1]))
             users[u] += push * (y - z) - decay * x
             users[u, -1] = 1
             items[good] += push * x - decay * y
             items[bad] += -push * x - decay * z
+    return ahead
 
 
-def softmax_plain(order, indptr, item, sampled, boost, users, items, rate, decay) -> None:
-    """One gradient step of the weighted cross-entropy for each `STEP` interactions of a user."""
-    at = 0
+def softmax_plain(order, indptr, item, sampled, boost, users, items, rate, decay) -> list[float]:
+    """One gradient step of the weighted cross-entropy for each `STEP` interactions of a user; their probabilities."""
+    at, chances = 0, []
     for u in order:
         own = item[indptr[u] : indptr[u + 1]]
         for start in range(0, len(own), STEP):
@@ -54,6 +89,7 @@ def softmax_plain(order, indptr, item, sampled, boost, users, items, rate, decay
                 y = items[one].copy()
                 mine = np.exp(y @ x)
                 chance = mine / (mine + others.sum())
+                chances.append(float(chance))
                 part += others / (mine + others.sum())
                 move += rate * (1 - chance) * y
                 items[one] += rate * (1 - chance) * x - decay * y
@@ -64,32 +100,35 @@ def softmax_plain(order, indptr, item, sampled, boost, users, items, rate, decay
                     items[other] += -rate * part[r] * x - decay * len(chosen) / len(row) * y
             users[u] = x + move
             users[u, -1] = 1
+    return chances
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_the_pairwise_kernel_equals_its_plain_twin(seed: int) -> None:
-    rng, order, indptr, item, users, items = world(seed)
-    sampled = rng.integers(0, len(items), len(item)).astype(np.int32)
+@settings(max_examples=60, deadline=None)
+@given(worlds())
+def test_the_pairwise_kernel_equals_its_plain_twin(world: World) -> None:
+    *given_, users, items, rate, decay, _ = world
+    sampled = world.draw(len(world.item))
     expected = users.astype(np.float64), items.astype(np.float64)
-    pairwise_plain(order, indptr, item, sampled, *expected, 0.1, 0.01)
-    mark = np.full(len(items), -1, np.int32)
-    right = pairwise_epoch(order, indptr, item, sampled, users, items, np.float32(0.1), np.float32(0.01), mark)
-    np.testing.assert_allclose(users, expected[0], atol=1e-5)
-    np.testing.assert_allclose(items, expected[1], atol=1e-5)
-    assert 0 <= right <= 1
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_the_softmax_kernel_equals_its_plain_twin(seed: int) -> None:
-    rng, order, indptr, item, users, items = world(seed)
-    sampled = rng.integers(0, len(items), (len(item) + len(users), 4)).astype(np.int32)
-    boost = rng.uniform(1, 5, len(items)).astype(np.float32)
-    expected = users.astype(np.float64), items.astype(np.float64)
-    softmax_plain(order, indptr, item, sampled, boost, *expected, 0.1, 0.01)
-    mark = np.full(len(items), -1, np.int32)
-    softmax_epoch(order, indptr, item, sampled, boost, users, items, np.float32(0.1), np.float32(0.01), mark)
+    ahead = np.array(pairwise_plain(*given_, sampled, *expected, float(rate), float(decay)))
+    share = pairwise_epoch(*given_, sampled, users, items, rate, decay, world.mark())
     np.testing.assert_allclose(users, expected[0], atol=1e-4)
     np.testing.assert_allclose(items, expected[1], atol=1e-4)
+    right = round(share * (len(ahead) + 1))
+    assert np.sum(ahead > 1e-5) <= right <= np.sum(ahead > -1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds(), st.integers(1, 9))
+def test_the_softmax_kernel_equals_its_plain_twin(world: World, n_sampled: int) -> None:
+    *given_, users, items, rate, decay, _ = world
+    sampled = world.draw(len(world.item) + len(users), n_sampled)
+    boost = world.rng.uniform(1, 5, len(items)).astype(np.float32)
+    expected = users.astype(np.float64), items.astype(np.float64)
+    chances = softmax_plain(*given_, sampled, boost, *expected, float(rate), float(decay))
+    chance = softmax_epoch(*given_, sampled, boost, users, items, rate, decay, world.mark())
+    np.testing.assert_allclose(users, expected[0], atol=1e-4)
+    np.testing.assert_allclose(items, expected[1], atol=1e-4)
+    assert chance * (len(chances) + 1) == pytest.approx(sum(chances), abs=1e-3)
 
 
 def auc(model: BPR, data: Dataset) -> float:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from genre.preprocessing.dataset import History
 from genre.recommenders.ncf import NCF
@@ -50,20 +52,27 @@ def test_training_leaves_the_target_out_of_the_history() -> None:
     assert inside.item() == pytest.approx(outside, abs=1e-4)
 
 
-@pytest.mark.parametrize("widths", [(7, 5, 4, 1), (3, 1), (64, 32, 16, 1), (9, 17, 1)])
-@pytest.mark.parametrize("n_items", [1, 31, 64, 1500])
-def test_both_ways_through_the_layers_agree(widths: tuple[int, ...], n_items: int) -> None:
-    rng = np.random.default_rng(0)
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 70), min_size=1, max_size=4),
+    st.integers(0, 4),
+    st.integers(1, 200),
+    st.integers(0, 2**32 - 1),
+)
+def test_both_ways_through_the_layers_agree(hidden: list[int], n_users: int, n_items: int, seed: int) -> None:
+    rng, widths = np.random.default_rng(seed), [*hidden, 1]
 
     def some(*shape: int) -> np.ndarray:
-        return rng.normal(size=shape).astype(np.float32)
+        return (rng.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32)
 
-    users, items = some(3, widths[0]), some(n_items, widths[0])
+    users, items = rng.normal(size=(n_users, widths[0])).astype(np.float32), some(n_items, widths[0])
     layers = [(some(*shape), some(shape[1])) for shape in itertools.pairwise(widths)]
-    plain = np.stack([through(items + user, layers)[:, 0] for user in users])
+    plain = np.stack([through(items + user, layers)[:, 0] for user in users] or [np.zeros((0, n_items))])
+    plain = plain.reshape(n_users, n_items)
     assert through_all(users, items, layers) == pytest.approx(plain, abs=1e-4, rel=1e-4)
-    items[0, 1] = np.nan
-    assert np.isnan(through_all(users, items, layers)).any(axis=0).tolist() == [True] + [False] * (n_items - 1)
+    spoilt = int(rng.integers(n_items))
+    items[spoilt, -1] = np.nan
+    assert (np.isnan(through_all(users, items, layers)) == (np.arange(n_items) == spoilt)).all()
 
 
 def test_a_stranger_is_its_history() -> None:
