@@ -1,6 +1,7 @@
 """Blend: scaling, fitted weights, ranks, members on disk, new items."""
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.errors import ArtifactError, DataError, NotSupported, OptionError
+from genre.log import Log
 from genre.preprocessing.dataset import Dataset, History
+from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend, _reciprocal_ranks
@@ -118,6 +121,35 @@ def test_length_buckets_have_weights_of_their_own() -> None:
     blend = Blend((ItemKNN(), Content()), length_buckets=2).fit(short)
     assert blend.weights_.shape == (len(blend.edges_) + 1, 2)
     assert len(blend.edges_) == 1
+
+
+@dataclass(eq=False)
+class Always(Recommender):
+    """Recommends one item to everybody."""
+
+    item: int = 0
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        self.row_ = np.eye(dataset.n_items, dtype=np.float32)[self.item]
+
+    def _score(self, history: History) -> np.ndarray:
+        return np.tile(self.row_, (len(history), 1))
+
+
+def test_each_length_trusts_the_member_that_is_right_for_it() -> None:
+    lengths = np.array([1, 2, 2, 3] * 4 + [6, 7, 8, 9] * 4)
+    target = np.where(lengths <= 3, 10, 11)  # short histories go on with one item, long ones with another
+    ids = Ids(range(len(lengths))), Ids(range(12))
+    user, item = np.repeat(np.arange(len(lengths)), lengths), np.concatenate([np.arange(n) for n in lengths])
+    data = Dataset.from_arrays(user=user, item=item, user_ids=ids[0], item_ids=ids[1])
+    fold = Fold(data, Dataset.from_arrays(user=np.arange(32), item=target, user_ids=ids[0], item_ids=ids[1]))
+    blend = Blend((Always(10), Always(11)), length_buckets=2, k=1).fit(data, validation=fold)
+    assert blend.edges_.tolist() == [4.5]
+    assert blend.weights_[0, 0] > blend.weights_[0, 1]
+    assert blend.weights_[1, 0] < blend.weights_[1, 1]
+    assert blend.recommend(data.history(), k=1).item[:, 0].tolist() == target.tolist()
+    one = Blend((Always(10), Always(11)), k=1).fit(data, validation=fold)
+    assert len(set(one.recommend(data.history(), k=1).item[:, 0].tolist())) == 1
 
 
 def test_contributions_are_the_members() -> None:

@@ -6,7 +6,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.preprocessing.dataset import History
+from genre.preprocessing.dataset import Dataset, History
+from genre.preprocessing.ids import Ids
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.overlap import nearest_neighbours, nearest_neighbours_plain
 from genre.testing import toy_dataset
@@ -41,9 +42,6 @@ def test_kernel_equals_plain(
 
 def small(similarity: str, **options: float) -> np.ndarray:
     """Similarities of items 0, 1, 2 taken by users {0,1}, {0,1,2}, {2}."""
-    from genre.preprocessing.dataset import Dataset
-    from genre.preprocessing.ids import Ids
-
     data = Dataset.from_arrays(
         user=[0, 1, 0, 1, 2, 2], item=[0, 0, 1, 1, 1, 2], user_ids=Ids("abc"), item_ids=Ids("xyz")
     )
@@ -66,6 +64,34 @@ def test_rp3beta_by_hand() -> None:
 def test_tfidf_counts_busy_users_less() -> None:
     rarity = np.log(3 / 2)  # every user has two of three items
     assert np.isclose(small("tfidf")[0, 1], 2 * rarity**2 / (np.sqrt(2) * rarity * np.sqrt(3) * rarity))
+
+
+def test_bm25_by_hand() -> None:
+    """Users who took {0: 1, 1: 2}, {0: 3, 1: 1, 2: 1}, {2: 1} and {0: 1}, by weight."""
+    data = Dataset.from_arrays(
+        user=[0, 0, 1, 1, 1, 2, 3],
+        item=[0, 1, 0, 1, 2, 2, 0],
+        weight=[1, 2, 3, 1, 1, 1, 1],
+        user_ids=Ids("abcd"),
+        item_ids=Ids("xyz"),
+    )
+    rare = {
+        items: np.log(1 + (3 - items + 0.5) / (items + 0.5)) for items in (1, 2, 3)
+    }  # by what a user took, of three
+    long = {users: 0.25 + 0.75 * users / (7 / 3) for users in (2, 3)}  # by who took an item; 7 / 3 is usual
+
+    def weight(value: float, items: int, users: int) -> float:
+        return float(rare[items] * value * 2.2 / (value + 1.2 * long[users]))
+
+    x = [weight(1, 2, 3), weight(3, 3, 3), 0, weight(1, 1, 3)]
+    y = [weight(2, 2, 2), weight(1, 3, 2), 0, 0]
+    z = [0, weight(1, 3, 2), weight(1, 1, 2), 0]
+    got = ItemKNN(similarity="bm25").fit(data).similarities_.toarray()
+    for row, column, one, other in ((0, 1, x, y), (0, 2, x, z), (1, 2, y, z)):
+        expected = np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other)
+        assert got[row, column] == got[column, row] == pytest.approx(expected, rel=1e-5)
+    shrunk = ItemKNN(similarity="bm25", shrinkage=10.0).fit(data).similarities_[0, 1]
+    assert shrunk == pytest.approx(np.dot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y) + 10), rel=1e-5)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "bm25", "tfidf", "rp3beta"])

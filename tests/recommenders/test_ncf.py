@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.preprocessing.dataset import History
+from genre.recommenders.base import Recommender
 from genre.recommenders.ncf import NCF
 from genre.recommenders.ncf_network import NCFNetwork
 from genre.recommenders.neural import load_weights, through, through_all
-from genre.recommenders.pairs import Histories, Pairs
+from genre.recommenders.pairs import Histories, Pairs, drop_rows
 from genre.testing import toy_dataset
 
 TINY = {"dim": 4, "hidden": (12, 6), "epochs": 3, "batch_size": 32, "learning_rate": 0.01}
@@ -50,6 +51,19 @@ def test_training_leaves_the_target_out_of_the_history() -> None:
         inside = network.pairs(torch.tensor([user]), torch.tensor([item]), torch.tensor([7]))
     outside = model.score(history.keep(np.arange(len(history.item)) != 7).select([user]))[0, item]
     assert inside.item() == pytest.approx(outside, abs=1e-4)
+
+
+def test_evidence_is_the_fall_of_the_score_without_an_interaction() -> None:
+    data = toy_dataset()
+    model, every = NCF(**TINY).fit(data), np.arange(data.n_items, dtype=np.int32)  # type: ignore[arg-type]
+    for history in (
+        data.history([3]),
+        data.history([3]).anonymous(),
+        History.of([[4]], 12),
+        History.of([[0, 7, 0]], 12),
+    ):
+        plain = Recommender._contributions(model, history, every)
+        assert model._contributions(history, every) == pytest.approx(plain, abs=1e-4)
 
 
 @settings(max_examples=60, deadline=None)
@@ -117,6 +131,18 @@ def test_a_bag_leaves_out_the_pair_itself_also_where_histories_are_cut() -> None
                     expected[history.item[at]] = float(values[at])
             assert torch.allclose(without[pair], expected, atol=1e-6)
     assert torch.equal(histories.eval().bag(user, own).length, torch.tensor([7.0, 4.0, 8.0, 2.0, 0.0]))
+
+
+def test_dropped_rows_are_whole_and_the_others_stay_as_they_are() -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(20_000, 3)
+    dropped = drop_rows(rows, 0.3, training=True)
+    gone = (dropped == 0).all(dim=1)
+    assert torch.equal(dropped[~gone], rows[~gone])
+    assert gone.double().mean().item() == pytest.approx(0.3, abs=0.015)
+    assert not torch.equal(gone, (drop_rows(rows, 0.3, training=True) == 0).all(dim=1))
+    assert torch.equal(drop_rows(rows, 0.3, training=False), rows)
+    assert torch.equal(drop_rows(rows, 0.0, training=True), rows)
 
 
 def test_transfer_takes_rows_by_id(tmp_path: Path) -> None:
