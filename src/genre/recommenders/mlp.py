@@ -50,7 +50,7 @@ class MLP(NetworkRecommender):
     pooling: a history's items weigh the same, or as learnt (attention).
     biases: add the user's offset and the item's bias to the output.
     loss: mse on ratings, bce on what was liked; auto: mse where there are ratings.
-    negatives: items drawn at random for each interaction (bce).
+    negatives: items drawn at random for each interaction (bce), none that its user has.
     dropout, id_dropout: share of inputs and of whole id embeddings set to zero in training; the second lets the
     network answer for strangers.
     user_dim: main directions of E(u) that are read; all of it would tell which items a user's text names.

@@ -38,7 +38,8 @@ class NCF(NetworkRecommender):
     catalogue costs the item half once.
 
     dim: width of each embedding. hidden: width of each hidden layer of f.
-    negatives: items drawn at random for each interaction.
+    negatives: items drawn at random for each interaction, none that its user has.
+    dropout: share of the inputs of each layer of f set to zero in training.
     id_dropout: share of user embeddings set to zero in training, so that histories learn to do without them.
     history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
     """
@@ -46,6 +47,7 @@ class NCF(NetworkRecommender):
     dim: Annotated[int, Ge(1), Search(8, 64, log=True)] = 32
     hidden: tuple[Annotated[int, Gt(0)], ...] = (64, 32, 16)
     negatives: Annotated[int, Ge(1), Search(1, 16, log=True)] = 4
+    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.5)] = 0.2
     id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.9)] = 0.5
     history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
     batch_size: Annotated[int, Ge(1)] = 512

@@ -40,8 +40,11 @@ class NCFNetwork(nn.Module):
         pooled = bag.sum(self.item_pool.weight, bag.value) - bag.mine[:, None] * self.item_pool(item)
         ids = drop_rows(self.user_id(user), self.options.id_dropout, training=self.training)
         p, q = ids + pooled / (bag.length + 1).sqrt()[:, None], self.item_id(item)
-        x = self.first(torch.cat([p[:, dim:], q[:, dim:]], 1))
+        x = self.first(self._drop(torch.cat([p[:, dim:], q[:, dim:]], 1)))
         for layer in self.layers:
-            x = layer(functional.relu(x))
+            x = layer(self._drop(functional.relu(x)))
         logit: Tensor = (self.out(p[:, :dim] * q[:, :dim]) + x)[:, 0] + self.item_bias[item]
         return logit
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.options.dropout, self.training) if self.options.dropout else x

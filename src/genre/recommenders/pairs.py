@@ -19,29 +19,40 @@ GROUP = 8  # pairs of one user that come together, so that its history is pooled
 class Pairs:
     """Batches of (user, item, target, own): one pair for each interaction, and `negatives` drawn at random.
 
-    target: what to predict; 0 for a drawn item. own: where the pair stands in `Histories`, so that the network can
-    leave it out of its user's history; -1 for a drawn item. Pairs of a user come in small groups, in random order.
+    target: what to predict; 0 for a drawn item, which is none that its user has. own: where the pair stands in
+    `Histories`, so that the network can leave it out of its user's history; -1 for a drawn item. Pairs of a user come
+    in small groups, in random order.
     """
 
     def __init__(self, history: History, target: Float32, *, batch_size: int, negatives: int = 0) -> None:
         self.size, self.negatives = batch_size, negatives
         self.sampler = NegativeSampler(np.ones(history.n_items))
-        self.user = torch.from_numpy(history.row_of())
+        self.user = torch.from_numpy(history.row_of()).long()
         self.item = torch.from_numpy(history.item).long()
         self.target = torch.from_numpy(target)
+        self.n_items = history.n_items
+        self.known = (self.user * self.n_items + self.item).sort().values
 
     def __len__(self) -> int:
         return -(-len(self.item) // self.size)
 
     def __call__(self, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
         for own in torch.split(self._order(generator), self.size):
-            user, drawn = self.user[own], self.sampler.draw((len(own) * self.negatives,), generator)
+            user, asked = self._drawn(self.user[own], generator)
             yield (
-                torch.cat([user, user.repeat_interleave(self.negatives)]),
-                torch.cat([self.item[own], drawn]),
-                torch.cat([self.target[own], torch.zeros(len(drawn))]),
-                torch.cat([own, torch.full_like(drawn, -1)]),
+                torch.cat([self.user[own], user]),
+                torch.cat([self.item[own], asked]),
+                torch.cat([self.target[own], torch.zeros(len(asked))]),
+                torch.cat([own, torch.full_like(asked, -1)]),
             )
+
+    def _drawn(self, user: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`negatives` items for each of `user`, without those that the user has: they would be taught as wrong."""
+        user = user.repeat_interleave(self.negatives)
+        item = self.sampler.draw((len(user),), generator)
+        pair = user * self.n_items + item
+        new = self.known[torch.searchsorted(self.known, pair).clamp(max=len(self.known) - 1)] != pair
+        return user[new], item[new]
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """Shuffled within users, cut into groups, groups shuffled. [n]"""
