@@ -38,6 +38,7 @@ from genre.preprocessing.prepare import prepare
 from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import account_of, told_account
+from genre.recommenders.neural import starts
 from genre.recommenders.verbaliser import Verbaliser
 from genre.runs import Run, Workspace, key_of, locked, read_features, read_run, write_features
 
@@ -250,7 +251,7 @@ def recommender_key(work: Workspace, experiment: Experiment, recommender: Recomm
     features = [work.key_of(f"features/{side}") for side in ("items", "users")]
     texts = synthetic_digest(split.train.items), synthetic_digest(split.train.users)
     made = to_dict(recommender), declared(recommender)
-    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, texts, made)
+    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, texts, made, *starts(recommender))
 
 
 def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[str, Recommender], log: Log) -> Judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genre.errors import TrainingError
 from genre.log import Log
+from genre.preprocessing.dataset import Features
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
@@ -18,7 +21,7 @@ from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.mlp import MLP
 from genre.recommenders.ncf import NCF
-from genre.recommenders.neural import NetworkRecommender
+from genre.recommenders.neural import NetworkRecommender, starts
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.sasrec import SASRec
 from genre.recommenders.semantic_ids import SemanticIds
@@ -91,6 +94,37 @@ def test_a_network_goes_on_to_the_same_weights(kind: type[NetworkRecommender], m
     resumed = fit(checkpoint=place, log=log)
     assert log.resumed == [2]
     assert same(resumed, whole, tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["start", "validation", "features"])
+def test_a_checkpoint_of_another_start_or_question_is_refused(changed: str, tmp_path: Path) -> None:
+    """What stands behind a name may change, and what is asked of each epoch; the options say nothing of either."""
+    start, data, validation = tmp_path / "first", PARTS.train, PARTS.validation
+    network(MLP, epochs=1, seed=5).fit(data).save(start)
+    network(MLP, init_from=str(start)).fit(data, validation=validation, checkpoint=tmp_path / "place")
+    if changed == "start":
+        shutil.rmtree(start)
+        network(MLP, epochs=1, seed=6).fit(data).save(start)
+    elif changed == "validation":
+        validation = PARTS.test
+    else:
+        assert data.item_features is not None
+        data = data.with_features(items=Features(data.item_features.values[::-1].copy(), "other"))
+    with pytest.raises(TrainingError, match="other options or data; delete it"):
+        network(MLP, init_from=str(start)).fit(data, validation=validation, checkpoint=tmp_path / "place")
+
+
+def test_a_key_names_what_stands_behind_init_from(tmp_path: Path) -> None:
+    start = tmp_path / "first"
+    network(SASRec, epochs=1).fit(PARTS.train).save(start)
+    inside = Blend((EASE(), Content(recommender=network(SASRec, init_from=str(start)))))
+    before = starts(inside)
+    assert len(before) == 1
+    assert starts(inside) == before
+    shutil.rmtree(start)
+    network(SASRec, epochs=2).fit(PARTS.train).save(start)
+    assert starts(inside) != before
+    assert starts(EASE()) == starts(network(SASRec)) == []
 
 
 @pytest.mark.parametrize(

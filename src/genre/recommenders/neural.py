@@ -5,6 +5,7 @@ Needs torch only inside the functions that train.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from genre.log import Log
 from genre.options import Ge
 from genre.preprocessing.dataset import Dataset, Features, Float32, History
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
+from genre.recommenders.base import Recommender, within
 from genre.recommenders.topk import top_k_scores
 from genre.training.options import TrainingOptions
 
@@ -117,7 +118,10 @@ def fit_network(
 
         watch = Validation(name, value, higher)
     checkpoint = recommender._checkpoint
-    identity = "" if checkpoint is None else f"{recommender._options()} {dataset.fingerprint()}"
+    identity = ""
+    if checkpoint is not None:
+        asked = (validation.context.fingerprint(), validation.target.fingerprint()) if watch and validation else ()
+        identity = f"{recommender._options()} {dataset.fingerprint()} {asked}"
     history = train(
         network,
         batches,
@@ -201,7 +205,7 @@ def take_from(folder: str, recommender: Any, network: nn.Module) -> str:
     """
     from genre.training.transfer import take_weights
 
-    source = _find(Path(folder), type(recommender))
+    source = type(recommender).load(_saved_in(Path(folder), type(recommender)))
     owners = {}
     for name in network.state_dict():
         for owner in ("item", "user"):
@@ -211,10 +215,16 @@ def take_from(folder: str, recommender: Any, network: nn.Module) -> str:
     return f"weights from {folder}: {taken}"
 
 
-def _find(folder: Path, cls: type[Recommender]) -> Any:
-    """The saved `cls` in a folder or among the recommenders of a run."""
+def starts(recommender: Recommender) -> list[str]:
+    """What stands now in each folder that it, or a recommender inside it, is started from: part of a key."""
+    inside = (one for one in within(recommender) if isinstance(one, NetworkRecommender) and one.init_from is not None)
+    return [json.dumps(storage.read_manifest(_saved_in(Path(str(one.init_from)), type(one)))) for one in inside]
+
+
+def _saved_in(folder: Path, cls: type[Recommender]) -> Path:
+    """Where a `cls` is saved: in the folder itself or among the recommenders of a run."""
     if (folder / "state.safetensors").is_file():
-        return cls.load(folder)
+        return folder
     inside = sorted((folder / "recommenders").glob("*/options.json"))
     wanted = f"{cls.__module__}:{cls.__qualname__}"
     found = [path.parent for path in inside if storage.read_json(path).get("class") == wanted]
@@ -222,7 +232,7 @@ def _find(folder: Path, cls: type[Recommender]) -> Any:
         raise ArtifactError(
             f"init_from: {folder} holds {len(found)} saved {cls.__name__}, expected one; name its folder"
         )
-    return cls.load(found[0])
+    return found[0]
 
 
 def layers_of(weights: storage.Tensors, name: str) -> Layers:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -115,7 +116,13 @@ def to_tensors(arrays: storage.Tensors) -> dict[str, Tensor]:
 
 
 def _identity(module: nn.Module, options: TrainingOptions, more: str) -> str:
-    """A digest of all that the result depends on."""
+    """A digest of all that the result depends on, such as the weights that training starts from."""
     told = {key: value for key, value in dataclasses.asdict(options).items() if key != "device"}
-    shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
-    return hashlib.sha256(repr((sorted(told.items()), shapes, more)).encode()).hexdigest()
+    digest = hashlib.sha256(repr((sorted(told.items()), more)).encode())
+    for name, tensor in (
+        *module.state_dict().items(),
+        *module.named_buffers(),
+    ):  # features are buffers beside the state
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
+    return digest.hexdigest()
