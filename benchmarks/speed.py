@@ -36,6 +36,7 @@ PEERS = {
     "RecTools": ["rectools[torch]==0.19.0"],
     "faiss": ["faiss-cpu==1.15.1", "scipy"],
     "RecBole": ["recbole==1.2.1", "torch==2.13.0", "numpy==1.26.4", "scipy==1.11.4", "pandas==2.1.4"],
+    "ranx": ["ranx==0.3.21"],
 }
 WANTED = {  # the share of the best peer's CPU seconds that is asked for
     "als cg 64": 0.40,

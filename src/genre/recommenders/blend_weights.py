@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.preprocessing.dataset import Float32, Int32, Int64
+from genre.recommenders.topk import top_k_scores
 
 Float64 = npt.NDArray[np.float64]
 
@@ -19,7 +20,8 @@ ROUNDS = 4
 class Question:
     """What one history was asked: its candidates with each member's score, and which of them are right.
 
-    scores: float32 `[n_members, n_candidates]`. right: bool `[n_candidates]`. n_right: targets, found or not.
+    scores: float32 `[n_members, n_candidates]`, in the order of the items' rows. right: bool `[n_candidates]`.
+    n_right: targets, found or not.
     """
 
     scores: Float32
@@ -50,9 +52,8 @@ class Exam:
         used = np.flatnonzero(weights)
         total = np.tensordot(weights[used].astype(np.float32), self.scores[used], axes=1)  # [n, width]
         k = min(k, total.shape[1])
-        best = np.argpartition(-total, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
-        hit = np.take_along_axis(self.right, np.take_along_axis(best, order, axis=1), axis=1)
+        best, _ = top_k_scores(total, k)  # ties go to the lower row, as in a list; -1 where there is no candidate
+        hit = np.take_along_axis(self.right, best.clip(0).astype(np.int64), axis=1) & (best >= 0)
         discount = 1 / np.log2(np.arange(2, k + 2))
         ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(self.n_right, k)]
         return float(np.mean(hit @ discount / ideal))

@@ -33,7 +33,7 @@ def pairwise_epoch(
     Users come in `order`; `mark` `[n_items]` is scratch. A sampled item that the user has is passed over.
     """
     dim = users.shape[1]
-    one, right, pairs = np.float32(1), 0, 1
+    one, right, pairs = np.float32(1), 0, 0
     for u in order:
         x, begin, end = users[u], indptr[u], indptr[u + 1]
         for q in range(begin, end):
@@ -54,7 +54,7 @@ def pairwise_epoch(
             x[dim - 1] = one
             right += 1 if ahead > 0 else 0
             pairs += 1
-    return right / pairs
+    return right / max(pairs, 1)
 
 
 @compiled
@@ -76,7 +76,7 @@ def softmax_epoch(
     was interacted with.
     """
     dim, n, at = users.shape[1], sampled.shape[1], 0
-    one, total, count = np.float32(1), np.float32(0), 1
+    one, total, count = np.float32(1), np.float32(0), 0
     share, before, push = np.empty(n, np.float32), np.empty(dim, np.float32), np.empty(dim, np.float32)
     for u in order:
         x, begin, end = users[u], indptr[u], indptr[u + 1]
@@ -117,7 +117,7 @@ def softmax_epoch(
             for i in range(dim - 1):
                 x[i] = before[i] + push[i]
             count += stop - start
-    return float(total) / count
+    return float(total) / max(count, 1)
 
 
 @compiled
