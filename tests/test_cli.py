@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -113,6 +114,11 @@ def test_list_shows_every_section(what: str, capsys: pytest.CaptureFixture[str])
     status, out, _ = said(capsys, "list", what)
     assert status == 0
     assert all(kind in out for kind in KINDS.get(what, ()))
+    if what == "recommenders":
+        rows = [re.split(r" {2,}", row.strip()) for row in out.splitlines() if row.strip()]
+        new_items = {row[0]: row[3] for row in rows}
+        assert new_items["ease"] == new_items["als"] == "with feature_weight"
+        assert (new_items["bpr"], new_items["content"]) == ("-", "yes")
 
 
 def test_a_disk_that_takes_no_more_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

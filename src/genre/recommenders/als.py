@@ -52,6 +52,7 @@ class ALS(Recommender):
     solver: Literal["auto", "exact", "cg"] = "auto"
     seed: int = 0
 
+    extends: ClassVar[str] = "with feature_weight"
     explains: ClassVar[Method] = "exact"
     learns: ClassVar[tuple[str, ...]] = ("item_embeddings_", "gram_")
 

@@ -65,6 +65,7 @@ class Recommender(ABC):
     """Base of all: implement `_fit` and `_score`; override the rest where the algorithm knows better."""
 
     explains: ClassVar[Method] = "occlusion"
+    extends: ClassVar[str] = "yes"  # what it takes to place new items, where the class can
     answers_empty: ClassVar[bool] = False  # knows better than popularity what to say to an empty history
     learns: ClassVar[tuple[str, ...]] = ("item_ids_", "popularity_")  # learnt values without which none loads
 
@@ -363,7 +364,7 @@ class Recommender(ABC):
         return {
             "ratings": cls.predict is not Recommender.predict,
             "factors": cls._factors is not Recommender._factors,
-            "new_items": cls._extend is not Recommender._extend,
+            "new_items": cls._extend is not Recommender._extend and cls.extends,
             "explains": cls.explains if cls.evidence is Recommender.evidence else "as its members",
         }
 

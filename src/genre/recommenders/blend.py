@@ -50,6 +50,7 @@ class Blend(Recommender):
     histories: Annotated[int, Ge(10)] = 3000
     seed: int = 0
 
+    extends: ClassVar[str] = "as its members"
     explains: ClassVar[Method] = "occlusion"
     answers_empty: ClassVar[bool] = True  # the members do
     learns: ClassVar[tuple[str, ...]] = ("members_", "weights_", "edges_")

@@ -44,6 +44,7 @@ class EASE(Recommender):
     feature_weight: Annotated[float, Ge(0)] = 0.0
     neighbours: Annotated[int, Ge(1)] | None = None
 
+    extends: ClassVar[str] = "with feature_weight"
     explains: ClassVar[Method] = "exact"
     learns: ClassVar[tuple[str, ...]] = ("item_weights_", "inverse_diagonal_", "features_", "center_")
 

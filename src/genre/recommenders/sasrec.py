@@ -58,6 +58,7 @@ class SASRec(NetworkRecommender):
     calibration: Annotated[float, Ge(0), Le(1)] = 0.75
     epochs: Annotated[int, Ge(1)] = 30
 
+    extends: ClassVar[str] = "with items: text"
     learns: ClassVar[tuple[str, ...]] = ("weights_", "item_table_", "text_mean_", "text_scale_")
 
     def __post_init__(self) -> None:

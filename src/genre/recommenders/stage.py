@@ -24,6 +24,7 @@ class Stage(Recommender):
 
     first: Recommender
 
+    extends: ClassVar[str] = "as its members"
     answers_empty: ClassVar[bool] = True  # the first one does
     learns: ClassVar[tuple[str, ...]] = ("first_",)
 
