@@ -90,10 +90,22 @@ def test_check_and_diagram_show_the_example(capsys: pytest.CaptureFixture[str]) 
     assert said(capsys, "diagram", config)[1].startswith("graph LR")
 
 
+def test_check_names_the_files_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "there.csv").write_text("user,item\nu,i\n")
+    config = tmp_path / "c.yaml"
+    config.write_text("name: x\ndata: {kind: files, interactions: there.csv, items: gone.csv}\nrecommenders: [popularity]\n")
+    status, out, err = said(capsys, "check", str(config))
+    assert status == 2
+    assert "# default" in out
+    assert err == f"{config}: data: {tmp_path / 'gone.csv'}: no such file; check the path\n"
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*/*.yaml")), ids=lambda path: path.stem)
 def test_every_example_fits_the_schema_and_loads(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jsonschema.validate(yaml.safe_load(path.read_text()), schema())
-    assert said(capsys, "check", str(path))[0] == 0
+    status, out, err = said(capsys, "check", str(path))
+    assert "# default" in out
+    assert status == 0 or err.endswith("no such file; check the path\n")  # one that a script makes first
 
 
 def test_the_schema_refuses_what_the_config_refuses() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre import __version__
-from genre.errors import GenreError
+from genre.errors import DataError, GenreError
 from genre.log import ConsoleLog
 
 if TYPE_CHECKING:
@@ -301,7 +301,10 @@ def _uplift(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from genre.config import explain_config, read_config
 
-    print(explain_config(read_config(args.config, args.overrides)))
+    config = read_config(args.config, args.overrides)
+    print(explain_config(config))
+    if gone := config.experiment.data.not_there():
+        raise DataError(f"{args.config}: data: {', '.join(map(str, gone))}: no such file; check the path")
 
 
 def _schema(args: argparse.Namespace) -> None:

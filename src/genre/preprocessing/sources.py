@@ -30,6 +30,11 @@ class Source(ABC):
     def load(self, *, log: Log = SILENT) -> Tables:
         """Tables under the usual column names; DataError naming file, row and column otherwise."""
 
+    def not_there(self) -> list[Path]:
+        """The files and folders among the options that are not there."""
+        values = [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return [value for value in values if isinstance(value, Path) and not value.exists()]
+
     def fingerprint(self) -> str:
         """A digest of the options and of every file they name: equal means `load` gives the same."""
         digest = hashlib.sha256(type(self).__qualname__.encode())
