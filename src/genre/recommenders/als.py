@@ -20,7 +20,7 @@ from genre.recommenders.topk import top_k_cosine
 
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
 CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
-BLOCK = 8192  # vectors in double precision at once
+BLOCK = 8192  # vectors multiplied at once, so that no second table of them is held
 TINY = 1e-12
 
 
@@ -60,7 +60,7 @@ class ALS(Recommender):
         from genre.recommenders.ridge_kernel import improve_rows, solve_rows
 
         told = self._told_of(dataset)  # [n_items, dim + 1], or no rows
-        touched = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items)
+        touched = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items) if len(told) else np.zeros(0)
         matrices = [dataset.matrix()]
         matrices.append(matrices[0].T.tocsr())
         rng = np.random.default_rng(self.seed)
@@ -73,7 +73,8 @@ class ALS(Recommender):
             for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
                 diagonal, turn = diagonalise(fixed)
                 for vectors in (fixed, moving):
-                    vectors[:] = vectors @ turn
+                    for start in range(0, len(vectors), BLOCK):
+                        vectors[start : start + BLOCK] = vectors[start : start + BLOCK] @ turn
                 right = np.zeros((0, self.factors), np.float32)
                 if moving is items and len(told):
                     drawn_to = told @ ridge_map(told, items, touched, self.regularization)
