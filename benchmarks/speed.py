@@ -11,7 +11,8 @@ MovieLens 1M is the train part of `index.npz`, items of at least ten ratings; th
 and busy users. `csv` is `benchmarks/ingest.py`. LensKit needs a Python of at least 3.12.5, named by `--newer-python`; RecBole
 does not run with NumPy 2 and is installed with an older one, which needs this Python to be at most 3.11.
 
-The rows `flat ...` measure GENRE alone, at 1, 3 and 10 million interactions: CPU time an interaction, and how it grows.
+The rows `flat ...` measure GENRE, and implicit where it has the same, at 1, 3 and 10 million interactions: CPU time an
+interaction, and how it grows.
 Users and items grow in proportion, as they do where data grows, so histories stay some 90 long on average, and an item has
 some 180 users. With them grows what no longer fits the cache (vectors, counts); the last column shows 10 million interactions
 with as few items as one million has, which tells that apart.
@@ -56,7 +57,10 @@ WANTED = {  # the share of the best peer's CPU seconds that is asked for
     "score, ncf": 0.25,
     "csv": 0.50,
 }
-FLAT = tuple(f"flat {work}" for work in ("dataset", "popularity", "item_knn", "transitions", "als cg 64", "bpr epoch"))
+GROWING = ("dataset", "popularity", "item_knn", "transitions", "als cg 64", "bpr epoch")
+FLAT = tuple(
+    f"flat {work}" for work in (*GROWING, *(f"{work}, implicit" for work in ("item_knn", "als cg 64", "bpr epoch")))
+)
 FLOORS = ("LAPACK alone", "sgemm alone")  # what the arithmetic costs, no peers
 
 
@@ -100,7 +104,7 @@ def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
         libraries = sorted((name for work, name in SIDES if work == row), key=lambda name: name == "GENRE")
         found = {}
         for name in libraries:  # GENRE last: it may have to reach what a peer did
-            python = interpreter(name, options)
+            python = interpreter("implicit" if row.endswith(", implicit") else name, options)
             prepare(row, folder, options)
             found[name] = measure(python, row, name, folder)
             versions[name] = found[name].pop("version")

@@ -500,13 +500,17 @@ def sgemm_scoring(folder: Path, widths: tuple[int, ...]) -> Facts:
 # --- the same work on more data -------------------------------------------------------------------
 
 
-def at_each_size(work: str) -> Callable:
-    """Register a function of a dataset that returns CPU seconds, once for each of `SIZES`."""
+def at_each_size(work: str, *, peer: bool = False) -> Callable:
+    """Register a function of the data that returns CPU seconds, once for each of `SIZES`.
+
+    peer: it is another library's and takes a matrix; the others take a Dataset.
+    """
 
     def register(function: Callable[[Any], float]) -> Callable:
         def measured(folder: Path, size: str) -> Facts:
-            data = in_random_order(dataset(folder, f"flat {size}"))
-            return {"cpu": function(data), "interactions": len(data)}
+            name = f"flat {size}"
+            data = matrix(folder, name) if peer else in_random_order(dataset(folder, name))
+            return {"cpu": function(data), "interactions": data.nnz if peer else len(data)}
 
         for size in SIZES:
             side(work, size, size=size)(measured)
@@ -567,3 +571,24 @@ def flat_bpr(data: Any) -> float:
     from genre.recommenders.bpr import BPR
 
     return each(lambda n: BPR(64, epochs=n).fit(data))[0]
+
+
+@at_each_size("flat item_knn, implicit", peer=True)
+def flat_implicit_knn(rows: sp.csr_matrix) -> float:
+    from implicit.nearest_neighbours import CosineRecommender
+
+    return spent(lambda: CosineRecommender(K=101, num_threads=1).fit(rows, show_progress=False))[0]
+
+
+@at_each_size("flat als cg 64, implicit", peer=True)
+def flat_implicit_als(rows: sp.csr_matrix) -> float:
+    return each(lambda n: _implicit_als(rows, 64, n, cg=True))[0]
+
+
+@at_each_size("flat bpr epoch, implicit", peer=True)
+def flat_implicit_bpr(rows: sp.csr_matrix) -> float:
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+    return each(lambda n: BayesianPersonalizedRanking(63, iterations=n, num_threads=1).fit(rows, show_progress=False))[
+        0
+    ]
