@@ -57,18 +57,20 @@ def read_plain(
     block = np.empty(BLOCK_BYTES + 1, np.uint8)  # one more: a last line without an end gets one
     n_rows, n_seen, rest, last = 0, 0, 0, False
     while not last:
-        got = stream.readinto(block[rest:BLOCK_BYTES].data)
-        size, last = rest + got, got == 0
-        if last and rest:
-            block[size] = _NEWLINE
+        size = rest
+        while size < BLOCK_BYTES and (got := stream.readinto(block[size:BLOCK_BYTES].data)):
+            size += got
+        start, n_seen = _first_row(block[:size], header=header) if n_seen == 0 else 0, n_seen + size - rest
+        last = size < BLOCK_BYTES
+        if last and size > start:
+            block[size] = _NEWLINE  # an empty line does no harm
             size += 1
-        start = _first_row(block[:size], header=header) if n_seen == 0 else 0
         found, stop = _parse(
             block, start, size, ord(delimiter), np.array(kinds), slots, ends, _POWERS, whole, decimal, bounds
         )
-        if found < 0 or (stop < size and (last or (stop == 0 and size == BLOCK_BYTES))):
+        if found < 0 or (stop < size and (last or stop == 0)):
             return None
-        n_rows, n_seen, rest = n_rows + found, n_seen + got, size - stop
+        n_rows, rest = n_rows + found, size - stop
         likely = int(n_rows * n_bytes / max(n_seen - rest, 1) * 1.02)  # if the rest is as this
         for column, values in columns:
             if isinstance(column, Texts):
