@@ -281,7 +281,7 @@ def sklearn_map(folder: Path) -> Found:
 
 @side("blend, reciprocal rank", "GENRE")
 def genre_blend(folder: Path) -> Found:
-    """Of two members whose scores have no ties but for items without interactions: ranx knows none."""
+    """Where no two items of a list have one score: ranx knows no ties."""
     from genre.recommenders.als import ALS
     from genre.recommenders.blend import Blend
     from genre.recommenders.ease import EASE
@@ -290,7 +290,7 @@ def genre_blend(folder: Path) -> Found:
     some = data.history(np.arange(100))
     model = Blend((EASE(100), ALS(FACTORS)), method="reciprocal_rank").fit(data)
     np.save(folder / "members.npy", np.stack([member.score(some) for member in model.members_]))
-    return {"values": model.score(some)[:, _touched(folder)]}
+    return {"values": model.score(some)[_untied(folder)]}
 
 
 @side("blend, reciprocal rank", "ranx")
@@ -301,11 +301,17 @@ def ranx_blend(folder: Path) -> Found:
     runs = [Run({str(u): {str(i): float(s) for i, s in enumerate(row)} for u, row in enumerate(of)}) for of in members]
     fused = fuse(runs=runs, norm=None, method="rrf", params={"k": 60}).to_dict()
     total = np.array([[fused[str(u)][str(i)] for i in range(N_ITEMS)] for u in range(members.shape[1])])
-    return {"values": total[:, _touched(folder)] / len(members)}  # GENRE gives the mean
+    return {"values": total[_untied(folder)] / len(members)}  # GENRE gives the mean
 
 
-def _touched(folder: Path) -> np.ndarray:
-    return np.unique(part(folder, "train")["item"])
+def _untied(folder: Path) -> np.ndarray:
+    """Which items of each list have a score of their own with every member. [n, n_items]"""
+    order = np.sort(members := np.load(folder / "members.npy"), axis=2)
+    twice = [
+        [np.isin(row, known[1:][known[1:] == known[:-1]]) for row, known in zip(*of, strict=True)]
+        for of in zip(members, order, strict=True)
+    ]
+    return ~np.any(twice, axis=0)
 
 
 def _without_diagonal(values: np.ndarray) -> np.ndarray:
