@@ -206,7 +206,7 @@ def test_new_items_are_placed_by_their_vectors() -> None:
 def test_transfer_starts_where_the_other_ended(tmp_path: Path) -> None:
     data = toy_dataset()
     first = MLP(**{**TINY, "epochs": 30}).fit(data)  # type: ignore[arg-type]
-    first.save(tmp_path / "run" / "recommenders" / "mlp")
+    first.save(tmp_path / "run" / "recommenders" / "mlp" / "model")
     losses: list[float] = []
 
     class Watch(Log):
@@ -222,5 +222,8 @@ def test_transfer_starts_where_the_other_ended(tmp_path: Path) -> None:
     MLP(**{**TINY, "epochs": 1}, init_from=str(tmp_path / "run")).fit(data, log=Watch())  # type: ignore[arg-type]
     assert losses[0] == -1.0
     assert losses[1] < 0.5 * cold
+    MLP(**{**TINY, "epochs": 1}, init_from=str(tmp_path / "run" / "recommenders" / "mlp")).fit(data)  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match="expected one"):
         MLP(**TINY, init_from=str(tmp_path)).fit(data)  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match="no such folder; name a run"):
+        MLP(**TINY, init_from=str(tmp_path / "gone")).fit(data)  # type: ignore[arg-type]

@@ -12,13 +12,15 @@ import pytest
 
 from genre.llm.base import Completion, likelihoods
 from genre.llm.options import LLMOptions
-from genre.preprocessing.dataset import Dataset, Features
+from genre.preprocessing.dataset import Dataset, Features, History
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import Explanation, sentence
 from genre.recommenders.llm_reranker import LLMReranker
+from genre.recommenders.mlp import MLP
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
+from genre.recommenders.rating_factors import RatingFactors
 from genre.recommenders.stage import Stage
 from genre.recommenders.synthetic import SyntheticHistory
 from genre.testing import FakeLanguageModel, toy_dataset
@@ -122,6 +124,24 @@ def test_what_says_most_comes_first() -> None:
     assert sentence(dataclasses.replace(told, history=()), titles) == "fits the profile"
     moved = Explanation(0, 1.0, "exact", parts={"reordering": 0.5})
     assert sentence(moved, titles) == "put higher by a language model"
+    assert sentence(Explanation(0, 0.0, "exact"), titles) == "nothing in the history speaks for it"
+    assert sentence(Explanation(0, 2.0, "popularity", popular=-0.1), titles) == "popular with everybody"
+
+
+def test_what_was_not_liked_is_evidence_and_no_reason() -> None:
+    data = toy_dataset()
+    weight = np.where(np.arange(len(data)) % 3 == 1, 0, 1).astype(np.float32)
+    data = dataclasses.replace(data, weight=weight)
+    one, every = data.history([0]), np.arange(data.n_items, dtype=np.int32)
+    seen, liked = set(one.item.tolist()), set(one.item[one.weight > 0].tolist())
+    for model in (MLP(epochs=2).fit(data), RatingFactors(factors=2).fit(data)):
+        found = model.explain(one, every)
+        assert all(why.disliked == seen - liked for why in found)
+        assert any(share > 0 and item not in liked for why in found for item, share in why.history)
+        assert all(set(why.causes) <= liked for why in found)
+    again = History.of([[0, 0]], data.n_items)
+    both = dataclasses.replace(again, weight=np.array([0, 1], np.float32))
+    assert EASE().fit(data).explain(both, every[1:2])[0].disliked == frozenset()
 
 
 @pytest.mark.parametrize("kind", KINDS)

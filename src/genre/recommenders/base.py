@@ -213,6 +213,7 @@ class Recommender(ABC):
         scores, unasked = self.score(history)[0, items] if scores is None else scores, self.unasked()
         if unasked is not self:
             parts = {**parts, REORDERING: scores - unasked.score(history)[0, items]}
+        disliked = frozenset(history.item.tolist()) - frozenset(history.item[history.weight > 0].tolist())
         out = []
         for at, (item, share) in enumerate(zip(items, shares, strict=True)):
             order = np.argsort(-share, kind="stable")
@@ -224,6 +225,7 @@ class Recommender(ABC):
                     history=tuple((int(history.item[one]), float(share[one])) for one in order if share[one] != 0),
                     popular=float(popular[at]),
                     parts={name: float(part[at]) for name, part in parts.items() if part[at] != 0},
+                    disliked=disliked,
                 )
             )
         return out

@@ -14,6 +14,7 @@ import numpy as np
 from genre.preprocessing.dataset import Float32
 
 POPULAR = "popular with everybody"
+UNTOLD = "nothing in the history speaks for it"
 REORDERING = "reordering"
 LEADS = {
     "popular": "popular",
@@ -55,6 +56,7 @@ class Explanation:
     without that interaction.
     words: words the item's text shares with the history's.
     popular: the part of the score that is the item's popularity, the same whatever the history.
+    disliked: items of the history that were seen and not liked: evidence, and no reason to name.
     parts: what else is in the score: by column of the users' table, what a text about the user adds (`profile`,
     `synthetic_item`, ...); `reordering`, how far a language model moved the item up or down.
     """
@@ -66,24 +68,32 @@ class Explanation:
     words: tuple[str, ...] = ()
     popular: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
+    disliked: frozenset[int] = frozenset()
+
+    @property
+    def causes(self) -> list[int]:
+        """The liked items of the history that speak for it, strongest first."""
+        return [item for item, share in self.history if share > 0 and item not in self.disliked]
 
     @property
     def lead(self) -> str:
         """What says most for the item: the history (empty), `popular` or one of `parts`."""
         told = sum(share for _, share in self.history if share > 0)
+        if self.method == "popularity" and told == 0:
+            return "popular"
         return max({"": told, "popular": self.popular, **self.parts}.items(), key=lambda one: one[1])[0]
 
 
 def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) -> str:
     """One line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`."""
-    causes = [titles[item] for item, share in explanation.history if share > 0][:most]
+    causes = [titles[item] for item in explanation.causes[:most]]
     return phrase(causes, explanation.words, lead=explanation.lead)
 
 
 def phrase(causes: Sequence[str], words: Sequence[str] = (), *, lead: str = "") -> str:
     """The sentence for these titles and words. lead: what is said before them, one of `LEADS`."""
     if not (causes or words) and lead in ("", "popular"):
-        return POPULAR
+        return POPULAR if lead else UNTOLD
     parts = [LEADS.get(lead, lead)] if lead else []
     if causes:
         parts.append(f"{'also ' if lead else ''}because of {' and '.join(causes)}")

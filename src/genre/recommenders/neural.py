@@ -222,10 +222,13 @@ def starts(recommender: Recommender) -> list[str]:
 
 
 def _saved_in(folder: Path, cls: type[Recommender]) -> Path:
-    """Where a `cls` is saved: in the folder itself or among the recommenders of a run."""
-    if (folder / "state.safetensors").is_file():
-        return folder
-    inside = sorted((folder / "recommenders").glob("*/options.json"))
+    """Where a `cls` is saved: in the folder itself, in that of a run's recommender, or among all of a run."""
+    if not folder.is_dir():
+        raise ArtifactError(f"init_from: {folder}: no such folder; name a run, or the folder of a saved model")
+    for place in (folder, folder / "model"):
+        if (place / "state.safetensors").is_file():
+            return place
+    inside = sorted((folder / "recommenders").glob("*/model/options.json"))
     wanted = f"{cls.__module__}:{cls.__qualname__}"
     found = [path.parent for path in inside if storage.read_json(path).get("class") == wanted]
     if len(found) != 1:

@@ -62,7 +62,7 @@ class Verbaliser:
     def sentences(self, explanations: Sequence[Explanation], dataset: Dataset) -> list[str]:
         """One sentence each, in order; never fails because the model did."""
         titles = dataset.titles()
-        causes = [[item for item, share in one.history if share > 0][:MOST_CAUSES] for one in explanations]
+        causes = [one.causes[:MOST_CAUSES] for one in explanations]
         out = [sentence(one, titles, most=MOST_CAUSES) for one in explanations]
         telling = [at for at, one in enumerate(explanations) if (causes[at] or one.words) and not one.lead]
         asked = telling if self.llm is not None else []

@@ -51,7 +51,7 @@ def _reasons(
         leads = [("", *beside)[at] for at in strength.argmax(axis=0).tolist()]
         return [
             _line([titles[item] for item in cause], lead, popular)
-            for cause, lead in zip(strongest(terms.history, history.item), leads, strict=True)
+            for cause, lead in zip(strongest(terms.history * (history.weight > 0), history.item), leads, strict=True)
         ]
     if shelf.content is None:
         return [""] * len(items)
