@@ -128,6 +128,11 @@ def test_overrides_are_checked_the_same_way() -> None:
         GOOD, "evaluation.k=yes"
     )
     assert "evaluation: unknown metric 'ncdg'" in problems(GOOD, "evaluation.metrics=[ncdg]")
+    for metric, needed in {"calibration": "category", "group_gap@5": "group"}.items():
+        told = f"evaluation: metric {metric} needs a {needed} of"
+        assert told in problems(GOOD, f"evaluation.metrics=[{metric}]")
+        parse(GOOD, f"evaluation.metrics=[{metric}]", f"evaluation.{needed}=title")
+    assert "metric diversity needs item features" in problems(GOOD, "evaluation.metrics=[diversity]")
     assert "no 'bpr' in the list" in problems(GOOD, "recommenders.bpr.factors=3")
     assert parse(GOOD, "recommenders.als=popularity").experiment.labels == ("ease", "popularity", "strong")
     assert "'name' is a single value" in problems(GOOD, "name.first=x")

@@ -136,6 +136,19 @@ def test_a_shown_user_nobody_knows_is_said_first_and_an_erased_one_is_left_out(w
     assert [example["user_id"] for example in genre.read_run(place).report["examples"]] == ["u2"]
 
 
+def test_metrics_of_categories_and_groups_are_judged_and_an_unknown_field_is_said_before_training(world: Path) -> None:
+    (world / "users.csv").write_text("\n".join(["user_id,side", *(f"u{user},{user % 2}" for user in range(20))]))
+    asked = "data.users=users.csv", "evaluation.metrics=[ndcg, calibration, group_gap]", "evaluation.category=genre"
+    log = Lines()
+    with pytest.raises(GenreError, match=r"no field 'sid' of users \(did you mean 'side'"):
+        make(world, *asked, "evaluation.group=sid", log=log)
+    assert not [line for line in log.lines if line.startswith("training")]
+    run = make(world, *asked, "evaluation.group=side")
+    best = run.report["leaderboard"][0]["values"]
+    assert 0.2 < best["calibration@3"] < 0.4, "one item of the own genre is left for a list of three"
+    assert best["group_gap@3"] >= 0
+
+
 def test_unknown_names_are_explained(world: Path) -> None:
     run = make(world)
     with pytest.raises(UnknownId, match="unknown id 'u00'"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from genre.errors import ConfigError
-from genre.evaluation.metrics import labels
+from genre.evaluation.metrics import check_needs, labels
 from genre.features.base import Encoder
 from genre.features.questions import Augmentation
 from genre.llm.options import LLMOptions
@@ -38,16 +38,21 @@ class EvaluationOptions:
     """How recommenders are judged.
 
     k: length of the judged lists. metrics: names of `genre list metrics`; the first one ranks the leaderboard.
-    exclude_seen: leave out what the history holds. repeats: an item may be a target again.
+    exclude_seen: leave out what the history holds; false where people take things again.
+    category: the field of items whose mix `calibration` compares, such as genres.
+    group: the field of users that `group_gap` tells apart, such as gender.
     """
 
     k: Annotated[int, Ge(1)] = 10
     metrics: tuple[str, ...] = ("ndcg", "recall", "precision", "f1", "mrr", "hit_rate", "coverage", "novelty")
     exclude_seen: bool = True
+    category: str | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
         labels(self.metrics, [self.k])
+        check_needs(self.metrics, {"categories": self.category is not None, "groups": self.group is not None})
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.augmentation is not None and self.llm is None:
             raise ConfigError(f"augmentation: {NOBODY_TO_ASK}")
+        check_needs(self.evaluation.metrics, {"vectors": self.features.items is not None})
 
     def named(self) -> dict[str, Recommender]:
         """The recommenders by the name they carry in folders and tables."""

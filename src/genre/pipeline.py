@@ -24,6 +24,7 @@ from genre.diagram import mermaid
 from genre.errors import UnknownId
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
+from genre.evaluation.questions import check_fields
 from genre.evaluation.report import write_report
 from genre.evaluation.significance import p_values
 from genre.experiment import Experiment
@@ -105,6 +106,7 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: fl
     split = augment_split(work, experiment, experiment.split.split(dataset), log)
     split = extract_features(work, experiment, split, log)
     fitted = fit(work, experiment, split, log)
+    check_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
     judged = judge(work, experiment, split, fitted, log)
     write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started, log)
     work.finish(best_first=list(judged))
@@ -272,6 +274,8 @@ def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[st
                     exclude_seen=options.exclude_seen,
                     train=split.train,
                     name=label,
+                    category=options.category,
+                    group=options.group,
                     log=log,
                 )
                 for part in ("validation", "test")

@@ -15,6 +15,7 @@ from genre.errors import ArtifactError, ConfigError, EvaluationError, UnknownId
 from genre.evaluation.evaluator import read_evaluation
 from genre.evaluation.findings import Finding
 from genre.evaluation.metrics import labels
+from genre.evaluation.questions import check_fields
 from genre.evaluation.significance import Comparison, across, compare
 from genre.features.augmentation import audit as audit_texts
 from genre.features.augmentation import plan, read_augmented
@@ -55,6 +56,7 @@ def tune_config(
         work.begin(checked)
         split = experiment.split.split(preprocess(work, experiment, log))
         split = augment_split(work, experiment.on(work.key_of("dataset")), split, log)
+        check_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
         split = extract_features(work, experiment, split, log)
         results = []
         for label, recommender in experiment.named().items():
@@ -77,6 +79,8 @@ def tune_config(
                     storage=work.folder / "tuning.sqlite",
                     name=label,
                     exclude_seen=experiment.evaluation.exclude_seen,
+                    category=experiment.evaluation.category,
+                    group=experiment.evaluation.group,
                     seed=experiment.seed,
                     log=log,
                 )
@@ -236,8 +240,17 @@ def judge_uplift(
         )
     evaluation = experiment.evaluation
     metric = evaluation.metrics[0]
+    judged = judge_arms(
+        conditions,
+        k=evaluation.k,
+        metric=metric,
+        exclude_seen=evaluation.exclude_seen,
+        category=evaluation.category,
+        group=evaluation.group,
+        log=log,
+    )
     return uplift(
-        judge_arms(conditions, k=evaluation.k, metric=metric, exclude_seen=evaluation.exclude_seen, log=log),
+        judged,
         label=next(iter(labels([metric], [evaluation.k]))),
         short=options.short_history,
         seed=experiment.seed,

@@ -19,7 +19,7 @@ from genre.errors import EvaluationError, NotFitted
 from genre.evaluation.evaluation import Evaluation, read_evaluation, write_evaluation
 from genre.evaluation.judged import Float64, Judged, Rated, ratio
 from genre.evaluation.judging import place, rank, rate
-from genre.evaluation.metrics import METRICS, labels, metric_of
+from genre.evaluation.metrics import METRICS, check_needs, labels, metric_of
 from genre.evaluation.questions import Questions, ask, digest, present
 from genre.evaluation.significance import power_mean
 from genre.log import SILENT, Log
@@ -231,14 +231,7 @@ def _check_catalogue(recommender: Recommender, data: Dataset, candidates: Mask |
         raise EvaluationError(f"candidates has {len(candidates):,} values for {data.n_items:,} items; give one an item")
 
 
-def _check_needs(asked: dict[str, int], data: Dataset, category: str | None, group: str | None) -> None:
+def _check_needs(asked: Iterable[str], data: Dataset, category: str | None, group: str | None) -> None:
     """EvaluationError for a metric whose data was not given."""
-    given = {
-        "vectors": (data.item_features is not None, "item features; configure features.items"),
-        "categories": (category is not None, "a category of items; give category='genres'"),
-        "groups": (group is not None, "a group of users; give group='gender'"),
-    }
-    for label in asked:
-        for need in metric_of(label).needs:
-            if not given.get(need, (True, ""))[0]:
-                raise EvaluationError(f"metric {label} needs {given[need][1]}")
+    vectors = data.item_features is not None
+    check_needs(asked, {"vectors": vectors, "categories": category is not None, "groups": group is not None})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -307,6 +307,12 @@ METRICS: dict[str, Metric] = {
     "like_accuracy": Metric(like_accuracy, of_ratings=True, has_k=False),
 }
 """Name -> metric."""
+NEEDS: dict[Need, str] = {
+    "vectors": "item features; configure features.items",
+    "categories": "a category of items; name a field of theirs as category, such as genres",
+    "groups": "a group of users; name a field of theirs as group, such as gender",
+}
+"""What a metric may need that is not there unless asked for, and the remedy."""
 
 
 def metric_of(label: str) -> Metric:
@@ -315,6 +321,14 @@ def metric_of(label: str) -> Metric:
     if name not in METRICS:
         raise EvaluationError(f"unknown metric {name!r}{nearest(name, METRICS)}; there are {', '.join(METRICS)}")
     return METRICS[name]
+
+
+def check_needs(metrics: Iterable[str], given: Mapping[Need, bool]) -> None:
+    """EvaluationError for a metric that needs what is not given."""
+    for name in metrics:
+        for need in metric_of(name).needs:
+            if not given.get(need, True):
+                raise EvaluationError(f"metric {name} needs {NEEDS[need]}")
 
 
 def labels(metrics: Iterable[str], ks: Iterable[int]) -> dict[str, int]:

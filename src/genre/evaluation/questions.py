@@ -90,6 +90,13 @@ def ask(
     )
 
 
+def check_fields(data: Dataset, category: str | None, group: str | None) -> None:
+    """EvaluationError where items have no such field, or users."""
+    for table, field, side in ((data.items, category, "items"), (data.users, group, "users")):
+        if field is not None:
+            _check_field(table, field, side)
+
+
 def _catalogue(known: Dataset, category: str | None) -> Catalogue:
     """How many users know each item, and what it is."""
     from genre.evaluation.ranks import distinct

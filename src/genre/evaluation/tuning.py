@@ -107,6 +107,8 @@ def tune(
     storage: str | Path = "tuning.sqlite",
     name: str | None = None,
     exclude_seen: bool = True,
+    category: str | None = None,
+    group: str | None = None,
     seed: int = 0,
     log: Log = SILENT,
 ) -> TuningResult:
@@ -114,7 +116,7 @@ def tune(
 
     fixed: options that stay as given. start: what is tried first, the defaults where it says nothing. trials, minutes:
     the budget, whichever ends first; trials of an earlier search of the same question in `storage` count, so calling
-    again goes on or returns at once. Give every recommender the same.
+    again goes on or returns at once. Give every recommender the same. category, group: as `evaluate`.
     Raises EvaluationError when there is nothing to search, to judge by, or when no trial succeeded.
     """
     given = dict(fixed or {})
@@ -134,10 +136,19 @@ def tune(
 
     def judge(options: dict[str, Any], watch: Log) -> float:
         model = make(**given, **options).fit(split.train, validation=split.validation, log=watch)
-        asked = {"metrics": [label], "train": split.train, "exclude_seen": exclude_seen}
-        return evaluate(model, split.validation, **asked).values[label]  # type: ignore[arg-type]
+        judged = evaluate(
+            model,
+            split.validation,
+            metrics=[label],
+            exclude_seen=exclude_seen,
+            train=split.train,
+            category=category,
+            group=group,
+        )
+        return judged.values[label]
 
     facts = [name, f"{make.__module__}:{make.__qualname__}", given, begin, repr(space), label, exclude_seen, seed]
+    facts += [category, group]
     study = _study(Path(storage), name, [*facts, digest(split.validation), len(split.train)], label, seed)
     with log.bar(f"tuning {name}", trials) as bar:
         bar.advance(len(_tried(study)))

@@ -113,6 +113,8 @@ def judge_arms(
     k: int = 10,
     metric: str = "ndcg",
     exclude_seen: bool = True,
+    category: str | None = None,
+    group: str | None = None,
     log: Log = SILENT,
 ) -> dict[str, Evaluation]:
     """Fit and judge every arm on the test part of its split."""
@@ -127,6 +129,8 @@ def judge_arms(
             metrics=(metric,),
             exclude_seen=exclude_seen,
             train=arm.split.train,
+            category=category,
+            group=group,
             name=name,
             log=log,
         )
