@@ -24,7 +24,7 @@ from genre.pipeline import remake
 from genre.preprocessing.dataset import Dataset
 from genre.runs import locked, read_run
 from genre.serving.refresh import refresh, roll_back
-from genre.serving.store import Event, ItemChange, SQLiteStore
+from genre.serving.store import Event, ItemChange, SQLiteStore, beside
 
 CONFIG = """\
 name: small
@@ -56,7 +56,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[SQLiteStore]:
-    with contextlib.closing(SQLiteStore(folder.parent / "events.sqlite")) as opened:
+    with contextlib.closing(SQLiteStore(beside(folder))) as opened:
         yield opened
 
 
@@ -140,7 +140,7 @@ def test_a_push_by_one_user_is_held_back(tmp_path: Path, capsys: pytest.CaptureF
         "recommenders: [{kind: popularity, half_life_days: 7}]\noutput: {users: [u0]}\n"
     )
     folder = genre.run(tmp_path / "lately.yaml", runs=tmp_path / "runs").folder
-    with contextlib.closing(SQLiteStore(folder.parent / "events.sqlite")) as store:
+    with contextlib.closing(SQLiteStore(beside(folder))) as store:
         store.record([Event("pusher", item, 1.0, 40_000_000 + at) for at, item in enumerate(("new", "i1", "i2"))])
     for words in ([], ["--accept", "i3"], ["--drift", "growth=5"]):
         assert main(["refresh", str(folder), *words]) == 2
@@ -155,6 +155,17 @@ def test_a_push_by_one_user_is_held_back(tmp_path: Path, capsys: pytest.CaptureF
     assert "pusher" in read_run(folder).dataset.user_ids
     assert main(["refresh", str(folder), "--roll-back"]) == 0
     assert main(["refresh", str(folder), "--accept"]) == 0, "whatever rises"
+
+
+def test_another_experiment_in_the_same_folder_learns_nothing(folder: Path, store: SQLiteStore) -> None:
+    again, other = (
+        Path(shutil.copytree(folder, folder.with_name(name))) for name in ("small-0123abcd", "big-0123abcd")
+    )
+    store.record(clicks("fresh", 1))
+    assert main(["refresh", str(other)]) == 2, "there is no log of it"
+    assert "fresh" not in read_run(other).dataset.user_ids
+    assert main(["refresh", str(again)]) == 0
+    assert "fresh" in read_run(again).dataset.user_ids, "a run made anew goes on with the log"
 
 
 def test_two_at_once_are_refused(folder: Path, store: SQLiteStore) -> None:
@@ -191,7 +202,7 @@ def test_when_it_fails_the_old_run_stands(folder: Path, store: SQLiteStore) -> N
 def test_wrong_words_are_answered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["refresh", str(folder)]) == 2
     assert "no event log; it begins when the run is served" in capsys.readouterr().err
-    SQLiteStore(folder.parent / "events.sqlite").close()
+    SQLiteStore(beside(folder)).close()
     assert main(["refresh", str(folder.parent / "nowhere")]) == 2
     assert "nowhere: no such run folder" in capsys.readouterr().err
     assert main(["refresh", str(folder), "--roll-back"]) == 2

@@ -136,6 +136,17 @@ def test_a_port_that_is_taken_is_said_before_anything_else(run: Run, tmp_path: P
         serve([run], port=70_000, store=tmp_path / "events.sqlite")
 
 
+def test_runs_of_several_experiments_want_a_log_by_name(run: Run, tmp_path: Path) -> None:
+    films, books = (dataclasses.replace(run, folder=tmp_path / name) for name in ("films-0123abcd", "books-0123abcd"))
+    with pytest.raises(OptionError, match=r"same data name one for all, such as --store \S+films\.events\.sqlite"):
+        serve([films, books])
+    again = dataclasses.replace(films, folder=tmp_path / "films-4567cdef")
+    with pytest.raises(OptionError, match="from 0 to 65535"):
+        serve([films, again], port=70_000)
+    with pytest.raises(OptionError, match="from 0 to 65535"):
+        serve([films, books], port=70_000, store=tmp_path / "both.sqlite")
+
+
 def test_limits_and_shares_come_from_the_command_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr("genre.runs.read_run", lambda _: run)
@@ -261,7 +272,7 @@ def test_kill_9_under_load_loses_nothing(start: Callable[[], Process], tmp_path:
         server.kill(signal.SIGKILL)
         for thread in threads:
             thread.join()
-    store = SQLiteStore(tmp_path / "events.sqlite")
+    store = SQLiteStore(tmp_path / "run.events.sqlite")
     kept = [entry.event_id for entry in store.entries() if isinstance(entry, Event)]
     assert len(kept) == len(set(kept)), "nothing is counted twice"
     assert acknowledged <= set(kept), "nothing acknowledged is lost"

@@ -49,15 +49,17 @@ def serve(
 ) -> None:
     """Serve runs until interrupted. A run whose folder is replaced meanwhile is taken over once it has proved well.
 
-    store: path of an SQLite file or address of a PostgreSQL database; beside the first run without. port: 0 for any.
+    store: path of an SQLite file or address of a PostgreSQL database; beside the runs without. port: 0 for any.
     shares: how users are split over the runs. Raises OptionError for an address that others can reach without a key,
-    or a key that is too short; NotAvailable for a port that is in use; StoreError when the log cannot be opened.
+    a key that is too short, or runs of several experiments without a store; NotAvailable for a port that is in use;
+    StoreError when the log cannot be opened.
     """
     _check(host, api_key)
+    store = store or _log_of(runs)
     listening = _listen(host, port)
     limits = limits or Limits()
     allowed = _allow_files(limits.connections)
-    service = Service(runs, open_store(store or beside(runs[0].folder)), shares=shares, limits=limits)
+    service = Service(runs, open_store(store), shares=shares, limits=limits)
     hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
     app = create_app(service, api_key=api_key, hosts=hosts)
     config = uvicorn.Config(
@@ -151,6 +153,17 @@ def _check(host: str, api_key: str | None) -> None:
         raise OptionError(f"{host} can be reached from other machines; give a key, or serve on 127.0.0.1")
     if api_key is not None and len(api_key) < SHORTEST_KEY:
         raise OptionError(f"a key needs at least {SHORTEST_KEY} characters, found {len(api_key)}")
+
+
+def _log_of(runs: Sequence[Run]) -> Path:
+    """The log of the experiment that all runs are of: equal ids in another's may mean other users and items."""
+    first, *others = dict.fromkeys(beside(run.folder) for run in runs)
+    if others:
+        raise OptionError(
+            f"event logs of several experiments: {', '.join(map(str, (first, *others)))}; where all runs are of "
+            f"the same data name one for all, such as --store {first}, else serve them apart"
+        )
+    return first
 
 
 def _listen(host: str, port: int) -> socket.socket:

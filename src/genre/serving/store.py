@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
@@ -130,8 +131,10 @@ def open_store(address: str | Path, *, must_exist: bool = False) -> EventStore:
 
 
 def beside(folder: Path) -> Path:
-    """Where the log of a run lies unless somebody says otherwise."""
-    return folder.parent / "events.sqlite"
+    """Where the log of a run lies unless somebody says otherwise: all runs of one experiment have the same."""
+    folder = folder.resolve()
+    experiment = re.sub(r"-[0-9a-f]{8}$", "", folder.name)  # without the run's key
+    return folder.parent / f"{experiment}.events.sqlite"
 
 
 def entry_of(
