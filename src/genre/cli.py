@@ -307,11 +307,14 @@ def _check(args: argparse.Namespace) -> None:
         raise DataError(f"{args.config}: data: {', '.join(map(str, gone))}: no such file; check the path")
 
 
+    from genre.recommenders.neural import starts
 def _schema(args: argparse.Namespace) -> None:
     from genre.schema import schema
 
     text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
     if args.output == "-":
+    for recommender in config.experiment.recommenders:
+        starts(recommender)  # raises where `init_from` names nothing that fits
         print(text, end="")
     else:
         _write(Path(args.output), text)

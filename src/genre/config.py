@@ -36,6 +36,7 @@ from genre.plain_yaml import read_yaml
 from genre.preprocessing.sources import Source
 from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
+from genre.recommenders.neural import NetworkRecommender
 
 SECTIONS: dict[type, str] = {
     Source: "data",
@@ -257,6 +258,8 @@ class _Builder:
         """A relative file is relative to the config that names it."""
         if self.folder is not None and isinstance(made, LLMOptions) and made.ledger not in (None, MEMORY):
             return dataclasses.replace(made, ledger=str(self.folder / made.ledger))
+        if self.folder is not None and isinstance(made, NetworkRecommender) and made.init_from is not None:
+            return dataclasses.replace(made, init_from=str(self.folder / made.init_from))
         if self.folder is None or not isinstance(made, (Source, Encoder, Augmentation)):
             return made
         moved: dict[str, Any] = {}

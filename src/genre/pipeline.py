@@ -90,7 +90,9 @@ def workspace(checked: Config, runs: str | Path, search: Sequence[dict[str, Any]
     """The folder that the run of a config has, finished or not."""
     experiment = checked.experiment
     asked = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
-    key = key_of(__version__, to_dict(experiment), declared(experiment), experiment.data.fingerprint(), asked, *search)
+    begun = [start for recommender in experiment.recommenders for start in starts(recommender)]
+    told = to_dict(experiment), declared(experiment), experiment.data.fingerprint(), asked, *begun, *search
+    key = key_of(__version__, *told)
     return Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
 
 

@@ -223,6 +223,12 @@ def test_transfer_starts_where_the_other_ended(tmp_path: Path) -> None:
     assert losses[0] == -1.0
     assert losses[1] < 0.5 * cold
     MLP(**{**TINY, "epochs": 1}, init_from=str(tmp_path / "run" / "recommenders" / "mlp")).fit(data)  # type: ignore[arg-type]
+    told: list[str] = []
+    watch = Log()
+    watch.line = told.append  # type: ignore[method-assign]
+    for ids in (True, False):
+        MLP(**{**TINY, "epochs": 1}, init_from=str(tmp_path / "run"), init_ids=ids).fit(data, log=watch)  # type: ignore[arg-type]
+    assert ["12 of 12 rows of item_id.weight" in line for line in told if "weights from" in line] == [True, False]
     with pytest.raises(ArtifactError, match="expected one"):
         MLP(**TINY, init_from=str(tmp_path)).fit(data)  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match="no such folder; name a run"):

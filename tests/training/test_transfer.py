@@ -26,10 +26,10 @@ def test_names_shapes_and_ids() -> None:
     }
     taken = take_weights(module, source, {"item_id.weight": (Ids(["b", "z"]), Ids(["a", "b", "c"]))})
     assert taken.whole == ("layer.weight", "layer.bias")
-    assert taken.rows == {"item_id.weight": 1}
+    assert taken.rows == {"item_id.weight": "1 of 3"}
     assert taken.left == ("wide.weight", "wide.bias")
     assert torch.equal(module.layer.weight, torch.full((3, 2), 7.0))
     assert torch.equal(module.item_id.weight[1], torch.tensor([1.0, 1.0]))
     assert torch.equal(module.item_id.weight[0], before["item_id.weight"][0])
     assert torch.equal(module.wide.weight, before["wide.weight"])
-    assert str(taken) == "2 tensors taken; 1 rows of item_id.weight; left as initialised: wide.weight, wide.bias"
+    assert str(taken) == "2 tensors taken; 1 of 3 rows of item_id.weight; left as initialised: wide.weight, wide.bias"

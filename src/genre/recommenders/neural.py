@@ -41,12 +41,14 @@ class NetworkRecommender(Recommender, TrainingOptions):
     """Base of the recommenders that train a network.
 
     batch_size: interactions, or histories of average length, a step.
-    init_from: folder of a run or of a saved model of the same class whose weights are the start; ids in common keep
-    their embeddings.
+    init_from: folder of a run or of a saved model of the same class whose weights are the start. In a config a relative
+    one is relative to the config's folder.
+    init_ids: ids in common keep their embeddings; false where equal ids are not the same things, as in another domain.
     """
 
     batch_size: Annotated[int, Ge(1)] = 128
     init_from: str | None = None
+    init_ids: bool = True
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def take_from(folder: str, recommender: Any, network: nn.Module) -> str:
     """Start `network` with the weights of a saved recommender of the same class; what was taken, in a line.
 
     folder: a saved recommender, or a run that holds exactly one of the class. Tables whose rows belong to items
-    (`item_*`) or users (`user_*`) are taken id by id.
+    (`item_*`) or users (`user_*`) are taken id by id, or not at all without `init_ids`.
     """
     from genre.training.transfer import take_weights
 
@@ -211,7 +213,8 @@ def take_from(folder: str, recommender: Any, network: nn.Module) -> str:
         for owner in ("item", "user"):
             if name.startswith(f"{owner}_id") or name == f"{owner}_bias":
                 owners[name] = (getattr(source, f"{owner}_ids_"), getattr(recommender, f"{owner}_ids_"))
-    taken = take_weights(network, source.weights_, owners)
+    weights = {name: value for name, value in source.weights_.items() if recommender.init_ids or name not in owners}
+    taken = take_weights(network, weights, owners)
     return f"weights from {folder}: {taken}"
 
 

@@ -20,10 +20,10 @@ Owners = Mapping[str, tuple[Ids, Ids]]  # tensor name -> (ids of the source's ro
 
 @dataclass(frozen=True)
 class Taken:
-    """What a transfer did: names of tensors taken whole, taken for some rows (name -> rows), and left as they were."""
+    """What a transfer did: names of tensors taken whole or for some rows (name -> `n of m`), and left as they were."""
 
     whole: tuple[str, ...]
-    rows: dict[str, int]
+    rows: dict[str, str]
     left: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Taken:
 def take_weights(module: nn.Module, source: Tensors, owners: Owners) -> Taken:
     """Copy from `source` into `module` whatever fits; the rest keeps its own initialisation."""
     whole: list[str] = []
-    rows: dict[str, int] = {}
+    rows: dict[str, str] = {}
     left: list[str] = []
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
@@ -48,7 +48,7 @@ def take_weights(module: nn.Module, source: Tensors, owners: Owners) -> Taken:
                 at = theirs.rows(ours.values)
                 known = np.flatnonzero(at >= 0)
                 tensor[torch.from_numpy(known)] = torch.from_numpy(found[at[known]]).to(tensor)
-                rows[name] = len(known)
+                rows[name] = f"{len(known):,} of {len(at):,}"
             elif found.shape == tuple(tensor.shape):
                 tensor.copy_(torch.from_numpy(found))
                 whole.append(name)
