@@ -93,7 +93,9 @@ def test_check_and_diagram_show_the_example(capsys: pytest.CaptureFixture[str]) 
 def test_check_names_the_files_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "there.csv").write_text("user,item\nu,i\n")
     config = tmp_path / "c.yaml"
-    config.write_text("name: x\ndata: {kind: files, interactions: there.csv, items: gone.csv}\nrecommenders: [popularity]\n")
+    config.write_text(
+        "name: x\ndata: {kind: files, interactions: there.csv, items: gone.csv}\nrecommenders: [popularity]\n"
+    )
     status, out, err = said(capsys, "check", str(config))
     assert status == 2
     assert "# default" in out
@@ -203,3 +205,23 @@ def test_a_folder_that_is_no_run_is_named(files: Path, capsys: pytest.CaptureFix
     other = next(path for path in Path("runs").glob("x-*") if path != run)
     assert f"popularity of {run} and popularity of {other}" in said(capsys, "compare", str(run), str(other))[2]
     assert "minutes is -1" in said(capsys, "tune", "c.yaml", "--minutes", "-1")[2]
+
+
+def test_compare_names_the_runs_what_one_alone_has_and_what_cannot_be_compared(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("c.yaml").write_text(
+        "name: x\ndata: {kind: files, interactions: ratings.csv}\nrecommenders: [popularity, ease]\n"
+    )
+    runs: list[Path] = []
+    for override in ("recommenders=[popularity]", "seed=1", "evaluation.k=5"):
+        assert said(capsys, "run", "c.yaml", "--quiet", override)[0] == 0
+        runs += [path for path in Path("runs").glob("x-*") if path not in runs]
+    status, out, _ = said(capsys, "compare", str(runs[0]), str(runs[1]))
+    assert status == 0
+    assert f"{runs[0].name} minus {runs[1].name}" in out
+    assert f"Only in {runs[1].name}: ease." in out
+    status, out, err = said(capsys, "compare", str(runs[1]), str(runs[2]))
+    assert (status, out) == (2, "")
+    assert "have no metric of each user in common: ndcg@10, " in err
+    assert " against ndcg@5, " in err

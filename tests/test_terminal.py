@@ -7,7 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from genre.terminal import print_list, print_recommended
+from genre.evaluation.significance import Comparison
+from genre.studies import ComparedRuns
+from genre.terminal import print_comparisons, print_list, print_recommended
 
 TITLES = [
     "Jumbo bag",
@@ -58,3 +60,20 @@ def test_a_narrow_terminal_says_in_words_what_a_recommender_can_do(
     out = capsys.readouterr().out
     assert "factors, explains: exact" in out
     assert len(out.splitlines()) < 80, "seventeen kinds, a few lines each"
+
+
+def test_two_runs_are_compared_by_name_real_differences_have_a_sign_and_nothing_vanishes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [
+        Comparison("ndcg@10", 0.3, 0.2, 0.1, 0.05, 0.15, 0.001, 50),
+        Comparison("mrr@10", 0.3, 0.2, 0.1, -0.1, 0.3, 0.4, 50),
+    ]
+    print_comparisons(ComparedRuns(("films-1", "films-2"), {"ease": rows}, (["bpr", "als"], [])))
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[1][:3] == ["metric", "films-1", "films-2"]
+    assert [line[4:6] for line in lines if "ease" in line] == [["+0.1000", "*"], ["+0.1000", "-0.1000"]]
+    assert "films-1 minus films-2. 1 of 2 differences are real at 5 % (*)" in out
+    assert "Only in films-1: bpr, als." in out
+    assert "Only in films-2" not in out

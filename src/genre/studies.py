@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -258,16 +258,30 @@ def judge_uplift(
     )
 
 
-def compare_runs(folder: str | Path, other: str | Path) -> dict[str, list[Comparison]]:
+class ComparedRuns(NamedTuple):
+    """Two runs by the recommenders that both have. alone: the recommenders of each that the other has not."""
+
+    names: tuple[str, str]
+    found: dict[str, list[Comparison]]
+    alone: tuple[list[str], list[str]]
+
+
+def compare_runs(folder: str | Path, other: str | Path) -> ComparedRuns:
     """Paired differences on the test part of each recommender that both runs have: first minus second.
 
     p is corrected by Holm over the recommenders.
     """
+    one, two = Path(folder), Path(other)
     both = []
-    for path in map(Path, (folder, other)):
+    for path in (one, two):
         found = {name: read_evaluation(path / "evaluations" / name / "test") for name in facts_of(path)["best_first"]}
         both.append({name: replace(one, name=f"{name} of {path}") for name, one in found.items()})
     shared = [name for name in both[0] if name in both[1]]
     if not shared:
         raise EvaluationError(f"the runs share no recommender: {', '.join(both[0])} and {', '.join(both[1])}")
-    return across({name: compare(both[0][name], both[1][name]) for name in shared})
+    apart = one.resolve().name != two.resolve().name
+    return ComparedRuns(
+        names=(one.resolve().name, two.resolve().name) if apart else (str(one), str(two)),
+        found=across({name: compare(both[0][name], both[1][name]) for name in shared}),
+        alone=([name for name in both[0] if name not in shared], [name for name in both[1] if name not in shared]),
+    )

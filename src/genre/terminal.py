@@ -13,12 +13,12 @@ from rich.table import Table
 WIDE = 10_000  # characters, more than any line has
 
 if TYPE_CHECKING:
-    from genre.evaluation.significance import Comparison
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
     from genre.llm.budget import Plan
     from genre.llm.exchanges import Exchange
     from genre.runs import Recommended, Run
+    from genre.studies import ComparedRuns
 
 
 def print_run(run: Run) -> None:
@@ -124,20 +124,21 @@ def _plain(text: str) -> str:
     return escape("".join(char if char.isprintable() else " " for char in text))
 
 
-def print_comparisons(found: Mapping[str, Sequence[Comparison]]) -> None:
-    """First run minus second, metric by metric, with interval and p; real differences in bold."""
+def print_comparisons(compared: ComparedRuns) -> None:
+    """First run minus second, metric by metric, with interval and p; real differences marked."""
     from genre.evaluation.leaderboard import LEVEL
 
+    names, found, alone = compared
+    first, second = map(_plain, names)
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("", "metric", "first", "second", "difference", "95 % interval", "p", "users"):
+    for column in ("", "metric", first, second, "difference", "95 % interval", "p", "users"):
         table.add_column(column, justify="left" if column in ("", "metric") else "right")
     for name, rows in found.items():
         for row in rows:
             same = row.difference == row.low == row.high == 0
             interval = "no user differs" if same else f"{row.low:+.4f} to {row.high:+.4f}"
             difference = "0" if same else f"{row.difference:+.4f}"
-            if row.p <= LEVEL:
-                difference = f"[bold]{difference}[/bold]"
+            difference = f"[bold]{difference} *[/bold]" if row.p <= LEVEL else f"{difference}  "
             numbers = f"{row.a:.4f}", f"{row.b:.4f}", difference, interval, f"{row.p:.3f}", f"{row.users:,}"
             table.add_row(name, row.label, *numbers)
     console = _console()
@@ -145,9 +146,12 @@ def print_comparisons(found: Mapping[str, Sequence[Comparison]]) -> None:
     real = sum(row.p <= LEVEL for rows in found.values() for row in rows)
     total = sum(len(rows) for rows in found.values())
     console.print(
-        f"First minus second. {real} of {total} differences are real at 5 % (bold): paired sign flips over users of "
+        f"{first} minus {second}. {real} of {total} differences are real at 5 % (*): paired sign flips over users of "
         "the test part, corrected by Holm over the recommenders."
     )
+    for name, only in zip((first, second), alone, strict=True):
+        if only:
+            console.print(f"Only in {name}: {', '.join(only)}.")
 
 
 def print_tuned(results: Sequence[TuningResult]) -> None:

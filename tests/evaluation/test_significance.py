@@ -96,6 +96,8 @@ def test_compare() -> None:
         compare(a, found("c", "other", ndcg_at_10=base))
     with pytest.raises(EvaluationError, match=r"no per-user values of mrr@10 in both; there are ndcg@10"):
         compare(a, b, ["mrr@10"])
+    with pytest.raises(EvaluationError, match="no metric of each user in common: ndcg@10 against ndcg@20; judge both with one k"):
+        compare(a, found("d", ndcg_at_20=base))
 
 
 def test_compare_leaves_out_users_without_a_pair_and_weighs_ratings() -> None:

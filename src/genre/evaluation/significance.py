@@ -41,8 +41,16 @@ class Comparison:
 
 
 def compare(a: Evaluation, b: Evaluation, labels: Sequence[str] | None = None, *, seed: int = 0) -> list[Comparison]:
-    """Every metric that both have per user, or the given labels. EvaluationError when they answered other questions."""
+    """Every metric that both have per user, or the given labels.
+
+    EvaluationError when they have none in common, or answered other questions.
+    """
     shared = [label for label in a.per_user if label in b.per_user]
+    if not shared:
+        having = " against ".join(", ".join(found.per_user) or "none" for found in (a, b))
+        raise EvaluationError(
+            f"{a.name} and {b.name} have no metric of each user in common: {having}; judge both with one k"
+        )
     missing = [label for label in labels or () if label not in shared]
     if missing:
         raise EvaluationError(f"no per-user values of {missing[0]} in both; there are {', '.join(shared)}")
