@@ -96,7 +96,7 @@ def test_compare() -> None:
         compare(a, found("c", "other", ndcg_at_10=base))
     with pytest.raises(EvaluationError, match=r"no per-user values of mrr@10 in both; there are ndcg@10"):
         compare(a, b, ["mrr@10"])
-    with pytest.raises(EvaluationError, match="no metric of each user in common: ndcg@10 against ndcg@20; judge both with one k"):
+    with pytest.raises(EvaluationError, match="no metric of each user in common: ndcg@10 against ndcg@20; ask both"):
         compare(a, found("d", ndcg_at_20=base))
 
 

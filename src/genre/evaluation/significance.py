@@ -49,7 +49,7 @@ def compare(a: Evaluation, b: Evaluation, labels: Sequence[str] | None = None, *
     if not shared:
         having = " against ".join(", ".join(found.per_user) or "none" for found in (a, b))
         raise EvaluationError(
-            f"{a.name} and {b.name} have no metric of each user in common: {having}; judge both with one k"
+            f"{a.name} and {b.name} have no metric of each user in common: {having}; ask both for the same"
         )
     missing = [label for label in labels or () if label not in shared]
     if missing:
