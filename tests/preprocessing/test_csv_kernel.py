@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError
-from genre.preprocessing import csv_kernel, delimited, files
+from genre.preprocessing import csv_kernel, delimited, files, text_kernel
 from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
 
@@ -109,6 +109,15 @@ def test_quotes_and_ends_of_lines_do_no_harm_where_nothing_is_asked_for(
         assert found.to_pylist() == [{"u": n, "i": f"i{n}"} for n in range(40)]
         assert plain(path, "u").num_rows == 40  # type: ignore[union-attr]
     assert plain(write("n.csv", path.read_text() + '\n1,"never closed,i7\n'), "ui") is None
+
+
+def test_more_text_than_one_array_holds_is_left_to_arrow(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_kernel, "MOST_BYTES", 5)
+    path = write("n.csv", "u,i\n1,abc\n2,def\n")
+    assert plain(path, "ui") is None
+    beyond = write("n.csv", b"u,i\n" + b"1,abc\n" * (delimited.HEAD_BYTES // 6) + b"1,\xff\n")
+    monkeypatch.undo()
+    assert plain(beyond, "ui") is None  # not UTF-8, but the head does not tell
 
 
 def test_lines_across_blocks_and_beyond(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

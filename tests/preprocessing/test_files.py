@@ -283,3 +283,9 @@ def test_a_fingerprint_follows_the_content_not_the_place(write: Write, tmp_path:
     write("data.csv", CSV.replace("4.5", "4"))
     assert here.fingerprint() != before
     assert Files(here.interactions, header=True).fingerprint() != here.fingerprint()
+
+
+def test_a_source_names_its_files_that_are_not_there(write: Write, tmp_path: Path) -> None:
+    source = Files(str(write("i.csv", CSV)), items=str(tmp_path / "gone.csv"))
+    assert source.not_there() == [tmp_path / "gone.csv"]
+    assert Files(source.interactions).not_there() == []
