@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre import __version__
-from genre.errors import DataError, GenreError
+from genre.errors import DataError, DriftError, GenreError
 from genre.log import ConsoleLog
 
 if TYPE_CHECKING:
@@ -243,8 +244,14 @@ def _refresh(args: argparse.Namespace) -> None:
     drift = drift_of(args.drift)
     accept = None if args.accept == [] else args.accept or ()
     with closing(open_store(args.store or beside(run), must_exist=True)) as store:
-        if refresh(run, store, remake, drift=drift, accept=accept, log=ConsoleLog()):
-            print(f"Refreshed: {run}\nReport:    {run / 'report.html'}\nUndo:      genre refresh {run} --roll-back")
+        try:
+            if not refresh(run, store, remake, drift=drift, accept=accept, log=ConsoleLog()):
+                return
+        except DriftError as error:
+            given = [*(["--store", args.store] if args.store else []), *(f"--drift={limit}" for limit in args.drift)]
+            again = shlex.join(["genre", "refresh", str(run), *given, "--accept", *(accept or ()), *error.items])
+            raise DriftError(f"{error}\nTo accept (without ids: all): {again}", error.items) from None
+    print(f"Refreshed: {run}\nReport:    {run / 'report.html'}\nUndo:      genre refresh {run} --roll-back")
 
 
 def _tune(args: argparse.Namespace) -> None:

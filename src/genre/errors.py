@@ -21,6 +21,8 @@ The command line prints the message alone and exits with status 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GenreError(Exception):
     """Base of all: `str(error)` is one readable line (or a list of lines) for the user."""
@@ -70,7 +72,11 @@ class EvaluationError(GenreError):
 
 
 class DriftError(GenreError):
-    """A new run that waits for somebody's word: it would push items that few users have taken; the old one stands."""
+    """A new run that waits for somebody's word: it would push `items` that few users have taken; the old one stands."""
+
+    def __init__(self, text: str, items: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.items = tuple(items)
 
 
 class StoreError(GenreError):

@@ -118,7 +118,8 @@ def test_the_one_that_answers_is_compared_and_items_can_be_accepted() -> None:
     lines = str(refused.value).splitlines()
     assert lines[0] == "runs/shop-1: held back, the old run stands: few users push items into the lists of 'best'"
     assert lines[1].startswith("  'i39' (i39): in 100.0% of the lists")
-    assert "genre refresh runs/shop-1 --accept i39 (without ids: all)" in lines[2]
+    assert "Honest news? Accept them. Else delete those users" in lines[2]
+    assert refused.value.items == ("i39",)
     check_drift(old, new, Drift(), accept=["i39"])
     check_drift(old, run_of(world(takers=10)), Drift())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import socket
 import subprocess
@@ -132,29 +133,48 @@ def test_what_the_log_says_is_learnt_once(folder: Path, store: SQLiteStore, caps
     assert "fresh" in read_run(folder).dataset.user_ids, "twice is back again"
 
 
-def test_a_push_by_one_user_is_held_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def lately(tmp_path: Path) -> Path:
+    """A run in which the last days count for much."""
     rows = [f"u{user},i{(user + step) % 40},{1_000_000 + 10 * user + step}" for user in range(80) for step in range(8)]
     (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
     (tmp_path / "lately.yaml").write_text(
         "name: lately\ndata: {kind: files, interactions: interactions.csv}\nsplit: {kind: leave-one-out}\n"
         "recommenders: [{kind: popularity, half_life_days: 7}]\noutput: {users: [u0]}\n"
     )
-    folder = genre.run(tmp_path / "lately.yaml", runs=tmp_path / "runs").folder
-    with contextlib.closing(SQLiteStore(beside(folder))) as store:
+    return genre.run(tmp_path / "lately.yaml", runs=tmp_path / "runs").folder
+
+
+def test_a_push_by_one_user_is_held_back(lately: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.closing(SQLiteStore(beside(lately))) as store:
         store.record([Event("pusher", item, 1.0, 40_000_000 + at) for at, item in enumerate(("new", "i1", "i2"))])
     for words in ([], ["--accept", "i3"], ["--drift", "growth=5"]):
-        assert main(["refresh", str(folder), *words]) == 2
+        assert main(["refresh", str(lately), *words]) == 2
         told = capsys.readouterr().err
         assert "held back, the old run stands" in told
         assert "'new' (new): in 100.0% of the lists, 0.0% before; 1 user took it since, 1 of them new: 'pusher'" in told
-        assert "pusher" not in read_run(folder).dataset.user_ids
-    assert main(["refresh", str(folder), "--drift", "far=1"]) == 2
+        assert "pusher" not in read_run(lately).dataset.user_ids
+    assert main(["refresh", str(lately), "--drift", "far=1"]) == 2
     assert "no limit 'far'" in capsys.readouterr().err
-    assert main(["refresh", str(folder), "--accept", "new"]) == 0
+    assert main(["refresh", str(lately), "--accept", "new"]) == 0
     assert "training" not in capsys.readouterr().err, "what was learnt then is taken over now"
-    assert "pusher" in read_run(folder).dataset.user_ids
-    assert main(["refresh", str(folder), "--roll-back"]) == 0
-    assert main(["refresh", str(folder), "--accept"]) == 0, "whatever rises"
+    assert "pusher" in read_run(lately).dataset.user_ids
+    assert main(["refresh", str(lately), "--roll-back"]) == 0
+    assert main(["refresh", str(lately), "--accept"]) == 0, "whatever rises"
+
+
+def test_the_printed_command_accepts_what_was_held_back(lately: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = ["new", "a newer one", "n3", "n4"]
+    told = ["refresh", str(lately), "--store", str(lately.parent / "our log.sqlite"), "--drift", "backing=0.03"]
+    with contextlib.closing(SQLiteStore(Path(told[3]))) as store:
+        store.record([Event("pusher", item, 1.0, 40_000_000 + at) for at, item in enumerate(new)])
+    assert main([*told, "--accept", "nosuch", "n3"]) == 2
+    assert "items to accept: unknown id 'nosuch'" in capsys.readouterr().err
+    assert main([*told, "--accept", "n3"]) == 2
+    command = capsys.readouterr().err.splitlines()[-1].partition("genre ")[2]
+    assert "--drift=backing=0.03" in command
+    assert main(shlex.split(command)) == 0
+    assert set(new) <= set(read_run(lately).dataset.item_ids.values.to_pylist())
 
 
 def test_another_experiment_in_the_same_folder_learns_nothing(folder: Path, store: SQLiteStore) -> None:

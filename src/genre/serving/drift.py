@@ -45,7 +45,7 @@ class Pushed:
 
 
 def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ()) -> None:
-    """DriftError naming the items that `new` pushes, but those in `accept`.
+    """DriftError with the items that `new` pushes, but those in `accept`.
 
     Compared is the recommender that answers unless a caller names another, without the language models that it asks.
     """
@@ -56,12 +56,10 @@ def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ())
         lines = [f"{old.folder}: held back, the old run stands: few users push items into the lists of {name!r}"]
         lines += [f"  {one}" for one in found[:SHOWN_ITEMS]]
         lines += [f"  and {len(found) - SHOWN_ITEMS} more"] if len(found) > SHOWN_ITEMS else []
-        named = " ".join(one.item_id for one in found[:SHOWN_ITEMS])
         lines.append(
-            f"Honest news? Say so: genre refresh {old.folder} --accept {named} (without ids: all). "
-            "Else delete those users and refresh again; a longer half-life is harder to push."
+            "Honest news? Accept them. Else delete those users and refresh again; a longer half-life is harder to push."
         )
-        raise DriftError("\n".join(lines))
+        raise DriftError("\n".join(lines), [one.item_id for one in found])
 
 
 def _learnt(run: Run) -> Dataset:

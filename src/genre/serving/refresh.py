@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from genre import storage
-from genre.errors import ArtifactError
+from genre.errors import ArtifactError, UnknownId
 from genre.log import SILENT, Log
 from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.ids import Ids
@@ -127,12 +127,14 @@ def refresh(
 
     drift: how far a few users may push an item. accept: ids of items that may rise all the same, None: all. Raises
     DriftError when another rises: the new run waits, and a call that accepts the item puts it in place without learning
-    again. Raises GenreError when somebody else is making this run; whatever is raised, the old run stands.
+    again. Raises UnknownId for an accepted item that is nowhere, GenreError when somebody else is making this run;
+    whatever is raised, the old run stands.
     """
     with locked(folder):
         storage.read_manifest(folder)
         before = read_dataset(folder / "dataset" / "tables")
         after = with_log(before, store)
+        _check_items(accept or (), after)
         if after.fingerprint() == before.fingerprint():
             log.line(f"Nothing to do: the event log says nothing that {folder} does not know.")
             return False
@@ -144,6 +146,14 @@ def refresh(
             check_drift(read_run(folder), read_run(place), drift or Drift(), accept)
         put_in_place(place, folder)
     return True
+
+
+def _check_items(accept: Collection[str], dataset: Dataset) -> None:
+    try:
+        for item_id in accept:
+            dataset.item_ids.row(item_id)
+    except UnknownId as error:
+        raise UnknownId(f"items to accept: {error}; neither the run nor its event log has it") from None
 
 
 def _news(before: Dataset, after: Dataset) -> str:
