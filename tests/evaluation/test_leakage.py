@@ -191,11 +191,41 @@ def test_the_same_item_under_two_ids(near: bool) -> None:  # noqa: FBT001
     items = data.items.set_column(data.items.column_names.index("title"), "title", pa.array(titles))
     found = audit(_with_tables(split, items=items))
     assert [finding.check for finding in found] == ["double-items"]
-    assert str(data.item_ids[wanted]) in found[0].where
+    assert found[0].where == (
+        f"item {data.item_ids[wanted]} asked of user {data.user_ids[user]}, item {data.item_ids[known]} in the history"
+    )
     titles[wanted] = "The Long Road Home and Back 2"  # a sequel is another item
     titles[known] = "The Long Road Home and Back 1"
     items = data.items.set_column(data.items.column_names.index("title"), "title", pa.array(titles))
     assert audit(_with_tables(split, items=items)) == []
+
+
+def test_doubles_have_no_other_name_and_are_named_with_the_user_who_met_both() -> None:
+    data = honest()
+    split = TimeSplit().split(data)
+    user = int(split.test.target.user[0])
+    seen = split.test.context.item[split.test.context.user == user].tolist()
+    wanted = int(split.test.target.item[split.test.target.user == user][0])
+    known = seen[0]
+    stranger = next(item for item in range(N_ITEMS) if item not in {*seen, wanted})
+    abstracts = [f"what {title} tells" for title in data.titles()]
+    for item in (stranger, known, wanted):
+        abstracts[item] = "No abstract is available"
+
+    def found(titles: list[str], **more: list[str]) -> list[Finding]:
+        items = data.items.set_column(data.items.column_names.index("title"), "title", pa.array(titles))
+        for name, column in {"abstract": abstracts, **more}.items():
+            items = items.append_column(name, pa.array(column))
+        return audit(_with_tables(split, items=items))
+
+    assert found(data.titles()) == [], "an abstract that says nothing makes no double of items with names of their own"
+    alike = data.titles()
+    alike[known] = alike[wanted] = "The Same"
+    links = [f"https://films.example/{item}" for item in range(N_ITEMS)]
+    told = found(alike, link=links)
+    assert [finding.check for finding in told] == ["double-items"]
+    assert f"item {data.item_ids[known]} in the history" in told[0].where
+    assert str(data.item_ids[stranger]) not in told[0].where.replace(",", "").split()
 
 
 def test_one_person_with_two_accounts(clean: Split) -> None:

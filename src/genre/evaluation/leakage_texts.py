@@ -17,6 +17,8 @@ from genre.preprocessing.splits import Fold, Split
 
 NEAR_WORDS = 6  # from so many words on, texts that differ in one word are near-identical
 MOST_WORDS = 60  # a longer text is known by its first words
+CODE = re.compile(r"\S*[\d/]\S*")  # one word with a digit or a slash
+PAIRS = 4_000_000  # compared at once
 TITLE_LETTERS = 8  # shorter titles stand in texts by chance
 
 
@@ -27,27 +29,45 @@ def check(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Fin
 
 
 def _doubles(fold: Fold) -> Iterator[Finding]:
-    """Targets whose text is that of another item in the same user's history."""
-    group = _same_text(fold.context.items)
-    if group is None:
-        return
+    """Targets whose texts are those of another item in the same user's history."""
     context, target = fold
-    size = np.bincount(group)
-    known = np.unique(context.user.astype(np.int64) * len(size) + group[context.item])
-    double = (size[group[target.item]] > 1) & np.isin(
-        target.user.astype(np.int64) * len(size) + group[target.item], known
-    )
-    if double.any():
-        row = int(np.argmax(double))
-        own = group[target.item[row]]
-        names = [context.item_ids[item] for item in np.flatnonzero(group == own).tolist()]
+    fields = list(_same_text(context.items))
+    double = np.full(len(target), -1)  # the item of the history that is the same
+    for group in fields:
+        for row, known in _pairs(fold, group):
+            one, other = target.item[row], known
+            same = one != other
+            for words in fields:
+                same &= (words[one] == words[other]) | (words[one] < 0) | (words[other] < 0)
+            double[row[same]] = known[same]
+    if (double >= 0).any():
+        at = int(np.argmax(double >= 0))
+        asked, held = (target.item_ids[int(item)] for item in (target.item[at], double[at]))
         yield Finding(
             "double-items",
-            "error" if double.mean() >= 0.01 else "warning",
-            f"{int(double.sum()):,} of {len(target):,} test targets are near-identical to an item of the same history",
-            f"items {', '.join(names[:3])} of user {target.user_ids[target.user[row]]}",
+            "error" if (double >= 0).mean() >= 0.01 else "warning",
+            f"{int((double >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item of the same "
+            "history",
+            f"item {asked} asked of user {target.user_ids[target.user[at]]}, item {held} in the history",
             "merge items that are the same thing before splitting",
         )
+
+
+def _pairs(fold: Fold, group: Int64) -> Iterator[tuple[Int64, Int64]]:
+    """Rows of the target beside items of the same user's history that are of the same group, in blocks."""
+    context, target = fold
+    several = (group >= 0) & (np.bincount(group + 1)[group + 1] > 1)
+    held, asked = (np.flatnonzero(several[part.item]) for part in fold)
+    n = int(group.max()) + 1
+    have = context.user[held].astype(np.int64) * n + group[context.item[held]]
+    want = target.user[asked].astype(np.int64) * n + group[target.item[asked]]
+    order = np.argsort(have, kind="stable")
+    first, end = (np.searchsorted(have[order], want, side) for side in ("left", "right"))
+    for at in np.array_split(np.arange(len(asked)), 1 + int((end - first).sum()) // PAIRS):
+        count = end[at] - first[at]
+        step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        row = held[order[np.repeat(first[at], count) + step]]
+        yield np.repeat(asked[at], count), context.item[row].astype(np.int64)
 
 
 def _told(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
@@ -77,27 +97,26 @@ def _told(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Fin
             )
 
 
-def _same_text(items: pa.Table) -> Int64 | None:
-    """A group for each item; items of a group have the same words in some telling field, or all but one. [n_items]"""
-    keys: list[tuple[int, int]] = []  # (item, hash of words)
+def _same_text(items: pa.Table) -> Iterator[Int64]:
+    """Of each field that names or describes: a group for each item, -1 for one without words. [n_items]
+
+    Items of a group have the same words, or all but one.
+    """
     for name in items.column_names:
         if name == "item_id" or not _is_text(items[name]):
             continue
-        texts = [_words(text or "") for text in items[name].to_pylist()]
-        filled = [text for text in texts if text]
-        if len(set(filled)) <= 0.5 * len(texts):
+        raw = [text or "" for text in items[name].to_pylist()]
+        texts = [_words(text) for text in raw]
+        if len({*texts} - {""}) <= 0.5 * len(texts):
             continue  # a category, not a name or a description
-        for item, text in enumerate(texts):
-            keys += [(item, hash((name, words))) for words in _keys_of(text)]
-    if not keys:
-        return None
-    owner, key = (np.array(column, np.int64) for column in zip(*keys, strict=True))
-    distinct, place = np.unique(key, return_inverse=True)
-    bridge = sp.csr_matrix((np.ones(len(owner), np.int8), (owner, place)), shape=(items.num_rows, len(distinct)))
-    groups: npt.NDArray[np.int32] = connected_components(
-        sp.block_array([[None, bridge], [bridge.T, None]]), directed=False
-    )[1]
-    return np.unique(groups[: items.num_rows], return_inverse=True)[1].astype(np.int64)
+        if sum(bool(CODE.fullmatch(text)) for text in raw) > 0.5 * len(texts):
+            continue  # addresses and numbers: the same thing under two ids has two
+        owner, key = np.array([(at, hash(key)) for at, text in enumerate(texts) for key in _keys_of(text)], np.int64).T
+        distinct, place = np.unique(key, return_inverse=True)
+        bridge = sp.csr_matrix((np.ones(len(owner), np.int8), (owner, place)), shape=(len(texts), len(distinct)))
+        joined = sp.block_array([[None, bridge], [bridge.T, None]])
+        group: npt.NDArray[np.int32] = connected_components(joined, directed=False)[1]
+        yield np.where([not text for text in texts], -1, group[: len(texts)]).astype(np.int64)
 
 
 def _keys_of(text: str) -> Iterator[frozenset[str]]:
