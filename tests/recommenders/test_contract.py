@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre.errors import ArtifactError
+from genre.errors import ArtifactError, DataError
 from genre.kinds import KINDS, learnt_names
 from genre.llm.options import LLMOptions
+from genre.preprocessing.dataset import Float32, History
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
@@ -129,3 +130,15 @@ def test_a_model_with_other_values_is_refused(kind: str, tmp_path: Path) -> None
     model.save(tmp_path / "model")
     with pytest.raises(ArtifactError, match=f"{gone} not among its values; make the run again"):
         Recommender.load(tmp_path / "model")
+
+
+def test_scores_of_another_shape_are_refused_by_name() -> None:
+    class Flat(Popularity):
+        def _score(self, history: History) -> Float32:
+            return super()._score(history)[0]
+
+    data = toy_dataset()
+    with pytest.raises(
+        DataError, match=rf"Flat: scores have the shape \[{data.n_items}\], expected \[1, {data.n_items}\]"
+    ):
+        Flat().fit(data).recommend(data.history([0]))

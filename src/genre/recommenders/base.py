@@ -108,6 +108,11 @@ class Recommender(ABC):
         """
         self._check(history)
         scores = self._score(history)
+        if np.shape(scores) != (len(history), history.n_items):
+            raise DataError(
+                f"{type(self).__name__}: scores have the shape {list(np.shape(scores))}, expected [{len(history)}, "
+                f"{history.n_items}]; return a row for each history and a column for each item from _score"
+            )
         empty = history.lengths == 0
         if empty.any() and not self.answers_empty:
             scores[empty] = self.popularity_
