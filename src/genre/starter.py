@@ -57,6 +57,11 @@ def first_config(
         "",
         "cleaning:",
         "  repeats: last                 # of several interactions of a user with an item: first, last, max, sum, all",
+        *(
+            [f"  weights: equal                # found: up to {most:,.0f}; `given` takes them as they are"]
+            if (most := float(dataset.weight.max())) > 1
+            else []
+        ),
         "  min_user_interactions: 0      # users and items with fewer are dropped",
         "  min_item_interactions: 0",
         *(

@@ -132,6 +132,14 @@ def test_weights_are_summed_over_repeats_and_must_be_sane() -> None:
     assert "weight below zero: 1" in str(report)
 
 
+def test_equal_weights_forget_how_often_and_not_whether() -> None:
+    columns = {"user_id": ["a", "a", "a", "b", "b"], "item_id": ["x", "y", "z", "x", "x"]}
+    table = pa.table({**columns, "weight": pa.array([9000, 0.5, 0, -2, 3], pa.float32())})
+    dataset, report = prepare(Tables(table), Cleaning(weights="equal"))
+    assert dataset.weight.tolist() == [1, 1, 0, 1]
+    assert "weight below zero: 1" in str(report)
+
+
 def test_scale_and_likes_are_found_stated_or_asked_for() -> None:
     given_rows: list[Row] = [("u", "a", 0.5, 1), ("u", "b", 3.5, 2), ("v", "a", 5.0, 3)]
     found, report = prepare(tables(given_rows))

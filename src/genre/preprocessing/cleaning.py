@@ -30,6 +30,8 @@ class Cleaning:
     repeats: which of several interactions of a user with an item stays: the `first`, the `last` (the default), the
         one with the highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them
         (repeat consumption). Rows equal in every column count once whatever is chosen.
+    weights: as `given`, or every one above zero the same (`equal`): raw counts of plays or pieces span so many orders
+        of magnitude that a few heavy users and items drown the rest.
     rating_scale: lowest rating, highest rating, step; ratings outside are dropped. By default what the owner of the
         data states, else what is found.
     min_rating: drop interactions rated below; by default none.
@@ -42,6 +44,7 @@ class Cleaning:
     """
 
     repeats: Literal["first", "last", "max", "sum", "all"] = "last"
+    weights: Literal["given", "equal"] = "given"
     rating_scale: tuple[float, float, float] | None = None
     min_rating: float | None = None
     positive_rating: float | None = None

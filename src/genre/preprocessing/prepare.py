@@ -57,6 +57,9 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
     report.after = len(rows)
     user, user_ids, users = _align("user", rows.user, rows.user_ids, tables.users, named_users, cleaning, report)
     item, item_ids, items = _align("item", rows.item, rows.item_ids, tables.items, named_items, cleaning, report)
+    settled = rows.settle()
+    if "weight" in settled and cleaning.weights == "equal":
+        settled["weight"] = (settled["weight"] > 0).astype(np.float32)
     dataset = Dataset.from_arrays(
         user=user,
         item=item,
@@ -64,7 +67,7 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
         item_ids=item_ids,
         users=users,
         items=items,
-        **rows.settle(),
+        **settled,
         rating_scale=scale,
         positive_rating=positive,
         low_rating_weight=cleaning.low_rating_weight,
