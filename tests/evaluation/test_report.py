@@ -18,6 +18,7 @@ from genre.evaluation.leaderboard import leaderboard
 from genre.evaluation.report import write_report
 from genre.evaluation.significance import p_values
 from genre.evaluation.tuning import Trial, TuningResult
+from genre.experiment import EvaluationOptions
 from genre.pipeline import run
 from genre.preprocessing.splits import RandomSplit
 from genre.recommenders.ease import EASE
@@ -47,7 +48,7 @@ SEARCH = TuningResult(
 def judged() -> dict[str, Evaluation]:
     split = RandomSplit(validation=0.2, test=0.2).split(toy_dataset(60, 40))
     models = {"ease": EASE(10.0).fit(split.train), "<b>popular</b>": Popularity().fit(split.train)}
-    asked: dict[str, Any] = {"k": 5, "metrics": ["ndcg", "recall"], "train": split.train}
+    asked: dict[str, Any] = {"k": 5, "metrics": EvaluationOptions().metrics, "train": split.train}
     found = {name: evaluate(model, split.test, name=name, **asked) for name, model in models.items()}
     return {name: one.with_cost(fit_cpu_s=0.1, peak_mib=90, bytes_on_disk=1000) for name, one in found.items()}
 
@@ -162,7 +163,9 @@ def test_chromium_draws_it(
     from playwright.sync_api import sync_playwright
 
     path = tmp_path / "report.html"
-    write_report(path, report, judged, diagram="graph LR; a-->b", config="<script>alert(1)</script>")
+    first, second = report["leaderboard"]
+    marked = report | {"best": second["name"], "leaderboard": [first, second | {"tied_with_best": True}]}
+    write_report(path, marked, judged, diagram="graph LR; a-->b", config="<script>alert(1)</script>")
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
@@ -175,6 +178,8 @@ def test_chromium_draws_it(
         drawn = page.eval_on_selector_all(".chart", "all => all.filter(c => c.querySelector('.main-svg')).length")
         assert drawn == page.locator(".chart").count() == 8
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+        cut = "all => all.filter(box => box.scrollWidth > box.clientWidth).length"
+        assert width < 1280 or page.eval_on_selector_all(".scroll", cut) == 0, "a desk sees whole tables"
         drawn_wide = page.locator("pre.mermaid svg").bounding_box()
         assert drawn_wide is not None
         assert width > 560 or drawn_wide["width"] >= 720, "a phone scrolls through the diagram and can read it"
