@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
 
 from genre.config import parse_config
+from genre.errors import DataError
+from genre.features.text import render
+from genre.preprocessing.columns import Columns
+from genre.preprocessing.files import Files
+from genre.preprocessing.prepare import prepare
 from genre.starter import first_config
 
 
@@ -25,3 +30,44 @@ def written(folder: Path, interactions: str, items: str | None = None) -> tuple[
 def test_counts_are_not_taken_for_strengths_unasked(tmp_path: Path, largest: int, weights: str | None) -> None:
     (tmp_path / "plays.csv").write_text(f"user,artist,plays\nann,a,{largest}\nann,b,1\nbob,a,1\n")
     assert written(tmp_path, "plays.csv")[1]["cleaning"].get("weights") == weights
+
+
+FILMS = """\
+1::The Bank (1915)::01-Jan-1995::http://films.example/title?The%20Bank::tt0005003::Comedy|Short::0
+2::Heat (1995)::15-Dec-1995::http://films.example/title?Heat::tt0113277::Crime::1
+3::1984::05-May-1984::http://films.example/title?1984::tt0087803::Drama::0
+4::Casino (1995)::22-Nov-1995::http://films.example/title?Casino::tt0112641::Crime::1
+5::Se7en (1995)::22-Sep-1995::http://films.example/title?Se7en::tt0114369::Crime::1
+6::Braveheart (1995)::24-May-1995::http://films.example/title?Braveheart::tt0112573::Drama::0
+"""
+
+
+def test_titles_are_found_by_content_where_no_name_tells(tmp_path: Path) -> None:
+    (tmp_path / "ratings.dat").write_text("".join(f"{u}::{i}::{i % 5 + 1}\n" for u in range(9) for i in range(1, 7)))
+    (tmp_path / "movies.dat").write_text(FILMS)
+    text, made = written(tmp_path, "ratings.dat", "movies.dat")
+    assert "#   title: 'column 2' (it holds names)" in text
+    dataset, _ = prepare(parse_config(text, "genre.yaml", folder=tmp_path).experiment.data.load())
+    assert dataset.titles()[:3] == ["The Bank (1915)", "Heat (1995)", "1984"]
+    assert made["features"]["items"]["kind"] == "embedding"
+    assert "text of items (title, column 5, column 6) into" in text, "neither dates, nor addresses, nor digits"
+    assert render(dataset.items)[2] == "1984. tt0087803. Drama"
+
+
+def test_the_column_of_titles_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("user,item\nann,1\nbob,2\n")
+    (tmp_path / "goods.csv").write_text("item,kind of thing,words\n1,a cup,Blue cup\n2,a pan,Red pan\n")
+    asked: str | Literal[False] | None
+    for asked, titles in ((None, ["a cup", "a pan"]), ("words", ["Blue cup", "Red pan"]), (False, ["1", "2"])):
+        files = Files(tmp_path / "orders.csv", tmp_path / "goods.csv", columns=Columns(title=asked))
+        assert prepare(files.load())[0].titles() == titles
+    with pytest.raises(DataError, match="did you mean 'words'"):
+        Files(tmp_path / "orders.csv", tmp_path / "goods.csv", columns=Columns(title="word")).load()
+
+
+def test_numbers_alone_name_nothing(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("user,item\nann,1\nbob,2\n")
+    (tmp_path / "links.csv").write_text("item,imdbId,pictureURL\n1,0114709,/cup.jpg\n2,0113497,/pan.jpg\n")
+    text, made = written(tmp_path, "orders.csv", "links.csv")
+    assert "titles: none found" in text
+    assert "features" not in made

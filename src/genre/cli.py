@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("interactions", type=Path, help="file of interactions")
     made.add_argument("items", type=Path, nargs="?", help="file of items with their text")
     made.add_argument("--users", type=Path, help="file of users")
-    text = "where names do not tell: the column of user, item, rating, weight, timestamp or part, such as item=SKU"
+    text = "where names do not tell, the column of user, item, rating, weight, timestamp, part, title: item=SKU"
     made.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
     made.add_argument("--output", type=Path, default=Path("genre.yaml"), help="file to write (default: genre.yaml)")
 

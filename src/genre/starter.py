@@ -7,9 +7,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from genre.errors import OptionError
+from genre.features.text import render, text_fields
 from genre.options import type_hints
-from genre.preprocessing.columns import Columns
+from genre.preprocessing.columns import N_SAMPLE, Columns
 from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
 
@@ -35,7 +38,8 @@ def first_config(
     """
     columns = columns or Columns()
     dataset, report = prepare(Files(interactions=interactions, items=items, users=users, columns=columns).load())
-    texts = [name for name in dataset.items.column_names if name != "item_id"]
+    sample = dataset.items.slice(0, N_SAMPLE)
+    texts = [name for name in text_fields(sample) if _says_much(sample.select([name]))]
     described = items is not None and bool(texts)
     named = {"interactions": interactions, "items": items, "users": users}
     paths = [f"  {name}: {_relative(path, output)}" for name, path in named.items() if path is not None]
@@ -121,6 +125,11 @@ def first_config(
         "",
     ]
     return "\n".join(lines)
+
+
+def _says_much(column: pa.Table) -> bool:
+    """Whether most values that are there are read as text."""
+    return bool(2 * sum(map(bool, render(column))) > len(column) - column[0].null_count)
 
 
 def _relative(path: Path, output: Path) -> str:

@@ -105,7 +105,7 @@ def test_a_history_says_the_best_liked_then_the_newest() -> None:
         rating_scale=(1, 5, 1),
         positive_rating=4,
     )
-    assert user_texts(data) == ["24. cook. likes B; A; C", "", "30. -"]
+    assert user_texts(data) == ["24. cook. likes B; A; C", "", "30"]
     assert user_texts(data, "A {job} who {history}") == ["A cook who likes B; A; C", "", "A -"]
 
 

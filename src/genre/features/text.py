@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import string
 from collections.abc import Iterator
 from typing import Any
@@ -14,23 +13,31 @@ import pyarrow as pa
 from genre.errors import DataError
 from genre.options import nearest
 from genre.preprocessing.dataset import Dataset
+from genre.preprocessing.tables import TITLES as NAMES
+from genre.preprocessing.tables import names_no_text
+from genre.preprocessing.values import says_words
 
 HISTORY = "history"
 TITLES = 20  # of a user's items that a text names: more than 256 tokens are cut off by sentence encoders
-_NAMES = ("title", "name", "headline")  # what people call the thing comes first
 _NUMBERS = ("age",)  # the numbers that say something without their column's name
-_NO_TEXT = re.compile(r"(^|_)(ids?|uuid|hash|url|uri|link|href|image|poster|path|zip|zip_code|postcode)$|^synthetic_")
 
 
 def render(table: pa.Table, template: str = "") -> list[str]:
     """One text a row. [n]
 
     template: text with fields in braces, `{title}. {genres}`. A field that a row lacks goes, and the words before
-    it go with it. Empty: every column that holds words, the title first, joined by `. `.
+    it go with it. Empty: every column that holds words, the title first, joined by `. `;
+        what is an address, a date or without a letter is left out, value by value, so that a row reads the same in
+        any table.
     Raises DataError naming a field that is not a column.
     """
-    pieces = _pieces(template, table.column_names) if template else _every(table)
+    pieces = _pieces(template, table.column_names) if template else [(". ", name) for name in text_fields(table)]
     columns = [_column(table[field]) if field else [""] * len(table) for _, field in pieces]
+    if not template:
+        columns = [
+            column if field in (*NAMES, *_NUMBERS) else [text if says_words(text) else "" for text in column]
+            for (_, field), column in zip(pieces, columns, strict=True)
+        ]
     words = [literal for literal, _ in pieces]
     fields = [field for _, field in pieces]
     return [_joined(words, fields, row) for row in zip(*columns, strict=True)] if columns else [""] * len(table)
@@ -79,15 +86,14 @@ def _pieces(template: str, known: list[str]) -> list[tuple[str, str]]:
     return pieces
 
 
-def _every(table: pa.Table) -> list[tuple[str, str]]:
+def text_fields(table: pa.Table) -> list[str]:
     """The columns that hold words, the title first."""
     fields = [field.name for field in table.schema if _holds_words(field)]
-    fields.sort(key=lambda name: _NAMES.index(name) if name in _NAMES else len(_NAMES))  # stable
-    return [(". ", name) for name in fields]
+    return sorted(fields, key=lambda name: NAMES.index(name) if name in NAMES else len(NAMES))  # stable
 
 
 def _holds_words(field: pa.Field) -> bool:
-    if _NO_TEXT.search(field.name.lower()):
+    if names_no_text(field.name):
         return False
     kind = field.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):

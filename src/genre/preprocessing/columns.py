@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from genre.errors import DataError
 from genre.options import check_options, nearest
-from genre.preprocessing.tables import PARTS, plain_name
-from genre.preprocessing.values import looks_like_time, to_ids, to_numbers, to_seconds
+from genre.preprocessing.tables import PARTS, TITLES, names_no_text, plain_name
+from genre.preprocessing.values import looks_like_names, looks_like_time, to_ids, to_numbers, to_seconds
 
 NAMES = {
     "user": "user userid uid username customer customerid client clientid visitor visitorid member memberid account "
@@ -45,7 +45,8 @@ class Columns:
     """The column of each role, where its name or content does not tell. `false`: there is none.
 
     user, item: who, and with what. rating: stars. weight: strength or count. timestamp: when. part: train, validation
-    or test. Columns of a file without a header are called `column 1`, `column 2` ...
+    or test. title: what an item is called, in the table of items. Columns of a file without a header are called
+    `column 1`, `column 2` ...
     """
 
     user: str | None = None
@@ -54,6 +55,7 @@ class Columns:
     weight: str | Literal[False] | None = None
     timestamp: str | Literal[False] | None = None
     part: str | Literal[False] | None = None
+    title: str | Literal[False] | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -113,11 +115,12 @@ def interactions_of(table: pa.Table, chosen: list[Chosen], where: str) -> tuple[
 
 
 def sides_of(
-    chosen: Sequence[Chosen], **tables: tuple[object, pa.Table] | None
+    chosen: Sequence[Chosen], wanted: Columns | None = None, **tables: tuple[object, pa.Table] | None
 ) -> tuple[dict[str, pa.Table], list[str]]:
     """The tables of `users` and `items` that are there, each with its id column first, and a line on each.
 
     chosen: the columns of the interactions, whose names are looked for first. tables: where each is from, and itself.
+    What items are called becomes their `title`, unless a name tells already.
     """
     sides, notes = {}, []
     for side, (label, known) in SIDES.items():
@@ -125,7 +128,34 @@ def sides_of(
             like = next((choice.column for choice in chosen if choice.role == label), None)
             sides[side], note = _entities(given[1], label, known, like, str(given[0]))
             notes.append(note)
+    if tables["items"] is not None:
+        wanted = wanted or Columns()
+        sides["items"], said = _titled(sides["items"], wanted.title, str(tables["items"][0]))
+        notes += said
     return sides, notes
+
+
+def _titled(items: pa.Table, asked: str | Literal[False] | None, where: str) -> tuple[pa.Table, list[str]]:
+    """The table with what items are called under the name `title`, and a line on it where that had another name."""
+    names = items.column_names[1:]
+    if asked is False or (asked is None and any(name in names for name in TITLES)):
+        return items, []
+    if asked is not None and asked not in names:
+        raise DataError(f"{where}: missing column {asked!r}{nearest(asked, names)}; it has {_listed(names)}")
+    alike = (name for name in names if plain_name(name) in TITLES)
+    words = (name for name in names if not names_no_text(name))
+    telling = (name for name in words if looks_like_names(items[name].slice(0, N_SAMPLE)))
+    title, why = asked, "as asked"
+    if title is None:
+        title, why = next(alike, None), "by its name"
+    if title is None:
+        title, why = next(telling, None), "it holds names"
+    if title is None:
+        return items, ["titles: none found, items are shown by their ids; say which column with columns: {title: ...}"]
+    if title != "title" and "title" in names:
+        raise DataError(f"{where}: the title is to be {title!r}, but another column has that name; rename one")
+    renamed = ["title" if name == title else name for name in items.column_names]
+    return items.rename_columns(renamed), [f"title: {title!r} ({why})"]
 
 
 def _entities(table: pa.Table, label: str, known: Sequence[str], like: str | None, where: str) -> tuple[pa.Table, str]:

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from genre.errors import DataError
 from genre.preprocessing.ids import Ids
 from genre.preprocessing.order import user_time_order
-from genre.preprocessing.tables import plain_bytes
+from genre.preprocessing.tables import TITLES, plain_bytes
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
@@ -292,7 +292,7 @@ class Dataset:
 
     def titles(self) -> list[str]:
         """A name for each item to show to people: its title, or its id."""
-        column = next((c for c in ("title", "name") if c in self.items.column_names), None)
+        column = next((c for c in TITLES if c in self.items.column_names), None)
         if column is None:
             return list(self.item_ids.values.to_pylist())
         texts = self.items[column].cast(pa.string()).to_pylist()

@@ -53,7 +53,7 @@ class Files(Source):
             interactions = self._with_parts(interactions, main)
         users = None if self.users is None else (self.users, read_fields(Path(self.users)))
         items = None if self.items is None else (self.items, read_fields(Path(self.items)))
-        sides, said = sides_of(chosen, users=users, items=items)
+        sides, said = sides_of(chosen, self.columns, users=users, items=items)
         return Tables(interactions, **sides, name=main.name.split(".")[0], notes=(*notes, *said))
 
     def _interactions(self, path: Path) -> tuple[pa.Table, list[str], list[Chosen]]:

@@ -36,7 +36,7 @@ class Frames(Source):
         interactions, notes = interactions_of(table, chosen, "interactions")
         users = None if self.users is None else ("users", from_frame(self.users))
         items = None if self.items is None else ("items", from_frame(self.items))
-        sides, said = sides_of(chosen, users=users, items=items)
+        sides, said = sides_of(chosen, self.columns, users=users, items=items)
         return Tables(interactions, **sides, notes=(*notes, *said))
 
     def fingerprint(self) -> str:

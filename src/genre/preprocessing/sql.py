@@ -51,7 +51,7 @@ class SQL(Source):
         interactions, notes = interactions_of(_rows(wanted), chosen, "interactions")
         users = None if self.users is None else ("users", _rows(_table(database, self.users)))
         items = None if self.items is None else ("items", _rows(_table(database, self.items)))
-        sides, said = sides_of(chosen, users=users, items=items)
+        sides, said = sides_of(chosen, self.columns, users=users, items=items)
         return Tables(interactions, **sides, notes=(*notes, *said))
 
     def fingerprint(self) -> str:

@@ -15,6 +15,11 @@ import pyarrow.compute as pc
 PARTS = ("train", "validation", "test")
 """What the `part` of an interaction may say, in this order."""
 
+TITLES = ("title", "name", "headline")
+"""What people call the column that names a thing, in this order."""
+
+_NO_TEXT = re.compile(r"(^|_)(ids?|uuid|hash|url|uri|link|href|image|poster|path|zip|zip_code|postcode)$|^synthetic_")
+
 
 @dataclass(frozen=True, eq=False)
 class Tables:
@@ -77,6 +82,11 @@ def untyped_name(name: str) -> str:
 def plain_name(name: str) -> str:
     """Letters and digits of a column's name in lower case: `User-ID` is `userid`."""
     return re.sub(r"[^a-z0-9]", "", untyped_name(name).lower())
+
+
+def names_no_text(name: str) -> bool:
+    """Whether a column's name says that it holds ids, addresses or the like: `image_url`, also `imageURL`."""
+    return bool(_NO_TEXT.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()))
 
 
 def plain_bytes(table: pa.Table) -> Iterator[bytes | memoryview]:

@@ -5,6 +5,7 @@ A missing value stays missing; a value that is neither a number nor a time is an
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -24,6 +25,24 @@ FORMATS = (
     *("%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%d-%b-%Y", "%m %d, %Y"),
     *("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y"),
 )
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_NO_WORDS = re.compile(
+    rf"[\W\d_]*|(https?:|www\.)\S*|\d+\W{_MONTH}\W+\d+|{_MONTH}\W+\d+\W+\d+|\d{{4}}-\d\d-\d\d[T ][\d:.]+\W?\w*", re.I
+)
+
+
+def says_words(text: str) -> bool:
+    """Whether a value says something: it has letters, and is no address and no date."""
+    return not _NO_WORDS.fullmatch(text.strip())
+
+
+def looks_like_names(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds words of which nearly every row has its own, and which are no codes (`tt0114709`)."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return False
+    texts = [text for text in column.to_pylist() if text and text.strip()]
+    said = {text for text in texts if says_words(text) and not re.fullmatch(r"\S*\d\S*", text.strip())}
+    return bool(texts) and len(said) >= 0.8 * len(texts)
 
 
 def to_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
