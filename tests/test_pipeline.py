@@ -136,6 +136,19 @@ def test_a_shown_user_nobody_knows_is_said_first_and_an_erased_one_is_left_out(w
     assert [example["user_id"] for example in genre.read_run(place).report["examples"]] == ["u2"]
 
 
+def test_users_shown_unasked_have_a_short_a_middling_and_a_long_history_as_counted_beside_them(world: Path) -> None:
+    rows = ["user_id,item_id,timestamp"]
+    for user in range(9):  # the more a user did in all, the less of it before the test part
+        before, after = 9 - user, 2 * user + 1
+        rows += [f"u{user},i{item},{item}" for item in range(before)]
+        rows += [f"u{user},i{item},{100_000 + item}" for item in range(before, before + after)]
+    (world / "interactions.csv").write_text("\n".join(rows))
+    run = make(world, "split={kind: time, test: 0.6, validation: 0.1}")
+    lengths = [example["history_length"] for example in run.report["examples"]]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[1] < lengths[2]
+
+
 def test_metrics_of_categories_and_groups_are_judged_and_an_unknown_field_is_said_before_training(world: Path) -> None:
     (world / "users.csv").write_text("\n".join(["user_id,side", *(f"u{user},{user % 2}" for user in range(20))]))
     asked = "data.users=users.csv", "evaluation.metrics=[ndcg, calibration, group_gap]", "evaluation.category=genre"

@@ -106,9 +106,9 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: fl
     """Steps 2 to 6: from the data to a finished run."""
     experiment = experiment.on(work.key_of("dataset"))
     split = augment_split(work, experiment, experiment.split.split(dataset), log)
+    check_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
     split = extract_features(work, experiment, split, log)
     fitted = fit(work, experiment, split, log)
-    check_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
     judged = judge(work, experiment, split, fitted, log)
     write_output(work, experiment, dataset, split, judged, fitted, time.perf_counter() - started, log)
     work.finish(best_first=list(judged))
@@ -274,10 +274,10 @@ def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[st
                     k=options.k,
                     metrics=options.metrics,
                     exclude_seen=options.exclude_seen,
-                    train=split.train,
-                    name=label,
                     category=options.category,
                     group=options.group,
+                    train=split.train,
+                    name=label,
                     log=log,
                 )
                 for part in ("validation", "test")
@@ -369,13 +369,13 @@ def _with_cost(evaluation: Evaluation, work: Workspace, label: str) -> Evaluatio
 def shown_users(experiment: Experiment, dataset: Dataset, split: Split) -> list[int]:
     """Row numbers of the users whose recommendations a run shows: those asked for that have not been erased since."""
     asked = [dataset.user_ids.row(user) for user in experiment.output.users if user in dataset.user_ids]
-    return asked or _typical_users(split)
+    return asked or _typical_users(dataset, split)
 
 
-def _typical_users(split: Split, n: int = 3) -> list[int]:
-    """Users of the test part with a short, a middling and a long history."""
+def _typical_users(dataset: Dataset, split: Split, n: int = 3) -> list[int]:
+    """Users of the test part with a short, a middling and a long history, counted over all the data."""
     users = np.unique(split.test.target.user)
-    lengths = np.diff(split.test.context.history(users).indptr)
+    lengths = np.bincount(dataset.user, minlength=dataset.n_users)[users]
     by_length = users[np.argsort(lengths, kind="stable")]
     places = np.linspace(0, len(by_length) - 1, 2 * n + 1).astype(int)[1::2]
     return [int(user) for user in by_length[places]]
