@@ -307,21 +307,21 @@ def _uplift(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     from genre.config import explain_config, read_config
+    from genre.recommenders.neural import starts
 
     config = read_config(args.config, args.overrides)
     print(explain_config(config))
     if gone := config.experiment.data.not_there():
         raise DataError(f"{args.config}: data: {', '.join(map(str, gone))}: no such file; check the path")
+    for recommender in config.experiment.recommenders:
+        starts(recommender)  # raises where `init_from` names nothing that fits
 
 
-    from genre.recommenders.neural import starts
 def _schema(args: argparse.Namespace) -> None:
     from genre.schema import schema
 
     text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
     if args.output == "-":
-    for recommender in config.experiment.recommenders:
-        starts(recommender)  # raises where `init_from` names nothing that fits
         print(text, end="")
     else:
         _write(Path(args.output), text)
