@@ -116,7 +116,7 @@ def first_config(
         "  - {kind: ease, regularization: 300}      # the memory it needs grows with the square of the items",
         "  - {kind: als, factors: 64}",
         *(["  - {kind: content}"] if described else []),
-        *(["  - {kind: mlp, epochs: 20}              # predicts ratings"] if dataset.rating is not None else []),
+        *(["  - {kind: mlp, patience: 2}             # predicts ratings"] if dataset.rating is not None else []),
         "",
         "evaluation:",
         "  k: 10",
