@@ -71,3 +71,18 @@ def test_numbers_alone_name_nothing(tmp_path: Path) -> None:
     text, made = written(tmp_path, "orders.csv", "links.csv")
     assert "titles: none found" in text
     assert "features" not in made
+
+
+def test_what_is_not_used_and_what_looks_wrong_is_said(tmp_path: Path) -> None:
+    for name, people in (("orders.csv", 50), ("shop.csv", 5)):
+        rows = "".join(f"{order % people},{order % 7},{order},2.5\n" for order in range(50))
+        (tmp_path / name).write_text("customer,product,basket,price\n" + rows)
+        text, _ = written(tmp_path, name)
+        assert "#   not used: basket, price\n" in text
+        assert ("nearly every user has one interaction only" in text) == (people == 50)
+
+
+def test_a_network_stops_when_it_learns_no_more(tmp_path: Path) -> None:
+    (tmp_path / "stars.csv").write_text("user,item,rating\nann,1,5\nbob,2,3\n")
+    _, made = written(tmp_path, "stars.csv")
+    assert next(one for one in made["recommenders"] if one["kind"] == "mlp")["patience"] == 2

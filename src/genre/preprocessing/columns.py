@@ -97,8 +97,10 @@ def choose(sample: pa.Table, wanted: Columns, where: str) -> list[Chosen]:
     return sorted(chosen, key=lambda choice: [*NAMES].index(choice.role))
 
 
-def interactions_of(table: pa.Table, chosen: list[Chosen], where: str) -> tuple[pa.Table, list[str]]:
-    """The chosen columns under their usual names and types, and a line on each."""
+def interactions_of(
+    table: pa.Table, chosen: list[Chosen], names: Sequence[str], where: str
+) -> tuple[pa.Table, list[str]]:
+    """The chosen columns under their usual names and types, and a line on each; one on the others of `names`."""
     columns, notes = {}, []
     for choice in chosen:
         column, how = table[choice.column], ""
@@ -111,6 +113,9 @@ def interactions_of(table: pa.Table, chosen: list[Chosen], where: str) -> tuple[
         else:
             columns[choice.role] = to_numbers(column, where, choice.column)
         notes.append(f"{choice}{how and ', read as '}{how}")
+    taken = {choice.column for choice in chosen}
+    if unused := [name for name in names if name not in taken]:
+        notes.append(f"not used: {', '.join(unused)}")
     return pa.table(columns), notes
 
 

@@ -60,11 +60,13 @@ class Files(Source):
         where, notes = str(path), []
         kind = _format(path)
         if kind == "parquet":
-            chosen = choose(_parquet(path, N_SAMPLE), self.columns, where)
+            sample = _parquet(path, N_SAMPLE)
+            chosen = choose(sample, self.columns, where)
             table = _parquet(path, columns=[choice.column for choice in chosen])
         elif kind == "json":
             table = _json_lines(path)
-            chosen = choose(table.slice(0, N_SAMPLE), self.columns, where)
+            sample = table.slice(0, N_SAMPLE)
+            chosen = choose(sample, self.columns, where)
         else:
             look = delimited.layout(path, KNOWN_NAMES, delimiter=self.delimiter, header=self.header)
             sample = delimited.sample(look)
@@ -73,7 +75,7 @@ class Files(Source):
             notes.append(str(look))
         if table.num_rows == 0:
             raise DataError(f"{path}: no rows; expected rows of users and items")
-        interactions, said = interactions_of(table, chosen, where)
+        interactions, said = interactions_of(table, chosen, sample.column_names, where)
         return interactions, notes + said, chosen
 
     def _with_parts(self, train: pa.Table, main: Path) -> pa.Table:

@@ -33,7 +33,7 @@ class Frames(Source):
     def load(self, *, log: Log = SILENT) -> Tables:
         table = from_frame(self.interactions)
         chosen = choose(table.slice(0, N_SAMPLE), self.columns, "interactions")
-        interactions, notes = interactions_of(table, chosen, "interactions")
+        interactions, notes = interactions_of(table, chosen, table.column_names, "interactions")
         users = None if self.users is None else ("users", from_frame(self.users))
         items = None if self.items is None else ("items", from_frame(self.items))
         sides, said = sides_of(chosen, self.columns, users=users, items=items)

@@ -24,6 +24,9 @@ from genre.preprocessing.tables import Tables, as_arrow, as_numpy
 Scale = tuple[float, float, float]
 MOST_LEVELS = 101
 """More different ratings than this are a continuous scale."""
+FEW_ROWS = 20
+NEARLY_ALL = 0.95
+"""Of this share of the interactions on, users with one each look like another column's ids."""
 
 
 def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, CleaningReport]:
@@ -55,6 +58,8 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
     if len(rows) == 0:
         raise DataError(f"{tables.name}: no interaction is left after cleaning:\n{report}")
     report.after = len(rows)
+    if len(rows) >= FEW_ROWS and np.count_nonzero(counts(rows.user, len(rows.user_ids))) > NEARLY_ALL * len(rows):
+        report.facts.append("warning: nearly every user has one interaction only; is the user's column the right one?")
     user, user_ids, users = _align("user", rows.user, rows.user_ids, tables.users, named_users, cleaning, report)
     item, item_ids, items = _align("item", rows.item, rows.item_ids, tables.items, named_items, cleaning, report)
     settled = rows.settle()

@@ -48,7 +48,7 @@ class SQL(Source):
         wanted = table.select(*[choice.column for choice in chosen])
         ids = [choice.column for choice in chosen if choice.role in ("user", "item")]
         wanted = wanted.mutate(**{name: wanted[name].cast("string") for name in ids})
-        interactions, notes = interactions_of(_rows(wanted), chosen, "interactions")
+        interactions, notes = interactions_of(_rows(wanted), chosen, table.columns, "interactions")
         users = None if self.users is None else ("users", _rows(_table(database, self.users)))
         items = None if self.items is None else ("items", _rows(_table(database, self.items)))
         sides, said = sides_of(chosen, self.columns, users=users, items=items)
