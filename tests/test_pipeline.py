@@ -149,6 +149,21 @@ def test_users_shown_unasked_have_a_short_a_middling_and_a_long_history_as_count
     assert lengths[0] < lengths[1] < lengths[2]
 
 
+def test_a_run_of_own_classes_says_what_module_it_misses_and_where_to_start(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "from dataclasses import dataclass", "from genre.recommenders.popularity import Popularity"
+    (world / "beside.py").write_text("\n".join([*lines, "@dataclass", "class Own(Popularity):", "    pass"]))
+    run = make(world, "recommenders=['beside:Own']")
+    monkeypatch.delitem(sys.modules, "beside")
+    with pytest.raises(ArtifactError, match=r"cannot import beside .*; start in the folder .* PYTHONPATH$") as caught:
+        genre.read_run(run.folder)
+    assert "version of GENRE" not in str(caught.value)
+    monkeypatch.syspath_prepend(world)
+    assert genre.read_run(run.folder).recommend("u0", k=1)["item_id"][0]
+    sys.modules.pop("beside")
+
+
 def test_metrics_of_categories_and_groups_are_judged_and_an_unknown_field_is_said_before_training(world: Path) -> None:
     (world / "users.csv").write_text("\n".join(["user_id,side", *(f"u{user},{user % 2}" for user in range(20))]))
     asked = "data.users=users.csv", "evaluation.metrics=[ndcg, calibration, group_gap]", "evaluation.category=genre"

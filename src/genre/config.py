@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import yaml
 
-from genre.errors import ConfigError, GenreError
+from genre.errors import ConfigError, GenreError, NotImportable
 from genre.experiment import Experiment
 from genre.features.base import Encoder
 from genre.features.questions import Augmentation
@@ -84,7 +84,7 @@ def parse_config(text: str, name: str, overrides: Sequence[str] = (), *, folder:
     builder = _Builder(name, lines, origins, folder)
     experiment = builder.experiment(values)
     if builder.problems:
-        raise ConfigError("\n".join(builder.problems))
+        raise builder.raised("\n".join(builder.problems))
     assert experiment is not None
     return Config(experiment, text, to_dict(experiment), builder.origins)
 
@@ -153,6 +153,7 @@ class _Builder:
     def __init__(self, name: str, lines: dict[str, int], origins: dict[str, str], folder: Path | None) -> None:
         self.name, self.lines, self.origins, self.folder = name, lines, origins, folder
         self.problems: list[str] = []
+        self.raised = ConfigError
         self.seed = 0
 
     def experiment(self, values: dict[str, Any]) -> Experiment | None:
@@ -212,6 +213,7 @@ class _Builder:
             cls = resolve(base, entry["kind"], self.folder)
         except ConfigError as error:
             self.problem(f"{path}.kind", str(error))
+            self.raised = NotImportable if isinstance(error, NotImportable) else self.raised
             return None
         return self.dataclass_(cls, _without(entry, "kind"), path)
 
@@ -287,8 +289,9 @@ def resolve(base: type, kind: str, folder: Path | None = None) -> type:
     except SyntaxError as error:
         raise ConfigError(f"kind {kind!r}: {module} is not valid Python ({error}); mend it") from error
     except ImportError as error:
-        remedy = "start where its file lies, or install it" if ":" in kind else "install what it needs"
-        raise ConfigError(f"kind {kind!r}: cannot import {module} ({error}); {remedy}") from error
+        own = "start in the folder where its file lies, or put that folder on PYTHONPATH"
+        remedy = own if ":" in kind else "install what it needs"
+        raise NotImportable(f"kind {kind!r}: cannot import {module} ({error}); {remedy}") from error
     except AttributeError as error:
         raise ConfigError(f"kind {kind!r}: {module} has no {name}") from error
     if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):

@@ -2,6 +2,7 @@
 
     GenreError
     ├── ConfigError        a YAML key, kind or value that is not legal
+    │   └── NotImportable  a class whose module cannot be imported here
     ├── DataError          a file, table, column or value that cannot be used
     │   └── NotAvailable   a data set or model that could not be obtained
     ├── OptionError        an option of a class outside its range
@@ -30,6 +31,10 @@ class GenreError(Exception):
 
 class ConfigError(GenreError):
     """A config that cannot be turned into an experiment; lists every mistake at once."""
+
+
+class NotImportable(ConfigError):
+    """A config that names a class whose module cannot be imported here."""
 
 
 class DataError(GenreError):

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from genre import storage
 from genre.config import Config, read_config, to_yaml
-from genre.errors import ArtifactError, ConfigError, GenreError, UnknownId
+from genre.errors import ArtifactError, ConfigError, GenreError, NotImportable, UnknownId
 from genre.features.augmentation import read_augmented
 from genre.features.base import Encoder
 from genre.kinds import REMEDY
@@ -271,6 +271,8 @@ def read_run(folder: str | Path) -> Run:
     facts = facts_of(path)
     try:
         return _assemble(path, facts)
+    except NotImportable as error:
+        raise ArtifactError(f"{path}: {error}") from error
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path}: does not fit this version of GENRE ({error}); {REMEDY}") from error
 
