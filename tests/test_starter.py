@@ -86,3 +86,15 @@ def test_a_network_stops_when_it_learns_no_more(tmp_path: Path) -> None:
     (tmp_path / "stars.csv").write_text("user,item,rating\nann,1,5\nbob,2,3\n")
     _, made = written(tmp_path, "stars.csv")
     assert next(one for one in made["recommenders"] if one["kind"] == "mlp")["patience"] == 2
+
+
+def test_a_line_a_user_is_known_by_its_form(tmp_path: Path) -> None:
+    (tmp_path / "beauty.txt").write_text("1 7 8 9\n2 7 9 8 6 5\n3 8 7 6\n4 9 6 7 5\n")
+    (tmp_path / "goods.csv").write_text("item,title\n" + "".join(f"{item},Soap {item}\n" for item in range(5, 10)))
+    text, made = written(tmp_path, "beauty.txt", "goods.csv")
+    assert made["data"] == {"kind": "sequences", "path": "beauty.txt", "items": "goods.csv"}
+    assert made["split"] == {"kind": "leave-one-out"}
+    dataset, _ = prepare(parse_config(text, "genre.yaml", folder=tmp_path).experiment.data.load())
+    assert (dataset.n_users, len(dataset), dataset.titles()[0]) == (4, 15, "Soap 5")
+    (tmp_path / "pairs.txt").write_text("1 7\n2 7\n3 8\n")
+    assert written(tmp_path, "pairs.txt")[1]["data"]["kind"] == "files"

@@ -15,6 +15,7 @@ from genre.options import type_hints
 from genre.preprocessing.columns import N_SAMPLE, Columns
 from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sequences import Sequences, looks_like_sequences
 
 
 def columns_of(settings: Sequence[str]) -> Columns:
@@ -37,11 +38,17 @@ def first_config(
     here than in the first run.
     """
     columns = columns or Columns()
-    dataset, report = prepare(Files(interactions=interactions, items=items, users=users, columns=columns).load())
+    in_order = columns == Columns() and looks_like_sequences(interactions)
+    source = (
+        Sequences(interactions, items=items, users=users)
+        if in_order
+        else Files(interactions=interactions, items=items, users=users, columns=columns)
+    )
+    dataset, report = prepare(source.load())
     sample = dataset.items.slice(0, N_SAMPLE)
     texts = [name for name in text_fields(sample) if _says_much(sample.select([name]))]
     described = items is not None and bool(texts)
-    named = {"interactions": interactions, "items": items, "users": users}
+    named = {"path" if in_order else "interactions": interactions, "items": items, "users": users}
     paths = [f"  {name}: {_relative(path, output)}" for name, path in named.items() if path is not None]
     found = "\n".join(f"#   {line}" for line in report.lines())
     asked = {role: name for role, name in vars(columns).items() if name is not None}
@@ -55,7 +62,7 @@ def first_config(
         "# What was found:",
         found,
         "data:",
-        "  kind: files",
+        f"  kind: {'sequences' if in_order else 'files'}",
         *paths,
         *([f"  columns: {json.dumps(asked, ensure_ascii=False)}"] if asked else []),
         "",
@@ -80,6 +87,11 @@ def first_config(
                 "split: {kind: time, validation: 0.1, test: 0.1}",
             ]
             if timed
+            else [
+                "# A line holds its items in order: the last is the test, the one before it the validation.",
+                "split: {kind: leave-one-out}",
+            ]
+            if in_order
             else [
                 "# No times were found, so interactions go to the parts by lot. Times make a more honest test.",
                 "split: {kind: random, validation: 0.1, test: 0.1}",

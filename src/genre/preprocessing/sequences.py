@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,14 @@ import pyarrow as pa
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
+from genre.preprocessing.columns import sides_of
 from genre.preprocessing.delimited import opened
+from genre.preprocessing.files import read_fields
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables
+
+N_LINES = 200
+"""So many lines tell a file of sequences from others."""
 
 
 @dataclass(eq=False)
@@ -23,11 +29,14 @@ class Sequences(Source):
 
     path: the file; with `test`, its train part.
     validation, test: files of the interactions to ask for, when the data comes with its split (split kind `given`).
+    items, users: files of their text and other fields, by id.
     """
 
     path: str | Path
     validation: str | Path | None = None
     test: str | Path | None = None
+    items: str | Path | None = None
+    users: str | Path | None = None
 
     def load(self, *, log: Log = SILENT) -> Tables:
         parts = {"train": self.path, "validation": self.validation, "test": self.test}
@@ -37,7 +46,23 @@ class Sequences(Source):
                 part: table.append_column("part", pa.array([part]).take(pa.repeat(0, len(table))))
                 for part, table in tables.items()
             }
-        return Tables(pa.concat_tables(tables.values()), name=Path(self.path).stem, notes=("a line a user, in order",))
+        users = None if self.users is None else (self.users, read_fields(Path(self.users)))
+        items = None if self.items is None else (self.items, read_fields(Path(self.items)))
+        sides, said = sides_of((), users=users, items=items)
+        notes = ("a line a user, in order", *said)
+        return Tables(pa.concat_tables(tables.values()), **sides, name=Path(self.path).stem, notes=notes)
+
+
+def looks_like_sequences(path: Path) -> bool:
+    """Whether each line is a user of its own and a number of items that is not the same in all, between blanks."""
+    if path.is_dir():
+        return False
+    with opened(path) as stream:
+        lines = stream.read(1 << 16).decode(errors="replace").splitlines()[:-1][:N_LINES]
+    words = [line.split(" ") for line in lines if line.strip()]
+    users, lengths = {row[0] for row in words}, {len(row) for row in words}
+    plain = all(re.fullmatch(r"[\w-]+( [\w-]+)+ ?", line) for line in lines if line.strip())
+    return plain and len(users) == len(words) and len(lengths) > 1
 
 
 def _read(path: Path) -> pa.Table:
