@@ -16,6 +16,7 @@ from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.ids import Ids
 from genre.recommenders.ease import EASE
 from genre.testing import toy_dataset
+from lines import Lines
 
 
 def plain_weights(rows: np.ndarray, regularization: float) -> np.ndarray:
@@ -223,3 +224,12 @@ def test_unseen_items_find_their_neighbours_by_features() -> None:
     scores = model.score(History.of([[0, 4], [1, 5]], data.n_items))[:, 6]
     assert scores[0] > scores[1]
     assert isinstance(data.item_features, Features)
+
+
+def test_a_large_solve_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre.recommenders.ease.TOLD_FROM", 1)
+    log, data = Lines(), toy_dataset()
+    for neighbours in (None, 3):
+        EASE(neighbours=neighbours).fit(data, log=log)
+    start = f"  ease: solving {data.n_items} items, "
+    assert log.lines == [f"{start}all at once in 0.0 GB", f"{start}each by its 3 nearest"]

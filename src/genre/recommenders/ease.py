@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 
 from genre.errors import DataError, NotSupported, TrainingError
-from genre.log import Log
+from genre.log import SILENT, Log
 from genre.options import Ge, Gt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
@@ -21,6 +21,7 @@ from genre.recommenders.topk import top_k_cosine
 
 DENSE_UP_TO = 20_000  # items: 1.6 GB of weights
 MOST_NEIGHBOURS = 1_000  # where there are more items than that
+TOLD_FROM = 5_000  # items: smaller catalogues are solved in a moment
 SHARED = 0.1  # the nearest share of a neighbourhood that is solved together with its centre
 
 
@@ -55,8 +56,12 @@ class EASE(Recommender):
         self.center_ = np.zeros(0, np.float32) if values is None else values.mean(axis=0)
         self.features_ = self._unit(np.zeros((dataset.n_items, 0), np.float32) if values is None else values)
         most = self.neighbours or (MOST_NEIGHBOURS if dataset.n_items > DENSE_UP_TO else dataset.n_items)
-        if most < dataset.n_items - 1:
-            self.item_weights_, self.inverse_diagonal_ = self._by_neighbourhood(dataset.matrix(), most)
+        apart = most < dataset.n_items - 1
+        if dataset.n_items >= TOLD_FROM:
+            size = f"each by its {most:,} nearest" if apart else f"all at once in {4e-9 * dataset.n_items**2:.1f} GB"
+            log.line(f"  ease: solving {dataset.n_items:,} items, {size}")
+        if apart:
+            self.item_weights_, self.inverse_diagonal_ = self._by_neighbourhood(dataset.matrix(), most, log)
         else:
             self.item_weights_, self.inverse_diagonal_ = self._solve(dataset.matrix(), self.features_)
 
@@ -81,7 +86,7 @@ class EASE(Recommender):
         inverse_to_weights(gram)
         return gram, diagonal
 
-    def _by_neighbourhood(self, matrix: sp.csr_matrix, most: int) -> tuple[sp.csr_matrix, Float32]:
+    def _by_neighbourhood(self, matrix: sp.csr_matrix, most: int, log: Log = SILENT) -> tuple[sp.csr_matrix, Float32]:
         """Each item in turn, popular ones first, is solved with its nearest, together with the nearest of those."""
         from genre.recommenders.overlap import nearest_neighbours
 
@@ -90,7 +95,7 @@ class EASE(Recommender):
         near = nearest_neighbours(matrix, norms, norms, most)
         diagonal, left = np.zeros(n_items, np.float32), np.ones(n_items, bool)
         found = [(np.empty(0, np.int32), np.empty(0, np.float32))] * n_items
-        for item in np.argsort(-np.diff(columns.indptr), kind="stable"):
+        for item in log.track(np.argsort(-np.diff(columns.indptr), kind="stable"), "ease"):
             if not left[item]:
                 continue
             row = near[item]
