@@ -47,6 +47,8 @@ def test_a_row_is_one_line_where_it_fits_and_has_its_reason_below_where_not() ->
 def test_a_pipe_gets_a_line_a_row_however_long(capsys: pytest.CaptureFixture[str]) -> None:
     print_recommended([{**row, "reason": REASON * 9} for row in ROWS])
     assert len(capsys.readouterr().out.splitlines()) == len(ROWS)
+    print_recommended([{**row, "title": "An evening in the long grass " * 9 + "ends"} for row in ROWS])
+    assert capsys.readouterr().out.count("grass ends") == len(ROWS), "a title is not cut where its reason is not"
     print_list("recommenders")
     listed = capsys.readouterr().out.splitlines()
     assert all(line.split()[2] in ("yes", "-") for line in listed[1:])

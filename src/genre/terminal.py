@@ -108,7 +108,7 @@ def _fits(table: Table, console: Console) -> bool:
 def _recommended(rows: Sequence[dict[str, Any]], *, below: bool) -> Table:
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(justify="right", style="dim", no_wrap=True)
-    table.add_column(max_width=None if below else 48, overflow="fold" if below else "ellipsis", no_wrap=not below)
+    table.add_column(overflow="fold", no_wrap=not below)
     table.add_column(justify="right", no_wrap=True)
     for rank, row in enumerate(rows, start=1):
         title, reason = _plain(row["title"]), f"[dim]{_plain(row['reason'])}[/dim]"
