@@ -193,8 +193,15 @@ def test_a_folder_that_is_no_run_is_named(files: Path, capsys: pytest.CaptureFix
     assert said(capsys, "run", "c.yaml", "--quiet")[0] == 0
     run = next(Path("runs").glob("x-*"))
     model = run / "recommenders" / "popularity" / "model"
+    Path("empty").mkdir()
     for words in (["recommend", "{}", "--user", "1"], ["refresh", "{}"], ["compare", str(run), "{}"], ["audit", "{}"]):
-        for folder, told in ((model, "not a run but a part of one"), (Path("none"), "no such run folder")):
+        for folder, told in (
+            (model, "not a run but a part of one"),
+            (Path("none"), "no such run folder"),
+            (Path("c.yaml"), "a file, not a run folder"),
+            (Path("runs"), f"not a run folder; give one of those in it: {run.name}"),
+            (Path("empty"), "not a run folder; give the path that `genre run` printed"),
+        ):
             status, _, err = said(capsys, *(word.format(folder) for word in words))
             assert (status, f"{folder.name}: {told}" in err) == (2, True), err
     status, _, err = said(capsys, "recommend", str(run), "--user", "nobody")

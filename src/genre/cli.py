@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+RUN_FIRST = "%(prog)s run [options]"  # behind an option that takes several words, a run would be one of them
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genre", description="A recommendation engine built on language models.")
     parser.add_argument("--version", action="version", version=f"genre {__version__}")
@@ -83,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--using", help="a recommender of the run (default: the best on validation)")
     made.add_argument("--json", action="store_true", help="print JSON")
 
+    made.usage = RUN_FIRST
+
     made = verb("serve", _serve, "Answer over HTTP, with a page at /.")
     made.add_argument("runs", nargs="+", metavar="RUN", help="run folders; users are split over several")
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
@@ -102,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "how far an item may rise, such as rise=0.1 (of all lists) or backing=0.01; docs/serving.md has them all"
     made.add_argument("--drift", action="append", default=[], metavar="NAME=VALUE", help=text)
     made.add_argument("--roll-back", action="store_true", help="go back to the run that the last refresh replaced")
+    made.usage = RUN_FIRST
 
     made = verb("tune", _tune, "Search the options of every recommender of a config on the validation part.")
     config(made)

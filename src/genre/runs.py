@@ -258,7 +258,12 @@ def read_features(folder: Path) -> Features:
 def facts_of(folder: Path) -> dict[str, Any]:
     """The checked manifest of a finished run; ArtifactError where the folder is none."""
     if not folder.is_dir():
-        raise ArtifactError(f"{folder}: no such run folder; `genre run CONFIG` makes one and prints its path")
+        what = "a file, not a run folder" if folder.exists() else "no such run folder"
+        raise ArtifactError(f"{folder}: {what}; `genre run CONFIG` makes one and prints its path")
+    if not (folder / storage.MANIFEST).is_file() and not (folder / "config.yaml").is_file():
+        inside = sorted(path.parent.name for path in folder.glob("*/config.yaml"))
+        remedy = f"give one of those in it: {', '.join(inside)}" if inside else "give the path that `genre run` printed"
+        raise ArtifactError(f"{folder}: not a run folder; {remedy}")
     facts = storage.read_manifest(folder)
     if "best_first" not in facts:
         raise ArtifactError(f"{folder}: not a run but a part of one; give the folder whose path `genre run` printed")

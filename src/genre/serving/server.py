@@ -150,7 +150,9 @@ def _is_local(host: str) -> bool:
 
 def _check(host: str, api_key: str | None) -> None:
     if api_key is None and not _is_local(host):
-        raise OptionError(f"{host} can be reached from other machines; give a key, or serve on 127.0.0.1")
+        raise OptionError(
+            f"{host} can be reached from other machines; give a key (--api-key-file), or serve on 127.0.0.1"
+        )
     if api_key is not None and len(api_key) < SHORTEST_KEY:
         raise OptionError(f"a key needs at least {SHORTEST_KEY} characters, found {len(api_key)}")
 

@@ -353,7 +353,8 @@ function showChoices() {
   const values = (runNow().leaderboard ?? []).find((one) => one.name === state.recommender)?.values ?? {};
   const metric = Object.keys(values).find((name) => name.startsWith("ndcg") && typeof values[name] === "number");
   const place = runNow().recommenders.indexOf(state.recommender) + 1;
-  $("standing").textContent = `${place === 1 ? "The best" : `Place ${place}`} of ${runNow().recommenders.length} here${metric ? `, ${metric} ${values[metric].toFixed(3)}` : ""}.`;
+  const tested = metric ? `, ${metric} ${values[metric].toFixed(3)} in the test` : "";
+  $("standing").textContent = `${place === 1 ? "First" : `Number ${place}`} of ${runNow().recommenders.length} by validation${tested}.`;
   $("report").hidden = !runNow().report;
   $("report").href = `v1/runs/${encodeURIComponent(state.run)}/report`;
 }
