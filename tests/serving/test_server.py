@@ -119,7 +119,7 @@ def test_an_escaped_percent_is_itself(url: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org"])
 def test_other_machines_only_with_a_key(run: Run, host: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="give a key"):
+    with pytest.raises(OptionError, match=r"give a key \(--api-key-file\), or serve on"):
         serve([run], host=host, store=tmp_path / "events.sqlite")
     with pytest.raises(OptionError, match="16 characters"):
         serve([run], host=host, store=tmp_path / "events.sqlite", api_key="short")

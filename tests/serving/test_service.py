@@ -379,7 +379,7 @@ def test_users_are_split_over_runs_for_good(run: Run, sqlite: SQLiteStore, tmp_p
     assert service.recommend(Ask(history=("i1",))).run == "toy"
     with pytest.raises(UnknownId, match="run 'B'; served: toy, b"):
         Service(runs, sqlite, shares={"B": 1.0})
-    with pytest.raises(GenreError, match="same name"):
+    with pytest.raises(GenreError, match="a run twice, or two folders of the same name; give each run once, or rename"):
         Service([run, run], sqlite)
 
 

@@ -208,14 +208,13 @@ class World:
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:
     """Runs by name; by the names of their folders where two have the same."""
-    folders = [run.folder.resolve() for run in runs]
-    twice = next((folder for folder in folders if folders.count(folder) > 1), None)
-    if twice is not None:
-        raise GenreError(f"{twice}: the same run twice; give it once")
     own = [run.name for run in runs]
     named = dict(zip(own if len(set(own)) == len(own) else [run.folder.name for run in runs], runs, strict=True))
     if len(named) < len(runs):
-        raise GenreError(f"two runs in folders of the same name: {', '.join(str(run.folder) for run in runs)}")
+        folders = ", ".join(str(run.folder) for run in runs)
+        raise GenreError(
+            f"{folders}: a run twice, or two folders of the same name; give each run once, or rename a folder"
+        )
     return named
 
 
