@@ -93,6 +93,7 @@ def test_a_line_a_user_is_known_by_its_form(tmp_path: Path) -> None:
     (tmp_path / "goods.csv").write_text("item,title\n" + "".join(f"{item},Soap {item}\n" for item in range(5, 10)))
     text, made = written(tmp_path, "beauty.txt", "goods.csv")
     assert made["data"] == {"kind": "sequences", "path": "beauty.txt", "items": "goods.csv"}
+    assert {"kind": "transitions"} in made["recommenders"]
     assert made["split"] == {"kind": "leave-one-out"}
     dataset, _ = prepare(parse_config(text, "genre.yaml", folder=tmp_path).experiment.data.load())
     assert (dataset.n_users, len(dataset), dataset.titles()[0]) == (4, 15, "Soap 5")

@@ -124,6 +124,7 @@ def first_config(
         ),
         "recommenders:",
         "  - {kind: popularity" + (", half_life_days: 30}" if timed else "}"),
+        *(["  - {kind: transitions}                    # what follows what"] if in_order else []),
         "  - {kind: item_knn, neighbours: 100}",
         "  - {kind: ease, regularization: 300}      # the memory it needs grows with the square of the items",
         "  - {kind: als, factors: 64}",
