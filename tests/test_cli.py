@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -188,19 +189,32 @@ def test_overrides_may_stand_behind_options(files: Path, capsys: pytest.CaptureF
         assert "unrecognized arguments" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["refresh", "--accept", "b55", "RUN"], ["recommend", "--history", "A", "B", "RUN"]])
+def test_where_a_run_stands_is_shown_to_who_gave_it_last(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert f"usage: genre {words[0]} run [options]" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_run_is_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("c.yaml").write_text("name: x\ndata: {kind: files, interactions: ratings.csv}\nrecommenders: [popularity]\n")
     assert said(capsys, "run", "c.yaml", "--quiet")[0] == 0
     run = next(Path("runs").glob("x-*"))
     model = run / "recommenders" / "popularity" / "model"
     Path("empty").mkdir()
+    for no_run in ("x-tuning", "x-unfinished", f".{run.name}.previous"):
+        shutil.copytree(run, run.with_name(no_run))
+    for no_run in ("x-tuning", "x-unfinished"):
+        (run.with_name(no_run) / "manifest.json").unlink()
     for words in (["recommend", "{}", "--user", "1"], ["refresh", "{}"], ["compare", str(run), "{}"], ["audit", "{}"]):
         for folder, told in (
             (model, "not a run but a part of one"),
             (Path("none"), "no such run folder"),
             (Path("c.yaml"), "a file, not a run folder"),
-            (Path("runs"), f"not a run folder; give one of those in it: {run.name}"),
+            (Path("runs"), f"not a run folder; give one of those in it: {run.name}\n"),
             (Path("empty"), "not a run folder; give the path that `genre run` printed"),
+            (Path("runs/x-tuning"), "not a run folder; give the path that `genre run` printed"),
+            (Path("runs/x-unfinished"), "no manifest.json, so it was never finished"),
         ):
             status, _, err = said(capsys, *(word.format(folder) for word in words))
             assert (status, f"{folder.name}: {told}" in err) == (2, True), err

@@ -260,8 +260,10 @@ def facts_of(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         what = "a file, not a run folder" if folder.exists() else "no such run folder"
         raise ArtifactError(f"{folder}: {what}; `genre run CONFIG` makes one and prints its path")
-    if not (folder / storage.MANIFEST).is_file() and not (folder / "config.yaml").is_file():
-        inside = sorted(path.parent.name for path in folder.glob("*/config.yaml"))
+    begun = (folder / "config.yaml").is_file() and not folder.name.endswith("-tuning")  # what `genre tune` leaves
+    if not begun and not (folder / storage.MANIFEST).is_file():
+        runs = (path.parent for path in folder.glob("[!.]*/config.yaml"))
+        inside = sorted(run.name for run in runs if (run / storage.MANIFEST).is_file())
         remedy = f"give one of those in it: {', '.join(inside)}" if inside else "give the path that `genre run` printed"
         raise ArtifactError(f"{folder}: not a run folder; {remedy}")
     facts = storage.read_manifest(folder)
