@@ -361,6 +361,19 @@ def test_a_tap_leaves_nothing_lifted(url: str, open_page: Open) -> None:
     assert why.evaluate("button => getComputedStyle(button).backgroundColor") == colour
 
 
+def test_a_place_is_by_validation_and_a_number_from_the_test(
+    run: Run, sqlite: SQLiteStore, open_page: Open, serve_app: Served
+) -> None:
+    """The second on validation may be the first in the test."""
+    board = [{"name": name, "values": {"ndcg@10": value}} for name, value in (("content", 0.295), ("ease", 0.288))]
+    judged = dataclasses.replace(run, report={"leaderboard": board})
+    with serve_app(create_app(Service([judged], sqlite))) as address:
+        page = open_page(address)
+        expect(page.locator("#standing")).to_have_text("First of 4 by validation, ndcg@10 0.288 in the test.")
+        settled(page, lambda: page.locator("#recommender").select_option("content"))
+        expect(page.locator("#standing")).to_have_text("Number 2 of 4 by validation, ndcg@10 0.295 in the test.")
+
+
 def test_codes_are_said_in_words_and_choices_have_names(url: str, open_page: Open) -> None:
     page = open_page(url)
     for name in ("Recommender", "Novelty", "Explore"):
