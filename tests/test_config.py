@@ -238,3 +238,9 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 def test_any_text_is_a_config_or_a_config_error(text: str) -> None:
     with contextlib.suppress(ConfigError):
         parse(text)
+
+
+def test_what_a_network_starts_from_is_relative_to_the_config(tmp_path: Path) -> None:
+    text = "name: x\ndata: movielens-100k\nrecommenders: [{kind: ncf, init_from: runs/a}, ncf]\n"
+    made = parse_config(text, "c.yaml", (), folder=tmp_path).experiment.recommenders
+    assert [getattr(one, "init_from", "") for one in made] == [str(tmp_path / "runs" / "a"), None]

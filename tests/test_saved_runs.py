@@ -16,6 +16,7 @@ import genre
 from genre import storage
 from genre.errors import ArtifactError
 from genre.recommenders.ease import EASE
+from genre.runs import read_run
 from lines import Lines
 from small_world import write_interactions
 
@@ -133,3 +134,9 @@ def test_what_another_version_would_have_written_is_refused(name: str, change: A
             storage.write_manifest(folder, **own)
     with pytest.raises(ArtifactError, match="make the run again"):
         genre.read_run(saved)
+
+
+def test_a_part_of_a_run_is_no_run(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    with pytest.raises(ArtifactError, match="not a run but a part of one"):
+        read_run(next((run / "recommenders").iterdir()) / "model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -289,3 +290,25 @@ def test_a_source_names_its_files_that_are_not_there(write: Write, tmp_path: Pat
     source = Files(str(write("i.csv", CSV)), items=str(tmp_path / "gone.csv"))
     assert source.not_there() == [tmp_path / "gone.csv"]
     assert Files(source.interactions).not_there() == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "header", "told"),
+    [
+        ({"title": "label"}, "movieId,label,kind", "title: 'label' (as asked)"),
+        ({}, "movieId,Title,kind", "title: 'Title' (by its name)"),
+        ({"title": "lable"}, "movieId,label,kind", "missing column 'lable' (did you mean 'label'?)"),
+        ({"title": "label"}, "movieId,label,title", "another column has that name; rename one"),
+    ],
+)
+def test_what_items_are_called_is_found_or_said(write: Write, columns: dict[str, str], header: str, told: str) -> None:
+    items = write("items.csv", f"{header}\na,The First One,x\nb,Another Thing,y\n")
+    source = Files(write("i.csv", CSV), items=items, columns=Columns(**columns))  # type: ignore[arg-type]
+    if told.startswith("title"):
+        tables = source.load()
+        assert told in tables.notes
+        assert tables.items is not None
+        assert tables.items["title"].to_pylist() == ["The First One", "Another Thing"]
+    else:
+        with pytest.raises(DataError, match=re.escape(told)):
+            source.load()

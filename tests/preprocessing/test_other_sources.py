@@ -25,7 +25,7 @@ from genre.preprocessing.frames import Frames, from_frame, to_frame
 from genre.preprocessing.loading import load
 from genre.preprocessing.matrix import Matrix
 from genre.preprocessing.parquet import write_dataset
-from genre.preprocessing.sequences import Sequences
+from genre.preprocessing.sequences import Sequences, looks_like_sequences
 from genre.preprocessing.splits import split
 from genre.preprocessing.sql import SQL
 from genre.testing import toy_dataset
@@ -236,3 +236,7 @@ def test_load_reads_folders_and_names_the_unknown(tmp_path: Path) -> None:
         load("movielens-100")
     with pytest.raises(DataError, match="no MovieLens data here"):
         load(tmp_path)
+
+
+def test_a_folder_is_no_file_of_a_line_a_user(tmp_path: Path) -> None:
+    assert not looks_like_sequences(tmp_path)
