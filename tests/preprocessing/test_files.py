@@ -312,3 +312,8 @@ def test_what_items_are_called_is_found_or_said(write: Write, columns: dict[str,
     else:
         with pytest.raises(DataError, match=re.escape(told)):
             source.load()
+
+
+def test_where_nothing_names_the_items_it_is_said(write: Write) -> None:
+    source = Files(write("i.csv", CSV), items=write("items.csv", "movieId,code\na,17\nb,18\n"))
+    assert any(note.startswith("titles: none found") for note in source.load().notes)
