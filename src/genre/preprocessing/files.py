@@ -51,9 +51,7 @@ class Files(Source):
         interactions, notes, chosen = self._interactions(main)
         if self.validation is not None or self.test is not None:
             interactions = self._with_parts(interactions, main)
-        users = None if self.users is None else (self.users, read_fields(Path(self.users)))
-        items = None if self.items is None else (self.items, read_fields(Path(self.items)))
-        sides, said = sides_of(chosen, self.columns, users=users, items=items)
+        sides, said = sides_of(chosen, self.columns, users=read_side(self.users), items=read_side(self.items))
         return Tables(interactions, **sides, name=main.name.split(".")[0], notes=(*notes, *said))
 
     def _interactions(self, path: Path) -> tuple[pa.Table, list[str], list[Chosen]]:
@@ -126,6 +124,11 @@ def _delimited(look: delimited.Layout, sample: pa.Table, chosen: list[Chosen]) -
 
 def _whole_numbers(column: pa.ChunkedArray) -> bool:
     return bool(pc.all(pc.match_substring_regex(column, r"^(-?\d{1,18})?$")).as_py())
+
+
+def read_side(path: str | Path | None) -> tuple[str | Path, pa.Table] | None:
+    """Where a table of users or items is from, and itself; None where there is none."""
+    return None if path is None else (path, read_fields(Path(path)))
 
 
 def read_fields(path: Path) -> pa.Table:

@@ -17,7 +17,7 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.preprocessing import delimited
 from genre.preprocessing.columns import sides_of
-from genre.preprocessing.files import read_fields
+from genre.preprocessing.files import read_side
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables, as_arrow
 from genre.preprocessing.values import to_numbers
@@ -42,9 +42,7 @@ class Matrix(Source):
 
     def load(self, *, log: Log = SILENT) -> Tables:
         path = Path(self.path)
-        users = None if self.users is None else (self.users, read_fields(Path(self.users)))
-        items = None if self.items is None else (self.items, read_fields(Path(self.items)))
-        sides, notes = sides_of((), users=users, items=items)
+        sides, notes = sides_of((), users=read_side(self.users), items=read_side(self.items))
         if path.suffix in (".npy", ".npz"):
             matrix = _array(path)
             user_ids = _ids(matrix.shape[0], sides.get("users"))

@@ -13,7 +13,7 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.preprocessing.columns import sides_of
 from genre.preprocessing.delimited import opened
-from genre.preprocessing.files import read_fields
+from genre.preprocessing.files import read_side
 from genre.preprocessing.sources import Source
 from genre.preprocessing.tables import Tables
 
@@ -46,9 +46,7 @@ class Sequences(Source):
                 part: table.append_column("part", pa.array([part]).take(pa.repeat(0, len(table))))
                 for part, table in tables.items()
             }
-        users = None if self.users is None else (self.users, read_fields(Path(self.users)))
-        items = None if self.items is None else (self.items, read_fields(Path(self.items)))
-        sides, said = sides_of((), users=users, items=items)
+        sides, said = sides_of((), users=read_side(self.users), items=read_side(self.items))
         notes = ("a line a user, in order", *said)
         return Tables(pa.concat_tables(tables.values()), **sides, name=Path(self.path).stem, notes=notes)
 
