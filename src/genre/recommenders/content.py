@@ -126,7 +126,8 @@ class Content(Recommender):
     def _contributions(self, history: History, items: Int32) -> Float32:
         if not self.sums_queries():
             return super()._contributions(history, items)
-        return self._factors(history)[1][items] @ self._query_terms(history).T
+        factors = self.item_factors_ if self.member_ else self.item_vectors_
+        return factors[items] @ self._query_terms(history).T
 
 
 def _factors_of(member: Recommender, history: History) -> tuple[Float32, Float32]:

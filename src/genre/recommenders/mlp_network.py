@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from genre.preprocessing.dataset import Float32
 from genre.recommenders.mlp import MLP, OFFSET_DAMPING
-from genre.recommenders.pairs import Bag, Histories, drop_rows
+from genre.recommenders.pairs import Bag, Histories, drop, drop_rows
 
 
 class MLPNetwork(nn.Module):
@@ -96,7 +96,7 @@ class MLPNetwork(nn.Module):
         return (self.items @ to_known + self.item_id.weight @ to_id).clamp(-4, 4).exp()
 
     def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.options.dropout, self.training) if self.options.dropout else x
+        return drop(x, self.options.dropout, training=self.training)
 
     def _drop_ids(self, rows: Tensor) -> Tensor:
         return drop_rows(rows, self.options.id_dropout, training=self.training)

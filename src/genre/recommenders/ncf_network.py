@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.recommenders.ncf import NCF
-from genre.recommenders.pairs import Histories, drop_rows
+from genre.recommenders.pairs import Histories, drop, drop_rows
 
 
 class NCFNetwork(nn.Module):
@@ -47,4 +47,4 @@ class NCFNetwork(nn.Module):
         return logit
 
     def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.options.dropout, self.training) if self.options.dropout else x
+        return drop(x, self.options.dropout, training=self.training)

@@ -155,6 +155,11 @@ class Bag:
         return weight.new_zeros(len(self.first)).index_add(0, self.row, weight)[self.back]
 
 
+def drop(x: Tensor, share: float, *, training: bool) -> Tensor:
+    """Values set to zero at random, the others enlarged to make up for them; nothing is drawn where none is dropped."""
+    return functional.dropout(x, share, training) if share else x
+
+
 def drop_rows(rows: Tensor, share: float, *, training: bool) -> Tensor:
     """Whole rows set to zero at random: what the network sees of a stranger."""
     if not (training and share):
