@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genre.errors import DataError
 from genre.preprocessing.dataset import Float32
 
 
@@ -15,6 +16,13 @@ def unit_rows(rows: npt.NDArray[np.floating[Any]], center: Float32 | None = None
     if center is not None:
         rows = np.where(rows.any(axis=1, keepdims=True), rows - center, 0)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def of_width(features: Float32, center: Float32, who: str) -> Float32:
+    """The features, when they are as wide as those that `who` learnt from; DataError otherwise. [n, dim]"""
+    if features.shape[1] != len(center):
+        raise DataError(f"{who}: learnt from features of {len(center)} values, found {features.shape[1]}")
+    return features
 
 
 def with_one(vectors: Float32) -> Float32:

@@ -13,7 +13,7 @@ from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
 from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import ridge_map, unit_rows, with_one
+from genre.preprocessing.vectors import of_width, ridge_map, unit_rows, with_one
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -101,9 +101,7 @@ class ALS(Recommender):
     def _extend(self, features: Float32) -> None:
         if not self.feature_weight:
             raise NotSupported("ALS places new items by their features alone; fit it with feature_weight above zero")
-        if features.shape[1] != len(self.center_):
-            raise DataError(f"als: learnt from features of {len(self.center_)} values, found {features.shape[1]}")
-        new = with_one(unit_rows(features, self.center_)) @ self.map_
+        new = with_one(unit_rows(of_width(features, self.center_, "als"), self.center_)) @ self.map_
         self.item_embeddings_ = np.concatenate([self.item_embeddings_, new])
 
     def _system(self, matrix: sp.csr_matrix) -> tuple[Int64, Int32, Float32]:

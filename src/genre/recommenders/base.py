@@ -246,12 +246,16 @@ class Recommender(ABC):
         if len(history) != 1:
             raise DataError(f"the terms of a score are those of one history, found {len(history)}")
         items, freed = np.asarray(items, np.int32), self.unasked()
-        if len(history.item) == 0 and not freed.answers_empty:
+        if freed._falls_back(history):
             return Terms(np.zeros((len(items), 0), np.float32), freed.popularity_[items], {})
         return freed._terms(history, items)
 
     def _terms(self, history: History, items: Int32) -> Terms:
         return Terms(self._contributions(history, items), self._popular(history, items), {})
+
+    def _falls_back(self, history: History) -> bool:
+        """Whether the scores of the one history are plain popularity, because it is empty."""
+        return len(history.item) == 0 and not self.answers_empty
 
     def contributions(self, history: History, items: Int32) -> Float32:
         """What each interaction of the one history adds to the score of each of `items` `[m]`. float32 `[m, length]`.
@@ -264,7 +268,7 @@ class Recommender(ABC):
         """The part of the score of each of `items` `[m]` that is its popularity, whatever the one history holds. [m]"""
         self._check(history)
         items, freed = np.asarray(items, np.int32), self.unasked()
-        if len(history.item) == 0 and not freed.answers_empty:
+        if freed._falls_back(history):
             return freed.popularity_[items]
         return freed._popular(history, items)
 

@@ -15,7 +15,7 @@ from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import ridge_map, unit_rows, with_one
+from genre.preprocessing.vectors import of_width, ridge_map, unit_rows, with_one
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -70,9 +70,7 @@ class Content(Recommender):
 
     def place(self, features: Float32) -> Float32:
         """Features -> unit vectors; an item without features stays at zero. [n, dim]"""
-        if features.shape[1] != len(self.center_):
-            raise DataError(f"content: learnt from features of {len(self.center_)} values, found {features.shape[1]}")
-        vectors = (features - self.center_) @ self.directions_
+        vectors = (of_width(features, self.center_, "content") - self.center_) @ self.directions_
         vectors[~features.any(axis=1)] = 0
         return unit_rows(vectors)
 

@@ -14,7 +14,7 @@ from genre.log import SILENT, Log
 from genre.options import Ge, Gt, Search
 from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import unit_rows
+from genre.preprocessing.vectors import of_width, unit_rows
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -119,9 +119,7 @@ class EASE(Recommender):
 
     def _unit(self, features: Float32) -> Float32:
         """Centred unit vectors; an item without features stays at zero. [n, dim]"""
-        if features.shape[1] != len(self.center_):
-            raise DataError(f"ease: learnt from features of {len(self.center_)} values, found {features.shape[1]}")
-        return unit_rows(features, self.center_)
+        return unit_rows(of_width(features, self.center_, "ease"), self.center_)
 
     def _extend(self, features: Float32) -> None:
         """P bordered by each new item: what a fit with that item unseen gives in its row and its column."""
