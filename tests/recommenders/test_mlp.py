@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from evidence import assert_evidence_is_the_fall
 from genre.errors import ArtifactError, DataError, NotSupported
 from genre.log import Log
 from genre.preprocessing.dataset import Dataset, Features, History
 from genre.preprocessing.splits import Fold
-from genre.recommenders.base import Recommender
 from genre.recommenders.mlp import MLP, OFFSET_DAMPING
 from genre.recommenders.mlp_network import MLPNetwork
 from genre.recommenders.neural import load_weights, user_inputs
@@ -67,15 +67,7 @@ def test_scores_in_numpy_are_those_of_the_network(options: dict[str, object]) ->
 def test_evidence_is_the_fall_of_the_score_without_an_interaction(options: dict[str, object]) -> None:
     data = with_users(toy_dataset())
     model = MLP(**{**TINY, **options}).fit(data)  # type: ignore[arg-type]
-    every = np.arange(data.n_items, dtype=np.int32)
-    for history in (
-        data.history([3]),
-        data.history([3]).anonymous(),
-        History.of([[4]], 12),
-        History.of([[0, 7, 0]], 12),
-    ):
-        plain = Recommender._contributions(model, history, every)
-        assert model._contributions(history, every) == pytest.approx(plain, abs=2e-4)
+    assert_evidence_is_the_fall(model, data, abs=2e-4)
 
 
 def test_two_halves_are_one_layer_over_the_concatenation() -> None:

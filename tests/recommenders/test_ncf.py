@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evidence import assert_evidence_is_the_fall
 from genre.preprocessing.dataset import History
-from genre.recommenders.base import Recommender
 from genre.recommenders.ncf import NCF
 from genre.recommenders.ncf_network import NCFNetwork
 from genre.recommenders.neural import load_weights, through, through_all
@@ -55,15 +55,8 @@ def test_training_leaves_the_target_out_of_the_history() -> None:
 
 def test_evidence_is_the_fall_of_the_score_without_an_interaction() -> None:
     data = toy_dataset()
-    model, every = NCF(**TINY).fit(data), np.arange(data.n_items, dtype=np.int32)  # type: ignore[arg-type]
-    for history in (
-        data.history([3]),
-        data.history([3]).anonymous(),
-        History.of([[4]], 12),
-        History.of([[0, 7, 0]], 12),
-    ):
-        plain = Recommender._contributions(model, history, every)
-        assert model._contributions(history, every) == pytest.approx(plain, abs=1e-4)
+    model = NCF(**TINY).fit(data)  # type: ignore[arg-type]
+    assert_evidence_is_the_fall(model, data, abs=1e-4)
 
 
 @settings(max_examples=60, deadline=None)
