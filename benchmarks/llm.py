@@ -25,9 +25,12 @@ import numpy as np
 import pyarrow as pa
 from datasets import machine
 
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold, Split
+from genre.data.ids import Ids
 from genre.evaluation.arms import arms
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.significance import sign_flip
+from genre.evaluation.resampling import sign_flip
 from genre.evaluation.uplift import costs, judge_arms, uplift
 from genre.features.augmentation import Augmented, audit, augment, plan
 from genre.features.embedding import Embedding
@@ -39,13 +42,11 @@ from genre.llm.ledger import Ledger
 from genre.llm.llamacpp import LlamaCpp
 from genre.llm.openai import OpenAI
 from genre.llm.options import LLMOptions
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import Fold, LeaveOneOut, Split
+from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker, account_of, told_account
-from genre.recommenders.verbaliser import Verbaliser, told_tally
+from genre.recommenders.wording import Verbaliser, told_tally
 
 FIELDS = ("title", "genres", "plot")
 SHORT = 5

@@ -15,9 +15,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genre.evaluation.judged import Judged
 from genre.evaluation.metrics import METRICS
-from genre.evaluation.ranks import place_targets
+from genre.evaluation.ranked import Judged
+from genre.kernels.ranks import place_targets
 
 NAMES = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")
 N_ITEMS = 40

@@ -110,8 +110,8 @@ def load(folder: Path, *names: str) -> list[np.ndarray]:
 def genre_side(folder: Path) -> dict[str, Any]:
     from importlib.metadata import version
 
+    from genre.data.folds import Fold
     from genre.evaluation.evaluator import evaluate, judge_lists
-    from genre.preprocessing.splits import Fold
 
     users, items, cu, ci, tu, ti = load(
         folder, "user_factors", "item_factors", "context_user", "context_item", "target_user", "target_item"
@@ -133,8 +133,8 @@ def genre_side(folder: Path) -> dict[str, Any]:
 
 
 def genre_memory(folder: Path) -> dict[str, Any]:
+    from genre.data.folds import Fold
     from genre.evaluation.evaluator import evaluate
-    from genre.preprocessing.splits import Fold
 
     rng = np.random.default_rng(0)
     n_users, n_items = 100_000, 50_000
@@ -150,15 +150,15 @@ def genre_memory(folder: Path) -> dict[str, Any]:
 
 
 def dataset(user: np.ndarray, item: np.ndarray, users: np.ndarray, items: np.ndarray) -> Any:
-    from genre.preprocessing.dataset import Dataset
-    from genre.preprocessing.ids import Ids
+    from genre.data.dataset import Dataset
+    from genre.data.ids import Ids
 
     ids = Ids(range(len(users))), Ids(range(len(items)))
     return Dataset.from_arrays(user=user, item=item, user_ids=ids[0], item_ids=ids[1])
 
 
 def dot_product(users: np.ndarray, items: np.ndarray) -> Any:
-    from genre.preprocessing.ids import Ids
+    from genre.data.ids import Ids
     from genre.recommenders.base import Recommender
 
     class DotProduct(Recommender):

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 import genre
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold
 from genre.evaluation.evaluator import evaluate
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.mlp import MLP

@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 
 import genre
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
+from genre.data.dataset import Dataset
+from genre.data.ids import Ids
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.bpr import BPR
-from genre.serving.drift import pushed
-from genre.serving.limits import Drift
+from genre.serving.drift import Drift, pushed
 
 K = 10
 DAY = 86_400

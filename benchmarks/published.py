@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from datasets import amazon_beauty, gowalla, machine, ml_1m, ml_100k_folds
 
+from genre.arrays import Float32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.evaluation.evaluator import Evaluation, evaluate
-from genre.preprocessing.dataset import Dataset, Float32, History
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.ease import EASE

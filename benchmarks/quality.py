@@ -28,15 +28,16 @@ import numpy as np
 from datasets import machine
 from published import DualEASE
 
+from genre.data.dataset import Dataset, Features
+from genre.data.folds import Fold, Split
+from genre.evaluation.comparison import compare
 from genre.evaluation.evaluator import Evaluation, evaluate
-from genre.evaluation.significance import compare
 from genre.features.base import Encoder
 from genre.features.embedding import Embedding
 from genre.features.encode import item_features
 from genre.features.tfidf import TfIdf
-from genre.preprocessing.cold import ColdItems
-from genre.preprocessing.dataset import Dataset, Features
-from genre.preprocessing.splits import Fold, Split, TimeSplit, split
+from genre.preprocessing.entity_splits import ColdItems
+from genre.preprocessing.splits import TimeSplit, split
 from genre.recommenders.als import ALS
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend

@@ -76,8 +76,8 @@ def matrix(folder: Path) -> sp.csr_matrix:
 
 def dataset(folder: Path, *, rated: bool = False, vectors: bool = False) -> Any:
     """The train part for GENRE; without ratings every interaction weighs one, as it does in the others."""
-    from genre.preprocessing.dataset import Dataset, Features
-    from genre.preprocessing.ids import Ids
+    from genre.data.dataset import Dataset, Features
+    from genre.data.ids import Ids
 
     rows = part(folder, "train")
     rating = {"rating": rows.pop("rating").astype(np.float32), "rating_scale": (1.0, 5.0, 1.0)}

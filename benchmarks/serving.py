@@ -289,7 +289,7 @@ def flood(folder: Path, seconds: float) -> Iterator[str]:
 
 def memory(folder: Path, requests: int) -> Iterator[str]:
     """Resident memory over many requests: lists and events, ten to one."""
-    from genre.serving.memory import KEPT_EVENTS
+    from genre.serving.events.recent import KEPT_EVENTS
 
     server, sent, seen = Server("ours", folder), 0, []
     start = server.rss()

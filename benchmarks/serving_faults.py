@@ -37,12 +37,14 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.runs import Run
-from genre.serving.http import create_app
+from genre.serving.events.opening import open_store
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event, EventStore
+from genre.serving.http.app import create_app
+from genre.serving.http.server import serve, watch
+from genre.serving.http.timeouts import patient
 from genre.serving.limits import Limits
-from genre.serving.patience import patient
-from genre.serving.server import serve, watch
 from genre.serving.service import Service
-from genre.serving.store import Event, EventStore, SQLiteStore, open_store
 from genre.testing import toy_dataset
 
 Statuses = Counter[str]

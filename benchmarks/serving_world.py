@@ -30,8 +30,9 @@ def our_run():  # type: ignore[no-untyped-def]
 
     import pyarrow as pa
 
-    from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-    from genre.preprocessing.ids import Ids
+    from genre.arrays import Float32, Int32
+    from genre.data.dataset import Dataset, History
+    from genre.data.ids import Ids
     from genre.recommenders.base import Recommender
     from genre.recommenders.explanation import Method
     from genre.runs import Run
@@ -68,8 +69,8 @@ def our_run():  # type: ignore[no-untyped-def]
 
 
 def ours(port: int, store: str, in_flight: int | None = None) -> None:
+    from genre.serving.http.server import serve
     from genre.serving.limits import Limits
-    from genre.serving.server import serve
 
     serve([our_run()], port=port, store=store, limits=Limits() if in_flight is None else Limits(in_flight=in_flight))
 

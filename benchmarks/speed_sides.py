@@ -58,8 +58,8 @@ def matrix(folder: Path, name: str) -> sp.csr_matrix:
 
 
 def dataset(folder: Path, name: str) -> Any:
-    from genre.preprocessing.dataset import Dataset
-    from genre.preprocessing.ids import Ids
+    from genre.data.dataset import Dataset
+    from genre.data.ids import Ids
 
     rows = matrix(folder, name).tocoo()
     ids = [Ids(str(row) for row in range(n)) for n in rows.shape]
@@ -374,8 +374,8 @@ def sgemm_top(folder: Path, data: str) -> Facts:
 def genre_sasrec(folder: Path) -> Facts:
     import torch
 
-    from genre.preprocessing.dataset import Dataset
-    from genre.preprocessing.ids import Ids
+    from genre.data.dataset import Dataset
+    from genre.data.ids import Ids
     from genre.recommenders.sasrec import SASRec
 
     torch.set_num_threads(1)
@@ -521,7 +521,7 @@ def at_each_size(work: str, *, peer: bool = False) -> Callable:
 
 def in_random_order(data: Any) -> Any:
     """The same interactions at random times: histories sorted by item would be kinder to the cache than people are."""
-    from genre.preprocessing.dataset import Dataset
+    from genre.data.dataset import Dataset
 
     time = np.random.default_rng(0).permutation(len(data))
     ids = {"user_ids": data.user_ids, "item_ids": data.item_ids}
@@ -530,7 +530,7 @@ def in_random_order(data: Any) -> Any:
 
 @at_each_size("flat dataset")
 def flat_dataset(data: Any) -> float:
-    from genre.preprocessing.dataset import Dataset
+    from genre.data.dataset import Dataset
 
     order = np.random.default_rng(0).permutation(len(data))
     columns = {name: getattr(data, name)[order] for name in ("user", "item", "timestamp")}

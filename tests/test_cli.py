@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 import yaml
 
-from genre.cli import main
+from genre.cli.main import main
+from genre.config.schema import schema
 from genre.kinds import KINDS
-from genre.schema import schema
 
 ROOT = Path(__file__).parent.parent
 

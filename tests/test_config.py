@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.config import Config, explain_config, parse_config, read_config, to_yaml
+from genre.config.reading import Config, explain_config, parse_config, read_config, to_yaml
 from genre.errors import ConfigError
 from genre.recommenders.ease import EASE
 from sizes import sized
@@ -94,7 +94,7 @@ BOMBS = {
     + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20)),
     "merges": "a: &a {x: 1}\nb: {<<: [*a, *a]}\n",
     "tag": "name: !!python/object/apply:os.system ['true']\n",
-    "new": "name: !!python/object/new:genre.config.Config {}\n",
+    "new": "name: !!python/object/new:genre.config.reading.Config {}\n",
     "depth": "a: " + "[" * 100_000,
     "braces": "{a: " * 100_000,
     "size": "name: x\n" + "x: 1\n" * 2_000_000,

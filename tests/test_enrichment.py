@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 
 import genre
-from genre.cli import main
-from genre.config import explain_config, parse_config, read_config
+from genre.cli.main import main
+from genre.config.reading import explain_config, parse_config, read_config
+from genre.config.starter import first_config
 from genre.errors import BudgetExceeded, ConfigError, DataError, EvaluationError
 from genre.features.augmentation import augment
 from genre.features.questions import Augmentation
@@ -25,9 +26,9 @@ from genre.llm.prompt import Prompt
 from genre.log import Log
 from genre.pipeline import remake
 from genre.recommenders.llm_reranker import LLMReranker
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event
 from genre.serving.refresh import refresh
-from genre.serving.store import Event, SQLiteStore
-from genre.starter import first_config
 from genre.studies import audit_run, judge_uplift, plan_augmentation
 from genre.testing import FakeLanguageModel, toy_dataset
 from lines import Lines
@@ -461,7 +462,7 @@ def test_the_log_can_be_read(
     data = toy_dataset()
     augment(data, ledger, Augmentation(("text",), repair=False))
     Ledger(world / "l.sqlite", FakeLanguageModel(fault="error"), job="told").complete(Prompt("other", "x"), ["x"])
-    monkeypatch.setattr("genre.terminal._console", lambda: Console(highlight=False, width=width))
+    monkeypatch.setattr("genre.cli.terminal._console", lambda: Console(highlight=False, width=width))
     source = str(world / "l.sqlite")
     assert main(["llm", "log", source, "--last", "3"]) == 0
     shown = capsys.readouterr().out

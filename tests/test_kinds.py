@@ -57,7 +57,7 @@ def test_a_folder_makes_no_module_run(module: str, tmp_path: Path) -> None:
     ("cls", "message"),
     [
         ("os:system", "neither built in nor imported"),
-        ("genre.cli:main", "neither built in nor imported"),
+        ("genre.cli.main:main", "neither built in nor imported"),
         ("genre.recommenders.ease:", "neither built in nor imported"),
         ("", "neither built in nor imported"),
         ("genre.preprocessing.splits:TimeSplit", "is no Recommender and no LanguageModel"),
@@ -97,7 +97,7 @@ def test_a_run_with_a_class_of_one_s_own_answers_in_a_new_process(tmp_path: Path
     )
 
     def genre(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "import sys; from genre.cli import main; sys.exit(main())", *words]
+        command = [sys.executable, "-c", "import sys; from genre.cli.main import main; sys.exit(main())", *words]
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
     assert genre("run", "own.yaml", cwd=tmp_path).returncode == 0

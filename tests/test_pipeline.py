@@ -15,8 +15,8 @@ import genre
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
 from genre.pipeline import remake
+from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.refresh import with_log
-from genre.serving.store import SQLiteStore
 from lines import Lines
 from small_world import write_interactions
 
@@ -114,7 +114,7 @@ def test_a_run_killed_anywhere_never_loads_wrong(world: Path) -> None:
 
 
 def test_two_processes_do_not_make_one_run_at_once(world: Path) -> None:
-    from genre.runs import locked
+    from genre.workspace import locked
 
     folder = make(world).folder
     with locked(folder), pytest.raises(GenreError, match="another process"):

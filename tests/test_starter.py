@@ -8,13 +8,13 @@ from typing import Any, Literal
 import pytest
 import yaml
 
-from genre.config import parse_config
+from genre.config.reading import parse_config
+from genre.config.starter import first_config
 from genre.errors import DataError
 from genre.features.text import render
-from genre.preprocessing.columns import Columns
-from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
-from genre.starter import first_config
+from genre.preprocessing.sources.columns import Columns
+from genre.preprocessing.sources.files import Files
 
 
 def written(folder: Path, interactions: str, items: str | None = None) -> tuple[str, dict[str, Any]]:

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genre import storage
+from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError
-from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.testing import toy_dataset

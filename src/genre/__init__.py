@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from genre.version import __version__
 
 _HOMES = {
     "ALS": "genre.recommenders.als",
@@ -20,12 +20,12 @@ _HOMES = {
     "Baseline": "genre.recommenders.baseline",
     "Blend": "genre.recommenders.blend",
     "Content": "genre.recommenders.content",
-    "Dataset": "genre.preprocessing.dataset",
+    "Dataset": "genre.data.dataset",
     "EASE": "genre.recommenders.ease",
     "Encoder": "genre.features.base",
     "Evaluation": "genre.evaluation.evaluator",
     "GenreError": "genre.errors",
-    "History": "genre.preprocessing.dataset",
+    "History": "genre.data.dataset",
     "ItemKNN": "genre.recommenders.item_knn",
     "LLMOptions": "genre.llm.options",
     "LLMReranker": "genre.recommenders.llm_reranker",
@@ -52,6 +52,8 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
+    from genre.data.dataset import Dataset as Dataset
+    from genre.data.dataset import History as History
     from genre.errors import GenreError as GenreError
     from genre.evaluation.evaluator import Evaluation as Evaluation
     from genre.evaluation.evaluator import evaluate as evaluate
@@ -59,8 +61,6 @@ if TYPE_CHECKING:
     from genre.llm.base import LanguageModel as LanguageModel
     from genre.llm.options import LLMOptions as LLMOptions
     from genre.pipeline import run as run
-    from genre.preprocessing.dataset import Dataset as Dataset
-    from genre.preprocessing.dataset import History as History
     from genre.preprocessing.loading import load as load
     from genre.preprocessing.splits import split as split
     from genre.recommenders.als import ALS as ALS

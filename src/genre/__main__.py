@@ -2,6 +2,6 @@
 
 import sys
 
-from genre.cli import main
+from genre.cli.main import main
 
 sys.exit(main())

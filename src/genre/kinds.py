@@ -12,20 +12,20 @@ from genre.errors import ArtifactError
 
 KINDS: dict[str, dict[str, str]] = {
     "data": {
-        "files": "genre.preprocessing.files:Files",
-        "matrix": "genre.preprocessing.matrix:Matrix",
-        "movielens": "genre.preprocessing.catalog:MovieLens",
-        "movielens-100k": "genre.preprocessing.catalog:MovieLens100K",
-        "sequences": "genre.preprocessing.sequences:Sequences",
-        "sql": "genre.preprocessing.sql:SQL",
+        "files": "genre.preprocessing.sources.files:Files",
+        "matrix": "genre.preprocessing.sources.matrix:Matrix",
+        "movielens": "genre.preprocessing.sources.public:MovieLens",
+        "movielens-100k": "genre.preprocessing.sources.public:MovieLens100K",
+        "sequences": "genre.preprocessing.sources.sequences:Sequences",
+        "sql": "genre.preprocessing.sources.sql:SQL",
     },
     "split": {
-        "cold-items": "genre.preprocessing.cold:ColdItems",
-        "cold-users": "genre.preprocessing.cold:ColdUsers",
+        "cold-items": "genre.preprocessing.entity_splits:ColdItems",
+        "cold-users": "genre.preprocessing.entity_splits:ColdUsers",
         "given": "genre.preprocessing.splits:GivenSplit",
         "leave-one-out": "genre.preprocessing.splits:LeaveOneOut",
         "random": "genre.preprocessing.splits:RandomSplit",
-        "strong": "genre.preprocessing.cold:StrongSplit",
+        "strong": "genre.preprocessing.entity_splits:StrongSplit",
         "time": "genre.preprocessing.splits:TimeSplit",
     },
     "features": {

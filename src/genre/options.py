@@ -27,6 +27,7 @@ from annotated_types import Ge as Ge
 from annotated_types import Gt as Gt
 from annotated_types import Le as Le
 from annotated_types import Lt as Lt
+from typing_extensions import Doc as Doc
 
 from genre.errors import OptionError
 
@@ -144,6 +145,17 @@ def option_docs(cls: type) -> dict[str, str]:
 
     A statement ends with the next one or a blank line; several may share a line: `name: text. other: text`.
     """
+    on_fields = {
+        name: extra.documentation
+        for name, hint in type_hints(cls).items()
+        for part in (hint, *typing.get_args(hint))
+        for extra in getattr(part, "__metadata__", ())
+        if isinstance(extra, Doc)
+    }
+    return _docstring_options(cls) | on_fields
+
+
+def _docstring_options(cls: type) -> dict[str, str]:
     known, docs, current = set(type_hints(cls)), dict[str, str](), list[str]()
     said = "\n\n".join(inspect.cleandoc(base.__doc__ or "") for base in reversed(cls.__mro__))
     for line in said.splitlines():

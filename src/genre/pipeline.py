@@ -18,30 +18,32 @@ from typing import Any
 
 import numpy as np
 
-from genre import __version__, storage
-from genre.config import Config, read_config, to_dict
-from genre.diagram import mermaid
+from genre import storage
+from genre.config.diagram import mermaid
+from genre.config.experiment import Experiment
+from genre.config.reading import Config, read_config, to_dict
+from genre.data.dataset import Dataset, Features
+from genre.data.folds import Split
+from genre.data.parquet import read_dataset, write_dataset
 from genre.errors import UnknownId
+from genre.evaluation.comparison import p_values
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
-from genre.evaluation.questions import check_fields
 from genre.evaluation.report import write_report
-from genre.evaluation.significance import p_values
-from genre.experiment import Experiment
+from genre.evaluation.targets import check_fields
 from genre.features.augmentation import ENCODED, augment, read_augmented, synthetic_digest, write_augmented
 from genre.features.base import Encoder
 from genre.features.encode import item_features, user_features
 from genre.kinds import declared
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset, Features
-from genre.preprocessing.parquet import read_dataset, write_dataset
 from genre.preprocessing.prepare import prepare
-from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import account_of, told_account
-from genre.recommenders.neural import starts
-from genre.recommenders.verbaliser import Verbaliser
-from genre.runs import Run, Workspace, key_of, locked, read_features, read_run, write_features
+from genre.recommenders.network_base import starts
+from genre.recommenders.wording import Verbaliser
+from genre.runs import Run, read_run
+from genre.version import __version__
+from genre.workspace import Workspace, key_of, locked, read_features, write_features
 
 SEARCH = "tuning.json"
 """What `tune` found, beside the config it wrote and in the run of that config; an empty list in other runs."""

@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genre import storage
-from genre.config import read_config, to_dict, to_yaml
+from genre.config.reading import read_config, to_dict, to_yaml
+from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, ConfigError, EvaluationError, UnknownId
+from genre.evaluation.comparison import Comparison, across, compare
 from genre.evaluation.evaluator import read_evaluation
-from genre.evaluation.findings import Finding
+from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.metrics import labels
-from genre.evaluation.questions import check_fields
-from genre.evaluation.significance import Comparison, across, compare
+from genre.evaluation.targets import check_fields
 from genre.features.augmentation import audit as audit_texts
 from genre.features.augmentation import plan, read_augmented
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
 from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, shown_users, workspace
-from genre.preprocessing.parquet import read_dataset
 from genre.recommenders.llm_reranker import rerankers
-from genre.runs import Workspace, facts_of, locked, read_run
+from genre.runs import facts_of, read_run
+from genre.workspace import Workspace, locked
 
 if TYPE_CHECKING:
     from genre.evaluation.tuning import TuningResult
@@ -99,7 +100,7 @@ def tune_config(
 
 def audit_run(folder: str | Path) -> list[Finding]:
     """Look for leaks between the parts that a finished run was judged on; errors first."""
-    from genre.evaluation.leakage import audit, promise_of
+    from genre.evaluation.leakage.audit import audit, promise_of
 
     done = read_run(folder)
     splitter = read_config(done.folder / "config.full.yaml").experiment.split

@@ -1,6 +1,6 @@
 """Public contract checks: every built-in passes them, and a class of your own can be put through the same.
 
-from genre.testing import check_encoder, check_recommender
+
 check_recommender(lambda: MyRecommender())
 check_encoder(lambda: MyEncoder())
 """
@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from genre.data.dataset import Dataset, Features, History
+from genre.data.ids import Ids
 from genre.features.base import Encoder
 from genre.llm.fake import FakeLanguageModel as FakeLanguageModel
-from genre.preprocessing.dataset import Dataset, Features, History
-from genre.preprocessing.ids import Ids
 from genre.recommenders.base import Recommender
 
 _TOPICS = ("space robots and rockets", "castles knights and dragons")

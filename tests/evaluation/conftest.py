@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from genre.evaluation.judged import FAR, Judged
+from genre.arrays import Float32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.ids import Ids
+from genre.evaluation.ranked import Judged
+from genre.kernels.ranks import FAR
 from genre.log import Log
-from genre.preprocessing.dataset import Dataset, Float32, History
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 
 

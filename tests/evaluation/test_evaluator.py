@@ -8,14 +8,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import ArtifactError, EvaluationError, NotFitted
-from genre.evaluation import evaluator, judging
+from genre.evaluation import evaluator
+from genre.evaluation import ranking as judging
 from genre.evaluation.evaluator import evaluate, judge_lists, read_evaluation, write_evaluation
-from genre.evaluation.judged import Judged
 from genre.evaluation.metrics import METRICS
+from genre.evaluation.ranked import Judged
 from genre.log import Log
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 
 AT_K = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from genre.evaluation.leakage import Derived, Finding, audit, promise_of, refitted
-from genre.evaluation.leakage_ties import together
-from genre.preprocessing.cold import ColdItems, ColdUsers, StrongSplit
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold, Split
+from genre.data.ids import Ids
+from genre.evaluation.leakage.audit import Derived, Finding, audit, promise_of, refitted
+from genre.evaluation.leakage.ties import together
+from genre.preprocessing.entity_splits import ColdItems, ColdUsers, StrongSplit
 from genre.preprocessing.scaling import Scaler
-from genre.preprocessing.splits import Fold, LeaveOneOut, RandomSplit, Split, Splitter, TimeSplit
+from genre.preprocessing.splits import LeaveOneOut, RandomSplit, Splitter, TimeSplit
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity

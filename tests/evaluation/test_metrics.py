@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
+from genre.data.dataset import History
 from genre.errors import EvaluationError
 from genre.evaluation import metrics
-from genre.evaluation.judged import Catalogue, Judged, Rated
 from genre.evaluation.metrics import METRICS, labels, metric_of
-from genre.preprocessing.dataset import History
+from genre.evaluation.ranked import Catalogue, Judged, Rated
 
 AT_K = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")
 

@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.evaluation.judged import FAR
-from genre.evaluation.ranks import distinct, hide, place_targets, rank_targets, unsound_list
+from genre.kernels.ranks import FAR, distinct, hide, place_targets, rank_targets, unsound_list
 
 N_ITEMS = 9
 rows = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=8), min_size=1, max_size=5)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from genre.config.experiment import EvaluationOptions
 from genre.errors import NotAvailable
 from genre.evaluation import charts
-from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.comparison import p_values
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import leaderboard
 from genre.evaluation.report import write_report
-from genre.evaluation.significance import p_values
+from genre.evaluation.results import Evaluation
 from genre.evaluation.tuning import Trial, TuningResult
-from genre.experiment import EvaluationOptions
 from genre.pipeline import run
 from genre.preprocessing.splits import RandomSplit
 from genre.recommenders.ease import EASE

@@ -7,9 +7,10 @@ import pytest
 import scipy.stats
 
 from genre.errors import EvaluationError
-from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.comparison import compare, p_values
 from genre.evaluation.leaderboard import leaderboard
-from genre.evaluation.significance import bootstrap, compare, holm, p_values, power_mean, sign_flip
+from genre.evaluation.resampling import bootstrap, holm, power_mean, sign_flip
+from genre.evaluation.results import Evaluation
 
 
 def found(name: str, question: str = "q", ratings: np.ndarray | None = None, **per_user: np.ndarray) -> Evaluation:
@@ -129,7 +130,7 @@ def test_leaderboard_marks_what_cannot_be_told_from_the_best() -> None:
 
 
 def test_p_values_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from genre.evaluation import significance
+    from genre.evaluation import comparison as significance
 
     rng = np.random.default_rng(6)
     base = rng.random(200)

@@ -8,12 +8,14 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pytest
 
+from genre.arrays import Float32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold, Split
 from genre.errors import EvaluationError, TrainingError
 from genre.evaluation.tuning import TuningResult, tune
 from genre.log import Log
 from genre.options import Choices, Ge, Gt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History
-from genre.preprocessing.splits import Fold, RandomSplit, Split
+from genre.preprocessing.splits import RandomSplit
 from genre.recommenders.base import Recommender
 from genre.testing import toy_dataset
 

@@ -11,17 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.arrays import Float32
+from genre.data.dataset import Dataset
+from genre.data.folds import Split
+from genre.data.ids import Ids
+from genre.data.words import words
 from genre.errors import EvaluationError
 from genre.evaluation.arms import arms, plain, shuffled, weights
-from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.results import Evaluation
 from genre.evaluation.uplift import LEVEL, judge_arms, segments_of, uplift
 from genre.features.augmentation import Augmented
 from genre.features.base import Encoder
-from genre.llm.grounding import words
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset, Float32
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import LeaveOneOut, Split
+from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.blend import Blend
 from genre.recommenders.content import Content
 from genre.recommenders.popularity import Popularity

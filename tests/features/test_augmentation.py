@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset
 from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError, OptionError
 from genre.features.augmentation import audit, augment, plan, read_augmented, write_augmented
 from genre.features.matching import Catalogue
@@ -29,7 +30,6 @@ from genre.llm.budget import Budget
 from genre.llm.domains import PACKS, load_domain
 from genre.llm.fake import Fault
 from genre.llm.ledger import Ledger
-from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.splits import LeaveOneOut
 from genre.testing import FakeLanguageModel, toy_dataset
 

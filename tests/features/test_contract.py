@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 
 from genre import storage
+from genre.arrays import Float32
 from genre.errors import ArtifactError
 from genre.features.base import Encoder
 from genre.features.tfidf import TfIdf
 from genre.features.vectors import Vectors
 from genre.kinds import KINDS
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Float32
 from genre.testing import check_encoder
 
 

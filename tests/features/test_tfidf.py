@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.arrays import Float32
 from genre.errors import ArtifactError, DataError, NotFitted
 from genre.features.encode import item_features
 from genre.features.tfidf import TfIdf
 from genre.features.tokens import keywords
-from genre.preprocessing.dataset import Float32
 from genre.testing import toy_dataset
 
 TEXT = "space robot rocket castle knight dragon love war crime police comedy song ghost doctor desert island"

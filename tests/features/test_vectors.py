@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from genre.config import parse_config
+from genre.config.reading import parse_config
 from genre.errors import ArtifactError, DataError, NotFitted, OptionError
 from genre.features.base import Encoder
 from genre.features.concat import Concat

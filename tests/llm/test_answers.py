@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from genre.llm.answers import ask, sameness
 from genre.llm.base import Schema
 from genre.llm.exchanges import read_log
 from genre.llm.fake import Fault
 from genre.llm.grounding import is_written_in
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt
+from genre.llm.typed_answers import ask, sameness
 from genre.testing import FakeLanguageModel
 
 PROMPT = Prompt("test", "<data>\n{{x}}\n</data>\nDescribe it.")

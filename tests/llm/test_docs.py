@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from genre.config import parse_config
+from genre.config.reading import parse_config
 from genre.features.encode import item_features
 from genre.features.tfidf import TfIdf
 from genre.testing import FakeLanguageModel, toy_dataset

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from genre.llm.grounding import FREQUENT, invented, is_repetitive, is_written_in, title_key, words
+from genre.data.words import title_key, words
+from genre.llm.grounding import FREQUENT, invented, is_repetitive, is_written_in
 
 EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]
 TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fiction (1994)", "The Big Sleep (1946)")}

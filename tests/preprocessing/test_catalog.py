@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from genre.data.dataset import Dataset
 from genre.errors import DataError, NotAvailable
 from genre.log import Log
-from genre.preprocessing import catalog
-from genre.preprocessing.catalog import MovieLens, MovieLens100K
-from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.loading import load
-from genre.preprocessing.movielens import _GENRES_100K
+from genre.preprocessing.sources import public as catalog
+from genre.preprocessing.sources.movielens import _GENRES_100K
+from genre.preprocessing.sources.public import MovieLens, MovieLens100K
 
 NOBODY = "http://127.0.0.1:9/ml-100k.zip"  # the discard port: refused at once
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset
 from genre.errors import DataError, OptionError
 from genre.preprocessing.cleaning import Cleaning
-from genre.preprocessing.dataset import Dataset
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.tables import Tables
 

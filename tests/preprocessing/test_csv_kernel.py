@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError
-from genre.preprocessing import csv_kernel, delimited, files, text_kernel
-from genre.preprocessing.files import Files
+from genre.preprocessing import csv_kernel, text_kernel
 from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources import delimited, files
+from genre.preprocessing.sources.files import Files
 
 Write = Callable[..., Path]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset, Features, History
+from genre.data.ids import Ids
 from genre.errors import DataError
-from genre.preprocessing.dataset import Dataset, Features, History
-from genre.preprocessing.ids import Ids
 from genre.testing import toy_dataset
 
 rows = st.lists(

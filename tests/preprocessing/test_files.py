@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError, GenreError, OptionError
-from genre.preprocessing.columns import Columns, sides_of
-from genre.preprocessing.files import Files
 from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources.columns import Columns, sides_of
+from genre.preprocessing.sources.files import Files
 from sizes import sized
 
 Write = Callable[..., Path]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genre.data.ids import Ids
 from genre.errors import DataError, UnknownId
-from genre.preprocessing.encoding import encode
-from genre.preprocessing.ids import Ids
+from genre.preprocessing.numbering import encode
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 

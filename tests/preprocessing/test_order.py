@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre.preprocessing import order
-from genre.preprocessing.kcore import k_core
+from genre.kernels import order
+from genre.preprocessing.cleaning import k_core
 
 NEVER = 10**9
 SMALL = st.integers(-3, 9)

@@ -17,17 +17,17 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
+from genre.data.parquet import write_dataset
 from genre.errors import DataError
 from genre.log import Log
-from genre.preprocessing.catalog import CATALOG
-from genre.preprocessing.columns import Columns
-from genre.preprocessing.frames import Frames, from_frame, to_frame
 from genre.preprocessing.loading import load
-from genre.preprocessing.matrix import Matrix
-from genre.preprocessing.parquet import write_dataset
-from genre.preprocessing.sequences import Sequences, looks_like_sequences
+from genre.preprocessing.sources.columns import Columns
+from genre.preprocessing.sources.frames import Frames, from_frame, to_frame
+from genre.preprocessing.sources.matrix import Matrix
+from genre.preprocessing.sources.public import CATALOG
+from genre.preprocessing.sources.sequences import Sequences, looks_like_sequences
+from genre.preprocessing.sources.sql import SQL
 from genre.preprocessing.splits import split
-from genre.preprocessing.sql import SQL
 from genre.testing import toy_dataset
 
 Write = Callable[..., Path]
@@ -73,7 +73,7 @@ def test_dates_of_frames_are_times() -> None:
 
 def test_frames_come_out_as_the_user_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"item": "a", "score": 1.0}, {"item": "b", "score": 0.5}]
-    import genre.preprocessing.frames as frames
+    import genre.preprocessing.sources.frames as frames
 
     for missing, kind in ((set(), pd.DataFrame), ({"pandas"}, pl.DataFrame), ({"pandas", "polars"}, pa.Table)):
         monkeypatch.setattr(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset
+from genre.data.ids import Ids
+from genre.data.parquet import read_dataset, write_dataset
 from genre.errors import ArtifactError
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.parquet import read_dataset, write_dataset
 from genre.testing import toy_dataset
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)

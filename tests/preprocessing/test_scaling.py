@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset
+from genre.data.ids import Ids
 from genre.errors import DataError, OptionError
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
 from genre.preprocessing.scaling import Scaler
 from genre.testing import toy_dataset
 

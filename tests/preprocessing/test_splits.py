@@ -10,12 +10,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset, Features
+from genre.data.folds import Fold, Split
+from genre.data.ids import Ids
 from genre.errors import DataError, OptionError
 from genre.kinds import KINDS
-from genre.preprocessing.cold import ColdItems, ColdUsers, StrongSplit
-from genre.preprocessing.dataset import Dataset, Features
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import Fold, GivenSplit, LeaveOneOut, RandomSplit, Split, Splitter, TimeSplit, split
+from genre.preprocessing.entity_splits import ColdItems, ColdUsers, StrongSplit
+from genre.preprocessing.splits import GivenSplit, LeaveOneOut, RandomSplit, Splitter, TimeSplit, split
 from genre.testing import toy_dataset
 
 Triple = tuple[int, int, int]

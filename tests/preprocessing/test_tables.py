@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.data.arrow import as_arrow, as_numpy
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
-from genre.preprocessing.tables import Tables, as_arrow, as_numpy
+from genre.preprocessing.tables import Tables
 
 KINDS = (pa.int32(), pa.int64())
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from genre.errors import DataError
-from genre.preprocessing.values import to_fields, to_numbers, to_seconds
+from genre.preprocessing.sources.values import to_fields, to_numbers, to_seconds
 
 
 def numbers(values: pa.Array) -> list[float | None]:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset, Features, History
+from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported
-from genre.preprocessing.dataset import Dataset, Features, History
-from genre.preprocessing.ids import Ids
+from genre.kernels.ridge import improve_rows, solve_rows, solve_rows_plain
 from genre.recommenders.als import ALS, diagonalise
-from genre.recommenders.ridge_kernel import improve_rows, solve_rows, solve_rows_plain
 from genre.testing import check_recommender, toy_dataset
 
 

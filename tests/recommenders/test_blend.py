@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.ids import Ids
 from genre.errors import ArtifactError, DataError, NotSupported, OptionError
 from genre.log import Log
-from genre.preprocessing.dataset import Dataset, History
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend, _reciprocal_ranks
 from genre.recommenders.blend_weights import Exam, Question, fit_weights, question

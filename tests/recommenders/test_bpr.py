@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset, History
+from genre.data.ids import Ids
 from genre.errors import TrainingError
-from genre.preprocessing.dataset import Dataset, History
-from genre.preprocessing.ids import Ids
+from genre.kernels.bpr import STEP, pairwise_epoch, softmax_epoch
 from genre.recommenders.bpr import BPR
-from genre.recommenders.bpr_kernel import STEP, pairwise_epoch, softmax_epoch
 from genre.testing import toy_dataset
 
 

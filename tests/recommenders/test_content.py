@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from genre.data.dataset import Dataset, Features, History
+from genre.data.ids import Ids
+from genre.data.linear import ridge_map
 from genre.errors import DataError
-from genre.preprocessing.dataset import Dataset, Features, History
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.vectors import ridge_map
 from genre.recommenders.als import ALS
 from genre.recommenders.bpr import BPR
 from genre.recommenders.content import Content, whitening

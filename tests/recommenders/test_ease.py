@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset, Features, History
+from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported
-from genre.preprocessing.dataset import Dataset, Features, History
-from genre.preprocessing.ids import Ids
 from genre.recommenders.ease import EASE
 from genre.testing import toy_dataset
 from lines import Lines

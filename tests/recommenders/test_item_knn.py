@@ -6,8 +6,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.preprocessing.dataset import Dataset, History
-from genre.preprocessing.ids import Ids
+from genre.data.dataset import Dataset, History
+from genre.data.ids import Ids
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.overlap import nearest_neighbours, nearest_neighbours_plain
 from genre.testing import toy_dataset

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from evidence import assert_evidence_is_the_fall
+from genre.data.dataset import Dataset, Features, History
+from genre.data.folds import Fold
 from genre.errors import ArtifactError, DataError, NotSupported
 from genre.log import Log
-from genre.preprocessing.dataset import Dataset, Features, History
-from genre.preprocessing.splits import Fold
+from genre.networks.histories import Histories
+from genre.networks.mlp import MLPNetwork
 from genre.recommenders.mlp import MLP, OFFSET_DAMPING
-from genre.recommenders.mlp_network import MLPNetwork
-from genre.recommenders.neural import load_weights, user_inputs
-from genre.recommenders.pairs import Histories
+from genre.recommenders.network_base import load_weights, user_inputs
 from genre.testing import toy_dataset
 
 TINY = {"hidden": (16, 8), "dim": 4, "epochs": 3, "batch_size": 32, "learning_rate": 0.01}

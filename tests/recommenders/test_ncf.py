@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence import assert_evidence_is_the_fall
-from genre.preprocessing.dataset import History
+from genre.data.dataset import History
+from genre.networks.histories import Histories, Pairs, drop_rows
+from genre.networks.ncf import NCFNetwork
 from genre.recommenders.ncf import NCF
-from genre.recommenders.ncf_network import NCFNetwork
-from genre.recommenders.neural import load_weights, through, through_all
-from genre.recommenders.pairs import Histories, Pairs, drop_rows
+from genre.recommenders.network_base import load_weights, through, through_all
 from genre.testing import toy_dataset
 
 TINY = {"dim": 4, "hidden": (12, 6), "epochs": 3, "batch_size": 32, "learning_rate": 0.01}

@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.data.dataset import Dataset, History
+from genre.data.ids import Ids
+from genre.data.words import split_categories
 from genre.errors import DataError
-from genre.preprocessing.dataset import Dataset, History
-from genre.preprocessing.ids import Ids
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
-from genre.recommenders.popularity import Popularity, split_categories
+from genre.recommenders.popularity import Popularity
 from genre.testing import check_recommender
 
 DAY = 86_400

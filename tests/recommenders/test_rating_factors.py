@@ -8,12 +8,13 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.arrays import Float32
+from genre.data.dataset import Dataset, Features, History
+from genre.data.ids import Ids
 from genre.errors import DataError
-from genre.preprocessing.dataset import Dataset, Features, Float32, History
-from genre.preprocessing.ids import Ids
+from genre.kernels.rating_factors import mean_squared_error, posteriors
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.rating_factors import ITEM_BIAS, RatingFactors, ridge
-from genre.recommenders.rating_factors_kernel import mean_squared_error, posteriors
 from genre.testing import toy_dataset
 
 Gaussian = tuple[np.ndarray, np.ndarray]  # mean, covariance

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre.recommenders.reordering import deal, fuse, places, read_order
+from genre.recommenders.llm_orders import deal, fuse, places, read_order
 
 
 @pytest.mark.parametrize(

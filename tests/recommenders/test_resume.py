@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genre.data.dataset import Features
 from genre.errors import TrainingError
 from genre.log import Log
-from genre.preprocessing.dataset import Features
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
@@ -21,7 +21,7 @@ from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.mlp import MLP
 from genre.recommenders.ncf import NCF
-from genre.recommenders.neural import NetworkRecommender, starts
+from genre.recommenders.network_base import NetworkRecommender, starts
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.sasrec import SASRec
 from genre.recommenders.semantic_ids import SemanticIds

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Dataset, History
+from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
-from genre.preprocessing.dataset import Dataset, History
-from genre.preprocessing.ids import Ids
+from genre.networks.padding import Sequences, gap_buckets, read_last, windows
+from genre.networks.sasrec import make_reader
 from genre.recommenders.sasrec import SASRec
-from genre.recommenders.sasrec_network import make_reader
-from genre.recommenders.sequences import Sequences, gap_buckets, read_last, windows
 from genre.testing import toy_dataset
 
 TINY = {"dim": 8, "blocks": 1, "max_length": 8, "epochs": 2, "batch_size": 8, "learning_rate": 0.01}

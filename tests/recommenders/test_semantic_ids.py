@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.dataset import Features, History
 from genre.errors import DataError
-from genre.preprocessing.dataset import Features, History
+from genre.networks.padding import read_last
+from genre.networks.semantic_ids import LEAST, SemanticIdsNetwork
 from genre.recommenders.semantic_ids import SemanticIds, _told_apart, nearest_codes, residual_centroids
-from genre.recommenders.semantic_ids_network import LEAST, SemanticIdsNetwork
-from genre.recommenders.sequences import read_last
 from genre.testing import toy_dataset
 
 TINY = {"levels": 2, "codes": 4, "dim": 8, "blocks": 1, "epochs": 2, "batch_size": 8, "learning_rate": 0.01}

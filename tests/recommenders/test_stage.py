@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.data.dataset import Dataset, Features, History
 from genre.llm.base import Completion, likelihoods
 from genre.llm.options import LLMOptions
-from genre.preprocessing.dataset import Dataset, Features, History
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import Explanation, sentence
@@ -21,7 +21,7 @@ from genre.recommenders.mlp import MLP
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.rating_factors import RatingFactors
-from genre.recommenders.stage import Stage
+from genre.recommenders.second_stage import Stage
 from genre.recommenders.synthetic import SyntheticHistory
 from genre.testing import FakeLanguageModel, toy_dataset
 

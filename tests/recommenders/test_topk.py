@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError
-from genre.recommenders import topk, topk_kernel
+from genre.kernels import topk as topk_kernel
+from genre.recommenders import topk
 from genre.recommenders.topk import top_k_factors, top_k_plain, top_k_scores
 
 
@@ -161,7 +162,7 @@ def test_threads_do_not_disturb_each_other():
 def test_compiles_where_nothing_can_be_cached(monkeypatch):
     import numba
 
-    from genre.compiled import compiled
+    from genre.kernels.compiled import compiled
 
     real, asked = numba.njit, []
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.preprocessing.dataset import Dataset, History
-from genre.preprocessing.ids import Ids
+from genre.data.dataset import Dataset, History
+from genre.data.ids import Ids
 from genre.recommenders.transitions import Transitions, follower_counts, follower_counts_plain
 
 

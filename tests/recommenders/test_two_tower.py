@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from genre.preprocessing.dataset import Features, History
-from genre.recommenders.neural import load_weights, user_inputs
-from genre.recommenders.pairs import Histories
+from genre.data.dataset import Features, History
+from genre.networks.histories import Histories
+from genre.networks.two_tower import TwoTowerNetwork
+from genre.recommenders.network_base import load_weights, user_inputs
 from genre.recommenders.two_tower import TwoTower
-from genre.recommenders.two_tower_network import TwoTowerNetwork
 from genre.testing import toy_dataset
 
 TINY = {"dim": 6, "ids": 4, "hidden": 10, "epochs": 3, "batch_size": 32, "negatives": 4, "learning_rate": 0.01}

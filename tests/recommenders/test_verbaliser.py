@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.data.dataset import Dataset
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
 from genre.llm.fake import Fault
 from genre.llm.options import LLMOptions
-from genre.preprocessing.dataset import Dataset
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import Explanation, sentence
-from genre.recommenders.verbaliser import Verbaliser, unfaithful
+from genre.recommenders.wording import Verbaliser, unfaithful
 from genre.testing import FakeLanguageModel, toy_dataset
 
 FILMS = ["Fargo (1996)", "Heat (1995)", "The Big Sleep (1946)", "Babe (1995)"]
@@ -117,10 +117,10 @@ def test_a_reason_has_to_be_given() -> None:
 
 def test_deleting_the_cited_history_lowers_the_score_more_than_deleting_any_other() -> None:
     """Faithfulness of the evidence itself, on real data: paired over users, one-sided sign-flip test."""
-    from genre.evaluation.significance import sign_flip
-    from genre.preprocessing.catalog import MovieLens100K
+    from genre.evaluation.resampling import sign_flip
     from genre.preprocessing.cleaning import Cleaning
     from genre.preprocessing.prepare import prepare
+    from genre.preprocessing.sources.public import MovieLens100K
 
     data, _ = prepare(MovieLens100K().load(), Cleaning())
     model = EASE().fit(data)

@@ -15,10 +15,10 @@ import atheris
 
 with atheris.instrument_imports(include=["genre"]):
     from genre import storage
-    from genre.config import parse_config
+    from genre.config.reading import parse_config
     from genre.errors import ArtifactError, ConfigError, DataError
-    from genre.preprocessing.files import Files
     from genre.preprocessing.prepare import prepare
+    from genre.preprocessing.sources.files import Files
     from genre.recommenders.als import ALS
     from genre.recommenders.base import Recommender
     from genre.testing import toy_dataset

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from genre.recommenders.ease import EASE
 from genre.runs import Run
-from genre.serving.server import serve
+from genre.serving.http.server import serve
 from genre.testing import toy_dataset
 data, folder = toy_dataset(), Path(sys.argv[1])
 serve([Run(folder, "toy", data, {"ease": EASE(10.0).fit(data)})], port=int(sys.argv[2]))

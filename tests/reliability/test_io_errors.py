@@ -129,7 +129,7 @@ allowed = ("old", "new")
 """
 RUN = """
 import genre, io, contextlib
-from genre.cli import main
+from genre.cli.main import main
 from genre.evaluation import report
 report._mermaid = lambda log: ""
 import plotly.offline

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 import genre
 from genre import storage
+from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, DataError, TrainingError
 from genre.features.base import Encoder
-from genre.preprocessing.files import Files
-from genre.preprocessing.parquet import read_dataset
 from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources.files import Files
 from genre.recommenders.base import Recommender
-from genre.runs import read_features
 from genre.testing import toy_dataset
+from genre.workspace import read_features
 from sizes import sized
 
 GOLDEN = Path(__file__).parents[1] / "golden" / f"run-{storage.FORMAT}"

@@ -20,9 +20,9 @@ from fastapi.testclient import TestClient
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.runs import Run
-from genre.serving.http import create_app
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.http.app import create_app
 from genre.serving.service import Service
-from genre.serving.store import SQLiteStore
 from genre.testing import toy_dataset
 
 ADDRESSES = [

@@ -20,18 +20,20 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from genre.arrays import Float32
+from genre.data.dataset import Dataset
 from genre.features.base import Encoder
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset, Float32
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
-from genre.serving.http import create_app
-from genre.serving.patience import patient
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import EventStore
+from genre.serving.http.app import create_app
+from genre.serving.http.timeouts import patient
 from genre.serving.service import Service
-from genre.serving.store import EventStore, SQLiteStore
 from genre.testing import toy_dataset
 
 CHROMIUM = "/usr/bin/chromium"
@@ -156,7 +158,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres(postgres_server: PostgresServer) -> Iterator[EventStore]:
     import psycopg
 
-    from genre.serving.postgres import PostgresStore
+    from genre.serving.events.postgres import PostgresStore
 
     with psycopg.connect(postgres_server.address, autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS genre_log")
@@ -179,7 +181,7 @@ def reopened(request: pytest.FixtureRequest, store: EventStore, tmp_path: Path) 
         if isinstance(store, SQLiteStore):
             made: EventStore = SQLiteStore(store.path)
         else:
-            from genre.serving.postgres import PostgresStore
+            from genre.serving.events.postgres import PostgresStore
 
             made = PostgresStore(request.getfixturevalue("postgres_server").address)
         request.addfinalizer(made.close)

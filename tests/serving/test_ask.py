@@ -16,22 +16,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from genre.cli import main
+from genre.arrays import Float32
+from genre.cli.main import main
+from genre.data.dataset import Dataset
+from genre.data.words import words
 from genre.errors import DataError
 from genre.features.base import Encoder
 from genre.features.encode import item_features
-from genre.llm.grounding import words
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset, Float32
 from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
-from genre.serving.answers import Answer, Ask
-from genre.serving.ask import Wishes
-from genre.serving.http import create_app
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.http.app import create_app
+from genre.serving.requests import Answer, Ask
+from genre.serving.search.matching import Wishes
+from genre.serving.search.query import Wish, keys_of, understand
 from genre.serving.service import Service
-from genre.serving.store import SQLiteStore
-from genre.serving.wish import Wish, keys_of, understand
 from genre.testing import toy_dataset
 
 FILMS = [

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from genre.cli import _parser
-from genre.serving.gate import OPEN
+from genre.cli.main import _parser
+from genre.serving.http.access import OPEN
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")

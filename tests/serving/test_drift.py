@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genre.data.dataset import Dataset
+from genre.data.ids import Ids
 from genre.errors import DriftError, OptionError
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
 from genre.preprocessing.splits import TimeSplit
 from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
-from genre.recommenders.stage import Stage
+from genre.recommenders.second_stage import Stage
 from genre.runs import Run
-from genre.serving.drift import check_drift, pushed
-from genre.serving.limits import Drift, drift_of
+from genre.serving.drift import Drift, check_drift, drift_of, pushed
 
 DAY = 86_400
 TARGET, USERS, ITEMS = 39, 200, 40

@@ -15,9 +15,9 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from genre.recommenders.ease import EASE
 from genre.runs import Run
-from genre.serving.http import create_app
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.http.app import create_app
 from genre.serving.service import Service
-from genre.serving.store import SQLiteStore
 from genre.testing import toy_dataset
 from sizes import sized
 

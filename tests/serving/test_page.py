@@ -20,9 +20,9 @@ from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
-from genre.serving.http import create_app
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.http.app import create_app
 from genre.serving.service import Service
-from genre.serving.store import SQLiteStore
 
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -15,19 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from genre.preprocessing.dataset import Float32, History, Int32
+from genre.arrays import Float32, Int32
+from genre.data.dataset import History
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
-from genre.serving import stages, trend
-from genre.serving.batcher import Batcher
-from genre.serving.catalogue import Between, Catalogue, OneOf
-from genre.serving.growing import ByNeighbours, grow, with_items
-from genre.serving.memory import Memory
+from genre.serving import breaker as stages
+from genre.serving.breaker import Skipped, Stage
+from genre.serving.diversify import rescored
+from genre.serving.events import trending as trend
+from genre.serving.events.recent import Memory
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event, ItemChange
+from genre.serving.http.batching import Batcher
+from genre.serving.new_items import ByNeighbours, grow, with_items
 from genre.serving.reasons import strongest
 from genre.serving.refresh import put_in_place, roll_back, with_log
-from genre.serving.rescoring import rescored
-from genre.serving.stages import Skipped, Stage
-from genre.serving.store import Event, ItemChange, SQLiteStore
+from genre.serving.search.catalogue import Between, Catalogue, OneOf
 from genre.storage import publish
 from genre.testing import toy_dataset
 
@@ -309,7 +312,7 @@ def test_memory_reads_a_user_once(sqlite: SQLiteStore) -> None:
 
 
 def test_memory_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genre.serving.memory.KEPT_EVENTS", 10)
+    monkeypatch.setattr("genre.serving.events.recent.KEPT_EVENTS", 10)
     memory = Memory(sqlite, Stage("store", 5.0))
     users = [f"u{n}" for n in range(20)]
     for round_ in range(3):

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.words import words_of
+from genre.kernels.strongest import two_strongest
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
-from genre.serving.answers import Ask
-from genre.serving.catalogue import words_of
+from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.reasons import strongest
-from genre.serving.reasons_kernel import two_strongest
+from genre.serving.requests import Ask
 from genre.serving.service import Service
-from genre.serving.store import SQLiteStore
 
 
 def two_strongest_plain(shares: list[int], causes: list[int]) -> list[int]:

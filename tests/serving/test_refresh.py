@@ -18,14 +18,17 @@ import pytest
 
 import genre
 from genre import storage
-from genre.cli import main
+from genre.cli.main import main
+from genre.data.dataset import Dataset
 from genre.errors import ArtifactError, DataError, GenreError
 from genre.log import Log
 from genre.pipeline import remake
-from genre.preprocessing.dataset import Dataset
-from genre.runs import locked, read_run
+from genre.runs import read_run
+from genre.serving.events.opening import beside
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event, ItemChange
 from genre.serving.refresh import refresh, roll_back
-from genre.serving.store import Event, ItemChange, SQLiteStore, beside
+from genre.workspace import locked
 
 CONFIG = """\
 name: small
@@ -70,7 +73,7 @@ def test_a_server_takes_a_refreshed_run_over_and_back(folder: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-c", "from genre.cli import main; main()", "serve", str(folder), "--port", str(port)],
+        [sys.executable, "-c", "from genre.cli.main import main; main()", "serve", str(folder), "--port", str(port)],
         stderr=subprocess.DEVNULL,
     )
     client, statuses = httpx.Client(base_url=f"http://127.0.0.1:{port}"), set[int]()

@@ -24,15 +24,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from genre.cli import main
+from genre.cli.main import main
 from genre.errors import ArtifactError, NotAvailable, OptionError
 from genre.runs import Run
-from genre.serving.answers import Ask
-from genre.serving.http import create_app
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event
+from genre.serving.http.app import create_app
+from genre.serving.http.server import serve, watch
 from genre.serving.limits import Limits
-from genre.serving.server import serve, watch
+from genre.serving.requests import Ask
 from genre.serving.service import Service
-from genre.serving.store import Event, SQLiteStore
 from genre.storage import publish
 from lines import Lines
 
@@ -150,7 +151,7 @@ def test_runs_of_several_experiments_want_a_log_by_name(run: Run, tmp_path: Path
 def test_limits_and_shares_come_from_the_command_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr("genre.runs.read_run", lambda _: run)
-    monkeypatch.setattr("genre.serving.server.serve", lambda _, **options: given.update(options))
+    monkeypatch.setattr("genre.serving.http.server.serve", lambda _, **options: given.update(options))
     limits, shares = ["--limit", "rate=20", "--limit", "model_seconds=2.5"], ["--share", "a=3", "--share", "b=1"]
     assert main(["serve", "a", "b", *limits, *shares]) == 0
     assert given["limits"] == Limits(rate=20.0, model_seconds=2.5)
@@ -188,7 +189,7 @@ from pathlib import Path
 from genre.recommenders.ease import EASE
 from genre.runs import Run
 from genre.serving.limits import Limits
-from genre.serving.server import serve
+from genre.serving.http.server import serve
 from genre.testing import toy_dataset
 data = toy_dataset()
 run = Run(Path(sys.argv[1]), "toy", data, {"ease": EASE(10.0).fit(data)})

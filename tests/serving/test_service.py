@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
 from genre.errors import DataError, GenreError, StoreError, UnknownId
 from genre.llm.options import LLMOptions
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
 from genre.recommenders.als import ALS
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
@@ -28,11 +29,12 @@ from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
 from genre.runs import Run
-from genre.serving.answers import Answer, Ask
-from genre.serving.catalogue import Between, OneOf
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event, EventStore, ItemChange
 from genre.serving.limits import Limits
+from genre.serving.requests import Answer, Ask
+from genre.serving.search.catalogue import Between, OneOf
 from genre.serving.service import Service
-from genre.serving.store import Event, EventStore, ItemChange, SQLiteStore
 from genre.testing import FakeLanguageModel, missing_item, toy_dataset
 
 

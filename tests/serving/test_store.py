@@ -17,17 +17,9 @@ from pathlib import Path
 import pytest
 
 from genre.errors import NotAvailable, StoreError
-from genre.serving.store import (
-    LONGEST_HISTORY,
-    Activity,
-    Deletion,
-    Event,
-    EventStore,
-    ItemChange,
-    SQLiteStore,
-    open_store,
-    user_digest,
-)
+from genre.serving.events.opening import open_store
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import LONGEST_HISTORY, Activity, Deletion, Event, EventStore, ItemChange, user_digest
 from sizes import sized
 
 
@@ -158,7 +150,8 @@ def test_many_processes_write_at_once(store: EventStore, request: pytest.Fixture
 WRITER = """
 import sys
 from pathlib import Path
-from genre.serving.store import Event, SQLiteStore
+from genre.serving.events.store import Event
+from genre.serving.events.sqlite import SQLiteStore
 store = SQLiteStore(Path(sys.argv[1]))
 at = int(sys.argv[2])
 while True:
@@ -221,7 +214,7 @@ def test_a_postgres_server_that_is_not_there_is_an_error(tmp_path: Path) -> None
 
 
 def test_without_psycopg_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "genre.serving.postgres", None)
+    monkeypatch.setitem(sys.modules, "genre.serving.events.postgres", None)
     with pytest.raises(NotAvailable, match=r"pip install 'genre-rec\[postgres\]'"):
         open_store("postgresql://genre@/postgres")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre.preprocessing.dataset import Dataset, History
+from genre.data.dataset import Dataset, History
 from genre.recommenders.base import Recommender
 
 

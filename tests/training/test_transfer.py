@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from genre.preprocessing.ids import Ids
+from genre.data.ids import Ids
 from genre.training.transfer import take_weights
 
 

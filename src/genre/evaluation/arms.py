@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from genre.data.dataset import Features
+from genre.data.folds import Split
 from genre.features.augmentation import Augmented
 from genre.features.base import Encoder, digest
 from genre.features.encode import item_features
 from genre.features.text import render
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Features
-from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender, within
 from genre.recommenders.profiled import Profiled
-from genre.recommenders.stage import Stage
+from genre.recommenders.second_stage import Stage
 from genre.recommenders.synthetic import COLUMNS, Source, SyntheticHistory
 
 PLACEBO = "placebo"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.leaderboard import LEVEL
 from genre.evaluation.metrics import metric_of
+from genre.evaluation.results import Evaluation
 
 Chart = dict[str, Any]  # title, about, figure: a Plotly figure as plain JSON
 

@@ -15,16 +15,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Int32
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold
 from genre.errors import EvaluationError, NotFitted
-from genre.evaluation.evaluation import Evaluation, read_evaluation, write_evaluation
-from genre.evaluation.judged import Float64, Judged, Rated, ratio
-from genre.evaluation.judging import place, rank, rate
 from genre.evaluation.metrics import METRICS, check_needs, labels, metric_of
-from genre.evaluation.questions import Questions, ask, digest, present
-from genre.evaluation.significance import power_mean
+from genre.evaluation.ranked import Float64, Judged, Rated, ratio
+from genre.evaluation.ranking import place, rank, rate
+from genre.evaluation.resampling import power_mean
+from genre.evaluation.results import Evaluation, read_evaluation, write_evaluation
+from genre.evaluation.targets import Questions, ask, digest, present
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommendations, Recommender
 
 __all__ = ["DEFAULT", "Evaluation", "evaluate", "judge_lists", "read_evaluation", "write_evaluation"]

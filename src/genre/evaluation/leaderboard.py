@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from genre.errors import EvaluationError
-from genre.evaluation.evaluation import Evaluation
+from genre.evaluation.comparison import against
 from genre.evaluation.metrics import metric_of
-from genre.evaluation.significance import against
+from genre.evaluation.results import Evaluation
 
 LEVEL = 0.05
 

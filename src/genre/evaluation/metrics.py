@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genre.errors import EvaluationError
-from genre.evaluation.judged import Catalogue, Float64, Judged, Rated, ratio
+from genre.evaluation.ranked import Catalogue, Float64, Judged, Rated, ratio
 from genre.options import nearest
 
 # --- ranking: expectations over the orders of ties ------------------------------------------------

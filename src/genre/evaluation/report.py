@@ -10,13 +10,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
 from genre.evaluation import charts
-from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.leaderboard import tables
+from genre.evaluation.results import Evaluation
 from genre.log import SILENT, Log
-from genre.packages import fetch_wheel_files
-from genre.recommenders.verbaliser import told_tally
+from genre.recommenders.wording import told_tally
 
 MERMAID = "artoo-mermaid==11.16.0"
 MERMAID_FILES = {

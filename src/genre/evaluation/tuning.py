@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from genre.data.folds import Split
 from genre.errors import EvaluationError, NotAvailable, OptionError, TrainingError
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.metrics import labels, metric_of
-from genre.evaluation.questions import digest
+from genre.evaluation.targets import digest
 from genre.log import SILENT, Log
 from genre.options import Choices, Search, search_space, type_hints
-from genre.preprocessing.splits import Split
 from genre.recommenders.base import Recommender
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from genre.arrays import Int64
 from genre.errors import EvaluationError
 from genre.evaluation.arms import PLACEBO, Arm
-from genre.evaluation.evaluation import Evaluation
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.judged import Float64
-from genre.evaluation.significance import bootstrap, holm, sign_flip
-from genre.llm.answers import Degeneracy
+from genre.evaluation.ranked import Float64
+from genre.evaluation.resampling import bootstrap, holm, sign_flip
+from genre.evaluation.results import Evaluation
+from genre.llm.typed_answers import Degeneracy
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Int64
 
 LEVEL = 0.05
 FEWEST_USERS = 20  # below, even a difference of most of them stays within chance after the correction

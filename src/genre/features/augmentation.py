@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genre import storage
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold, Split
 from genre.errors import ArtifactError, BudgetExceeded
 from genre.features.base import digest
 from genre.features.matching import Catalogue
@@ -30,13 +32,11 @@ from genre.features.questions import (
     next_item_questions,
     profile_questions,
 )
-from genre.llm.answers import Degeneracy, ask
 from genre.llm.budget import Plan
 from genre.llm.domains import told
 from genre.llm.ledger import Ledger
+from genre.llm.typed_answers import Degeneracy, ask
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.splits import Fold, Split
 
 COLUMNS = (
     *("summary", "topics", "profile", "interests"),

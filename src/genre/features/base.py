@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from genre import storage
+from genre.arrays import Float32
+from genre.data.dataset import Features
 from genre.errors import ArtifactError, DataError
 from genre.features.text import render
 from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.log import SILENT, Log
 from genre.options import check_options
-from genre.preprocessing.dataset import Features, Float32
 
 
 class Encoder(ABC):

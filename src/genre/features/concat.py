@@ -10,12 +10,13 @@ from typing import Annotated, Any, Self
 import numpy as np
 import pyarrow as pa
 
+from genre.arrays import Float32
+from genre.data.dataset import Features
+from genre.data.linear import unit_rows
 from genre.errors import OptionError
 from genre.features.base import Encoder, digest
 from genre.log import SILENT, Log
 from genre.options import Gt
-from genre.preprocessing.dataset import Features, Float32
-from genre.preprocessing.vectors import unit_rows
 
 
 @dataclass(eq=False)

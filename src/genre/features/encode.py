@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from genre.data.dataset import Dataset, Features
 from genre.features.base import Encoder
 from genre.features.text import with_history
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset, Features
 
 
 def item_features(dataset: Dataset, encoder: Encoder, *, log: Log = SILENT) -> Features:

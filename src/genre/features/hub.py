@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from genre.arrays import Float32, Int64
 from genre.errors import NotAvailable
-from genre.preprocessing.dataset import Float32, Int64
 
 AT_ONCE = 512
 

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from genre.llm.grounding import title_key, words
+from genre.data.words import title_key, words
 
 COMMON_SHARE = 0.25  # a word that more than this part of the catalogue has tells nothing
 

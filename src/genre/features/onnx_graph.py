@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from genre.preprocessing.dataset import Float32, Int64
+from genre.arrays import Float32, Int64
 
 FLOAT, INT64 = 1, 7  # TensorProto.DataType
 MICROSOFT = "com.microsoft"  # onnxruntime's own operators

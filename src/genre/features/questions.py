@@ -13,13 +13,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from genre.arrays import Int64
+from genre.data.dataset import Dataset
+from genre.data.words import COMMON, title_key, words
 from genre.errors import ConfigError
 from genre.features.base import digest
 from genre.llm.domains import Domain, load_domain, texts_of, told
-from genre.llm.grounding import COMMON, invented, is_repetitive, is_written_in, title_key, words
+from genre.llm.grounding import invented, is_repetitive, is_written_in
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.options import Ge, check_options
-from genre.preprocessing.dataset import Dataset, Int64
 
 PROMPTS = ("item_summary", "user_profile", "next_item")
 LINE_LENGTH = 160  # characters of an item in somebody's history

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from genre.data.dataset import TITLES as NAMES
+from genre.data.dataset import Dataset
+from genre.data.words import names_no_text, says_words
 from genre.errors import DataError
 from genre.options import nearest
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.tables import TITLES as NAMES
-from genre.preprocessing.tables import names_no_text
-from genre.preprocessing.values import says_words
 
 HISTORY = "history"
 TITLES = 20  # of a user's items that a text names: more than 256 tokens are cut off by sentence encoders

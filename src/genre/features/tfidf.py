@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from genre.arrays import Float32
+from genre.data.linear import unit_rows
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder
 from genre.features.keywords import count_words, inverse_document_frequency
 from genre.features.text import render
 from genre.log import SILENT, Log
 from genre.options import Ge, Search
-from genre.preprocessing.dataset import Float32
-from genre.preprocessing.vectors import unit_rows
 
 NOISE = 1e-6  # singular values below this part of the largest are rounding
 

@@ -10,11 +10,12 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
+from genre.arrays import Float32
+from genre.data.dataset import Features
+from genre.data.ids import Ids
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder, digest
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Features, Float32
-from genre.preprocessing.ids import Ids
 
 
 @dataclass(eq=False)

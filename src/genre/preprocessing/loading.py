@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from genre.data.dataset import Dataset
+from genre.data.parquet import read_dataset
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import nearest
-from genre.preprocessing.catalog import CATALOG, MovieLens
 from genre.preprocessing.cleaning import Cleaning
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.files import Files
-from genre.preprocessing.frames import Frames
-from genre.preprocessing.matrix import Matrix
-from genre.preprocessing.parquet import read_dataset
 from genre.preprocessing.prepare import prepare
-from genre.preprocessing.sources import Source
+from genre.preprocessing.sources.base import Source
+from genre.preprocessing.sources.files import Files
+from genre.preprocessing.sources.frames import Frames
+from genre.preprocessing.sources.matrix import Matrix
+from genre.preprocessing.sources.public import CATALOG, MovieLens
 
 
 def load(

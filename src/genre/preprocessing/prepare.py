@@ -13,13 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genre.data.arrow import as_arrow, as_numpy
+from genre.data.dataset import Dataset, weigh
+from genre.data.ids import Ids
 from genre.errors import DataError
+from genre.kernels.order import counts, mark
 from genre.preprocessing.cleaning import Cleaning, CleaningReport, clean
-from genre.preprocessing.dataset import Dataset, weigh
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.order import counts, mark
 from genre.preprocessing.rows import Rows
-from genre.preprocessing.tables import Tables, as_arrow, as_numpy
+from genre.preprocessing.tables import Tables
 
 Scale = tuple[float, float, float]
 MOST_LEVELS = 101

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genre.data.arrow import as_numpy
+from genre.data.ids import Ids
 from genre.errors import DataError
-from genre.preprocessing.encoding import encode
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.order import Places, counts, places, user_time_order
-from genre.preprocessing.tables import PARTS, as_numpy
+from genre.kernels.order import Places, counts, places, user_time_order
+from genre.preprocessing.numbering import encode
+from genre.preprocessing.tables import PARTS
 
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a missing timestamp."""

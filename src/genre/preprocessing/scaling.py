@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset
 from genre.errors import DataError, OptionError
 from genre.options import nearest
-from genre.preprocessing.dataset import Dataset, Float32, Int32
 
 Float64 = npt.NDArray[np.float64]
 

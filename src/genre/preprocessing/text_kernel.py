@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from genre.compiled import compiled
-from genre.preprocessing.tables import as_arrow
+from genre.data.arrow import as_arrow
+from genre.kernels.compiled import compiled
 
 MOST_BYTES = 2**31 - 1
 """Arrow's limit for the texts of one array together."""

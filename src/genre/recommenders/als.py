@@ -8,12 +8,13 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32, Int64
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.linear import of_width, ridge_map, unit_rows, with_one
 from genre.errors import DataError, NotSupported
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
-from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import of_width, ridge_map, unit_rows, with_one
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -57,7 +58,7 @@ class ALS(Recommender):
     learns: ClassVar[tuple[str, ...]] = ("item_embeddings_", "gram_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        from genre.recommenders.ridge_kernel import improve_rows, solve_rows
+        from genre.kernels.ridge import improve_rows, solve_rows
 
         told = self._told_of(dataset)  # [n_items, dim + 1], or no rows
         touched = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items) if len(told) else np.zeros(0)
@@ -117,7 +118,7 @@ class ALS(Recommender):
         return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
-        from genre.recommenders.ridge_kernel import solve_rows
+        from genre.kernels.ridge import solve_rows
 
         users = np.zeros((len(history), self.factors), np.float32)
         indptr, item, beyond = self._system(history.matrix())

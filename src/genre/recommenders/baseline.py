@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 

@@ -11,15 +11,16 @@ import numpy as np
 from annotated_types import MinLen
 from scipy.stats import rankdata
 
+from genre.arrays import Float32, Int32, Int64
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.linear import scaled, spread
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.options import Ge
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
 from genre.recommenders.explanation import Method, Terms
-from genre.recommenders.spread import scaled, spread
 
 BLOCK = 256  # histories scored at once while weights are fitted
 DEPTH = 200  # items of each member's list that a blend may bring to the top

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genre.preprocessing.dataset import Float32, Int32, Int64
+from genre.arrays import Float32, Int32, Int64
 from genre.recommenders.topk import top_k_scores
 
 Float64 = npt.NDArray[np.float64]

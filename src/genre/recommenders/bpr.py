@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
+from genre.arrays import Float32, Int32, Int64
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import TrainingError
 from genre.log import Log
 from genre.options import Ge, Gt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -75,7 +76,7 @@ class BPR(Recommender):
     def _epoch(
         self, indptr: Int64, item: Int32, users: Float32, items: Float32, rate: float, rng: np.random.Generator
     ) -> float:
-        from genre.recommenders.bpr_kernel import STEP, pairwise_epoch, softmax_epoch
+        from genre.kernels.bpr import STEP, pairwise_epoch, softmax_epoch
 
         n_items, lengths = len(items), np.diff(indptr)
         order, mark = rng.permutation(len(users)), np.full(n_items, -1, np.int32)

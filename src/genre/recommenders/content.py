@@ -10,12 +10,13 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.linear import of_width, ridge_map, unit_rows, with_one
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import of_width, ridge_map, unit_rows, with_one
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 

@@ -9,12 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.linear import of_width, unit_rows
 from genre.errors import DataError, NotSupported, TrainingError
 from genre.log import SILENT, Log
 from genre.options import Ge, Gt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import of_width, unit_rows
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -67,7 +68,7 @@ class EASE(Recommender):
 
     def _solve(self, matrix: sp.csr_matrix, features: Float32) -> tuple[Float32, Float32]:
         """The weights `[from, to]` between the columns of `matrix`, and the diagonal of P."""
-        from genre.recommenders.ease_kernel import add_gram, inverse_to_weights
+        from genre.kernels.gram import add_gram, inverse_to_weights
 
         gram = np.asarray(features @ features.T * np.float32(self.feature_weight), np.float32)
         columns = matrix.tocsc()

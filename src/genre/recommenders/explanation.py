@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from genre.preprocessing.dataset import Float32
+from genre.arrays import Float32
 
 POPULAR = "popular with everybody"
 UNTOLD = "nothing in the history speaks for it"

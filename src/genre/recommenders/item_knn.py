@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 

@@ -16,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import BudgetExceeded, DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Plan
@@ -25,12 +28,9 @@ from genre.llm.options import LLMOptions
 from genre.llm.prompt import load_prompt
 from genre.log import Log
 from genre.options import Ge, Le
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender, within
-from genre.recommenders.llm_orders import PROMPTS, WAYS, Found, Task, Way
-from genre.recommenders.reordering import Float64, deal, fuse
-from genre.recommenders.stage import Stage
+from genre.recommenders.llm_orders import PROMPTS, WAYS, Float64, Found, Task, Way, deal, fuse
+from genre.recommenders.second_stage import Stage
 from genre.recommenders.topk import top_k_scores
 
 LINE_LENGTH = 160  # characters of one item

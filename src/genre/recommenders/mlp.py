@@ -9,13 +9,14 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import DataError, NotSupported
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Lt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.baseline import Baseline
-from genre.recommenders.neural import (
+from genre.recommenders.network_base import (
     NDCG,
     RMSE,
     NetworkRecommender,
@@ -91,8 +92,8 @@ class MLP(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("mlp")
-        from genre.recommenders.mlp_network import MLPNetwork
-        from genre.recommenders.pairs import Histories, Pairs
+        from genre.networks.histories import Histories, Pairs
+        from genre.networks.mlp import MLPNetwork
         from genre.training.loop import seeded
 
         if dataset.item_features is None:

@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Lt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
-from genre.recommenders.neural import (
+from genre.recommenders.network_base import (
     NetworkRecommender,
     fit_network,
     forget,
@@ -57,8 +58,8 @@ class NCF(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("ncf")
-        from genre.recommenders.ncf_network import NCFNetwork
-        from genre.recommenders.pairs import Histories, Pairs
+        from genre.networks.histories import Histories, Pairs
+        from genre.networks.ncf import NCFNetwork
         from genre.training.loop import seeded
 
         self.user_ids_ = dataset.user_ids

@@ -32,7 +32,7 @@ def nearest_neighbours(
 
     matrix: weights above zero `[n_users, n_items]`. source, target: norms of the two sides `[n_items]`.
     """
-    from genre.recommenders.overlap_kernel import nearest
+    from genre.kernels.overlap import nearest
 
     n_items = matrix.shape[1]
     k = max(1, min(k, n_items - 1))

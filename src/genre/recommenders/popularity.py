@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Gt, Search, nearest
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -86,9 +87,3 @@ def _categories(dataset: Dataset, field: str) -> sp.csr_matrix:
     column = np.array([row[name] for entry in names for name in entry], np.int64)
     share = np.repeat(1 / np.maximum(np.diff(indptr), 1), np.diff(indptr)).astype(np.float32)
     return sp.csr_matrix((share, column, indptr), shape=(dataset.n_items, max(len(row), 1)))
-
-
-def split_categories(value: object) -> list[str]:
-    """`Action|Crime`, `Action, Crime` or a list -> distinct names in order; nothing for a missing value."""
-    parts = value if isinstance(value, list) else re.split(r"[|,;]", "" if value is None else str(value))
-    return list(dict.fromkeys(name for part in parts if part is not None and (name := str(part).strip())))

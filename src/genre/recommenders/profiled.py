@@ -7,15 +7,15 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
+from genre.arrays import Float32, Int32, Int64
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.linear import scaled, spread, unit_rows
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
-from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import unit_rows
 from genre.recommenders.explanation import Method, Terms
-from genre.recommenders.spread import scaled, spread
-from genre.recommenders.stage import Stage
+from genre.recommenders.second_stage import Stage
 
 
 @dataclass(eq=False)

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32, Int64
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Gt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -67,7 +68,7 @@ class RatingFactors(Recommender):
         self._learn(dataset, value, users, items, features, log)
 
     def _learn(self, dataset: Dataset, value: Float64, users: _Side, items: _Side, features: Float64, log: Log) -> None:
-        from genre.recommenders.rating_factors_kernel import mean_squared_error
+        from genre.kernels.rating_factors import mean_squared_error
 
         dim = self.factors + 2
         rng = np.random.default_rng(self.seed)
@@ -98,7 +99,7 @@ class RatingFactors(Recommender):
 
     def _users(self, history: History) -> tuple[Float64, Float64]:
         """What is believed of each history: mean `[n, dim]` and covariance `[n, dim, dim]`."""
-        from genre.recommenders.rating_factors_kernel import posteriors
+        from genre.kernels.rating_factors import posteriors
 
         known = sp.csr_matrix(
             (np.ones(len(history.item)), history.item, history.indptr), (len(history), history.n_items)
@@ -193,7 +194,7 @@ class _Beliefs(NamedTuple):
         return cls(mean, covariance, np.zeros((n, dim)), np.full(dim, 0.5))
 
     def given(self, side: _Side, other: _Beliefs, noise: float, one: int) -> _Beliefs:
-        from genre.recommenders.rating_factors_kernel import posteriors
+        from genre.kernels.rating_factors import posteriors
 
         ratings = side.indptr, side.other, side.value
         mean, covariance = posteriors(*ratings, self.prior, 1 / self.variance, other.mean, other.covariance, noise, one)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
+from genre.arrays import Float32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.options import Ge, Le, Lt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History
-from genre.preprocessing.splits import Fold
-from genre.recommenders.neural import (
+from genre.recommenders.network_base import (
     NetworkRecommender,
     Standardised,
     fit_network,
@@ -24,7 +25,7 @@ from genre.recommenders.neural import (
 from genre.training.options import require_torch
 
 if TYPE_CHECKING:
-    from genre.recommenders.sequences import Reader
+    from genre.networks.padding import Reader
 
 
 @dataclass(eq=False, kw_only=True)
@@ -69,8 +70,8 @@ class SASRec(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("sasrec")
-        from genre.recommenders.sasrec_network import SASRecNetwork
-        from genre.recommenders.sequences import Sequences
+        from genre.networks.padding import Sequences
+        from genre.networks.sasrec import SASRecNetwork
         from genre.training.loop import seeded
 
         text, history = self._text(dataset), liked(dataset.history())
@@ -105,14 +106,14 @@ class SASRec(NetworkRecommender):
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         """What the network expects after each history, and the item table: the score is their dot product."""
-        from genre.recommenders.sequences import read_last
+        from genre.networks.padding import read_last
 
         if self._reader is None:
             self._reader = self._load_reader()
         return read_last(self._reader, self.item_table_, liked(history).last(self.max_length - 1)), self.item_table_
 
     def _load_reader(self) -> Reader:
-        from genre.recommenders.sasrec_network import make_reader
+        from genre.networks.sasrec import make_reader
 
         reader = make_reader(self)
         load_weights(reader, self.weights_, prefix="reader.")

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
+from genre.arrays import Float32, Int64
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.options import Ge, Gt, Lt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int64
-from genre.preprocessing.splits import Fold
-from genre.recommenders.neural import (
+from genre.recommenders.network_base import (
     NetworkRecommender,
     Standardised,
     fit_network,
@@ -24,7 +25,7 @@ from genre.recommenders.neural import (
 from genre.training.options import require_torch
 
 if TYPE_CHECKING:
-    from genre.recommenders.semantic_ids_network import SemanticIdsNetwork, Tree
+    from genre.networks.semantic_ids import SemanticIdsNetwork, Tree
 
 
 @dataclass(eq=False, kw_only=True)
@@ -64,8 +65,8 @@ class SemanticIds(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("semantic_ids")
-        from genre.recommenders.semantic_ids_network import SemanticIdsNetwork
-        from genre.recommenders.sequences import Sequences
+        from genre.networks.padding import Sequences
+        from genre.networks.semantic_ids import SemanticIdsNetwork
         from genre.training.loop import seeded
 
         if dataset.item_features is None:
@@ -94,7 +95,7 @@ class SemanticIds(NetworkRecommender):
         fit_network(self, network, batches, dataset, validation, read=read, log=log)
 
     def _score(self, history: History) -> Float32:
-        from genre.recommenders.semantic_ids_network import SemanticIdsNetwork, Tree, beam_scores
+        from genre.networks.semantic_ids import SemanticIdsNetwork, Tree, beam_scores
 
         if self._tree is None:
             self._tree = Tree.of(self.codes_)

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32, Int64
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
-from genre.preprocessing.splits import Fold
 from genre.recommenders.explanation import Terms
-from genre.recommenders.stage import Stage
+from genre.recommenders.second_stage import Stage
 
 Source = Literal["history", "profile"]
 COLUMNS: dict[str, str] = {"history": "synthetic_item", "profile": "synthetic_chained_item"}

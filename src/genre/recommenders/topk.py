@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Float32, Int32, Int64
 from genre.errors import DataError
-from genre.preprocessing.dataset import Float32, Int32, Int64
 
 Seen = tuple[Int64, Int32]  # indptr, item: what each row must not get
 Mask = npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ def top_k_scores(
     seen: what each row must not get. candidates: bool `[n_items]`, the only items allowed.
     DataError where a score is NaN. `scores` stays as it is.
     """
-    from genre.recommenders.topk_kernel import by_tile, hide, keep_best
+    from genre.kernels.topk import by_tile, hide, keep_best
 
     n = len(scores)
     columns, (indptr, gone) = _narrow(n, scores.shape[1], seen, candidates)
@@ -74,7 +74,7 @@ def top_k_factors(
 
     Products are compared where they are made; `[n, n_items]` never exists.
     """
-    from genre.recommenders.topk_kernel import grouped, hidden_bits, keep_best_products, side_by_side
+    from genre.kernels.topk import grouped, hidden_bits, keep_best_products, side_by_side
 
     if len(queries) == 1:  # nothing to put side by side
         return top_k_scores(np.asarray(queries @ items.T, np.float32), k, seen=seen, candidates=candidates)
@@ -121,7 +121,7 @@ def _empty(n: int, k: int) -> tuple[Int32, Float32]:
 
 def _best_first(item: Int32, score: Float32, columns: Int64 | None) -> tuple[Int32, Float32]:
     """Heaps -> lists, in numbers of the whole catalogue."""
-    from genre.recommenders.topk_kernel import best_first
+    from genre.kernels.topk import best_first
 
     best_first(item, score)
     if columns is not None:

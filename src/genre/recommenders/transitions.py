@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -94,7 +95,7 @@ def follower_counts(
     forward, backward: what a pair counts by its steps, from one on `[window]`. source, target: factors of both sides
     `[n_items]`. Weights of the histories are above zero; a pair counts the product of its two.
     """
-    from genre.recommenders.transitions_kernel import follow
+    from genre.kernels.transitions import follow
 
     n_items = history.n_items
     places = np.argsort(history.item, kind="stable")

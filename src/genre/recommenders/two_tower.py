@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.linear import unit_rows
 from genre.log import Log
 from genre.options import Ge, Gt, Le, Lt, Search
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32
-from genre.preprocessing.splits import Fold
-from genre.preprocessing.vectors import unit_rows
 from genre.recommenders.base import Recommendations
-from genre.recommenders.neural import (
+from genre.recommenders.network_base import (
     NetworkRecommender,
     Standardised,
     fit_network,
@@ -71,8 +72,8 @@ class TwoTower(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("two_tower")
-        from genre.recommenders.pairs import Histories, Pairs
-        from genre.recommenders.two_tower_network import TwoTowerNetwork
+        from genre.networks.histories import Histories, Pairs
+        from genre.networks.two_tower import TwoTowerNetwork
         from genre.training.loop import seeded
 
         if dataset.item_features is None:

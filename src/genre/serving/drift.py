@@ -7,18 +7,21 @@ decides. Knows nothing about where runs lie.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Float32, Int32, Int64
+from genre.data.dataset import Dataset, History
 from genre.errors import DriftError
-from genre.preprocessing.dataset import Dataset, Float32, History, Int32, Int64
+from genre.options import Ge, Gt, Le, check_options
 from genre.preprocessing.splits import LeaveOneOut, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.runs import Run
-from genre.serving.limits import Drift
+from genre.serving.limits import _values
 
 FEWEST_LISTS = 10  # a rise in fewer of the lists that are compared is an accident
 SHOWN_ITEMS, SHOWN_USERS = 3, 10
@@ -118,3 +121,28 @@ def _pairs(user: Int32, item: Int32, weight: Float32, wanted: npt.NDArray[np.boo
     """Each pair of a user and an item as one number, ascending, and how often they met. [n] each"""
     liked = (weight > 0) & (user >= 0) & wanted[item]
     return np.unique(user[liked].astype(np.int64) * len(wanted) + item[liked], return_counts=True)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far one refresh may push an item: one that passes `growth` and `rise` without `backing` holds it back.
+
+    growth: times the share of lists that the item had. rise: share of all lists that it gains.
+    backing: share of the users who took it since; with so many behind it an item may rise as it will.
+    sample: users whose lists are compared. k: length of a list. seed: of the draw of users.
+    """
+
+    growth: Annotated[float, Ge(1)] = 2.0
+    rise: Annotated[float, Gt(0), Le(1)] = 0.05
+    backing: Annotated[float, Ge(0), Le(1)] = 0.02
+    sample: Annotated[int, Ge(1)] = 1000
+    k: Annotated[int, Ge(1)] = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def drift_of(settings: Sequence[str]) -> Drift:
+    """The limits of a refresh, likewise."""
+    return Drift(**_values(Drift, settings))

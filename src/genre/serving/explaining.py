@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from genre.data.words import words_of
 from genre.features.augmentation import told_of
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, REORDERING, Explanation, phrase, sentence
 from genre.recommenders.llm_reranker import rerankers
-from genre.serving.answers import DIGITS, Part, Why
-from genre.serving.catalogue import words_of
-from genre.serving.ladder import source_of
+from genre.serving.breaker import Skipped
+from genre.serving.fallback import source_of
+from genre.serving.loaded_run import Past, Shelf
 from genre.serving.reasons import popular_reason, wish_reasons
-from genre.serving.shelf import Past, Shelf
-from genre.serving.stages import Skipped
-from genre.serving.world import World
+from genre.serving.requests import DIGITS, Part, Why
+from genre.serving.state import World
 
 NEWEST = 100  # interactions that an explanation looks at
 WORDS = 20

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from genre.errors import OptionError
-from genre.options import Ge, Gt, Le, check_options, nearest, parse_options, type_hints
+from genre.options import Ge, Gt, check_options, nearest, parse_options, type_hints
 
 
 @dataclass(frozen=True)
@@ -45,34 +45,9 @@ class Limits:
         check_options(self)
 
 
-@dataclass(frozen=True)
-class Drift:
-    """How far one refresh may push an item: one that passes `growth` and `rise` without `backing` holds it back.
-
-    growth: times the share of lists that the item had. rise: share of all lists that it gains.
-    backing: share of the users who took it since; with so many behind it an item may rise as it will.
-    sample: users whose lists are compared. k: length of a list. seed: of the draw of users.
-    """
-
-    growth: Annotated[float, Ge(1)] = 2.0
-    rise: Annotated[float, Gt(0), Le(1)] = 0.05
-    backing: Annotated[float, Ge(0), Le(1)] = 0.02
-    sample: Annotated[int, Ge(1)] = 1000
-    k: Annotated[int, Ge(1)] = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_options(self)
-
-
 def limits_of(settings: Sequence[str]) -> Limits:
     """Limits from `name=value` each; OptionError names what is none, and what is not legal."""
     return Limits(**_values(Limits, settings))
-
-
-def drift_of(settings: Sequence[str]) -> Drift:
-    """The limits of a refresh, likewise."""
-    return Drift(**_values(Drift, settings))
 
 
 def _values(cls: Any, settings: Sequence[str]) -> dict[str, Any]:

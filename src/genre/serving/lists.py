@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Int32
+from genre.data.dataset import History
+from genre.data.words import words_of
 from genre.errors import GenreError
-from genre.preprocessing.dataset import History, Int32
 from genre.recommenders.explanation import POPULAR
-from genre.serving.answers import DIGITS, Answer, Ask, Source
-from genre.serving.catalogue import Mask, words_of
-from genre.serving.ladder import Ranked, source_of
+from genre.serving.breaker import Skipped
+from genre.serving.diversify import pool_size, rescored
+from genre.serving.fallback import Ranked, source_of
+from genre.serving.loaded_run import Past, Shelf
 from genre.serving.reasons import popular_reason, reasons, wish_reasons, word_reasons
-from genre.serving.rescoring import pool_size, rescored
-from genre.serving.shelf import Past, Shelf
-from genre.serving.stages import Skipped
-from genre.serving.wish import Wish
-from genre.serving.world import Recent, World
+from genre.serving.requests import DIGITS, Answer, Ask, Source
+from genre.serving.search.catalogue import Mask
+from genre.serving.search.query import Wish
+from genre.serving.state import Recent, World
 
 Scores = npt.NDArray[np.floating[Any]]
 

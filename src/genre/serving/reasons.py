@@ -10,14 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from genre.preprocessing.dataset import Float32, History, Int32
+from genre.arrays import Float32, Int32
+from genre.data.dataset import History
+from genre.data.words import words_of
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, phrase
-from genre.serving.ask import FAINT
-from genre.serving.catalogue import words_of
-from genre.serving.ladder import Rung
-from genre.serving.shelf import Shelf
-from genre.serving.wish import Wish
+from genre.serving.fallback import Rung
+from genre.serving.loaded_run import Shelf
+from genre.serving.search.matching import FAINT
+from genre.serving.search.query import Wish
 
 RARE = "rarer than most"
 TELLING = 0.4  # of the nearest category: one no nearer than this is not why
@@ -69,7 +70,7 @@ def _line(causes: Sequence[str], lead: str, popular: str) -> str:
 
 def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
     """For each row of `shares` `[m, length]` the items of `causes` that speak most for it, at most two."""
-    from genre.serving.reasons_kernel import two_strongest
+    from genre.kernels.strongest import two_strongest
 
     found = two_strongest(np.ascontiguousarray(shares), np.ascontiguousarray(causes)).tolist()
     return [[item for item in pair if item >= 0] for pair in found]

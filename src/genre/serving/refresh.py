@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from genre import storage
+from genre.data.dataset import Dataset
+from genre.data.ids import Ids
+from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, UnknownId
 from genre.log import SILENT, Log
-from genre.preprocessing.dataset import Dataset
-from genre.preprocessing.ids import Ids
-from genre.preprocessing.parquet import read_dataset
-from genre.runs import locked, read_run
-from genre.serving.drift import check_drift
-from genre.serving.growing import fields_table
-from genre.serving.limits import Drift
-from genre.serving.shelf import stars_of
-from genre.serving.store import Deletion, Event, EventStore, ItemChange, user_digest
+from genre.runs import read_run
+from genre.serving.drift import Drift, check_drift
+from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, user_digest
+from genre.serving.loaded_run import stars_of
+from genre.serving.new_items import fields_table
+from genre.workspace import locked
 
 
 def with_log(dataset: Dataset, store: EventStore) -> Dataset:

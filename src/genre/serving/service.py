@@ -13,13 +13,13 @@ from genre.errors import GenreError, UnknownId
 from genre.recommenders.llm_reranker import account_of
 from genre.runs import Run
 from genre.serving import lists
-from genre.serving.answers import Answer, Ask, Why
+from genre.serving.events.store import Event, EventStore, ItemChange
 from genre.serving.explaining import explain
-from genre.serving.growing import check_fields
 from genre.serving.limits import Limits
-from genre.serving.shelf import Shelf
-from genre.serving.store import Event, EventStore, ItemChange
-from genre.serving.world import World
+from genre.serving.loaded_run import Shelf
+from genre.serving.new_items import check_fields
+from genre.serving.requests import Answer, Ask, Why
+from genre.serving.state import World
 
 
 class Service:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from genre.preprocessing.ids import Ids
+from genre.data.ids import Ids
 from genre.storage import Tensors
 
 Owners = Mapping[str, tuple[Ids, Ids]]  # tensor name -> (ids of the source's rows, ids of the module's rows)

@@ -1,0 +1,14 @@
+"""Names for the array types that functions take and return. Knows nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+
+
+Int32 = npt.NDArray[np.int32]
+
+
+Int64 = npt.NDArray[np.int64]

@@ -1,0 +1,64 @@
+"""A Dataset as a folder of Parquet files, whole or refused. Features are not in it; they are files of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genre.data.dataset import COLUMNS, Dataset
+from genre.data.ids import Ids
+from genre.errors import ArtifactError, DataError
+from genre.storage import publish, read_json, read_manifest, write_json
+
+
+def write_dataset(dataset: Dataset, folder: str | Path) -> None:
+    """Write interactions (row numbers), users, items and facts; the folder appears whole or not at all."""
+    with publish(Path(folder)) as aside:
+        _write(
+            aside / "interactions.parquet",
+            pa.table({name: column for name in COLUMNS if (column := getattr(dataset, name)) is not None}),
+        )
+        for label, ids, table in (
+            ("users", dataset.user_ids, dataset.users),
+            ("items", dataset.item_ids, dataset.items),
+        ):
+            _write(aside / f"{label}.ids.parquet", pa.table({"id": ids.values}))
+            _write(aside / f"{label}.parquet", table)
+        facts = {name: getattr(dataset, name) for name in ("name", "rating_scale", "positive_rating")}
+        write_json(aside / "dataset.json", {**facts, "fingerprint": dataset.fingerprint()})
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path, compression="zstd", use_compliant_nested_type=False)  # list types keep their names
+
+
+def read_dataset(folder: str | Path) -> Dataset:
+    """Read what `write_dataset` wrote, checked file by file; ArtifactError otherwise."""
+    path = Path(folder)
+    if "dataset.json" not in read_manifest(path)["files"]:
+        raise ArtifactError(f"{path}: holds no dataset; give a folder that write_dataset made")
+    try:
+        return _assemble(path)
+    except (KeyError, TypeError, ValueError, OSError, DataError, pa.ArrowException) as error:
+        raise ArtifactError(f"{path}: not a dataset this version can read ({error}); make it again") from error
+
+
+def _assemble(path: Path) -> Dataset:
+    interactions = pq.read_table(path / "interactions.parquet")
+    columns: dict[str, Any] = {name: interactions[name].to_numpy() for name in interactions.column_names}
+    facts = read_json(path / "dataset.json")
+    scale = facts["rating_scale"]
+    return Dataset.from_arrays(
+        **columns,
+        user_ids=Ids(pq.read_table(path / "users.ids.parquet")["id"].combine_chunks()),
+        item_ids=Ids(pq.read_table(path / "items.ids.parquet")["id"].combine_chunks()),
+        users=pq.read_table(path / "users.parquet"),
+        items=pq.read_table(path / "items.parquet"),
+        rating_scale=None if scale is None else tuple(np.asarray(scale, float).tolist()),
+        positive_rating=facts["positive_rating"],
+        name=facts["name"],
+    )

@@ -1,0 +1,139 @@
+"""Leaks through words: an answer that stands in the history under another id, and texts that tell the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
+
+from genre.arrays import Int64
+from genre.data.folds import Fold, Split
+from genre.evaluation.leakage.findings import Finding
+
+NEAR_WORDS = 6  # from so many words on, texts that differ in one word are near-identical
+MOST_WORDS = 60  # a longer text is known by its first words
+CODE = re.compile(r"\S*[\d/]\S*")  # one word with a digit or a slash
+PAIRS = 4_000_000  # compared at once
+TITLE_LETTERS = 8  # shorter titles stand in texts by chance
+
+
+def check(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Both checks, on the test part."""
+    yield from _doubles(split.test)
+    yield from _told(split, user_texts)
+
+
+def _doubles(fold: Fold) -> Iterator[Finding]:
+    """Targets whose texts are those of another item in the same user's history."""
+    context, target = fold
+    fields = list(_same_text(context.items))
+    double = np.full(len(target), -1)  # the item of the history that is the same
+    for group in fields:
+        for row, known in _pairs(fold, group):
+            one, other = target.item[row], known
+            same = one != other
+            for words in fields:
+                same &= (words[one] == words[other]) | (words[one] < 0) | (words[other] < 0)
+            double[row[same]] = known[same]
+    if (double >= 0).any():
+        at = int(np.argmax(double >= 0))
+        asked, held = (target.item_ids[int(item)] for item in (target.item[at], double[at]))
+        yield Finding(
+            "double-items",
+            "error" if (double >= 0).mean() >= 0.01 else "warning",
+            f"{int((double >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item of the same "
+            "history",
+            f"item {asked} asked of user {target.user_ids[target.user[at]]}, item {held} in the history",
+            "merge items that are the same thing before splitting",
+        )
+
+
+def _pairs(fold: Fold, group: Int64) -> Iterator[tuple[Int64, Int64]]:
+    """Rows of the target beside items of the same user's history that are of the same group, in blocks."""
+    context, target = fold
+    several = (group >= 0) & (np.bincount(group + 1)[group + 1] > 1)
+    held, asked = (np.flatnonzero(several[part.item]) for part in fold)
+    n = int(group.max()) + 1
+    have = context.user[held].astype(np.int64) * n + group[context.item[held]]
+    want = target.user[asked].astype(np.int64) * n + group[target.item[asked]]
+    order = np.argsort(have, kind="stable")
+    first, end = (np.searchsorted(have[order], want, side) for side in ("left", "right"))
+    for at in np.array_split(np.arange(len(asked)), 1 + int((end - first).sum()) // PAIRS):
+        count = end[at] - first[at]
+        step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        row = held[order[np.repeat(first[at], count) + step]]
+        yield np.repeat(asked[at], count), context.item[row].astype(np.int64)
+
+
+def _told(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Texts of users that name what the user is asked for."""
+    context, target = split.test
+    users = context.users
+    columns = {
+        name: users[name].to_pylist() for name in users.column_names if name != "user_id" and _is_text(users[name])
+    }
+    titles = [_words(title) for title in target.titles()]
+    known = set(zip(split.train.user.tolist(), split.train.item.tolist(), strict=True))
+    for name, texts in {**columns, **user_texts}.items():
+        folded = {user: f" {_words(texts[user] or '')} " for user in np.unique(target.user).tolist()}
+        told = [
+            (user, item)
+            for user, item in zip(target.user.tolist(), target.item.tolist(), strict=True)
+            if (user, item) not in known and len(titles[item]) >= TITLE_LETTERS and f" {titles[item]} " in folded[user]
+        ]
+        if told:
+            user, item = told[0]
+            yield Finding(
+                "told-answers",
+                "error",
+                f"field {name!r} of users names {len(told):,} of their test targets",
+                f"user {target.user_ids[user]}: {target.titles()[item]}",
+                "write texts about users from the train part alone",
+            )
+
+
+def _same_text(items: pa.Table) -> Iterator[Int64]:
+    """Of each field that names or describes: a group for each item, -1 for one without words. [n_items]
+
+    Items of a group have the same words, or all but one.
+    """
+    for name in items.column_names:
+        if name == "item_id" or not _is_text(items[name]):
+            continue
+        raw = [text or "" for text in items[name].to_pylist()]
+        texts = [_words(text) for text in raw]
+        if len({*texts} - {""}) <= 0.5 * len(texts):
+            continue  # a category, not a name or a description
+        if sum(bool(CODE.fullmatch(text)) for text in raw) > 0.5 * len(texts):
+            continue  # addresses and numbers: the same thing under two ids has two
+        owner, key = np.array([(at, hash(key)) for at, text in enumerate(texts) for key in _keys_of(text)], np.int64).T
+        distinct, place = np.unique(key, return_inverse=True)
+        bridge = sp.csr_matrix((np.ones(len(owner), np.int8), (owner, place)), shape=(len(texts), len(distinct)))
+        joined = sp.block_array([[None, bridge], [bridge.T, None]])
+        group: npt.NDArray[np.int32] = connected_components(joined, directed=False)[1]
+        yield np.where([not text for text in texts], -1, group[: len(texts)]).astype(np.int64)
+
+
+def _keys_of(text: str) -> Iterator[frozenset[str]]:
+    """The set of words; of a long text also each set without one word, but never a number: part 2 is not part 3."""
+    words = frozenset(text.split()[:MOST_WORDS])
+    if words:
+        yield words
+    if len(words) >= NEAR_WORDS:
+        for word in words:
+            if not any(letter.isdigit() for letter in word):
+                yield words - {word}
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _is_text(column: pa.ChunkedArray) -> bool:
+    kind = column.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -1,0 +1,57 @@
+"""A recommender around another one: what it adds is its own, all else is what the first one says."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.log import Log
+from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.explanation import Method, Terms
+
+
+@dataclass(eq=False)
+class Stage(Recommender):
+    """Base of stages: `_score` changes the scores of `first_`; evidence, popularity and similar items are the first's.
+
+    first: the recommender.
+    """
+
+    first: Recommender
+
+    extends: ClassVar[str] = "as its members"
+    answers_empty: ClassVar[bool] = True  # the first one does
+    learns: ClassVar[tuple[str, ...]] = ("first_",)
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        place = self._checkpoint / "first" if self._checkpoint else None
+        fresh = dataclasses.replace(self.first)  # type: ignore[type-var]  # every recommender is a dataclass
+        self.first_ = (fresh.fit(dataset, validation=validation, checkpoint=place, log=log),)
+
+    def _first_scores(self, history: History) -> Float32:
+        """A copy that may be changed. [n, n_items]"""
+        return np.array(self.first_[0].score(history), np.float32)
+
+    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+        self._fitted()
+        return self.first_[0].similar_items(items, k=k)
+
+    @property
+    def evidence(self) -> Method:
+        return self.first_[0].evidence
+
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return self.first_[0].popular(history, items)
+
+    def _terms(self, history: History, items: Int32) -> Terms:
+        return self.first_[0].terms(history, items)
+
+    def _extend(self, features: Float32) -> None:
+        first = self.first_[0]
+        self.first_ = (first.extend(self.item_ids_.values.to_pylist()[len(first.item_ids_) :], features),)

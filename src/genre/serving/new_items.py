@@ -1,0 +1,157 @@
+"""New items: in the items' table, and in recommenders, also those that cannot extend themselves. Knows no log."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from genre.arrays import Float32, Int32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
+from genre.data.ids import Ids
+from genre.errors import DataError, NotSupported
+from genre.log import Log
+from genre.recommenders.base import Recommender
+from genre.recommenders.content import Content
+from genre.recommenders.explanation import Method, Terms
+
+NEIGHBOURS = 10
+
+Changes = Mapping[str, Mapping[str, Any]]
+"""Item id -> fields that were put, by name."""
+
+
+def with_items(dataset: Dataset, changes: Changes) -> Dataset:
+    """The same data with new items behind the last row and changed fields in the table, without features."""
+    new = [item_id for item_id in changes if item_id not in dataset.item_ids]
+    item_ids = dataset.item_ids.append(new) if new else dataset.item_ids
+    items = fields_table(dataset.items, "item_id", item_ids, changes)
+    return dataclasses.replace(dataset, item_ids=item_ids, items=items, item_features=None)
+
+
+def fields_table(table: pa.Table, key: str, ids: Ids, changes: Changes) -> pa.Table:
+    """The table with a row for each id and the changed fields in it, without values that do not fit their column."""
+    names = list(dict.fromkeys([*table.column_names, *(name for fields in changes.values() for name in fields)]))
+    columns: dict[str, Any] = {key: ids.values}
+    for name in names:
+        if name == key:
+            continue
+        known = name in table.column_names
+        values = [*(table[name].to_pylist() if known else [None] * len(table)), *[None] * (len(ids) - len(table))]
+        kind = table.schema.field(name).type if known else pa.string()
+        for row_id, fields in changes.items():
+            if name in fields:
+                values[ids.row(row_id)] = _fitting(fields[name], kind)
+        columns[name] = pa.array(values, kind)
+    return pa.table(columns)
+
+
+def check_fields(dataset: Dataset, fields: Mapping[str, Any]) -> None:
+    """DataError naming a field whose value does not fit the column that the data has of it."""
+    schema = dataset.items.schema
+    for name, value in fields.items():
+        if name in schema.names and value is not None and _fitting(value, kind := schema.field(name).type) is None:
+            raise DataError(f"{name}: its column holds {_told(kind)}, and {repr(value)[:60]} is no such value")
+
+
+def _told(kind: pa.DataType) -> str:
+    """A type of columns, for people."""
+    if pa.types.is_boolean(kind):
+        return "true or false"
+    if pa.types.is_integer(kind):
+        return "whole numbers"
+    return "numbers" if pa.types.is_floating(kind) else f"values of type {kind}"
+
+
+def _fitting(value: Any, kind: pa.DataType) -> Any:
+    """The value as its column holds it, None where it does not fit."""
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
+    try:
+        return pa.scalar(value, kind).as_py()
+    except (pa.ArrowException, TypeError, ValueError):
+        return None
+
+
+def grow(model: Recommender, content: Content, item_ids: Sequence[str], features: Float32) -> Recommender:
+    """`model` with new items behind the last row: by its own `extend`, or by the nearest items it knows.
+
+    content: grown already by the same items.
+    """
+    try:
+        return model.extend(item_ids, features)
+    except NotSupported:
+        return ByNeighbours(model, content, item_ids)
+
+
+class ByNeighbours(Recommender):
+    """A new item scores the mean of its nearest known items; in a history it stands for the very nearest."""
+
+    def __init__(self, model: Recommender, content: Content, item_ids: Sequence[str]) -> None:
+        n_known, vectors = len(model.item_ids_), content.item_vectors_
+        similarity = vectors[n_known:] @ vectors[:n_known].T  # [n_new, n_known]
+        nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
+        share = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0) ** 2 + 1e-6
+        self.model = model
+        self.answers_empty = model.answers_empty  # type: ignore[misc]
+        self.nearest = nearest.astype(np.int32)  # [n_new, NEIGHBOURS]
+        self.share = (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
+        self.likeness = np.clip(similarity.max(axis=1), 0, 1).astype(np.float32)  # [n_new]
+        self.item_ids_ = model.item_ids_.append(item_ids)
+        self.popularity_ = np.concatenate([model.popularity_, np.zeros(len(item_ids), np.float32)])
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        raise NotSupported("ByNeighbours is put around a fitted recommender")
+
+    def _inside(self, history: History) -> History:
+        """The same histories in the rows that the model knows."""
+        n_known = len(self.model.item_ids_)
+        at = np.flatnonzero(history.item >= n_known)
+        item, weight = history.item.copy(), history.weight.copy()
+        new = item[at] - n_known
+        item[at], weight[at] = self.nearest[new, 0], weight[at] * self.likeness[new]
+        return dataclasses.replace(history, item=item, weight=weight, n_items=n_known)
+
+    def _score(self, history: History) -> Float32:
+        known = self.model.score(self._inside(history))  # [n, n_known]
+        return np.concatenate([known, np.einsum("nij,ij->ni", known[:, self.nearest], self.share)], axis=1)
+
+    @property
+    def evidence(self) -> Method:
+        return self.model.evidence
+
+    def unasked(self) -> Recommender:
+        free = self.model.unasked()
+        if free is self.model:
+            return self
+        other = copy.copy(self)
+        other.model = free
+        return other
+
+    def _popular(self, history: History, items: Int32) -> Float32:
+        return self._placed(items, self.model.popular(self._inside(history), self._asked(items)))
+
+    def _terms(self, history: History, items: Int32) -> Terms:
+        shares, popular, parts = self.model.terms(self._inside(history), self._asked(items))
+        named = {name: self._placed(items, part) for name, part in parts.items()}
+        return Terms(self._placed(items, shares), self._placed(items, popular), named)
+
+    def _asked(self, items: Int32) -> Int32:
+        """The known ones of `items` `[m]`, then the neighbours of the others."""
+        new = items >= len(self.model.item_ids_)
+        return np.concatenate([items[~new], self.nearest[items[new] - len(self.model.item_ids_)].ravel()])
+
+    def _placed(self, items: Int32, part: Float32) -> Float32:
+        """What is said of `_asked(items)` as what it says of `items`; a new one has its share of each neighbour's."""
+        new = items >= len(self.model.item_ids_)
+        share = self.share[items[new] - len(self.model.item_ids_)]  # [n_new, n_neighbours]
+        out = np.empty((len(items), *part.shape[1:]), np.float32)
+        out[~new] = part[: len(items) - len(share)]
+        near = part[len(items) - len(share) :].reshape(*share.shape, *part.shape[1:])
+        out[new] = np.einsum("nj,nj...->n...", share, near)
+        return out
