@@ -98,7 +98,7 @@ def test_a_user_who_takes_it_again_stands_behind_it_again() -> None:
 class Asks(Stage):
     """A second stage that must not be asked."""
 
-    def unasked(self) -> Recommender:
+    def without_llm(self) -> Recommender:
         return self.first_[0]
 
     def _score(self, history: object) -> np.ndarray:

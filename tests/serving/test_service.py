@@ -531,8 +531,8 @@ def test_a_late_language_model_leaves_the_rest_of_a_blend(run: Run, sqlite: SQLi
     service = Service([dataclasses.replace(run, recommenders={"blend": blend})], sqlite, limits=QUICK)
     answer = service.recommend(Ask("u0", k=3))
     assert (answer.source, answer.fallback) == ("personal", "rerank_late")
-    unasked = blend.unasked().recommend(run.dataset.history([0]), k=3)
-    assert ids(answer) == unasked.ids()
+    plain = blend.without_llm().recommend(run.dataset.history([0]), k=3)
+    assert ids(answer) == plain.ids()
 
 
 def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQLiteStore) -> None:

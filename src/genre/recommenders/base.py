@@ -216,9 +216,10 @@ class Recommender(ABC):
         scores: those that `recommend` gave them, so that nothing is scored, and no language model asked, again. [m]
         """
         shares, popular, parts = self.terms(history, items)
-        scores, unasked = self.score(history)[0, items] if scores is None else scores, self.unasked()
-        if unasked is not self:
-            parts = {**parts, REORDERING: scores - unasked.score(history)[0, items]}
+        plain = self.without_llm()
+        scores = self.score(history)[0, items] if scores is None else scores
+        if plain is not self:
+            parts = {**parts, REORDERING: scores - plain.score(history)[0, items]}
         disliked = frozenset(history.item.tolist()) - frozenset(history.item[history.weight > 0].tolist())
         out = []
         for at, (item, share) in enumerate(zip(items, shares, strict=True)):
@@ -246,7 +247,7 @@ class Recommender(ABC):
         self._check(history)
         if len(history) != 1:
             raise DataError(f"the terms of a score are those of one history, found {len(history)}")
-        items, freed = np.asarray(items, np.int32), self.unasked()
+        items, freed = np.asarray(items, np.int32), self.without_llm()
         if freed._falls_back(history):
             return Terms(np.zeros((len(items), 0), np.float32), freed.popularity_[items], {})
         return freed._terms(history, items)
@@ -268,7 +269,7 @@ class Recommender(ABC):
     def popular(self, history: History, items: Int32) -> Float32:
         """The part of the score of each of `items` `[m]` that is its popularity, whatever the one history holds. [m]"""
         self._check(history)
-        items, freed = np.asarray(items, np.int32), self.unasked()
+        items, freed = np.asarray(items, np.int32), self.without_llm()
         if freed._falls_back(history):
             return freed.popularity_[items]
         return freed._popular(history, items)
@@ -298,13 +299,13 @@ class Recommender(ABC):
         """Whether `_query_terms` is known."""
         return type(self)._query_terms is not Recommender._query_terms
 
-    def unasked(self) -> Recommender:
+    def without_llm(self) -> Recommender:
         """The same without the language models that are asked while it scores; itself where none is.
 
         Evidence is taken from this one: to ask why costs nothing.
         """
         members = {name: value for name, value in self._state().items() if _is_members(value)}
-        freed = {name: tuple(one.unasked() for one in value) for name, value in members.items()}
+        freed = {name: tuple(one.without_llm() for one in value) for name, value in members.items()}
         if all(new is old for name in members for new, old in zip(freed[name], members[name], strict=True)):
             return self
         other = copy.copy(self)

@@ -87,8 +87,8 @@ class LLMReranker(Stage):
         texts = told(dataset.items, self.fields, labels=False)
         self.lines_ = [_line(fields) for fields in texts]
 
-    def unasked(self) -> Recommender:
-        return self.first_[0].unasked()
+    def without_llm(self) -> Recommender:
+        return self.first_[0].without_llm()
 
     def plan(self, items: pa.Table, histories: Sequence[History]) -> Plan:
         """What reordering these batches would cost at most, before the first stage is known; asks nobody."""

@@ -53,7 +53,7 @@ def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ())
     Compared is the recommender that answers unless a caller names another, without the language models that it asks.
     """
     name = next(iter(new.recommenders))
-    models = old.recommender(name).unasked(), new.recommender(name).unasked()
+    models = old.recommender(name).without_llm(), new.recommender(name).without_llm()
     found = [one for one in pushed(*models, _learnt(old), _learnt(new), limits) if one.item_id not in accept]
     if found:
         lines = [f"{old.folder}: held back, the old run stands: few users push items into the lists of {name!r}"]

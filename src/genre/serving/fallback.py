@@ -147,7 +147,7 @@ class Ladder:
         if told:
 
             def ask() -> Float32:
-                model = shelf.models[name].unasked()  # a reranker only reorders
+                model = shelf.models[name].without_llm()  # a reranker only reorders
                 beyond = match.fit is not None
                 every = np.arange(shelf.n_items, dtype=np.int32)
                 scores = [model.score(one)[0] - (model.popular(one, every) if beyond else 0) for one in told]
@@ -210,8 +210,8 @@ class Ladder:
 def rungs(shelf: Shelf, name: str) -> list[tuple[Label, Recommender]]:
     """The recommender, the same without a language model or a second stage, what the items are about: best first."""
     model = shelf.models[name]
-    unasked = model.unasked()
-    first: Sequence[Recommender] = getattr(model, "first_", ()) if unasked is model else (unasked,)
+    plain = model.without_llm()
+    first: Sequence[Recommender] = getattr(model, "first_", ()) if plain is model else (plain,)
     own: list[tuple[Label, Recommender]] = [("rerank", model), ("model", first[0])] if first else [("model", model)]
     return own if shelf.content is None or shelf.content is model else [*own, ("content", shelf.content)]
 

@@ -125,8 +125,8 @@ class ByNeighbours(Recommender):
     def evidence(self) -> Method:
         return self.model.evidence
 
-    def unasked(self) -> Recommender:
-        free = self.model.unasked()
+    def without_llm(self) -> Recommender:
+        free = self.model.without_llm()
         if free is self.model:
             return self
         other = copy.copy(self)
