@@ -189,6 +189,16 @@ def test_overrides_may_stand_behind_options(files: Path, capsys: pytest.CaptureF
         assert "unrecognized arguments" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", [["recommend", "x", "--user", "A", "B"], ["llm", "log", "a", "b"], ["check", "c", "--x"]]
+)
+def test_a_mistake_shows_the_usage_of_its_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    verb = " ".join(words[: 2 if words[0] == "llm" else 1])
+    assert capsys.readouterr().err.startswith(f"usage: genre {verb} ")
+
+
 @pytest.mark.parametrize("words", [["refresh", "--accept", "b55", "RUN"], ["recommend", "--history", "A", "B", "RUN"]])
 def test_where_a_run_stands_is_shown_to_who_gave_it_last(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

@@ -462,7 +462,7 @@ def test_the_log_can_be_read(
     data = toy_dataset()
     augment(data, ledger, Augmentation(("text",), repair=False))
     Ledger(world / "l.sqlite", FakeLanguageModel(fault="error"), job="told").complete(Prompt("other", "x"), ["x"])
-    monkeypatch.setattr("genre.cli.terminal._console", lambda: Console(highlight=False, width=width))
+    monkeypatch.setattr("genre.cli.terminal.stdout", lambda: Console(highlight=False, width=width))
     source = str(world / "l.sqlite")
     assert main(["llm", "log", source, "--last", "3"]) == 0
     shown = capsys.readouterr().out

@@ -31,7 +31,7 @@ def test_an_import_costs_next_to_nothing() -> None:
     assert not imported("import genre") & (HEAVY | {"numpy", "numba", "pyarrow", "scipy", "pydantic"})
 
 
-@pytest.mark.parametrize("module", ["cli", "config", "pipeline", "runs", "recommenders.mlp", "serving.service"])
+@pytest.mark.parametrize("module", ["cli.main", "config", "pipeline", "runs", "recommenders.mlp", "serving.service"])
 def test_heavy_libraries_wait_until_they_are_used(module: str) -> None:
     assert not imported(f"import genre.{module}") & HEAVY
 

@@ -7,7 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from genre.cli.terminal import print_comparisons, print_list, print_recommended
+from genre.cli.study_tables import print_comparisons
+from genre.cli.terminal import print_list, print_recommended
 from genre.evaluation.comparison import Comparison
 from genre.studies import ComparedRuns
 
@@ -57,7 +58,7 @@ def test_a_pipe_gets_a_line_a_row_however_long(capsys: pytest.CaptureFixture[str
 def test_a_narrow_terminal_says_in_words_what_a_recommender_can_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("genre.cli.terminal._console", lambda: Console(width=80, highlight=False))
+    monkeypatch.setattr("genre.cli.terminal.stdout", lambda: Console(width=80, highlight=False))
     print_list("recommenders")
     out = capsys.readouterr().out
     assert "factors, explains: exact" in out

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from genre.cli.main import _parser
+from genre.cli.main import command_parser
 from genre.serving.http.access import OPEN
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def test_the_command_is_one_that_genre_takes(compose: dict[str, Any]) -> None:
     service = compose["services"]["genre"]
     words = [*json.loads(told("ENTRYPOINT")), *service["command"]]
     assert words[0] == "genre"
-    args = _parser().parse_args(words[1:])
+    args = command_parser().parse_args(words[1:])
     assert args.host == "0.0.0.0"
     assert str(args.api_key_file) == f"/run/secrets/{service['secrets'][0]}"
     assert f":{told('EXPOSE')}" in service["ports"][0]

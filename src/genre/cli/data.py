@@ -1,0 +1,96 @@
+"""Verbs around a config, before anything is learnt: init, check, schema, diagram, list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre.cli.arguments import add_config, add_verb
+from genre.errors import DataError, GenreError
+
+if TYPE_CHECKING:
+    from genre.cli.arguments import Verbs
+
+
+def add_data_verbs(verbs: Verbs) -> None:
+    """Add the verbs of this file.
+
+    Args:
+        verbs: the verbs of `genre`.
+    """
+    parser = add_verb(verbs, "init", _init, "Write a commented config for data of your own.")
+    parser.add_argument("interactions", type=Path, help="file of interactions")
+    parser.add_argument("items", type=Path, nargs="?", help="file of items with their text")
+    parser.add_argument("--users", type=Path, help="file of users")
+    roles = "user, item, rating, weight, timestamp, part or title"
+    text = f"the column of a role whose name does not show it ({roles}), such as item=SKU"
+    parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
+    text = "file to write (default: genre.yaml)"
+    parser.add_argument("--output", type=Path, default=Path("genre.yaml"), help=text)
+
+    text = "Check a config; print it with every default filled in and where each value came from."
+    add_config(add_verb(verbs, "check", _check, text))
+
+    parser = add_verb(verbs, "schema", _schema, "Write the JSON Schema of configs, for editors.")
+    parser.add_argument("--output", default="genre.schema.json", help="file to write, - for standard output")
+
+    add_config(add_verb(verbs, "diagram", _diagram, "Print the Mermaid diagram of a config's pipeline."))
+
+    text = "List what can be configured: recommenders, metrics, data, split, features."
+    parser = add_verb(verbs, "list", _list, text)
+    parser.add_argument("what", nargs="?", default="recommenders")
+
+
+def _init(args: argparse.Namespace) -> None:
+    from genre.config.starter import columns_of, first_config
+
+    if args.output.exists():
+        raise GenreError(f"{args.output} exists; choose another --output")
+    columns = columns_of(args.column)
+    _write(args.output, first_config(args.interactions, args.items, args.users, args.output, columns=columns))
+    print(f"wrote {args.output}; next: genre run {args.output}")
+
+
+def _check(args: argparse.Namespace) -> None:
+    from genre.config.reading import explain_config, read_config
+    from genre.recommenders.network_base import starts
+
+    config = read_config(args.config, args.overrides)
+    print(explain_config(config))
+    if gone := config.experiment.data.not_there():
+        raise DataError(f"{args.config}: data: {', '.join(map(str, gone))}: no such file; check the path")
+    for recommender in config.experiment.recommenders:
+        starts(recommender)  # raises where `init_from` names nothing that fits
+
+
+def _schema(args: argparse.Namespace) -> None:
+    from genre.config.schema import schema
+
+    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    if args.output == "-":
+        print(text, end="")
+    else:
+        _write(Path(args.output), text)
+        print(f"wrote {args.output}")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GenreError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+
+
+def _diagram(args: argparse.Namespace) -> None:
+    from genre.config.diagram import mermaid
+    from genre.config.reading import read_config
+
+    print(mermaid(read_config(args.config, args.overrides).experiment))
+
+
+def _list(args: argparse.Namespace) -> None:
+    from genre.cli.terminal import print_list
+
+    print_list(args.what)

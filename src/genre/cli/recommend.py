@@ -1,0 +1,83 @@
+"""The verb recommend: lists for a user, for a history of titles, or for words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre.cli.arguments import RUN_FIRST, add_verb
+from genre.errors import GenreError
+
+if TYPE_CHECKING:
+    from genre.cli.arguments import Verbs
+    from genre.data.dataset import History
+    from genre.runs import Recommended, Run
+
+STAGE_SECONDS = 600.0  # a command has no list to fall back to, so it waits for a slow text encoder or recommender
+
+
+def add_recommend_verb(verbs: Verbs) -> None:
+    """Add the verb of this file.
+
+    Args:
+        verbs: the verbs of `genre`.
+    """
+    parser = add_verb(verbs, "recommend", _recommend, "Recommend items to a user of a run, or to a history of titles.")
+    parser.usage = RUN_FIRST
+    parser.add_argument("run", help="a run folder")
+    parser.add_argument("--user", help="a user id of the data")
+    parser.add_argument("--history", nargs="+", metavar="ITEM", default=[], help="ids or titles, oldest first")
+    parser.add_argument("-k", type=int, default=10, help="how many items (default: 10)")
+    text = "what to look for in words, alone or together with --user or --history"
+    parser.add_argument("--ask", metavar="WORDS", help=text)
+    parser.add_argument("--using", help="a recommender of the run (default: the best on validation)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _recommend(args: argparse.Namespace) -> None:
+    from genre.cli.terminal import print_recommended
+    from genre.runs import read_run
+
+    run = read_run(args.run)
+    history = _history(run, args)
+    if args.ask is None:
+        rows = run.answer(history, k=args.k, using=args.using)
+    else:
+        rows = _recommend_by_words(run, history, args)
+    for trouble in run.troubles(args.using):
+        print(trouble, file=sys.stderr)
+    if args.json:
+        print(json.dumps([vars(row) for row in rows], ensure_ascii=False, indent=2))
+    else:
+        print_recommended(rows)
+
+
+def _history(run: Run, args: argparse.Namespace) -> History:
+    if args.user is not None and args.history:
+        raise GenreError("--user and --history exclude each other: a history is that of a user the data does not have")
+    if args.user is None and not args.history and args.ask is None:
+        raise GenreError("say for whom: --user ID of the data, --history with ids or titles, or --ask in words")
+    return run.history_of(args.history) if args.user is None else run.history_of_user(args.user)
+
+
+def _recommend_by_words(run: Run, history: History, args: argparse.Namespace) -> list[Recommended]:
+    from genre.runs import Recommended
+    from genre.serving.events.sqlite import SQLiteStore
+    from genre.serving.limits import Limits
+    from genre.serving.requests import Ask
+    from genre.serving.service import Service
+
+    if run.item_encoder is None:
+        raise GenreError(f"{args.run}: its config has no features.items, and words are matched against those")
+    past = None if args.user is not None else tuple(run.dataset.item_ids.take(history.item))
+    request = Ask(user_id=args.user, history=past, words=args.ask, k=args.k, recommender=args.using)
+    with tempfile.TemporaryDirectory() as folder:
+        limits = Limits(model_seconds=STAGE_SECONDS, words_seconds=STAGE_SECONDS)
+        with closing(Service([run], SQLiteStore(Path(folder) / "events.sqlite"), limits=limits)) as service:
+            answer = service.recommend(request)
+    return [Recommended(**item) for item in answer.items]

@@ -1,0 +1,102 @@
+"""Verbs that make and compare runs: run, tune, audit, compare, uplift."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from genre.cli.arguments import add_config, add_runs_folder, add_verb
+from genre.log import ConsoleLog
+
+if TYPE_CHECKING:
+    from genre.cli.arguments import Verbs
+
+
+def add_run_verbs(verbs: Verbs) -> None:
+    """Add the verbs of this file.
+
+    Args:
+        verbs: the verbs of `genre`.
+    """
+    parser = add_verb(
+        verbs, "run", _run, "Do every step of a config that is not done yet; print leaderboard and examples."
+    )
+    add_config(parser)
+    add_runs_folder(parser)
+    parser.add_argument("--quiet", action="store_true", help="print the results only")
+
+    parser = add_verb(
+        verbs, "tune", _tune, "Search the options of every recommender of a config on the validation part."
+    )
+    add_config(parser)
+    add_runs_folder(parser)
+    parser.add_argument("--trials", type=int, default=30, help="trials for each recommender (default: 30)")
+    parser.add_argument("--minutes", type=float, help="time limit for each recommender")
+
+    parser = add_verb(
+        verbs, "audit", _audit, "Look for leaks between the parts of a run; exit status 1 when there are any."
+    )
+    parser.add_argument("run", help="a run folder")
+
+    parser = add_verb(
+        verbs, "compare", _compare, "Compare two runs, recommender by recommender, with paired tests over users."
+    )
+    parser.add_argument("run", help="a run folder")
+    parser.add_argument("other", help="another run folder, evaluated on the same test part")
+
+    parser = add_verb(
+        verbs, "uplift", _uplift, "Did the language model help? Every arm beside its placebo, with cost per point."
+    )
+    add_config(parser)
+    add_runs_folder(parser)
+    parser.add_argument("--using", help="the recommender that every arm fits (default: the first of the config)")
+
+
+def _run(args: argparse.Namespace) -> None:
+    from genre.cli.terminal import print_run
+    from genre.pipeline import run
+
+    print_run(run(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog(quiet=args.quiet)))
+
+
+def _tune(args: argparse.Namespace) -> None:
+    from genre.cli.study_tables import print_tuned
+    from genre.studies import tune_config
+
+    results, tuned = tune_config(
+        args.config,
+        overrides=args.overrides,
+        runs=args.runs,
+        log=ConsoleLog(),
+        trials=args.trials,
+        minutes=args.minutes,
+    )
+    print_tuned(results)
+    print(f"Next: genre run {tuned}")
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from genre.studies import audit_run
+
+    findings = audit_run(args.run)
+    for finding in findings:
+        print(finding)
+    errors = sum(finding.severity == "error" for finding in findings)
+    print(f"{errors} leak{'' if errors == 1 else 's'} found" if errors else "no leak found")
+    return 1 if errors else 0
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from genre.cli.study_tables import print_comparisons
+    from genre.studies import compare_runs
+
+    print_comparisons(compare_runs(args.run, args.other))
+
+
+def _uplift(args: argparse.Namespace) -> None:
+    from genre.cli.study_tables import print_uplift
+    from genre.studies import judge_uplift
+
+    print_uplift(
+        judge_uplift(args.config, overrides=args.overrides, runs=args.runs, using=args.using, log=ConsoleLog())
+    )

@@ -1,0 +1,108 @@
+"""Verbs around a running service: serve, refresh."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre.cli.arguments import RUN_FIRST, add_verb
+from genre.errors import DriftError, GenreError
+from genre.log import ConsoleLog
+
+if TYPE_CHECKING:
+    from genre.cli.arguments import Verbs
+
+
+def add_serving_verbs(verbs: Verbs) -> None:
+    """Add the verbs of this file.
+
+    Args:
+        verbs: the verbs of `genre`.
+    """
+    parser = add_verb(verbs, "serve", _serve, "Answer over HTTP, with a page at /.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders; users are split over several")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    _add_store(parser)
+    parser.add_argument("--api-key-file", type=Path, help="file with the key that callers must send")
+    text = "such as rate=20 (requests a second from one address) or model_seconds=2; docs/serving.md lists all"
+    parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help=text)
+    text = "share of the users that a run gets, by its name, such as movies=0.9 (default: equal shares)"
+    parser.add_argument("--share", action="append", default=[], metavar="RUN=SHARE", help=text)
+
+    parser = add_verb(
+        verbs, "refresh", _refresh, "Learn again from a run's data and event log; a running server loads the result."
+    )
+    parser.usage = RUN_FIRST
+    parser.add_argument("run", help="a run folder")
+    _add_store(parser)
+    text = "items that may rise in many lists though few users interacted with them; without ids: all"
+    parser.add_argument("--accept", nargs="*", metavar="ITEM", help=text)
+    text = "how far an item may rise, such as rise=0.1 (of all lists) or backing=0.01; docs/serving.md lists all"
+    parser.add_argument("--drift", action="append", default=[], metavar="NAME=VALUE", help=text)
+    parser.add_argument("--roll-back", action="store_true", help="go back to the run that the last refresh replaced")
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    text = "SQLite file or postgresql:// address of the event log (default: beside the run)"
+    parser.add_argument("--store", help=text)
+
+
+def _serve(args: argparse.Namespace) -> None:
+    from genre.runs import read_run
+    from genre.serving.http.server import serve
+    from genre.serving.limits import limits_of, shares_of
+
+    limits, shares = limits_of(args.limit), shares_of(args.share)
+    key = None if args.api_key_file is None else _read_key(args.api_key_file)
+    serve(
+        [read_run(folder) for folder in args.runs],
+        host=args.host,
+        port=args.port,
+        store=args.store,
+        api_key=key,
+        limits=limits,
+        shares=shares,
+        log=ConsoleLog(),
+    )
+
+
+def _read_key(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError as error:
+        raise GenreError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _refresh(args: argparse.Namespace) -> None:
+    from genre.pipeline import remake
+    from genre.runs import facts_of
+    from genre.serving.drift import drift_of
+    from genre.serving.events.opening import beside, open_store
+    from genre.serving.refresh import refresh, roll_back
+
+    run = Path(args.run).resolve()
+    if args.roll_back:
+        roll_back(run)
+        print(f"{run} is the run it was before; the same command undoes this")
+        return
+    facts_of(run)
+    drift = drift_of(args.drift)
+    accept = None if args.accept == [] else args.accept or ()
+    with closing(open_store(args.store or beside(run), must_exist=True)) as store:
+        try:
+            if not refresh(run, store, remake, drift=drift, accept=accept, log=ConsoleLog()):
+                return
+        except DriftError as error:
+            command = _accepting_command(args, run, [*(accept or ()), *error.items])
+            raise DriftError(f"{error}\nTo accept (without ids: all): {command}", error.items) from None
+    print(f"Refreshed: {run}\nReport:    {run / 'report.html'}\nUndo:      genre refresh {run} --roll-back")
+
+
+def _accepting_command(args: argparse.Namespace, run: Path, items: list[str]) -> str:
+    store = ["--store", args.store] if args.store else []
+    limits = [f"--drift={limit}" for limit in args.drift]
+    return shlex.join(["genre", "refresh", str(run), *store, *limits, "--accept", *items])

@@ -1,0 +1,105 @@
+"""Results of tune, compare and uplift, printed as tables. Knows nothing about how they were computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from genre.cli import terminal
+from genre.cli.terminal import escaped
+
+if TYPE_CHECKING:
+    from genre.evaluation.tuning import TuningResult
+    from genre.evaluation.uplift import Uplift
+    from genre.studies import ComparedRuns
+
+
+def print_comparisons(compared: ComparedRuns) -> None:
+    """Print the first run minus the second, metric by metric, with interval and p; significant differences marked.
+
+    Args:
+        compared: the names of two runs, their paired differences by recommender, and what only one of them has.
+    """
+    from genre.evaluation.leaderboard import LEVEL
+
+    names, found, alone = compared
+    first, second = map(escaped, names)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("", "metric", first, second, "difference", "95 % interval", "p", "users"):
+        table.add_column(column, justify="left" if column in ("", "metric") else "right")
+    for name, rows in found.items():
+        for row in rows:
+            same = row.difference == row.low == row.high == 0
+            interval = "no user differs" if same else f"{row.low:+.4f} to {row.high:+.4f}"
+            difference = "0" if same else f"{row.difference:+.4f}"
+            difference = f"[bold]{difference} *[/bold]" if row.p <= LEVEL else f"{difference}  "
+            numbers = f"{row.a:.4f}", f"{row.b:.4f}", difference, interval, f"{row.p:.3f}", f"{row.users:,}"
+            table.add_row(name, row.label, *numbers)
+    console = terminal.stdout()
+    console.print(table)
+    real = sum(row.p <= LEVEL for rows in found.values() for row in rows)
+    total = sum(len(rows) for rows in found.values())
+    console.print(
+        f"{first} minus {second}. {real} of {total} differences are real at 5 % (*): paired sign flips over users of "
+        "the test part, corrected by Holm over the recommenders."
+    )
+    for name, only in zip((first, second), alone, strict=True):
+        if only:
+            console.print(f"Only in {name}: {', '.join(only)}.")
+
+
+def print_tuned(results: Sequence[TuningResult]) -> None:
+    """Print the metric before and after tuning, the best options, their importance, and warnings.
+
+    Args:
+        results: one for each recommender that was tuned.
+    """
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("", "trials", "as given", "best", "best options", "what matters"):
+        table.add_column(column, justify="right" if column in ("trials", "as given", "best") else "left")
+    for found in results:
+        first = "failed" if found.first is None else f"{found.first:.4f}"
+        options = ", ".join(f"{name}: {_short(value)}" for name, value in found.chosen.items())
+        important = sorted(found.importances.items(), key=lambda pair: -pair[1])[:2]
+        matters = ", ".join(f"{name} {share:.0%}" for name, share in important) or "too few trials to tell"
+        best = f"{found.value:.4f}"
+        table.add_row(found.name, f"{len(found.trials)}", first, best, escaped(options or "as given"), matters)
+    console = terminal.stdout()
+    console.print(f"{results[0].metric} on the validation part; the test part was not opened")
+    console.print(table)
+    for found in results:
+        for warning in found.warnings:
+            console.print(escaped(warning))
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_uplift(found: Uplift) -> None:
+    """Print every arm in every segment of users, and the conclusion; significant gains in bold.
+
+    Args:
+        found: gains of a language model's steps over their placebos.
+    """
+    console = terminal.stdout()
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("arm", "users"):
+        table.add_column(column, no_wrap=True)
+    for column in ("n", "without", found.label, "difference", "95 % interval", "p", f"{found.unit} a point"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for arm, segments in found.by_arm().items():
+        for at, gain in enumerate(segments):
+            cost = "-" if gain.cost_per_point is None else f"{gain.cost_per_point:,.3g}"
+            difference = "no user differs" if gain.changed == 0 else f"{gain.difference:+.4f}"
+            interval = "" if gain.changed == 0 else f"{gain.low:+.4f} to {gain.high:+.4f}"
+            numbers = f"{gain.without:.4f}", f"{gain.value:.4f}", difference, interval, f"{gain.p:.3f}", cost
+            style = "bold" if gain.wins else None
+            table.add_row("" if at else arm, gain.segment, f"{gain.users:,}", *numbers, style=style)
+    console.print(table)
+    console.print(f"Significant: {', '.join(found.winners()) or 'nothing'}. A point is .01 of {found.label}.")
+    for line in [*found.warnings(), *found.blind_spots()]:
+        console.print(f"{line[0].upper()}{line[1:]}.")
