@@ -254,5 +254,5 @@ def test_compare_names_the_runs_what_one_alone_has_and_what_cannot_be_compared(
     assert f"Only in {runs[1].name}: ease." in out
     status, out, err = said(capsys, "compare", str(runs[1]), str(runs[2]))
     assert (status, out) == (2, "")
-    assert "have no metric of each user in common: ndcg@10, " in err
+    assert "share no metric with per-user values: ndcg@10, " in err
     assert " against ndcg@5, " in err

@@ -26,7 +26,7 @@ from genre.data.dataset import Dataset, Features
 from genre.data.folds import Split
 from genre.data.parquet import read_dataset, write_dataset
 from genre.errors import UnknownId
-from genre.evaluation.comparison import p_values
+from genre.evaluation.comparison import pairwise_p_values
 from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.report import write_report
@@ -356,7 +356,7 @@ def _language_model(work: Workspace, judged: Judged, verbaliser: Verbaliser | No
 def _significance(tests: dict[str, Evaluation], label: str) -> dict[str, Any]:
     """p of every pair by the metric that ranks, of those that have it for each user."""
     having = {name: found for name, found in tests.items() if label in found.per_user}
-    return {"label": label, "names": list(having), "p": p_values(list(having.values()), label).tolist()}
+    return {"label": label, "names": list(having), "p": pairwise_p_values(list(having.values()), label).tolist()}
 
 
 def _with_cost(evaluation: Evaluation, work: Workspace, label: str) -> Evaluation:

@@ -13,7 +13,7 @@ from genre import storage
 from genre.config.reading import read_config, to_dict, to_yaml
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, ConfigError, EvaluationError, UnknownId
-from genre.evaluation.comparison import Comparison, across, compare
+from genre.evaluation.comparison import Comparison, compare, correct_over_recommenders
 from genre.evaluation.evaluator import read_evaluation
 from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.metrics import labels
@@ -283,6 +283,6 @@ def compare_runs(folder: str | Path, other: str | Path) -> ComparedRuns:
     apart = one.resolve().name != two.resolve().name
     return ComparedRuns(
         names=(one.resolve().name, two.resolve().name) if apart else (str(one), str(two)),
-        found=across({name: compare(both[0][name], both[1][name]) for name in shared}),
+        found=correct_over_recommenders({name: compare(both[0][name], both[1][name]) for name in shared}),
         alone=([name for name in both[0] if name not in shared], [name for name in both[1] if name not in shared]),
     )

@@ -13,7 +13,7 @@ import pytest
 from genre.config.experiment import EvaluationOptions
 from genre.errors import NotAvailable
 from genre.evaluation import charts
-from genre.evaluation.comparison import p_values
+from genre.evaluation.comparison import pairwise_p_values
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import leaderboard
 from genre.evaluation.report import write_report
@@ -48,15 +48,15 @@ SEARCH = TuningResult(
 def judged() -> dict[str, Evaluation]:
     split = RandomSplit(validation=0.2, test=0.2).split(toy_dataset(60, 40))
     models = {"ease": EASE(10.0).fit(split.train), "<b>popular</b>": Popularity().fit(split.train)}
-    asked: dict[str, Any] = {"k": 5, "metrics": EvaluationOptions().metrics, "train": split.train}
-    found = {name: evaluate(model, split.test, name=name, **asked) for name, model in models.items()}
+    options: dict[str, Any] = {"k": 5, "metrics": EvaluationOptions().metrics, "train": split.train}
+    found = {name: evaluate(model, split.test, name=name, **options) for name, model in models.items()}
     return {name: one.with_cost(fit_cpu_s=0.1, peak_mib=90, bytes_on_disk=1000) for name, one in found.items()}
 
 
 @pytest.fixture(scope="module")
 def report(judged: dict[str, Evaluation]) -> dict[str, Any]:
     found = list(judged.values())
-    p = p_values(found, "ndcg@5").tolist()
+    p = pairwise_p_values(found, "ndcg@5").tolist()
     epochs = [{"event": "epoch", "epoch": at, "loss": 1 / at, "ndcg@5": 0.1 * at, "seconds": 1} for at in (1, 2, 3)]
     made = {
         "name": "small",
@@ -104,7 +104,7 @@ def test_recall_by_popularity(report: dict[str, Any], judged: dict[str, Evaluati
 
 
 def test_the_search_shows_every_trial_and_the_best_so_far(report: dict[str, Any]) -> None:
-    chart = charts.search(report, {"ease": "#123456"})
+    chart = charts.search_chart(report, {"ease": "#123456"})
     line, dots = traces(chart)
     assert (line["x"], line["y"]) == ([1, 2, 3, 4, 5], [None, 0.4, 0.4, 0.5, 0.5])
     assert (dots["x"], dots["y"]) == ([2, 4, 5], [0.4, 0.5, 0.45])
@@ -112,14 +112,14 @@ def test_the_search_shows_every_trial_and_the_best_so_far(report: dict[str, Any]
     assert SEARCH.chosen == {"regularization": 12.0}, "and not what was never searched"
     assert line["line"]["color"] == dots["marker"]["color"] == "#123456"
     for nothing in ({}, {"tuning": []}):
-        assert charts.search(nothing, {}) is None
-        assert charts.importances(nothing, {}) is None
+        assert charts.search_chart(nothing, {}) is None
+        assert charts.importances_chart(nothing, {}) is None
     few = {"tuning": [{**SEARCH.as_dict(), "importances": {}}]}
-    assert charts.importances(few, {}) is None
+    assert charts.importances_chart(few, {}) is None
 
 
 def test_importances_have_the_largest_on_top(report: dict[str, Any]) -> None:
-    (bars,) = traces(charts.importances(report, {}))
+    (bars,) = traces(charts.importances_chart(report, {}))
     assert bars["y"] == ["ease: neighbours", "ease: regularization"], "Plotly draws from below"
     assert bars["x"] == [0.1, 0.9]
 
@@ -132,7 +132,7 @@ def test_every_pair_has_its_p(report: dict[str, Any], judged: dict[str, Evaluati
     (edge, grey), (end, same) = heat["colorscale"][-2:]
     assert (edge * heat["zmax"], end, grey) == (0.05, 1, same), "green is what is real at 5 %, and nothing beyond"
     alone = {**report, "significance": {**report["significance"], "names": ["ease"]}}
-    assert charts.significance(alone) is None
+    assert charts.significance_chart(alone) is None
 
 
 def test_a_missing_package_is_named(
@@ -143,11 +143,11 @@ def test_a_missing_package_is_named(
         write_report(tmp_path / "report.html", report, judged, diagram="", config="")
 
 
-def test_strangers_and_costs_are_told(report: dict[str, Any], judged: dict[str, Evaluation], tmp_path: Path) -> None:
+def test_cold_start_and_costs_are_shown(report: dict[str, Any], judged: dict[str, Evaluation], tmp_path: Path) -> None:
     write_report(tmp_path / "report.html", report, judged, diagram="graph LR; a-->b", config="")
-    page = " ".join((tmp_path / "report.html").read_text("utf-8").partition("Strangers and cost")[2][:3000].split())
+    page = " ".join((tmp_path / "report.html").read_text("utf-8").partition("Cold start and cost")[2][:3000].split())
     counts = judged["ease"].counts
-    assert f"{counts['users']:,} users with {counts['targets']:,} right answers were judged" in page
+    assert f"{counts['users']:,} users with {counts['targets']:,} relevant items were evaluated" in page
     assert f"{counts['cold_users']} of the users and {counts['cold_items']} of the items" in page
     warm = f"{judged['ease'].warm['ndcg@5']:.4f}".removeprefix("0")
     assert f"<td>{warm}</td><td>.1000</td><td>90</td><td>.0010</td>" in page
@@ -179,11 +179,11 @@ def test_chromium_draws_it(
         assert drawn == page.locator(".chart").count() == 8
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
         cut = "all => all.filter(box => box.scrollWidth > box.clientWidth).length"
-        assert width < 1280 or page.eval_on_selector_all(".scroll", cut) == 0, "a desk sees whole tables"
+        assert width < 1280 or page.eval_on_selector_all(".scroll", cut) == 0, "a wide screen shows whole tables"
         drawn_wide = page.locator("pre.mermaid svg").bounding_box()
         assert drawn_wide is not None
         assert width > 560 or drawn_wide["width"] >= 720, "a phone scrolls through the diagram and can read it"
-        for title in ("The search for options", "What matters in the search", "recall@5 by popularity of items"):
+        for title in ("Hyperparameter tuning", "Which options matter", "recall@5 by popularity of items"):
             assert page.get_by_role("heading", name=title).count() == 1
         assert troubles == []
         browser.close()
@@ -204,7 +204,7 @@ def test_a_tuned_config_shows_its_search_in_its_report(tmp_path: Path) -> None:
     assert "regularization: 7" in tuned.read_text(), "nothing beat it, so it stays"
     made = run(tuned, runs=tmp_path / "runs")
     assert [found["name"] for found in made.report["tuning"]] == ["ease", "popularity"]
-    assert "The search for options" in (made.folder / "report.html").read_text("utf-8")
+    assert "Hyperparameter tuning" in (made.folder / "report.html").read_text("utf-8")
     plain = run(tmp_path / "small.yaml", runs=tmp_path / "runs")
     assert plain.folder != made.folder
     assert plain.report["tuning"] == []

@@ -18,8 +18,9 @@ from genre.data.ids import Ids
 from genre.data.words import words
 from genre.errors import EvaluationError
 from genre.evaluation.arms import arms, plain, shuffled, weights
+from genre.evaluation.resampling import SIGNIFICANCE_LEVEL as LEVEL
 from genre.evaluation.results import Evaluation
-from genre.evaluation.uplift import LEVEL, judge_arms, segments_of, uplift
+from genre.evaluation.uplift import judge_arms, segments_of, uplift
 from genre.features.augmentation import Augmented
 from genre.features.base import Encoder
 from genre.log import SILENT, Log
@@ -144,7 +145,7 @@ def evaluation(name: str, values: np.ndarray, lengths: np.ndarray) -> Evaluation
         ratings=np.zeros(n, np.int64),
         history_length=lengths,
         counts={},
-        question="q",
+        fold_digest="q",
     )
 
 
@@ -188,8 +189,8 @@ def test_what_cannot_be_compared_is_said() -> None:
     base = evaluation("without", np.zeros(10), lengths)
     with pytest.raises(EvaluationError, match="an arm 'without'"):
         uplift({"summaries": base})
-    with pytest.raises(EvaluationError, match="another question"):
-        uplift({"without": base, "x": dataclasses.replace(base, question="other")})
+    with pytest.raises(EvaluationError, match="other targets"):
+        uplift({"without": base, "x": dataclasses.replace(base, fold_digest="other")})
     with pytest.raises(EvaluationError, match="no recall@5"):
         uplift({"without": base, "x": base}, label="recall@5")
 

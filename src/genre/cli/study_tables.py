@@ -23,7 +23,7 @@ def print_comparisons(compared: ComparedRuns) -> None:
     Args:
         compared: the names of two runs, their paired differences by recommender, and what only one of them has.
     """
-    from genre.evaluation.leaderboard import LEVEL
+    from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 
     names, found, alone = compared
     first, second = map(escaped, names)
@@ -35,12 +35,12 @@ def print_comparisons(compared: ComparedRuns) -> None:
             same = row.difference == row.low == row.high == 0
             interval = "no user differs" if same else f"{row.low:+.4f} to {row.high:+.4f}"
             difference = "0" if same else f"{row.difference:+.4f}"
-            difference = f"[bold]{difference} *[/bold]" if row.p <= LEVEL else f"{difference}  "
+            difference = f"[bold]{difference} *[/bold]" if row.p <= SIGNIFICANCE_LEVEL else f"{difference}  "
             numbers = f"{row.a:.4f}", f"{row.b:.4f}", difference, interval, f"{row.p:.3f}", f"{row.users:,}"
             table.add_row(name, row.label, *numbers)
     console = terminal.stdout()
     console.print(table)
-    real = sum(row.p <= LEVEL for rows in found.values() for row in rows)
+    real = sum(row.p <= SIGNIFICANCE_LEVEL for rows in found.values() for row in rows)
     total = sum(len(rows) for rows in found.values())
     console.print(
         f"{first} minus {second}. {real} of {total} differences are real at 5 % (*): paired sign flips over users of "

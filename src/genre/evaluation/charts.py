@@ -1,4 +1,8 @@
-"""The charts of a report as Plotly figures, without colours of their own for text: the page sets those to its theme."""
+"""The charts of a report as Plotly figures. Does not set the colours of text: the page sets those to its theme.
+
+Every chart function takes `report`, the values of `report.json`, and `colours`, recommender -> colour; it returns None
+where the report has no values for it.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from genre.evaluation.leaderboard import LEVEL
 from genre.evaluation.metrics import metric_of
+from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 from genre.evaluation.results import Evaluation
 
 Chart = dict[str, Any]  # title, about, figure: a Plotly figure as plain JSON
 
 PALETTE = ("#3b6cf6", "#e8833a", "#1aa179", "#c2417c", "#8a63d2", "#b0892b", "#2aa5c9", "#d64545", "#6b7a90", "#5d9c3a")
-CHEAPEST = 1e-3  # CPU seconds; what costs less is drawn there
-NEUTRAL = "#8a93a3"  # to be seen on light and on dark
+LOWEST_COST = 1e-3  # CPU seconds: lower costs are drawn here, since the axis is logarithmic
+NEUTRAL = "#8a93a3"  # visible on a light and on a dark page
 LENGTHS = (
     (0, 0, "none"),
     (1, 5, "1-5"),
@@ -26,24 +30,40 @@ LENGTHS = (
 )
 
 
-def all_charts(report: Mapping[str, Any], judged: Mapping[str, Evaluation]) -> dict[str, Chart]:
-    """The charts that this report has the values for, by name."""
-    colours = {name: PALETTE[at % len(PALETTE)] for at, name in enumerate(judged)}
+def all_charts(report: Mapping[str, Any], evaluations: Mapping[str, Evaluation]) -> dict[str, Chart]:
+    """Draw every chart that this report has the values for.
+
+    Args:
+        report: The values of `report.json`.
+        evaluations: Recommender -> its evaluation on the test part, best first.
+
+    Returns:
+        Name -> chart.
+    """
+    colours = {name: PALETTE[at % len(PALETTE)] for at, name in enumerate(evaluations)}
     made = {
-        "leaderboard": leaderboard(report, colours),
-        "cost": cost(report, colours),
-        "lengths": by_history_length(judged, colours),
-        "popularity": by_popularity(judged, colours),
-        "significance": significance(report),
-        "search": search(report, colours),
-        "importances": importances(report, colours),
-        "losses": losses(report, colours),
+        "leaderboard": leaderboard_chart(report, colours),
+        "cost": cost_chart(report, colours),
+        "lengths": history_length_chart(evaluations, colours),
+        "popularity": popularity_chart(evaluations, colours),
+        "significance": significance_chart(report),
+        "search": search_chart(report, colours),
+        "importances": importances_chart(report, colours),
+        "losses": losses_chart(report, colours),
     }
     return {name: chart for name, chart in made.items() if chart is not None}
 
 
-def leaderboard(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart:
-    """The first metric with its intervals, a bar a recommender."""
+def leaderboard_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart:
+    """Draw the primary metric with its intervals, one bar for each recommender.
+
+    Args:
+        report: The values of `report.json`.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart.
+    """
     label = report["primary"]
     rows = [row for row in reversed(report["leaderboard"]) if row["values"].get(label) is not None]
     ends = [row["intervals"].get(label) or [row["values"][label]] * 2 for row in rows]
@@ -68,8 +88,16 @@ def leaderboard(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart:
     return _chart(f"{label} on the test part", about, [bars], x=label, height=90 + 34 * len(rows))
 
 
-def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
-    """Quality against CPU seconds of learning; the line joins those that nothing beats in both."""
+def cost_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
+    """Draw quality against CPU seconds of training, with the Pareto front.
+
+    Args:
+        report: The values of `report.json`.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart; None below two recommenders with a cost.
+    """
     label = report["primary"]
     points = [
         (row["cost"]["fit_cpu_s"], row["values"][label], row["name"])
@@ -96,7 +124,7 @@ def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
             {
                 "type": "scatter",
                 "mode": "markers+text",
-                "x": [max(x, CHEAPEST)],
+                "x": [max(x, LOWEST_COST)],
                 "y": [y],
                 "text": [name],
                 "textposition": "top center",
@@ -107,7 +135,7 @@ def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
         )
     about = "Up is better, left is cheaper. The dotted line is the Pareto front."
     chart = _chart("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
-    ends = np.log10([max(x, CHEAPEST) for x, _, _ in points])
+    ends = np.log10([max(x, LOWEST_COST) for x, _, _ in points])
     room = 0.2 + 0.15 * float(np.ptp(ends))  # for the names of the outermost points
     chart["figure"]["layout"]["xaxis"] |= {"type": "log", "range": [float(ends.min()) - room, float(ends.max()) + room]}
     if sign < 0:
@@ -116,17 +144,32 @@ def cost(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
 
 
 def pareto(points: Iterable[tuple[float, float]]) -> Iterable[tuple[float, float]]:
-    """The points (cost, quality) that no other beats in both, by rising cost."""
+    """Find the Pareto front: the points that no other point beats in both cost and quality.
+
+    Args:
+        points: Pairs (cost, quality); lower cost and higher quality are better.
+
+    Yields:
+        The points of the front by rising cost, costs at least `LOWEST_COST`.
+    """
     best = -np.inf
     for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
         if y > best:
             best = y
-            yield max(x, CHEAPEST), y
+            yield max(x, LOWEST_COST), y
 
 
-def by_history_length(judged: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
-    """The first per-user metric by how much is known of the user."""
-    first = next(iter(judged.values()))
+def history_length_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
+    """Draw the first metric with per-user values by the number of interactions in the user's history.
+
+    Args:
+        evaluations: Recommender -> its evaluation, best first.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart; None without such a metric.
+    """
+    first = next(iter(evaluations.values()))
     label = next((label for label in first.values if label in first.per_user), None)
     if label is None:
         return None
@@ -141,21 +184,27 @@ def by_history_length(judged: Mapping[str, Evaluation], colours: Mapping[str, st
             "y": [_mean(found.per_user[label][mask]) for _, mask in groups],
             "marker": {"color": colours[name]},
         }
-        for name, found in judged.items()
+        for name, found in evaluations.items()
         if label in found.per_user and len(found.history_length) == len(lengths)
     ]
-    about = "Who has no history gets what is popular, whatever the recommender."
-    return _chart(
-        f"{label} by length of history", about, traces, x="interactions known of the user", y=label, legend=True
-    )
+    about = "Users without a history get popular items from every recommender."
+    return _chart(f"{label} by length of history", about, traces, x="interactions in the history", y=label, legend=True)
 
 
-def by_popularity(judged: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
-    """Recall among the items nobody takes, those everybody takes, and between."""
-    having = {name: found for name, found in judged.items() if found.by_popularity}
-    if not having:
+def popularity_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
+    """Draw the recall of rare, middling and popular items.
+
+    Args:
+        evaluations: Recommender -> its evaluation, best first.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart; None without recall by popularity.
+    """
+    present = {name: found for name, found in evaluations.items() if found.by_popularity}
+    if not present:
         return None
-    first = next(iter(having.values()))
+    first = next(iter(present.values()))
     bands = [band for band, found in first.by_popularity.items() if found["targets"]]
     titles = [f"{band}<br>{_count(first.by_popularity[band]['targets'])}" for band in bands]
     traces = [
@@ -166,12 +215,12 @@ def by_popularity(judged: Mapping[str, Evaluation], colours: Mapping[str, str]) 
             "y": [found.by_popularity[band]["recall"] for band in bands],
             "marker": {"color": colours[name]},
         }
-        for name, found in having.items()
+        for name, found in present.items()
         if all(band in found.by_popularity for band in bands)
     ]
     label = f"recall@{next((int(label.partition('@')[2]) for label in first.values if '@' in label), 10)}"
     about = (
-        "Items by their rank in popularity, rare ones left: share of the right answers of each band that were found."
+        "Items in bands of popularity, rare ones on the left: the share of relevant items of each band that was found."
     )
     return _chart(
         f"{label} by popularity of items", about, traces, x="items, least popular first", y=label, legend=True
@@ -182,8 +231,16 @@ def _count(targets: float) -> str:
     return f"{int(targets):,} target{'' if targets == 1 else 's'}"
 
 
-def search(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
-    """Every trial of the search for options, and the best so far."""
+def search_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
+    """Draw every trial of hyperparameter tuning, and the best value so far.
+
+    Args:
+        report: The values of `report.json`.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart; None where nothing was tuned.
+    """
     traces: list[Chart] = []
     for found in report.get("tuning") or []:
         trials = [(at, trial) for at, trial in enumerate(found["trials"], start=1)]
@@ -208,9 +265,10 @@ def search(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | Non
         return None
     label = report["tuning"][0]["metric"]
     about = (
-        "Dots are trials, lines the best so far, all on the validation part. The first trial is the config as given."
+        "Dots are trials, lines the best value so far, all on the validation part. "
+        "The first trial uses the options of the config."
     )
-    return _chart("The search for options", about, traces, x="trial", y=f"{label} on validation", legend=True)
+    return _chart("Hyperparameter tuning", about, traces, x="trial", y=f"{label} on validation", legend=True)
 
 
 def _options(options: Mapping[str, Any]) -> str:
@@ -220,8 +278,16 @@ def _options(options: Mapping[str, Any]) -> str:
     return "<br>".join(shown) or "the defaults"
 
 
-def importances(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
-    """How much of the metric's variation over the trials each option explains."""
+def importances_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
+    """Draw how much of the metric's variance over the trials each option explains.
+
+    Args:
+        report: The values of `report.json`.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart; None after too few trials.
+    """
     rows = [
         (f"{found['name']}: {option}", share, found["name"])
         for found in reversed(report.get("tuning") or [])
@@ -237,8 +303,8 @@ def importances(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart 
         "marker": {"color": [colours.get(name, PALETTE[0]) for _, _, name in rows]},
         "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
     }
-    about = "Share of the metric's variation between trials that each option explains, by recommender (PED-ANOVA)."
-    chart = _chart("What matters in the search", about, [bars], x="share", height=90 + 26 * len(rows))
+    about = "Share of the metric's variance between trials that each option explains, by recommender (PED-ANOVA)."
+    chart = _chart("Which options matter", about, [bars], x="share", height=90 + 26 * len(rows))
     chart["figure"]["layout"]["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
     return chart
 
@@ -248,8 +314,15 @@ def _mean(values: Any) -> float | None:
     return float(present.mean()) if len(present) else None
 
 
-def significance(report: Mapping[str, Any]) -> Chart | None:
-    """The chance of each pair's distance if the two were alike."""
+def significance_chart(report: Mapping[str, Any]) -> Chart | None:
+    """Draw the p value of each pair of recommenders.
+
+    Args:
+        report: The values of `report.json`.
+
+    Returns:
+        The chart; None below two recommenders.
+    """
     pairs = report.get("significance")
     if not pairs or len(pairs["names"]) < 2:
         return None
@@ -266,24 +339,39 @@ def significance(report: Mapping[str, Any]) -> Chart | None:
         "texttemplate": "%{text}",
         "zmin": 0,
         "zmax": 1,
-        "colorscale": [[0, "#1aa179"], [LEVEL, "#8fcfb9"], [LEVEL, "#d9dde5"], [1, "#d9dde5"]],
+        "colorscale": [
+            [0, "#1aa179"],
+            [SIGNIFICANCE_LEVEL, "#8fcfb9"],
+            [SIGNIFICANCE_LEVEL, "#d9dde5"],
+            [1, "#d9dde5"],
+        ],
         "showscale": False,
         "hovertemplate": "%{y} and %{x}: p = %{z:.4f}<extra></extra>",
     }
     about = (
-        f"p of a paired sign-flip test over users. Green: real at {100 * LEVEL:g} %; grey: cannot be told apart. "
-        "Corrected by Holm over all pairs, so stricter than the marks of the table, which compare with the first alone."
+        f"p value of a paired sign-flip test over users. Green: significant at {100 * SIGNIFICANCE_LEVEL:g} %; grey: "
+        "not. Corrected by Holm over all pairs, so stricter than the table's marks, which compare with the best only."
     )
-    chart = _chart("Which differences are real", about, [heat], height=140 + 44 * len(pairs["names"]))
+    chart = _chart("Significance of the differences", about, [heat], height=140 + 44 * len(pairs["names"]))
     chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
     return chart
 
 
-def losses(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
-    """Training and validation values, epoch by epoch, of what was trained by gradient descent."""
+def losses_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
+    """Draw training loss and validation metric, epoch by epoch, of the models trained by gradient descent.
+
+    Args:
+        report: The values of `report.json`.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart; None without such a model.
+    """
     traces: list[Chart] = []
     for name, entries in report["training"].items():
-        by_epoch = {entry["epoch"]: entry for entry in entries if entry["event"] == "epoch"}  # resumed ones stand twice
+        by_epoch = {
+            entry["epoch"]: entry for entry in entries if entry["event"] == "epoch"
+        }  # an epoch repeated after a resume is logged twice
         epochs = list(by_epoch.values())
         if not epochs:
             continue
@@ -301,7 +389,7 @@ def losses(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | Non
             )
     if not traces:
         return None
-    about = "Solid: the loss it learns from. Dashed: the validation part; the epoch where it is best is kept."
+    about = "Solid: training loss. Dashed: metric on the validation part; the weights of its best epoch are kept."
     return _chart("Training", about, traces, x="epoch", y="loss", legend=True)
 
 

@@ -1,13 +1,12 @@
-"""Is the difference real: paired bootstrap intervals and sign-flip tests over users, Holm across models.
+"""Paired comparisons of recommenders over the same users: differences, intervals, p values. Does not know the metrics.
 
-Paired: two models meet the same users and the same resamples. Seeded, vectorised in blocks.
+The interval is a bootstrap over users, p a sign-flip test, corrected by Holm where there are several recommenders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,16 +14,22 @@ from genre.errors import EvaluationError
 from genre.evaluation.metrics import metric_of
 from genre.evaluation.ranked import Float64
 from genre.evaluation.resampling import bootstrap, holm, power_mean, sign_flip
-
-if TYPE_CHECKING:
-    from genre.evaluation.results import Evaluation
+from genre.evaluation.results import Evaluation
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of two models, user by user. difference: a - b, with its 95 % interval.
+    """One metric of two recommenders, over the users for whom both have a value.
 
-    p: chance of a difference this large if it did not matter which model served a user (two-sided).
+    Attributes:
+        label: The metric, such as `ndcg@10`.
+        a: Total of the first recommender.
+        b: Total of the second.
+        difference: a - b.
+        low: Lower end of the 95 % interval of the difference.
+        high: Upper end of it.
+        p: Chance of a difference at least this large if both were equally good, two-sided.
+        users: How many users were compared.
     """
 
     label: str
@@ -38,23 +43,33 @@ class Comparison:
 
 
 def compare(a: Evaluation, b: Evaluation, labels: Sequence[str] | None = None, *, seed: int = 0) -> list[Comparison]:
-    """Every metric that both have per user, or the given labels.
+    """Compare two evaluations of the same fold user by user.
 
-    EvaluationError when they have none in common, or answered other questions.
+    Args:
+        a: The first evaluation.
+        b: The second, of the same fold.
+        labels: Metrics to compare; None: every metric that both have for each user.
+        seed: Seed of the resamples and of the random signs.
+
+    Returns:
+        One comparison for each label.
+
+    Raises:
+        EvaluationError: When they share no metric with per-user values, or come from different folds.
     """
     shared = [label for label in a.per_user if label in b.per_user]
     if not shared:
-        having = " against ".join(", ".join(found.per_user) or "none" for found in (a, b))
+        found = " against ".join(", ".join(one.per_user) or "none" for one in (a, b))
         raise EvaluationError(
-            f"{a.name} and {b.name} have no metric of each user in common: {having}; ask both for the same"
+            f"{a.name} and {b.name} share no metric with per-user values: {found}; evaluate both by the same metrics"
         )
     missing = [label for label in labels or () if label not in shared]
     if missing:
         raise EvaluationError(f"no per-user values of {missing[0]} in both; there are {', '.join(shared)}")
-    _check_same_question(a, b)
+    _check_same_fold(a, b)
     out = []
     for label in labels or shared:
-        values = np.stack([a.per_user[label], b.per_user[label]], axis=1)
+        values = np.stack([a.per_user[label], b.per_user[label]], axis=1)  # [n_users, 2]
         values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, np.nan)
         weights, power = a.weights([label, label]), metric_of(label).power
         one, other = (power_mean(values[:, at], weights[:, 0], power) for at in (0, 1))
@@ -66,8 +81,15 @@ def compare(a: Evaluation, b: Evaluation, labels: Sequence[str] | None = None, *
     return out
 
 
-def across(found: Mapping[str, Sequence[Comparison]]) -> dict[str, list[Comparison]]:
-    """The same comparisons of several models, each metric's p corrected by Holm over the models."""
+def correct_over_recommenders(found: Mapping[str, Sequence[Comparison]]) -> dict[str, list[Comparison]]:
+    """Correct the p values of each metric for the number of recommenders compared (Holm).
+
+    Args:
+        found: Recommender -> its comparisons.
+
+    Returns:
+        The same with corrected p values.
+    """
     out = {name: list(rows) for name, rows in found.items()}
     for label in {row.label for rows in out.values() for row in rows}:
         at = [(name, n) for name, rows in out.items() for n, row in enumerate(rows) if row.label == label]
@@ -77,8 +99,20 @@ def across(found: Mapping[str, Sequence[Comparison]]) -> dict[str, list[Comparis
     return out
 
 
-def p_values(evaluations: Sequence[Evaluation], label: str, *, seed: int = 0) -> Float64:
-    """Sign-flip p of every pair of models, corrected by Holm over all pairs; 1 on the diagonal. [n, n]"""
+def pairwise_p_values(evaluations: Sequence[Evaluation], label: str, *, seed: int = 0) -> Float64:
+    """Compute the p value of every pair of recommenders, corrected by Holm over all pairs.
+
+    Args:
+        evaluations: `n` evaluations of the same fold.
+        label: The metric.
+        seed: Seed of the random signs.
+
+    Returns:
+        float64 `[n, n]`, symmetric, 1 on the diagonal.
+
+    Raises:
+        EvaluationError: When two come from different folds.
+    """
     n = len(evaluations)
     one, other = np.triu_indices(n, 1)
     out = np.ones((n, n))
@@ -91,23 +125,36 @@ def p_values(evaluations: Sequence[Evaluation], label: str, *, seed: int = 0) ->
     return out
 
 
-def against(best: Evaluation, others: Sequence[Evaluation], label: str, *, seed: int = 0) -> Float64:
-    """Sign-flip p of each of `others` against `best`, corrected by Holm over them. [n]"""
+def p_against_best(best: Evaluation, others: Sequence[Evaluation], label: str, *, seed: int = 0) -> Float64:
+    """Compute the p value of each of several recommenders against the best one, corrected by Holm over them.
+
+    Args:
+        best: The evaluation to compare with.
+        others: `n` other evaluations of the same fold.
+        label: The metric.
+        seed: Seed of the random signs.
+
+    Returns:
+        float64 `[n]`.
+
+    Raises:
+        EvaluationError: When one comes from another fold.
+    """
     if not others:
         return np.empty(0)
     return holm(sign_flip(np.stack([_differences(best, other, label) for other in others], axis=1), seed=seed))
 
 
 def _differences(a: Evaluation, b: Evaluation, label: str) -> Float64:
-    """What each user adds to the difference of the totals, up to a common factor; NaN without a pair. [n_users]"""
-    _check_same_question(a, b)
+    """Return what each user adds to the difference of the totals, up to a factor; NaN without a pair. [n_users]."""
+    _check_same_fold(a, b)
     power = metric_of(label).power
     return np.asarray((a.per_user[label] ** power - b.per_user[label] ** power) * a.weights([label])[:, 0])
 
 
-def _check_same_question(a: Evaluation, b: Evaluation) -> None:
-    if a.question != b.question:
+def _check_same_fold(a: Evaluation, b: Evaluation) -> None:
+    if a.fold_digest != b.fold_digest:
         raise EvaluationError(
-            f"{a.name} and {b.name} answered different questions (another split, other data or other users); "
+            f"{a.name} and {b.name} were evaluated on different targets (another split, other data or other users); "
             "compare runs of the same data and split"
         )

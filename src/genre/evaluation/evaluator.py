@@ -209,7 +209,7 @@ def _merge(
         counts=counts,
         by_popularity=by_popularity,
         cost=cost,
-        question=question,
+        fold_digest=question,
     )
 
 

@@ -1,4 +1,7 @@
-"""Several evaluations of one fold -> one table, best first, with what cannot be told from the best marked."""
+"""Several evaluations on one fold -> one table, best recommender first, with those not distinguishable from it marked.
+
+Does not know how the evaluations were made.
+"""
 
 from __future__ import annotations
 
@@ -7,73 +10,113 @@ from collections.abc import Sequence
 from typing import Any
 
 from genre.errors import EvaluationError
-from genre.evaluation.comparison import against
+from genre.evaluation.comparison import p_against_best
 from genre.evaluation.metrics import metric_of
+from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 from genre.evaluation.results import Evaluation
-
-LEVEL = 0.05
 
 
 def leaderboard(evaluations: Sequence[Evaluation], by: str | None = None, *, seed: int = 0) -> list[dict[str, Any]]:
-    """One row a recommender as plain JSON values, best first by the label `by` (None: `primary`).
+    """Build one row for each recommender, in plain JSON values, best first.
 
-    name, values, intervals (label -> [low, high]), warm, cost, counts; p: chance of its distance from the best if
-    the two were alike (sign flips over users, Holm over the table), None without per-user values;
-    tied_with_best: p is above 5 %, so do not choose between them by this number.
+    The keys of a row are `name`, `values`, `intervals` (label -> [low, high]), `warm`, `cost`, `counts`, `p` and
+    `tied_with_best`. `p` is the chance of a difference from the best this large if the two were equally good (sign-flip
+    test over users, Holm correction over the table); None for the best itself and without per-user values.
+    `tied_with_best` means that `p` is above 5 %, so this metric does not tell the two apart.
+
+    Args:
+        evaluations: One for each recommender, all on the same fold.
+        by: The label that sorts the table, such as `ndcg@10`; None: the result of `primary`.
+        seed: Seed of the random signs.
+
+    Returns:
+        The rows.
+
+    Raises:
+        EvaluationError: Without evaluations, or when a recommender lacks the metric `by`.
     """
     if not evaluations:
         raise EvaluationError("a leaderboard needs at least one evaluation")
     label = by or primary(evaluations)
     if any(label not in e.values for e in evaluations):
-        raise EvaluationError(f"no metric {label} that all recommenders have; name one of each's values")
+        raise EvaluationError(f"not every recommender has the metric {label}; sort by one that all of them have")
     ranked = sorted(evaluations, key=lambda found: rank_key(found.values[label], label))
     best, others = ranked[0], ranked[1:]
     p: list[float | None] = [None] * len(others)
     if label in best.per_user:
-        p = [float(value) for value in against(best, others, label, seed=seed)]
-    return [_row(best, None, True), *(_row(o, q, q is not None and q > LEVEL) for o, q in zip(others, p, strict=True))]
+        p = [float(value) for value in p_against_best(best, others, label, seed=seed)]
+    tied = [value is not None and value > SIGNIFICANCE_LEVEL for value in p]
+    rows = [_row(found) for found in ranked]
+    return [
+        row | {"p": q, "tied_with_best": same} for row, q, same in zip(rows, [None, *p], [True, *tied], strict=True)
+    ]
 
 
 def primary(evaluations: Sequence[Evaluation]) -> str:
-    """The label that ranks: the first metric asked for that all have, as only some predict ratings."""
+    """Return the label that sorts recommenders: the first metric that all of them have.
+
+    Not all have the same metrics, since only some recommenders predict ratings.
+
+    Args:
+        evaluations: One for each recommender.
+
+    Returns:
+        The label, such as `ndcg@10`.
+
+    Raises:
+        EvaluationError: When no metric is shared.
+    """
     for label in evaluations[0].values:
         if all(label in found.values for found in evaluations):
             return label
-    raise EvaluationError("no metric that all recommenders have; ask for one that does not need ratings, such as ndcg")
+    raise EvaluationError("the recommenders share no metric; add one that needs no predicted ratings, such as ndcg")
 
 
 def rank_key(value: float, label: str) -> float:
-    """Sorts the best first."""
+    """Turn the value of a metric into a sort key that puts the best value first and NaN last.
+
+    Args:
+        value: The value.
+        label: Its metric, which says whether higher is better.
+
+    Returns:
+        The key.
+    """
     if math.isnan(value):
         return math.inf
     return -value if metric_of(label).higher_is_better else value
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a leaderboard as a table of rankings and one of ratings, of what was judged; first what ranks.
+    """Divide the rows of a leaderboard into a table of ranking metrics and a table of rating metrics.
 
-    title, labels, rows (of those that have any of the labels, best first by the first label), best (value by label).
+    Args:
+        rows: What `leaderboard` returned.
+
+    Returns:
+        A dict for each table: `title`, `labels`, `rows` (those with any of the labels, sorted by the first label, best
+        first) and `best` (label -> best value). The kind of the first metric comes first; a kind without values is
+        left out.
     """
     labels = dict.fromkeys(label for row in rows for label in row["values"])
     found = []
     for of_ratings in dict.fromkeys(metric_of(label).of_ratings for label in labels):
         shown = [label for label in labels if metric_of(label).of_ratings == of_ratings]
-        having = [row for row in rows if any(row["values"].get(label) is not None for label in shown)]
-        if having:
-            ordered = {label: sorted(having, key=lambda row: _place(row, label)) for label in shown}
+        present = [row for row in rows if any(row["values"].get(label) is not None for label in shown)]
+        if present:
+            ordered = {label: sorted(present, key=lambda row: _row_key(row, label)) for label in shown}
             best = {label: first["values"].get(label) for label, (first, *_) in ordered.items()}
-            having = ordered[shown[0]]
             title = "ratings" if of_ratings else "ranking"
-            found.append({"title": title, "labels": shown, "rows": having, "best": best})
+            found.append({"title": title, "labels": shown, "rows": ordered[shown[0]], "best": best})
     return found
 
 
-def _place(row: dict[str, Any], label: str) -> float:
+def _row_key(row: dict[str, Any], label: str) -> float:
     value = row["values"].get(label)
     return rank_key(math.nan if value is None else value, label)
 
 
-def _row(found: Evaluation, p: float | None, tied: bool) -> dict[str, Any]:  # noqa: FBT001  # private, always named by place
+def _row(found: Evaluation) -> dict[str, Any]:
     return {
         "name": found.name,
         "values": _plain(found.values),
@@ -81,8 +124,6 @@ def _row(found: Evaluation, p: float | None, tied: bool) -> dict[str, Any]:  # n
         "warm": _plain(found.warm),
         "cost": _plain(found.cost),
         "counts": found.counts,
-        "p": p,
-        "tied_with_best": tied,
     }
 
 

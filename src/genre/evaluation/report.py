@@ -1,6 +1,6 @@
-"""A run's report as one self-contained HTML file: drawn by Plotly and Mermaid, both out of packages, read offline.
+"""The report of a run as one self-contained HTML file with charts by Plotly and a diagram by Mermaid, readable offline.
 
-Knows the plain values of `report.json` and the evaluations, nothing of how they were made.
+Knows the plain values of `report.json` and the evaluations; does not know how they were made.
 """
 
 from __future__ import annotations
@@ -27,15 +27,24 @@ MERMAID_FILES = {
 def write_report(
     path: Path,
     report: Mapping[str, Any],
-    judged: Mapping[str, Evaluation],
+    evaluations: Mapping[str, Evaluation],
     *,
     diagram: str,
     config: str,
     log: Log = SILENT,
 ) -> None:
-    """Write `report.html`. judged: the test part, best first. diagram: Mermaid text. config: the full YAML.
+    """Write the HTML report of a run.
 
-    Raises NotAvailable where the packages that draw it are not installed.
+    Args:
+        path: The file to write.
+        report: The values of `report.json`.
+        evaluations: Recommender -> its evaluation on the test part, best first.
+        diagram: The pipeline as Mermaid text.
+        config: The full config as YAML.
+        log: Where a missing Mermaid script is reported.
+
+    Raises:
+        NotAvailable: When Jinja2 or Plotly is not installed.
     """
     try:
         from jinja2 import Environment, StrictUndefined
@@ -45,12 +54,12 @@ def write_report(
 
     template = resources.files("genre.evaluation").joinpath("report.html").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"short": short, "told": told_tally}
+    environment.filters |= {"short": short, "tally": told_tally}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     page = environment.from_string(template).render(
         report=report,
         tables=tables(report["leaderboard"]),
-        charts=charts.all_charts(report, judged),
+        charts=charts.all_charts(report, evaluations),
         diagram=diagram,
         config=config,
         plotly=get_plotlyjs(),
@@ -60,17 +69,25 @@ def write_report(
 
 
 def _mermaid(log: Log) -> str:
-    """Mermaid's script; empty where no package index answers: the diagram is then shown as its text."""
+    """Return Mermaid's script; empty when it cannot be downloaded: the page then shows the diagram as text."""
     try:
         folder = fetch_wheel_files(MERMAID, MERMAID_FILES, log=log)
     except NotAvailable as error:
-        log.line(f"report: the diagram stays text, since {error}")
+        log.line(f"report: the diagram is shown as text, since {error}")
         return ""
     return (folder / next(iter(MERMAID_FILES))).read_text("utf-8")
 
 
 def short(value: float | None, digits: int = 4) -> str:
-    """A number for people: `.2808`, `1.03`, `12,345`; a dash where there is none."""
+    """Format a number: `.2808`, `1.03`, `12,345`, or a dash for None.
+
+    Args:
+        value: The number.
+        digits: Decimal places of numbers below 1; larger ones get one less.
+
+    Returns:
+        The text.
+    """
     if value is None:
         return "-"
     if isinstance(value, int) or abs(value) >= 1000:

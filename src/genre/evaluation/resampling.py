@@ -1,28 +1,34 @@
-"""Bootstrap intervals, sign-flip tests and the Holm correction over users. Does not know what was measured."""
+"""Bootstrap intervals, sign-flip tests and the Holm correction over users. Does not know what was measured.
+
+Everything is seeded and computed in blocks, so that memory stays bounded.
+"""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genre.evaluation.ranked import Float64, ratio
 
-if TYPE_CHECKING:
-    pass
-
-
+SIGNIFICANCE_LEVEL = 0.05
+"""A difference with a p value up to this counts as real."""
 RESAMPLES = 1000
-
-
 FLIPS = 2000
-
-
 BLOCK = 4_000_000  # random numbers held at once
 
 
 def power_mean(values: Float64, weights: Float64, power: int = 1) -> float:
-    """(sum w v^p / sum w)^(1/p) over the users with a value; NaN without any."""
+    """Compute the weighted power mean over users, (sum w v^p / sum w)^(1/p).
+
+    With p = 1 it is the mean; with p = 2 it turns the RMSE of each user into the RMSE over all ratings.
+
+    Args:
+        values: `[n_users]`; users whose value is NaN are left out.
+        weights: `[n_users]`.
+        power: p.
+
+    Returns:
+        The mean; NaN when no user has a value.
+    """
     known = np.isfinite(values)
     total = float(weights[known].sum())
     return float(weights[known] @ values[known] ** power / total) ** (1 / power) if total else float("nan")
@@ -31,9 +37,19 @@ def power_mean(values: Float64, weights: Float64, power: int = 1) -> float:
 def bootstrap(
     values: Float64, weights: Float64, powers: Float64, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Float64:
-    """Power means over `resamples` draws of users with replacement, the same draws for every column.
+    """Compute power means over resamples of the users, drawn with replacement (Efron 1979).
 
-    values, weights: `[n_users, n]`, NaN values left out. powers: `[n]`. Returns `[resamples, n]`.
+    Every column meets the same resamples, so that columns can be compared pair by pair.
+
+    Args:
+        values: `[n_users, n]`; NaN values are left out.
+        weights: `[n_users, n]`.
+        powers: `[n]`, see `power_mean`.
+        seed: Seed of the draws.
+        resamples: How many.
+
+    Returns:
+        float64 `[resamples, n]`.
     """
     known = np.isfinite(values)
     weight = np.where(known, weights, 0)
@@ -50,9 +66,18 @@ def bootstrap(
 
 
 def sign_flip(differences: Float64, *, seed: int = 0, flips: int = FLIPS) -> Float64:
-    """Two-sided p of the mean of each column under random signs, the same signs for every column.
+    """Test whether the mean of each column differs from zero by random sign flips (Fisher's randomisation test).
 
-    differences: `[n_users, n]`, NaN = no pair. A sign flips as if the two models had changed places for that user.
+    Flipping the sign of a user's difference exchanges the two models for that user. p = (1 + flips whose sum is at
+    least as far from zero) / (1 + flips), two-sided. Every column meets the same signs.
+
+    Args:
+        differences: `[n_users, n]`; NaN for a user without a pair of values.
+        seed: Seed of the signs.
+        flips: How many random sign vectors.
+
+    Returns:
+        p values, float64 `[n]`.
     """
     known = np.nan_to_num(differences)
     n_users = len(known)
@@ -62,13 +87,22 @@ def sign_flip(differences: Float64, *, seed: int = 0, flips: int = FLIPS) -> Flo
     extreme = np.zeros(known.shape[1])
     for rows in _blocks(flips, n_users):
         coins = np.unpackbits(np.frombuffer(rng.bytes(rows * (-(-n_users // 8))), np.uint8).reshape(rows, -1), axis=1)
-        signed = 2 * (coins[:, :n_users].astype(np.float64) @ known) - known.sum(axis=0)
+        signed = 2 * (coins[:, :n_users].astype(np.float64) @ known) - known.sum(axis=0)  # [rows, n]
         extreme += (np.abs(signed) >= size - slack).sum(axis=0)
     return np.asarray((1 + extreme) / (1 + flips))
 
 
 def holm(p: Float64) -> Float64:
-    """p values corrected for how many there are (Holm 1979): in order, each times the number left, never falling."""
+    """Correct p values for multiple comparisons (Holm 1979).
+
+    In ascending order each is multiplied by how many are left, and none is smaller than the one before it.
+
+    Args:
+        p: `[n]`.
+
+    Returns:
+        Corrected p values `[n]`, at most 1.
+    """
     order = np.argsort(p, kind="stable")
     out = np.empty_like(p)
     out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
@@ -76,6 +110,6 @@ def holm(p: Float64) -> Float64:
 
 
 def _blocks(n: int, width: int) -> list[int]:
-    """`n` rows of `width` random numbers in blocks that fit into memory: the size of each."""
+    """Divide `n` rows of `width` random numbers into blocks that fit into memory; return the size of each."""
     size = max(1, BLOCK // max(width, 1))
     return [min(size, n - start) for start in range(0, n, size)]

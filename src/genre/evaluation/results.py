@@ -21,14 +21,34 @@ from genre.evaluation.resampling import bootstrap
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How well one recommender answered one fold; labels are `ndcg@10`, `auc`, `rmse`.
+    """How good one recommender is on one fold: every metric in total and for each user.
 
-    values: label -> total over all judged users. warm: the same without users and items nobody met in training.
-    users: int32 `[n]`, every user with a target, by row. per_user: label -> float64 `[n]`, NaN where it has no value.
-    ratings: int64 `[n]`, how many ratings of each were guessed. history_length: int64 `[n]`.
-    by_popularity: band of item popularity -> targets and the recall of them, at the first k.
-    counts: users, targets and who was left out of what. cost: `ms_per_user` and what else was measured.
-    question: digest of what was asked; equal questions can be compared user by user.
+    The keys of the metrics are labels: `ndcg@10`, `auc`, `rmse`. Users and items without training interactions are
+    called cold; `values` counts them, `warm` does not.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> train, _, test = genre.split(toy_dataset())
+        >>> result = genre.evaluate(genre.EASE().fit(train), test, k=5)
+        >>> low, high = result.intervals["ndcg@5"]
+        >>> low <= result.values["ndcg@5"] <= high
+        True
+        >>> len(result.per_user["ndcg@5"]) == len(result.users)
+        True
+
+    Attributes:
+        name: The recommender.
+        values: Label -> total over all evaluated users.
+        warm: Label -> total without cold users and items.
+        users: int32 `[n]`, row numbers of every user with a target.
+        per_user: Label -> float64 `[n]`, NaN where the metric has no value for the user.
+        ratings: int64 `[n]`, how many ratings of each user were predicted.
+        history_length: int64 `[n]`, interactions in the history of each user.
+        counts: Users and targets that were evaluated, cold or left out, by name.
+        by_popularity: Band of item popularity -> `targets` and `recall` of them, at the first k.
+        cost: `ms_per_user` (CPU) of scoring, and what `with_cost` added.
+        fold_digest: Equal for equal folds; evaluations with the same one can be compared user by user.
     """
 
     name: str
@@ -41,34 +61,53 @@ class Evaluation:
     counts: dict[str, int]
     by_popularity: dict[str, dict[str, float]] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
-    question: str = ""
+    fold_digest: str = ""
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % intervals by bootstrap over users, for every metric with per-user values."""
+        """95 % confidence intervals by bootstrap over users, for every metric with per-user values."""
         known = [label for label, values in self.per_user.items() if np.isfinite(values).any()]
         if not known:
             return {}
         powers = np.array([metric_of(label).power for label in known], np.float64)
-        values = np.stack([self.per_user[label] for label in known], axis=1)
+        values = np.stack([self.per_user[label] for label in known], axis=1)  # [n, n_labels]
         low, high = np.nanpercentile(bootstrap(values, self.weights(known), powers), [2.5, 97.5], axis=0)
         return {label: (float(low[at]), float(high[at])) for at, label in enumerate(known)}
 
     def weights(self, labels: list[str]) -> Float64:
-        """What a user counts: one, or the ratings guessed where stars are judged. [n, n_labels]"""
+        """Return each user's weight in the totals: 1 for ranking metrics, the number of ratings for rating metrics.
+
+        Args:
+            labels: The metrics.
+
+        Returns:
+            float64 `[n, n_labels]`.
+        """
         one = np.ones(len(self.users))
         return np.stack([self.ratings if metric_of(label).of_ratings else one for label in labels], axis=1)
 
     def with_cost(self, **measured: float) -> Evaluation:
-        """The same with more costs: `fit_cpu_s`, `peak_mib`, `bytes_on_disk`."""
+        """Return a copy with more costs.
+
+        Args:
+            **measured: Name -> amount: `fit_cpu_s`, `peak_mib`, `bytes_on_disk`.
+
+        Returns:
+            The copy.
+        """
         return dataclasses.replace(self, cost={**self.cost, **measured})
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """`evaluation.json` and `per_user.safetensors` into an existing folder."""
+    """Write `evaluation.json` and `per_user.safetensors`.
+
+    Args:
+        folder: An existing folder.
+        evaluation: What to write.
+    """
     plain = {
         "name": evaluation.name,
-        "question": evaluation.question,
+        "question": evaluation.fold_digest,
         "values": _to_json(evaluation.values),
         "warm": _to_json(evaluation.warm),
         "intervals": evaluation.intervals,
@@ -87,7 +126,17 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """What `write_evaluation` wrote; ArtifactError when it is not that."""
+    """Read what `write_evaluation` wrote.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The evaluation.
+
+    Raises:
+        ArtifactError: When the files are missing or are not a saved evaluation.
+    """
     plain, tensors = (
         storage.read_json(folder / "evaluation.json"),
         storage.read_tensors(folder / "per_user.safetensors"),
@@ -104,7 +153,7 @@ def read_evaluation(folder: Path) -> Evaluation:
             counts=plain["counts"],
             by_popularity={band: _from_json(found) for band, found in plain["by_popularity"].items()},
             cost=_from_json(plain["cost"]),
-            question=plain["question"],
+            fold_digest=plain["question"],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder}: not a saved evaluation ({error}); evaluate again") from error

@@ -17,12 +17,11 @@ from genre.errors import EvaluationError
 from genre.evaluation.arms import PLACEBO, Arm
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.ranked import Float64
-from genre.evaluation.resampling import bootstrap, holm, sign_flip
+from genre.evaluation.resampling import SIGNIFICANCE_LEVEL, bootstrap, holm, sign_flip
 from genre.evaluation.results import Evaluation
 from genre.llm.typed_answers import Degeneracy
 from genre.log import SILENT, Log
 
-LEVEL = 0.05
 FEWEST_USERS = 20  # below, even a difference of most of them stays within chance after the correction
 POINT = 0.01  # of a metric between 0 and 1
 
@@ -51,7 +50,7 @@ class Gain:
 
     @property
     def wins(self) -> bool:
-        return self.difference > 0 and self.p < LEVEL
+        return self.difference > 0 and self.p < SIGNIFICANCE_LEVEL
 
 
 @dataclass(frozen=True)
@@ -156,8 +155,10 @@ def uplift(
         raise EvaluationError(f"uplift needs an arm 'without' and others; found {', '.join(evaluations) or 'none'}")
     base = evaluations["without"]
     for name in others:
-        if evaluations[name].question != base.question:
-            raise EvaluationError(f"arm {name} answered another question than 'without'; judge all on the same split")
+        if evaluations[name].fold_digest != base.fold_digest:
+            raise EvaluationError(
+                f"arm {name} was evaluated on other targets than 'without'; evaluate all arms on the same split"
+            )
     segments = segments_of(base.history_length, short)
     pairs = [(arm, segment) for arm in others for segment in segments]
     differences = np.stack([_difference(evaluations[arm], base, label, segments[segment]) for arm, segment in pairs], 1)

@@ -7,13 +7,13 @@ import pytest
 import scipy.stats
 
 from genre.errors import EvaluationError
-from genre.evaluation.comparison import compare, p_values
+from genre.evaluation.comparison import compare, pairwise_p_values
 from genre.evaluation.leaderboard import leaderboard
 from genre.evaluation.resampling import bootstrap, holm, power_mean, sign_flip
 from genre.evaluation.results import Evaluation
 
 
-def found(name: str, question: str = "q", ratings: np.ndarray | None = None, **per_user: np.ndarray) -> Evaluation:
+def found(name: str, fold_digest: str = "q", ratings: np.ndarray | None = None, **per_user: np.ndarray) -> Evaluation:
     n = len(next(iter(per_user.values())))
     columns = {label.replace("_at_", "@"): values for label, values in per_user.items()}
     stars = np.ones(n, np.int64) if ratings is None else ratings
@@ -22,7 +22,7 @@ def found(name: str, question: str = "q", ratings: np.ndarray | None = None, **p
         for label, column in columns.items()
     }
     users = np.arange(n, dtype=np.int32)
-    return Evaluation(name, values, values, users, columns, stars, stars, {"users": n}, question=question)
+    return Evaluation(name, values, values, users, columns, stars, stars, {"users": n}, fold_digest=fold_digest)
 
 
 def test_the_bootstrap_is_a_resampled_mean() -> None:
@@ -93,11 +93,13 @@ def test_compare() -> None:
     mirrored = compare(b, a, ["ndcg@10"])[0]
     assert (mirrored.low, mirrored.high) == pytest.approx((-result.high, -result.low))
     assert compare(a, a)[0].p == 1.0
-    with pytest.raises(EvaluationError, match="different questions"):
+    with pytest.raises(EvaluationError, match="different targets"):
         compare(a, found("c", "other", ndcg_at_10=base))
     with pytest.raises(EvaluationError, match=r"no per-user values of mrr@10 in both; there are ndcg@10"):
         compare(a, b, ["mrr@10"])
-    with pytest.raises(EvaluationError, match="no metric of each user in common: ndcg@10 against ndcg@20; ask both"):
+    with pytest.raises(
+        EvaluationError, match="share no metric with per-user values: ndcg@10 against ndcg@20; evaluate both"
+    ):
         compare(a, found("d", ndcg_at_20=base))
 
 
@@ -129,8 +131,8 @@ def test_leaderboard_marks_what_cannot_be_told_from_the_best() -> None:
         leaderboard([])
 
 
-def test_p_values_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from genre.evaluation import comparison as significance
+def test_pairwise_p_values_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from genre.evaluation import resampling
 
     rng = np.random.default_rng(6)
     base = rng.random(200)
@@ -139,9 +141,9 @@ def test_p_values_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
         found("b", map_at_5=base + 0.1),
         found("c", map_at_5=base + rng.normal(0, 1, 200)),
     ]
-    p = p_values(models, "map@5")
+    p = pairwise_p_values(models, "map@5")
     assert np.array_equal(p, p.T)
     assert np.diag(p).tolist() == [1, 1, 1]
     assert p[0, 1] < 0.01 < p[0, 2]
-    monkeypatch.setattr(significance, "BLOCK", 1000)  # blocks change nothing
-    assert p_values(models, "map@5").shape == (3, 3)
+    monkeypatch.setattr(resampling, "BLOCK", 1000)  # blocks change nothing
+    assert pairwise_p_values(models, "map@5").shape == (3, 3)
