@@ -8,7 +8,6 @@ import pytest
 
 from genre.data.dataset import Dataset, History
 from genre.data.ids import Ids
-from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
@@ -86,10 +85,3 @@ def test_within_categories_counts_once_in_a_blend() -> None:
 def test_unknown_field_names_the_nearest() -> None:
     with pytest.raises(DataError, match="did you mean 'genres'"):
         Popularity(by="genre").fit(world())
-
-
-def test_split_categories() -> None:
-    assert split_categories("Crime|Drama|Crime") == ["Crime", "Drama"]
-    assert split_categories("Film-Noir, Children's") == ["Film-Noir", "Children's"]
-    assert split_categories(["a", None, " b "]) == ["a", "b"]
-    assert split_categories(None) == split_categories("") == []

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.data.words import words_of
 from genre.kernels.strongest import two_strongest
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
@@ -75,10 +74,6 @@ def test_words_say_what_matched_or_nothing(service: Service) -> None:
     service.put_item("n1", {"title": "Quiet Comet", "genres": "Sci-Fi|space", "text": "robots in space"})
     found = {one["item_id"]: one for one in service.recommend(Ask(words="a comet, sci-fi", k=12)).items}
     assert re.fullmatch("shares: Sci-Fi,.* comet", found["n1"]["reason"])
-
-
-def test_a_hyphen_parts_no_word() -> None:
-    assert words_of("Sci-Fi|Film-Noir, an off day -- X-Men") == {"sci-fi", "film-noir", "off", "day", "x-men"}
 
 
 def test_the_parts_of_an_exact_explanation_add_up(run: Run, sqlite: SQLiteStore) -> None:

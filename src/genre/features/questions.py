@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from genre.arrays import Int64
 from genre.data.dataset import Dataset
-from genre.data.words import COMMON, title_key, words
+from genre.data.words import COMMON_WORDS, title_key, words
 from genre.errors import ConfigError
 from genre.features.base import digest
 from genre.llm.domains import Domain, load_domain, texts_of, told
@@ -258,7 +258,7 @@ def _silent(text: str, told: Sequence[str], empty: Sequence[str]) -> str:
 
     empty: texts whose words say nothing, such as the title and the words of the domain.
     """
-    telling = {word for piece in told for word in words(piece)} - COMMON
+    telling = {word for piece in told for word in words(piece)} - COMMON_WORDS
     telling -= {word for piece in empty for word in words(piece)}
     return "" if not telling or telling & set(words(text)) else "it says nothing that is in the data"
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from genre.data.dataset import TITLES as NAMES
 from genre.data.dataset import Dataset
-from genre.data.words import names_no_text, says_words
+from genre.data.words import is_id_or_address, looks_like_text
 from genre.errors import DataError
 from genre.options import nearest
 
@@ -34,7 +34,7 @@ def render(table: pa.Table, template: str = "") -> list[str]:
     columns = [_column(table[field]) if field else [""] * len(table) for _, field in pieces]
     if not template:
         columns = [
-            column if field in (*NAMES, *_NUMBERS) else [text if says_words(text) else "" for text in column]
+            column if field in (*NAMES, *_NUMBERS) else [text if looks_like_text(text) else "" for text in column]
             for (_, field), column in zip(pieces, columns, strict=True)
         ]
     words = [literal for literal, _ in pieces]
@@ -92,7 +92,7 @@ def text_fields(table: pa.Table) -> list[str]:
 
 
 def _holds_words(field: pa.Field) -> bool:
-    if names_no_text(field.name):
+    if is_id_or_address(field.name):
         return False
     kind = field.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):

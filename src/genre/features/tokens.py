@@ -13,13 +13,14 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
+from genre.data.words import HAN
 from genre.errors import NotAvailable
 
 Part = Literal["noun", "name", "verb", "adjective", "adverb", "number", "other"]
 
 CONTENT: frozenset[Part] = frozenset({"noun", "name", "verb", "adjective"})
 _MARKS = re.compile(r"[\0\u3000-\u303f]")
-_HAN = re.compile(r"([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+)")
+_HAN = re.compile(rf"([{HAN}]+)")
 _ENGLISH: dict[str, Part] = {
     "NNP": "name",
     "NN": "noun",

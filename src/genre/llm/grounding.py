@@ -9,19 +9,19 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from genre.data.words import _WORD, COMMON, title_key, words
+from genre.data.words import COMMON_WORDS, WORD, title_key, words
 
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”«»(\[]|\n|—|–)\s*$")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{2,200})[\"”»]")
 
 NUMBER_WORDS = frozenset(
-    _WORD.findall(
+    words(
         "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
         "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen"
     )
 )
 STARTS = frozenset(
-    _WORD.findall(
+    words(
         "a an and as at based because both but by each for from given he her here his how i if in it its like my of on "
         "one or our people recommended she similar since so some that the their there these they this those though try "
         "viewers we what when while who with yes you your"
@@ -31,31 +31,22 @@ STARTS = frozenset(
 
 
 FREQUENT: dict[str, frozenset[str]] = {
-    "English": COMMON,
+    "English": COMMON_WORDS,
     "Dutch": frozenset(
-        _WORD.findall("de een en het van is dat die in te op met voor zijn aan niet door over uit ook bij naar")
+        words("de een en het van is dat die in te op met voor zijn aan niet door over uit ook bij naar")
     ),
     "French": frozenset(
-        _WORD.findall("le la les un une des du et est qui que dans pour sur avec par au aux leur ses sont pas")
+        words("le la les un une des du et est qui que dans pour sur avec par au aux leur ses sont pas")
     ),
-    "Italian": frozenset(
-        _WORD.findall("il lo la gli un una di che è e per con del della dei nel nella sono suo alla da si")
-    ),
-    "Portuguese": frozenset(
-        _WORD.findall("o os as um uma de que e é para com do da dos das no na em por seu sua não ao")
-    ),
-    "Spanish": frozenset(_WORD.findall("el la los las un una de que y es para con del en por su sus se no al lo como")),
-    "Swedish": frozenset(
-        _WORD.findall("en ett och det som är på av för med den till om har inte från vid han hon de sig")
-    ),
+    "Italian": frozenset(words("il lo la gli un una di che è e per con del della dei nel nella sono suo alla da si")),
+    "Portuguese": frozenset(words("o os as um uma de que e é para com do da dos das no na em por seu sua não ao")),
+    "Spanish": frozenset(words("el la los las un una de que y es para con del en por su sus se no al lo como")),
+    "Swedish": frozenset(words("en ett och det som är på av för med den till om har inte från vid han hon de sig")),
 }
 """The languages whose texts can be checked: names begin with a capital, other words do not, and these are frequent."""
 
 
 LONGEST_TITLE = 8  # words compared with the titles of the catalogue
-
-
-_PLAIN = {name: frozenset(words(" ".join(frequent))) for name, frequent in FREQUENT.items()}
 
 
 def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = (), strict: bool = True) -> list[str]:
@@ -67,7 +58,7 @@ def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = ()
     """
     known = {word for piece in evidence for word in words(piece)}
     whole = [form for piece in evidence for form in (" ".join(words(piece)), title_key(piece.partition(": ")[2]))]
-    found = [match[0] for match in _WORD.finditer(text) if not _backed(match, text, known, strict=strict)]
+    found = [match[0] for match in WORD.finditer(text) if not _backed(match, text, known, strict=strict)]
     for quoted in _QUOTED.findall(text):
         if not any(f" {' '.join(words(quoted))} " in f" {piece} " for piece in whole):
             found.append(quoted)
@@ -80,7 +71,7 @@ def _backed(match: re.Match[str], text: str, known: set[str], *, strict: bool) -
     word = match[0]
     plain = words(word)
     root = plain[0] if plain else word
-    if root in known or root in COMMON:
+    if root in known or root in COMMON_WORDS:
         return True
     if any(c.isdigit() for c in word) or root in NUMBER_WORDS:
         return False
@@ -114,7 +105,7 @@ def is_written_in(text: str, language: str) -> bool:
     spoken = words(text)
     if not letters or latin < 0.9 * len(letters):
         return False
-    counts = {name: sum(word in frequent for word in spoken) for name, frequent in _PLAIN.items()}
+    counts = {name: sum(word in frequent for word in spoken) for name, frequent in FREQUENT.items()}
     return len(spoken) < 6 or (counts[language] * 12 >= len(spoken) and counts[language] == max(counts.values()))
 
 

@@ -7,7 +7,6 @@ its titles or words, is thrown away and the template speaks.
 from __future__ import annotations
 
 import functools
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from genre.data.dataset import Dataset
-from genre.data.words import title_key, words
+from genre.data.words import WORD, title_key, words
 from genre.errors import BudgetExceeded, GenreError
 from genre.llm.budget import Plan
 from genre.llm.domains import load_domain, mean_bytes, told
@@ -144,7 +143,7 @@ def unfaithful(sentence: str, evidence: Sequence[str], titles: Collection[str] =
     new = invented(sentence, evidence, titles=titles)
     if new:
         return f"these are not in the data: {', '.join(new[:5])}"
-    if len(re.findall(r"(?<![\w'’])[a-z]{2,}", sentence)) < FEWEST_PLAIN:
+    if sum(len(word) > 1 and word[0].islower() for word in WORD.findall(sentence)) < FEWEST_PLAIN:
         return "it is not a sentence"
     said = f" {' '.join(words(sentence))} "
     facts = [line.partition(": ")[2] for line in evidence[1:]]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from genre.data.words import words_of
+from genre.data.words import words
 from genre.features.augmentation import told_of
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, REORDERING, Explanation, phrase, sentence
@@ -48,10 +48,10 @@ def explain(
     return why if words is None or shelf.wishes is None else _asked(world, shelf, why, past, row, words)
 
 
-def _asked(world: World, shelf: Shelf, why: Why, past: Past, row: int, words: str) -> Why:
+def _asked(world: World, shelf: Shelf, why: Why, past: Past, row: int, query: str) -> Why:
     """Of a list asked for in words: what the words and the recommender add, as `Ladder.by_words` does."""
     assert shelf.wishes is not None
-    wish = shelf.wishes.understand(words)
+    wish = shelf.wishes.understand(query)
     history = shelf.together([past]) if past.tells else None
     try:
         match, shares, late = world.ladder.parts(shelf, why.recommender, wish, history)
@@ -64,7 +64,7 @@ def _asked(world: World, shelf: Shelf, why: Why, past: Past, row: int, words: st
         return replace(why, asked=asked, fallback=why.fallback or late)
     causes = [cause["title"] for cause in why.because if cause["share"] > 0][:2] if asked.get("taste", 0) > 0 else []
     because = phrase(causes) if causes else ""
-    shared = shelf.catalogue.shared_words(row, words_of(wish.wanted))
+    shared = shelf.catalogue.shared_words(row, set(words(wish.wanted, terms=True)))
     return replace(
         why,
         reason="; ".join(part for part in (matched, because) if part),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from genre.arrays import Int32
 from genre.data.dataset import History
-from genre.data.words import words_of
+from genre.data.words import words
 from genre.errors import GenreError
 from genre.recommenders.explanation import POPULAR
 from genre.serving.breaker import Skipped
@@ -111,7 +111,7 @@ def _rank(world: World, group: Sequence[_Query], history: History) -> Ranked:
 
 def _by_words(world: World, query: _Query, history: History, k: int) -> Ranked:
     """One request in words: by meaning where the run has a text encoder, else by the words in titles."""
-    shelf, words = query.shelf, query.ask.words or ""
+    shelf, text = query.shelf, query.ask.words or ""
     seen = (history.indptr, history.item) if query.ask.exclude_seen else None
     trouble = "words_unavailable"
     if query.wish is not None:
@@ -121,7 +121,7 @@ def _by_words(world: World, query: _Query, history: History, k: int) -> Ranked:
         except Skipped as skipped:
             trouble = f"words_{skipped.outcome}"
     found = np.zeros(shelf.n_items, bool)
-    for word in words_of(words):
+    for word in set(words(text, terms=True)):
         found[shelf.catalogue.search(word, shelf.n_items, shelf.popularity)] = True
     found = found if query.mask is None else found & query.mask
     mask = found if found.any() else query.mask
@@ -155,7 +155,7 @@ def _why(query: _Query, history: History, ranked: Ranked, items: Int32) -> list[
     """A sentence for each item; what a wish and an item share goes before what the history says."""
     shelf, wish = query.shelf, query.wish
     if query.ask.words is not None and ranked.match is None and ranked.rung == "content":
-        return word_reasons(shelf, words_of(query.ask.words), items.tolist())
+        return word_reasons(shelf, set(words(query.ask.words, terms=True)), items.tolist())
     if wish is not None and ranked.match is not None and ranked.rung == "popular":
         return [popular_reason(wish)] * len(items)
     model, novel = shelf.models[query.name], query.ask.novelty > 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import History
-from genre.data.words import words_of
+from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, phrase
 from genre.serving.fallback import Rung
@@ -82,7 +82,7 @@ def wish_reasons(shelf: Shelf, wish: Wish, near: Float32, items: Sequence[int]) 
     near: how near each category is to the wish `[n_categories]`. Empty where an item is near in meaning alone.
     """
     assert shelf.wishes is not None
-    categories, wanted = shelf.wishes.categories, words_of(wish.wanted)
+    categories, wanted = shelf.wishes.categories, set(words(wish.wanted, terms=True))
     telling = max(near.max(initial=0) * TELLING, FAINT)
     likes = [f"like {' and '.join(shelf.catalogue.titles[row] for row in wish.liked[:2])}"] if wish.liked else []
     found = []

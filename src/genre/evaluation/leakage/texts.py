@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from genre.arrays import Int64
 from genre.data.folds import Fold, Split
+from genre.data.words import words
 from genre.evaluation.leakage.findings import Finding
 
 NEAR_WORDS = 6  # from so many words on, texts that differ in one word are near-identical
@@ -37,8 +38,8 @@ def _doubles(fold: Fold) -> Iterator[Finding]:
         for row, known in _pairs(fold, group):
             one, other = target.item[row], known
             same = one != other
-            for words in fields:
-                same &= (words[one] == words[other]) | (words[one] < 0) | (words[other] < 0)
+            for field in fields:
+                same &= (field[one] == field[other]) | (field[one] < 0) | (field[other] < 0)
             double[row[same]] = known[same]
     if (double >= 0).any():
         at = int(np.argmax(double >= 0))
@@ -77,10 +78,10 @@ def _told(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Fin
     columns = {
         name: users[name].to_pylist() for name in users.column_names if name != "user_id" and _is_text(users[name])
     }
-    titles = [_words(title) for title in target.titles()]
+    titles = [" ".join(words(title)) for title in target.titles()]
     known = set(zip(split.train.user.tolist(), split.train.item.tolist(), strict=True))
     for name, texts in {**columns, **user_texts}.items():
-        folded = {user: f" {_words(texts[user] or '')} " for user in np.unique(target.user).tolist()}
+        folded = {user: f" {' '.join(words(texts[user] or ''))} " for user in np.unique(target.user).tolist()}
         told = [
             (user, item)
             for user, item in zip(target.user.tolist(), target.item.tolist(), strict=True)
@@ -106,7 +107,7 @@ def _same_text(items: pa.Table) -> Iterator[Int64]:
         if name == "item_id" or not _is_text(items[name]):
             continue
         raw = [text or "" for text in items[name].to_pylist()]
-        texts = [_words(text) for text in raw]
+        texts = [" ".join(words(text)) for text in raw]
         if len({*texts} - {""}) <= 0.5 * len(texts):
             continue  # a category, not a name or a description
         if sum(bool(CODE.fullmatch(text)) for text in raw) > 0.5 * len(texts):
@@ -121,17 +122,13 @@ def _same_text(items: pa.Table) -> Iterator[Int64]:
 
 def _keys_of(text: str) -> Iterator[frozenset[str]]:
     """The set of words; of a long text also each set without one word, but never a number: part 2 is not part 3."""
-    words = frozenset(text.split()[:MOST_WORDS])
-    if words:
-        yield words
-    if len(words) >= NEAR_WORDS:
-        for word in words:
+    found = frozenset(text.split()[:MOST_WORDS])
+    if found:
+        yield found
+    if len(found) >= NEAR_WORDS:
+        for word in found:
             if not any(letter.isdigit() for letter in word):
-                yield words - {word}
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
+                yield found - {word}
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:

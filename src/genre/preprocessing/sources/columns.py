@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre.data.dataset import TITLES
-from genre.data.words import names_no_text
+from genre.data.words import is_id_or_address
 from genre.errors import DataError
 from genre.options import check_options, nearest
 from genre.preprocessing.sources.values import looks_like_names, looks_like_time, to_ids, to_numbers, to_seconds
@@ -150,7 +150,7 @@ def _titled(items: pa.Table, asked: str | Literal[False] | None, where: str) -> 
     if asked is not None and asked not in names:
         raise DataError(f"{where}: missing column {asked!r}{nearest(asked, names)}; it has {_listed(names)}")
     alike = (name for name in names if plain_name(name) in TITLES)
-    words = (name for name in names if not names_no_text(name))
+    words = (name for name in names if not is_id_or_address(name))
     telling = (name for name in words if looks_like_names(items[name].slice(0, N_SAMPLE)))
     title, why = asked, "as asked"
     if title is None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genre.data.words import says_words
+from genre.data.words import looks_like_text
 from genre.errors import DataError
 
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
@@ -33,7 +33,7 @@ def looks_like_names(column: pa.ChunkedArray) -> bool:
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return False
     texts = [text for text in column.to_pylist() if text and text.strip()]
-    said = {text for text in texts if says_words(text) and not re.fullmatch(r"\S*\d\S*", text.strip())}
+    said = {text for text in texts if looks_like_text(text) and not re.fullmatch(r"\S*\d\S*", text.strip())}
     return bool(texts) and len(said) >= 0.8 * len(texts)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.data.dataset import Dataset
-from genre.data.words import plain, split_categories, words_of
+from genre.data.words import fold, split_categories, words
 from genre.errors import DataError
 from genre.options import nearest
 
@@ -117,11 +117,11 @@ class Catalogue:
 
     @cached_property
     def _plain_titles(self) -> list[str]:
-        return [plain(title) for title in self.titles]
+        return [fold(title) for title in self.titles]
 
     def search(self, text: str, k: int, popularity: npt.NDArray[np.floating[Any]]) -> list[int]:
         """Rows of items whose title has every word of `text`; titles that begin with it first, then the popular."""
-        wanted = plain(text).split()
+        wanted = fold(text).split()
         if not wanted:
             return [int(row) for row in np.argsort(-popularity, kind="stable")[:k]]
         found = [row for row, title in enumerate(self._plain_titles) if all(word in title for word in wanted)]
@@ -146,7 +146,7 @@ class Catalogue:
         """The words of an item's text fields."""
         texts = (column[row] for column in self.fields.values())
         parts = (part for text in texts for part in (text if isinstance(text, list) else [text]))
-        return {word for part in parts if isinstance(part, str) for word in words_of(part)}
+        return {word for part in parts if isinstance(part, str) for word in words(part, terms=True)}
 
     def words_of(self, rows: Iterable[int]) -> set[str]:
         """The words of several items together."""

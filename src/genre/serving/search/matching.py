@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.linear import unit_rows
-from genre.data.words import COMMON, UNSPACED, _forms, words
+from genre.data.words import COMMON_WORDS, UNSPACED, word_forms, words
 from genre.errors import DataError
 from genre.features.base import Encoder
 from genre.serving.search.categories import Categories, categories_of
@@ -86,7 +86,9 @@ class Wishes:
         columns: dict[str, int] = {}
         indices, indptr = array("i"), array("q", [0])
         for text in self.encoder.texts(self.dataset.items):
-            indices.extend({columns.setdefault(form, len(columns)) for word in words(text) for form in _forms(word)})
+            indices.extend(
+                {columns.setdefault(form, len(columns)) for word in words(text) for form in word_forms(word)}
+            )
             indptr.append(len(indices))
         shape, ones = (self.dataset.n_items, len(columns)), np.ones(len(indices), np.float32)
         return columns, sp.csr_matrix((ones, np.array(indices), np.array(indptr)), shape=shape).tocsc()
@@ -131,17 +133,19 @@ class Wishes:
         """Whether anything in the catalogue is near to a wish, or has one of its words."""
         if float((self._vectors @ vector).max()) > self._nonsense:
             return True
-        telling = [word for word in words(text) if word not in COMMON and (len(word) > 2 or UNSPACED.search(word))]
-        return any(form in self._spoken[0] for word in telling for form in _forms(word))
+        telling = [
+            word for word in words(text) if word not in COMMON_WORDS and (len(word) > 2 or UNSPACED.search(word))
+        ]
+        return any(form in self._spoken[0] for word in telling for form in word_forms(word))
 
     def _says(self, unwanted: Sequence[str]) -> Float32:
         """1 where an item's own text has a word that is unwanted. [n_items]"""
-        forms = {form for piece in unwanted for word in words(piece) for form in _forms(word)}
+        forms = {form for piece in unwanted for word in words(piece) for form in word_forms(word)}
         return np.asarray(self._having(forms) > 0, np.float32)
 
     def _spelt(self, told: str) -> Float32:
         """The share of some words, in scripts without spaces, that an item's own text spells. [n_items]"""
-        forms = {form for word in words(told) for form in _forms(word) if UNSPACED.match(form)}
+        forms = {form for word in words(told) for form in word_forms(word) if UNSPACED.match(form)}
         return np.asarray(self._having(forms) / max(len(forms), 1), np.float32)
 
     def _having(self, forms: Collection[str]) -> Float32:

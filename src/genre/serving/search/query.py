@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from genre.data.words import title_key
+from genre.data.words import WORD, title_key
 from genre.errors import DataError
 
 LONGEST = 1_000  # characters of a wish that are read
@@ -78,11 +78,11 @@ def understand(text: str, by_title: Mapping[str, int]) -> Wish:
         disliked += [row for at, row in zip(places, named, strict=True) if match.start() <= at < match.end()]
         piece = next((group for group in match.groups() if group is not None), "")
         piece = " ".join(_FILLER.sub(" ", piece.replace(TITLE, " ")).split())
-        if re.search(r"[^\W_]", piece):
+        if WORD.search(piece):
             unwanted.append(piece)
     wanted = re.sub(rf"{_LIKE}{TITLE}|{TITLE}", " ", _NEGATED.sub(" ", text), flags=re.I)
     pieces = [_EDGES.sub("", " ".join(piece.split())) for piece in re.split(r"[,.;:!?，。；：！？]", wanted)]
-    wanted = ", ".join(piece for piece in pieces if re.search(r"[^\W_]", _POLITE.sub("", piece)))
+    wanted = ", ".join(piece for piece in pieces if WORD.search(_POLITE.sub("", piece)))
     liked = [row for row in dict.fromkeys(named) if row not in disliked]
     return Wish(wanted, tuple(unwanted), tuple(liked), tuple(dict.fromkeys(disliked)))
 
@@ -93,7 +93,7 @@ def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]
     A title counts behind words such as `like` and in quotes; elsewhere from two words on, written as a
     title; not when it is all there is: somebody looks for that very item.
     """
-    spans = [match.span() for match in re.finditer(r"[^\W_]+(?:['’][^\W_]+)*", text)]
+    spans = [match.span() for match in WORD.finditer(text)]
     rest, found, at, kept = "", [], 0, 0
     while at < len(spans):
         start = spans[at][0]
