@@ -12,7 +12,6 @@ from genre.data.dataset import Dataset, Features, History
 from genre.data.folds import Fold
 from genre.errors import ArtifactError, DataError, NotSupported
 from genre.log import Log
-from genre.networks.histories import Histories
 from genre.networks.mlp import MLPNetwork
 from genre.recommenders.mlp import MLP, OFFSET_DAMPING
 from genre.recommenders.network_base import load_weights, user_inputs
@@ -36,13 +35,8 @@ def network_of(model: MLP, data: Dataset) -> MLPNetwork:
         return (centred / centred.std()).astype(np.float32)
 
     history = data.history()
-    network = MLPNetwork(
-        model,
-        Histories(history, model._deviations(history), cut=0.0),
-        standard(data.item_features.values),
-        user_inputs(data, model.user_dim),
-        model.item_offset_,
-    )
+    network = model._network(history, standard(data.item_features.values), user_inputs(data, model.user_dim))
+    network.histories.cut = 0.0
     load_weights(network, model.weights_)
     return network
 

@@ -1,5 +1,6 @@
 """NCF: NumPy scores are the network's, the target is left out of the history, strangers, transfer."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -21,7 +22,7 @@ TINY = {"dim": 4, "hidden": (12, 6), "epochs": 3, "batch_size": 32, "learning_ra
 
 
 def network_of(model: NCF, history: History) -> NCFNetwork:
-    network = NCFNetwork(model, Histories(history, history.weight, cut=0.0), history.n_items)
+    network = dataclasses.replace(model, history_cut=0.0)._network(history)
     load_weights(network, model.weights_)
     return network
 

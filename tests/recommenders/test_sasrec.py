@@ -14,7 +14,6 @@ from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.networks.padding import Sequences, gap_buckets, read_last, windows
-from genre.networks.sasrec import make_reader
 from genre.recommenders.sasrec import SASRec
 from genre.testing import toy_dataset
 
@@ -45,7 +44,7 @@ def test_it_learns_what_comes_next(options: dict[str, object]) -> None:
 
 def test_a_position_does_not_see_what_comes_after() -> None:
     torch.manual_seed(0)
-    reader = make_reader(SASRec(**TINY)).eval()  # type: ignore[arg-type]
+    reader = SASRec(**TINY)._make_reader().eval()  # type: ignore[arg-type]
     items, gaps = torch.randn(1, 6, 8), torch.zeros(1, 6, dtype=torch.int64)
     changed = items.clone()
     changed[:, 4:] = torch.randn(1, 2, 8)
@@ -56,7 +55,7 @@ def test_a_position_does_not_see_what_comes_after() -> None:
 
 def test_reading_in_batches_is_reading_one_by_one() -> None:
     torch.manual_seed(0)
-    reader, table = make_reader(SASRec(**TINY, time=True)).eval(), np.random.default_rng(0).normal(size=(5, 8))  # type: ignore[arg-type]
+    reader, table = SASRec(**TINY, time=True)._make_reader().eval(), np.random.default_rng(0).normal(size=(5, 8))  # type: ignore[arg-type]
     rows = [[0, 1, 2], [], [4], [3, 3, 3, 1, 0]]
     history = replace(History.of(rows, 5), timestamp=np.array([0, 9, 9, 7, 0, 60, 3600, 3600, 90_000]))
     together = read_last(reader, table.astype(np.float32), history)

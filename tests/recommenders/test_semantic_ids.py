@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genre.data.dataset import Features, History
 from genre.errors import DataError
 from genre.networks.padding import read_last
-from genre.networks.semantic_ids import LEAST, SemanticIdsNetwork
+from genre.networks.semantic_ids import LEAST
 from genre.recommenders.semantic_ids import SemanticIds, _told_apart, nearest_codes, residual_centroids
 from genre.testing import toy_dataset
 
@@ -53,7 +53,7 @@ def test_items_of_one_code_are_told_apart(codes: list[tuple[int, int]]) -> None:
 
 def likelihood(model: SemanticIds, history: History) -> np.ndarray:
     """Every item's log-likelihood, number by number, the plain way. [n, n_items]"""
-    network = SemanticIdsNetwork(model).eval()
+    network = model._make_network().eval()
     network.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights_.items()})
     table = network.item_table().detach().numpy()
     out = np.zeros((len(history), len(table)))

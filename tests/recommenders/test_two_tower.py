@@ -1,11 +1,12 @@
 """TwoTower: NumPy vectors are the network's, the target is left out, known items are no wrong answers, new items."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from genre.data.dataset import Features, History
-from genre.networks.histories import Histories
 from genre.networks.two_tower import TwoTowerNetwork
 from genre.recommenders.network_base import load_weights, user_inputs
 from genre.recommenders.two_tower import TwoTower
@@ -32,8 +33,7 @@ def network_of(model: TwoTower) -> TwoTowerNetwork:
     assert DATA.item_features is not None
     assert DATA.user_features is not None
     items, users = standard(DATA.item_features.values), user_inputs(DATA, model.user_dim)
-    counts = np.bincount(history.item, minlength=12)
-    network = TwoTowerNetwork(model, Histories(history, history.weight, cut=0.0), items, users, counts)
+    network = dataclasses.replace(model, history_cut=0.0)._network(history, items, users)
     load_weights(network, model.weights_)
     return network
 

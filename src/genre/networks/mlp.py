@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.arrays import Float32
 from genre.networks.histories import Bag, Histories, drop, drop_rows
-from genre.recommenders.mlp import MLP, OFFSET_DAMPING
 
 
 class MLPNetwork(nn.Module):
@@ -20,19 +21,33 @@ class MLPNetwork(nn.Module):
     """
 
     def __init__(
-        self, options: MLP, histories: Histories, items: Float32, users: Float32, item_offset: Float32
+        self,
+        histories: Histories,
+        items: Float32,
+        users: Float32,
+        item_offset: Float32,
+        *,
+        dim: int,
+        hidden: Sequence[int],
+        dot: int,
+        attention: bool,
+        biases: bool,
+        ratings: bool,
+        dropout: float,
+        id_dropout: float,
+        damping: float,
     ) -> None:
         super().__init__()
-        self.options, self.histories, self.ratings = options, histories, options.on_ratings_
-        dim, hidden = options.dim, options.hidden
+        self.histories, self.ratings, self.biases, self.damping = histories, ratings, biases, damping
+        self.width, self.dot, self.dropout, self.id_dropout = hidden[0], dot, dropout, id_dropout
         width_item = items.shape[1] + dim
         width_user = users.shape[1] + dim + width_item + 2
-        self.item_half = nn.Linear(width_item, hidden[0] + options.dot)
-        self.user_half = nn.Linear(width_user, hidden[0] + options.dot, bias=False)
+        self.item_half = nn.Linear(width_item, hidden[0] + dot)
+        self.user_half = nn.Linear(width_user, hidden[0] + dot, bias=False)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, [*hidden[1:], 1], strict=True))
         self.item_id, self.user_id = nn.Embedding(len(items), dim), nn.Embedding(len(users), dim)
-        self.item_bias = nn.Parameter(torch.from_numpy(item_offset.copy()), requires_grad=options.biases)
-        self.attention = nn.Linear(width_item, 1, bias=False) if options.pooling == "attention" else None
+        self.item_bias = nn.Parameter(torch.from_numpy(item_offset.copy()), requires_grad=biases)
+        self.attention = nn.Linear(width_item, 1, bias=False) if attention else None
         for table in (self.item_id, self.user_id):
             nn.init.normal_(table.weight, 0, 0.1)
         if self.attention is not None:
@@ -57,14 +72,14 @@ class MLPNetwork(nn.Module):
         numbers = torch.stack([offset, length.log1p()], 1)
         user_input = torch.cat([self.users[user], ids, pooled, numbers], 1)
         a, b = self.item_half(self._drop(item_input)), self.user_half(self._drop(user_input))
-        hidden = self.options.hidden[0]
+        hidden = self.width
         x = functional.relu(a[:, :hidden] + b[:, :hidden])
         for layer in self.layers[:-1]:
             x = functional.relu(layer(self._drop(x)))
         out: Tensor = self.layers[-1](self._drop(x))[:, 0]
-        if self.options.dot:
+        if self.dot:
             out = out + (a[:, hidden:] * b[:, hidden:]).sum(1)
-        return out + offset + self.item_bias[item] if self.options.biases else out
+        return out + offset + self.item_bias[item] if self.biases else out
 
     def pool(self, bag: Bag, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each user's history without the pair itself: pooled item inputs, mean deviation, number of items.
@@ -77,7 +92,7 @@ class MLPNetwork(nn.Module):
             a, mine = torch.ones_like(bag.value), bag.seen
         else:
             a, mine = attention[bag.item], attention[item] * bag.seen
-        shrunk = (bag.total(bag.value) - bag.mine) / (bag.length + OFFSET_DAMPING)
+        shrunk = (bag.total(bag.value) - bag.mine) / (bag.length + self.damping)
         offset = shrunk if self.ratings else torch.zeros_like(shrunk)
         weight = bag.total(a) - mine
         parts = []
@@ -96,7 +111,7 @@ class MLPNetwork(nn.Module):
         return (self.items @ to_known + self.item_id.weight @ to_id).clamp(-4, 4).exp()
 
     def _drop(self, x: Tensor) -> Tensor:
-        return drop(x, self.options.dropout, training=self.training)
+        return drop(x, self.dropout, training=self.training)
 
     def _drop_ids(self, rows: Tensor) -> Tensor:
-        return drop_rows(rows, self.options.id_dropout, training=self.training)
+        return drop_rows(rows, self.id_dropout, training=self.training)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.networks.histories import Histories, drop, drop_rows
-from genre.recommenders.ncf import NCF
 
 
 class NCFNetwork(nn.Module):
@@ -16,10 +17,18 @@ class NCFNetwork(nn.Module):
     Pairs are scored as if the target were not in the user's history: nothing leaks.
     """
 
-    def __init__(self, options: NCF, histories: Histories, n_items: int) -> None:
+    def __init__(
+        self,
+        histories: Histories,
+        n_items: int,
+        *,
+        dim: int,
+        hidden: Sequence[int],
+        dropout: float,
+        id_dropout: float,
+    ) -> None:
         super().__init__()
-        self.options, self.histories = options, histories
-        dim, hidden = options.dim, options.hidden
+        self.histories, self.dim, self.dropout, self.id_dropout = histories, dim, dropout, id_dropout
         self.user_id, self.item_id = nn.Embedding(histories.n_users, 2 * dim), nn.Embedding(n_items, 2 * dim)
         self.item_pool = nn.Embedding(n_items, 2 * dim)
         self.item_bias = nn.Parameter(torch.zeros(n_items))
@@ -36,9 +45,9 @@ class NCFNetwork(nn.Module):
 
     def pairs(self, user: Tensor, item: Tensor, own: Tensor) -> Tensor:
         """The logit of each pair. [n_batch]"""
-        dim, bag = self.options.dim, self.histories.bag(user, own)
+        dim, bag = self.dim, self.histories.bag(user, own)
         pooled = bag.sum(self.item_pool.weight, bag.value) - bag.mine[:, None] * self.item_pool(item)
-        ids = drop_rows(self.user_id(user), self.options.id_dropout, training=self.training)
+        ids = drop_rows(self.user_id(user), self.id_dropout, training=self.training)
         p, q = ids + pooled / (bag.length + 1).sqrt()[:, None], self.item_id(item)
         x = self.first(self._drop(torch.cat([p[:, dim:], q[:, dim:]], 1)))
         for layer in self.layers:
@@ -47,4 +56,4 @@ class NCFNetwork(nn.Module):
         return logit
 
     def _drop(self, x: Tensor) -> Tensor:
-        return drop(x, self.options.dropout, training=self.training)
+        return drop(x, self.dropout, training=self.training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +14,6 @@ from torch.nn import functional
 from genre.arrays import Float32, Int64
 from genre.data.dataset import History
 from genre.networks.padding import Reader, read_last
-from genre.recommenders.semantic_ids import SemanticIds
 
 LEAST = -20.0  # log-probability of one number of a code, at least
 BEAM_VALUES = 4_000_000  # probabilities held at once
@@ -22,15 +22,22 @@ BEAM_VALUES = 4_000_000  # probabilities held at once
 class SemanticIdsNetwork(nn.Module):
     """Reads the sum of an item's number embeddings; names the next item's numbers one after another."""
 
-    def __init__(self, options: SemanticIds) -> None:
+    def __init__(
+        self,
+        codes: Int64,
+        sizes: Sequence[int],
+        *,
+        dim: int,
+        blocks: int,
+        heads: int,
+        max_length: int,
+        dropout: float,
+    ) -> None:
         super().__init__()
-        dim, sizes = options.dim, options.sizes_.tolist()
-        self.sizes: list[int] = sizes
+        self.sizes = sizes
         self.codes: Tensor
-        self.register_buffer("codes", torch.from_numpy(options.codes_), persistent=False)
-        self.reader = Reader(
-            dim, blocks=options.blocks, heads=options.heads, max_length=options.max_length, dropout=options.dropout
-        )
+        self.register_buffer("codes", torch.from_numpy(codes), persistent=False)
+        self.reader = Reader(dim, blocks=blocks, heads=heads, max_length=max_length, dropout=dropout)
         self.numbers = nn.ModuleList(nn.Embedding(size, dim) for size in sizes)
         self.steps = nn.ModuleList(nn.GRUCell(dim, dim) for _ in sizes[1:])
         self.heads = nn.ModuleList(nn.Linear(dim, size) for size in sizes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,7 +34,10 @@ from genre.recommenders.network_base import (
 from genre.storage import Tensors
 from genre.training.options import require_torch
 
-OFFSET_DAMPING = 5.0  # ratings of usual height a user is imagined to have in addition to its own
+if TYPE_CHECKING:
+    from genre.networks.mlp import MLPNetwork
+
+OFFSET_DAMPING = 5.0  # ratings of usual height that every user is given in addition to its own
 PAIR_BLOCK = 16_384
 
 
@@ -92,8 +95,7 @@ class MLP(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("mlp")
-        from genre.networks.histories import Histories, Pairs
-        from genre.networks.mlp import MLPNetwork
+        from genre.networks.histories import Pairs
         from genre.training.loop import seeded
 
         if dataset.item_features is None:
@@ -107,9 +109,8 @@ class MLP(NetworkRecommender):
         self.user_ids_ = dataset.user_ids
         self._centre(dataset)
         history, target = dataset.history(), self._targets(dataset)
-        value = self._deviations(history)
         with seeded(self.seed):
-            network = MLPNetwork(self, Histories(history, value, cut=self.history_cut), items, users, self.item_offset_)
+            network = self._network(history, items, users)
         if self.init_from is not None:
             log.line(f"mlp: {take_from(self.init_from, self, network)}")
         negatives = 0 if self.on_ratings_ else self.negatives
@@ -122,6 +123,26 @@ class MLP(NetworkRecommender):
             read=lambda: self._tabulate(weights_of(network), items, users, history),
             measure=RMSE if self.on_ratings_ else NDCG,
             log=log,
+        )
+
+    def _network(self, history: History, items: Float32, users: Float32) -> MLPNetwork:
+        from genre.networks.histories import Histories
+        from genre.networks.mlp import MLPNetwork
+
+        return MLPNetwork(
+            Histories(history, self._deviations(history), cut=self.history_cut),
+            items,
+            users,
+            self.item_offset_,
+            dim=self.dim,
+            hidden=self.hidden,
+            dot=self.dot,
+            attention=self.pooling == "attention",
+            biases=self.biases,
+            ratings=self.on_ratings_,
+            dropout=self.dropout,
+            id_dropout=self.id_dropout,
+            damping=OFFSET_DAMPING,
         )
 
     def _centre(self, dataset: Dataset) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,6 +27,9 @@ from genre.recommenders.network_base import (
 )
 from genre.storage import Tensors
 from genre.training.options import require_torch
+
+if TYPE_CHECKING:
+    from genre.networks.ncf import NCFNetwork
 
 
 @dataclass(eq=False, kw_only=True)
@@ -58,14 +61,13 @@ class NCF(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("ncf")
-        from genre.networks.histories import Histories, Pairs
-        from genre.networks.ncf import NCFNetwork
+        from genre.networks.histories import Pairs
         from genre.training.loop import seeded
 
         self.user_ids_ = dataset.user_ids
         history = liked(dataset.history())
         with seeded(self.seed):
-            network = NCFNetwork(self, Histories(history, history.weight, cut=self.history_cut), dataset.n_items)
+            network = self._network(history)
         if self.init_from is not None:
             log.line(f"ncf: {take_from(self.init_from, self, network)}")
         target = np.ones(len(history.item), np.float32)
@@ -77,6 +79,20 @@ class NCF(NetworkRecommender):
             self._tabulate(weights)
 
         fit_network(self, network, batches, dataset, validation, read=read, log=log)
+
+    def _network(self, history: History) -> NCFNetwork:
+        from genre.networks.histories import Histories
+        from genre.networks.ncf import NCFNetwork
+
+        histories = Histories(history, history.weight, cut=self.history_cut)
+        return NCFNetwork(
+            histories,
+            history.n_items,
+            dim=self.dim,
+            hidden=self.hidden,
+            dropout=self.dropout,
+            id_dropout=self.id_dropout,
+        )
 
     def _tabulate(self, weights: Tensors) -> None:
         """Each item's and each known user's share of the score, as far as it does not depend on the other."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset, History
@@ -26,6 +27,7 @@ from genre.training.options import require_torch
 
 if TYPE_CHECKING:
     from genre.networks.padding import Reader
+    from genre.networks.sasrec import SASRecNetwork
 
 
 @dataclass(eq=False, kw_only=True)
@@ -71,13 +73,11 @@ class SASRec(NetworkRecommender):
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("sasrec")
         from genre.networks.padding import Sequences
-        from genre.networks.sasrec import SASRecNetwork
         from genre.training.loop import seeded
 
         text, history = self._text(dataset), liked(dataset.history())
-        counts = np.bincount(history.item, minlength=dataset.n_items)
         with seeded(self.seed):
-            network = SASRecNetwork(self, text, counts)
+            network = self._network(text, np.bincount(history.item, minlength=dataset.n_items))
         if self.init_from is not None:
             log.line(f"sasrec: {take_from(self.init_from, self, network)}")
 
@@ -109,15 +109,36 @@ class SASRec(NetworkRecommender):
         from genre.networks.padding import read_last
 
         if self._reader is None:
-            self._reader = self._load_reader()
+            self._reader = self._make_reader()
+            load_weights(self._reader, self.weights_, prefix="reader.")
         return read_last(self._reader, self.item_table_, liked(history).last(self.max_length - 1)), self.item_table_
 
-    def _load_reader(self) -> Reader:
-        from genre.networks.sasrec import make_reader
+    def _network(self, text: Float32, counts: npt.NDArray[np.int64]) -> SASRecNetwork:
+        from genre.networks.sasrec import SASRecNetwork
 
-        reader = make_reader(self)
-        load_weights(reader, self.weights_, prefix="reader.")
-        return reader
+        return SASRecNetwork(
+            self._make_reader(),
+            text,
+            counts,
+            dim=self.dim,
+            items=self.items,
+            loss=self.loss,
+            negatives=self.negatives,
+            power=self.power,
+            calibration=self.calibration,
+        )
+
+    def _make_reader(self) -> Reader:
+        from genre.networks.padding import Reader
+
+        return Reader(
+            self.dim,
+            blocks=self.blocks,
+            heads=self.heads,
+            max_length=self.max_length,
+            dropout=self.dropout,
+            time=self.time,
+        )
 
     def _extend(self, features: Float32) -> None:
         """A new item is its text through the learnt map; what an embedding would add is not known."""

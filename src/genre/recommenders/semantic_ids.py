@@ -66,7 +66,6 @@ class SemanticIds(NetworkRecommender):
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("semantic_ids")
         from genre.networks.padding import Sequences
-        from genre.networks.semantic_ids import SemanticIdsNetwork
         from genre.training.loop import seeded
 
         if dataset.item_features is None:
@@ -82,7 +81,7 @@ class SemanticIds(NetworkRecommender):
             f"of them distinct before they are told apart"
         )
         with seeded(self.seed):
-            network = SemanticIdsNetwork(self)
+            network = self._make_network()
         if self.init_from is not None:
             log.line(f"semantic_ids: {take_from(self.init_from, self, network)}")
 
@@ -94,13 +93,26 @@ class SemanticIds(NetworkRecommender):
         batches = Sequences(liked(dataset.history()), max_length=self.max_length, batch_size=self.batch_size)
         fit_network(self, network, batches, dataset, validation, read=read, log=log)
 
+    def _make_network(self) -> SemanticIdsNetwork:
+        from genre.networks.semantic_ids import SemanticIdsNetwork
+
+        return SemanticIdsNetwork(
+            self.codes_,
+            self.sizes_.tolist(),
+            dim=self.dim,
+            blocks=self.blocks,
+            heads=self.heads,
+            max_length=self.max_length,
+            dropout=self.dropout,
+        )
+
     def _score(self, history: History) -> Float32:
-        from genre.networks.semantic_ids import SemanticIdsNetwork, Tree, beam_scores
+        from genre.networks.semantic_ids import Tree, beam_scores
 
         if self._tree is None:
             self._tree = Tree.of(self.codes_)
         if self._network is None:
-            self._network = SemanticIdsNetwork(self)
+            self._network = self._make_network()
             load_weights(self._network, self.weights_)
         return beam_scores(self._network, self._tree, liked(history).last(self.max_length - 1), self.beam)
 

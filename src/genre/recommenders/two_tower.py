@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,6 +30,9 @@ from genre.recommenders.network_base import (
 from genre.recommenders.topk import top_k_factors
 from genre.storage import Tensors
 from genre.training.options import require_torch
+
+if TYPE_CHECKING:
+    from genre.networks.two_tower import TwoTowerNetwork
 
 
 @dataclass(eq=False, kw_only=True)
@@ -72,8 +75,7 @@ class TwoTower(NetworkRecommender):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_torch("two_tower")
-        from genre.networks.histories import Histories, Pairs
-        from genre.networks.two_tower import TwoTowerNetwork
+        from genre.networks.histories import Pairs
         from genre.training.loop import seeded
 
         if dataset.item_features is None:
@@ -86,9 +88,7 @@ class TwoTower(NetworkRecommender):
         history = liked(dataset.history())
         counts = np.bincount(history.item, minlength=dataset.n_items)
         with seeded(self.seed):
-            network = TwoTowerNetwork(
-                self, Histories(history, history.weight, cut=self.history_cut), items, users, counts
-            )
+            network = self._network(history, items, users)
         if self.init_from is not None:
             log.line(f"two_tower: {take_from(self.init_from, self, network)}")
         ones = np.ones(len(history.item), np.float32)
@@ -101,6 +101,24 @@ class TwoTower(NetworkRecommender):
             self.known_half_[history.lengths == 0] = 0  # a user without a history is a stranger
 
         fit_network(self, network, batches, dataset, validation, read=read, log=log)
+
+    def _network(self, history: History, items: Float32, users: Float32) -> TwoTowerNetwork:
+        from genre.networks.histories import Histories
+        from genre.networks.two_tower import TwoTowerNetwork
+
+        return TwoTowerNetwork(
+            Histories(history, history.weight, cut=self.history_cut),
+            items,
+            users,
+            np.bincount(history.item, minlength=history.n_items),
+            dim=self.dim,
+            ids=self.ids,
+            hidden=self.hidden,
+            id_dropout=self.id_dropout,
+            negatives=self.negatives,
+            temperature=self.temperature,
+            batch_size=self.batch_size,
+        )
 
     def _tabulate(self, weights: Tensors, items: Float32, users: Float32) -> None:
         """Vectors of all items, and each item's and each known user's share in the user tower's first layer."""
