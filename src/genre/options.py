@@ -1,12 +1,14 @@
-"""Options are the fields of a dataclass: their type, range, default and search range in one place.
+"""Options are the fields of a dataclass: their type, range, default, search range and text in one place.
 
 A class states an option once::
 
     @dataclass(eq=False)
     class EASE(Recommender):
-        regularization: Annotated[float, Gt(0), Search(10, 3000, log=True)] = 300.0
+        regularization: Annotated[
+            float, Gt(0), Search(10, 3000, log=True), Doc("Ridge on the Gram matrix, in interactions.")
+        ] = 300.0
 
-and everything else (checks, config keys, JSON Schema, tuning) reads it from there. This file knows
+and everything else (checks, config keys, JSON Schema, tuning, reference pages) reads it from there. This file knows
 nothing about YAML or about recommending.
 """
 
@@ -19,7 +21,7 @@ import inspect
 import itertools
 import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,15 +33,23 @@ from typing_extensions import Doc as Doc
 
 from genre.errors import OptionError
 
+DEFAULT_K = 10
+"""The length of a recommendation list where the caller gives none."""
 MOST_COMPARED = 20_000
+"""The most known words that a misspelt word is compared with: comparing with more would take seconds."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """The sensible range of an option for tuning; `log` searches orders of magnitude.
+    """The sensible range of an option for tuning.
 
-    when: (another option, its value) for which this one does anything; None: always.
-    whole: whole numbers only; optional: None is worth trying too. `search_space` reads both off the type.
+    Attributes:
+        low: The smallest value worth trying.
+        high: The largest value worth trying.
+        log: Whether to search orders of magnitude.
+        when: `(another option, its value)` for which this one has an effect; None: always.
+        whole: Whole numbers only. `search_space` sets it from the type.
+        optional: None is worth trying too. `search_space` sets it from the type.
     """
 
     low: float
@@ -52,65 +62,98 @@ class Search:
 
 @dataclass(frozen=True)
 class Choices:
-    """The values worth trying of an option that is not a number on a line."""
+    """The values worth trying of an option that is not a number."""
 
     values: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """A marker on an option: its name in the last release, which is refused with a message that gives the new name."""
+
+    old: str
+
+
 @functools.cache
 def type_hints(cls: Any) -> dict[str, Any]:
-    """Field name -> annotated type of a dataclass, `Annotated` kept."""
+    """Return the annotated type of each field of a dataclass.
+
+    Args:
+        cls: The dataclass.
+
+    Returns:
+        Field name -> type, `Annotated` kept.
+    """
     hints = typing.get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
+def _metadata(hint: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each metadatum of `Annotated` in a type, with the part of the type that carries it.
+
+    `Annotated[float, Search(...)] | None` carries its metadata in a part.
+    """
+    for part in (hint, *typing.get_args(hint)):
+        for extra in getattr(part, "__metadata__", ()):
+            yield part, extra
+
+
 def search_space(cls: type) -> dict[str, Search | Choices]:
-    """The options of `cls` that state a search range."""
+    """Return the search range of each option that has one.
+
+    Args:
+        cls: A dataclass.
+
+    Returns:
+        Option name -> its range or its values worth trying.
+    """
     space: dict[str, Search | Choices] = {}
     for name, hint in type_hints(cls).items():
-        parts = (hint, *typing.get_args(hint))  # `Annotated[float, Search(...)] | None` states it within
-        for part in parts:
-            for extra in getattr(part, "__metadata__", ()):
-                if isinstance(extra, Search):
-                    whole = typing.get_args(part)[0] is int
-                    space[name] = dataclasses.replace(extra, whole=whole, optional=type(None) in parts)
-                elif isinstance(extra, Choices):
-                    space[name] = extra
+        optional = type(None) in typing.get_args(hint)
+        for part, extra in _metadata(hint):
+            if isinstance(extra, Search):
+                space[name] = dataclasses.replace(extra, whole=typing.get_args(part)[0] is int, optional=optional)
+            elif isinstance(extra, Choices):
+                space[name] = extra
     return space
 
 
 @functools.cache
-def _checker(cls: Any) -> dict[str, Any]:
-    # pydantic is imported on first use: it costs a tenth of a second
-    from pydantic import ConfigDict, TypeAdapter
+def _validators(cls: Any) -> dict[str, Any]:
+    """Return pydantic's validator of each option; None for options that hold a dataclass, which checks itself."""
+    from pydantic import ConfigDict, TypeAdapter  # on first use: the import takes a tenth of a second
 
     rules = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
-    adapters: dict[str, Any] = {}
+    validators: dict[str, Any] = {}
     for name, hint in type_hints(cls).items():
-        plain = any(
-            isinstance(part, type) and dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint))
-        )
-        adapters[name] = None if plain else TypeAdapter(hint, config=rules)
-    return adapters
+        parts = (hint, *typing.get_args(hint))
+        nested = any(isinstance(part, type) and dataclasses.is_dataclass(part) for part in parts)
+        validators[name] = None if nested else TypeAdapter(hint, config=rules)
+    return validators
 
 
 def parse_options(
     cls: type, values: dict[str, Any], *, strict: bool = False
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The values as the fields of `cls` want them, and `(option, what is wrong)` for each illegal one.
+    """Convert plain values to the types of the fields of a dataclass.
 
-    Without `strict` a list becomes a tuple and 3 becomes 3.0, as YAML and JSON need.
+    Args:
+        cls: The dataclass.
+        values: Option name -> value.
+        strict: Whether to convert nothing. Otherwise a list becomes a tuple and 3 becomes 3.0, as YAML and JSON need.
+
+    Returns:
+        The converted values, and `(option, problem)` for each value that is not legal.
     """
     from pydantic import ValidationError
 
     parsed, problems = dict(values), []
-    for name, adapter in _checker(cls).items():
-        if adapter is None or name not in values:
+    for name, validator in _validators(cls).items():
+        if validator is None or name not in values:
             continue
         try:
-            # a bool is no number, as which YAML's `yes` would pass
-            exact = strict or isinstance(values[name], bool)
-            parsed[name] = adapter.validate_python(values[name], strict=exact)
+            exact = strict or isinstance(values[name], bool)  # YAML's `yes` is no number
+            parsed[name] = validator.validate_python(values[name], strict=exact)
         except ValidationError as error:
             for detail in error.errors():
                 where = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
@@ -120,16 +163,31 @@ def parse_options(
 
 
 def check_options(instance: Any) -> None:
-    """Raise `OptionError` naming every field of a dataclass instance that is out of range."""
+    """Check every option of a dataclass instance.
+
+    Args:
+        instance: The instance.
+
+    Raises:
+        OptionError: Options are out of their range; the message names each.
+    """
     cls: type = type(instance)
     _, problems = parse_options(cls, {name: getattr(instance, name) for name in type_hints(cls)}, strict=True)
     if problems:
-        lines = "; ".join(f"{name}: {what}" for name, what in problems)
+        lines = "; ".join(f"{name}: {problem}" for name, problem in problems)
         raise OptionError(f"{cls.__name__}: {lines}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` or an empty string; no guess among tens of thousands, where it would take seconds."""
+    """Suggest the known word that is spelt most like an unknown one.
+
+    Args:
+        word: The unknown word.
+        known: The known words; with more than `MOST_COMPARED` of them there is no suggestion.
+
+    Returns:
+        ` (did you mean 'x'?)`, or an empty string where nothing is similar.
+    """
     words = list(itertools.islice(known, MOST_COMPARED + 1))
     if len(words) > MOST_COMPARED or len(word) > 200:
         return ""
@@ -137,22 +195,43 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-OPTION_LINE = re.compile(r"(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<text>.*)")
+def suggest_option(cls: type, name: str) -> str:
+    """Suggest the option of a class that a user means by a name that it does not have.
+
+    Args:
+        cls: A class whose annotations are its options: a dataclass or a pydantic model.
+        name: The unknown name.
+
+    Returns:
+        ` (renamed: write 'x')` for the name of the last release, ` (did you mean 'x'?)` for a similar name, or an
+        empty string.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
+    for option, hint in hints.items():
+        if any(isinstance(extra, Renamed) and extra.old == name for _, extra in _metadata(hint)):
+            return f" (renamed: write {option!r})"
+    return nearest(name, hints)
 
 
 def option_docs(cls: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of each option: lines `name: text` or `one, other: text`.
+    """Return the text of each option of a dataclass: its `Doc`.
 
-    A statement ends with the next one or a blank line; several may share a line: `name: text. other: text`.
+    Args:
+        cls: The dataclass.
+
+    Returns:
+        Option name -> text, for the options that have one.
     """
     on_fields = {
         name: extra.documentation
         for name, hint in type_hints(cls).items()
-        for part in (hint, *typing.get_args(hint))
-        for extra in getattr(part, "__metadata__", ())
+        for _, extra in _metadata(hint)
         if isinstance(extra, Doc)
     }
     return _docstring_options(cls) | on_fields
+
+
+OPTION_LINE = re.compile(r"(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<text>.*)")
 
 
 def _docstring_options(cls: type) -> dict[str, str]:

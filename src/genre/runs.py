@@ -24,7 +24,7 @@ from genre.errors import ArtifactError, ConfigError, NotImportable, UnknownId
 from genre.features.augmentation import read_augmented
 from genre.features.base import Encoder
 from genre.kinds import REMEDY
-from genre.options import nearest
+from genre.options import DEFAULT_K, nearest
 from genre.preprocessing.sources.frames import to_frame
 from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
@@ -86,7 +86,7 @@ class Run:
             raise UnknownId(f"{self.folder}: users: {error}; for a stranger give a history") from None
 
     def recommend(
-        self, user_id: str | None = None, *, k: int = 10, history: Sequence[str] = (), using: str | None = None
+        self, user_id: str | None = None, *, k: int = DEFAULT_K, history: Sequence[str] = (), using: str | None = None
     ) -> Any:
         """The best `k` unseen items for a known user, or for a history of item ids or titles, as a table."""
         asked = self.history_of(history) if user_id is None else self.history_of_user(user_id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from genre.cli.arguments import RUN_FIRST, add_verb
 from genre.errors import GenreError
+from genre.options import DEFAULT_K
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
@@ -32,7 +33,7 @@ def add_recommend_verb(verbs: Verbs) -> None:
     parser.add_argument("run", help="a run folder")
     parser.add_argument("--user", help="a user id of the data")
     parser.add_argument("--history", nargs="+", metavar="ITEM", default=[], help="ids or titles, oldest first")
-    parser.add_argument("-k", type=int, default=10, help="how many items (default: 10)")
+    parser.add_argument("-k", type=int, default=DEFAULT_K, help=f"how many items (default: {DEFAULT_K})")
     text = "what to look for in words, alone or together with --user or --history"
     parser.add_argument("--ask", metavar="WORDS", help=text)
     parser.add_argument("--using", help="a recommender of the run (default: the best on validation)")

@@ -12,7 +12,7 @@ from genre.evaluation.metrics import check_needs, labels
 from genre.features.base import Encoder
 from genre.features.questions import Augmentation
 from genre.llm.options import LLMOptions
-from genre.options import Ge, check_options
+from genre.options import DEFAULT_K, Ge, check_options
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.splits import Splitter, TimeSplit
@@ -43,7 +43,7 @@ class EvaluationOptions:
     group: the field of users that `group_gap` tells apart, such as gender.
     """
 
-    k: Annotated[int, Ge(1)] = 10
+    k: Annotated[int, Ge(1)] = DEFAULT_K
     metrics: tuple[str, ...] = ("ndcg", "recall", "precision", "f1", "mrr", "hit_rate", "coverage", "novelty")
     exclude_seen: bool = True
     category: str | None = None
@@ -64,7 +64,7 @@ class OutputOptions:
     """
 
     users: tuple[str, ...] = ()
-    k: Annotated[int, Ge(1)] = 10
+    k: Annotated[int, Ge(1)] = DEFAULT_K
     explanations: Verbaliser | None = None
 
     def __post_init__(self) -> None:

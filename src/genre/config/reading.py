@@ -31,7 +31,7 @@ from genre.kinds import KINDS
 from genre.llm.base import LanguageModel
 from genre.llm.exchanges import MEMORY
 from genre.llm.options import LLMOptions
-from genre.options import nearest, parse_options, type_hints
+from genre.options import nearest, parse_options, suggest_option, type_hints
 from genre.plain_yaml import read_yaml
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.splits import Splitter
@@ -235,7 +235,7 @@ class _Builder:
         for key in raw:
             if key not in hints:
                 legal = ", ".join(hints) or "it has no options"
-                self.problem(here[key], f"unknown option of {cls.__name__}{nearest(key, hints)}; legal: {legal}")
+                self.problem(here[key], f"unknown option of {cls.__name__}{suggest_option(cls, key)}; legal: {legal}")
         given = {key: raw[key] for key in raw if key in hints}
         if "seed" in hints and "seed" not in given and path and not issubclass(cls, LanguageModel):
             given["seed"] = self.seed

@@ -26,6 +26,7 @@ from genre.evaluation.resampling import power_mean
 from genre.evaluation.results import Evaluation, read_evaluation, write_evaluation
 from genre.evaluation.targets import Questions, ask, digest, present
 from genre.log import SILENT, Log
+from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommendations, Recommender
 
 __all__ = ["DEFAULT", "Evaluation", "evaluate", "judge_lists", "read_evaluation", "write_evaluation"]
@@ -42,7 +43,7 @@ def evaluate(
     recommender: Recommender,
     fold: Fold,
     *,
-    k: int | Sequence[int] = 10,
+    k: int | Sequence[int] = DEFAULT_K,
     metrics: Sequence[str] = (*DEFAULT, *RATING),
     exclude_seen: bool = True,
     train: Dataset | None = None,
@@ -89,7 +90,7 @@ def judge_lists(
     fold: Fold,
     *,
     users: npt.ArrayLike | None = None,
-    k: int | Sequence[int] = 10,
+    k: int | Sequence[int] = DEFAULT_K,
     metrics: Sequence[str] = OF_LISTS,
     exclude_seen: bool = True,
     train: Dataset | None = None,

@@ -21,6 +21,7 @@ from genre.evaluation.resampling import SIGNIFICANCE_LEVEL, bootstrap, holm, sig
 from genre.evaluation.results import Evaluation
 from genre.llm.typed_answers import Degeneracy
 from genre.log import SILENT, Log
+from genre.options import DEFAULT_K
 
 FEWEST_USERS = 20  # below, even a difference of most of them stays within chance after the correction
 POINT = 0.01  # of a metric between 0 and 1
@@ -109,7 +110,7 @@ class Uplift:
 def judge_arms(
     conditions: Mapping[str, Arm],
     *,
-    k: int = 10,
+    k: int = DEFAULT_K,
     metric: str = "ndcg",
     exclude_seen: bool = True,
     category: str | None = None,

@@ -18,7 +18,7 @@ from genre.data.dataset import Dataset
 from genre.data.words import COMMON_WORDS, title_key, words
 from genre.errors import ConfigError
 from genre.features.base import digest
-from genre.llm.domains import Domain, load_domain, texts_of, told
+from genre.llm.domains import DEFAULT_DOMAIN, Domain, load_domain, texts_of, told
 from genre.llm.grounding import invented, is_repetitive, is_written_in
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.options import Ge, check_options
@@ -50,7 +50,7 @@ class Augmentation:
     """
 
     item_fields: tuple[str, ...]
-    domain: str = "films"
+    domain: str = DEFAULT_DOMAIN
     language: Language = "English"
     summaries: bool = True
     profiles: bool = False

@@ -22,6 +22,7 @@ from genre.llm.prompt import clean
 from genre.options import nearest
 
 PACKS = ("films", "music", "news", "shop", "social")
+DEFAULT_DOMAIN = "films"
 FIELD_LENGTH = 600  # characters of one column that are sent
 
 

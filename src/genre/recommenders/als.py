@@ -14,7 +14,7 @@ from genre.data.folds import Fold
 from genre.data.linear import of_width, ridge_map, unit_rows, with_one
 from genre.errors import DataError, NotSupported
 from genre.log import Log
-from genre.options import Ge, Gt, Le, Search
+from genre.options import DEFAULT_K, Ge, Gt, Le, Search
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -142,7 +142,7 @@ class ALS(Recommender):
     def _contributions(self, history: History, items: Int32) -> Float32:
         return self.item_embeddings_[items] @ self._query_terms(history).T
 
-    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
         """The `k` items whose vectors have the highest cosine with each item's."""
         self._fitted()
         return Recommendations(*top_k_cosine(self.item_embeddings_, items, k), self.item_ids_)

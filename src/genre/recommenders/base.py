@@ -29,7 +29,7 @@ from genre.llm.base import LanguageModel
 from genre.llm.budget import Budget
 from genre.llm.options import LLMOptions
 from genre.log import SILENT, Log
-from genre.options import check_options
+from genre.options import DEFAULT_K, check_options
 from genre.recommenders.explanation import REORDERING, Explanation, Method, Terms
 from genre.recommenders.saving import _flatten, _unflatten
 from genre.recommenders.topk import top_k_factors, top_k_scores
@@ -140,7 +140,7 @@ class Recommender(ABC):
         self,
         history: History | Sequence[str],
         *,
-        k: int = 10,
+        k: int = DEFAULT_K,
         exclude_seen: bool = True,
         candidates: npt.NDArray[np.bool_] | None = None,
     ) -> Recommendations:
@@ -170,7 +170,7 @@ class Recommender(ABC):
         self._fitted()
         return History.of([[self.item_ids_.row(item_id) for item_id in item_ids]], len(self.item_ids_))
 
-    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
         """The `k` items nearest to each item row: those to whose scores having seen that item alone adds most.
 
         What an item gets anyway, its popularity, does not count; -1 where nothing else speaks for another item.

@@ -17,7 +17,7 @@ from genre.data.folds import Fold
 from genre.data.linear import scaled, spread
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
-from genre.options import Ge
+from genre.options import DEFAULT_K, Ge
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
 from genre.recommenders.explanation import Method, Terms
@@ -47,7 +47,7 @@ class Blend(Recommender):
     method: Literal["weights", "reciprocal_rank"] = "weights"
     weights: tuple[Annotated[float, Ge(0)], ...] | None = None
     length_buckets: Annotated[int, Ge(1)] = 1
-    k: Annotated[int, Ge(1)] = 10
+    k: Annotated[int, Ge(1)] = DEFAULT_K
     histories: Annotated[int, Ge(10)] = 3000
     seed: int = 0
 

@@ -12,7 +12,7 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import TrainingError
 from genre.log import Log
-from genre.options import Ge, Gt, Search
+from genre.options import DEFAULT_K, Ge, Gt, Search
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method
 from genre.recommenders.topk import top_k_cosine
@@ -122,7 +122,7 @@ class BPR(Recommender):
     def _contributions(self, history: History, items: Int32) -> Float32:
         return np.asarray(self.item_embeddings_[items] @ self._query_terms(history)[:, :-1].T, np.float32)
 
-    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
         """The `k` items whose vectors have the highest cosine with each item's."""
         self._fitted()
         return Recommendations(*top_k_cosine(self.item_embeddings_, items, k), self.item_ids_)

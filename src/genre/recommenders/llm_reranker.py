@@ -22,7 +22,7 @@ from genre.data.folds import Fold
 from genre.errors import BudgetExceeded, DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Plan
-from genre.llm.domains import load_domain, mean_bytes, told
+from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, told
 from genre.llm.ledger import TOKENS_PER_BYTE, Ledger
 from genre.llm.options import LLMOptions
 from genre.llm.prompt import load_prompt
@@ -62,7 +62,7 @@ class LLMReranker(Stage):
     weight: Annotated[float, Ge(0), Le(1)] = 0.5
     short_history: Annotated[int, Ge(1)] | None = 10
     history_length: Annotated[int, Ge(1)] = 10
-    domain: str = "films"
+    domain: str = DEFAULT_DOMAIN
     seed: int = 0
 
     learns: ClassVar[tuple[str, ...]] = ("lines_",)

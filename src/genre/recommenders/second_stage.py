@@ -12,6 +12,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.log import Log
+from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method, Terms
 
@@ -38,7 +39,7 @@ class Stage(Recommender):
         """A copy that may be changed. [n, n_items]"""
         return np.array(self.first_[0].score(history), np.float32)
 
-    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
         self._fitted()
         return self.first_[0].similar_items(items, k=k)
 

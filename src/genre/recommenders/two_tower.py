@@ -13,7 +13,7 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.data.linear import unit_rows
 from genre.log import Log
-from genre.options import Ge, Gt, Le, Lt, Search
+from genre.options import DEFAULT_K, Ge, Gt, Le, Lt, Search
 from genre.recommenders.base import Recommendations
 from genre.recommenders.network_base import (
     NetworkRecommender,
@@ -150,7 +150,7 @@ class TwoTower(NetworkRecommender):
         queries, items = self._factors(history)
         return np.asarray(queries @ items.T, np.float32)
 
-    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
         """The `k` items whose vectors lie nearest, by cosine."""
         self._fitted()
         seen = (np.arange(len(items) + 1), np.asarray(items, np.int32))

@@ -18,7 +18,7 @@ from genre.data.dataset import Dataset
 from genre.data.words import WORD, title_key, words
 from genre.errors import BudgetExceeded, GenreError
 from genre.llm.budget import Plan
-from genre.llm.domains import load_domain, mean_bytes, told
+from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, told
 from genre.llm.grounding import invented
 from genre.llm.ledger import Ledger
 from genre.llm.options import LLMOptions
@@ -50,7 +50,7 @@ class Verbaliser:
 
     llm: LLMOptions | None = None
     fields: tuple[str, ...] = ("title",)
-    domain: str = "films"
+    domain: str = DEFAULT_DOMAIN
 
     def __post_init__(self) -> None:
         check_options(self)

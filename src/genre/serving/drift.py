@@ -17,7 +17,7 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset, History
 from genre.errors import DriftError
-from genre.options import Ge, Gt, Le, check_options
+from genre.options import DEFAULT_K, Ge, Gt, Le, check_options
 from genre.preprocessing.splits import LeaveOneOut, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.runs import Run
@@ -136,7 +136,7 @@ class Drift:
     rise: Annotated[float, Gt(0), Le(1)] = 0.05
     backing: Annotated[float, Ge(0), Le(1)] = 0.02
     sample: Annotated[int, Ge(1)] = 1000
-    k: Annotated[int, Ge(1)] = 10
+    k: Annotated[int, Ge(1)] = DEFAULT_K
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from genre.options import DEFAULT_K
 from genre.serving.search.catalogue import Filter
 
 DIGITS = 6  # of a score
@@ -31,7 +32,7 @@ class Ask:
     user_id: str | None = None
     history: tuple[str, ...] | None = None
     words: str | None = None
-    k: int = 10
+    k: int = DEFAULT_K
     run: str | None = None
     recommender: str | None = None
     include: tuple[str, ...] | None = None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genre.errors import GenreError, UnknownId
+from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import account_of
 from genre.runs import Run
 from genre.serving import lists
@@ -73,7 +74,7 @@ class Service:
         self,
         item_id: str,
         *,
-        k: int = 10,
+        k: int = DEFAULT_K,
         run: str | None = None,
         recommender: str | None = None,
         fields: Sequence[str] = (),
@@ -84,7 +85,7 @@ class Service:
     def popular(
         self,
         *,
-        k: int = 10,
+        k: int = DEFAULT_K,
         trending: bool = False,
         run: str | None = None,
         fields: Sequence[str] = (),

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from genre.errors import UnknownId
-from genre.options import nearest
+from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import Desk
 from genre.serving.http.schemas import (
     AskBody,
@@ -142,7 +142,7 @@ class Routes:
 
     async def popular(
         self,
-        k: KQuery = 10,
+        k: KQuery = DEFAULT_K,
         trending: bool = False,  # noqa: FBT001, FBT002  # a query parameter
         run: NameQuery = None,
         fields: FieldsQuery = "",
@@ -155,7 +155,7 @@ class Routes:
     async def similar(
         self,
         item_id: IdPath,
-        k: KQuery = 10,
+        k: KQuery = DEFAULT_K,
         run: NameQuery = None,
         recommender: NameQuery = None,
         fields: FieldsQuery = "",

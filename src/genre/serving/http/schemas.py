@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
 )
 
+from genre.options import DEFAULT_K
 from genre.serving.events.store import Event
 from genre.serving.requests import Ask
 from genre.serving.search.catalogue import Between, Filter, OneOf
@@ -102,7 +103,7 @@ class AskBody(Body):
     user_id: Id | None = None
     history: Annotated[list[Id], Field(max_length=1000)] | None = None
     ask: Words | None = None
-    k: K = 10
+    k: K = DEFAULT_K
     run: Name | None = None
     recommender: Name | None = None
     include: Annotated[list[Id], Field(max_length=10_000)] | None = None
@@ -148,7 +149,7 @@ class UserPath(BaseModel):
 class AskQuery(Body):
     """What to recommend to the user in the path."""
 
-    k: K = 10
+    k: K = DEFAULT_K
     run: Name | None = None
     recommender: Name | None = None
     exclude_seen: bool = True
