@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from genre.data.dataset import Dataset, History
 from genre.data.ids import Ids
 from genre.recommenders.item_knn import ItemKNN
-from genre.recommenders.overlap import nearest_neighbours, nearest_neighbours_plain
+from genre.recommenders.overlap import nearest_neighbours
 from genre.testing import toy_dataset
+from plain_recommenders import nearest_neighbours_plain
 
 
 @settings(max_examples=60, deadline=None)

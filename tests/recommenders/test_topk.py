@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from genre.errors import DataError
 from genre.kernels import topk as topk_kernel
 from genre.recommenders import topk
-from genre.recommenders.topk import top_k_factors, top_k_plain, top_k_scores
+from genre.recommenders.topk import top_k_factors, top_k_scores
+from plain_recommenders import top_k_plain
 
 
 @st.composite

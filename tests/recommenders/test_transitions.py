@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset, History
 from genre.data.ids import Ids
-from genre.recommenders.transitions import Transitions, follower_counts, follower_counts_plain
+from genre.recommenders.transitions import Transitions, follower_counts
+from plain_recommenders import follower_counts_plain
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,6 @@
-"""Why an item was recommended: evidence taken from the model, and one plain sentence made of it.
+"""Why an item was recommended: the evidence as values, and one plain sentence made of it.
 
-Every title, number and word in the sentence is in the evidence. Knows nothing about language models.
+Every title, number and word in the sentence is in the evidence. Knows nothing about recommenders or language models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from genre.arrays import Float32
 
 POPULAR = "popular with everybody"
-UNTOLD = "nothing in the history speaks for it"
+NO_EVIDENCE = "nothing in the history speaks for it"
 REORDERING = "reordering"
 LEADS = {
     "popular": "popular",
@@ -23,15 +23,20 @@ LEADS = {
     "synthetic_chained_item": "like an invented next item",
     REORDERING: "put higher by a language model",
 }
-"""What says more for an item than the history does, in words."""
+"""The words for evidence that weighs more than the history, by its name in `Explanation.parts`."""
 Method = Literal["exact", "occlusion", "popularity"]
+"""How evidence is obtained: terms of the score, falls of the score without an interaction, or popularity alone."""
 
 
 class Terms(NamedTuple):
-    """What the scores of `m` items are sums of, for one history; but for what all items get, such as the mean rating.
+    """The terms that the scores of `m` items are sums of, for one history, without what all items get alike.
 
-    history: by interaction, float32 `[m, length]`. popular: what an item gets whatever the history, `[m]`. parts: what
-    a language model added, by the column of the users' table that says it, such as `profile`, `[m]` each.
+        score[i] = history[i].sum() + popular[i] + sum(part[i] for part in parts.values()) + constant
+
+    Attributes:
+        history: The term of each interaction, float32 `[m, length]`.
+        popular: The term that is the same for every history, `[m]`.
+        parts: What language models added, `[m]` each, by the column of the users' table that says it (`profile`).
     """
 
     history: Float32
@@ -39,7 +44,14 @@ class Terms(NamedTuple):
     parts: dict[str, Float32]
 
     def times(self, share: float | Float32) -> Terms:
-        """The terms of scores that count `share` each."""
+        """Return the terms of scores that are multiplied by `share`.
+
+        Args:
+            share: The factor.
+
+        Returns:
+            Every term multiplied by it.
+        """
         history, popular = np.asarray(self.history * share, np.float32), np.asarray(self.popular * share, np.float32)
         return Terms(
             history, popular, {name: np.asarray(part * share, np.float32) for name, part in self.parts.items()}
@@ -50,15 +62,18 @@ class Terms(NamedTuple):
 class Explanation:
     """Evidence for one item given one history.
 
-    item: row number. score: what the recommender gave it.
-    history: (item row, contribution to the score), largest first. Exact: they, `popular` and `parts` are the terms that
-    the score is a sum of, but for what all items get, such as the mean rating. Occlusion: how far the score falls
-    without that interaction.
-    words: words the item's text shares with the history's.
-    popular: the part of the score that is the item's popularity, the same whatever the history.
-    disliked: items of the history that were seen and not liked: evidence, and no reason to name.
-    parts: what else is in the score: by column of the users' table, what a text about the user adds (`profile`,
-    `synthetic_item`, ...); `reordering`, how far a language model moved the item up or down.
+    Attributes:
+        item: Row number.
+        score: The score that the recommender gave the item.
+        method: How the evidence was obtained. `exact`: `history`, `popular` and `parts` are the terms that the score is
+            a sum of, without what all items get alike, such as the mean rating. `occlusion`: each contribution is how
+            far the score falls when the interaction is left out. `popularity`: the score is the item's popularity.
+        history: `(item row, contribution to the score)`, largest first.
+        words: Words that the item's text shares with the texts of the history.
+        popular: The part of the score that is the same for every history.
+        parts: Other parts of the score: by column of the users' table, what a text about the user adds (`profile`,
+            `synthetic_item`, ...); `reordering`, how far a language model moved the item up or down.
+        disliked: Items of the history that were seen and not liked: evidence, but never named as a reason.
     """
 
     item: int
@@ -72,28 +87,46 @@ class Explanation:
 
     @property
     def causes(self) -> list[int]:
-        """The liked items of the history that speak for it, strongest first."""
+        """The liked items of the history that raise the score, strongest first."""
         return [item for item, share in self.history if share > 0 and item not in self.disliked]
 
     @property
     def lead(self) -> str:
-        """What says most for the item: the history (empty), `popular` or one of `parts`."""
-        told = sum(share for _, share in self.history if share > 0)
-        if self.method == "popularity" and told == 0:
+        """The strongest evidence: the history (empty), `popular` or the name of one of `parts`."""
+        raised = sum(share for _, share in self.history if share > 0)
+        if self.method == "popularity" and raised == 0:
             return "popular"
-        return max({"": told, "popular": self.popular, **self.parts}.items(), key=lambda one: one[1])[0]
+        return max({"": raised, "popular": self.popular, **self.parts}.items(), key=lambda one: one[1])[0]
 
 
 def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) -> str:
-    """One line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`."""
+    """Return one line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`.
+
+    Args:
+        explanation: The evidence.
+        titles: The title of each item row.
+        most: How many items of the history are named at most.
+
+    Returns:
+        The sentence, without a full stop.
+    """
     causes = [titles[item] for item in explanation.causes[:most]]
     return phrase(causes, explanation.words, lead=explanation.lead)
 
 
 def phrase(causes: Sequence[str], words: Sequence[str] = (), *, lead: str = "") -> str:
-    """The sentence for these titles and words. lead: what is said before them, one of `LEADS`."""
+    """Return the sentence for these titles and words.
+
+    Args:
+        causes: Titles of items of the history.
+        words: Shared words; the first four are named.
+        lead: What comes before them, a key of `LEADS`; empty for nothing.
+
+    Returns:
+        The sentence, without a full stop.
+    """
     if not (causes or words) and lead in ("", "popular"):
-        return POPULAR if lead else UNTOLD
+        return POPULAR if lead else NO_EVIDENCE
     parts = [LEADS.get(lead, lead)] if lead else []
     if causes:
         parts.append(f"{'also ' if lead else ''}because of {' and '.join(causes)}")

@@ -1,6 +1,9 @@
-"""The k nearest columns of a sparse matrix, beside the plain twin that judges it. Knows counts and norms, no models.
+"""The k nearest columns of a sparse matrix, by a similarity of co-occurrence counts. Knows counts and norms, no models.
 
-similarity(i, j) = sum over users of x_ui x_uj, divided by source_i target_j + shrinkage.
+    similarity(i, j) = sum over users of x_ui x_uj / (source_i target_j + shrinkage)
+
+With both norms the root of the sum of squares it is the cosine (Sarwar et al., "Item-based collaborative filtering
+recommendation algorithms", WWW 2001).
 """
 
 from __future__ import annotations
@@ -12,25 +15,20 @@ import scipy.sparse as sp
 Norms = npt.NDArray[np.float64]
 
 
-def nearest_neighbours_plain(
-    matrix: sp.csr_matrix, source: Norms, target: Norms, k: int, shrinkage: float = 0.0
-) -> sp.csr_matrix:
-    """The obviously right way, all pairs at once: see `nearest_neighbours`."""
-    overlap = (matrix.T @ matrix).toarray().astype(np.float64)
-    np.fill_diagonal(overlap, 0)
-    similarity = overlap / np.maximum(np.outer(source, target) + shrinkage, 1e-30)
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    kept = np.zeros_like(similarity)
-    np.put_along_axis(kept, order, np.take_along_axis(similarity, order, axis=1), axis=1)
-    return sp.csr_matrix(kept.astype(np.float32))
-
-
 def nearest_neighbours(
     matrix: sp.csr_matrix, source: Norms, target: Norms, k: int, shrinkage: float = 0.0
 ) -> sp.csr_matrix:
-    """For each item the `k` items most similar to it, itself left out, as float32 CSR `[n_items, n_items]`.
+    """Return for each item the `k` items most similar to it, itself left out.
 
-    matrix: weights above zero `[n_users, n_items]`. source, target: norms of the two sides `[n_items]`.
+    Args:
+        matrix: Weights above zero `[n_users, n_items]`.
+        source: Norms of the items whose neighbours are wanted `[n_items]`.
+        target: Norms of the neighbours `[n_items]`.
+        k: Neighbours of each item.
+        shrinkage: Added to the denominator.
+
+    Returns:
+        Similarities above zero, float32 CSR `[n_items, n_items]`, from item to neighbour, columns sorted.
     """
     from genre.kernels.overlap import nearest
 
@@ -55,11 +53,24 @@ def nearest_neighbours(
         target[order].astype(np.float32),
         k,
         np.float32(shrinkage),
-    )
+    )  # [n_items, k] both, in ranked row numbers
     return _to_csr(heap_item, heap_value, order)
 
 
+def column_norms(matrix: sp.csr_matrix) -> Norms:
+    """Return the length of each column, with which the similarity is the cosine.
+
+    Args:
+        matrix: Weights `[n_users, n_items]`.
+
+    Returns:
+        The root of the sum of squares `[n_items]`.
+    """
+    return np.sqrt(np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, matrix.shape[1]))
+
+
 def _to_csr(item: npt.NDArray[np.int32], value: npt.NDArray[np.float32], order: npt.NDArray[np.int64]) -> sp.csr_matrix:
+    """Return the neighbours `[n_items, k]` in ranked row numbers as a matrix in row numbers of the catalogue."""
     n_items = len(item)
     row, slot = np.nonzero(value > 0)
     out = sp.csr_matrix(

@@ -1,7 +1,7 @@
-"""Exact top-k, the kernels every recommender uses, beside the plain twin that judges them.
+"""Exact top-k selection from scores, from products of factors, and by cosine.
 
 Order: score descending, then row number ascending. Slots without an item hold -1 and -inf; an item whose score
-is -inf is never given. A NaN score is an error, not a rank. Knows nothing about recommenders.
+is -inf is never returned. A NaN score is an error, not a rank. Knows nothing about recommenders.
 """
 
 from __future__ import annotations
@@ -12,36 +12,32 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int32, Int64
 from genre.errors import DataError
 
-Seen = tuple[Int64, Int32]  # indptr, item: what each row must not get
+Seen = tuple[Int64, Int32]  # indptr, item: the items that each row must not get
 Mask = npt.NDArray[np.bool_]
 
+SCORES_AT_ONCE = 8_000_000  # scores that callers hold at once: 32 MB
 ROWS, TILE = 256, 1 << 18  # rows at once; a tile of scores: 1 MB stays in the cache
-
-
-def top_k_plain(
-    scores: Float32, k: int, *, seen: Seen | None = None, candidates: Mask | None = None
-) -> tuple[Int32, Float32]:
-    """The obviously right way: mask, sort whole rows. `scores` `[n, n_items]` -> two `[n, k]`."""
-    masked = np.array(scores, np.float32)
-    if candidates is not None:
-        masked[:, ~candidates] = -np.inf
-    if seen is not None:
-        indptr, item = seen
-        masked[np.repeat(np.arange(len(masked)), np.diff(indptr)), item] = -np.inf
-    order = np.argsort(-masked, axis=1, kind="stable")[:, :k].astype(np.int32)
-    best = np.take_along_axis(masked, order, axis=1)
-    order[np.isneginf(best)] = -1
-    missing = ((0, 0), (0, max(0, k - order.shape[1])))
-    return np.pad(order, missing, constant_values=-1), np.pad(best, missing, constant_values=-np.inf)
 
 
 def top_k_scores(
     scores: Float32, k: int, *, seen: Seen | None = None, candidates: Mask | None = None
 ) -> tuple[Int32, Float32]:
-    """The best `k` of each row of `scores` `[n, n_items]`: items int32 `[n, k]`, scores float32 `[n, k]`.
+    """Return the best `k` items of each row of scores.
 
-    seen: what each row must not get. candidates: bool `[n_items]`, the only items allowed.
-    DataError where a score is NaN. `scores` stays as it is.
+    A tile of the scores is copied to a scratch area that fits the cache, seen items are overwritten there with -inf,
+    and a heap of `k` for each row keeps the best.
+
+    Args:
+        scores: float32 `[n, n_items]`; stays as it is.
+        k: Length of a list.
+        seen: Items that each row must not get, as row starts `[n + 1]` and item rows.
+        candidates: The only items allowed, bool `[n_items]`; None allows all.
+
+    Returns:
+        Items int32 `[n, k]` and their scores float32 `[n, k]`, best first.
+
+    Raises:
+        DataError: If a score is NaN, or `seen` or `candidates` do not fit the scores.
     """
     from genre.kernels.topk import by_tile, hide, keep_best
 
@@ -70,9 +66,22 @@ def top_k_scores(
 def top_k_factors(
     queries: Float32, items: Float32, k: int, *, seen: Seen | None = None, candidates: Mask | None = None
 ) -> tuple[Int32, Float32]:
-    """The best `k` by dot product of `queries` `[n, dim]` with `items` `[n_items, dim]`, as `top_k_scores`.
+    """Return the best `k` items of each query by dot product.
 
-    Products are compared where they are made; `[n, n_items]` never exists.
+    Each product is compared as soon as it is computed; the scores `[n, n_items]` never exist in memory.
+
+    Args:
+        queries: `[n, dim]`.
+        items: `[n_items, dim]`.
+        k: Length of a list.
+        seen: Items that each row must not get, as row starts `[n + 1]` and item rows.
+        candidates: The only items allowed, bool `[n_items]`; None allows all.
+
+    Returns:
+        Items int32 `[n, k]` and their scores float32 `[n, k]`, best first.
+
+    Raises:
+        DataError: If a product is NaN, or `seen` or `candidates` do not fit the items.
     """
     from genre.kernels.topk import grouped, hidden_bits, keep_best_products, side_by_side
 
@@ -92,14 +101,23 @@ def top_k_factors(
 
 
 def top_k_cosine(vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
-    """The `k` rows of `vectors` `[n, dim]` with the highest cosine to each of `rows` `[m]`, itself left out."""
+    """Return the vectors with the highest cosine to some of them, each without itself.
+
+    Args:
+        vectors: `[n, dim]`.
+        rows: Rows of `vectors` to start from `[m]`.
+        k: Length of a list.
+
+    Returns:
+        Rows int32 `[m, k]` and their cosines float32 `[m, k]`, highest first.
+    """
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     itself = np.arange(len(rows) + 1, dtype=np.int64), np.asarray(rows, np.int32)
     return top_k_factors(unit[rows], unit, min(k, len(unit)), seen=itself)
 
 
 def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) -> tuple[Int64 | None, Seen]:
-    """The allowed columns, None for all; and `seen` in numbers of those columns, without the others."""
+    """Return the allowed columns, None for all, and `seen` in numbers of those columns."""
     indptr, item = _checked(seen, n, n_items)
     if candidates is None:
         return None, (indptr, item)
@@ -113,14 +131,14 @@ def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) ->
 
 
 def _empty(n: int, k: int) -> tuple[Int32, Float32]:
-    """Heaps without an item."""
+    """Return heaps without an item."""
     if k < 1:
         raise DataError(f"k is {k}; ask for at least one item")
     return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
 
 
 def _best_first(item: Int32, score: Float32, columns: Int64 | None) -> tuple[Int32, Float32]:
-    """Heaps -> lists, in numbers of the whole catalogue."""
+    """Sort the heaps into lists, in row numbers of the whole catalogue."""
     from genre.kernels.topk import best_first
 
     best_first(item, score)
@@ -130,6 +148,7 @@ def _best_first(item: Int32, score: Float32, columns: Int64 | None) -> tuple[Int
 
 
 def _refuse_nan(start: int, bad: int) -> None:
+    """Raise DataError where a kernel found NaN: `bad` is its row after `start`, or -1."""
     if bad >= 0:
         raise DataError(
             f"the scores of row {start + bad} hold NaN, which has no rank; look for a training run "
@@ -138,7 +157,7 @@ def _refuse_nan(start: int, bad: int) -> None:
 
 
 def _checked(seen: Seen | None, n: int, n_items: int) -> Seen:
-    """`seen` as the kernels want it: a number outside the scores would be written outside their memory."""
+    """Return `seen` in the types of the kernels; a row number outside the scores would write outside their memory."""
     if seen is None:
         return np.zeros(n + 1, np.int64), np.empty(0, np.int32)
     indptr, item = np.ascontiguousarray(seen[0], np.int64), np.ascontiguousarray(seen[1], np.int32)

@@ -67,26 +67,6 @@ class Transitions(Recommender):
         return np.asarray(self.followers_[history.item][:, items].toarray().T * weight, np.float32)
 
 
-def follower_counts_plain(
-    history: History, forward: Float64, backward: Float64, source: Float64, target: Float64, k: int
-) -> sp.csr_matrix:
-    """The obviously right way, one distance at a time: see `follower_counts`."""
-    n_items, row = history.n_items, history.row_of()
-    counts = np.zeros((n_items, n_items))
-    for step in range(1, len(forward) + 1):
-        at = np.flatnonzero(row[step:] == row[:-step])
-        early, late = history.item[at], history.item[at + step]
-        weight = history.weight[at] * history.weight[at + step]
-        np.add.at(counts, (early, late), weight * forward[step - 1])
-        np.add.at(counts, (late, early), weight * backward[step - 1])
-    np.fill_diagonal(counts, 0)
-    counts *= np.outer(source, target)
-    order = np.argsort(-counts, axis=1, kind="stable")[:, :k]
-    kept = np.zeros_like(counts)
-    np.put_along_axis(kept, order, np.take_along_axis(counts, order, axis=1), axis=1)
-    return sp.csr_matrix(kept.astype(np.float32))
-
-
 def follower_counts(
     history: History, forward: Float64, backward: Float64, source: Float64, target: Float64, k: int
 ) -> sp.csr_matrix:
