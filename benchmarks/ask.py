@@ -29,7 +29,7 @@ from genre.features.embedding import Embedding
 from genre.recommenders.base import Recommender
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.requests import Ask
+from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 
 K = 10
@@ -206,7 +206,7 @@ def served(data: Dataset, encoder: Embedding, model: Recommender, folder: Path) 
     service.warm()
 
     def answer(wish: Wish) -> tuple[list[int], str]:
-        found = service.recommend(Ask(words=wish.text, k=K))
+        found = service.recommend(ListRequest(words=wish.text, k=K))
         return [data.item_ids.row(item["item_id"]) for item in found.items], found.source
 
     return answer

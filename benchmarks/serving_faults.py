@@ -320,7 +320,7 @@ def hang(folder: Path) -> Iterator[str]:
     model = Hanging(10.0).fit(data)
     run = Run(folder, "toy", data, {"hanging": model, "content": Content().fit(data)})
     service = Service(
-        [run], SQLiteStore(folder / "hang.sqlite"), limits=Limits(model_seconds=0.5, patience=2, pause_seconds=1.0)
+        [run], SQLiteStore(folder / "hang.sqlite"), limits=Limits(model_seconds=0.5, failures=2, pause_seconds=1.0)
     )
     answers: list[tuple[float, float, str, str]] = []
     with served(service) as port:

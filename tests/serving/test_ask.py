@@ -29,9 +29,9 @@ from genre.recommenders.popularity import Popularity
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.http.app import create_app
-from genre.serving.requests import Answer, Ask
-from genre.serving.search.matching import Wishes
-from genre.serving.search.query import Wish, keys_of, understand
+from genre.serving.requests import ListRequest, RankedList
+from genre.serving.search.matching import QueryMatcher
+from genre.serving.search.query import Query, keys_of, parse_query
 from genre.serving.service import Service
 from genre.testing import toy_dataset
 
@@ -86,7 +86,7 @@ def service(films: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Service
     return Service([Run(folder, "films", films, models, Words())], SQLiteStore(folder / "events.sqlite"))
 
 
-def titles(answer: Answer) -> list[str]:
+def titles(answer: RankedList) -> list[str]:
     return [item["title"] for item in answer.items]
 
 
@@ -96,59 +96,59 @@ def titles(answer: Answer) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "wish"),
     [
-        ("slow science fiction like Solaris, nothing violent", Wish("slow science fiction", ("violent",), (0,))),
-        ("comedies but no weddings", Wish("comedies", ("weddings",))),
-        ("dark thrillers like seven, not like the silence of the lambs", Wish("dark thrillers", (), (3,), (2,))),
-        ("not only comedies", Wish("not only comedies")),
-        ("anything but horror", Wish("", ("horror",))),
-        ("a story without too much violence; funny", Wish("a story, funny", ("violence",))),
-        ("something like “Babe”", Wish("", (), (4,))),
-        ("a babe in the woods", Wish("a babe in the woods")),
+        ("slow science fiction like Solaris, nothing violent", Query("slow science fiction", ("violent",), (0,))),
+        ("comedies but no weddings", Query("comedies", ("weddings",))),
+        ("dark thrillers like seven, not like the silence of the lambs", Query("dark thrillers", (), (3,), (2,))),
+        ("not only comedies", Query("not only comedies")),
+        ("anything but horror", Query("", ("horror",))),
+        ("a story without too much violence; funny", Query("a story, funny", ("violence",))),
+        ("something like “Babe”", Query("", (), (4,))),
+        ("a babe in the woods", Query("a babe in the woods")),
         # a title ends what is negated
-        ("films with no romance like Star Wars", Wish("", ("romance",), (8,))),
-        ("nothing violent such as Annie Hall", Wish("", ("violent",), (13,))),
-        ("nothing like Star Wars", Wish("", (), (), (8,))),
+        ("films with no romance like Star Wars", Query("", ("romance",), (8,))),
+        ("nothing violent such as Annie Hall", Query("", ("violent",), (13,))),
+        ("nothing like Star Wars", Query("", (), (), (8,))),
         # a title is found before what negates
-        ("something like Nothing to Lose", Wish("", (), (9,))),
-        ("Nothing to Lose without crime", Wish("", ("crime",), (9,))),
-        ("there is nothing to lose", Wish("there is", ("to lose",))),
+        ("something like Nothing to Lose", Query("", (), (9,))),
+        ("Nothing to Lose without crime", Query("", ("crime",), (9,))),
+        ("there is nothing to lose", Query("there is", ("to lose",))),
         # more ways to say no
-        ("I can't stand romance; a thriller", Wish("a thriller", ("romance",))),
-        ("I cannot stand romance", Wish("", ("romance",))),
-        ("thrillers, not too scary", Wish("thrillers", ("scary",))),
-        ("a not too scary thriller", Wish("a thriller", ("scary",))),
-        ("less violence, more love", Wish("more love", ("violence",))),
-        ("less violence and romance", Wish("", ("violence and romance",))),
-        ("less violent thrillers", Wish("thrillers", ("violent",))),
-        ("non-violent adventure", Wish("adventure", ("violent",))),
-        ("nonsense in less than two hours", Wish("nonsense in less than two hours")),
-        ("violence-free thrillers", Wish("thrillers", ("violence",))),
-        ("a thriller that isn't scary", Wish("a thriller", ("scary",))),
-        ("thrillers with no guns and no killers", Wish("thrillers", ("guns", "killers"))),
-        ("neither war nor crime", Wish("", ("war", "crime"))),
-        ("like Alien but for grown-ups", Wish("for grown-ups", (), (1,))),
-        ("Star Wars", Wish("Star Wars")),  # somebody looks for the film itself
-        ("Star Wars, no romance", Wish("", ("romance",), (8,))),
-        ("tired of romance, sick of war", Wish("", ("romance", "war"))),
+        ("I can't stand romance; a thriller", Query("a thriller", ("romance",))),
+        ("I cannot stand romance", Query("", ("romance",))),
+        ("thrillers, not too scary", Query("thrillers", ("scary",))),
+        ("a not too scary thriller", Query("a thriller", ("scary",))),
+        ("less violence, more love", Query("more love", ("violence",))),
+        ("less violence and romance", Query("", ("violence and romance",))),
+        ("less violent thrillers", Query("thrillers", ("violent",))),
+        ("non-violent adventure", Query("adventure", ("violent",))),
+        ("nonsense in less than two hours", Query("nonsense in less than two hours")),
+        ("violence-free thrillers", Query("thrillers", ("violence",))),
+        ("a thriller that isn't scary", Query("a thriller", ("scary",))),
+        ("thrillers with no guns and no killers", Query("thrillers", ("guns", "killers"))),
+        ("neither war nor crime", Query("", ("war", "crime"))),
+        ("like Alien but for grown-ups", Query("for grown-ups", (), (1,))),
+        ("Star Wars", Query("Star Wars")),  # somebody looks for the film itself
+        ("Star Wars, no romance", Query("", ("romance",), (8,))),
+        ("tired of romance, sick of war", Query("", ("romance", "war"))),
         # nothing to be without
-        ("no 😀", Wish("")),
-        ("thrillers, no !!!", Wish("thrillers")),
-        ("please no cartoons", Wish("", ("cartoons",))),
+        ("no 😀", Query("")),
+        ("thrillers, no !!!", Query("thrillers")),
+        ("please no cartoons", Query("", ("cartoons",))),
         # other languages: Chinese is taken apart, any other is wanted as a whole
-        ("慢的科幻片，不要暴力", Wish("慢的科幻片", ("暴力",))),
-        ("langsame Filme ohne Gewalt", Wish("langsame Filme ohne Gewalt")),
-        ("фильм о любви", Wish("фильм о любви")),
+        ("慢的科幻片，不要暴力", Query("慢的科幻片", ("暴力",))),
+        ("langsame Filme ohne Gewalt", Query("langsame Filme ohne Gewalt")),
+        ("фильм о любви", Query("фильм о любви")),
     ],
 )
-def test_a_wish_is_taken_apart(text: str, wish: Wish) -> None:
-    assert understand(text, keys_of([title for title, _, _ in FILMS])) == wish
+def test_a_wish_is_taken_apart(text: str, wish: Query) -> None:
+    assert parse_query(text, keys_of([title for title, _, _ in FILMS])) == wish
 
 
 # --- what comes of it ----------------------------------------------------------------------------------
 
 
 def test_the_example_of_the_manual(service: Service) -> None:
-    answer = service.recommend(Ask(words="slow science fiction like Solaris, nothing violent", k=18))
+    answer = service.recommend(ListRequest(words="slow science fiction like Solaris, nothing violent", k=18))
     found = titles(answer)
     assert found[0] == "Stalker (1979)"
     assert "Solaris (1972)" not in found, "what is named is known already"
@@ -181,28 +181,28 @@ def test_a_wish_in_a_script_that_the_encoder_does_not_read(tmp_path: Path) -> No
     books = books.with_features(items=item_features(books, Latin()))
     run = Run(tmp_path, "books", books, {"popularity": Popularity().fit(books)}, Latin())
     asked = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
-    assert set(titles(asked.recommend(Ask(words="外星人的科幻", k=2)))) == {"三体", "流浪地球"}
-    assert titles(asked.recommend(Ask(words="料理", k=1))) == ["深夜食堂"]
-    without = titles(asked.recommend(Ask(words="小说，不要谋杀", k=6)))
+    assert set(titles(asked.recommend(ListRequest(words="外星人的科幻", k=2)))) == {"三体", "流浪地球"}
+    assert titles(asked.recommend(ListRequest(words="料理", k=1))) == ["深夜食堂"]
+    without = titles(asked.recommend(ListRequest(words="小说，不要谋杀", k=6)))
     assert without[-1] == "福尔摩斯探案集"
 
 
 def test_what_is_negated_takes_its_category_along(service: Service) -> None:
     """Scream's text says nothing of tapes and hotels, but it is horror as those are."""
-    assert "Scream (1996)" in titles(service.recommend(Ask(words="a killer", k=5)))
-    assert "Scream (1996)" not in titles(service.recommend(Ask(words="a killer, no horror in a hotel", k=5)))
+    assert "Scream (1996)" in titles(service.recommend(ListRequest(words="a killer", k=5)))
+    assert "Scream (1996)" not in titles(service.recommend(ListRequest(words="a killer, no horror in a hotel", k=5)))
 
 
 def test_a_category_counts_beside_the_text(service: Service) -> None:
     """Heat says bank and robbery, of which no other has both; what it shares with thrillers decides."""
-    found = service.recommend(Ask(words="thriller", k=5))
+    found = service.recommend(ListRequest(words="thriller", k=5))
     assert all("Thriller" in FILMS[ROW[title]][1] for title in titles(found))
     assert all("Thriller" in item["reason"] for item in found.items)
 
 
 @pytest.mark.parametrize("text", ["zzz qqq", "nothing violent", "..."])
 def test_where_nothing_is_wanted_it_is_popular_and_says_so(service: Service, text: str) -> None:
-    answer = service.recommend(Ask(words=text, k=5))
+    answer = service.recommend(ListRequest(words=text, k=5))
     assert answer.source == "popular"
     reason = {
         "zzz qqq": "popular with everybody; nothing fits your words",
@@ -214,15 +214,15 @@ def test_where_nothing_is_wanted_it_is_popular_and_says_so(service: Service, tex
 
 
 def test_without_what_and_a_taste_is_what_the_recommender_says(service: Service) -> None:
-    alone = service.recommend(Ask("u0", k=18))
-    answer = service.recommend(Ask("u0", words="nothing violent", k=18))
+    alone = service.recommend(ListRequest("u0", k=18))
+    answer = service.recommend(ListRequest("u0", words="nothing violent", k=18))
     assert answer.source == alone.source == "personal"
     unwanted = {"Robocop (1987)", "Silence of the Lambs, The (1991)"}
     assert not unwanted & set(titles(answer)[:5])
 
 
 def test_a_taste_without_anything_in_it_changes_nothing(service: Service) -> None:
-    asked = Ask(words="science fiction in space", k=5)
+    asked = ListRequest(words="science fiction in space", k=5)
     assert service.recommend(asked) == service.recommend(dataclasses.replace(asked, history=()))
     popular = dataclasses.replace(asked, recommender="popularity", history=("i1",), exclude_seen=False)
     assert titles(service.recommend(popular)) == titles(service.recommend(asked)), "the toplist is nobody's taste"
@@ -230,17 +230,17 @@ def test_a_taste_without_anything_in_it_changes_nothing(service: Service) -> Non
 
 def test_what_is_named_stands_for_a_history(service: Service) -> None:
     """Even items are taken together: of those that fit alike, the ones that go with what is named come first."""
-    shares = service.explain("i16", ask="like Star Wars").asked
-    other = service.explain("i11", ask="like Star Wars").asked
+    shares = service.explain("i16", words="like Star Wars").query_parts
+    other = service.explain("i11", words="like Star Wars").query_parts
     assert shares["taste"] > other["taste"]
 
 
 def test_a_history_is_blended_in_and_left_out(service: Service, films: Dataset) -> None:
     history = films.history([0])
-    answer = service.recommend(Ask("u0", words="science fiction", k=18))
+    answer = service.recommend(ListRequest("u0", words="science fiction", k=18))
     assert answer.source == "content"
     assert not {films.item_ids[row] for row in history.item} & {item["item_id"] for item in answer.items}
-    only = service.recommend(Ask(words="science fiction", include=("i1", "i4"), k=8))
+    only = service.recommend(ListRequest(words="science fiction", include=("i1", "i4"), k=8))
     assert {item["item_id"] for item in only.items} == {"i1", "i4"}
 
 
@@ -269,21 +269,21 @@ def test_the_command_line_says_what_the_service_says(
 def test_any_text_is_an_answer_or_an_error_of_ours(service: Service, text: str) -> None:
     if not text.split():
         with pytest.raises(DataError, match="empty"):
-            service.recommend(Ask(words=text, k=3))
+            service.recommend(ListRequest(words=text, k=3))
         return
-    assert all(np.isfinite(item["score"]) for item in service.recommend(Ask(words=text, k=3)).items)
+    assert all(np.isfinite(item["score"]) for item in service.recommend(ListRequest(words=text, k=3)).items)
 
 
 def test_a_catalogue_without_categories_is_matched_by_its_texts(films: Dataset, tmp_path: Path) -> None:
     bare = dataclasses.replace(films, items=films.items.drop_columns(["genres"]))
     bare = bare.with_features(items=item_features(bare, Words()))
-    assert Wishes(Words(), bare).categories.names == []
+    assert QueryMatcher(Words(), bare).categories.names == []
     service = Service(
         [Run(tmp_path, "bare", bare, {"ease": EASE().fit(bare)}, Words())], SQLiteStore(tmp_path / "events.sqlite")
     )
-    assert titles(service.recommend(Ask(words="slow science fiction, no memory", k=1))) == ["Stalker (1979)"]
+    assert titles(service.recommend(ListRequest(words="slow science fiction, no memory", k=1))) == ["Stalker (1979)"]
 
 
 def test_without_features_the_remedy_is_named(films: Dataset) -> None:
     with pytest.raises(DataError, match="features"):
-        Wishes(Words(), dataclasses.replace(films, item_features=None))
+        QueryMatcher(Words(), dataclasses.replace(films, item_features=None))

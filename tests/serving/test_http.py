@@ -26,7 +26,7 @@ from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.app import create_app
 from genre.serving.limits import Limits
-from genre.serving.requests import Ask
+from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 from genre.testing import FakeLanguageModel
 
@@ -154,7 +154,7 @@ def test_what_became_of_lists_to_reorder_is_counted(run: Run, sqlite: SQLiteStor
     llm = LLMOptions(FakeLanguageModel(fault="error"), ledger=":memory:")
     model = LLMReranker(EASE(10.0), llm, ("title",), n=4, short_history=None).fit(run.dataset)
     service = Service([dataclasses.replace(run, recommenders={"moved": model})], sqlite)
-    service.recommend(Ask("u0"))
+    service.recommend(ListRequest("u0"))
     with TestClient(create_app(service)) as client:
         text = client.get("/metrics").text
     found = re.search(r'genre_reordered_total\{outcome="failed",recommender="moved",run="toy"\} (\d+)', text)
@@ -455,9 +455,9 @@ BAD_ASKS = [
     {"ask": ""}, {"ask": "x" * 1001}, {"ask": 5}, {"run": "../../etc"}, {"run": ""}, {"recommender": "x"},
     {"filter": {"genres": []}}, {"filter": {"genres": {"low": 1}}}, {"filter": {"genres": None}}, {"filter": []},
     {"filter": {"title": {"min": "NaN"}}}, {"filter": {str(n): "x" for n in range(21)}}, {"filter": {"": "x"}},
-    {"novelty": 1.01}, {"novelty": -0.1}, {"novelty": float("nan")}, {"explore": float("inf")}, {"explore": 1e308},
+    {"novelty": 1.01}, {"novelty": -0.1}, {"novelty": float("nan")}, {"diversity": float("inf")}, {"diversity": 1e308},
     {"exclude": ["i"] * 10_001}, {"include": "all"}, {"unknown": 1}, {"fields": ["x"] * 51},
-    {"exclude_seen": "perhaps"}, {"k": True}, {"explore": False}, {"filter": {"year": {"min": True}}},
+    {"exclude_seen": "perhaps"}, {"k": True}, {"diversity": False}, {"filter": {"year": {"min": True}}},
 ]  # fmt: skip
 
 
@@ -589,3 +589,12 @@ def test_long_wishes_are_read_in_time(client: TestClient) -> None:
         answer = client.post("/v1/recommendations", json={"ask": wish[:1000]})
         assert answer.status_code in (200, 422)
         assert time.perf_counter() - started < 2, wish[:20]
+
+
+def test_a_name_of_an_earlier_release_is_refused_with_the_new_one(client: TestClient) -> None:
+    for answer in (
+        client.get("/v1/users/u0/recommendations?explore=0.5"),
+        client.post("/v1/recommendations", json={"user_id": "u0", "explore": 0.5}),
+    ):
+        assert answer.status_code == 422
+        assert "`explore` is called `diversity` now" in answer.json()["detail"]

@@ -216,7 +216,7 @@ def test_the_bars_add_up_to_the_score(url: str, open_page: Open) -> None:
     popular = 2.5
     score = sum((-1) ** at * 0.5**at for at in range(11)) + popular
     why = {"item_id": "i4", "title": "Story 4", "score": score, "reason": "", "method": "exact", "source": "folded_in"}
-    more = {"run": "toy", "recommender": "ease", "because": because, "popular": popular, "asked": {}, "words": []}
+    more = {"run": "toy", "recommender": "ease", "because": because, "popular": popular, "query_parts": {}, "words": []}
     part = {"name": "profile", "share": 0.75, "text": f"Likes {NASTY[0]}", "written_by": "small model (seed 0)"}
     more["parts"], score = [part], score + 0.75
     page.route("**/v1/explanations", lambda route: route.fulfill(json={**why, **more, "fallback": None}))

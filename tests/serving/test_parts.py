@@ -20,10 +20,10 @@ from genre.data.dataset import History
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.serving import breaker as stages
-from genre.serving.breaker import Skipped, Stage
+from genre.serving.breaker import CircuitBreaker, Skipped
 from genre.serving.diversify import rescored
 from genre.serving.events import trending as trend
-from genre.serving.events.recent import Memory
+from genre.serving.events.recent import RecentEvents
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ItemChange
 from genre.serving.http.batching import Batcher
@@ -38,7 +38,7 @@ from genre.testing import toy_dataset
 
 
 def test_a_stage_hands_back_what_the_work_returns_or_raises() -> None:
-    stage = Stage("s", 1.0)
+    stage = CircuitBreaker("s", 1.0)
     assert stage.call(lambda: 7) == 7
     with pytest.raises(Skipped) as failed:
         stage.call(lambda: 1 / 0)
@@ -47,7 +47,7 @@ def test_a_stage_hands_back_what_the_work_returns_or_raises() -> None:
 
 
 def test_a_hung_call_holds_up_nobody_for_long() -> None:
-    stage, gate = Stage("s", 0.5, patience=2, pause=0.2), threading.Event()
+    stage, gate = CircuitBreaker("s", 0.5, failures=2, pause=0.2), threading.Event()
     for outcome in ("late", "late", "paused"):
         with pytest.raises(Skipped) as skipped:
             stage.call(lambda: gate.wait(10))
@@ -55,11 +55,11 @@ def test_a_hung_call_holds_up_nobody_for_long() -> None:
     gate.set()
     time.sleep(0.25)
     assert stage.call(lambda: "well again") == "well again"
-    assert not stage.out
+    assert not stage.open
 
 
 def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:
-    stage = Stage("s", 0.5, patience=1, pause=0.1)
+    stage = CircuitBreaker("s", 0.5, failures=1, pause=0.1)
     with pytest.raises(Skipped):
         stage.call(lambda: 1 / 0)
     time.sleep(0.15)
@@ -84,7 +84,7 @@ def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:
 
 def test_an_idle_stage_ends_its_thread_and_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "IDLE_SECONDS", 0.02)
-    stage = Stage("ends", 1.0)
+    stage = CircuitBreaker("ends", 1.0)
     for _ in range(3):
         assert stage.call(threading.get_ident)
         time.sleep(0.1)
@@ -221,7 +221,7 @@ def test_shared_words_are_telling_words(catalogue: Catalogue) -> None:
 
 def test_knobs_at_zero_change_nothing() -> None:
     items, scores = np.arange(5, dtype=np.int32), np.array([9.0, 7, 5, 3, 1])
-    found, _ = rescored(items, scores, 3, novelty=0, explore=0, popularity=np.ones(5, np.float32), vectors=None)
+    found, _ = rescored(items, scores, 3, novelty=0, diversity=0, popularity=np.ones(5, np.float32), vectors=None)
     assert found.tolist() == [0, 1, 2]
 
 
@@ -229,13 +229,13 @@ def test_novelty_and_explore() -> None:
     items, scores = np.arange(6, dtype=np.int32), np.array([1.0, 0.99, 0.98, 0.6, 0.59, 0.0])
     popularity = np.array([100, 90, 80, 5, 4, 1], np.float32)
     vectors = np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 1, 1]]
-    novel, _ = rescored(items, scores, 2, novelty=1, explore=0, popularity=popularity, vectors=None)
+    novel, _ = rescored(items, scores, 2, novelty=1, diversity=0, popularity=popularity, vectors=None)
     assert novel.tolist() == [5, 4]
-    varied, _ = rescored(items, scores, 3, novelty=0, explore=0.5, popularity=popularity, vectors=vectors)
+    varied, _ = rescored(items, scores, 3, novelty=0, diversity=0.5, popularity=popularity, vectors=vectors)
     assert varied.tolist() == [0, 3, 1]
-    few, _ = rescored(items[:2], scores[:2], 5, novelty=0, explore=1, popularity=popularity, vectors=vectors)
+    few, _ = rescored(items[:2], scores[:2], 5, novelty=0, diversity=1, popularity=popularity, vectors=vectors)
     assert sorted(few.tolist()) == [0, 1]
-    none, _ = rescored(items[:0], scores[:0], 5, novelty=0.5, explore=0.5, popularity=popularity, vectors=vectors)
+    none, _ = rescored(items[:0], scores[:0], 5, novelty=0.5, diversity=0.5, popularity=popularity, vectors=vectors)
     assert none.tolist() == []
 
 
@@ -245,7 +245,7 @@ def test_novelty_and_explore() -> None:
 def test_trend_decays_and_never_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
     monkeypatch.setattr(trend.time, "time", lambda: now)
-    made, row = trend.Trend(), {"a": 0, "b": 1, "c": 2}
+    made, row = trend.Trending(), {"a": 0, "b": 1, "c": 2}
     made.add("a", now, 4)
     made.add("b", now - trend.HALF_LIFE, 4)
     made.add("b", now + 1e9)
@@ -262,7 +262,7 @@ def test_trend_decays_and_never_overflows(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_user_counts_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(trend.time, "monotonic", lambda: now)
-    taken = trend.Taken()
+    taken = trend.RecentPairs()
     assert [taken.first("u", "a"), taken.first("u", "a"), taken.first("u", "b"), taken.first("v", "a")] == [1, 0, 1, 1]
     now += trend.WINDOW + 1
     assert not taken.first("u", "a"), "for one window at least"
@@ -272,7 +272,7 @@ def test_a_user_counts_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_took_what_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trend, "KEPT_PAIRS", 100)
-    taken = trend.Taken()
+    taken = trend.RecentPairs()
     assert all(taken.first(f"u{n}", "a") for n in range(1000))
     assert len(taken._now) + len(taken._before) <= 200
     assert not taken.first("u999", "a")
@@ -282,7 +282,7 @@ def test_who_took_what_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_event_during_a_read_is_not_forgotten(sqlite: SQLiteStore) -> None:
-    memory, real = Memory(sqlite, Stage("s", 5.0)), sqlite.histories
+    memory, real = RecentEvents(sqlite, CircuitBreaker("s", 5.0)), sqlite.histories
     sqlite.record([Event("a", "x", 1.0, 1)])
 
     def interrupted(user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
@@ -298,7 +298,7 @@ def test_an_event_during_a_read_is_not_forgotten(sqlite: SQLiteStore) -> None:
 
 
 def test_memory_reads_a_user_once(sqlite: SQLiteStore) -> None:
-    memory, reads, real = Memory(sqlite, Stage("s", 5.0)), [], sqlite.histories
+    memory, reads, real = RecentEvents(sqlite, CircuitBreaker("s", 5.0)), [], sqlite.histories
 
     def counted(user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         reads.append(list(user_ids))
@@ -313,7 +313,7 @@ def test_memory_reads_a_user_once(sqlite: SQLiteStore) -> None:
 
 def test_memory_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genre.serving.events.recent.KEPT_EVENTS", 10)
-    memory = Memory(sqlite, Stage("store", 5.0))
+    memory = RecentEvents(sqlite, CircuitBreaker("store", 5.0))
     users = [f"u{n}" for n in range(20)]
     for round_ in range(3):
         sqlite.record([Event(user, f"i{round_}", 1.0, 1 + round_) for user in users])

@@ -18,7 +18,7 @@ from genre.recommenders.popularity import Popularity
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.reasons import strongest
-from genre.serving.requests import Ask
+from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 
 
@@ -57,10 +57,10 @@ def test_a_list_turned_towards_the_rare_is_not_called_popular(run: Run, sqlite: 
     made: dict[str, Recommender] = {"blend": blend, "popularity": Popularity().fit(data)}
     service = Service([dataclasses.replace(run, dataset=data, recommenders=made)], sqlite)
     rare = {"i9", "i10", "i11"}
-    assert any("popular" in one["reason"] for one in service.recommend(Ask("u0", k=12)).items)
+    assert any("popular" in one["reason"] for one in service.recommend(ListRequest("u0", k=12)).items)
     seen = set()
     for name in made:
-        for one in service.recommend(Ask("u0", k=12, recommender=name, novelty=0.9)).items:
+        for one in service.recommend(ListRequest("u0", k=12, recommender=name, novelty=0.9)).items:
             assert "popular" not in one["reason"]
             if not one["reason"].startswith("because of"):
                 assert one["reason"] == ("rarer than most" if one["item_id"] in rare else "")
@@ -69,10 +69,12 @@ def test_a_list_turned_towards_the_rare_is_not_called_popular(run: Run, sqlite: 
 
 
 def test_words_say_what_matched_or_nothing(service: Service) -> None:
-    told = {one["item_id"]: one["reason"] for one in service.recommend(Ask(words="stories of castles", k=12)).items}
+    told = {
+        one["item_id"]: one["reason"] for one in service.recommend(ListRequest(words="stories of castles", k=12)).items
+    }
     assert told == {f"i{row}": "shares: castles" if row % 2 else "" for row in range(12)}
     service.put_item("n1", {"title": "Quiet Comet", "genres": "Sci-Fi|space", "text": "robots in space"})
-    found = {one["item_id"]: one for one in service.recommend(Ask(words="a comet, sci-fi", k=12)).items}
+    found = {one["item_id"]: one for one in service.recommend(ListRequest(words="a comet, sci-fi", k=12)).items}
     assert re.fullmatch("shares: Sci-Fi,.* comet", found["n1"]["reason"])
 
 
@@ -87,19 +89,22 @@ def test_the_parts_of_an_exact_explanation_add_up(run: Run, sqlite: SQLiteStore)
 
 def test_the_words_are_part_of_the_evidence(service: Service) -> None:
     words = "castles knights"
-    listed = service.recommend(Ask("u0", words=words, k=12)).items
+    listed = service.recommend(ListRequest("u0", words=words, k=12)).items
     for one in listed:
-        why = service.explain(one["item_id"], user_id="u0", ask=words)
-        assert sum(why.asked.values()) == pytest.approx(one["score"], abs=1e-5)
-        assert (why.source, set(why.asked)) == ("content", {"words", "taste"})
-    first = service.explain(listed[0]["item_id"], user_id="u0", ask=words)
-    both = service.explain(listed[0]["item_id"], user_id="u1", ask=words).reason
+        why = service.explain(one["item_id"], user_id="u0", words=words)
+        assert sum(why.query_parts.values()) == pytest.approx(one["score"], abs=1e-5)
+        assert (why.source, set(why.query_parts)) == ("content", {"words", "taste"})
+    first = service.explain(listed[0]["item_id"], user_id="u0", words=words)
+    both = service.explain(listed[0]["item_id"], user_id="u1", words=words).reason
     assert re.fullmatch("shares: castles; because of Story [0-9]+ and Story [0-9]+", both), both
-    assert first.asked["words"] > service.explain(listed[-1]["item_id"], user_id="u0", ask=words).asked["words"]
-    against = service.explain("i8", history=["i1", "i2", "i3"], ask=words)
-    assert against.asked["taste"] < 0 < against.because[0]["share"]
+    assert (
+        first.query_parts["words"]
+        > service.explain(listed[-1]["item_id"], user_id="u0", words=words).query_parts["words"]
+    )
+    against = service.explain("i8", history=["i1", "i2", "i3"], words=words)
+    assert against.query_parts["taste"] < 0 < against.because[0]["share"]
     assert "because of" not in against.reason
-    alone = service.explain("i1", ask=words)
-    assert set(alone.asked) == {"words"}
+    alone = service.explain("i1", words=words)
+    assert set(alone.query_parts) == {"words"}
     assert alone.reason == "shares: castles", "nobody's taste"
-    assert service.explain("i1", user_id="u0").asked == {}
+    assert service.explain("i1", user_id="u0").query_parts == {}

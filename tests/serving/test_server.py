@@ -32,7 +32,7 @@ from genre.serving.events.store import Event
 from genre.serving.http.app import create_app
 from genre.serving.http.server import serve, watch
 from genre.serving.limits import Limits
-from genre.serving.requests import Ask
+from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 from genre.storage import publish
 from lines import Lines
@@ -164,6 +164,7 @@ def test_limits_and_shares_come_from_the_command_line(run: Run, monkeypatch: pyt
     ("flag", "value", "complaint"),
     [
         ("--limit", "rates=2", "no limit 'rates' (did you mean 'rate'?)"),
+        ("--limit", "patience=2", "`patience` is called `failures` now"),
         ("--limit", "rate=much", "rate: "),
         ("--limit", "rate=nan", "rate: "),
         ("--limit", "in_flight=0", "in_flight: "),
@@ -316,7 +317,7 @@ def test_a_run_that_did_not_answer_is_tried_again(run: Run, sqlite: SQLiteStore,
         time.sleep(0.1)
         with publish(tmp_path / "run") as aside:
             (aside / "text").write_text("new")
-        until(lambda: service.recommend(Ask("u0")).recommender == "content")
+        until(lambda: service.recommend(ListRequest("u0")).recommender == "content")
         assert tried[1] - tried[0] >= 0.1
     finally:
         stop.set()
@@ -354,13 +355,13 @@ def test_a_replaced_run_is_taken_over_and_a_damaged_one_is_not(run: Run, sqlite:
     thread.start()
     try:
         put('"content"')
-        until(lambda: service.recommend(Ask("u0")).recommender == "content")
+        until(lambda: service.recommend(ListRequest("u0")).recommender == "content")
         put('"damaged"')
         until(lambda: len(log.lines) == 2)
         assert "the old one goes on: damaged" in log.lines[1]
-        assert service.recommend(Ask("u0")).recommender == "content"
+        assert service.recommend(ListRequest("u0")).recommender == "content"
         put('"popularity"')
-        until(lambda: service.recommend(Ask("u0")).recommender == "popularity")
+        until(lambda: service.recommend(ListRequest("u0")).recommender == "popularity")
     finally:
         stop.set()
         thread.join()

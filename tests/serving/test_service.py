@@ -32,19 +32,19 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ItemChange
 from genre.serving.limits import Limits
-from genre.serving.requests import Answer, Ask
+from genre.serving.requests import ListRequest, RankedList
 from genre.serving.search.catalogue import Between, OneOf
 from genre.serving.service import Service
 from genre.testing import FakeLanguageModel, missing_item, toy_dataset
 
 
-def ids(answer: Answer) -> list[str]:
+def ids(answer: RankedList) -> list[str]:
     return [item["item_id"] for item in answer.items]
 
 
 def test_a_known_user_gets_what_the_recommender_gives(service: Service, run: Run) -> None:
     for user in range(6):
-        answer = service.recommend(Ask(f"u{user}", k=5))
+        answer = service.recommend(ListRequest(f"u{user}", k=5))
         row = run.dataset.user_ids.row(f"u{user}")
         assert ids(answer) == run.recommenders["ease"].recommend(run.dataset.history([row]), k=5).ids()
         assert ids(answer)[0] == f"i{missing_item(user)}"
@@ -55,15 +55,15 @@ def test_a_known_user_gets_what_the_recommender_gives(service: Service, run: Run
 
 def test_answers_do_not_depend_on_who_asks_beside(service: Service) -> None:
     asks = [
-        Ask("u0", k=3),
-        Ask("u1", k=8),
-        Ask("nobody"),
-        Ask(history=("i1", "i3")),
-        Ask("u2", exclude_seen=False),
-        Ask(words="space robots", k=2),
-        Ask("u3", exclude=("i1",)),
-        Ask("u4", novelty=0.7),
-        Ask("u5", recommender="content"),
+        ListRequest("u0", k=3),
+        ListRequest("u1", k=8),
+        ListRequest("nobody"),
+        ListRequest(history=("i1", "i3")),
+        ListRequest("u2", exclude_seen=False),
+        ListRequest(words="space robots", k=2),
+        ListRequest("u3", exclude=("i1",)),
+        ListRequest("u4", novelty=0.7),
+        ListRequest("u5", recommender="content"),
     ]
     together = service.recommend_many(asks)
     for ask, answer in zip(asks, together, strict=True):
@@ -71,26 +71,32 @@ def test_answers_do_not_depend_on_who_asks_beside(service: Service) -> None:
 
 
 def test_strangers_get_what_everybody_takes(service: Service) -> None:
-    for ask in (Ask("nobody"), Ask(), Ask(history=()), Ask(history=("no such item",)), Ask("\N{SNOWMAN}" * 100)):
+    for ask in (
+        ListRequest("nobody"),
+        ListRequest(),
+        ListRequest(history=()),
+        ListRequest(history=("no such item",)),
+        ListRequest("\N{SNOWMAN}" * 100),
+    ):
         answer = service.recommend(ask)
         assert answer.source == "popular"
         assert len(answer.items) == 10
 
 
 def test_a_history_is_folded_in(service: Service, run: Run) -> None:
-    answer = service.recommend(Ask(history=("i1", "gone", "i3"), k=3))
+    answer = service.recommend(ListRequest(history=("i1", "gone", "i3"), k=3))
     assert answer.source == "folded_in"
     assert ids(answer) == run.recommenders["ease"].recommend(["i1", "i3"], k=3).ids()
 
 
 def test_an_event_changes_the_next_answer(service: Service) -> None:
-    before = service.recommend(Ask("u0", k=3))
+    before = service.recommend(ListRequest("u0", k=3))
     assert service.record([Event("u0", ids(before)[0])]) == [True]
-    after = service.recommend(Ask("u0", k=3))
+    after = service.recommend(ListRequest("u0", k=3))
     assert after.source == "folded_in"
     assert ids(before)[0] not in ids(after)
     service.record([Event("newcomer", "i1"), Event("newcomer", "i3"), Event("newcomer", "not in the catalogue")])
-    answer = service.recommend(Ask("newcomer", k=2))
+    answer = service.recommend(ListRequest("newcomer", k=2))
     assert answer.source == "folded_in"
     assert all(int(item[1:]) % 2 for item in ids(answer))
     assert [one["item_id"] for one in service.user("newcomer")["history"]] == ["i1", "i3"]
@@ -98,7 +104,7 @@ def test_an_event_changes_the_next_answer(service: Service) -> None:
 
 def test_a_dislike_is_seen_but_speaks_for_nothing(service: Service) -> None:
     service.record([Event("picky", "i1", weight=0.0)])
-    answer = service.recommend(Ask("picky"))
+    answer = service.recommend(ListRequest("picky"))
     assert answer.source == "popular"
     assert "i1" not in ids(answer)
 
@@ -112,43 +118,45 @@ def test_what_the_data_has_already_is_not_counted_again(service: Service, run: R
         for item, at in zip(history.item, history.timestamp, strict=True)
     ]
     service.record(old)
-    assert service.recommend(Ask("u0")).source == "personal"
+    assert service.recommend(ListRequest("u0")).source == "personal"
 
 
 def test_filters_come_before_the_list_is_cut(service: Service) -> None:
-    assert ids(service.recommend(Ask("u0", include=("i1", "i3", "gone"), k=5))) == ["i1", "i3"]
-    assert "i9" not in ids(service.recommend(Ask("u1", exclude=("i9",), k=12)))
-    castles = service.recommend(Ask("u0", k=12, filter=frozenset({("genres", OneOf(frozenset({"castles"})))})))
+    assert ids(service.recommend(ListRequest("u0", include=("i1", "i3", "gone"), k=5))) == ["i1", "i3"]
+    assert "i9" not in ids(service.recommend(ListRequest("u1", exclude=("i9",), k=12)))
+    castles = service.recommend(ListRequest("u0", k=12, filter=frozenset({("genres", OneOf(frozenset({"castles"})))})))
     assert castles.items
     assert all(int(item[1:]) % 2 for item in ids(castles))
-    assert len(service.recommend(Ask("u0", exclude_seen=False, k=100)).items) == 12
+    assert len(service.recommend(ListRequest("u0", exclude_seen=False, k=100)).items) == 12
     with pytest.raises(DataError, match=r"genre.*did you mean 'genres'"):
-        service.recommend(Ask("u0", filter=frozenset({("genre", OneOf(frozenset({"x"})))})))
-    nothing = service.recommend(Ask("u0", filter=frozenset({("title", Between(low=1))})))
+        service.recommend(ListRequest("u0", filter=frozenset({("genre", OneOf(frozenset({"x"})))})))
+    nothing = service.recommend(ListRequest("u0", filter=frozenset({("title", Between(low=1))})))
     assert nothing.items == []
 
 
 def test_an_unknown_name_is_an_error_of_that_request_alone(service: Service) -> None:
-    answers = service.recommend_many([Ask("u0"), Ask("u0", run="tox"), Ask("u0", recommender="eas")])
-    assert isinstance(answers[0], Answer)
+    answers = service.recommend_many(
+        [ListRequest("u0"), ListRequest("u0", run="tox"), ListRequest("u0", recommender="eas")]
+    )
+    assert isinstance(answers[0], RankedList)
     assert "did you mean 'toy'" in str(answers[1])
     assert "did you mean 'ease'" in str(answers[2])
 
 
 def test_words_find_items_by_meaning(service: Service) -> None:
-    answer = service.recommend(Ask(words="robots in space", k=4))
+    answer = service.recommend(ListRequest(words="robots in space", k=4))
     assert answer.source == "content"
     assert all(int(item[1:]) % 2 == 0 for item in ids(answer))
     assert answer.items[0]["reason"] == "shares: space", "the category; words that half the items have tell nothing"
-    mixed = service.recommend(Ask("u0", words="castles knights and dragons", k=3))
+    mixed = service.recommend(ListRequest("u0", words="castles knights and dragons", k=3))
     assert int(ids(mixed)[0][1:]) % 2, "the words count more than the history"
 
 
 def test_words_without_an_encoder_are_looked_for_in_titles(run: Run, sqlite: SQLiteStore) -> None:
     service = Service([dataclasses.replace(run, item_encoder=None)], sqlite)
-    answer = service.recommend(Ask(words="Story 7", k=3))
+    answer = service.recommend(ListRequest(words="Story 7", k=3))
     assert answer.fallback == "words_unavailable"
-    assert service.recommend(Ask(words="xyzzy")).source == "popular"
+    assert service.recommend(ListRequest(words="xyzzy")).source == "popular"
 
 
 def test_explanations_hold_the_evidence(service: Service, run: Run) -> None:
@@ -193,7 +201,7 @@ def test_what_a_language_model_adds_is_said_and_by_which(run: Run, sqlite: SQLit
     assert service.explain("i4", history=["i0"]).parts == [], "of a stranger nothing is said"
     alone = Profiled(Popularity(), weight=1.0).fit(toy_dataset())
     service = Service([dataclasses.replace(profiled(run), recommenders={"told": alone})], sqlite)
-    assert service.recommend(Ask("u0", k=1)).items[0]["reason"] == "fits the profile"
+    assert service.recommend(ListRequest("u0", k=1)).items[0]["reason"] == "fits the profile"
     assert service.explain("i4", user_id="u0").reason.startswith("fits the profile")
 
 
@@ -307,14 +315,14 @@ def test_a_new_item_is_recommendable_at_once(service: Service) -> None:
         "n1", {"title": "Dragon Castle", "genres": "castles", "text": "castles knights dragons"}
     ) == {"toy": True}
     for recommender in ("ease", "content", "item_knn", "popularity"):
-        answer = service.recommend(Ask("u1", k=13, recommender=recommender, exclude_seen=False))
+        answer = service.recommend(ListRequest("u1", k=13, recommender=recommender, exclude_seen=False))
         assert "n1" in ids(answer), recommender
-    assert "n1" in ids(service.recommend(Ask("u1", k=3, recommender="content")))
-    assert "n1" in ids(service.recommend(Ask(words="a castle, a dragon", k=2)))
+    assert "n1" in ids(service.recommend(ListRequest("u1", k=3, recommender="content")))
+    assert "n1" in ids(service.recommend(ListRequest(words="a castle, a dragon", k=2)))
     assert [item["item_id"] for item in service.search("dragon")] == ["n1"]
     assert service.explain("n1", user_id="u1").because
     service.record([Event("fresh", "n1")])
-    answer = service.recommend(Ask("fresh", k=3))
+    answer = service.recommend(ListRequest("fresh", k=3))
     assert answer.source == "folded_in"
     assert all(int(item[1:]) % 2 for item in ids(answer))
     service.put_item("i0", {"title": "Renamed"})
@@ -332,7 +340,7 @@ def test_a_new_item_makes_nobody_learn_again(run: Run, sqlite: SQLiteStore, monk
     monkeypatch.setattr(Content, "fit", fit)
     for name in ("n1", "n2"):
         service.put_item(name, {"title": "Dragon Castle", "text": "castles knights dragons"})
-        assert name in ids(service.recommend(Ask(words="a castle, a dragon", k=3)))
+        assert name in ids(service.recommend(ListRequest(words="a castle, a dragon", k=3)))
 
 
 def test_items_and_deletions_survive_a_restart(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:
@@ -342,29 +350,29 @@ def test_items_and_deletions_survive_a_restart(run: Run, store: EventStore, reop
     assert first.delete_user("u0") == 1
     again = Service([run], reopened())
     assert again.item("n1")["title"] == "Dragon Castle"
-    assert again.recommend(Ask("u0")).source == "popular"
-    assert again.recommend(Ask("u2")).source == "folded_in"
+    assert again.recommend(ListRequest("u0")).source == "popular"
+    assert again.recommend(ListRequest("u2")).source == "folded_in"
     assert "u0" not in again.users()
     assert ids(again.popular(trending=True)) == ["i1"]
 
 
 def test_processes_follow_one_another(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:
     one, other = Service([run], store), Service([run], reopened())
-    assert other.recommend(Ask("shared")).source == "popular"
+    assert other.recommend(ListRequest("shared")).source == "popular"
     one.record([Event("shared", "i1")])
     one.put_item("n1", {"title": "New", "text": "castles"})
     other.sync()
-    assert other.recommend(Ask("shared")).source == "folded_in"
+    assert other.recommend(ListRequest("shared")).source == "folded_in"
     assert other.item("n1")["title"] == "New"
     one.delete_user("shared")
     other.sync()
-    assert other.recommend(Ask("shared")).source == "popular"
+    assert other.recommend(ListRequest("shared")).source == "popular"
 
 
 def test_a_deleted_user_starts_anew(service: Service) -> None:
     service.record([Event("u0", "i1")])
     service.delete_user("u0")
-    assert service.recommend(Ask("u0")).source == "popular"
+    assert service.recommend(ListRequest("u0")).source == "popular"
     assert service.user("u0")["history"] == []
     service.record([Event("u0", "i3")])
     assert [one["item_id"] for one in service.user("u0")["history"]] == ["i3"]
@@ -373,29 +381,29 @@ def test_a_deleted_user_starts_anew(service: Service) -> None:
 def test_users_are_split_over_runs_for_good(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
     runs = [run, dataclasses.replace(run, name="b")]
     service = Service(runs, sqlite, shares={"toy": 0.25, "b": 0.75})
-    drawn = {user: service.recommend(Ask(user)).run for user in (f"x{n}" for n in range(400))}
+    drawn = {user: service.recommend(ListRequest(user)).run for user in (f"x{n}" for n in range(400))}
     assert 60 < sum(name == "toy" for name in drawn.values()) < 140
     again = Service(runs, sqlite, shares={"toy": 1, "b": 3})
-    assert all(again.recommend(Ask(user)).run == name for user, name in drawn.items())
-    assert service.recommend(Ask("x1", run="toy")).run == "toy"
-    assert service.recommend(Ask(history=("i1",))).run == "toy"
+    assert all(again.recommend(ListRequest(user)).run == name for user, name in drawn.items())
+    assert service.recommend(ListRequest("x1", run="toy")).run == "toy"
+    assert service.recommend(ListRequest(history=("i1",))).run == "toy"
     with pytest.raises(UnknownId, match="run 'B'; served: toy, b"):
         Service(runs, sqlite, shares={"B": 1.0})
     with pytest.raises(GenreError, match="a run twice, or two folders of the same name; give each run once, or rename"):
         Service([run, run], sqlite)
 
 
-def test_a_shelf_that_was_replaced_leaves_nothing_behind(service: Service) -> None:
-    world = service._world
-    old = world.shelf(None)
+def test_a_loaded_run_that_was_replaced_leaves_nothing_behind(service: Service) -> None:
+    state = service._state
+    old = state.loaded_run(None)
     service.put_item("n1", {"title": "Dragon Castle", "text": "castles"})
-    assert len(world.popularity(old)) == 12, "a request that still holds it"
+    assert len(state.popularity(old)) == 12, "a request that still holds it"
     gone = weakref.ref(old)
     del old
     gc.collect()
     assert gone() is None
-    assert not world._popularity
-    assert len(world.popularity(world.shelf(None))) == 13
+    assert not state._popularity
+    assert len(state.popularity(state.loaded_run(None))) == 13
 
 
 # --- swapping -----------------------------------------------------------------------------------------
@@ -410,21 +418,19 @@ class Broken(EASE):
 
 
 def test_a_run_that_does_not_answer_is_not_swapped_in(service: Service, run: Run) -> None:
-    before = service.recommend(Ask("u0"))
+    before = service.recommend(ListRequest("u0"))
     broken = Broken(10.0).fit(run.dataset)
     with pytest.raises(GenreError, match=r"does not answer: toy/ease/model/recommend \(failed: cannot score\)"):
         service.swap(dataclasses.replace(run, recommenders={"ease": broken}))
-    assert service.recommend(Ask("u0")) == before
+    assert service.recommend(ListRequest("u0")) == before
 
 
-def test_swap_and_roll_back(service: Service, run: Run) -> None:
-    before = service.recommend(Ask("u0"))
+def test_swap_and_swap_back(service: Service, run: Run) -> None:
+    before = service.recommend(ListRequest("u0"))
     service.swap(dataclasses.replace(run, recommenders={"content": run.recommenders["content"]}))
-    assert service.recommend(Ask("u0")).recommender == "content"
-    service.rollback("toy")
-    assert service.recommend(Ask("u0")) == before
-    with pytest.raises(UnknownId, match="nothing to go back to"):
-        service.rollback("toy")
+    assert service.recommend(ListRequest("u0")).recommender == "content"
+    service.swap(run)
+    assert service.recommend(ListRequest("u0")) == before
     with pytest.raises(UnknownId, match="no run"):
         service.swap(run, "other")
 
@@ -455,8 +461,8 @@ def test_no_answer_mixes_two_runs(run: Run, sqlite: SQLiteStore) -> None:
 
     def ask() -> None:
         while not stop.is_set():
-            for answer in service.recommend_many([Ask("u0"), Ask("u1")]):
-                assert isinstance(answer, Answer)
+            for answer in service.recommend_many([ListRequest("u0"), ListRequest("u1")]):
+                assert isinstance(answer, RankedList)
                 marks = {item["title"][-1] for item in answer.items} | {
                     str(int(item["score"])) for item in answer.items
                 }
@@ -472,7 +478,7 @@ def test_no_answer_mixes_two_runs(run: Run, sqlite: SQLiteStore) -> None:
     for thread in threads:
         thread.join()
     assert mixed == []
-    assert service.recommend(Ask("u0")).items[0]["score"] == 9
+    assert service.recommend(ListRequest("u0")).items[0]["score"] == 9
 
 
 # --- the ladder ---------------------------------------------------------------------------------------
@@ -495,7 +501,7 @@ class Slow(EASE):
         return super()._contributions(history, items)
 
 
-QUICK = Limits(model_seconds=0.05, words_seconds=0.05, store_seconds=0.05, patience=2, pause_seconds=0.3)
+QUICK = Limits(model_seconds=0.05, words_seconds=0.05, store_seconds=0.05, failures=2, pause_seconds=0.3)
 IMPATIENT = dataclasses.replace(QUICK, warm_seconds=1.0)
 
 
@@ -508,19 +514,19 @@ def slow(run: Run) -> tuple[Slow, threading.Event]:
 def test_a_late_model_gives_way_and_comes_back(run: Run, sqlite: SQLiteStore) -> None:
     model, gate = slow(run)
     service = Service([dataclasses.replace(run, recommenders={"slow": model})], sqlite, limits=QUICK)
-    answer = service.recommend(Ask("u0", k=3))
+    answer = service.recommend(ListRequest("u0", k=3))
     assert (answer.source, answer.fallback) == ("content", "model_late")
-    assert service.recommend(Ask("u0")).fallback == "model_late"
-    assert service.recommend(Ask("u0")).fallback == "model_paused"
+    assert service.recommend(ListRequest("u0")).fallback == "model_late"
+    assert service.recommend(ListRequest("u0")).fallback == "model_paused"
     started = time.monotonic()
-    assert service.recommend(Ask("u0")).source == "content"
+    assert service.recommend(ListRequest("u0")).source == "content"
     assert time.monotonic() - started < QUICK.model_seconds, "a paused stage is not waited for"
     assert service.missing() == ["toy/slow/model/recommend"]
     assert service.similar("i3").source == "content"
     assert service.explain("i3", user_id="u1").fallback == "model_late"
     gate.set()
     time.sleep(QUICK.pause_seconds + 0.05)
-    assert service.recommend(Ask("u0")).source == "personal", "recovers without anybody"
+    assert service.recommend(ListRequest("u0")).source == "personal", "recovers without anybody"
     assert service.missing() == []
 
 
@@ -529,7 +535,7 @@ def test_a_late_language_model_leaves_the_rest_of_a_blend(run: Run, sqlite: SQLi
     inner = LLMReranker(EASE(10.0), late, ("title",), "list", n=4, short_history=None)
     blend = Blend((Popularity(), inner), weights=(0.1, 1)).fit(run.dataset)
     service = Service([dataclasses.replace(run, recommenders={"blend": blend})], sqlite, limits=QUICK)
-    answer = service.recommend(Ask("u0", k=3))
+    answer = service.recommend(ListRequest("u0", k=3))
     assert (answer.source, answer.fallback) == ("personal", "rerank_late")
     plain = blend.without_llm().recommend(run.dataset.history([0]), k=3)
     assert ids(answer) == plain.ids()
@@ -540,7 +546,7 @@ def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQ
     bare = dataclasses.replace(run, dataset=toy_dataset(), recommenders={"slow": model}, item_encoder=None)
     bare = dataclasses.replace(bare, dataset=dataclasses.replace(bare.dataset, item_features=None))
     service = Service([bare], sqlite, limits=QUICK)
-    answer = service.recommend(Ask("u0", k=3))
+    answer = service.recommend(ListRequest("u0", k=3))
     assert (answer.source, answer.fallback) == ("popular", "model_late")
     seen = {one["item_id"] for one in service.user("u0")["history"]}
     assert not seen & set(ids(answer))
@@ -550,14 +556,14 @@ def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQ
 def test_a_failing_model_gives_way(run: Run, sqlite: SQLiteStore) -> None:
     broken = Broken(10.0).fit(run.dataset)
     service = Service([dataclasses.replace(run, recommenders={"broken": broken})], sqlite, limits=QUICK)
-    assert service.recommend(Ask("u0")).fallback == "model_failed"
+    assert service.recommend(ListRequest("u0")).fallback == "model_failed"
 
 
 def test_a_late_second_stage_leaves_the_first(run: Run, sqlite: SQLiteStore) -> None:
     model, gate = slow(run)
     model.first_ = (run.recommenders["ease"],)  # type: ignore[attr-defined]
     service = Service([dataclasses.replace(run, recommenders={"reranked": model})], sqlite, limits=QUICK)
-    answer = service.recommend(Ask("u0", k=3))
+    answer = service.recommend(ListRequest("u0", k=3))
     assert (answer.source, answer.fallback) == ("personal", "rerank_late")
     assert ids(answer)[0] == f"i{missing_item(0)}"
     gate.set()
@@ -572,17 +578,17 @@ def test_a_store_that_does_not_answer_leaves_the_data(run: Run, sqlite: SQLiteSt
         return real(user_ids)
 
     sqlite.histories = hanging  # type: ignore[method-assign,assignment]
-    answer = service.recommend(Ask("u0", k=3))
+    answer = service.recommend(ListRequest("u0", k=3))
     assert (answer.source, answer.fallback) == ("personal", "store_late")
     gate.set()
     time.sleep(0.1)
-    assert service.recommend(Ask("u0")).fallback is None
+    assert service.recommend(ListRequest("u0")).fallback is None
 
     def failing(user_ids: list[str]) -> object:
         raise StoreError("gone")
 
     sqlite.histories = failing  # type: ignore[method-assign,assignment]
-    assert service.recommend(Ask("u1")).fallback == "store_failed"
+    assert service.recommend(ListRequest("u1")).fallback == "store_failed"
 
 
 def test_late_words_are_looked_for_in_titles(run: Run, sqlite: SQLiteStore) -> None:
@@ -592,7 +598,7 @@ def test_late_words_are_looked_for_in_titles(run: Run, sqlite: SQLiteStore) -> N
             raise AssertionError
 
     service = Service([dataclasses.replace(run, item_encoder=Hanging())], sqlite, limits=QUICK)
-    answer = service.recommend(Ask(words="story 7", k=2))
+    answer = service.recommend(ListRequest(words="story 7", k=2))
     assert (answer.source, answer.fallback) == ("content", "words_late")
 
 
@@ -603,7 +609,7 @@ def test_novelty_leads_away_from_what_everybody_takes(service: Service, run: Run
     popularity = np.bincount(run.dataset.item, run.dataset.weight > 0, run.dataset.n_items)
 
     def mean(novelty: float) -> float:
-        answer = service.recommend(Ask("u0", k=4, novelty=novelty, exclude_seen=False))
+        answer = service.recommend(ListRequest("u0", k=4, novelty=novelty, exclude_seen=False))
         return float(np.mean([popularity[run.dataset.item_ids.row(item)] for item in ids(answer)]))
 
     assert mean(1.0) < mean(0.0)
@@ -625,12 +631,14 @@ def test_what_fails_or_hangs_does_not_keep_the_service_from_being_ready(run: Run
     assert sorted(troubles) == sorted(service.missing())
     assert sorted(troubles) == ["toy/broken/model/recommend", "toy/broken/model/similar", *hung]
     assert "cannot score" in troubles["toy/broken/model/recommend"]
-    assert service.recommend(Ask("u0", recommender="slow")).fallback == "model_paused", "nobody waits for it again"
-    assert service.recommend(Ask("u0", recommender="ease")).source == "personal"
+    assert service.recommend(ListRequest("u0", recommender="slow")).fallback == "model_paused", (
+        "nobody waits for it again"
+    )
+    assert service.recommend(ListRequest("u0", recommender="ease")).source == "personal"
     gate.set()
     time.sleep(IMPATIENT.pause_seconds + 0.1)
     assert not set(hung) & set(service.warm()), "it is tried again"
-    assert service.recommend(Ask("u0", recommender="slow")).source == "personal"
+    assert service.recommend(ListRequest("u0", recommender="slow")).source == "personal"
 
 
 def test_with_nothing_but_popularity_it_is_not_ready(run: Run, sqlite: SQLiteStore) -> None:
@@ -649,7 +657,7 @@ def test_an_encoder_that_cannot_be_had_costs_the_words_alone(run: Run, sqlite: S
     service = Service([dataclasses.replace(run, item_encoder=Gone())], sqlite, limits=IMPATIENT)
     assert list(service.warm()) == ["toy/words"]
     assert service.ready
-    assert service.recommend(Ask(words="story 7")).fallback == "words_paused"
+    assert service.recommend(ListRequest(words="story 7")).fallback == "words_paused"
 
 
 def test_new_items_wait_for_an_encoder_that_cannot_be_had(run: Run, sqlite: SQLiteStore) -> None:
@@ -666,7 +674,7 @@ def test_new_items_wait_for_an_encoder_that_cannot_be_had(run: Run, sqlite: SQLi
     service = Service([dataclasses.replace(run, item_encoder=encoder)], sqlite, limits=IMPATIENT)
     service.warm()
     assert service.put_item("n2", {"title": "Robots", "text": "space robots"}) == {"toy": False}
-    assert service.recommend(Ask("u0")).source == "personal"
+    assert service.recommend(ListRequest("u0")).source == "personal"
     encoder.gone = False
     time.sleep(IMPATIENT.pause_seconds + 0.1)
     assert service.warm() == {}
@@ -685,6 +693,6 @@ def test_a_run_whose_second_stage_hangs_as_before_is_swapped_in(run: Run, sqlite
     fresh = reranked()
     service.swap(fresh)
     assert service.run() is fresh
-    assert service.recommend(Ask("u0")).fallback == "rerank_paused"
+    assert service.recommend(ListRequest("u0")).fallback == "rerank_paused"
     with pytest.raises(GenreError, match="toy/reranked/rerank/recommend"):
         Service([run], sqlite, limits=IMPATIENT).swap(reranked())

@@ -70,13 +70,13 @@ def _recommend_by_words(run: Run, history: History, args: argparse.Namespace) ->
     from genre.runs import Recommended
     from genre.serving.events.sqlite import SQLiteStore
     from genre.serving.limits import Limits
-    from genre.serving.requests import Ask
+    from genre.serving.requests import ListRequest
     from genre.serving.service import Service
 
     if run.item_encoder is None:
         raise GenreError(f"{args.run}: its config has no features.items, and words are matched against those")
     past = None if args.user is not None else tuple(run.dataset.item_ids.take(history.item))
-    request = Ask(user_id=args.user, history=past, words=args.ask, k=args.k, recommender=args.using)
+    request = ListRequest(user_id=args.user, history=past, words=args.ask, k=args.k, recommender=args.using)
     with tempfile.TemporaryDirectory() as folder:
         limits = Limits(model_seconds=STAGE_SECONDS, words_seconds=STAGE_SECONDS)
         with closing(Service([run], SQLiteStore(Path(folder) / "events.sqlite"), limits=limits)) as service:

@@ -54,9 +54,9 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> None:
     from genre.runs import read_run
     from genre.serving.http.server import serve
-    from genre.serving.limits import limits_of, shares_of
+    from genre.serving.limits import parse_limits, parse_shares
 
-    limits, shares = limits_of(args.limit), shares_of(args.share)
+    limits, shares = parse_limits(args.limit), parse_shares(args.share)
     key = None if args.api_key_file is None else _read_key(args.api_key_file)
     serve(
         [read_run(folder) for folder in args.runs],
@@ -80,7 +80,7 @@ def _read_key(path: Path) -> str:
 def _refresh(args: argparse.Namespace) -> None:
     from genre.pipeline import remake
     from genre.runs import facts_of
-    from genre.serving.drift import drift_of
+    from genre.serving.drift import parse_drift
     from genre.serving.events.opening import beside, open_store
     from genre.serving.refresh import refresh, roll_back
 
@@ -90,7 +90,7 @@ def _refresh(args: argparse.Namespace) -> None:
         print(f"{run} is the run it was before; the same command undoes this")
         return
     facts_of(run)
-    drift = drift_of(args.drift)
+    drift = parse_drift(args.drift)
     accept = None if args.accept == [] else args.accept or ()
     with closing(open_store(args.store or beside(run), must_exist=True)) as store:
         try:

@@ -1,6 +1,6 @@
 """Stages that may be late: each is waited for so long and no longer, and left alone for a while when it keeps failing.
 
-Knows nothing about what a stage does.
+Knows nothing about what a breaker does.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ IDLE_SECONDS = 60.0  # after which a thread without work ends; the next call sta
 
 
 class Skipped(Exception):
-    """A stage gave no answer; `outcome` says why: late, failed or paused."""
+    """A breaker gave no answer; `outcome` says why: late, failed or paused."""
 
-    def __init__(self, stage: str, outcome: str) -> None:
-        super().__init__(f"{stage} {outcome}")
-        self.stage, self.outcome = stage, outcome
+    def __init__(self, breaker: str, outcome: str) -> None:
+        super().__init__(f"{breaker} {outcome}")
+        self.breaker, self.outcome = breaker, outcome
 
 
-class Stage:
+class CircuitBreaker:
     """Runs work in a thread of its own, one call after the other.
 
-    seconds: how long a caller waits. patience: failures in a row after which the stage is out: paused for `pause`
-    seconds, then one call tries it again. A call that hangs holds up nobody but later calls of the same stage.
+    seconds: how long a caller waits. failures: failures in a row after which the breaker is out: paused for `pause`
+    seconds, then one call tries it again. A call that hangs holds up nobody but later calls of the same breaker.
     """
 
-    def __init__(self, name: str, seconds: float, *, patience: int = 3, pause: float = 10.0) -> None:
-        self.name, self.seconds, self.patience, self.pause = name, seconds, patience, pause
+    def __init__(self, name: str, seconds: float, *, failures: int = 3, pause: float = 10.0) -> None:
+        self.name, self.seconds, self.max_failures, self.pause = name, seconds, failures, pause
         self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -43,17 +43,17 @@ class Stage:
         self._paused_until = 0.0
 
     def call(self, work: Callable[[], T]) -> T:
-        """What `work` returns; `Skipped` when it is late, raises anything, or the stage is paused."""
+        """What `work` returns; `Skipped` when it is late, raises anything, or the breaker is paused."""
         return self._call(work, self.seconds, failures=1)
 
-    def prove(self, work: Callable[[], object], seconds: float) -> None:
-        """A first call: it may take longer, and one failure puts the stage out."""
-        self._call(work, seconds, failures=self.patience)
+    def first_call(self, work: Callable[[], object], seconds: float) -> None:
+        """A first call: it may take longer, and one failure puts the breaker out."""
+        self._call(work, seconds, failures=self.max_failures)
 
     @property
-    def out(self) -> bool:
+    def open(self) -> bool:
         """Failed too often, and has not answered since."""
-        return self._failures >= self.patience
+        return self._failures >= self.max_failures
 
     def _call(self, work: Callable[[], T], seconds: float, *, failures: int) -> T:
         future: Future[T] = Future()
@@ -70,9 +70,9 @@ class Stage:
 
     def _hand_over(self, future: Future[Any], work: Callable[[], Any]) -> None:
         with self._lock:
-            if self.out and time.monotonic() < self._paused_until:
+            if self.open and time.monotonic() < self._paused_until:
                 raise Skipped(self.name, "paused")
-            if self.out:  # the pause is over: this call tries, the others wait for its outcome
+            if self.open:  # the pause is over: this call tries, the others wait for its outcome
                 self._paused_until = time.monotonic() + max(self.pause, self.seconds)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"genre-{self.name}", daemon=True)
@@ -100,4 +100,4 @@ class Stage:
                     future.set_result(work())
                 except BaseException as error:
                     future.set_exception(error)
-            del future, work  # an idle stage holds on to nothing
+            del future, work  # an idle breaker holds on to nothing

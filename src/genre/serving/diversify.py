@@ -23,30 +23,30 @@ def rescored(
     k: int,
     *,
     novelty: float,
-    explore: float,
+    diversity: float,
     popularity: Float32,
     vectors: Float32 | None,
 ) -> tuple[Int32, Scores]:
     """The best `k` of a pool, best first, after both knobs; 0 and 0 leave it as it is.
 
     novelty: 0 (the score alone) to 1 (the rarity alone): how much rarity counts beside the score.
-    explore: 0 to 1: how much an item loses for being like those already in the list (maximal marginal relevance,
+    diversity: 0 to 1: how much an item loses for being like those already in the list (maximal marginal relevance,
     Carbonell and Goldstein, SIGIR 1998). popularity `[n_items]`; vectors `[n_items, dim]` of unit length, or None.
     """
     value = (1 - novelty) * _unit(scores) + novelty * _unit(-np.log1p(popularity[items]))
-    if explore == 0 or vectors is None:
+    if diversity == 0 or vectors is None:
         order = np.argsort(-value, kind="stable")[:k]
         return items[order], np.round(value[order], 6)
     likeness = vectors[items] @ vectors[items].T  # [n, n]
-    return _varied(items, value, likeness, k, explore)
+    return _varied(items, value, likeness, k, diversity)
 
 
-def _varied(items: Int32, value: Scores, likeness: Float32, k: int, explore: float) -> tuple[Int32, Scores]:
+def _varied(items: Int32, value: Scores, likeness: Float32, k: int, diversity: float) -> tuple[Int32, Scores]:
     left = np.ones(len(items), bool)
     nearest = np.zeros(len(items), np.float32)  # likeness to the list so far
     order, worth = [], []
     for _ in range(min(k, len(items))):
-        marginal = np.where(left, (1 - explore) * value - explore * nearest, -np.inf)
+        marginal = np.where(left, (1 - diversity) * value - diversity * nearest, -np.inf)
         best = int(np.argmax(marginal))
         order.append(best)
         worth.append(marginal[best])

@@ -28,7 +28,7 @@ SHOWN_ITEMS, SHOWN_USERS = 3, 10
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushedItem:
     """An item, its share of the lists before and after, who took it since, and how many of those are new."""
 
     item_id: str
@@ -74,7 +74,7 @@ def _learnt(run: Run) -> Dataset:
     return run.splitter.split(run.dataset).train if run.splitter is not None and ordered else run.dataset
 
 
-def pushed(old: Recommender, new: Recommender, before: Dataset, after: Dataset, limits: Drift) -> list[Pushed]:
+def pushed(old: Recommender, new: Recommender, before: Dataset, after: Dataset, limits: Drift) -> list[PushedItem]:
     """Items that pass all limits, the largest rise first.
 
     before, after: what they learnt from; the first items of `after` are those of `before`. Compared are the lists of
@@ -95,7 +95,7 @@ def pushed(old: Recommender, new: Recommender, before: Dataset, after: Dataset, 
     for i in found[np.argsort(-risen[found], kind="stable")]:
         who, shares = user[item == i], (float(had[i] / len(users)), float(has[i] / len(users)))
         new_takers = int((~np.isin(who, row[acted])).sum())
-        out.append(Pushed(after.item_ids[i], titles[i], *shares, tuple(after.user_ids.take(who)), new_takers))
+        out.append(PushedItem(after.item_ids[i], titles[i], *shares, tuple(after.user_ids.take(who)), new_takers))
     return out
 
 
@@ -143,6 +143,6 @@ class Drift:
         check_options(self)
 
 
-def drift_of(settings: Sequence[str]) -> Drift:
+def parse_drift(settings: Sequence[str]) -> Drift:
     """The limits of a refresh, likewise."""
     return Drift(**_values(Drift, settings))

@@ -18,12 +18,12 @@ from genre.runs import Run
 from genre.serving.events.store import Event
 from genre.serving.new_items import Changes, grow, with_items
 from genre.serving.search.catalogue import Catalogue
-from genre.serving.search.matching import Wishes
+from genre.serving.search.matching import QueryMatcher
 
 FOREVER = np.iinfo(np.int64).max  # an interaction without a time: no event of the same item counts as newer
 
 
-class Past(NamedTuple):
+class SingleHistory(NamedTuple):
     """What one person did, oldest first; `user` is the training row while this is what was learnt from, else -1."""
 
     item: Int32
@@ -33,16 +33,16 @@ class Past(NamedTuple):
     user: int
 
     @property
-    def tells(self) -> bool:
+    def has_likes(self) -> bool:
         """Whether there is anything in it that a taste can be read from."""
         return bool(self.weight.size) and bool(self.weight.max() > 0)
 
 
-class Shelf:
+class LoadedRun:
     """A run, the name it is served under, the items that came after it. Never changes once made."""
 
-    def __init__(self, name: str, run: Run, changes: Changes | None = None, before: Shelf | None = None) -> None:
-        """before: the shelf this one replaces; what it made of the same run is taken over where nothing changed."""
+    def __init__(self, name: str, run: Run, changes: Changes | None = None, before: LoadedRun | None = None) -> None:
+        """before: the loaded this one replaces; what it made of the same run is taken over where nothing changed."""
         self.name, self.run = name, run
         self.models: dict[str, Recommender] = dict(run.recommenders)
         before = None if before is None or before.run is not run else before
@@ -55,7 +55,7 @@ class Shelf:
             changes = {item_id: fields for item_id, fields in changes.items() if item_id in run.dataset.item_ids}
         if changes:
             self._grow(changes, {} if before is None else before._placed)
-        self.wishes = Wishes(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
+        self.matcher = QueryMatcher(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
         self.catalogue = Catalogue(self.dataset)
         self._everybody = self.dataset.history()
         self.newest = 0 if self.dataset.timestamp is None else int(self.dataset.timestamp.max())
@@ -72,7 +72,7 @@ class Shelf:
             try:
                 vectors = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
                 self._placed.update({i: (changes[i], vector) for i, vector in zip(missing, vectors, strict=True)})
-            except Exception:  # whatever it was, the others are served; the stage of words says what is wrong
+            except Exception:  # whatever it was, the others are served; the breaker of words says what is wrong
                 self.waits = True
         silent = {i for i in added if encoder is not None and (i not in self._placed or not self._placed[i][1].any())}
         if silent:  # nothing says yet what these are like
@@ -100,7 +100,7 @@ class Shelf:
 
     # --- what people did --------------------------------------------------------------------------
 
-    def past_of(self, user_id: str, events: Sequence[Event] = (), *, forgotten: bool = False) -> Past:
+    def user_history(self, user_id: str, events: Sequence[Event] = (), *, forgotten: bool = False) -> SingleHistory:
         """What a user did before training and since. forgotten: as if never seen in training."""
         row = -1 if forgotten else self._user_row(user_id)
         start, end = (int(at) for at in self._everybody.indptr[row : row + 2]) if row >= 0 else (0, 0)
@@ -111,8 +111,8 @@ class Shelf:
         item = np.array([self.catalogue.row[event.item_id] for event in fresh], np.int32)
         weight = np.array([event.weight for event in fresh], np.float32)
         times = np.array([event.timestamp for event in fresh], np.int64)
-        since = Past(item, weight, stars_of(self.dataset, weight), times, -1)
-        return Past(
+        since = SingleHistory(item, weight, stars_of(self.dataset, weight), times, -1)
+        return SingleHistory(
             np.concatenate([learnt.item, since.item]),
             np.concatenate([learnt.weight, since.weight]),
             np.concatenate([learnt.rating, since.rating]),
@@ -120,13 +120,15 @@ class Shelf:
             user=-1,
         )
 
-    def basket(self, item_ids: Sequence[str]) -> Past:
+    def item_history(self, item_ids: Sequence[str]) -> SingleHistory:
         """A history given as item ids, oldest first; ids that are not in the catalogue are left out."""
         item = np.array(self.catalogue.rows(item_ids), np.int32)
         weight = np.ones(len(item), np.float32)
-        return Past(item, weight, stars_of(self.dataset, weight), np.full(len(item), self.newest, np.int64), -1)
+        return SingleHistory(
+            item, weight, stars_of(self.dataset, weight), np.full(len(item), self.newest, np.int64), -1
+        )
 
-    def together(self, pasts: Sequence[Past]) -> History:
+    def batch(self, pasts: Sequence[SingleHistory]) -> History:
         """Many pasts as the one batch that recommenders score."""
         lengths = [len(past.item) for past in pasts]
         rated, timed = self.dataset.rating is not None, self.dataset.timestamp is not None
@@ -143,14 +145,14 @@ class Shelf:
     def _user_row(self, user_id: str) -> int:
         return int(self.dataset.user_ids.rows((user_id,))[0])
 
-    def _slice(self, start: int, end: int, row: int) -> Past:
+    def _slice(self, start: int, end: int, row: int) -> SingleHistory:
         all_, part = self._everybody, slice(start, end)
         weight = all_.weight[part]
         rating = weight if all_.rating is None else all_.rating[part]
         timestamp = np.full(end - start, FOREVER) if all_.timestamp is None else all_.timestamp[part]
-        return Past(all_.item[part], weight, rating, timestamp, row)
+        return SingleHistory(all_.item[part], weight, rating, timestamp, row)
 
-    def _fresh(self, learnt: Past, events: Sequence[Event]) -> list[Event]:
+    def _fresh(self, learnt: SingleHistory, events: Sequence[Event]) -> list[Event]:
         """Events of known items that are not in the data already: a run may have been trained on part of the log."""
         newest: dict[int, int] = dict(zip(learnt.item.tolist(), learnt.timestamp.tolist(), strict=True))
         row = self.catalogue.row

@@ -10,7 +10,7 @@ from genre.serving.search.catalogue import Filter
 
 DIGITS = 6  # of a score
 
-Source = Literal["personal", "folded_in", "content", "popular"]
+ListSource = Literal["personal", "folded_in", "content", "popular"]
 """How an answer came about.
 
 personal: the recommender, for a user as it was trained on. folded_in: the recommender, for a history it was not
@@ -19,13 +19,13 @@ trained on. content: what the items are about. popular: what everybody takes.
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ListRequest:
     """One request for recommendations: for a known user, for a history, for words, or for any of them together.
 
     history: item ids, oldest first, instead of what is known of the user. words: what the person is looking for.
     k: how many. run, recommender: by name; without, the run is drawn by the user's id and the recommender is its best.
     include: only these items; exclude: none of these. filter: only items whose fields fit.
-    exclude_seen: leave out what is in the history. novelty, explore: 0..1, see rescoring.py.
+    exclude_seen: leave out what is in the history. novelty, diversity: 0..1, see rescoring.py.
     fields: names of item fields wanted with the answer.
     """
 
@@ -40,26 +40,26 @@ class Ask:
     filter: Filter = frozenset()
     exclude_seen: bool = True
     novelty: float = 0.0
-    explore: float = 0.0
+    diversity: float = 0.0
     fields: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class Answer:
+class RankedList:
     """`items`, best first: item_id, title, score, reason, and fields where they were asked for.
 
     source: see `Source`. fallback: why an answer comes from further down than it should (`model_late`), or None.
     """
 
     items: list[dict[str, Any]]
-    source: Source
+    source: ListSource
     run: str
     recommender: str
     fallback: str | None = None
 
 
 @dataclass(slots=True)
-class Part:
+class ScorePart:
     """A term of a score that is neither an interaction nor popularity, and where it comes from.
 
     name: a column of the users' table whose text speaks for the item, such as `profile`, or `reordering`: a language
@@ -74,11 +74,11 @@ class Part:
 
 
 @dataclass(slots=True)
-class Why:
-    """Why one item: the recommender's own evidence. `because` and its shares are of the history, largest first.
+class Evidence:
+    """Evidence one item: the recommender's own evidence. `because` and its shares are of the history, largest first.
 
     popular: the part of the score that is the item's popularity, whatever the history. words: those of the item's text
-    that the history or the wish has. asked: of a list asked for in words, what these (`words`), the recommender
+    that the history or the query has. query_parts: of a list by words, what the words (`words`), the recommender
     (`taste`) and popularity (`popular`, where nothing else says what to look for) add to the item's score there.
 
     parts: what else is in the score.
@@ -92,12 +92,12 @@ class Why:
     score: float | None
     reason: str
     method: str
-    source: Source
+    source: ListSource
     run: str
     recommender: str
     because: list[dict[str, Any]] = field(default_factory=list)
     popular: float = 0.0
-    parts: list[Part] = field(default_factory=list)
-    asked: dict[str, float] = field(default_factory=dict)
+    parts: list[ScorePart] = field(default_factory=list)
+    query_parts: dict[str, float] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     fallback: str | None = None

@@ -1,4 +1,4 @@
-"""What the service knows at this moment: runs on their shelves, what the log added to them, who is to be forgotten.
+"""What the service knows at this moment: runs on their loaded_runs, what the log added to them, who is to be forgotten.
 
 Knows how to change, not how to answer.
 """
@@ -17,20 +17,20 @@ from genre.arrays import Float32
 from genre.errors import GenreError, UnknownId
 from genre.options import nearest
 from genre.runs import Run
-from genre.serving.breaker import Skipped, Stage
-from genre.serving.events.recent import Memory
+from genre.serving.breaker import CircuitBreaker, Skipped
+from genre.serving.events.recent import RecentEvents
 from genre.serving.events.store import Deletion, Entry, Event, EventStore, ItemChange, user_digest
-from genre.serving.events.trending import REACH, Taken, Trend
-from genre.serving.fallback import Ladder
+from genre.serving.events.trending import REACH, RecentPairs, Trending
+from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
-from genre.serving.loaded_run import Past, Shelf
-from genre.serving.warmup import answers, try_out
+from genre.serving.loaded_run import LoadedRun, SingleHistory
+from genre.serving.warmup import can_answer, warm_up
 
 Recent = Mapping[str, tuple[Event, ...]]
 FRESH = 1.0  # seconds for which the trend is not added up again
 
 
-class World:
+class State:
     """Shelves by run name, replaced as a whole: who has taken one keeps it until the answer is made.
 
     runs, store, shares, limits: as in `Service`.
@@ -40,30 +40,31 @@ class World:
         self, runs: Sequence[Run], store: EventStore, *, shares: Mapping[str, float] | None, limits: Limits
     ) -> None:
         self.store = store
-        self.ladder = Ladder(limits)
-        self._memory = Memory(store, self.ladder.stage("store", limits.store_seconds))
+        self.fallback = Fallback(limits)
+        self._recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
-        self._forgotten: set[str] = set()
+        self._deleted_users: set[str] = set()
         self._changing, self._swapping = threading.Lock(), threading.Lock()
-        self._taken = Taken()
+        self._recent_pairs = RecentPairs()
         self._position = store.last()
         for entry in store.entries(kinds=("item", "deletion")):
-            self.take(entry)
-        self.trend, self._recount = self._counted(), False
-        self.shelves = {name: Shelf(name, run, self._changes) for name, run in _named(runs).items()}
-        self._previous: dict[str, Run] = {}
-        self._popularity: WeakKeyDictionary[Shelf, tuple[float, Float32]] = WeakKeyDictionary()
-        self.shares = _checked_shares(shares, list(self.shelves))
+            self.apply(entry)
+        self.trending, self._recount = self._counted(), False
+        self.loaded_runs = {name: LoadedRun(name, run, self._changes) for name, run in _named(runs).items()}
+        self._popularity: WeakKeyDictionary[LoadedRun, tuple[float, Float32]] = WeakKeyDictionary()
+        self.shares = _checked_shares(shares, list(self.loaded_runs))
 
     # --- what is known ----------------------------------------------------------------------------
 
-    def shelf(self, run: str | None, user_id: str | None = None) -> Shelf:
+    def loaded_run(self, run: str | None, user_id: str | None = None) -> LoadedRun:
         """The run of this name; without a name the user's, or the first."""
         if run is None:
-            run = next(iter(self.shelves)) if user_id is None or len(self.shelves) == 1 else self.assign(user_id)
-        if run not in self.shelves:
-            raise UnknownId(f"no run {run!r}{nearest(run, self.shelves)}; served: {', '.join(self.shelves)}")
-        return self.shelves[run]
+            run = (
+                next(iter(self.loaded_runs)) if user_id is None or len(self.loaded_runs) == 1 else self.assign(user_id)
+            )
+        if run not in self.loaded_runs:
+            raise UnknownId(f"no run {run!r}{nearest(run, self.loaded_runs)}; served: {', '.join(self.loaded_runs)}")
+        return self.loaded_runs[run]
 
     def assign(self, user_id: str) -> str:
         """The run that answers a user: a stable draw by the id."""
@@ -74,25 +75,27 @@ class World:
     def recent(self, user_ids: Collection[str]) -> tuple[Recent, str | None]:
         """Events of users since the runs were made, and why there are none when the store does not answer."""
         try:
-            return self._memory.of(user_ids), None
+            return self._recent_events.of(user_ids), None
         except Skipped as skipped:
             return {}, f"store_{skipped.outcome}"
 
-    def past(self, shelf: Shelf, user_id: str | None, history: Sequence[str] | None, recent: Recent) -> Past:
+    def history(
+        self, loaded: LoadedRun, user_id: str | None, history: Sequence[str] | None, recent: Recent
+    ) -> SingleHistory:
         """The history to score: the one that was given, or what is known of the user."""
         if history is not None or user_id is None:
-            return shelf.basket(history or ())
-        return shelf.past_of(user_id, recent.get(user_id, ()), forgotten=self.forgot(user_id))
+            return loaded.item_history(history or ())
+        return loaded.user_history(user_id, recent.get(user_id, ()), forgotten=self.is_deleted(user_id))
 
-    def forgot(self, user_id: str) -> bool:
-        return bool(self._forgotten) and user_digest(user_id) in self._forgotten
+    def is_deleted(self, user_id: str) -> bool:
+        return bool(self._deleted_users) and user_digest(user_id) in self._deleted_users
 
-    def popularity(self, shelf: Shelf) -> Float32:
+    def popularity(self, loaded: LoadedRun) -> Float32:
         """Interactions of the data and of late, by item. [n_items]"""
-        made, counts = self._popularity.get(shelf, (0.0, shelf.popularity))
+        made, counts = self._popularity.get(loaded, (0.0, loaded.popularity))
         if time.monotonic() - made > FRESH:
-            counts = shelf.popularity + self.trend.of(shelf.catalogue.row)
-            self._popularity[shelf] = time.monotonic(), counts
+            counts = loaded.popularity + self.trending.of(loaded.catalogue.row)
+            self._popularity[loaded] = time.monotonic(), counts
         return counts
 
     # --- what happens -----------------------------------------------------------------------------
@@ -101,18 +104,18 @@ class World:
         now = int(time.time())
         timed = [e if e.timestamp else Event(e.user_id, e.item_id, e.weight, now, e.event_id) for e in events]
         counted = self.store.record(timed)
-        self._memory.forget({event.user_id for event in events})
+        self._recent_events.forget({event.user_id for event in events})
         return counted
 
     def put_item(self, change: ItemChange) -> None:
         self.store.put_items([change])
-        if self.take(change):
+        if self.apply(change):
             self.rebuild()
 
     def delete_user(self, user_id: str) -> int:
         erased = self.store.delete_user(user_id)
-        self.take(Deletion(user_digest(user_id)))
-        self._memory.forget([user_id])
+        self.apply(Deletion(user_digest(user_id)))
+        self._recent_events.forget([user_id])
         return erased
 
     def sync(self) -> int:
@@ -120,55 +123,55 @@ class World:
         taken, changed = 0, False
         while page := self.store.read(self._position):
             for _, entry in page:
-                changed |= self.take(entry)
+                changed |= self.apply(entry)
                 self._recount |= isinstance(entry, Deletion)
-            self._memory.forget({entry.user_id for _, entry in page if isinstance(entry, Event)})
+            self._recent_events.forget({entry.user_id for _, entry in page if isinstance(entry, Event)})
             self._position = page[-1][0]
             taken += len(page)
         if self._recount:  # whose events to forget, the log no longer says
-            self._memory.clear()
-            self.trend, self._recount = self._counted(), False
+            self._recent_events.clear()
+            self.trending, self._recount = self._counted(), False
             self._popularity.clear()
         if changed:
             self.rebuild()
         return taken
 
-    def take(self, entry: Entry) -> bool:
-        """Remember one entry of the log; whether the shelves have to be made again."""
+    def apply(self, entry: Entry) -> bool:
+        """Remember one entry of the log; whether the loaded_runs have to be made again."""
         if isinstance(entry, Deletion):
-            self._forgotten.add(entry.digest)
+            self._deleted_users.add(entry.digest)
         elif isinstance(entry, ItemChange):
             known = self._changes.get(entry.item_id)
             self._changes[entry.item_id] = {**(known or {}), **entry.fields}
             return self._changes[entry.item_id] != known
         elif (
             entry.weight > 0
-            and any(entry.item_id in shelf.catalogue.row for shelf in self.shelves.values())
-            and self._taken.first(entry.user_id, entry.item_id)
+            and any(entry.item_id in loaded.catalogue.row for loaded in self.loaded_runs.values())
+            and self._recent_pairs.first(entry.user_id, entry.item_id)
         ):
-            self.trend.add(entry.item_id, entry.timestamp)
+            self.trending.add(entry.item_id, entry.timestamp)
         return False
 
-    def _counted(self) -> Trend:
+    def _counted(self) -> Trending:
         """The trend by the log as it stands, up to the entry that was taken last."""
-        trend = Trend()
+        trend = Trending()
         for item_id, timestamp, users in self.store.activity(int(time.time()) - REACH, self._position):
             trend.add(item_id, timestamp, users)
         return trend
 
     # --- runs -------------------------------------------------------------------------------------
 
-    def try_out(self) -> dict[str, str]:
-        """Ask whatever has not answered yet; by stage, why it still does not."""
-        shelves = list(self.shelves.values())
-        troubles = {stage: why for shelf in shelves for stage, why in try_out(self.ladder, shelf).items()}
-        if any(shelf.waits and not self.ladder.words_of(shelf).out for shelf in shelves):
+    def warm_up(self) -> dict[str, str]:
+        """ListRequest whatever has not answered yet; by breaker, why it still does not."""
+        loaded_runs = list(self.loaded_runs.values())
+        troubles = {breaker: why for loaded in loaded_runs for breaker, why in warm_up(self.fallback, loaded).items()}
+        if any(loaded.waits and not self.fallback.words_breaker(loaded).open for loaded in loaded_runs):
             self.rebuild()
         return troubles
 
-    def answers(self) -> bool:
+    def can_answer(self) -> bool:
         """Whether every run has more to say than what everybody takes."""
-        return all(answers(self.ladder, shelf) for shelf in self.shelves.values())
+        return all(can_answer(self.fallback, loaded) for loaded in self.loaded_runs.values())
 
     def swap(self, run: Run, name: str) -> None:
         """Serve `run` under the name of another once all that answers in that one has answered in this one, too.
@@ -176,34 +179,28 @@ class World:
         GenreError leaves the other.
         """
         with self._swapping:
-            replaced, known = self.shelf(name).run, dict(self._changes)
-            shelf, trial = Shelf(name, run, known), Ladder(self.ladder.limits)
-            troubles, before = try_out(trial, shelf), self.ladder.missing()
-            lost = [f"{stage} ({why})" for stage, why in troubles.items() if stage not in before]
+            self.loaded_run(name)  # UnknownId where there is none of that name
+            known = dict(self._changes)
+            loaded, tried = LoadedRun(name, run, known), Fallback(self.fallback.limits)
+            troubles, before = warm_up(tried, loaded), self.fallback.missing()
+            lost = [f"{breaker} ({why})" for breaker, why in troubles.items() if breaker not in before]
             if lost:
                 raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
             with self._changing:
                 if self._changes != known:  # an item was put during the trial
-                    shelf = Shelf(name, run, dict(self._changes), shelf)
-                self._previous[name] = replaced
-                self._put(shelf, trial.stages)
-
-    def rollback(self, name: str) -> None:
-        with self._changing:
-            if name not in self._previous:
-                raise UnknownId(f"run {name!r} was not swapped, so there is nothing to go back to")
-            self._put(Shelf(name, self._previous.pop(name), dict(self._changes)), {})
+                    loaded = LoadedRun(name, run, dict(self._changes), loaded)
+                self._put(loaded, tried.breakers)
 
     def rebuild(self) -> None:
-        """Make the shelves again with all items that are known now."""
+        """Make the loaded_runs again with all items that are known now."""
         with self._changing:
             known = dict(self._changes)  # another item may come in meanwhile
-            self.shelves = {name: Shelf(name, old.run, known, old) for name, old in self.shelves.items()}
-            self.ladder.forget_matches()
+            self.loaded_runs = {name: LoadedRun(name, old.run, known, old) for name, old in self.loaded_runs.items()}
+            self.fallback.forget_matches()
 
-    def _put(self, shelf: Shelf, stages: Mapping[str, Stage]) -> None:
-        self.shelves = {**self.shelves, shelf.name: shelf}
-        self.ladder.replace_run(shelf.name, stages)
+    def _put(self, loaded: LoadedRun, breakers: Mapping[str, CircuitBreaker]) -> None:
+        self.loaded_runs = {**self.loaded_runs, loaded.name: loaded}
+        self.fallback.replace_run(loaded.name, breakers)
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Run]:

@@ -9,18 +9,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
-from genre.serving.breaker import Stage
+from genre.serving.breaker import CircuitBreaker
 from genre.serving.events.store import Event, EventStore
 
 KEPT_USERS = 100_000
 KEPT_EVENTS = 100_000  # some 40 MB
 
 
-class Memory:
+class RecentEvents:
     """Events by user. A user about whom something new is known is forgotten and read again when asked for."""
 
-    def __init__(self, store: EventStore, stage: Stage) -> None:
-        self._store, self._stage = store, stage
+    def __init__(self, store: EventStore, breaker: CircuitBreaker) -> None:
+        self._store, self._breaker = store, breaker
         self._kept: OrderedDict[str, tuple[Event, ...]] = OrderedDict()
         self._n_events = 0
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Memory:
         missing = [user_id for user_id in user_ids if user_id not in found]
         if missing:
             before = self._forgotten
-            read = self._stage.call(lambda: self._store.histories(missing))
+            read = self._breaker.call(lambda: self._store.histories(missing))
             self._keep(read, before)
             found.update(read)
         return found

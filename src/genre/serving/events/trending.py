@@ -18,7 +18,7 @@ WINDOW = 86_400.0  # seconds in which a user counts once an item
 KEPT_PAIRS = 250_000  # some 20 MB, twice
 
 
-class Trend:
+class Trending:
     """Decayed counts in one number an item: worth is written in units of a fixed moment, so nothing ever has to age."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Trend:
         return out
 
 
-class Taken:
+class RecentPairs:
     """Who took what of late, by the time it came in: whatever time an event states, it counts once.
 
     Pairs are kept as hashes for one to two windows; when more come in than memory is set aside for, for less long.

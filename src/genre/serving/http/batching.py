@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 from genre.errors import GenreError, StoreError
 from genre.serving.events.store import Event
 from genre.serving.http.prometheus import Metrics
-from genre.serving.requests import Answer, Ask
+from genre.serving.requests import ListRequest, RankedList
 from genre.serving.service import Service
 
 T = TypeVar("T")
@@ -36,15 +36,15 @@ class Desk:
         self.service, self.metrics = service, metrics
         self._answering = ThreadPoolExecutor(16, "genre-answer")
         self._storing = ThreadPoolExecutor(4, "genre-store")
-        self._lists: Batcher[Ask, Answer] = Batcher(self._recommend, self._answering, BATCH)
+        self._lists: Batcher[ListRequest, RankedList] = Batcher(self._recommend, self._answering, BATCH)
         self._events: Batcher[Sequence[Event], Counted] = Batcher(self._record, self._storing, EVENTS_BATCH)
 
-    async def recommend(self, ask: Ask) -> Answer:
-        answer = await self._lists.ask(ask, self.service.lane(ask))
+    async def recommend(self, ask: ListRequest) -> RankedList:
+        answer = await self._lists.ask(ask, self.service.batch_key(ask))
         self.metrics.answer(answer)
         return answer
 
-    def _recommend(self, asks: Sequence[Ask]) -> list[Answer | GenreError]:
+    def _recommend(self, asks: Sequence[ListRequest]) -> list[RankedList | GenreError]:
         self.metrics.batches.inc()
         return self.service.recommend_many(asks)
 

@@ -10,7 +10,7 @@ from prometheus_client import generate_latest as text_of
 from prometheus_client.core import CounterMetricFamily
 
 from genre.recommenders.llm_reranker import UNUSED
-from genre.serving.requests import Answer
+from genre.serving.requests import RankedList
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -46,7 +46,7 @@ class Metrics:
             self._of_route[key] = self._seconds.labels(key[0], str(status))
         self._of_route[key].observe(seconds)
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: RankedList) -> None:
         key = answer.run, answer.source, answer.fallback or ""
         if key not in self._of_answer:
             self._of_answer[key] = self._answers.labels(*key)

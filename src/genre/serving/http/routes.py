@@ -38,7 +38,7 @@ from genre.serving.http.schemas import (
     UserPath,
     to_names,
 )
-from genre.serving.requests import Answer, Ask, Why
+from genre.serving.requests import Evidence, ListRequest, RankedList
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -67,19 +67,19 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     app.add_api_route(  # the same for the description, and for a POST that must be told it is none
         path,
         at.recommend_to_user,
-        response_model=Answer,
+        response_model=RankedList,
         responses=PROBLEMS,
         openapi_extra=documented(path=UserPath, query=AskQuery),
     )
     for method, path, handler, answer in (
-        ("GET", "/users/{user_id}/explanations/{item_id}", at.explain_to_user, Why),
+        ("GET", "/users/{user_id}/explanations/{item_id}", at.explain_to_user, Evidence),
         ("GET", "/users/{user_id}", at.user, UserHistory),
         ("DELETE", "/users/{user_id}", at.delete_user, Erased),
         ("GET", "/users", at.users, Known),
-        ("POST", "/recommendations", at.recommend, Answer),
-        ("POST", "/explanations", at.explain, Why),
-        ("GET", "/popular", at.popular, Answer),
-        ("GET", "/items/{item_id}/similar", at.similar, Answer),
+        ("POST", "/recommendations", at.recommend, RankedList),
+        ("POST", "/explanations", at.explain, Evidence),
+        ("GET", "/popular", at.popular, RankedList),
+        ("GET", "/items/{item_id}/similar", at.similar, RankedList),
         ("GET", "/items/{item_id}", at.item, Listed),
         ("PUT", "/items/{item_id}", at.put_item, Stored),
         ("GET", "/items", at.search, Found),
@@ -138,7 +138,9 @@ class Routes:
 
     async def explain(self, body: ExplainBody) -> Response:
         """Why an item would be recommended for a history or to a user."""
-        return json_of(await self.desk.answer(partial(self.service.explain, **body.model_dump())))
+        given = body.model_dump()
+        words = given.pop("ask")
+        return json_of(await self.desk.answer(partial(self.service.explain, words=words, **given)))
 
     async def popular(
         self,
@@ -213,7 +215,7 @@ class Routes:
 
 
 @lru_cache(1000)
-def asked(query: bytes) -> Ask:
+def asked(query: bytes) -> ListRequest:
     """What a query string asks for; most are the same few."""
     return legal("query", AskQuery, dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))).to_ask()
 

@@ -17,14 +17,16 @@ from pydantic import (
     StringConstraints,
     Tag,
     field_validator,
+    model_validator,
 )
 
 from genre.options import DEFAULT_K
 from genre.serving.events.store import Event
-from genre.serving.requests import Ask
+from genre.serving.requests import ListRequest
 from genre.serving.search.catalogue import Between, Filter, OneOf
 
 DAY = 86_400
+RENAMED = {"explore": "diversity"}
 
 
 def _number_as_text(value: Any) -> Any:
@@ -97,7 +99,19 @@ Wanted = Annotated[
 FilterBody = Annotated[dict[Name, Wanted], Field(max_length=20)]
 
 
-class AskBody(Body):
+class ListBody(Body):
+    """Base of what a list is requested with; refuses names of earlier releases with the new ones."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def new_names(cls, given: Any) -> Any:
+        for old, new in RENAMED.items():
+            if isinstance(given, dict) and old in given:
+                raise ValueError(f"`{old}` is called `{new}` now")
+        return given
+
+
+class AskBody(ListBody):
     """What somebody wants recommended: for `user_id`, for a `history`, for words (`ask`), or together."""
 
     user_id: Id | None = None
@@ -111,11 +125,11 @@ class AskBody(Body):
     filter: FilterBody = {}
     exclude_seen: bool = True
     novelty: Share = 0.0
-    explore: Share = 0.0
+    diversity: Share = 0.0
     fields: Annotated[list[Name], Field(max_length=50)] = []
 
-    def to_ask(self) -> Ask:
-        return Ask(
+    def to_ask(self) -> ListRequest:
+        return ListRequest(
             user_id=self.user_id,
             history=None if self.history is None else tuple(self.history),
             words=self.ask,
@@ -127,7 +141,7 @@ class AskBody(Body):
             filter=to_filter(self.filter),
             exclude_seen=self.exclude_seen,
             novelty=self.novelty,
-            explore=self.explore,
+            diversity=self.diversity,
             fields=tuple(self.fields),
         )
 
@@ -146,7 +160,7 @@ class UserPath(BaseModel):
     user_id: PathId
 
 
-class AskQuery(Body):
+class AskQuery(ListBody):
     """What to recommend to the user in the path."""
 
     k: K = DEFAULT_K
@@ -154,17 +168,17 @@ class AskQuery(Body):
     recommender: Name | None = None
     exclude_seen: bool = True
     novelty: Share = 0.0
-    explore: Share = 0.0
+    diversity: Share = 0.0
     fields: FieldNames = ""
 
-    def to_ask(self) -> Ask:
-        return Ask(
+    def to_ask(self) -> ListRequest:
+        return ListRequest(
             k=self.k,
             run=self.run,
             recommender=self.recommender,
             exclude_seen=self.exclude_seen,
             novelty=self.novelty,
-            explore=self.explore,
+            diversity=self.diversity,
             fields=to_names(self.fields),
         )
 

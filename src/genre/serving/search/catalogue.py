@@ -19,7 +19,7 @@ from genre.errors import DataError
 from genre.options import nearest
 
 Mask = npt.NDArray[np.bool_]
-COMMON = 0.2  # a word in more than this share of the items tells nothing
+COMMON = 0.2  # a word in more than this share of the items says nothing
 KEPT_MASKS = 64
 
 

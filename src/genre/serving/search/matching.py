@@ -1,4 +1,4 @@
-"""Recommendations for a wish in words: `a love story such as Casablanca, without comedy`.
+"""Recommendations for a query in words: `a love story such as Casablanca, without comedy`.
 
 The words are embedded and matched with the items and with their categories; what is negated counts against an item;
 titles that are named stand for their items. No language model writes anything here.
@@ -22,20 +22,20 @@ from genre.data.words import COMMON_WORDS, UNSPACED, word_forms, words
 from genre.errors import DataError
 from genre.features.base import Encoder
 from genre.serving.search.categories import Categories, categories_of
-from genre.serving.search.query import Wish, keys_of, understand
+from genre.serving.search.query import Query, keys_of, parse_query
 
-# In standard deviations of how near the words of a wish are to the items:
-CATEGORY = 6.0  # what an item gains whose category is the wish
+# In standard deviations of how near the words of a query are to the items:
+CATEGORY = 6.0  # what an item gains whose category is the query
 PRIOR = 0.3  # and one that people know: among equals it goes first
 AGAINST = 9.0  # what an item loses whose category is an unwanted thing, or whose text spells it
 LITERAL = 3.0  # whose text has an unwanted word
-SPELT = 6.0  # what an item gains whose text has all of a wish in a script without spaces, which few encoders read
+SPELT = 6.0  # what an item gains whose text has all of a query in a script without spaces, which few encoders read
 NEAR = 1.0  # that is nearer than this to an unwanted thing
-LIKED = 0.5  # how near a wish is to the categories of an item that it names, 0 to 1
+LIKED = 0.5  # how near a query is to the categories of an item that it names, 0 to 1
 FAINT = 0.05  # a category no nearer than this to an unwanted thing has nothing to do with it
 TASTE = 0.3  # of a recommender's scores beside the words
 MOST_TASTE = 3.0  # standard deviations of the highest of these
-NONSENSE = ("xqzv bkrt", "qwrtz plkj")  # what a wish without any known word has to be nearer to an item than
+NONSENSE = ("xqzv bkrt", "qwrtz plkj")  # what a query without any known word has to be nearer to an item than
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Match:
     """fit: how well each item fits; None when nothing says what to look for. [n_items]
 
     against: how much speaks against each item. [n_items]
-    near: how near each category is to the wish. [n_categories]
+    near: how near each category is to the query. [n_categories]
     """
 
     fit: Float32 | None
@@ -51,8 +51,8 @@ class Match:
     near: Float32
 
 
-class Wishes:
-    """What is needed of a catalogue to answer wishes: made once, asked often.
+class QueryMatcher:
+    """What is needed of a catalogue to answer matcher: made once, asked often.
 
     encoder: what made `dataset.item_features`. Raises DataError for data without item features.
     """
@@ -97,28 +97,28 @@ class Wishes:
     def _nonsense(self) -> float:
         return float((self._vectors @ self._encode(NONSENSE).T).max())
 
-    def understand(self, text: str) -> Wish:
-        """Take a wish apart; DataError for an empty one."""
-        return understand(text, self._titles)
+    def parse(self, text: str) -> Query:
+        """Take a query apart; DataError for an empty one."""
+        return parse_query(text, self._titles)
 
-    def match(self, wish: Wish) -> Match:
+    def match(self, query: Query) -> Match:
         """How well each item fits and what speaks against it."""
-        told = self._encode([wish.wanted, *wish.unwanted])
-        against = LITERAL * self._says(wish.unwanted)
-        for piece, vector in zip(wish.unwanted, told[1:], strict=True):
+        told = self._encode([query.wanted, *query.unwanted])
+        against = LITERAL * self._says(query.unwanted)
+        for piece, vector in zip(query.unwanted, told[1:], strict=True):
             against += AGAINST * self._spelt(piece)
             near = self.categories.near(vector)
             against += np.maximum(standard(self._vectors @ vector) - NEAR, 0)
             against += AGAINST * (self.categories.nearest(near) / max(near.max(initial=0), FAINT)) ** 2
-        if wish.disliked:
-            against += np.maximum(standard(self._vectors @ self._middle(wish.disliked)) - NEAR, 0)
+        if query.disliked:
+            against += np.maximum(standard(self._vectors @ self._middle(query.disliked)) - NEAR, 0)
         fits, nears = [], []
-        if wish.wanted and self._makes_sense(wish.wanted, told[0]):
-            fits.append(standard(self._vectors @ told[0]) + SPELT * self._spelt(wish.wanted))
+        if query.wanted and self._makes_sense(query.wanted, told[0]):
+            fits.append(standard(self._vectors @ told[0]) + SPELT * self._spelt(query.wanted))
             nears.append(self.categories.near(told[0]))
-        if wish.liked:
-            fits.append(standard(self._vectors @ self._middle(wish.liked)))
-            held = unit_rows(self.categories.of[list(wish.liked)].toarray())
+        if query.liked:
+            fits.append(standard(self._vectors @ self._middle(query.liked)))
+            held = unit_rows(self.categories.of[list(query.liked)].toarray())
             nears.append(LIKED * held.mean(axis=0))
         if not fits:
             return Match(None, against, np.zeros(len(self.categories.names), np.float32))
@@ -130,7 +130,7 @@ class Wishes:
         return np.asarray(unit_rows(self._vectors[list(rows)].mean(axis=0, keepdims=True))[0], np.float32)
 
     def _makes_sense(self, text: str, vector: Float32) -> bool:
-        """Whether anything in the catalogue is near to a wish, or has one of its words."""
+        """Whether anything in the catalogue is near to a query, or has one of its words."""
         if float((self._vectors @ vector).max()) > self._nonsense:
             return True
         telling = [
@@ -161,7 +161,7 @@ class Wishes:
         return unit_rows(told)
 
 
-def parts(match: Match, taste: Float32 | None, popularity: Float32) -> dict[str, Float32]:
+def score_parts(match: Match, taste: Float32 | None, popularity: Float32) -> dict[str, Float32]:
     """What adds up to the place of each item `[n_items]`: the words, a recommender's scores, what everybody takes.
 
     taste: scores of a recommender for what the person did or named, or None.
@@ -180,10 +180,10 @@ def _at_most(taste: Float32) -> Float32:
     return np.asarray(taste * min(1.0, MOST_TASTE / max(float(taste.max()), 1e-12)), np.float32)
 
 
-def without_named(wish: Wish, n_items: int, candidates: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
-    """The candidates but for the items that the wish names. bool `[n_items]`"""
+def without_named(query: Query, n_items: int, candidates: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    """The candidates but for the items that the query names. bool `[n_items]`"""
     allowed = np.ones(n_items, bool) if candidates is None else candidates.copy()
-    allowed[list(wish.liked + wish.disliked)] = False
+    allowed[list(query.liked + query.disliked)] = False
     return allowed
 
 

@@ -1,6 +1,6 @@
-"""A wish in words taken apart: what is wanted, what is not, which titles are named. Knows titles, no vectors.
+"""A query in words taken apart: what is wanted, what is not, which titles are named. Knows titles, no vectors.
 
-The words of negation are English and Chinese; a wish in another language is wanted as a whole.
+The words of negation are English and Chinese; a query in another language is wanted as a whole.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from genre.data.words import WORD, title_key
 from genre.errors import DataError
 
-LONGEST = 1_000  # characters of a wish that are read
+LONGEST = 1_000  # characters of a query that are read
 LONGEST_TITLE = 10  # words
-TITLE = "\ue000"  # stands for a title while the rest is read; no wish holds it
+TITLE = "\ue000"  # stands for a title while the rest is read; no query holds it
 
 _LIKE = r"\b(?:(?<!would )(?<!['’]d )like|such as|similar to|as|loved|liked|love|watched|read)\s+(?:in\s+|the film\s+)?"
 _BEFORE_TITLE = re.compile(rf"(?:{_LIKE}|[\"“«《'])$", re.I)
@@ -48,7 +48,7 @@ _EDGES = re.compile(r"^(?:(?:but|and|or|with|that|which)\s+)+|(?:\s+(?:but|and|o
 
 
 @dataclass(frozen=True)
-class Wish:
+class Query:
     """wanted: the words without what is negated. unwanted: each negated piece.
 
     liked, disliked: rows of items that are named.
@@ -65,11 +65,11 @@ def keys_of(titles: Sequence[str]) -> dict[str, int]:
     return {key: row for row, title in reversed(list(enumerate(titles))) if (key := title_key(title))}
 
 
-def understand(text: str, by_title: Mapping[str, int]) -> Wish:
-    """Take a wish apart; by_title: what `keys_of` made. DataError for an empty one."""
+def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
+    """Take a query apart; by_title: what `keys_of` made. DataError for an empty one."""
     text = " ".join(text[:LONGEST].replace(TITLE, " ").split())
     if not text:
-        raise DataError("the wish is empty; say in a few words what it should be")
+        raise DataError("the query is empty; say in a few words what it should be")
     text, named = _find_titles(text, by_title)
     unwanted: list[str] = []
     disliked: list[int] = []
@@ -84,7 +84,7 @@ def understand(text: str, by_title: Mapping[str, int]) -> Wish:
     pieces = [_EDGES.sub("", " ".join(piece.split())) for piece in re.split(r"[,.;:!?，。；：！？]", wanted)]
     wanted = ", ".join(piece for piece in pieces if WORD.search(_POLITE.sub("", piece)))
     liked = [row for row in dict.fromkeys(named) if row not in disliked]
-    return Wish(wanted, tuple(unwanted), tuple(liked), tuple(dict.fromkeys(disliked)))
+    return Query(wanted, tuple(unwanted), tuple(liked), tuple(dict.fromkeys(disliked)))
 
 
 def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]]:

@@ -44,7 +44,7 @@ function wanted(recommender) {
   const field = CATEGORIES.find((name) => runNow().fields.includes(name));
   return {
     ...whose(), ask: state.words || null, k: K, run: state.run, recommender,
-    novelty: state.novelty, explore: state.explore, exclude: state.hidden, fields: fieldsNow(),
+    novelty: state.novelty, diversity: state.explore, exclude: state.hidden, fields: fieldsNow(),
     filter: state.kinds.length && field ? { [field]: state.kinds } : {},
   };
 }

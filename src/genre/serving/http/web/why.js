@@ -18,7 +18,7 @@ export function evidence(one, why, alike, { close, like, open }) {
   if (others.length) parts.push([`${others.length} more`, others.reduce((sum, cause) => sum + cause.share, 0), "rest"]);
   if (why.popular && why.method === "exact") parts.push(["Popularity", why.popular, "rest"]);
   parts.push(...why.parts.map((part) => [PARTS[part.name] ?? part.name, part.share, "rest"]));
-  const asked = Object.entries(why.asked).map(([part, share]) => [PARTS[part], share]);
+  const asked = Object.entries(why.query_parts).map(([part, share]) => [PARTS[part], share]);
   const total = why.method === "exact" ? (asked.length ? `Score by ${why.recommender}` : "Score") : "";
   return [
     h("button", { type: "button", class: "close", "aria-label": "Close", onclick: close }, "×"),
