@@ -20,10 +20,11 @@ import functools
 import inspect
 import itertools
 import re
+import types
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from annotated_types import Ge as Ge
 from annotated_types import Gt as Gt
@@ -88,14 +89,30 @@ def type_hints(cls: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
+def leaf_types(hint: Any) -> Iterator[Any]:
+    """Yield the types inside `X`, `X | None` and `Annotated[X, ...]`.
+
+    Args:
+        hint: A type, as `type_hints` returns it.
+    """
+    if typing.get_origin(hint) is Annotated:
+        yield from leaf_types(typing.get_args(hint)[0])
+    elif typing.get_origin(hint) in (typing.Union, types.UnionType):
+        for part in typing.get_args(hint):
+            yield from leaf_types(part)
+    else:
+        yield hint
+
+
 def _metadata(hint: Any) -> Iterator[tuple[Any, Any]]:
     """Yield each metadatum of `Annotated` in a type, with the part of the type that carries it.
 
-    `Annotated[float, Search(...)] | None` carries its metadata in a part.
+    In `Annotated[float, Search(...)] | None` a part carries the metadata.
     """
-    for part in (hint, *typing.get_args(hint)):
-        for extra in getattr(part, "__metadata__", ()):
-            yield part, extra
+    for extra in getattr(hint, "__metadata__", ()):
+        yield hint, extra
+    for part in typing.get_args(hint):
+        yield from _metadata(part)
 
 
 def search_space(cls: type) -> dict[str, Search | Choices]:
@@ -109,10 +126,10 @@ def search_space(cls: type) -> dict[str, Search | Choices]:
     """
     space: dict[str, Search | Choices] = {}
     for name, hint in type_hints(cls).items():
-        optional = type(None) in typing.get_args(hint)
+        optional = type(None) in leaf_types(hint)
         for part, extra in _metadata(hint):
             if isinstance(extra, Search):
-                space[name] = dataclasses.replace(extra, whole=typing.get_args(part)[0] is int, optional=optional)
+                space[name] = dataclasses.replace(extra, whole=int in leaf_types(part), optional=optional)
             elif isinstance(extra, Choices):
                 space[name] = extra
     return space
@@ -126,7 +143,7 @@ def _validators(cls: Any) -> dict[str, Any]:
     rules = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
     validators: dict[str, Any] = {}
     for name, hint in type_hints(cls).items():
-        parts = (hint, *typing.get_args(hint))
+        parts = (part for leaf in leaf_types(hint) for part in (leaf, *typing.get_args(leaf)))
         nested = any(isinstance(part, type) and dataclasses.is_dataclass(part) for part in parts)
         validators[name] = None if nested else TypeAdapter(hint, config=rules)
     return validators
