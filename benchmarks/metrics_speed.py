@@ -111,7 +111,7 @@ def genre_side(folder: Path) -> dict[str, Any]:
     from importlib.metadata import version
 
     from genre.data.folds import Fold
-    from genre.evaluation.evaluator import evaluate, judge_lists
+    from genre.evaluation.evaluator import evaluate, evaluate_lists
 
     users, items, cu, ci, tu, ti = load(
         folder, "user_factors", "item_factors", "context_user", "context_item", "target_user", "target_item"
@@ -128,7 +128,7 @@ def genre_side(folder: Path) -> dict[str, Any]:
         "version": f"genre {version('genre-rec')}",
         "users": timed(lambda: plain(evaluate(model, fold, k=K, metrics=NAMES))),
         "users, auc and lists too": timed(lambda: plain(evaluate(model, fold, k=K))),
-        "lists": timed(lambda: plain(judge_lists(lists, asked, k=K, metrics=NAMES))),
+        "lists": timed(lambda: plain(evaluate_lists(lists, asked, k=K, metrics=NAMES))),
     }
 
 

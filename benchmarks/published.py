@@ -23,7 +23,8 @@ from datasets import amazon_beauty, gowalla, machine, ml_1m, ml_100k_folds
 from genre.arrays import Float32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
-from genre.evaluation.evaluator import Evaluation, evaluate
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.results import Evaluation
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.ease import EASE

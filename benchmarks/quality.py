@@ -31,7 +31,8 @@ from published import DualEASE
 from genre.data.dataset import Dataset, Features
 from genre.data.folds import Fold, Split
 from genre.evaluation.comparison import compare
-from genre.evaluation.evaluator import Evaluation, evaluate
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.results import Evaluation
 from genre.features.base import Encoder
 from genre.features.embedding import Embedding
 from genre.features.encode import item_features

@@ -23,7 +23,7 @@ _HOMES = {
     "Dataset": "genre.data.dataset",
     "EASE": "genre.recommenders.ease",
     "Encoder": "genre.features.base",
-    "Evaluation": "genre.evaluation.evaluator",
+    "Evaluation": "genre.evaluation.results",
     "GenreError": "genre.errors",
     "History": "genre.data.dataset",
     "ItemKNN": "genre.recommenders.item_knn",
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from genre.data.dataset import Dataset as Dataset
     from genre.data.dataset import History as History
     from genre.errors import GenreError as GenreError
-    from genre.evaluation.evaluator import Evaluation as Evaluation
     from genre.evaluation.evaluator import evaluate as evaluate
+    from genre.evaluation.results import Evaluation as Evaluation
     from genre.features.base import Encoder as Encoder
     from genre.llm.base import LanguageModel as LanguageModel
     from genre.llm.options import LLMOptions as LLMOptions

@@ -27,10 +27,11 @@ from genre.data.folds import Split
 from genre.data.parquet import read_dataset, write_dataset
 from genre.errors import UnknownId
 from genre.evaluation.comparison import pairwise_p_values
-from genre.evaluation.evaluator import Evaluation, evaluate, read_evaluation, write_evaluation
+from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import leaderboard, primary, rank_key
 from genre.evaluation.report import write_report
-from genre.evaluation.targets import check_fields
+from genre.evaluation.results import Evaluation, read_evaluation, write_evaluation
+from genre.evaluation.targets import check_evaluation_fields
 from genre.features.augmentation import ENCODED, augment, read_augmented, synthetic_digest, write_augmented
 from genre.features.base import Encoder
 from genre.features.encode import item_features, user_features
@@ -108,7 +109,7 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: fl
     """Steps 2 to 6: from the data to a finished run."""
     experiment = experiment.on(work.key_of("dataset"))
     split = augment_split(work, experiment, experiment.split.split(dataset), log)
-    check_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
+    check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
     split = extract_features(work, experiment, split, log)
     fitted = fit(work, experiment, split, log)
     judged = judge(work, experiment, split, fitted, log)

@@ -14,10 +14,10 @@ from genre.config.reading import read_config, to_dict, to_yaml
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, ConfigError, EvaluationError, UnknownId
 from genre.evaluation.comparison import Comparison, compare, correct_over_recommenders
-from genre.evaluation.evaluator import read_evaluation
 from genre.evaluation.leakage.findings import Finding
-from genre.evaluation.metrics import labels
-from genre.evaluation.targets import check_fields
+from genre.evaluation.metric_table import labels
+from genre.evaluation.results import read_evaluation
+from genre.evaluation.targets import check_evaluation_fields
 from genre.features.augmentation import audit as audit_texts
 from genre.features.augmentation import plan, read_augmented
 from genre.log import SILENT, Log
@@ -57,7 +57,7 @@ def tune_config(
         work.begin(checked)
         split = experiment.split.split(preprocess(work, experiment, log))
         split = augment_split(work, experiment.on(work.key_of("dataset")), split, log)
-        check_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
+        check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
         split = extract_features(work, experiment, split, log)
         results = []
         for label, recommender in experiment.named().items():

@@ -12,7 +12,7 @@ from genre.arrays import Float32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.data.ids import Ids
-from genre.evaluation.ranked import Judged
+from genre.evaluation.ranked import Ranks
 from genre.kernels.ranks import FAR
 from genre.log import Log
 from genre.recommenders.base import Recommender
@@ -74,15 +74,15 @@ def fold() -> Callable[..., Fold]:
 
 
 @pytest.fixture
-def judge() -> Callable[..., Judged]:
+def ranks_of() -> Callable[..., Ranks]:
     """One user whose candidates have these scores, by plain counting."""
 
-    def make(scores: Sequence[float], relevant: Sequence[int], k: int, *, missing: int = 0) -> Judged:
+    def make(scores: Sequence[float], relevant: Sequence[int], k: int, *, missing: int = 0) -> Ranks:
         values = np.asarray(scores)
         items = sorted(relevant, key=lambda item: -values[item])
         above = [int((values > values[item]).sum()) for item in items] + [FAR] * missing
         ties = [int((values == values[item]).sum()) for item in items] + [1] * missing
-        return Judged(
+        return Ranks(
             k=k,
             indptr=np.array([0, len(above)]),
             item=np.array([*items, *[0] * missing], np.int32),

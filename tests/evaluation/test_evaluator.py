@@ -1,9 +1,9 @@
-"""The evaluator: every user, every candidate, ties, cold ones, and what bad input gets."""
+"""The evaluator: every user, every candidate, ties, cold users and items, and errors for bad input."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,13 +12,16 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import ArtifactError, EvaluationError, NotFitted
-from genre.evaluation import evaluator
-from genre.evaluation import ranking as judging
-from genre.evaluation.evaluator import evaluate, judge_lists, read_evaluation, write_evaluation
-from genre.evaluation.metrics import METRICS
-from genre.evaluation.ranked import Judged
+from genre.evaluation import evaluator, ranking
+from genre.evaluation.evaluator import evaluate, evaluate_lists
+from genre.evaluation.metric_table import METRICS
+from genre.evaluation.ranked import Ranks
+from genre.evaluation.results import read_evaluation, write_evaluation
 from genre.log import Log
+from genre.preprocessing.splits import split
 from genre.recommenders.base import Recommender
+from genre.recommenders.ease import EASE
+from genre.testing import toy_dataset
 
 AT_K = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")
 N_ITEMS = 12
@@ -28,7 +31,7 @@ MakeFold = Callable[..., Fold]
 
 @dataclass(eq=False)
 class Stars(Recommender):
-    """Guesses `stars_` for everything."""
+    """Predicts the ratings in `stars_`."""
 
     answers_empty: ClassVar[bool] = True
 
@@ -67,13 +70,13 @@ def world(seed: int, n_users: int = 7) -> tuple[list[list[int]], list[list[int]]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_equals_judging_user_by_user(
-    seed: int, table: Make, fold: MakeFold, judge: Callable[..., Judged], monkeypatch: pytest.MonkeyPatch
+def test_equals_evaluating_user_by_user(
+    seed: int, table: Make, fold: MakeFold, ranks_of: Callable[..., Ranks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "BLOCK", 3 * N_ITEMS)  # blocks of three users
+    monkeypatch.setattr(ranking, "BLOCK", 3 * N_ITEMS)  # blocks of three users
     seen, wanted, scores = world(seed)
-    asked = fold(seen, wanted, N_ITEMS)
-    found = evaluate(table(scores, asked.context), asked, k=[1, 3, 40], metrics=[*AT_K, "auc"])
+    given = fold(seen, wanted, N_ITEMS)
+    found = evaluate(table(scores, given.context), given, k=[1, 3, 40], metrics=[*AT_K, "auc"])
     assert found.users.tolist() == [user for user, items in enumerate(wanted) if items]
     for row, user in enumerate(found.users.tolist()):
         masked = scores[user].astype(float)
@@ -81,7 +84,7 @@ def test_equals_judging_user_by_user(
         left = np.delete(masked, seen[user])
         place = {item: at for at, item in enumerate(np.delete(np.arange(N_ITEMS), seen[user]).tolist())}
         for k in (1, 3, 40):
-            alone = judge(left, [place[item] for item in wanted[user]], k)
+            alone = ranks_of(left, [place[item] for item in wanted[user]], k)
             for name in AT_K:
                 assert found.per_user[f"{name}@{k}"][row] == pytest.approx(METRICS[name].compute(alone)[0])
         np.testing.assert_allclose(found.per_user["auc"][row], METRICS["auc"].compute(alone)[0])
@@ -97,8 +100,8 @@ def test_permuting_users_or_items_or_bending_scores_changes_nothing(seed: int, t
     names = [*AT_K, "auc", "serendipity", "tail_recall"]
 
     def values(seen: list[list[int]], wanted: list[list[int]], scores: np.ndarray) -> dict[str, float]:
-        asked = fold(seen, wanted, N_ITEMS)
-        return evaluate(table(scores, asked.context), asked, k=4, metrics=names).values
+        given = fold(seen, wanted, N_ITEMS)
+        return evaluate(table(scores, given.context), given, k=4, metrics=names).values
 
     before = values(seen, wanted, scores)
     moved = values(
@@ -110,50 +113,52 @@ def test_permuting_users_or_items_or_bending_scores_changes_nothing(seed: int, t
     assert values(seen, wanted, np.exp(scores) - 50) == pytest.approx(before, nan_ok=True)
 
 
-def test_factors_and_scores_are_judged_alike(fold: MakeFold, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_factors_and_scores_give_the_same_values(fold: MakeFold, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     model = Factors()
     seen, wanted, _ = world(3, n_users=23)
-    asked = fold(seen, wanted, N_ITEMS)
+    given = fold(seen, wanted, N_ITEMS)
     model.users_, model.items_ = (rng.integers(-3, 4, (n, 4)).astype(np.float32) for n in (23, N_ITEMS))
-    model.item_ids_ = asked.context.item_ids
-    monkeypatch.setattr(judging, "BLOCK", 2 * N_ITEMS)
-    monkeypatch.setattr(judging, "BATCH", 5)
-    fast = evaluate(model, asked, metrics=[*evaluator.DEFAULT, "gini"])
+    model.item_ids_ = given.context.item_ids
+    monkeypatch.setattr(ranking, "BLOCK", 2 * N_ITEMS)
+    monkeypatch.setattr(ranking, "BATCH", 5)
+    fast = evaluate(model, given, metrics=[*evaluator.RANKING_METRICS, "gini"])
     monkeypatch.setattr(Factors, "_factors", Recommender._factors)
-    assert evaluate(model, asked, metrics=[*evaluator.DEFAULT, "gini"]).values == pytest.approx(fast.values)
+    assert evaluate(model, given, metrics=[*evaluator.RANKING_METRICS, "gini"]).values == pytest.approx(fast.values)
 
 
-def test_lists_are_judged_as_the_recommender_that_made_them(table: Make, fold: MakeFold) -> None:
+def test_lists_get_the_values_of_the_recommender_that_made_them(table: Make, fold: MakeFold) -> None:
     rng = np.random.default_rng(1)
     seen, wanted, _ = world(4, n_users=30)
-    asked = fold(seen, wanted, N_ITEMS)
-    model = table(np.argsort(rng.random((30, N_ITEMS)), axis=1), asked.context)  # no ties
-    names = [*evaluator.OF_LISTS, "gini", "popularity", "tail_recall", "serendipity", "calibration", "group_gap"]
+    given = fold(seen, wanted, N_ITEMS)
+    model = table(np.argsort(rng.random((30, N_ITEMS)), axis=1), given.context)  # no ties
+    names = [*evaluator.LIST_METRICS, "gini", "popularity", "tail_recall", "serendipity", "calibration", "group_gap"]
     extra = {"category": "genres", "group": "sex"}
-    made = evaluate(model, asked, k=[2, 5], metrics=names, **extra)
-    lists = model.recommend(asked.context.history(), k=5)
-    assert judge_lists(lists, asked, k=[2, 5], metrics=names, **extra).values == pytest.approx(made.values, nan_ok=True)
+    made = evaluate(model, given, k=[2, 5], metrics=names, **extra)
+    lists = model.recommend(given.context.history(), k=5)
+    assert evaluate_lists(lists, given, k=[2, 5], metrics=names, **extra).values == pytest.approx(
+        made.values, nan_ok=True
+    )
     users = rng.permutation(30)
-    again = judge_lists(lists.item[users], asked, users=users, k=[2, 5], metrics=names, **extra)
+    again = evaluate_lists(lists.item[users], given, users=users, k=[2, 5], metrics=names, **extra)
     assert again.values == pytest.approx(made.values, nan_ok=True)
 
 
-def test_a_target_seen_before_is_no_question_unless_repeats_count(table: Make, fold: MakeFold) -> None:
-    asked = fold([[0, 1], [2]], [[0, 3, 3], [2]], 4)
-    model = table(np.array([[9, 1, 1, 0], [0, 0, 5, 0]]), asked.context)
-    found = evaluate(model, asked, k=2, metrics=["recall"])
+def test_a_target_seen_before_is_not_relevant_unless_repeats_count(table: Make, fold: MakeFold) -> None:
+    given = fold([[0, 1], [2]], [[0, 3, 3], [2]], 4)
+    model = table(np.array([[9, 1, 1, 0], [0, 0, 5, 0]]), given.context)
+    found = evaluate(model, given, k=2, metrics=["recall"])
     assert (found.counts["targets"], found.counts["targets_seen_before"]) == (1, 2)
     assert (found.counts["users"], found.counts["users_without_targets"]) == (1, 1)
     assert found.per_user["recall@2"].tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
-    again = evaluate(model, asked, k=1, metrics=["recall"], exclude_seen=False)
+    again = evaluate(model, given, k=1, metrics=["recall"], exclude_seen=False)
     assert again.per_user["recall@1"].tolist() == [0.5, 1.0]
 
 
 def test_cold_users_and_items_are_counted_and_reported_twice(table: Make, fold: MakeFold) -> None:
-    asked = fold([[0, 1], [1], []], [[2], [0, 3], [1]], 4)  # items 2, 3 and user 2 are new
-    model = table(np.array([[0, 0, 1, 0], [3, 0, 0, 2], [1, 0, 0, 0]]), asked.context)
-    found = evaluate(model, asked, k=1, metrics=["recall", "coverage"])
+    given = fold([[0, 1], [1], []], [[2], [0, 3], [1]], 4)  # items 2, 3 and user 2 are new
+    model = table(np.array([[0, 0, 1, 0], [3, 0, 0, 2], [1, 0, 0, 0]]), given.context)
+    found = evaluate(model, given, k=1, metrics=["recall", "coverage"])
     assert {name: found.counts[name] for name in ("users", "cold_users", "cold_items", "cold_targets")} == {
         "users": 3,
         "cold_users": 1,
@@ -163,26 +168,26 @@ def test_cold_users_and_items_are_counted_and_reported_twice(table: Make, fold: 
     assert found.values["recall@1"] == pytest.approx((1 + 0.5 + 0) / 3)
     assert found.warm["recall@1"] == 1.0  # user 1 by item 0 alone
     allowed = np.array([True, True, False, True])
-    kept = evaluate(model, asked, k=1, metrics=["recall"], candidates=allowed)
+    kept = evaluate(model, given, k=1, metrics=["recall"], candidates=allowed)
     assert kept.values["recall@1"] == pytest.approx((0 + 0.5 + 0) / 3)
-    trained = evaluate(model, asked, k=1, metrics=["recall"], train=asked.context.where(asked.context.item == 1))
+    trained = evaluate(model, given, k=1, metrics=["recall"], train=given.context.where(given.context.item == 1))
     assert trained.counts["cold_targets"] == 3
     everything = fold([[0], []], [[1], [1]], 3)
-    nobody = evaluate(table(np.zeros((2, 3)), everything.context), everything, metrics=["ndcg"])
-    assert np.isnan(nobody.warm["ndcg@10"])
+    cold = evaluate(table(np.zeros((2, 3)), everything.context), everything, metrics=["ndcg"])
+    assert np.isnan(cold.warm["ndcg@10"])
 
 
 def test_recall_by_popularity_band(table: Make, fold: MakeFold, tmp_path: Path) -> None:
-    asked = fold([[0, 1], [0, 2], [0]], [[3], [1], [1]], 4)
-    found = evaluate(table(np.array([[0, 0, 0, 9], [0, 9, 0, 0], [0, 0, 9, 0]]), asked.context), asked, k=1)
+    given = fold([[0, 1], [0, 2], [0]], [[3], [1], [1]], 4)
+    found = evaluate(table(np.array([[0, 0, 0, 9], [0, 9, 0, 0], [0, 0, 9, 0]]), given.context), given, k=1)
     bands = {band: (int(row["targets"]), row["recall"]) for band, row in found.by_popularity.items() if row["targets"]}
     assert bands == {"0% to 50%": (1, 1.0), "50% to 80%": (2, 0.5)}
     write_evaluation(tmp_path, found)
     assert read_evaluation(tmp_path).by_popularity["0% to 50%"] == found.by_popularity["0% to 50%"]
 
 
-def test_strangers_have_no_training_row(fold: MakeFold) -> None:
-    asked = fold([[0], []], [[1], [2]], 3)
+def test_users_without_training_interactions_have_no_row(fold: MakeFold) -> None:
+    given = fold([[0], []], [[1], [2]], 3)
     users: list[int] = []
 
     class Spy(Stars):
@@ -191,17 +196,17 @@ def test_strangers_have_no_training_row(fold: MakeFold) -> None:
             return super()._score(history)
 
     model = Spy()
-    model.item_ids_ = asked.context.item_ids
-    evaluate(model, asked, metrics=["ndcg"])
+    model.item_ids_ = given.context.item_ids
+    evaluate(model, given, metrics=["ndcg"])
     assert users == [0, -1]
 
 
 def test_ratings_count_the_same_each(fold: MakeFold, tmp_path: Path) -> None:
-    asked = fold([[0], [1], [0]], [[1, 2], [0], [2]], 3, ratings=[[5, 2], [4], [1]])
+    given = fold([[0], [1], [0]], [[1, 2], [0], [2]], 3, ratings=[[5, 2], [4], [1]])
     model = Stars()
-    model.item_ids_ = asked.context.item_ids
+    model.item_ids_ = given.context.item_ids
     model.stars_ = np.array([[0, 4.5, 4.0], [4.0, 0, 0], [0, 0, 2.0]])
-    found = evaluate(model, asked, metrics=["ndcg", "rmse", "mse", "mae", "accuracy", "like_accuracy"])
+    found = evaluate(model, given, metrics=["ndcg", "rmse", "mse", "mae", "accuracy", "like_accuracy"])
     errors = np.array([0.5, 2.0, 0.0, 1.0])
     assert found.values["mse"] == pytest.approx((errors**2).mean())
     assert found.values["rmse"] == pytest.approx(np.sqrt((errors**2).mean()))
@@ -224,32 +229,32 @@ def test_ratings_count_the_same_each(fold: MakeFold, tmp_path: Path) -> None:
 
 
 def test_rating_metrics_are_left_out_where_there_are_none(table: Make, fold: MakeFold) -> None:
-    asked = fold([[0], [1]], [[1], [0]], 3)
-    found = evaluate(table(np.zeros((2, 3)), asked.context), asked)
+    given = fold([[0], [1]], [[1], [0]], 3)
+    found = evaluate(table(np.zeros((2, 3)), given.context), given)
     assert "rmse" not in found.values
     assert "ndcg@10" in found.values
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_scores_that_have_no_rank_are_errors(value: float, table: Make, fold: MakeFold) -> None:
-    asked = fold([[0], [1]], [[1], [0]], 3)
+    given = fold([[0], [1]], [[1], [0]], 3)
     scores = np.zeros((2, 3))
     scores[1, 2] = value
     with pytest.raises(EvaluationError, match=r"Table scores item row 2 for user row 1 with .*no rank"):
-        evaluate(table(scores, asked.context), asked)
+        evaluate(table(scores, given.context), given)
 
 
-def test_guesses_that_are_no_numbers_are_errors(fold: MakeFold) -> None:
-    asked = fold([[0], [1]], [[1], [0]], 3, ratings=[[5], [4]])
+def test_predictions_that_are_not_finite_are_errors(fold: MakeFold) -> None:
+    given = fold([[0], [1]], [[1], [0]], 3, ratings=[[5], [4]])
     model = Stars()
-    model.item_ids_, model.stars_ = asked.context.item_ids, np.array([[1, np.nan, 1], [1, 1, 1]])
+    model.item_ids_, model.stars_ = given.context.item_ids, np.array([[1, np.nan, 1], [1, 1, 1]])
     with pytest.raises(EvaluationError, match="predicts nan stars for user row 0 and item row 1"):
-        evaluate(model, asked, metrics=["rmse"])
+        evaluate(model, given, metrics=["rmse"])
 
 
 def test_bad_input_is_named(table: Make, fold: MakeFold) -> None:
-    asked = fold([[0], [1]], [[1], [0]], 3)
-    model = table(np.zeros((2, 3)), asked.context)
+    given = fold([[0], [1]], [[1], [0]], 3)
+    model = table(np.zeros((2, 3)), given.context)
     for options, message in [
         ({"k": 0}, "k is 0"),
         ({"metrics": ["ndgc"]}, "did you mean 'ndcg'"),
@@ -261,37 +266,99 @@ def test_bad_input_is_named(table: Make, fold: MakeFold) -> None:
         ({"metrics": ["group_gap"], "group": "gender"}, "fields: user_id, sex"),
     ]:
         with pytest.raises(EvaluationError, match=message):
-            evaluate(model, asked, **options)
+            evaluate(model, given, **options)
     with pytest.raises(EvaluationError, match="candidates has 2 values for 3 items"):
-        evaluate(model, asked, candidates=np.ones(2, bool))
-    with pytest.raises(EvaluationError, match="knows 3 items, the fold 4, and they are not the same"):
+        evaluate(model, given, candidates=np.ones(2, bool))
+    with pytest.raises(EvaluationError, match="was fitted on 3 items, the fold has 4, and they are not the same"):
         evaluate(model, fold([[0], [1]], [[1], [0]], 4))
-    with pytest.raises(NotFitted, match="has learnt nothing yet"):
-        evaluate(Stars(), asked)
+    with pytest.raises(NotFitted, match="is not fitted"):
+        evaluate(Stars(), given)
     for seen, wanted in [([[0], [1]], [[], []]), ([[0, 1, 2], [0, 1, 2]], [[0], [1]])]:
         empty = fold(seen, wanted, 3)
-        with pytest.raises(EvaluationError, match="nobody has a relevant item"):
+        with pytest.raises(EvaluationError, match="no user has a relevant item"):
             evaluate(table(np.zeros((2, 3)), empty.context), empty)
 
 
+def test_candidates_may_be_zeros_and_ones_but_not_row_numbers_or_ids() -> None:
+    data = toy_dataset()
+    train, _, test = split(data)
+    model = EASE().fit(train)
+    mask = np.arange(data.n_items) < data.n_items // 2
+    values = evaluate(model, test, candidates=mask).values
+    for same in (mask.astype(int), mask.astype(np.uint8), mask.tolist(), mask.astype(float), mask.astype(int).tolist()):
+        assert evaluate(model, test, candidates=same).values == pytest.approx(values, nan_ok=True)
+    everything = evaluate(model, test).values
+    assert values["ndcg@10"] < everything["ndcg@10"]
+    for ones in (np.ones(data.n_items, int), [1] * data.n_items, np.ones(data.n_items)):
+        assert evaluate(model, test, candidates=ones).values == pytest.approx(everything, nan_ok=True)
+    ids = data.item_ids.values.to_pylist()
+    for wrong in (np.arange(data.n_items), np.full(data.n_items, np.nan), np.full(data.n_items, 0.5), ids, ["1"] * 12):
+        with pytest.raises(EvaluationError, match="give True or False for each item, not the row numbers or ids"):
+            evaluate(model, test, candidates=wrong)
+    for shape in ([1, 2, 3], np.ones((1, data.n_items), bool), True, []):
+        with pytest.raises(EvaluationError, match=f"for {data.n_items} items; give True or False for each item"):
+            evaluate(model, test, candidates=shape)
+
+
+@pytest.mark.parametrize("k", [np.int64(5), np.array([5]), np.array([5], np.int8), (5,), range(5, 6)])
+def test_k_may_be_any_whole_number(k: Any, table: Make, fold: MakeFold) -> None:
+    given = fold([[0], [1]], [[1], [0]], 3)
+    assert list(evaluate(table(np.zeros((2, 3)), given.context), given, k=k, metrics=["ndcg"]).values) == ["ndcg@5"]
+
+
+@pytest.mark.parametrize(
+    ("k", "message"),
+    [
+        (True, "k is True; give a whole number"),
+        (np.True_, "give a whole number"),
+        (2.5, "k is 2.5; give a whole number"),
+        (5.0, "k is 5.0; give a whole number"),
+        ("10", "k is '10'; give a whole number"),
+        (None, "k is None; give a whole number"),
+        ([5, True], "k is True; give a whole number"),
+        ([], "k is empty; give at least one length"),
+        ([5, 0], "k is 0; give lists of at least one item"),
+        (-1, "k is -1; give lists of at least one item"),
+    ],
+)
+def test_k_that_is_no_length_of_a_list_is_an_error(k: Any, message: str, table: Make, fold: MakeFold) -> None:
+    given = fold([[0], [1]], [[1], [0]], 3)
+    with pytest.raises(EvaluationError, match=message):
+        evaluate(table(np.zeros((2, 3)), given.context), given, k=k)
+
+
+def test_what_is_no_fold_or_no_recommender_is_an_error(table: Make, fold: MakeFold) -> None:
+    given = fold([[0], [1]], [[1], [0]], 3)
+    model = table(np.zeros((2, 3)), given.context)
+    for wrong in (given.context, split(toy_dataset()), None):
+        with pytest.raises(EvaluationError, match=f"the fold is a {type(wrong).__name__}; give .*split"):
+            evaluate(model, wrong)
+        with pytest.raises(EvaluationError, match=f"the fold is a {type(wrong).__name__}; give .*split"):
+            evaluate_lists(np.zeros((2, 1), int), wrong)
+    with pytest.raises(EvaluationError, match="the recommender is a Dataset; give a fitted Recommender"):
+        evaluate(given.context, given)
+    with pytest.raises(EvaluationError, match=r"metrics is 'ndcg'; give a list, such as \['ndcg'\]"):
+        evaluate(model, given, metrics="ndcg")
+
+
 def test_bad_lists_are_named(fold: MakeFold) -> None:
-    asked = fold([[0], [1]], [[1], [0]], 3)
+    given = fold([[0], [1]], [[1], [0]], 3)
     for lists, options, message in [
         (np.array([[1, 1], [0, 2]]), {"k": 2}, "list 0 holds an item twice"),
         (np.array([[1, 2], [0, 3]]), {"k": 2}, "list 1 holds"),
         (np.array([[1, 2]]), {"k": 2, "users": [0]}, "1 users have a target but no list"),
         (np.array([[1, 2]]), {"k": 2, "users": [0, 1]}, "1 lists for 2 users"),
-        (np.array([[1, 2], [0, 2]]), {"k": 3}, "ndcg@3 cannot be told from lists of 2"),
-        (np.array([[1], [0]]), {"k": 2}, "ndcg@2 cannot be told from lists of 1"),
-        (np.array([[1, 2], [0, 2]]), {"k": 2, "metrics": ["auc"]}, "auc cannot be told"),
+        (np.array([[1, 2], [0, 2]]), {"k": 3}, "ndcg@3 cannot be computed from lists of 2"),
+        (np.array([[1], [0]]), {"k": 2}, "ndcg@2 cannot be computed from lists of 1"),
+        (np.array([[1, 2], [0, 2]]), {"k": 2, "metrics": ["auc"]}, "auc cannot be computed"),
     ]:
         with pytest.raises(EvaluationError, match=message):
-            judge_lists(lists, asked, **options)
+            evaluate_lists(lists, given, **options)
 
 
 def test_a_user_with_everything_seen_and_nothing_to_rank(table: Make, fold: MakeFold) -> None:
-    asked = fold([[0, 1, 2], [0]], [[1], [2]], 3)
-    found = evaluate(table(np.zeros((2, 3)), asked.context), asked, k=1, metrics=["hit_rate", "auc", "coverage"])
+    given = fold([[0, 1, 2], [0]], [[1], [2]], 3)
+    found = evaluate(table(np.zeros((2, 3)), given.context), given, k=1, metrics=["hit_rate", "auc", "coverage"])
     assert found.counts["users_without_targets"] == 1
     assert found.values["hit_rate@1"] == 0.5  # user 1 alone: two candidates, all scores equal
     assert found.values["auc"] == 0.5

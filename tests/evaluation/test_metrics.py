@@ -14,9 +14,9 @@ from scipy.spatial.distance import jensenshannon
 
 from genre.data.dataset import History
 from genre.errors import EvaluationError
-from genre.evaluation import metrics
-from genre.evaluation.metrics import METRICS, labels, metric_of
-from genre.evaluation.ranked import Catalogue, Judged, Rated
+from genre.evaluation import beyond_accuracy, metrics
+from genre.evaluation.metric_table import METRICS, labels, metric_of
+from genre.evaluation.ranked import ItemStatistics, PredictedRatings, Ranks
 
 AT_K = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")
 
@@ -67,7 +67,7 @@ def test_ties_get_the_mean_over_all_orders(world: tuple[list[int], list[int], in
     orders = orders_of(scores)
     for name in (*AT_K, "auc"):
         expected = np.mean([textbook(name, order, set(relevant), k) for order in orders])
-        assert one(name, judged_of(scores, relevant, k)) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        assert one(name, ranks_of_scores(scores, relevant, k)) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_ties_get_the_mean_over_all_orders_of_a_longer_list() -> None:
@@ -75,7 +75,7 @@ def test_ties_get_the_mean_over_all_orders_of_a_longer_list() -> None:
     orders = orders_of(scores)
     for name, k in itertools.product((*AT_K, "auc"), range(1, 10)):
         expected = np.mean([textbook(name, order, set(relevant), k) for order in orders])
-        assert one(name, judged_of(scores, relevant, k)) == pytest.approx(expected, abs=1e-12)
+        assert one(name, ranks_of_scores(scores, relevant, k)) == pytest.approx(expected, abs=1e-12)
 
 
 @given(world=worlds(most=40, levels=8))
@@ -83,12 +83,12 @@ def test_ties_get_the_mean_over_all_orders_of_a_longer_list() -> None:
 def test_scikit_learn_agrees_on_ndcg_and_auc_with_ties(world: tuple[list[int], list[int], int]) -> None:
     scores, relevant, k = world
     truth = np.isin(np.arange(len(scores)), relevant).astype(int)
-    judged = judged_of(scores, relevant, k)
+    ranks = ranks_of_scores(scores, relevant, k)
     if len(scores) > 1:
         theirs = sklearn.metrics.ndcg_score([truth], [scores], k=k)
-        assert one("ndcg", judged) == pytest.approx(theirs, abs=1e-9)
+        assert one("ndcg", ranks) == pytest.approx(theirs, abs=1e-9)
     if 0 < truth.sum() < len(truth):
-        assert one("auc", judged) == pytest.approx(sklearn.metrics.roc_auc_score(truth, scores), abs=1e-9)
+        assert one("auc", ranks) == pytest.approx(sklearn.metrics.roc_auc_score(truth, scores), abs=1e-9)
 
 
 @given(st.permutations(range(30)), st.sets(st.integers(0, 29), min_size=1), st.integers(1, 30))
@@ -96,11 +96,11 @@ def test_scikit_learn_agrees_on_ndcg_and_auc_with_ties(world: tuple[list[int], l
 def test_scikit_learn_agrees_without_ties(scores: list[int], relevant: set[int], k: int) -> None:
     truth = np.isin(np.arange(30), sorted(relevant))
     listed = np.argsort(np.argsort(-np.array(scores))) < k
-    judged = judged_of(scores, sorted(relevant), k)
+    ranks = ranks_of_scores(scores, sorted(relevant), k)
     for name in ("precision", "recall", "f1"):
         theirs = getattr(sklearn.metrics, f"{name}_score")(truth, listed, zero_division=0)
-        assert one(name, judged) == pytest.approx(theirs, abs=1e-9)
-    whole = judged_of(scores, sorted(relevant), 30)
+        assert one(name, ranks) == pytest.approx(theirs, abs=1e-9)
+    whole = ranks_of_scores(scores, sorted(relevant), 30)
     assert one("map", whole) == pytest.approx(sklearn.metrics.average_precision_score(truth, scores), abs=1e-9)
     if len(relevant) == 1:
         theirs = sklearn.metrics.label_ranking_average_precision_score([truth], [scores])
@@ -112,37 +112,37 @@ def test_scikit_learn_agrees_without_ties(scores: list[int], relevant: set[int],
 def test_an_oracle_gets_one(world: tuple[list[int], list[int], int]) -> None:
     scores, relevant, _ = world
     best = [100 + item if item in relevant else score for item, score in enumerate(scores)]
-    enough = judged_of(best, relevant, len(relevant))
+    enough = ranks_of_scores(best, relevant, len(relevant))
     assert [one(name, enough) for name in AT_K] == pytest.approx([1.0] * len(AT_K))
     for k in range(1, len(scores) + 3):  # ndcg, mrr and hit rate at every length
-        judged = judged_of(best, relevant, k)
-        assert [one(name, judged) for name in ("ndcg", "mrr", "hit_rate")] == pytest.approx([1.0] * 3)
-        assert one("recall", judged) == pytest.approx(min(k, len(relevant)) / len(relevant))
-        assert one("precision", judged) == pytest.approx(min(k, len(relevant)) / k)
+        ranks = ranks_of_scores(best, relevant, k)
+        assert [one(name, ranks) for name in ("ndcg", "mrr", "hit_rate")] == pytest.approx([1.0] * 3)
+        assert one("recall", ranks) == pytest.approx(min(k, len(relevant)) / len(relevant))
+        assert one("precision", ranks) == pytest.approx(min(k, len(relevant)) / k)
     if len(relevant) < len(scores):
         assert one("auc", enough) == 1.0
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(50, 7, 10), (1000, 3, 10), (12, 12, 5), (9, 2, 20)])
 def test_a_constant_scorer_gets_what_chance_gives(n: int, m: int, k: int) -> None:
-    judged = judged_of([0] * n, list(range(m)), k)
+    ranks = ranks_of_scores([0] * n, list(range(m)), k)
     within = min(k, n)
     ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, m) + 1))
-    assert one("precision", judged) == pytest.approx(m / n * within / k)
-    assert one("recall", judged) == pytest.approx(within / n)
+    assert one("precision", ranks) == pytest.approx(m / n * within / k)
+    assert one("recall", ranks) == pytest.approx(within / n)
     gains = sum(1 / math.log2(rank + 1) for rank in range(1, within + 1))
-    assert one("ndcg", judged) == pytest.approx(m / n * gains / ideal)
-    assert one("hit_rate", judged) == pytest.approx(1 - math.comb(n - m, within) / math.comb(n, within))
+    assert one("ndcg", ranks) == pytest.approx(m / n * gains / ideal)
+    assert one("hit_rate", ranks) == pytest.approx(1 - math.comb(n - m, within) / math.comb(n, within))
     first = [math.comb(n - rank, m - 1) / math.comb(n, m) for rank in range(1, within + 1) if n - rank >= m - 1]
-    assert one("mrr", judged) == pytest.approx(sum(chance / rank for rank, chance in enumerate(first, 1)))
-    assert np.isnan(one("auc", judged)) if m == n else one("auc", judged) == pytest.approx(0.5)
+    assert one("mrr", ranks) == pytest.approx(sum(chance / rank for rank, chance in enumerate(first, 1)))
+    assert np.isnan(one("auc", ranks)) if m == n else one("auc", ranks) == pytest.approx(0.5)
 
 
 @given(worlds(most=20, levels=5), st.integers(0, 5))
 @settings(max_examples=100, deadline=None)
 def test_a_never_relevant_item_cannot_raise_a_metric(world: tuple[list[int], list[int], int], score: int) -> None:
     scores, relevant, k = world
-    before, after = judged_of(scores, relevant, k), judged_of([*scores, score], relevant, k)
+    before, after = ranks_of_scores(scores, relevant, k), ranks_of_scores([*scores, score], relevant, k)
     for name in AT_K:
         assert one(name, after) <= one(name, before) + 1e-12
 
@@ -153,16 +153,18 @@ def test_only_the_order_of_scores_counts(world: tuple[list[int], list[int], int]
     scores, relevant, k = world
     bent = [float(score) ** 3 - 7 for score in scores]
     for name in (*AT_K, "auc"):
-        np.testing.assert_equal(one(name, judged_of(bent, relevant, k)), one(name, judged_of(scores, relevant, k)))
+        np.testing.assert_equal(
+            one(name, ranks_of_scores(bent, relevant, k)), one(name, ranks_of_scores(scores, relevant, k))
+        )
 
 
-def test_what_no_list_can_hold_is_a_miss(judge: Callable[..., Judged]) -> None:
-    whole, half = judge([3, 2, 1], [0], 1), judge([3, 2, 1], [0], 1, missing=1)
+def test_what_no_list_can_hold_is_a_miss(ranks_of: Callable[..., Ranks]) -> None:
+    whole, half = ranks_of([3, 2, 1], [0], 1), ranks_of([3, 2, 1], [0], 1, missing=1)
     assert (one("recall", whole), one("recall", half)) == (1.0, 0.5)
     assert (one("auc", whole), one("auc", half)) == (1.0, 0.5)
-    assert one("ndcg", judge([3, 2, 1], [0], 2, missing=1)) == pytest.approx(1 / (1 + 1 / math.log2(3)))
+    assert one("ndcg", ranks_of([3, 2, 1], [0], 2, missing=1)) == pytest.approx(1 / (1 + 1 / math.log2(3)))
     assert one("map", half) == 0.5
-    nothing = judge([3, 2, 1], [], 2, missing=2)
+    nothing = ranks_of([3, 2, 1], [], 2, missing=2)
     assert [one(name, nothing) for name in (*AT_K, "auc")] == [0.0] * (len(AT_K) + 1)
 
 
@@ -170,54 +172,54 @@ def test_lists_beyond_accuracy() -> None:
     top = np.array([[0, 1], [0, 2], [0, -1]], np.int32)
     popularity = np.array([4, 2, 1, 1])
     vectors = np.array([[1, 0], [0, 2], [3, 3], [1, 1]], np.float32)
-    judged = lists(top, Catalogue(popularity, n_users=4, vectors=vectors))
-    assert metrics.coverage(judged) == 3 / 4
+    ranks = lists(top, ItemStatistics(popularity, n_users=4, vectors=vectors))
+    assert beyond_accuracy.coverage(ranks) == 3 / 4
     counts = np.array([3, 1, 1, 0])
     spread = np.abs(counts[:, None] - counts[None]).sum() / (2 * 4 * counts.sum())  # mean absolute difference
-    assert metrics.gini(judged) == pytest.approx(spread)
-    assert metrics.novelty(judged) == pytest.approx([0.5, 1.0, 0.0])
-    assert metrics.popularity(judged) == pytest.approx([(7 / 8 + 5 / 8) / 2, (7 / 8 + 2 / 8) / 2, 7 / 8])
-    assert metrics.diversity(judged) == pytest.approx([1.0, 1 - math.sqrt(0.5), math.nan], nan_ok=True)
+    assert beyond_accuracy.gini(ranks) == pytest.approx(spread)
+    assert beyond_accuracy.novelty(ranks) == pytest.approx([0.5, 1.0, 0.0])
+    assert beyond_accuracy.popularity(ranks) == pytest.approx([(7 / 8 + 5 / 8) / 2, (7 / 8 + 2 / 8) / 2, 7 / 8])
+    assert beyond_accuracy.diversity(ranks) == pytest.approx([1.0, 1 - math.sqrt(0.5), math.nan], nan_ok=True)
 
 
 def test_calibration_is_one_minus_jensen_shannon() -> None:
     import scipy.sparse as sp
 
     categories = sp.csr_matrix(np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0]], float))
-    world = Catalogue(np.ones(4, np.int64), 2, categories=categories)
-    judged = lists(np.array([[0, 1], [2, 0], [3, -1]], np.int32), world, History.of([[2, 0], [2, 0], [0]], 4))
-    found = metrics.calibration(judged)
+    world = ItemStatistics(np.ones(4, np.int64), 2, categories=categories)
+    ranks = lists(np.array([[0, 1], [2, 0], [3, -1]], np.int32), world, History.of([[2, 0], [2, 0], [0]], 4))
+    found = beyond_accuracy.calibration(ranks)
     listed, known = [0.75, 0.25, 0], [0.5, 0, 0.5]
     assert found[:2] == pytest.approx([1 - jensenshannon(listed, known, base=2), 1.0])
     assert np.isnan(found[2])  # the listed item has no category
 
 
-def test_tail_recall_serendipity_and_gap(judge: Callable[..., Judged]) -> None:
+def test_tail_recall_serendipity_and_gap(ranks_of: Callable[..., Ranks]) -> None:
     import dataclasses
 
-    world = Catalogue(np.array([80, 12, 5, 3]), 100)  # items 1..3 hold a fifth: the tail
+    world = ItemStatistics(np.array([80, 12, 5, 3]), 100)  # items 1..3 hold a fifth: the tail
     assert world.tail.tolist() == [False, True, True, True]
-    judged = dataclasses.replace(judge([4, 3, 2, 1], [0, 1, 3], 2), catalogue=world)
-    assert metrics.tail_recall(judged) == pytest.approx([0.5])
-    assert metrics.serendipity(judged) == pytest.approx([(1 - 7 / 8 + 1 - 5 / 8) / 2])
-    assert np.isnan(metrics.tail_recall(dataclasses.replace(judge([4, 3, 2, 1], [0], 2), catalogue=world)))
+    ranks = dataclasses.replace(ranks_of([4, 3, 2, 1], [0, 1, 3], 2), items=world)
+    assert beyond_accuracy.tail_recall(ranks) == pytest.approx([0.5])
+    assert beyond_accuracy.serendipity(ranks) == pytest.approx([(1 - 7 / 8 + 1 - 5 / 8) / 2])
+    assert np.isnan(beyond_accuracy.tail_recall(dataclasses.replace(ranks_of([4, 3, 2, 1], [0], 2), items=world)))
     two = dataclasses.replace(
-        judged, indptr=np.array([0, 1, 2, 3]), candidates=np.array([4, 4, 4]), groups=np.array([0, 1, -1])
+        ranks, indptr=np.array([0, 1, 2, 3]), candidates=np.array([4, 4, 4]), user_groups=np.array([0, 1, -1])
     )
-    assert metrics.group_gap(two) == pytest.approx(1 - 1 / math.log2(3))
+    assert beyond_accuracy.group_gap(two) == pytest.approx(1 - 1 / math.log2(3))
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(1, 5), st.integers(1, 5)), min_size=1, max_size=40))
 @settings(max_examples=60, deadline=None)
 def test_scikit_learn_agrees_on_ratings(pairs: list[tuple[int, float, int]]) -> None:
     user, predicted, actual = (np.array(column) for column in zip(*pairs, strict=True))
-    rated = Rated(5, user, user.astype(np.int32), predicted.astype(float), actual.astype(float), 1.0, 4.0)
-    mean = lambda values: np.average(values[rated.pairs > 0], weights=rated.pairs[rated.pairs > 0])  # noqa: E731
-    assert mean(metrics.mse(rated)) == pytest.approx(sklearn.metrics.mean_squared_error(actual, predicted), abs=1e-9)
-    assert mean(metrics.mae(rated)) == pytest.approx(sklearn.metrics.mean_absolute_error(actual, predicted), abs=1e-9)
+    ratings = PredictedRatings(5, user, user.astype(np.int32), predicted.astype(float), actual.astype(float), 1.0, 4.0)
+    mean = lambda values: np.average(values[ratings.pairs > 0], weights=ratings.pairs[ratings.pairs > 0])  # noqa: E731
+    assert mean(metrics.mse(ratings)) == pytest.approx(sklearn.metrics.mean_squared_error(actual, predicted), abs=1e-9)
+    assert mean(metrics.mae(ratings)) == pytest.approx(sklearn.metrics.mean_absolute_error(actual, predicted), abs=1e-9)
     right = sklearn.metrics.accuracy_score(actual >= 4, predicted >= 4)
-    assert mean(metrics.like_accuracy(rated)) == pytest.approx(right, abs=1e-9)
-    assert mean(metrics.accuracy(rated)) == pytest.approx(np.mean(np.abs(actual - predicted) <= 0.5), abs=1e-9)
+    assert mean(metrics.like_accuracy(ratings)) == pytest.approx(right, abs=1e-9)
+    assert mean(metrics.accuracy(ratings)) == pytest.approx(np.mean(np.abs(actual - predicted) <= 0.5), abs=1e-9)
 
 
 def test_names_and_labels() -> None:
@@ -234,25 +236,25 @@ def test_names_and_labels() -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_says_what_it_is(name: str) -> None:
     assert METRICS[name].compute.__name__ == name
-    assert 20 < len(METRICS[name].line) < 130
-    assert METRICS[name].line.endswith(".")
+    assert 20 < len(METRICS[name].about) < 130
+    assert METRICS[name].about.endswith(".")
 
 
 def test_the_manual_names_every_metric() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
     rows = [line.split("|")[1:4] for line in manual.splitlines() if line.startswith("| `")]
-    told = {name.strip(" `"): better.strip() for names, _, better in rows for name in names.split(",")}
-    assert told == {name: "higher" if metric.higher_is_better else "lower" for name, metric in METRICS.items()}
+    stated = {name.strip(" `"): better.strip() for names, _, better in rows for name in names.split(",")}
+    assert stated == {name: "higher" if metric.higher_is_better else "lower" for name, metric in METRICS.items()}
 
 
-def one(name: str, judged: Judged) -> float:
-    return float(METRICS[name].compute(judged)[0])
+def one(name: str, ranks: Ranks) -> float:
+    return float(METRICS[name].compute(ranks)[0])
 
 
-def judged_of(scores: list[float] | list[int], relevant: list[int], k: int) -> Judged:
+def ranks_of_scores(scores: list[float] | list[int], relevant: list[int], k: int) -> Ranks:
     values = np.asarray(scores)
     items = sorted(relevant, key=lambda item: -values[item])
-    return Judged(
+    return Ranks(
         k=k,
         indptr=np.array([0, len(items)]),
         item=np.array(items, np.int32),
@@ -262,10 +264,10 @@ def judged_of(scores: list[float] | list[int], relevant: list[int], k: int) -> J
     )
 
 
-def lists(top: np.ndarray, catalogue: Catalogue, history: History | None = None) -> Judged:
+def lists(top: np.ndarray, items: ItemStatistics, history: History | None = None) -> Ranks:
     n = len(top)
     nothing = np.empty(0, np.int64)
-    return Judged(
+    return Ranks(
         top.shape[1],
         np.zeros(n + 1, np.int64),
         nothing.astype(np.int32),
@@ -273,6 +275,6 @@ def lists(top: np.ndarray, catalogue: Catalogue, history: History | None = None)
         nothing,
         None,
         top,
-        catalogue,
+        items,
         history,
     )

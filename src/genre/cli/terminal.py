@@ -191,11 +191,11 @@ def _mark(value: bool | str) -> str:  # noqa: FBT001
 
 
 def _metrics() -> Table:
-    from genre.evaluation.metrics import METRICS
+    from genre.evaluation.metric_table import METRICS
 
     table = Table(box=None, padding=(0, 1))
     for column in ("metric", "what it is"):
         table.add_column(column)
     for name, metric in METRICS.items():
-        table.add_row(name, escaped(metric.line))
+        table.add_row(name, escaped(metric.about))
     return table

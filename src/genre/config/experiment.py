@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from genre.errors import ConfigError
-from genre.evaluation.metrics import check_needs, labels
+from genre.evaluation.metric_table import check_needs, labels
 from genre.features.base import Encoder
 from genre.features.questions import Augmentation
 from genre.llm.options import LLMOptions

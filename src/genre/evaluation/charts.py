@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genre.evaluation.metrics import metric_of
+from genre.evaluation.metric_table import metric_of
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 from genre.evaluation.results import Evaluation
 

@@ -1,8 +1,8 @@
-"""Recommender + Fold -> Evaluation: every candidate ranked, every user counted, in blocks.
+"""Recommender + Fold -> Evaluation: every candidate is ranked for every user of the fold, in blocks.
 
-The full catalogue is ranked; nothing is sampled. What the history holds is no candidate (`exclude_seen`). Relevant
-is what the fold's target likes (`Dataset.liked`), each item once. Users and items nobody met in training are judged
-too (a miss is a miss) and reported a second time without them (`warm`). Knows nothing about training or files.
+The full catalogue is ranked; nothing is sampled. Items in the history are not recommended (`exclude_seen`). Relevant is
+what the fold's target likes (`Dataset.liked`), each item once. Users and items without training interactions (cold)
+count in every total; a second total leaves them out (`warm`). Does not know about training or files.
 """
 
 from __future__ import annotations
@@ -19,22 +19,20 @@ from genre.arrays import Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.errors import EvaluationError, NotFitted
-from genre.evaluation.metrics import METRICS, check_needs, labels, metric_of
-from genre.evaluation.ranked import Float64, Judged, Rated, ratio
-from genre.evaluation.ranking import place, rank, rate
+from genre.evaluation.metric_table import METRICS, check_needs, labels, metric_of
+from genre.evaluation.ranked import Float64, PredictedRatings, Ranks, ratio
+from genre.evaluation.ranking import predict_ratings, rank_by_score, rank_in_lists
 from genre.evaluation.resampling import power_mean
-from genre.evaluation.results import Evaluation, read_evaluation, write_evaluation
-from genre.evaluation.targets import Questions, ask, digest, present
+from genre.evaluation.results import Evaluation
+from genre.evaluation.targets import Targets, collect_targets, distinct_rows, fold_digest
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommendations, Recommender
 
-__all__ = ["DEFAULT", "Evaluation", "evaluate", "judge_lists", "read_evaluation", "write_evaluation"]
-
-OF_LISTS = ("ndcg", "recall", "precision", "f1", "map", "mrr", "hit_rate", "coverage", "novelty")
-DEFAULT = (*OF_LISTS, "auc")
+LIST_METRICS = ("ndcg", "recall", "precision", "f1", "map", "mrr", "hit_rate", "coverage", "novelty")
+RANKING_METRICS = (*LIST_METRICS, "auc")
+RATING_METRICS = tuple(name for name, metric in METRICS.items() if metric.of_ratings)
 BANDS = (0, 0.5, 0.8, 0.95, 1)  # of item popularity, rarest first
-RATING = tuple(name for name, metric in METRICS.items() if metric.of_ratings)
 
 Mask = npt.NDArray[np.bool_]
 
@@ -44,80 +42,134 @@ def evaluate(
     fold: Fold,
     *,
     k: int | Sequence[int] = DEFAULT_K,
-    metrics: Sequence[str] = (*DEFAULT, *RATING),
+    metrics: Sequence[str] = (*RANKING_METRICS, *RATING_METRICS),
     exclude_seen: bool = True,
     train: Dataset | None = None,
-    candidates: Mask | None = None,
+    candidates: npt.ArrayLike | None = None,
     category: str | None = None,
     group: str | None = None,
     name: str | None = None,
     log: Log = SILENT,
 ) -> Evaluation:
-    """Judge a fitted recommender by what the users of a fold did next.
+    """Evaluate a fitted recommender on a fold: does it find what the users did next?
 
-    k: length of the judged lists, or several. metrics: names of METRICS, or labels with a k of their own
-    (`recall@20`); those of ratings are left out where the recommender predicts none or the data has none.
-    exclude_seen: what a history holds is neither a candidate nor a right answer; False where people take things again.
-    train: what the recommender learnt from, when it is not the fold's context: decides popularity and who is cold.
-    candidates: bool `[n_items]`, the only items that may be recommended. category: the field of items for
-    `calibration`. group: the field of users for `group_gap`. Raises EvaluationError for an empty question, an unknown
-    metric, a k below one, and scores that are NaN or infinite.
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> train, validation, test = genre.split(toy_dataset())
+        >>> result = genre.evaluate(genre.EASE().fit(train), test, k=[5, 10], metrics=["ndcg", "recall"])
+        >>> sorted(result.values)
+        ['ndcg@10', 'ndcg@5', 'recall@10', 'recall@5']
+        >>> 0 <= result.values["ndcg@5"] <= 1
+        True
+
+    Args:
+        recommender: A fitted recommender.
+        fold: Histories and what the users did next, such as `split.test`.
+        k: Length of the evaluated lists, or several.
+        metrics: Names of metrics, or labels with a k of their own (`recall@20`). Rating metrics are left out where the
+            recommender predicts no ratings or the data has none.
+        exclude_seen: Items in the history are neither recommended nor relevant; False where users interact with the
+            same item again.
+        train: What the recommender was fitted on, where it is not the fold's context. It decides the popularity of
+            items, and which users and items are cold.
+        candidates: `[n_items]`, True (or 1) for the only items that may be recommended; None: all.
+        category: The field of items for `calibration`.
+        group: The field of users for `group_gap`.
+        name: Name of the recommender in the result; None: its class.
+        log: Where progress is shown.
+
+    Returns:
+        Every metric in total and for each user.
+
+    Raises:
+        EvaluationError: For a fold without relevant items, an unknown metric, an illegal `k` or `candidates`, other
+            items than those of `fit`, and scores that are NaN or infinite.
+        NotFitted: Before `fit`.
     """
-    asked = labels(metrics, [k] if isinstance(k, int) else k)
-    ranks = {label: at for label, at in asked.items() if not metric_of(label).of_ratings}
-    stars = [label for label in asked if label not in ranks] if _has_stars(recommender, fold) else []
-    _check_catalogue(recommender, fold.context, candidates)
-    if not ranks and not stars:
+    _check_arguments(recommender, fold)
+    wanted = labels(metrics, k)
+    ranking = {label: length for label, length in wanted.items() if not metric_of(label).of_ratings}
+    rating = [label for label in wanted if label not in ranking] if _has_ratings(recommender, fold) else []
+    allowed = None if candidates is None else _candidate_mask(candidates, fold.context.n_items)
+    if not ranking and not rating:
         raise EvaluationError(
-            f"{type(recommender).__name__} predicts no ratings here, and no metric of ranks is asked for; add ndcg"
+            f"{type(recommender).__name__} predicts no ratings here, and no metric of ranks is given; add ndcg"
         )
+    trained = fold.context if train is None else train
     measured, cost = [], {}
-    if ranks:
-        _check_needs(ranks, fold.context, category, group)
-        questions = ask(fold, train, exclude_seen=exclude_seen, category=category, group=group)
-        held = questions.history.indptr
-        judged, seconds = rank(recommender, questions, ranks, candidates, held if exclude_seen else 0 * held, log)
-        cost["ms_per_user"] = 1000 * seconds / len(questions.users)
-        measured.append(_measure_ranks(judged, questions, ranks))
-    if stars:
-        measured.append(_measure_stars(*rate(recommender, fold, log), fold.context if train is None else train, stars))
-    question = digest(fold, exclude_seen=exclude_seen)
-    return _merge(name or type(recommender).__name__, question, fold, asked, measured, cost)
+    if ranking:
+        _check_needs(ranking, fold.context, category, group)
+        targets = collect_targets(fold, train, exclude_seen=exclude_seen, category=category, group=group)
+        lists_needed = any("top" in metric_of(label).needs for label in ranking)
+        starts = targets.history.indptr
+        ranks, seconds = rank_by_score(
+            recommender,
+            targets,
+            k=max(1, *ranking.values()) if lists_needed else 0,
+            candidates=allowed,
+            seen=starts if exclude_seen else np.zeros_like(starts),
+            log=log,
+        )
+        cost["ms_per_user"] = 1000 * seconds / len(targets.users)
+        measured.append(_measure_ranks(ranks, targets, ranking))
+    if rating:
+        measured.append(_measure_ratings(*predict_ratings(recommender, fold, log), trained, rating))
+    digest = fold_digest(fold, exclude_seen=exclude_seen)
+    return _merge(name or type(recommender).__name__, digest, fold, wanted, measured, cost)
 
 
-def judge_lists(
+def evaluate_lists(
     lists: Recommendations | Int32,
     fold: Fold,
     *,
     users: npt.ArrayLike | None = None,
     k: int | Sequence[int] = DEFAULT_K,
-    metrics: Sequence[str] = OF_LISTS,
+    metrics: Sequence[str] = LIST_METRICS,
     exclude_seen: bool = True,
     train: Dataset | None = None,
     category: str | None = None,
     group: str | None = None,
     name: str = "lists",
 ) -> Evaluation:
-    """Judge lists made elsewhere, best first: `lists` `[n, m]` of item rows, -1 where a list ends.
+    """Evaluate lists that another program made.
 
-    users: the user row of each list; None: list `r` is user row `r`'s. The rest as `evaluate`. Raises EvaluationError
-    for a list with an item twice or out of range, for a user with a target and no list, and for metrics that need
-    scores (`auc`) or more places than the lists have.
+    Args:
+        lists: `[n_lists, m]`, item row numbers, best first, -1 where a list ends; or recommendations.
+        fold: Histories and what the users did next.
+        users: `[n_lists]`, the user row number of each list; None: list `r` is that of user row `r`.
+        k: Length of the evaluated lists, or several.
+        metrics: Names or labels of metrics.
+        exclude_seen: Items in the history are not relevant.
+        train: See `evaluate`.
+        category: The field of items for `calibration`.
+        group: The field of users for `group_gap`.
+        name: Name in the result.
+
+    Returns:
+        Every metric in total and for each user.
+
+    Raises:
+        EvaluationError: For a list with an item twice or out of range, a user with a target and no list, and metrics
+            that need scores (`auc`) or longer lists.
     """
+    _check_fold(fold)
     items = np.ascontiguousarray(lists.item if isinstance(lists, Recommendations) else lists, np.int32)
-    asked = labels(metrics, [k] if isinstance(k, int) else k)
-    _check_needs(asked, fold.context, category, group)
-    for label, at in asked.items():
-        if not at or items.shape[1] < min(at, fold.context.n_items):
-            raise EvaluationError(f"{label} cannot be told from lists of {items.shape[1]}; evaluate the recommender")
-    questions = ask(fold, train, exclude_seen=exclude_seen, category=category, group=group)
-    judged = place(items, np.arange(len(items)) if users is None else np.asarray(users), questions)
-    question = digest(fold, exclude_seen=exclude_seen)
-    return _merge(name, question, fold, asked, [_measure_ranks(judged, questions, asked)], {})
+    wanted = labels(metrics, k)
+    _check_needs(wanted, fold.context, category, group)
+    for label, length in wanted.items():
+        if not length or items.shape[1] < min(length, fold.context.n_items):
+            raise EvaluationError(
+                f"{label} cannot be computed from lists of {items.shape[1]}; evaluate the recommender itself"
+            )
+    targets = collect_targets(fold, train, exclude_seen=exclude_seen, category=category, group=group)
+    ranks = rank_in_lists(items, np.arange(len(items)) if users is None else np.asarray(users), targets)
+    digest = fold_digest(fold, exclude_seen=exclude_seen)
+    return _merge(name, digest, fold, wanted, [_measure_ranks(ranks, targets, wanted)], {})
 
 
-class Measured(NamedTuple):
-    """What one kind of judging found. users: rows. per_user: label -> `[n_users]`. See Evaluation for the rest."""
+class _Measured(NamedTuple):
+    """The ranking part or the rating part of an evaluation, over the users it applies to; fields as in Evaluation."""
 
     users: Int32
     values: dict[str, float]
@@ -128,49 +180,46 @@ class Measured(NamedTuple):
     by_popularity: dict[str, dict[str, float]]
 
 
-def _measure_ranks(judged: Judged, questions: Questions, asked: dict[str, int]) -> Measured:
-    one = np.ones(len(judged))
-    values, per_user = _compute(judged, asked, one)
-    known = (questions.catalogue.popularity[judged.item] > 0) & (questions.history.lengths > 0)[judged.user]
+def _measure_ranks(ranks: Ranks, targets: Targets, wanted: dict[str, int]) -> _Measured:
+    one = np.ones(len(ranks))
+    values, per_user = _compute(ranks, wanted, one)
+    is_warm = (targets.items.popularity[ranks.item] > 0) & (targets.history.lengths > 0)[ranks.user]
     warm = values
-    if not known.all():
-        left = judged.only(known)
-        warm = _compute(left, asked, np.ones(len(left)))[0] if len(left) else dict.fromkeys(asked, float("nan"))
-    by_popularity = _by_popularity(replace(judged, k=next((k for k in asked.values() if k), 10)))
-    return Measured(questions.users, values, warm, per_user, 0 * one, questions.counts, by_popularity)
+    if not is_warm.all():
+        left = ranks.keep(is_warm)
+        warm = _compute(left, wanted, np.ones(len(left)))[0] if len(left) else dict.fromkeys(wanted, float("nan"))
+    by_popularity = _recall_by_popularity(replace(ranks, k=next((k for k in wanted.values() if k), DEFAULT_K)))
+    return _Measured(targets.users, values, warm, per_user, 0 * one, targets.counts, by_popularity)
 
 
-def _by_popularity(judged: Judged) -> dict[str, dict[str, float]]:
-    """Band of training popularity -> how many relevant items are of it, and the share of them found within k."""
-    assert judged.catalogue is not None
-    band = np.searchsorted(BANDS[1:-1], judged.catalogue.percentile, "right")[judged.item]
-    near = np.flatnonzero(judged.above < judged.k)
-    chance = np.minimum(judged.k - judged.above[near], judged.ties[near]) / judged.ties[near]
+def _recall_by_popularity(ranks: Ranks) -> dict[str, dict[str, float]]:
+    """Count the relevant items of each band of training popularity, and the share of them found within k."""
+    assert ranks.items is not None
+    band = np.searchsorted(BANDS[1:-1], ranks.items.percentile, "right")[ranks.item]
     n = len(BANDS) - 1
     targets = np.bincount(band, minlength=n)
-    recall = ratio(np.bincount(band[near], weights=chance, minlength=n), targets)
+    recall = ratio(np.bincount(band, weights=ranks.hit_probability, minlength=n), targets)
     names = (f"{low:.0%} to {high:.0%}" for low, high in itertools.pairwise(BANDS))
     return {name: {"targets": int(targets[at]), "recall": float(recall[at])} for at, name in enumerate(names)}
 
 
-def _measure_stars(users: Int32, rated: Rated, known: Dataset, asked: list[str]) -> Measured:
-    """`known`: what counts as met before."""
-    values, per_user = _compute(rated, dict.fromkeys(asked, 0), rated.pairs)
-    met_user = np.bincount(known.user, minlength=known.n_users)[users] > 0
-    met_item = np.bincount(known.item, minlength=known.n_items) > 0
-    left = rated.only(met_user[rated.user] & met_item[rated.item])
-    warm = _compute(left, dict.fromkeys(asked, 0), left.pairs)[0]
-    counts = {"ratings": len(rated.user), "cold_ratings": len(rated.user) - len(left.user)}
-    return Measured(users, values, warm, per_user, rated.pairs, counts, {})
+def _measure_ratings(users: Int32, ratings: PredictedRatings, trained: Dataset, wanted: list[str]) -> _Measured:
+    values, per_user = _compute(ratings, dict.fromkeys(wanted, 0), ratings.pairs)
+    warm_user = np.bincount(trained.user, minlength=trained.n_users)[users] > 0
+    warm_item = np.bincount(trained.item, minlength=trained.n_items) > 0
+    left = ratings.keep(warm_user[ratings.user] & warm_item[ratings.item])
+    warm = _compute(left, dict.fromkeys(wanted, 0), left.pairs)[0]
+    counts = {"ratings": len(ratings.user), "cold_ratings": len(ratings.user) - len(left.user)}
+    return _Measured(users, values, warm, per_user, ratings.pairs, counts, {})
 
 
 def _compute(
-    judged: Judged | Rated, asked: dict[str, int], weights: Float64
+    data: Ranks | PredictedRatings, wanted: dict[str, int], weights: Float64
 ) -> tuple[dict[str, float], dict[str, Float64]]:
-    """Label -> total, label -> per-user values where the metric has them."""
-    at = {k: replace(judged, k=k) if isinstance(judged, Judged) else judged for k in set(asked.values())}
+    """Compute the metrics: label -> total, and label -> per-user values where the metric has them."""
+    at = {k: replace(data, k=k) if isinstance(data, Ranks) else data for k in set(wanted.values())}
     values, per_user = {}, {}
-    for label, k in asked.items():
+    for label, k in wanted.items():
         metric = metric_of(label)
         found = metric.compute(at[k])
         if metric.single:
@@ -182,10 +231,10 @@ def _compute(
 
 
 def _merge(
-    name: str, question: str, fold: Fold, asked: Iterable[str], measured: list[Measured], cost: dict[str, float]
+    name: str, digest: str, fold: Fold, wanted: Iterable[str], measured: list[_Measured], cost: dict[str, float]
 ) -> Evaluation:
-    """One Evaluation over every user with a target of any kind, its values in the order asked for."""
-    users = present(fold.target.user).astype(np.int32)
+    """Combine the parts into one Evaluation over every user with a target of any kind, labels in the given order."""
+    users = distinct_rows(fold.target.user).astype(np.int32)
     per_user, ratings = {}, np.zeros(len(users), np.int64)
     values: dict[str, float] = {}
     warm: dict[str, float] = {}
@@ -201,8 +250,8 @@ def _merge(
         by_popularity |= part.by_popularity
     return Evaluation(
         name=name,
-        values={label: values[label] for label in asked if label in values},
-        warm={label: warm[label] for label in asked if label in warm},
+        values={label: values[label] for label in wanted if label in values},
+        warm={label: warm[label] for label in wanted if label in warm},
         users=users,
         per_user=per_user,
         ratings=ratings,
@@ -210,30 +259,55 @@ def _merge(
         counts=counts,
         by_popularity=by_popularity,
         cost=cost,
-        fold_digest=question,
+        fold_digest=digest,
     )
 
 
-def _has_stars(recommender: Recommender, fold: Fold) -> bool:
+def _has_ratings(recommender: Recommender, fold: Fold) -> bool:
     scale, rating = fold.target.rating_scale, fold.target.rating
     return bool(recommender.capabilities()["ratings"]) and scale is not None and rating is not None and len(rating) > 0
 
 
-def _check_catalogue(recommender: Recommender, data: Dataset, candidates: Mask | None) -> None:
-    """NotFitted before `fit`; EvaluationError when row numbers mean other items to the recommender."""
-    known = getattr(recommender, "item_ids_", None)
-    if known is None:
-        raise NotFitted(f"{type(recommender).__name__} has learnt nothing yet; call fit(dataset) or load(folder) first")
-    if known != data.item_ids:
+def _check_fold(fold: Fold) -> None:
+    if not isinstance(fold, Fold):
         raise EvaluationError(
-            f"{type(recommender).__name__} knows {len(known):,} items, the fold {data.n_items:,}, and they are not the "
-            "same; fit it on the train part of the same split"
+            f"the fold is a {type(fold).__name__}; give a part of a split with histories and targets, such as "
+            "genre.split(dataset).test"
         )
-    if candidates is not None and len(candidates) != data.n_items:
-        raise EvaluationError(f"candidates has {len(candidates):,} values for {data.n_items:,} items; give one an item")
 
 
-def _check_needs(asked: Iterable[str], data: Dataset, category: str | None, group: str | None) -> None:
-    """EvaluationError for a metric whose data was not given."""
+def _check_arguments(recommender: Recommender, fold: Fold) -> None:
+    """Check the types, that the recommender is fitted, and that row numbers mean the same items to both."""
+    if not isinstance(recommender, Recommender):
+        raise EvaluationError(f"the recommender is a {type(recommender).__name__}; give a fitted Recommender")
+    _check_fold(fold)
+    fitted, items = getattr(recommender, "item_ids_", None), fold.context.item_ids
+    if fitted is None:
+        raise NotFitted(f"{type(recommender).__name__} is not fitted; call fit(dataset) or load(folder) first")
+    if fitted != items:
+        raise EvaluationError(
+            f"{type(recommender).__name__} was fitted on {len(fitted):,} items, the fold has {len(items):,}, and they "
+            "are not the same; fit it on the train part of the same split"
+        )
+
+
+def _candidate_mask(candidates: npt.ArrayLike, n_items: int) -> Mask:
+    """Return the candidates as a mask `[n_items]`; EvaluationError unless they are booleans or the numbers 0 and 1."""
+    values = np.asarray(candidates)
+    if values.shape != (n_items,):
+        raise EvaluationError(
+            f"candidates has {'x'.join(f'{n:,}' for n in values.shape) or 'one'} values for {n_items:,} items; "
+            "give True or False for each item"
+        )
+    if values.dtype.kind not in "biuf" or not (legal := np.isin(values, (0, 1))).all():
+        found = values[0] if values.dtype.kind not in "biuf" else values[~legal][0]
+        raise EvaluationError(
+            f"candidates holds {found}; give True or False for each item, not the row numbers or ids of items"
+        )
+    return values.astype(np.bool_)
+
+
+def _check_needs(wanted: Iterable[str], data: Dataset, category: str | None, group: str | None) -> None:
+    """Raise EvaluationError for a metric whose data was not given."""
     vectors = data.item_features is not None
-    check_needs(asked, {"vectors": vectors, "categories": category is not None, "groups": group is not None})
+    check_needs(wanted, {"vectors": vectors, "categories": category is not None, "groups": group is not None})

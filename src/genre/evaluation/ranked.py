@@ -1,6 +1,6 @@
-"""What metrics read: where each user's relevant items stand, and what stars were guessed.
+"""What metrics read: the rank of every relevant item of every user, and predicted beside given ratings.
 
-Plain values of arrays. Knows nothing about recommenders or files; how they are made is `evaluator.py`.
+Plain values of arrays. Does not know recommenders or files; `ranking.py` makes these values, `metrics.py` reads them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
-    """What is known of the items besides the lists.
+class ItemStatistics:
+    """What metrics beyond accuracy know about the items.
 
-    popularity: int64 `[n_items]`, how often each occurs in the training data. n_users: training users.
-    vectors: float32 `[n_items, dim]`, item features or None.
-    categories: CSR `[n_items, n_categories]`, 1 where the item is of the category, or None.
+    Attributes:
+        popularity: int64 `[n_items]`, how many training users interacted with each item.
+        n_users: How many training users there are.
+        vectors: float32 `[n_items, dim]`, item features, or None.
+        categories: CSR `[n_items, n_categories]`, 1 where the item is in the category, or None.
     """
 
     popularity: Int64
@@ -36,7 +38,7 @@ class Catalogue:
 
     @cached_property
     def percentile(self) -> Float64:
-        """Where each item's popularity stands in the catalogue, 0 (rarest) to 1, ties in the middle. [n_items]"""
+        """Popularity percentile: 0 the rarest item, 1 the most popular, equal items share the middle. [n_items]."""
         counts = np.sort(self.popularity)
         below = np.searchsorted(counts, self.popularity, "left")
         not_above = np.searchsorted(counts, self.popularity, "right")
@@ -44,22 +46,34 @@ class Catalogue:
 
     @cached_property
     def tail(self) -> npt.NDArray[np.bool_]:
-        """The long tail: the rarest items that together hold at most a fifth of all interactions. [n_items]"""
+        """The long tail: the rarest items that together hold at most a fifth of all interactions. [n_items]."""
         counts = np.sort(self.popularity)
         held = np.cumsum(counts)[np.searchsorted(counts, self.popularity, "right") - 1]  # by all items as rare as it
         return np.asarray(held <= 0.2 * counts.sum())
 
 
 def ratio(total: npt.NDArray[np.float64 | np.int64], n: npt.NDArray[np.float64 | np.int64]) -> Float64:
-    """total / n, NaN where n is zero."""
+    """Divide element by element, giving NaN where the divisor is zero.
+
+    Args:
+        total: The dividends.
+        n: The divisors, of the same shape.
+
+    Returns:
+        float64 of the same shape.
+    """
     return np.asarray(np.divide(total, n, out=np.full(np.shape(total), np.nan), where=n > 0))
 
 
-class Ties(NamedTuple):
-    """Relevant items that share a score: one row a group, ordered by user, then rank. All `[n_groups]`.
+class TieGroups(NamedTuple):
+    """Items with the same score, in groups that hold a relevant item, ordered by user and then by rank.
 
-    user: row in the judged users. above: candidates ranked before the group. size: candidates in it.
-    relevant: how many of them are relevant. before: relevant items of the user in groups before.
+    Attributes:
+        user: int64 `[n_groups]`, position of the user in `Ranks`.
+        above: int32 `[n_groups]`, candidates scored higher than the group.
+        size: int32 `[n_groups]`, candidates in the group.
+        relevant: int64 `[n_groups]`, relevant items in the group.
+        before: int64 `[n_groups]`, relevant items of the same user in higher groups.
     """
 
     user: Int64
@@ -70,18 +84,24 @@ class Ties(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Ranks:
     """The rank of every relevant item of `n_users` users among all candidates, ties included.
 
-    A relevant item with `above` candidates scored higher and `ties` candidates (itself too) scored the same stands
-    at each of the ranks `above + 1 .. above + ties` with the same chance. Metrics are expectations over these orders.
+    A relevant item with `above` candidates scored higher and `ties` candidates (itself included) scored the same is at
+    each of the ranks `above + 1 .. above + ties` with the same probability. Metrics are expectations over these orders.
 
-    k: length of the list that is judged.
-    indptr: int64 `[n_users + 1]`; the relevant items of user `u` are `item[indptr[u]:indptr[u + 1]]`, at least one,
-    ordered by `above`. above, ties: int32, aligned with `item`; above is FAR for an item no list can hold.
-    candidates: int64 `[n_users]`, how many items were ranked; None when only lists are known.
-    top: int32 `[n_users, >= k]`, the list as shown (ties to the lower row), -1 where it ends; or None.
-    catalogue, history, groups: what metrics beyond accuracy need; groups int64 `[n_users]`, -1 for none.
+    Attributes:
+        k: Length of the list that is evaluated.
+        indptr: int64 `[n_users + 1]`; the relevant items of user `u` are `item[indptr[u]:indptr[u + 1]]`, at least one,
+            ordered by `above`.
+        item: int32 `[n]`, row numbers of the relevant items.
+        above: int32 `[n]`, candidates scored higher; FAR for an item that cannot be recommended.
+        ties: int32 `[n]`, candidates scored the same.
+        candidates: int64 `[n_users]`, how many items were ranked; None when only lists are known.
+        top: int32 `[n_users, >= k]`, the list as shown (ties to the lower row number), -1 where it ends; or None.
+        items: What metrics beyond accuracy know about the items; or None.
+        history: The interactions of each user before; or None.
+        user_groups: int64 `[n_users]`, the group of each user, -1 for none; or None.
     """
 
     k: int
@@ -91,52 +111,52 @@ class Judged:
     ties: Int32
     candidates: Int64 | None = None
     top: Int32 | None = None
-    catalogue: Catalogue | None = None
+    items: ItemStatistics | None = None
     history: History | None = None
-    groups: Int64 | None = None
+    user_groups: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
     @cached_property
-    def relevant(self) -> Int64:
-        """How many items are relevant to each user, also those no list can hold: a miss is a miss. [n_users]"""
+    def n_relevant(self) -> Int64:
+        """Relevant items of each user, those that cannot be recommended included. [n_users]."""
         return np.diff(self.indptr)
 
     @cached_property
     def user(self) -> Int64:
-        """The user of each relevant item. [n]"""
-        return np.repeat(np.arange(len(self)), self.relevant)
+        """The user of each relevant item. [n]."""
+        return np.repeat(np.arange(len(self)), self.n_relevant)
 
     @cached_property
-    def chance(self) -> Float64:
-        """The chance of each relevant item to be among the first k. [n]"""
+    def hit_probability(self) -> Float64:
+        """The probability of each relevant item to be among the first k. [n]."""
         return np.asarray(np.clip(self.k - self.above, 0, self.ties) / self.ties)
 
     @cached_property
     def hits(self) -> Float64:
-        """Expected number of relevant items among the first k. [n_users]"""
-        near = self.near
-        slots = np.minimum(self.k - near.above, near.size)
-        return self.per_user(near.user, near.relevant * slots / near.size)
+        """Expected number of relevant items among the first k. [n_users]."""
+        groups = self.groups_in_list
+        places = np.minimum(self.k - groups.above, groups.size)  # of each group within the first k
+        return self.sum_per_user(groups.user, groups.relevant * places / groups.size)
 
     @cached_property
-    def near(self) -> Ties:
+    def groups_in_list(self) -> TieGroups:
         """The tie groups that begin within the first k."""
         return self._groups(self.k)
 
     @cached_property
-    def first(self) -> Ties:
-        """Each user's first tie group, where it begins within the first k."""
-        first = self.near.before == 0
-        return Ties(*(column[first] for column in self.near))
+    def first_groups(self) -> TieGroups:
+        """Each user's first tie group with a relevant item, where it begins within the first k."""
+        first = self.groups_in_list.before == 0
+        return TieGroups(*(column[first] for column in self.groups_in_list))
 
     @cached_property
-    def reachable(self) -> Ties:
-        """The tie groups of all relevant items that some list can hold."""
+    def all_groups(self) -> TieGroups:
+        """The tie groups of all relevant items that can be recommended."""
         return self._groups(FAR)
 
-    def _groups(self, end: int) -> Ties:
+    def _groups(self, end: int) -> TieGroups:
         kept = np.flatnonzero(self.above < end)
         user, above, size = self.user[kept], self.above[kept], self.ties[kept]
         fresh = np.ones(len(kept), bool)
@@ -144,14 +164,29 @@ class Judged:
         start = np.flatnonzero(fresh)
         user, above, size = user[start], above[start], size[start]
         before = kept[start] - self.indptr[user]  # relevant items are ordered by rank
-        return Ties(user, above, size, np.diff(start, append=len(kept)), before)
+        return TieGroups(user, above, size, np.diff(start, append=len(kept)), before)
 
-    def per_user(self, user: Int64, value: npt.NDArray[np.float64 | np.int64]) -> Float64:
-        """Sums of `value` by user. [n_users]"""
+    def sum_per_user(self, user: Int64, value: npt.NDArray[np.float64 | np.int64]) -> Float64:
+        """Add up values by user.
+
+        Args:
+            user: `[n_values]`, the user of each value.
+            value: `[n_values]`.
+
+        Returns:
+            float64 `[n_users]`.
+        """
         return np.bincount(user, weights=value, minlength=len(self)).astype(np.float64)
 
-    def only(self, relevant: npt.NDArray[np.bool_]) -> Judged:
-        """Judge by the relevant items where `relevant` `[n]` is True, and only users who keep one."""
+    def keep(self, relevant: npt.NDArray[np.bool_]) -> Ranks:
+        """Return the ranks of some of the relevant items, without the users who keep none.
+
+        Args:
+            relevant: `[n]`, True for the items to keep.
+
+        Returns:
+            Ranks of the remaining users.
+        """
         left = np.concatenate([[0], np.cumsum(relevant)])[self.indptr]
         users = np.flatnonzero(np.diff(left))
         return replace(
@@ -163,23 +198,28 @@ class Judged:
             candidates=None if self.candidates is None else self.candidates[users],
             top=None if self.top is None else self.top[users],
             history=None if self.history is None else self.history.select(users),
-            groups=None if self.groups is None else self.groups[users],
+            user_groups=None if self.user_groups is None else self.user_groups[users],
         )
 
     @property
-    def shown(self) -> Int32:
-        """The lists as shown. int32 [n_users, <= k]"""
+    def lists(self) -> Int32:
+        """The lists as shown, -1 where one ends. int32 [n_users, <= k]."""
         assert self.top is not None  # the evaluator gives `top` to every metric that needs it
         return self.top[:, : self.k]
 
 
 @dataclass(frozen=True, eq=False)
-class Rated:
-    """Guessed and given stars of `n_users` users.
+class PredictedRatings:
+    """Predicted beside given ratings of `n_users` users.
 
-    user: int64 `[n_pairs]`, rows of the judged users. item: int32 `[n_pairs]`.
-    predicted, actual: float64 `[n_pairs]` stars.
-    step: the distance of two neighbouring stars. positive: stars from which on it is a like.
+    Attributes:
+        n_users: How many users.
+        user: int64 `[n_pairs]`, position of the user, below `n_users`.
+        item: int32 `[n_pairs]`, row number of the item.
+        predicted: float64 `[n_pairs]`.
+        actual: float64 `[n_pairs]`.
+        step: Distance between two neighbouring ratings of the scale.
+        positive: The lowest rating that counts as a like.
     """
 
     n_users: int
@@ -195,15 +235,29 @@ class Rated:
 
     @cached_property
     def pairs(self) -> Float64:
-        """How many ratings each user gave. [n_users]"""
+        """How many ratings each user gave. [n_users]."""
         return np.bincount(self.user, minlength=self.n_users).astype(np.float64)
 
     def mean(self, value: npt.NDArray[np.float64 | np.bool_]) -> Float64:
-        """The mean of a value over each user's pairs, NaN without any. [n_users]"""
+        """Average a value over the pairs of each user.
+
+        Args:
+            value: `[n_pairs]`.
+
+        Returns:
+            float64 `[n_users]`, NaN for a user without pairs.
+        """
         total = np.bincount(self.user, weights=value, minlength=self.n_users)
         return ratio(total, self.pairs)
 
-    def only(self, pairs: npt.NDArray[np.bool_]) -> Rated:
-        """The same users with the pairs where `pairs` `[n_pairs]` is True."""
+    def keep(self, pairs: npt.NDArray[np.bool_]) -> PredictedRatings:
+        """Return the same users with some of the pairs.
+
+        Args:
+            pairs: `[n_pairs]`, True for the pairs to keep.
+
+        Returns:
+            The same `n_users` users.
+        """
         columns = {name: getattr(self, name)[pairs] for name in ("user", "item", "predicted", "actual")}
         return replace(self, **columns)

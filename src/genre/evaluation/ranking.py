@@ -1,6 +1,6 @@
-"""Recommender, or lists, + Questions -> Judged and Rated: ranks and guessed stars, made in blocks.
+"""Ranks and predicted ratings of a recommender, or the ranks in given lists, in blocks. Does not know the metrics.
 
-Never users x items at once. Knows nothing about metrics' values.
+The scores of all users never exist at once.
 """
 
 from __future__ import annotations
@@ -15,42 +15,53 @@ from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import History
 from genre.data.folds import Fold
 from genre.errors import EvaluationError
-from genre.evaluation.metrics import metric_of
-from genre.evaluation.ranked import Judged, Rated
-from genre.evaluation.targets import Questions
+from genre.evaluation.ranked import PredictedRatings, Ranks
+from genre.evaluation.targets import Targets
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.topk import top_k_scores
 
 BLOCK = 1 << 21  # scores held at once: 8 MB stay in the cache between scoring and ranking
-BATCH = 4096  # histories whose factors or predictions are asked for at once
+BATCH = 4096  # histories per call of a recommender's factors or predictions
 
 Mask = npt.NDArray[np.bool_]
 
 
-def rank(
+def rank_by_score(
     recommender: Recommender,
-    questions: Questions,
-    asked: dict[str, int],
+    targets: Targets,
+    *,
+    k: int,
     candidates: Mask | None,
     seen: Int64,
     log: Log,
-) -> tuple[Judged, float]:
-    """The ranks of all relevant items, the lists where a metric needs them, and the CPU seconds that scoring took.
+) -> tuple[Ranks, float]:
+    """Score every candidate for every user and find the rank of each relevant item.
 
-    seen: int64 `[n + 1]`, where each user's hidden items begin in the history.
+    Args:
+        recommender: A fitted recommender.
+        targets: The users and their relevant items.
+        k: Length of the lists to keep, 0 when no metric needs them.
+        candidates: bool `[n_items]`, the only items that may be recommended; None: all.
+        seen: int64 `[n + 1]`, where the items to leave out of each user's ranking begin in the history.
+        log: Where progress is shown.
+
+    Returns:
+        The ranks, and the CPU seconds of scoring and of making the lists.
+
+    Raises:
+        EvaluationError: For a score that is NaN or infinite.
     """
     from genre.kernels.ranks import hide, rank_targets
 
-    history, indptr, n = questions.history, questions.indptr, len(questions.users)
-    item, above, ties = (np.empty_like(questions.item) for _ in range(3))
-    ranked = np.empty(n, np.int64)
-    k = max(1, *asked.values()) if any("top" in metric_of(label).needs for label in asked) else 0
+    history, indptr, n = targets.history, targets.indptr, len(targets.users)
+    item, above, ties = (np.empty_like(targets.item) for _ in range(3))
+    n_candidates = np.empty(n, np.int64)
     top = np.empty((n, min(k, history.n_items)), np.int32)
     seconds, began = 0.0, time.process_time()
     with log.bar("ranking", n) as bar:
         for rows, scores in _score_blocks(recommender, history):
-            _check_finite(scores, rows, recommender, questions)
+            _check_finite(scores, rows, recommender, targets)
             if candidates is not None:
                 scores[:, ~candidates] = -np.inf
             ends = slice(rows.start, rows.stop + 1)
@@ -59,63 +70,88 @@ def rank(
                 top[rows] = top_k_scores(scores, top.shape[1])[0]
             seconds += time.process_time() - began
             part = slice(indptr[rows.start], indptr[rows.stop])
-            rank_targets(scores, indptr[ends], questions.item[part], item[part], above[part], ties[part], ranked[rows])
+            rank_targets(
+                scores, indptr[ends], targets.item[part], item[part], above[part], ties[part], n_candidates[rows]
+            )
             bar.advance(len(scores))
             began = time.process_time()
-    judged = Judged(1, indptr, item, above, ties, ranked, top, questions.catalogue, history, questions.groups)
-    return judged, seconds
+    ranks = Ranks(1, indptr, item, above, ties, n_candidates, top, targets.items, history, targets.user_groups)
+    return ranks, seconds
 
 
 def _score_blocks(recommender: Recommender, history: History) -> Iterator[tuple[slice, Float32]]:
-    """Consecutive rows and their scores, in one array that is used again: a block stays in the cache."""
+    """Yield consecutive rows and their scores, all in one array that is reused: a block stays in the cache."""
     size = max(1, BLOCK // max(history.n_items, 1))
     scratch = np.empty((min(size, max(len(history), 1)), history.n_items), np.float32)
-    for batch, asked in history.blocks(BATCH if recommender.capabilities()["factors"] else size):
-        factors = recommender.as_factors(asked)
-        for start in range(0, len(asked), size):
-            part = slice(start, min(start + size, len(asked)))
+    for rows, batch in history.blocks(BATCH if recommender.capabilities()["factors"] else size):
+        factors = recommender.as_factors(batch)
+        for start in range(0, len(batch), size):
+            part = slice(start, min(start + size, len(batch)))
             scores = scratch[: part.stop - start]
             if factors is not None:
-                np.matmul(factors[0][part], factors[1].T, out=scores)
+                np.matmul(factors[0][part], factors[1].T, out=scores)  # [n, dim] x [dim, n_items]
             else:
-                np.copyto(scores, recommender.score(asked.select(part)))  # it may be the recommender's own array
-            yield slice(batch.start + part.start, batch.start + part.stop), scores
+                np.copyto(scores, recommender.score(batch.select(part)))  # it may be the recommender's own array
+            yield slice(rows.start + part.start, rows.start + part.stop), scores
 
 
-def _check_finite(scores: Float32, rows: slice, recommender: Recommender, questions: Questions) -> None:
-    if np.isfinite(scores.max(initial=0)) and np.isfinite(scores.min(initial=0)):  # NaN runs through both
+def _check_finite(scores: Float32, rows: slice, recommender: Recommender, targets: Targets) -> None:
+    if np.isfinite(scores.max(initial=0)) and np.isfinite(scores.min(initial=0)):  # a NaN makes both NaN
         return
     row, item = np.argwhere(~np.isfinite(scores))[0]
     raise EvaluationError(
-        f"{type(recommender).__name__} scores item row {item} for user row {questions.users[rows.start + row]} with "
+        f"{type(recommender).__name__} scores item row {item} for user row {targets.users[rows.start + row]} with "
         f"{scores[row, item]}, which has no rank; look for a training run that diverged or features that are not finite"
     )
 
 
-def place(lists: Int32, users: npt.NDArray[np.integer], questions: Questions) -> Judged:
-    """The ranks of relevant items in lists made elsewhere; every list is its own order, so nothing ties."""
+def rank_in_lists(lists: Int32, users: npt.NDArray[np.integer], targets: Targets) -> Ranks:
+    """Find the rank of each relevant item in given lists, in which no items tie.
+
+    Args:
+        lists: int32 `[n_lists, m]`, item row numbers, best first, -1 where a list ends.
+        users: `[n_lists]`, the user row number of each list.
+        targets: The users and their relevant items.
+
+    Returns:
+        The ranks; without `candidates`, as only lists are known.
+
+    Raises:
+        EvaluationError: For a list with an item twice or out of range, and for a user without a list.
+    """
     from genre.kernels.ranks import place_targets, unsound_list
 
-    n_items = questions.history.n_items
+    n_items = targets.history.n_items
     if len(users) != len(lists):
         raise EvaluationError(f"{len(lists)} lists for {len(users)} users; give one list a user")
     bad = unsound_list(lists, n_items)
     if bad >= 0:
         raise EvaluationError(f"list {bad} holds an item twice, or an item row above {n_items - 1}; check the lists")
-    row_of = np.full(max(int(users.max(initial=-1)), int(questions.users.max())) + 1, -1, np.int64)
+    row_of = np.full(max(int(users.max(initial=-1)), int(targets.users.max())) + 1, -1, np.int64)
     row_of[users] = np.arange(len(users))
-    rows = row_of[questions.users]
+    rows = row_of[targets.users]
     if (rows < 0).any():
         raise EvaluationError(f"{(rows < 0).sum():,} users have a target but no list; give an empty list (-1) at least")
     top = lists[rows]
-    item, above = place_targets(top, questions.indptr, questions.item, n_items)
-    ties = np.ones_like(above)
-    world = questions.catalogue, questions.history, questions.groups
-    return Judged(1, questions.indptr, item, above, ties, None, top, *world)
+    item, above = place_targets(top, targets.indptr, targets.item, n_items)
+    known = targets.items, targets.history, targets.user_groups
+    return Ranks(1, targets.indptr, item, above, np.ones_like(above), None, top, *known)
 
 
-def rate(recommender: Recommender, fold: Fold, log: Log) -> tuple[Int32, Rated]:
-    """Guessed and given stars of every target pair; the users they belong to."""
+def predict_ratings(recommender: Recommender, fold: Fold, log: Log) -> tuple[Int32, PredictedRatings]:
+    """Predict the rating of every target pair.
+
+    Args:
+        recommender: A fitted recommender that predicts ratings.
+        fold: Histories and the ratings to predict.
+        log: Where progress is shown.
+
+    Returns:
+        The user row numbers, and their predicted and given ratings.
+
+    Raises:
+        EvaluationError: For a prediction that is NaN or infinite.
+    """
     target = fold.target
     assert target.rating is not None
     assert target.rating_scale is not None
@@ -123,11 +159,11 @@ def rate(recommender: Recommender, fold: Fold, log: Log) -> tuple[Int32, Rated]:
     history = fold.context.history(users)
     predicted = np.empty(len(target), np.float32)
     with log.bar("rating", len(users)) as bar:
-        for rows, asked in history.blocks(BATCH):
+        for rows, batch in history.blocks(BATCH):
             pairs = slice(*np.searchsorted(row, [rows.start, rows.stop]))  # targets are sorted by user
             local = (row[pairs] - rows.start).astype(np.int32)
-            predicted[pairs] = recommender.predict(asked, local, target.item[pairs])
-            bar.advance(len(asked))
+            predicted[pairs] = recommender.predict(batch, local, target.item[pairs])
+            bar.advance(len(batch))
     if not np.isfinite(predicted).all():
         at = int(np.flatnonzero(~np.isfinite(predicted))[0])
         raise EvaluationError(
@@ -137,4 +173,4 @@ def rate(recommender: Recommender, fold: Fold, log: Log) -> tuple[Int32, Rated]:
     low, high, step = target.rating_scale
     positive = (low + high) / 2 if target.positive_rating is None else target.positive_rating
     actual = target.rating.astype(np.float64)
-    return users, Rated(len(users), row, target.item, predicted.astype(np.float64), actual, step, positive)
+    return users, PredictedRatings(len(users), row, target.item, predicted.astype(np.float64), actual, step, positive)

@@ -14,7 +14,7 @@ import numpy as np
 from genre import storage
 from genre.arrays import Int32, Int64
 from genre.errors import ArtifactError
-from genre.evaluation.metrics import metric_of
+from genre.evaluation.metric_table import metric_of
 from genre.evaluation.ranked import Float64
 from genre.evaluation.resampling import bootstrap
 

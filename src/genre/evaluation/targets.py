@@ -1,4 +1,4 @@
-"""A Fold -> who is asked, what is known of them, and what counts as a right answer. Knows no recommender."""
+"""A Fold -> the users to evaluate, their histories and their relevant items. Does not know recommenders."""
 
 from __future__ import annotations
 
@@ -15,106 +15,130 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.data.words import split_categories
 from genre.errors import EvaluationError
-from genre.evaluation.ranked import Catalogue
+from genre.evaluation.ranked import ItemStatistics
 from genre.options import nearest
 
 
 @dataclass(frozen=True, eq=False)
-class Questions:
+class Targets:
     """The users of a fold who have a relevant item, and those items.
 
-    users: int32 `[n]` rows of the dataset. history: what is known of each.
-    indptr: int64 `[n + 1]`, item: int32: the relevant items of each, each once, in the target's order.
-    catalogue, groups: see `Judged`. counts: what was left out of what, by name.
+    Attributes:
+        users: int32 `[n]`, row numbers of the dataset.
+        history: The interactions of each before.
+        indptr: int64 `[n + 1]`; the relevant items of user `u` are `item[indptr[u]:indptr[u + 1]]`.
+        item: int32, the relevant items, each once per user, in the order of the fold's target.
+        items: What metrics beyond accuracy know about the items.
+        user_groups: int64 `[n]`, the group of each user, -1 for none; or None.
+        counts: How many users and targets there are, and how many were left out or are cold, by name.
     """
 
     users: Int32
     history: History
     indptr: Int64
     item: Int32
-    catalogue: Catalogue
-    groups: Int64 | None
+    items: ItemStatistics
+    user_groups: Int64 | None
     counts: dict[str, int]
 
 
-def ask(
+def collect_targets(
     fold: Fold,
     train: Dataset | None = None,
     *,
     exclude_seen: bool = True,
     category: str | None = None,
     group: str | None = None,
-) -> Questions:
-    """What the fold asks. With `exclude_seen` a liked item that the history holds is no question, and is counted.
+) -> Targets:
+    """Collect the relevant items of a fold: those that its target part likes (`Dataset.liked`).
 
-    train: what counts as known (popularity, cold users and items); None: the fold's context.
-    category: a field of items, group: a field of users. EvaluationError when nobody likes anything in the target.
+    Args:
+        fold: Histories and what the users did next.
+        train: The training data, which decides popularity and who is cold; None: the fold's context.
+        exclude_seen: Leave out and count liked items that the history already holds.
+        category: A field of the items, for `calibration`.
+        group: A field of the users, for `group_gap`.
+
+    Returns:
+        The users with at least one relevant item.
+
+    Raises:
+        EvaluationError: When no user has a relevant item, or there is no such field.
     """
     from genre.kernels.ranks import distinct
 
-    known = fold.context if train is None else train
+    trained = fold.context if train is None else train
     target, n_users, n_items = fold.target, fold.target.n_users, fold.target.n_items
     liked = target.liked()
     seen = fold.context.history()
-    held = seen.indptr if exclude_seen else np.zeros_like(seen.indptr)
-    user, wanted = (target.user, target.item) if liked.all() else (target.user[liked], target.item[liked])
-    indptr, item, seen_before = distinct(_indptr(user, n_users), wanted, held, seen.item, n_items)
+    hidden = seen.indptr if exclude_seen else np.zeros_like(seen.indptr)
+    user, relevant = (target.user, target.item) if liked.all() else (target.user[liked], target.item[liked])
+    indptr, item, seen_before = distinct(_indptr(user, n_users), relevant, hidden, seen.item, n_items)
     users = np.flatnonzero(np.diff(indptr)).astype(np.int32)
     if not len(users):
         raise EvaluationError(
-            f"nobody has a relevant item to find: {len(target):,} target interactions, {int(liked.sum()):,} of them "
-            f"likes, {seen_before:,} of those already seen; use a larger test part, lower positive_rating, or "
-            "exclude_seen=False where people take an item again"
+            f"no user has a relevant item to find: {len(target):,} target interactions, {int(liked.sum()):,} of them "
+            f"likes, {seen_before:,} of those already seen; use a larger test part, lower positive_rating, or set "
+            "exclude_seen=False where users interact with the same item again"
         )
     indptr = np.append(indptr[users], indptr[-1])
     history = fold.context.history(users)
-    trained = np.bincount(known.user, minlength=n_users) > 0
-    history = dataclasses.replace(history, user=np.where(trained[users], users, -1).astype(np.int32))
-    catalogue = _catalogue(known, category)
-    cold_item = catalogue.popularity[item] == 0
-    return Questions(
+    has_training = np.bincount(trained.user, minlength=n_users) > 0
+    history = dataclasses.replace(history, user=np.where(has_training[users], users, -1).astype(np.int32))
+    items = _item_statistics(trained, category)
+    cold = items.popularity[item] == 0
+    return Targets(
         users=users,
         history=history,
         indptr=indptr,
         item=item,
-        catalogue=catalogue,
-        groups=None if group is None else _codes(target.users, group)[users],
+        items=items,
+        user_groups=None if group is None else _group_codes(target.users, group)[users],
         counts={
             "users": len(users),
-            "users_without_targets": len(present(target.user)) - len(users),
+            "users_without_targets": len(distinct_rows(target.user)) - len(users),
             "targets": len(item),
             "targets_seen_before": seen_before,
             "cold_users": int((history.lengths == 0).sum()),
-            "cold_items": int((np.bincount(item[cold_item]) > 0).sum()),
-            "cold_targets": int(cold_item.sum()),
+            "cold_items": int((np.bincount(item[cold]) > 0).sum()),
+            "cold_targets": int(cold.sum()),
         },
     )
 
 
-def check_fields(data: Dataset, category: str | None, group: str | None) -> None:
-    """EvaluationError where items have no such field, or users."""
+def check_evaluation_fields(data: Dataset, category: str | None, group: str | None) -> None:
+    """Check that the fields which the metrics read exist.
+
+    Args:
+        data: The dataset.
+        category: A field of its items; None: not needed.
+        group: A field of its users; None: not needed.
+
+    Raises:
+        EvaluationError: When there is no such field.
+    """
     for table, field, side in ((data.items, category, "items"), (data.users, group, "users")):
         if field is not None:
             _check_field(table, field, side)
 
 
-def _catalogue(known: Dataset, category: str | None) -> Catalogue:
-    """How many users know each item, and what it is."""
+def _item_statistics(trained: Dataset, category: str | None) -> ItemStatistics:
+    """Count how many training users interacted with each item; attach its vector and categories."""
     from genre.kernels.ranks import distinct
 
-    history = known.history()
-    nothing = np.zeros(known.n_users + 1, np.int64)
-    _, once, _ = distinct(history.indptr, history.item, nothing, history.item[:0], known.n_items)
-    return Catalogue(
-        popularity=np.bincount(once, minlength=known.n_items),
+    history = trained.history()
+    no_seen = np.zeros(trained.n_users + 1, np.int64)
+    _, once, _ = distinct(history.indptr, history.item, no_seen, history.item[:0], trained.n_items)
+    return ItemStatistics(
+        popularity=np.bincount(once, minlength=trained.n_items),
         n_users=int((history.lengths > 0).sum()),
-        vectors=None if known.item_features is None else known.item_features.values,
-        categories=None if category is None else _categories(known.items, category),
+        vectors=None if trained.item_features is None else trained.item_features.values,
+        categories=None if category is None else _categories(trained.items, category),
     )
 
 
 def _categories(items: pa.Table, field: str) -> sp.csr_matrix:
-    """1 where an item is of a category. [n_items, n_categories]"""
+    """Return the categories of each item as ones in a sparse matrix. [n_items, n_categories]."""
     _check_field(items, field, "items")
     names = [split_categories(value) for value in items[field].to_pylist()]
     column = {name: at for at, name in enumerate(sorted({name for entry in names for name in entry}))}
@@ -123,8 +147,8 @@ def _categories(items: pa.Table, field: str) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(index)), index, indptr), shape=(len(names), max(len(column), 1)))
 
 
-def _codes(users: pa.Table, field: str) -> Int64:
-    """The group of each user as a number, -1 for none. [n_users]"""
+def _group_codes(users: pa.Table, field: str) -> Int64:
+    """Return the group of each user as a number, -1 for none. [n_users]."""
     _check_field(users, field, "users")
     found = users[field].combine_chunks().dictionary_encode()
     return np.asarray(found.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
@@ -140,10 +164,17 @@ def _indptr(sorted_rows: Int32, n: int) -> Int64:
     return np.concatenate([[0], np.cumsum(np.bincount(sorted_rows, minlength=n))]).astype(np.int64)
 
 
-def digest(fold: Fold, *, exclude_seen: bool = True) -> str:
-    """Equal for equal questions: what two recommenders were found to do can be paired user by user.
+def fold_digest(fold: Fold, *, exclude_seen: bool = True) -> str:
+    """Compute a checksum of a fold; evaluations with equal ones can be compared user by user.
 
-    A checksum, quick and good against mistakes; nothing is kept safe by it.
+    Quick and good against mistakes, not against attacks.
+
+    Args:
+        fold: The fold.
+        exclude_seen: Whether seen items are left out, which changes the targets.
+
+    Returns:
+        The checksum.
     """
     context, target = fold
     sums = [zlib.crc32(np.ascontiguousarray(column).data) for column in (target.user, target.item)]
@@ -151,6 +182,13 @@ def digest(fold: Fold, *, exclude_seen: bool = True) -> str:
     return "-".join(str(part) for part in (kind, context.n_users, context.n_items, len(context), len(target), *sums))
 
 
-def present(rows: Int32) -> Int64:
-    """The distinct row numbers, ascending; quicker than sorting."""
+def distinct_rows(rows: Int32) -> Int64:
+    """Return the distinct row numbers in ascending order; quicker than sorting.
+
+    Args:
+        rows: Row numbers.
+
+    Returns:
+        int64, each row number once.
+    """
     return np.flatnonzero(np.bincount(rows))

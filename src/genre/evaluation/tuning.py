@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from genre.data.folds import Split
 from genre.errors import EvaluationError, NotAvailable, OptionError, TrainingError
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.metrics import labels, metric_of
-from genre.evaluation.targets import digest
+from genre.evaluation.metric_table import labels, metric_of
+from genre.evaluation.targets import fold_digest
 from genre.log import SILENT, Log
 from genre.options import Choices, Search, search_space, type_hints
 from genre.recommenders.base import Recommender
@@ -149,7 +149,7 @@ def tune(
 
     facts = [name, f"{make.__module__}:{make.__qualname__}", given, begin, repr(space), label, exclude_seen, seed]
     facts += [category, group]
-    study = _study(Path(storage), name, [*facts, digest(split.validation), len(split.train)], label, seed)
+    study = _study(Path(storage), name, [*facts, fold_digest(split.validation), len(split.train)], label, seed)
     with log.bar(f"tuning {name}", trials) as bar:
         bar.advance(len(_tried(study)))
         while len(_tried(study)) < trials and (minutes is None or _seconds(study) < 60 * minutes):
