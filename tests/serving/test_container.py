@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from genre.cli.main import command_parser
-from genre.serving.http.access import OPEN
+from genre.serving.http.access import HEALTH_PATHS
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -77,4 +77,4 @@ def test_nothing_reaches_the_log_from_outside(compose: dict[str, Any]) -> None:
     assert all(compose["networks"][name]["internal"] for name in networks)
     assert "ports" not in compose["services"]["postgres"]
     assert compose["services"]["genre"]["ports"][0].startswith("127.0.0.1:")
-    assert any(path in told("HEALTHCHECK.*\\n    CMD") for path in OPEN)
+    assert any(path in told("HEALTHCHECK.*\\n    CMD") for path in HEALTH_PATHS)

@@ -296,7 +296,7 @@ def test_too_many_requests_of_one_address(run: Run, sqlite: SQLiteStore) -> None
 def test_one_network_counts_as_one_and_forgets_nobody_else(
     run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genre.serving.http.access.KEPT_ADDRESSES", 50)
+    monkeypatch.setattr("genre.serving.http.request_limits.MAX_ADDRESSES", 50)
     app = create_app(Service([run], sqlite, limits=Limits(rate=1)))
 
     def status(address: str) -> int:
@@ -342,7 +342,7 @@ def test_too_many_requests_at_once(run: Run, sqlite: SQLiteStore, monkeypatch: p
 def test_refusals_are_paced_and_take_nobody_s_place(
     run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genre.serving.http.access.REFUSALS", 10)
+    monkeypatch.setattr("genre.serving.http.request_limits.BUSY_PER_SECOND", 10)
     service = Service([run], sqlite, limits=Limits(in_flight=1))
     gate, real = threading.Event(), service.explain
     monkeypatch.setattr(service, "explain", lambda *a, **k: (gate.wait(10), real(*a, **k))[1])

@@ -10,13 +10,15 @@ from importlib.resources import files
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.responses import PlainTextResponse
 
-from genre.serving.http.access import Gate
+from genre.serving.http.access import HostCheck, KeyAuthentication, SecurityHeaders, unauthorized
 from genre.serving.http.batching import Desk
 from genre.serving.http.problems import add_problems, problem
-from genre.serving.http.prometheus import Metrics
-from genre.serving.http.routes import PROBLEMS, add_routes
+from genre.serving.http.prometheus import MeasureRequests, PrometheusMetrics
+from genre.serving.http.request_limits import RequestLimits
+from genre.serving.http.routes import PROBLEMS, EscapedSlashes, add_routes
 from genre.serving.service import Service
 from genre.version import __version__
 
@@ -38,7 +40,7 @@ def create_app(
 
     api_key: what callers must show on every route but health. hosts: names it may be addressed under, None for any.
     """
-    metrics = Metrics(service.missing, service.reordered)
+    metrics = PrometheusMetrics(service.missing, service.reordered)
     desk = Desk(service, metrics)
 
     @asynccontextmanager
@@ -62,13 +64,14 @@ def create_app(
     _health(app, service, metrics)
     _page(app)
     add_problems(app, metrics)
-    app.add_middleware(
-        Gate,
-        key=api_key,
-        hosts=hosts,
-        limits=service.limits,
-        metrics=metrics,
-    )
+    app.add_middleware(RequestLimits, limits=service.limits)  # each layer is put around those before it
+    if api_key is not None:
+        app.add_middleware(AuthenticationMiddleware, backend=KeyAuthentication(api_key), on_error=unauthorized)
+    if hosts is not None:
+        app.add_middleware(HostCheck, hosts=hosts)
+    app.add_middleware(EscapedSlashes)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(MeasureRequests, metrics=metrics)
     return app
 
 
@@ -87,7 +90,7 @@ async def _warm(desk: Desk) -> None:
         await asyncio.sleep(pause)
 
 
-def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
+def _health(app: FastAPI, service: Service, metrics: PrometheusMetrics) -> None:
     @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", responses=PROBLEMS)
     async def healthz() -> dict[str, str]:
@@ -106,7 +109,7 @@ def _health(app: FastAPI, service: Service, metrics: Metrics) -> None:
     @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def metrics_text() -> Response:
         """Counters in the text form of Prometheus."""
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _page(app: FastAPI) -> None:

@@ -10,8 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from genre.errors import GenreError, StoreError
 from genre.serving.events.store import Event
-from genre.serving.http.prometheus import Metrics
-from genre.serving.requests import ListRequest, RankedList
+from genre.serving.http.prometheus import PrometheusMetrics
+from genre.serving.requests import RankedList, ListRequest
 from genre.serving.service import Service
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Counted(NamedTuple):
 class Desk:
     """Hands requests to the service in its threads, those that wait together in one call."""
 
-    def __init__(self, service: Service, metrics: Metrics) -> None:
+    def __init__(self, service: Service, metrics: PrometheusMetrics) -> None:
         self.service, self.metrics = service, metrics
         self._answering = ThreadPoolExecutor(16, "genre-answer")
         self._storing = ThreadPoolExecutor(4, "genre-store")
@@ -41,7 +41,7 @@ class Desk:
 
     async def recommend(self, ask: ListRequest) -> RankedList:
         answer = await self._lists.ask(ask, self.service.batch_key(ask))
-        self.metrics.answer(answer)
+        self.metrics.count_answer(answer)
         return answer
 
     def _recommend(self, asks: Sequence[ListRequest]) -> list[RankedList | GenreError]:

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from genre.errors import GenreError, StoreError, UnknownId
-from genre.serving.http.prometheus import Metrics
+from genre.serving.http.prometheus import PrometheusMetrics
 
 NAMES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 SAID = {  # of pydantic's kinds of errors, those that speak of Python or of nothing
@@ -35,7 +35,7 @@ def problem(status: int, error: str, detail: str) -> Response:
     return Response(orjson.dumps({"error": error, "detail": text}), status, media_type="application/json")
 
 
-def add_problems(app: FastAPI, metrics: Metrics) -> None:
+def add_problems(app: FastAPI, metrics: PrometheusMetrics) -> None:
     said: dict[str, float] = {}
 
     def trouble(where: str, error: Exception) -> None:

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import orjson
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genre.errors import UnknownId
 from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import Desk
 from genre.serving.http.schemas import (
+    SLASH,
     AskBody,
     AskQuery,
     Erased,
@@ -95,6 +97,19 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
             responses=PROBLEMS,
             dependencies=[Depends(known_parameters)],
         )
+
+
+class EscapedSlashes:
+    """Middleware that keeps a `/` sent as `%2F` inside one part of the path, so that ids may hold one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if b"%" in scope.get("raw_path", b""):
+            parts = scope["raw_path"].decode("latin-1").split("/")
+            scope["path"] = "/".join(unquote(part).replace("/", SLASH) for part in parts)
+        await self._app(scope, receive, send)
 
 
 def known_parameters(request: Request) -> None:

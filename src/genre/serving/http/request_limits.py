@@ -1,0 +1,128 @@
+"""How much is let in: requests in flight, the rate of each address, the size of a body. Knows no route but events."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+
+from cachetools import LRUCache
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from genre.serving.http.access import HEALTH_PATHS
+from genre.serving.http.problems import problem
+from genre.serving.limits import Limits
+
+EVENTS_PATH = "/v1/events"
+MAX_ADDRESSES = 10_000  # with a bucket of their own
+BUSY_PER_SECOND = 200  # answers "busy" sent a second
+
+
+class RequestLimits:
+    """Middleware that refuses what exceeds the limits of a service: 503 busy, 429 too many requests, 413 too large."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app, self._limits = app, limits
+        self._in_flight = {True: 0, False: 0}  # with events, without
+        self._next_busy = 0.0
+        self._buckets = TokenBuckets(limits.rate, MAX_ADDRESSES) if limits.rate else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in HEALTH_PATHS:
+            await self._app(scope, receive, send)
+            return
+        events = scope["path"] == EVENTS_PATH
+        if self._in_flight[events] >= (self._limits.events_in_flight if events else self._limits.in_flight):
+            await self._pace()
+            await _refusal(503, "busy", "too many requests at once; try again")(scope, receive, send)
+        elif self._buckets is not None and not self._buckets.take(scope["client"][0] if scope["client"] else ""):
+            detail = f"more than {self._limits.rate:g} requests a second"
+            await _refusal(429, "too_many_requests", detail)(scope, receive, send)
+        elif (length := _content_length(scope)) is not None and length > self._limits.body_bytes:
+            answer = problem(413, "too_large", self._too_large())
+            answer.headers["connection"] = "close"
+            await answer(scope, receive, send)
+        else:
+            self._in_flight[events] += 1
+            try:
+                await self._app(scope, receive if length is not None else self._measured(receive), send)
+            finally:
+                self._in_flight[events] -= 1
+
+    async def _pace(self) -> None:
+        """Wait before answering "busy": a client that is refused at once is back at once, and refusing costs, too."""
+        now = time.monotonic()
+        self._next_busy = max(now, self._next_busy + 1 / BUSY_PER_SECOND)
+        if self._next_busy > now:
+            await asyncio.sleep(self._next_busy - now)
+
+    def _measured(self, receive: Receive) -> Receive:
+        """Return `receive` with an end to a body whose length was not announced."""
+        received = 0
+
+        async def measured() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limits.body_bytes:  # raised inside the framework, which knows its own exceptions only
+                raise HTTPException(413, self._too_large(), {"connection": "close"})
+            return message
+
+        return measured
+
+    def _too_large(self) -> str:
+        return f"a body may have {self._limits.body_bytes:,} bytes"
+
+
+class TokenBuckets:
+    """A token bucket for each network address: a request takes a token, and `rate` tokens a second flow in.
+
+    A bucket holds twice the rate. Addresses that were silent for longest are forgotten first: their buckets are full.
+    """
+
+    def __init__(self, rate: float, max_addresses: int) -> None:
+        self._rate, self._burst = rate, 2 * rate
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(max_addresses)
+
+    def take(self, address: str) -> bool:
+        """Take a token.
+
+        Args:
+            address: IPv4 or IPv6 address of the caller.
+
+        Returns:
+            False where the bucket is empty.
+        """
+        now, network = time.monotonic(), _network(address)
+        tokens, since = self._buckets.get(network, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - since) * self._rate)
+        self._buckets[network] = tokens - 1 if tokens >= 1 else tokens, now
+        return tokens >= 1
+
+
+def _network(address: str) -> str:
+    """Return the address itself, or its /64 network in IPv6: one household or server has all addresses of it."""
+    if ":" not in address:
+        return address
+    try:
+        full = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(full.ipv4_mapped or ipaddress.IPv6Network((int(full) >> 64 << 64, 64)))
+
+
+def _content_length(scope: Scope) -> float | None:
+    """Return the announced length of the body, infinity where it is no number, 0 without a body, None where unknown."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length")
+    if length is not None:
+        return int(length[:20]) if length.isdigit() else float("inf")
+    return None if b"transfer-encoding" in headers else 0
+
+
+def _refusal(status: int, error: str, detail: str) -> Response:
+    answer = problem(status, error, detail)
+    answer.headers["retry-after"] = "1"
+    return answer
