@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 from genre.errors import GenreError, StoreError
 from genre.serving.events.store import Event
 from genre.serving.http.prometheus import PrometheusMetrics
-from genre.serving.requests import RankedList, ListRequest
+from genre.serving.requests import ListRequest, RankedList
 from genre.serving.service import Service
 
 T = TypeVar("T")
