@@ -45,8 +45,8 @@ from genre.llm.options import LLMOptions
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
-from genre.recommenders.llm_reranker import LLMReranker, account_of, told_account
-from genre.recommenders.wording import Verbaliser, told_tally
+from genre.recommenders.llm_reranker import LLMReranker, describe_reranking, reranking_counts
+from genre.recommenders.wording import Wording, describe_wording
 
 FIELDS = ("title", "genres", "plot")
 SHORT = 5
@@ -209,7 +209,7 @@ def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> 
         value = evaluate(fitted, fold, k=10, metrics=("mrr",), train=split.train).values["mrr@10"]
         rows.append((name, value, time.process_time() - start))
         if isinstance(fitted, LLMReranker):
-            print(f"- {name}: {told_account(account_of(fitted))}")
+            print(f"- {name}: {describe_reranking(reranking_counts(fitted))}")
     chance = float(np.mean(1 / np.arange(1, 11)))
     print(f"\n{len(users)} users whose liked next item EASE has among its ten; chance is {chance:.3f}.\n")
     print("| | mrr@10 |\n|---|--:|")
@@ -220,13 +220,13 @@ def reranked(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> 
 def explained(split: Split, model: LanguageModel, chosen: argparse.Namespace) -> None:
     print("\n## Explanations in words\n")
     base = EASE().fit(split.train)
-    verbaliser = Verbaliser(LLMOptions(model, ledger=str(chosen.ledger), job="explanations"))
+    wording = Wording(LLMOptions(model, ledger=str(chosen.ledger), job="explanations"))
     whys = []
     for user in range(0, 2 * chosen.explain, 2):
         one = split.test.context.history([user])
         whys += base.explain(one, base.recommend(one, k=1).item[0])
-    said = verbaliser.sentences(whys, split.train)
-    print(f"{len(whys)} explanations: {told_tally(verbaliser.tally)}\n")
+    said = wording.sentences(whys, split.train)
+    print(f"{len(whys)} explanations: {describe_wording(wording.counts)}\n")
     print("\n".join(f"- {sentence}" for sentence in said[:8]))
 
 

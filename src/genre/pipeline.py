@@ -39,9 +39,9 @@ from genre.kinds import declared
 from genre.log import SILENT, Log
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.base import Recommender
-from genre.recommenders.llm_reranker import account_of, told_account
-from genre.recommenders.network_base import starts
-from genre.recommenders.wording import Verbaliser
+from genre.recommenders.llm_reranker import describe_reranking, reranking_counts
+from genre.recommenders.network_base import start_manifests
+from genre.recommenders.wording import Wording
 from genre.runs import Run, read_run
 from genre.version import __version__
 from genre.workspace import Workspace, key_of, locked, read_features, write_features
@@ -93,7 +93,7 @@ def workspace(checked: Config, runs: str | Path, search: Sequence[dict[str, Any]
     """The folder that the run of a config has, finished or not."""
     experiment = checked.experiment
     asked = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
-    begun = [start for recommender in experiment.recommenders for start in starts(recommender)]
+    begun = [start for recommender in experiment.recommenders for start in start_manifests(recommender)]
     told = to_dict(experiment), declared(experiment), experiment.data.fingerprint(), asked, *begun, *search
     key = key_of(__version__, *told)
     return Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
@@ -246,9 +246,9 @@ def fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict
 
 def _reordered(recommender: Recommender, label: str, log: Log) -> dict[str, Any]:
     """What language models have done to its lists since it was made or loaded; empty where none could."""
-    account = account_of(recommender)
+    account = reranking_counts(recommender)
     if any(count for name, count in account.items() if name != "trouble"):
-        log.line(f"  language model: {told_account(account)}")
+        log.line(f"  language model: {describe_reranking(account)}")
         log.record("reranked", recommender=label, **account)
     return account
 
@@ -258,7 +258,9 @@ def recommender_key(work: Workspace, experiment: Experiment, recommender: Recomm
     features = [work.key_of(f"features/{side}") for side in ("items", "users")]
     texts = synthetic_digest(split.train.items), synthetic_digest(split.train.users)
     made = to_dict(recommender), declared(recommender)
-    return key_of(work.key_of("dataset"), to_dict(experiment.split), features, texts, made, *starts(recommender))
+    return key_of(
+        work.key_of("dataset"), to_dict(experiment.split), features, texts, made, *start_manifests(recommender)
+    )
 
 
 def judge(work: Workspace, experiment: Experiment, split: Split, fitted: dict[str, Recommender], log: Log) -> Judged:
@@ -311,9 +313,9 @@ def write_output(
     tests = {name: _with_cost(test, work, name) for name, (_, test) in judged.items()}
     label = primary(list(tests.values()))
     ranked = {name: fitted[name] for name in judged}
-    shown = Run(work.folder, experiment.name, dataset, ranked, verbaliser=experiment.output.explanations)
+    shown = Run(work.folder, experiment.name, dataset, ranked, wording=experiment.output.explanations)
     examples = [shown.example(user, k=experiment.output.k) for user in shown_users(experiment, dataset, split)]
-    work.unanswered += shown.verbaliser.tally["failed"] if shown.verbaliser else 0
+    work.unanswered += shown.wording.counts["failed"] if shown.wording else 0
     report: dict[str, Any] = {
         "name": experiment.name,
         "genre": __version__,
@@ -334,7 +336,7 @@ def write_output(
         "significance": _significance(tests, label),
         "tuning": storage.read_json(work.folder / SEARCH),
         "training": {name: work.entries(f"recommenders/{name}") for name in judged},
-        "language_model": _language_model(work, judged, shown.verbaliser),
+        "language_model": _language_model(work, judged, shown.wording),
         "examples": examples,
     }
     storage.write_json(work.folder / "report.json", report)
@@ -342,7 +344,7 @@ def write_output(
     write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)
 
 
-def _language_model(work: Workspace, judged: Judged, verbaliser: Verbaliser | None) -> dict[str, Any]:
+def _language_model(work: Workspace, judged: Judged, wording: Wording | None) -> dict[str, Any]:
     """How its answers turned out: by step of the augmentation, by recommender that it reorders, and in reasons."""
     place = work.folder / "augmentation"
     made = read_augmented(place).reports if work.key_of("augmentation") else {}
@@ -350,7 +352,7 @@ def _language_model(work: Workspace, judged: Judged, verbaliser: Verbaliser | No
     return {
         "augmentation": {step: dataclasses.asdict(report) for step, report in made.items()},
         "reranking": {name: account for name, account in accounts.items() if account},
-        "explanations": dict(verbaliser.tally) if verbaliser else {},
+        "explanations": dict(wording.counts) if wording else {},
     }
 
 

@@ -28,8 +28,8 @@ from genre.options import DEFAULT_K, nearest
 from genre.preprocessing.sources.frames import to_frame
 from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
-from genre.recommenders.llm_reranker import UNUSED, account_of, told_account
-from genre.recommenders.wording import Verbaliser, told_tally
+from genre.recommenders.llm_reranker import UNUSED_ANSWERS, describe_reranking, reranking_counts
+from genre.recommenders.wording import Wording, describe_wording
 from genre.workspace import read_features
 
 
@@ -49,7 +49,7 @@ class Run:
 
     dataset: all interactions, with item and user features attached. recommenders: fitted, by name, best first.
     item_encoder: what made the item features, or None. report: what `report.json` holds.
-    verbaliser: who puts reasons into words. splitter: what parts the interactions that were learnt from, or None.
+    wording: who puts reasons into words. splitter: what parts the interactions that were learnt from, or None.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Run:
     recommenders: dict[str, Recommender]
     item_encoder: Encoder | None = None
     report: dict[str, Any] = field(default_factory=dict)
-    verbaliser: Verbaliser | None = None
+    wording: Wording | None = None
     splitter: Splitter | None = None
 
     @property
@@ -99,7 +99,7 @@ class Run:
         there = found.item[0] >= 0
         items, scores = found.item[0][there], found.score[0][there]
         titles, explanations = self.dataset.titles(), recommender.explain(history, items, scores=scores)
-        reasons = (self.verbaliser or Verbaliser()).sentences(explanations, self.dataset)
+        reasons = (self.wording or Wording()).sentences(explanations, self.dataset)
         return [
             Recommended(self.dataset.item_ids[item], titles[item], float(score), reason)
             for item, score, reason in zip(items, scores, reasons, strict=True)
@@ -107,9 +107,13 @@ class Run:
 
     def troubles(self, using: str | None = None) -> list[str]:
         """For people: where a language model was asked since this run was read, and its answers were of no use."""
-        account, tally = account_of(self.recommender(using)), self.verbaliser.tally if self.verbaliser else {}
-        lines = [f"language model: {told_account(account)}"] if any(account.get(name) for name in UNUSED) else []
-        return lines + ([f"explanations: {told_tally(tally)}"] if any(tally.get(name) for name in UNUSED) else [])
+        reordered, worded = reranking_counts(self.recommender(using)), self.wording.counts if self.wording else {}
+        lines = []
+        if any(reordered.get(name) for name in UNUSED_ANSWERS):
+            lines.append(f"language model: {describe_reranking(reordered)}")
+        if any(worded.get(name) for name in UNUSED_ANSWERS):
+            lines.append(f"explanations: {describe_wording(worded)}")
+        return lines
 
     def example(self, user: int, *, k: int, liked: int = 3) -> dict[str, Any]:
         """What a report shows of one user: the latest likes and the recommendations, with their reasons."""
@@ -185,6 +189,6 @@ def _assemble(path: Path, facts: dict[str, Any]) -> Run:
         },
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),
-        verbaliser=experiment.output.explanations,
+        wording=experiment.output.explanations,
         splitter=experiment.split,
     )

@@ -68,8 +68,8 @@ def test_a_model_that_knows_lifts_the_right_item(method: Any) -> None:
     ).fit(data)
     top = model.recommend(history, k=1).item[:, 0]
     assert all(item % 2 == user % 2 for user, item in enumerate(top.tolist()))
-    assert model.account["reordered"] == data.n_users
-    assert model.account["failed"] == 0
+    assert model.counts["reordered"] == data.n_users
+    assert model.counts["failed"] == 0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -79,8 +79,8 @@ def test_a_model_that_fails_leaves_the_first_stage(method: Any, fault: Fault) ->
     model = reranker(FakeLanguageModel(fault=fault), method=method).fit(data)
     first = EASE(regularization=10.0).fit(data)
     assert np.array_equal(model.recommend(data.history(), k=6).item, first.recommend(data.history(), k=6).item)
-    assert model.account["failed"] == data.n_users
-    assert model.trouble
+    assert model.counts["failed"] == data.n_users
+    assert model.last_error
 
 
 @pytest.mark.parametrize("fault", ["empty", "truncated", "not_json", "other_json", "refusal"])
@@ -89,8 +89,8 @@ def test_a_list_that_cannot_be_read_leaves_the_first_stage(fault: Fault) -> None
     model = reranker(FakeLanguageModel(fault=fault), method="list").fit(data)
     first = EASE(regularization=10.0).fit(data)
     assert np.array_equal(model.recommend(data.history(), k=6).item, first.recommend(data.history(), k=6).item)
-    assert model.account["unreadable"] == data.n_users
-    assert model.account["failed"] == 0, "the same question would get the same answer"
+    assert model.counts["unreadable"] == data.n_users
+    assert model.counts["failed"] == 0, "the same question would get the same answer"
 
 
 def test_missing_and_unknown_candidates_are_counted_and_filled_in_the_first_order() -> None:
@@ -105,7 +105,7 @@ def test_missing_and_unknown_candidates_are_counted_and_filled_in_the_first_orde
     after = model.recommend(one, k=4).item[0].tolist()
     named = before[int(model._shuffles(4)[0][3])]
     assert after == [named, *[item for item in before if item != named]]
-    assert model.account == {"reordered": 1, "failed": 0, "unreadable": 0, "missing": 3, "unknown": 2, "repeated": 1}
+    assert model.counts == {"reordered": 1, "failed": 0, "unreadable": 0, "missing": 3, "unknown": 2, "repeated": 1}
 
 
 def test_only_short_histories_are_asked_about() -> None:
@@ -124,7 +124,7 @@ def test_a_cap_on_calls_is_no_failure(tmp_path: Path) -> None:
     found = model.recommend(data.history(), k=3)
     assert len(found) == data.n_users
     assert len(fake.prompts) == 5
-    assert "5 calls" in model.trouble
+    assert "5 calls" in model.last_error
 
 
 @pytest.mark.parametrize(("method", "calls", "reordered"), [("list", 7, 7), ("labels", 7, 7), ("titles", 12 + 15, 15)])
@@ -134,11 +134,11 @@ def test_what_was_paid_for_before_a_cap_is_used(tmp_path: Path, method: str, cal
     model = reranker(fake, **told).fit(data)
     model.recommend(data.history(), k=3)
     assert len(fake.prompts) == calls
-    assert model.account["reordered"] == reordered
-    assert model.account["reordered"] + model.account["over_budget"] == data.n_users
-    model.account.clear()
+    assert model.counts["reordered"] == reordered
+    assert model.counts["reordered"] + model.counts["over_budget"] == data.n_users
+    model.counts.clear()
     model.recommend(data.history(), k=3)
-    assert model.account["reordered"] == reordered, "and again, of what is known"
+    assert model.counts["reordered"] == reordered, "and again, of what is known"
     assert len(fake.prompts) == calls
 
 
@@ -148,7 +148,7 @@ def test_a_cap_is_that_of_one_job(tmp_path: Path) -> None:
         llm = LLMOptions(FakeLanguageModel(name=job), Budget(calls=400), ledger=path, job=job)
         model = LLMReranker(EASE(regularization=10.0), llm, n=4, short_history=None).fit(data)
         model.recommend(data.history(), k=3)
-        assert +model.account == {"reordered": data.n_users}, "nobody else's calls count"
+        assert +model.counts == {"reordered": data.n_users}, "nobody else's calls count"
 
 
 def test_asked_twice_is_paid_once(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_no_title_gives_orders(method: Any) -> None:
         model = reranker(fake, fields=("title",), method=method, weight=1.0).fit(renamed(order))
         found = model.recommend(history, k=6)
         assert np.array_equal(found.item, expected), order
-        assert model.account["unknown"] == model.account["failed"] == 0, order
+        assert model.counts["unknown"] == model.counts["failed"] == 0, order
         assert not [prompt for prompt in fake.prompts if re.search(r"<(?!/?data>)", prompt)], order
 
 

@@ -21,7 +21,7 @@ from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.mlp import MLP
 from genre.recommenders.ncf import NCF
-from genre.recommenders.network_base import NetworkRecommender, starts
+from genre.recommenders.network_base import NetworkRecommender, start_manifests
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.sasrec import SASRec
 from genre.recommenders.semantic_ids import SemanticIds
@@ -118,13 +118,13 @@ def test_a_key_names_what_stands_behind_init_from(tmp_path: Path) -> None:
     start = tmp_path / "first"
     network(SASRec, epochs=1).fit(PARTS.train).save(start)
     inside = Blend((EASE(), Content(recommender=network(SASRec, init_from=str(start)))))
-    before = starts(inside)
+    before = start_manifests(inside)
     assert len(before) == 1
-    assert starts(inside) == before
+    assert start_manifests(inside) == before
     shutil.rmtree(start)
     network(SASRec, epochs=2).fit(PARTS.train).save(start)
-    assert starts(inside) != before
-    assert starts(EASE()) == starts(network(SASRec)) == []
+    assert start_manifests(inside) != before
+    assert start_manifests(EASE()) == start_manifests(network(SASRec)) == []
 
 
 @pytest.mark.parametrize(

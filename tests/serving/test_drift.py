@@ -15,7 +15,7 @@ from genre.errors import DriftError, OptionError
 from genre.preprocessing.splits import TimeSplit
 from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
-from genre.recommenders.second_stage import Stage
+from genre.recommenders.second_stage import SecondStage
 from genre.runs import Run
 from genre.serving.drift import Drift, check_drift, parse_drift, pushed
 
@@ -95,7 +95,7 @@ def test_a_user_who_takes_it_again_stands_behind_it_again() -> None:
 
 
 @dataclasses.dataclass(eq=False)
-class Asks(Stage):
+class Asks(SecondStage):
     """A second stage that must not be asked."""
 
     def without_llm(self) -> Recommender:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from genre import storage
 from genre.errors import ArtifactError, OptionError, TrainingError
 from genre.log import Log
+from genre.training.hyperparameters import TrainingOptions
 from genre.training.loop import TrainingHistory, Validation, seeded, step_size, train
-from genre.training.options import TrainingOptions
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +249,7 @@ sys.path.insert(0, sys.argv[1])
 from test_loop import Line, Points
 from genre.training import checkpoint
 from genre.training.loop import seeded, train
-from genre.training.options import TrainingOptions
+from genre.training.hyperparameters import TrainingOptions
 
 def fit(place):
     with seeded(0):

@@ -55,14 +55,14 @@ def _init(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     from genre.config.reading import explain_config, read_config
-    from genre.recommenders.network_base import starts
+    from genre.recommenders.network_base import start_manifests
 
     config = read_config(args.config, args.overrides)
     print(explain_config(config))
     if gone := config.experiment.data.not_there():
         raise DataError(f"{args.config}: data: {', '.join(map(str, gone))}: no such file; check the path")
     for recommender in config.experiment.recommenders:
-        starts(recommender)  # raises where `init_from` names nothing that fits
+        start_manifests(recommender)  # raises where `init_from` names nothing that fits
 
 
 def _schema(args: argparse.Namespace) -> None:

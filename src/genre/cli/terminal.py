@@ -43,13 +43,13 @@ def print_run(run: Run) -> None:
 def _print_language_model(outcomes: Mapping[str, Any], console: Console) -> None:
     """Print a line for each step of the run that used a language model: how many answers were usable."""
     from genre.llm.typed_answers import Degeneracy
-    from genre.recommenders.llm_reranker import told_account
-    from genre.recommenders.wording import told_tally
+    from genre.recommenders.llm_reranker import describe_reranking
+    from genre.recommenders.wording import describe_wording
 
     lines = [f"{step}: {Degeneracy(**report)}" for step, report in outcomes["augmentation"].items()]
-    lines += [f"{name}: {told_account(account)}" for name, account in outcomes["reranking"].items()]
+    lines += [f"{name}: {describe_reranking(account)}" for name, account in outcomes["reranking"].items()]
     if outcomes["explanations"]:
-        lines.append(f"explanations: {told_tally(outcomes['explanations'])}")
+        lines.append(f"explanations: {describe_wording(outcomes['explanations'])}")
     if lines:
         console.print("\n[bold]Answers of the language model[/bold]")
     for line in lines:

@@ -17,7 +17,7 @@ from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.splits import Splitter, TimeSplit
 from genre.recommenders.base import Recommender
-from genre.recommenders.wording import Verbaliser
+from genre.recommenders.wording import Wording
 
 NOBODY_TO_ASK = "needs somebody to ask; add llm: {provider: {kind: llamacpp}}"
 
@@ -65,7 +65,7 @@ class OutputOptions:
 
     users: tuple[str, ...] = ()
     k: Annotated[int, Ge(1)] = DEFAULT_K
-    explanations: Verbaliser | None = None
+    explanations: Wording | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -141,7 +141,7 @@ def _asking(made: Any, change: Callable[[LLMOptions | None], LLMOptions | None])
     if isinstance(made, tuple):
         parts = tuple(_asking(part, change) for part in made)
         return made if all(new is old for new, old in zip(parts, made, strict=True)) else parts
-    if not isinstance(made, (Recommender, Verbaliser, OutputOptions)):
+    if not isinstance(made, (Recommender, Wording, OutputOptions)):
         return made
     old = {option.name: getattr(made, option.name) for option in dataclasses.fields(made) if option.init}  # type: ignore[arg-type]
     new = {name: change(value) if name == "llm" else _asking(value, change) for name, value in old.items()}

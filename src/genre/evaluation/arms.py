@@ -22,7 +22,7 @@ from genre.features.text import render
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender, within
 from genre.recommenders.profiled import Profiled
-from genre.recommenders.second_stage import Stage
+from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.synthetic import COLUMNS, Source, SyntheticHistory
 
 PLACEBO = "placebo"
@@ -72,7 +72,7 @@ def arms(
 
 def plain(recommender: Recommender) -> Recommender:
     """A recommender without the stages that use what a language model added, wherever they stand in it."""
-    while isinstance(recommender, Stage):
+    while isinstance(recommender, SecondStage):
         recommender = recommender.first
     old = {option.name: getattr(recommender, option.name) for option in dataclasses.fields(recommender) if option.init}  # type: ignore[arg-type]
     new = {name: _plain(value) for name, value in old.items()}

@@ -16,7 +16,7 @@ from genre.evaluation import charts
 from genre.evaluation.leaderboard import tables
 from genre.evaluation.results import Evaluation
 from genre.log import SILENT, Log
-from genre.recommenders.wording import told_tally
+from genre.recommenders.wording import describe_wording
 
 MERMAID = "artoo-mermaid==11.16.0"
 MERMAID_FILES = {
@@ -54,7 +54,7 @@ def write_report(
 
     template = resources.files("genre.evaluation").joinpath("report.html").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"short": short, "tally": told_tally}
+    environment.filters |= {"short": short, "tally": describe_wording}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     page = environment.from_string(template).render(
         report=report,

@@ -30,7 +30,7 @@ from genre.log import Log
 from genre.options import Ge, Le
 from genre.recommenders.base import Recommender, within
 from genre.recommenders.llm_orders import PROMPTS, WAYS, Float64, Found, Task, Way, deal, fuse
-from genre.recommenders.second_stage import Stage
+from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.topk import top_k_scores
 
 LINE_LENGTH = 160  # characters of one item
@@ -38,7 +38,7 @@ TOGETHER = 16  # histories asked about at once
 
 
 @dataclass(eq=False)
-class LLMReranker(Stage):
+class LLMReranker(SecondStage):
     """The top `n` of a first stage, reordered by a language model and fused with the first stage's order.
 
     Order bias is averaged out by asking in shuffled orders (Hou et al., ECIR 2024).
@@ -71,10 +71,10 @@ class LLMReranker(Stage):
         super().__post_init__()
         load_domain(self.domain)
         LLMOptions.check(self.llm, "LLMReranker")
-        self.account: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         """Histories: reordered, failed (worth asking again), unreadable, over_budget. Candidates in written lists:
         missing, unknown, repeated."""
-        self.trouble = ""  # the last thing that went wrong, for people
+        self.last_error = ""  # the last thing that went wrong, for people
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if self.llm is None:
@@ -157,11 +157,11 @@ class LLMReranker(Stage):
                 found = WAYS[self.method](ledger, task)
             except BudgetExceeded as error:
                 if ledger is self._ledger:
-                    self.trouble = str(error)
+                    self.last_error = str(error)
                 if len(rows) > 1:
                     left = [*rows[:, None], *left]
                 else:
-                    self.account["over_budget"] += 1
+                    self.counts["over_budget"] += 1
                     ledger = ledger.sealed()  # from here on only what was answered before
                 continue
             except GenreError as error:  # a missing package, a full disk: the first stage answers
@@ -173,9 +173,9 @@ class LLMReranker(Stage):
     def _count(self, found: Found) -> None:
         none = np.asarray(np.isnan(found.place).any(axis=1), bool)
         counts = {"reordered": ~none, "failed": none & found.failed, "unreadable": none & ~found.failed}
-        self.account.update({name: int(rows.sum()) for name, rows in counts.items()})
-        self.account.update(found.counts)
-        self.trouble = found.trouble or self.trouble
+        self.counts.update({name: int(rows.sum()) for name, rows in counts.items()})
+        self.counts.update(found.counts)
+        self.last_error = found.trouble or self.last_error
 
     def _shuffles(self, n: int) -> list[npt.NDArray[np.int64]]:
         """The orders in which candidates are shown, the same for every history, so that no batch changes an answer."""
@@ -193,18 +193,18 @@ def rerankers(recommender: Recommender) -> list[LLMReranker]:
     return [one for one in within(recommender) if isinstance(one, LLMReranker)]
 
 
-def account_of(recommender: Recommender) -> dict[str, Any]:
+def reranking_counts(recommender: Recommender) -> dict[str, Any]:
     """What its rerankers have counted since it was loaded, and the last trouble; empty without a reranker."""
     stages = rerankers(recommender)
-    counts = sum((stage.account for stage in stages), Counter[str]())
-    return {**counts, "trouble": next((s.trouble for s in stages if s.trouble), "")} if stages else {}
+    counts = sum((stage.counts for stage in stages), Counter[str]())
+    return {**counts, "trouble": next((s.last_error for s in stages if s.last_error), "")} if stages else {}
 
 
-UNUSED = ("failed", "unreadable", "over_budget")
+UNUSED_ANSWERS = ("failed", "unreadable", "over_budget")
 """Why a list that was to be reordered kept the first stage's order."""
 
 
-def told_account(account: Mapping[str, Any]) -> str:
+def describe_reranking(account: Mapping[str, Any]) -> str:
     """The account in words, for people."""
     words = {
         "reordered": "histories reordered",

@@ -26,7 +26,7 @@ from genre.recommenders.network_base import (
     weights_of,
 )
 from genre.storage import Tensors
-from genre.training.options import require_torch
+from genre.training.hyperparameters import require_torch
 
 if TYPE_CHECKING:
     from genre.networks.ncf import NCFNetwork

@@ -24,7 +24,7 @@ from genre.log import Log
 from genre.options import Ge
 from genre.recommenders.base import Recommender, within
 from genre.recommenders.topk import top_k_scores
-from genre.training.options import TrainingOptions
+from genre.training.hyperparameters import TrainingOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -212,7 +212,7 @@ def take_from(folder: str, recommender: Any, network: nn.Module) -> str:
     return f"weights from {folder}: {taken}"
 
 
-def starts(recommender: Recommender) -> list[str]:
+def start_manifests(recommender: Recommender) -> list[str]:
     """What stands now in each folder that it, or a recommender inside it, is started from: part of a key."""
     inside = (one for one in within(recommender) if isinstance(one, NetworkRecommender) and one.init_from is not None)
     return [json.dumps(storage.read_manifest(_saved_in(Path(str(one.init_from)), type(one)))) for one in inside]

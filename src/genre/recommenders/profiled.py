@@ -15,11 +15,11 @@ from genre.errors import DataError
 from genre.log import Log
 from genre.options import Ge, Le, Search
 from genre.recommenders.explanation import Method, Terms
-from genre.recommenders.second_stage import Stage
+from genre.recommenders.second_stage import SecondStage
 
 
 @dataclass(eq=False)
-class Profiled(Stage):
+class Profiled(SecondStage):
     """Any recommender, fused for known users with the cosine between the user's vector and each item's.
 
     Both vectors have to come from one encoder: a profile and a summary are near when they speak of the same things.

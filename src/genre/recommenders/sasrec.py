@@ -23,7 +23,7 @@ from genre.recommenders.network_base import (
     take_from,
     weights_of,
 )
-from genre.training.options import require_torch
+from genre.training.hyperparameters import require_torch
 
 if TYPE_CHECKING:
     from genre.networks.padding import Reader

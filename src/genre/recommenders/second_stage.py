@@ -18,7 +18,7 @@ from genre.recommenders.explanation import Method, Terms
 
 
 @dataclass(eq=False)
-class Stage(Recommender):
+class SecondStage(Recommender):
     """Base of stages: `_score` changes the scores of `first_`; evidence, popularity and similar items are the first's.
 
     first: the recommender.

@@ -21,14 +21,14 @@ from genre.errors import DataError
 from genre.log import Log
 from genre.options import Gt, Le, Search
 from genre.recommenders.explanation import Terms
-from genre.recommenders.second_stage import Stage
+from genre.recommenders.second_stage import SecondStage
 
 Source = Literal["history", "profile"]
 COLUMNS: dict[str, str] = {"history": "synthetic_item", "profile": "synthetic_chained_item"}
 
 
 @dataclass(eq=False)
-class SyntheticHistory(Stage):
+class SyntheticHistory(SecondStage):
     """Any recommender, scoring the histories of known users with their invented items added, oldest of all.
 
     first: the recommender. weight: strength of an invented item, where a liked one has 1.

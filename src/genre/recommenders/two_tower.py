@@ -29,7 +29,7 @@ from genre.recommenders.network_base import (
 )
 from genre.recommenders.topk import top_k_factors
 from genre.storage import Tensors
-from genre.training.options import require_torch
+from genre.training.hyperparameters import require_torch
 
 if TYPE_CHECKING:
     from genre.networks.two_tower import TwoTowerNetwork

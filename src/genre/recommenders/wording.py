@@ -41,7 +41,7 @@ class Sentence(BaseModel):
 
 
 @dataclass(eq=False)
-class Verbaliser:
+class Wording:
     """One sentence an explanation.
 
     llm: who phrases, and what it may cost; None: the template, in a config that of the section `llm`.
@@ -55,8 +55,8 @@ class Verbaliser:
     def __post_init__(self) -> None:
         check_options(self)
         load_domain(self.domain)
-        LLMOptions.check(self.llm, "Verbaliser")
-        self.tally: Counter[str] = Counter()
+        LLMOptions.check(self.llm, "Wording")
+        self.counts: Counter[str] = Counter()
         """template, model: who spoke. rejected, unreadable, failed, over_budget: why the template had to."""
 
     def sentences(self, explanations: Sequence[Explanation], dataset: Dataset) -> list[str]:
@@ -74,8 +74,8 @@ class Verbaliser:
                 if said:
                     out[at] = said
                     spoken.add(at)
-        self.tally["model"] += len(spoken)
-        self.tally["template"] += sum(at not in spoken for at in range(len(out)))
+        self.counts["model"] += len(spoken)
+        self.counts["template"] += sum(at not in spoken for at in range(len(out)))
         return out
 
     def plan(self, items: pa.Table, n: int) -> Plan:
@@ -106,14 +106,14 @@ class Verbaliser:
         except BudgetExceeded:
             if len(evidence) > 1:  # one by one, so that what was paid for is used
                 return [said for one in evidence for said in self._phrase([one], names)]
-            self.tally["over_budget"] += 1
+            self.counts["over_budget"] += 1
             return [""]
         except GenreError:  # a missing package, a full disk
-            self.tally["failed"] += len(evidence)
+            self.counts["failed"] += len(evidence)
             return [""] * len(evidence)
-        self.tally["rejected"] += answers.report.rejected
-        self.tally["unreadable"] += answers.report.quarantined - answers.report.rejected
-        self.tally["failed"] += answers.report.failed
+        self.counts["rejected"] += answers.report.rejected
+        self.counts["unreadable"] += answers.report.quarantined - answers.report.rejected
+        self.counts["failed"] += answers.report.failed
         return ["" if answer is None else " ".join(answer.sentence.split()) for answer in answers.values]
 
     @functools.cached_property
@@ -122,7 +122,7 @@ class Verbaliser:
         return self.llm.open()
 
 
-def told_tally(tally: Mapping[str, int]) -> str:
+def describe_wording(tally: Mapping[str, int]) -> str:
     """Who spoke, in words for people."""
     why = {
         "rejected": "not faithful to the evidence",

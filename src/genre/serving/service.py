@@ -11,7 +11,7 @@ from typing import Any
 
 from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
-from genre.recommenders.llm_reranker import account_of
+from genre.recommenders.llm_reranker import reranking_counts
 from genre.runs import Run
 from genre.serving import lists
 from genre.serving.events.store import Event, EventStore, ItemChange
@@ -170,7 +170,7 @@ class Service:
     def reordered(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         """By run and recommender what language models did to its lists, where one is asked."""
         accounts = {
-            (loaded.name, name): account_of(model)
+            (loaded.name, name): reranking_counts(model)
             for loaded in list(self._state.loaded_runs.values())
             for name, model in loaded.models.items()
         }

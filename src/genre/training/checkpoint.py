@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from genre import storage
 from genre.errors import ArtifactError, TrainingError
-from genre.training.options import TrainingOptions
+from genre.training.hyperparameters import TrainingOptions
 
 EVERY_SECONDS = (
     15.0  # at least, between two checkpoints: a kill costs that much work and no more than an epoch above it

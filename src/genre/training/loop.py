@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from genre.errors import TrainingError
 from genre.log import SILENT, Bar, Log
 from genre.training.checkpoint import Checkpoint
-from genre.training.options import TrainingOptions
+from genre.training.hyperparameters import TrainingOptions
 
 LINES_PER_EPOCH = 7
 

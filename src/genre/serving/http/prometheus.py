@@ -11,7 +11,7 @@ from prometheus_client import generate_latest as text_of
 from prometheus_client.core import CounterMetricFamily
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from genre.recommenders.llm_reranker import UNUSED
+from genre.recommenders.llm_reranker import UNUSED_ANSWERS
 from genre.serving.requests import RankedList
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -112,6 +112,6 @@ class _RerankCollector:
         text, labels = "Lists that a language model was to reorder", ["run", "recommender", "outcome"]
         counts = CounterMetricFamily("genre_reordered", text, labels=labels)
         for where, outcomes in self._reranked().items():
-            for outcome in ("reordered", *UNUSED):
+            for outcome in ("reordered", *UNUSED_ANSWERS):
                 counts.add_metric([*where, outcome], outcomes.get(outcome, 0))
         yield counts

@@ -17,7 +17,7 @@ from genre.llm.fake import Fault
 from genre.llm.options import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import Explanation, sentence
-from genre.recommenders.wording import Verbaliser, unfaithful
+from genre.recommenders.wording import Wording, unfaithful
 from genre.testing import FakeLanguageModel, toy_dataset
 
 FILMS = ["Fargo (1996)", "Heat (1995)", "The Big Sleep (1946)", "Babe (1995)"]
@@ -37,11 +37,11 @@ class Saying(FakeLanguageModel):
         return json.dumps({"sentence": self.said})
 
 
-def speak(text: str) -> tuple[str, Verbaliser]:
+def speak(text: str) -> tuple[str, Wording]:
     model = Saying()
     model.said = text
-    verbaliser = Verbaliser(LLMOptions(model, ledger=":memory:"))
-    return verbaliser.sentences([WHY], films())[0], verbaliser
+    wording = Wording(LLMOptions(model, ledger=":memory:"))
+    return wording.sentences([WHY], films())[0], wording
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def speak(text: str) -> tuple[str, Verbaliser]:
     ],
 )
 def test_what_rephrases_the_evidence_is_taken(text: str) -> None:
-    said, verbaliser = speak(text)
+    said, wording = speak(text)
     assert said == text
-    assert +verbaliser.tally == {"model": 1}
+    assert +wording.counts == {"model": 1}
 
 
 @pytest.mark.parametrize(
@@ -73,39 +73,39 @@ def test_what_rephrases_the_evidence_is_taken(text: str) -> None:
     ],
 )
 def test_what_says_more_or_nothing_is_replaced_by_the_template(text: str) -> None:
-    said, verbaliser = speak(text)
+    said, wording = speak(text)
     assert said == sentence(WHY, FILMS) == "because of Heat (1995) and The Big Sleep (1946); shares: crime, drama"
-    assert verbaliser.tally["rejected"] + verbaliser.tally["unreadable"] == verbaliser.tally["template"] == 1
-    assert verbaliser.tally["unreadable"] == text.startswith("I'm sorry")
+    assert wording.counts["rejected"] + wording.counts["unreadable"] == wording.counts["template"] == 1
+    assert wording.counts["unreadable"] == text.startswith("I'm sorry")
 
 
 @pytest.mark.parametrize("fault", ["hang", "error", "truncated", "not_json", "refusal", "html"])
 def test_a_model_that_fails_leaves_the_template(fault: Fault) -> None:
-    said = Verbaliser(LLMOptions(FakeLanguageModel(fault=fault), ledger=":memory:")).sentences([WHY, WHY], films())
+    said = Wording(LLMOptions(FakeLanguageModel(fault=fault), ledger=":memory:")).sentences([WHY, WHY], films())
     assert said == [sentence(WHY, FILMS)] * 2
 
 
 def test_without_a_model_or_a_reason_nothing_is_asked(tmp_path: Path) -> None:
-    assert Verbaliser().sentences([WHY], films()) == [sentence(WHY, FILMS)]
+    assert Wording().sentences([WHY], films()) == [sentence(WHY, FILMS)]
     fake = FakeLanguageModel()
     none = Explanation(0, 1.0, "popularity")
-    assert Verbaliser(LLMOptions(fake, ledger=str(tmp_path / "l"))).sentences([none], films()) == [
+    assert Wording(LLMOptions(fake, ledger=str(tmp_path / "l"))).sentences([none], films()) == [
         "popular with everybody"
     ]
     assert fake.prompts == []
-    capped = Verbaliser(LLMOptions(fake, Budget(calls=0), ledger=str(tmp_path / "l")))
+    capped = Wording(LLMOptions(fake, Budget(calls=0), ledger=str(tmp_path / "l")))
     assert capped.sentences([WHY], films()) == [sentence(WHY, FILMS)]
-    assert capped.tally["over_budget"] == 1
+    assert capped.counts["over_budget"] == 1
 
 
 def test_sentences_that_were_paid_for_before_a_cap_are_used(tmp_path: Path) -> None:
     model = Saying()
     model.said = "Because you liked Heat, Fargo may be for you."
-    verbaliser = Verbaliser(LLMOptions(model, Budget(calls=1), ledger=str(tmp_path / "l")))
+    wording = Wording(LLMOptions(model, Budget(calls=1), ledger=str(tmp_path / "l")))
     other = dataclasses.replace(WHY, item=3, history=((2, 0.8),))
-    said = verbaliser.sentences([WHY, other], films())
+    said = wording.sentences([WHY, other], films())
     assert said == [model.said, "because of The Big Sleep (1946); shares: crime, drama"]
-    assert +verbaliser.tally == {"model": 1, "template": 1, "over_budget": 1}
+    assert +wording.counts == {"model": 1, "template": 1, "over_budget": 1}
     assert len(model.prompts) == 1
 
 

@@ -21,7 +21,7 @@ from genre.recommenders.mlp import MLP
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.rating_factors import RatingFactors
-from genre.recommenders.second_stage import Stage
+from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.synthetic import SyntheticHistory
 from genre.testing import FakeLanguageModel, toy_dataset
 
@@ -37,11 +37,11 @@ ASKED = LLMOptions(Decided(), ledger=":memory:")
 KINDS = ("profiled", "synthetic", "llm_reranker")
 
 
-def stage(kind: str, data: Dataset, first: object = None, model: FakeLanguageModel | None = None) -> Stage:
+def stage(kind: str, data: Dataset, first: object = None, model: FakeLanguageModel | None = None) -> SecondStage:
     inner = first or EASE(regularization=10.0)
     if kind == "llm_reranker":
         llm = LLMOptions(model or FakeLanguageModel(), ledger=":memory:")
-        made: Stage = LLMReranker(inner, llm, n=4, short_history=None)  # type: ignore[arg-type]
+        made: SecondStage = LLMReranker(inner, llm, n=4, short_history=None)  # type: ignore[arg-type]
     else:
         made = {"profiled": Profiled, "synthetic": SyntheticHistory}[kind](inner)  # type: ignore[arg-type]
     return made.fit(data)
