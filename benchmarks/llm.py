@@ -32,16 +32,16 @@ from genre.evaluation.arms import arms
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.resampling import sign_flip
 from genre.evaluation.uplift import costs, judge_arms, uplift
-from genre.features.augmentation import Augmented, audit, augment, plan
+from genre.features.augmentation import Augmented, augment, check_provenance, plan
+from genre.features.augmentation_prompts import Augmentation
+from genre.features.base import item_features
 from genre.features.embedding import Embedding
-from genre.features.encode import item_features
-from genre.features.questions import Augmentation
 from genre.llm.base import LanguageModel
-from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
+from genre.llm.ledger_table import read_log
 from genre.llm.llamacpp import LlamaCpp
 from genre.llm.openai import OpenAI
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
@@ -135,7 +135,7 @@ def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) 
     for name, step in plan(train, Ledger(chosen.ledger.with_suffix(".plan.sqlite"), model), options).items():
         print(f"- {name}: {step}")
     made = augment(train, Ledger(chosen.ledger, model, job="augmentation"), options)
-    problems = audit(made.apply(train), train)
+    problems = check_provenance(made.apply(train), train)
     print(f"- audit: {problems or 'every text says model, prompt and cut-off; none knows the test'}")
     return made
 

@@ -33,9 +33,8 @@ from genre.data.folds import Fold, Split
 from genre.evaluation.comparison import compare
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.results import Evaluation
-from genre.features.base import Encoder
+from genre.features.base import Encoder, item_features
 from genre.features.embedding import Embedding
-from genre.features.encode import item_features
 from genre.features.tfidf import TfIdf
 from genre.preprocessing.entity_splits import ColdItems
 from genre.preprocessing.splits import TimeSplit, split

@@ -18,11 +18,11 @@ from genre.config.reading import explain_config, parse_config, read_config
 from genre.config.starter import first_config
 from genre.errors import BudgetExceeded, ConfigError, DataError, EvaluationError
 from genre.features.augmentation import augment
-from genre.features.questions import Augmentation
-from genre.llm.exchanges import read_log
+from genre.features.augmentation_prompts import Augmentation
 from genre.llm.ledger import Ledger
-from genre.llm.options import LLMOptions
+from genre.llm.ledger_table import read_log
 from genre.llm.prompt import Prompt
+from genre.llm.settings import LLMOptions
 from genre.log import Log
 from genre.pipeline import remake
 from genre.recommenders.llm_reranker import LLMReranker
@@ -99,7 +99,7 @@ def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
     told = pq.read_table(run.folder / "augmentation" / "items.parquet")
     assert told.column_names == ["summary", "topics"]
     said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]
-    assert {name: (one["asked"], one["valid"]) for name, one in said.items()}["summaries"] == (16, 16)
+    assert {name: (one["questions"], one["valid"]) for name, one in said.items()}["summaries"] == (16, 16)
     without = make(world, "name=plain", "llm=null", "augmentation=null", "recommenders=[{kind: ease}]")
     assert without.dataset.item_features is not None
     assert run.dataset.item_features is not None
@@ -339,7 +339,7 @@ def test_through_a_server_on_this_machine(world: Path, monkeypatch: pytest.Monke
     assert CANARY not in sent
     assert set(server.keys) == {"Bearer sk-canary-9"}
     said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]["summaries"]
-    assert said["asked"] == 16 == said["valid"] + said["repaired"] + said["quarantined"] + said["failed"]
+    assert said["questions"] == 16 == said["valid"] + said["repaired"] + said["quarantined"] + said["failed"]
     kept = [file for file in run.folder.rglob("*") if file.is_file()] + [world / "ledger.sqlite"]
     assert not [file for file in kept if b"sk-canary-9" in file.read_bytes()], "no key is written anywhere"
 
@@ -349,7 +349,7 @@ def test_a_server_that_is_not_there_leaves_a_whole_run(world: Path) -> None:
     run = make(world, f"llm.provider={provider}", "augmentation.profiles=false", "augmentation.synthetic=none",
                "recommenders=[{kind: content}]")  # fmt: skip
     said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]["summaries"]
-    assert said["failed"] == said["asked"] == 16
+    assert said["failed"] == said["questions"] == 16
     assert run.dataset.items["summary"].null_count == 16
 
 
@@ -396,7 +396,7 @@ def test_the_report_says_how_the_answers_turned_out(world: Path, capsys: pytest.
     (folder,) = (world / "runs").glob("told-????????")
     report = json.loads((folder / "report.json").read_text())["language_model"]
     said = report["augmentation"]["summaries"]
-    assert said["asked"] == 16 == said["valid"] + said["repaired"] + said["quarantined"]
+    assert said["questions"] == 16 == said["valid"] + said["repaired"] + said["quarantined"]
     assert said["repaired"] + said["quarantined"] > 0
     page = (folder / "report.html").read_text()
     assert "What the language model said" in page

@@ -27,7 +27,7 @@ _HOMES = {
     "GenreError": "genre.errors",
     "History": "genre.data.dataset",
     "ItemKNN": "genre.recommenders.item_knn",
-    "LLMOptions": "genre.llm.options",
+    "LLMOptions": "genre.llm.settings",
     "LLMReranker": "genre.recommenders.llm_reranker",
     "LanguageModel": "genre.llm.base",
     "MLP": "genre.recommenders.mlp",
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from genre.evaluation.results import Evaluation as Evaluation
     from genre.features.base import Encoder as Encoder
     from genre.llm.base import LanguageModel as LanguageModel
-    from genre.llm.options import LLMOptions as LLMOptions
+    from genre.llm.settings import LLMOptions as LLMOptions
     from genre.pipeline import run as run
     from genre.preprocessing.loading import load as load
     from genre.preprocessing.splits import split as split

@@ -33,8 +33,7 @@ from genre.evaluation.report import write_report
 from genre.evaluation.results import Evaluation, read_evaluation, write_evaluation
 from genre.evaluation.targets import check_evaluation_fields
 from genre.features.augmentation import ENCODED, augment, read_augmented, synthetic_digest, write_augmented
-from genre.features.base import Encoder
-from genre.features.encode import item_features, user_features
+from genre.features.base import Encoder, item_features, user_features
 from genre.kinds import declared
 from genre.log import SILENT, Log
 from genre.preprocessing.prepare import prepare

@@ -18,8 +18,7 @@ from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.metric_table import labels
 from genre.evaluation.results import read_evaluation
 from genre.evaluation.targets import check_evaluation_fields
-from genre.features.augmentation import audit as audit_texts
-from genre.features.augmentation import plan, read_augmented
+from genre.features.augmentation import check_provenance, plan, read_augmented
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
 from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, shown_users, workspace
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
     from genre.llm.budget import Plan
-    from genre.llm.exchanges import Exchange
+    from genre.llm.ledger_table import Exchange
 
 
 def tune_config(
@@ -107,7 +106,7 @@ def audit_run(folder: str | Path) -> list[Finding]:
     split = splitter.split(done.dataset)
     knowing = [
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
-        for problem in audit_texts(done.dataset, split.train)
+        for problem in check_provenance(done.dataset, split.train)
     ]
     return knowing + audit(split, order=promise_of(splitter), recommenders=done.recommenders)
 
@@ -161,13 +160,14 @@ def plan_augmentation(
 def _asked_before(folder: Path) -> dict[str, Plan]:
     """The plan of a finished run: nothing is left to ask."""
     from genre.llm.budget import Plan
+    from genre.llm.typed_answers import AnswerReport
 
     said = storage.read_json(folder / "report.json")["language_model"]
-    counts = {step: report["asked"] for step, report in said["augmentation"].items()}
+    counts = {step: AnswerReport.from_json(report).questions for step, report in said["augmentation"].items()}
     counts |= {f"reranking by {label}": account.get("reordered", 0) for label, account in said["reranking"].items()}
     if tally := said["explanations"]:
         counts["explanations"] = sum(tally.get(name, 0) for name in ("model", "rejected", "unreadable"))
-    return {name: Plan(asked=asked, cached=asked) for name, asked in counts.items()}
+    return {name: Plan(questions=count, cached=count) for name, count in counts.items()}
 
 
 def exchanges_of(
@@ -178,7 +178,7 @@ def exchanges_of(
     outcome: only those that ended so or were judged so, such as failed or quarantined. number: the one with this id
     alone; UnknownId where there is none.
     """
-    from genre.llm.exchanges import default_path, read_log
+    from genre.llm.ledger_table import default_path, read_log
 
     path = default_path() if source is None else Path(source)
     full, job = path / "config.full.yaml", None

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset
 from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError, OptionError
-from genre.features.augmentation import audit, augment, plan, read_augmented, write_augmented
-from genre.features.matching import Catalogue
-from genre.features.questions import (
+from genre.features.augmentation import augment, check_provenance, plan, read_augmented, write_augmented
+from genre.features.augmentation_prompts import (
     Augmentation,
-    chained_item_questions,
-    item_questions,
-    next_item_questions,
-    profile_questions,
+    chained_item_prompts,
+    next_item_prompts,
+    profile_prompts,
+    summary_prompts,
 )
+from genre.features.item_matcher import ItemMatcher
 from genre.features.text import render
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
@@ -60,9 +60,9 @@ def test_the_whole_chain_attaches_columns_that_say_where_they_are_from(tmp_path:
     assert {"profile", "interests", *invented} <= set(whole.users.column_names)
     assert whole.items["summary"].null_count == 0
     assert set(whole.items["topics"].to_pylist()[0].split(", ")) <= set(load_domain("films").topics)
-    assert audit(whole, data) == []
+    assert check_provenance(whole, data) == []
     for name, report in made.reports.items():
-        assert report.asked == report.valid > 0, name
+        assert report.questions == report.valid > 0, name
     assert made.reports["chained items"].catalogue_matches is not None
     seen = data.matrix()
     for user, item in enumerate(whole.users["synthetic_chained_item"].to_pylist()):
@@ -78,7 +78,7 @@ def test_it_is_written_and_read_back(tmp_path: Path) -> None:
     again = read_augmented(tmp_path)
     assert again.reports == made.reports
     assert again.apply(data).fingerprint() == made.apply(data).fingerprint()
-    assert audit(again.apply(data), data) == []
+    assert check_provenance(again.apply(data), data) == []
     split = LeaveOneOut().split(data)
     assert {part.items.num_columns for part in (split.train, *split.test)} == {4}
     assert {part.items.num_columns for part in (made.apply_split(split).train, *made.apply_split(split).test)} == {6}
@@ -94,9 +94,9 @@ def test_a_model_that_always_fails_leaves_nulls_and_counts(tmp_path: Path, fault
     for column in (*made.items.values(), *made.users.values()):
         assert column.null_count == len(column)
     for report in made.reports.values():
-        assert report.quarantined + report.failed == report.asked > 0
+        assert report.quarantined + report.failed == report.questions > 0
     assert render(made.apply(data).items) == render(data.items), "no encoder reads anything bad"
-    assert audit(made.apply(data), data) == []
+    assert check_provenance(made.apply(data), data) == []
 
 
 def test_what_is_invented_is_quarantined(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_what_is_invented_is_quarantined(tmp_path: Path) -> None:
 def test_fewer_users_may_get_an_invented_item_than_a_profile() -> None:
     data = toy_dataset()
     some = dataclasses.replace(ALL, max_users=6, max_invented=2)
-    assert len(profile_questions(data, some).rows) == 6
-    assert next_item_questions(data, some).rows.tolist() == next_item_questions(data, ALL).rows[:2].tolist()
+    assert len(profile_prompts(data, some).rows) == 6
+    assert next_item_prompts(data, some).rows.tolist() == next_item_prompts(data, ALL).rows[:2].tolist()
 
 
 def test_nothing_is_asked_twice_where_repair_is_off(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_sentence_begins_as_the_domain_says_and_in_other_languages_as_the_mode
     made = augment(data, ledger(tmp_path, model), options)
     assert all(text.startswith("This product is what it is about") for text in made.items["summary"].to_pylist())
     assert '"summary": "This product is ..."' in model.prompts[0]
-    dutch = item_questions(data, dataclasses.replace(options, language="Dutch"))
+    dutch = summary_prompts(data, dataclasses.replace(options, language="Dutch"))
     assert '"summary": "..."' in dutch.inputs()[0].replace('" ..."', '"..."')
     own = tmp_path / "own.yaml"
     own.write_text("item: a\nitems: b\nperson: c\ntook: d\nsummary: 'It (is'\ntopics: [e]\n")
@@ -169,7 +169,7 @@ def test_changing_any_event_after_the_split_changes_no_prompt(data: st.DataObjec
     weight[later] = data.draw(st.floats(0, 5))
     changed = dataclasses.replace(whole, item=items, weight=weight, rating=whole.rating)
     book = Ledger(":memory:", FakeLanguageModel())
-    for questions_of in (item_questions, profile_questions, next_item_questions, chained_item_questions):
+    for questions_of in (summary_prompts, profile_prompts, next_item_prompts, chained_item_prompts):
         before, after = (questions_of(one.where(past), ALL) for one in (whole, changed))
         assert before.inputs() == after.inputs()
         keys = [book.plan(one.prompt, one.inputs()) for one in (before, after)]
@@ -216,9 +216,9 @@ def test_limits_take_the_most_popular_and_the_most_active() -> None:
     data = toy_dataset()
     options = dataclasses.replace(ALL, max_items=3, max_users=4, synthetic="history")
     popular = np.argsort(-np.bincount(data.item, minlength=12), kind="stable")[:3]
-    assert item_questions(data, options).rows.tolist() == popular.tolist()
-    assert len(profile_questions(data, options).rows) == 4
-    assert len(next_item_questions(data, dataclasses.replace(options, short_history=5)).rows) == 0
+    assert summary_prompts(data, options).rows.tolist() == popular.tolist()
+    assert len(profile_prompts(data, options).rows) == 4
+    assert len(next_item_prompts(data, dataclasses.replace(options, short_history=5)).rows) == 0
 
 
 def test_mistakes_name_the_remedy(tmp_path: Path) -> None:
@@ -260,12 +260,12 @@ def test_audit_finds_what_knows_too_much(tmp_path: Path) -> None:
     made = augment(data, ledger(tmp_path), Augmentation(("text",))).apply(data)
     assert data.timestamp is not None
     early = data.where(data.timestamp < np.median(data.timestamp))
-    assert "knows events up to" in audit(made, early)[0]
+    assert "knows events up to" in check_provenance(made, early)[0]
     bare = dataclasses.replace(data, items=data.items.append_column("summary", pa.array(["x"] * 12)))
-    assert "does not say" in audit(bare, data)[0]
+    assert "does not say" in check_provenance(bare, data)[0]
     own = dataclasses.replace(data, items=data.items.append_column("topics", pa.array(["x"] * 12)))
-    assert audit(own, data) == [], "a data set may bring topics of its own"
-    assert "synthetic_item" in audit(toy, data)[0]
+    assert check_provenance(own, data) == [], "a data set may bring topics of its own"
+    assert "synthetic_item" in check_provenance(toy, data)[0]
 
 
 @pytest.mark.parametrize("name", PACKS)
@@ -280,13 +280,15 @@ def test_an_own_pack_is_a_file(tmp_path: Path) -> None:
     file.write_text("item: recipe\nitems: recipes\nperson: cook\ntook: cooked\ntopics: [soup, bread]\n")
     assert load_domain(str(file)).topics == ("soup", "bread")
     data: Dataset = toy_dataset()
-    questions = item_questions(data, Augmentation(("title",), domain=str(file)))
+    questions = summary_prompts(data, Augmentation(("title",), domain=str(file)))
     assert "describes a recipe" in questions.inputs()[0]
 
 
 def test_matching_goes_by_title_then_by_rare_words() -> None:
     titles = ["Fargo (1996)", "The Big Sleep (1946)", "Heat (1995)", "Babe (1995)"]
-    catalogue = Catalogue(titles, [f"{t} {w}" for t, w in zip(titles, ["snow", "noir", "robbery", "pig"], strict=True)])
+    catalogue = ItemMatcher(
+        titles, [f"{t} {w}" for t, w in zip(titles, ["snow", "noir", "robbery", "pig"], strict=True)]
+    )
     assert catalogue.titled("the big sleep") == 1
     assert catalogue.titled("nothing like it") == -1
     assert catalogue.nearest("a pig on a farm") == 3

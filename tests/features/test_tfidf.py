@@ -10,7 +10,7 @@ import pytest
 
 from genre.arrays import Float32
 from genre.errors import ArtifactError, DataError, NotFitted
-from genre.features.encode import item_features
+from genre.features.base import item_features
 from genre.features.tfidf import TfIdf
 from genre.features.tokens import keywords
 from genre.testing import toy_dataset

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.features.keywords import Keywords
 from genre.features.tokens import keywords, tokens
 
 
@@ -55,13 +54,3 @@ def test_any_text_is_legal_and_keys_have_no_case(text: str) -> None:
     for token in tokens(text):
         assert token.key == token.key.casefold()
         assert token.text
-
-
-def test_shared_words_are_the_telling_ones() -> None:
-    texts = ["A story about space robots", "A story about a space station", "A story about dragons", "Some story"]
-    words = Keywords(texts)
-    assert words.shared(0, [1, 2]) == ("space",), "what every text says tells nothing"
-    assert words.shared(0, [0]) == ()
-    assert words.shared(3, [0, 1]) == ()
-    assert words.shared(0, []) == ()
-    assert words.of(0, most=1) == ("robot",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,12 +11,12 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from genre.llm.base import Schema
-from genre.llm.exchanges import read_log
 from genre.llm.fake import Fault
 from genre.llm.grounding import is_written_in
 from genre.llm.ledger import Ledger
+from genre.llm.ledger_table import read_log
 from genre.llm.prompt import Prompt
-from genre.llm.typed_answers import ask, sameness
+from genre.llm.typed_answers import distinctness, request_answers
 from genre.testing import FakeLanguageModel
 
 PROMPT = Prompt("test", "<data>\n{{x}}\n</data>\nDescribe it.")
@@ -48,11 +49,13 @@ def check(at: int, value: Shape) -> str:
 )
 def test_each_fault_is_counted_exactly_and_leaves_nothing(tmp_path: Path, fault: Fault, kind: str) -> None:
     model = FakeLanguageModel(fault=fault, every=3)  # calls 0, 3, 6, 9 of twelve, then some of the repairs
-    answers = ask(Ledger(tmp_path / "l.sqlite", model), PROMPT, VALUES, Shape, check)
+    answers = request_answers(Ledger(tmp_path / "l.sqlite", model), PROMPT, VALUES, Shape, check)
     report = answers.report
     assert getattr(report, kind) == 4
     assert report.valid == 8
-    assert report.valid + report.repaired + report.quarantined + report.failed == report.asked == 12
+    assert report.valid + report.repaired + report.quarantined + report.failed == report.questions == 12
+    older = {name: value for name, value in dataclasses.asdict(report).items() if name != "questions"}
+    assert type(report).from_json({**older, "named otherwise": 12}) == report
     if kind == "failed":
         assert len(model.prompts) == 12, "a call that failed has nothing to repair"
     else:
@@ -65,13 +68,13 @@ def test_each_fault_is_counted_exactly_and_leaves_nothing(tmp_path: Path, fault:
 
 
 def test_reasons_say_what_was_wrong(tmp_path: Path) -> None:
-    found = ask(Ledger(tmp_path / "l", FakeLanguageModel(fault="other_json")), PROMPT, VALUES, Shape)
+    found = request_answers(Ledger(tmp_path / "l", FakeLanguageModel(fault="other_json")), PROMPT, VALUES, Shape)
     assert list(found.report.reasons) == ["its text is wrong (Field required)"]
 
 
 def test_verdicts_are_in_the_ledger(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.sqlite", FakeLanguageModel(fault="other_json", every=3))
-    ask(ledger, PROMPT, VALUES, Shape)
+    request_answers(ledger, PROMPT, VALUES, Shape)
     verdicts = [entry.verdict.split(":")[0] for entry in read_log(tmp_path / "l.sqlite", last=99)][::-1]
     assert verdicts[:12].count("valid") == 8
     assert verdicts[:12].count("repaired") == 2
@@ -83,7 +86,7 @@ def test_a_code_fence_is_forgiven(tmp_path: Path) -> None:
         def reply(self, prompt: str, schema: Schema | None) -> str:
             return f"```json\n{super().reply(prompt, schema)}\n```"
 
-    assert ask(Ledger(tmp_path / "l.sqlite", Fenced()), PROMPT, VALUES, Shape).report.valid == 12
+    assert request_answers(Ledger(tmp_path / "l.sqlite", Fenced()), PROMPT, VALUES, Shape).report.valid == 12
 
 
 def test_a_line_break_within_a_text_is_forgiven(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_a_line_break_within_a_text_is_forgiven(tmp_path: Path) -> None:
         def reply(self, prompt: str, schema: Schema | None) -> str:
             return super().reply(prompt, schema).replace(" and ", " and\n")
 
-    assert ask(Ledger(tmp_path / "l.sqlite", Broken()), PROMPT, VALUES, Shape).report.valid == 12
+    assert request_answers(Ledger(tmp_path / "l.sqlite", Broken()), PROMPT, VALUES, Shape).report.valid == 12
 
 
 def test_the_same_answer_to_everything_shows(tmp_path: Path) -> None:
@@ -100,8 +103,10 @@ def test_the_same_answer_to_everything_shows(tmp_path: Path) -> None:
             return json.dumps({"text": "it is about a thing", "topics": ["space"]})
 
     values = [{"x": str(n)} for n in range(40)]
-    answers = ask(Ledger(tmp_path / "l.sqlite", Parrot()), PROMPT, values, Shape, text=lambda value: value.text)
+    answers = request_answers(
+        Ledger(tmp_path / "l.sqlite", Parrot()), PROMPT, values, Shape, text=lambda value: value.text
+    )
     assert answers.report.distinct_ratio == 1 / 40
     assert answers.report.top10_share == 1.0
-    assert sameness([str(n) for n in range(40)]) == (1.0, 0.25)
-    assert sameness([]) == (0.0, 0.0)
+    assert distinctness([str(n) for n in range(40)]) == (1.0, 0.25)
+    assert distinctness([]) == (0.0, 0.0)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from genre.config.reading import parse_config
-from genre.features.encode import item_features
+from genre.features.base import item_features
 from genre.features.tfidf import TfIdf
 from genre.testing import FakeLanguageModel, toy_dataset
 

@@ -20,8 +20,8 @@ import pytest
 from genre.errors import ArtifactError, BudgetExceeded, LLMError
 from genre.llm.base import Completion
 from genre.llm.budget import Budget, Plan
-from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
+from genre.llm.ledger_table import read_log
 from genre.llm.prompt import Prompt
 from genre.testing import FakeLanguageModel
 
@@ -216,18 +216,18 @@ def test_a_plan_tells_what_is_new_and_then_knows_better(tmp_path: Path) -> None:
     model = FakeLanguageModel(price_in=1, price_out=1)
     ledger = Ledger(tmp_path / "l.sqlite", model)
     before = ledger.plan(PROMPT, [*INPUTS, INPUTS[0]])
-    assert (before.asked, before.cached, before.calls, before.seconds) == (11, 0, 10, None)
+    assert (before.questions, before.cached, before.calls, before.seconds) == (11, 0, 10, None)
     assert before.tokens_out == 10 * model.max_tokens
     assert model.prompts == []
     ledger.complete(PROMPT, INPUTS[:4])
     after = ledger.plan(PROMPT, [*INPUTS, INPUTS[0]])
-    assert (after.asked, after.cached, after.calls) == (11, 5, 6)
+    assert (after.questions, after.cached, after.calls) == (11, 5, 6)
     assert after.seconds is not None
     assert after.tokens_out < before.tokens_out / 2
     assert after.money > 0
     assert (before + after).calls == 16
     assert (before + after).seconds is None
-    assert str(Plan(asked=2, calls=1)).startswith("1 call (2 questions")
+    assert str(Plan(questions=2, calls=1)).startswith("1 call (2 questions")
 
 
 def test_the_log_tells_everything(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_the_log_tells_everything(tmp_path: Path) -> None:
     assert read_log(path) == []
     ledger = Ledger(path, FakeLanguageModel(), job="movies")
     ledger.complete(PROMPT, INPUTS[:2], cutoff=123)
-    ledger.judge(PROMPT, {INPUTS[0]: "valid"})
+    ledger.record_verdicts(PROMPT, {INPUTS[0]: "valid"})
     newest, oldest = read_log(path, job="movies")
     assert (oldest.input, oldest.verdict, oldest.cutoff, oldest.prompt_hash) == (INPUTS[0], "valid", 123, PROMPT.hash)
     assert newest.verdict == ""

@@ -10,8 +10,8 @@ import pytest
 
 from genre.errors import LLMError, OptionError
 from genre.llm.budget import Budget, Spent
-from genre.llm.exchanges import read_log
 from genre.llm.ledger import Ledger
+from genre.llm.ledger_table import read_log
 from genre.llm.openai import OpenAI
 from genre.llm.prompt import Prompt
 from llm_server import serving

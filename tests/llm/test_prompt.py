@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre.errors import ConfigError
-from genre.llm.prompt import Prompt, clean, load_prompt
+from genre.llm.prompt import Prompt, load_prompt, sanitize
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "prompts.txt"
 VALUES = {
@@ -74,9 +74,9 @@ def test_data_stays_between_its_marks(text: str) -> None:
 
 @given(st.text(), st.integers(1, 50))
 def test_clean_is_short_and_stays_clean(text: str, most: int) -> None:
-    once = clean(text, most)
+    once = sanitize(text, most)
     assert len(once) <= most
-    assert clean(once, most) == once
+    assert sanitize(once, most) == once
 
 
 def test_a_value_is_not_rendered_again() -> None:

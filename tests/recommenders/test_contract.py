@@ -11,7 +11,7 @@ from genre.arrays import Float32
 from genre.data.dataset import History
 from genre.errors import ArtifactError, DataError
 from genre.kinds import KINDS, learnt_names
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN

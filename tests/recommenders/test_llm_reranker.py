@@ -17,7 +17,7 @@ from genre.errors import DataError, NotSupported, OptionError
 from genre.llm.base import Completion, LanguageModel, Schema, likelihoods
 from genre.llm.budget import Budget
 from genre.llm.fake import DATA, Fault
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.popularity import Popularity

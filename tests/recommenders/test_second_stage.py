@@ -12,7 +12,7 @@ import pytest
 
 from genre.data.dataset import Dataset, Features, History
 from genre.llm.base import Completion, likelihoods
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import Explanation, sentence

@@ -14,7 +14,7 @@ from genre.data.dataset import Dataset
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
 from genre.llm.fake import Fault
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import Explanation, sentence
 from genre.recommenders.wording import Wording, unfaithful

@@ -21,8 +21,7 @@ from genre.cli.main import main
 from genre.data.dataset import Dataset
 from genre.data.words import words
 from genre.errors import DataError
-from genre.features.base import Encoder
-from genre.features.encode import item_features
+from genre.features.base import Encoder, item_features
 from genre.log import SILENT, Log
 from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity

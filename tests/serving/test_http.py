@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from genre.errors import StoreError
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.runs import Run

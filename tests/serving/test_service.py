@@ -17,7 +17,7 @@ import pytest
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.errors import DataError, GenreError, StoreError, UnknownId
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.recommenders.als import ALS
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline

@@ -14,7 +14,7 @@ from genre.cli.terminal import escaped
 
 if TYPE_CHECKING:
     from genre.llm.budget import Plan
-    from genre.llm.exchanges import Exchange
+    from genre.llm.ledger_table import Exchange
 
 
 def print_exchanges(rows: Sequence[Exchange]) -> None:
@@ -34,7 +34,7 @@ def print_exchanges(rows: Sequence[Exchange]) -> None:
     for row in rows:
         when = time.strftime("%m-%d %H:%M", time.localtime(row.at))
         counts = f"{row.tokens_in + row.tokens_out:,}", f"{row.seconds:.1f}"
-        table.add_row(str(row.id), when, escaped(row.prompt), escaped(row.became), *counts, escaped(row.output))
+        table.add_row(str(row.id), when, escaped(row.prompt), escaped(row.result), *counts, escaped(row.output))
     console.print(table)
     for model in dict.fromkeys(row.model for row in rows):
         console.print(f"[dim]Model: {escaped(model)}[/dim]")
@@ -57,7 +57,7 @@ def print_exchange(row: Exchange) -> None:
         "job": row.job,
         "model": row.model,
         "prompt": f"{row.prompt} {row.prompt_hash}",
-        "became": row.became,
+        "became": row.result,
         "cost": f"{row.tokens_in:,} tokens in, {row.tokens_out:,} out, {row.seconds:.1f} s, money {row.money:.4f}",
         "knows": "no times" if row.cutoff is None else time.strftime("up to %Y-%m-%d %H:%M", time.gmtime(row.cutoff)),
     }

@@ -42,11 +42,11 @@ def print_run(run: Run) -> None:
 
 def _print_language_model(outcomes: Mapping[str, Any], console: Console) -> None:
     """Print a line for each step of the run that used a language model: how many answers were usable."""
-    from genre.llm.typed_answers import Degeneracy
+    from genre.llm.typed_answers import AnswerReport
     from genre.recommenders.llm_reranker import describe_reranking
     from genre.recommenders.wording import describe_wording
 
-    lines = [f"{step}: {Degeneracy(**report)}" for step, report in outcomes["augmentation"].items()]
+    lines = [f"{step}: {AnswerReport.from_json(report)}" for step, report in outcomes["augmentation"].items()]
     lines += [f"{name}: {describe_reranking(account)}" for name, account in outcomes["reranking"].items()]
     if outcomes["explanations"]:
         lines.append(f"explanations: {describe_wording(outcomes['explanations'])}")

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from genre.errors import ConfigError
 from genre.evaluation.metric_table import check_needs, labels
+from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
-from genre.features.questions import Augmentation
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.options import DEFAULT_K, Ge, check_options
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.base import Source

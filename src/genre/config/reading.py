@@ -25,12 +25,12 @@ import yaml
 
 from genre.config.experiment import Experiment
 from genre.errors import ConfigError, GenreError, NotImportable
+from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
-from genre.features.questions import Augmentation
 from genre.kinds import KINDS
 from genre.llm.base import LanguageModel
-from genre.llm.exchanges import MEMORY
-from genre.llm.options import LLMOptions
+from genre.llm.ledger_table import MEMORY
+from genre.llm.settings import LLMOptions
 from genre.options import nearest, parse_options, suggest_option, type_hints
 from genre.plain_yaml import read_yaml
 from genre.preprocessing.sources.base import Source

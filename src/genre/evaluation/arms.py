@@ -16,8 +16,7 @@ import pyarrow as pa
 from genre.data.dataset import Features
 from genre.data.folds import Split
 from genre.features.augmentation import Augmented
-from genre.features.base import Encoder, digest
-from genre.features.encode import item_features
+from genre.features.base import Encoder, digest_texts, item_features
 from genre.features.text import render
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender, within
@@ -131,7 +130,7 @@ def _profiles(split: Split, made: Augmented, encoder: Encoder, log: Log) -> Feat
     table = pa.table({name: column for name, column in made.users.items() if name in ("profile", "interests")})
     texts = render(table)
     encoder.fit(split.train.items, log=log)
-    return Features(encoder.encode_texts(texts, log=log), digest([encoder.fingerprint, *texts]))
+    return Features(encoder.encode_texts(texts, log=log), digest_texts([encoder.fingerprint, *texts]))
 
 
 def _with_items(split: Split, made: Augmented) -> Split:

@@ -19,7 +19,7 @@ from genre.evaluation.evaluator import evaluate
 from genre.evaluation.ranked import Float64
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL, bootstrap, holm, sign_flip
 from genre.evaluation.results import Evaluation
-from genre.llm.typed_answers import Degeneracy
+from genre.llm.typed_answers import AnswerReport
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K
 
@@ -190,7 +190,7 @@ def uplift(
     return Uplift(label, unit, tuple(gains))
 
 
-def costs(reports: Mapping[str, Degeneracy]) -> dict[str, Any]:
+def costs(reports: Mapping[str, AnswerReport]) -> dict[str, Any]:
     """`cost` and `unit` of `uplift`: what the answers of each arm cost, those of all steps before it included.
 
     reports: those of an augmentation. In money where the provider has a price, else in seconds of the model.

@@ -22,20 +22,20 @@ from genre import storage
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.errors import ArtifactError, BudgetExceeded
-from genre.features.base import digest
-from genre.features.matching import Catalogue
-from genre.features.questions import (
+from genre.features.augmentation_prompts import (
     Augmentation,
-    Questions,
-    chained_item_questions,
-    item_questions,
-    next_item_questions,
-    profile_questions,
+    PromptBatch,
+    chained_item_prompts,
+    next_item_prompts,
+    profile_prompts,
+    summary_prompts,
 )
+from genre.features.base import digest_texts
+from genre.features.item_matcher import ItemMatcher
 from genre.llm.budget import Plan
-from genre.llm.domains import told
+from genre.llm.domains import sent_fields
 from genre.llm.ledger import Ledger
-from genre.llm.typed_answers import Degeneracy, ask
+from genre.llm.typed_answers import AnswerReport, request_answers
 from genre.log import SILENT, Log
 
 COLUMNS = (
@@ -54,7 +54,7 @@ class Augmented:
     items: dict[str, pa.Array] = field(default_factory=dict)
     users: dict[str, pa.Array] = field(default_factory=dict)
     provenance: dict[str, dict[str, str]] = field(default_factory=dict)
-    reports: dict[str, Degeneracy] = field(default_factory=dict)
+    reports: dict[str, AnswerReport] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -98,11 +98,11 @@ def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log =
 
 
 def _with_answers(
-    made: Augmented, name: str, questions: Questions, train: Dataset, ledger: Ledger, options: Augmentation, log: Log
+    made: Augmented, name: str, questions: PromptBatch, train: Dataset, ledger: Ledger, options: Augmentation, log: Log
 ) -> Augmented:
     """`made` with the columns that the answers to one step's questions make."""
     data = made.apply(train)
-    answers = ask(
+    answers = request_answers(
         ledger,
         questions.prompt,
         questions.values,
@@ -138,13 +138,13 @@ def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Pla
         plans[name] = _plan(questions, ledger, sure=known)
         if known:
             try:
-                made = _with_answers(made, name, questions, train, ledger.sealed(), options, SILENT)
+                made = _with_answers(made, name, questions, train, ledger.cached_only(), options, SILENT)
             except BudgetExceeded:
                 known = False
     return plans
 
 
-def _plan(questions: Questions, ledger: Ledger, *, sure: bool = True) -> Plan:
+def _plan(questions: PromptBatch, ledger: Ledger, *, sure: bool = True) -> Plan:
     return ledger.plan(questions.prompt, questions.inputs(), questions.shape.model_json_schema(), sure=sure)
 
 
@@ -153,7 +153,7 @@ def cutoff(train: Dataset) -> int | None:
     return None if train.timestamp is None or not len(train) else int(train.timestamp.max())
 
 
-def provenance(questions: Questions, ledger: Ledger, train: Dataset) -> dict[str, str]:
+def provenance(questions: PromptBatch, ledger: Ledger, train: Dataset) -> dict[str, str]:
     """What a synthetic column says about itself, kept in its Arrow field."""
     until = cutoff(train)
     return {
@@ -167,10 +167,10 @@ def provenance(questions: Questions, ledger: Ledger, train: Dataset) -> dict[str
 def synthetic_digest(table: pa.Table, columns: Sequence[str] = COLUMNS) -> str:
     """Of what a language model put into a table; empty where it put nothing. Equal texts, equal work after them."""
     made = [field.name for field in table.schema if field.name in columns and b"genre.model" in (field.metadata or {})]
-    return digest([name + json.dumps(table[name].to_pylist()) for name in made]) if made else ""
+    return digest_texts([name + json.dumps(table[name].to_pylist()) for name in made]) if made else ""
 
 
-def told_of(users: pa.Table, row: int, column: str) -> tuple[str | None, str | None]:
+def generated_text(users: pa.Table, row: int, column: str) -> tuple[str | None, str | None]:
     """What a column says of the user in `row`, and the language model that wrote it; None where it does not say.
 
     column: one of the users' table; of an invented item the text it was matched by.
@@ -182,7 +182,7 @@ def told_of(users: pa.Table, row: int, column: str) -> tuple[str | None, str | N
     return text, None if text is None or model is None else model.decode()
 
 
-def audit(dataset: Dataset, train: Dataset) -> list[str]:
+def check_provenance(dataset: Dataset, train: Dataset) -> list[str]:
     """What is wrong with the origin of the synthetic columns of `dataset`; empty: all is well.
 
     train: the train part. A text made from later events than its last has seen the answers.
@@ -218,27 +218,27 @@ def read_augmented(folder: Path) -> Augmented:
             {name: items[name].combine_chunks() for name in items.column_names},
             {name: users[name].combine_chunks() for name in users.column_names},
             plain["provenance"],
-            {name: Degeneracy(**report) for name, report in plain["reports"].items()},
+            {name: AnswerReport.from_json(report) for name, report in plain["reports"].items()},
         )
     except (OSError, pa.ArrowException, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder}: not a saved augmentation ({error}); augment again") from error
 
 
-def steps(options: Augmentation) -> dict[str, Callable[[Dataset, Augmentation], Questions]]:
+def steps(options: Augmentation) -> dict[str, Callable[[Dataset, Augmentation], PromptBatch]]:
     """The steps that `options` ask for, in the order in which they build on one another."""
-    wanted: dict[str, Callable[[Dataset, Augmentation], Questions]] = {}
+    wanted: dict[str, Callable[[Dataset, Augmentation], PromptBatch]] = {}
     if options.summaries:
-        wanted["summaries"] = item_questions
+        wanted["summaries"] = summary_prompts
     if options.profiles or options.synthetic in ("profile", "both"):
-        wanted["profiles"] = profile_questions
+        wanted["profiles"] = profile_prompts
     if options.synthetic in ("history", "both"):
-        wanted["next items"] = next_item_questions
+        wanted["next items"] = next_item_prompts
     if options.synthetic in ("profile", "both"):
-        wanted["chained items"] = chained_item_questions
+        wanted["chained items"] = chained_item_prompts
     return wanted
 
 
-def _column(n: int, questions: Questions, answers: Sequence[Any], text: Callable[[Any], str]) -> pa.Array:
+def _column(n: int, questions: PromptBatch, answers: Sequence[Any], text: Callable[[Any], str]) -> pa.Array:
     """One text a row, null where nothing was asked or nothing usable came."""
     texts: list[str | None] = [None] * n
     for row, answer in zip(questions.rows, answers, strict=True):
@@ -248,11 +248,11 @@ def _column(n: int, questions: Questions, answers: Sequence[Any], text: Callable
 
 
 def _matched(
-    data: Dataset, questions: Questions, answers: Sequence[Any], options: Augmentation
+    data: Dataset, questions: PromptBatch, answers: Sequence[Any], options: Augmentation
 ) -> tuple[pa.Array, float]:
     """The catalogue's item most like each invented one, never one the user has; and how many were named by title."""
-    texts = [" ".join(fields) for fields in told(data.items, options.item_fields, labels=False)]
-    catalogue = Catalogue(data.titles(), texts)
+    texts = [" ".join(fields) for fields in sent_fields(data.items, options.item_fields, labels=False)]
+    catalogue = ItemMatcher(data.titles(), texts)
     history = data.history()
     items: list[str | None] = [None] * data.n_users
     named = 0

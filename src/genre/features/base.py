@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from genre import storage
 from genre.arrays import Float32
-from genre.data.dataset import Features
+from genre.data.dataset import Dataset, Features
 from genre.errors import ArtifactError, DataError
-from genre.features.text import render
+from genre.features.text import render, with_history
 from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.log import SILENT, Log
 from genre.options import check_options
@@ -45,7 +45,7 @@ class Encoder(ABC):
     def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
         """One vector a row of a users' or items' table, with the fingerprint of all that made it."""
         texts = self.texts(table)
-        return Features(self.encode_texts(texts, log=log), digest([self.fingerprint, *texts]))
+        return Features(self.encode_texts(texts, log=log), digest_texts([self.fingerprint, *texts]))
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
@@ -59,7 +59,7 @@ class Encoder(ABC):
     def fingerprint(self) -> str:
         """A digest of model, options and learnt values: equal means equal vectors for equal texts."""
         state = [f"{name} {_digest_of(value)}" for name, value in sorted(self._state().items())]
-        return digest([_class_path(type(self)), json.dumps(self._options(), sort_keys=True), *state])
+        return digest_texts([_class_path(type(self)), json.dumps(self._options(), sort_keys=True), *state])
 
     def save(self, folder: str | Path) -> None:
         """Write options and learnt values; whole or not at all."""
@@ -108,7 +108,22 @@ class Encoder(ABC):
         return {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
 
 
-def digest(parts: Iterable[str]) -> str:
+def item_features(dataset: Dataset, encoder: Encoder, *, log: Log = SILENT) -> Features:
+    """E(item): one vector an item, from the fields of the items' table. `encoder` is fitted on them first."""
+    return encoder.fit(dataset.items, log=log).encode(dataset.items, log=log)
+
+
+def user_features(dataset: Dataset, encoder: Encoder, *, fit: bool = True, log: Log = SILENT) -> Features:
+    """E(user): one vector a user, from the fields of the users' table and what the history in `dataset` says.
+
+    Give it the train part: nothing that a user did later may be in it. fit: `encoder` is fitted on the same texts
+    first; False: it was fitted on the items, so that both kinds of vectors are of one space.
+    """
+    users = with_history(dataset)
+    return (encoder.fit(users, log=log) if fit else encoder).encode(users, log=log)
+
+
+def digest_texts(parts: Iterable[str]) -> str:
     """A short digest of texts in order, whatever is in them."""
     made = hashlib.blake2b(digest_size=16)
     for part in parts:

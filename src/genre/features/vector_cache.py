@@ -27,7 +27,7 @@ _ASKED_AT_ONCE = 500
 _WAIT_SECONDS = 60.0
 
 
-def key_of(text: str) -> bytes:
+def text_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

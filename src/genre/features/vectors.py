@@ -14,7 +14,7 @@ from genre.arrays import Float32
 from genre.data.dataset import Features
 from genre.data.ids import Ids
 from genre.errors import DataError, NotFitted
-from genre.features.base import Encoder, digest
+from genre.features.base import Encoder, digest_texts
 from genre.log import SILENT, Log
 
 
@@ -48,7 +48,9 @@ class Vectors(Encoder):
         values = self._values()
         ids = self._ids_of(table)
         rows = np.array([self._row.get(id_, -1) for id_ in ids], np.int64)
-        return Features(np.where((rows >= 0)[:, None], values[rows], np.float32(0)), digest([self.fingerprint, *ids]))
+        return Features(
+            np.where((rows >= 0)[:, None], values[rows], np.float32(0)), digest_texts([self.fingerprint, *ids])
+        )
 
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         """Zeros: words have no place among vectors of another kind."""

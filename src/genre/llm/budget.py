@@ -54,11 +54,11 @@ class Spent:
 class Plan:
     """What a piece of work would cost; an estimate, but for `calls`.
 
-    asked: questions. cached: of them answered before. seconds: None while there is no experience to go by.
+    questions: how many. cached: of them answered before. seconds: None while there is no experience to go by.
     at_most: what is asked hangs on answers that are not there yet; calls is then the most there can be.
     """
 
-    asked: int = 0
+    questions: int = 0
     cached: int = 0
     calls: int = 0
     tokens_in: int = 0
@@ -68,7 +68,7 @@ class Plan:
     at_most: bool = False
 
     def __add__(self, other: Plan) -> Plan:
-        numbers = ("asked", "cached", "calls", "tokens_in", "tokens_out", "money")
+        numbers = ("questions", "cached", "calls", "tokens_in", "tokens_out", "money")
         return Plan(
             **{name: getattr(self, name) + getattr(other, name) for name in numbers},
             seconds=None if self.seconds is None or other.seconds is None else self.seconds + other.seconds,
@@ -77,10 +77,14 @@ class Plan:
 
     def __str__(self) -> str:
         if not self.calls:
-            return f"nothing to ask ({self.asked:,} questions, all answered before)" if self.asked else "nothing to ask"
+            return (
+                f"nothing to ask ({self.questions:,} questions, all answered before)"
+                if self.questions
+                else "nothing to ask"
+            )
         took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
         calls = f"{'at most ' if self.at_most else ''}{self.calls:,} call{'' if self.calls == 1 else 's'}"
         return (
-            f"{calls} ({self.asked:,} questions, {self.cached:,} answered before), about {self.tokens_in:,} tokens in, "
-            f"{self.tokens_out:,} out, {took}, money {self.money:.4f}"
+            f"{calls} ({self.questions:,} questions, {self.cached:,} answered before), "
+            f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}"
         )

@@ -18,7 +18,7 @@ import pyarrow as pa
 import yaml
 
 from genre.errors import ConfigError, DataError
-from genre.llm.prompt import clean
+from genre.llm.prompt import sanitize
 from genre.options import nearest
 
 PACKS = ("films", "music", "news", "shop", "social")
@@ -76,15 +76,15 @@ def _read(name: str, path: Traversable | Path) -> Domain:
     return pack
 
 
-def told(table: pa.Table, names: Sequence[str], *, labels: bool = True) -> list[list[str]]:
+def sent_fields(table: pa.Table, names: Sequence[str], *, labels: bool = True) -> list[list[str]]:
     """For each row the listed fields as `name: text`, or the text alone; what is empty is left out."""
     out: list[list[str]] = [[] for _ in range(len(table))]
     for name in names:
         if name not in table.column_names:
             known = ", ".join(table.column_names)
             raise DataError(f"no column {name!r}{nearest(name, table.column_names)}; the table has {known}")
-        for row, text in enumerate(texts_of(table, name)):
-            plain = clean(text, FIELD_LENGTH)
+        for row, text in enumerate(column_texts(table, name)):
+            plain = sanitize(text, FIELD_LENGTH)
             if plain:
                 out[row].append(f"{name}: {plain}" if labels else plain)
     return out
@@ -95,7 +95,7 @@ def mean_bytes(texts: Sequence[str]) -> float:
     return sum(len(text.encode()) for text in texts) / max(len(texts), 1)
 
 
-def texts_of(table: pa.Table, name: str) -> list[str]:
+def column_texts(table: pa.Table, name: str) -> list[str]:
     """A column as text; lists joined, missing values and missing columns empty."""
     if name not in table.column_names:
         return [""] * len(table)

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from genre.errors import BudgetExceeded, LLMError
 from genre.llm.base import Completion, LanguageModel, Schema
 from genre.llm.budget import NO_CAP, Budget, Plan, Spent
-from genre.llm.exchanges import MEMORY, connect
+from genre.llm.ledger_table import MEMORY, connect
 from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
@@ -46,7 +46,7 @@ class Ledger:
     def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = NO_CAP) -> None:
         self.model, self.job, self.budget = model, job, budget
         self._path = Path(path)
-        self._alone, self._sealed = str(path) == MEMORY, False
+        self._alone, self._cached_only = str(path) == MEMORY, False
         self._spent, self._counted = Spent(), 0  # up to the exchange with that id
         self._connection = connect(self._path)
         self._lock = threading.RLock()
@@ -91,7 +91,7 @@ class Ledger:
         new = list(dict.fromkeys(text for text in inputs if self._key(prompt, _Question(text, schema)) not in known))
         cached = len(inputs) - sum(self._key(prompt, _Question(text, schema)) not in known for text in inputs)
         cost = self.estimate(prompt, len(new), sum(len(text.encode()) for text in new))
-        return dataclasses.replace(cost, asked=len(inputs), cached=cached, at_most=not sure)
+        return dataclasses.replace(cost, questions=len(inputs), cached=cached, at_most=not sure)
 
     def estimate(
         self, prompt: Prompt, calls: int, size: float, *, tokens_out: float | None = None, reads: int = 1
@@ -106,7 +106,7 @@ class Ledger:
         told_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
         told_out = round(calls * (out if seen_out is None else seen_out))
         return Plan(
-            asked=calls,
+            questions=calls,
             calls=calls,
             tokens_in=told_in,
             tokens_out=told_out,
@@ -115,16 +115,16 @@ class Ledger:
             at_most=True,
         )
 
-    def judge(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
+    def record_verdicts(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
         """Write down what became of the answers to these inputs (`valid`, `repaired`, `quarantined: ...`)."""
         rows = [(verdict, self._key(prompt, _Question(text, schema))) for text, verdict in verdicts.items()]
         with self._writing() as connection:
             connection.executemany("UPDATE exchanges SET verdict = ? WHERE key = ? AND outcome != 'failed'", rows)
 
-    def sealed(self) -> Ledger:
+    def cached_only(self) -> Ledger:
         """The same ledger, which answers what it knows and raises BudgetExceeded for all else."""
         other = copy.copy(self)
-        other._sealed = True
+        other._cached_only = True
         return other
 
     def spent(self) -> Spent:
@@ -145,7 +145,7 @@ class Ledger:
         keys = [self._key(prompt, question) for question in questions]
         answers = self._known(keys)
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in answers}
-        if missing and self._sealed:
+        if missing and self._cached_only:
             raise BudgetExceeded(f"{len(missing):,} questions of {prompt.name} have no answer yet")
         if missing:
             self.model.check()

@@ -69,10 +69,10 @@ def load_prompt(name: str, path: str | Path | None = None) -> Prompt:
 def _as_data(value: Value) -> str:
     if isinstance(value, (int, float)):
         return str(value)
-    return clean(value) if isinstance(value, str) else "\n".join(clean(line) for line in value)
+    return sanitize(value) if isinstance(value, str) else "\n".join(sanitize(line) for line in value)
 
 
-def clean(text: str, most: int = MAX_CHARACTERS) -> str:
+def sanitize(text: str, most: int = MAX_CHARACTERS) -> str:
     """One line without control characters, direction marks, angle brackets or a run of marks, at most `most` long."""
     plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text[: 2 * most])
     return " ".join(plain.replace("<", "‹").replace(">", "›").split())[:most].rstrip()

@@ -6,12 +6,13 @@ nothing about recommending.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -43,8 +44,8 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
-class Degeneracy:
-    """How the answers to one prompt turned out; counts add up: valid + repaired + quarantined + failed = asked.
+class AnswerReport:
+    """How the answers to one prompt turned out; counts add up: valid + repaired + quarantined + failed = questions.
 
     repaired: valid at the second try. failed: the call itself did not end well. Of first answers: truncated, refused,
     format_breaks (not the JSON that was asked for), rejected (right form, but the check said no).
@@ -54,7 +55,7 @@ class Degeneracy:
     tokens_in, tokens_out, seconds, money: of all answers, also of those that were paid for in an earlier run.
     """
 
-    asked: int = 0
+    questions: int = 0
     valid: int = 0
     repaired: int = 0
     quarantined: int = 0
@@ -72,6 +73,20 @@ class Degeneracy:
     seconds: float = 0.0
     money: float = 0.0
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read a saved report; older files name the number of questions otherwise, so it is added up anew.
+
+        Args:
+            values: The report as JSON values.
+
+        Returns:
+            The report.
+        """
+        known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
+        known["questions"] = sum(known.get(name, 0) for name in ("valid", "repaired", "quarantined", "failed"))
+        return cls(**known)
+
     @property
     def usable(self) -> int:
         return self.valid + self.repaired
@@ -79,7 +94,7 @@ class Degeneracy:
     def __str__(self) -> str:
         why = "; ".join(f"{count:,} x {reason}" for reason, count in list(self.reasons.items())[:SAID_REASONS])
         unused = f"{self.quarantined:,} in quarantine, {self.failed:,} calls failed" + (f" ({why})" if why else "")
-        return f"{self.usable:,} of {self.asked:,} usable, {unused}"
+        return f"{self.usable:,} of {self.questions:,} usable, {unused}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class Answers(Generic[Shape]):
     """One value a question, None where the answer was not usable, with the account of all of them."""
 
     values: list[Shape | None]
-    report: Degeneracy
+    report: AnswerReport
     quarantine: tuple[Quarantined, ...]
 
 
@@ -95,11 +110,11 @@ class Answers(Generic[Shape]):
 class _Tried(Generic[Shape]):
     answer: Completion
     value: Shape | None
-    kind: str  # "valid", or the field of Degeneracy it counts under
+    kind: str  # "valid", or the field of AnswerReport it counts under
     problem: str = ""
 
 
-def ask(
+def request_answers(
     ledger: Ledger,
     prompt: Prompt,
     values: Sequence[Mapping[str, Value]],
@@ -126,7 +141,9 @@ def ask(
     answers = ledger.complete(mend, asked, schema, cutoff=cutoff, log=log) if asked else []
     second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
     final = [second.get(at, tried) for at, tried in enumerate(first)]
-    ledger.judge(prompt, {inputs[at]: _verdict(first[at], second.get(at)) for at in range(len(inputs))}, schema)
+    ledger.record_verdicts(
+        prompt, {inputs[at]: _verdict(first[at], second.get(at)) for at in range(len(inputs))}, schema
+    )
     paid = dict(zip([*inputs, *asked], [*completions, *answers], strict=True))  # the same question is asked once
     return Answers(
         [tried.value for tried in final],
@@ -145,14 +162,14 @@ def _report(
     text: Callable[[Shape], str],
     paid: Sequence[Completion],
     ledger: Ledger,
-) -> Degeneracy:
+) -> AnswerReport:
     """The account of first and final answers to the same questions, and of what they cost."""
     kinds = Counter(tried.kind for tried in first)
     usable = [tried.value for tried in final if tried.value is not None]
-    distinct, top10 = sameness([text(value) for value in usable])
+    distinct, top10 = distinctness([text(value) for value in usable])
     tokens_in, tokens_out = (sum(getattr(one, name) for one in paid) for name in ("tokens_in", "tokens_out"))
-    return Degeneracy(
-        asked=len(first),
+    return AnswerReport(
+        questions=len(first),
         repaired=len(usable) - kinds["valid"],
         quarantined=len(first) - len(usable) - kinds["failed"],
         **{name: kinds[name] for name in ("valid", "failed", "truncated", "refused", "format_breaks", "rejected")},
@@ -172,7 +189,7 @@ def _reasons(unused: Iterable[_Tried[Any]]) -> dict[str, int]:
     return dict(said.most_common(KEPT_REASONS))
 
 
-def sameness(texts: Sequence[str]) -> tuple[float, float]:
+def distinctness(texts: Sequence[str]) -> tuple[float, float]:
     """The share of different texts, and how much of all the ten most frequent make up."""
     if not texts:
         return 0.0, 0.0

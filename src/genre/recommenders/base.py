@@ -26,7 +26,7 @@ from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Budget
-from genre.llm.options import LLMOptions
+from genre.llm.settings import LLMOptions
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K, check_options
 from genre.recommenders.explaining import Explaining

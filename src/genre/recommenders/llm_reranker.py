@@ -22,10 +22,10 @@ from genre.data.folds import Fold
 from genre.errors import BudgetExceeded, DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Plan
-from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, told
+from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, sent_fields
 from genre.llm.ledger import TOKENS_PER_BYTE, Ledger
-from genre.llm.options import LLMOptions
 from genre.llm.prompt import load_prompt
+from genre.llm.settings import LLMOptions
 from genre.log import Log
 from genre.options import Ge, Le
 from genre.recommenders.base import Recommender, within
@@ -84,7 +84,7 @@ class LLMReranker(SecondStage):
         if self.method != "list" and type(self.llm.provider)._likelihood is LanguageModel._likelihood:
             raise NotSupported(f"{type(self.llm.provider).__name__} tells no likelihoods; use method: list")
         super()._fit(dataset, validation, log)
-        texts = told(dataset.items, self.fields, labels=False)
+        texts = sent_fields(dataset.items, self.fields, labels=False)
         self.lines_ = [_line(fields) for fields in texts]
 
     def without_llm(self) -> Recommender:
@@ -93,7 +93,7 @@ class LLMReranker(SecondStage):
     def plan(self, items: pa.Table, histories: Sequence[History]) -> Plan:
         """What reordering these batches would cost at most, before the first stage is known; asks nobody."""
         fields = [name for name in self.fields if name in items.column_names]  # those that are not made yet are short
-        lines = [_line(row) for row in told(items, fields, labels=False)]
+        lines = [_line(row) for row in sent_fields(items, fields, labels=False)]
         line = mean_bytes(lines)
         asked = told_of = 0
         for history in histories:
@@ -162,7 +162,7 @@ class LLMReranker(SecondStage):
                     left = [*rows[:, None], *left]
                 else:
                     self.counts["over_budget"] += 1
-                    ledger = ledger.sealed()  # from here on only what was answered before
+                    ledger = ledger.cached_only()  # from here on only what was answered before
                 continue
             except GenreError as error:  # a missing package, a full disk: the first stage answers
                 found = Found(np.full_like(order[rows], np.nan), np.ones(len(rows), bool), str(error))

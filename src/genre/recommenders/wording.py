@@ -18,12 +18,12 @@ from genre.data.dataset import Dataset
 from genre.data.words import WORD, title_key, words
 from genre.errors import BudgetExceeded, GenreError
 from genre.llm.budget import Plan
-from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, told
+from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, sent_fields
 from genre.llm.grounding import invented
 from genre.llm.ledger import Ledger
-from genre.llm.options import LLMOptions
 from genre.llm.prompt import Value, load_prompt
-from genre.llm.typed_answers import ask
+from genre.llm.settings import LLMOptions
+from genre.llm.typed_answers import request_answers
 from genre.options import check_options
 from genre.recommenders.explanation import Explanation, sentence
 
@@ -68,7 +68,7 @@ class Wording:
         asked = telling if self.llm is not None else []
         spoken: set[int] = set()
         if asked:
-            names = [" ".join(fields) for fields in told(dataset.items, self.fields, labels=False)]
+            names = [" ".join(fields) for fields in sent_fields(dataset.items, self.fields, labels=False)]
             evidence = [self._evidence(explanations[at], causes[at], names) for at in asked]
             for at, said in zip(asked, self._phrase(evidence, names), strict=True):
                 if said:
@@ -80,7 +80,7 @@ class Wording:
 
     def plan(self, items: pa.Table, n: int) -> Plan:
         """What `n` sentences about `items` would cost at most; asks nobody."""
-        names = [" ".join(fields) for fields in told(items, self.fields, labels=False)]
+        names = [" ".join(fields) for fields in sent_fields(items, self.fields, labels=False)]
         line, prompt = LABEL + mean_bytes(names), load_prompt("explanation")
         return self._ledger.estimate(prompt, n, n * (len(prompt.text) + (2 + MOST_CAUSES) * line))
 
@@ -102,7 +102,7 @@ class Wording:
             return unfaithful(answer.sentence, evidence[at], every)
 
         try:
-            answers = ask(self._ledger, load_prompt("explanation"), values, Sentence, check, repair=False)
+            answers = request_answers(self._ledger, load_prompt("explanation"), values, Sentence, check, repair=False)
         except BudgetExceeded:
             if len(evidence) > 1:  # one by one, so that what was paid for is used
                 return [said for one in evidence for said in self._phrase([one], names)]

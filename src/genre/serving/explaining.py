@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from genre.data.words import words
-from genre.features.augmentation import told_of
+from genre.features.augmentation import generated_text
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, REORDERING, Explanation, phrase, sentence
 from genre.recommenders.llm_reranker import rerankers
@@ -119,7 +119,7 @@ def _by_evidence(
 def _origin(loaded: LoadedRun, name: str, user: int, part: str) -> tuple[str | None, str | None]:
     """The text behind a part of a score, and the language model behind it."""
     if part != REORDERING:
-        return told_of(loaded.dataset.users, user, part)
+        return generated_text(loaded.dataset.users, user, part)
     asked = [
         reranker.llm.provider.fingerprint for reranker in rerankers(loaded.models[name]) if reranker.llm is not None
     ]

@@ -54,7 +54,7 @@ class Exchange:
     verdict: str
 
     @property
-    def became(self) -> str:
+    def result(self) -> str:
         """How the call ended, and what became of its answer."""
         ended = self.outcome if self.outcome != "ok" or not self.verdict else ""
         return ": ".join(filter(None, (ended, self.error or self.verdict)))

@@ -11,7 +11,7 @@ from genre.data.words import title_key, words
 COMMON_SHARE = 0.25  # a word that more than this part of the catalogue has tells nothing
 
 
-class Catalogue:
+class ItemMatcher:
     """The words of all items, for finding the one nearest to a text.
 
     titles, texts: one an item; a text holds the title and whatever else is known.

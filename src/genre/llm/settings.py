@@ -8,8 +8,8 @@ from pathlib import Path
 from genre.errors import OptionError
 from genre.llm.base import LanguageModel
 from genre.llm.budget import NO_CAP, Budget
-from genre.llm.exchanges import default_path
 from genre.llm.ledger import Ledger
+from genre.llm.ledger_table import default_path
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.words import COMMON_WORDS, title_key, words
 from genre.errors import ConfigError
-from genre.features.base import digest
-from genre.llm.domains import DEFAULT_DOMAIN, Domain, load_domain, texts_of, told
+from genre.features.base import digest_texts
+from genre.llm.domains import DEFAULT_DOMAIN, Domain, column_texts, load_domain, sent_fields
 from genre.llm.grounding import invented, is_repetitive, is_written_in
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.options import Ge, check_options
@@ -79,7 +79,7 @@ class Augmentation:
     def fingerprint(self) -> str:
         """Of all that shapes a question: options, wording, and the text of the prompts."""
         asked = {**asdict(self), "prompts": {name: self.prompt(name).hash for name in PROMPTS}}
-        return digest([str(asked), str(load_domain(self.domain)), load_prompt("repair").hash])
+        return digest_texts([str(asked), str(load_domain(self.domain)), load_prompt("repair").hash])
 
     def wording(self) -> dict[str, Value]:
         """The variables of a prompt that are the same for every item and user."""
@@ -88,7 +88,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Questions:
+class PromptBatch:
     """One step, ready to be asked: `values[j]` are the prompt's variables for row `rows[j]` of items or users.
 
     shape: what an answer must look like. check: `(position, answer)` -> what is wrong, or nothing.
@@ -109,10 +109,10 @@ class Questions:
         return [self.prompt.render(**one) for one in self.values]
 
 
-def item_questions(train: Dataset, options: Augmentation) -> Questions:
+def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     """One sentence and topics for each item that has any text."""
     domain = load_domain(options.domain)
-    lines = told(train.items, options.item_fields)
+    lines = sent_fields(train.items, options.item_fields)
     rows = np.array([row for row in _most_popular(train, options.max_items) if lines[row]], np.int64)
     facts = [lines[row] for row in rows]
     opening = domain.summary if options.language == "English" else ""
@@ -132,10 +132,10 @@ def item_questions(train: Dataset, options: Augmentation) -> Questions:
     ]
     shape = _shape("Summary", domain, 3, summary=_sentence(opening))
     columns = {"summary": lambda answer: answer.summary, "topics": _topics}
-    return Questions(options.prompt("item_summary"), rows, values, shape, check, columns)
+    return PromptBatch(options.prompt("item_summary"), rows, values, shape, check, columns)
 
 
-def profile_questions(train: Dataset, options: Augmentation) -> Questions:
+def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     """One sentence and topics for each user who liked anything in the train part."""
     domain = load_domain(options.domain)
     histories = liked_lines(train, options)
@@ -160,20 +160,20 @@ def profile_questions(train: Dataset, options: Augmentation) -> Questions:
     ]
     shape = _shape("Profile", domain, 5, profile=_sentence(opening))
     columns = {"profile": lambda answer: answer.profile, "interests": _topics}
-    return Questions(options.prompt("user_profile"), rows, values, shape, check, columns)
+    return PromptBatch(options.prompt("user_profile"), rows, values, shape, check, columns)
 
 
-def next_item_questions(train: Dataset, options: Augmentation) -> Questions:
+def next_item_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     """An invented next item for each user whose history is short but not empty."""
     return _inventions(train, options, [""] * train.n_users, "synthetic")
 
 
-def chained_item_questions(train: Dataset, options: Augmentation) -> Questions:
+def chained_item_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     """The same, with the user's profile told before the history."""
-    return _inventions(train, options, texts_of(train.users, "profile"), "synthetic_chained")
+    return _inventions(train, options, column_texts(train.users, "profile"), "synthetic_chained")
 
 
-def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name: str) -> Questions:
+def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name: str) -> PromptBatch:
     domain = load_domain(options.domain)
     histories = liked_lines(train, options)
     short = _lengths(train) <= options.short_history
@@ -193,14 +193,14 @@ def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name
     ]
     shape = _shape("NextItem", domain, 3, title=_text(100), description=_text(LONGEST))
     columns = {f"{name}_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
-    return Questions(options.prompt("next_item"), rows, values, shape, check, columns, f"{name}_item")
+    return PromptBatch(options.prompt("next_item"), rows, values, shape, check, columns, f"{name}_item")
 
 
 def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
     """For each user the newest liked items as lines of text, oldest first."""
     title, *others = options.item_fields
     known = [name for name in ("summary", "topics") if name in train.items.column_names]
-    texts = told(train.items, (title, *(known or others)), labels=False)
+    texts = sent_fields(train.items, (title, *(known or others)), labels=False)
     lines = [SEPARATOR.join(fields)[:LINE_LENGTH] for fields in texts]
     history = train.history()
     history = history.keep(history.weight > 0).last(options.history_length)
