@@ -82,7 +82,7 @@ def test_one_target_a_user_is_the_first_or_last_of_its_part(data: Dataset, which
     assert rows_of(one.train) == rows_of(every.train)
 
 
-def test_ties_at_a_cut_fall_after_it_and_are_told() -> None:
+def test_ties_at_a_cut_fall_after_it_and_are_noted() -> None:
     data = dataset([(n, n, 1) for n in range(5)] + [(0, 6, 2)] + [(n, n, 3) for n in range(2, 6)])
     parts = TimeSplit(validation=0.1, test=0.1).split(dataset([*rows_of(data), (1, 1, 9)]))
     assert len(parts.validation.target) == 4
@@ -101,6 +101,31 @@ def test_a_cut_may_be_a_moment(when: object) -> None:
     assert parts.notes[1] == "validation from 1970-01-01 00:00:06, test from 1970-01-01 00:00:09"
 
 
+@pytest.mark.parametrize(
+    ("test_from", "sizes"), [(30, (26, 4, 10)), (33, (29, 4, 7)), (39, (35, 4, 1)), (5, (1, 4, 35)), (6, (2, 4, 34))]
+)
+def test_the_validation_share_is_the_newest_before_a_test_from_a_date(test_from: int, sizes: tuple[int, ...]) -> None:
+    day = 86_400
+    start = int(datetime(2020, 9, 1, tzinfo=UTC).timestamp())
+    data = dataset([(n % 8, n // 5, start + n * day) for n in range(40)])
+    moment = start + test_from * day
+    for when in (moment, datetime.fromtimestamp(moment, UTC).date(), datetime.fromtimestamp(moment, UTC).isoformat()):
+        parts = split(data, "time", {"test_from": when})
+        assert (len(parts.train), len(parts.validation.target), len(parts.test.target)) == sizes
+        assert parts.validation.target.timestamp is not None
+        assert parts.validation.target.timestamp.max() == moment - day
+    larger = split(data, "time", {"test_from": moment, "validation": 0.02, "test": 0.9})
+    assert len(larger.validation.target) == 1, "2 % of 40, and the share of the test counts for nothing beside its date"
+    assert len(split(data, "time", {"test_from": moment, "validation": 0.0}).train) == 40 - sizes[2]
+
+
+@pytest.mark.parametrize("test_from", [0, 4])
+def test_a_test_that_leaves_nothing_to_train_on_is_an_error(test_from: int) -> None:
+    data = dataset([(n % 8, n // 5, n) for n in range(40)])
+    with pytest.raises(DataError, match=r"the train part is empty .* choose other dates"):
+        split(data, "time", {"test_from": test_from})
+
+
 def test_moments_that_make_no_sense_are_errors() -> None:
     data = toy_dataset()
     with pytest.raises(OptionError, match="exchange them"):
@@ -112,7 +137,7 @@ def test_moments_that_make_no_sense_are_errors() -> None:
 
 
 @given(datasets)
-def test_leave_one_out_takes_the_last_two_of_everybody_with_three(data: Dataset) -> None:
+def test_leave_one_out_takes_the_last_two_of_each_user_with_three(data: Dataset) -> None:
     parts = made(LeaveOneOut(), data)
     check_all_accounted_for(parts, data)
     for user in range(8):
@@ -142,21 +167,21 @@ def test_random_parts_have_their_shares(
 
 
 @given(datasets, shares, st.sampled_from(["time", "random"]), st.integers(0, 3))
-def test_strong_generalisation_introduces_held_out_users_before_asking(
+def test_strong_generalisation_gives_held_out_users_a_history(
     data: Dataset, fold_in: float, order: str, seed: int
 ) -> None:
     parts = made(StrongSplit(validation=0.2, test=0.3, fold_in=fold_in, order=order, seed=seed), data)  # type: ignore[arg-type]
     everything = [rows_of(parts.train)]
     for fold in (parts.validation, parts.test):
-        asked = set(fold.target.user.tolist())
-        assert not asked & set(parts.train.user.tolist())
-        told = fold.context.where(np.isin(fold.context.user, list(asked)))
-        assert set(told.user.tolist()) == asked
-        everything += [rows_of(told), rows_of(fold.target)]
+        held_out = set(fold.target.user.tolist())
+        assert not held_out & set(parts.train.user.tolist())
+        history = fold.context.where(np.isin(fold.context.user, list(held_out)))
+        assert set(history.user.tolist()) == held_out
+        everything += [rows_of(history), rows_of(fold.target)]
         if order == "time":
-            for user in asked:
-                last_told = told.timestamp[told.user == user].max()  # type: ignore[index]
-                assert last_told <= fold.target.timestamp[fold.target.user == user].min()  # type: ignore[index]
+            for user in held_out:
+                last_seen = history.timestamp[history.user == user].max()  # type: ignore[index]
+                assert last_seen <= fold.target.timestamp[fold.target.user == user].min()  # type: ignore[index]
     assert sorted(itertools.chain(*everything)) == rows_of(data)
 
 
@@ -212,7 +237,7 @@ def test_features_reach_every_part() -> None:
     assert parts.notes
 
 
-def test_a_context_is_made_once_and_only_when_asked_for() -> None:
+def test_a_context_is_made_once_and_only_when_read() -> None:
     data, made_of = toy_dataset(), []
 
     def context() -> Dataset:

@@ -1,6 +1,6 @@
-"""Ratings brought to one scale, and back: min-max and z-score, over all or user by user. Knows nothing about models.
+"""Min-max and z-score scaling of ratings and its inverse, over all ratings or per user. Does not know recommenders.
 
-Fitted on the train part only; the value it gives is frozen and can travel with what was learnt from scaled ratings.
+A scaler is fitted on the train part only; it is frozen, so that it can be kept with a model fitted on scaled ratings.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """`(rating - shift) / scale` and its inverse; make one with `Scaler.fit(train)`.
+    """A linear scaling of ratings, `(rating - shift) / scale`, and its inverse; made by `Scaler.fit(train)`.
 
-    shift, scale: float64 `[n_users + 1]`, the last for everybody the fit has not seen; all equal unless per user.
+    Attributes:
+        shift: float64 `[n_users + 1]`, in ratings; the last entry is for users without training ratings. All equal
+            unless fitted per user.
+        scale: float64 `[n_users + 1]`, as `shift`.
     """
 
     shift: Float64
@@ -34,18 +37,30 @@ class Scaler:
     def fit(
         cls, train: Dataset, method: Literal["min-max", "z-score"] = "min-max", *, per_user: bool = False
     ) -> Scaler:
-        """min-max: ratings lie in 0 to 1 (lowest and highest seen). z-score: mean 0, standard deviation 1.
+        """Fit a scaler on the ratings of a dataset.
 
-        per_user: each user by the user's own ratings. Ratings that are all equal are shifted to 0 and not stretched.
-        Raises DataError without ratings, OptionError for another method.
+        Ratings that are all equal become 0.
+
+        Args:
+            train: The train part.
+            method: `min-max` maps the lowest rating to 0 and the highest to 1; `z-score` makes the mean 0 and the
+                standard deviation 1.
+            per_user: Scale each user by the user's own ratings.
+
+        Returns:
+            The scaler.
+
+        Raises:
+            DataError: Without ratings.
+            OptionError: For an unknown method.
         """
         if method not in METHODS:
             raise OptionError(f"no scaling is called {method!r}{nearest(str(method), METHODS)}; {', '.join(METHODS)}")
         if train.rating is None or len(train) == 0:
             raise DataError(f"{train.name}: no ratings to scale; name the rating column, or leave scaling out")
         statistics = METHODS[method]
-        everybody = np.zeros(len(train), np.int32)
-        shift, scale = (np.repeat(part, train.n_users + 1) for part in statistics(everybody, train.rating, 1))
+        one_group = np.zeros(len(train), np.int32)
+        shift, scale = (np.repeat(part, train.n_users + 1) for part in statistics(one_group, train.rating, 1))
         if per_user:
             seen = np.flatnonzero(np.bincount(train.user, minlength=train.n_users))
             own = statistics(train.user, train.rating, train.n_users)
@@ -54,17 +69,45 @@ class Scaler:
         return cls(shift, scale)
 
     def values(self, rating: npt.ArrayLike, user: npt.ArrayLike | None = None) -> Float64:
-        """Scaled ratings, float64 so that `inverse` gives the very same back. user: rows, -1 for a stranger. [n]"""
+        """Scale ratings.
+
+        Args:
+            rating: `[n]`.
+            user: `[n]`, user row numbers, -1 for a user without training ratings; None: no user is known.
+
+        Returns:
+            float64 `[n]`, so that `inverse` returns exactly the same ratings.
+        """
         row = self._row(user)
         return (np.asarray(rating, np.float64) - self.shift[row]) / self.scale[row]
 
     def inverse(self, values: npt.ArrayLike, user: npt.ArrayLike | None = None) -> Float32:
-        """Ratings of scaled values, exact to nine decimals: 0 comes back as 0, not as 2e-16. [n]"""
+        """Turn scaled values back into ratings.
+
+        Args:
+            values: `[n]`, scaled ratings.
+            user: `[n]`, as in `values`.
+
+        Returns:
+            float32 `[n]`, rounded to nine decimals, so that 0 comes back as 0 and not as 2e-16.
+        """
         row = self._row(user)
         return np.round(np.asarray(values, np.float64) * self.scale[row] + self.shift[row], 9).astype(np.float32)
 
     def transform(self, dataset: Dataset) -> Dataset:
-        """The same interactions and likes with scaled ratings; scaled per user, a like is what weighs above zero."""
+        """Scale the ratings of a dataset; the liked interactions stay the same.
+
+        Scaled per user, one threshold cannot separate likes, so the weights of interactions that are no likes become 0.
+
+        Args:
+            dataset: A dataset with ratings.
+
+        Returns:
+            The same interactions with scaled ratings.
+
+        Raises:
+            DataError: Without ratings.
+        """
         if dataset.rating is None:
             raise DataError(f"{dataset.name}: no ratings to scale")
         rating = self.values(dataset.rating, dataset.user).astype(np.float32)
@@ -85,7 +128,7 @@ class Scaler:
         return bool((self.shift == self.shift[-1]).all() and (self.scale == self.scale[-1]).all())
 
     def _one(self, rating: float) -> float:
-        """One rating scaled and rounded as a column is, so that comparisons with it hold."""
+        """Scale one rating and round it as `transform` does, so that comparisons with it hold."""
         return float(np.float32(self.values(rating)))
 
     def _row(self, user: npt.ArrayLike | None) -> npt.NDArray[np.int64] | int:
@@ -96,7 +139,7 @@ class Scaler:
 
 
 def _bounds(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
-    """Lowest rating and range of each group."""
+    """Compute the lowest rating and the range of each group. [n] each."""
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
     np.minimum.at(low, group, rating)
     np.maximum.at(high, group, rating)
@@ -106,7 +149,7 @@ def _bounds(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
 
 
 def _moments(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
-    """Mean and standard deviation of each group, in two passes so that nothing cancels."""
+    """Compute mean and standard deviation of each group, in two passes against cancellation. [n] each."""
     count = np.maximum(np.bincount(group, minlength=n), 1)
     mean = np.bincount(group, rating, n) / count
     deviation = rating - mean[group]

@@ -1,12 +1,13 @@
-"""Who may see what: a Dataset -> train, validation and test. Knows nothing about recommenders.
+"""Splits of a Dataset into train, validation and test by time, by user or at random. Does not know recommenders.
 
-A `Fold` is a question: given these histories (`context`), find these interactions (`target`). The test's context holds
-train and validation. Where cleaning keeps repeats, a target may be an item its context holds already; evaluation's
-`exclude_seen` leaves those out and counts them. Splits that set users or items aside are in `cold.py`.
+A `Fold` holds histories (`context`) and what happened next (`target`). The context of the test holds train and
+validation. Where cleaning keeps repeats, a target may be an item that its context holds already; the evaluation's
+`exclude_seen` leaves those out and counts them. Splits that hold out whole users or items are in `entity_splits.py`.
 """
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,19 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST, TRAIN, UNUSED, VALIDATION, Fold, Part, Split
 from genre.errors import DataError, OptionError
 from genre.kernels.order import mark
 from genre.kinds import KINDS
-from genre.options import Ge, Gt, Lt, check_options, nearest, type_hints
+from genre.options import Doc, Ge, Gt, Lt, check_options, nearest, type_hints
+
+Mask = npt.NDArray[np.bool_]
+ValidationShare = Annotated[float, Ge(0), Lt(1), Doc("Share of the interactions in the validation part; 0: none.")]
+TestShare = Annotated[float, Gt(0), Lt(1), Doc("Share of the interactions in the test part.")]
+Moment = datetime | date | str | int | None
 
 
 class Splitter(ABC):
@@ -32,20 +39,50 @@ class Splitter(ABC):
 
     @abstractmethod
     def split(self, dataset: Dataset) -> Split:
-        """Raises DataError when a part would be empty or a needed column is missing."""
+        """Divide the interactions into train, validation and test.
+
+        Args:
+            dataset: All interactions.
+
+        Returns:
+            The three parts, with notes about cuts, ties and unseen users and items.
+
+        Raises:
+            DataError: When a part would be empty or a needed column is missing.
+        """
 
 
 def split(dataset: Dataset, kind: str | Splitter = "time", options: Mapping[str, Any] | None = None) -> Split:
-    """Split by a Splitter, or by the name of a kind: `split(data, "time", {"test": 0.2})`.
+    """Split a dataset into train, validation and test.
 
-    Raises OptionError for an unknown kind or option, DataError when a part would be empty.
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> data = toy_dataset()
+        >>> train, validation, test = genre.split(data, "time", {"validation": 0.1, "test": 0.2})
+        >>> len(train) + len(validation.target) + len(test.target) == len(data)
+        True
+        >>> int(train.timestamp.max()) < int(test.target.timestamp.min())
+        True
+
+    Args:
+        dataset: All interactions.
+        kind: The name of a kind of split (`time`, `leave-one-out`, `random`, `strong`, `cold-items`, `cold-users`,
+            `given`), or a Splitter.
+        options: Options of the kind.
+
+    Returns:
+        The parts; they unpack as `train, validation, test`.
+
+    Raises:
+        OptionError: For an unknown kind or option, or a value out of range.
+        DataError: When a part would be empty or a needed column is missing.
     """
-    return (kind if isinstance(kind, Splitter) else _named(kind, dict(options or {}))).split(dataset)
+    splitter = kind if isinstance(kind, Splitter) else _from_name(kind, dict(options or {}))
+    return splitter.split(dataset)
 
 
-def _named(kind: str, options: dict[str, Any]) -> Splitter:
-    import importlib
-
+def _from_name(kind: str, options: dict[str, Any]) -> Splitter:
     if kind not in KINDS["split"]:
         raise OptionError(f"no split is called {kind!r}{nearest(kind, KINDS['split'])}; {', '.join(KINDS['split'])}")
     module, _, name = KINDS["split"][kind].partition(":")
@@ -67,98 +104,130 @@ def assemble(
     test_context: tuple[int, ...] = (TRAIN, VALIDATION),
     empty_validation: bool = False,
 ) -> Split:
-    """The Split whose parts are numbered in `part` `[n]`; DataError naming an empty one."""
+    """Build the Split from the part of each interaction.
+
+    Args:
+        dataset: All interactions.
+        part: `[n]`, the number of the part of each interaction.
+        notes: Notes to keep in the Split, after the sizes of the parts.
+        validation_context: Parts whose interactions form the histories of the validation.
+        test_context: Parts whose interactions form the histories of the test.
+        empty_validation: Whether the validation part may be empty.
+
+    Returns:
+        The Split.
+
+    Raises:
+        DataError: When a part is empty.
+    """
     counts = [int(np.count_nonzero(part == number)) for number in range(UNUSED)]
     for number, label in enumerate(("train", "validation", "test")):
         if counts[number] == 0 and not (number == VALIDATION and empty_validation):
             raise DataError(
                 f"{dataset.name}: the {label} part is empty ({len(dataset):,} interactions, {dataset.n_users:,} users, "
-                f"{dataset.n_items:,} items); give it a larger share or choose another split"
+                f"{dataset.n_items:,} items); give it a larger share, or choose other dates or another split"
             )
     train = dataset.where(part == TRAIN)
     context = train if validation_context == (TRAIN,) else dataset.where(_any_of(part, validation_context))
     validation = Fold(context, dataset.where(part == VALIDATION))
     test = Fold(lambda: dataset.where(_any_of(part, test_context)), dataset.where(part == TEST))
     notes = [f"{counts[TRAIN]:,} train, {counts[VALIDATION]:,} validation, {counts[TEST]:,} test", *notes]
-    seen = _present(train)
+    in_train = _present(train)
     for label, fold in (("validation", validation), ("test", test)):
         if len(fold.target):
-            notes += _cold(label, seen, _present(fold.target))
+            notes += _unseen_notes(label, in_train, _present(fold.target))
     return Split(train, validation, test, tuple(notes))
 
 
-def _any_of(part: Part, numbers: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """`np.isin(part, numbers)` by one look into a table."""
+def _any_of(part: Part, numbers: tuple[int, ...]) -> Mask:
+    """Return `np.isin(part, numbers)` by one lookup in a table."""
     table = np.zeros(128, np.bool_)
     table[list(numbers)] = True
     return table[part]
 
 
-def _present(part: Dataset) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which users and which items have interactions in a part."""
+def _present(part: Dataset) -> dict[str, Mask]:
+    """Mark the users and the items that have interactions in a part."""
     present = {"users": np.zeros(part.n_users, np.bool_), "items": np.zeros(part.n_items, np.bool_)}
     mark(present["users"], part.user)
     mark(present["items"], part.item)
     return present
 
 
-def _cold(label: str, seen: dict[str, npt.NDArray[np.bool_]], asked: dict[str, npt.NDArray[np.bool_]]) -> Iterator[str]:
-    for side, wanted in asked.items():
-        if cold := int((wanted & ~seen[side]).sum()):
-            yield f"{label}: {cold:,} of {int(wanted.sum()):,} {side} are unseen in training"
+def _unseen_notes(label: str, in_train: dict[str, Mask], in_part: dict[str, Mask]) -> Iterator[str]:
+    for side, present in in_part.items():
+        if unseen := int((present & ~in_train[side]).sum()):
+            yield f"{label}: {unseen:,} of {int(present.sum()):,} {side} are unseen in training"
 
 
 @dataclass(eq=False)
 class TimeSplit(Splitter):
-    """Everybody's past predicts everybody's future: two moments cut all interactions, as in production.
+    """A split of all interactions at two moments, so that the past predicts the future, as in production.
 
-    train < t1 <= validation < t2 <= test. Interactions at exactly the time of a cut all fall after it, so a part may be
-    larger than asked; the split's notes say by how much.
-
-    validation, test: share of the interactions in the part, 0 to 1; validation 0: none.
-    validation_from, test_from: a date, ISO text (`2016-01-31`, UTC) or unix seconds instead of a share.
-    target: `all` that a user did in the part, only the `first` or only the `last`.
+    train < start of validation <= validation < start of test <= test. Interactions at exactly the time of a cut all
+    fall after it, so a part may be larger than its share; the notes of the split say by how much.
     """
 
-    validation: Annotated[float, Ge(0), Lt(1)] = 0.1
-    test: Annotated[float, Gt(0), Lt(1)] = 0.1
-    validation_from: datetime | date | str | int | None = None
-    test_from: datetime | date | str | int | None = None
-    target: Literal["all", "first", "last"] = "all"
+    validation: ValidationShare = 0.1
+    test: TestShare = 0.1
+    validation_from: Annotated[
+        Moment,
+        Doc("Start of the validation part instead of its share: a date, ISO text (2016-01-31, UTC) or unix seconds."),
+    ] = None
+    test_from: Annotated[
+        Moment, Doc("Start of the test part instead of its share: a date, ISO text (2016-01-31, UTC) or unix seconds.")
+    ] = None
+    target: Annotated[
+        Literal["all", "first", "last"],
+        Doc("Each user's interactions in a part that count: all of them, only the first or only the last."),
+    ] = "all"
 
+    @override
     def split(self, dataset: Dataset) -> Split:
         if dataset.timestamp is None:
             raise DataError(f"{dataset.name}: a split by time needs timestamps; name their column or use kind: random")
         times = dataset.timestamp
-        t2, t1 = _cuts(times, self.test, self.test + self.validation)
-        if self.test_from is not None:
-            t2 = _moment(self.test_from, "test_from")
-        if self.validation_from is not None:
-            t1 = _moment(self.validation_from, "validation_from")
-        else:
-            t1 = min(t1, t2) if self.validation else t2
-        if t1 > t2:
-            raise OptionError(f"validation starts at {_iso(t1)}, after test at {_iso(t2)}; exchange them")
-        part = (times >= t1).astype(np.int8)
-        part += times >= t2
-        notes = [f"validation from {_iso(t1)}, test from {_iso(t2)}"]
-        for label, moment in (("validation", t1), ("test", t2)):
-            if (tied := int(np.count_nonzero(times == moment))) > 1:
+        validation_start, test_start = self._starts(times)
+        if validation_start > test_start:
+            starts = f"validation starts at {_iso(validation_start)}, after test at {_iso(test_start)}"
+            raise OptionError(f"{starts}; exchange them")
+        part = (times >= validation_start).astype(np.int8)
+        part += times >= test_start
+        notes = [f"validation from {_iso(validation_start)}, test from {_iso(test_start)}"]
+        for label, start in (("validation", validation_start), ("test", test_start)):
+            if (tied := int(np.count_nonzero(times == start))) > 1:
                 notes.append(f"{label}: {tied:,} interactions share the time of the cut; all are in the part after it")
         if self.target != "all":
-            notes += _one_target(dataset, part, self.target)
+            notes += _keep_one_target(dataset, part, self.target)
         return assemble(dataset, part, notes, empty_validation=self.validation == 0 and self.validation_from is None)
+
+    def _starts(self, times: npt.NDArray[np.int64]) -> tuple[int, int]:
+        """Return when validation and test start.
+
+        Shares are shares of all interactions. Those of the validation are the newest before the test.
+        """
+        test_share, test_start = self.test, None
+        if self.test_from is not None:
+            test_start = _to_seconds(self.test_from, "test_from")
+            test_share = np.count_nonzero(times >= test_start) / max(len(times), 1)
+        test_by_share, validation_by_share = _newest(times, test_share, test_share + self.validation)
+        if test_start is None:
+            test_start = test_by_share
+        if self.validation_from is not None:
+            return _to_seconds(self.validation_from, "validation_from"), test_start
+        return min(validation_by_share, test_start) if self.validation else test_start, test_start
 
 
 @dataclass(eq=False)
 class LeaveOneOut(Splitter):
-    """Each user's last interaction is the test, the one before it the validation, all before that the train part.
+    """A split of each user: the last interaction is the test, the one before it the validation, the rest is train.
 
-    Users with fewer than three interactions are in train only. Among interactions of one time the given order decides;
-    the notes count the users whose test ties with the interaction before it. Other users' later interactions are in
-    train, so this is no picture of production; it is the protocol of much of the literature.
+    Users with fewer than three interactions are in train only. Interactions at the same time keep the given order; the
+    notes count the users whose test ties with the interaction before it. Later interactions of other users are in
+    train, which production cannot have; much of the literature uses this protocol.
     """
 
+    @override
     def split(self, dataset: Dataset) -> Split:
         indptr = dataset.history().indptr
         users = np.flatnonzero(np.diff(indptr) >= 3)
@@ -177,28 +246,26 @@ class LeaveOneOut(Splitter):
 
 @dataclass(eq=False)
 class RandomSplit(Splitter):
-    """Each interaction goes to a part by lot, whatever its time: fit for ratings, flattering for rankings.
+    """A split of the interactions at random, whatever their time: right for ratings, too optimistic for rankings."""
 
-    validation, test: share of the interactions, 0 to 1; validation 0: none.
-    per_user: draw the shares within each user's interactions (each part rounded down) instead of over all.
-    seed: the lot.
-    """
+    validation: ValidationShare = 0.1
+    test: TestShare = 0.1
+    per_user: Annotated[
+        bool, Doc("Take the shares of each user's interactions (each part rounded down) instead of all interactions.")
+    ] = False
+    seed: Annotated[int, Doc("Seed of the random draw.")] = 0
 
-    validation: Annotated[float, Ge(0), Lt(1)] = 0.1
-    test: Annotated[float, Gt(0), Lt(1)] = 0.1
-    per_user: bool = False
-    seed: int = 0
-
+    @override
     def split(self, dataset: Dataset) -> Split:
         rng = np.random.default_rng(self.seed)
         n = len(dataset)
-        lot = rng.permutation(n)
+        order = rng.permutation(n)
         rank, size = np.empty(n, np.int64), np.full(1, n)
-        rank[lot] = np.arange(n)
+        rank[order] = np.arange(n)
         if self.per_user:
             indptr = dataset.history().indptr
-            by_lot = np.lexsort((rank, dataset.user))
-            rank[by_lot] = np.arange(n) - np.repeat(indptr[:-1], np.diff(indptr))
+            within_user = np.lexsort((rank, dataset.user))
+            rank[within_user] = np.arange(n) - np.repeat(indptr[:-1], np.diff(indptr))
             size = np.diff(indptr)[dataset.user]
         n_test, n_validation = (_share(size, part) for part in (self.test, self.validation))
         part = np.where(rank < n_test, TEST, np.where(rank < n_test + n_validation, VALIDATION, TRAIN)).astype(np.int8)
@@ -209,6 +276,7 @@ class RandomSplit(Splitter):
 class GivenSplit(Splitter):
     """The split that the data came with: validation and test files of the source, or its column of parts."""
 
+    @override
     def split(self, dataset: Dataset) -> Split:
         if dataset.part is None:
             raise DataError(
@@ -219,19 +287,20 @@ class GivenSplit(Splitter):
 
 
 def _share(sizes: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
-    """`share` of each size, rounded down but for the error of floating point."""
+    """Return `share` of each size, rounded down except for errors of floating point."""
     return np.floor(np.round(sizes * share, 6)).astype(np.int64)
 
 
-def _cuts(times: npt.NDArray[np.int64], *shares: float) -> list[int]:
-    """For each share the latest time from which on at least so much of the interactions happened."""
+def _newest(times: npt.NDArray[np.int64], *shares: float) -> list[int]:
+    """Return for each share the time from which on at least so much of all interactions, and at least one, happened."""
     if len(times) == 0:
         return [0] * len(shares)
     places = [max(len(times) - max(round(len(times) * share), 1), 0) for share in shares]
     return [int(time) for time in np.partition(times, places)[places]]
 
 
-def _moment(value: date | str | int, option: str) -> int:
+def _to_seconds(value: date | str | int, option: str) -> int:
+    """Return a moment as unix seconds; OptionError for text that is no date."""
     if isinstance(value, int):
         return value
     if isinstance(value, str):
@@ -250,8 +319,8 @@ def _iso(moment: int) -> str:
         return str(moment)  # an order, not a time
 
 
-def _one_target(dataset: Dataset, part: Part, which: str) -> Iterator[str]:
-    """Take all but the first or last interaction of each user out of validation and test, in place."""
+def _keep_one_target(dataset: Dataset, part: Part, which: str) -> Iterator[str]:
+    """Take all but the first or last interaction of each user out of validation and test, in place; yield notes."""
     for number, label in ((VALIDATION, "validation"), (TEST, "test")):
         rows = np.flatnonzero(part == number)
         users = dataset.user[rows]
