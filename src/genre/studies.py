@@ -99,7 +99,7 @@ def tune_config(
 
 def audit_run(folder: str | Path) -> list[Finding]:
     """Look for leaks between the parts that a finished run was judged on; errors first."""
-    from genre.evaluation.leakage.audit import audit, promise_of
+    from genre.evaluation.leakage.audit import audit, time_order_of
 
     done = read_run(folder)
     splitter = read_config(done.folder / "config.full.yaml").experiment.split
@@ -108,7 +108,7 @@ def audit_run(folder: str | Path) -> list[Finding]:
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
         for problem in check_provenance(done.dataset, split.train)
     ]
-    return knowing + audit(split, order=promise_of(splitter), recommenders=done.recommenders)
+    return knowing + audit(split, order=time_order_of(splitter), recommenders=done.recommenders)
 
 
 def plan_augmentation(

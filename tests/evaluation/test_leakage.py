@@ -1,4 +1,4 @@
-"""Every planted leak is caught by name; an honest split is silent."""
+"""Every planted leak is found by name; a clean split has no findings."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,9 @@ import pytest
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.data.ids import Ids
-from genre.evaluation.leakage.audit import Derived, Finding, audit, promise_of, refitted
+from genre.evaluation.leakage.audit import audit, time_order_of
+from genre.evaluation.leakage.findings import Finding
+from genre.evaluation.leakage.origins import Derived, refitted
 from genre.evaluation.leakage.ties import together
 from genre.preprocessing.entity_splits import ColdItems, ColdUsers, StrongSplit
 from genre.preprocessing.scaling import Scaler
@@ -60,7 +62,7 @@ def clean() -> Split:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_an_honest_split_is_silent(seed: int) -> None:
+def test_a_clean_split_has_no_findings(seed: int) -> None:
     data = honest(seed)
     by_time = TimeSplit().split(data)
     models = {"popularity": Popularity(), "ease": EASE(regularization=10.0)}
@@ -164,16 +166,16 @@ def test_fields_that_count_the_test(clean: Split) -> None:
     assert caught(fine) == {}
 
 
-def test_texts_that_tell_the_answer(clean: Split) -> None:
+def test_texts_that_name_a_target(clean: Split) -> None:
     target = clean.test.target
     texts = ["likes nothing"] * N_USERS
     user, item = int(target.user[0]), int(target.item[0])
     texts[user] = f"Loves *{target.titles()[item].upper()}*, of course."
     found = audit(clean, user_texts={"profile": texts})
-    assert [(finding.check, finding.severity) for finding in found] == [("told-answers", "error")]
+    assert [(finding.check, finding.severity) for finding in found] == [("targets-in-texts", "error")]
     assert "field 'profile' of users names 1 of" in found[0].what
     in_table = _with_tables(clean, users=clean.train.users.append_column("bio", pa.array(texts)))
-    assert caught(in_table) == {"told-answers": "error"}
+    assert caught(in_table) == {"targets-in-texts": "error"}
     known = next(item for item in clean.train.item[clean.train.user == user].tolist())
     texts[user] = f"likes {target.titles()[known]}"  # said of the train part: no leak
     assert caught(clean, user_texts={"profile": texts}) == {}
@@ -191,9 +193,10 @@ def test_the_same_item_under_two_ids(near: bool) -> None:  # noqa: FBT001
     titles[wanted] = "the long road home, and BACK again!" if near else "the long road home: AND back"
     items = data.items.set_column(data.items.column_names.index("title"), "title", pa.array(titles))
     found = audit(_with_tables(split, items=items))
-    assert [finding.check for finding in found] == ["double-items"]
+    assert [finding.check for finding in found] == ["duplicate-items"]
     assert found[0].where == (
-        f"item {data.item_ids[wanted]} asked of user {data.user_ids[user]}, item {data.item_ids[known]} in the history"
+        f"user {data.user_ids[user]}: item {data.item_ids[wanted]} in the target, "
+        f"item {data.item_ids[known]} in the history"
     )
     titles[wanted] = "The Long Road Home and Back 2"  # a sequel is another item
     titles[known] = "The Long Road Home and Back 1"
@@ -201,7 +204,7 @@ def test_the_same_item_under_two_ids(near: bool) -> None:  # noqa: FBT001
     assert audit(_with_tables(split, items=items)) == []
 
 
-def test_doubles_have_no_other_name_and_are_named_with_the_user_who_met_both() -> None:
+def test_duplicate_items_share_every_name_and_are_shown_with_their_user() -> None:
     data = honest()
     split = TimeSplit().split(data)
     user = int(split.test.target.user[0])
@@ -223,10 +226,10 @@ def test_doubles_have_no_other_name_and_are_named_with_the_user_who_met_both() -
     alike = data.titles()
     alike[known] = alike[wanted] = "The Same"
     links = [f"https://films.example/{item}" for item in range(N_ITEMS)]
-    told = found(alike, link=links)
-    assert [finding.check for finding in told] == ["double-items"]
-    assert f"item {data.item_ids[known]} in the history" in told[0].where
-    assert str(data.item_ids[stranger]) not in told[0].where.replace(",", "").split()
+    caught_now = found(alike, link=links)
+    assert [finding.check for finding in caught_now] == ["duplicate-items"]
+    assert f"item {data.item_ids[known]} in the history" in caught_now[0].where
+    assert str(data.item_ids[stranger]) not in caught_now[0].where.replace(",", "").split()
 
 
 def test_one_person_with_two_accounts(clean: Split) -> None:
@@ -239,10 +242,10 @@ def test_one_person_with_two_accounts(clean: Split) -> None:
     train = added(clean.train.where(clean.train.user != other), twin)
     context = added(clean.test.context.where(clean.test.context.user != other), twin)
     target = clean.test.target.where(clean.test.target.user != other)
-    asked = clean.validation.target
-    validation = Fold(train, asked.where(asked.user != other))
+    wanted = clean.validation.target
+    validation = Fold(train, wanted.where(wanted.user != other))
     found = audit(Split(train, validation, Fold(context, target)))
-    assert [(finding.check, finding.severity) for finding in found] == [("twin-users", "error")]
+    assert [(finding.check, finding.severity) for finding in found] == [("duplicate-users", "error")]
 
 
 def test_ids_that_follow_time() -> None:
@@ -255,7 +258,7 @@ def test_ids_that_follow_time() -> None:
     assert caught(TimeSplit().split(numbered)) == {"item-ids-follow-time": "warning"}
 
 
-def test_tied_times_are_told_with_the_change_of_a_metric() -> None:
+def test_tied_times_are_found_with_the_change_of_a_metric() -> None:
     data = honest()
     assert data.timestamp is not None
     tied = dataclasses.replace(data, timestamp=data.timestamp // 200 * 200)
@@ -280,8 +283,8 @@ def test_tied_times_are_told_with_the_change_of_a_metric() -> None:
     ],
 )
 def test_every_kind_of_split_keeps_its_promise(splitter: Splitter, order: str) -> None:
-    assert promise_of(splitter) == order
-    found = audit(splitter.split(honest()), order=promise_of(splitter))
+    assert time_order_of(splitter) == order
+    found = audit(splitter.split(honest()), order=time_order_of(splitter))
     assert [finding for finding in found if finding.severity == "error"] == []
 
 

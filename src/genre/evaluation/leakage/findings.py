@@ -1,4 +1,4 @@
-"""What an audit says: one value a finding. Knows nothing about how it was found."""
+"""One finding of the leakage audit. Does not know how it was found."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """error: a number judged on this split means nothing. warning: look at it. note: a reader should know.
+    """One thing that the audit found.
 
-    check: the name of the check. what: what was found, with counts. where: an example. remedy: what to do.
+    Attributes:
+        check: The name of the check.
+        severity: `error`: metrics on this split mean nothing; `warning`: look at it; `note`: a reader should know it.
+        what: What was found, with counts.
+        where: An example.
+        remedy: What to do about it.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""Leaks through what was fitted: made again from the train part, is it still the same?"""
+"""Leaks through fitted values: each is computed again from the train part and compared. Does not know how to fit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ Array = npt.NDArray[np.generic]
 
 @dataclass(frozen=True, eq=False)
 class Derived:
-    """Something computed from interactions: a scaler, profiles, weights of words.
+    """A value computed from interactions: a scaler, profiles, weights of words.
 
-    name: for people. value: the array in use. make: makes it again from a Dataset.
+    Attributes:
+        name: Name in the findings.
+        value: The array in use.
+        make: Computes it from a Dataset.
     """
 
     name: str
@@ -32,18 +35,40 @@ class Derived:
 
 
 def refitted(name: str, recommender: Recommender) -> Derived:
-    """All learnt arrays of a recommender, made again by fitting a copy: for algorithms that are cheap to fit."""
+    """Describe all fitted arrays of a recommender, which are computed again by fitting a copy.
 
-    def learnt(model: Recommender) -> Array:
+    Args:
+        name: Name in the findings.
+        recommender: A fitted recommender whose algorithm is cheap to fit.
+
+    Returns:
+        The arrays as one derived value.
+    """
+
+    def fit_copy(data: Dataset) -> Recommender:
+        return dataclasses.replace(recommender).fit(data)  # type: ignore[type-var]
+
+    def fitted_arrays(model: Recommender) -> Array:
         state = model._state()
         arrays = [np.ravel(state[key]) for key in sorted(state) if isinstance(state[key], np.ndarray)]
         return np.concatenate([array.astype(np.float64) for array in arrays])
 
-    return Derived(name, learnt(recommender), lambda data: learnt(dataclasses.replace(recommender).fit(data)))  # type: ignore[type-var]
+    return Derived(name, fitted_arrays(recommender), lambda data: fitted_arrays(fit_copy(data)))
 
 
-def check(split: Split, recommenders: Mapping[str, Recommender], derived: Sequence[Derived]) -> Iterator[Finding]:
-    """What recommenders counted, what was derived, and columns of the tables that hold statistics."""
+def check_origins(
+    split: Split, recommenders: Mapping[str, Recommender], derived: Sequence[Derived]
+) -> Iterator[Finding]:
+    """Check the counts of recommenders, derived values, and table columns that hold statistics of interactions.
+
+    Args:
+        split: The split.
+        recommenders: Name -> fitted recommender.
+        derived: Other values computed from interactions.
+
+    Yields:
+        Findings.
+    """
     for name, model in recommenders.items():
         yield from _counts(split, name, model)
     for made in derived:
@@ -53,7 +78,7 @@ def check(split: Split, recommenders: Mapping[str, Recommender], derived: Sequen
 
 
 def _counts(split: Split, name: str, model: Recommender) -> Iterator[Finding]:
-    """The popularity a recommender has counted, against that of train, and of train and validation."""
+    """Compare the popularity that a recommender counted with that of train, and of train and validation."""
     counted = getattr(model, "popularity_", None)
     if counted is None or len(counted) != split.train.n_items:
         return
@@ -64,7 +89,7 @@ def _counts(split: Split, name: str, model: Recommender) -> Iterator[Finding]:
         yield Finding(
             "fitted-on-test",
             "error",
-            f"{name} has counted more interactions than train and validation hold",
+            f"{name} counted more interactions than train and validation have",
             f"item {split.train.item_ids[item]}: {counted[item]:g} counted, {train[item]:g} in train",
             "fit on split.train",
         )
@@ -72,44 +97,44 @@ def _counts(split: Split, name: str, model: Recommender) -> Iterator[Finding]:
         yield Finding(
             "fitted-on-validation",
             "warning",
-            f"{name} has learnt from the validation part",
+            f"{name} was fitted on the validation part too",
             f"item {split.train.item_ids[int(np.argmax(counted - train))]}",
-            "its validation scores mean nothing; fit on split.train while choosing",
+            "its validation metrics mean nothing; fit on split.train until the model is chosen",
         )
 
 
 def _origin(split: Split, made: Derived) -> Iterator[Finding]:
-    """Where a derived value comes from, by making it again."""
+    """Find out which parts a derived value was computed from, by computing it again."""
     if _same(made.value, made.make(split.train)):
         return
     if _same(made.value, made.make(split.test.context)):
         yield Finding(
             "fitted-on-validation",
             "warning",
-            f"{made.name} is what train and validation give, not train",
+            f"{made.name} equals the value of train and validation together, not that of train",
             made.name,
-            "its validation scores mean nothing; make it from split.train while choosing",
+            "validation metrics mean nothing; compute it from split.train until the model is chosen",
         )
     elif _same(made.value, made.make(together(split.test)[0])):
         yield Finding(
             "fitted-on-test",
             "error",
-            f"{made.name} is what all rows give, the test's too",
+            f"{made.name} equals the value of all interactions, the test included",
             made.name,
-            "make it from split.train",
+            "compute it from split.train",
         )
     else:
         yield Finding(
             "unknown-origin",
             "warning",
-            f"{made.name}, made again from train, is different",
+            f"{made.name}, computed again from train, is different",
             made.name,
-            "make it from split.train with a fixed seed, or say what it was made from",
+            "compute it from split.train with a fixed seed, or give the function that computed it",
         )
 
 
 def _columns(split: Split, side: str) -> Iterator[Finding]:
-    """Columns of a table that are statistics of interactions: counts, mean ratings, first or last times."""
+    """Find table columns that are statistics of all interactions: counts, mean ratings, last times."""
     whole = together(split.test)[0]
     table = getattr(whole, f"{side}s")
     now, before = _statistics(whole, side), _statistics(split.train, side)
@@ -119,19 +144,19 @@ def _columns(split: Split, side: str) -> Iterator[Finding]:
             continue
         column = np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
         for label, values in now.items():
-            tells = ~_close(values, before[label]) & np.isfinite(values)  # rows that the test has changed
-            if tells.sum() >= 5 and _close(column, values)[tells].mean() > 0.9:
+            changed = ~_close(values, before[label]) & np.isfinite(values)  # by the test
+            if changed.sum() >= 5 and _close(column, values)[changed].mean() > 0.9:
                 yield Finding(
                     f"{side}-field-counts-test",
                     "error",
-                    f"field {name!r} of {side}s is the {label} over all interactions, the test's too",
-                    f"{side} {getattr(whole, f'{side}_ids')[int(np.argmax(tells))]}",
+                    f"field {name!r} of {side}s is the {label} over all interactions, the test included",
+                    f"{side} {getattr(whole, f'{side}_ids')[int(np.argmax(changed))]}",
                     "compute it from the train part, or drop the field",
                 )
 
 
 def _statistics(data: Dataset, side: str) -> dict[str, npt.NDArray[np.float64]]:
-    """Label -> one number a user or item, NaN without interactions. `[n]` each"""
+    """Compute label -> one number per user or item, NaN without interactions. [n] each."""
     rows, n = getattr(data, side), getattr(data, f"n_{side}s")
     count = np.bincount(rows, minlength=n).astype(np.float64)
     none = np.where(count > 0, count, np.nan)

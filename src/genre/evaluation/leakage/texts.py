@@ -1,4 +1,7 @@
-"""Leaks through words: an answer that stands in the history under another id, and texts that tell the answer."""
+"""Leaks through texts: a target that is in the history under another id, and user texts that name a target.
+
+Does not know models.
+"""
 
 from __future__ import annotations
 
@@ -17,62 +20,70 @@ from genre.data.words import words
 from genre.evaluation.leakage.findings import Finding
 
 NEAR_WORDS = 6  # from so many words on, texts that differ in one word are near-identical
-MOST_WORDS = 60  # a longer text is known by its first words
+MOST_WORDS = 60  # of a longer text only the first words count
 CODE = re.compile(r"\S*[\d/]\S*")  # one word with a digit or a slash
 PAIRS = 4_000_000  # compared at once
-TITLE_LETTERS = 8  # shorter titles stand in texts by chance
+TITLE_LETTERS = 8  # shorter titles are in texts by chance
 
 
-def check(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Both checks, on the test part."""
-    yield from _doubles(split.test)
-    yield from _told(split, user_texts)
+def check_texts(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Check the texts of items and users on the test part.
+
+    Args:
+        split: The split.
+        user_texts: Name -> one text for each user, besides the columns of the users table.
+
+    Yields:
+        Findings.
+    """
+    yield from _duplicate_items(split.test)
+    yield from _targets_in_texts(split, user_texts)
 
 
-def _doubles(fold: Fold) -> Iterator[Finding]:
-    """Targets whose texts are those of another item in the same user's history."""
+def _duplicate_items(fold: Fold) -> Iterator[Finding]:
+    """Find targets whose texts are those of another item in the same user's history."""
     context, target = fold
     fields = list(_same_text(context.items))
-    double = np.full(len(target), -1)  # the item of the history that is the same
+    duplicate = np.full(len(target), -1)  # the same item in the history
     for group in fields:
         for row, known in _pairs(fold, group):
             one, other = target.item[row], known
             same = one != other
             for field in fields:
                 same &= (field[one] == field[other]) | (field[one] < 0) | (field[other] < 0)
-            double[row[same]] = known[same]
-    if (double >= 0).any():
-        at = int(np.argmax(double >= 0))
-        asked, held = (target.item_ids[int(item)] for item in (target.item[at], double[at]))
+            duplicate[row[same]] = known[same]
+    if (duplicate >= 0).any():
+        at = int(np.argmax(duplicate >= 0))
+        one, other = (target.item_ids[int(item)] for item in (target.item[at], duplicate[at]))
         yield Finding(
-            "double-items",
-            "error" if (double >= 0).mean() >= 0.01 else "warning",
-            f"{int((double >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item of the same "
-            "history",
-            f"item {asked} asked of user {target.user_ids[target.user[at]]}, item {held} in the history",
+            "duplicate-items",
+            "error" if (duplicate >= 0).mean() >= 0.01 else "warning",
+            f"{int((duplicate >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item in the "
+            "user's history",
+            f"user {target.user_ids[target.user[at]]}: item {one} in the target, item {other} in the history",
             "merge items that are the same thing before splitting",
         )
 
 
 def _pairs(fold: Fold, group: Int64) -> Iterator[tuple[Int64, Int64]]:
-    """Rows of the target beside items of the same user's history that are of the same group, in blocks."""
+    """Yield target rows and items of the same user's history that are in the same group, in blocks."""
     context, target = fold
     several = (group >= 0) & (np.bincount(group + 1)[group + 1] > 1)
-    held, asked = (np.flatnonzero(several[part.item]) for part in fold)
+    in_history, in_target = (np.flatnonzero(several[part.item]) for part in fold)
     n = int(group.max()) + 1
-    have = context.user[held].astype(np.int64) * n + group[context.item[held]]
-    want = target.user[asked].astype(np.int64) * n + group[target.item[asked]]
+    have = context.user[in_history].astype(np.int64) * n + group[context.item[in_history]]
+    want = target.user[in_target].astype(np.int64) * n + group[target.item[in_target]]
     order = np.argsort(have, kind="stable")
     first, end = (np.searchsorted(have[order], want, side) for side in ("left", "right"))
-    for at in np.array_split(np.arange(len(asked)), 1 + int((end - first).sum()) // PAIRS):
+    for at in np.array_split(np.arange(len(in_target)), 1 + int((end - first).sum()) // PAIRS):
         count = end[at] - first[at]
         step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        row = held[order[np.repeat(first[at], count) + step]]
-        yield np.repeat(asked[at], count), context.item[row].astype(np.int64)
+        row = in_history[order[np.repeat(first[at], count) + step]]
+        yield np.repeat(in_target[at], count), context.item[row].astype(np.int64)
 
 
-def _told(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Texts of users that name what the user is asked for."""
+def _targets_in_texts(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Find texts of users that name a target of the same user."""
     context, target = split.test
     users = context.users
     columns = {
@@ -82,24 +93,24 @@ def _told(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterator[Fin
     known = set(zip(split.train.user.tolist(), split.train.item.tolist(), strict=True))
     for name, texts in {**columns, **user_texts}.items():
         folded = {user: f" {' '.join(words(texts[user] or ''))} " for user in np.unique(target.user).tolist()}
-        told = [
+        named = [
             (user, item)
             for user, item in zip(target.user.tolist(), target.item.tolist(), strict=True)
             if (user, item) not in known and len(titles[item]) >= TITLE_LETTERS and f" {titles[item]} " in folded[user]
         ]
-        if told:
-            user, item = told[0]
+        if named:
+            user, item = named[0]
             yield Finding(
-                "told-answers",
+                "targets-in-texts",
                 "error",
-                f"field {name!r} of users names {len(told):,} of their test targets",
+                f"field {name!r} of users names {len(named):,} of their test targets",
                 f"user {target.user_ids[user]}: {target.titles()[item]}",
                 "write texts about users from the train part alone",
             )
 
 
 def _same_text(items: pa.Table) -> Iterator[Int64]:
-    """Of each field that names or describes: a group for each item, -1 for one without words. [n_items]
+    """Yield for each field that names or describes items the group of each item, -1 without words. [n_items].
 
     Items of a group have the same words, or all but one.
     """
@@ -111,7 +122,7 @@ def _same_text(items: pa.Table) -> Iterator[Int64]:
         if len({*texts} - {""}) <= 0.5 * len(texts):
             continue  # a category, not a name or a description
         if sum(bool(CODE.fullmatch(text)) for text in raw) > 0.5 * len(texts):
-            continue  # addresses and numbers: the same thing under two ids has two
+            continue  # addresses and numbers: duplicate items have different ones
         owner, key = np.array([(at, hash(key)) for at, text in enumerate(texts) for key in _keys_of(text)], np.int64).T
         distinct, place = np.unique(key, return_inverse=True)
         bridge = sp.csr_matrix((np.ones(len(owner), np.int8), (owner, place)), shape=(len(texts), len(distinct)))
@@ -121,7 +132,7 @@ def _same_text(items: pa.Table) -> Iterator[Int64]:
 
 
 def _keys_of(text: str) -> Iterator[frozenset[str]]:
-    """The set of words; of a long text also each set without one word, but never a number: part 2 is not part 3."""
+    """Yield the set of words; of a long text also each set without one word, but not a number: part 2 is not part 3."""
     found = frozenset(text.split()[:MOST_WORDS])
     if found:
         yield found

@@ -1,4 +1,7 @@
-"""Interactions of one moment on both sides of the cut: how many, and how far a metric moves when they are shuffled."""
+"""Interactions at the same time on both sides of a cut: how many, and how far a metric moves when they are shuffled.
+
+Does not know how the split was made.
+"""
 
 from __future__ import annotations
 
@@ -20,30 +23,39 @@ SHUFFLES = 5
 Mask = npt.NDArray[np.bool_]
 
 
-def tied_times(split: Split, probe: Callable[[], Recommender] | None, *, seed: int = 0) -> Iterator[Finding]:
-    """Cuts between interactions of the same moment: what was called the target was chance, or a hidden order."""
+def check_tied_times(split: Split, probe: Callable[[], Recommender] | None, *, seed: int = 0) -> Iterator[Finding]:
+    """Find users whose history and target have interactions at the same time, so that chance chose the target.
+
+    Args:
+        split: The split.
+        probe: Makes a recommender that is cheap to fit; None: do not measure the effect.
+        seed: Seed of the shuffles.
+
+    Yields:
+        At most one finding.
+    """
     fold = split.test
     at_cut, target_tied = _ties_at_cut(fold)
     if not target_tied.any():
         return
-    users, asked = len(np.unique(fold.target.user[target_tied])), len(np.unique(fold.target.user))
+    users, total = len(np.unique(fold.target.user[target_tied])), len(np.unique(fold.target.user))
     moved = "" if probe is None else f"; {_tie_effect(fold, at_cut, target_tied, probe, seed)}"
     yield Finding(
         "tied-times",
-        "warning" if users >= 0.01 * asked else "note",
-        f"for {users:,} of {asked:,} test users ({users / asked:.1%}) the cut falls between interactions of one moment"
-        + moved,
+        "warning" if users >= 0.01 * total else "note",
+        f"{users:,} of {total:,} test users ({users / total:.1%}) have interactions at the same time in history and "
+        f"target{moved}",
         f"user {fold.target.user_ids[fold.target.user[np.argmax(target_tied)]]}",
-        "use a finer clock, or report the metric over shuffled ties",
+        "record times with a finer resolution, or report the metric over shuffled ties",
     )
 
 
 def _tie_effect(fold: Fold, at_cut: Mask, target_tied: Mask, probe: Callable[[], Recommender], seed: int) -> str:
-    """How ndcg@10 of a probe moves when the interactions of one moment change places at random."""
+    """Describe how ndcg@10 of a probe moves when interactions at the same time change places at random."""
     from genre.evaluation.evaluator import evaluate
 
-    def value(asked: Fold) -> float:
-        return evaluate(probe().fit(asked.context), asked, metrics=["ndcg"]).values["ndcg@10"]
+    def value(fold: Fold) -> float:
+        return evaluate(probe().fit(fold.context), fold, metrics=["ndcg"]).values["ndcg@10"]
 
     rng = np.random.default_rng(seed)
     given = value(fold)
@@ -56,7 +68,7 @@ def _tie_effect(fold: Fold, at_cut: Mask, target_tied: Mask, probe: Callable[[],
 
 
 def _ties_at_cut(fold: Fold) -> tuple[Mask, Mask]:
-    """Interactions of history and target at the moment of the user's cut, where both have one."""
+    """Mark the interactions of history and target at the time of the user's cut, where both have one."""
     context, target = fold
     if context.timestamp is None or target.timestamp is None or not len(target):
         return np.zeros(len(context), bool), np.zeros(len(target), bool)
@@ -69,18 +81,25 @@ def _ties_at_cut(fold: Fold) -> tuple[Mask, Mask]:
 
 
 def _shuffle_ties(fold: Fold, at_cut: Mask, target_tied: Mask, rng: np.random.Generator) -> Fold:
-    """The same fold with tied interactions dealt anew, each user as many targets as before."""
+    """Return the fold with tied interactions exchanged at random; each user has as many targets as before."""
     whole, order = together(fold)
-    asked = (order >= len(fold.context)).copy()
+    is_target = (order >= len(fold.context)).copy()
     rows = np.flatnonzero(np.concatenate([at_cut, target_tied])[order])
     rows = rows[np.lexsort((rng.random(len(rows)), whole.user[rows]))]  # each user's ties in a random order
-    seats = rows[np.lexsort((rows, whole.user[rows]))]
-    asked[rows] = asked[seats]
-    return Fold(whole.where(~asked), whole.where(asked))
+    in_order = rows[np.lexsort((rows, whole.user[rows]))]
+    is_target[rows] = is_target[in_order]
+    return Fold(whole.where(~is_target), whole.where(is_target))
 
 
 def together(fold: Fold) -> tuple[Dataset, Int64]:
-    """History and target as one dataset, and where each row came from: context rows first, then target rows."""
+    """Join history and target into one dataset.
+
+    Args:
+        fold: The fold.
+
+    Returns:
+        The dataset, and for each of its rows the row it came from: context rows first, then target rows.
+    """
     context, target = fold
     columns: dict[str, Any] = {}
     for name in ("user", "item", "weight", "rating", "timestamp"):

@@ -1,4 +1,7 @@
-"""Leaks in the rows of a split: pairs on both sides, times out of order, twins, ids that follow time."""
+"""Leaks in the interactions of a split: pairs in both parts, times out of order, duplicate users, ids in time order.
+
+Does not know texts or models.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,33 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.evaluation.leakage.findings import Finding, Severity
 
-TWIN_LENGTH = 5  # shorter histories are alike by chance
-FOLLOWS = 0.95  # rank correlation from which on ids are said to follow time
+DUPLICATE_LENGTH = 5  # shorter histories are equal by chance
+TIME_CORRELATION = 0.95  # rank correlation from which on ids count as ordered by time
 
 Mask = npt.NDArray[np.bool_]
 
 
-def check(split: Split, order: str) -> Iterator[Finding]:
-    """All checks of rows."""
+def check_interactions(split: Split, order: str) -> Iterator[Finding]:
+    """Run the checks of interactions.
+
+    Args:
+        split: The split.
+        order: What the split promises about time, see `audit.time_order_of`.
+
+    Yields:
+        Findings.
+    """
     for name, fold in (("validation", split.validation), ("test", split.test)):
         if len(fold.target):
             yield from _pairs(split.train, fold, name)
             yield from _times(split.train, fold, name, order)
     yield from _beyond_history(split)
-    yield from _twins(split)
+    yield from _duplicate_users(split)
     yield from _ids_follow_time(split)
 
 
 def _pairs(train: Dataset, fold: Fold, name: str) -> Iterator[Finding]:
-    """Target interactions that training or the history holds already."""
+    """Find target interactions that training or the history already has."""
     target = fold.target
     for place, known in (("train", train), ("the history", fold.context)):
         twice = np.isin(_keys(target), _keys(known))
@@ -49,12 +60,12 @@ def _pairs(train: Dataset, fold: Fold, name: str) -> Iterator[Finding]:
                 "note",
                 f"{int(twice.sum()):,} of {len(target):,} {name} interactions repeat an earlier one at another time",
                 _pair(target, twice),
-                "judge with exclude_seen=False if people take things again; else keep the first of each",
+                "evaluate with exclude_seen=False if users repeat interactions; else keep the first of each",
             )
 
 
 def _times(train: Dataset, fold: Fold, name: str, order: str) -> Iterator[Finding]:
-    """Training times after the first question; histories after the user's own question."""
+    """Find training interactions after the first target, and histories later than the user's own target."""
     target, context = fold.target, fold.context
     if target.timestamp is None or train.timestamp is None or context.timestamp is None:
         return
@@ -66,7 +77,7 @@ def _times(train: Dataset, fold: Fold, name: str, order: str) -> Iterator[Findin
             severity,
             f"{int(late.sum()):,} of {len(train):,} training interactions are not before the first {name} target",
             f"{_pair(train, late)} at {int(train.timestamp[late].max())}, {name} from {int(target.timestamp.min())}",
-            "split by time (kind: time); a model that has learnt from others' future looks better than it is",
+            "split by time (kind: time); a model fitted on the future of other users looks better than it is",
         )
     first = np.full(target.n_users, np.iinfo(np.int64).max)
     np.minimum.at(first, target.user, target.timestamp)
@@ -95,32 +106,32 @@ def _beyond_history(split: Split) -> Iterator[Finding]:
         )
 
 
-def _twins(split: Split) -> Iterator[Finding]:
-    """Test users whose history and answers together are another user's training history."""
+def _duplicate_users(split: Split) -> Iterator[Finding]:
+    """Find test users whose history and targets together are another user's training history."""
     context, target = split.test
-    key = np.random.default_rng(0).integers(0, 2**63, context.n_items, np.uint64)  # the sum of a set names the set
+    key = np.random.default_rng(0).integers(0, 2**63, context.n_items, np.uint64)  # equal sets have equal sums
     n = np.bincount(context.user, minlength=context.n_users) + np.bincount(target.user, minlength=context.n_users)
     whole = _sums(context, key) + _sums(target, key)
     trained = _sums(split.train, key)
     length = np.bincount(split.train.user, minlength=context.n_users)
-    asked = np.unique(target.user)
-    asked = asked[(n[asked] >= TWIN_LENGTH)]
-    owner = {int(trained[user]): user for user in np.flatnonzero(length >= TWIN_LENGTH).tolist()}
-    pairs = [(user, owner[int(whole[user])]) for user in asked.tolist() if int(whole[user]) in owner]
-    pairs = [(user, twin) for user, twin in pairs if twin != user]
+    users = np.unique(target.user)
+    users = users[(n[users] >= DUPLICATE_LENGTH)]
+    owner = {int(trained[user]): user for user in np.flatnonzero(length >= DUPLICATE_LENGTH).tolist()}
+    pairs = [(user, owner[int(whole[user])]) for user in users.tolist() if int(whole[user]) in owner]
+    pairs = [(user, other) for user, other in pairs if other != user]
     if pairs:
-        user, twin = pairs[0]
+        user, other = pairs[0]
         yield Finding(
-            "twin-users",
+            "duplicate-users",
             "error",
-            f"the history and answers of {len(pairs):,} test users are the training history of another user",
-            f"users {context.user_ids[user]} and {context.user_ids[twin]}",
+            f"the history and targets of {len(pairs):,} test users are the training history of another user",
+            f"users {context.user_ids[user]} and {context.user_ids[other]}",
             "merge accounts that are the same person before splitting",
         )
 
 
 def _ids_follow_time(split: Split) -> Iterator[Finding]:
-    """Row numbers ordered by first appearance: a model that may look at them sees the future."""
+    """Find row numbers ordered by first appearance: a model that reads them sees the future."""
     context, target = split.test
     if context.timestamp is None or target.timestamp is None:
         return
@@ -133,7 +144,7 @@ def _ids_follow_time(split: Split) -> Iterator[Finding]:
         if len(present) < 20:
             continue
         follows = _rank_correlation(present.astype(np.float64), first[present].astype(np.float64))
-        if abs(follows) >= FOLLOWS:
+        if abs(follows) >= TIME_CORRELATION:
             yield Finding(
                 f"{side}-ids-follow-time",
                 "warning",
@@ -144,24 +155,24 @@ def _ids_follow_time(split: Split) -> Iterator[Finding]:
 
 
 def _keys(data: Dataset) -> Int64:
-    """One number a user-item pair. [n]"""
+    """Encode each user-item pair as one number. [n]."""
     return data.user.astype(np.int64) * data.n_items + data.item
 
 
 def _moments(data: Dataset) -> Int64:
-    """One number a user-item pair at a time, as good as distinct; the pair alone without times. [n]"""
+    """Encode each user-item pair at its time as one number, almost surely distinct; without times the pair. [n]."""
     keys = _keys(data)
     return keys if data.timestamp is None else keys * np.int64(1_000_003) + data.timestamp * np.int64(7_919_993)
 
 
 def _pair(data: Dataset, mask: Mask) -> str:
-    """The first of the marked interactions, for people."""
+    """Name the first of the marked interactions."""
     row = int(np.flatnonzero(mask)[0])
     return f"user {data.user_ids[data.user[row]]}, item {data.item_ids[data.item[row]]}"
 
 
 def _sums(data: Dataset, key: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The sum of the keys of each user's items, modulo 2^64. [n_users]"""
+    """Add up the keys of each user's items, modulo 2^64. [n_users]."""
     out = np.zeros(data.n_users, np.uint64)
     np.add.at(out, data.user, key[data.item])
     return out
