@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.config.reading import Config, explain_config, parse_config, read_config, to_yaml
+from genre.config.origins import explain_config
+from genre.config.reading import Config, parse_config, read_config
+from genre.config.writing import to_yaml
 from genre.errors import ConfigError
 from genre.recommenders.ease import EASE
 from sizes import sized
@@ -154,7 +156,7 @@ def test_overrides_are_checked_the_same_way() -> None:
         (
             "- kind: als",
             "- {kind: llm_reranker, first: ease}",
-            "test.yaml:5: recommenders: llm_reranker: needs somebody to ask",
+            "test.yaml:5: recommenders: llm_reranker: needs a language model",
         ),
         ("seed: 7", "evaluation: 3", "test.yaml:2: evaluation: expected options of EvaluationOptions, found 3"),
     ],

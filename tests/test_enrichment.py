@@ -14,7 +14,8 @@ from rich.console import Console
 
 import genre
 from genre.cli.main import main
-from genre.config.reading import explain_config, parse_config, read_config
+from genre.config.origins import explain_config
+from genre.config.reading import parse_config, read_config
 from genre.config.starter import first_config
 from genre.errors import BudgetExceeded, ConfigError, DataError, EvaluationError
 from genre.features.augmentation import augment
@@ -399,7 +400,7 @@ def test_the_report_says_how_the_answers_turned_out(world: Path, capsys: pytest.
     assert said["questions"] == 16 == said["valid"] + said["repaired"] + said["quarantined"]
     assert said["repaired"] + said["quarantined"] > 0
     page = (folder / "report.html").read_text()
-    assert "What the language model said" in page
+    assert "<h2>Language model</h2>" in page
     for text in (shown, page):
         assert "these are not in the data" in text or said["quarantined"] == 0
         assert "next items" in text
@@ -423,7 +424,7 @@ def test_a_reranker_and_explanations_ask_the_model_of_the_config(world: Path) ->
     assert isinstance(stage, LLMReranker)
     assert stage.llm is not None
     assert stage.llm.job == "told/llm_reranker", "a budget of its own"
-    with pytest.raises(ConfigError, match="llm_reranker: needs somebody to ask"):
+    with pytest.raises(ConfigError, match="llm_reranker: needs a language model"):
         read_config(world / "told.yaml", ["llm=null", "augmentation=null"])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import genre
-from genre.config.reading import resolve
+from genre.config.sections import resolve
 from genre.kinds import KINDS
 from genre.recommenders.base import Recommender
 

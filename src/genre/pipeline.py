@@ -21,7 +21,8 @@ import numpy as np
 from genre import storage
 from genre.config.diagram import mermaid
 from genre.config.experiment import Experiment
-from genre.config.reading import Config, read_config, to_dict
+from genre.config.reading import Config, read_config
+from genre.config.writing import to_dict
 from genre.data.dataset import Dataset, Features
 from genre.data.folds import Split
 from genre.data.parquet import read_dataset, write_dataset
@@ -106,7 +107,7 @@ def _search_of(config: str | Path | Config) -> list[dict[str, Any]]:
 
 def learn(work: Workspace, experiment: Experiment, dataset: Dataset, started: float, log: Log) -> None:
     """Steps 2 to 6: from the data to a finished run."""
-    experiment = experiment.on(work.key_of("dataset"))
+    experiment = experiment.with_budgets_of(work.key_of("dataset"))
     split = augment_split(work, experiment, experiment.split.split(dataset), log)
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
     split = extract_features(work, experiment, split, log)

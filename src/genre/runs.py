@@ -173,7 +173,9 @@ def read_run(folder: str | Path) -> Run:
 
 
 def _assemble(path: Path, facts: dict[str, Any]) -> Run:
-    experiment = read_config(path / "config.full.yaml").experiment.on(storage.read_manifest(path / "dataset")["key"])
+    experiment = read_config(path / "config.full.yaml").experiment.with_budgets_of(
+        storage.read_manifest(path / "dataset")["key"]
+    )
     sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
     named = experiment.named()
     encoder = experiment.features.items

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genre import storage
-from genre.config.reading import read_config, to_dict, to_yaml
+from genre.config.reading import read_config
+from genre.config.writing import to_dict, to_yaml
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, ConfigError, EvaluationError, UnknownId
 from genre.evaluation.comparison import Comparison, compare, correct_over_recommenders
@@ -55,7 +56,7 @@ def tune_config(
     with locked(work.folder):
         work.begin(checked)
         split = experiment.split.split(preprocess(work, experiment, log))
-        split = augment_split(work, experiment.on(work.key_of("dataset")), split, log)
+        split = augment_split(work, experiment.with_budgets_of(work.key_of("dataset")), split, log)
         check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
         split = extract_features(work, experiment, split, log)
         results = []
@@ -141,7 +142,7 @@ def plan_augmentation(
             work.begin(checked)
             dataset = preprocess(work, checked.experiment, log)
             data_key = work.key_of("dataset")
-    experiment = checked.experiment.on(data_key)
+    experiment = checked.experiment.with_budgets_of(data_key)
     split = experiment.split.split(dataset)
     plans: dict[str, Plan] = {}
     if experiment.augmentation is not None and experiment.llm is not None:

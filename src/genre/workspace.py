@@ -17,7 +17,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from genre import storage
-from genre.config.reading import Config, to_yaml
+from genre.config.reading import Config
+from genre.config.writing import to_yaml
 from genre.data.dataset import Features
 from genre.errors import ArtifactError, GenreError
 

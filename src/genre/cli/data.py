@@ -54,7 +54,8 @@ def _init(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from genre.config.reading import explain_config, read_config
+    from genre.config.origins import explain_config
+    from genre.config.reading import read_config
     from genre.recommenders.network_base import start_manifests
 
     config = read_config(args.config, args.overrides)

@@ -147,7 +147,7 @@ def print_list(what: str) -> None:
     Raises:
         ConfigError: for a name that is neither.
     """
-    from genre.config.reading import SECTIONS, kinds_of, resolve
+    from genre.config.sections import SECTIONS, kinds_of, resolve
     from genre.errors import ConfigError
     from genre.options import nearest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genre.config.experiment import Experiment
-from genre.config.reading import kind_name
+from genre.config.sections import kind_name
 
 
 def mermaid(experiment: Experiment) -> str:

@@ -1,4 +1,4 @@
-"""What a config says, as one checked object: the sections of an experiment and who is asked in it."""
+"""An experiment: all sections of a config as one checked object."""
 
 from __future__ import annotations
 
@@ -12,42 +12,49 @@ from genre.evaluation.metric_table import check_needs, labels
 from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
 from genre.llm.settings import LLMOptions
-from genre.options import DEFAULT_K, Ge, check_options
+from genre.options import DEFAULT_K, Doc, Ge, check_options
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.splits import Splitter, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.recommenders.wording import Wording
 
-NOBODY_TO_ASK = "needs somebody to ask; add llm: {provider: {kind: llamacpp}}"
+NEEDS_LLM = "needs a language model; add llm: {provider: {kind: llamacpp}}"
+ChangeLLM = Callable[[LLMOptions | None], LLMOptions | None]
 
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """What turns text into vectors.
+    """The encoders that turn text into vectors."""
 
-    items: encoder of the items' table. users: encoder of what each user's history says; None: no user vectors.
-    """
-
-    items: Encoder | None = None
-    users: Encoder | None = None
+    items: Annotated[Encoder | None, Doc("Encoder of the table of items; None: no item vectors.")] = None
+    users: Annotated[Encoder | None, Doc("Encoder of the texts of each user's history; None: no user vectors.")] = None
 
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How recommenders are judged.
+    """How recommenders are evaluated."""
 
-    k: length of the judged lists. metrics: names of `genre list metrics`; the first one ranks the leaderboard.
-    exclude_seen: leave out what the history holds; false where people take things again.
-    category: the field of items whose mix `calibration` compares, such as genres.
-    group: the field of users that `group_gap` tells apart, such as gender.
-    """
-
-    k: Annotated[int, Ge(1)] = DEFAULT_K
-    metrics: tuple[str, ...] = ("ndcg", "recall", "precision", "f1", "mrr", "hit_rate", "coverage", "novelty")
-    exclude_seen: bool = True
-    category: str | None = None
-    group: str | None = None
+    k: Annotated[int, Ge(1), Doc("Length of the evaluated lists.")] = DEFAULT_K
+    metrics: Annotated[tuple[str, ...], Doc("Names of `genre list metrics`; the first one orders the leaderboard.")] = (
+        "ndcg",
+        "recall",
+        "precision",
+        "f1",
+        "mrr",
+        "hit_rate",
+        "coverage",
+        "novelty",
+    )
+    exclude_seen: Annotated[
+        bool, Doc("Whether lists leave out the items of the history; false where users repeat items.")
+    ] = True
+    category: Annotated[
+        str | None, Doc("Field of items whose mix `calibration` compares, such as genres; None: no such metric.")
+    ] = None
+    group: Annotated[
+        str | None, Doc("Field of users whose groups `group_gap` compares, such as gender; None: no such metric.")
+    ] = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -57,15 +64,15 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is shown at the end of a run.
+    """The examples that a report shows."""
 
-    users: outside ids to show recommendations for; empty: three users of the test part. k: items for each.
-    explanations: who puts the reasons into words; None: a template.
-    """
-
-    users: tuple[str, ...] = ()
-    k: Annotated[int, Ge(1)] = DEFAULT_K
-    explanations: Wording | None = None
+    users: Annotated[
+        tuple[str, ...], Doc("Ids of the users whose recommendations are shown; empty: three users of the test part.")
+    ] = ()
+    k: Annotated[int, Ge(1), Doc("Number of items for each of them.")] = DEFAULT_K
+    explanations: Annotated[
+        Wording | None, Doc("The language model that words the reasons; None: a template words them.")
+    ] = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -73,38 +80,58 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything a run needs, checked.
+    """Everything that a run needs, checked."""
 
-    name: names the run's folder. seed: passed to everything that has a `seed` and states none of its own, but to no
-        language model: its answers would be paid for again.
-    llm: the language model that augmentation, reranking and explanations ask; None: none is asked where none is named.
-    augmentation: what is asked for; None: nothing.
-    """
-
-    name: str
-    data: Source
-    recommenders: tuple[Recommender, ...]
-    seed: int = 0
-    cleaning: Cleaning = field(default_factory=Cleaning)
-    split: Splitter = field(default_factory=TimeSplit)
-    llm: LLMOptions | None = None
-    augmentation: Augmentation | None = None
-    features: FeatureOptions = field(default_factory=FeatureOptions)
-    evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
-    labels: tuple[str, ...] = ()
+    name: Annotated[str, Doc("Names the folder of the run.")]
+    data: Annotated[Source, Doc("Where interactions, items and users are read from.")]
+    recommenders: Annotated[tuple[Recommender, ...], Doc("The recommenders to fit and compare.")]
+    seed: Annotated[
+        int,
+        Doc(
+            "Seed of everything that has a `seed` and states none of its own, except language models: their answers "
+            "would have to be paid for again."
+        ),
+    ] = 0
+    cleaning: Annotated[Cleaning, Doc("What is dropped or changed before learning.")] = field(default_factory=Cleaning)
+    split: Annotated[Splitter, Doc("How interactions are parted into train, validation and test.")] = field(
+        default_factory=TimeSplit
+    )
+    llm: Annotated[
+        LLMOptions | None,
+        Doc("The language model of augmentation, reranking and explanations that name none; None: there is none."),
+    ] = None
+    augmentation: Annotated[
+        Augmentation | None, Doc("The texts that a language model adds to items and users; None: none.")
+    ] = None
+    features: Annotated[FeatureOptions, Doc("The encoders of items and users.")] = field(default_factory=FeatureOptions)
+    evaluation: Annotated[EvaluationOptions, Doc("How recommenders are evaluated.")] = field(
+        default_factory=EvaluationOptions
+    )
+    output: Annotated[OutputOptions, Doc("The examples that the report shows.")] = field(default_factory=OutputOptions)
+    labels: Annotated[tuple[str, ...], Doc("The name of each recommender; computed from `name` and `kind`.")] = ()
 
     def __post_init__(self) -> None:
         if self.augmentation is not None and self.llm is None:
-            raise ConfigError(f"augmentation: {NOBODY_TO_ASK}")
+            raise ConfigError(f"augmentation: {NEEDS_LLM}")
         check_needs(self.evaluation.metrics, {"vectors": self.features.items is not None})
 
     def named(self) -> dict[str, Recommender]:
-        """The recommenders by the name they carry in folders and tables."""
+        """Return the recommenders by the name that they have in folders and tables.
+
+        Returns:
+            Label -> recommender, in the order of the config.
+        """
         return dict(zip(self.labels, self.recommenders, strict=True))
 
-    def on(self, data_key: str) -> Experiment:
-        """The same, its budgets counted by these data: what a refresh asks is not what the run before has asked."""
+    def with_budgets_of(self, data_key: str) -> Experiment:
+        """Count the budgets of language models by the data, so that a run on new data does not use up the old budget.
+
+        Args:
+            data_key: The key of the dataset.
+
+        Returns:
+            A copy in which every language model counts its calls by this dataset.
+        """
 
         def counted(llm: LLMOptions | None) -> LLMOptions | None:
             return llm and dataclasses.replace(llm, job=f"{llm.job}@{data_key[:8]}")
@@ -112,38 +139,46 @@ class Experiment:
         return dataclasses.replace(
             self,
             llm=counted(self.llm),
-            recommenders=_asking(self.recommenders, counted),
-            output=_asking(self.output, counted),
+            recommenders=_change_llm(self.recommenders, counted),
+            output=_change_llm(self.output, counted),
         )
 
-    def asking(self) -> Experiment:
-        """The same, with its language model wherever one is asked and none is named.
+    def with_llm_everywhere(self) -> Experiment:
+        """Give the language model of the config to every part that needs one and names none.
 
-        Raises ConfigError where there is none.
+        Returns:
+            A copy in which every such part has its language model.
+
+        Raises:
+            ConfigError: A part needs a language model and the config has none.
         """
         llm = self.llm and dataclasses.replace(self.llm, job=self.llm.job or self.name)
 
-        def of(what: str) -> Callable[[LLMOptions | None], LLMOptions | None]:
+        def of(part: str) -> ChangeLLM:
             def filled(own: LLMOptions | None) -> LLMOptions | None:
                 if own is None and llm is None:
-                    raise ConfigError(f"{what}: {NOBODY_TO_ASK}")
-                return llm if own is None else dataclasses.replace(own, job=own.job or f"{self.name}/{what}")
+                    raise ConfigError(f"{part}: {NEEDS_LLM}")
+                return llm if own is None else dataclasses.replace(own, job=own.job or f"{self.name}/{part}")
 
             return filled
 
-        made = {label: _asking(recommender, of(label)) for label, recommender in self.named().items()}
-        output = _asking(self.output, of("explanations"))
-        return dataclasses.replace(self, llm=llm, recommenders=tuple(made.values()), output=output)
+        recommenders = tuple(_change_llm(recommender, of(label)) for label, recommender in self.named().items())
+        output = _change_llm(self.output, of("explanations"))
+        return dataclasses.replace(self, llm=llm, recommenders=recommenders, output=output)
 
 
-def _asking(made: Any, change: Callable[[LLMOptions | None], LLMOptions | None]) -> Any:
-    """The same object, whoever is asked in it changed: itself, or a copy where there is a change."""
+def _change_llm(made: Any, change: ChangeLLM) -> Any:
+    """Apply `change` to every option `llm` inside an object.
+
+    Returns:
+        The object itself where nothing changes, otherwise a copy.
+    """
     if isinstance(made, tuple):
-        parts = tuple(_asking(part, change) for part in made)
+        parts = tuple(_change_llm(part, change) for part in made)
         return made if all(new is old for new, old in zip(parts, made, strict=True)) else parts
     if not isinstance(made, (Recommender, Wording, OutputOptions)):
         return made
     old = {option.name: getattr(made, option.name) for option in dataclasses.fields(made) if option.init}  # type: ignore[arg-type]
-    new = {name: change(value) if name == "llm" else _asking(value, change) for name, value in old.items()}
+    new = {name: change(value) if name == "llm" else _change_llm(value, change) for name, value in old.items()}
     changed = {name: value for name, value in new.items() if value is not old[name]}
     return dataclasses.replace(made, **changed) if changed else made  # type: ignore[type-var]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from genre.config.experiment import Experiment
-from genre.config.reading import SECTIONS, base_of, is_list, is_nested, is_optional, kinds_of, resolve
+from genre.config.sections import SECTIONS, base_of, is_list, is_nested, is_optional, kinds_of, resolve
 from genre.options import option_docs, type_hints
 
 Schema = dict[str, Any]

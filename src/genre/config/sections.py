@@ -1,0 +1,173 @@
+"""The classes that a config names by `kind`, section by section.
+
+`kind` is a short name of `kinds.py`, an entry point of the group `genre.<section>`, or `package.module:Class`; it must
+be a subclass of its section's base. An import path runs code, so a config is trusted as code is: it is read from disk,
+never from the network. Knows nothing about YAML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import sys
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from genre.errors import ConfigError, NotImportable
+from genre.features.base import Encoder
+from genre.kinds import KINDS
+from genre.llm.base import LanguageModel
+from genre.options import leaf_types, nearest
+from genre.preprocessing.sources.base import Source
+from genre.preprocessing.splits import Splitter
+from genre.recommenders.base import Recommender
+
+SECTIONS: dict[type, str] = {
+    Source: "data",
+    Splitter: "split",
+    Encoder: "features",
+    LanguageModel: "llm",
+    Recommender: "recommenders",
+}
+"""The base class of everything that has a `kind` -> its section in `kinds.py`."""
+
+
+def resolve(base: type, kind: str, folder: Path | None = None) -> type:
+    """Import the class that a `kind` names.
+
+    Args:
+        base: The base class of the section.
+        kind: A built-in name, the name of an entry point, or `package.module:Class`.
+        folder: Where modules of the user are looked for besides `sys.path`.
+
+    Returns:
+        A dataclass that extends `base`.
+
+    Raises:
+        ConfigError: There is no such kind, or its class does not extend `base`; the message suggests a kind.
+        NotImportable: The module cannot be imported here.
+    """
+    section = SECTIONS[base]
+    entry_points = {point.name: point.value for point in importlib.metadata.entry_points(group=f"genre.{section}")}
+    target = KINDS[section].get(kind) or entry_points.get(kind) or (kind if ":" in kind else "")
+    if not target:
+        known = kinds_of(base)
+        raise ConfigError(
+            f"unknown kind {kind!r}{nearest(kind, known)}; built in: {', '.join(known)}; "
+            "or your own package.module:Class"
+        )
+    cls = _import_class(kind, target, folder if ":" in kind else None)
+    if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
+        raise ConfigError(f"kind {kind!r}: must be a dataclass that extends {base.__name__}")
+    return cls
+
+
+def _import_class(kind: str, target: str, folder: Path | None) -> Any:
+    """Return what `module:name` holds; the errors say what to do about a module that cannot be imported."""
+    module, _, name = target.partition(":")
+    try:
+        with _importable(folder):
+            return getattr(importlib.import_module(module), name)
+    except SyntaxError as error:
+        raise ConfigError(f"kind {kind!r}: {module} is not valid Python ({error}); mend it") from error
+    except ImportError as error:
+        own = "start in the folder where its file lies, or put that folder on PYTHONPATH"
+        remedy = own if ":" in kind else "install what it needs"
+        raise NotImportable(f"kind {kind!r}: cannot import {module} ({error}); {remedy}") from error
+    except AttributeError as error:
+        raise ConfigError(f"kind {kind!r}: {module} has no {name}") from error
+
+
+@contextmanager
+def _importable(folder: Path | None) -> Iterator[None]:
+    """Let modules in `folder` and in the working directory be imported inside the block."""
+    places = [] if folder is None else [str(folder), str(Path.cwd())]
+    sys.path[:0] = places
+    try:
+        yield
+    finally:
+        for place in places:
+            sys.path.remove(place)
+
+
+def kinds_of(base: type) -> list[str]:
+    """List the built-in kinds of a section.
+
+    Args:
+        base: The base class of the section.
+
+    Returns:
+        Short names in alphabetical order.
+    """
+    return sorted(KINDS[SECTIONS[base]])
+
+
+def kind_name(cls: type) -> str:
+    """Return the shortest `kind` that names a class.
+
+    Args:
+        cls: A subclass of a section's base.
+
+    Returns:
+        A built-in name, or `package.module:Class`.
+    """
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    section = next(section for base, section in SECTIONS.items() if issubclass(cls, base))
+    return next((name for name, target in KINDS[section].items() if target == path), path)
+
+
+# --- what the type of an option holds -----------------------------------------------------------------
+
+
+def is_optional(hint: Any) -> bool:
+    """Tell whether None is legal.
+
+    Args:
+        hint: The annotated type of an option.
+
+    Returns:
+        True for `X | None`.
+    """
+    return type(None) in leaf_types(hint)
+
+
+def is_list(hint: Any) -> bool:
+    """Tell whether an option holds several values.
+
+    Args:
+        hint: The annotated type of an option.
+
+    Returns:
+        True for lists and tuples.
+    """
+    return any(typing.get_origin(part) in (tuple, list) for part in leaf_types(hint))
+
+
+def base_of(hint: Any) -> Any:
+    """Return the class of the values in an option.
+
+    Args:
+        hint: The annotated type of an option.
+
+    Returns:
+        `Recommender` for `tuple[Recommender, ...] | None`.
+    """
+    part = next((part for part in leaf_types(hint) if part is not type(None)), None)
+    return base_of(typing.get_args(part)[0]) if typing.get_origin(part) in (tuple, list) else part
+
+
+def is_nested(hint: Any) -> bool:
+    """Tell whether an option holds objects with a `kind` or with options of their own.
+
+    Args:
+        hint: The annotated type of an option.
+
+    Returns:
+        True for such an object and for a list of them.
+    """
+    base = base_of(hint)
+    return isinstance(base, type) and (base in SECTIONS or dataclasses.is_dataclass(base))
