@@ -28,10 +28,10 @@ from datasets import machine
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.data.ids import Ids
-from genre.evaluation.arms import arms
+from genre.evaluation.arms import build_arms
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.resampling import sign_flip
-from genre.evaluation.uplift import costs, judge_arms, uplift
+from genre.evaluation.uplift import arm_costs, evaluate_arms, uplift
 from genre.features.augmentation import Augmented, augment, check_provenance, plan
 from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import item_features
@@ -176,10 +176,10 @@ def samples(made: Augmented, train: Dataset) -> None:
 def judged(split: Split, made: Augmented) -> None:
     print("\n## Did it help?\n")
     for label, recommender in (("content", Content()), ("EASE", EASE())):
-        conditions = arms(split, recommender, Embedding(), made)
+        conditions = build_arms(split, recommender, Embedding(), made)
         if label == "EASE":  # it reads no text
             conditions = {name: arm for name, arm in conditions.items() if "summaries" not in name}
-        found = uplift(judge_arms(conditions), short=SHORT + 1, **costs(made.reports))
+        found = uplift(evaluate_arms(conditions), short=SHORT + 1, **arm_costs(made.reports))
         print(f"First stage: {label}. A point is .01.\n\n{found.table()}\n")
         print(f"Significant: {', '.join(found.winners()) or 'nothing'}. {' '.join(found.warnings())}\n")
 

@@ -293,7 +293,7 @@ def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "placebo summaries" in shown
     assert "|" not in shown, "a table of the terminal, not of a text file"
     assert "no user differs" in shown
-    assert "too few to find anything" in shown
+    assert "too few for a significant difference" in shown
     assert main(["list", "recommenders"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert all("as its members" in lines[kind] for kind in ("blend", "profiled", "synthetic", "llm_reranker"))

@@ -210,8 +210,8 @@ def judge_uplift(
     every arm fits; None: the first of the config. Raises ConfigError where the config asks for no texts,
     EvaluationError where none was usable.
     """
-    from genre.evaluation.arms import arms, plain, weights
-    from genre.evaluation.uplift import costs, judge_arms, uplift
+    from genre.evaluation.arms import build_arms, stage_weights, without_second_stages
+    from genre.evaluation.uplift import arm_costs, evaluate_arms, uplift
 
     given = Path(config)
     checked = read_config(given / "config.full.yaml" if given.is_dir() else config, () if given.is_dir() else overrides)
@@ -226,14 +226,14 @@ def judge_uplift(
     folder = given if given.is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
     storage.read_manifest(folder)
     made = read_augmented(folder / "augmentation")
-    conditions = arms(
+    conditions = build_arms(
         experiment.split.split(read_dataset(folder / "dataset" / "tables")),
-        plain(named[name]),
+        without_second_stages(named[name]),
         encoder,
         made,
         seed=experiment.seed,
         log=log,
-        **weights(experiment.recommenders),
+        **stage_weights(experiment.recommenders),
     )
     if list(conditions) == ["without"]:
         said = "; ".join(f"{step}: {report}" for step, report in made.reports.items())
@@ -242,7 +242,7 @@ def judge_uplift(
         )
     evaluation = experiment.evaluation
     metric = evaluation.metrics[0]
-    judged = judge_arms(
+    judged = evaluate_arms(
         conditions,
         k=evaluation.k,
         metric=metric,
@@ -256,7 +256,7 @@ def judge_uplift(
         label=next(iter(labels([metric], [evaluation.k]))),
         short=options.short_history,
         seed=experiment.seed,
-        **costs(made.reports),
+        **arm_costs(made.reports),
     )
 
 

@@ -17,10 +17,10 @@ from genre.data.folds import Split
 from genre.data.ids import Ids
 from genre.data.words import words
 from genre.errors import EvaluationError
-from genre.evaluation.arms import arms, plain, shuffled, weights
+from genre.evaluation.arms import build_arms, shuffle_texts, stage_weights, without_second_stages
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL as LEVEL
 from genre.evaluation.results import Evaluation
-from genre.evaluation.uplift import judge_arms, segments_of, uplift
+from genre.evaluation.uplift import evaluate_arms, uplift, user_segments
 from genre.features.augmentation import Augmented
 from genre.features.base import Encoder
 from genre.log import SILENT, Log
@@ -80,13 +80,13 @@ def world(n_users: int = 120, n_items: int = 60, topics: int = 6) -> tuple[Split
 
 def test_a_planted_effect_is_found_and_the_placebo_is_not() -> None:
     split, made = world()
-    conditions = arms(split, Content(whitening=0.0), Words(), made, profile_weight=0.5)
+    conditions = build_arms(split, Content(whitening=0.0), Words(), made, profile_weight=0.5)
     assert list(conditions) == [
         "without",
         *("summaries", "profiles", "synthetic", "chain"),
         *("placebo summaries", "placebo profiles", "placebo synthetic", "placebo chain"),
     ]
-    found = uplift(judge_arms(conditions, k=10), label="ndcg@10", cost={"summaries": 3.0})
+    found = uplift(evaluate_arms(conditions, k=10), label="ndcg@10", cost={"summaries": 3.0})
     gain = next(gain for gain in found.gains if gain.arm == "summaries" and gain.segment == "all")
     assert gain.wins
     assert gain.low > 0.1
@@ -100,7 +100,7 @@ def test_profiles_help_who_has_items_that_speak_the_same_language() -> None:
     split, made = world()
     spoken = dataclasses.replace(made, users={}).apply_split(split)
     users = dataclasses.replace(made, items={})
-    found = uplift(judge_arms(arms(spoken, Popularity(), Words(), users, profile_weight=0.5)))
+    found = uplift(evaluate_arms(build_arms(spoken, Popularity(), Words(), users, profile_weight=0.5)))
     assert "profiles in all" in found.winners()
     assert "placebo profiles in all" not in found.winners()
 
@@ -109,7 +109,7 @@ def test_shuffling_moves_texts_and_nothing_else() -> None:
     made = Augmented(
         items={"summary": pa.array(["a", None, "c", "d", None]), "topics": pa.array(["1", None, "3", "4", None])}
     )
-    moved = shuffled(made, np.random.default_rng(3)).items
+    moved = shuffle_texts(made, np.random.default_rng(3)).items
     texts = moved["summary"].to_pylist()
     assert sorted(text for text in texts if text) == ["a", "c", "d"]
     assert [text is None for text in texts] == [False, True, False, False, True], "who has none has none"
@@ -126,7 +126,7 @@ def test_texts_of_other_users_are_moved_too() -> None:
             "synthetic_chained_item": pa.array([f"i{user}" if user >= 5 else None for user in range(n)]),
         }
     )
-    moved = shuffled(made, np.random.default_rng(0)).users
+    moved = shuffle_texts(made, np.random.default_rng(0)).users
     for name, column in made.users.items():
         before, after = column.to_pylist(), moved[name].to_pylist()
         assert [text is None for text in before] == [text is None for text in after]
@@ -174,14 +174,14 @@ def test_a_winning_placebo_is_a_warning() -> None:
 
 
 def test_segments_are_by_history() -> None:
-    found = segments_of(np.array([0, 1, 10, 11, 0]), 10)
+    found = user_segments(np.array([0, 1, 10, 11, 0]), 10)
     assert {name: rows.tolist() for name, rows in found.items()} == {
         "all": [0, 1, 2, 3, 4],
         "cold": [0, 4],
         "short (1-10)": [1, 2],
         "warm (>10)": [3],
     }
-    assert list(segments_of(np.array([50, 60]), 10)) == ["all", "warm (>10)"]
+    assert list(user_segments(np.array([50, 60]), 10)) == ["all", "warm (>10)"]
 
 
 def test_what_cannot_be_compared_is_said() -> None:
@@ -198,16 +198,16 @@ def test_what_cannot_be_compared_is_said() -> None:
 def test_stages_are_taken_off_and_their_weights_found_wherever_they_stand() -> None:
     inner = Profiled(SyntheticHistory(Content(), 0.6), 0.2)
     blend = Blend((Popularity(), inner))
-    bare = plain(Profiled(blend, 0.9))
+    bare = without_second_stages(Profiled(blend, 0.9))
     assert isinstance(bare, Blend)
     assert [type(member) for member in bare.recommenders] == [Popularity, Content]
-    assert weights([Popularity(), blend]) == {"profile_weight": 0.2, "synthetic_weight": 0.6}
+    assert stage_weights([Popularity(), blend]) == {"profile_weight": 0.2, "synthetic_weight": 0.6}
     untouched = Blend((Popularity(), Content()))
-    assert plain(untouched) is untouched
+    assert without_second_stages(untouched) is untouched
 
 
 def test_an_arm_without_any_text_is_none() -> None:
     split, made = world()
     empty = {name: pa.nulls(len(column), column.type) for name, column in made.users.items()}
-    found = arms(split, Content(), Words(), dataclasses.replace(made, users=empty))
+    found = build_arms(split, Content(), Words(), dataclasses.replace(made, users=empty))
     assert list(found) == ["without", "summaries", "placebo summaries"]

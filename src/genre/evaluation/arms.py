@@ -1,6 +1,6 @@
-"""The arms of an uplift experiment: the same recommender with and without each thing a language model added.
+"""The arms of an uplift experiment: one recommender with and without each kind of text that a language model wrote.
 
-Every arm has a placebo: the same texts, shuffled between items or users. Knows nothing about how arms are judged.
+Every arm has a placebo: the same texts, shuffled between items or users. Does not know how arms are evaluated.
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.synthetic import COLUMNS, Source, SyntheticHistory
 
 PLACEBO = "placebo"
-INVENTIONS: dict[str, Source] = {"synthetic": "history", "chain": "profile"}
+SYNTHETIC_ARMS: dict[str, Source] = {"synthetic": "history", "chain": "profile"}
+"""Arm -> what its synthetic interactions were written from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One condition: data to learn from, and who learns."""
+    """One condition of the experiment.
+
+    Attributes:
+        split: The data, with the features of this arm.
+        recommender: The recommender to fit on it.
+    """
 
     split: Split
     recommender: Recommender
 
 
-def arms(
+def build_arms(
     split: Split,
     recommender: Recommender,
     encoder: Encoder,
@@ -47,47 +53,73 @@ def arms(
     seed: int = 0,
     log: Log = SILENT,
 ) -> dict[str, Arm]:
-    """without, summaries, profiles, synthetic, chain, and `placebo ...` of each, as far as `made` has their texts.
+    """Build the arms `without`, `summaries`, `profiles`, `synthetic`, `chain` and the placebo of each but the first.
 
-    split: without any column of `made`. recommender: what each arm fits; it reads item features if it reads text.
-    made: augmentation of `split.train`; synthetic: items invented from histories, chain: from profiles as well.
-    seed: of the shuffling.
+    An arm is left out where `made` has no texts for it. `synthetic` adds interactions written from histories, `chain`
+    those written from profiles.
+
+    Args:
+        split: The split, without any column of `made`.
+        recommender: What each arm fits; it uses texts only where it reads item features.
+        encoder: Turns texts into features.
+        made: Texts written for `split.train`.
+        profile_weight: Weight of the profile beside the history.
+        synthetic_weight: Weight of a synthetic interaction beside a real one.
+        seed: Seed of the shuffles.
+        log: Where progress is shown.
+
+    Returns:
+        Name -> arm, `without` first.
     """
     rng = np.random.default_rng(seed)
-    plain = _encoded(split, encoder, log)
-    out = {"without": Arm(plain, recommender)}
-    for name, used in (("", made), (f"{PLACEBO} ", shuffled(made, rng))):
+    encoded = _encoded(split, encoder, log)
+    out = {"without": Arm(encoded, recommender)}
+    for name, used in (("", made), (f"{PLACEBO} ", shuffle_texts(made, rng))):
         if _has(used.items, "summary"):
             out[f"{name}summaries"] = Arm(_encoded(_with_items(split, used), encoder, log), recommender)
         if _has(used.users, "profile"):
             vectors = _profiles(split, used, encoder, log)
-            out[f"{name}profiles"] = Arm(plain.with_features(users=vectors), Profiled(recommender, profile_weight))
-        for arm, source in INVENTIONS.items():
+            out[f"{name}profiles"] = Arm(encoded.with_features(users=vectors), Profiled(recommender, profile_weight))
+        for arm, source in SYNTHETIC_ARMS.items():
             if _has(used.users, COLUMNS[source]):
                 stage = SyntheticHistory(recommender, synthetic_weight, made_from=source)
-                out[f"{name}{arm}"] = Arm(_with_users(plain, used), stage)
+                out[f"{name}{arm}"] = Arm(_with_users(encoded, used), stage)
     return out
 
 
-def plain(recommender: Recommender) -> Recommender:
-    """A recommender without the stages that use what a language model added, wherever they stand in it."""
+def without_second_stages(recommender: Recommender) -> Recommender:
+    """Remove the stages that use texts of a language model, at any depth.
+
+    Args:
+        recommender: A recommender, or a combination of several.
+
+    Returns:
+        The recommender below the stages; unfitted where it had stages.
+    """
     while isinstance(recommender, SecondStage):
         recommender = recommender.first
     old = {option.name: getattr(recommender, option.name) for option in dataclasses.fields(recommender) if option.init}  # type: ignore[arg-type]
-    new = {name: _plain(value) for name, value in old.items()}
+    new = {name: _option_without_stages(value) for name, value in old.items()}
     changed = {name: value for name, value in new.items() if value != old[name]}
     return dataclasses.replace(recommender, **changed) if changed else recommender  # type: ignore[type-var]
 
 
-def _plain(value: Any) -> Any:
-    """An option, the recommenders in it plain."""
+def _option_without_stages(value: Any) -> Any:
+    """Return the value of an option, with the recommenders in it without stages."""
     if isinstance(value, tuple):
-        return tuple(map(_plain, value))
-    return plain(value) if isinstance(value, Recommender) else value
+        return tuple(map(_option_without_stages, value))
+    return without_second_stages(value) if isinstance(value, Recommender) else value
 
 
-def weights(recommenders: Sequence[Recommender]) -> dict[str, float]:
-    """`profile_weight` and `synthetic_weight` of `arms`, where the recommenders of a config say them."""
+def stage_weights(recommenders: Sequence[Recommender]) -> dict[str, float]:
+    """Find `profile_weight` and `synthetic_weight` of `build_arms` in the stages of recommenders.
+
+    Args:
+        recommenders: The recommenders of a config.
+
+    Returns:
+        The weights that a stage sets, by name.
+    """
     found: dict[str, float] = {}
     for one in (inner for recommender in recommenders for inner in within(recommender)):
         if isinstance(one, Profiled):
@@ -97,26 +129,34 @@ def weights(recommenders: Sequence[Recommender]) -> dict[str, float]:
     return found
 
 
-def shuffled(made: Augmented, rng: np.random.Generator) -> Augmented:
-    """The same texts, each with another item or user; who has one and who has none stays."""
-    return dataclasses.replace(made, items=_moved(made.items, rng), users=_moved(made.users, rng))
+def shuffle_texts(made: Augmented, rng: np.random.Generator) -> Augmented:
+    """Exchange the texts between items and between users; those without a text stay without.
+
+    Args:
+        made: The texts.
+        rng: Random numbers.
+
+    Returns:
+        The same texts in another order.
+    """
+    return dataclasses.replace(made, items=_shuffle_columns(made.items, rng), users=_shuffle_columns(made.users, rng))
 
 
 def _has(columns: dict[str, pa.Array], name: str) -> bool:
-    """Whether there is a text in that column."""
+    """Return whether there is a text in that column."""
     return name in columns and columns[name].null_count < len(columns[name])
 
 
-def _moved(columns: dict[str, pa.Array], rng: np.random.Generator) -> dict[str, pa.Array]:
-    """Each column moved within the rows that have it, those of the same rows alike."""
+def _shuffle_columns(columns: dict[str, pa.Array], rng: np.random.Generator) -> dict[str, pa.Array]:
+    """Shuffle each column within the rows that have a text; columns with texts in the same rows alike."""
     orders: dict[bytes, pa.Array] = {}
     out = {}
     for name, column in columns.items():
         has = column.is_valid().to_numpy(zero_copy_only=False)
         if has.tobytes() not in orders:
-            whole, having = np.arange(len(has)), np.flatnonzero(has)
-            whole[having] = rng.permutation(having)
-            orders[has.tobytes()] = pa.array(whole)
+            order, present = np.arange(len(has)), np.flatnonzero(has)
+            order[present] = rng.permutation(present)
+            orders[has.tobytes()] = pa.array(order)
         out[name] = column.take(orders[has.tobytes()])
     return out
 
@@ -126,7 +166,7 @@ def _encoded(split: Split, encoder: Encoder, log: Log) -> Split:
 
 
 def _profiles(split: Split, made: Augmented, encoder: Encoder, log: Log) -> Features:
-    """The vector of each user's profile, zero without one, in the space of the items without any new column."""
+    """Encode each user's profile, zero without one, in the space of the items without new columns."""
     table = pa.table({name: column for name, column in made.users.items() if name in ("profile", "interests")})
     texts = render(table)
     encoder.fit(split.train.items, log=log)

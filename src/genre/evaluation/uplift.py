@@ -1,6 +1,6 @@
-"""Did it help? Every arm against the one without, segment by segment, paired, corrected, with its cost a point.
+"""The uplift of each arm over the arm without texts, by segment of users: paired, corrected, with its cost per point.
 
-A placebo that wins says that the experiment, not the model, found something. Knows nothing about language models.
+A placebo that wins shows that gains of this size come from the experiment itself. Does not know language models.
 """
 
 from __future__ import annotations
@@ -23,17 +23,27 @@ from genre.llm.typed_answers import AnswerReport
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K
 
-FEWEST_USERS = 20  # below, even a difference of most of them stays within chance after the correction
+FEWEST_USERS = 20  # with fewer, even a difference of most users is not significant after the correction
 POINT = 0.01  # of a metric between 0 and 1
 
 
 @dataclass(frozen=True)
 class Gain:
-    """One arm in one segment of users.
+    """The gain of one arm in one segment of users.
 
-    difference: arm - without, with its 95 % interval. changed: users for whom it differs at all.
-    p: two-sided sign-flip test over users, corrected by Holm over all arms and segments.
-    cost: of the whole arm. cost_per_point: for each .01 gained; None without a gain.
+    Attributes:
+        arm: The arm.
+        segment: The segment of users.
+        users: How many users it has.
+        without: The metric of the arm `without`.
+        value: The metric of this arm.
+        difference: value - without.
+        low: Lower end of its 95 % interval.
+        high: Upper end of it.
+        changed: Users for whom the two arms differ at all.
+        p: Two-sided sign-flip test over users, corrected by Holm over all arms and segments.
+        cost: Cost of the whole arm.
+        cost_per_point: Cost for each .01 gained; None without a gain.
     """
 
     arm: str
@@ -51,63 +61,97 @@ class Gain:
 
     @property
     def wins(self) -> bool:
+        """Whether the gain is positive and significant."""
         return self.difference > 0 and self.p < SIGNIFICANCE_LEVEL
 
 
 @dataclass(frozen=True)
 class Uplift:
-    """All gains of one metric, arm by arm, and what the cost is counted in."""
+    """All gains of one metric.
+
+    Attributes:
+        label: The metric, such as `ndcg@10`.
+        unit: Unit of the costs: `money` or `seconds`.
+        gains: One for each arm and segment.
+    """
 
     label: str
     unit: str
     gains: tuple[Gain, ...]
 
     def winners(self) -> list[str]:
-        """`arm in segment` of every significant gain."""
+        """List the significant gains.
+
+        Returns:
+            `arm in segment` of each.
+        """
         return [f"{gain.arm} in {gain.segment}" for gain in self.gains if gain.wins]
 
     def warnings(self) -> list[str]:
-        """Placebos that won: reasons not to believe the rest."""
+        """List the placebos with a significant gain, which are reasons to doubt the other gains.
+
+        Returns:
+            One line for each.
+        """
         return [
-            f"the {gain.arm} won in {gain.segment} (p {gain.p:.3f}): do not trust gains of this size"
+            f"the {gain.arm} gained in {gain.segment} (p {gain.p:.3f}): do not trust gains of this size"
             for gain in self.gains
             if gain.wins and gain.arm.startswith(PLACEBO)
         ]
 
     def by_arm(self) -> dict[str, list[Gain]]:
-        """The segments of each arm."""
+        """Group the gains by arm.
+
+        Returns:
+            Arm -> its gains, one for each segment.
+        """
         return {
             arm: [gain for gain in self.gains if gain.arm == arm] for arm in dict.fromkeys(g.arm for g in self.gains)
         }
 
     def blind_spots(self) -> list[str]:
-        """Segments of so few users that no difference could be told from chance."""
+        """List the segments with too few users for a significant difference.
+
+        Returns:
+            One line for each.
+        """
         sizes = {gain.segment: gain.users for gain in self.gains if gain.users < FEWEST_USERS}
-        return [f"{segment}: {users} users are too few to find anything" for segment, users in sizes.items()]
+        return [
+            f"{segment}: {users} users are too few for a significant difference" for segment, users in sizes.items()
+        ]
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON.
+
+        Returns:
+            `label`, `unit` and `gains`.
+        """
         return {"label": self.label, "unit": self.unit, "gains": [asdict(gain) for gain in self.gains]}
 
     def table(self) -> str:
-        """Markdown."""
+        """Write the gains as a Markdown table.
+
+        Returns:
+            The table; significant gains are bold.
+        """
         head = f"| arm | users | n | without | {self.label} | difference | 95 % | p (Holm) | {self.unit} a point |"
         lines = [head, "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
         for gain in self.gains:
             cost = "-" if gain.cost_per_point is None else f"{gain.cost_per_point:.3g}"
             mark = "**" if gain.wins else ""
-            told = (
+            change = (
                 f"{gain.difference:+.4f} | {gain.low:+.4f} to {gain.high:+.4f}"
                 if gain.changed
                 else "no user differs | "
             )
             lines.append(
                 f"| {mark}{gain.arm}{mark} | {gain.segment} | {gain.users:,} | {gain.without:.4f} | {gain.value:.4f} "
-                f"| {told} | {gain.p:.3f} | {cost} |"
+                f"| {change} | {gain.p:.3f} | {cost} |"
             )
         return "\n".join(lines)
 
 
-def judge_arms(
+def evaluate_arms(
     conditions: Mapping[str, Arm],
     *,
     k: int = DEFAULT_K,
@@ -117,7 +161,20 @@ def judge_arms(
     group: str | None = None,
     log: Log = SILENT,
 ) -> dict[str, Evaluation]:
-    """Fit and judge every arm on the test part of its split."""
+    """Fit every arm and evaluate it on the test part of its split.
+
+    Args:
+        conditions: Name -> arm.
+        k: Length of the evaluated lists.
+        metric: The metric.
+        exclude_seen: See `evaluate`.
+        category: See `evaluate`.
+        group: See `evaluate`.
+        log: Where progress is shown.
+
+    Returns:
+        Name -> evaluation.
+    """
     found = {}
     for name, arm in conditions.items():
         log.line(f"uplift: {name}")
@@ -146,10 +203,22 @@ def uplift(
     unit: str = "money",
     seed: int = 0,
 ) -> Uplift:
-    """Every arm of `evaluations` against `without`.
+    """Compare every arm with the arm `without`, over all users and by length of history.
 
-    label: the metric. short: longest history of a short segment. cost: what each arm cost, in `unit`.
-    Raises EvaluationError without an arm called `without`, or when arms answered different questions.
+    Args:
+        evaluations: Name -> evaluation, all on the same fold.
+        label: The metric.
+        short: The longest history of the segment of short histories.
+        cost: Name -> cost of the arm.
+        unit: Unit of the costs.
+        seed: Seed of the resamples and of the random signs.
+
+    Returns:
+        The gains.
+
+    Raises:
+        EvaluationError: Without an arm `without` or without another one, when arms come from different folds, or have
+            no per-user values.
     """
     others = [name for name in evaluations if name != "without"]
     if "without" not in evaluations or not others:
@@ -160,7 +229,7 @@ def uplift(
             raise EvaluationError(
                 f"arm {name} was evaluated on other targets than 'without'; evaluate all arms on the same split"
             )
-    segments = segments_of(base.history_length, short)
+    segments = user_segments(base.history_length, short)
     pairs = [(arm, segment) for arm in others for segment in segments]
     differences = np.stack([_difference(evaluations[arm], base, label, segments[segment]) for arm, segment in pairs], 1)
     p = holm(sign_flip(differences, seed=seed))
@@ -190,10 +259,14 @@ def uplift(
     return Uplift(label, unit, tuple(gains))
 
 
-def costs(reports: Mapping[str, AnswerReport]) -> dict[str, Any]:
-    """`cost` and `unit` of `uplift`: what the answers of each arm cost, those of all steps before it included.
+def arm_costs(reports: Mapping[str, AnswerReport]) -> dict[str, Any]:
+    """Add up what the texts of each arm cost, with the steps before it.
 
-    reports: those of an augmentation. In money where the provider has a price, else in seconds of the model.
+    Args:
+        reports: Step of the augmentation -> how its answers turned out.
+
+    Returns:
+        `cost` and `unit` of `uplift`: money where the provider has a price, else seconds of the model.
     """
     unit = "money" if any(report.money for report in reports.values()) else "seconds"
     paid = {name: float(getattr(report, unit)) for name, report in reports.items()}
@@ -207,8 +280,16 @@ def costs(reports: Mapping[str, AnswerReport]) -> dict[str, Any]:
     return {"cost": whole | {f"{PLACEBO} {name}": value for name, value in whole.items()}, "unit": unit}
 
 
-def segments_of(history_length: Int64, short: int) -> dict[str, Int64]:
-    """Rows of all users, and of those with an empty, a short and a longer history; empty segments are left out."""
+def user_segments(history_length: Int64, short: int) -> dict[str, Int64]:
+    """Divide users by length of history: all, cold, short and warm.
+
+    Args:
+        history_length: `[n]`, interactions in each history.
+        short: The longest history of the short segment.
+
+    Returns:
+        Segment -> positions of its users; empty segments are left out.
+    """
     masks = {
         "all": history_length >= 0,
         "cold": history_length == 0,
@@ -219,10 +300,10 @@ def segments_of(history_length: Int64, short: int) -> dict[str, Int64]:
 
 
 def _difference(arm: Evaluation, base: Evaluation, label: str, rows: Int64) -> Float64:
-    """arm - base of the users in `rows`, NaN for the others. [n_users]"""
+    """Return arm - base for the users in `rows`, NaN for the others. [n_users]."""
     for found in (arm, base):
         if label not in found.per_user:
-            raise EvaluationError(f"{found.name} has no {label} of each user; it has {', '.join(found.per_user)}")
+            raise EvaluationError(f"{found.name} has no {label} per user; it has {', '.join(found.per_user)}")
     out = np.full(len(base.users), np.nan)
     out[rows] = arm.per_user[label][rows] - base.per_user[label][rows]
     return out

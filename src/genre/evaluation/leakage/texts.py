@@ -54,13 +54,13 @@ def _duplicate_items(fold: Fold) -> Iterator[Finding]:
             duplicate[row[same]] = known[same]
     if (duplicate >= 0).any():
         at = int(np.argmax(duplicate >= 0))
-        one, other = (target.item_ids[int(item)] for item in (target.item[at], duplicate[at]))
+        new, old = (target.item_ids[int(item)] for item in (target.item[at], duplicate[at]))
         yield Finding(
             "duplicate-items",
             "error" if (duplicate >= 0).mean() >= 0.01 else "warning",
             f"{int((duplicate >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item in the "
             "user's history",
-            f"user {target.user_ids[target.user[at]]}: item {one} in the target, item {other} in the history",
+            f"user {target.user_ids[target.user[at]]}: item {new} in the target, item {old} in the history",
             "merge items that are the same thing before splitting",
         )
 
