@@ -3,9 +3,8 @@
 What sentence-transformers computes for such a model (mean of the token vectors, length one), for fewer CPU seconds:
 
 - texts of equal length share a batch, so that nothing is padded and no mask is needed. A text's vector does not depend
-  on its batch-mates, which a cache needs;
-- batches are small enough to stay in the processor's cache and run one to a thread, several at once;
-- residuals and biases go into the matrix products (see `_block`).
+  on the other texts of its batch, which a cache needs;
+- batches are small enough to stay in the processor's cache and run one to a thread, several at once.
 
 Knows nothing about caches or where the files come from.
 """
@@ -22,8 +21,7 @@ import numpy as np
 
 from genre import storage
 from genre.arrays import Float32, Int64
-from genre.errors import DataError, NotAvailable
-from genre.features.onnx_graph import INT64, MICROSOFT, Graph
+from genre.errors import NotAvailable
 
 BATCH_TOKENS = 512  # activations of 3 MB; 256 and 1,024 were within 3 %, 4,096 cost a tenth more
 
@@ -31,37 +29,67 @@ BATCH_TOKENS = 512  # activations of 3 MB; 256 and 1,024 were within 3 %, 4,096 
 class Bert:
     """A model read from a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
 
-    max_length: tokens of a text that are read, its two marks included. threads: batches at once; None: every core.
+    Attributes:
+        dim: Values of a vector.
+        threads: Batches computed at once.
     """
 
     def __init__(self, folder: Path, *, max_length: int, threads: int | None = None) -> None:
+        """Load the model.
+
+        Args:
+            folder: Where the three files are.
+            max_length: Tokens of a text that are read, the marks of its start and end included.
+            threads: Batches computed at once; None: one a core.
+
+        Raises:
+            NotAvailable: A package of the `text` extra is missing.
+            DataError: The model is no BERT with GELU activation.
+        """
         try:
             from tokenizers import Tokenizer
+
+            from genre.features.bert_graph import build_graph
         except ImportError as error:
-            raise NotAvailable("reading texts needs onnxruntime: pip install 'genre-rec[text]'") from error
+            raise NotAvailable("reading texts needs onnx and onnxruntime: pip install 'genre-rec[text]'") from error
         config = storage.read_json(folder / "config.json")
         self.dim = int(config["hidden_size"])
         self.threads = threads or getattr(os, "process_cpu_count", os.cpu_count)() or 1
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
-        self._session = _session(build_graph(config, storage.read_tensors(folder / "model.safetensors")))
+        self._session = _session(*build_graph(config, storage.read_tensors(folder / "model.safetensors")))
 
     def vectors(self, texts: Sequence[str]) -> Iterator[tuple[Int64, Float32]]:
-        """`(positions, their unit vectors [b, dim])`, batch by batch in no particular order."""
+        """Encode texts, batch by batch in no particular order.
+
+        Args:
+            texts: Any number of texts.
+
+        Yields:
+            Positions in `texts` `[n_batch]` and their unit vectors `[n_batch, dim]`.
+        """
         tokens = [np.array(found.ids, np.int64) for found in self._tokenizer.encode_batch_fast(list(texts))]
         batches = equal_length_batches(np.array([len(row) for row in tokens], np.int64))
         with ThreadPoolExecutor(self.threads) as pool:
             yield from zip(batches, pool.map(lambda rows: self._run(tokens, rows), batches), strict=True)
 
     def _run(self, tokens: list[Int64], rows: Int64) -> Float32:
-        hidden = self._session.run(None, {"ids": np.stack([tokens[row] for row in rows])})[0]  # [b, length, dim]
+        """Encode the texts in `rows`, which have equally many tokens. [n_batch, dim]"""
+        hidden = self._session.run(None, {"ids": np.stack([tokens[row] for row in rows])})[0]  # [n_batch, length, dim]
         mean = hidden.mean(axis=1)  # not in the graph: there the last bit depends on the size of the batch
         return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), np.float32)
 
 
 def equal_length_batches(lengths: Int64) -> list[Int64]:
-    """Positions grouped by length, at most `BATCH_TOKENS` tokens a group, or one text."""
+    """Group texts by length, so that no batch needs padding.
+
+    Args:
+        lengths: Tokens of each text. [n]
+
+    Returns:
+        Positions a batch: at most `BATCH_TOKENS` tokens together, or one text.
+    """
     order = np.argsort(lengths, kind="stable")
     starts = np.flatnonzero(np.diff(lengths[order], prepend=-1))
     batches = []
@@ -71,83 +99,13 @@ def equal_length_batches(lengths: Int64) -> list[Int64]:
     return batches
 
 
-def build_graph(config: dict[str, Any], weights: storage.Tensors) -> tuple[bytes, dict[str, Float32]]:
-    """Token ids `ids` `[b, length]` -> hidden states `[b, length, dim]`, as ONNX bytes and the arrays they need."""
-    if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
-        raise DataError("only BERT models with the gelu activation can be run; name others by a hub id")
-    graph, dim, n_layers = Graph(), int(config["hidden_size"]), int(config["num_hidden_layers"])
-    layers = [_Layer(weights, f"encoder.layer.{number}.", config) for number in range(n_layers)]
-    sizes = graph.add("Concat", graph.add("Shape", "ids"), graph.constant([dim]), axis=0)  # b, length, dim
-    flat = graph.constant([-1, dim])
-    place = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-    length = graph.add("Shape", "ids", start=1, end=2)
-    token = graph.add("Gather", graph.weight(weights["embeddings.word_embeddings.weight"]), "ids")
-    token = graph.add("Add", token, graph.add("Slice", graph.weight(place), graph.constant([0]), length))
-    token = graph.add("Reshape", token, flat)  # [tokens, dim] from here on
-    hidden = _norm(graph, token, weights, "embeddings.LayerNorm", layers[0].attended_bias, config)
-    for layer, following in zip(layers, [*layers[1:], None], strict=True):
-        hidden = _block(graph, hidden, layer, None if following is None else following.attended_bias, (sizes, flat))
-    return graph.to_bytes({"ids": (INT64, 2)}, graph.add("Reshape", hidden, sizes), 3), graph.weights
-
-
-class _Layer:
-    """The arrays of one transformer layer."""
-
-    def __init__(self, weights: storage.Tensors, prefix: str, config: dict[str, Any]) -> None:
-        self.weights = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
-        self.config = config
-        self.attended_bias: Float32 = self.weights["attention.output.dense.bias"]
-        self.output_bias: Float32 = self.weights["output.dense.bias"]
-
-    def dense(self, name: str) -> Float32:
-        return np.asarray(self.weights[f"{name}.weight"].T, np.float32)  # [in, out]
-
-
-def _block(graph: Graph, x: str, layer: _Layer, next_bias: Float32 | None, shapes: tuple[str, str]) -> str:
-    """Attention and feed-forward, each with its residual.
-
-    A `Gemm` adds one array to its product. It adds the residual; the bias that belongs there too was put into the
-    residual by the norm before (`_norm`), and is taken off again from the biases of whatever else reads it (`_read`).
-    """
-    sizes, flat = shapes
-    heads = [graph.add("Reshape", _read(graph, x, layer, name), sizes) for name in ("query", "key", "value")]
-    attended = graph.add(
-        "MultiHeadAttention", *heads, domain=MICROSOFT, num_heads=int(layer.config["num_attention_heads"])
-    )
-    attended = graph.add("Reshape", attended, flat)
-    y = graph.add("Gemm", attended, graph.weight(layer.dense("attention.output.dense")), x)
-    y = _norm(graph, y, layer.weights, "attention.output.LayerNorm", layer.output_bias, layer.config)
-    widen = layer.dense("intermediate.dense")
-    bias = layer.weights["intermediate.dense.bias"] - layer.output_bias @ widen
-    inner = graph.add("MatMul", y, graph.weight(widen))
-    inner = graph.add("BiasGelu", inner, graph.weight(bias), domain=MICROSOFT)
-    out = graph.add("Gemm", inner, graph.weight(layer.dense("output.dense")), y)
-    return _norm(graph, out, layer.weights, "output.LayerNorm", next_bias, layer.config)
-
-
-def _read(graph: Graph, x: str, layer: _Layer, name: str) -> str:
-    """One of the three projections of `x`, which has the bias of the attention's output in it."""
-    weight = layer.dense(f"attention.self.{name}")
-    bias = layer.weights[f"attention.self.{name}.bias"] - layer.attended_bias @ weight
-    return graph.add("Gemm", x, graph.weight(weight), graph.weight(bias))
-
-
-def _norm(graph: Graph, x: str, weights: storage.Tensors, name: str, added: Float32 | None, config: Any) -> str:
-    """Layer norm, with the bias `added` that the residual will need."""
-    shift = weights[f"{name}.bias"] if added is None else weights[f"{name}.bias"] + added
-    epsilon = float(config["layer_norm_eps"])
-    scale = graph.weight(weights[f"{name}.weight"])
-    return graph.add("LayerNormalization", x, scale, graph.weight(shift), axis=-1, epsilon=epsilon)
-
-
-def _session(model: tuple[bytes, dict[str, Float32]]) -> Any:
-    """One thread inside an operator: two that spin for one another cost more CPU seconds than they save."""
+def _session(model: bytes, weights: dict[str, Float32]) -> Any:
+    """Open a session with one thread inside an operator: two that wait for one another cost more CPU than they save."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    graph, weights = model
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)
-    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
