@@ -41,8 +41,8 @@ from genre.serving.events.opening import open_store
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore
 from genre.serving.http.app import create_app
-from genre.serving.http.server import serve, watch
-from genre.serving.http.timeouts import patient
+from genre.serving.http.server import serve, watch_folders
+from genre.serving.http.timeouts import protocol_with_timeouts
 from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.testing import toy_dataset
@@ -64,7 +64,7 @@ def must(true: bool, what: str) -> None:  # noqa: FBT001
 def served(service: Service) -> Iterator[int]:
     """The service behind a real server in a thread; its port."""
     limits = service.limits
-    protocol = patient(limits.connections, limits.receive_seconds, limits.send_seconds)
+    protocol = protocol_with_timeouts(limits.connections, limits.receive_seconds, limits.send_seconds)
     server = uvicorn.Server(
         uvicorn.Config(create_app(service), port=0, http=protocol, ws="none", log_level="critical", access_log=False)
     )
@@ -224,7 +224,7 @@ def swaps(folder: Path) -> Iterator[str]:
         Statuses(),
         Counter[bytes](),
     )
-    watcher = threading.Thread(target=watch, args=(service, stop), kwargs={"read": read, "every": 0.02})
+    watcher = threading.Thread(target=watch_folders, args=(service, stop), kwargs={"read": read, "every": 0.02})
     with served(service) as port:
         watcher.start()
 

@@ -32,7 +32,7 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import EventStore
 from genre.serving.http.app import create_app
-from genre.serving.http.timeouts import patient
+from genre.serving.http.timeouts import protocol_with_timeouts
 from genre.serving.service import Service
 from genre.testing import toy_dataset
 
@@ -194,7 +194,9 @@ def reopened(request: pytest.FixtureRequest, store: EventStore, tmp_path: Path) 
 def served(app: FastAPI, **patience: float) -> Iterator[str]:
     """The app behind a real server on a free port, as `genre serve` runs it; the address."""
     settings: dict[str, float] = {"connections": 100, "receive_seconds": 10, "send_seconds": 60, **patience}
-    protocol = patient(int(settings["connections"]), settings["receive_seconds"], settings["send_seconds"])
+    protocol = protocol_with_timeouts(
+        int(settings["connections"]), settings["receive_seconds"], settings["send_seconds"]
+    )
     server = uvicorn.Server(uvicorn.Config(app, port=0, http=protocol, ws="none", log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -104,11 +104,11 @@ def test_what_waits_together_is_worked_on_together() -> None:
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(work, ThreadPoolExecutor(4), largest=8)
-        answers = await asyncio.gather(*(batcher.ask(n) for n in range(20)), return_exceptions=True)
+        answers = await asyncio.gather(*(batcher.submit(n) for n in range(20)), return_exceptions=True)
         assert [a for n, a in enumerate(answers) if n != 3] == [n * 2 for n in range(20) if n != 3]
         assert isinstance(answers[3], ValueError)
-        lanes = await asyncio.gather(*(batcher.ask(n, lane=n % 2) for n in range(4, 8)))
-        assert lanes == [8, 10, 12, 14]
+        by_key = await asyncio.gather(*(batcher.submit(n, key=n % 2) for n in range(4, 8)))
+        assert by_key == [8, 10, 12, 14]
 
     ThreadPoolExecutor(1).submit(asyncio.run, main()).result()  # the browser tests leave a loop in this thread
     assert sizes == [8, 8, 4, 2, 2]
@@ -126,7 +126,7 @@ def test_those_who_ask_again_at_once_are_worked_on_together() -> None:
     async def client(batcher: Batcher[int, int], late: float) -> None:
         await asyncio.sleep(late)
         for n in range(6):
-            await batcher.ask(n)
+            await batcher.submit(n)
             await asyncio.sleep(0)  # the answer goes out
 
     async def main() -> None:
@@ -145,11 +145,11 @@ def test_work_that_fails_fails_for_all_who_waited_and_for_nobody_after() -> None
 
     async def main() -> None:
         batcher: Batcher[str, str] = Batcher(work, ThreadPoolExecutor(1), largest=8)
-        answers = await asyncio.gather(*(batcher.ask(word) for word in ("good", "bad")), return_exceptions=True)
+        answers = await asyncio.gather(*(batcher.submit(word) for word in ("good", "bad")), return_exceptions=True)
         assert all(isinstance(answer, OSError) for answer in answers)
-        gone = batcher.ask("gone")
+        gone = batcher.submit("gone")
         gone.cancel()
-        assert await batcher.ask("after") == "after"
+        assert await batcher.submit("after") == "after"
 
     ThreadPoolExecutor(1).submit(asyncio.run, main()).result()  # the browser tests leave a loop in this thread
 

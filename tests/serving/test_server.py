@@ -30,7 +30,7 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.app import create_app
-from genre.serving.http.server import serve, watch
+from genre.serving.http.server import serve, watch_folders
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
@@ -310,8 +310,8 @@ def test_a_run_that_did_not_answer_is_tried_again(run: Run, sqlite: SQLiteStore,
             raise NotAvailable("the package index does not answer")
         return dataclasses.replace(run, recommenders={"content": run.recommenders["content"]})
 
-    options = {"read": read, "every": 0.02, "again": 0.1}
-    thread = threading.Thread(target=watch, args=(service, stop), kwargs=options)
+    options = {"read": read, "every": 0.02, "retry": 0.1}
+    thread = threading.Thread(target=watch_folders, args=(service, stop), kwargs=options)
     thread.start()
     try:
         time.sleep(0.1)
@@ -326,7 +326,7 @@ def test_a_run_that_did_not_answer_is_tried_again(run: Run, sqlite: SQLiteStore,
 
 def test_what_stays_is_no_garbage(service: Service) -> None:
     stop, frozen = threading.Event(), gc.get_freeze_count()
-    thread = threading.Thread(target=watch, args=(service, stop), kwargs={"every": 0.01})
+    thread = threading.Thread(target=watch_folders, args=(service, stop), kwargs={"every": 0.01})
     thread.start()
     try:
         until(lambda: gc.get_freeze_count() > frozen + 10_000)
@@ -351,7 +351,9 @@ def test_a_replaced_run_is_taken_over_and_a_damaged_one_is_not(run: Run, sqlite:
 
     put('"ease"')
     service, stop, log = Service([read(folder)], sqlite), threading.Event(), Lines()
-    thread = threading.Thread(target=watch, args=(service, stop), kwargs={"read": read, "every": 0.02, "log": log})
+    thread = threading.Thread(
+        target=watch_folders, args=(service, stop), kwargs={"read": read, "every": 0.02, "log": log}
+    )
     thread.start()
     try:
         put('"content"')

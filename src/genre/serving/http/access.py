@@ -95,6 +95,7 @@ class HostCheck:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI calls it."""
         if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS and _host(scope) not in self._hosts:
             detail = "without a key the service answers to the name of this machine only"
             await problem(421, "wrong_host", detail)(scope, receive, send)
@@ -115,6 +116,8 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI calls it."""
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = message["headers"]

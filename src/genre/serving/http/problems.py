@@ -1,4 +1,4 @@
-"""Every error in the one shape, in words for people; what was sent is never sent back."""
+"""Errors as answers: every one in the shape `{"error", "detail"}`, in words for people; input is never sent back."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from genre.errors import GenreError, StoreError, UnknownId
 from genre.serving.http.prometheus import PrometheusMetrics
 
-NAMES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-SAID = {  # of pydantic's kinds of errors, those that speak of Python or of nothing
+ERROR_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+WORDS_BY_TYPE = {  # for pydantic's types of errors whose own message speaks of Python
     "missing": "is missing",
     "extra_forbidden": "nothing of this name is known",
     "json_invalid": "no JSON from this character on",
@@ -24,41 +24,57 @@ SAID = {  # of pydantic's kinds of errors, those that speak of Python or of noth
     "model_type": "a JSON object is wanted",
     "dict_type": "a JSON object is wanted",
 }
-MOST_SAID = 5
-LOG_SECONDS = 10.0
+MAX_ERRORS = 5  # listed in one answer
+LOG_SECONDS = 10.0  # between two lines in the log about the same trouble
 
 log = logging.getLogger("genre.serving")
 
 
 def problem(status: int, error: str, detail: str) -> Response:
-    text = detail.encode("utf-8", "replace").decode()  # a half of a surrogate pair is legal in JSON, not in UTF-8
+    """Make the answer to a request that failed.
+
+    Args:
+        status: HTTP status.
+        error: a word for programs.
+        detail: a line for people.
+
+    Returns:
+        The answer, as JSON.
+    """
+    text = detail.encode("utf-8", "replace").decode()  # half of a surrogate pair is legal in JSON, not in UTF-8
     return Response(orjson.dumps({"error": error, "detail": text}), status, media_type="application/json")
 
 
-def add_problems(app: FastAPI, metrics: PrometheusMetrics) -> None:
-    said: dict[str, float] = {}
+def add_error_handlers(app: FastAPI, metrics: PrometheusMetrics) -> None:
+    """Answer every exception with a problem.
+
+    Args:
+        app: the app.
+        metrics: counts errors of the event log.
+    """
+    last_logged: dict[str, float] = {}
 
     def trouble(where: str, error: Exception) -> None:
-        """Counted each time, said in the log now and then: a thousand a second would fill the disk."""
+        """Count an error each time, and log it now and then: a thousand lines a second would fill the disk."""
         metrics.troubles.labels(where).inc()
-        if time.monotonic() - said.get(where, -LOG_SECONDS) >= LOG_SECONDS:
-            said[where] = time.monotonic()
+        if time.monotonic() - last_logged.get(where, -LOG_SECONDS) >= LOG_SECONDS:
+            last_logged[where] = time.monotonic()
             log.error("%s", error)
 
     @app.exception_handler(RequestValidationError)
-    async def not_legal(request: Request, error: RequestValidationError) -> Response:
+    async def invalid_request(request: Request, error: RequestValidationError) -> Response:
         if any(tuple(one["loc"]) == ("body",) for one in error.errors()) and not _is_json(request):
             return problem(422, "not_legal", "body: send it with content-type: application/json")
-        return problem(422, "not_legal", in_words(error.errors()))
+        return problem(422, "not_legal", validation_message(error.errors()))
 
     @app.exception_handler(HTTPException)
-    async def of_framework(_: Request, error: HTTPException) -> Response:
-        answer = problem(error.status_code, NAMES.get(error.status_code, "error"), str(error.detail))
+    async def framework_error(_: Request, error: HTTPException) -> Response:
+        answer = problem(error.status_code, ERROR_BY_STATUS.get(error.status_code, "error"), str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(GenreError)
-    async def of_genre(_: Request, error: GenreError) -> Response:
+    async def genre_error(_: Request, error: GenreError) -> Response:
         if isinstance(error, UnknownId):
             return problem(404, "not_found", str(error))
         if isinstance(error, StoreError):
@@ -67,20 +83,27 @@ def add_problems(app: FastAPI, metrics: PrometheusMetrics) -> None:
         return problem(422, "not_legal", str(error))
 
     @app.exception_handler(Exception)
-    async def of_ours(_: Request, error: Exception) -> Response:
+    async def internal_error(_: Request, error: Exception) -> Response:
         return problem(500, "internal", "an error of the service; its log says more")
 
 
-def in_words(errors: Sequence[Mapping[str, Any]]) -> str:
-    """`query.k: ...; body.history.3: ...`, the first few."""
-    lines = (f"{'.'.join(map(str, one['loc']))}: {_wrong(one)}" for one in errors[:MOST_SAID])
+def validation_message(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Put pydantic's errors into one line: `query.k: ...; body.history.3: ...`.
+
+    Args:
+        errors: as pydantic lists them.
+
+    Returns:
+        The first few errors, each with its place.
+    """
+    lines = (f"{'.'.join(map(str, one['loc']))}: {_words(one)}" for one in errors[:MAX_ERRORS])
     return "; ".join(lines)[:1000]
 
 
-def _wrong(error: Mapping[str, Any]) -> str:
-    of_text = isinstance(error.get("input"), str)
-    message = str(error["msg"]).replace("items after validation", "characters" if of_text else "items")
-    return SAID.get(error.get("type", ""), message.removeprefix("Value error, "))
+def _words(error: Mapping[str, Any]) -> str:
+    unit = "characters" if isinstance(error.get("input"), str) else "items"
+    message = str(error["msg"]).replace("items after validation", unit)
+    return WORDS_BY_TYPE.get(error.get("type", ""), message.removeprefix("Value error, "))
 
 
 def _is_json(request: Request) -> bool:

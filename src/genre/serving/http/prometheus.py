@@ -86,6 +86,7 @@ class MeasureRequests:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI calls it."""
         started, status = time.perf_counter(), 500  # the status of an exception that no one caught
 
         async def send_and_note(message: Message) -> None:

@@ -30,6 +30,7 @@ class RequestLimits:
         self._buckets = TokenBuckets(limits.rate, MAX_ADDRESSES) if limits.rate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI calls it."""
         if scope["type"] != "http" or scope["path"] in HEALTH_PATHS:
             await self._app(scope, receive, send)
             return

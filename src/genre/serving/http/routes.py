@@ -1,10 +1,10 @@
-"""The routes under `/v1`: each hands a checked request to the desk. What is legal stands in wire.py."""
+"""The routes under `/v1`: each hands a checked request to the service. What is legal stands in schemas.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -16,36 +16,36 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genre.errors import UnknownId
 from genre.options import DEFAULT_K, nearest
-from genre.serving.http.batching import Desk
+from genre.serving.http.batching import AsyncService
 from genre.serving.http.schemas import (
     SLASH,
-    AskBody,
-    AskQuery,
-    Erased,
-    Events,
+    CatalogueItem,
+    DeletedUser,
+    EventsBody,
     ExplainBody,
     FieldNames,
-    Found,
     ItemBody,
+    ItemsFound,
     K,
-    Known,
-    Listed,
     Name,
     PathId,
     PathName,
     Problem,
-    Recorded,
-    Stored,
+    RecommendBody,
+    RecommendQuery,
+    RecordedCounts,
+    StoredItem,
     UserHistory,
+    UserIds,
     UserPath,
-    to_names,
+    split_names,
 )
 from genre.serving.requests import Evidence, ListRequest, RankedList
 
 M = TypeVar("M", bound=BaseModel)
 
 IdPath = Annotated[PathId, Path()]
-IdsQuery = Annotated[str, Query(max_length=512)]
+TextQuery = Annotated[str, Query(max_length=512)]
 KQuery = Annotated[K, Query()]
 NameQuery = Annotated[Name | None, Query()]
 FieldsQuery = Annotated[FieldNames, Query()]
@@ -61,33 +61,38 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def add_routes(app: FastAPI, desk: Desk) -> None:
-    """Everything under `/v1`. Added to the app itself: a router inside an app is searched anew at every request."""
-    at = Routes(desk)
+def add_routes(app: FastAPI, service: AsyncService) -> None:
+    """Add everything under `/v1` to the app itself: a router inside an app is searched anew at every request.
+
+    Args:
+        app: the app.
+        service: answers the requests.
+    """
+    routes = _Routes(service)
     path = "/v1/users/{user_id}/recommendations"
-    app.add_route(path, at.recommend_to_user)  # the route asked most: FastAPI's own checks cost as much as the answer
-    app.add_api_route(  # the same for the description, and for a POST that must be told it is none
+    app.add_route(path, routes.recommend_to_user)  # the busiest: FastAPI's own checks cost as much as the answer
+    app.add_api_route(  # again for the description, and so that a POST gets 405
         path,
-        at.recommend_to_user,
+        routes.recommend_to_user,
         response_model=RankedList,
         responses=PROBLEMS,
-        openapi_extra=documented(path=UserPath, query=AskQuery),
+        openapi_extra=_parameters(path=UserPath, query=RecommendQuery),
     )
     for method, path, handler, answer in (
-        ("GET", "/users/{user_id}/explanations/{item_id}", at.explain_to_user, Evidence),
-        ("GET", "/users/{user_id}", at.user, UserHistory),
-        ("DELETE", "/users/{user_id}", at.delete_user, Erased),
-        ("GET", "/users", at.users, Known),
-        ("POST", "/recommendations", at.recommend, RankedList),
-        ("POST", "/explanations", at.explain, Evidence),
-        ("GET", "/popular", at.popular, RankedList),
-        ("GET", "/items/{item_id}/similar", at.similar, RankedList),
-        ("GET", "/items/{item_id}", at.item, Listed),
-        ("PUT", "/items/{item_id}", at.put_item, Stored),
-        ("GET", "/items", at.search, Found),
-        ("POST", "/events", at.record, Recorded),
-        ("GET", "/runs", at.runs, None),
-        ("GET", "/runs/{run}/report", at.report, None),
+        ("GET", "/users/{user_id}/explanations/{item_id}", routes.explain_to_user, Evidence),
+        ("GET", "/users/{user_id}", routes.user, UserHistory),
+        ("DELETE", "/users/{user_id}", routes.delete_user, DeletedUser),
+        ("GET", "/users", routes.users, UserIds),
+        ("POST", "/recommendations", routes.recommend, RankedList),
+        ("POST", "/explanations", routes.explain, Evidence),
+        ("GET", "/popular", routes.popular, RankedList),
+        ("GET", "/items/{item_id}/similar", routes.similar, RankedList),
+        ("GET", "/items/{item_id}", routes.item, CatalogueItem),
+        ("PUT", "/items/{item_id}", routes.put_item, StoredItem),
+        ("GET", "/items", routes.search, ItemsFound),
+        ("POST", "/events", routes.record, RecordedCounts),
+        ("GET", "/runs", routes.runs, None),
+        ("GET", "/runs/{run}/report", routes.report, None),
     ):
         app.add_api_route(
             f"/v1{path}",
@@ -95,7 +100,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
             methods=[method],
             response_model=answer,
             responses=PROBLEMS,
-            dependencies=[Depends(known_parameters)],
+            dependencies=[Depends(_refuse_unknown_parameters)],
         )
 
 
@@ -106,56 +111,40 @@ class EscapedSlashes:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI calls it."""
         if b"%" in scope.get("raw_path", b""):
             parts = scope["raw_path"].decode("latin-1").split("/")
             scope["path"] = "/".join(unquote(part).replace("/", SLASH) for part in parts)
         await self._app(scope, receive, send)
 
 
-def known_parameters(request: Request) -> None:
-    """RequestValidationError for a query parameter that the route does not have: it would be ignored."""
-    known = [field.alias for field in request.scope["route"].dependant.query_params]
-    for name in request.query_params:
-        if name not in known:
-            near = nearest(name, known) or (f"; there are {', '.join(known)}" if known else "; there are none here")
-            raise RequestValidationError([{"loc": ("query", name[:100]), "msg": f"no such parameter{near}"}])
+class _Routes:
+    """The handlers. FastAPI checks requests by their signatures, and their docstrings describe the routes."""
 
-
-def json_of(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")
-
-
-class Routes:
-    """The handlers; FastAPI checks what comes in by their signatures."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.service = desk, desk.service
+    def __init__(self, service: AsyncService) -> None:
+        self._calls, self._service = service, service.service
 
     async def recommend_to_user(self, request: Request) -> Response:
-        """What to recommend to a user; what everybody takes to one who is unknown."""
-        ask = asked(request.scope["query_string"])
-        return json_of(
-            await self.desk.recommend(replace(ask, user_id=legal("path", UserPath, request.path_params).user_id))
-        )
+        """Recommend items to a user; popular items to an unknown one."""
+        user_id = _validated("path", UserPath, request.path_params).user_id
+        wanted = replace(_parse_query(request.scope["query_string"]), user_id=user_id)
+        return _json(await self._calls.recommend(wanted))
 
-    async def recommend(self, body: AskBody) -> Response:
-        """What to recommend for a history, for words, for a user, or for these together."""
-        return json_of(await self.desk.recommend(body.to_ask()))
+    async def recommend(self, body: RecommendBody) -> Response:
+        """Recommend items for a history, for words, for a user, or for these together."""
+        return _json(await self._calls.recommend(body.to_request()))
 
     async def explain_to_user(
         self, user_id: IdPath, item_id: IdPath, run: NameQuery = None, recommender: NameQuery = None
     ) -> Response:
-        """Why an item would be recommended to a user."""
-        explain = self.service.explain
-        return json_of(
-            await self.desk.answer(partial(explain, item_id, user_id=user_id, run=run, recommender=recommender))
-        )
+        """Explain why an item would be recommended to a user."""
+        explain = self._service.explain
+        return _json(await self._calls.read(explain, item_id, user_id=user_id, run=run, recommender=recommender))
 
     async def explain(self, body: ExplainBody) -> Response:
-        """Why an item would be recommended for a history or to a user."""
+        """Explain why an item would be recommended for a history or to a user."""
         given = body.model_dump()
-        words = given.pop("ask")
-        return json_of(await self.desk.answer(partial(self.service.explain, words=words, **given)))
+        return _json(await self._calls.read(self._service.explain, words=given.pop("ask"), **given))
 
     async def popular(
         self,
@@ -164,10 +153,9 @@ class Routes:
         run: NameQuery = None,
         fields: FieldsQuery = "",
     ) -> Response:
-        """What everybody takes; trending: of late."""
-        popular = self.service.popular
-        answer = await self.desk.answer(partial(popular, k=k, trending=trending, run=run, fields=to_names(fields)))
-        return json_of(answer)
+        """List the most popular items; with `trending`, those of the last days."""
+        names = split_names(fields)
+        return _json(await self._calls.read(self._service.popular, k=k, trending=trending, run=run, fields=names))
 
     async def similar(
         self,
@@ -177,74 +165,84 @@ class Routes:
         recommender: NameQuery = None,
         fields: FieldsQuery = "",
     ) -> Response:
-        """Items like this one; what everybody takes where the item is unknown."""
-        similar = self.service.similar
-        return json_of(
-            await self.desk.answer(
-                partial(similar, item_id, k=k, run=run, recommender=recommender, fields=to_names(fields))
-            )
-        )
+        """List items similar to one; popular items where it is unknown."""
+        similar, names = self._service.similar, split_names(fields)
+        return _json(await self._calls.read(similar, item_id, k=k, run=run, recommender=recommender, fields=names))
 
     async def item(self, item_id: IdPath, run: NameQuery = None) -> Response:
-        """What is known of an item."""
-        return json_of(self.service.item(item_id, run=run))
+        """Return the fields of an item."""
+        return _json(self._service.item(item_id, run=run))
 
-    async def search(self, search: IdsQuery = "", k: KQuery = 20, run: NameQuery = None) -> Response:
-        """Items whose titles hold all the words; the popular ones without any."""
-        return json_of({"items": await self.desk.answer(partial(self.service.search, search, k=k, run=run))})
+    async def search(self, search: TextQuery = "", k: KQuery = 20, run: NameQuery = None) -> Response:
+        """Find items whose titles hold all the words; without words, popular items."""
+        return _json({"items": await self._calls.read(self._service.search, search, k=k, run=run)})
 
     async def put_item(self, item_id: IdPath, body: ItemBody) -> Response:
         """Add an item or change its fields; a new one can be recommended at once where the run can read its text."""
-        recommendable = await self.desk.store(partial(self.service.put_item, item_id, body))
-        return json_of({"item_id": item_id, "recommendable": recommendable})
+        recommendable = await self._calls.write(self._service.put_item, item_id, body)
+        return _json({"item_id": item_id, "recommendable": recommendable})
 
-    async def users(self, begin: IdsQuery = "", k: KQuery = 20, run: NameQuery = None) -> Response:
-        """Ids of users of the run's data."""
-        return json_of({"users": await self.desk.answer(partial(self.service.users, begin, k=k, run=run))})
+    async def users(self, begin: TextQuery = "", k: KQuery = 20, run: NameQuery = None) -> Response:
+        """List ids of users of the run's data."""
+        return _json({"users": await self._calls.read(self._service.users, begin, k=k, run=run)})
 
     async def user(self, user_id: IdPath, run: NameQuery = None) -> Response:
-        """What a user met, oldest first; empty for one who is unknown."""
-        return json_of(await self.desk.answer(partial(self.service.user, user_id, run=run)))
+        """Return a user's history, oldest first; empty for an unknown user."""
+        return _json(await self._calls.read(self._service.user, user_id, run=run))
 
     async def delete_user(self, user_id: IdPath) -> Response:
         """Erase a user from the log and from every answer."""
-        erased = await self.desk.store(partial(self.service.delete_user, user_id))
-        return json_of({"user_id": user_id, "events": erased})
+        erased = await self._calls.write(self._service.delete_user, user_id)
+        return _json({"user_id": user_id, "events": erased})
 
-    async def record(self, body: Events) -> Response:
-        """Events, on disk when this answers. A repeated event_id is not counted again."""
+    async def record(self, body: EventsBody) -> Response:
+        """Record events; they are on disk when this answers. A repeated event_id is not counted again."""
         events = [event.to_event() for event in (body if isinstance(body, list) else [body])]
-        return json_of((await self.desk.record(events))._asdict())
+        return _json((await self._calls.record(events))._asdict())
 
     async def runs(self) -> Response:
-        """The runs that are served, with their recommenders, best first."""
-        return json_of({"runs": self.service.runs()})
+        """List the runs that are served, with their recommenders, best first."""
+        return _json({"runs": self._service.runs()})
 
     async def report(self, run: Annotated[PathName, Path()]) -> Response:
-        """The run's report, one page."""
-        path = self.service.run(run).folder / "report.html"  # a run that is served: the name cannot lead elsewhere
+        """Return the run's report, one page."""
+        path = self._service.run(run).folder / "report.html"  # of a served run: the name cannot lead elsewhere
         if not path.is_file():
             raise UnknownId(f"run {run!r} has no report")
         headers = {"content-security-policy": REPORT_POLICY}
-        return Response(await self.desk.answer(path.read_bytes), media_type="text/html", headers=headers)
+        return Response(await self._calls.read(path.read_bytes), media_type="text/html", headers=headers)
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
 
 
 @lru_cache(1000)
-def asked(query: bytes) -> ListRequest:
-    """What a query string asks for; most are the same few."""
-    return legal("query", AskQuery, dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))).to_ask()
+def _parse_query(query: bytes) -> ListRequest:
+    """Check a query string; most requests have one of the same few."""
+    given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    return _validated("query", RecommendQuery, given).to_request()
 
 
-def legal(place: str, model: type[M], given: Mapping[str, Any]) -> M:
-    """Parameters of the path or the query as their model; RequestValidationError as FastAPI raises it."""
+def _validated(place: str, model: type[M], given: Mapping[str, Any]) -> M:
+    """Check parameters of the path or the query, with the error that FastAPI raises for others."""
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": (place, *one["loc"])} for one in error.errors()]) from error
 
 
-def documented(**models: type[BaseModel]) -> dict[str, Any]:
-    """Models that `legal` checks, by where their values stand (path, query), as parameters of the description."""
+def _refuse_unknown_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: it would be ignored."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            near = nearest(name, known) or (f"; there are {', '.join(known)}" if known else "; there are none here")
+            raise RequestValidationError([{"loc": ("query", name[:100]), "msg": f"no such parameter{near}"}])
+
+
+def _parameters(**models: type[BaseModel]) -> dict[str, Any]:
+    """Describe parameters that `_validated` checks, by their place (path, query), for the OpenAPI description."""
     return {
         "parameters": [
             {"name": name, "in": place, "required": place == "path", "schema": rules}

@@ -1,4 +1,4 @@
-"""What comes in over HTTP, typed and bounded: everything else is refused before anybody looks at it."""
+"""The JSON of requests and answers, typed and bounded; what does not fit is refused before it reaches the service."""
 
 from __future__ import annotations
 
@@ -26,47 +26,53 @@ from genre.serving.requests import ListRequest
 from genre.serving.search.catalogue import Between, Filter, OneOf
 
 DAY = 86_400
-RENAMED = {"explore": "diversity"}
+RENAMED = {"explore": "diversity"}  # old names, refused with the new ones
+SLASH = "\ufdd0"
+"""A `/` sent as `%2F`, so that an id that holds one is one part of the path. Unicode reserves this code point for such
+uses inside programs: no text has it."""
 
 
 def _number_as_text(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
-def _no_truth(value: Any) -> Any:
+def _unescaped(value: str) -> str:
+    return value.replace(SLASH, "/")
+
+
+def _not_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a number, not true or false")
     return value
 
 
-_NUMBER = BeforeValidator(_no_truth)
+_NUMBER = BeforeValidator(_not_bool)
 _TEXT = StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
 Id = Annotated[str, BeforeValidator(_number_as_text, json_schema_input_type=Annotated[str, _TEXT] | int), _TEXT]
-"""An outside id: text without control characters; a whole number is taken as its digits."""
-SLASH = "\ufdd0"
-"""Stands for a `/` that was sent as `%2F`, so that an id with one in it is one part of the path. No character at all:
-Unicode keeps it for such uses, and text never has it."""
-PathId = Annotated[
-    Id, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=Annotated[str, _TEXT])
-]
+"""An id as callers know it: text without control characters; a whole number is read as its digits."""
+PathId = Annotated[Id, BeforeValidator(_unescaped, json_schema_input_type=Annotated[str, _TEXT])]
+Ids = Annotated[list[Id], Field(max_length=1000)]
+ManyIds = Annotated[list[Id], Field(max_length=10_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-PathName = Annotated[Name, BeforeValidator(lambda value: value.replace(SLASH, "/"), json_schema_input_type=Name)]
+PathName = Annotated[Name, BeforeValidator(_unescaped, json_schema_input_type=Name)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER]
+Timestamp = Annotated[int, Field(ge=1, le=4_102_444_800), _NUMBER]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
 
 
-def _kind(value: Any) -> str | None:
-    """What a value looks like: it is checked as that, and what is wrong is said of that alone."""
+def _json_type(value: Any) -> str | None:
+    """Return the type of a value: it is checked as that alone, so that an error speaks of that alone."""
     kinds = {str: "text", bool: "truth", int: "number", float: "number", list: "list", type(None): "null"}
     return "object" if isinstance(value, (dict, BaseModel)) else kinds.get(type(value))
 
 
 def _one_of(wanted: str) -> Discriminator:
-    return Discriminator(_kind, custom_error_type="kind", custom_error_message=f"{wanted} is wanted")
+    return Discriminator(_json_type, custom_error_type="kind", custom_error_message=f"{wanted} is wanted")
 
 
 FieldValue = Annotated[
@@ -80,6 +86,8 @@ FieldValue = Annotated[
 
 
 class Body(BaseModel):
+    """Base of all bodies: refuses names that it does not have."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -90,101 +98,95 @@ class RangeBody(Body):
     max: Annotated[FiniteFloat, _NUMBER] | None = None
 
 
-Wanted = Annotated[
+Condition = Annotated[
     Annotated[RangeBody, Tag("object")]
     | Annotated[list[Name | int], Field(min_length=1, max_length=1000), Tag("list")]
     | Annotated[Name, Tag("text")],
     _one_of("a value, a list of values or {min, max}"),
 ]
-FilterBody = Annotated[dict[Name, Wanted], Field(max_length=20)]
+FilterBody = Annotated[dict[Name, Condition], Field(max_length=20)]
 
 
-class ListBody(Body):
-    """Base of what a list is requested with; refuses names of earlier releases with the new ones."""
+class RecommendOptions(Body):
+    """What all requests for recommendations share."""
+
+    k: Annotated[K, Field(description="length of the list")] = DEFAULT_K
+    run: Annotated[Name | None, Field(description="name of a run; without it, the user's id decides")] = None
+    recommender: Annotated[Name | None, Field(description="of the run; without it, its best on validation")] = None
+    exclude_seen: Annotated[bool, Field(description="leave out items of the history")] = True
+    novelty: Annotated[Share, Field(description="0 to 1: prefer items that few users know")] = 0.0
+    diversity: Annotated[Share, Field(description="0 to 1: prefer items unlike each other")] = 0.0
 
     @model_validator(mode="before")
     @classmethod
-    def new_names(cls, given: Any) -> Any:
+    def _refuse_old_names(cls, given: Any) -> Any:
         for old, new in RENAMED.items():
             if isinstance(given, dict) and old in given:
                 raise ValueError(f"`{old}` is called `{new}` now")
         return given
 
 
-class AskBody(ListBody):
-    """What somebody wants recommended: for `user_id`, for a `history`, for words (`ask`), or together."""
+class RecommendQuery(RecommendOptions):
+    """What to recommend to the user in the path."""
+
+    fields: FieldNames = ""
+
+    def to_request(self) -> ListRequest:
+        """Convert to what the service takes.
+
+        Returns:
+            A request without a user.
+        """
+        return ListRequest(**{**dict(self), "fields": split_names(self.fields)})
+
+
+class RecommendBody(RecommendOptions):
+    """What to recommend: for `user_id`, for a `history`, for words (`ask`), or for these together."""
 
     user_id: Id | None = None
-    history: Annotated[list[Id], Field(max_length=1000)] | None = None
-    ask: Words | None = None
-    k: K = DEFAULT_K
-    run: Name | None = None
-    recommender: Name | None = None
-    include: Annotated[list[Id], Field(max_length=10_000)] | None = None
-    exclude: Annotated[list[Id], Field(max_length=10_000)] = []
-    filter: FilterBody = {}
-    exclude_seen: bool = True
-    novelty: Share = 0.0
-    diversity: Share = 0.0
-    fields: Annotated[list[Name], Field(max_length=50)] = []
+    history: Annotated[Ids | None, Field(description="item ids, oldest first, instead of the user's own")] = None
+    ask: Annotated[Words | None, Field(description="what to look for, in words")] = None
+    include: Annotated[ManyIds | None, Field(description="only these items")] = None
+    exclude: Annotated[ManyIds, Field(description="none of these items")] = []
+    filter: Annotated[FilterBody, Field(description="field -> a value, a list of values, or {min, max}")] = {}
+    fields: Annotated[list[Name], Field(max_length=50, description="item fields to answer with")] = []
 
-    def to_ask(self) -> ListRequest:
-        return ListRequest(
-            user_id=self.user_id,
-            history=None if self.history is None else tuple(self.history),
-            words=self.ask,
-            k=self.k,
-            run=self.run,
-            recommender=self.recommender,
-            include=None if self.include is None else tuple(self.include),
-            exclude=tuple(self.exclude),
-            filter=to_filter(self.filter),
-            exclude_seen=self.exclude_seen,
-            novelty=self.novelty,
-            diversity=self.diversity,
-            fields=tuple(self.fields),
-        )
+    def to_request(self) -> ListRequest:
+        """Convert to what the service takes.
+
+        Returns:
+            The request.
+        """
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in self}
+        return ListRequest(words=given.pop("ask"), **{**given, "filter": _to_filter(self.filter)})
 
 
-def to_filter(given: FilterBody) -> Filter:
-    return frozenset((name, _wanted(value)) for name, value in given.items())
+def _to_filter(given: FilterBody) -> Filter:
+    return frozenset((name, _to_condition(value)) for name, value in given.items())
 
 
-def _wanted(value: RangeBody | list[str | int] | str) -> OneOf | Between:
+def _to_condition(value: RangeBody | list[str | int] | str) -> OneOf | Between:
     if isinstance(value, RangeBody):
         return Between(value.min, value.max)
     return OneOf(frozenset(str(one).casefold() for one in (value if isinstance(value, list) else [value])))
 
 
+def split_names(names: str) -> tuple[str, ...]:
+    """Split names with commas between them.
+
+    Args:
+        names: such as `title, year`.
+
+    Returns:
+        The names, without spaces around them.
+    """
+    return tuple(name for part in names.split(",") if (name := part.strip()))
+
+
 class UserPath(BaseModel):
+    """The user in the path."""
+
     user_id: PathId
-
-
-class AskQuery(ListBody):
-    """What to recommend to the user in the path."""
-
-    k: K = DEFAULT_K
-    run: Name | None = None
-    recommender: Name | None = None
-    exclude_seen: bool = True
-    novelty: Share = 0.0
-    diversity: Share = 0.0
-    fields: FieldNames = ""
-
-    def to_ask(self) -> ListRequest:
-        return ListRequest(
-            k=self.k,
-            run=self.run,
-            recommender=self.recommender,
-            exclude_seen=self.exclude_seen,
-            novelty=self.novelty,
-            diversity=self.diversity,
-            fields=to_names(self.fields),
-        )
-
-
-def to_names(fields: str) -> tuple[str, ...]:
-    return tuple(name for part in fields.split(",") if (name := part.strip())) if fields else ()
 
 
 class ExplainBody(Body):
@@ -192,33 +194,38 @@ class ExplainBody(Body):
 
     item_id: Id
     user_id: Id | None = None
-    history: Annotated[list[Id], Field(max_length=1000)] | None = None
+    history: Ids | None = None
     ask: Words | None = None
     run: Name | None = None
     recommender: Name | None = None
 
 
 class EventBody(Body):
-    """A user met an item. `weight` is the strength, 0 = seen but not liked; without `timestamp` it was now."""
+    """A user interacted with an item."""
 
     user_id: Id
     item_id: Id
-    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER] = 1.0
-    timestamp: Annotated[int, Field(ge=1, le=4_102_444_800), _NUMBER] | None = None
-    event_id: Id | None = None
+    weight: Annotated[Weight, Field(description="strength; 0: seen but not liked")] = 1.0
+    timestamp: Annotated[Timestamp | None, Field(description="seconds since 1970; without it: now")] = None
+    event_id: Annotated[Id | None, Field(description="an event of an id that was recorded is not counted again")] = None
 
     @field_validator("timestamp")
     @classmethod
-    def not_to_come(cls, value: int | None) -> int | None:
+    def _not_in_the_future(cls, value: int | None) -> int | None:
         if value is not None and value > time.time() + DAY:
             raise ValueError("lies in the future; give seconds since 1970")
         return value
 
     def to_event(self) -> Event:
+        """Convert to what the service takes.
+
+        Returns:
+            The event; timestamp 0 stands for now.
+        """
         return Event(self.user_id, self.item_id, self.weight, self.timestamp or 0, self.event_id)
 
 
-Events = Annotated[
+EventsBody = Annotated[
     Annotated[EventBody, Tag("object")] | Annotated[list[EventBody], Field(min_length=1, max_length=1000), Tag("list")],
     _one_of("an event or a list of events"),
 ]
@@ -233,44 +240,56 @@ class Problem(BaseModel):
     detail: str
 
 
-class Recorded(BaseModel):
+class RecordedCounts(BaseModel):
+    """How many events of a request were new, and how many had been recorded before."""
+
     recorded: int
     duplicates: int
 
 
-class Stored(BaseModel):
-    """recommendable: by run, whether the item can be recommended from now on."""
+class StoredItem(BaseModel):
+    """An item that was added or changed."""
 
     item_id: str
-    recommendable: dict[str, bool]
+    recommendable: Annotated[dict[str, bool], Field(description="by run: whether it can be recommended from now on")]
 
 
-class Erased(BaseModel):
+class DeletedUser(BaseModel):
+    """A user who was erased, and how many events there were."""
+
     user_id: str
     events: int
 
 
-class Listed(BaseModel):
-    """An item and what is known of it."""
+class CatalogueItem(BaseModel):
+    """An item and its fields."""
 
     item_id: str
     title: str
     fields: dict[str, Any]
 
 
-class Found(BaseModel):
-    items: list[Listed]
+class ItemsFound(BaseModel):
+    """Items that a search found, best first."""
+
+    items: list[CatalogueItem]
 
 
-class Known(BaseModel):
+class UserIds(BaseModel):
+    """Ids of users."""
+
     users: list[str]
 
 
-class Met(Listed):
+class HistoryItem(CatalogueItem):
+    """An item of a history, and how strong the interaction was."""
+
     weight: float
 
 
 class UserHistory(BaseModel):
+    """A user's history, oldest first."""
+
     user_id: str
     run: str
-    history: list[Met]
+    history: list[HistoryItem]

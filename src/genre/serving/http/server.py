@@ -1,4 +1,4 @@
-"""`serve`: runs behind HTTP until it is stopped. Safe by default: this machine only, or a key."""
+"""The verb `serve`: runs behind HTTP until interrupted. Safe by default: this machine only, or a key."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ try:
     import uvicorn
 
     from genre.serving.http.app import create_app
-    from genre.serving.http.timeouts import patient
+    from genre.serving.http.timeouts import protocol_with_timeouts
 except ImportError as error:
     raise NotAvailable(f"serving needs {error.name}: pip install 'genre-rec[serve]'") from error
 
-SHORTEST_KEY = 16
-LOOK_SECONDS = 2.0
-AGAIN_SECONDS = 60.0  # after which a run that did not answer its trial is tried again
-WAITING_CONNECTIONS = 2048  # that the system keeps for us until we take them
-SPARE_FILES = 200  # beside the connections: the log, the run, the machine code of kernels
+MIN_KEY_LENGTH = 16
+WATCH_SECONDS = 2.0  # between two looks at the run folders
+RETRY_SECONDS = 60.0  # until a new run that did not answer is tried again
+BACKLOG = 2048  # connections that the system keeps until they are accepted
+SPARE_FILES = 200  # beside the connections: the event log, the run, compiled kernels
 
 
 def serve(
@@ -47,24 +47,34 @@ def serve(
     limits: Limits | None = None,
     log: Log = SILENT,
 ) -> None:
-    """Serve runs until interrupted. A run whose folder is replaced meanwhile is taken over once it has proved well.
+    """Serve runs until interrupted. A run whose folder is replaced meanwhile is swapped in once it answers.
 
-    store: path of an SQLite file or address of a PostgreSQL database; beside the runs without. port: 0 for any.
-    shares: how users are split over the runs. Raises OptionError for an address that others can reach without a key,
-    a key that is too short, or runs of several experiments without a store; NotAvailable for a port that is in use;
-    StoreError when the log cannot be opened.
+    Args:
+        runs: the first is the one for callers without a user id.
+        host: address to listen on.
+        port: 0 for any free one.
+        store: path of an SQLite file or address of a PostgreSQL database; None: a file beside the runs.
+        api_key: key that callers must send; needed where other machines can reach the address.
+        shares: run name -> share of the users; None: equal shares.
+        limits: time, rate and size limits; None: the defaults.
+        log: where it is said what is served, and which runs are swapped.
+
+    Raises:
+        OptionError: for an address that others can reach without a key, a key that is too short, or runs of several
+            experiments without a store.
+        NotAvailable: for a port that is in use.
+        StoreError: when the event log cannot be opened.
     """
-    _check(host, api_key)
-    store = store or _log_of(runs)
+    _check_key(host, api_key)
+    store = store or _default_store(runs)
     listening = _listen(host, port)
     limits = limits or Limits()
-    allowed = _allow_files(limits.connections)
+    connections = _raise_file_limit(limits.connections)
     service = Service(runs, open_store(store), shares=shares, limits=limits)
     hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
-    app = create_app(service, api_key=api_key, hosts=hosts)
     config = uvicorn.Config(
-        app,
-        http=patient(allowed, limits.receive_seconds, limits.send_seconds),
+        create_app(service, api_key=api_key, hosts=hosts),
+        http=protocol_with_timeouts(connections, limits.receive_seconds, limits.send_seconds),
         ws="none",
         log_level="warning",
         access_log=False,
@@ -74,11 +84,10 @@ def serve(
     )
     logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
     stop = threading.Event()
-    watcher = threading.Thread(target=watch, args=(service, stop), kwargs={"log": log}, daemon=True)
-    watcher.start()
+    threading.Thread(target=watch_folders, args=(service, stop), kwargs={"log": log}, daemon=True).start()
     address = f"[{host}]" if ":" in host else host
-    where = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if api_key else ''}"
-    log.line(f"Serving {', '.join(service.names())} at {where}")
+    url = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if api_key else ''}"
+    log.line(f"Serving {', '.join(service.names())} at {url}")
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
@@ -87,58 +96,74 @@ def serve(
         stop.set()
 
 
-def watch(
+def watch_folders(
     service: Service,
     stop: threading.Event,
     *,
     read: Callable[[Path], Run] = read_run,
-    every: float = LOOK_SECONDS,
-    again: float = AGAIN_SECONDS,
+    every: float = WATCH_SECONDS,
+    retry: float = RETRY_SECONDS,
     log: Log = SILENT,
 ) -> None:
-    """Look after the folders of the served runs; one that changed is read, tried and swapped in.
+    """Watch the folders of the served runs; read, check and swap in a run that was replaced (hot swap).
 
-    A run that does not answer its trial is tried again after `again` seconds; a damaged one is left alone. Looks after
-    the garbage of the process, too.
+    A run that does not answer is tried again later; a damaged one is left alone.
+
+    Args:
+        service: serves the runs.
+        stop: ends the watch.
+        read: reads a run from its folder.
+        every: seconds between two looks.
+        retry: seconds until a run that did not answer is tried again.
+        log: where swaps and failures are said.
     """
     folders = {name: service.run(name).folder for name in service.names()}
     seen = {name: _signature(folder) for name, folder in folders.items()}
-    waiting: dict[str, float] = {}
-    settled = False
+    retry_at: dict[str, float] = {}
+    frozen = False
     while not stop.wait(every):
-        if service.ready and not settled:
-            settle()
-            settled = True
+        if service.ready and not frozen:
+            freeze_garbage()
+            frozen = True
         for name, folder in folders.items():
             now = _signature(folder)
-            if now is None or (now == seen[name] and time.monotonic() < waiting.get(name, math.inf)):
+            if now is None or (now == seen[name] and time.monotonic() < retry_at.get(name, math.inf)):
                 continue
             seen[name] = now
-            waiting.pop(name, None)
+            retry_at.pop(name, None)
             try:
                 service.swap(read(folder), name)
-                settled = False
+                frozen = False
                 log.line(f"{name}: the run in {folder} was replaced and is served now")
             except GenreError as error:
                 if not isinstance(error, ArtifactError):
-                    waiting[name] = time.monotonic() + again
+                    retry_at[name] = time.monotonic() + retry
                 log.line(f"{name}: the run in {folder} was replaced, but the old one goes on: {error}")
 
 
-def settle() -> None:
-    """What is there now stays: collecting garbage, which stops every thread, need not look at it each time."""
+def freeze_garbage() -> None:
+    """Exempt all present objects from garbage collection: they stay, and each collection stops every thread."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
 def _signature(folder: Path) -> tuple[int, int] | None:
-    """Changes when a whole folder is put in its place."""
+    """Return a value that changes when the whole folder is replaced."""
     try:
         found = (folder / "manifest.json").stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def _check_key(host: str, api_key: str | None) -> None:
+    if api_key is None and not _is_local(host):
+        raise OptionError(
+            f"{host} can be reached from other machines; give a key (--api-key-file), or serve on 127.0.0.1"
+        )
+    if api_key is not None and len(api_key) < MIN_KEY_LENGTH:
+        raise OptionError(f"a key needs at least {MIN_KEY_LENGTH} characters, found {len(api_key)}")
 
 
 def _is_local(host: str) -> bool:
@@ -148,17 +173,8 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _check(host: str, api_key: str | None) -> None:
-    if api_key is None and not _is_local(host):
-        raise OptionError(
-            f"{host} can be reached from other machines; give a key (--api-key-file), or serve on 127.0.0.1"
-        )
-    if api_key is not None and len(api_key) < SHORTEST_KEY:
-        raise OptionError(f"a key needs at least {SHORTEST_KEY} characters, found {len(api_key)}")
-
-
-def _log_of(runs: Sequence[Run]) -> Path:
-    """The log of the experiment that all runs are of: equal ids in another's may mean other users and items."""
+def _default_store(runs: Sequence[Run]) -> Path:
+    """Return the event log of the runs' experiment; equal ids in another experiment may be other users and items."""
     first, *others = dict.fromkeys(beside(run.folder) for run in runs)
     if others:
         raise OptionError(
@@ -169,19 +185,19 @@ def _log_of(runs: Sequence[Run]) -> Path:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Before anything is said or opened: the port may be somebody else's."""
+    """Open the port before anything else: another program may have it."""
     if not 0 <= port <= 65535:
         raise OptionError(f"a port is a number from 0 to 65535, found {port}")
     try:
         family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((host, port), family=family, backlog=WAITING_CONNECTIONS)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror})"
         raise NotAvailable(f"port {port} of {host} {why}; choose another --port or --host") from error
 
 
-def _allow_files(connections: int) -> int:
-    """Let the process open as many files as it may; how many connections that leaves room for."""
+def _raise_file_limit(connections: int) -> int:
+    """Let the process open as many files as the system permits; return how many connections that leaves room for."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + SPARE_FILES
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
