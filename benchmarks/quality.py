@@ -44,6 +44,7 @@ from genre.recommenders.blend import Blend
 from genre.recommenders.bpr import BPR
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
+from genre.recommenders.ease_neighbours import EASENeighbours
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.mlp import MLP
 from genre.recommenders.ncf import NCF
@@ -430,7 +431,7 @@ ROWS: tuple[Row, ...] = (
             (
                 ItemKNN(similarity="rp3beta", neighbours=1000, alpha=0.6, beta=0.3),
                 ALS(factors=256, alpha=20),
-                EASE(regularization=200),
+                EASENeighbours(regularization=200),
             )
         ),
         {"recall@20": 0.185, "ndcg@20": 0.154},

@@ -154,7 +154,7 @@ def rectools_popularity(folder: Path, days: int | None = None) -> Found:
 def genre_knn(folder: Path) -> Found:
     from genre.recommenders.item_knn import ItemKNN
 
-    return {"values": ItemKNN(neighbours=N_ITEMS).fit(dataset(folder)).similarities_.toarray()}
+    return {"values": ItemKNN(neighbours=N_ITEMS).fit(dataset(folder)).item_weights_.toarray()}
 
 
 @side("item_knn", "implicit")

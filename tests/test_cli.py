@@ -132,7 +132,7 @@ def test_list_shows_every_section(what: str, capsys: pytest.CaptureFixture[str])
     if what == "recommenders":
         rows = [re.split(r" {2,}", row.strip()) for row in out.splitlines() if row.strip()]
         new_items = {row[0]: row[3] for row in rows}
-        assert new_items["ease"] == new_items["als"] == "with feature_weight"
+        assert (new_items["ease"], new_items["ease_features"], new_items["als"]) == ("-", "yes", "with feature_weight")
         assert (new_items["bpr"], new_items["content"]) == ("-", "yes")
 
 

@@ -15,7 +15,7 @@ import pytest
 import genre
 from genre import storage
 from genre.errors import ArtifactError
-from genre.recommenders.ease import EASE
+from genre.recommenders.content import Content
 from genre.runs import read_run
 from lines import Lines
 from small_world import write_interactions
@@ -98,13 +98,13 @@ def test_another_format_is_refused_with_a_remedy(format: int, tmp_path: Path) ->
 def test_a_run_of_another_state_of_a_class_is_refused_and_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As though EASE had learnt no `center_` when the run was made."""
-    state = EASE._state
+    """As though Content had learnt no `center_` when the run was made."""
+    state = Content._state
     with monkeypatch.context() as older:
-        older.setattr(EASE, "learns", tuple(name for name in EASE.learns if name != "center_"))
-        older.setattr(EASE, "_state", lambda self: {k: v for k, v in state(self).items() if k != "center_"})
+        older.setattr(Content, "learns", tuple(name for name in Content.learns if name != "center_"))
+        older.setattr(Content, "_state", lambda self: {k: v for k, v in state(self).items() if k != "center_"})
         old = make(tmp_path)
-    with pytest.raises(ArtifactError, match=r"EASE saved it, center_ not among its values; make the run again"):
+    with pytest.raises(ArtifactError, match=r"Content saved it, center_ not among its values; make the run again"):
         genre.read_run(old)
     new = make(tmp_path)
     assert new != old
@@ -117,7 +117,7 @@ def test_a_run_of_another_state_of_a_class_is_refused_and_made_again(
         ("config.full.yaml", lambda text: text.replace("regularization: 5", "gone: 5")),
         ("config.full.yaml", lambda text: text.replace("kind: als", "kind: gone")),
         ("features/items/features.json", lambda _: "{}"),
-        ("recommenders/ease/model/options.json", lambda text: text.replace('"neighbours"', '"gone"')),
+        ("recommenders/ease/model/options.json", lambda text: text.replace('"regularization"', '"gone"')),
     ],
 )
 def test_what_another_version_would_have_written_is_refused(name: str, change: Any, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ _HOMES = {
     "Content": "genre.recommenders.content",
     "Dataset": "genre.data.dataset",
     "EASE": "genre.recommenders.ease",
+    "EASEFeatures": "genre.recommenders.ease_features",
+    "EASENeighbours": "genre.recommenders.ease_neighbours",
     "Encoder": "genre.features.base",
     "Evaluation": "genre.evaluation.results",
     "GenreError": "genre.errors",
@@ -70,6 +72,8 @@ if TYPE_CHECKING:
     from genre.recommenders.bpr import BPR as BPR
     from genre.recommenders.content import Content as Content
     from genre.recommenders.ease import EASE as EASE
+    from genre.recommenders.ease_features import EASEFeatures as EASEFeatures
+    from genre.recommenders.ease_neighbours import EASENeighbours as EASENeighbours
     from genre.recommenders.item_knn import ItemKNN as ItemKNN
     from genre.recommenders.llm_reranker import LLMReranker as LLMReranker
     from genre.recommenders.mlp import MLP as MLP

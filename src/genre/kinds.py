@@ -45,6 +45,8 @@ KINDS: dict[str, dict[str, str]] = {
         "bpr": "genre.recommenders.bpr:BPR",
         "content": "genre.recommenders.content:Content",
         "ease": "genre.recommenders.ease:EASE",
+        "ease_features": "genre.recommenders.ease_features:EASEFeatures",
+        "ease_neighbours": "genre.recommenders.ease_neighbours:EASENeighbours",
         "item_knn": "genre.recommenders.item_knn:ItemKNN",
         "llm_reranker": "genre.recommenders.llm_reranker:LLMReranker",
         "mlp": "genre.recommenders.mlp:MLP",

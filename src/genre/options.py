@@ -220,9 +220,11 @@ def suggest_option(cls: type, name: str) -> str:
         name: The unknown name.
 
     Returns:
-        ` (renamed: write 'x')` for the name of the last release, ` (did you mean 'x'?)` for a similar name, or an
-        empty string.
+        ` (renamed: write 'x')` for the name of the last release, ` (moved: ...)` for an option that went to another
+        class (`moved_options`), ` (did you mean 'x'?)` for a similar name, or an empty string.
     """
+    if moved := getattr(cls, "moved_options", {}).get(name):
+        return f" (moved: {moved})"
     hints = typing.get_type_hints(cls, include_extras=True)
     for option, hint in hints.items():
         if any(isinstance(extra, Renamed) and extra.old == name for _, extra in _metadata(hint)):

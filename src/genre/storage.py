@@ -23,7 +23,7 @@ import numpy.typing as npt
 from genre.errors import ArtifactError
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 Tensors = dict[str, npt.NDArray[Any]]
 

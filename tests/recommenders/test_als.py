@@ -13,7 +13,7 @@ from genre.data.dataset import Dataset, Features, History
 from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported
 from genre.kernels.ridge import improve_rows, solve_rows, solve_rows_plain
-from genre.recommenders.als import ALS, diagonalise
+from genre.recommenders.als import ALS, principal_axes
 from genre.testing import check_recommender, toy_dataset
 
 
@@ -149,5 +149,5 @@ def test_no_features_no_place_for_new_items() -> None:
 
 def test_the_turned_basis_has_a_diagonal_gram_matrix() -> None:
     vectors = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
-    values, turn = diagonalise(vectors)
+    values, turn = principal_axes(vectors)
     np.testing.assert_allclose((vectors @ turn).T @ (vectors @ turn), np.diag(values), atol=1e-3)

@@ -41,7 +41,7 @@ def test_options_stay_and_members_are_copies() -> None:
     member = ItemKNN(neighbours=3)
     blend = Blend((member,)).fit(toy_dataset())
     assert blend.recommenders == (member,)
-    assert not hasattr(member, "similarities_")
+    assert not hasattr(member, "item_weights_")
     assert blend.members_[0] is not member
 
 

@@ -24,6 +24,8 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "blend": {"recommenders": (_EASE, ItemKNN())},
     "bpr": {"factors": 4, "learning_rate": 0.2, "epochs": 60},
     "ease": {"regularization": 10.0},
+    "ease_features": {"regularization": 10.0},
+    "ease_neighbours": {"regularization": 10.0, "neighbours": 3},
     "llm_reranker": {
         "first": _EASE,
         "llm": LLMOptions(FakeLanguageModel(), ledger=":memory:"),
@@ -46,6 +48,7 @@ OPTIONS: dict[str, tuple[str, dict[str, object]]] = {  # that change the scores 
     "als cg": ("als", {**SMALL["als"], "solver": "cg"}),
     "blend reciprocal_rank": ("blend", {**SMALL["blend"], "method": "reciprocal_rank"}),
     "blend weights": ("blend", {**SMALL["blend"], "weights": (2.0, 1.0)}),
+    "ease_features neighbours": ("ease_features", {**SMALL["ease_features"], "neighbours": 3}),
     "ease half_life": ("ease", {**SMALL["ease"], "history_half_life": 2.0}),
     "item_knn bm25": ("item_knn", {"similarity": "bm25"}),
     "item_knn rp3beta": ("item_knn", {"similarity": "rp3beta"}),

@@ -46,7 +46,7 @@ def small(similarity: str, **options: float) -> np.ndarray:
     data = Dataset.from_arrays(
         user=[0, 1, 0, 1, 2, 2], item=[0, 0, 1, 1, 1, 2], user_ids=Ids("abc"), item_ids=Ids("xyz")
     )
-    return ItemKNN(similarity=similarity, **options).fit(data).similarities_.toarray()  # type: ignore[arg-type]
+    return ItemKNN(similarity=similarity, **options).fit(data).item_weights_.toarray()  # type: ignore[arg-type]
 
 
 def test_cosine_by_hand() -> None:
@@ -87,11 +87,11 @@ def test_bm25_by_hand() -> None:
     x = [weight(1, 2, 3), weight(3, 3, 3), 0, weight(1, 1, 3)]
     y = [weight(2, 2, 2), weight(1, 3, 2), 0, 0]
     z = [0, weight(1, 3, 2), weight(1, 1, 2), 0]
-    got = ItemKNN(similarity="bm25").fit(data).similarities_.toarray()
+    got = ItemKNN(similarity="bm25").fit(data).item_weights_.toarray()
     for row, column, one, other in ((0, 1, x, y), (0, 2, x, z), (1, 2, y, z)):
         expected = np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other)
         assert got[row, column] == got[column, row] == pytest.approx(expected, rel=1e-5)
-    shrunk = ItemKNN(similarity="bm25", shrinkage=10.0).fit(data).similarities_[0, 1]
+    shrunk = ItemKNN(similarity="bm25", shrinkage=10.0).fit(data).item_weights_[0, 1]
     assert shrunk == pytest.approx(np.dot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y) + 10), rel=1e-5)
 
 
@@ -99,7 +99,7 @@ def test_bm25_by_hand() -> None:
 def test_neighbours_limit_and_toy_world(similarity: str) -> None:
     data = toy_dataset()
     model = ItemKNN(similarity=similarity, neighbours=6).fit(data)  # type: ignore[arg-type]
-    assert np.diff(model.similarities_.indptr).max() <= 6
+    assert np.diff(model.item_weights_.indptr).max() <= 6
     top = model.recommend(data.history(), k=1).item[:, 0]
     assert np.array_equal(top % 2, np.arange(20) % 2)
 

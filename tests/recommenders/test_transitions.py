@@ -41,15 +41,15 @@ def fitted(rows: list[list[int]], **options: float | int | None) -> Transitions:
 
 def test_counts_by_hand() -> None:
     plain = {"source_power": 0, "target_power": 0, "distance_power": 1, "backward": 0.25}
-    got = fitted([[0, 1, 2], [0, 2]], **plain).followers_.toarray()
+    got = fitted([[0, 1, 2], [0, 2]], **plain).item_weights_.toarray()
     assert np.allclose(got[0], [0, 1, 1.5, 0])  # a then b; a then c at two steps and at one
     assert np.allclose(got[2], [1.5 / 4, 1 / 4, 0, 0])
-    short = fitted([[0, 1, 2], [0, 2]], window=1, **plain).followers_.toarray()
+    short = fitted([[0, 1, 2], [0, 2]], window=1, **plain).item_weights_.toarray()
     assert np.allclose(short[0], [0, 1, 1, 0])
 
 
 def test_frequent_items_are_held_back() -> None:
-    got = fitted([[0, 1], [2, 1], [0, 3]], source_power=1, target_power=0.5, backward=0).followers_.toarray()
+    got = fitted([[0, 1], [2, 1], [0, 3]], source_power=1, target_power=0.5, backward=0).item_weights_.toarray()
     assert np.isclose(got[0, 1], 1 / 2 / 2**0.5)
     assert np.isclose(got[0, 3], 1 / 2)
 
@@ -72,7 +72,7 @@ def test_what_was_not_liked_is_no_step() -> None:
         user=[0, 0, 0], item=[0, 1, 2], weight=[1, 0, 1], user_ids=Ids("u"), item_ids=Ids("abcd")
     )
     options = {"source_power": 0, "target_power": 0, "distance_power": 1, "backward": 0}
-    assert np.allclose(Transitions(**options).fit(data).followers_.toarray()[0], [0, 0, 1, 0])  # type: ignore[arg-type]
+    assert np.allclose(Transitions(**options).fit(data).item_weights_.toarray()[0], [0, 0, 1, 0])  # type: ignore[arg-type]
 
 
 def test_contributions_sum_to_the_score() -> None:

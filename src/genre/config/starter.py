@@ -17,6 +17,8 @@ from genre.preprocessing.sources.columns import N_SAMPLE, Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.sequences import Sequences, looks_like_sequences
 
+DENSE_UP_TO = 20_000  # items; the weights of `ease` then need 1.6 GB
+
 
 def columns_of(settings: Sequence[str]) -> Columns:
     """Columns from `role=name` each; OptionError for a role that is none."""
@@ -126,7 +128,9 @@ def first_config(
         "  - {kind: popularity" + (", half_life_days: 30}" if timed else "}"),
         *(["  - {kind: transitions}                    # what follows what"] if in_order else []),
         "  - {kind: item_knn, neighbours: 100}",
-        "  - {kind: ease, regularization: 300}      # the memory it needs grows with the square of the items",
+        "  - {kind: ease, regularization: 300}      # the memory it needs grows with the square of the items"
+        if dataset.n_items <= DENSE_UP_TO
+        else "  - {kind: ease_neighbours, regularization: 300}",
         "  - {kind: als, factors: 64}",
         *(["  - {kind: content}"] if described else []),
         *(["  - {kind: mlp, patience: 2}             # predicts ratings"] if dataset.rating is not None else []),

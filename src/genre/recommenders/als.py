@@ -1,4 +1,4 @@
-"""ALS: matrix factorisation of implicit feedback; histories are folded in by the same solve that trains."""
+"""ALS: matrix factorisation of implicit feedback. `kernels/ridge.py` solves its systems, row by row."""
 
 from __future__ import annotations
 
@@ -14,84 +14,149 @@ from genre.data.folds import Fold
 from genre.data.linear import of_width, ridge_map, unit_rows, with_one
 from genre.errors import DataError, NotSupported
 from genre.log import Log
-from genre.options import DEFAULT_K, Ge, Gt, Le, Search
-from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.explanation import Method
-from genre.recommenders.topk import top_k_cosine
+from genre.options import Doc, Ge, Gt, Le, Search
+from genre.recommenders.factors import Factors
 
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
 CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
 BLOCK = 8192  # vectors multiplied at once, so that no second table of them is held
 TINY = 1e-12
+System = tuple[Int64, Int32, Float32]  # rows as CSR: indptr, item, and the confidence above one of each interaction
 
 
 @dataclass(eq=False)
-class ALS(Recommender):
-    """Users and items are vectors; what was seen weighs more than what was not (Hu, Koren & Volinsky, ICDM 2008).
+class ALS(Factors):
+    """Users and items are vectors whose product is one where a user interacted with an item and zero elsewhere.
 
-    The confidence of an interaction is 1 + alpha * weight, that of everything else 1. Each half of an iteration turns
-    the basis so that the Gram matrix of the fixed side is diagonal, which leaves only the history to be solved for;
-    no user vectors are kept: a history is solved for when it is scored. This is the ranking form; `rating_factors`
+    Yifan Hu, Yehuda Koren and Chris Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008. With
+    the confidence c_ui = 1 + alpha * weight_ui of an interaction, and 1 for every other pair, it minimises over the
+    user vectors x_u and the item vectors y_i
+
+        sum over all u, i of  c_ui (p_ui - x_u . y_i)^2  +  sum of ridge |x_u|^2  +  sum of ridge |y_i|^2
+
+    where p_ui is 1 for an interaction and 0 otherwise, by solving for all users with the items fixed and the reverse.
+    No user vectors are kept: a history is solved for when it is scored. This is the ranking form; `rating_factors`
     factorises ratings.
 
-    factors: length of the vectors. iterations: sweeps over both sides.
-    regularization: the ridge on every vector. frequency: power of a row's confidence that its ridge grows by, 0 to 1
-    (Rendle et al., RecSys 2022: "Revisiting the performance of iALS").
-    alpha: confidence added for each unit of weight.
-    feature_weight: how far item vectors are drawn to what their features say (a linear map, fitted anew in each
-    iteration) instead of to zero, 0 to 1; above zero, items that nobody has touched stand where their features say.
-    solver: exact solutions, or two steps of conjugate gradients (Takacs et al., 2011); auto: cg above 95 factors.
-    seed: of the first item vectors.
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.ALS(factors=4, regularization=0.5).fit(toy_dataset())
+        >>> model.recommend(["i0", "i2"], k=2).ids()
+        ['i4', 'i8']
     """
 
-    factors: Annotated[int, Ge(1), Search(16, 256, log=True)] = 64
-    iterations: Annotated[int, Ge(1)] = 12
-    regularization: Annotated[float, Gt(0), Search(0.1, 200, log=True)] = 50.0
-    frequency: Annotated[float, Ge(0)] = 0.0
-    alpha: Annotated[float, Gt(0), Search(0.5, 50, log=True)] = 10.0
-    feature_weight: Annotated[float, Ge(0), Le(1)] = 0.0
-    solver: Literal["auto", "exact", "cg"] = "auto"
-    seed: int = 0
+    factors: Annotated[int, Ge(1), Search(16, 256, log=True), Doc("Length of the vectors.")] = 64
+    iterations: Annotated[int, Ge(1), Doc("Sweeps over users and items.")] = 12
+    regularization: Annotated[float, Gt(0), Search(0.1, 200, log=True), Doc("Ridge on every vector.")] = 50.0
+    frequency: Annotated[
+        float,
+        Ge(0),
+        Doc(
+            "The ridge of a vector is multiplied by its total confidence to this power; 0: not at all (Rendle et al., "
+            "'Revisiting the performance of iALS on item recommendation benchmarks', RecSys 2022)."
+        ),
+    ] = 0.0
+    alpha: Annotated[float, Gt(0), Search(0.5, 50, log=True), Doc("Confidence added for each unit of weight.")] = 10.0
+    feature_weight: Annotated[
+        float,
+        Ge(0),
+        Le(1),
+        Doc(
+            "How far item vectors are drawn to a linear function of their features instead of to zero, 0 to 1. Above "
+            "zero, items without interactions are placed by their features."
+        ),
+    ] = 0.0
+    solver: Annotated[
+        Literal["auto", "exact", "cg"],
+        Doc(
+            "Exact solutions, or two steps of conjugate gradients (Takacs et al., 'Applications of the conjugate "
+            "gradient method for implicit feedback collaborative filtering', RecSys 2011). auto: cg from 96 factors on."
+        ),
+    ] = "auto"
+    seed: Annotated[int, Doc("Of the first item vectors.")] = 0
 
     extends: ClassVar[str] = "with feature_weight"
-    explains: ClassVar[Method] = "exact"
-    learns: ClassVar[tuple[str, ...]] = ("item_embeddings_", "gram_")
+    learns: ClassVar[tuple[str, ...]] = ("gram_",)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        from genre.kernels.ridge import improve_rows, solve_rows
-
-        told = self._told_of(dataset)  # [n_items, dim + 1], or no rows
-        touched = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items) if len(told) else np.zeros(0)
-        matrices = [dataset.matrix()]
-        matrices.append(matrices[0].T.tocsr())
+        features = self._unit_features(dataset)  # [n_items, dim + 1], or no rows
+        interactions = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items)  # [n_items]
+        by_user = dataset.matrix()
+        by_item = by_user.T.tocsr()
         rng = np.random.default_rng(self.seed)
-        items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)
-        users = np.zeros((dataset.n_users, self.factors), np.float32)
-        cg = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM)
-        systems = [self._system(matrix) for matrix in matrices]
-        ridges = [self._ridge(indptr, weight) for indptr, _, weight in systems]
+        items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)  # y
+        users = np.zeros((dataset.n_users, self.factors), np.float32)  # x
+        systems = [self._system(matrix) for matrix in (by_user, by_item)]
+        ridges = [self._ridge(indptr, confidence) for indptr, _, confidence in systems]
         for _ in log.track(range(self.iterations), "als"):
             for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
-                diagonal, turn = diagonalise(fixed)
-                for vectors in (fixed, moving):
-                    for start in range(0, len(vectors), BLOCK):
-                        vectors[start : start + BLOCK] = vectors[start : start + BLOCK] @ turn
-                right = np.zeros((0, self.factors), np.float32)
-                if moving is items and len(told):
-                    drawn_to = told @ ridge_map(told, items, touched, self.regularization)
-                    right = np.asarray(self.feature_weight * ridge[:, None] * drawn_to, np.float32)
-                if cg:
-                    improve_rows(*system, fixed, diagonal, ridge, right, moving, CG_STEPS)
-                else:
-                    solve_rows(*system, fixed, diagonal, ridge, right, moving)
-        self.gram_, turn = diagonalise(items)  # [factors]
-        self.item_embeddings_ = np.ascontiguousarray(items @ turn)  # [n_items, factors]
-        if len(told):
-            self.map_ = ridge_map(told, self.item_embeddings_, touched, self.regularization)  # [dim + 1, factors]
-            self.item_embeddings_[touched == 0] = told[touched == 0] @ self.map_
+                gram = turn_to_axes(fixed, moving)  # [factors]
+                pull = np.zeros((0, self.factors), np.float32)
+                if moving is items and len(features):
+                    target = features @ ridge_map(features, items, interactions, self.regularization)
+                    pull = np.asarray(self.feature_weight * ridge[:, None] * target, np.float32)  # [n_items, factors]
+                self._solve(system, fixed, gram, ridge, pull, moving)
+        self.gram_, axes = principal_axes(items)  # [factors]
+        self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
+        if len(features):
+            self.map_ = ridge_map(features, self.item_embeddings_, interactions, self.regularization)
+            self.item_embeddings_[interactions == 0] = features[interactions == 0] @ self.map_
 
-    def _told_of(self, dataset: Dataset) -> Float32:
-        """What the features of the items say; no rows where they are not asked. [n_items, dim + 1]"""
+    def _system(self, matrix: sp.csr_matrix) -> System:
+        """Return the rows of a matrix of weights; the confidence above one takes the place of the weights."""
+        matrix.data *= np.float32(self.alpha)
+        return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), matrix.data
+
+    def _ridge(self, indptr: Int64, confidence: Float32) -> Float32:
+        """Return the ridge of each row: regularization * (1 + its confidence above one)^frequency."""
+        if self.frequency == 0:
+            return np.full(len(indptr) - 1, self.regularization, np.float32)
+        sums = np.concatenate([[0.0], np.cumsum(confidence, dtype=np.float64)])[indptr]
+        return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
+
+    def _solve(
+        self, system: System, fixed: Float32, gram: Float32, ridge: Float32, pull: Float32, moving: Float32
+    ) -> None:
+        """Set each row x of `moving` to the minimum with `fixed` given, or move it there by a few steps.
+
+        The minimum solves, with the sums over the interactions of the row and Y all fixed vectors,
+
+            (Y'Y + ridge I + sum of (c - 1) y y') x = pull + sum of c y,
+
+        where Y'Y is the diagonal `gram`. Without rows, `pull` is zero.
+        """
+        from genre.kernels.ridge import improve_rows, solve_rows
+
+        if self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM):
+            improve_rows(*system, fixed, gram, ridge, pull, moving, CG_STEPS)
+        else:
+            solve_rows(*system, fixed, gram, ridge, pull, moving)
+
+    def _queries(self, history: History) -> Float32:
+        """Return the exact solution for each history, as for a user. [n, factors]"""
+        from genre.kernels.ridge import solve_rows
+
+        users = np.zeros((len(history), self.factors), np.float32)
+        indptr, item, confidence = self._system(history.matrix())
+        ridge, no_pull = self._ridge(indptr, confidence), np.zeros((0, self.factors), np.float32)
+        solve_rows(indptr, item, confidence, self.item_embeddings_, self.gram_, ridge, no_pull, users)
+        return users
+
+    def _query_terms(self, history: History) -> Float32:
+        """Return the terms of x = A^-1 (sum of c y), one for each interaction. [length, factors]
+
+        Several interactions with one item have one confidence together; each has a share in proportion to its weight.
+        """
+        seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight  # [length, factors], [length]
+        ridge = self._ridge(np.array([0, len(weight)]), weight)
+        system = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen  # A [factors, factors]
+        together = np.bincount(history.item, weight, history.n_items)[history.item]
+        share = weight / np.maximum(together, TINY) * (1 + together)
+        return np.asarray(np.linalg.solve(system, seen.T).T * share[:, None], np.float32)
+
+    def _unit_features(self, dataset: Dataset) -> Float32:
+        """Return centred unit vectors and a constant for each item, or no rows without `feature_weight`."""
         if not self.feature_weight:
             return np.zeros((0, 1), np.float32)
         if dataset.item_features is None:
@@ -105,54 +170,39 @@ class ALS(Recommender):
         new = with_one(unit_rows(of_width(features, self.center_, "als"), self.center_)) @ self.map_
         self.item_embeddings_ = np.concatenate([self.item_embeddings_, new])
 
-    def _system(self, matrix: sp.csr_matrix) -> tuple[Int64, Int32, Float32]:
-        """indptr, item, and the confidence above one, which takes the place of the weights."""
-        matrix.data *= np.float32(self.alpha)
-        return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), matrix.data
 
-    def _ridge(self, indptr: Int64, beyond: Float32) -> Float32:
-        """The ridge of each row, grown by its confidence; beyond: the confidence above one of each interaction."""
-        if self.frequency == 0:
-            return np.full(len(indptr) - 1, self.regularization, np.float32)
-        sums = np.concatenate([[0.0], np.cumsum(beyond, dtype=np.float64)])[indptr]
-        return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
+def turn_to_axes(fixed: Float32, moving: Float32) -> Float32:
+    """Turn both sides, in place, to the axes in which the Gram matrix of the fixed side is diagonal.
 
-    def _factors(self, history: History) -> tuple[Float32, Float32]:
-        from genre.kernels.ridge import solve_rows
+    A rotation changes no product of a user and an item, and a diagonal Gram matrix leaves a row nothing to solve but
+    its own interactions.
 
-        users = np.zeros((len(history), self.factors), np.float32)
-        indptr, item, beyond = self._system(history.matrix())
-        ridge, nothing = self._ridge(indptr, beyond), np.zeros((0, self.factors), np.float32)
-        solve_rows(indptr, item, beyond, self.item_embeddings_, self.gram_, ridge, nothing, users)
-        return users, self.item_embeddings_
+    Args:
+        fixed: Vectors of the side whose Gram matrix is needed `[n_fixed, dim]`.
+        moving: Vectors of the other side `[n_moving, dim]`.
 
-    def _score(self, history: History) -> Float32:
-        users, items = self._factors(history)
-        return np.asarray(users @ items.T, np.float32)
-
-    def _query_terms(self, history: History) -> Float32:
-        """The solution by what each interaction says; several of one item say together what their weights add up to."""
-        seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight
-        ridge = self._ridge(np.array([0, len(weight)]), weight)
-        system = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen
-        together = np.bincount(history.item, weight, history.n_items)[history.item]
-        share = weight / np.maximum(together, TINY) * (1 + together)
-        return np.asarray(np.linalg.solve(system, seen.T).T * share[:, None], np.float32)
-
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        return self.item_embeddings_[items] @ self._query_terms(history).T
-
-    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
-        """The `k` items whose vectors have the highest cosine with each item's."""
-        self._fitted()
-        return Recommendations(*top_k_cosine(self.item_embeddings_, items, k), self.item_ids_)
+    Returns:
+        The diagonal of the Gram matrix `[dim]`.
+    """
+    gram, axes = principal_axes(fixed)
+    for vectors in (fixed, moving):
+        for start in range(0, len(vectors), BLOCK):
+            vectors[start : start + BLOCK] = vectors[start : start + BLOCK] @ axes
+    return gram
 
 
-def diagonalise(vectors: Float32) -> tuple[Float32, Float32]:
-    """The eigenvalues `[dim]` of the Gram matrix and the turn `[dim, dim]` that makes it diagonal."""
+def principal_axes(vectors: Float32) -> tuple[Float32, Float32]:
+    """Return the eigenvalues and eigenvectors of a Gram matrix.
+
+    Args:
+        vectors: `[n, dim]`.
+
+    Returns:
+        The eigenvalues `[dim]` and, as columns, the eigenvectors `[dim, dim]`.
+    """
     gram = np.zeros((vectors.shape[1], vectors.shape[1]))
     for start in range(0, len(vectors), BLOCK):
         block = vectors[start : start + BLOCK].astype(np.float64)
         gram += block.T @ block
-    values, turn = np.linalg.eigh(gram)
-    return np.maximum(values, 0).astype(np.float32), np.ascontiguousarray(turn, np.float32)
+    values, axes = np.linalg.eigh(gram)
+    return np.maximum(values, 0).astype(np.float32), np.ascontiguousarray(axes, np.float32)

@@ -1,84 +1,103 @@
-"""Transitions: what follows what. Counts ordered pairs in the histories; knows order, not clock time."""
+"""Transitions: which items follow which. Counts ordered pairs in the histories; knows their order, not clock time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.log import Log
-from genre.options import Ge, Gt, Le, Search
-from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Method
+from genre.options import Doc, Ge, Gt, Le, Search
+from genre.recommenders.item_weights import ItemWeights
 
 Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(eq=False)
-class Transitions(Recommender):
+class Transitions(ItemWeights):
     """An item scores how often it followed the newest items of the history: a Markov chain that looks further back.
 
-    Every pair of liked items up to `window` steps apart counts `1 / steps ** distance_power`, forwards whole and
-    backwards in part; counts are divided by powers of both items' frequencies.
+    Each pair (a, b) of liked items of a history, at most `window` steps apart, adds to the weight from a to b
 
-    window: most steps between the two items of a pair.
-    distance_power: how fast a pair's count falls with its steps; 0: not, 1: as one over the steps.
-    backward: what a pair counts against its order.
-    source_power: power of the frequency of the item in the history.
-    target_power: power of the frequency of the item scored; more of it favours rare items.
-    neighbours: how many followers each item keeps.
-    history_half_life: interactions after which one counts half as much; None: all count alike.
+        steps^-distance_power / (frequency_a^source_power frequency_b^target_power)
+
+    and `backward` times as much from b to a. These are the sequential rules of Ludewig and Jannach, "Evaluation of
+    session-based recommendation algorithms", UMUAI 2018, with powers in place of their fixed weights.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.Transitions(window=5).fit(toy_dataset())
+        >>> model.recommend(["i0", "i2"], k=2).ids()
+        ['i8', 'i10']
     """
 
-    window: Annotated[int, Ge(1), Search(2, 100, log=True)] = 50
-    distance_power: Annotated[float, Ge(0), Le(4), Search(0, 1.5)] = 0.5
-    backward: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.3
-    source_power: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
-    target_power: Annotated[float, Ge(0), Le(1), Search(0, 0.6)] = 0.25
-    neighbours: Annotated[int, Ge(1)] = 1000
-    history_half_life: Annotated[float, Gt(0), Search(0.5, 20, log=True)] | None = 1.5
-
-    explains: ClassVar[Method] = "exact"
-    learns: ClassVar[tuple[str, ...]] = ("followers_",)
+    window: Annotated[int, Ge(1), Search(2, 100, log=True), Doc("Most steps between the two items of a pair.")] = 50
+    distance_power: Annotated[
+        float,
+        Ge(0),
+        Le(4),
+        Search(0, 1.5),
+        Doc("How fast the count of a pair falls with its steps. 0: not at all; 1: as one over the steps."),
+    ] = 0.5
+    backward: Annotated[
+        float, Ge(0), Le(1), Search(0, 1), Doc("Count of a pair against its order, as a share of the count in order.")
+    ] = 0.3
+    source_power: Annotated[
+        float, Ge(0), Le(1), Search(0, 1), Doc("Power of the frequency of the item in the history, a divisor.")
+    ] = 0.5
+    target_power: Annotated[
+        float,
+        Ge(0),
+        Le(1),
+        Search(0, 0.6),
+        Doc("Power of the frequency of the item scored, a divisor; a higher one favours rare items."),
+    ] = 0.25
+    neighbours: Annotated[int, Ge(1), Doc("How many followers each item keeps.")] = 1000
+    history_half_life: (
+        Annotated[
+            float,
+            Gt(0),
+            Search(0.5, 20, log=True),
+            Doc("Interactions after which one counts half as much when a history is scored. None: all count alike."),
+        ]
+        | None
+    ) = 1.5
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         whole = dataset.history()
         liked = whole.keep(whole.weight > 0)
-        frequency = np.bincount(liked.item, liked.weight, dataset.n_items)
-        norms = np.maximum(frequency, 1e-12)
-        forward = np.arange(1.0, self.window + 1) ** -self.distance_power
-        source, target = norms**-self.source_power, norms**-self.target_power
-        self.followers_ = follower_counts(  # [from, to]
-            liked, forward, forward * self.backward, source, target, self.neighbours
-        )
-
-    def _score(self, history: History) -> Float32:
-        matrix = history.decayed(self.history_half_life).matrix()
-        return np.asarray((matrix @ self.followers_).toarray(), np.float32)
-
-    def _contributions(self, history: History, items: Int32) -> Float32:
-        weight = history.decayed(self.history_half_life).weight
-        return np.asarray(self.followers_[history.item][:, items].toarray().T * weight, np.float32)
+        frequency = np.maximum(np.bincount(liked.item, liked.weight, dataset.n_items), 1e-12)
+        forward = np.arange(1.0, self.window + 1) ** -self.distance_power  # by steps, from one on
+        source, target = frequency**-self.source_power, frequency**-self.target_power
+        self.item_weights_ = follower_counts(liked, forward, forward * self.backward, source, target, self.neighbours)
 
 
 def follower_counts(
     history: History, forward: Float64, backward: Float64, source: Float64, target: Float64, k: int
 ) -> sp.csr_matrix:
-    """For each item the `k` items that follow it most, itself left out, as float32 CSR `[n_items, n_items]`.
+    """Return for each item the `k` items that follow it most, itself left out.
 
-    forward, backward: what a pair counts by its steps, from one on `[window]`. source, target: factors of both sides
-    `[n_items]`. Weights of the histories are above zero; a pair counts the product of its two.
+    Args:
+        history: Histories whose weights are above zero; a pair counts the product of its two weights.
+        forward: Factor of a pair by its steps, from one step on `[window]`.
+        backward: The same for a pair against its order; zeros where it does not count.
+        source: Factor of the item in the history `[n_items]`.
+        target: Factor of the item scored `[n_items]`.
+        k: Followers of each item.
+
+    Returns:
+        Weighted counts, float32 CSR `[n_items, n_items]`, from item to follower, columns sorted.
     """
     from genre.kernels.transitions import follow
 
     n_items = history.n_items
-    places = np.argsort(history.item, kind="stable")
+    places = np.argsort(history.item, kind="stable")  # the interactions, item by item
     starts = np.concatenate([[0], np.cumsum(np.bincount(history.item, minlength=n_items))])
     indptr, indices, data = follow(
         history.indptr,
