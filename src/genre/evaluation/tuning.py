@@ -1,7 +1,7 @@
-"""The search for good options: Optuna over the ranges that stand beside them, judged on validation alone.
+"""Hyperparameter tuning with Optuna over the search ranges of the options, on the validation part only.
 
-Every trial is kept in a SQLite study, so a search that was stopped goes on where it was. Networks report each epoch,
-and those that fall behind are stopped early. The test part is never looked at. Needs the extra `tuning`.
+Every trial is kept in a SQLite study, so that a search which was stopped continues. Networks report each epoch, and
+trials below the median are stopped early (pruned). Never reads the test part. Needs the extra `tuning`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,30 @@ from genre.evaluation.evaluator import evaluate
 from genre.evaluation.metric_table import labels, metric_of
 from genre.evaluation.targets import fold_digest
 from genre.log import SILENT, Log
-from genre.options import Choices, Search, search_space, type_hints
+from genre.options import DEFAULT_K, Choices, Search, search_space, type_hints
 from genre.recommenders.base import Recommender
 
 if TYPE_CHECKING:
     import optuna
 
-Judge = Callable[[dict[str, Any], Log], float]
+Objective = Callable[[dict[str, Any], Log], float]
 
-FIRST = "first"
-GIVEN = " given"
-STARTUP = 5  # trials before any is stopped early
-EDGE = 0.02  # of a range
+FIRST = "first"  # attribute of a study that keeps the first trial
+GIVEN = " given"  # suffix of the parameter that chooses between None and a value
+STARTUP = 5  # random trials before the sampler and the pruner start
+EDGE = 0.02  # share of a range that counts as its end
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One try. value: the metric on validation, None when it failed or was stopped early. seconds: wall time."""
+    """One trial.
+
+    Attributes:
+        options: The options that were tried.
+        value: The metric on the validation part; None when the trial failed or was pruned.
+        outcome: `complete`, `pruned` or `fail`.
+        seconds: Wall time.
+    """
 
     options: dict[str, Any]
     value: float | None
@@ -47,10 +54,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What a search found. options: the best ones, the fixed ones included. value: theirs on validation.
+    """The result of a search.
 
-    first: the value of the options it started from, the defaults unless told; None when they failed. importances:
-    option -> share of the metric's variation, summing to one; empty after few trials. warnings: lines for a reader.
+    Attributes:
+        name: The recommender.
+        metric: The label that was optimised, such as `ndcg@10`.
+        options: The best options, those that were fixed included.
+        value: Their metric on the validation part.
+        first: The metric of the options that the search started from; None when they failed.
+        trials: Every trial, in order.
+        importances: Option -> share of the metric's variance over the trials, summing to one; empty after few trials.
+        warnings: Sentences about best values at the end of a range, and about failed trials.
     """
 
     name: str
@@ -64,13 +78,17 @@ class TuningResult:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """The best values of the options that were searched; empty when nothing beat what it started from."""
+        """The best values of the searched options; empty when no trial beat the first one."""
         searched = {option for trial in self.trials[1:] for option in trial.options}
         best = next(trial for trial in self.trials if trial.value == self.value)
         return {} if best is self.trials[0] else {o: v for o, v in self.options.items() if o in searched}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: every trial with the best so far, importances, what was chosen."""
+        """Return plain values for JSON.
+
+        Returns:
+            The fields, the chosen options, and for each trial the best value so far.
+        """
         pairs = zip(self.trials, self.best_so_far, strict=True)
         return {
             "name": self.name,
@@ -101,7 +119,7 @@ def tune(
     *,
     fixed: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
-    metric: str = "ndcg@10",
+    metric: str = "ndcg",
     trials: int = 30,
     minutes: float | None = None,
     storage: str | Path = "tuning.sqlite",
@@ -112,12 +130,32 @@ def tune(
     seed: int = 0,
     log: Log = SILENT,
 ) -> TuningResult:
-    """Search the options of a recommender; fit on train, judge by `metric` on validation.
+    """Search the options of a recommender: fit on train, evaluate on validation.
 
-    fixed: options that stay as given. start: what is tried first, the defaults where it says nothing. trials, minutes:
-    the budget, whichever ends first; trials of an earlier search of the same question in `storage` count, so calling
-    again goes on or returns at once. Give every recommender the same. category, group: as `evaluate`.
-    Raises EvaluationError when there is nothing to search, to judge by, or when no trial succeeded.
+    Calling again with the same arguments continues an earlier search: its trials count.
+
+    Args:
+        make: The class of the recommender.
+        split: The split; its test part is not read.
+        fixed: Options that stay as given.
+        start: Options of the first trial; defaults for those it lacks.
+        metric: Name or label of the metric to optimise.
+        trials: At most so many trials; give every recommender the same number.
+        minutes: At most so much time over all trials, in minutes; None: no limit.
+        storage: The SQLite file of the study.
+        name: Name of the recommender in the study and the result; None: its class.
+        exclude_seen: See `evaluate`.
+        category: See `evaluate`.
+        group: See `evaluate`.
+        seed: Seed of the sampler.
+        log: Where progress is shown.
+
+    Returns:
+        The best options, and every trial.
+
+    Raises:
+        EvaluationError: Without an option to search, a validation part, trials or time, and when no trial succeeded.
+        NotAvailable: When Optuna is not installed.
     """
     given = dict(fixed or {})
     space = {option: range_ for option, range_ in search_space(make).items() if _matters(make, option, range_, given)}
@@ -128,15 +166,15 @@ def tune(
             f"{name}: no option left to search; options with a range: {', '.join(search_space(make))}"
         )
     if not len(split.validation.target):
-        raise EvaluationError("tuning judges on the validation part, which is empty; give the split a validation share")
+        raise EvaluationError("tuning needs a validation part, which is empty; give the split a validation share")
     if trials < 1:
         raise EvaluationError(f"trials is {trials}; try at least once")
     if minutes is not None and not minutes > 0:
         raise EvaluationError(f"minutes is {minutes:g}; give the search some time, or leave it out")
 
-    def judge(options: dict[str, Any], watch: Log) -> float:
-        model = make(**given, **options).fit(split.train, validation=split.validation, log=watch)
-        judged = evaluate(
+    def objective(options: dict[str, Any], log: Log) -> float:
+        model = make(**given, **options).fit(split.train, validation=split.validation, log=log)
+        found = evaluate(
             model,
             split.validation,
             metrics=[label],
@@ -145,24 +183,24 @@ def tune(
             category=category,
             group=group,
         )
-        return judged.values[label]
+        return found.values[label]
 
     facts = [name, f"{make.__module__}:{make.__qualname__}", given, begin, repr(space), label, exclude_seen, seed]
     facts += [category, group]
     study = _study(Path(storage), name, [*facts, fold_digest(split.validation), len(split.train)], label, seed)
     with log.bar(f"tuning {name}", trials) as bar:
-        bar.advance(len(_tried(study)))
-        while len(_tried(study)) < trials and (minutes is None or _seconds(study) < 60 * minutes):
+        bar.advance(len(_finished_trials(study)))
+        while len(_finished_trials(study)) < trials and (minutes is None or _seconds(study) < 60 * minutes):
             if FIRST not in study.user_attrs:
-                _try_first(study, begin, judge, log)
+                _try_first(study, begin, objective, log)
             else:
-                _try(study, study.ask(), space, judge, log)
+                _try(study, study.ask(), space, objective, log)
             bar.advance(1, note=f"{label} {_best(study).value or math.nan:.4f}")
     return _result(name, label, make, given, space, study)
 
 
 def _matters(make: type[Recommender], option: str, range_: Search | Choices, given: dict[str, Any]) -> bool:
-    """Whether an option is open and does anything beside the given ones."""
+    """Return whether an option is not fixed and has an effect beside the fixed ones."""
     if option in given or isinstance(range_, Choices) or range_.when is None:
         return option not in given
     other, value = range_.when
@@ -172,26 +210,28 @@ def _matters(make: type[Recommender], option: str, range_: Search | Choices, giv
 # --- one trial ------------------------------------------------------------------------------------
 
 
-def _try_first(study: optuna.Study, begin: dict[str, Any], judge: Judge, log: Log) -> None:
-    """What it starts from. It draws nothing, so it is kept beside the others: it may lie outside the ranges."""
+def _try_first(study: optuna.Study, begin: dict[str, Any], objective: Objective, log: Log) -> None:
+    """Run the first trial. Its options may be outside the ranges, so the study keeps it as an attribute."""
     began = time.perf_counter()
     value: float | None = None
     try:
-        value = judge(begin, Log())
+        value = objective(begin, Log())
     except (TrainingError, OptionError) as error:
-        log.line(f"the options it starts from failed: {error}")
+        log.line(f"the first trial failed: {error}")
     study.set_user_attr(FIRST, {"options": begin, "value": value, "seconds": time.perf_counter() - began})
 
 
-def _try(study: optuna.Study, trial: optuna.Trial, space: dict[str, Search | Choices], judge: Judge, log: Log) -> None:
-    """Draw options, judge them, tell the study how it ended."""
+def _try(
+    study: optuna.Study, trial: optuna.Trial, space: dict[str, Search | Choices], objective: Objective, log: Log
+) -> None:
+    """Draw options, evaluate them and report the outcome to the study."""
     from optuna import TrialPruned
     from optuna.trial import TrialState
 
     options = {option: _suggest(trial, option, range_) for option, range_ in space.items()}
     trial.set_user_attr("options", options)
     try:
-        study.tell(trial, judge(options, _Watch(trial)))
+        study.tell(trial, objective(options, _PruningLog(trial)))
     except TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except (TrainingError, OptionError) as error:
@@ -200,7 +240,7 @@ def _try(study: optuna.Study, trial: optuna.Trial, space: dict[str, Search | Cho
 
 
 def _suggest(trial: optuna.Trial, option: str, range_: Search | Choices) -> Any:
-    """One value of an option; numbers are rounded to four digits, so that they read well in a YAML."""
+    """Draw one value of an option; numbers are rounded to four digits, which read better in a YAML."""
     if isinstance(range_, Choices):
         return trial.suggest_categorical(option, list(range_.values))
     if range_.optional and not trial.suggest_categorical(option + GIVEN, [True, False]):
@@ -211,8 +251,8 @@ def _suggest(trial: optuna.Trial, option: str, range_: Search | Choices) -> Any:
     return min(max(drawn, range_.low), range_.high)
 
 
-class _Watch(Log):
-    """Reports each epoch's validation to the trial and stops those that fall behind."""
+class _PruningLog(Log):
+    """A log that reports the validation metric of each epoch to the trial and prunes trials below the median."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self.trial = trial
@@ -238,7 +278,7 @@ class _Watch(Log):
 
 
 def _study(path: Path, name: str, facts: list[Any], label: str, seed: int) -> optuna.Study:
-    """The study of exactly this question: what stands in the file, or a new one."""
+    """Open the study of exactly this search in the file, or create it."""
     try:
         import optuna
     except ImportError as error:
@@ -247,22 +287,22 @@ def _study(path: Path, name: str, facts: list[Any], label: str, seed: int) -> op
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
-    question = hashlib.sha256(json.dumps(facts, default=repr).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(facts, default=repr).encode()).hexdigest()[:12]
     storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
     direction: Literal["maximize", "minimize"] = "maximize" if metric_of(label).higher_is_better else "minimize"
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=1)
     study = optuna.create_study(
-        storage=storage, study_name=f"{name}-{question}", direction=direction, pruner=pruner, load_if_exists=True
+        storage=storage, study_name=f"{name}-{digest}", direction=direction, pruner=pruner, load_if_exists=True
     )
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTUP)
     for trial in study.trials:
-        if trial.state == TrialState.RUNNING:  # its process was killed
+        if trial.state == TrialState.RUNNING:  # its process was stopped
             study.tell(trial.number, state=TrialState.FAIL)
     return study
 
 
-def _tried(study: optuna.Study) -> tuple[Trial, ...]:
-    """Every trial that ended, in order."""
+def _finished_trials(study: optuna.Study) -> tuple[Trial, ...]:
+    """Return every finished trial, in order."""
     out = []
     if FIRST in study.user_attrs:
         first = study.user_attrs[FIRST]
@@ -277,17 +317,17 @@ def _tried(study: optuna.Study) -> tuple[Trial, ...]:
 
 
 def _seconds(study: optuna.Study) -> float:
-    return sum(trial.seconds for trial in _tried(study))
+    return sum(trial.seconds for trial in _finished_trials(study))
 
 
 def _best(study: optuna.Study) -> Trial:
-    """The best trial that has a value; an empty one when there is none."""
-    known = [trial for trial in _tried(study) if trial.value is not None]
+    """Return the best trial with a value, or an empty trial."""
+    known = [trial for trial in _finished_trials(study) if trial.value is not None]
     sign = 1 if study.direction.name == "MAXIMIZE" else -1
     return max(known, key=lambda trial: sign * (trial.value or 0.0), default=Trial({}, None, "none", 0.0))
 
 
-# --- what was found -------------------------------------------------------------------------------
+# --- the result ----------------------------------------------------------------------------------
 
 
 def _result(
@@ -298,7 +338,7 @@ def _result(
     space: dict[str, Search | Choices],
     study: optuna.Study,
 ) -> TuningResult:
-    trials, best = _tried(study), _best(study)
+    trials, best = _finished_trials(study), _best(study)
     if best.value is None:
         raise EvaluationError(f"{name}: none of {len(trials)} trials succeeded; look at the log, or fix more options")
     warnings = [_edge(make, option, space[option], value) for option, value in best.options.items()]
@@ -318,7 +358,7 @@ def _result(
 
 
 def _edge(make: type[Recommender], option: str, range_: Search | Choices, value: Any) -> str:
-    """A line when the best value lies at an end of its range that may be moved; else nothing."""
+    """Return a warning when the best value is at an end of its range that is not its legal limit; else nothing."""
     if isinstance(range_, Choices) or value is None or not range_.low <= value <= range_.high:
         return ""
     low, high, at = (math.log(x) if range_.log else x for x in (range_.low, range_.high, value))
@@ -339,7 +379,7 @@ def _legal(make: type[Recommender], option: str) -> list[Any]:
 
 
 def _importances(study: optuna.Study) -> dict[str, float]:
-    """Share of the metric's variation that each option explains; empty when the trials are too few to tell."""
+    """Return the share of the metric's variance that each option explains; empty after too few trials."""
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     values = {trial.value for trial in study.trials if trial.state.name == "COMPLETE"}
@@ -347,11 +387,11 @@ def _importances(study: optuna.Study) -> dict[str, float]:
         return {}
     shares: dict[str, float] = {}
     for name, share in get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()).items():
-        option = name.removesuffix(GIVEN)  # whether and how much of an option that may be None
+        option = name.removesuffix(GIVEN)  # adds the choice of None and the value of one option
         shares[option] = shares.get(option, 0.0) + float(share)
     return shares
 
 
 def _label(metric: str) -> str:
-    """The one label of a metric's name; `ndcg` is `ndcg@10`."""
-    return next(iter(labels([metric], [10])))
+    """Return the label of a metric; `ndcg` becomes `ndcg@10`."""
+    return next(iter(labels([metric], DEFAULT_K)))

@@ -197,7 +197,7 @@ def evaluate_arms(
 def uplift(
     evaluations: Mapping[str, Evaluation],
     *,
-    label: str = "ndcg@10",
+    label: str = f"ndcg@{DEFAULT_K}",
     short: int = 10,
     cost: Mapping[str, float] | None = None,
     unit: str = "money",

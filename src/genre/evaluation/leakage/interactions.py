@@ -93,9 +93,9 @@ def _times(train: Dataset, fold: Fold, name: str, order: str) -> Iterator[Findin
 
 
 def _beyond_history(split: Split) -> Iterator[Finding]:
-    """Training rows of users who are asked, missing from what the test says it knows of them."""
-    asked = np.isin(split.train.user, split.test.target.user)
-    hidden = asked & ~np.isin(_moments(split.train), _moments(split.test.context))
+    """Find training interactions of test users that are missing in their histories."""
+    of_test_users = np.isin(split.train.user, split.test.target.user)
+    hidden = of_test_users & ~np.isin(_moments(split.train), _moments(split.test.context))
     if hidden.any():
         yield Finding(
             "train-beyond-history",

@@ -16,9 +16,11 @@ from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.evaluation.leakage.findings import Finding
+from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommender
 
 SHUFFLES = 5
+LABEL = f"ndcg@{DEFAULT_K}"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -51,18 +53,18 @@ def check_tied_times(split: Split, probe: Callable[[], Recommender] | None, *, s
 
 
 def _tie_effect(fold: Fold, at_cut: Mask, target_tied: Mask, probe: Callable[[], Recommender], seed: int) -> str:
-    """Describe how ndcg@10 of a probe moves when interactions at the same time change places at random."""
+    """Describe how the ndcg of a probe moves when interactions at the same time change places at random."""
     from genre.evaluation.evaluator import evaluate
 
     def value(fold: Fold) -> float:
-        return evaluate(probe().fit(fold.context), fold, metrics=["ndcg"]).values["ndcg@10"]
+        return evaluate(probe().fit(fold.context), fold, metrics=[LABEL]).values[LABEL]
 
     rng = np.random.default_rng(seed)
     given = value(fold)
     shuffled = [value(_shuffle_ties(fold, at_cut, target_tied, rng)) for _ in range(SHUFFLES)]
     name = type(probe()).__name__
     return (
-        f"ndcg@10 of {name} is {given:.4f} as given and {np.mean(shuffled):.4f} ({min(shuffled):.4f} to "
+        f"{LABEL} of {name} is {given:.4f} as given and {np.mean(shuffled):.4f} ({min(shuffled):.4f} to "
         f"{max(shuffled):.4f}) when they are shuffled"
     )
 
