@@ -141,7 +141,7 @@ def test_without_a_place_to_keep_them_vectors_are_made(tmp_path: Path) -> None:
     log, cache = Counting(), _models(tmp_path)
     (Path(cache) / "vectors").write_text("a file where the folder should be")
     assert Embedding(cache_dir=cache).encode_texts(TEXTS, log=log).any(axis=1).all()
-    assert "no cache this time" in log.lines[0]
+    assert "not cached this time" in log.lines[0]
 
 
 def test_a_kill_leaves_a_usable_cache(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from genre.data.dataset import Dataset
 from genre.data.ids import Ids
 from genre.errors import DataError
-from genre.features.text import TITLES, render, user_texts, with_history
+from genre.features.text import TITLES, render, with_history
 from genre.testing import toy_dataset
 
 FILMS = pa.table(
@@ -105,15 +105,15 @@ def test_a_history_says_the_best_liked_then_the_newest() -> None:
         rating_scale=(1, 5, 1),
         positive_rating=4,
     )
-    assert user_texts(data) == ["24. cook. likes B; A; C", "", "30"]
-    assert user_texts(data, "A {job} who {history}") == ["A cook who likes B; A; C", "", "A -"]
+    assert render(with_history(data)) == ["24. cook. likes B; A; C", "", "30"]
+    assert render(with_history(data), "A {job} who {history}") == ["A cook who likes B; A; C", "", "A -"]
 
 
 def test_only_the_given_interactions_are_told() -> None:
     data = toy_dataset()
     train = data.where(np.arange(len(data)) % 2 == 0)
-    assert user_texts(train) != user_texts(data)
-    assert user_texts(train) == user_texts(train)
+    assert render(with_history(train)) != render(with_history(data))
+    assert render(with_history(train)) == render(with_history(train))
     assert with_history(train).column_names == [*data.users.column_names, "history"]
 
 
@@ -127,4 +127,4 @@ def test_a_long_history_is_cut() -> None:
         item_ids=Ids(range(n)),
         items=pa.table({"item_id": [str(at) for at in range(n)], "title": [f"T{at}" for at in range(n)]}),
     )
-    assert user_texts(data) == ["likes " + "; ".join(f"T{n - 1 - at}" for at in range(TITLES))]
+    assert render(with_history(data)) == ["likes " + "; ".join(f"T{n - 1 - at}" for at in range(TITLES))]

@@ -27,32 +27,85 @@ class Encoder(ABC):
     """Base of all encoders: a dataclass whose fields are its options; learnt values are attributes that end in `_`.
 
     A text encoder implements `encode_texts`; one of another kind (images) overrides `encode`.
+
+    Attributes:
+        learns: Names of the learnt values that a saved folder must have.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import numpy as np
+        >>> import pyarrow as pa
+        >>> @dataclass
+        ... class TextLength(Encoder):
+        ...     unit: float = 10.0
+        ...     def encode_texts(self, texts, *, log=SILENT):
+        ...         return np.array([[len(text) / self.unit] for text in texts], np.float32)
+        >>> TextLength().encode(pa.table({"item_id": ["a", "b"], "title": ["Heat", "Alien"]})).values.tolist()
+        [[0.4000000059604645], [0.5]]
     """
 
-    learns: ClassVar[tuple[str, ...]] = ()  # learnt values without which none loads
+    learns: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
-        """Learn from a table what the encoder needs (TF-IDF weights); pretrained encoders learn nothing."""
+        """Learn what the encoder needs, such as TF-IDF weights; a pretrained encoder learns nothing.
+
+        Args:
+            table: Rows of items or users.
+            log: Where progress is shown.
+
+        Returns:
+            The encoder itself.
+        """
         return self
 
     def texts(self, table: pa.Table) -> list[str]:
-        """What is read of each row. [n]"""
+        """Return the text that is read of each row.
+
+        Args:
+            table: Rows of items or users.
+
+        Returns:
+            One text a row. [n]
+        """
         return render(table)
 
     def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
-        """One vector a row of a users' or items' table, with the fingerprint of all that made it."""
+        """Encode the rows of a table of users or items.
+
+        Args:
+            table: Rows of items or users.
+            log: Where progress is shown.
+
+        Returns:
+            One vector a row `[n, dim]`, with the fingerprint of all that made it.
+        """
         texts = self.texts(table)
         return Features(self.encode_texts(texts, log=log), digest_texts([self.fingerprint, *texts]))
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
-        """One vector a text, in order; an empty text is a zero vector. float32 `[n, dim]`."""
+        """Encode texts.
+
+        Args:
+            texts: Any texts; an empty one is a zero vector.
+            log: Where progress is shown.
+
+        Returns:
+            One vector a text, in order. float32 `[n, dim]`
+        """
 
     def encode_once(self, texts: Sequence[str]) -> Float32:
-        """`encode_texts` for texts that will hardly come again, such as what people ask for: keeps nothing of them."""
+        """Encode texts that hardly come twice, such as queries, without keeping their vectors in a cache.
+
+        Args:
+            texts: Any texts.
+
+        Returns:
+            The vectors of `encode_texts`. float32 `[n, dim]`
+        """
         return self.encode_texts(texts)
 
     @property
@@ -62,15 +115,28 @@ class Encoder(ABC):
         return digest_texts([_class_path(type(self)), json.dumps(self._options(), sort_keys=True), *state])
 
     def save(self, folder: str | Path) -> None:
-        """Write options and learnt values; whole or not at all."""
+        """Write options and learnt values, whole or not at all.
+
+        Args:
+            folder: Where to; replaced if it exists.
+        """
         with storage.publish(Path(folder)) as aside:
             self._write(aside)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote; ArtifactError otherwise. `Encoder.load` reads whatever class was saved.
+        """Read a saved encoder; `Encoder.load` reads any class.
 
         A class that is not built in has to be imported before: a folder alone never makes code run.
+
+        Args:
+            folder: A folder that `save` wrote.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            ArtifactError: The folder is damaged, of another class, or of another version.
         """
         path = Path(folder)
         storage.read_manifest(path)
@@ -84,6 +150,7 @@ class Encoder(ABC):
             raise ArtifactError(f"{path}: does not fit this version of {cls.__name__} ({error}); {REMEDY}") from error
 
     def _write(self, folder: Path) -> None:
+        """Write options and learnt values into an existing folder."""
         state = self._state()
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
         storage.write_json(folder / "options.json", {"class": _class_path(type(self)), **self._options()})
@@ -92,6 +159,7 @@ class Encoder(ABC):
 
     @classmethod
     def _read(cls, folder: Path, options: dict[str, Any]) -> Self:
+        """Make an encoder from its options and the learnt values in a folder."""
         made = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
         plain, arrays = storage.read_json(folder / "state.json"), storage.read_tensors(folder / "state.safetensors")
         check_learnt(folder, cls, {**plain, **arrays})
@@ -100,31 +168,54 @@ class Encoder(ABC):
         return made
 
     def _options(self) -> dict[str, Any]:
-        """The options as JSON values."""
+        """Return the options as JSON values."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
 
     def _state(self) -> dict[str, Any]:
-        """The learnt values by name: arrays and JSON values."""
+        """Return the learnt values by name: arrays and JSON values."""
         return {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
 
 
 def item_features(dataset: Dataset, encoder: Encoder, *, log: Log = SILENT) -> Features:
-    """E(item): one vector an item, from the fields of the items' table. `encoder` is fitted on them first."""
+    """Fit an encoder on the items' table and encode the items.
+
+    Args:
+        dataset: Its items are encoded, by their fields.
+        encoder: Is fitted.
+        log: Where progress is shown.
+
+    Returns:
+        One vector an item. [n_items, dim]
+    """
     return encoder.fit(dataset.items, log=log).encode(dataset.items, log=log)
 
 
 def user_features(dataset: Dataset, encoder: Encoder, *, fit: bool = True, log: Log = SILENT) -> Features:
-    """E(user): one vector a user, from the fields of the users' table and what the history in `dataset` says.
+    """Encode the users by the fields of their table and the titles of their history.
 
-    Give it the train part: nothing that a user did later may be in it. fit: `encoder` is fitted on the same texts
-    first; False: it was fitted on the items, so that both kinds of vectors are of one space.
+    Args:
+        dataset: The train part: interactions after it may not be in a user's text.
+        encoder: The text encoder.
+        fit: Whether to fit it on the users' texts first; False: it was fitted on the items, so that vectors of
+            both kinds are of one space.
+        log: Where progress is shown.
+
+    Returns:
+        One vector a user. [n_users, dim]
     """
     users = with_history(dataset)
     return (encoder.fit(users, log=log) if fit else encoder).encode(users, log=log)
 
 
 def digest_texts(parts: Iterable[str]) -> str:
-    """A short digest of texts in order, whatever is in them."""
+    """Compute a short digest of texts in order.
+
+    Args:
+        parts: Any texts; where one ends and the next begins counts.
+
+    Returns:
+        32 hexadecimal digits.
+    """
     made = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
@@ -134,6 +225,7 @@ def digest_texts(parts: Iterable[str]) -> str:
 
 
 def _digest_of(value: Any) -> str:
+    """Return a digest of a learnt array, or a learnt JSON value as text."""
     if isinstance(value, np.ndarray):
         data = np.ascontiguousarray(value)
         return f"{data.dtype} {data.shape} {hashlib.blake2b(data.view(np.uint8).data, digest_size=16).hexdigest()}"
@@ -141,4 +233,5 @@ def _digest_of(value: Any) -> str:
 
 
 def _class_path(cls: type) -> str:
+    """Return `module:Class`, as `kinds.py` names classes."""
     return f"{cls.__module__}:{cls.__qualname__}"

@@ -75,7 +75,7 @@ class Bert:
             yield from zip(batches, pool.map(lambda rows: self._run(tokens, rows), batches), strict=True)
 
     def _run(self, tokens: list[Int64], rows: Int64) -> Float32:
-        """Encode the texts in `rows`, which have equally many tokens. [n_batch, dim]"""
+        """Encode the texts in `rows`, which have equally many tokens, into [n_batch, dim]."""
         hidden = self._session.run(None, {"ids": np.stack([tokens[row] for row in rows])})[0]  # [n_batch, length, dim]
         mean = hidden.mean(axis=1)  # not in the graph: there the last bit depends on the size of the batch
         return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), np.float32)

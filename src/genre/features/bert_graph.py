@@ -79,7 +79,7 @@ class _Graph:
         return name
 
     def serialise(self, output: str, dim: int) -> bytes:
-        """Return the model as bytes; `output` is what it computes. [n_batch, length, dim]"""
+        """Return the model as bytes; `output` is what it computes, [n_batch, length, dim]."""
         ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["n_batch", "length"])
         hidden = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n_batch", "length", dim])
         graph = helper.make_graph(self.nodes, "bert", [ids], [hidden], self.initializers)
@@ -98,12 +98,12 @@ class _Layer:
         self.output_bias: Float32 = self.weights["output.dense.bias"]
 
     def dense(self, name: str) -> Float32:
-        """Return the matrix of a linear layer. [n_in, n_out]"""
+        """Return the matrix of a linear layer, [n_in, n_out]."""
         return np.asarray(self.weights[f"{name}.weight"].T, np.float32)
 
 
 def _embed(graph: _Graph, weights: Tensors) -> str:
-    """Add up the embeddings of word, position and (the one) segment. [n_batch, length, dim]"""
+    """Add up the embeddings of word, position and (the one) segment, [n_batch, length, dim]."""
     place = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
     length = graph.add("Shape", "ids", start=1, end=2)
     token = graph.add("Gather", graph.weight(weights["embeddings.word_embeddings.weight"]), "ids")

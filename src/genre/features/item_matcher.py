@@ -1,4 +1,4 @@
-"""Which item of the catalogue an invented one is most like: by title, else by the words they share."""
+"""The item of the catalogue that is most like an invented one: by title, else by shared words."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from collections.abc import Collection, Sequence
 
 from genre.data.words import title_key, words
 
-COMMON_SHARE = 0.25  # a word that more than this part of the catalogue has tells nothing
+COMMON_SHARE = 0.25  # words that more than this share of the items have are ignored
 
 
 class ItemMatcher:
-    """The words of all items, for finding the one nearest to a text.
-
-    titles, texts: one an item; a text holds the title and whatever else is known.
-    """
+    """An index of the words of all items, for finding the item nearest to a text."""
 
     def __init__(self, titles: Sequence[str], texts: Sequence[str]) -> None:
+        """Index the items.
+
+        Args:
+            titles: One an item. [n_items]
+            texts: One an item, the title and other fields. [n_items]
+        """
         self.n = len(titles)
         self.by_title = {title_key(title): row for row, title in reversed(list(enumerate(titles))) if title_key(title)}
         self.holders: dict[str, list[int]] = defaultdict(list)
@@ -26,13 +29,25 @@ class ItemMatcher:
                 self.holders[word].append(row)
 
     def titled(self, title: str) -> int:
-        """The row of the item with this title, -1 for none."""
+        """Find an item by its title, written as people say it.
+
+        Args:
+            title: Any text.
+
+        Returns:
+            The row of the item, -1 for none.
+        """
         return self.by_title.get(title_key(title), -1)
 
     def nearest(self, text: str, seen: Collection[int] = ()) -> int:
-        """The row that shares most with `text`, rare words counting more, the lower row on a tie; -1 for none.
+        """Find the item that shares most words with a text, each weighted by `ln(n_items / items that have it)`.
 
-        seen: rows that are not wanted.
+        Args:
+            text: Any text.
+            seen: Rows that are left out.
+
+        Returns:
+            The row of the item, the lower one on a tie; -1 where no word is shared.
         """
         shared: dict[int, float] = defaultdict(float)
         for word in sorted(set(words(text))):

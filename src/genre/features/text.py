@@ -1,4 +1,4 @@
-"""Rows of a table -> one text each, by a template; what a history says of its user. Knows nothing about vectors."""
+"""One text a row of a table, by a template; the titles of a user's history as text. Knows nothing about vectors."""
 
 from __future__ import annotations
 
@@ -16,22 +16,32 @@ from genre.data.words import is_id_or_address, looks_like_text
 from genre.errors import DataError
 from genre.options import nearest
 
+TEMPLATE_DOC = "A text with fields in braces, `{title}. {genres}`; empty: every column that holds words."
+"""The text of the option `template` of every encoder that has one."""
 HISTORY = "history"
-TITLES = 20  # of a user's items that a text names: more than 256 tokens are cut off by sentence encoders
-_NUMBERS = ("age",)  # the numbers that say something without their column's name
+TITLES = 20  # items that a user's text names: sentence encoders cut off more than 256 tokens
+_NUMBERS = ("age",)  # numeric columns whose values mean something without the column's name
 
 
 def render(table: pa.Table, template: str = "") -> list[str]:
-    """One text a row. [n]
+    """Render one text a row.
 
-    template: text with fields in braces, `{title}. {genres}`. A field that a row lacks goes, and the words before
-    it go with it. Empty: every column that holds words, the title first, joined by `. `;
-        what is an address, a date or without a letter is left out, value by value, so that a row reads the same in
-        any table.
-    Raises DataError naming a field that is not a column.
+    Args:
+        table: Rows of items or users.
+        template: Text with fields in braces, `{title}. {genres}`. A field that a row lacks is left out, together with
+            the words before it. Empty: every column that holds words, the title first, joined by `. `; values that do
+            not look like text (`looks_like_text`) are left out one by one, so that a row reads the same in any table.
+
+    Returns:
+        One text a row. [n]
+
+    Raises:
+        DataError: A field is no column of the table.
     """
     pieces = _pieces(template, table.column_names) if template else [(". ", name) for name in text_fields(table)]
-    columns = [_column(table[field]) if field else [""] * len(table) for _, field in pieces]
+    columns = [
+        [_plain(value) for value in table[field].to_pylist()] if field else [""] * len(table) for _, field in pieces
+    ]
     if not template:
         columns = [
             column if field in (*NAMES, *_NUMBERS) else [text if looks_like_text(text) else "" for text in column]
@@ -43,10 +53,14 @@ def render(table: pa.Table, template: str = "") -> list[str]:
 
 
 def with_history(dataset: Dataset) -> pa.Table:
-    """The users' table with a column `history`: the titles of what each user liked most and last.
+    """Add a column `history` to the users' table: the titles that each user liked most and last.
 
-    Best rated first, the newest of equals; at most `TITLES` of them; empty without a like. Uses the interactions of
-    `dataset` and nothing else: give it the train part.
+    Args:
+        dataset: The train part; all its interactions are used.
+
+    Returns:
+        The users' table. A history names at most `TITLES` items, best rated first, of equals the newest first; it is
+        empty for a user without a like.
     """
     titles = dataset.titles()
     liked = np.flatnonzero(dataset.liked())
@@ -64,13 +78,8 @@ def with_history(dataset: Dataset) -> pa.Table:
     return users.append_column(HISTORY, pa.array(texts, pa.string()))
 
 
-def user_texts(dataset: Dataset, template: str = "") -> list[str]:
-    """One text a user: attributes, if there are any, and what the history says. [n_users]"""
-    return render(with_history(dataset), template)
-
-
 def _pieces(template: str, known: list[str]) -> list[tuple[str, str]]:
-    """`(words, field after them)` in order; the last field may be empty."""
+    """Split a template into `(words, field after them)` in order; the last field may be empty."""
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -86,12 +95,20 @@ def _pieces(template: str, known: list[str]) -> list[tuple[str, str]]:
 
 
 def text_fields(table: pa.Table) -> list[str]:
-    """The columns that hold words, the title first."""
+    """Name the columns that hold words, the title first.
+
+    Args:
+        table: Rows of items or users.
+
+    Returns:
+        Names of columns.
+    """
     fields = [field.name for field in table.schema if _holds_words(field)]
     return sorted(fields, key=lambda name: NAMES.index(name) if name in NAMES else len(NAMES))  # stable
 
 
 def _holds_words(field: pa.Field) -> bool:
+    """Tell by type and name whether a column holds words."""
     if is_id_or_address(field.name):
         return False
     kind = field.type
@@ -100,12 +117,8 @@ def _holds_words(field: pa.Field) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or field.name.lower() in _NUMBERS)
 
 
-def _column(column: pa.ChunkedArray) -> list[str]:
-    return [_plain(value) for value in column.to_pylist()]
-
-
 def _plain(value: Any) -> str:
-    """One value as words; empty where there is none."""
+    """Return one value as words; empty for a missing value."""
     if isinstance(value, str):
         return " ".join(value.replace("|", ", ").split()) if value else ""
     if value is None or isinstance(value, bytes):
@@ -120,12 +133,14 @@ def _plain(value: Any) -> str:
 
 
 def _joined(words: list[str], fields: list[str], values: tuple[str, ...]) -> str:
+    """Fill a template with the values of one row; empty when it has none."""
     if not any(values):
         return ""
     return "".join(_kept(words, fields, values)).lstrip(" .,;:-").rstrip()
 
 
 def _kept(words: list[str], fields: list[str], values: tuple[str, ...]) -> Iterator[str]:
+    """Yield the pieces of a filled template, without fields that are empty and the words before them."""
     ended = False
     for literal, field, value in zip(words, fields, values, strict=True):
         if value or not field:

@@ -1,4 +1,4 @@
-"""`tfidf`: words weighted by how telling they are, folded into few dimensions. Needs no model at all."""
+"""Encoder `tfidf`: words weighted by their rarity, reduced to few dimensions. Needs no pretrained model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
+from typing_extensions import override
 
 from genre.arrays import Float32
 from genre.data.linear import unit_rows
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder
-from genre.features.text import render
+from genre.features.text import TEMPLATE_DOC, render
 from genre.features.tokens import keywords
 from genre.log import SILENT, Log
-from genre.options import Ge, Search
+from genre.options import Doc, Ge, Search
 
 NOISE = 1e-6  # singular values below this part of the largest are rounding
 
@@ -28,23 +29,33 @@ class TfIdf(Encoder):
 
     Deerwester et al., "Indexing by Latent Semantic Analysis", JASIS 1990. Words are nouns, names, verbs and adjectives
     that are no stop words, English and Chinese. Vectors have length one; a text without a known word is zero.
-
-    dim: values of a vector, fewer where the texts hold fewer dimensions.
-    min_count: words in fewer texts are left out.
-    template: a text with fields in braces, `{title}. {genres}`; empty: every column that holds words.
     """
 
-    dim: Annotated[int, Ge(1), Search(32, 512, log=True)] = 128
-    min_count: Annotated[int, Ge(1)] = 1
-    template: str = ""
+    dim: Annotated[
+        int, Ge(1), Search(32, 512, log=True), Doc("Values of a vector; fewer where the texts have fewer dimensions.")
+    ] = 128
+    min_count: Annotated[int, Ge(1), Doc("Words in fewer texts than this are left out.")] = 1
+    template: Annotated[str, Doc(TEMPLATE_DOC)] = ""
 
     learns: ClassVar[tuple[str, ...]] = ("words_", "idf_", "directions_")
 
+    @override
     def texts(self, table: pa.Table) -> list[str]:
         return render(table, self.template)
 
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
-        """Learn the words, their weights and the dimensions; DataError when the texts have no words in common."""
+        """Learn the words, their weights and the dimensions.
+
+        Args:
+            table: Rows of items or users.
+            log: Where progress is shown.
+
+        Returns:
+            The encoder itself.
+
+        Raises:
+            DataError: No word is in `min_count` texts.
+        """
         counts, words = count_words(self.texts(table), log=log)
         kept = np.bincount(counts.indices, minlength=len(words)) >= self.min_count
         if not kept.any():
@@ -57,23 +68,32 @@ class TfIdf(Encoder):
         self.directions_ = directions(self._weigh(counts), self.dim)  # [n_words, dim]
         return self
 
+    @override
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         if not hasattr(self, "words_"):
-            raise NotFitted("tfidf: has learnt no words yet; call fit(table) or load(folder) first")
+            raise NotFitted("tfidf: is not fitted; call fit(table) or load(folder) first")
         counts, _ = count_words(texts, vocabulary=self.words_, log=log)
         return unit_rows(self._weigh(counts) @ self.directions_)
 
     def _weigh(self, counts: sp.csr_matrix) -> sp.csr_matrix:
-        """Counts times weights, rows of length one. [n, n_words]"""
+        """Return counts times weights with rows of length one, [n, n_words]."""
         weighted = sp.csr_matrix(counts @ sp.diags_array(self.idf_))
         lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
         return sp.csr_matrix(sp.diags_array(1 / np.where(lengths > 0, lengths, 1)) @ weighted)
 
 
 def directions(matrix: sp.csr_matrix, dim: int) -> Float32:
-    """The right singular vectors of the largest `dim` singular values, largest first. [n_columns, at most dim]
+    """Compute the right singular vectors of the largest singular values, largest first.
 
-    Signs are fixed: the largest entry of each is positive.
+    A matrix `X` is `U diag(s) V^T`; the rows of `X V` are the best `dim` numbers for each row of `X` in the sense of
+    squared error. Signs are fixed: the largest entry of each direction is positive.
+
+    Args:
+        matrix: `[n, n_columns]`
+        dim: How many directions; fewer come back where singular values are rounding noise.
+
+    Returns:
+        `V`. float32 `[n_columns, at most dim]`
     """
     smallest = min(matrix.shape)
     if dim < smallest / 2:
@@ -90,12 +110,18 @@ def directions(matrix: sp.csr_matrix, dim: int) -> Float32:
 
 
 def count_words(
-    texts: Sequence[str],
-    *,
-    vocabulary: Sequence[str] | None = None,
-    log: Log = SILENT,
+    texts: Sequence[str], *, vocabulary: Sequence[str] | None = None, log: Log = SILENT
 ) -> tuple[sp.csr_matrix, list[str]]:
-    """`(counts [n, n_words], words)`. Without `vocabulary` all that occur, in alphabetical order."""
+    """Count the words that say what texts are about.
+
+    Args:
+        texts: Any texts.
+        vocabulary: The words to count; None: all that occur, in alphabetical order.
+        log: Where progress is shown.
+
+    Returns:
+        Counts `[n, n_words]`, and the words of their columns.
+    """
     grow = vocabulary is None
     known = {} if vocabulary is None else {word: at for at, word in enumerate(vocabulary)}
     indptr, indices = [0], list[int]()
@@ -117,6 +143,13 @@ def count_words(
 
 
 def inverse_document_frequency(counts: sp.csr_matrix) -> Float32:
-    """How telling each word is: ln((1 + n) / (1 + texts that have it)) + 1. [n_words]"""
+    """Weigh words by rarity: `ln((1 + n) / (1 + n_w)) + 1`, where `n_w` of `n` texts have the word (as scikit-learn).
+
+    Args:
+        counts: `[n, n_words]`
+
+    Returns:
+        float32 `[n_words]`
+    """
     having = np.bincount(counts.indices, minlength=counts.shape[1])
     return np.asarray(np.log((1 + counts.shape[0]) / (1 + having)) + 1, np.float32)

@@ -1,8 +1,9 @@
-"""A text -> its words with part of speech and stop words, English and Chinese. Knows nothing about items.
+"""Words of a text with part of speech and stop words, English and Chinese. Knows nothing about items.
 
-The language is told by the script, run by run, so a text may mix both. Chinese: jieba's dictionary and HMM (rjieba).
-English and whatever else is written with spaces: the lexicon tagger of `pattern` (textblob). Stop words: stopwords-iso.
-Why these: docs/decisions/0022-words.md.
+The script decides the language, run by run, so a text may mix both. Chinese: jieba's dictionary and HMM (rjieba).
+Everything else that is written with spaces, as English: the lexicon tagger of `pattern` (textblob). Stop words:
+stopwords-iso. docs/decisions/0022-words.md compares the alternatives. For comparing texts word by word in any language,
+without parts of speech, see `data/words.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ _CHINESE_NAMES = frozenset({"nr", "ns", "nt", "nz", "nrt", "nrfg"})
 
 
 class Token(NamedTuple):
-    """A word as it stands, its key (no case, plural nouns as singular), its part of speech, whether it says nothing."""
+    """A word of a text.
+
+    Attributes:
+        text: The word as it is written.
+        key: For comparison: lower case, plural nouns as singular.
+        part: Its part of speech.
+        stop: Whether it is a stop word.
+    """
 
     text: str
     key: str
@@ -43,12 +51,22 @@ class Token(NamedTuple):
 
     @property
     def content(self) -> bool:
-        """Whether it tells what the text is about."""
+        """Whether the word says what the text is about."""
         return self.part in CONTENT and not self.stop
 
 
 def tokens(text: str) -> list[Token]:
-    """The words of a text in order, punctuation left out. Any text is legal."""
+    """Split a text into words with part of speech, without punctuation.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The words in order.
+
+    Raises:
+        NotAvailable: A package of the `text` extra is missing.
+    """
     legal = text if text.isascii() else unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode())
     out: list[Token] = []
     for at, run in enumerate(_HAN.split(_MARKS.sub(" ", legal))):
@@ -58,11 +76,19 @@ def tokens(text: str) -> list[Token]:
 
 
 def keywords(text: str) -> list[str]:
-    """The keys of the words that tell what a text is about, in order, repeats kept."""
+    """Return the words that say what a text is about: nouns, names, verbs and adjectives that are no stop words.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Their keys in order, repeats kept.
+    """
     return [token.key for token in tokens(text) if token.content]
 
 
 def _english(text: str) -> Iterator[Token]:
+    """Tag words that are written with spaces."""
     tag, singularize, lexicon = _tagger()
     stop_words = _stop_words("en")
     for word, found in tag(text):
@@ -72,12 +98,13 @@ def _english(text: str) -> Iterator[Token]:
         key = word.casefold().strip("'’-.")
         if found == "NNS" and len(key) > 3:
             key = singularize(key)
-        # the list was made for search engines: it holds nouns (face, home, system) that may be what an item is
+        # the list is made for search engines and has nouns (face, home, system) that may be what an item is
         stop = len(key) < 2 or (key in stop_words and not lexicon.get(key, "").startswith("NN"))
         yield Token(word, key, part, stop)
 
 
 def _chinese(text: str) -> Iterator[Token]:
+    """Segment and tag a run of Chinese characters."""
     stop_words = _stop_words("zh")
     for word, found in _segmenter().tag(text):
         part: Part = "name" if found in _CHINESE_NAMES else _CHINESE.get(found[:1], "other")
@@ -86,11 +113,13 @@ def _chinese(text: str) -> Iterator[Token]:
 
 @functools.cache
 def _stop_words(language: str) -> frozenset[str]:
+    """Return the stop words of a language by its ISO 639-1 code."""
     return frozenset(_installed("stopwordsiso").stopwords(language))
 
 
 @functools.cache
 def _tagger() -> Any:
+    """Load textblob's tagger, its rule for singulars, and its lexicon."""
     _installed("textblob")
     from textblob.en import lexicon, tag
     from textblob.en.inflect import singularize
@@ -100,10 +129,12 @@ def _tagger() -> Any:
 
 @functools.cache
 def _segmenter() -> Any:
+    """Load jieba's dictionary."""
     return _installed("rjieba")
 
 
 def _installed(name: str) -> Any:
+    """Import a package of the `text` extra."""
     import importlib
 
     try:

@@ -1,8 +1,9 @@
-"""Vectors kept by the content of their text: what was encoded once is not encoded again, in this run or any other.
+"""A cache of vectors on disk, by the content of their text: no text is encoded twice, in this run or any other.
 
-One SQLite file an encoder. Safe to kill at any moment and to share between processes. Half precision on disk, so
-whoever uses it rounds first: a vector is the same whether it was read or made. Nothing here stops the work: a row
-that is damaged is made again, a file that is damaged is started again, a folder that cannot be written is done without.
+One SQLite file an encoder, which processes may share and which survives a kill at any moment. Vectors are in half
+precision, and the encoder rounds new ones the same way: a vector is the same whether it was read or computed. The cache
+never stops the work: a damaged row counts as missing, a damaged file is deleted and started again, and where the folder
+cannot be written nothing is cached. docs/decisions/0023-vectors-are-kept-by-content.md compares it with diskcache.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,19 @@ from genre.log import SILENT, Log
 Float16 = npt.NDArray[np.float16]
 
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL)"
-_ASKED_AT_ONCE = 500
+_KEYS_AT_ONCE = 500  # SQLite allows so many parameters in every version
 _WAIT_SECONDS = 60.0
 
 
 def text_key(text: str) -> bytes:
+    """Return the key of a text: a digest of 16 bytes, so that the cache holds no text.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The key.
+    """
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -39,32 +48,38 @@ class VectorCache:
         self._usable = True
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Float16]:
-        """The vectors that are there and whole."""
+        """Look vectors up.
+
+        Args:
+            keys: What `text_key` returns.
+
+        Returns:
+            Key -> vector `[dim]`, for those that are cached and whole.
+        """
         found: dict[bytes, Float16] = {}
-        for start in range(0, len(keys), _ASKED_AT_ONCE):
-            asked = keys[start : start + _ASKED_AT_ONCE]
-            marks = ", ".join("?" * len(asked))
-            rows = self._execute(f"SELECT key, vector, checksum FROM vectors WHERE key IN ({marks})", asked)
-            for key, vector, checksum in rows:
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            for key, vector, checksum in self._rows(keys[start : start + _KEYS_AT_ONCE]):
                 if isinstance(vector, bytes) and len(vector) == 2 * self.dim and zlib.crc32(key + vector) == checksum:
                     found[key] = np.frombuffer(vector, np.float16)
         return found
 
+    def _rows(self, keys: Sequence[bytes]) -> list[tuple[Any, Any, Any]]:
+        """Select the rows of a few keys."""
+        query = f"SELECT key, vector, checksum FROM vectors WHERE key IN ({', '.join('?' * len(keys))})"
+        return self._try(lambda db: db.execute(query, keys).fetchall()) or []
+
     def put(self, vectors: dict[bytes, Float16]) -> None:
-        """Keep vectors, all of them or none."""
-        rows = [(key, vector.tobytes()) for key, vector in vectors.items()]
-        self._execute_many(
-            "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
-            [(key, vector, zlib.crc32(key + vector)) for key, vector in rows],
-        )
+        """Write vectors, all of them or none.
 
-    def _execute(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._try(lambda db: db.execute(statement, values).fetchall()) or []
+        Args:
+            vectors: Key -> vector `[dim]`.
+        """
+        data = [(key, vector.tobytes()) for key, vector in vectors.items()]
+        rows = [(key, vector, zlib.crc32(key + vector)) for key, vector in data]
+        self._try(lambda db: db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows))
 
-    def _execute_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._try(lambda db: db.executemany(statement, rows))
-
-    def _try(self, work: Any, *, again: bool = True) -> Any:
+    def _try(self, work: Callable[[sqlite3.Connection], Any], *, again: bool = True) -> Any:
+        """Do something with the file; None where that is impossible, which is logged once."""
         if not self._usable:
             return None
         try:
@@ -76,9 +91,9 @@ class VectorCache:
                 return work(db)
         except (sqlite3.OperationalError, OSError) as error:
             self._usable = False
-            self.log.line(f"embedding: no cache this time ({error}): {self.path}")
+            self.log.line(f"embedding: vectors are not cached this time ({error}): {self.path}")
         except sqlite3.DatabaseError as error:
-            self.log.line(f"embedding: the cache is damaged ({error}) and is started again: {self.path}")
+            self.log.line(f"embedding: the cache of vectors is damaged ({error}) and is started again: {self.path}")
             for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             return self._try(work, again=False) if again else None

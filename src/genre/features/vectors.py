@@ -1,14 +1,15 @@
-"""`vectors`: somebody else's vectors, of whatever modality, by id: images, sound, video. Reads no text."""
+"""Encoder `vectors`: precomputed vectors of any kind by id, such as of images, sound or video. Reads no text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.arrays import Float32
 from genre.data.dataset import Features
@@ -16,22 +17,35 @@ from genre.data.ids import Ids
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder, digest_texts
 from genre.log import SILENT, Log
+from genre.options import Doc
 
 
 @dataclass(eq=False)
 class Vectors(Encoder):
-    """Vectors made elsewhere, looked up by id; what the file lacks is zero, and so is every text.
+    """Precomputed vectors, looked up by id; an id that the file lacks has a zero vector, and so has every text."""
 
-    path: CSV or Parquet with an id column, then a column a value or one column of lists; or NPZ with `ids` `[n]` and
-        `vectors` `[n, dim]`.
-    id_column: the column that holds the ids, in the file (else its first one) and in the table.
-    """
-
-    path: Path
-    id_column: str = "item_id"
+    path: Annotated[
+        Path,
+        Doc(
+            "CSV or Parquet with an id column, then a column a value or one column of lists; or NPZ with `ids` `[n]` "
+            "and `vectors` `[n, dim]`."
+        ),
+    ]
+    id_column: Annotated[str, Doc("The column of ids in the table, and in the file (else its first one).")] = "item_id"
 
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
-        """Read the file; DataError when it cannot be used."""
+        """Read the file.
+
+        Args:
+            table: Rows of items or users; the log says how many of them have a vector.
+            log: Where that is shown.
+
+        Returns:
+            The encoder itself.
+
+        Raises:
+            DataError: The file cannot be used, or has none of the ids.
+        """
         ids, self.values_ = read_vectors(self.path, self.id_column)
         self.ids_: list[str] = ids
         self._row = {id_: row for row, id_ in enumerate(ids)}
@@ -44,6 +58,7 @@ class Vectors(Encoder):
                 )
         return self
 
+    @override
     def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
         values = self._values()
         ids = self._ids_of(table)
@@ -52,16 +67,18 @@ class Vectors(Encoder):
             np.where((rows >= 0)[:, None], values[rows], np.float32(0)), digest_texts([self.fingerprint, *ids])
         )
 
+    @override
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
-        """Zeros: words have no place among vectors of another kind."""
-        return np.zeros((len(texts), self._values().shape[1]), np.float32)
+        return np.zeros((len(texts), self._values().shape[1]), np.float32)  # texts are of another kind than the vectors
 
     def _values(self) -> Float32:
+        """Return the vectors of the file, [n_ids, dim]."""
         if not hasattr(self, "values_"):
-            raise NotFitted("vectors: has read no file yet; call fit(table) or load(folder) first")
+            raise NotFitted("vectors: is not fitted; call fit(table) or load(folder) first")
         return self.values_
 
     def _ids_of(self, table: pa.Table) -> list[str]:
+        """Return the ids of a table's rows as text."""
         if self.id_column not in table.column_names:
             raise DataError(f"vectors: no column {self.id_column!r}; the table has {', '.join(table.column_names)}")
         return [str(value) for value in table[self.id_column].to_pylist()]
@@ -77,7 +94,18 @@ class Vectors(Encoder):
 
 
 def read_vectors(path: Path, id_column: str) -> tuple[list[str], Float32]:
-    """`(ids, vectors [n, dim])` of a file; DataError when it is missing, unreadable or not finite."""
+    """Read a file of vectors.
+
+    Args:
+        path: CSV, Parquet or NPZ.
+        id_column: The column of ids in CSV and Parquet, else the first one.
+
+    Returns:
+        Ids `[n]` and vectors `[n, dim]`.
+
+    Raises:
+        DataError: The file is missing or unreadable, an id is there twice, or a vector is not finite.
+    """
     try:
         ids, values = _from_npz(path) if path.suffix == ".npz" else _from_table(path, id_column)
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
@@ -91,11 +119,13 @@ def read_vectors(path: Path, id_column: str) -> tuple[list[str], Float32]:
 
 
 def _from_npz(path: Path) -> tuple[list[str], Float32]:
+    """Read `ids` and `vectors` of an NPZ file."""
     with np.load(path, allow_pickle=False) as arrays:
         return [str(value) for value in arrays["ids"].tolist()], np.asarray(arrays["vectors"], np.float32)
 
 
 def _from_table(path: Path, id_column: str) -> tuple[list[str], Float32]:
+    """Read ids and values of a CSV or Parquet file."""
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 

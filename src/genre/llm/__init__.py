@@ -1,0 +1,1 @@
+"""Language models behind one ledger: providers, budgets, prompts, checked answers. Knows nothing about recommending."""
