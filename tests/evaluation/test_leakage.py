@@ -13,7 +13,7 @@ from genre.data.folds import Fold, Split
 from genre.data.ids import Ids
 from genre.evaluation.leakage.audit import audit, time_order_of
 from genre.evaluation.leakage.findings import Finding
-from genre.evaluation.leakage.origins import Derived, refitted
+from genre.evaluation.leakage.fitted import Derived, refitted
 from genre.evaluation.leakage.ties import together
 from genre.preprocessing.entity_splits import ColdItems, ColdUsers, StrongSplit
 from genre.preprocessing.scaling import Scaler

@@ -63,8 +63,8 @@ def build_arms(
         recommender: What each arm fits; it uses texts only where it reads item features.
         encoder: Turns texts into features.
         made: Texts written for `split.train`.
-        profile_weight: Weight of the profile beside the history.
-        synthetic_weight: Weight of a synthetic interaction beside a real one.
+        profile_weight: Weight of the profile relative to the history, 0 to 1.
+        synthetic_weight: Weight of a synthetic interaction; a real one weighs 1.
         seed: Seed of the shuffles.
         log: Where progress is shown.
 

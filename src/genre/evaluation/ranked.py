@@ -1,4 +1,4 @@
-"""What metrics read: the rank of every relevant item of every user, and predicted beside given ratings.
+"""What metrics read: the rank of every relevant item of every user, and predicted with given ratings.
 
 Plain values of arrays. Does not know recommenders or files; `ranking.py` makes these values, `metrics.py` reads them.
 """
@@ -210,7 +210,7 @@ class Ranks:
 
 @dataclass(frozen=True, eq=False)
 class PredictedRatings:
-    """Predicted beside given ratings of `n_users` users.
+    """Predicted and given ratings of `n_users` users.
 
     Attributes:
         n_users: How many users.

@@ -1,4 +1,4 @@
-"""What an evaluation found: values, per-user values, intervals, counts. Plain values; knows how to lie in a folder."""
+"""The result of an evaluation and its files. Does not know how it was computed."""
 
 from __future__ import annotations
 

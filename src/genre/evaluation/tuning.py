@@ -200,7 +200,7 @@ def tune(
 
 
 def _matters(make: type[Recommender], option: str, range_: Search | Choices, given: dict[str, Any]) -> bool:
-    """Return whether an option is not fixed and has an effect beside the fixed ones."""
+    """Return whether an option is not fixed and has an effect given the fixed ones."""
     if option in given or isinstance(range_, Choices) or range_.when is None:
         return option not in given
     other, value = range_.when

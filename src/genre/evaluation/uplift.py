@@ -263,7 +263,7 @@ def arm_costs(reports: Mapping[str, AnswerReport]) -> dict[str, Any]:
     """Add up what the texts of each arm cost, with the steps before it.
 
     Args:
-        reports: Step of the augmentation -> how its answers turned out.
+        reports: Step of the augmentation -> counts and cost of its answers.
 
     Returns:
         `cost` and `unit` of `uplift`: money where the provider has a price, else seconds of the model.

@@ -165,7 +165,7 @@ class TimeSplit(Splitter):
     """A split of all interactions at two moments, so that the past predicts the future, as in production.
 
     train < start of validation <= validation < start of test <= test. Interactions at exactly the time of a cut all
-    fall after it, so a part may be larger than its share; the notes of the split say by how much.
+    fall after it, so a part may be larger than its share; the notes of the split give the number.
     """
 
     validation: ValidationShare = 0.1

@@ -1,6 +1,6 @@
 """The leakage audit: runs every check of a split, its texts and what was fitted on it. A clean split has no findings.
 
-The checks are in `interactions.py`, `ties.py`, `texts.py` and `origins.py`.
+The checks are in `interactions.py`, `ties.py`, `texts.py` and `fitted.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Literal
 
 from genre.data.folds import Split
 from genre.evaluation.leakage.findings import Finding
+from genre.evaluation.leakage.fitted import Derived, check_fitted_values
 from genre.evaluation.leakage.interactions import check_interactions
-from genre.evaluation.leakage.origins import Derived, check_origins
 from genre.evaluation.leakage.texts import check_texts
 from genre.evaluation.leakage.ties import check_tied_times
 from genre.preprocessing.entity_splits import StrongSplit
@@ -69,6 +69,6 @@ def audit(
         *check_interactions(split, order),
         *check_tied_times(split, probe, seed=seed),
         *check_texts(split, user_texts or {}),
-        *check_origins(split, recommenders or {}, derived),
+        *check_fitted_values(split, recommenders or {}, derived),
     ]
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))

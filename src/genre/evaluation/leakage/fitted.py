@@ -56,7 +56,7 @@ def refitted(name: str, recommender: Recommender) -> Derived:
     return Derived(name, fitted_arrays(recommender), lambda data: fitted_arrays(fit_copy(data)))
 
 
-def check_origins(
+def check_fitted_values(
     split: Split, recommenders: Mapping[str, Recommender], derived: Sequence[Derived]
 ) -> Iterator[Finding]:
     """Check the counts of recommenders, derived values, and table columns that hold statistics of interactions.
