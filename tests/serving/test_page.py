@@ -28,7 +28,7 @@ QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SIZES = {"desk": (1280, 800), "tablet": (820, 1100), "phone": (360, 740), "wall": (1920, 1080)}
+SIZES = {"desktop": (1280, 800), "tablet": (820, 1100), "phone": (360, 740), "wall": (1920, 1080)}
 NASTY = [
     "<script>document.title = 'hacked'</script>",
     "<img src=x onerror=\"document.title='hacked'\">",
@@ -76,7 +76,7 @@ Served = Callable[..., AbstractContextManager[str]]
 def open_page(browser: Browser) -> Iterator[Open]:
     watched: list[Watched] = []
 
-    def open_one(url: str, size: str = "desk", scheme: str = "light", path: str = "/", **more: Any) -> Page:
+    def open_one(url: str, size: str = "desktop", scheme: str = "light", path: str = "/", **more: Any) -> Page:
         width, height = SIZES[size]
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **more
@@ -119,7 +119,7 @@ def like(page: Page, at: int = 0) -> str:
 def test_choosing_titles_changes_the_list_at_once(url: str, open_page: Open) -> None:
     page = open_page(url)
     expect(page.locator("#list h3")).to_have_count(12)
-    expect(page.locator("#told")).to_contain_text("nothing is recorded.")
+    expect(page.locator("#status")).to_contain_text("nothing is recorded.")
     expect(page.locator("#list .reason")).to_have_count(0)  # all are there for the one reason that is told above
     before = titles(page)
     chosen = like(page)
@@ -128,7 +128,7 @@ def test_choosing_titles_changes_the_list_at_once(url: str, open_page: Open) -> 
     assert chosen not in after
     assert after != before[1:]
     expect(page.locator("#taste li")).to_have_count(1)
-    expect(page.locator("#told")).to_contain_text("folded in")
+    expect(page.locator("#status")).to_contain_text("Your choices")
     expect(page.locator("#list .reason").first).to_contain_text(chosen)
     settled(page, page.get_by_role("button", name=f"Remove {chosen}").click)
     assert titles(page) == before
@@ -164,7 +164,7 @@ def test_the_keyboard_stays_where_it_was(url: str, open_page: Open) -> None:
     enter("#taste button")
     assert page.evaluate("document.activeElement.id") == "list"
     enter("#clear")
-    assert held(page) == "Anybody"
+    assert held(page) == "A random user"
     page.locator("#list .card").nth(2).get_by_role("button", name="Why").focus()
     page.keyboard.press("Enter")
     sheet = page.get_by_role("dialog")
@@ -182,15 +182,15 @@ def test_a_user_is_borrowed_and_answered_as_trained(url: str, open_page: Open) -
     page.locator("#user").fill("u0")
     settled(page, lambda: page.locator("#user").press("Enter"))
     expect(page.get_by_role("heading", level=1)).to_have_text("For user u0")
-    expect(page.locator("#told")).to_contain_text("personal")
+    expect(page.locator("#status")).to_contain_text("Personal")
     assert titles(page)[0] == "Story 0"
     like(page)
-    expect(page.locator("#told")).to_contain_text("folded in")
+    expect(page.locator("#status")).to_contain_text("Your choices")
 
 
 def test_a_link_to_a_stranger_falls_through_to_a_list(url: str, open_page: Open) -> None:
     page = open_page(url, path="/#user=nobody%20here")
-    expect(page.get_by_role("alert")).to_have_text("Nothing is known of user nobody here.")
+    expect(page.get_by_role("alert")).to_have_text("User nobody here has no history.")
     expect(page.locator("#list .card")).to_have_count(12)
     page.get_by_role("button", name="Dismiss").click()
     expect(page.get_by_role("alert")).to_be_hidden()
@@ -234,20 +234,20 @@ def test_asking_in_words(url: str, open_page: Open) -> None:
     page.locator("#words").fill("robots in space")
     settled(page, lambda: page.locator("#words").press("Enter"))
     expect(page.get_by_role("heading", level=1)).to_have_text("“robots in space”")
-    expect(page.locator("#told")).to_contain_text("content")
+    expect(page.locator("#status")).to_contain_text("By content")
     assert all(int(name.split()[1]) % 2 == 0 for name in titles(page)[:4])
     said = page.locator("#list .reason").all_inner_texts()
     assert all(said), "where nothing is to be said there is no line"
     assert not any("meaning" in reason for reason in said)
     chosen = like(page)
-    expect(page.locator("#told")).to_contain_text("by your words and your taste")
+    expect(page.locator("#status")).to_contain_text("by your words and your taste")
     page.get_by_role("button", name=re.compile("^Why ")).first.click()
     bars = page.get_by_role("dialog").locator(".bars").first.locator("li")
     expect(bars).to_have_text([re.compile("^Your words"), re.compile("^Your taste"), re.compile("^Score")])
     shares = [float(share) for share in bars.locator(".share").all_inner_texts()]
     assert abs(shares[0] + shares[1] - shares[2]) < 0.002
     page.keyboard.press("Escape")
-    settled(page, page.get_by_role("button", name="Stop asking for “robots in space”").click)
+    settled(page, page.get_by_role("button", name="Remove “robots in space”").click)
     expect(page.get_by_role("heading", level=1)).to_have_text("For you")
     expect(page.locator("#taste li")).to_have_text([re.compile(f"^{chosen}")])
 
@@ -285,7 +285,7 @@ def test_knobs_and_the_other_recommender(url: str, open_page: Open) -> None:
     settled(page, lambda: page.locator("#novelty").fill("0"))
     settled(page, page.locator("#compare").check)
     expect(page.locator("#other-list .card")).to_have_count(len(before))
-    expect(page.locator("#told")).to_contain_text("in both lists")
+    expect(page.locator("#status")).to_contain_text("in both lists")
     expect(page.locator("#list .delta").first).to_have_text(re.compile("same place|[▲▼] \\d+|only here"))
     settled(page, lambda: page.locator("#recommender").select_option("popularity"))
     expect(page.locator("#one-title")).to_have_text("popularity")
@@ -298,16 +298,16 @@ def test_knobs_and_the_other_recommender(url: str, open_page: Open) -> None:
 def test_one_request_at_a_time_while_a_slider_is_dragged(url: str, open_page: Open) -> None:
     page = open_page(url)
     like(page)
-    asked: list[float] = []
-    page.on("request", lambda request: asked.append((request.post_data_json or {}).get("novelty", -1)))
+    sent: list[float] = []
+    page.on("request", lambda request: sent.append((request.post_data_json or {}).get("novelty", -1)))
     page.evaluate("""() => {
         const dial = document.getElementById("novelty");
         for (let value = 1; value <= 60; value += 1) { dial.value = value; dial.dispatchEvent(new Event("input")); }
     }""")
-    expect(page.locator("#told")).to_contain_text("ms")
+    expect(page.locator("#status")).to_contain_text("ms")
     page.wait_for_timeout(200)
-    assert [novelty for novelty in asked if novelty >= 0] == [0.01, 0.6]
-    assert len(asked) < 6, "nor is the icon asked for again at every step, as when the address changes"
+    assert [novelty for novelty in sent if novelty >= 0] == [0.01, 0.6]
+    assert len(sent) < 6, "nor is the icon fetched again at every step, as when the address changes"
 
 
 def test_a_link_shows_what_its_sender_saw(url: str, open_page: Open) -> None:
@@ -369,14 +369,14 @@ def test_a_place_is_by_validation_and_a_number_from_the_test(
     judged = dataclasses.replace(run, report={"leaderboard": board})
     with serve_app(create_app(Service([judged], sqlite))) as address:
         page = open_page(address)
-        expect(page.locator("#standing")).to_have_text("First of 4 by validation, ndcg@10 0.288 in the test.")
+        expect(page.locator("#ranking")).to_have_text("First of 4 by validation, ndcg@10 0.288 in the test.")
         settled(page, lambda: page.locator("#recommender").select_option("content"))
-        expect(page.locator("#standing")).to_have_text("Number 2 of 4 by validation, ndcg@10 0.295 in the test.")
+        expect(page.locator("#ranking")).to_have_text("Number 2 of 4 by validation, ndcg@10 0.295 in the test.")
 
 
 def test_codes_are_said_in_words_and_choices_have_names(url: str, open_page: Open) -> None:
     page = open_page(url)
-    for name in ("Recommender", "Novelty", "Explore"):
+    for name in ("Recommender", "Novelty", "Diversity"):
         expect(page.locator("#settings").get_by_text(name, exact=True)).to_be_visible()
     late: dict[str, object] = {
         "items": [],
@@ -387,7 +387,7 @@ def test_codes_are_said_in_words_and_choices_have_names(url: str, open_page: Ope
     }
     page.route("**/v1/recommendations", lambda route: route.fulfill(json=late))
     page.locator("#list .like").first.click()
-    expect(page.locator("#told")).to_contain_text("the recommender took too long")
+    expect(page.locator("#status")).to_contain_text("the recommender took too long")
     expect(page.locator("#list")).to_have_text("Nothing is left to recommend.")
     page.unroute("**/v1/recommendations")
 
@@ -402,7 +402,7 @@ def nasty_url(run: Run, tmp_path_factory: pytest.TempPathFactory, serve_app: Ser
         yield address
 
 
-@pytest.mark.parametrize("size", ["desk", "tablet", "phone"])
+@pytest.mark.parametrize("size", ["desktop", "tablet", "phone"])
 def test_text_stays_text_and_in_its_place(nasty_url: str, open_page: Open, size: str) -> None:
     page = open_page(nasty_url, size)
     assert page.locator("#list .card").count() == 12
@@ -430,7 +430,7 @@ def test_text_stays_text_and_in_its_place(nasty_url: str, open_page: Open, size:
 
 
 @pytest.mark.parametrize(
-    ("world", "size", "scheme"), [("url", "desk", "light"), ("url", "phone", "dark"), ("nasty_url", "phone", "light")]
+    ("world", "size", "scheme"), [("url", "desktop", "light"), ("url", "phone", "dark"), ("nasty_url", "phone", "light")]
 )
 def test_axe_finds_no_fault(
     open_page: Open, request: pytest.FixtureRequest, world: str, size: str, scheme: str
@@ -501,7 +501,7 @@ def test_the_pictures_of_the_manual(films_url: str, open_page: Open, request: py
     """On real films; `make golden` takes the pictures anew."""
     pictures = Path(__file__).parents[2] / "docs" / "images" if request.config.getoption("--golden") else None
     chosen = ("Star Wars (1977)", "Fargo (1996)", "Toy Story (1995)")
-    for size, scheme in (("desk", "light"), ("desk", "dark"), ("phone", "light")):
+    for size, scheme in (("desktop", "light"), ("desktop", "dark"), ("phone", "light")):
         page = open_page(films_url, size, scheme)
         for name in chosen:
             page.locator("#words").fill(name)

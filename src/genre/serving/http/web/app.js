@@ -1,7 +1,6 @@
-// The page: a taste is a list of item ids kept here; every change of it asks the service for a new list.
-// Nothing is recorded.
+// The page: the chosen titles are kept here, and every change of them requests a new list. Nothing is recorded.
 
-import { SOURCES, fallback } from "./codes.js";
+import { BADGES, SOURCES, fallback } from "./codes.js";
 import { cover, ground, nameCategories } from "./covers.js";
 import { $, h, replace, title, upper } from "./dom.js";
 import { listenToFinder } from "./finder.js";
@@ -10,13 +9,13 @@ import { evidence } from "./why.js";
 
 const K = 20;
 const state = {
-  runs: [], run: "", recommender: "", other: "", compare: false, novelty: 0, explore: 0,
+  runs: [], run: "", recommender: "", other: "", compare: false, novelty: 0, diversity: 0,
   taste: [], hidden: [], words: "", user: "", kinds: [],
 };
 
-// --- asking -----------------------------------------------------------------------------------------
+// --- requests ---------------------------------------------------------------------------------------
 
-async function ask(path, body) {
+async function request(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
   };
@@ -37,42 +36,42 @@ const fieldsNow = () => [...CATEGORIES, ...FACTS].filter((field) => runNow().fie
 const item = (id) => `v1/items/${encodeURIComponent(id)}`;
 const inRun = (more = {}) => new URLSearchParams({ run: state.run, ...more });
 
-// a borrowed history that was not touched is that user, as the recommender knows them
-const whose = () => (state.user ? { user_id: state.user } : { history: state.taste.map((one) => one.item_id) });
+// a loaded history that was not changed is requested as that user, whom the recommender knows from its training
+const person = () => (state.user ? { user_id: state.user } : { history: state.taste.map((one) => one.item_id) });
 
-function wanted(recommender) {
+function listBody(recommender) {
   const field = CATEGORIES.find((name) => runNow().fields.includes(name));
   return {
-    ...whose(), ask: state.words || null, k: K, run: state.run, recommender,
-    novelty: state.novelty, diversity: state.explore, exclude: state.hidden, fields: fieldsNow(),
+    ...person(), ask: state.words || null, k: K, run: state.run, recommender,
+    novelty: state.novelty, diversity: state.diversity, exclude: state.hidden, fields: fieldsNow(),
     filter: state.kinds.length && field ? { [field]: state.kinds } : {},
   };
 }
 
-let asking = null, stale = false;
+let running = null, stale = false;
 
-/** Show what the service answers now. One question at a time: what changes meanwhile is asked next, all at once. */
+/** Request a list and show it. One request at a time: all changes made meanwhile go into the next one. */
 function refresh() {
   showTaste();
   stale = true;
-  asking ??= answer();
-  return asking;
+  running ??= requestLists();
+  return running;
 }
 
-async function answer() {
+async function requestLists() {
   $("lists").setAttribute("aria-busy", "true");
   while (stale) {
     stale = false;
     const started = performance.now(), names = state.compare ? [state.recommender, state.other] : [state.recommender];
     try {
-      const lists = await Promise.all(names.map((name) => ask("v1/recommendations", wanted(name))));
+      const lists = await Promise.all(names.map((name) => request("v1/recommendations", listBody(name))));
       showLists(lists, performance.now() - started);
       trouble("");
     } catch (error) {
       if (!stale) trouble(error.message);
     }
   }
-  asking = null;
+  running = null;
   $("lists").removeAttribute("aria-busy");
   remember();
 }
@@ -91,9 +90,9 @@ function chip(id, name, label, remove, kind) {
 }
 
 function showTaste() {
-  const wish = state.words ? [chip("", `“${state.words}”`, `Stop asking for “${state.words}”`, stopAsking, "wish")] : [];
-  replace($("taste"), [...wish, ...state.taste.map((one) => chip(one.item_id, one.title, `Remove ${one.title}`, () => drop(one.item_id)))]);
-  $("no-taste").hidden = state.taste.length > 0 || wish.length > 0;
+  const query = state.words ? [chip("", `“${state.words}”`, `Remove “${state.words}”`, dropWords, "query")] : [];
+  replace($("taste"), [...query, ...state.taste.map((one) => chip(one.item_id, one.title, `Remove ${one.title}`, () => drop(one.item_id)))]);
+  $("no-taste").hidden = state.taste.length > 0 || query.length > 0;
   $("hidden").hidden = state.hidden.length === 0;
   $("hidden").textContent = state.hidden.length === 1 ? "Show the hidden title again" : `Show ${state.hidden.length} hidden titles again`;
   $("clear").disabled = !(state.taste.length || state.words || state.hidden.length || state.kinds.length);
@@ -104,7 +103,7 @@ function showLists(lists, milliseconds) {
   const begun = state.taste.length > 0 || Boolean(state.words);
   $("headline").textContent = state.words ? `“${state.words}”`
     : state.user ? `For user ${state.user}` : begun ? "For you" : "Tap a few you like";
-  $("told").replaceChildren(...told(first, lists, milliseconds, begun));
+  $("status").replaceChildren(...statusLine(first, lists, milliseconds, begun));
   $("second").hidden = !second;
   $("one-title").className = second ? "column-title" : "unseen";
   $("one-title").textContent = second ? first.recommender : "The list";
@@ -119,23 +118,24 @@ function showLists(lists, milliseconds) {
   $("more").hidden = !begun;
 }
 
-function told(first, lists, milliseconds, begun) {
+/** How the list came about, how much two lists share, and how long it took. */
+function statusLine(first, lists, milliseconds, begun) {
   const parts = [];
   const by = state.words && first.source === "content" ? `by your words${state.taste.length ? " and your taste" : ""}`
-    : forAll(first) || SOURCES[first.source];
-  if (begun) parts.push(h("b", { class: "badge" }, first.source.replace("_", " ")), ` ${by}`);
-  else parts.push("What everybody takes, until you choose. The list answers every click; nothing is recorded.");
+    : sharedReason(first) || SOURCES[first.source];
+  if (begun) parts.push(h("b", { class: "badge" }, BADGES[first.source]), ` ${by}`);
+  else parts.push("Popular titles, until you choose some. The list changes with every click; nothing is recorded.");
   if (first.fallback) parts.push(` · ${fallback(first.fallback)}`);
   if (lists.length > 1) {
-    const theirs = new Set(lists[1].items.map((one) => one.item_id));
-    parts.push(` · ${first.items.filter((one) => theirs.has(one.item_id)).length} of ${first.items.length} in both lists`);
+    const others = new Set(lists[1].items.map((one) => one.item_id));
+    parts.push(` · ${first.items.filter((one) => others.has(one.item_id)).length} of ${first.items.length} in both lists`);
   }
   if (begun) parts.push(` · ${Math.max(1, Math.round(milliseconds))}\u00a0ms`);
   return parts;
 }
 
-/** The one reason why everything popular is there: said once, not on every card. */
-function forAll(answer) {
+/** The reason that all items of a popular list share: shown once, not on every card. */
+function sharedReason(answer) {
   const [first] = answer.items;
   return answer.source === "popular" && first && answer.items.every((one) => one.reason === first.reason) ? first.reason : "";
 }
@@ -144,10 +144,10 @@ function fill(list, answer, against) {
   const before = new Map([...list.children].map((card) => [card.dataset.id, card]));
   const places = new Map([...before].map(([id, card]) => [id, card.getBoundingClientRect()]));
   const rank = against && new Map(against.items.map((one, at) => [one.item_id, at]));
-  const said = Boolean(forAll(answer));
-  const cards = answer.items.map((one, at) => cardOf(said ? { ...one, reason: "" } : one, at, answer.recommender, rank));
+  const shared = Boolean(sharedReason(answer));
+  const cards = answer.items.map((one, at) => cardOf(shared ? { ...one, reason: "" } : one, at, answer.recommender, rank));
   const narrowed = state.kinds.length || state.hidden.length;
-  const rest = h("li", { class: "nothing" }, `Nothing is left to recommend.${narrowed ? " Take a filter back, or show what is hidden." : ""}`);
+  const rest = h("li", { class: "nothing" }, `Nothing is left to recommend.${narrowed ? " Remove a filter, or show the hidden titles." : ""}`);
   replace(list, cards.length ? cards : [rest]);
   move(cards, places);
 }
@@ -192,8 +192,8 @@ function delta(there, here) {
   if (there === undefined) return h("span", { class: "delta only" }, "only here");
   const by = there - here;
   const text = by === 0 ? "same place" : `${by > 0 ? "▲" : "▼"} ${Math.abs(by)}`;
-  const said = by === 0 ? "same place in both" : `${Math.abs(by)} places ${by > 0 ? "higher" : "lower"} than in the other list`;
-  return h("span", { class: `delta ${by > 0 ? "up" : by < 0 ? "down" : ""}`, "aria-label": said, role: "img" }, text);
+  const label = by === 0 ? "same place in both" : `${Math.abs(by)} places ${by > 0 ? "higher" : "lower"} than in the other list`;
+  return h("span", { class: `delta ${by > 0 ? "up" : by < 0 ? "down" : ""}`, "aria-label": label, role: "img" }, text);
 }
 
 function light(id, on) {
@@ -212,20 +212,20 @@ function showKinds(answer) {
 }
 
 async function showPopular() {
-  const popular = await ask(`v1/popular?${inRun({ k: 30, fields: fieldsNow().join(",") })}`);
+  const popular = await request(`v1/popular?${inRun({ k: 30, fields: fieldsNow().join(",") })}`);
   nameCategories(popular.items.flatMap(categoriesOf));
   replace($("popular"), popular.items.map((one) => mini(one, "I like", () => add(one))));
 }
 
-// --- why --------------------------------------------------------------------------------------------
+// --- explanations -----------------------------------------------------------------------------------
 
 async function explain(one, recommender = state.recommender) {
   const sheet = $("why");
   try {
-    const body = { item_id: one.item_id, ...whose(), ask: state.words || null, run: state.run, recommender };
+    const body = { item_id: one.item_id, ...person(), ask: state.words || null, run: state.run, recommender };
     const [why, alike] = await Promise.all([
-      ask("v1/explanations", body),
-      ask(`${item(one.item_id)}/similar?${inRun({ recommender, k: 6, fields: fieldsNow().join(",") })}`),
+      request("v1/explanations", body),
+      request(`${item(one.item_id)}/similar?${inRun({ recommender, k: 6, fields: fieldsNow().join(",") })}`),
     ]);
     const close = () => sheet.close();
     sheet.replaceChildren(...evidence(one, why, alike, {
@@ -259,7 +259,7 @@ function hide(one) {
   refresh();
 }
 
-function stopAsking() {
+function dropWords() {
   state.words = "";
   refresh();
 }
@@ -270,13 +270,13 @@ function clear() {
   refresh();
 }
 
-async function borrow(userId) {
+async function loadUser(userId) {
   let problem = "";
   try {
-    const user = await ask(`v1/users/${encodeURIComponent(userId)}?${inRun()}`);
+    const user = await request(`v1/users/${encodeURIComponent(userId)}?${inRun()}`);
     const liked = user.history.filter((one) => one.weight > 0).slice(-1000);
     if (liked.length) Object.assign(state, { user: userId, taste: liked.map(({ item_id, title: name }) => ({ item_id, title: name })) });
-    else problem = `Nothing is known of user ${userId}.`;
+    else problem = `User ${userId} has no history.`;
   } catch (error) {
     problem = error.message;
   }
@@ -287,10 +287,10 @@ async function borrow(userId) {
 
 // --- starting ---------------------------------------------------------------------------------------
 
-function remember() { // so that a link shows what its sender saw
+function remember() { // in the address, so that a link shows what its sender saw
   const kept = {
     run: state.runs.length > 1 ? state.run : "", by: state.recommender, with: state.compare ? state.other : "",
-    novelty: state.novelty || "", explore: state.explore || "", ask: state.words,
+    novelty: state.novelty || "", diversity: state.diversity || "", ask: state.words,
     user: state.user, taste: state.user ? "" : JSON.stringify(state.taste.map((one) => one.item_id)),
     only: JSON.stringify(state.kinds), hidden: JSON.stringify(state.hidden),
   };
@@ -298,7 +298,7 @@ function remember() { // so that a link shows what its sender saw
   history.replaceState(null, "", `#${new URLSearchParams(pairs)}`);
 }
 
-/** The texts of a list in a link, which may be anybody's. */
+/** The texts of a list in a link; a link may come from a stranger, so only plain ids pass. */
 function listIn(text) {
   try {
     return JSON.parse(text ?? "[]").map(String).filter((one) => /^[^\p{Cc}\p{Cs}]{1,512}$/u.test(one)).slice(0, 1000);
@@ -311,7 +311,7 @@ function listIn(text) {
 async function named(ids) {
   if (!ids.length) return [];
   const body = { history: [], include: ids, k: ids.length, run: state.run };
-  const found = await ask("v1/recommendations", body).catch(() => ({ items: [] }));
+  const found = await request("v1/recommendations", body).catch(() => ({ items: [] }));
   const titles = new Map(found.items.map((one) => [one.item_id, one.title]));
   return [...new Set(ids)].filter((id) => titles.has(id)).map((id) => ({ item_id: id, title: titles.get(id) }));
 }
@@ -324,7 +324,7 @@ async function recall() {
   state.other = chosen("with") || known.find((name) => name !== state.recommender) || known[0];
   state.compare = Boolean(chosen("with"));
   state.novelty = Math.min(1, Math.max(0, Number(kept.get("novelty")) || 0));
-  state.explore = Math.min(1, Math.max(0, Number(kept.get("explore")) || 0));
+  state.diversity = Math.min(1, Math.max(0, Number(kept.get("diversity")) || 0));
   state.words = (kept.get("ask") ?? "").slice(0, 1000);
   state.kinds = listIn(kept.get("only")).slice(0, 20);
   state.hidden = listIn(kept.get("hidden"));
@@ -345,7 +345,7 @@ function showChoices() {
   $("other-choice").hidden = !state.compare;
   $("compare").checked = state.compare;
   $("compare").disabled = runNow().recommenders.length < 2;
-  for (const dial of ["novelty", "explore"]) {
+  for (const dial of ["novelty", "diversity"]) {
     $(dial).value = Math.round(state[dial] * 100);
     $(`${dial}-is`).textContent = state[dial] ? `${Math.round(state[dial] * 100)}%` : "off";
   }
@@ -354,7 +354,7 @@ function showChoices() {
   const metric = Object.keys(values).find((name) => name.startsWith("ndcg") && typeof values[name] === "number");
   const place = runNow().recommenders.indexOf(state.recommender) + 1;
   const tested = metric ? `, ${metric} ${values[metric].toFixed(3)} in the test` : "";
-  $("standing").textContent = `${place === 1 ? "First" : `Number ${place}`} of ${runNow().recommenders.length} by validation${tested}.`;
+  $("ranking").textContent = `${place === 1 ? "First" : `Number ${place}`} of ${runNow().recommenders.length} by validation${tested}.`;
   $("report").hidden = !runNow().report;
   $("report").href = `v1/runs/${encodeURIComponent(state.run)}/report`;
 }
@@ -369,7 +369,7 @@ async function changeRun() {
 
 async function showRun() {
   showChoices();
-  const known = await ask(`v1/users?${inRun({ k: 200 })}`);
+  const known = await request(`v1/users?${inRun({ k: 200 })}`);
   $("users").replaceChildren(...known.users.map((id) => h("option", { value: id })));
   await showPopular();
 }
@@ -377,21 +377,21 @@ async function showRun() {
 function listen() {
   const on = (id, event, act) => $(id).addEventListener(event, act);
   listenToFinder({
-    search: async (text) => (await ask(`v1/items?${inRun({ search: text, k: 7 })}`)).items,
-    takesWords: () => runNow().takes_words, choose: add, wish: (text) => { state.words = text; refresh(); }, trouble,
+    search: async (text) => (await request(`v1/items?${inRun({ search: text, k: 7 })}`)).items,
+    takesWords: () => runNow().takes_words, choose: add, describe: (text) => { state.words = text; refresh(); }, trouble,
   });
-  on("user", "change", () => { if ($("user").value.trim()) borrow($("user").value.trim()); });
-  on("anybody", "click", () => {
+  on("user", "change", () => { if ($("user").value.trim()) loadUser($("user").value.trim()); });
+  on("random-user", "click", () => {
     const known = [...$("users").children].map((one) => one.value);
-    if (known.length) { $("user").value = known[Math.floor(Math.random() * known.length)]; borrow($("user").value); }
+    if (known.length) { $("user").value = known[Math.floor(Math.random() * known.length)]; loadUser($("user").value); }
   });
-  on("clear", "click", () => { $("anybody").focus(); clear(); });
+  on("clear", "click", () => { $("random-user").focus(); clear(); });
   on("hidden", "click", () => { $("list").focus(); state.hidden = []; refresh(); });
   on("run", "change", () => { state.run = $("run").value; changeRun(); });
   on("recommender", "change", () => { state.recommender = $("recommender").value; showChoices(); refresh(); });
   on("other", "change", () => { state.other = $("other").value; refresh(); });
   on("compare", "change", () => { state.compare = $("compare").checked; showChoices(); refresh(); });
-  for (const dial of ["novelty", "explore"]) on(dial, "input", () => { state[dial] = $(dial).value / 100; showChoices(); refresh(); });
+  for (const dial of ["novelty", "diversity"]) on(dial, "input", () => { state[dial] = $(dial).value / 100; showChoices(); refresh(); });
   on("dismiss", "click", () => trouble(""));
   on("why", "click", (event) => { if (event.target === $("why")) $("why").close(); });
   on("theme", "click", () => {
@@ -407,11 +407,11 @@ async function start() {
   listen();
   $("settings").open = matchMedia("(min-width: 761px)").matches;
   try {
-    state.runs = (await ask("v1/runs")).runs;
+    state.runs = (await request("v1/runs")).runs;
     state.run = state.runs[0].run;
     const user = await recall();
-    await showRun().catch(() => {}); // the list is what counts
-    if (user) await borrow(user);
+    await showRun().catch(() => {}); // the list matters more
+    if (user) await loadUser(user);
     else await refresh();
   } catch (error) {
     trouble(error.message);

@@ -1,26 +1,28 @@
-// What the service's codes mean, in words.
+// The service's codes in words.
+
+export const BADGES = { personal: "Personal", folded_in: "Your choices", content: "By content", popular: "Popular" };
 
 export const SOURCES = {
-  personal: "as the recommender learnt this user",
-  folded_in: "scored from this history, nothing retrained",
-  content: "by what the items are about",
-  popular: "what everybody takes",
+  personal: "as the recommender knows this user",
+  folded_in: "computed now, from the titles you chose",
+  content: "by what the titles are about",
+  popular: "most popular titles",
 };
 
 export const METHODS = {
   exact: "the shares add up to the score.",
   occlusion: "each bar is how far the score falls without that title.",
-  popularity: "no history to go by, so this is what everybody takes.",
+  popularity: "there is no history, so the most popular titles are shown.",
   unknown: "this title is not in the catalogue.",
 };
 
 const STAGES = {
   rerank: "the second stage", model: "the recommender", content: "the recommender by content",
-  words: "asking in words", store: "the log of events",
+  words: "the search by description", store: "the event log",
 };
 const OUTCOMES = { late: "took too long", failed: "failed", paused: "is paused, having failed", unavailable: "needs a text encoder" };
 
-/** Why an answer comes from further down than it should: `model_late`. */
+/** Why a fallback answered, such as `model_late`. */
 export const fallback = (code) => {
   const [stage, outcome] = code.split("_");
   return STAGES[stage] && OUTCOMES[outcome] ? `${STAGES[stage]} ${OUTCOMES[outcome]}` : code.replaceAll("_", " ");

@@ -1,11 +1,14 @@
-// The field at the top: it finds titles while one types, and asks in words. A combobox with a list under it.
+// The field at the top: finds titles while one types, and takes descriptions. A combobox with a list under it.
 
 import { cover } from "./covers.js";
 import { $, h, title } from "./dom.js";
 import { categoriesOf, factsOf } from "./items.js";
 
-/** search: text to items. takesWords: whether the run reads wishes. choose, wish: what becomes of an item, of words. */
-export function listenToFinder({ search, takesWords, choose, wish, trouble }) {
+/**
+ * search: text to items. takesWords: whether the run understands descriptions. choose: called with the chosen item.
+ * describe: called with a description. trouble: shows an error.
+ */
+export function listenToFinder({ search, takesWords, choose, describe, trouble }) {
   const field = $("words"), list = $("found");
   let typed = 0, later, foundFor = "";
 
@@ -18,7 +21,7 @@ export function listenToFinder({ search, takesWords, choose, wish, trouble }) {
       if (mine !== typed) return;
       const titles = items.map((one, at) => option(at, cover(one.item_id, categoriesOf(one)), title(one.title), title(factsOf(one), "small"), () => choose(one)));
       const spark = h("span", { class: "spark", "aria-hidden": "true" }, "✳");
-      if (takesWords() || !titles.length) titles.push(option(titles.length, spark, title(`Ask for “${text}”`), h("small", {}, "by meaning"), () => wish(text)));
+      if (takesWords() || !titles.length) titles.push(option(titles.length, spark, title(`Titles like “${text}”`), h("small", {}, "by meaning"), () => describe(text)));
       list.replaceChildren(...titles);
       list.hidden = false;
       field.setAttribute("aria-expanded", "true");
@@ -56,13 +59,13 @@ export function listenToFinder({ search, takesWords, choose, wish, trouble }) {
     else field.removeAttribute("aria-activedescendant");
   }
 
-  /** Take the option pointed at; else ask in these words. */
+  /** Choose the marked option; without one, take the text as a description. */
   async function enter() {
     const text = field.value.trim();
     if (text && foundFor !== text) await find(); // typed faster than it was found
     const chosen = foundFor === text && list.querySelector('[aria-selected="true"]');
     if (chosen) chosen.click();
-    else if (text) { leave(); wish(text); }
+    else if (text) { leave(); describe(text); }
   }
 
   field.addEventListener("keydown", (event) => {

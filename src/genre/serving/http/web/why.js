@@ -1,4 +1,4 @@
-// Why one item: the evidence of the service as bars and words.
+// The explanation of one item: its evidence as bars and words.
 
 import { METHODS, fallback } from "./codes.js";
 import { cover } from "./covers.js";
@@ -12,40 +12,40 @@ const PARTS = {
   reordering: "Order by a language model",
 };
 
-/** What stands on the sheet. close, like, open: what its buttons do, the last one with an item much like it. */
+/** The content of the sheet. alike: similar items. close, like, open: called by its buttons, the last with an item. */
 export function evidence(one, why, alike, { close, like, open }) {
   const parts = why.because.slice(0, BARS).map((cause) => [cause.title, cause.share]), others = why.because.slice(BARS);
   if (others.length) parts.push([`${others.length} more`, others.reduce((sum, cause) => sum + cause.share, 0), "rest"]);
   if (why.popular && why.method === "exact") parts.push(["Popularity", why.popular, "rest"]);
   parts.push(...why.parts.map((part) => [PARTS[part.name] ?? part.name, part.share, "rest"]));
-  const asked = Object.entries(why.query_parts).map(([part, share]) => [PARTS[part], share]);
-  const total = why.method === "exact" ? (asked.length ? `Score by ${why.recommender}` : "Score") : "";
+  const query = Object.entries(why.query_parts).map(([part, share]) => [PARTS[part], share]);
+  const total = why.method === "exact" ? (query.length ? `Score by ${why.recommender}` : "Score") : "";
   return [
     h("button", { type: "button", class: "close", "aria-label": "Close", onclick: close }, "×"),
     h("div", { class: "lead" }, cover(one.item_id, categoriesOf(one)),
       h("div", {}, title(one.title, "h2", { id: "why-title" }), title(factsOf(one), "p", { class: "facts" }),
         why.reason && title(upper(why.reason), "p", { class: "reason" }),
         h("button", { type: "button", class: "like", onclick: like }, "Like"))),
-    ...(asked.length > 1 ? [h("h3", {}, asked.map(([name]) => name).join(", ")), bars(asked, "Score")] : []),
-    ...(parts.length ? [h("h3", {}, why.because.length ? "Because you chose" : "What the score is made of"), bars(parts, total)] : []),
+    ...(query.length > 1 ? [h("h3", {}, query.map(([name]) => name).join(", ")), bars(query, "Score")] : []),
+    ...(parts.length ? [h("h3", {}, why.because.length ? "Because you chose" : "Parts of the score"), bars(parts, total)] : []),
     ...why.parts.filter((part) => part.written_by).map(origin),
     h("p", { class: "hint" }, `${why.recommender}: ${METHODS[why.method] ?? ""}`, why.fallback ? ` · ${fallback(why.fallback)}` : ""),
     ...(why.words.length ? [h("h3", {}, "Words in common"), h("ul", { class: "words" }, ...why.words.slice(0, 12).map((word) => title(word, "li")))] : []),
-    h("h3", {}, "Much like it"),
+    h("h3", {}, "Similar titles"),
     h("ul", { class: "strip" }, ...alike.items.map((other) => mini(other, "Why", () => open(other)))),
   ];
 }
 
-/** Which language model a part of the score is from, and what it wrote. */
+/** The language model that a part of the score comes from, and what it wrote. */
 function origin(part) {
-  const said = part.text ? `: “${part.text}”` : "", [model] = part.written_by.split(" ("); // its options left out
-  return title(`${PARTS[part.name] ?? part.name}${said}, by the language model ${model}`, "p", { class: "hint" });
+  const wrote = part.text ? `: “${part.text}”` : "", [model] = part.written_by.split(" ("); // its options left out
+  return title(`${PARTS[part.name] ?? part.name}${wrote}, by the language model ${model}`, "p", { class: "hint" });
 }
 
 /** A bar for each [name, share, kind]; total: what their sum is called, where they are all there is. */
 function bars(parts, total) {
   const most = Math.max(...parts.map(([, share]) => Math.abs(share)), 1e-9);
-  const digits = Math.min(6, Math.max(3, 2 - Math.floor(Math.log10(most)))); // small shares are told apart, too
+  const digits = Math.min(6, Math.max(3, 2 - Math.floor(Math.log10(most)))); // enough for small shares to differ
   const number = (share) => h("span", { class: "share" }, share.toFixed(digits).replace(/^-(0\.0*)$/, "$1"));
   const rows = parts.map(([name, share, kind]) => {
     const bar = h("i", { class: share < 0 ? "against" : kind });
