@@ -28,7 +28,7 @@ QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SIZES = {"desktop": (1280, 800), "tablet": (820, 1100), "phone": (360, 740), "wall": (1920, 1080)}
+SIZES = {"desk": (1280, 800), "tablet": (820, 1100), "phone": (360, 740), "wall": (1920, 1080)}
 NASTY = [
     "<script>document.title = 'hacked'</script>",
     "<img src=x onerror=\"document.title='hacked'\">",
@@ -76,7 +76,7 @@ Served = Callable[..., AbstractContextManager[str]]
 def open_page(browser: Browser) -> Iterator[Open]:
     watched: list[Watched] = []
 
-    def open_one(url: str, size: str = "desktop", scheme: str = "light", path: str = "/", **more: Any) -> Page:
+    def open_one(url: str, size: str = "desk", scheme: str = "light", path: str = "/", **more: Any) -> Page:
         width, height = SIZES[size]
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **more
@@ -402,7 +402,7 @@ def nasty_url(run: Run, tmp_path_factory: pytest.TempPathFactory, serve_app: Ser
         yield address
 
 
-@pytest.mark.parametrize("size", ["desktop", "tablet", "phone"])
+@pytest.mark.parametrize("size", ["desk", "tablet", "phone"])
 def test_text_stays_text_and_in_its_place(nasty_url: str, open_page: Open, size: str) -> None:
     page = open_page(nasty_url, size)
     assert page.locator("#list .card").count() == 12
@@ -430,7 +430,7 @@ def test_text_stays_text_and_in_its_place(nasty_url: str, open_page: Open, size:
 
 
 @pytest.mark.parametrize(
-    ("world", "size", "scheme"), [("url", "desktop", "light"), ("url", "phone", "dark"), ("nasty_url", "phone", "light")]
+    ("world", "size", "scheme"), [("url", "desk", "light"), ("url", "phone", "dark"), ("nasty_url", "phone", "light")]
 )
 def test_axe_finds_no_fault(
     open_page: Open, request: pytest.FixtureRequest, world: str, size: str, scheme: str
@@ -501,7 +501,7 @@ def test_the_pictures_of_the_manual(films_url: str, open_page: Open, request: py
     """On real films; `make golden` takes the pictures anew."""
     pictures = Path(__file__).parents[2] / "docs" / "images" if request.config.getoption("--golden") else None
     chosen = ("Star Wars (1977)", "Fargo (1996)", "Toy Story (1995)")
-    for size, scheme in (("desktop", "light"), ("desktop", "dark"), ("phone", "light")):
+    for size, scheme in (("desk", "light"), ("desk", "dark"), ("phone", "light")):
         page = open_page(films_url, size, scheme)
         for name in chosen:
             page.locator("#words").fill(name)
