@@ -3,7 +3,7 @@
     python benchmarks/metrics_referee.py        (in an environment with this project, ranx and hypothesis)
 
 Each example is a batch of users with lists of any length and any number of relevant items, listed or not. ranx knows
-no ties: it sorts by score, so scores are distinct here; ties are judged by brute force in tests/evaluation.
+no ties: it sorts by score, so scores are distinct here; tests/evaluation compares ties with brute force.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ thread on the same arrays; CPU seconds are the least of five, after one call tha
 users: every user of MovieLens 1M, the whole catalogue: scores of 64 given factors, seen items removed, top 10,
 seven metrics. RecTools ranks with its ImplicitRanker; ranx ranks nothing, so NumPy does it for it.
 lists: the seven metrics of given top-10 lists of 100,000 users with 1 to 20 relevant items each, of 50,000.
-memory: peak resident MiB of judging 100,000 users by 50,000 items, the model and data included.
+memory: peak resident MiB of evaluating 100,000 users by 50,000 items, the model and data included.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def make_input(data: Path, folder: Path) -> None:
-    """The same arrays for everybody, as plain .npy files."""
+    """Write the same arrays for all libraries, as plain .npy files."""
     from datasets import ml_1m
 
     split = ml_1m(data)
@@ -119,7 +119,7 @@ def genre_side(folder: Path) -> dict[str, Any]:
     model, fold = dot_product(users, items), Fold(dataset(cu, ci, users, items), dataset(tu, ti, users, items))
     lists, wu, wi = load(folder, "lists", "wanted_user", "wanted_item")
     n, m = np.empty(len(lists)), np.empty(50_000)
-    asked = Fold(dataset(wu[:0], wi[:0], n, m), dataset(wu, wi, n, m))
+    fold = Fold(dataset(wu[:0], wi[:0], n, m), dataset(wu, wi, n, m))
 
     def plain(found: Any) -> dict[str, float]:
         return {name: found.values[f"{name}@{K}"] for name in NAMES}
@@ -128,7 +128,7 @@ def genre_side(folder: Path) -> dict[str, Any]:
         "version": f"genre {version('genre-rec')}",
         "users": timed(lambda: plain(evaluate(model, fold, k=K, metrics=NAMES))),
         "users, auc and lists too": timed(lambda: plain(evaluate(model, fold, k=K))),
-        "lists": timed(lambda: plain(evaluate_lists(lists, asked, k=K, metrics=NAMES))),
+        "lists": timed(lambda: plain(evaluate_lists(lists, fold, k=K, metrics=NAMES))),
     }
 
 
@@ -195,11 +195,11 @@ def rectools_side(folder: Path) -> dict[str, Any]:
     )
     seen = sp.csr_matrix((np.ones(len(cu), np.float32), (cu, ci)), shape=(len(users), len(items)))
     target = pd.DataFrame({"user_id": tu, "item_id": ti})
-    asked = np.unique(tu)
+    target_users = np.unique(tu)
 
     def whole() -> dict[str, float]:
         ranker = ImplicitRanker(Distance.DOT, users, items, num_threads=1)
-        user, item, score = ranker.rank(asked, k=K, filter_pairs_csr=seen[asked])
+        user, item, score = ranker.rank(target_users, k=K, filter_pairs_csr=seen[target_users])
         reco = pd.DataFrame({"user_id": user, "item_id": item, "score": score})
         reco["rank"] = reco.groupby("user_id", sort=False).cumcount() + 1
         return calc_metrics(metrics, reco, target)
@@ -234,7 +234,7 @@ def ranx_side(folder: Path) -> dict[str, Any]:
 
     names = [f"{name}@{K}" for name in NAMES]
 
-    def judge(qrels: Any, run: Any) -> dict[str, float]:
+    def measure(qrels: Any, run: Any) -> dict[str, float]:
         found = evaluate(qrels, run, names)
         return {name: found[f"{name}@{K}"] for name in NAMES}
 
@@ -252,18 +252,20 @@ def ranx_side(folder: Path) -> dict[str, Any]:
         folder, "user_factors", "item_factors", "context_user", "context_item", "target_user", "target_item"
     )
     seen = sp.csr_matrix((np.ones(len(cu), np.float32), (cu, ci)), shape=(len(users), len(items)))
-    asked = np.unique(tu)
+    target_users = np.unique(tu)
     qrels = qrels_of(tu, ti)
 
     def whole() -> dict[str, float]:
         tops, best = [], []
-        for block in np.array_split(asked, 6):
+        for block in np.array_split(target_users, 6):
             scores = users[block] @ items.T
             scores[seen[block].nonzero()] = -np.inf
             top = np.argpartition(-scores, K, axis=1)[:, :K]
             tops.append(top)
             best.append(np.take_along_axis(scores, top, axis=1))
-        return judge(qrels, run_of(np.repeat(asked, K), np.concatenate(tops).ravel(), np.concatenate(best).ravel()))
+        return measure(
+            qrels, run_of(np.repeat(target_users, K), np.concatenate(tops).ravel(), np.concatenate(best).ravel())
+        )
 
     lists, wu, wi = load(folder, "lists", "wanted_user", "wanted_item")
     relevant = qrels_of(wu, wi)
@@ -276,8 +278,8 @@ def ranx_side(folder: Path) -> dict[str, Any]:
     return {
         "version": f"ranx {version('ranx')}",
         "users": timed(whole),
-        "lists": timed(lambda: judge(relevant, build())),
-        "lists, its structures given": timed(lambda: judge(relevant, given)),
+        "lists": timed(lambda: measure(relevant, build())),
+        "lists, its structures given": timed(lambda: measure(relevant, given)),
     }
 
 

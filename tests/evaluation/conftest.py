@@ -1,4 +1,4 @@
-"""Small worlds and a recommender whose scores are given, so that every rank is known."""
+"""Small folds and a recommender whose scores are given, so that every rank is known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from genre.recommenders.base import Recommender
 
 @dataclass(eq=False)
 class Table(Recommender):
-    """Scores as given, a row a user; strangers get the last row."""
+    """Gives each user the scores of a table; users without a training row get the last row."""
 
     answers_empty: ClassVar[bool] = True
 

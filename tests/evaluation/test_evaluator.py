@@ -59,7 +59,7 @@ class Factors(Recommender):
         return self.users_[history.user] @ self.items_.T
 
 
-def world(seed: int, n_users: int = 7) -> tuple[list[list[int]], list[list[int]], np.ndarray]:
+def random_case(seed: int, n_users: int = 7) -> tuple[list[list[int]], list[list[int]], np.ndarray]:
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(N_ITEMS).tolist() for _ in range(n_users)]
     cuts = [sorted(rng.integers(1, N_ITEMS, 2).tolist()) for _ in range(n_users)]
@@ -74,7 +74,7 @@ def test_equals_evaluating_user_by_user(
     seed: int, table: Make, fold: MakeFold, ranks_of: Callable[..., Ranks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking, "BLOCK", 3 * N_ITEMS)  # blocks of three users
-    seen, wanted, scores = world(seed)
+    seen, wanted, scores = random_case(seed)
     given = fold(seen, wanted, N_ITEMS)
     found = evaluate(table(scores, given.context), given, k=[1, 3, 40], metrics=[*AT_K, "auc"])
     assert found.users.tolist() == [user for user, items in enumerate(wanted) if items]
@@ -93,7 +93,7 @@ def test_equals_evaluating_user_by_user(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_permuting_users_or_items_or_bending_scores_changes_nothing(seed: int, table: Make, fold: MakeFold) -> None:
-    seen, wanted, scores = world(seed)
+    seen, wanted, scores = random_case(seed)
     rng = np.random.default_rng(seed)
     users, items = rng.permutation(len(seen)), rng.permutation(N_ITEMS)  # new row -> old row
     new_item = np.argsort(items)
@@ -116,7 +116,7 @@ def test_permuting_users_or_items_or_bending_scores_changes_nothing(seed: int, t
 def test_factors_and_scores_give_the_same_values(fold: MakeFold, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     model = Factors()
-    seen, wanted, _ = world(3, n_users=23)
+    seen, wanted, _ = random_case(3, n_users=23)
     given = fold(seen, wanted, N_ITEMS)
     model.users_, model.items_ = (rng.integers(-3, 4, (n, 4)).astype(np.float32) for n in (23, N_ITEMS))
     model.item_ids_ = given.context.item_ids
@@ -129,7 +129,7 @@ def test_factors_and_scores_give_the_same_values(fold: MakeFold, monkeypatch: py
 
 def test_lists_get_the_values_of_the_recommender_that_made_them(table: Make, fold: MakeFold) -> None:
     rng = np.random.default_rng(1)
-    seen, wanted, _ = world(4, n_users=30)
+    seen, wanted, _ = random_case(4, n_users=30)
     given = fold(seen, wanted, N_ITEMS)
     model = table(np.argsort(rng.random((30, N_ITEMS)), axis=1), given.context)  # no ties
     names = [*evaluator.LIST_METRICS, "gini", "popularity", "tail_recall", "serendipity", "calibration", "group_gap"]

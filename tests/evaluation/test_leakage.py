@@ -211,9 +211,9 @@ def test_duplicate_items_share_every_name_and_are_shown_with_their_user() -> Non
     seen = split.test.context.item[split.test.context.user == user].tolist()
     wanted = int(split.test.target.item[split.test.target.user == user][0])
     known = seen[0]
-    stranger = next(item for item in range(N_ITEMS) if item not in {*seen, wanted})
+    unrelated = next(item for item in range(N_ITEMS) if item not in {*seen, wanted})
     abstracts = [f"what {title} tells" for title in data.titles()]
-    for item in (stranger, known, wanted):
+    for item in (unrelated, known, wanted):
         abstracts[item] = "No abstract is available"
 
     def found(titles: list[str], **more: list[str]) -> list[Finding]:
@@ -229,7 +229,7 @@ def test_duplicate_items_share_every_name_and_are_shown_with_their_user() -> Non
     caught_now = found(alike, link=links)
     assert [finding.check for finding in caught_now] == ["duplicate-items"]
     assert f"item {data.item_ids[known]} in the history" in caught_now[0].where
-    assert str(data.item_ids[stranger]) not in caught_now[0].where.replace(",", "").split()
+    assert str(data.item_ids[unrelated]) not in caught_now[0].where.replace(",", "").split()
 
 
 def test_one_person_with_two_accounts(clean: Split) -> None:

@@ -45,7 +45,7 @@ SEARCH = TuningResult(
 
 
 @pytest.fixture(scope="module")
-def judged() -> dict[str, Evaluation]:
+def evaluations() -> dict[str, Evaluation]:
     split = RandomSplit(validation=0.2, test=0.2).split(toy_dataset(60, 40))
     models = {"ease": EASE(10.0).fit(split.train), "<b>popular</b>": Popularity().fit(split.train)}
     options: dict[str, Any] = {"k": 5, "metrics": EvaluationOptions().metrics, "train": split.train}
@@ -54,8 +54,8 @@ def judged() -> dict[str, Evaluation]:
 
 
 @pytest.fixture(scope="module")
-def report(judged: dict[str, Evaluation]) -> dict[str, Any]:
-    found = list(judged.values())
+def report(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
+    found = list(evaluations.values())
     p = pairwise_p_values(found, "ndcg@5").tolist()
     epochs = [{"event": "epoch", "epoch": at, "loss": 1 / at, "ndcg@5": 0.1 * at, "seconds": 1} for at in (1, 2, 3)]
     made = {
@@ -70,7 +70,7 @@ def report(judged: dict[str, Evaluation]) -> dict[str, Any]:
         "primary": "ndcg@5",
         "best": "ease",
         "leaderboard": leaderboard(found),
-        "significance": {"label": "ndcg@5", "names": list(judged), "p": p},
+        "significance": {"label": "ndcg@5", "names": list(evaluations), "p": p},
         "tuning": [SEARCH.as_dict()],
         "language_model": {"augmentation": {}, "reranking": {}, "explanations": {}},
         "training": {"ease": epochs},
@@ -83,23 +83,23 @@ def traces(chart: Any) -> list[dict[str, Any]]:
     return list(chart["figure"]["data"])
 
 
-def test_every_chart_is_there(report: dict[str, Any], judged: dict[str, Evaluation]) -> None:
-    made = charts.all_charts(report, judged)
+def test_every_chart_is_there(report: dict[str, Any], evaluations: dict[str, Evaluation]) -> None:
+    made = charts.all_charts(report, evaluations)
     names = ["leaderboard", "cost", "lengths", "popularity", "significance", "search", "importances", "losses"]
     assert list(made) == names
     json.dumps(made, allow_nan=False)
 
 
-def test_recall_by_popularity(report: dict[str, Any], judged: dict[str, Evaluation]) -> None:
-    chart = charts.all_charts(report, judged)["popularity"]
+def test_recall_by_popularity(report: dict[str, Any], evaluations: dict[str, Evaluation]) -> None:
+    chart = charts.all_charts(report, evaluations)["popularity"]
     assert chart["title"] == "recall@5 by popularity of items"
     for trace in traces(chart):
-        bands = judged[trace["name"]].by_popularity
+        bands = evaluations[trace["name"]].by_popularity
         known = {band: found for band, found in bands.items() if found["targets"]}
         assert trace["y"] == [found["recall"] for found in known.values()]
         assert [title.partition("<br>")[0] for title in trace["x"]] == list(known)
         assert f"{known[next(iter(known))]['targets']:,} target" in trace["x"][0]
-    ratings = {name: dataclasses.replace(found, by_popularity={}) for name, found in judged.items()}
+    ratings = {name: dataclasses.replace(found, by_popularity={}) for name, found in evaluations.items()}
     assert "popularity" not in charts.all_charts(report, ratings)
 
 
@@ -124,8 +124,8 @@ def test_importances_have_the_largest_on_top(report: dict[str, Any]) -> None:
     assert bars["x"] == [0.1, 0.9]
 
 
-def test_every_pair_has_its_p(report: dict[str, Any], judged: dict[str, Evaluation]) -> None:
-    (heat,) = traces(charts.all_charts(report, judged)["significance"])
+def test_every_pair_has_its_p(report: dict[str, Any], evaluations: dict[str, Evaluation]) -> None:
+    (heat,) = traces(charts.all_charts(report, evaluations)["significance"])
     assert heat["z"] == report["significance"]["p"]
     assert heat["z"][0][1] == heat["z"][1][0]
     assert [row[at] for at, row in enumerate(heat["text"])] == ["", ""], "nothing is compared with itself"
@@ -136,27 +136,29 @@ def test_every_pair_has_its_p(report: dict[str, Any], judged: dict[str, Evaluati
 
 
 def test_a_missing_package_is_named(
-    report: dict[str, Any], judged: dict[str, Evaluation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    report: dict[str, Any], evaluations: dict[str, Evaluation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(NotAvailable, match=r"the report needs plotly.offline: pip install 'genre-rec\[report\]'"):
-        write_report(tmp_path / "report.html", report, judged, diagram="", config="")
+        write_report(tmp_path / "report.html", report, evaluations, diagram="", config="")
 
 
-def test_cold_start_and_costs_are_shown(report: dict[str, Any], judged: dict[str, Evaluation], tmp_path: Path) -> None:
-    write_report(tmp_path / "report.html", report, judged, diagram="graph LR; a-->b", config="")
+def test_cold_start_and_costs_are_shown(
+    report: dict[str, Any], evaluations: dict[str, Evaluation], tmp_path: Path
+) -> None:
+    write_report(tmp_path / "report.html", report, evaluations, diagram="graph LR; a-->b", config="")
     page = " ".join((tmp_path / "report.html").read_text("utf-8").partition("Cold start and cost")[2][:3000].split())
-    counts = judged["ease"].counts
+    counts = evaluations["ease"].counts
     assert f"{counts['users']:,} users with {counts['targets']:,} relevant items were evaluated" in page
     assert f"{counts['cold_users']} of the users and {counts['cold_items']} of the items" in page
-    warm = f"{judged['ease'].warm['ndcg@5']:.4f}".removeprefix("0")
+    warm = f"{evaluations['ease'].warm['ndcg@5']:.4f}".removeprefix("0")
     assert f"<td>{warm}</td><td>.1000</td><td>90</td><td>.0010</td>" in page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_chromium_draws_it(
-    report: dict[str, Any], judged: dict[str, Evaluation], scheme: str, width: int, tmp_path: Path
+    report: dict[str, Any], evaluations: dict[str, Evaluation], scheme: str, width: int, tmp_path: Path
 ) -> None:
     if not CHROMIUM.exists():
         pytest.skip("Chromium is not installed: apt-get install chromium")
@@ -165,7 +167,7 @@ def test_chromium_draws_it(
     path = tmp_path / "report.html"
     first, second = report["leaderboard"]
     marked = report | {"best": second["name"], "leaderboard": [first, second | {"tied_with_best": True}]}
-    write_report(path, marked, judged, diagram="graph LR; a-->b", config="<script>alert(1)</script>")
+    write_report(path, marked, evaluations, diagram="graph LR; a-->b", config="<script>alert(1)</script>")
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The search for options: it finds a planted optimum, goes on where it stopped, and never sees the test part."""
+"""Tuning finds a planted optimum, continues where it stopped, and never reads the test part."""
 
 import json
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def test_a_stopped_search_goes_on_and_a_finished_one_returns(split: Split, tmp_p
     assert more.trials[:4] == first.trials
     assert [trial.outcome for trial in more.trials].count("fail") == 1
     assert "1 of 7 trials failed" in more.warnings[-1]
-    other = tune(Planted, split, trials=2, fixed={"steps": 3}, storage=store)  # another question, the same file
+    other = tune(Planted, split, trials=2, fixed={"steps": 3}, storage=store)  # another search, the same file
     assert len(other.trials) == 2
     assert other.options["steps"] == 3
     assert all("steps" not in trial.options for trial in other.trials)
@@ -126,11 +126,11 @@ def test_the_best_at_the_edge_of_its_range_is_a_warning(split: Split, tmp_path: 
         steps: Annotated[int, Ge(3), Search(3, 9)] = 9  # 3 is the end of what is legal: nothing to widen
 
     done = tune(Edged, split, fixed={"mode": "good", "lift": None}, trials=25, storage=tmp_path / "study.sqlite")
-    told = [line for line in done.warnings if "end of its range" in line]
-    assert all("steps" not in line for line in told)
+    warned = [line for line in done.warnings if "end of its range" in line]
+    assert all("steps" not in line for line in warned)
     if done.options["scale"] < 10.9:
-        assert "Edged: the best scale" in told[0]
-        assert "at the low end of its range, 10 to 1000; search beyond it" in told[0]
+        assert "Edged: the best scale" in warned[0]
+        assert "at the low end of its range, 10 to 1000; search beyond it" in warned[0]
     assert done.options["scale"] < 14
 
 
@@ -141,8 +141,8 @@ def test_it_starts_from_what_it_is_told(split: Split, tmp_path: Path) -> None:
     assert done.value == done.first
     assert {option: done.options[option] for option in ("scale", "steps")} == {"scale": 10.0, "steps": 3}
     assert done.chosen == {}
-    told = json.loads(json.dumps(done.as_dict()))
-    assert told["first"] == told["value"] == told["trials"][0]["best"] == told["trials"][-1]["best"]
+    plain = json.loads(json.dumps(done.as_dict()))
+    assert plain["first"] == plain["value"] == plain["trials"][0]["best"] == plain["trials"][-1]["best"]
     outside = tune(Planted, split, start={"steps": 20, "scale": 0.5}, trials=1, storage=tmp_path / "study.sqlite")
     assert outside.warnings == (), "it starts outside a range, which is no edge of it"
 

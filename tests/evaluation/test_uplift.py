@@ -46,7 +46,7 @@ class Words(Encoder):
         return out
 
 
-def world(n_users: int = 120, n_items: int = 60, topics: int = 6) -> tuple[Split, Augmented]:
+def planted(n_users: int = 120, n_items: int = 60, topics: int = 6) -> tuple[Split, Augmented]:
     """Users stay within one topic; titles say nothing of it, summaries, profiles and invented items do."""
     rng = np.random.default_rng(1)
     user = np.repeat(np.arange(n_users), 6)
@@ -79,7 +79,7 @@ def world(n_users: int = 120, n_items: int = 60, topics: int = 6) -> tuple[Split
 
 
 def test_a_planted_effect_is_found_and_the_placebo_is_not() -> None:
-    split, made = world()
+    split, made = planted()
     conditions = build_arms(split, Content(whitening=0.0), Words(), made, profile_weight=0.5)
     assert list(conditions) == [
         "without",
@@ -97,7 +97,7 @@ def test_a_planted_effect_is_found_and_the_placebo_is_not() -> None:
 
 
 def test_profiles_help_who_has_items_that_speak_the_same_language() -> None:
-    split, made = world()
+    split, made = planted()
     spoken = dataclasses.replace(made, users={}).apply_split(split)
     users = dataclasses.replace(made, items={})
     found = uplift(evaluate_arms(build_arms(spoken, Popularity(), Words(), users, profile_weight=0.5)))
@@ -207,7 +207,7 @@ def test_stages_are_taken_off_and_their_weights_found_wherever_they_stand() -> N
 
 
 def test_an_arm_without_any_text_is_none() -> None:
-    split, made = world()
+    split, made = planted()
     empty = {name: pa.nulls(len(column), column.type) for name, column in made.users.items()}
     found = build_arms(split, Content(), Words(), dataclasses.replace(made, users=empty))
     assert list(found) == ["without", "summaries", "placebo summaries"]

@@ -34,9 +34,9 @@ def test_the_inverse_is_exact(rows: list[tuple[int, float]], method: str, per_us
     scaler = Scaler.fit(data, method, per_user=bool(per_user))  # type: ignore[arg-type]
     assert data.rating is not None
     np.testing.assert_array_equal(scaler.inverse(scaler.values(data.rating, data.user), data.user), data.rating)
-    strangers = np.array([-1, 5, 99])
-    np.testing.assert_array_equal(scaler.inverse(scaler.values([1, 2, 3], strangers), strangers), [1, 2, 3])
-    np.testing.assert_array_equal(scaler.values([1, 2, 3], strangers), scaler.values([1, 2, 3]))
+    unknown = np.array([-1, 5, 99])
+    np.testing.assert_array_equal(scaler.inverse(scaler.values([1, 2, 3], unknown), unknown), [1, 2, 3])
+    np.testing.assert_array_equal(scaler.values([1, 2, 3], unknown), scaler.values([1, 2, 3]))
     scaled = scaler.transform(data)
     assert scaled.rating is not None
     assert np.isfinite(scaled.rating).all()
