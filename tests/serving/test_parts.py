@@ -20,15 +20,15 @@ from genre.data.dataset import History
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.serving import breaker as stages
-from genre.serving.breaker import CircuitBreaker, Skipped
-from genre.serving.diversify import rescored
+from genre.serving.breaker import CircuitBreaker, NoAnswer
+from genre.serving.diversify import diversify
 from genre.serving.events import trending as trend
 from genre.serving.events.recent import RecentEvents
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ItemChange
 from genre.serving.http.batching import Batcher
-from genre.serving.new_items import ByNeighbours, grow, with_items
-from genre.serving.reasons import strongest
+from genre.serving.lists import strongest
+from genre.serving.new_items import ByNeighbours, add_items, with_items
 from genre.serving.refresh import put_in_place, roll_back, with_log
 from genre.serving.search.catalogue import Between, Catalogue, OneOf
 from genre.storage import publish
@@ -38,37 +38,37 @@ from genre.testing import toy_dataset
 
 
 def test_a_stage_hands_back_what_the_work_returns_or_raises() -> None:
-    stage = CircuitBreaker("s", 1.0)
-    assert stage.call(lambda: 7) == 7
-    with pytest.raises(Skipped) as failed:
-        stage.call(lambda: 1 / 0)
+    breaker = CircuitBreaker("s", 1.0)
+    assert breaker.call(lambda: 7) == 7
+    with pytest.raises(NoAnswer) as failed:
+        breaker.call(lambda: 1 / 0)
     assert failed.value.outcome == "failed"
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
 
 
 def test_a_hung_call_holds_up_nobody_for_long() -> None:
-    stage, gate = CircuitBreaker("s", 0.5, failures=2, pause=0.2), threading.Event()
+    breaker, gate = CircuitBreaker("s", 0.5, failures=2, pause=0.2), threading.Event()
     for outcome in ("late", "late", "paused"):
-        with pytest.raises(Skipped) as skipped:
-            stage.call(lambda: gate.wait(10))
+        with pytest.raises(NoAnswer) as skipped:
+            breaker.call(lambda: gate.wait(10))
         assert skipped.value.outcome == outcome
     gate.set()
     time.sleep(0.25)
-    assert stage.call(lambda: "well again") == "well again"
-    assert not stage.open
+    assert breaker.call(lambda: "well again") == "well again"
+    assert not breaker.open
 
 
 def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:
-    stage = CircuitBreaker("s", 0.5, failures=1, pause=0.1)
-    with pytest.raises(Skipped):
-        stage.call(lambda: 1 / 0)
+    breaker = CircuitBreaker("s", 0.5, failures=1, pause=0.1)
+    with pytest.raises(NoAnswer):
+        breaker.call(lambda: 1 / 0)
     time.sleep(0.15)
     gate, outcomes = threading.Event(), []
 
     def ask() -> None:
         try:
-            outcomes.append(stage.call(lambda: gate.wait(5)))
-        except Skipped as skipped:
+            outcomes.append(breaker.call(lambda: gate.wait(5)))
+        except NoAnswer as skipped:
             outcomes.append(skipped.outcome)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -84,9 +84,9 @@ def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:
 
 def test_an_idle_stage_ends_its_thread_and_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "IDLE_SECONDS", 0.02)
-    stage = CircuitBreaker("ends", 1.0)
+    breaker = CircuitBreaker("ends", 1.0)
     for _ in range(3):
-        assert stage.call(threading.get_ident)
+        assert breaker.call(threading.get_ident)
         time.sleep(0.1)
         assert "genre-ends" not in {thread.name for thread in threading.enumerate()}
 
@@ -221,7 +221,7 @@ def test_shared_words_are_telling_words(catalogue: Catalogue) -> None:
 
 def test_knobs_at_zero_change_nothing() -> None:
     items, scores = np.arange(5, dtype=np.int32), np.array([9.0, 7, 5, 3, 1])
-    found, _ = rescored(items, scores, 3, novelty=0, diversity=0, popularity=np.ones(5, np.float32), vectors=None)
+    found, _ = diversify(items, scores, 3, novelty=0, diversity=0, popularity=np.ones(5, np.float32), vectors=None)
     assert found.tolist() == [0, 1, 2]
 
 
@@ -229,13 +229,13 @@ def test_novelty_and_explore() -> None:
     items, scores = np.arange(6, dtype=np.int32), np.array([1.0, 0.99, 0.98, 0.6, 0.59, 0.0])
     popularity = np.array([100, 90, 80, 5, 4, 1], np.float32)
     vectors = np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 1, 1]]
-    novel, _ = rescored(items, scores, 2, novelty=1, diversity=0, popularity=popularity, vectors=None)
+    novel, _ = diversify(items, scores, 2, novelty=1, diversity=0, popularity=popularity, vectors=None)
     assert novel.tolist() == [5, 4]
-    varied, _ = rescored(items, scores, 3, novelty=0, diversity=0.5, popularity=popularity, vectors=vectors)
+    varied, _ = diversify(items, scores, 3, novelty=0, diversity=0.5, popularity=popularity, vectors=vectors)
     assert varied.tolist() == [0, 3, 1]
-    few, _ = rescored(items[:2], scores[:2], 5, novelty=0, diversity=1, popularity=popularity, vectors=vectors)
+    few, _ = diversify(items[:2], scores[:2], 5, novelty=0, diversity=1, popularity=popularity, vectors=vectors)
     assert sorted(few.tolist()) == [0, 1]
-    none, _ = rescored(items[:0], scores[:0], 5, novelty=0.5, diversity=0.5, popularity=popularity, vectors=vectors)
+    none, _ = diversify(items[:0], scores[:0], 5, novelty=0.5, diversity=0.5, popularity=popularity, vectors=vectors)
     assert none.tolist() == []
 
 
@@ -247,82 +247,82 @@ def test_trend_decays_and_never_overflows(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(trend.time, "time", lambda: now)
     made, row = trend.Trending(), {"a": 0, "b": 1, "c": 2}
     made.add("a", now, 4)
-    made.add("b", now - trend.HALF_LIFE, 4)
+    made.add("b", now - trend.HALF_LIFE_SECONDS, 4)
     made.add("b", now + 1e9)
-    assert made.of(row).tolist() == [4, 3, 0]
-    now += trend.HALF_LIFE
-    assert made.of(row).tolist() == [2, 1.5, 0]
+    assert made.counts(row).tolist() == [4, 3, 0]
+    now += trend.HALF_LIFE_SECONDS
+    assert made.counts(row).tolist() == [2, 1.5, 0]
     for _ in range(50):
-        now += 90 * trend.HALF_LIFE
+        now += 90 * trend.HALF_LIFE_SECONDS
         made.add("c", now)
-    assert np.isfinite(made.of(row)).all()
-    assert made.of(row)[2] == pytest.approx(1)
+    assert np.isfinite(made.counts(row)).all()
+    assert made.counts(row)[2] == pytest.approx(1)
 
 
 def test_a_user_counts_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(trend.time, "monotonic", lambda: now)
-    taken = trend.RecentPairs()
-    assert [taken.first("u", "a"), taken.first("u", "a"), taken.first("u", "b"), taken.first("v", "a")] == [1, 0, 1, 1]
-    now += trend.WINDOW + 1
-    assert not taken.first("u", "a"), "for one window at least"
-    now += trend.WINDOW + 1
-    assert taken.first("u", "a"), "for two at most"
+    pairs = trend.RecentPairs()
+    assert [pairs.add("u", "a"), pairs.add("u", "a"), pairs.add("u", "b"), pairs.add("v", "a")] == [1, 0, 1, 1]
+    now += trend.WINDOW_SECONDS + 1
+    assert not pairs.add("u", "a"), "for one window at least"
+    now += trend.WINDOW_SECONDS + 1
+    assert pairs.add("u", "a"), "for two at most"
 
 
 def test_who_took_what_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trend, "KEPT_PAIRS", 100)
-    taken = trend.RecentPairs()
-    assert all(taken.first(f"u{n}", "a") for n in range(1000))
-    assert len(taken._now) + len(taken._before) <= 200
-    assert not taken.first("u999", "a")
+    pairs = trend.RecentPairs()
+    assert all(pairs.add(f"u{n}", "a") for n in range(1000))
+    assert len(pairs._now) + len(pairs._before) <= 200
+    assert not pairs.add("u999", "a")
 
 
-# --- memory -------------------------------------------------------------------------------------------
+# --- recent events -------------------------------------------------------------------------------------------
 
 
 def test_an_event_during_a_read_is_not_forgotten(sqlite: SQLiteStore) -> None:
-    memory, real = RecentEvents(sqlite, CircuitBreaker("s", 5.0)), sqlite.histories
+    recent, real = RecentEvents(sqlite, CircuitBreaker("s", 5.0)), sqlite.histories
     sqlite.record([Event("a", "x", 1.0, 1)])
 
     def interrupted(user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         read = real(user_ids)
         sqlite.record([Event("a", "y", 1.0, 2)])
-        memory.forget(["a"])
+        recent.drop(["a"])
         return read
 
     sqlite.histories = interrupted  # type: ignore[method-assign]
-    assert len(memory.of(["a"])["a"]) == 1, "what was read is the answer of now"
+    assert len(recent.of(["a"])["a"]) == 1, "what was read is the answer of now"
     sqlite.histories = real  # type: ignore[method-assign]
-    assert len(memory.of(["a"])["a"]) == 2, "but it is not what is kept"
+    assert len(recent.of(["a"])["a"]) == 2, "but it is not what is kept"
 
 
-def test_memory_reads_a_user_once(sqlite: SQLiteStore) -> None:
-    memory, reads, real = RecentEvents(sqlite, CircuitBreaker("s", 5.0)), [], sqlite.histories
+def test_a_user_is_read_once(sqlite: SQLiteStore) -> None:
+    recent, reads, real = RecentEvents(sqlite, CircuitBreaker("s", 5.0)), [], sqlite.histories
 
     def counted(user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         reads.append(list(user_ids))
         return real(user_ids)
 
     sqlite.histories = counted  # type: ignore[method-assign]
-    memory.of(["a"])
-    memory.of(["a", "b"])
-    memory.of(["a", "b"])
+    recent.of(["a"])
+    recent.of(["a", "b"])
+    recent.of(["a", "b"])
     assert reads == [["a"], ["b"]]
 
 
-def test_memory_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genre.serving.events.recent.KEPT_EVENTS", 10)
-    memory = RecentEvents(sqlite, CircuitBreaker("store", 5.0))
+    recent = RecentEvents(sqlite, CircuitBreaker("store", 5.0))
     users = [f"u{n}" for n in range(20)]
     for round_ in range(3):
         sqlite.record([Event(user, f"i{round_}", 1.0, 1 + round_) for user in users])
-        memory.forget(users[::2])
+        recent.drop(users[::2])
         for user in users:
-            assert len(memory.of([user])[user]) >= (round_ + 1 if user in users[::2] else 1)
-        assert memory._n_events == sum(len(events) for events in memory._kept.values()) <= 10
-    memory.clear()
-    assert len(memory.of(users)["u0"]) == 3, "what does not fit is answered all the same"
+            assert len(recent.of([user])[user]) >= (round_ + 1 if user in users[::2] else 1)
+        assert recent._cache.currsize == sum(len(events) for events in recent._cache.values()) <= 10
+    recent.clear()
+    assert len(recent.of(users)["u0"]) == 3, "what does not fit is answered all the same"
 
 
 # --- growing ------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_new_items_get_a_place_by_their_neighbours() -> None:
     like_evens, like_odds = data.item_features.values[0::2].mean(0), data.item_features.values[1::2].mean(0)
     content = Content().fit(data).extend(["even", "odd"], np.stack([like_evens, like_odds]))
     model = EASE(10.0).fit(data)
-    grown = grow(model, content, ["even", "odd"], np.stack([like_evens, like_odds]))
+    grown = add_items(model, content, ["even", "odd"], np.stack([like_evens, like_odds]))
     assert isinstance(grown, ByNeighbours)
     histories = History.of([[0, 2, 4], [1, 3], [12], [13], []], 14)
     scores = grown.score(histories)

@@ -17,7 +17,7 @@ from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.reasons import strongest
+from genre.serving.lists import strongest
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 

@@ -397,13 +397,13 @@ def test_a_loaded_run_that_was_replaced_leaves_nothing_behind(service: Service) 
     state = service._state
     old = state.loaded_run(None)
     service.put_item("n1", {"title": "Dragon Castle", "text": "castles"})
-    assert len(state.popularity(old)) == 12, "a request that still holds it"
+    assert len(state.fallback.popularity(old)) == 12, "a request that still holds it"
     gone = weakref.ref(old)
     del old
     gc.collect()
     assert gone() is None
-    assert not state._popularity
-    assert len(state.popularity(state.loaded_run(None))) == 13
+    assert not state.fallback._popularity
+    assert len(state.fallback.popularity(state.loaded_run(None))) == 13
 
 
 # --- swapping -----------------------------------------------------------------------------------------

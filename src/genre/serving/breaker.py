@@ -1,6 +1,6 @@
-"""Stages that may be late: each is waited for so long and no longer, and left alone for a while when it keeps failing.
+"""Circuit breakers: each call has a time limit, and calls that keep failing are paused for a while.
 
-Knows nothing about what a breaker does.
+Knows nothing about what the calls do.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ T = TypeVar("T")
 IDLE_SECONDS = 60.0  # after which a thread without work ends; the next call starts another
 
 
-class Skipped(Exception):
-    """A breaker gave no answer; `outcome` says why: late, failed or paused."""
+class NoAnswer(Exception):
+    """A call behind a circuit breaker gave no result.
+
+    Attributes:
+        breaker: Name of the breaker.
+        outcome: Why there is no result: `late`, `failed` or `paused`.
+    """
 
     def __init__(self, breaker: str, outcome: str) -> None:
         super().__init__(f"{breaker} {outcome}")
@@ -27,70 +32,98 @@ class Skipped(Exception):
 
 
 class CircuitBreaker:
-    """Runs work in a thread of its own, one call after the other.
+    """A circuit breaker that runs calls in a thread of its own, one after the other.
 
-    seconds: how long a caller waits. failures: failures in a row after which the breaker is out: paused for `pause`
-    seconds, then one call tries it again. A call that hangs holds up nobody but later calls of the same breaker.
+    A call that hangs delays only later calls of the same breaker. After several failures in a row the breaker is open:
+    calls are refused for a pause, then a single call tests whether the service behind it has recovered.
     """
 
     def __init__(self, name: str, seconds: float, *, failures: int = 3, pause: float = 10.0) -> None:
+        """Make a closed breaker.
+
+        Args:
+            name: Name for messages.
+            seconds: How long a caller waits for one call.
+            failures: Failures in a row that open the breaker.
+            pause: Seconds for which an open breaker refuses calls.
+        """
         self.name, self.seconds, self.max_failures, self.pause = name, seconds, failures, pause
         self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self.answered = False  # ever
-        self._failures = 0
+        self.answered = False  # at least once
+        self._failures = 0  # in a row
         self._paused_until = 0.0
-
-    def call(self, work: Callable[[], T]) -> T:
-        """What `work` returns; `Skipped` when it is late, raises anything, or the breaker is paused."""
-        return self._call(work, self.seconds, failures=1)
-
-    def first_call(self, work: Callable[[], object], seconds: float) -> None:
-        """A first call: it may take longer, and one failure puts the breaker out."""
-        self._call(work, seconds, failures=self.max_failures)
 
     @property
     def open(self) -> bool:
-        """Failed too often, and has not answered since."""
+        """Whether calls failed too often in a row, and none has succeeded since."""
         return self._failures >= self.max_failures
 
-    def _call(self, work: Callable[[], T], seconds: float, *, failures: int) -> T:
+    def call(self, work: Callable[[], T]) -> T:
+        """Run a function within the breaker's time limit.
+
+        Args:
+            work: Function without arguments.
+
+        Returns:
+            What `work` returns.
+
+        Raises:
+            NoAnswer: If `work` is late or raises, or the breaker is paused.
+        """
+        return self._call(work, self.seconds, count=1)
+
+    def first_call(self, work: Callable[[], object], seconds: float) -> None:
+        """Run a function that was never run before: it may take longer, and one failure opens the breaker.
+
+        Args:
+            work: Function without arguments.
+            seconds: Time limit of this call.
+
+        Raises:
+            NoAnswer: If `work` is late or raises, or the breaker is paused.
+        """
+        self._call(work, seconds, count=self.max_failures)
+
+    def _call(self, work: Callable[[], T], seconds: float, *, count: int) -> T:
+        """Run `work`; a failure counts `count` times."""
         future: Future[T] = Future()
-        self._hand_over(future, work)
+        self._enqueue(future, work)
         try:
             result = future.result(seconds)
         except FutureTimeout:
             future.cancel()
-            raise self._failed("late", failures) from None
+            raise self._failed("late", count) from None
         except Exception as error:
-            raise self._failed("failed", failures) from error
+            raise self._failed("failed", count) from error
         self._failures, self.answered = 0, True
         return result
 
-    def _hand_over(self, future: Future[Any], work: Callable[[], Any]) -> None:
+    def _enqueue(self, future: Future[Any], work: Callable[[], Any]) -> None:
         with self._lock:
             if self.open and time.monotonic() < self._paused_until:
-                raise Skipped(self.name, "paused")
-            if self.open:  # the pause is over: this call tries, the others wait for its outcome
+                raise NoAnswer(self.name, "paused")
+            if self.open:  # the pause is over: this call is the test, other calls are refused until it returns
                 self._paused_until = time.monotonic() + max(self.pause, self.seconds)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"genre-{self.name}", daemon=True)
                 self._thread.start()
             self._work.put((future, work))
 
-    def _failed(self, outcome: str, failures: int) -> Skipped:
+    def _failed(self, outcome: str, count: int) -> NoAnswer:
         with self._lock:
-            self._failures += failures
+            self._failures += count
             self._paused_until = time.monotonic() + self.pause
-        return Skipped(self.name, outcome)
+        return NoAnswer(self.name, outcome)
 
     def _run(self) -> None:
+        """Run what is in the queue until it has been empty for `IDLE_SECONDS`."""
         while True:
             try:
                 future, work = self._work.get(timeout=IDLE_SECONDS)
             except queue.Empty:
-                with self._lock:  # nothing is handed over while the thread makes up its mind
+                with self._lock:  # nothing is put into the queue while the thread decides to end
                     if self._work.empty():
                         self._thread = None
                         return
@@ -100,4 +133,4 @@ class CircuitBreaker:
                     future.set_result(work())
                 except BaseException as error:
                     future.set_exception(error)
-            del future, work  # an idle breaker holds on to nothing
+            del future, work  # an idle thread keeps no reference to a replaced run

@@ -1,4 +1,4 @@
-"""The two knobs a person may turn on a finished list: less popular, more varied. Knows a pool of scored items only."""
+"""Novelty and diversity of a list: rerank a pool of scored items. Knows nothing else about them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int32
 
 Scores = npt.NDArray[np.floating[Any]]
-POOL = 200  # items that are looked at again, at least; `20 * k` for long lists
+POOL = 200  # items that are reranked, at least; 20 * k for long lists
 
 
 def pool_size(k: int) -> int:
+    """Return how many items are scored so that `k` of them can be chosen.
+
+    Args:
+        k: Length of the list.
+
+    Returns:
+        Size of the pool.
+    """
     return max(POOL, 20 * k)
 
 
-def rescored(
+def diversify(
     items: Int32,
     scores: Scores,
     k: int,
@@ -27,23 +35,38 @@ def rescored(
     popularity: Float32,
     vectors: Float32 | None,
 ) -> tuple[Int32, Scores]:
-    """The best `k` of a pool, best first, after both knobs; 0 and 0 leave it as it is.
+    """Choose the best `k` items of a pool by score, rarity and unlikeness to one another.
 
-    novelty: 0 (the score alone) to 1 (the rarity alone): how much rarity counts beside the score.
-    diversity: 0 to 1: how much an item loses for being like those already in the list (maximal marginal relevance,
-    Carbonell and Goldstein, SIGIR 1998). popularity `[n_items]`; vectors `[n_items, dim]` of unit length, or None.
+    An item's value is `(1 - novelty) * score + novelty * rarity`, both scaled to 0..1 over the pool, where rarity is
+    `-log(1 + popularity)`. With diversity the list is built greedily by maximal marginal relevance (Carbonell and
+    Goldstein, SIGIR 1998): next comes the item with the largest
+    `(1 - diversity) * value - diversity * (cosine to the nearest item of the list so far)`.
+
+    Args:
+        items: Rows of the pool, best first. `[n]`
+        scores: Their scores. `[n]`
+        k: Length of the list.
+        novelty: Weight of rarity, 0 to 1.
+        diversity: Weight of unlikeness, 0 to 1.
+        popularity: Interactions of all items. `[n_items]`
+        vectors: Unit vectors of all items `[n_items, dim]`, or None: diversity has no effect.
+
+    Returns:
+        Rows and values of the chosen items, best first. `[k]` each
     """
     value = (1 - novelty) * _unit(scores) + novelty * _unit(-np.log1p(popularity[items]))
     if diversity == 0 or vectors is None:
         order = np.argsort(-value, kind="stable")[:k]
         return items[order], np.round(value[order], 6)
-    likeness = vectors[items] @ vectors[items].T  # [n, n]
-    return _varied(items, value, likeness, k, diversity)
+    similarity = vectors[items] @ vectors[items].T  # [n, n]
+    return _by_marginal_relevance(items, value, similarity, k, diversity)
 
 
-def _varied(items: Int32, value: Scores, likeness: Float32, k: int, diversity: float) -> tuple[Int32, Scores]:
+def _by_marginal_relevance(
+    items: Int32, value: Scores, similarity: Float32, k: int, diversity: float
+) -> tuple[Int32, Scores]:
     left = np.ones(len(items), bool)
-    nearest = np.zeros(len(items), np.float32)  # likeness to the list so far
+    nearest = np.zeros(len(items), np.float32)  # similarity to the nearest item of the list so far
     order, worth = [], []
     for _ in range(min(k, len(items))):
         marginal = np.where(left, (1 - diversity) * value - diversity * nearest, -np.inf)
@@ -51,11 +74,11 @@ def _varied(items: Int32, value: Scores, likeness: Float32, k: int, diversity: f
         order.append(best)
         worth.append(marginal[best])
         left[best] = False
-        nearest = np.maximum(nearest, likeness[best])
+        nearest = np.maximum(nearest, similarity[best])
     return items[order], np.round(np.array(worth), 6)
 
 
 def _unit(values: Scores) -> Scores:
-    """To 0..1 over the pool; all 0 where all are equal."""
+    """Scale to 0..1; all 0 where all are equal."""
     span = float(values.max() - values.min()) if len(values) else 0.0
     return np.asarray((values - values.min()) / span if span > 0 else np.zeros(len(values)))

@@ -21,7 +21,7 @@ from genre.options import DEFAULT_K, Ge, Gt, Le, check_options
 from genre.preprocessing.splits import LeaveOneOut, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.runs import Run
-from genre.serving.limits import _values
+from genre.serving.limits import parse_settings
 
 FEWEST_LISTS = 10  # a rise in fewer of the lists that are compared is an accident
 SHOWN_ITEMS, SHOWN_USERS = 3, 10
@@ -145,4 +145,4 @@ class Drift:
 
 def parse_drift(settings: Sequence[str]) -> Drift:
     """The limits of a refresh, likewise."""
-    return Drift(**_values(Drift, settings))
+    return Drift(**parse_settings(Drift, settings))

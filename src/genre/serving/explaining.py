@@ -1,8 +1,7 @@
-"""Why one item, with all the evidence the recommender has. Knows the state at one moment; changes nothing in it."""
+"""The evidence for one item: what its score is made of. Knows one loaded run and its fallback steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,94 +11,49 @@ from genre.features.augmentation import generated_text
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, REORDERING, Explanation, phrase, sentence
 from genre.recommenders.llm_reranker import rerankers
-from genre.serving.breaker import Skipped
-from genre.serving.fallback import source_of
+from genre.serving.breaker import NoAnswer
+from genre.serving.fallback import Fallback
+from genre.serving.lists import list_source, popular_reason, query_reasons
 from genre.serving.loaded_run import LoadedRun, SingleHistory
-from genre.serving.reasons import popular_reason, query_reasons
 from genre.serving.requests import DIGITS, Evidence, ScorePart
-from genre.serving.state import State
 
-NEWEST = 100  # interactions that an explanation looks at
-WORDS = 20
+NEWEST = 100  # interactions of a history that are explained
+MOST_WORDS = 20
 
 
-def explain_item(
-    state: State,
-    item_id: str,
-    *,
-    user_id: str | None,
-    history: Sequence[str] | None,
-    words: str | None,
-    run: str | None,
-    recommender: str | None,
+def explain_by_recommender(
+    fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int
 ) -> Evidence:
-    loaded = state.loaded_run(run, user_id)
-    name, row = loaded.model(recommender), loaded.catalogue.row.get(item_id)
-    recent, trouble = state.recent({user_id} if user_id is not None and history is None else ())
-    past = state.history(loaded, user_id, history, recent)
-    if row is None:
-        return Evidence(item_id, item_id, None, "not in the catalogue", "unknown", "popular", loaded.name, name)
-    if past.has_likes:
-        why = _by_evidence(state, loaded, name, past, row, trouble)
-    else:
-        count = round(float(state.popularity(loaded)[row]), DIGITS)
-        title, reason = loaded.catalogue.titles[row], POPULAR
-        why = Evidence(
-            item_id, title, count, reason, "popularity", "popular", loaded.name, name, [], count, fallback=trouble
-        )
-    return why if words is None or loaded.matcher is None else _with_query(state, loaded, why, past, row, words)
+    """Return the recommender's own evidence, or that of the first step that answers.
 
+    Args:
+        fallback: The steps.
+        loaded: The run.
+        name: Name of the recommender.
+        history: The history that the item is recommended for.
+        row: Row of the item.
 
-def _with_query(state: State, loaded: LoadedRun, why: Evidence, past: SingleHistory, row: int, text: str) -> Evidence:
-    """Of a list asked for in words: what the words and the recommender add, as `Fallback.by_words` does."""
-    assert loaded.matcher is not None
-    query = loaded.matcher.parse(text)
-    history = loaded.batch([past]) if past.has_likes else None
-    try:
-        match, shares, late = state.fallback.query_scores(loaded, why.recommender, query, history)
-    except Skipped as skipped:
-        return replace(why, fallback=why.fallback or f"words_{skipped.outcome}")
-    query_parts = {name: round(float(share[row]), DIGITS) for name, share in shares.items()}
-    matched = popular_reason(query) if match.fit is None else query_reasons(loaded, query, match.near, [row])[0]
-    by_taste = past.has_likes and "taste" in shares
-    if match.fit is None and by_taste:
-        return replace(why, query_parts=query_parts, fallback=why.fallback or late)
-    causes = (
-        [cause["title"] for cause in why.because if cause["share"] > 0][:2] if query_parts.get("taste", 0) > 0 else []
-    )
-    because = phrase(causes) if causes else ""
-    shared = loaded.catalogue.shared_words(row, set(words(query.wanted, terms=True)))
-    return replace(
-        why,
-        reason="; ".join(part for part in (matched, because) if part),
-        source="popular" if match.fit is None else "content",
-        query_parts=query_parts,
-        words=list(dict.fromkeys((*shared, *why.words)))[:WORDS],
-        fallback=why.fallback or late,
-    )
-
-
-def _by_evidence(
-    state: State, loaded: LoadedRun, name: str, past: SingleHistory, row: int, trouble: str | None
-) -> Evidence:
-    """The recommender's own evidence; that of the texts when it is late."""
+    Returns:
+        The evidence.
+    """
     catalogue = loaded.catalogue
-    one = loaded.batch([past]).last(NEWEST)
+    newest = loaded.batch([history]).last(NEWEST)
 
-    def ask(model: Recommender) -> Explanation:
-        return model.explain(one, np.array([row], np.int32))[0]
+    def work(model: Recommender) -> Explanation:
+        return model.explain(newest, np.array([row], np.int32))[0]
 
-    found, step, late = state.fallback.first_answer(loaded, name, "explain", ask)
-    count = float(state.popularity(loaded)[row])
-    found = found or Explanation(row, count, "popularity", popular=count)
-    found = replace(found, words=catalogue.shared_words(row, catalogue.words_of(set(one.item.tolist()))))
+    found, step, late = fallback.first_answer(loaded, name, "explain", work)
+    if found is None:
+        count = float(fallback.popularity(loaded)[row])
+        found = Explanation(row, count, "popularity", popular=count)
+    found = replace(found, words=catalogue.shared_words(row, catalogue.words_of(set(newest.item.tolist()))))
     return Evidence(
         item_id=catalogue.item_ids[row],
         title=catalogue.titles[row],
         score=round(found.score, DIGITS),
         reason=sentence(found, catalogue.titles),
         method=found.method,
-        source=source_of(step, past),
+        source=list_source(step, history),
         run=loaded.name,
         recommender=name,
         because=[
@@ -108,11 +62,75 @@ def _by_evidence(
         ],
         popular=round(found.popular, DIGITS),
         parts=[
-            ScorePart(part, round(share, DIGITS), *_origin(loaded, name, past.user, part))
+            ScorePart(part, round(share, DIGITS), *_origin(loaded, name, history.user, part))
             for part, share in found.parts.items()
         ],
-        words=list(found.words[:WORDS]),
-        fallback=late or trouble,
+        words=list(found.words[:MOST_WORDS]),
+        fallback=late,
+    )
+
+
+def explain_by_popularity(
+    fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int
+) -> Evidence:
+    """Return the evidence for a popular item, recommended to a user without likes.
+
+    Args:
+        fallback: Knows the popularity.
+        loaded: The run.
+        name: Name of the recommender that was requested.
+        history: The history; not used.
+        row: Row of the item.
+
+    Returns:
+        The evidence: the score is the item's popularity.
+    """
+    count = round(float(fallback.popularity(loaded)[row]), DIGITS)
+    item_id, title = loaded.catalogue.item_ids[row], loaded.catalogue.titles[row]
+    return Evidence(item_id, title, count, POPULAR, "popularity", "popular", loaded.name, name, popular=count)
+
+
+def explain_query(
+    fallback: Fallback, loaded: LoadedRun, evidence: Evidence, history: SingleHistory, row: int, text: str
+) -> Evidence:
+    """Add to the evidence for an item what a query in words adds to its score.
+
+    Args:
+        fallback: The steps; the score is that of `Fallback.by_words`.
+        loaded: The run.
+        evidence: The evidence without the query.
+        history: The history that the item is recommended for.
+        row: Row of the item.
+        text: The query.
+
+    Returns:
+        The evidence with `query_parts`; unchanged where the run cannot match queries.
+
+    Raises:
+        DataError: If the query has no word.
+    """
+    if loaded.matcher is None:
+        return evidence
+    query = loaded.matcher.parse(text)
+    try:
+        match, shares, late = fallback.query_scores(
+            loaded, evidence.recommender, query, loaded.batch([history]) if history.has_likes else None
+        )
+    except NoAnswer as error:
+        return replace(evidence, fallback=evidence.fallback or f"words_{error.outcome}")
+    query_parts = {name: round(float(share[row]), DIGITS) for name, share in shares.items()}
+    evidence = replace(evidence, query_parts=query_parts, fallback=evidence.fallback or late)
+    if match.fit is None and history.has_likes and "taste" in shares:  # the list is the recommender's own
+        return evidence
+    matched = popular_reason(query) if match.fit is None else query_reasons(loaded, query, match.near, [row])[0]
+    causes = [cause["title"] for cause in evidence.because if cause["share"] > 0][:2]
+    because = phrase(causes) if causes and query_parts.get("taste", 0) > 0 else ""
+    shared = loaded.catalogue.shared_words(row, set(words(query.wanted, terms=True)))
+    return replace(
+        evidence,
+        reason="; ".join(part for part in (matched, because) if part),
+        source="popular" if match.fit is None else "content",
+        words=list(dict.fromkeys((*shared, *evidence.words)))[:MOST_WORDS],
     )
 
 
@@ -120,7 +138,5 @@ def _origin(loaded: LoadedRun, name: str, user: int, part: str) -> tuple[str | N
     """The text behind a part of a score, and the language model behind it."""
     if part != REORDERING:
         return generated_text(loaded.dataset.users, user, part)
-    asked = [
-        reranker.llm.provider.fingerprint for reranker in rerankers(loaded.models[name]) if reranker.llm is not None
-    ]
-    return None, ", ".join(dict.fromkeys(asked)) or None
+    models = [one.llm.provider.fingerprint for one in rerankers(loaded.models[name]) if one.llm is not None]
+    return None, ", ".join(dict.fromkeys(models)) or None

@@ -1,40 +1,54 @@
-"""The fallback: the recommender, its first breaker, what the items are about, what everybody takes. Always an answer.
+"""The fallback: what makes a list when the recommender is late, broken or has nothing to go by.
 
-Knows a batch of histories on one loaded; nothing about where they came from or what becomes of the list.
+The steps, best first: the recommender; the same without a language model or second stage; the features of the items;
+popular items. Each runs behind a circuit breaker, so that there is always an answer. Knows batches of histories on a
+loaded run; nothing about users, the event log or what becomes of the list.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache, cachedmethod
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import History
+from genre.data.words import words
 from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.topk import Seen, top_k_scores
-from genre.serving.breaker import CircuitBreaker, Skipped
+from genre.recommenders.topk import top_k_scores
+from genre.serving.breaker import CircuitBreaker, NoAnswer
+from genre.serving.events.trending import Trending
 from genre.serving.limits import Limits
-from genre.serving.loaded_run import LoadedRun, SingleHistory
-from genre.serving.requests import ListSource
+from genre.serving.loaded_run import LoadedRun
 from genre.serving.search.catalogue import Mask
 from genre.serving.search.matching import Match, score_parts, standard, without_named
 from genre.serving.search.query import Query
 
 T = TypeVar("T")
 
-KEPT_MATCHES = 64  # of matcher with all items
+KEPT_MATCHES = 64  # of queries with all items
+FRESH_SECONDS = 1.0  # for which popularity is not counted again
 Step = Literal["model", "content", "popular"]
 Label = Literal["rerank", "model", "content"]
 
 
 class Ranked(NamedTuple):
-    """Two arrays `[n, k]` as `Recommendations` holds them, the step they come from, and why it is not a higher one.
+    """The best items of a batch of histories.
 
-    match: how a query fits, where one was asked.
+    Attributes:
+        item: Rows of items, best first, -1 behind the last. `[n, k]`
+        score: Their scores. `[n, k]`
+        step: The step that made it.
+        fallback: Why a better step did not, such as `model_late`; None where no better step failed.
+        match: How well all items match the query, for a query in words.
     """
 
     item: Int32
@@ -45,179 +59,349 @@ class Ranked(NamedTuple):
 
 
 class Fallback:
-    """The breakers of every recommender of every run, kept from one request to the next."""
+    """The steps of all runs, with their circuit breakers.
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    Attributes:
+        limits: Time limits of the breakers.
+        trending: Recent popularity.
+        breakers: The breakers by name: `run/recommender/label/purpose`, `run/words`, `store`.
+    """
+
+    def __init__(self, limits: Limits, trending: Trending) -> None:
+        self.limits, self.trending = limits, trending
         self.breakers: dict[str, CircuitBreaker] = {}
-        self._matches: dict[tuple[LoadedRun, Query], Match] = {}
+        self._matches: LRUCache[Any, Match] = LRUCache(KEPT_MATCHES)
+        self._lock = threading.Lock()
+        # A cache by weak keys, which cachetools has not: a replaced run must not stay in memory.
+        self._popularity: WeakKeyDictionary[LoadedRun, tuple[float, Float32]] = WeakKeyDictionary()
+
+    # --- circuit breakers -------------------------------------------------------------------------
 
     def breaker(self, name: str, seconds: float) -> CircuitBreaker:
+        """Return the breaker of a name, made at the first use.
+
+        Args:
+            name: Its name.
+            seconds: Its time limit.
+
+        Returns:
+            The breaker.
+        """
         if name not in self.breakers:
             limits = self.limits
             made = CircuitBreaker(name, seconds, failures=limits.failures, pause=limits.pause_seconds)
             self.breakers.setdefault(name, made)
         return self.breakers[name]
 
-    def breaker_of(self, loaded: LoadedRun, name: str, label: Label, purpose: str) -> CircuitBreaker:
-        """A recommender's step; questions of another purpose do not wait for one another."""
+    def model_breaker(self, loaded: LoadedRun, name: str, label: Label, purpose: str) -> CircuitBreaker:
+        """Return the breaker of one step of a recommender; calls for other purposes do not wait for it.
+
+        Args:
+            loaded: The run.
+            name: Name of the recommender.
+            label: The step.
+            purpose: `recommend`, `similar` or `explain`.
+
+        Returns:
+            The breaker.
+        """
         return self.breaker(f"{loaded.name}/{name}/{label}/{purpose}", self.limits.model_seconds)
 
     def words_breaker(self, loaded: LoadedRun) -> CircuitBreaker:
+        """Return the breaker of queries in words.
+
+        Args:
+            loaded: The run.
+
+        Returns:
+            The breaker.
+        """
         return self.breaker(f"{loaded.name}/words", self.limits.words_seconds)
 
-    def missing(self) -> list[str]:
-        """Names of breakers that keep failing and are left alone until they answer again."""
-        return [name for name, breaker in list(self.breakers.items()) if breaker.open]
-
     def replace_run(self, run: str, breakers: Mapping[str, CircuitBreaker]) -> None:
-        """A run was replaced, and has these breakers: what hangs in the old one holds up nobody."""
+        """Take over the breakers of a run that replaces another: a call that hangs in the old one delays nothing.
+
+        Args:
+            run: Name of the run.
+            breakers: The new run's breakers by name.
+        """
         for name in [name for name in self.breakers if name.startswith(f"{run}/")]:
             self.breakers.pop(name)
         self.breakers.update(breakers)
-        self.forget_matches()
+        self.clear_caches()
 
-    def forget_matches(self) -> None:
-        """Items have changed."""
-        self._matches.clear()
+    def clear_caches(self) -> None:
+        """Drop what was computed of queries and popularity, because items or events have changed."""
+        with self._lock:
+            self._matches.clear()
+        self._popularity.clear()
+
+    # --- lists ------------------------------------------------------------------------------------
 
     def first_answer(
-        self, loaded: LoadedRun, name: str, purpose: str, ask: Callable[[Recommender], T | None]
+        self, loaded: LoadedRun, name: str, purpose: str, work: Callable[[Recommender], T | None]
     ) -> tuple[T | None, Step, str | None]:
-        """What the highest step says that has an answer in time, which it is, and what kept a higher one from it."""
+        """Call the steps of a recommender one after the other until one answers.
+
+        Args:
+            loaded: The run.
+            name: Name of the recommender.
+            purpose: `recommend`, `similar` or `explain`.
+            work: What to do with the recommender of a step; None: it has no answer.
+
+        Returns:
+            The answer or None, the step that gave it, and why a better step did not.
+        """
         fallback: str | None = None
-        for label, model in steps(loaded, name):
-            breaker = self.breaker_of(loaded, name, label, purpose)
+        for label, model in recommender_steps(loaded, name):
             try:
-                found = breaker.call(partial(ask, model))
-            except Skipped as skipped:
-                fallback = fallback or f"{label}_{skipped.outcome}"
+                found = self.model_breaker(loaded, name, label, purpose).call(partial(work, model))
+            except NoAnswer as error:
+                fallback = fallback or f"{label}_{error.outcome}"
             else:
                 if found is not None:
                     return found, "content" if label == "content" else "model", fallback
         return None, "popular", fallback
 
-    def rank(
-        self,
-        loaded: LoadedRun,
-        name: str,
-        history: History,
-        k: int,
-        popularity: Float32,
-        *,
-        exclude_seen: bool = True,
-        mask: Mask | None = None,
+    def recommend(
+        self, loaded: LoadedRun, name: str, history: History, k: int, *, seen: History | None, mask: Mask | None
     ) -> Ranked:
-        """The best `k` items of each history; where no recommender answers, what everybody takes."""
+        """Return the best items of each history.
 
-        def ask(model: Recommender) -> Recommendations:
-            return model.recommend(history, k=min(k, loaded.n_items), exclude_seen=exclude_seen, candidates=mask)
+        Args:
+            loaded: The run.
+            name: Name of the recommender.
+            history: A batch of histories.
+            k: Length of the lists.
+            seen: The same batch where its items are left out, else None.
+            mask: Items that may be recommended, None for all. `[n_items]`
 
-        found, step, fallback = self.first_answer(loaded, name, "recommend", ask)
+        Returns:
+            A list a history.
+        """
+
+        def work(model: Recommender) -> Recommendations:
+            return model.recommend(history, k=min(k, loaded.n_items), exclude_seen=seen is not None, candidates=mask)
+
+        found, step, fallback = self.first_answer(loaded, name, "recommend", work)
         if found is None:
-            return self.popular(loaded, popularity, k, len(history), history if exclude_seen else None, mask, fallback)
+            return self.popular(loaded, k, len(history), seen, mask, fallback)
         return Ranked(found.item, found.score, step, fallback)
 
-    def similar(self, loaded: LoadedRun, name: str, row: int, k: int, popularity: Float32) -> Ranked:
-        """Items like the one in `row`; where no recommender knows any, what everybody takes."""
+    def similar(self, loaded: LoadedRun, name: str, row: int, k: int) -> Ranked:
+        """Return the items most similar to one.
 
-        def ask(model: Recommender) -> Recommendations | None:
+        Args:
+            loaded: The run.
+            name: Name of the recommender.
+            row: Row of the item.
+            k: Length of the list.
+
+        Returns:
+            One list; popular items where no step knows a similar one.
+        """
+
+        def work(model: Recommender) -> Recommendations | None:
             found = model.similar_items(np.array([row], np.int32), k=min(k, loaded.n_items))
             return found if (found.item >= 0).any() else None
 
-        found, step, fallback = self.first_answer(loaded, name, "similar", ask)
+        found, step, fallback = self.first_answer(loaded, name, "similar", work)
         if found is None:
-            return self.popular(loaded, popularity, k, fallback=fallback)
+            return self.popular(loaded, k, fallback=fallback)
         return Ranked(found.item, found.score, step, fallback)
 
-    def query_scores(
-        self, loaded: LoadedRun, name: str, query: Query, history: History | None
-    ) -> tuple[Match, dict[str, Float32], str | None]:
-        """How a query fits, what adds up to the score of each item `[n_items]`, and why the taste is missing from it.
+    def popular(
+        self,
+        loaded: LoadedRun,
+        k: int,
+        n: int = 1,
+        seen: History | None = None,
+        mask: Mask | None = None,
+        fallback: str | None = None,
+    ) -> Ranked:
+        """Return the most popular items, new interactions included.
 
-        The taste is what the recommender says of the history and of the items named, each in standard deviations; where
-        the words say what to look for, without its popularity. `Skipped` where the words got no vector.
+        Args:
+            loaded: The run.
+            k: Length of the lists.
+            n: Number of lists.
+            seen: Histories whose items are left out, or None.
+            mask: Items that may be recommended, None for all. `[n_items]`
+            fallback: Why no better step made the lists.
+
+        Returns:
+            The lists.
         """
-        match = self._match(loaded, query)
-        assert loaded.matcher is not None
-        told = [] if history is None else [history]
-        if query.liked:
-            told.append(loaded.batch([loaded.item_history([loaded.catalogue.item_ids[row] for row in query.liked])]))
-        taste, fallback = None, None
-        if told:
+        return most_popular(loaded, self.popularity(loaded), k, n, seen, mask, fallback)
 
-            def ask() -> Float32:
-                model = loaded.models[name].without_llm()  # a reranker only reorders
-                beyond = match.fit is not None
-                every = np.arange(loaded.n_items, dtype=np.int32)
-                scores = [model.score(one)[0] - (model.popular(one, every) if beyond else 0) for one in told]
-                return np.asarray(np.mean([standard(one) for one in scores], axis=0), np.float32)
+    def popularity(self, loaded: LoadedRun) -> Float32:
+        """Return the interactions of each item, in the data and recently.
 
-            try:
-                taste = self.breaker_of(loaded, name, "model", "recommend").call(ask)
-            except Skipped as skipped:
-                fallback = f"model_{skipped.outcome}"
-        return match, score_parts(match, taste, loaded.matcher.popularity), fallback
+        Args:
+            loaded: The run.
 
-    def _match(self, loaded: LoadedRun, query: Query) -> Match:
-        assert loaded.matcher is not None
-        found = self._matches.get((loaded, query))
-        if found is None:
-            found = self.words_breaker(loaded).call(partial(loaded.matcher.match, query))
-            if len(self._matches) >= KEPT_MATCHES:
-                self._matches.clear()
-            self._matches[loaded, query] = found
-        return found
+        Returns:
+            Counts; recent ones decay. `[n_items]`
+        """
+        made, counts = self._popularity.get(loaded, (0.0, loaded.popularity))
+        if time.monotonic() - made > FRESH_SECONDS:
+            counts = loaded.popularity + self.trending.counts(loaded.catalogue.row)
+            self._popularity[loaded] = time.monotonic(), counts
+        return counts
+
+    # --- queries in words -------------------------------------------------------------------------
 
     def by_words(
         self,
         loaded: LoadedRun,
         name: str,
-        query: Query,
-        history: History | None,
+        text: str,
+        history: History,
         k: int,
         *,
-        seen: Seen | None = None,
-        mask: Mask | None = None,
+        seen: History | None,
+        mask: Mask | None,
     ) -> Ranked:
-        """Items that fit a query, blended with one history if there is one; `Skipped` where the words got no vector.
+        """Return the items that match a query in words best, blended with one history.
 
-        Where nothing says what to look for, they are the recommender's or popular, without what is unwanted.
+        By meaning where the run has a text encoder that answers in time; else by the words in titles; popular items
+        where no title has any.
+
+        Args:
+            loaded: The run.
+            name: Name of the recommender that scores the history.
+            text: The query.
+            history: A batch of one history.
+            k: Length of the list.
+            seen: The same history where its items are left out, else None.
+            mask: Items that may be recommended, None for all. `[n_items]`
+
+        Returns:
+            One list.
+
+        Raises:
+            DataError: If the query has no word.
         """
-        match, shares, fallback = self.query_scores(loaded, name, query, history)
-        scores = np.asarray(sum(shares.values()), np.float32)
-        step: Step = "content" if match.fit is not None else "model" if "taste" in shares else "popular"
-        allowed = without_named(query, loaded.n_items, mask)
-        found = top_k_scores(scores[None, :], min(k, loaded.n_items), seen=seen, candidates=allowed)
-        return Ranked(*found, step, fallback, match)
+        fallback = "words_unavailable"
+        if loaded.matcher is not None:
+            query, has_likes = loaded.matcher.parse(text), bool((history.weight > 0).any())
+            try:
+                match, shares, late = self.query_scores(loaded, name, query, history if has_likes else None)
+            except NoAnswer as error:
+                fallback = f"words_{error.outcome}"
+            else:
+                step: Step = "content" if match.fit is not None else "model" if "taste" in shares else "popular"
+                scores = np.asarray(sum(shares.values()), np.float32)
+                allowed = without_named(query, loaded.n_items, mask)
+                return Ranked(*_top_k(loaded, scores, k, 1, seen, allowed), step, late, match)
+        titles = np.zeros(loaded.n_items, bool)  # that have any of the words
+        for word in set(words(text, terms=True)):
+            titles[loaded.catalogue.search(word, loaded.n_items, loaded.popularity)] = True
+        titles = titles if mask is None else titles & mask
+        if not titles.any():
+            return self.popular(loaded, k, 1, seen, mask, fallback)
+        return self.popular(loaded, k, 1, seen, titles, fallback)._replace(step="content")
 
-    @staticmethod
-    def popular(
-        loaded: LoadedRun,
-        popularity: Float32,
-        k: int,
-        n: int = 1,
-        history: History | None = None,
-        mask: Mask | None = None,
-        fallback: str | None = None,
-    ) -> Ranked:
-        """What everybody takes, for `n` histories; those in `history` are left out."""
-        seen = None if history is None else (history.indptr, history.item)
-        everybody = np.broadcast_to(popularity, (n, len(popularity)))
-        return Ranked(*top_k_scores(everybody, min(k, loaded.n_items), seen=seen, candidates=mask), "popular", fallback)
+    def query_scores(
+        self, loaded: LoadedRun, name: str, query: Query, history: History | None
+    ) -> tuple[Match, dict[str, Float32], str | None]:
+        """Score all items for a query in words: what the words, the recommender's taste and popularity add.
+
+        The taste is the recommender's score of the history and of the items that the query names, each in standard
+        deviations; where the words say what to look for, without the recommender's popularity.
+
+        Args:
+            loaded: The run.
+            name: Name of the recommender.
+            query: The parsed query.
+            history: A batch of one history, or None.
+
+        Returns:
+            How the query matches, the parts of the scores by name (`[n_items]` each), and why the taste is missing.
+
+        Raises:
+            NoAnswer: If the words could not be encoded in time.
+        """
+        match = self._match(loaded, query)
+        assert loaded.matcher is not None
+        histories = [] if history is None else [history]
+        if query.liked:
+            histories.append(
+                loaded.batch([loaded.item_history([loaded.catalogue.item_ids[row] for row in query.liked])])
+            )
+        taste, fallback = None, None
+        if histories:
+
+            def work() -> Float32:
+                model = loaded.models[name].without_llm()  # a language model only reorders
+                every = np.arange(loaded.n_items, dtype=np.int32)
+                without_popularity = match.fit is not None
+                scores = [
+                    model.score(one)[0] - (model.popular(one, every) if without_popularity else 0) for one in histories
+                ]
+                return np.asarray(np.mean([standard(one) for one in scores], axis=0), np.float32)
+
+            try:
+                taste = self.model_breaker(loaded, name, "model", "recommend").call(work)
+            except NoAnswer as error:
+                fallback = f"model_{error.outcome}"
+        return match, score_parts(match, taste, loaded.matcher.popularity), fallback
+
+    @cachedmethod(attrgetter("_matches"), lock=attrgetter("_lock"))
+    def _match(self, loaded: LoadedRun, query: Query) -> Match:
+        """How well all items match a query; kept for the next request with the same words."""
+        assert loaded.matcher is not None
+        return self.words_breaker(loaded).call(partial(loaded.matcher.match, query))
 
 
-def steps(loaded: LoadedRun, name: str) -> list[tuple[Label, Recommender]]:
-    """The recommender, the same without a language model or a second breaker, what the items are about: best first."""
+def most_popular(
+    loaded: LoadedRun,
+    popularity: Float32,
+    k: int,
+    n: int = 1,
+    seen: History | None = None,
+    mask: Mask | None = None,
+    fallback: str | None = None,
+) -> Ranked:
+    """Return the items with the largest counts.
+
+    Args:
+        loaded: The run.
+        popularity: Counts. `[n_items]`
+        k: Length of the lists.
+        n: Number of lists.
+        seen: Histories whose items are left out, or None.
+        mask: Items that may be recommended, None for all. `[n_items]`
+        fallback: Why no better step made the lists.
+
+    Returns:
+        The lists.
+    """
+    return Ranked(*_top_k(loaded, popularity, k, n, seen, mask), "popular", fallback)
+
+
+def _top_k(
+    loaded: LoadedRun, scores: Float32, k: int, n: int, seen: History | None, mask: Mask | None
+) -> tuple[Int32, Float32]:
+    """The `k` items with the largest of one row of scores `[n_items]`, for `n` lists that leave out different items."""
+    left_out = None if seen is None else (seen.indptr, seen.item)
+    every = np.broadcast_to(scores, (n, len(scores)))
+    return top_k_scores(every, min(k, loaded.n_items), seen=left_out, candidates=mask)
+
+
+def recommender_steps(loaded: LoadedRun, name: str) -> list[tuple[Label, Recommender]]:
+    """Return the steps of a recommender, best first; popular items come behind the last.
+
+    Args:
+        loaded: The run.
+        name: Name of the recommender.
+
+    Returns:
+        The recommender, the same without a language model or second stage, and the features of the items, as far as
+        they differ.
+    """
     model = loaded.models[name]
     plain = model.without_llm()
     first: Sequence[Recommender] = getattr(model, "first_", ()) if plain is model else (plain,)
     own: list[tuple[Label, Recommender]] = [("rerank", model), ("model", first[0])] if first else [("model", model)]
     return own if loaded.content is None or loaded.content is model else [*own, ("content", loaded.content)]
-
-
-def source_of(step: Step, past: SingleHistory) -> ListSource:
-    """How an answer from this step came about for this past."""
-    if step != "model":
-        return step
-    return "personal" if past.user >= 0 else "folded_in"

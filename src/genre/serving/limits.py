@@ -1,4 +1,4 @@
-"""The limits of a service and of a refresh: how long, how much, how far. All numbers to turn, in one place."""
+"""The limits of a service: seconds, sizes and counts, all in one place. Knows nothing about what keeps to them."""
 
 from __future__ import annotations
 
@@ -7,52 +7,69 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from genre.errors import OptionError
-from genre.options import Ge, Gt, check_options, nearest, parse_options, type_hints
+from genre.options import Doc, Ge, Gt, check_options, nearest, parse_options, type_hints
 
 RENAMED = {"patience": "failures"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a caller waits for a breaker, when a failing one is left alone, and what is let in.
+    """Time limits of calls, the circuit breakers around them, and the limits of what clients may send."""
 
-    model_seconds: for a recommender's answer to a batch.
-    words_seconds: for turning words into a vector.
-    store_seconds: for reading recent events.
-    warm_seconds: for the first answer of each breaker, before the service is ready or a run is swapped in.
-    failures: failures in a row after which a breaker is paused. pause_seconds: for how long.
-    rate: requests a second from one address, on average, with bursts of twice as many; more get 429. 0: no limit.
-    in_flight: requests worked on at once but those with events; more get 503. Each waits for the others.
-    events_in_flight: requests with events worked on at once: a flood of lists takes none of their places.
-    body_bytes: of one request.
-    connections: open at once; when there are more, the one that has kept us waiting longest goes.
-    receive_seconds: for a whole request to come in. send_seconds: for its answer to be made and taken.
-    """
-
-    model_seconds: Annotated[float, Gt(0)] = 1.0
-    words_seconds: Annotated[float, Gt(0)] = 1.0
-    store_seconds: Annotated[float, Gt(0)] = 0.5
-    warm_seconds: Annotated[float, Gt(0)] = 20.0
-    failures: Annotated[int, Ge(1)] = 3
-    pause_seconds: Annotated[float, Ge(0)] = 10.0
-    rate: Annotated[float, Ge(0)] = 0.0
-    in_flight: Annotated[int, Ge(1)] = 32
-    events_in_flight: Annotated[int, Ge(1)] = 64
-    body_bytes: Annotated[int, Ge(1)] = 1_000_000
-    connections: Annotated[int, Ge(1)] = 2000
-    receive_seconds: Annotated[float, Gt(0)] = 10.0
-    send_seconds: Annotated[float, Gt(0)] = 60.0
+    model_seconds: Annotated[float, Gt(0), Doc("Seconds that a batch of requests waits for a recommender.")] = 1.0
+    words_seconds: Annotated[float, Gt(0), Doc("Seconds for turning a query in words into a vector.")] = 1.0
+    store_seconds: Annotated[float, Gt(0), Doc("Seconds for reading recent events.")] = 0.5
+    warm_seconds: Annotated[
+        float, Gt(0), Doc("Seconds for the first call of everything, at the start or when a run is replaced.")
+    ] = 20.0
+    failures: Annotated[int, Ge(1), Doc("Failures in a row after which calls of one kind are paused.")] = 3
+    pause_seconds: Annotated[float, Ge(0), Doc("Seconds of that pause.")] = 10.0
+    rate: Annotated[
+        float,
+        Ge(0),
+        Doc("Requests per second from one address, on average; bursts of twice as many pass. 0: no limit."),
+    ] = 0.0
+    in_flight: Annotated[int, Ge(1), Doc("Requests worked on at once, those with events apart; more get 503.")] = 32
+    events_in_flight: Annotated[int, Ge(1), Doc("Requests with events worked on at once; more get 503.")] = 64
+    body_bytes: Annotated[int, Ge(1), Doc("Bytes of one request's body.")] = 1_000_000
+    connections: Annotated[
+        int, Ge(1), Doc("Open connections; one more, and the one that has been idle for longest is closed.")
+    ] = 2000
+    receive_seconds: Annotated[float, Gt(0), Doc("Seconds for a whole request to arrive.")] = 10.0
+    send_seconds: Annotated[float, Gt(0), Doc("Seconds for an answer to be made and received.")] = 60.0
 
     def __post_init__(self) -> None:
         check_options(self)
 
 
 def parse_limits(settings: Sequence[str]) -> Limits:
-    """Limits from `name=value` each; OptionError names what is none, and what is not legal."""
-    return Limits(**_values(Limits, settings))
+    """Read limits from the command line.
+
+    Args:
+        settings: `name=value` each.
+
+    Returns:
+        The limits, defaults where none is given.
+
+    Raises:
+        OptionError: If a name is unknown or a value not legal.
+    """
+    return Limits(**parse_settings(Limits, settings))
 
 
-def _values(cls: Any, settings: Sequence[str]) -> dict[str, Any]:
+def parse_settings(cls: Any, settings: Sequence[str]) -> dict[str, Any]:
+    """Read options of a dataclass from the command line.
+
+    Args:
+        cls: The dataclass.
+        settings: `name=value` each.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        OptionError: If a name is unknown or a value not legal.
+    """
     given, known = dict(_pair(setting) for setting in settings), type_hints(cls)
     renamed = next((name for name in given if name in RENAMED), None)
     if renamed is not None:
@@ -67,7 +84,17 @@ def _values(cls: Any, settings: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_shares(settings: Sequence[str]) -> dict[str, float] | None:
-    """Shares of users by run from `run=number` each, None without any; OptionError for what is no number."""
+    """Read the shares of users by run from the command line.
+
+    Args:
+        settings: `run=number` each.
+
+    Returns:
+        The share by name of the run, or None where no share is given.
+
+    Raises:
+        OptionError: If a share is not a number.
+    """
     try:
         return {name: float(value) for name, value in map(_pair, settings)} or None
     except ValueError as error:

@@ -1,225 +1,311 @@
-"""Lists of items: for users, histories and words; like an item; what everybody takes. Many requests at once.
+"""Lists as people see them: from ranked rows to titles, scores and a reason for each item.
 
-Knows the state at one moment; changes nothing in it.
+A reason is exact where the score is a sum over the history; elsewhere it names the most similar item of the history.
+The full evidence of one item is made in explaining.py. Knows nothing about what changes while the service runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Int32
+from genre.arrays import Float32, Int32
 from genre.data.dataset import History
 from genre.data.words import words
-from genre.errors import GenreError
-from genre.recommenders.explanation import POPULAR
-from genre.serving.breaker import Skipped
-from genre.serving.diversify import pool_size, rescored
-from genre.serving.fallback import Ranked, source_of
+from genre.recommenders.base import Recommender
+from genre.recommenders.explanation import POPULAR, phrase
+from genre.serving.diversify import diversify, pool_size
+from genre.serving.fallback import Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory
-from genre.serving.reasons import popular_reason, query_reasons, reasons, word_reasons
 from genre.serving.requests import DIGITS, ListRequest, ListSource, RankedList
 from genre.serving.search.catalogue import Mask
+from genre.serving.search.matching import FAINT
 from genre.serving.search.query import Query
-from genre.serving.state import Recent, State
 
 Scores = npt.NDArray[np.floating[Any]]
 
-
-def recommend_many(state: State, asks: Sequence[ListRequest]) -> list[RankedList | GenreError]:
-    """Answers, or what is wrong with the request, in the order of the requests. Those alike are scored together."""
-    answers: dict[int, RankedList | GenreError] = {}
-    groups: dict[Any, list[_Resolved]] = {}
-    recent, trouble = state.recent({ask.user_id for ask in asks if ask.user_id is not None and ask.history is None})
-    for place, ask in enumerate(asks):
-        try:
-            resolved = _understand(state, place, ask, recent, trouble)
-        except GenreError as error:
-            answers[place] = error
-        else:
-            groups.setdefault(resolved.alike, []).append(resolved)
-    for group in groups.values():
-        try:
-            made: Sequence[RankedList | GenreError] = _answer(state, group)
-        except GenreError as error:  # a query without a word in it
-            made = [error] * len(group)
-        answers.update(zip((resolved.place for resolved in group), made, strict=True))
-    return [answers[place] for place in range(len(asks))]
+RARE = "rarer than most"
+TELLING = 0.4  # of the nearest category: one that is less near is not a reason
 
 
 @dataclass(slots=True)
-class _Resolved:
-    """A request with all its names looked up."""
+class ResolvedRequest:
+    """A request with all its names looked up.
+
+    Attributes:
+        place: Its place among the requests that came together.
+        request: The request.
+        loaded: The run that answers it.
+        name: Name of the recommender.
+        history: The history to score.
+        mask: Items that may be recommended, None for all. `[n_items]`
+        fallback: Why the history lacks recent events, or None.
+    """
 
     place: int
-    ask: ListRequest
+    request: ListRequest
     loaded: LoadedRun
     name: str
-    past: SingleHistory
-    has_likes: bool
+    history: SingleHistory
     mask: Mask | None
-    trouble: str | None
-    query: Query | None
+    fallback: str | None
 
     @property
-    def turned(self) -> bool:
-        return self.ask.novelty > 0 or self.ask.diversity > 0
+    def reranked(self) -> bool:
+        """Whether the list is chosen from a pool by novelty or diversity."""
+        return self.request.novelty > 0 or self.request.diversity > 0
 
     @property
-    def alike(self) -> Any:
-        """Equal for requests that can be scored together."""
-        if self.ask.words is not None:
+    def n_scored(self) -> int:
+        """How many items are scored: the length of the list, or of the pool it is chosen from."""
+        return pool_size(self.request.k) if self.reranked else self.request.k
+
+    @property
+    def batch_key(self) -> Hashable:
+        """Equal for requests that can be scored as one batch."""
+        if self.request.words is not None:
             return self.place
-        return self.loaded, self.name, id(self.mask), self.ask.exclude_seen, self.has_likes, self.turned
+        exclude_seen, has_likes = self.request.exclude_seen, self.history.has_likes
+        return self.loaded, self.name, id(self.mask), exclude_seen, has_likes, self.reranked
 
 
-def _understand(state: State, place: int, ask: ListRequest, recent: Recent, trouble: str | None) -> _Resolved:
-    loaded = state.loaded_run(ask.run, ask.user_id)
-    name = loaded.model(ask.recommender)
-    past = state.history(loaded, ask.user_id, ask.history, recent)
-    mask = loaded.catalogue.mask(ask.include, ask.exclude, ask.filter)
-    asks_store = ask.user_id is not None and ask.history is None
-    query = None if ask.words is None or loaded.matcher is None else loaded.matcher.parse(ask.words)
-    return _Resolved(place, ask, loaded, name, past, past.has_likes, mask, trouble if asks_store else None, query)
+def ranked_lists(group: Sequence[ResolvedRequest], history: History, ranked: Ranked) -> list[RankedList]:
+    """Make the lists that answer requests of one batch.
 
+    Args:
+        group: The requests. `[n]`
+        history: The batch of their histories, a row a request.
+        ranked: Its ranking, a row a request.
 
-def _answer(state: State, group: Sequence[_Resolved]) -> list[RankedList]:
-    history = group[0].loaded.batch([resolved.past for resolved in group])
-    ranked = _rank(state, group, history)
-    ranked = ranked._replace(score=_rounded(ranked.score))
+    Returns:
+        The lists. `[n]`
+    """
+    scores = _rounded(ranked.score)
     if len(group) == 1:
-        return [_dress(group[0], history, ranked, 0)]
-    return [_dress(resolved, history.select(slice(at, at + 1)), ranked, at) for at, resolved in enumerate(group)]
+        return [_ranked_list(group[0], history, ranked, scores, 0)]
+    return [
+        _ranked_list(resolved, history.select(slice(at, at + 1)), ranked, scores, at)
+        for at, resolved in enumerate(group)
+    ]
 
 
-def _rank(state: State, group: Sequence[_Resolved], history: History) -> Ranked:
-    first = group[0]
-    loaded, ask = first.loaded, first.ask
-    k = max(pool_size(resolved.ask.k) if resolved.turned else resolved.ask.k for resolved in group)
-    seen, popularity = history if ask.exclude_seen else None, state.popularity(loaded)
-    if ask.words is not None:
-        return _by_words(state, first, history, k)
-    if first.has_likes:
-        rank = state.fallback.rank
-        return rank(loaded, first.name, history, k, popularity, exclude_seen=ask.exclude_seen, mask=first.mask)
-    return state.fallback.popular(loaded, popularity, k, len(group), seen, first.mask)
-
-
-def _by_words(state: State, resolved: _Resolved, history: History, k: int) -> Ranked:
-    """One request in words: by meaning where the run has a text encoder, else by the words in titles."""
-    loaded, text = resolved.loaded, resolved.ask.words or ""
-    seen = (history.indptr, history.item) if resolved.ask.exclude_seen else None
-    trouble = "words_unavailable"
-    if resolved.query is not None:
-        taste = history if resolved.has_likes else None
-        try:
-            return state.fallback.by_words(
-                loaded, resolved.name, resolved.query, taste, k, seen=seen, mask=resolved.mask
-            )
-        except Skipped as skipped:
-            trouble = f"words_{skipped.outcome}"
-    found = np.zeros(loaded.n_items, bool)
-    for word in set(words(text, terms=True)):
-        found[loaded.catalogue.search(word, loaded.n_items, loaded.popularity)] = True
-    found = found if resolved.mask is None else found & resolved.mask
-    mask = found if found.any() else resolved.mask
-    shown = history if resolved.ask.exclude_seen else None
-    ranked = state.fallback.popular(loaded, state.popularity(loaded), k, 1, shown, mask, trouble)
-    return ranked._replace(step="content") if found.any() else ranked
-
-
-def _dress(resolved: _Resolved, history: History, ranked: Ranked, at: int) -> RankedList:
-    """A row of a ranking as people see it."""
-    loaded, ask = resolved.loaded, resolved.ask
-    items, scores = _filled(ranked.item[at], ranked.score[at])
-    if resolved.turned:
-        items, scores = rescored(
+def _ranked_list(resolved: ResolvedRequest, history: History, ranked: Ranked, scores: Scores, at: int) -> RankedList:
+    """The list of row `at`; `history`: the history of that row alone."""
+    loaded, request = resolved.loaded, resolved.request
+    items, values = _without_empty_places(ranked.item[at], scores[at])
+    if resolved.reranked:
+        items, values = diversify(
             items,
-            scores,
-            ask.k,
-            novelty=ask.novelty,
-            diversity=ask.diversity,
+            values,
+            request.k,
+            novelty=request.novelty,
+            diversity=request.diversity,
             popularity=loaded.popularity,
             vectors=None if loaded.content is None else loaded.content.item_vectors_,
         )
-    items, scores = items[: ask.k], scores[: ask.k]
-    why = _why(resolved, history, ranked, items)
-    listed = _listed(loaded, items, scores, why, ask.fields)
-    source = source_of(ranked.step, resolved.past)
-    return RankedList(listed, source, loaded.name, resolved.name, ranked.fallback or resolved.trouble)
+    items, values = items[: request.k], values[: request.k]
+    why = _request_reasons(resolved, history, ranked, items)
+    entries = _entries(loaded, items, values, why, request.fields)
+    source = list_source(ranked.step, resolved.history)
+    return RankedList(entries, source, loaded.name, resolved.name, ranked.fallback or resolved.fallback)
 
 
-def _why(resolved: _Resolved, history: History, ranked: Ranked, items: Int32) -> list[str]:
+def entries_with_reason(loaded: LoadedRun, ranked: Ranked, why: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the entries of a ranking of one row, with the same reason for all.
+
+    Args:
+        loaded: The run.
+        ranked: The ranking.
+        why: The reason.
+        fields: Names of item fields to add.
+
+    Returns:
+        `item_id`, `title`, `score`, `reason` and perhaps `fields` of each, best first.
+    """
+    items, scores = _without_empty_places(ranked.item[0], _rounded(ranked.score[0]))
+    return _entries(loaded, items, scores, [why] * len(items), fields)
+
+
+def list_source(step: Step, history: SingleHistory) -> ListSource:
+    """Return how a list was made.
+
+    Args:
+        step: The step of the fallback that made it.
+        history: The history it was made for.
+
+    Returns:
+        The source.
+    """
+    if step != "model":
+        return step
+    return "personal" if history.user >= 0 else "folded_in"
+
+
+def _entries(
+    loaded: LoadedRun, items: Int32, scores: Scores, why: Sequence[str], fields: Sequence[str]
+) -> list[dict[str, Any]]:
+    item_ids, titles, rows = loaded.catalogue.item_ids, loaded.catalogue.titles, items.tolist()
+    entries: list[dict[str, Any]] = [
+        {"item_id": item_ids[row], "title": titles[row], "score": score, "reason": reason}
+        for row, score, reason in zip(rows, scores.tolist(), why, strict=True)
+    ]
+    if fields:
+        for row, entry in zip(rows, entries, strict=True):
+            entry["fields"] = loaded.catalogue.describe(row, fields)
+    return entries
+
+
+def _rounded(scores: Scores) -> Scores:
+    return np.round(scores.astype(np.float64), DIGITS)  # as float32, the digits behind would be noise
+
+
+def _without_empty_places(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
+    """A row of a ranking without the places behind the last item."""
+    n = len(items) if len(items) and items[-1] >= 0 else int((items >= 0).sum())
+    return items[:n], scores[:n]
+
+
+# --- reasons ------------------------------------------------------------------------------------------
+
+
+def _request_reasons(resolved: ResolvedRequest, history: History, ranked: Ranked, items: Int32) -> list[str]:
     """A sentence for each item; what a query and an item share goes before what the history says."""
-    loaded, query = resolved.loaded, resolved.query
-    if resolved.ask.words is not None and ranked.match is None and ranked.step == "content":
-        return word_reasons(loaded, set(words(resolved.ask.words, terms=True)), items.tolist())
-    if query is not None and ranked.match is not None and ranked.step == "popular":
-        return [popular_reason(query)] * len(items)
-    model, novel = loaded.models[resolved.name], resolved.ask.novelty > 0
-    if query is None or ranked.match is None or ranked.step == "model":
+    loaded, request, match = resolved.loaded, resolved.request, ranked.match
+    model, novel = loaded.models[resolved.name], request.novelty > 0
+    if request.words is None or (match is None and ranked.step != "content") or ranked.step == "model":
         return reasons(loaded, model, history, items, ranked.step, novel=novel)
-    found = query_reasons(loaded, query, ranked.match.near, items.tolist())
-    if not resolved.has_likes or all(found):
+    if match is None:
+        return word_reasons(loaded, set(words(request.words, terms=True)), items.tolist())
+    if ranked.step == "popular":
+        return [popular_reason(match.query)] * len(items)
+    found = query_reasons(loaded, match.query, match.near, items.tolist())
+    if not resolved.history.has_likes or all(found):
         return found
     taste = reasons(loaded, model, history, items, "model", novel=True)
     return [reason or other for reason, other in zip(found, taste, strict=True)]
 
 
-def _rounded(scores: Scores) -> Scores:
-    return np.round(scores.astype(np.float64), DIGITS)  # as float32 the digits behind would be noise
+def reasons(
+    loaded: LoadedRun, model: Recommender, history: History, items: Int32, step: Step, *, novel: bool = False
+) -> list[str]:
+    """Return a sentence for each item of a list, empty where nothing speaks for it.
+
+    Args:
+        loaded: The run.
+        model: The recommender.
+        history: A batch of one history.
+        items: Rows of the items. `[m]`
+        step: The step of the fallback that made the list.
+        novel: The list favours rare items, so popularity is no reason.
+
+    Returns:
+        The sentences. `[m]`
+    """
+    if not novel:
+        return _reasons(loaded, model, history, items, step, popular=POPULAR)
+    rare = loaded.popularity[items] < np.median(loaded.popularity)
+    found = _reasons(loaded, model, history, items, step, popular="")
+    return [reason or (RARE if few else "") for reason, few in zip(found, rare, strict=True)]
 
 
-def _filled(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
-    """Without the places at the end that nothing is left for."""
-    n = len(items) if len(items) and items[-1] >= 0 else int((items >= 0).sum())
-    return items[:n], scores[:n]
+def _reasons(
+    loaded: LoadedRun, model: Recommender, history: History, items: Int32, step: Step, *, popular: str
+) -> list[str]:
+    """`popular`: the sentence for an item that is there because it is popular."""
+    if step == "popular" or model.evidence == "popularity" or len(history.item) == 0:
+        return [popular] * len(items)
+    titles = loaded.catalogue.titles
+    if step == "model" and model.evidence == "exact":
+        terms = model.terms(history, items)
+        beside = {"popular": terms.popular, **terms.parts}
+        strength = np.stack([np.maximum(terms.history, 0).sum(axis=1), *beside.values()])  # [2 + n_parts, m]
+        leads = [("", *beside)[at] for at in strength.argmax(axis=0).tolist()]
+        return [
+            _sentence([titles[item] for item in cause], lead, popular)
+            for cause, lead in zip(strongest(terms.history * (history.weight > 0), history.item), leads, strict=True)
+        ]
+    if loaded.content is None:
+        return [""] * len(items)
+    vectors, liked = loaded.content.item_vectors_, history.item[history.weight > 0]
+    similar = strongest(vectors[items] @ vectors[liked].T, liked)
+    return [f"similar to {titles[cause[0]]}" if cause else "" for cause in similar]
 
 
-def similar(
-    state: State, item_id: str, *, k: int, run: str | None, recommender: str | None, fields: Sequence[str]
-) -> RankedList:
-    loaded = state.loaded_run(run)
-    name, row = loaded.model(recommender), loaded.catalogue.row.get(item_id)
-    if row is None:
-        return popular(state, k=k, trending=False, run=loaded.name, fields=fields)
-    ranked = state.fallback.similar(loaded, name, row, k, state.popularity(loaded))
-    items, scores = _filled(ranked.item[0], ranked.score[0])
-    why = f"similar to {loaded.catalogue.titles[row]}" if ranked.step != "popular" else POPULAR
-    source: ListSource = "folded_in" if ranked.step == "model" else ranked.step
-    listed = _listed(loaded, items, _rounded(scores), [why] * len(items), fields)
-    return RankedList(listed, source, loaded.name, name, ranked.fallback)
+def _sentence(causes: Sequence[str], lead: str, popular: str) -> str:
+    """A sentence for one item; `lead`: the largest part of its score, empty for the history."""
+    if lead == "popular" and not (causes and popular):
+        return phrase(causes) if causes else popular
+    return phrase(causes, lead=lead) if causes or lead else ""
 
 
-def popular(
-    state: State,
-    *,
-    k: int,
-    trending: bool,
-    run: str | None,
-    fields: Sequence[str],
-) -> RankedList:
-    loaded = state.loaded_run(run)
-    measure = state.trending.of(loaded.catalogue.row) if trending else state.popularity(loaded)
-    ranked = state.fallback.popular(loaded, measure, k, mask=measure > 0 if trending else None)
-    items, scores = _filled(ranked.item[0], ranked.score[0])
-    why = ["taken a lot of late" if trending else POPULAR] * len(items)
-    return RankedList(_listed(loaded, items, _rounded(scores), why, fields), "popular", loaded.name, "popular")
+def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
+    """Return the causes that add most to each score, at most two.
+
+    Args:
+        shares: What each cause adds to each score. `[m, length]`
+        causes: Rows of items. `[length]`
+
+    Returns:
+        For each score rows of items, the largest share first.
+    """
+    from genre.kernels.strongest import two_strongest
+
+    found = two_strongest(np.ascontiguousarray(shares), np.ascontiguousarray(causes)).tolist()
+    return [[item for item in pair if item >= 0] for pair in found]
 
 
-def _listed(
-    loaded: LoadedRun, items: Int32, scores: Scores, why: Sequence[str], fields: Sequence[str]
-) -> list[dict[str, Any]]:
-    item_ids, titles, rows = loaded.catalogue.item_ids, loaded.catalogue.titles, items.tolist()
-    listed: list[dict[str, Any]] = [
-        {"item_id": item_ids[row], "title": titles[row], "score": score, "reason": reason}
-        for row, score, reason in zip(rows, scores.tolist(), why, strict=True)
-    ]
-    if fields:
-        for row, entry in zip(rows, listed, strict=True):
-            entry["fields"] = loaded.catalogue.describe(row, fields)
-    return listed
+def query_reasons(loaded: LoadedRun, query: Query, near: Float32, items: Sequence[int]) -> list[str]:
+    """Return a sentence for each item that matches a query: named items, and categories and words in common.
+
+    Args:
+        loaded: The run.
+        query: The parsed query.
+        near: How near each category is to the query. `[n_categories]`
+        items: Rows of the items. `[m]`
+
+    Returns:
+        The sentences, empty where an item is near in meaning alone. `[m]`
+    """
+    assert loaded.matcher is not None
+    categories, wanted = loaded.matcher.categories, set(words(query.wanted, terms=True))
+    telling = max(near.max(initial=0) * TELLING, FAINT)
+    likes = [f"like {' and '.join(loaded.catalogue.titles[row] for row in query.liked[:2])}"] if query.liked else []
+    found = []
+    for item in items:
+        held = sorted((at for at in categories.held(item) if near[at] >= telling), key=lambda at: -near[at])
+        names = [categories.names[at] for at in held]
+        shared = [word for word in loaded.catalogue.shared_words(item, wanted) if word not in map(str.casefold, names)]
+        found.append("; ".join(likes + ([phrase((), names + shared)] if names or shared else [])))
+    return found
+
+
+def popular_reason(query: Query) -> str:
+    """Return the sentence for popular items, in answer to a query that does not say what to look for.
+
+    Args:
+        query: The parsed query.
+
+    Returns:
+        The sentence.
+    """
+    without = f"popular, without: {', '.join(query.unwanted)}" if query.unwanted else POPULAR
+    return f"{without}; nothing fits your words" if query.wanted else without
+
+
+def word_reasons(loaded: LoadedRun, wanted: set[str], items: Sequence[int]) -> list[str]:
+    """Return a sentence for each item that was found by the words in its title.
+
+    Args:
+        loaded: The run.
+        wanted: The words of the query.
+        items: Rows of the items. `[m]`
+
+    Returns:
+        The sentences. `[m]`
+    """
+    shared = [loaded.catalogue.shared_words(item, wanted) for item in items]
+    return [phrase((), found) if found else "" for found in shared]

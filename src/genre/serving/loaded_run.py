@@ -1,4 +1,7 @@
-"""One run made ready to answer: its catalogue, its recommenders, everybody's past. Knows no log, no time limits."""
+"""A run in memory, ready to answer: its catalogue, its recommenders, the histories of its users, and new items.
+
+Knows nothing about the event log or time limits.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,23 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 from genre.runs import Run
 from genre.serving.events.store import Event
-from genre.serving.new_items import Changes, grow, with_items
+from genre.serving.new_items import Changes, add_items, with_items
 from genre.serving.search.catalogue import Catalogue
 from genre.serving.search.matching import QueryMatcher
 
-FOREVER = np.iinfo(np.int64).max  # an interaction without a time: no event of the same item counts as newer
+FOREVER = np.iinfo(np.int64).max  # the time of an interaction without one: no event of the same item is newer
 
 
 class SingleHistory(NamedTuple):
-    """What one person did, oldest first; `user` is the training row while this is what was learnt from, else -1."""
+    """The history of one user, oldest first.
+
+    Attributes:
+        item: Rows of items. `[n]`
+        weight: Strengths. `[n]`
+        rating: Ratings, or the weights where the data has none. `[n]`
+        timestamp: Seconds since 1970. `[n]`
+        user: The user's row in the training data while this is exactly the history of that row, else -1.
+    """
 
     item: Int32
     weight: Float32
@@ -34,63 +45,98 @@ class SingleHistory(NamedTuple):
 
     @property
     def has_likes(self) -> bool:
-        """Whether there is anything in it that a taste can be read from."""
+        """Whether any interaction has a weight above 0, so that a recommender has something to go by."""
         return bool(self.weight.size) and bool(self.weight.max() > 0)
 
 
 class LoadedRun:
-    """A run, the name it is served under, the items that came after it. Never changes once made."""
+    """A run, the name it is served under, and the items that were added since. Never changes; a change makes another.
+
+    Attributes:
+        name: The name it is served under.
+        run: The run.
+        changes: Fields of new and changed items that it was loaded with, by item id.
+        models: Its recommenders by name, best first, extended by new items.
+        content: A recommender by item features alone, or None without features.
+        dataset: The run's data, with new items behind the last row.
+        catalogue: The items as people see them.
+        matcher: Matches queries in words, or None without a text encoder.
+        takes_words: Whether the run has what queries in words need.
+        encoder_failed: Whether the text encoder failed for new items; they are left out until it works.
+        newest: Time of the newest interaction, in seconds since 1970.
+        popularity: Interactions of the data by item. `[n_items]`
+    """
 
     def __init__(self, name: str, run: Run, changes: Changes | None = None, before: LoadedRun | None = None) -> None:
-        """before: the loaded this one replaces; what it made of the same run is taken over where nothing changed."""
-        self.name, self.run = name, run
+        """Load a run.
+
+        Args:
+            name: The name it is served under.
+            run: The run.
+            changes: Fields of new and changed items by item id.
+            before: The loaded run that this one replaces; what it computed for the same run is reused.
+        """
+        self.name, self.run, self.changes = name, run, changes or {}
         self.models: dict[str, Recommender] = dict(run.recommenders)
         before = None if before is None or before.run is not run else before
-        self._known_content: Content | None = _content(run) if before is None else before._known_content
-        self.content = self._known_content  # and new items, where there are any
+        self._content_of_run: Content | None = _content_recommender(run) if before is None else before._content_of_run
+        self.content = self._content_of_run
         self.takes_words = run.dataset.item_features is not None and run.item_encoder is not None
-        self.waits = False  # for the encoder, to place new items
-        self.dataset, self._placed = run.dataset, dict[str, tuple[Mapping[str, Any], Float32]]()
-        if changes and not self.takes_words:  # nothing says what new items are like
+        self.encoder_failed = False
+        self.dataset, self._new_vectors = run.dataset, dict[str, tuple[Mapping[str, Any], Float32]]()
+        if changes and not self.takes_words:  # without an encoder nothing is known about new items
             changes = {item_id: fields for item_id, fields in changes.items() if item_id in run.dataset.item_ids}
         if changes:
-            self._grow(changes, {} if before is None else before._placed)
+            self._apply(changes, {} if before is None else before._new_vectors)
         self.matcher = QueryMatcher(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
         self.catalogue = Catalogue(self.dataset)
-        self._everybody = self.dataset.history()
+        self._histories = self.dataset.history()
         self.newest = 0 if self.dataset.timestamp is None else int(self.dataset.timestamp.max())
         counts = np.bincount(self.dataset.item, self.dataset.weight > 0, minlength=self.dataset.n_items)
         self.popularity = counts.astype(np.float32)
 
-    def _grow(self, changes: Changes, placed: Mapping[str, tuple[Mapping[str, Any], Float32]]) -> None:
+    def _apply(self, changes: Changes, encoded: Mapping[str, tuple[Mapping[str, Any], Float32]]) -> None:
+        """Change fields, and add the new items that the encoder can place; `encoded`: vectors known already."""
         known, encoder = self.run.dataset, self.run.item_encoder
         self.dataset, features = with_items(known, changes), known.item_features
         added = self.dataset.item_ids.values[known.n_items :].to_pylist()
-        self._placed = {i: placed[i] for i in added if i in placed and placed[i][0] == changes[i]}
-        missing = [item_id for item_id in added if item_id not in self._placed]
+        self._new_vectors = {i: encoded[i] for i in added if i in encoded and encoded[i][0] == changes[i]}
+        missing = [item_id for item_id in added if item_id not in self._new_vectors]
         if missing and encoder is not None:
             try:
-                vectors = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
-                self._placed.update({i: (changes[i], vector) for i, vector in zip(missing, vectors, strict=True)})
-            except Exception:  # whatever it was, the others are served; the breaker of words says what is wrong
-                self.waits = True
-        silent = {i for i in added if encoder is not None and (i not in self._placed or not self._placed[i][1].any())}
-        if silent:  # nothing says yet what these are like
-            self.dataset = with_items(known, {i: fields for i, fields in changes.items() if i not in silent})
-            added = [item_id for item_id in added if item_id not in silent]
+                rows = encoder.encode(self.dataset.items.take(self.dataset.item_ids.rows(missing))).values
+                self._new_vectors.update({i: (changes[i], vector) for i, vector in zip(missing, rows, strict=True)})
+            except Exception:  # the other items are served all the same; the breaker of words reports what is wrong
+                self.encoder_failed = True
+        vectors = {item_id: vector for item_id, (_, vector) in self._new_vectors.items()}
+        unplaced = {i for i in added if encoder is not None and (i not in vectors or not vectors[i].any())}
+        if unplaced:  # without a vector, or of text that the encoder cannot read
+            self.dataset = with_items(known, {i: fields for i, fields in changes.items() if i not in unplaced})
+            added = [item_id for item_id in added if item_id not in unplaced]
         if added and self.content is not None and features is not None:
-            new = np.stack([self._placed[item_id][1] for item_id in added])
+            new = np.stack([vectors[item_id] for item_id in added])  # [n_new, dim]
             features = Features(np.concatenate([features.values, new]), features.fingerprint)
             self.content = self.content.extend(added, new)
-            self.models = {name: grow(model, self.content, added, new) for name, model in self.models.items()}
+            self.models = {name: add_items(model, self.content, added, new) for name, model in self.models.items()}
         self.dataset = dataclasses.replace(self.dataset, item_features=features)
 
     @property
     def n_items(self) -> int:
+        """Number of items, new ones included."""
         return self.dataset.n_items
 
-    def model(self, name: str | None) -> str:
-        """The name of a recommender, checked; of the best one without."""
+    def model_name(self, name: str | None) -> str:
+        """Check the name of a recommender.
+
+        Args:
+            name: A name, or None for the best recommender.
+
+        Returns:
+            The name.
+
+        Raises:
+            UnknownId: If the run has no recommender of that name.
+        """
         if name is None:
             return next(iter(self.models))
         if name not in self.models:
@@ -98,77 +144,102 @@ class LoadedRun:
             raise UnknownId(f"run {self.name!r} has no recommender {name!r}{near}; it has {known}")
         return name
 
-    # --- what people did --------------------------------------------------------------------------
+    # --- histories --------------------------------------------------------------------------------
 
-    def user_history(self, user_id: str, events: Sequence[Event] = (), *, forgotten: bool = False) -> SingleHistory:
-        """What a user did before training and since. forgotten: as if never seen in training."""
-        row = -1 if forgotten else self._user_row(user_id)
-        start, end = (int(at) for at in self._everybody.indptr[row : row + 2]) if row >= 0 else (0, 0)
-        learnt = self._slice(start, end, row)
-        fresh = self._fresh(learnt, events) if events else []
+    def user_history(self, user_id: str, events: Sequence[Event] = (), *, deleted: bool = False) -> SingleHistory:
+        """Return the history of a user: the training data and the events since.
+
+        Args:
+            user_id: Any id; an unknown one has only events.
+            events: The user's recent events, oldest first.
+            deleted: Leave out the training data.
+
+        Returns:
+            The history, oldest first.
+        """
+        row = -1 if deleted else int(self.dataset.user_ids.rows((user_id,))[0])
+        trained = self._training_history(row)
+        fresh = self._not_trained_on(trained, events) if events else []
         if not fresh:
-            return learnt
-        item = np.array([self.catalogue.row[event.item_id] for event in fresh], np.int32)
+            return trained
         weight = np.array([event.weight for event in fresh], np.float32)
-        times = np.array([event.timestamp for event in fresh], np.int64)
-        since = SingleHistory(item, weight, stars_of(self.dataset, weight), times, -1)
         return SingleHistory(
-            np.concatenate([learnt.item, since.item]),
-            np.concatenate([learnt.weight, since.weight]),
-            np.concatenate([learnt.rating, since.rating]),
-            np.concatenate([learnt.timestamp, since.timestamp]),
+            np.concatenate([trained.item, np.array([self.catalogue.row[event.item_id] for event in fresh], np.int32)]),
+            np.concatenate([trained.weight, weight]),
+            np.concatenate([trained.rating, ratings_for(self.dataset, weight)]),
+            np.concatenate([trained.timestamp, np.array([event.timestamp for event in fresh], np.int64)]),
             user=-1,
         )
 
     def item_history(self, item_ids: Sequence[str]) -> SingleHistory:
-        """A history given as item ids, oldest first; ids that are not in the catalogue are left out."""
+        """Return a history of given items, each liked.
+
+        Args:
+            item_ids: Item ids, oldest first; ids that are not in the catalogue are left out.
+
+        Returns:
+            The history.
+        """
         item = np.array(self.catalogue.rows(item_ids), np.int32)
         weight = np.ones(len(item), np.float32)
-        return SingleHistory(
-            item, weight, stars_of(self.dataset, weight), np.full(len(item), self.newest, np.int64), -1
-        )
+        times = np.full(len(item), self.newest, np.int64)
+        return SingleHistory(item, weight, ratings_for(self.dataset, weight), times, -1)
 
-    def batch(self, pasts: Sequence[SingleHistory]) -> History:
-        """Many pasts as the one batch that recommenders score."""
-        lengths = [len(past.item) for past in pasts]
+    def batch(self, histories: Sequence[SingleHistory]) -> History:
+        """Join histories into the one batch that recommenders score.
+
+        Args:
+            histories: One a user.
+
+        Returns:
+            The batch, a row a history.
+        """
+        lengths = [len(one.item) for one in histories]
         rated, timed = self.dataset.rating is not None, self.dataset.timestamp is not None
         return History(
             indptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            item=np.concatenate([past.item for past in pasts]),
-            weight=np.concatenate([past.weight for past in pasts]),
+            item=np.concatenate([one.item for one in histories]),
+            weight=np.concatenate([one.weight for one in histories]),
             n_items=self.n_items,
-            user=np.array([past.user for past in pasts], np.int32),
-            rating=np.concatenate([past.rating for past in pasts]) if rated else None,
-            timestamp=np.concatenate([past.timestamp for past in pasts]) if timed else None,
+            user=np.array([one.user for one in histories], np.int32),
+            rating=np.concatenate([one.rating for one in histories]) if rated else None,
+            timestamp=np.concatenate([one.timestamp for one in histories]) if timed else None,
         )
 
-    def _user_row(self, user_id: str) -> int:
-        return int(self.dataset.user_ids.rows((user_id,))[0])
+    def _training_history(self, row: int) -> SingleHistory:
+        """The history of a row of the training data, empty for row -1."""
+        start, end = (int(at) for at in self._histories.indptr[row : row + 2]) if row >= 0 else (0, 0)
+        every, part = self._histories, slice(start, end)
+        weight = every.weight[part]
+        rating = weight if every.rating is None else every.rating[part]
+        timestamp = np.full(end - start, FOREVER) if every.timestamp is None else every.timestamp[part]
+        return SingleHistory(every.item[part], weight, rating, timestamp, row)
 
-    def _slice(self, start: int, end: int, row: int) -> SingleHistory:
-        all_, part = self._everybody, slice(start, end)
-        weight = all_.weight[part]
-        rating = weight if all_.rating is None else all_.rating[part]
-        timestamp = np.full(end - start, FOREVER) if all_.timestamp is None else all_.timestamp[part]
-        return SingleHistory(all_.item[part], weight, rating, timestamp, row)
-
-    def _fresh(self, learnt: SingleHistory, events: Sequence[Event]) -> list[Event]:
-        """Events of known items that are not in the data already: a run may have been trained on part of the log."""
-        newest: dict[int, int] = dict(zip(learnt.item.tolist(), learnt.timestamp.tolist(), strict=True))
+    def _not_trained_on(self, trained: SingleHistory, events: Sequence[Event]) -> list[Event]:
+        """Events of known items that the data does not have yet: a run may be trained on part of the log."""
+        newest: dict[int, int] = dict(zip(trained.item.tolist(), trained.timestamp.tolist(), strict=True))
         row = self.catalogue.row
         return [e for e in events if e.item_id in row and e.timestamp > newest.get(row[e.item_id], -1)]
 
 
-def _content(run: Run) -> Content | None:
-    """A recommender by content alone: the run's own where it has one; None without item features."""
+def _content_recommender(run: Run) -> Content | None:
+    """A recommender by item features alone: the run's own where it has one; None without item features."""
     if run.dataset.item_features is None:
         return None
     own = (one for one in run.recommenders.values() if isinstance(one, Content) and one.recommender is None)
     return next(own, None) or Content().fit(run.dataset)
 
 
-def stars_of(dataset: Dataset, weight: Float32) -> Float32:
-    """What events without stars count for on the rating scale: a like, or the lowest star. [n]"""
+def ratings_for(dataset: Dataset, weight: Float32) -> Float32:
+    """Return ratings for events that come without one: that of a like, or the lowest of the scale.
+
+    Args:
+        dataset: The data, for its scale.
+        weight: Weights of the events. `[n]`
+
+    Returns:
+        Ratings. `[n]`
+    """
     low, high, _ = dataset.rating_scale or (0.0, 1.0, 1.0)
     liked = high if dataset.positive_rating is None else dataset.positive_rating
     return np.where(weight > 0, liked, low).astype(np.float32)

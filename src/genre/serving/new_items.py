@@ -78,7 +78,7 @@ def _fitting(value: Any, kind: pa.DataType) -> Any:
         return None
 
 
-def grow(model: Recommender, content: Content, item_ids: Sequence[str], features: Float32) -> Recommender:
+def add_items(model: Recommender, content: Content, item_ids: Sequence[str], features: Float32) -> Recommender:
     """`model` with new items behind the last row: by its own `extend`, or by the nearest items it knows.
 
     content: grown already by the same items.

@@ -20,7 +20,7 @@ from genre.log import SILENT, Log
 from genre.runs import read_run
 from genre.serving.drift import Drift, check_drift
 from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, user_digest
-from genre.serving.loaded_run import stars_of
+from genre.serving.loaded_run import ratings_for
 from genre.serving.new_items import fields_table
 from genre.workspace import locked
 
@@ -44,7 +44,7 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
         user_ids=user_ids,
         item_ids=item_ids,
         weight=np.concatenate([kept.weight, weight]),
-        rating=None if kept.rating is None else np.concatenate([kept.rating, stars_of(kept, weight)]),
+        rating=None if kept.rating is None else np.concatenate([kept.rating, ratings_for(kept, weight)]),
         timestamp=None if kept.timestamp is None else np.concatenate([kept.timestamp, times]),
         part=None if kept.part is None else np.concatenate([kept.part, np.zeros(len(fresh), np.int8)]),
         users=fields_table(kept.users, "user_id", user_ids, {}),

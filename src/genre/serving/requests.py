@@ -1,4 +1,4 @@
-"""What is asked of the service and what it answers: plain values with outside ids only."""
+"""Requests to the service and its answers: plain values with ids of the caller's data. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -8,25 +8,34 @@ from typing import Any, Literal
 from genre.options import DEFAULT_K
 from genre.serving.search.catalogue import Filter
 
-DIGITS = 6  # of a score
+DIGITS = 6  # to which scores are rounded
 
 ListSource = Literal["personal", "folded_in", "content", "popular"]
-"""How an answer came about.
+"""How a list was made.
 
-personal: the recommender, for a user as it was trained on. folded_in: the recommender, for a history it was not
-trained on. content: what the items are about. popular: what everybody takes.
+personal: by the recommender, for a user with the history it was trained on. folded_in: by the recommender, for
+another history. content: by the features of the items. popular: popular items.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """One request for recommendations: for a known user, for a history, for words, or for any of them together.
+    """One request for recommendations: for a user, for a history, for a query in words, or for several of them.
 
-    history: item ids, oldest first, instead of what is known of the user. words: what the person is looking for.
-    k: how many. run, recommender: by name; without, the run is drawn by the user's id and the recommender is its best.
-    include: only these items; exclude: none of these. filter: only items whose fields fit.
-    exclude_seen: leave out what is in the history. novelty, diversity: 0..1, see rescoring.py.
-    fields: names of item fields wanted with the answer.
+    Attributes:
+        user_id: The user, or None.
+        history: Item ids, oldest first, in place of the user's own history.
+        words: What the user is looking for, in words.
+        k: Length of the list.
+        run: Name of a run; None: the run that the user's id is assigned to.
+        recommender: Name of a recommender of the run; None: its best.
+        include: Ids of the only items that may be recommended; None: all.
+        exclude: Ids of items that must not be recommended.
+        filter: Conditions on fields that recommended items fulfil.
+        exclude_seen: Leave out the items of the history.
+        novelty: Weight of rarity beside the score, 0 to 1.
+        diversity: Weight of unlikeness among the items of the list, 0 to 1.
+        fields: Names of item fields to answer with.
     """
 
     user_id: str | None = None
@@ -46,9 +55,14 @@ class ListRequest:
 
 @dataclass(slots=True)
 class RankedList:
-    """`items`, best first: item_id, title, score, reason, and fields where they were asked for.
+    """A list of recommended items.
 
-    source: see `Source`. fallback: why an answer comes from further down than it should (`model_late`), or None.
+    Attributes:
+        items: Best first: `item_id`, `title`, `score`, `reason`, and `fields` where the request names some.
+        source: How the list was made.
+        run: Name of the run.
+        recommender: Name of the recommender that was requested, also where a fallback made the list.
+        fallback: Why a fallback made the list, such as `model_late`; None where none was needed.
     """
 
     items: list[dict[str, Any]]
@@ -60,11 +74,14 @@ class RankedList:
 
 @dataclass(slots=True)
 class ScorePart:
-    """A term of a score that is neither an interaction nor popularity, and where it comes from.
+    """A term of a score that is neither an interaction nor popularity.
 
-    name: a column of the users' table whose text speaks for the item, such as `profile`, or `reordering`: a language
-    model moved the item up or down. text: what the column says of the user. written_by: the language model; None: no
-    model wrote it.
+    Attributes:
+        name: A column of the users' table whose text speaks for the item, such as `profile`; or `reordering`, where a
+            language model moved the item up or down.
+        share: What the term adds to the score.
+        text: The user's value in that column.
+        written_by: The language model that wrote the text; None: a person.
     """
 
     name: str
@@ -75,16 +92,25 @@ class ScorePart:
 
 @dataclass(slots=True)
 class Evidence:
-    """Evidence one item: the recommender's own evidence. `because` and its shares are of the history, largest first.
+    """Why one item is recommended: what its score is made of.
 
-    popular: the part of the score that is the item's popularity, whatever the history. words: those of the item's text
-    that the history or the query has. query_parts: of a list by words, what the words (`words`), the recommender
-    (`taste`) and popularity (`popular`, where nothing else says what to look for) add to the item's score there.
-
-    parts: what else is in the score.
-
-    method: exact (`popular` and all shares add up to the score, but for what all items get), occlusion (a share is the
-    fall of the score without that interaction), popularity, or unknown for an item that is not in the catalogue.
+    Attributes:
+        item_id: The item.
+        title: Its title, or its id.
+        score: Its score; None for an item that is not in the catalogue.
+        reason: One sentence.
+        method: `exact` (`popular`, `parts` and all shares add up to the score, but for a constant of all items),
+            `occlusion` (a share is the fall of the score without that interaction), `popularity`, or `unknown`.
+        source: How a list with this item would be made.
+        run: Name of the run.
+        recommender: Name of the recommender.
+        because: Items of the history with their shares of the score, largest first.
+        popular: The part of the score that is the item's popularity, whatever the history.
+        parts: What else is in the score.
+        query_parts: For a request in words, what the words (`words`), the recommender (`taste`) and popularity
+            (`popular`, where the words do not say what to look for) add to the item's score.
+        words: Words of the item's text that the history or the query has, too.
+        fallback: Why the evidence comes from a fallback, or None.
     """
 
     item_id: str

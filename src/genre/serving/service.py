@@ -1,34 +1,43 @@
-"""The service: outside ids in, answers out. Everything that can be asked of it, one method each; HTTP adds only JSON.
+"""The service: recommends, explains, looks up and records, by the ids of the caller's data. Knows no HTTP.
 
-Every call may come from any thread. Lists are made in lists.py, evidence in explaining.py, change is state.py.
+Every method may be called from any thread. What is known at a moment is in state.py, the steps that score are in
+fallback.py, lists as people see them are made in lists.py.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from genre.data.dataset import History
 from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
+from genre.recommenders.explanation import POPULAR
 from genre.recommenders.llm_reranker import reranking_counts
 from genre.runs import Run
-from genre.serving import lists
-from genre.serving.events.store import Event, EventStore, ItemChange
-from genre.serving.explaining import explain_item
+from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, user_digest
+from genre.serving.explaining import explain_by_popularity, explain_by_recommender, explain_query
+from genre.serving.fallback import Fallback, Ranked, most_popular
 from genre.serving.limits import Limits
+from genre.serving.lists import ResolvedRequest, entries_with_reason, ranked_lists
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.new_items import check_fields
-from genre.serving.requests import Evidence, ListRequest, RankedList
-from genre.serving.state import State
+from genre.serving.requests import Evidence, ListRequest, ListSource, RankedList
+from genre.serving.state import EventsByUser, State
+from genre.serving.warmup import can_personalise, warm_up
+
+TRENDING = "trending"
 
 
 class Service:
-    """One or several runs, and what happened since they were made.
+    """Recommendations from one or several runs, kept up to date by an event store.
 
-    runs: the first is the one for people without an id. shares: how users are split over the runs, by name; equal
-    parts without. A user gets the same run as long as names and shares stay. limits: how long a breaker may take, how
-    much is let in.
+    Attributes:
+        limits: Time limits and other limits.
+        ready: Whether every run has answered with more than popular items; stays true.
     """
 
     def __init__(
@@ -39,36 +48,114 @@ class Service:
         shares: Mapping[str, float] | None = None,
         limits: Limits | None = None,
     ) -> None:
+        """Load runs.
+
+        Args:
+            runs: The runs; the first answers requests without a user.
+            store: The event store.
+            shares: Share of the users by name of the run; None: equal shares. A user is assigned to the same run while
+                names and shares stay.
+            limits: Limits; None: the defaults.
+
+        Raises:
+            GenreError: If there is no run, two have one name, or a share is not legal.
+        """
         self.limits = limits or Limits()
-        self._state = State(runs, store, shares=shares, limits=self.limits)
         self.ready = False
+        self._store = store
+        self._state = State(runs, store, shares=shares, limits=self.limits)
+        self._swapping = threading.Lock()
+        self._recount = False  # a user was deleted, and trends have to be counted anew
 
     def warm(self) -> dict[str, str]:
-        """ListRequest everything once that has not answered yet, so that code is compiled before anybody waits for it.
+        """Make every kind of call that has not succeeded yet, so that no user waits for code to be compiled.
 
-        By breaker, why it does not answer; the others stand in for it. Ready is who has more to say in every run than
-        what everybody takes, and stays so.
+        Returns:
+            Why a call gives no answer, by name of its circuit breaker; other steps answer in its place.
         """
-        troubles = self._state.warm_up()
-        self.ready = self.ready or self._state.can_answer()
-        return troubles
+        state, fallback = self._state, self._state.fallback
+        runs = list(state.loaded_runs.values())
+        failures = {name: why for loaded in runs for name, why in warm_up(fallback, loaded).items()}
+        if any(loaded.encoder_failed and not fallback.words_breaker(loaded).open for loaded in runs):
+            state.reload()
+        self.ready = self.ready or all(can_personalise(fallback, loaded) for loaded in state.loaded_runs.values())
+        return failures
 
     def close(self) -> None:
+        """Close the event store."""
         self.ready = False
-        self._state.store.close()
+        self._store.close()
 
-    # --- asking -----------------------------------------------------------------------------------
+    # --- recommending -----------------------------------------------------------------------------
 
-    def recommend(self, ask: ListRequest) -> RankedList:
-        """The answer to one request; GenreError where it names a run, recommender or field that does not exist."""
-        answer = self.recommend_many([ask])[0]
+    def recommend(self, request: ListRequest) -> RankedList:
+        """Answer one request.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The list; popular items for an unknown user.
+
+        Raises:
+            GenreError: If the request names a run, recommender or field that does not exist.
+        """
+        answer = self.recommend_many([request])[0]
         if isinstance(answer, GenreError):
             raise answer
         return answer
 
-    def recommend_many(self, asks: Sequence[ListRequest]) -> list[RankedList | GenreError]:
-        """Answers in the order of the requests; those alike are scored together, which costs less than one by one."""
-        return lists.recommend_many(self._state, asks)
+    def recommend_many(self, requests: Sequence[ListRequest]) -> list[RankedList | GenreError]:
+        """Answer requests; those that are alike are scored as one batch, which costs less than one by one.
+
+        Args:
+            requests: The requests.
+
+        Returns:
+            In the order of the requests, each list, or what is wrong with the request.
+        """
+        answers: dict[int, RankedList | GenreError] = {}
+        batches: dict[Hashable, list[ResolvedRequest]] = {}
+        users = {request.user_id for request in requests if request.user_id is not None and request.history is None}
+        events, failure = self._state.events_of(users)
+        for place, request in enumerate(requests):
+            try:
+                resolved = self._resolve(place, request, events, failure)
+            except GenreError as error:
+                answers[place] = error
+            else:
+                batches.setdefault(resolved.batch_key, []).append(resolved)
+        for batch in batches.values():
+            try:
+                history = batch[0].loaded.batch([resolved.history for resolved in batch])
+                lists: Sequence[RankedList | GenreError] = ranked_lists(batch, history, self._rank(batch, history))
+            except GenreError as error:  # a query without a word in it
+                lists = [error] * len(batch)
+            answers.update(zip((resolved.place for resolved in batch), lists, strict=True))
+        return [answers[place] for place in range(len(requests))]
+
+    def _resolve(self, place: int, request: ListRequest, events: EventsByUser, failure: str | None) -> ResolvedRequest:
+        """Look up all names of a request; `failure`: why there are no recent events."""
+        loaded = self._state.loaded_run(request.run, request.user_id)
+        name = loaded.model_name(request.recommender)
+        history = self._state.history(loaded, request.user_id, request.history, events)
+        mask = None
+        if request.include is not None or request.exclude or request.filter:
+            mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)
+        needs_events = request.user_id is not None and request.history is None
+        return ResolvedRequest(place, request, loaded, name, history, mask, failure if needs_events else None)
+
+    def _rank(self, batch: Sequence[ResolvedRequest], history: History) -> Ranked:
+        """Rank the items for a batch of requests that are alike."""
+        first, fallback = batch[0], self._state.fallback
+        loaded, request = first.loaded, first.request
+        k = max(resolved.n_scored for resolved in batch)
+        seen = history if request.exclude_seen else None
+        if request.words is not None:
+            return fallback.by_words(loaded, first.name, request.words, history, k, seen=seen, mask=first.mask)
+        if first.history.has_likes:
+            return fallback.recommend(loaded, first.name, history, k, seen=seen, mask=first.mask)
+        return fallback.popular(loaded, k, len(batch), seen, first.mask)
 
     def similar(
         self,
@@ -79,19 +166,55 @@ class Service:
         recommender: str | None = None,
         fields: Sequence[str] = (),
     ) -> RankedList:
-        """Items like this one; what everybody takes when the item is unknown."""
-        return lists.similar(self._state, item_id, k=k, run=run, recommender=recommender, fields=fields)
+        """Return the items most similar to one.
+
+        Args:
+            item_id: The item.
+            k: Length of the list.
+            run: Name of the run; None: the first.
+            recommender: Name of the recommender; None: the best.
+            fields: Names of item fields to answer with.
+
+        Returns:
+            The list; popular items where the item is unknown.
+
+        Raises:
+            UnknownId: If there is no such run or recommender.
+        """
+        loaded = self._state.loaded_run(run)
+        name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
+        if row is None:
+            return self.popular(k=k, run=loaded.name, fields=fields)
+        ranked = self._state.fallback.similar(loaded, name, row, k)
+        why = POPULAR if ranked.step == "popular" else f"similar to {loaded.catalogue.titles[row]}"
+        source: ListSource = "folded_in" if ranked.step == "model" else ranked.step
+        return RankedList(entries_with_reason(loaded, ranked, why, fields), source, loaded.name, name, ranked.fallback)
 
     def popular(
-        self,
-        *,
-        k: int = DEFAULT_K,
-        trending: bool = False,
-        run: str | None = None,
-        fields: Sequence[str] = (),
+        self, *, k: int = DEFAULT_K, trending: bool = False, run: str | None = None, fields: Sequence[str] = ()
     ) -> RankedList:
-        """What everybody takes; trending: of late. With filters: `recommend` for nobody."""
-        return lists.popular(self._state, k=k, trending=trending, run=run, fields=fields)
+        """Return the most popular items. With filters: `recommend` without a user.
+
+        Args:
+            k: Length of the list.
+            trending: By recent events alone; items without any are left out.
+            run: Name of the run; None: the first.
+            fields: Names of item fields to answer with.
+
+        Returns:
+            The list.
+
+        Raises:
+            UnknownId: If there is no such run.
+        """
+        loaded = self._state.loaded_run(run)
+        if trending:
+            counts = self._state.trending.counts(loaded.catalogue.row)
+            ranked = most_popular(loaded, counts, k, mask=counts > 0)
+        else:
+            ranked = self._state.fallback.popular(loaded, k)
+        entries = entries_with_reason(loaded, ranked, TRENDING if trending else POPULAR, fields)
+        return RankedList(entries, "popular", loaded.name, "popular")
 
     def explain(
         self,
@@ -103,41 +226,114 @@ class Service:
         run: str | None = None,
         recommender: str | None = None,
     ) -> Evidence:
-        """The evidence for one item and one user or history; for the words it was found by, if there were any."""
-        return explain_item(
-            self._state, item_id, user_id=user_id, history=history, words=words, run=run, recommender=recommender
-        )
+        """Return the evidence for one item.
+
+        Args:
+            item_id: The item.
+            user_id: The user it is recommended to, or None.
+            history: Item ids in place of the user's history, oldest first.
+            words: The query in words that the list answered, or None.
+            run: Name of the run; None: the run that the user is assigned to.
+            recommender: Name of the recommender; None: the best.
+
+        Returns:
+            The evidence; of method `unknown` for an item that is not in the catalogue.
+
+        Raises:
+            GenreError: If there is no such run or recommender, or the query has no word.
+        """
+        state = self._state
+        loaded = state.loaded_run(run, user_id)
+        name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
+        events, failure = state.events_of({user_id} if user_id is not None and history is None else ())
+        past = state.history(loaded, user_id, history, events)
+        if row is None:
+            return Evidence(item_id, item_id, None, "not in the catalogue", "unknown", "popular", loaded.name, name)
+        explain = explain_by_recommender if past.has_likes else explain_by_popularity
+        evidence = explain(state.fallback, loaded, name, past, row)
+        evidence.fallback = evidence.fallback or failure
+        return evidence if words is None else explain_query(state.fallback, loaded, evidence, past, row, words)
 
     # --- looking up -------------------------------------------------------------------------------
 
     def search(self, text: str, *, k: int = 20, run: str | None = None) -> list[dict[str, Any]]:
-        """Items whose title holds the words of `text`; the popular ones without any."""
+        """Find items by title.
+
+        Args:
+            text: Words of the title; without any, popular items are found.
+            k: How many items, at most.
+            run: Name of the run; None: the first.
+
+        Returns:
+            `item_id`, `title` and `fields` of each.
+
+        Raises:
+            UnknownId: If there is no such run.
+        """
         loaded = self._state.loaded_run(run)
-        return [_described(loaded, row) for row in loaded.catalogue.search(text, k, loaded.popularity)]
+        return [_item(loaded, row) for row in loaded.catalogue.search(text, k, loaded.popularity)]
 
     def item(self, item_id: str, *, run: str | None = None) -> dict[str, Any]:
-        """What is known of an item; UnknownId otherwise."""
+        """Return what is known of an item.
+
+        Args:
+            item_id: The item.
+            run: Name of the run; None: the first.
+
+        Returns:
+            `item_id`, `title` and `fields`.
+
+        Raises:
+            UnknownId: If there is no such item or run.
+        """
         loaded = self._state.loaded_run(run)
         if item_id not in loaded.catalogue.row:
             raise UnknownId(f"no item {item_id!r} in run {loaded.name!r}")
-        return _described(loaded, loaded.catalogue.row[item_id])
+        return _item(loaded, loaded.catalogue.row[item_id])
 
     def user(self, user_id: str, *, run: str | None = None) -> dict[str, Any]:
-        """A user's history, oldest first, from the run's data and from the log; empty for a stranger."""
+        """Return a user's history: the run's data and recent events.
+
+        Args:
+            user_id: The user.
+            run: Name of the run; None: the run that the user is assigned to.
+
+        Returns:
+            `user_id`, `run` and `history`, oldest first, empty for an unknown user.
+
+        Raises:
+            UnknownId: If there is no such run.
+        """
         loaded = self._state.loaded_run(run, user_id)
-        past = self._state.history(loaded, user_id, None, self._state.recent([user_id])[0])
+        past = self._state.history(loaded, user_id, None, self._state.events_of([user_id])[0])
         pairs = zip(past.item.tolist(), past.weight.tolist(), strict=True)
-        history = [{**_described(loaded, item), "weight": round(weight, 6)} for item, weight in pairs]
+        history = [{**_item(loaded, item), "weight": round(weight, 6)} for item, weight in pairs]
         return {"user_id": user_id, "run": loaded.name, "history": history}
 
     def users(self, begin: str = "", *, k: int = 20, run: str | None = None) -> list[str]:
-        """Ids of users of the run's data that begin with `begin`."""
+        """Find users of the run's data.
+
+        Args:
+            begin: How their ids begin.
+            k: How many, at most.
+            run: Name of the run; None: the first.
+
+        Returns:
+            Their ids, without deleted users.
+
+        Raises:
+            UnknownId: If there is no such run.
+        """
         known = self._state.loaded_run(run).dataset.user_ids.values.to_pylist()
         found = (u for u in known if u.startswith(begin) and not self._state.is_deleted(u))
         return list(itertools.islice(found, k))
 
     def runs(self) -> list[dict[str, Any]]:
-        """Each run: its name, its recommenders best first, its leaderboard, and what can be asked of it."""
+        """Describe the runs that are served.
+
+        Returns:
+            Of each run its name, share of the users, recommenders (best first), leaderboard, sizes and fields.
+        """
         return [
             {
                 "run": loaded.name,
@@ -155,20 +351,48 @@ class Service:
         ]
 
     def run(self, name: str | None = None) -> Run:
-        """A run that is served, by name; the first without."""
+        """Return a run that is served.
+
+        Args:
+            name: Its name; None: the first.
+
+        Returns:
+            The run.
+
+        Raises:
+            UnknownId: If there is no run of that name.
+        """
         return self._state.loaded_run(name).run
 
     def names(self) -> list[str]:
-        """Names of the runs that are served."""
+        """Return the names of the runs that are served.
+
+        Returns:
+            The names, the first run first.
+        """
         return list(self._state.loaded_runs)
 
-    def batch_key(self, ask: ListRequest) -> tuple[str, str]:
-        """Run and recommender that will answer: requests with the same one are worth scoring together."""
-        loaded = self._state.loaded_run(ask.run, ask.user_id)
-        return loaded.name, loaded.model(ask.recommender) if ask.words is None else "words"
+    def batch_key(self, request: ListRequest) -> tuple[str, str]:
+        """Return what requests have in common that are worth collecting for one call of `recommend_many`.
+
+        Args:
+            request: A request.
+
+        Returns:
+            Names of the run and the recommender that will answer it.
+
+        Raises:
+            UnknownId: If there is no such run or recommender.
+        """
+        loaded = self._state.loaded_run(request.run, request.user_id)
+        return loaded.name, loaded.model_name(request.recommender) if request.words is None else "words"
 
     def reordered(self) -> dict[tuple[str, str], Mapping[str, Any]]:
-        """By run and recommender what language models did to its lists, where one is asked."""
+        """Return what language models did to lists.
+
+        Returns:
+            Counts by outcome, by run and recommender, for recommenders with a language model.
+        """
         accounts = {
             (loaded.name, name): reranking_counts(model)
             for loaded in list(self._state.loaded_runs.values())
@@ -177,45 +401,121 @@ class Service:
         return {key: account for key, account in accounts.items() if account}
 
     def missing(self) -> list[str]:
-        """Stages that keep failing and are left alone until they answer again."""
-        return self._state.fallback.missing()
+        """Return which kinds of calls keep failing.
 
-    # --- telling ----------------------------------------------------------------------------------
+        Returns:
+            Names of the open circuit breakers.
+        """
+        return [name for name, breaker in list(self._state.fallback.breakers.items()) if breaker.open]
+
+    # --- recording --------------------------------------------------------------------------------
 
     def record(self, events: Sequence[Event]) -> list[bool]:
-        """Events on disk, and in the next answer for their users. False: this event id was counted before."""
-        return self._state.record(events)
+        """Record events on disk; the next list for their users takes them into account.
+
+        Args:
+            events: The events; those without a time happened now.
+
+        Returns:
+            For each event whether it is new; False where its event id was recorded before.
+
+        Raises:
+            StoreError: If the event store cannot be used.
+        """
+        now = int(time.time())
+        timed = [e if e.timestamp else Event(e.user_id, e.item_id, e.weight, now, e.event_id) for e in events]
+        new = self._store.record(timed)
+        self._state.recent_events.drop({event.user_id for event in events})
+        return new
 
     def put_item(self, item_id: str, fields: Mapping[str, Any]) -> dict[str, bool]:
-        """Add an item or change its fields; by run, whether it can be recommended from now on.
+        """Add an item or change its fields.
 
-        DataError for a value that does not fit its column in a run's data.
+        Args:
+            item_id: The item.
+            fields: Values by name of the field.
+
+        Returns:
+            By run, whether the item can be recommended from now on.
+
+        Raises:
+            DataError: If a value does not fit its column in a run's data.
+            StoreError: If the event store cannot be used.
         """
         for loaded in self._state.loaded_runs.values():
             check_fields(loaded.run.dataset, fields)
-        self._state.put_item(ItemChange(item_id, dict(fields)))
+        change = ItemChange(item_id, dict(fields))
+        self._store.put_items([change])
+        if self._state.apply(change):
+            self._state.reload()
         return {name: item_id in loaded.catalogue.row for name, loaded in self._state.loaded_runs.items()}
 
     def delete_user(self, user_id: str) -> int:
-        """Erase a user from the log and from every answer; how many events there were.
+        """Erase a user from the event log and from every answer.
 
-        What the recommenders learnt from the user stays in their numbers until the run is refreshed.
+        What recommenders learnt from the user stays in their parameters until the run is refreshed.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            Number of erased events.
+
+        Raises:
+            StoreError: If the event store cannot be used.
         """
-        return self._state.delete_user(user_id)
+        erased = self._store.delete_user(user_id)
+        self._state.apply(Deletion(user_digest(user_id)))
+        self._state.recent_events.drop([user_id])
+        return erased
 
     def sync(self) -> int:
-        """Take over what other processes wrote into the log, and count trends; the number of new entries."""
-        return self._state.sync()
+        """Take in what any process wrote into the event log since the last call, and count trends.
+
+        Returns:
+            Number of new entries.
+
+        Raises:
+            StoreError: If the event store cannot be used.
+        """
+        n_entries, items_changed = 0, False
+        while page := self._store.read(self._state.position):
+            for _, entry in page:
+                items_changed |= self._state.apply(entry)
+                self._recount |= isinstance(entry, Deletion)
+            self._state.recent_events.drop({entry.user_id for _, entry in page if isinstance(entry, Event)})
+            self._state.position = page[-1][0]
+            n_entries += len(page)
+        if self._recount:  # which events were deleted is no longer in the log
+            self._state.recount()
+            self._recount = False
+        if items_changed:
+            self._state.reload()
+        return n_entries
 
     def swap(self, run: Run, name: str | None = None) -> None:
-        """Serve `run` in place of the one of its name, or of `name`, once all of it has answered a trial in time.
+        """Serve a run in place of another, in one step, once it has answered every kind of call in time.
 
-        One step: an answer comes from the one or the other. GenreError leaves the old one; what did not answer in that
-        one need not answer in the new one.
+        Calls that fail in the old run may fail in the new one.
+
+        Args:
+            run: The new run.
+            name: Name of the old one; None: the name of the new one.
+
+        Raises:
+            GenreError: If the new run does not answer, or there is no old one; the old one stays.
         """
-        self._state.swap(run, name or run.name)
+        name = name or run.name
+        with self._swapping:
+            self._state.loaded_run(name)
+            loaded, fallback = self._state.load(name, run), Fallback(self.limits, self._state.trending)
+            failures, missing = warm_up(fallback, loaded), self.missing()
+            lost = [f"{breaker} ({why})" for breaker, why in failures.items() if breaker not in missing]
+            if lost:
+                raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
+            self._state.replace(loaded, fallback.breakers)
 
 
-def _described(loaded: LoadedRun, row: int) -> dict[str, Any]:
+def _item(loaded: LoadedRun, row: int) -> dict[str, Any]:
     catalogue = loaded.catalogue
     return {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row], "fields": catalogue.describe(row)}

@@ -1,6 +1,6 @@
-"""What the service knows at this moment: runs on their loaded_runs, what the log added to them, who is to be forgotten.
+"""What the service knows at this moment: the loaded runs, and what the event log added to them.
 
-Knows how to change, not how to answer.
+Knows how to look things up and how an entry of the log changes them; nothing about lists.
 """
 
 from __future__ import annotations
@@ -11,133 +11,146 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from genre.arrays import Float32
 from genre.errors import GenreError, UnknownId
 from genre.options import nearest
 from genre.runs import Run
-from genre.serving.breaker import CircuitBreaker, Skipped
+from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.events.recent import RecentEvents
 from genre.serving.events.store import Deletion, Entry, Event, EventStore, ItemChange, user_digest
-from genre.serving.events.trending import REACH, RecentPairs, Trending
+from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.loaded_run import LoadedRun, SingleHistory
-from genre.serving.warmup import can_answer, warm_up
 
-Recent = Mapping[str, tuple[Event, ...]]
-FRESH = 1.0  # seconds for which the trend is not added up again
+EventsByUser = Mapping[str, tuple[Event, ...]]
 
 
 class State:
-    """Shelves by run name, replaced as a whole: who has taken one keeps it until the answer is made.
+    """The loaded runs, recent events, new items and deleted users.
 
-    runs, store, shares, limits: as in `Service`.
+    Loaded runs are replaced as a whole: a request keeps the one it began with until it is answered.
+
+    Attributes:
+        fallback: The steps that make lists, with their circuit breakers.
+        recent_events: The cache of recent events.
+        trending: Recent popularity.
+        position: Number of the newest entry of the log that is known here.
+        loaded_runs: By name.
+        shares: Share of the users by name of the run.
     """
 
     def __init__(
         self, runs: Sequence[Run], store: EventStore, *, shares: Mapping[str, float] | None, limits: Limits
     ) -> None:
-        self.store = store
-        self.fallback = Fallback(limits)
-        self._recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
+        """Load runs and what the event log says about items and deleted users.
+
+        Args:
+            runs: The runs.
+            store: The event store.
+            shares: Share of the users by name of the run, or None for equal shares.
+            limits: Time limits.
+
+        Raises:
+            GenreError: If there is no run, two have one name, or a share is not legal.
+        """
+        self._store = store
+        self.trending = Trending()
+        self.fallback = Fallback(limits, self.trending)
+        self.recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
         self._deleted_users: set[str] = set()
-        self._changing, self._swapping = threading.Lock(), threading.Lock()
-        self._recent_pairs = RecentPairs()
-        self._position = store.last()
+        self._replacing = threading.Lock()
+        self._pairs = RecentPairs()
+        self.position = store.last()
         for entry in store.entries(kinds=("item", "deletion")):
             self.apply(entry)
-        self.trending, self._recount = self._counted(), False
-        self.loaded_runs = {name: LoadedRun(name, run, self._changes) for name, run in _named(runs).items()}
-        self._popularity: WeakKeyDictionary[LoadedRun, tuple[float, Float32]] = WeakKeyDictionary()
+        self.recount()
+        self.loaded_runs = {name: LoadedRun(name, run, self._changes) for name, run in _by_name(runs).items()}
         self.shares = _checked_shares(shares, list(self.loaded_runs))
 
-    # --- what is known ----------------------------------------------------------------------------
+    # --- look-ups ---------------------------------------------------------------------------------
 
     def loaded_run(self, run: str | None, user_id: str | None = None) -> LoadedRun:
-        """The run of this name; without a name the user's, or the first."""
+        """Return a loaded run.
+
+        Args:
+            run: Its name; None: the run that the user is assigned to, or the first run without a user.
+            user_id: The user.
+
+        Returns:
+            The loaded run.
+
+        Raises:
+            UnknownId: If there is no run of that name.
+        """
         if run is None:
-            run = (
-                next(iter(self.loaded_runs)) if user_id is None or len(self.loaded_runs) == 1 else self.assign(user_id)
-            )
+            first_is_enough = user_id is None or len(self.loaded_runs) == 1
+            run = next(iter(self.loaded_runs)) if first_is_enough else self._assigned_run(str(user_id))
         if run not in self.loaded_runs:
             raise UnknownId(f"no run {run!r}{nearest(run, self.loaded_runs)}; served: {', '.join(self.loaded_runs)}")
         return self.loaded_runs[run]
 
-    def assign(self, user_id: str) -> str:
-        """The run that answers a user: a stable draw by the id."""
+    def _assigned_run(self, user_id: str) -> str:
+        """The name of the run for a user: by a hash of the id, so it stays the same while the shares do."""
         draw = int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8).digest(), "big") / 2**64
         bounds = itertools.accumulate(self.shares.values())
         return next((name for name, bound in zip(self.shares, bounds, strict=True) if draw < bound), [*self.shares][-1])
 
-    def recent(self, user_ids: Collection[str]) -> tuple[Recent, str | None]:
-        """Events of users since the runs were made, and why there are none when the store does not answer."""
+    def events_of(self, user_ids: Collection[str]) -> tuple[EventsByUser, str | None]:
+        """Return recent events of users.
+
+        Args:
+            user_ids: Ids of users.
+
+        Returns:
+            Events by user, oldest first, and why there are none where the store gives no answer.
+        """
         try:
-            return self._recent_events.of(user_ids), None
-        except Skipped as skipped:
-            return {}, f"store_{skipped.outcome}"
+            return self.recent_events.of(user_ids), None
+        except NoAnswer as error:
+            return {}, f"store_{error.outcome}"
 
     def history(
-        self, loaded: LoadedRun, user_id: str | None, history: Sequence[str] | None, recent: Recent
+        self, loaded: LoadedRun, user_id: str | None, item_ids: Sequence[str] | None, events: EventsByUser
     ) -> SingleHistory:
-        """The history to score: the one that was given, or what is known of the user."""
-        if history is not None or user_id is None:
-            return loaded.item_history(history or ())
-        return loaded.user_history(user_id, recent.get(user_id, ()), forgotten=self.is_deleted(user_id))
+        """Return the history to score.
+
+        Args:
+            loaded: The run.
+            user_id: The user, or None.
+            item_ids: Items in place of the user's own history, or None.
+            events: Recent events by user.
+
+        Returns:
+            The history.
+        """
+        if item_ids is not None or user_id is None:
+            return loaded.item_history(item_ids or ())
+        return loaded.user_history(user_id, events.get(user_id, ()), deleted=self.is_deleted(user_id))
 
     def is_deleted(self, user_id: str) -> bool:
+        """Tell whether a user was deleted.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            Whether the training data of this user must not be used.
+        """
         return bool(self._deleted_users) and user_digest(user_id) in self._deleted_users
 
-    def popularity(self, loaded: LoadedRun) -> Float32:
-        """Interactions of the data and of late, by item. [n_items]"""
-        made, counts = self._popularity.get(loaded, (0.0, loaded.popularity))
-        if time.monotonic() - made > FRESH:
-            counts = loaded.popularity + self.trending.of(loaded.catalogue.row)
-            self._popularity[loaded] = time.monotonic(), counts
-        return counts
-
-    # --- what happens -----------------------------------------------------------------------------
-
-    def record(self, events: Sequence[Event]) -> list[bool]:
-        now = int(time.time())
-        timed = [e if e.timestamp else Event(e.user_id, e.item_id, e.weight, now, e.event_id) for e in events]
-        counted = self.store.record(timed)
-        self._recent_events.forget({event.user_id for event in events})
-        return counted
-
-    def put_item(self, change: ItemChange) -> None:
-        self.store.put_items([change])
-        if self.apply(change):
-            self.rebuild()
-
-    def delete_user(self, user_id: str) -> int:
-        erased = self.store.delete_user(user_id)
-        self.apply(Deletion(user_digest(user_id)))
-        self._recent_events.forget([user_id])
-        return erased
-
-    def sync(self) -> int:
-        """Take over what came into the log since the last call, from any process; the number of entries."""
-        taken, changed = 0, False
-        while page := self.store.read(self._position):
-            for _, entry in page:
-                changed |= self.apply(entry)
-                self._recount |= isinstance(entry, Deletion)
-            self._recent_events.forget({entry.user_id for _, entry in page if isinstance(entry, Event)})
-            self._position = page[-1][0]
-            taken += len(page)
-        if self._recount:  # whose events to forget, the log no longer says
-            self._recent_events.clear()
-            self.trending, self._recount = self._counted(), False
-            self._popularity.clear()
-        if changed:
-            self.rebuild()
-        return taken
+    # --- changes ----------------------------------------------------------------------------------
 
     def apply(self, entry: Entry) -> bool:
-        """Remember one entry of the log; whether the loaded_runs have to be made again."""
+        """Take in one entry of the event log.
+
+        Args:
+            entry: An event, a change of an item, or the deletion of a user.
+
+        Returns:
+            Whether the runs have to be loaded again, because an item is new or has changed.
+        """
         if isinstance(entry, Deletion):
             self._deleted_users.add(entry.digest)
         elif isinstance(entry, ItemChange):
@@ -147,63 +160,51 @@ class State:
         elif (
             entry.weight > 0
             and any(entry.item_id in loaded.catalogue.row for loaded in self.loaded_runs.values())
-            and self._recent_pairs.first(entry.user_id, entry.item_id)
+            and self._pairs.add(entry.user_id, entry.item_id)
         ):
             self.trending.add(entry.item_id, entry.timestamp)
         return False
 
-    def _counted(self) -> Trending:
-        """The trend by the log as it stands, up to the entry that was taken last."""
-        trend = Trending()
-        for item_id, timestamp, users in self.store.activity(int(time.time()) - REACH, self._position):
-            trend.add(item_id, timestamp, users)
-        return trend
+    def recount(self) -> None:
+        """Count trends anew from the log, and drop all cached events: the log has no events of deleted users."""
+        self.recent_events.clear()
+        self.trending.restart(self._store.activity(int(time.time()) - REACH_SECONDS, self.position))
+        self.fallback.clear_caches()
 
-    # --- runs -------------------------------------------------------------------------------------
+    def load(self, name: str, run: Run) -> LoadedRun:
+        """Load a run with the items that are known now, without serving it yet.
 
-    def warm_up(self) -> dict[str, str]:
-        """ListRequest whatever has not answered yet; by breaker, why it still does not."""
-        loaded_runs = list(self.loaded_runs.values())
-        troubles = {breaker: why for loaded in loaded_runs for breaker, why in warm_up(self.fallback, loaded).items()}
-        if any(loaded.waits and not self.fallback.words_breaker(loaded).open for loaded in loaded_runs):
-            self.rebuild()
-        return troubles
+        Args:
+            name: The name it will be served under.
+            run: The run.
 
-    def can_answer(self) -> bool:
-        """Whether every run has more to say than what everybody takes."""
-        return all(can_answer(self.fallback, loaded) for loaded in self.loaded_runs.values())
-
-    def swap(self, run: Run, name: str) -> None:
-        """Serve `run` under the name of another once all that answers in that one has answered in this one, too.
-
-        GenreError leaves the other.
+        Returns:
+            The loaded run.
         """
-        with self._swapping:
-            self.loaded_run(name)  # UnknownId where there is none of that name
-            known = dict(self._changes)
-            loaded, tried = LoadedRun(name, run, known), Fallback(self.fallback.limits)
-            troubles, before = warm_up(tried, loaded), self.fallback.missing()
-            lost = [f"{breaker} ({why})" for breaker, why in troubles.items() if breaker not in before]
-            if lost:
-                raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
-            with self._changing:
-                if self._changes != known:  # an item was put during the trial
-                    loaded = LoadedRun(name, run, dict(self._changes), loaded)
-                self._put(loaded, tried.breakers)
+        return LoadedRun(name, run, dict(self._changes))
 
-    def rebuild(self) -> None:
-        """Make the loaded_runs again with all items that are known now."""
-        with self._changing:
+    def replace(self, loaded: LoadedRun, breakers: Mapping[str, CircuitBreaker]) -> None:
+        """Serve a loaded run in place of the one of its name.
+
+        Args:
+            loaded: What `load` returned.
+            breakers: Its circuit breakers by name.
+        """
+        with self._replacing:
+            if self._changes != loaded.changes:  # an item was put since it was loaded
+                loaded = LoadedRun(loaded.name, loaded.run, dict(self._changes), loaded)
+            self.loaded_runs = {**self.loaded_runs, loaded.name: loaded}
+            self.fallback.replace_run(loaded.name, breakers)
+
+    def reload(self) -> None:
+        """Load the same runs again with all items that are known now."""
+        with self._replacing:
             known = dict(self._changes)  # another item may come in meanwhile
             self.loaded_runs = {name: LoadedRun(name, old.run, known, old) for name, old in self.loaded_runs.items()}
-            self.fallback.forget_matches()
-
-    def _put(self, loaded: LoadedRun, breakers: Mapping[str, CircuitBreaker]) -> None:
-        self.loaded_runs = {**self.loaded_runs, loaded.name: loaded}
-        self.fallback.replace_run(loaded.name, breakers)
+            self.fallback.clear_caches()
 
 
-def _named(runs: Sequence[Run]) -> dict[str, Run]:
+def _by_name(runs: Sequence[Run]) -> dict[str, Run]:
     """Runs by name; by the names of their folders where two have the same."""
     own = [run.name for run in runs]
     named = dict(zip(own if len(set(own)) == len(own) else [run.folder.name for run in runs], runs, strict=True))
@@ -216,6 +217,7 @@ def _named(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _checked_shares(shares: Mapping[str, float] | None, names: Sequence[str]) -> dict[str, float]:
+    """Shares that add up to 1."""
     if not names:
         raise GenreError("a service needs at least one run")
     given = dict.fromkeys(names, 1.0) if shares is None else dict(shares)

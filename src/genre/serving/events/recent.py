@@ -1,65 +1,70 @@
-"""The recent events of the users who are asked about, kept in memory; read from the store when they are not.
-
-Knows nothing about items.
-"""
+"""The recent events of users, cached in memory. Knows nothing about items."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Collection, Iterable
+
+from cachetools import LRUCache
 
 from genre.serving.breaker import CircuitBreaker
 from genre.serving.events.store import Event, EventStore
 
-KEPT_USERS = 100_000
-KEPT_EVENTS = 100_000  # some 40 MB
+KEPT_EVENTS = 100_000  # some 40 MB; a user without events counts as one
 
 
 class RecentEvents:
-    """Events by user. A user about whom something new is known is forgotten and read again when asked for."""
+    """A cache of the event store by user. A user with new events is dropped, and read again when needed."""
 
     def __init__(self, store: EventStore, breaker: CircuitBreaker) -> None:
+        """Make an empty cache.
+
+        Args:
+            store: The event store.
+            breaker: The circuit breaker of reads.
+        """
         self._store, self._breaker = store, breaker
-        self._kept: OrderedDict[str, tuple[Event, ...]] = OrderedDict()
-        self._n_events = 0
+        self._cache: LRUCache[str, tuple[Event, ...]] = LRUCache(KEPT_EVENTS, lambda events: max(len(events), 1))
         self._lock = threading.Lock()
-        self._forgotten = 0  # how often something was forgotten: what was read before then may be old
+        self._n_drops = 0  # events that were read before a drop may be old
 
     def of(self, user_ids: Collection[str]) -> dict[str, tuple[Event, ...]]:
-        """The events of each user, oldest first; `Skipped` when the store does not answer in time."""
-        kept = self._kept
-        found = {user_id: events for user_id in user_ids if (events := kept.get(user_id)) is not None}
+        """Return the newest events of users.
+
+        Args:
+            user_ids: Ids of users.
+
+        Returns:
+            Events by user, oldest first.
+
+        Raises:
+            NoAnswer: If the store does not answer in time.
+        """
+        with self._lock:
+            found = {user_id: self._cache[user_id] for user_id in user_ids if user_id in self._cache}
+            n_drops = self._n_drops
         missing = [user_id for user_id in user_ids if user_id not in found]
         if missing:
-            before = self._forgotten
             read = self._breaker.call(lambda: self._store.histories(missing))
-            self._keep(read, before)
+            with self._lock:
+                if self._n_drops == n_drops:
+                    self._cache.update(read)
             found.update(read)
         return found
 
-    def _keep(self, read: dict[str, tuple[Event, ...]], before: int) -> None:
-        with self._lock:
-            if self._forgotten != before:
-                return
-            for user_id, events in read.items():
-                self._drop(user_id)
-                self._kept[user_id] = events
-                self._n_events += len(events)
-            while len(self._kept) > KEPT_USERS or self._n_events > KEPT_EVENTS:
-                self._drop(next(iter(self._kept)))
+    def drop(self, user_ids: Iterable[str]) -> None:
+        """Drop users of whom something new is known.
 
-    def _drop(self, user_id: str) -> None:
-        self._n_events -= len(self._kept.pop(user_id, ()))
-
-    def forget(self, user_ids: Iterable[str]) -> None:
+        Args:
+            user_ids: Ids of users.
+        """
         with self._lock:
-            self._forgotten += 1
+            self._n_drops += 1
             for user_id in user_ids:
-                self._drop(user_id)
+                self._cache.pop(user_id, None)
 
     def clear(self) -> None:
+        """Drop all users."""
         with self._lock:
-            self._forgotten += 1
-            self._kept.clear()
-            self._n_events = 0
+            self._n_drops += 1
+            self._cache.clear()

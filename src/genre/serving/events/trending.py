@@ -1,65 +1,105 @@
-"""What is taken now: users by item, each worth half as much after a day. One user cannot make a trend.
+"""Trending items: users who interacted with an item, where each counts half as much after a day.
 
-`Trend` knows nothing about who took what, `Taken` nothing else.
+`Trending` knows nothing about users, `RecentPairs` nothing else than users and items.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from genre.arrays import Float32
+from genre.serving.events.store import Activity
 
-HALF_LIFE = 86_400.0  # seconds
-REACH = 7 * 86_400  # older events weigh less than a hundredth and are not read at the start
-WINDOW = 86_400.0  # seconds in which a user counts once an item
+HALF_LIFE_SECONDS = 86_400.0
+REACH_SECONDS = 7 * 86_400  # older events weigh less than a hundredth and are not read at the start
+WINDOW_SECONDS = 86_400.0  # in which a user counts once an item
 KEPT_PAIRS = 250_000  # some 20 MB, twice
 
 
 class Trending:
-    """Decayed counts in one number an item: worth is written in units of a fixed moment, so nothing ever has to age."""
+    """Decayed counts of users by item.
+
+    A user at time `t` counts `2 ** ((t - now) / half-life)`. The counts are kept relative to a fixed moment instead of
+    `now`, so one number an item is enough and time passing changes none of them.
+    """
 
     def __init__(self) -> None:
         self._moment = time.time()
-        self._worth: dict[str, float] = {}
+        self._counts: dict[str, float] = {}
+
+    def restart(self, activity: Iterable[Activity]) -> None:
+        """Count anew.
+
+        Args:
+            activity: Users by item and hour.
+        """
+        other = Trending()
+        for item_id, timestamp, users in activity:
+            other.add(item_id, timestamp, users)
+        self._moment, self._counts = other._moment, other._counts
 
     def add(self, item_id: str, timestamp: float, users: int = 1) -> None:
-        now = time.time()
-        if now - self._moment > 100 * HALF_LIFE:  # long before the numbers grow past what a float holds
-            scale = 2.0 ** ((self._moment - now) / HALF_LIFE)
-            self._worth = {item: worth * scale for item, worth in self._worth.items()}
-            self._moment = now
-        age = min(timestamp, now) - self._moment  # a clock that runs ahead gains nothing
-        self._worth[item_id] = self._worth.get(item_id, 0.0) + users * 2.0 ** (age / HALF_LIFE)
+        """Count users of an item.
 
-    def of(self, row: Mapping[str, int]) -> Float32:
-        """What each item is worth now, by its row in `row`: one who takes it this moment counts 1. [len(row)]"""
+        Args:
+            item_id: The item.
+            timestamp: When, in seconds since 1970; times to come count as now.
+            users: How many.
+        """
+        now = time.time()
+        if now - self._moment > 100 * HALF_LIFE_SECONDS:  # long before the numbers outgrow a float
+            scale = 2.0 ** ((self._moment - now) / HALF_LIFE_SECONDS)
+            self._counts = {item: count * scale for item, count in self._counts.items()}
+            self._moment = now
+        age = min(timestamp, now) - self._moment
+        self._counts[item_id] = self._counts.get(item_id, 0.0) + users * 2.0 ** (age / HALF_LIFE_SECONDS)
+
+    def counts(self, row: Mapping[str, int]) -> Float32:
+        """Return the decayed counts as of now.
+
+        Args:
+            row: Row of each item id.
+
+        Returns:
+            Counts; a user of this moment counts 1. `[len(row)]`
+        """
         out = np.zeros(len(row), np.float32)
-        scale = 2.0 ** ((self._moment - time.time()) / HALF_LIFE)
-        for item_id, worth in list(self._worth.items()):
+        scale = 2.0 ** ((self._moment - time.time()) / HALF_LIFE_SECONDS)
+        for item_id, count in list(self._counts.items()):
             if item_id in row:
-                out[row[item_id]] = worth * scale
+                out[row[item_id]] = count * scale
         return out
 
 
 class RecentPairs:
-    """Who took what of late, by the time it came in: whatever time an event states, it counts once.
+    """The recent pairs of a user and an item, so that a user who repeats an event makes no trend.
 
-    Pairs are kept as hashes for one to two windows; when more come in than memory is set aside for, for less long.
+    What counts is the time of arrival, whatever time an event states. Pairs are kept as hashes in two sets, for one to
+    two windows, or shorter when more come in than `KEPT_PAIRS`: a cache with a time for each pair (cachetools) takes
+    several times the memory.
     """
 
     def __init__(self) -> None:
         self._since = time.monotonic()
         self._now, self._before = set[int](), set[int]()
 
-    def first(self, user_id: str, item_id: str) -> bool:
-        """Note that a user takes an item; False when the user did so a moment ago."""
+    def add(self, user_id: str, item_id: str) -> bool:
+        """Note a pair.
+
+        Args:
+            user_id: The user.
+            item_id: The item.
+
+        Returns:
+            False where the pair was noted recently.
+        """
         moment = time.monotonic()
-        if moment - self._since > WINDOW or len(self._now) >= KEPT_PAIRS:
+        if moment - self._since > WINDOW_SECONDS or len(self._now) >= KEPT_PAIRS:
             self._since, self._now, self._before = moment, set(), self._now
-        pair = hash((user_id, item_id))  # salted by the process: nobody can aim at a collision
+        pair = hash((user_id, item_id))  # salted by the process, so that a collision cannot be constructed
         if pair in self._now or pair in self._before:
             return False
         self._now.add(pair)

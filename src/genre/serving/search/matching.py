@@ -40,12 +40,15 @@ NONSENSE = ("xqzv bkrt", "qwrtz plkj")  # what a query without any known word ha
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """fit: how well each item fits; None when nothing says what to look for. [n_items]
+    """query: the query.
+
+    fit: how well each item fits; None when nothing says what to look for. [n_items]
 
     against: how much speaks against each item. [n_items]
     near: how near each category is to the query. [n_categories]
     """
 
+    query: Query
     fit: Float32 | None
     against: Float32
     near: Float32
@@ -121,10 +124,10 @@ class QueryMatcher:
             held = unit_rows(self.categories.of[list(query.liked)].toarray())
             nears.append(LIKED * held.mean(axis=0))
         if not fits:
-            return Match(None, against, np.zeros(len(self.categories.names), np.float32))
+            return Match(query, None, against, np.zeros(len(self.categories.names), np.float32))
         near = np.asarray(np.mean(nears, axis=0), np.float32)
         fit = np.mean(fits, axis=0) + CATEGORY * self.categories.fit(near) + PRIOR * self.popularity
-        return Match(np.asarray(fit, np.float32), against, near)
+        return Match(query, np.asarray(fit, np.float32), against, near)
 
     def _middle(self, rows: Sequence[int]) -> Float32:
         return np.asarray(unit_rows(self._vectors[list(rows)].mean(axis=0, keepdims=True))[0], np.float32)
