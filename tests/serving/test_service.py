@@ -19,7 +19,7 @@ from genre.data.dataset import Dataset, History
 from genre.errors import DataError, GenreError, StoreError, UnknownId
 from genre.llm.settings import LLMOptions
 from genre.recommenders.als import ALS
-from genre.recommenders.base import Recommender
+from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.blend import Blend
 from genre.recommenders.content import Content
@@ -416,6 +416,9 @@ class Broken(EASE):
     def _contributions(self, history: History, items: Int32) -> Float32:
         raise ValueError("cannot score")
 
+    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+        raise ValueError("cannot score")
+
 
 def test_a_run_that_does_not_answer_is_not_swapped_in(service: Service, run: Run) -> None:
     before = service.recommend(ListRequest("u0"))
@@ -481,7 +484,7 @@ def test_no_answer_mixes_two_runs(run: Run, sqlite: SQLiteStore) -> None:
     assert service.recommend(ListRequest("u0")).items[0]["score"] == 9
 
 
-# --- the ladder ---------------------------------------------------------------------------------------
+# --- fallback -----------------------------------------------------------------------------------------
 
 
 class Slow(EASE):
@@ -500,12 +503,18 @@ class Slow(EASE):
         self._wait()
         return super()._contributions(history, items)
 
+    def similar_items(self, items: Int32, *, k: int = 10) -> Recommendations:
+        self._wait()
+        return super().similar_items(items, k=k)
+
 
 QUICK = Limits(model_seconds=0.05, words_seconds=0.05, store_seconds=0.05, failures=2, pause_seconds=0.3)
 IMPATIENT = dataclasses.replace(QUICK, warm_seconds=1.0)
 
 
 def slow(run: Run) -> tuple[Slow, threading.Event]:
+    for compiled in run.recommenders.values():  # else the first call of a fallback is late, too
+        compiled.recommend(run.dataset.history([0]), k=3)
     model, gate = Slow(10.0).fit(run.dataset), threading.Event()
     model.gate = gate  # type: ignore[attr-defined]
     return model, gate
