@@ -547,7 +547,7 @@ JSON = {"content-type": "application/json"}
         ("POST", "/v1/explanations", '{"item": "x"}', JSON,
          "body.item_id: is missing; body.item: nothing of this name is known"),
         ("GET", f"/v1/users/{'x' * 513}/recommendations", "", {},
-         "path.user_id: Value should have at most 512 characters, not 513"),
+         "path.user_id: String should have at most 512 characters"),
         ("GET", "/v1/runs/..%2f..%2fetc/report", "", {}, "no run '../../etc'; served: toy"),
     ],
 )  # fmt: skip

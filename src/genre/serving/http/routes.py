@@ -12,13 +12,13 @@ import orjson
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genre.errors import UnknownId
 from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import AsyncService
 from genre.serving.http.schemas import (
-    SLASH,
     CatalogueItem,
     DeletedUser,
     EventsBody,
@@ -29,7 +29,6 @@ from genre.serving.http.schemas import (
     K,
     Name,
     PathId,
-    PathName,
     Problem,
     RecommendBody,
     RecommendQuery,
@@ -50,6 +49,9 @@ KQuery = Annotated[K, Query()]
 NameQuery = Annotated[Name | None, Query()]
 FieldsQuery = Annotated[FieldNames, Query()]
 
+SLASH = "\ufdd0"
+"""A `/` sent as `%2F`, until the route is found. Unicode reserves this code point for such uses: no text has it."""
+
 REPORT_POLICY = (
     "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data:; font-src data:"
@@ -69,7 +71,7 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
         service: answers the requests.
     """
     routes = _Routes(service)
-    path = "/v1/users/{user_id}/recommendations"
+    path = "/v1/users/{user_id:id}/recommendations"
     app.add_route(path, routes.recommend_to_user)  # the busiest: FastAPI's own checks cost as much as the answer
     app.add_api_route(  # again for the description, and so that a POST gets 405
         path,
@@ -79,20 +81,20 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
         openapi_extra=_parameters(path=UserPath, query=RecommendQuery),
     )
     for method, path, handler, answer in (
-        ("GET", "/users/{user_id}/explanations/{item_id}", routes.explain_to_user, Evidence),
-        ("GET", "/users/{user_id}", routes.user, UserHistory),
-        ("DELETE", "/users/{user_id}", routes.delete_user, DeletedUser),
+        ("GET", "/users/{user_id:id}/explanations/{item_id:id}", routes.explain_to_user, Evidence),
+        ("GET", "/users/{user_id:id}", routes.user, UserHistory),
+        ("DELETE", "/users/{user_id:id}", routes.delete_user, DeletedUser),
         ("GET", "/users", routes.users, UserIds),
         ("POST", "/recommendations", routes.recommend, RankedList),
         ("POST", "/explanations", routes.explain, Evidence),
         ("GET", "/popular", routes.popular, RankedList),
-        ("GET", "/items/{item_id}/similar", routes.similar, RankedList),
-        ("GET", "/items/{item_id}", routes.item, CatalogueItem),
-        ("PUT", "/items/{item_id}", routes.put_item, StoredItem),
+        ("GET", "/items/{item_id:id}/similar", routes.similar, RankedList),
+        ("GET", "/items/{item_id:id}", routes.item, CatalogueItem),
+        ("PUT", "/items/{item_id:id}", routes.put_item, StoredItem),
         ("GET", "/items", routes.search, ItemsFound),
         ("POST", "/events", routes.record, RecordedCounts),
         ("GET", "/runs", routes.runs, None),
-        ("GET", "/runs/{run}/report", routes.report, None),
+        ("GET", "/runs/{run:id}/report", routes.report, None),
     ):
         app.add_api_route(
             f"/v1{path}",
@@ -105,7 +107,10 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
 
 
 class EscapedSlashes:
-    """Middleware that keeps a `/` sent as `%2F` inside one part of the path, so that ids may hold one."""
+    """Middleware that keeps a `/` sent as `%2F` inside one part of the path, so that ids may hold one.
+
+    `{name:id}` in the path of a route turns it back.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -116,6 +121,19 @@ class EscapedSlashes:
             parts = scope["raw_path"].decode("latin-1").split("/")
             scope["path"] = "/".join(unquote(part).replace("/", SLASH) for part in parts)
         await self._app(scope, receive, send)
+
+
+class _IdConvertor(Convertor[str]):
+    regex = "[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value.replace(SLASH, "/")
+
+    def to_string(self, value: str) -> str:
+        return value.replace("/", SLASH)
+
+
+register_url_convertor("id", _IdConvertor())
 
 
 class _Routes:
@@ -204,7 +222,7 @@ class _Routes:
         """List the runs that are served, with their recommenders, best first."""
         return _json({"runs": self._service.runs()})
 
-    async def report(self, run: Annotated[PathName, Path()]) -> Response:
+    async def report(self, run: Annotated[Name, Path()]) -> Response:
         """Return the run's report, one page."""
         path = self._service.run(run).folder / "report.html"  # of a served run: the name cannot lead elsewhere
         if not path.is_file():

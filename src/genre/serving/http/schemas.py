@@ -27,17 +27,10 @@ from genre.serving.search.catalogue import Between, Filter, OneOf
 
 DAY = 86_400
 RENAMED = {"explore": "diversity"}  # old names, refused with the new ones
-SLASH = "\ufdd0"
-"""A `/` sent as `%2F`, so that an id that holds one is one part of the path. Unicode reserves this code point for such
-uses inside programs: no text has it."""
 
 
 def _number_as_text(value: Any) -> Any:
     return str(value) if type(value) is int else value
-
-
-def _unescaped(value: str) -> str:
-    return value.replace(SLASH, "/")
 
 
 def _not_bool(value: Any) -> Any:
@@ -50,11 +43,10 @@ _NUMBER = BeforeValidator(_not_bool)
 _TEXT = StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
 Id = Annotated[str, BeforeValidator(_number_as_text, json_schema_input_type=Annotated[str, _TEXT] | int), _TEXT]
 """An id as callers know it: text without control characters; a whole number is read as its digits."""
-PathId = Annotated[Id, BeforeValidator(_unescaped, json_schema_input_type=Annotated[str, _TEXT])]
+PathId = Annotated[str, _TEXT]
 Ids = Annotated[list[Id], Field(max_length=1000)]
 ManyIds = Annotated[list[Id], Field(max_length=10_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-PathName = Annotated[Name, BeforeValidator(_unescaped, json_schema_input_type=Name)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
