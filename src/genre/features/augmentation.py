@@ -1,9 +1,9 @@
-"""What a language model adds to the data before anything is learnt: summaries, profiles, invented next items.
+"""Texts that a language model adds to a dataset: summaries of items, profiles of users, invented next items.
 
-The train part goes in, columns of the items' and users' tables come out, so that every encoder and recommender can use
-them: `summary`, `topics` of items; `profile`, `interests`, `synthetic_item`, `synthetic_text` (made from the history)
-and `synthetic_chained_item`, `synthetic_chained_text` (from the profile as well) of users. What comes back is checked
-before it counts, and each column says where it is from.
+The train part goes in, columns of the items' and users' tables come out, which every encoder and recommender can use:
+`summary`, `topics` of items; `profile`, `interests`, `synthetic_item`, `synthetic_text` (made from the history) and
+`synthetic_chained_item`, `synthetic_chained_text` (from the profile as well) of users. Answers are checked before they
+are used, and the metadata of each column say which model and prompt made it. Knows no encoder and no recommender.
 """
 
 from __future__ import annotations
@@ -42,14 +42,21 @@ COLUMNS = (
     *("summary", "topics", "profile", "interests"),
     *("synthetic_item", "synthetic_text", "synthetic_chained_item", "synthetic_chained_text"),
 )
-"""Every column that augmentation may make."""
+"""All columns that augmentation may make."""
 ENCODED = COLUMNS[:4]
-"""Those that encoders read."""
+"""The columns among them that encoders read."""
 
 
 @dataclass(frozen=True, eq=False)
 class Augmented:
-    """New columns by name, aligned with the rows of items and users, and how the answers turned out, by step."""
+    """The columns that augmentation made.
+
+    Attributes:
+        items: Name -> column of the items' table. [n_items]
+        users: Name -> column of the users' table. [n_users]
+        provenance: Name of a column -> its metadata: model, prompt, cut-off.
+        reports: Step -> how many answers were usable.
+    """
 
     items: dict[str, pa.Array] = field(default_factory=dict)
     users: dict[str, pa.Array] = field(default_factory=dict)
@@ -58,21 +65,36 @@ class Augmented:
 
     @property
     def failed(self) -> int:
-        """Calls that failed: questions that are worth asking again."""
+        """How many calls failed; these are worth another run."""
         return sum(report.failed for report in self.reports.values())
 
     def apply(self, dataset: Dataset) -> Dataset:
-        """Any part of the same data with the columns attached; a null is where the model gave nothing usable."""
+        """Attach the columns to a dataset.
+
+        Args:
+            dataset: Any part of the same data.
+
+        Returns:
+            The dataset with the columns; a row without a usable answer is null.
+        """
         return dataclasses.replace(
             dataset, items=self._attach(dataset.items, self.items), users=self._attach(dataset.users, self.users)
         )
 
     def apply_split(self, split: Split) -> Split:
-        """All parts of a split with the columns attached."""
+        """Attach the columns to all parts of a split.
+
+        Args:
+            split: A split of the same data.
+
+        Returns:
+            The split with the columns.
+        """
         validation, test = (Fold(*map(self.apply, fold)) for fold in (split.validation, split.test))
         return Split(self.apply(split.train), validation, test, split.notes)
 
     def _attach(self, table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+        """Add columns with their metadata to a table, or replace them."""
         for name, column in columns.items():
             typed = pa.field(name, column.type, metadata=self.provenance[name])
             at = table.schema.get_field_index(name)
@@ -81,99 +103,151 @@ class Augmented:
 
 
 def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log = SILENT) -> Augmented:
-    """Ask for all that `options` name, in the order summaries, profiles, next items; each step uses the one before.
+    """Generate the texts that the options name: summaries, profiles, next items; each step uses the one before.
 
-    train: the train part and nothing else. Raises BudgetExceeded when a cap is reached (every answer is kept),
-    LLMError when the model cannot be asked at all, DataError for a column that does not exist; whatever the model does
-    wrong is counted and leaves a null.
+    Args:
+        train: The train part and nothing else.
+        ledger: Where the model's answers come from.
+        options: Options of augmentation.
+        log: Where progress is shown.
+
+    Returns:
+        The new columns. A wrong answer of the model is counted and leaves a null.
+
+    Raises:
+        BudgetExceeded: A cap is reached; every answer is kept.
+        LLMError: The model cannot be used at all, such as without a key.
+        DataError: A listed column does not exist.
     """
     made = Augmented()
-    for name, questions_of in steps(options).items():
-        questions = questions_of(made.apply(train), options)
-        log.line(f"augmentation: {name}, {_plan(questions, ledger)}")
-        made = _with_answers(made, name, questions, train, ledger, options, log)
+    for name, fill in steps(options).items():
+        batch = fill(made.apply(train), options)
+        log.line(f"augmentation: {name}, {_plan(batch, ledger)}")
+        made = _with_answers(made, name, batch, train, ledger, options, log)
         log.line(f"  {made.reports[name]}")
         log.record("augmented", step=name, **dataclasses.asdict(made.reports[name]))
     return made
 
 
 def _with_answers(
-    made: Augmented, name: str, questions: PromptBatch, train: Dataset, ledger: Ledger, options: Augmentation, log: Log
+    made: Augmented, name: str, batch: PromptBatch, train: Dataset, ledger: Ledger, options: Augmentation, log: Log
 ) -> Augmented:
-    """`made` with the columns that the answers to one step's questions make."""
+    """Run one step: add the columns that the answers to its prompts make."""
     data = made.apply(train)
     answers = request_answers(
         ledger,
-        questions.prompt,
-        questions.values,
-        questions.shape,
-        questions.check,
-        text=next(iter(questions.columns.values())),
+        batch.prompt,
+        batch.values,
+        batch.shape,
+        batch.check,
+        text=next(iter(batch.columns.values())),
         repair=options.repair,
         cutoff=cutoff(train),
         log=log,
     )
     report, n = answers.report, data.n_items if name == "summaries" else data.n_users
-    columns = {column: _column(n, questions, answers.values, text) for column, text in questions.columns.items()}
-    if questions.matched:
-        columns[questions.matched], share = _matched(data, questions, answers.values, options)
+    columns = {column: _column(n, batch, answers.values, text) for column, text in batch.columns.items()}
+    if batch.matched:
+        columns[batch.matched], share = _matched(data, batch, answers.values, options)
         report = dataclasses.replace(report, catalogue_matches=share)
     return Augmented(
         made.items | (columns if name == "summaries" else {}),
         made.users | ({} if name == "summaries" else columns),
-        made.provenance | dict.fromkeys(columns, provenance(questions, ledger, train)),
+        made.provenance | dict.fromkeys(columns, provenance(batch, ledger, train)),
         made.reports | {name: report},
     )
 
 
 def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Plan]:
-    """What each step of `augment` would cost before repairs (at most one a question); sends nothing.
+    """Estimate what each step of `augment` would cost before repairs (at most one a question); sends nothing.
 
-    What a later step asks hangs on what the one before says. Where that is known it is planned with it, else as if
-    nothing it asks were answered: at most so much.
+    The prompts of a later step depend on the answers to the one before. Where the ledger has those, they are used; else
+    the step is planned as if none of its prompts had an answer, which is an upper bound.
+
+    Args:
+        train: The train part.
+        ledger: Where earlier answers are.
+        options: Options of augmentation.
+
+    Returns:
+        Step -> its estimate.
+
+    Raises:
+        DataError: A listed column does not exist.
     """
     made, plans, known = Augmented(), dict[str, Plan](), True
-    for name, questions_of in steps(options).items():
-        questions = questions_of(made.apply(train), options)
-        plans[name] = _plan(questions, ledger, sure=known)
+    for name, fill in steps(options).items():
+        batch = fill(made.apply(train), options)
+        plans[name] = _plan(batch, ledger, sure=known)
         if known:
             try:
-                made = _with_answers(made, name, questions, train, ledger.cached_only(), options, SILENT)
+                made = _with_answers(made, name, batch, train, ledger.cached_only(), options, SILENT)
             except BudgetExceeded:
                 known = False
     return plans
 
 
-def _plan(questions: PromptBatch, ledger: Ledger, *, sure: bool = True) -> Plan:
-    return ledger.plan(questions.prompt, questions.inputs(), questions.shape.model_json_schema(), sure=sure)
+def _plan(batch: PromptBatch, ledger: Ledger, *, sure: bool = True) -> Plan:
+    """Estimate what one step would cost."""
+    return ledger.plan(batch.prompt, batch.inputs(), batch.shape.model_json_schema(), sure=sure)
 
 
 def cutoff(train: Dataset) -> int | None:
-    """Seconds since 1970 of the newest event that a text made from `train` may know of; None without times."""
+    """Return the time of the newest event that a text made from a dataset may know of.
+
+    Args:
+        train: The train part.
+
+    Returns:
+        Seconds since 1970; None for data without times.
+    """
     return None if train.timestamp is None or not len(train) else int(train.timestamp.max())
 
 
-def provenance(questions: PromptBatch, ledger: Ledger, train: Dataset) -> dict[str, str]:
-    """What a synthetic column says about itself, kept in its Arrow field."""
+def provenance(batch: PromptBatch, ledger: Ledger, train: Dataset) -> dict[str, str]:
+    """Describe the origin of a step's columns, as metadata of their Arrow fields.
+
+    Args:
+        batch: The prompts.
+        ledger: Its model is named.
+        train: The train part.
+
+    Returns:
+        Model, prompt, hash of the prompt file, and cut-off.
+    """
     until = cutoff(train)
     return {
         "genre.model": ledger.model.fingerprint,
-        "genre.prompt": questions.prompt.name,
-        "genre.prompt_hash": questions.prompt.hash,
+        "genre.prompt": batch.prompt.name,
+        "genre.prompt_hash": batch.prompt.hash,
         "genre.cutoff": "untimed" if until is None else str(until),
     }
 
 
 def synthetic_digest(table: pa.Table, columns: Sequence[str] = COLUMNS) -> str:
-    """Of what a language model put into a table; empty where it put nothing. Equal texts, equal work after them."""
+    """Compute a digest of the texts that a language model put into a table.
+
+    Args:
+        table: Items or users.
+        columns: The columns to look at.
+
+    Returns:
+        Equal digests mean equal texts; empty where there is none.
+    """
     made = [field.name for field in table.schema if field.name in columns and b"genre.model" in (field.metadata or {})]
     return digest_texts([name + json.dumps(table[name].to_pylist()) for name in made]) if made else ""
 
 
 def generated_text(users: pa.Table, row: int, column: str) -> tuple[str | None, str | None]:
-    """What a column says of the user in `row`, and the language model that wrote it; None where it does not say.
+    """Look up a generated text of a user, and the language model that wrote it.
 
-    column: one of the users' table; of an invented item the text it was matched by.
+    Args:
+        users: The users' table.
+        row: The user.
+        column: A column of the table; for an invented item the text that it was matched by is returned.
+
+    Returns:
+        The text and the model's fingerprint; None for what is missing.
     """
     name = column.removesuffix("_item") + "_text" if column.endswith("_item") else column
     if name not in users.column_names:
@@ -183,9 +257,14 @@ def generated_text(users: pa.Table, row: int, column: str) -> tuple[str | None, 
 
 
 def check_provenance(dataset: Dataset, train: Dataset) -> list[str]:
-    """What is wrong with the origin of the synthetic columns of `dataset`; empty: all is well.
+    """Check that each generated column says where it comes from, and that its texts know no event after the train part.
 
-    train: the train part. A text made from later events than its last has seen the answers.
+    Args:
+        dataset: The data with generated columns.
+        train: The train part. A text made from later events has seen the targets.
+
+    Returns:
+        One message a problem; empty when there is none.
     """
     until = cutoff(train)
     problems = []
@@ -202,7 +281,12 @@ def check_provenance(dataset: Dataset, train: Dataset) -> list[str]:
 
 
 def write_augmented(folder: Path, made: Augmented) -> None:
-    """`items.parquet`, `users.parquet`, `augmentation.json` into an existing folder."""
+    """Write `items.parquet`, `users.parquet` and `augmentation.json`.
+
+    Args:
+        folder: An existing folder.
+        made: What `augment` returned.
+    """
     for side, columns in (("items", made.items), ("users", made.users)):
         pq.write_table(pa.table(columns), folder / f"{side}.parquet")
     reports = {name: dataclasses.asdict(report) for name, report in made.reports.items()}
@@ -210,7 +294,17 @@ def write_augmented(folder: Path, made: Augmented) -> None:
 
 
 def read_augmented(folder: Path) -> Augmented:
-    """What `write_augmented` wrote; ArtifactError when it is not that."""
+    """Read the files of `write_augmented`.
+
+    Args:
+        folder: Where they are.
+
+    Returns:
+        The columns and reports.
+
+    Raises:
+        ArtifactError: They are missing or damaged.
+    """
     plain = storage.read_json(folder / "augmentation.json")
     try:
         items, users = (pq.read_table(folder / f"{side}.parquet") for side in ("items", "users"))
@@ -225,7 +319,14 @@ def read_augmented(folder: Path) -> Augmented:
 
 
 def steps(options: Augmentation) -> dict[str, Callable[[Dataset, Augmentation], PromptBatch]]:
-    """The steps that `options` ask for, in the order in which they build on one another."""
+    """Name the steps that the options select, in the order in which they build on one another.
+
+    Args:
+        options: Options of augmentation.
+
+    Returns:
+        Step -> the function that fills its prompts.
+    """
     wanted: dict[str, Callable[[Dataset, Augmentation], PromptBatch]] = {}
     if options.summaries:
         wanted["summaries"] = summary_prompts
@@ -238,25 +339,29 @@ def steps(options: Augmentation) -> dict[str, Callable[[Dataset, Augmentation], 
     return wanted
 
 
-def _column(n: int, questions: PromptBatch, answers: Sequence[Any], text: Callable[[Any], str]) -> pa.Array:
-    """One text a row, null where nothing was asked or nothing usable came."""
+def _column(n: int, batch: PromptBatch, answers: Sequence[Any], text: Callable[[Any], str]) -> pa.Array:
+    """Make a column of one text a row, null where there is no usable answer."""
     texts: list[str | None] = [None] * n
-    for row, answer in zip(questions.rows, answers, strict=True):
+    for row, answer in zip(batch.rows, answers, strict=True):
         if answer is not None:
             texts[row] = " ".join(text(answer).split())
     return pa.array(texts, pa.string())
 
 
 def _matched(
-    data: Dataset, questions: PromptBatch, answers: Sequence[Any], options: Augmentation
+    data: Dataset, batch: PromptBatch, answers: Sequence[Any], options: Augmentation
 ) -> tuple[pa.Array, float]:
-    """The catalogue's item most like each invented one, never one the user has; and how many were named by title."""
+    """Find the catalogue's item most like each invented one, never one of the user's own.
+
+    Returns:
+        Ids of items `[n_users]`, and the share of invented items that have the title of an existing one.
+    """
     texts = [" ".join(fields) for fields in sent_fields(data.items, options.item_fields, labels=False)]
     catalogue = ItemMatcher(data.titles(), texts)
     history = data.history()
     items: list[str | None] = [None] * data.n_users
     named = 0
-    for user, answer in zip(questions.rows.tolist(), answers, strict=True):
+    for user, answer in zip(batch.rows.tolist(), answers, strict=True):
         if answer is None:
             continue
         row = catalogue.titled(answer.title)

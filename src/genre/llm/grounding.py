@@ -1,6 +1,6 @@
-"""Does a text say only what its evidence says? Numbers, names and titles that are not in the evidence are found.
+"""Checks of generated text: numbers, names and titles that are not in its evidence, language, form and repetition.
 
-Also whether a text is written in the language it was asked in. Knows nothing about recommending.
+Knows nothing about recommending.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ STARTS = frozenset(
         "viewers we what when while who with yes you your"
     )
 )
-"""Words that may open a sentence with a capital and are no name."""
-
-
+"""Words that may begin a sentence with a capital and are no name."""
 FREQUENT: dict[str, frozenset[str]] = {
     "English": COMMON_WORDS,
     "Dutch": frozenset(
@@ -43,18 +41,25 @@ FREQUENT: dict[str, frozenset[str]] = {
     "Spanish": frozenset(words("el la los las un una de que y es para con del en por su sus se no al lo como")),
     "Swedish": frozenset(words("en ett och det som är på av för med den till om har inte från vid han hon de sig")),
 }
-"""The languages whose texts can be checked: names begin with a capital, other words do not, and these are frequent."""
-
-
+"""Languages whose texts can be checked, with frequent words: names begin with a capital, other words do not."""
 LONGEST_TITLE = 8  # words compared with the titles of the catalogue
+LONGEST = 300  # characters of a generated sentence
+FEWEST_WORDS = 5  # of a generated sentence
 
 
 def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = (), strict: bool = True) -> list[str]:
-    """The numbers, names and titles in `text` that are nowhere in `evidence`; empty: it says nothing new.
+    """Find the numbers, names and titles of a text that are nowhere in its evidence.
 
-    titles: `title_key` of all that exist; one of two words or more in the text has to be in the evidence.
-    strict: a capitalised first word of a sentence is a name, too, unless it is a common one.
     A text in a script without capitals cannot be checked and counts as invented as a whole.
+
+    Args:
+        text: A generated text.
+        evidence: The texts that it was made from.
+        titles: `title_key` of all titles that exist; one of two words or more in the text has to be in the evidence.
+        strict: Whether a capitalised first word of a sentence counts as a name unless it is a common word.
+
+    Returns:
+        What was invented; empty for a text that says nothing new.
     """
     known = {word for piece in evidence for word in words(piece)}
     whole = [form for piece in evidence for form in (" ".join(words(piece)), title_key(piece.partition(": ")[2]))]
@@ -67,10 +72,9 @@ def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = ()
 
 
 def _backed(match: re.Match[str], text: str, known: set[str], *, strict: bool) -> bool:
-    """Whether one word of the text is in the evidence, or is no number and no name."""
+    """Tell whether one word of the text is in the evidence, or is no number and no name."""
     word = match[0]
-    plain = words(word)
-    root = plain[0] if plain else word
+    root = next(iter(words(word)), word)
     if root in known or root in COMMON_WORDS:
         return True
     if any(c.isdigit() for c in word) or root in NUMBER_WORDS:
@@ -84,6 +88,7 @@ def _backed(match: re.Match[str], text: str, known: set[str], *, strict: bool) -
 
 
 def _titles_in(text: str, titles: Collection[str]) -> list[str]:
+    """Find titles of two words or more in a text."""
     if not titles:
         return []
     spoken = words(text)
@@ -96,9 +101,16 @@ def _titles_in(text: str, titles: Collection[str]) -> list[str]:
 
 
 def is_written_in(text: str, language: str) -> bool:
-    """Whether a sentence looks like a language of `FREQUENT`: Latin letters, a frequent word in every twelve.
+    """Tell whether a sentence looks like a language: Latin letters, and a frequent word in every twelve.
 
-    No other of these languages may have more of its words in it.
+    No other language of `FREQUENT` may have more of its frequent words in it.
+
+    Args:
+        text: A sentence.
+        language: One of `FREQUENT`.
+
+    Returns:
+        True where it does; also for a short text of Latin letters.
     """
     letters = [c for c in text if c.isalpha()]
     latin = sum("LATIN" in unicodedata.name(c, "") for c in letters)
@@ -110,6 +122,67 @@ def is_written_in(text: str, language: str) -> bool:
 
 
 def is_repetitive(text: str) -> bool:
-    """Whether a text goes round in circles: fewer than half of its words are different ones."""
+    """Tell whether a text goes round in circles: fewer than half of its words are different ones.
+
+    Args:
+        text: Any text; one of fewer than eight words does not.
+
+    Returns:
+        True where it does.
+    """
     spoken = words(text)
     return len(spoken) >= 8 and len(set(spoken)) * 2 < len(spoken)
+
+
+def grounding_problem(text: str, evidence: Sequence[str], language: str) -> str:
+    """Check a sentence that may only say what its evidence says.
+
+    Args:
+        text: A generated sentence.
+        evidence: The texts that it was made from.
+        language: One of `FREQUENT`.
+
+    Returns:
+        What is wrong with it, in words for the model; empty when nothing is.
+    """
+    wrong = sentence_problem(text, language)
+    if wrong:
+        return wrong
+    new = invented(text, evidence, strict=False)
+    return f"these are not in the data: {', '.join(new[:5])}" if new else ""
+
+
+def emptiness_problem(text: str, evidence: Sequence[str], empty: Sequence[str]) -> str:
+    """Check that a text has a word of its evidence: `the user enjoys the film` is true of every user.
+
+    Args:
+        text: A generated sentence.
+        evidence: The texts that it was made from.
+        empty: Texts whose words do not count, such as the title and the words of the domain.
+
+    Returns:
+        What is wrong with it, in words for the model; empty when nothing is.
+    """
+    telling = {word for piece in evidence for word in words(piece)} - COMMON_WORDS
+    telling -= {word for piece in empty for word in words(piece)}
+    return "" if not telling or telling & set(words(text)) else "it says nothing that is in the data"
+
+
+def sentence_problem(text: str, language: str) -> str:
+    """Check that a text is one whole sentence of a language.
+
+    Args:
+        text: A generated text.
+        language: One of `FREQUENT`.
+
+    Returns:
+        What is wrong with it, in words for the model; empty when nothing is.
+    """
+    if not is_written_in(text, language):
+        return f"it is not in {language}"
+    if is_repetitive(text):
+        return "it goes round in circles"
+    if len(text.split()) < FEWEST_WORDS:
+        return "it is not a sentence"
+    whole = len(text) < LONGEST and text.rstrip()[-2:-1] not in (" ", ",")
+    return "" if whole else "it stops in the middle; be shorter"
