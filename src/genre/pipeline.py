@@ -40,7 +40,7 @@ from genre.log import SILENT, Log
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import describe_reranking, reranking_counts
-from genre.recommenders.network_base import start_manifests
+from genre.recommenders.network_base import check_devices, start_manifests
 from genre.recommenders.wording import Wording
 from genre.runs import Run, read_run
 from genre.version import __version__
@@ -72,6 +72,8 @@ def run(
         if work.finished():
             log.line(f"Nothing to do: {work.folder} is up to date.")
             return read_run(work.folder)
+        for recommender in checked.experiment.recommenders:
+            check_devices(recommender)
         work.begin(checked)
         storage.write_json(work.folder / SEARCH, search)
         log = log.also(work.folder / "log.jsonl")

@@ -16,7 +16,7 @@ from genre.errors import ArtifactError, DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend, _reciprocal_ranks
-from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
+from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.explanation import sentence
@@ -57,60 +57,60 @@ def test_weights_are_fitted_on_the_validation_part() -> None:
     assert fitted.weights_[0, 1] > held_out.weights_[0, 1]
 
 
-def exam_of(seed: int, n: int = 40) -> Exam:
+def random_lists(seed: int, n: int = 40) -> CandidateLists:
     rng = np.random.default_rng(seed)
-    questions = []
+    candidates = []
     for _ in range(n):
         scores = rng.normal(size=(3, 30)).astype(np.float32)
         right = np.zeros(30, bool)
         right[rng.choice(30, 2, replace=False)] = True
         scores[0, right] += 1.5
         scores[1, right] += 1.0
-        questions.append(Question(scores, right, 2))
-    return Exam.of(questions)
+        candidates.append(Candidates(scores, right, 2))
+    return CandidateLists.of(candidates)
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_no_blend_is_worse_than_its_best_member(seed: int) -> None:
-    exam = exam_of(seed)
-    weights = fit_weights(exam, 5, np.full(3, 1 / 3))
+    lists = random_lists(seed)
+    weights = fit_weights(lists, 5, np.full(3, 1 / 3))
     assert np.isclose(weights.sum(), 1)
     assert (weights >= 0).all()
-    assert exam.ndcg(weights, 5) >= max(exam.ndcg(alone, 5) for alone in np.eye(3))
-    assert exam.ndcg(weights, 5) >= exam.ndcg(np.full(3, 1 / 3), 5)
+    assert lists.ndcg(weights, 5) >= max(lists.ndcg(alone, 5) for alone in np.eye(3))
+    assert lists.ndcg(weights, 5) >= lists.ndcg(np.full(3, 1 / 3), 5)
 
 
 def test_noise_gets_little_weight() -> None:
-    weights = fit_weights(exam_of(3, n=400), 5, np.full(3, 1 / 3))
+    weights = fit_weights(random_lists(3, n=400), 5, np.full(3, 1 / 3))
     assert weights[2] < 0.1 < weights[1] < weights[0]
 
 
-def test_ndcg_of_an_exam_by_hand() -> None:
+def test_mean_ndcg_by_hand() -> None:
     scores = np.array([[3, 2, 1]], np.float32)
-    one = Question(scores, np.array([False, True, True]), 3)
-    two = Question(scores[:, :2], np.array([True, False]), 1)
+    one = Candidates(scores, np.array([False, True, True]), 3)
+    two = Candidates(scores[:, :2], np.array([True, False]), 1)
     ideal = 1 + 1 / np.log2(3)  # two places for three targets
-    assert np.isclose(Exam.of([one, two]).ndcg(np.ones(1), 2), (1 / np.log2(3) / ideal + 1) / 2)
+    assert np.isclose(CandidateLists.of([one, two]).ndcg(np.ones(1), 2), (1 / np.log2(3) / ideal + 1) / 2)
 
 
-def test_ties_in_an_exam_go_to_the_lower_row_as_in_a_list() -> None:
-    exam = Exam.of(
+def test_ties_go_to_the_lower_row_as_in_a_list() -> None:
+    lists = CandidateLists.of(
         [
-            Question(np.array([[1, 1, 2, 2]], np.float32), np.array([False, False, right, not right]), 1)
+            Candidates(np.array([[1, 1, 2, 2]], np.float32), np.array([False, False, right, not right]), 1)
             for right in (True, False)
         ]
     )
-    assert exam.ndcg(np.ones(1), 1) == 0.5
-    assert exam.ndcg(np.ones(1), 2) == pytest.approx((1 + 1 / np.log2(3)) / 2)
+    assert lists.ndcg(np.ones(1), 1) == 0.5
+    assert lists.ndcg(np.ones(1), 2) == pytest.approx((1 + 1 / np.log2(3)) / 2)
 
 
-def test_question_keeps_each_members_best_unseen() -> None:
+def test_candidates_are_each_members_best_unseen() -> None:
     scores = np.array([[9, 8, 1, 0, 2], [0, 1, 9, 8, 2]], np.float32)
-    asked = question(scores, np.array([0], np.int32), np.array([2, 4], np.int32), depth=1)
-    assert np.array_equal(asked.scores, scores[:, [1, 2]])
-    assert asked.right.tolist() == [False, True]
-    assert asked.n_right == 2
+    found = best_candidates(scores, np.array([0], np.int32), np.array([2, 4], np.int32), depth=1)
+    assert np.array_equal(found.scores, scores[:, [1, 2]])
+    assert found.relevant.tolist() == [False, True]
+    assert found.n_relevant == 2
 
 
 def test_reciprocal_ranks_by_hand() -> None:

@@ -70,7 +70,7 @@ def test_two_halves_are_one_layer_over_the_concatenation() -> None:
     model = MLP(**TINY, biases=False).fit(data)  # type: ignore[arg-type]
     network, w = network_of(model, data), model.weights_
     user, item = torch.tensor([3]), torch.tensor([7])
-    pooled, offset, length = network.pool(network.histories.bag(user, torch.tensor([-1])), item)
+    pooled, offset, length = network.pool(network.histories.of_batch(user, torch.tensor([-1])), item)
     u = torch.cat([network.users[user], network.user_id(user), pooled, torch.stack([offset, length.log1p()], 1)], 1)
     i = torch.cat([network.items[item], network.item_id(item)], 1)
     whole = np.concatenate([w["user_half.weight"], w["item_half.weight"]], 1)  # W1

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from evidence import assert_evidence_is_the_fall
 from genre.data.dataset import History
-from genre.networks.histories import Histories, Pairs, drop_rows
+from genre.networks.histories import Histories, PairBatches, drop_rows
 from genre.networks.ncf import NCFNetwork
+from genre.recommenders.feed_forward import forward, forward_all_pairs
 from genre.recommenders.ncf import NCF
-from genre.recommenders.network_base import load_weights, through, through_all
+from genre.recommenders.network_base import load_weights
 from genre.testing import toy_dataset
 
 TINY = {"dim": 4, "hidden": (12, 6), "epochs": 3, "batch_size": 32, "learning_rate": 0.01}
@@ -75,12 +76,12 @@ def test_both_ways_through_the_layers_agree(hidden: list[int], n_users: int, n_i
 
     users, items = rng.normal(size=(n_users, widths[0])).astype(np.float32), some(n_items, widths[0])
     layers = [(some(*shape), some(shape[1])) for shape in itertools.pairwise(widths)]
-    plain = np.stack([through(items + user, layers)[:, 0] for user in users] or [np.zeros((0, n_items))])
+    plain = np.stack([forward(items + user, layers)[:, 0] for user in users] or [np.zeros((0, n_items))])
     plain = plain.reshape(n_users, n_items)
-    assert through_all(users, items, layers) == pytest.approx(plain, abs=1e-4, rel=1e-4)
+    assert forward_all_pairs(users, items, layers) == pytest.approx(plain, abs=1e-4, rel=1e-4)
     spoilt = int(rng.integers(n_items))
     items[spoilt, -1] = np.nan
-    assert (np.isnan(through_all(users, items, layers)) == (np.arange(n_items) == spoilt)).all()
+    assert (np.isnan(forward_all_pairs(users, items, layers)) == (np.arange(n_items) == spoilt)).all()
 
 
 def test_a_stranger_is_its_history() -> None:
@@ -92,7 +93,7 @@ def test_a_stranger_is_its_history() -> None:
 
 def test_batches_hold_each_interaction_once_and_what_was_drawn() -> None:
     history = History.of([[0, 1], [], [2, 3, 4]], 9)
-    batches = Pairs(history, np.full(5, 4, np.float32), batch_size=2, negatives=3)
+    batches = PairBatches(history, np.full(5, 4, np.float32), batch_size=2, negatives=3)
     drawn = list(batches(torch.Generator().manual_seed(0)))
     assert len(drawn) == len(batches) == 3
     user, item, target, own = (torch.cat(column) for column in zip(*drawn, strict=True))
@@ -117,8 +118,8 @@ def test_a_bag_leaves_out_the_pair_itself_also_where_histories_are_cut() -> None
         histories = Histories(history, values, cut=cut).train()
         user, own = torch.tensor([2, 0, 2, 3, 1]), torch.tensor([6, 3, -1, 15, -1])
         item = torch.tensor([int(history.item[at]) if at >= 0 else 0 for at in own])
-        bag = histories.bag(user, own)
-        without = bag.sum(table, bag.value) - bag.mine[:, None] * table[item]
+        bag = histories.of_batch(user, own)
+        without = bag.weighted_sum(table, bag.value) - bag.own_value[:, None] * table[item]
         assert torch.equal(bag.length, (without != 0).sum(1).float())
         for pair in range(5):
             start, end = history.indptr[user[pair]], history.indptr[user[pair] + 1]
@@ -127,7 +128,7 @@ def test_a_bag_leaves_out_the_pair_itself_also_where_histories_are_cut() -> None
                 if at != own[pair] and (cut == 0 or without[pair, history.item[at]] != 0):
                     expected[history.item[at]] = float(values[at])
             assert torch.allclose(without[pair], expected, atol=1e-6)
-    assert torch.equal(histories.eval().bag(user, own).length, torch.tensor([7.0, 4.0, 8.0, 2.0, 0.0]))
+    assert torch.equal(histories.eval().of_batch(user, own).length, torch.tensor([7.0, 4.0, 8.0, 2.0, 0.0]))
 
 
 def test_dropped_rows_are_whole_and_the_others_stay_as_they_are() -> None:

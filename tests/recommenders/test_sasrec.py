@@ -13,7 +13,8 @@ from genre.data.dataset import Dataset, History
 from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
-from genre.networks.padding import Sequences, gap_buckets, read_last, windows
+from genre.networks.padding import SequenceBatches, gap_buckets, windows
+from genre.networks.sasrec import encode_histories
 from genre.recommenders.sasrec import SASRec
 from genre.testing import toy_dataset
 
@@ -44,7 +45,7 @@ def test_it_learns_what_comes_next(options: dict[str, object]) -> None:
 
 def test_a_position_does_not_see_what_comes_after() -> None:
     torch.manual_seed(0)
-    reader = SASRec(**TINY)._make_reader().eval()  # type: ignore[arg-type]
+    reader = SASRec(**TINY)._transformer().eval()  # type: ignore[arg-type]
     items, gaps = torch.randn(1, 6, 8), torch.zeros(1, 6, dtype=torch.int64)
     changed = items.clone()
     changed[:, 4:] = torch.randn(1, 2, 8)
@@ -55,10 +56,10 @@ def test_a_position_does_not_see_what_comes_after() -> None:
 
 def test_reading_in_batches_is_reading_one_by_one() -> None:
     torch.manual_seed(0)
-    reader, table = SASRec(**TINY, time=True)._make_reader().eval(), np.random.default_rng(0).normal(size=(5, 8))  # type: ignore[arg-type]
+    reader, table = SASRec(**TINY, time=True)._transformer().eval(), np.random.default_rng(0).normal(size=(5, 8))  # type: ignore[arg-type]
     rows = [[0, 1, 2], [], [4], [3, 3, 3, 1, 0]]
     history = replace(History.of(rows, 5), timestamp=np.array([0, 9, 9, 7, 0, 60, 3600, 3600, 90_000]))
-    together = read_last(reader, table.astype(np.float32), history)
+    together = encode_histories(reader, table.astype(np.float32), history)
     gaps = gap_buckets(history)
     for at, row in enumerate(rows):
         vectors = torch.from_numpy(table[row].astype(np.float32)).view(1, -1, 8)
@@ -81,7 +82,7 @@ def test_every_interaction_is_a_target_once(lengths: list[int], max_length: int,
     assert length.max() <= max_length
     covered = np.concatenate([np.arange(a, a + n) for a, n in zip(first, length, strict=True)])
     assert sorted(covered.tolist()) == list(range(sum(lengths)))
-    batches = Sequences(history, max_length=max_length, batch_size=batch_size)
+    batches = SequenceBatches(history, max_length=max_length, batch_size=batch_size)
     seen = []
     drawn = list(batches(torch.Generator().manual_seed(0)))
     for target, _, real in drawn:

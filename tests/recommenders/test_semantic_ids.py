@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from genre.data.dataset import Features, History
 from genre.errors import DataError
-from genre.networks.padding import read_last
+from genre.networks.sasrec import encode_histories
 from genre.networks.semantic_ids import LEAST
-from genre.recommenders.semantic_ids import SemanticIds, _told_apart, nearest_codes, residual_centroids
+from genre.recommenders.semantic_ids import SemanticIds, _distinct, nearest_codes, residual_centroids
 from genre.testing import toy_dataset
 
 TINY = {"levels": 2, "codes": 4, "dim": 8, "blocks": 1, "epochs": 2, "batch_size": 8, "learning_rate": 0.01}
@@ -42,8 +42,8 @@ def test_clear_clusters_are_found() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
-def test_items_of_one_code_are_told_apart(codes: list[tuple[int, int]]) -> None:
-    apart = _told_apart(np.array(codes))
+def test_items_of_one_code_are_distinct(codes: list[tuple[int, int]]) -> None:
+    apart = _distinct(np.array(codes))
     assert apart[:, :2].tolist() == [list(code) for code in codes]
     assert len({tuple(row) for row in apart.tolist()}) == len(codes)
     assert all(
@@ -53,12 +53,12 @@ def test_items_of_one_code_are_told_apart(codes: list[tuple[int, int]]) -> None:
 
 def likelihood(model: SemanticIds, history: History) -> np.ndarray:
     """Every item's log-likelihood, number by number, the plain way. [n, n_items]"""
-    network = model._make_network().eval()
+    network = model._network().eval()
     network.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights_.items()})
     table = network.item_table().detach().numpy()
     out = np.zeros((len(history), len(table)))
     with torch.no_grad():
-        for row, state in enumerate(torch.from_numpy(read_last(network.reader, table, history))):
+        for row, state in enumerate(torch.from_numpy(encode_histories(network.reader, table, history))):
             for item, code in enumerate(torch.from_numpy(model.codes_)):
                 now, total = state[None], 0.0
                 for level, number in enumerate(code):

@@ -44,9 +44,9 @@ def test_vectors_in_numpy_are_those_of_the_network_without_the_target() -> None:
     at = 9
     user, item = int(history.row_of()[at]), int(history.item[at])
     with torch.no_grad():
-        places = network.place(torch.arange(12)).numpy()
+        places = network.item_vectors(torch.arange(12)).numpy()
         pair = torch.tensor([user]), torch.tensor([item])
-        query = network.queries(*pair, network.histories.bag(pair[0], torch.tensor([at]))).numpy()
+        query = network.user_vectors(*pair, network.histories.of_batch(pair[0], torch.tensor([at]))).numpy()
     queries, items = model._factors(history.keep(np.arange(len(history.item)) != at).select([user]))
     assert items == pytest.approx(places, abs=1e-5)
     assert queries * model.temperature == pytest.approx(query, abs=1e-5)
@@ -55,7 +55,7 @@ def test_vectors_in_numpy_are_those_of_the_network_without_the_target() -> None:
 def test_what_a_user_knows_is_no_wrong_answer() -> None:
     network, history = network_of(TwoTower(**TINY).fit(DATA)), liked_part()  # type: ignore[arg-type]
     users, candidates = torch.tensor([4, 0, 4]), torch.tensor([1, 3, 4, 10])
-    known = network.histories.hold(users, candidates, 12)
+    known = network.histories.contain(users, candidates, 12)
     expected = [[c in history.item[history.row_of() == u] for c in candidates.tolist()] for u in users.tolist()]
     assert known.tolist() == expected
 

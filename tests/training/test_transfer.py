@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from genre.data.ids import Ids
-from genre.training.transfer import take_weights
+from genre.training.transfer import transfer_weights
 
 
 class Small(nn.Module):
@@ -24,7 +24,7 @@ def test_names_shapes_and_ids() -> None:
         "wide.weight": np.zeros((3, 4), np.float32),
         "item_id.weight": np.array([[1, 1], [2, 2]], np.float32),
     }
-    taken = take_weights(module, source, {"item_id.weight": (Ids(["b", "z"]), Ids(["a", "b", "c"]))})
+    taken = transfer_weights(module, source, {"item_id.weight": (Ids(["b", "z"]), Ids(["a", "b", "c"]))})
     assert taken.whole == ("layer.weight", "layer.bias")
     assert taken.rows == {"item_id.weight": "1 of 3"}
     assert taken.left == ("wide.weight", "wide.bias")

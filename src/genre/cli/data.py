@@ -56,7 +56,7 @@ def _init(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from genre.config.origins import explain_config
     from genre.config.reading import read_config
-    from genre.recommenders.network_base import start_manifests
+    from genre.recommenders.network_base import check_devices, start_manifests
 
     config = read_config(args.config, args.overrides)
     print(explain_config(config))
@@ -64,6 +64,7 @@ def _check(args: argparse.Namespace) -> None:
         raise DataError(f"{args.config}: data: {', '.join(map(str, gone))}: no such file; check the path")
     for recommender in config.experiment.recommenders:
         start_manifests(recommender)  # raises where `init_from` names nothing that fits
+        check_devices(recommender)
 
 
 def _schema(args: argparse.Namespace) -> None:

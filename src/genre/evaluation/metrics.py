@@ -24,6 +24,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from genre.data.ndcg import ideal_gains
 from genre.evaluation.ranked import Float64, PredictedRatings, Ranks
 
 
@@ -84,8 +85,7 @@ def ndcg(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    discount = 1 / np.log2(np.arange(2, ranks.k + 2))  # of the ranks 1..k
-    cumulative: Float64 = np.concatenate([[0], np.cumsum(discount)])  # of the first 0..k ranks
+    cumulative = ideal_gains(ranks.k)  # sums of the discounts of the first 0..k ranks
     groups = ranks.groups_in_list
     end = np.minimum(groups.above + groups.size, ranks.k)
     gain = groups.relevant / groups.size * (cumulative[end] - cumulative[groups.above])  # [n_groups]

@@ -1,4 +1,7 @@
-"""The network of `MLP`; imported when one is trained, because it needs torch."""
+"""The network of MLP: two halves of a first layer, one of the item and one of the user with its history, and a tower.
+
+Shapes: P pairs of a batch, D = dim, H = hidden[0], I and U the widths of the text vectors of items and users.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.arrays import Float32
-from genre.networks.histories import Bag, Histories, drop, drop_rows
+from genre.networks.histories import BatchHistories, Histories, drop, drop_rows
 
 
 class MLPNetwork(nn.Module):
-    """f(u, i): the first layer in two halves, so that an item's half is computed once for all users.
+    """f(u, i) as an MLP over the concatenation [u; i]; the first layer W [u; i] + b is kept as W_u u + (W_i i + b).
 
-    items `[n_items, ...]`, users `[n_users, ...]`: what is known before training, width 0 where nothing is. histories
-    hold how far each interaction lies above what its item usually gets. item_offset `[n_items]`: where the items'
-    biases start. Pairs are scored as if the target were not in the user's history: nothing leaks.
+    So an item's half is computed once for all users. A pair is scored without its own interaction in the user's
+    history: nothing leaks.
     """
 
     def __init__(
@@ -33,10 +35,27 @@ class MLPNetwork(nn.Module):
         attention: bool,
         biases: bool,
         ratings: bool,
+        damping: float,
         dropout: float,
         id_dropout: float,
-        damping: float,
     ) -> None:
+        """Initialise the weights.
+
+        Args:
+            histories: of all users; a value is the deviation of a rating from its item's mean, or a weight.
+            items: text vectors of the items, width 0 without any. `[n_items, I]`
+            users: text vectors of the users, width 0 without any. `[n_users, U]`
+            item_offset: where the items' biases start. `[n_items]`
+            dim: width of the learnt embeddings.
+            hidden: width of each hidden layer.
+            dot: width of the dot-product term of the two halves, 0 for none.
+            attention: learn the weight that each item has in a pooled history.
+            biases: add the user's offset and the item's bias to the output.
+            ratings: outputs are ratings (squared error), else logits (cross-entropy).
+            damping: ratings of usual height added to each user's own when its offset is computed.
+            dropout: share of inputs set to zero in training.
+            id_dropout: share of embeddings set to zero in training.
+        """
         super().__init__()
         self.histories, self.ratings, self.biases, self.damping = histories, ratings, biases, damping
         self.width, self.dot, self.dropout, self.id_dropout = hidden[0], dot, dropout, id_dropout
@@ -57,53 +76,87 @@ class MLPNetwork(nn.Module):
         self.register_buffer("items", torch.from_numpy(items), persistent=False)
         self.register_buffer("users", torch.from_numpy(users), persistent=False)
 
-    def forward(self, user: Tensor, item: Tensor, target: Tensor, own: Tensor) -> Tensor:
-        """The loss of a batch of pairs. [n_batch] each; `own`: where the pair stands in the histories, or -1."""
-        scores = self.pairs(user, item, own)
+    def forward(self, user: Tensor, item: Tensor, target: Tensor, interaction: Tensor) -> Tensor:
+        """Return the loss of a batch of pairs.
+
+        Args:
+            user: user rows. `[P]`
+            item: item rows. `[P]`
+            target: stars above the mean, or 1 for an item that was liked and 0 for another. `[P]`
+            interaction: position of the pair in the histories, -1 for a negative. `[P]`
+
+        Returns:
+            The mean loss, a scalar.
+        """
+        scores = self.pairs(user, item, interaction)
         if self.ratings:
             return functional.mse_loss(scores, target)
         return functional.binary_cross_entropy_with_logits(scores, target)
 
-    def pairs(self, user: Tensor, item: Tensor, own: Tensor) -> Tensor:
-        """f(u, i) of each pair, in stars above the mean or as a logit. [n_batch]"""
-        pooled, offset, length = self.pool(self.histories.bag(user, own), item)
-        item_input = torch.cat([self.items[item], self._drop_ids(self.item_id(item))], 1)
-        ids = self._drop_ids(self.user_id(user))
-        numbers = torch.stack([offset, length.log1p()], 1)
-        user_input = torch.cat([self.users[user], ids, pooled, numbers], 1)
-        a, b = self.item_half(self._drop(item_input)), self.user_half(self._drop(user_input))
+    def pairs(self, user: Tensor, item: Tensor, interaction: Tensor) -> Tensor:
+        """Return f(u, i) of each pair.
+
+        Args:
+            user: user rows. `[P]`
+            item: item rows. `[P]`
+            interaction: position of the pair in the histories, -1 to leave nothing out. `[P]`
+
+        Returns:
+            Stars above the mean, or logits. `[P]`
+        """
+        pooled, offset, length = self.pool(self.histories.of_batch(user, interaction), item)
+        item_input = torch.cat([self.items[item], self._drop_ids(self.item_id(item))], 1)  # [P, I + D]
+        ids = self._drop_ids(self.user_id(user))  # [P, D]
+        numbers = torch.stack([offset, length.log1p()], 1)  # [P, 2]
+        user_input = torch.cat([self.users[user], ids, pooled, numbers], 1)  # [P, U + D + (I + D) + 2]
+        a, b = self.item_half(self._drop(item_input)), self.user_half(self._drop(user_input))  # [P, H + dot] each
         hidden = self.width
-        x = functional.relu(a[:, :hidden] + b[:, :hidden])
+        x = functional.relu(a[:, :hidden] + b[:, :hidden])  # [P, H]
         for layer in self.layers[:-1]:
             x = functional.relu(layer(self._drop(x)))
-        out: Tensor = self.layers[-1](self._drop(x))[:, 0]
+        out: Tensor = self.layers[-1](self._drop(x))[:, 0]  # [P]
         if self.dot:
             out = out + (a[:, hidden:] * b[:, hidden:]).sum(1)
         return out + offset + self.item_bias[item] if self.biases else out
 
-    def pool(self, bag: Bag, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Each user's history without the pair itself: pooled item inputs, mean deviation, number of items.
+    def pool(self, batch: BatchHistories, item: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what each user's history says, without the pair itself.
 
-        The pooled vector is the sum of a_j (d_j - offset) z_j over the sum of a_j plus one, where z_j is an item's
-        input, d_j the deviation of its rating, and a_j one or learnt.
+        With z_j the input of item j (text vector and embedding), d_j the deviation of its rating, and a_j its weight
+        (1, or learnt), a history J becomes
+
+            offset = sum_J d_j / (|J| + damping)
+            pooled = sum_J a_j (d_j - offset) z_j / (sum_J a_j + 1)
+
+        Args:
+            batch: the histories of the batch.
+            item: item rows. `[P]`
+
+        Returns:
+            The pooled vector `[P, I + D]`, the offset (0 without ratings) `[P]` and the number of interactions `[P]`.
         """
         attention = self.attend()
         if attention is None:
-            a, mine = torch.ones_like(bag.value), bag.seen
+            a, own = torch.ones_like(batch.value), batch.holds  # [nnz], [P]
         else:
-            a, mine = attention[bag.item], attention[item] * bag.seen
-        shrunk = (bag.total(bag.value) - bag.mine) / (bag.length + self.damping)
-        offset = shrunk if self.ratings else torch.zeros_like(shrunk)
-        weight = bag.total(a) - mine
+            a, own = attention[batch.item], attention[item] * batch.holds
+        shrunk = (batch.total(batch.value) - batch.own_value) / (batch.length + self.damping)
+        offset = shrunk if self.ratings else torch.zeros_like(shrunk)  # [P]
+        weight = batch.total(a) - own  # [P]
         parts = []
         for table in (table for table in (self.items, self.item_id.weight) if table.shape[1]):
-            own = table[item] * mine[:, None]
-            with_d, plain = bag.sum(table, a * bag.value) - bag.mine[:, None] * own, bag.sum(table, a) - own
+            own_row = table[item] * own[:, None]  # [P, width]
+            with_d = batch.weighted_sum(table, a * batch.value) - batch.own_value[:, None] * own_row
+            plain = batch.weighted_sum(table, a) - own_row
             parts.append((with_d - offset[:, None] * plain) / (weight + 1)[:, None])
-        return torch.cat(parts, 1), offset, bag.length
+        return torch.cat(parts, 1), offset, batch.length
 
     def attend(self) -> Tensor | None:
-        """The learnt weight of each item in a pooled history; None where all weigh the same. [n_items]"""
+        """Return the learnt weight of each item in a pooled history.
+
+        Returns:
+            exp(w . z_j), the exponent kept within -4 and 4, `[n_items]`; None where all items weigh the same.
+        """
         if self.attention is None:
             return None
         known = self.items.shape[1]

@@ -1,4 +1,7 @@
-"""The network of `NCF`; imported when one is trained, because it needs torch."""
+"""The network of NCF: a matrix factorisation and an MLP over embeddings, added (NeuMF).
+
+Source: He et al., "Neural Collaborative Filtering", WWW 2017. Shapes: P pairs of a batch, D = dim.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from genre.networks.histories import Histories, drop, drop_rows
 
 
 class NCFNetwork(nn.Module):
-    """Embeddings hold the factorisation's part and the network's part side by side. `[n, 2 dim]`
+    """logit(u, i) = w . (p * q) + MLP([p'; q']) + bias_i; an embedding table holds p and p' side by side, `[n, 2 D]`.
 
-    Pairs are scored as if the target were not in the user's history: nothing leaks.
+    A pair is scored without its own interaction in the user's history: nothing leaks.
     """
 
     def __init__(
@@ -27,6 +30,16 @@ class NCFNetwork(nn.Module):
         dropout: float,
         id_dropout: float,
     ) -> None:
+        """Initialise the weights.
+
+        Args:
+            histories: of all users.
+            n_items: size of the catalogue.
+            dim: width of each embedding, D.
+            hidden: width of each hidden layer of the MLP.
+            dropout: share of the inputs of each layer set to zero in training.
+            id_dropout: share of user embeddings set to zero in training.
+        """
         super().__init__()
         self.histories, self.dim, self.dropout, self.id_dropout = histories, dim, dropout, id_dropout
         self.user_id, self.item_id = nn.Embedding(histories.n_users, 2 * dim), nn.Embedding(n_items, 2 * dim)
@@ -39,19 +52,39 @@ class NCFNetwork(nn.Module):
             nn.init.normal_(table.weight, 0, 0.1)
         nn.init.ones_(self.out.weight)
 
-    def forward(self, user: Tensor, item: Tensor, target: Tensor, own: Tensor) -> Tensor:
-        """The loss of a batch of pairs. [n_batch] each; `own`: where the pair stands in the histories, or -1."""
-        return functional.binary_cross_entropy_with_logits(self.pairs(user, item, own), target)
+    def forward(self, user: Tensor, item: Tensor, target: Tensor, interaction: Tensor) -> Tensor:
+        """Return the loss of a batch of pairs.
 
-    def pairs(self, user: Tensor, item: Tensor, own: Tensor) -> Tensor:
-        """The logit of each pair. [n_batch]"""
-        dim, bag = self.dim, self.histories.bag(user, own)
-        pooled = bag.sum(self.item_pool.weight, bag.value) - bag.mine[:, None] * self.item_pool(item)
-        ids = drop_rows(self.user_id(user), self.id_dropout, training=self.training)
-        p, q = ids + pooled / (bag.length + 1).sqrt()[:, None], self.item_id(item)
-        x = self.first(self._drop(torch.cat([p[:, dim:], q[:, dim:]], 1)))
+        Args:
+            user: user rows. `[P]`
+            item: item rows. `[P]`
+            target: 1 for an interaction, 0 for a negative. `[P]`
+            interaction: position of the pair in the histories, -1 for a negative. `[P]`
+
+        Returns:
+            The mean binary cross-entropy, a scalar.
+        """
+        return functional.binary_cross_entropy_with_logits(self.pairs(user, item, interaction), target)
+
+    def pairs(self, user: Tensor, item: Tensor, interaction: Tensor) -> Tensor:
+        """Return the logit of each pair.
+
+        Args:
+            user: user rows. `[P]`
+            item: item rows. `[P]`
+            interaction: position of the pair in the histories, -1 to leave nothing out. `[P]`
+
+        Returns:
+            `[P]`
+        """
+        dim, batch = self.dim, self.histories.of_batch(user, interaction)
+        whole = batch.weighted_sum(self.item_pool.weight, batch.value)  # [P, 2 D]
+        pooled = whole - batch.own_value[:, None] * self.item_pool(item)
+        ids = drop_rows(self.user_id(user), self.id_dropout, training=self.training)  # [P, 2 D]
+        p, q = ids + pooled / (batch.length + 1).sqrt()[:, None], self.item_id(item)  # [P, 2 D] each
+        x = self.first(self._drop(torch.cat([p[:, dim:], q[:, dim:]], 1)))  # [P, hidden[0]]
         for layer in self.layers:
-            x = layer(self._drop(functional.relu(x)))
+            x = layer(self._drop(functional.relu(x)))  # in the end [P, 1]
         logit: Tensor = (self.out(p[:, :dim] * q[:, :dim]) + x)[:, 0] + self.item_bias[item]
         return logit
 

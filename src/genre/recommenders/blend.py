@@ -1,4 +1,4 @@
-"""Blend: several recommenders answer as one. Knows their scores, nothing of how they come about."""
+"""Blend: the scores of several recommenders as one. Knows their scores, nothing of how they are computed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from genre.data.folds import Fold
 from genre.data.linear import scaled, spread
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
-from genre.options import DEFAULT_K, Ge
+from genre.options import DEFAULT_K, Doc, Ge
 from genre.recommenders.base import Recommender
-from genre.recommenders.blend_weights import Exam, Question, fit_weights, question
+from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
 from genre.recommenders.explanation import Method, Terms
 
 BLOCK = 256  # histories scored at once while weights are fitted
-DEPTH = 200  # items of each member's list that a blend may bring to the top
-RANK_OFFSET = 60.0  # how little the very first places differ
+DEPTH = 200  # items of each member's list that are candidates while weights are fitted
+RANK_OFFSET = 60.0  # of reciprocal ranks: the larger, the less the first ranks differ
 
 
 @dataclass(eq=False)
@@ -32,28 +32,38 @@ class Blend(Recommender):
     """The weighted sum of the members' scores, each divided by its spread over the catalogue of that history.
 
     The weights are not negative and make ndcg@k best on the validation part; without one, on the last liked item of
-    each history, held out for the purpose (the members are then fitted twice).
+    each history, held out for the purpose (the members are then fitted twice). With `reciprocal_rank` nothing is
+    fitted: a score is the sum of 1 / (60 + rank) over the members.
 
-    recommenders: the members.
-    method: `weights`, or `reciprocal_rank`: the sum of 1 / (60 + rank), nothing fitted (Cormack et al., SIGIR 2009).
-    weights: given instead of fitted, one a member.
-    length_buckets: groups of histories by length, equally many in each, that get weights of their own.
-    k: length of the list that the weights make best.
-    histories: at most so many are asked when weights are fitted.
-    seed: of the choice of those histories.
+    Source of reciprocal_rank: Cormack, Clarke & Buettcher, "Reciprocal Rank Fusion Outperforms Condorcet and
+    Individual Rank Learning Methods", SIGIR 2009.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.Blend((genre.EASE(), genre.Popularity()), weights=(3.0, 1.0)).fit(toy_dataset())
+        >>> model.recommend(["i0", "i2"], k=1).ids()[0] in ("i4", "i6", "i8", "i10")  # even items, as in the history
+        True
     """
 
-    recommenders: Annotated[tuple[Recommender, ...], MinLen(1)]
-    method: Literal["weights", "reciprocal_rank"] = "weights"
-    weights: tuple[Annotated[float, Ge(0)], ...] | None = None
-    length_buckets: Annotated[int, Ge(1)] = 1
-    k: Annotated[int, Ge(1)] = DEFAULT_K
-    histories: Annotated[int, Ge(10)] = 3000
-    seed: int = 0
+    recommenders: Annotated[tuple[Recommender, ...], MinLen(1), Doc("The members.")]
+    method: Annotated[
+        Literal["weights", "reciprocal_rank"],
+        Doc("weights: a weighted sum of scores; reciprocal_rank: the sum of 1 / (60 + rank)."),
+    ] = "weights"
+    weights: Annotated[
+        tuple[Annotated[float, Ge(0)], ...] | None, Doc("One weight a member; None: they are fitted.")
+    ] = None
+    length_buckets: Annotated[
+        int, Ge(1), Doc("Groups of histories by length, equally many in each, that get weights of their own.")
+    ] = 1
+    k: Annotated[int, Ge(1), Doc("Length of the list whose ndcg the weights make best.")] = DEFAULT_K
+    histories: Annotated[int, Ge(10), Doc("Histories that weights are fitted on, at most.")] = 3000
+    seed: Annotated[int, Doc("Of the choice of those histories.")] = 0
 
     extends: ClassVar[str] = "as its members"
     explains: ClassVar[Method] = "occlusion"
-    answers_empty: ClassVar[bool] = True  # the members do
+    answers_empty: ClassVar[bool] = True  # its members do
     learns: ClassVar[tuple[str, ...]] = ("members_", "weights_", "edges_")
 
     def __post_init__(self) -> None:
@@ -88,29 +98,32 @@ class Blend(Recommender):
         self.members_ = tuple(members)
 
     def _fit_weights(self, fold: Fold, log: Log) -> None:
-        history, targets = _asked(fold, self.histories, self.seed)
-        questions = list(self._questions(history, targets))
+        history, targets = _histories_with_targets(fold, self.histories, self.seed)
+        candidates = list(self._candidates(history, targets))
         lengths = history.lengths
-        everybody = fit_weights(Exam.of(questions), self.k, self.weights_[0])
+        overall = fit_weights(CandidateLists.of(candidates), self.k, self.weights_[0])
         self.edges_ = np.unique(np.quantile(lengths, np.arange(1, self.length_buckets) / self.length_buckets))
         bucket = self._bucket(lengths)
         weights = []
         for number in range(len(self.edges_) + 1):
-            here = [questions[at] for at in np.flatnonzero(bucket == number)]
-            weights.append(fit_weights(Exam.of(here), self.k, everybody) if here and len(self.edges_) else everybody)
+            here = [candidates[at] for at in np.flatnonzero(bucket == number)]
+            own = here and len(self.edges_)
+            weights.append(fit_weights(CandidateLists.of(here), self.k, overall) if own else overall)
         self.weights_ = np.array(weights)
         for number, row in enumerate(self.weights_):
             log.record("blend", bucket=number, weights=[round(float(weight), 4) for weight in row])
 
-    def _questions(self, history: History, targets: History) -> Iterator[Question]:
+    def _candidates(self, history: History, targets: History) -> Iterator[Candidates]:
+        """Yield the candidates of each history, scored by the members."""
         for rows, block in history.blocks(BLOCK):
             scores = np.stack([scaled(_score_as(member, block)) for member in self.members_], axis=1)
-            asked = targets.select(np.arange(rows.start, rows.stop))
+            wanted = targets.select(np.arange(rows.start, rows.stop))
             for row in range(len(block)):
-                seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, asked))
-                yield question(scores[row], seen, right, DEPTH)
+                seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, wanted))
+                yield best_candidates(scores[row], seen, right, DEPTH)
 
     def _bucket(self, lengths: Int64) -> Int64:
+        """Return the length bucket of histories of these lengths. `[n]`"""
         return np.searchsorted(self.edges_, lengths, side="left")
 
     # --- scoring ----------------------------------------------------------------------------------
@@ -131,7 +144,7 @@ class Blend(Recommender):
         return "exact" if summed else "occlusion"
 
     def _shares(self, history: History) -> Iterator[tuple[Recommender, History, float]]:
-        """The members that count for the one history, it in their rows, and what a point of their scores counts."""
+        """Yield each member that counts, the one history with the items it knows, and its weight per unit of score."""
         for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
             if weight:
                 inside = _inside(history, len(member.item_ids_))
@@ -146,7 +159,7 @@ class Blend(Recommender):
         return total
 
     def _terms(self, history: History, items: Int32) -> Terms:
-        """The members' terms under the weights that blend their scores."""
+        """Return the members' terms, multiplied by the weights that blend their scores."""
         if self.method == "reciprocal_rank":
             return super()._terms(history, items)
         shares, popular = np.zeros((len(items), len(history.item)), np.float32), np.zeros(len(items), np.float32)
@@ -163,7 +176,7 @@ class Blend(Recommender):
     # --- growing ----------------------------------------------------------------------------------
 
     def _extend(self, features: Float32) -> None:
-        """Members that can, grow; to the others a new item is an average one."""
+        """Add the items to the members that can place them; to the others a new item is an average one."""
         new = self.item_ids_.take(np.arange(len(self.item_ids_) - len(features), len(self.item_ids_)))
         grown = []
         for member in self.members_:
@@ -172,12 +185,12 @@ class Blend(Recommender):
             except NotSupported:
                 grown.append(member)
         if all(one is before for one, before in zip(grown, self.members_, strict=True)):
-            raise NotSupported("Blend: none of its members can place an item that nobody has touched; fit it again")
+            raise NotSupported("Blend: none of its members can place an item without interactions; fit it again")
         self.members_ = tuple(grown)
 
 
 def _score_as(member: Recommender, history: History) -> Float32:
-    """The member's scores; its mean for items that came after it was fitted. [n, n_items]"""
+    """Return a member's scores, with its mean for items added after it was fitted. `[n, n_items]`"""
     n_known = len(member.item_ids_)
     scores = member.score(_inside(history, n_known))
     if n_known == history.n_items:
@@ -186,19 +199,19 @@ def _score_as(member: Recommender, history: History) -> Float32:
 
 
 def _inside(history: History, n_items: int) -> History:
-    """The histories as they were when there were `n_items` items."""
+    """Return the histories without items added after there were `n_items`."""
     if history.n_items == n_items:
         return history
     return dataclasses.replace(history.keep(history.item < n_items), n_items=n_items)
 
 
 def _reciprocal_ranks(scores: Float32) -> Float32:
-    """1 / (60 + rank); tied items share the worst rank of theirs, so that a flat tail gains nothing."""
+    """Return 1 / (60 + rank); tied items share the last of their ranks, so that a flat tail gains nothing."""
     return np.asarray(1 / (RANK_OFFSET + rankdata(-scores, axis=1, method="max")), np.float32)
 
 
 def _without_last(dataset: Dataset) -> Fold:
-    """The last liked interaction of each history of two or more as target, all else as context."""
+    """Return a fold whose targets are the last liked interactions of users with at least two."""
     liked = np.flatnonzero(dataset.liked())
     user = dataset.user[liked]
     last = np.append(user[1:] != user[:-1], True)
@@ -209,8 +222,8 @@ def _without_last(dataset: Dataset) -> Fold:
     return Fold(dataset.where(~held), dataset.where(held))
 
 
-def _asked(fold: Fold, most: int, seed: int) -> tuple[History, History]:
-    """Histories with something to find, at most `most` of them, and what is to be found: liked and not seen before."""
+def _histories_with_targets(fold: Fold, most: int, seed: int) -> tuple[History, History]:
+    """Return at most `most` histories that have targets, and those: items liked and not seen before."""
     target = fold.target.where(fold.target.liked())
     known = fold.context.user.astype(np.int64) * fold.context.n_items + fold.context.item
     target = target.where(~np.isin(target.user.astype(np.int64) * target.n_items + target.item, known))

@@ -1,4 +1,4 @@
-"""Non-negative weights that make several score lists rank best together. Knows arrays, not recommenders."""
+"""Non-negative weights that make the weighted sum of several scores rank best. Knows arrays, not recommenders."""
 
 from __future__ import annotations
 
@@ -8,92 +8,132 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
+from genre.data.ndcg import ndcg_of_lists
 from genre.recommenders.topk import top_k_scores
 
 Float64 = npt.NDArray[np.float64]
 
-STEPS = (0.0, 0.25, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0, 4.0)
-ROUNDS = 4
+FACTORS = (0.0, 0.25, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0, 4.0)  # a weight is multiplied by, in each step of the search
+ROUNDS = 4  # over all weights
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """What one history was asked: its candidates with each member's score, and which of them are right.
+class Candidates:
+    """The candidates for one history, in the order of their rows, with the score that each member gives them.
 
-    scores: float32 `[n_members, n_candidates]`, in the order of the items' rows. right: bool `[n_candidates]`.
-    n_right: targets, found or not.
+    Attributes:
+        scores: float32 `[n_members, n_candidates]`.
+        relevant: whether a candidate is a target. bool `[n_candidates]`
+        n_relevant: targets of the history, among the candidates or not.
     """
 
     scores: Float32
-    right: npt.NDArray[np.bool_]
-    n_right: int
+    relevant: npt.NDArray[np.bool_]
+    n_relevant: int
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
-    """Many questions padded to one width, so that a set of weights is judged by one matrix product."""
+class CandidateLists:
+    """The candidates of `n` histories, padded to one width, so that weights are evaluated by one matrix product.
 
-    scores: Float32  # [n_members, n, width], -inf where there is no candidate
-    right: npt.NDArray[np.bool_]  # [n, width]
-    n_right: Int64  # [n]
+    Attributes:
+        scores: float32 `[n_members, n, width]`, -inf for padding.
+        relevant: bool `[n, width]`.
+        n_relevant: int64 `[n]`.
+    """
+
+    scores: Float32
+    relevant: npt.NDArray[np.bool_]
+    n_relevant: Int64
 
     @classmethod
-    def of(cls, questions: list[Question]) -> Exam:
-        n_members, width = len(questions[0].scores), max(len(one.right) for one in questions)
-        scores = np.full((n_members, len(questions), width), -np.inf, np.float32)
-        right = np.zeros((len(questions), width), bool)
-        for at, one in enumerate(questions):
-            scores[:, at, : len(one.right)] = one.scores
-            right[at, : len(one.right)] = one.right
-        return cls(scores, right, np.array([one.n_right for one in questions]))
+    def of(cls, candidates: list[Candidates]) -> CandidateLists:
+        """Pad the candidates of several histories.
+
+        Args:
+            candidates: one entry a history, at least one.
+
+        Returns:
+            The padded arrays.
+        """
+        n_members, width = len(candidates[0].scores), max(len(one.relevant) for one in candidates)
+        scores = np.full((n_members, len(candidates), width), -np.inf, np.float32)
+        relevant = np.zeros((len(candidates), width), bool)
+        for at, one in enumerate(candidates):
+            scores[:, at, : len(one.relevant)] = one.scores
+            relevant[at, : len(one.relevant)] = one.relevant
+        return cls(scores, relevant, np.array([one.n_relevant for one in candidates]))
 
     def ndcg(self, weights: Float64, k: int) -> float:
-        """Mean ndcg@k of the questions under `weights` `[n_members]`."""
+        """Return the mean ndcg@k of the lists sorted by the weighted sum of scores; ties go to the lower row.
+
+        Args:
+            weights: one weight a member. `[n_members]`
+            k: length of a list.
+
+        Returns:
+            A mean between 0 and 1.
+        """
         used = np.flatnonzero(weights)
         total = np.tensordot(weights[used].astype(np.float32), self.scores[used], axes=1)  # [n, width]
-        k = min(k, total.shape[1])
-        best, _ = top_k_scores(total, k)  # ties go to the lower row, as in a list; -1 where there is no candidate
-        hit = np.take_along_axis(self.right, best.clip(0).astype(np.int64), axis=1) & (best >= 0)
-        discount = 1 / np.log2(np.arange(2, k + 2))
-        ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(self.n_right, k)]
-        return float(np.mean(hit @ discount / ideal))
+        best, _ = top_k_scores(total, min(k, total.shape[1]))  # [n, k], -1 where there is no candidate
+        hits = np.take_along_axis(self.relevant, best.clip(0).astype(np.int64), axis=1) & (best >= 0)
+        return float(np.mean(ndcg_of_lists(hits, self.n_relevant)))
 
 
-def question(scores: Float32, seen: Int32, targets: Int32, depth: int) -> Question:
-    """The `depth` best unseen items of each member `[n_members, n_items]` together, and the targets among them."""
-    open_ = scores.copy()
-    open_[:, seen] = -np.inf
-    depth = min(depth, open_.shape[1])
-    items = np.unique(np.argpartition(-open_, depth - 1, axis=1)[:, :depth])
-    items = items[np.isfinite(open_[0, items])]
-    return Question(scores[:, items], np.isin(items, targets), len(targets))
+def best_candidates(scores: Float32, seen: Int32, targets: Int32, depth: int) -> Candidates:
+    """Return the best unseen items of each member together.
+
+    Args:
+        scores: of one history. `[n_members, n_items]`
+        seen: items that must not be recommended.
+        targets: the relevant items.
+        depth: items taken from each member's list.
+
+    Returns:
+        At most `n_members * depth` candidates.
+    """
+    unseen = scores.copy()
+    unseen[:, seen] = -np.inf
+    depth = min(depth, unseen.shape[1])
+    items = np.unique(np.argpartition(-unseen, depth - 1, axis=1)[:, :depth])
+    items = items[np.isfinite(unseen[0, items])]
+    return Candidates(scores[:, items], np.isin(items, targets), len(targets))
 
 
-def fit_weights(exam: Exam, k: int, start: Float64) -> Float64:
-    """Weights `[n_members]`, not negative, that sum to one and make ndcg@k high.
+def fit_weights(lists: CandidateLists, k: int, start: Float64) -> Float64:
+    """Return weights that make ndcg@k high, by coordinate ascent from the best of `start` and each member alone.
 
-    start: where to begin. Every member alone is tried too, so that no blend is worse than its best member here.
+    So no blend is worse than its best member on these lists.
+
+    Args:
+        lists: candidates and targets of some histories.
+        k: length of a list.
+        start: weights to begin with. `[n_members]`
+
+    Returns:
+        Weights that are not negative and sum to one. `[n_members]`
     """
     if len(start) == 1:
         return start
     starts = [start, *np.eye(len(start))]
-    best = starts[int(np.argmax([exam.ndcg(weights, k) for weights in starts]))]
-    climbed = _climb(exam, k, 0.7 * best + 0.3 * start)
-    found = climbed if exam.ndcg(climbed, k) > exam.ndcg(best, k) else best
+    best = starts[int(np.argmax([lists.ndcg(weights, k) for weights in starts]))]
+    climbed = _climb(lists, k, 0.7 * best + 0.3 * start)
+    found = climbed if lists.ndcg(climbed, k) > lists.ndcg(best, k) else best
     return np.asarray(found / found.sum())
 
 
-def _climb(exam: Exam, k: int, weights: Float64) -> Float64:
-    """Move one weight at a time while ndcg@k rises."""
-    reached = exam.ndcg(weights, k)
+def _climb(lists: CandidateLists, k: int, weights: Float64) -> Float64:
+    """Change one weight at a time while ndcg@k rises."""
+    reached = lists.ndcg(weights, k)
     for _ in range(ROUNDS):
         before = reached
         for member in range(len(weights)):
             size = weights[member] or weights.mean() / 4  # a weight that fell to zero may come back
-            for factor in STEPS:
+            for factor in FACTORS:
                 moved = weights.copy()
                 moved[member] = factor * size
-                value = exam.ndcg(moved, k) if moved.any() else -np.inf
+                value = lists.ndcg(moved, k) if moved.any() else -np.inf
                 if value > reached:
                     reached, weights = value, moved
         if reached == before:

@@ -1,4 +1,4 @@
-"""MLP: the rating network f(u, i; theta) on text vectors, histories and learnt ids. Scores in NumPy, without torch."""
+"""MLP: a rating network f(u, i) on text vectors, histories and learnt ids. Scores in NumPy, without torch."""
 
 from __future__ import annotations
 
@@ -14,22 +14,16 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import DataError, NotSupported
 from genre.log import Log
-from genre.options import Ge, Gt, Le, Lt, Search
+from genre.options import Doc, Ge, Gt, Le, Lt, Search
 from genre.recommenders.baseline import Baseline
+from genre.recommenders.feed_forward import forward, forward_all_pairs, layers_of
 from genre.recommenders.network_base import (
-    NDCG,
-    RMSE,
     NetworkRecommender,
     Standardised,
-    fit_network,
-    forget,
-    layers_of,
-    left_out,
-    take_from,
-    through,
-    through_all,
     user_inputs,
     weights_of,
+    without_each,
+    zero_untrained,
 )
 from genre.storage import Tensors
 from genre.training.hyperparameters import require_torch
@@ -37,43 +31,72 @@ from genre.training.hyperparameters import require_torch
 if TYPE_CHECKING:
     from genre.networks.mlp import MLPNetwork
 
-OFFSET_DAMPING = 5.0  # ratings of usual height that every user is given in addition to its own
-PAIR_BLOCK = 16_384
+OFFSET_DAMPING = 5.0  # ratings of usual height added to each user's own when its offset is computed
+PAIR_BLOCK = 16_384  # pairs predicted at once
 
 
 @dataclass(eq=False, kw_only=True)
 class MLP(NetworkRecommender):
-    """A rating is the mean, the user's offset, the item's bias, and f([u; i]) -> hidden -> 1 with ReLU between.
+    """A rating is the mean, the user's offset, the item's bias, and an MLP over [u; i] with ReLU between its layers.
 
-    u = E(u) and i = E(i) are the text vectors of the data set where it has them; the user half also gets its history,
-    pooled with rating-centred weights and without the item in question, and both get learnt embeddings. Without
-    ratings the same network ranks, by cross-entropy against items drawn at random.
+    u = E(u) and i = E(i) are the text vectors of the data set where it has them. The user half also gets its history,
+    pooled with rating-centred weights and without the item in question, and both halves get learnt embeddings.
+    Without ratings the same network ranks, by cross-entropy against sampled items.
 
-    hidden: width of each hidden layer. dim: width of the learnt id embeddings; 0: text alone.
-    dot: width of a dot-product term of the two halves, added to the output; 0: none.
-    pooling: a history's items weigh the same, or as learnt (attention).
-    biases: add the user's offset and the item's bias to the output.
-    loss: mse on ratings, bce on what was liked; auto: mse where there are ratings.
-    negatives: items drawn at random for each interaction (bce), none that its user has.
-    dropout, id_dropout: share of inputs and of whole id embeddings set to zero in training; the second lets the
-    network answer for strangers.
-    user_dim: main directions of E(u) that are read; all of it would tell which items a user's text names.
-    history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
+    The network over two concatenated vectors is that of He et al., "Neural Collaborative Filtering", WWW 2017; the
+    pooled history follows Koren, "Factorization Meets the Neighborhood", KDD 2008 (SVD++).
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.MLP(hidden=(16, 8), dim=4, epochs=60, batch_size=32, learning_rate=0.01).fit(toy_dataset())
+        >>> model.recommend(["i0", "i2", "i4"], k=1).ids()[0] in ("i6", "i8", "i10")  # even items, as in the history
+        True
     """
 
-    hidden: tuple[Annotated[int, Gt(0)], ...] = (128, 64)
-    dim: Annotated[int, Ge(0), Search(8, 64, log=True)] = 32
-    dot: Annotated[int, Ge(0)] = 0
-    pooling: Literal["mean", "attention"] = "mean"
-    biases: bool = True
-    loss: Literal["auto", "mse", "bce"] = "auto"
-    negatives: Annotated[int, Ge(1)] = 4
-    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.5)] = 0.0
-    id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.5)] = 0.1
-    user_dim: Annotated[int, Ge(0)] = 8
-    history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
-    epochs: Annotated[int, Ge(1)] = 8
-    weight_decay: Annotated[float, Ge(0), Search(1e-6, 1e-3, log=True)] = 1e-5
+    hidden: Annotated[tuple[Annotated[int, Gt(0)], ...], Doc("Width of each hidden layer.")] = (128, 64)
+    dim: Annotated[
+        int, Ge(0), Search(8, 64, log=True), Doc("Width of the learnt embeddings of users and items; 0: text alone.")
+    ] = 32
+    dot: Annotated[int, Ge(0), Doc("Width of a dot product of the two halves, added to the output; 0: none.")] = 0
+    pooling: Annotated[
+        Literal["mean", "attention"],
+        Doc("Items of a history weigh the same (mean), or by a learnt weight of each item (attention)."),
+    ] = "mean"
+    biases: Annotated[bool, Doc("Add the user's offset and the item's bias to the output.")] = True
+    loss: Annotated[
+        Literal["auto", "mse", "bce"],
+        Doc("mse: squared error of ratings; bce: cross-entropy of likes; auto: mse where there are ratings."),
+    ] = "auto"
+    negatives: Annotated[
+        int, Ge(1), Doc("Items sampled for each interaction (bce); those that the user has are dropped.")
+    ] = 4
+    dropout: Annotated[
+        float, Ge(0), Lt(1), Search(0, 0.5), Doc("Share of each layer's inputs set to zero in training.")
+    ] = 0.0
+    id_dropout: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        Search(0, 0.5),
+        Doc("Share of embeddings set to zero in training, so that unknown users and new items are scored well too."),
+    ] = 0.1
+    user_dim: Annotated[
+        int,
+        Ge(0),
+        Doc("Main directions of the users' text vectors that are read; all would tell which items a text names."),
+    ] = 8
+    history_cut: Annotated[
+        float,
+        Ge(0),
+        Le(1),
+        Search(0, 1),
+        Doc("Share of histories cut in training to a random part, so that short histories are scored well too."),
+    ] = 0.5
+    epochs: Annotated[int, Ge(1), Doc("Passes over the interactions, at most.")] = 8
+    weight_decay: Annotated[
+        float, Ge(0), Search(1e-6, 1e-3, log=True), Doc("Pull of the weights, not of the biases, towards zero.")
+    ] = 1e-5
 
     learns: ClassVar[tuple[str, ...]] = (
         "weights_",
@@ -94,9 +117,8 @@ class MLP(NetworkRecommender):
     )
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        require_torch("mlp")
-        from genre.networks.histories import Pairs
-        from genre.training.loop import seeded
+        require_torch("MLP", self.device)
+        from genre.networks.histories import PairBatches
 
         if dataset.item_features is None:
             log.line("mlp: the items have no vectors; learning from ids alone")
@@ -109,23 +131,20 @@ class MLP(NetworkRecommender):
         self.user_ids_ = dataset.user_ids
         self._centre(dataset)
         history, target = dataset.history(), self._targets(dataset)
-        with seeded(self.seed):
-            network = self._network(history, items, users)
-        if self.init_from is not None:
-            log.line(f"mlp: {take_from(self.init_from, self, network)}")
+        network = self._initialise(lambda: self._network(history, items, users), log)
         negatives = 0 if self.on_ratings_ else self.negatives
-        fit_network(
-            self,
+        self._train(
             network,
-            Pairs(history, target, batch_size=self.batch_size, negatives=negatives),
+            PairBatches(history, target, batch_size=self.batch_size, negatives=negatives),
             dataset,
             validation,
             read=lambda: self._tabulate(weights_of(network), items, users, history),
-            measure=RMSE if self.on_ratings_ else NDCG,
+            metric="rmse" if self.on_ratings_ else "ndcg",
             log=log,
         )
 
     def _network(self, history: History, items: Float32, users: Float32) -> MLPNetwork:
+        """Return an untrained network for these histories and inputs."""
         from genre.networks.histories import Histories
         from genre.networks.mlp import MLPNetwork
 
@@ -146,11 +165,11 @@ class MLP(NetworkRecommender):
         )
 
     def _centre(self, dataset: Dataset) -> None:
-        """What each item usually gets, so that a history says how its user differs."""
+        """Learn what each item gets on average, so that a history says how its user differs."""
         self.on_ratings_ = self.loss == "mse" or (self.loss == "auto" and dataset.rating is not None)
         self.mean_, self.low_, self.high_ = 0.0, 0.0, 0.0
         self.item_offset_ = np.zeros(dataset.n_items, np.float32)
-        self.assumed_ = np.array([0, 1], np.float32)  # deviation of a disliked, a liked item without a rating
+        self.assumed_ = np.array([0, 1], np.float32)  # deviation of a disliked and a liked item without rating
         if not self.on_ratings_:
             return
         if dataset.rating is None:
@@ -163,7 +182,7 @@ class MLP(NetworkRecommender):
         self.assumed_ = np.array([deviation[part].mean() if part.any() else 0 for part in (~liked, liked)], np.float32)
 
     def _deviations(self, history: History) -> Float32:
-        """How far each interaction lies above what its item usually gets; its weight where nothing is rated. [nnz]"""
+        """Return how far each rating is above its item's mean; the weights where nothing is rated. `[nnz]`"""
         if not self.on_ratings_:
             return history.weight
         if history.rating is None:
@@ -171,22 +190,22 @@ class MLP(NetworkRecommender):
         return np.asarray(history.rating - self.mean_ - self.item_offset_[history.item], np.float32)
 
     def _targets(self, dataset: Dataset) -> Float32:
-        """Stars above the mean, or 1 for what was liked. [n]"""
+        """Return stars above the mean, or 1 for items that were liked. `[n_interactions]`"""
         if self.on_ratings_ and dataset.rating is not None:
             return dataset.rating - np.float32(self.mean_)
         return (dataset.weight > 0).astype(np.float32)
 
     def _tabulate(self, weights: Tensors, items: Float32, users: Float32, history: History) -> None:
-        """The first layer's halves for every item and every user met in training, computed once."""
+        """Compute the first layer's halves of all items and of all users of the training part once."""
         self.weights_ = weights
-        forget(weights, "item_id.weight", np.bincount(history.item, minlength=history.n_items))
+        zero_untrained(weights, "item_id.weight", np.bincount(history.item, minlength=history.n_items))
         self.known_half_ = np.concatenate([users, weights["user_id.weight"]], 1) @ self._user_columns("known").T
-        self.known_half_[history.lengths == 0] = 0  # a user without a history is a stranger
+        self.known_half_[history.lengths == 0] = 0  # a user without interactions is an unknown user
         self._tabulate_items(np.concatenate([items, weights["item_id.weight"]], 1))
         self.item_bias_ = weights["item_bias"] if self.biases else np.zeros(len(items), np.float32)
 
     def _tabulate_items(self, inputs: Float32) -> None:
-        """inputs: float32 `[n_items, width]`, an item's vector and learnt embedding side by side."""
+        """Compute the halves of items from their text vectors and embeddings side by side, `[n_items, width]`."""
         weights = self.weights_
         self.item_half_ = inputs @ weights["item_half.weight"].T + weights["item_half.bias"]
         self.pool_half_ = inputs @ self._user_columns("pooled").T
@@ -219,21 +238,21 @@ class MLP(NetworkRecommender):
     def _score(self, history: History) -> Float32:
         half, offset = self._user_half(history)
         width = self.hidden[0]
-        scores = through_all(half[:, :width], self.item_half_[:, :width], layers_of(self.weights_, "layers"))
+        scores = forward_all_pairs(half[:, :width], self.item_half_[:, :width], layers_of(self.weights_, "layers"))
         scores += half[:, width:] @ self.item_half_[:, width:].T  # the dot product; of width zero without it
         scores += self.item_bias_ + self._constant(offset)[:, None]
         return scores
 
     def _pairs(self, half: Float32, offset: Float32, item: Int32) -> Float32:
-        """f(u, i) of pairs: user halves `[n_pairs, half]`, offsets and items `[n_pairs]`."""
+        """Return f(u, i) of pairs: user halves `[n_pairs, H + dot]`, offsets and items `[n_pairs]`."""
         width = self.hidden[0]
         theirs = self.item_half_[item]
         dot: Float32 = np.einsum("nd,nd->n", half[:, width:], theirs[:, width:])
-        rest = through(half[:, :width] + theirs[:, :width], layers_of(self.weights_, "layers"))[:, 0]
+        rest = forward(half[:, :width] + theirs[:, :width], layers_of(self.weights_, "layers"))[:, 0]
         return dot + rest + self.item_bias_[item] + self._constant(offset)
 
     def _constant(self, offset: Float32) -> Float32:
-        """What is added whatever the item: the mean and the user's offset. [n]"""
+        """Return what is added to all items' scores: the mean and the user's offset. `[n]`"""
         return np.float32(self.mean_) + offset * np.float32(self.biases)
 
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
@@ -248,13 +267,13 @@ class MLP(NetworkRecommender):
         return stars.clip(self.low_, self.high_)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
-        half, offset = self._user_half(left_out(history))
+        half, offset = self._user_half(without_each(history))
         whole = self._score(history)[0, items]
         left = [self._pairs(half, offset, np.full(len(half), item, np.int32)) for item in items]
         return np.asarray(whole[:, None] - np.stack(left), np.float32)
 
     def _extend(self, features: Float32) -> None:
-        """New items are placed by their vectors; their learnt embedding is zero, as it was at times in training."""
+        """Place new items by their text vectors; their embeddings are zero, as dropout made them in training."""
         new = Standardised(self.item_mean_, self.item_scale_)(features, len(features))
         old = copy.copy(self)
         self._tabulate_items(np.concatenate([new, np.zeros((len(new), self.dim), np.float32)], 1))

@@ -1,4 +1,4 @@
-"""SASRec: a causal transformer over a history names the next item."""
+"""SASRec: a causal transformer over a history predicts the next item. The network is in `networks/sasrec.py`."""
 
 from __future__ import annotations
 
@@ -13,111 +13,89 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
-from genre.options import Ge, Le, Lt, Search
-from genre.recommenders.network_base import (
-    NetworkRecommender,
-    Standardised,
-    fit_network,
-    liked,
-    load_weights,
-    take_from,
-    weights_of,
-)
+from genre.options import Doc, Ge, Le, Lt, Search
+from genre.recommenders.network_base import NetworkRecommender, Standardised, liked, load_weights, weights_of
 from genre.training.hyperparameters import require_torch
 
 if TYPE_CHECKING:
-    from genre.networks.padding import Reader
-    from genre.networks.sasrec import SASRecNetwork
+    from genre.networks.sasrec import CausalTransformer, SASRecNetwork
 
 
 @dataclass(eq=False, kw_only=True)
 class SASRec(NetworkRecommender):
-    """Self-attention over the liked items, oldest first, predicts the next (Kang & McAuley, ICDM 2018).
+    """Self-attention over the liked items of a history, oldest first, predicts the next one.
 
-    Which loss it is trained with matters more than the network (Petrov & Macdonald, RecSys 2023; Klenitskiy & Vasilev,
-    RecSys 2023): cross-entropy over the catalogue by default.
+    The score of an item is the dot product of the transformer's output after the history with the item's vector.
 
-    dim: width of all vectors. blocks: layers of attention. heads: attentions in a layer; must divide dim.
-    max_length: items of a history that are read, the newest; longer histories are learnt from in stretches.
-    dropout: share of values set to zero in training.
-    items: an item is its learnt embedding (id), its text vector through a learnt map (text), the sum of both
-    (text+id), or an embedding that starts at its text vector (text_start).
-    time: tell the network how long each item came after the one before.
-    loss: softmax over the catalogue; sampled softmax with logQ correction; gbce.
-    negatives: items drawn a batch (sampled, gbce). power: 0 draws them evenly, 1 by popularity.
-    calibration: how far gbce makes up for the items it did not draw, 0 to 1.
+    Sources: Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. The loss matters more than the
+    network: Petrov & Macdonald, "gSASRec", RecSys 2023, and Klenitskiy & Vasilev, "Turning Dross Into Gold Loss",
+    RecSys 2023; hence cross-entropy over the whole catalogue by default.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.SASRec(dim=16, blocks=1, epochs=40, batch_size=8, learning_rate=0.01).fit(toy_dataset())
+        >>> model.recommend(["i0", "i2", "i4"], k=1).ids()[0] in ("i6", "i8", "i10")  # even items, as in the history
+        True
     """
 
-    dim: Annotated[int, Ge(2), Search(32, 256, log=True)] = 64
-    blocks: Annotated[int, Ge(1)] = 2
-    heads: Annotated[int, Ge(1)] = 2
-    max_length: Annotated[int, Ge(2)] = 100
-    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6)] = 0.2
-    items: Literal["id", "text", "text+id", "text_start"] = "id"
-    time: bool = False
-    loss: Literal["softmax", "sampled", "gbce"] = "softmax"
-    negatives: Annotated[int, Ge(1)] = 512
-    power: Annotated[float, Ge(0), Le(1)] = 0.5
-    calibration: Annotated[float, Ge(0), Le(1)] = 0.75
-    epochs: Annotated[int, Ge(1)] = 30
+    dim: Annotated[int, Ge(2), Search(32, 256, log=True), Doc("Width of all vectors.")] = 64
+    blocks: Annotated[int, Ge(1), Doc("Transformer blocks.")] = 2
+    heads: Annotated[int, Ge(1), Doc("Attention heads of a block; must divide dim.")] = 2
+    max_length: Annotated[
+        int, Ge(2), Doc("Items of a history that are read, the newest; longer histories are trained on in windows.")
+    ] = 100
+    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6), Doc("Share of values set to zero in training.")] = 0.2
+    items: Annotated[
+        Literal["id", "text", "text+id", "text_start"],
+        Doc(
+            "An item's vector: a learnt embedding (id), its text vector through a learnt map (text), the sum of both "
+            "(text+id), or an embedding that starts at its text vector (text_start)."
+        ),
+    ] = "id"
+    time: Annotated[bool, Doc("Read how long after the one before each item came.")] = False
+    loss: Annotated[
+        Literal["softmax", "sampled", "gbce"],
+        Doc("Cross-entropy over the catalogue (softmax), sampled softmax with logQ correction, or gBCE."),
+    ] = "softmax"
+    negatives: Annotated[int, Ge(1), Doc("Items sampled for a batch (sampled, gbce).")] = 512
+    power: Annotated[float, Ge(0), Le(1), Doc("Of the sampling (sampled): 0 samples uniformly, 1 by popularity.")] = 0.5
+    calibration: Annotated[
+        float, Ge(0), Le(1), Doc("How far gbce makes up for the items that were not sampled: 0 not, 1 fully.")
+    ] = 0.75
+    epochs: Annotated[int, Ge(1), Doc("Passes over the histories, at most.")] = 30
 
     extends: ClassVar[str] = "with items: text"
     learns: ClassVar[tuple[str, ...]] = ("weights_", "item_table_", "text_mean_", "text_scale_")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._reader: Reader | None = None  # the network, built when first needed
+        self._reader: CausalTransformer | None = None  # built from `weights_` when first needed
         if self.dim % self.heads:
             raise OptionError(f"SASRec: dim {self.dim} is not a multiple of heads {self.heads}")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        require_torch("sasrec")
-        from genre.networks.padding import Sequences
-        from genre.training.loop import seeded
+        require_torch("SASRec", self.device)
+        from genre.networks.padding import SequenceBatches
 
         text, history = self._text(dataset), liked(dataset.history())
-        with seeded(self.seed):
-            network = self._network(text, np.bincount(history.item, minlength=dataset.n_items))
-        if self.init_from is not None:
-            log.line(f"sasrec: {take_from(self.init_from, self, network)}")
+        counts = np.bincount(history.item, minlength=dataset.n_items)
+        network = self._initialise(lambda: self._network(text, counts), log)
 
         def read() -> None:
             self.weights_ = weights_of(network)
-            self.item_table_ = network.item_table().detach().cpu().numpy().copy()
+            self.item_table_ = network.item_table().detach().cpu().numpy().copy()  # [n_items, dim]
             self._reader = network.reader
 
-        batches = Sequences(history, max_length=self.max_length, batch_size=self.batch_size)
-        fit_network(self, network, batches, dataset, validation, read=read, log=log)
-
-    def _text(self, dataset: Dataset) -> Float32:
-        """The item vectors as inputs; width 0 when items are ids alone. [n_items, width]"""
-        self.text_mean_, self.text_scale_ = np.zeros(0, np.float32), 1.0
-        if self.items == "id":
-            return np.zeros((dataset.n_items, 0), np.float32)
-        if dataset.item_features is None:
-            raise DataError(f"sasrec: items is {self.items!r}, but the items have no vectors; add features or use 'id'")
-        text = Standardised.of(dataset.item_features)
-        self.text_mean_, self.text_scale_ = text.mean, text.scale
-        return text(dataset.item_features, dataset.n_items)
-
-    def _score(self, history: History) -> Float32:
-        queries, items = self._factors(history)
-        return queries @ items.T
-
-    def _factors(self, history: History) -> tuple[Float32, Float32]:
-        """What the network expects after each history, and the item table: the score is their dot product."""
-        from genre.networks.padding import read_last
-
-        if self._reader is None:
-            self._reader = self._make_reader()
-            load_weights(self._reader, self.weights_, prefix="reader.")
-        return read_last(self._reader, self.item_table_, liked(history).last(self.max_length - 1)), self.item_table_
+        batches = SequenceBatches(history, max_length=self.max_length, batch_size=self.batch_size)
+        self._train(network, batches, dataset, validation, read=read, log=log)
 
     def _network(self, text: Float32, counts: npt.NDArray[np.int64]) -> SASRecNetwork:
+        """Return an untrained network for these item vectors and how often each item occurs."""
         from genre.networks.sasrec import SASRecNetwork
 
         return SASRecNetwork(
-            self._make_reader(),
+            self._transformer(),
             text,
             counts,
             dim=self.dim,
@@ -128,10 +106,11 @@ class SASRec(NetworkRecommender):
             calibration=self.calibration,
         )
 
-    def _make_reader(self) -> Reader:
-        from genre.networks.padding import Reader
+    def _transformer(self) -> CausalTransformer:
+        """Return an untrained transformer."""
+        from genre.networks.sasrec import CausalTransformer
 
-        return Reader(
+        return CausalTransformer(
             self.dim,
             blocks=self.blocks,
             heads=self.heads,
@@ -140,8 +119,29 @@ class SASRec(NetworkRecommender):
             time=self.time,
         )
 
+    def _text(self, dataset: Dataset) -> Float32:
+        """Return the items' text vectors as inputs, of width 0 where items are ids alone. `[n_items, width]`"""
+        self.text_mean_, self.text_scale_ = np.zeros(0, np.float32), 1.0
+        if self.items == "id":
+            return np.zeros((dataset.n_items, 0), np.float32)
+        if dataset.item_features is None:
+            raise DataError(f"sasrec: items is {self.items!r}, but the items have no vectors; add features or use 'id'")
+        text = Standardised.of(dataset.item_features)
+        self.text_mean_, self.text_scale_ = text.mean, text.scale
+        return text(dataset.item_features, dataset.n_items)
+
+    def _factors(self, history: History) -> tuple[Float32, Float32]:
+        """Return the transformer's output after each history, `[n, dim]`, and the item vectors, `[n_items, dim]`."""
+        from genre.networks.sasrec import encode_histories
+
+        if self._reader is None:
+            self._reader = self._transformer()
+            load_weights(self._reader, self.weights_, prefix="reader.")
+        newest = liked(history).last(self.max_length - 1)  # one position is the start mark
+        return encode_histories(self._reader, self.item_table_, newest), self.item_table_
+
     def _extend(self, features: Float32) -> None:
-        """A new item is its text through the learnt map; what an embedding would add is not known."""
+        """Place new items by their text through the learnt map; what an embedding would add is not known."""
         if self.items not in ("text", "text+id"):
             raise NotSupported(
                 f"sasrec: items is {self.items!r}; fit with items 'text' or 'text+id' to place new items"

@@ -1,4 +1,4 @@
-"""Semantic ids: each item is a short code read off its text, and the next item's code is generated level by level."""
+"""SemanticIds: item vectors become short codes, and a network generates the code of the next item."""
 
 from __future__ import annotations
 
@@ -12,88 +12,78 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import DataError, OptionError
 from genre.log import Log
-from genre.options import Ge, Gt, Lt, Search
-from genre.recommenders.network_base import (
-    NetworkRecommender,
-    Standardised,
-    fit_network,
-    liked,
-    load_weights,
-    take_from,
-    weights_of,
-)
+from genre.options import Doc, Ge, Gt, Lt, Search
+from genre.recommenders.network_base import NetworkRecommender, Standardised, liked, load_weights, weights_of
 from genre.training.hyperparameters import require_torch
 
 if TYPE_CHECKING:
-    from genre.networks.semantic_ids import SemanticIdsNetwork, Tree
+    from genre.networks.semantic_ids import CodeTree, SemanticIdsNetwork
 
 
 @dataclass(eq=False, kw_only=True)
 class SemanticIds(NetworkRecommender):
-    """Residual k-means turns item vectors into codes, a decoder generates the next code (TIGER, NeurIPS 2023).
+    """Residual k-means turns item vectors into codes; a causal transformer and a decoder generate the next code.
 
-    A code has `levels` numbers, each the nearest of `codes` centroids to what the levels before left over, and one
-    more that tells items with the same numbers apart. A causal transformer reads a history of codes; a recurrent
-    decoder names the next item's numbers one after another, and beam search follows only numbers that lead to an
-    item. An item the beam reached scores its log-likelihood; the others stand below, by how far the beam followed
-    their code and how likely it was up to there.
+    A code has `levels` numbers, each the nearest of `codes` centroids to what the levels before left over, and a last
+    one that makes the codes of different items distinct. The transformer reads a history of codes; a recurrent
+    decoder generates the next item's numbers one after another, and beam search follows only numbers that lead to an
+    item. An item that the beam reached scores the log-likelihood of its code; the others score less, by how far the
+    beam followed their code and how likely it was up to there.
 
-    levels, codes: numbers of a code, and values of each. iterations: of k-means. beam: codes followed at each level.
-    dim, blocks, heads, max_length, dropout: as in `SASRec`.
+    Source: Rajput et al., "Recommender Systems with Generative Retrieval" (TIGER), NeurIPS 2023.
     """
 
-    levels: Annotated[int, Ge(1)] = 3
-    codes: Annotated[int, Ge(2), Search(32, 512, log=True)] = 256
-    iterations: Annotated[int, Ge(1)] = 20
-    beam: Annotated[int, Ge(1)] = 50
-    dim: Annotated[int, Ge(2), Search(32, 256, log=True)] = 64
-    blocks: Annotated[int, Ge(1)] = 2
-    heads: Annotated[int, Ge(1)] = 2
-    max_length: Annotated[int, Ge(2)] = 50
-    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6)] = 0.2
-    epochs: Annotated[int, Ge(1)] = 30
-    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True)] = 2e-3
+    levels: Annotated[int, Ge(1), Doc("Numbers of a code.")] = 3
+    codes: Annotated[int, Ge(2), Search(32, 512, log=True), Doc("Values of each number: centroids of a level.")] = 256
+    iterations: Annotated[int, Ge(1), Doc("Iterations of k-means.")] = 20
+    beam: Annotated[int, Ge(1), Doc("Codes followed at each level of the beam search.")] = 50
+    dim: Annotated[int, Ge(2), Search(32, 256, log=True), Doc("Width of all vectors.")] = 64
+    blocks: Annotated[int, Ge(1), Doc("Transformer blocks.")] = 2
+    heads: Annotated[int, Ge(1), Doc("Attention heads of a block; must divide dim.")] = 2
+    max_length: Annotated[
+        int, Ge(2), Doc("Items of a history that are read, the newest; longer histories are trained on in windows.")
+    ] = 50
+    dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6), Doc("Share of values set to zero in training.")] = 0.2
+    epochs: Annotated[int, Ge(1), Doc("Passes over the histories, at most.")] = 30
+    learning_rate: Annotated[float, Gt(0), Search(1e-4, 1e-2, log=True), Doc("The highest step size.")] = 2e-3
 
     learns: ClassVar[tuple[str, ...]] = ("weights_", "item_mean_", "item_scale_", "centroids_", "codes_", "sizes_")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._network: SemanticIdsNetwork | None = None  # these two are built when first needed
-        self._tree: Tree | None = None
+        self._trained: SemanticIdsNetwork | None = None  # these two are built when first needed
+        self._tree: CodeTree | None = None
         if self.dim % self.heads:
             raise OptionError(f"SemanticIds: dim {self.dim} is not a multiple of heads {self.heads}")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        require_torch("semantic_ids")
-        from genre.networks.padding import Sequences
-        from genre.training.loop import seeded
+        require_torch("SemanticIds", self.device)
+        from genre.networks.padding import SequenceBatches
 
         if dataset.item_features is None:
             raise DataError("semantic_ids: the items have no vectors to make codes of; add features")
-        standardised = Standardised.of(dataset.item_features)
-        self.item_mean_, self.item_scale_ = standardised.mean, standardised.scale
-        vectors = standardised(dataset.item_features, dataset.n_items)
+        scaling = Standardised.of(dataset.item_features)
+        self.item_mean_, self.item_scale_ = scaling.mean, scaling.scale
+        vectors = scaling(dataset.item_features, dataset.n_items)
         self.centroids_ = residual_centroids(vectors, self.levels, self.codes, self.iterations, self.seed)
-        self.codes_ = _told_apart(nearest_codes(vectors, self.centroids_))
-        self.sizes_ = self.codes_.max(0) + 1  # values of each level, the last one's that tells items apart
+        self.codes_ = _distinct(nearest_codes(vectors, self.centroids_))  # [n_items, levels + 1]
+        self.sizes_ = self.codes_.max(0) + 1  # values of each number, that of the last one too
         log.line(
             f"semantic_ids: codes of {dataset.n_items:,} items, {len(np.unique(self.codes_[:, :-1], axis=0)):,} "
-            f"of them distinct before they are told apart"
+            "of them distinct without the last number"
         )
-        with seeded(self.seed):
-            network = self._make_network()
-        if self.init_from is not None:
-            log.line(f"semantic_ids: {take_from(self.init_from, self, network)}")
+        network = self._initialise(self._network, log)
 
         def read() -> None:
-            self.weights_, self._network = weights_of(network), network
+            self.weights_, self._trained = weights_of(network), network
 
         self._tree = None
+        history = liked(dataset.history())
+        batches = SequenceBatches(history, max_length=self.max_length, batch_size=self.batch_size)
+        self._train(network, batches, dataset, validation, read=read, log=log)
 
-        batches = Sequences(liked(dataset.history()), max_length=self.max_length, batch_size=self.batch_size)
-        fit_network(self, network, batches, dataset, validation, read=read, log=log)
-
-    def _make_network(self) -> SemanticIdsNetwork:
+    def _network(self) -> SemanticIdsNetwork:
+        """Return an untrained network for the codes."""
         from genre.networks.semantic_ids import SemanticIdsNetwork
 
         return SemanticIdsNetwork(
@@ -107,27 +97,37 @@ class SemanticIds(NetworkRecommender):
         )
 
     def _score(self, history: History) -> Float32:
-        from genre.networks.semantic_ids import Tree, beam_scores
+        from genre.networks.semantic_ids import CodeTree, beam_scores
 
         if self._tree is None:
-            self._tree = Tree.of(self.codes_)
-        if self._network is None:
-            self._network = self._make_network()
-            load_weights(self._network, self.weights_)
-        return beam_scores(self._network, self._tree, liked(history).last(self.max_length - 1), self.beam)
+            self._tree = CodeTree.from_codes(self.codes_)
+        if self._trained is None:
+            self._trained = self._network()
+            load_weights(self._trained, self.weights_)
+        newest = liked(history).last(self.max_length - 1)  # one position is the start mark
+        return beam_scores(self._trained, self._tree, newest, self.beam)
 
     def _extend(self, features: Float32) -> None:
-        """A new item gets the code of its vector, and the next number that tells it from items of the same code."""
+        """Give new items the code of their vectors, with the next free last number among items of the same code."""
         new = nearest_codes(Standardised(self.item_mean_, self.item_scale_)(features, len(features)), self.centroids_)
-        codes = _told_apart(np.concatenate([self.codes_[:, :-1], new]))
-        codes[:, -1] = np.minimum(
-            codes[:, -1], self.sizes_[-1] - 1
-        )  # the decoder knows no higher number: they share it
-        self.codes_, self._network, self._tree = codes, None, None
+        codes = _distinct(np.concatenate([self.codes_[:, :-1], new]))
+        codes[:, -1] = np.minimum(codes[:, -1], self.sizes_[-1] - 1)  # the decoder has no higher number: shared
+        self.codes_, self._trained, self._tree = codes, None, None
 
 
 def residual_centroids(vectors: Float32, levels: int, codes: int, iterations: int, seed: int) -> Float32:
-    """Per level the centroids of what the levels before left over. [levels, codes, dim]"""
+    """Return the centroids of residual k-means: each level clusters what the levels before left over.
+
+    Args:
+        vectors: item vectors. `[n_items, dim]`
+        levels: levels of clustering.
+        codes: centroids of a level.
+        iterations: iterations of k-means.
+        seed: of the first centroids.
+
+    Returns:
+        `[levels, codes, dim]`
+    """
     rng = np.random.default_rng(seed)
     rest, out = vectors, np.zeros((levels, codes, vectors.shape[1]), np.float32)
     for level in range(levels):
@@ -137,7 +137,15 @@ def residual_centroids(vectors: Float32, levels: int, codes: int, iterations: in
 
 
 def nearest_codes(vectors: Float32, centroids: Float32) -> Int64:
-    """Each vector's nearest centroid, level by level, of what the levels before left over. [n, levels]"""
+    """Return the code of each vector: the nearest centroid of each level to what the levels before left over.
+
+    Args:
+        vectors: item vectors. `[n, dim]`
+        centroids: as `residual_centroids` returns them. `[levels, codes, dim]`
+
+    Returns:
+        Numbers of centroids. `[n, levels]`
+    """
     rest, out = vectors, []
     for level in centroids:
         out.append(_nearest(rest, level))
@@ -146,25 +154,26 @@ def nearest_codes(vectors: Float32, centroids: Float32) -> Int64:
 
 
 def _kmeans(vectors: Float32, k: int, iterations: int, rng: np.random.Generator) -> Float32:
-    """Lloyd's algorithm; a centroid that nobody is nearest to moves to a vector drawn at random."""
+    """Return centroids `[k, dim]` by Lloyd's algorithm; one without members moves to a random vector."""
     centroids = vectors[rng.choice(len(vectors), k, replace=len(vectors) < k)]
     for _ in range(iterations):
         member = _nearest(vectors, centroids)
         count = np.bincount(member, minlength=k)
         total = np.zeros_like(centroids)
         np.add.at(total, member, vectors)
-        alone = count == 0
+        empty = count == 0
         centroids = np.asarray(total / np.maximum(count, 1)[:, None], np.float32)
-        centroids[alone] = vectors[rng.integers(0, len(vectors), int(alone.sum()))]
+        centroids[empty] = vectors[rng.integers(0, len(vectors), int(empty.sum()))]
     return centroids
 
 
 def _nearest(vectors: Float32, centroids: Float32) -> Int64:
+    """Return the nearest centroid of each vector: |x - c|^2 is least where x . c - |c|^2 / 2 is greatest. `[n]`"""
     return np.asarray((vectors @ centroids.T - (centroids**2).sum(1) / 2).argmax(1), np.int64)
 
 
-def _told_apart(codes: Int64) -> Int64:
-    """The codes with one more number: how many items before have the same code. [n, levels + 1]"""
+def _distinct(codes: Int64) -> Int64:
+    """Return the codes with one more number: how many items before have the same code. `[n, levels + 1]`"""
     _, same = np.unique(codes, axis=0, return_inverse=True)
     order = np.argsort(same.ravel(), kind="stable")
     sorted_same = same.ravel()[order]

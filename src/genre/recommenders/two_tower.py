@@ -1,4 +1,4 @@
-"""Two towers: users and items become vectors of one space, from text and learnt ids. Scores in NumPy, without torch."""
+"""TwoTower: users and items as vectors of one space, from text and learnt ids. Scores in NumPy, without torch."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.data.linear import unit_rows
 from genre.log import Log
-from genre.options import DEFAULT_K, Ge, Gt, Le, Lt, Search
+from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, Lt, Search
 from genre.recommenders.base import Recommendations
+from genre.recommenders.feed_forward import forward, layers_of
 from genre.recommenders.network_base import (
     NetworkRecommender,
     Standardised,
-    fit_network,
-    forget,
-    layers_of,
     liked,
-    take_from,
-    through,
     user_inputs,
     weights_of,
+    zero_untrained,
 )
 from genre.recommenders.topk import top_k_factors
 from genre.storage import Tensors
@@ -37,31 +34,56 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, kw_only=True)
 class TwoTower(NetworkRecommender):
-    """A user tower and an item tower meet in a dot product (Yi et al., RecSys 2019; Yang et al., WWW 2020).
+    """A user tower and an item tower meet in a dot product.
 
-    The item tower reads the item's text vector and its learnt embedding; the user tower reads the user's text vector
-    and embedding, and its history, pooled from what the item tower reads, without the item in question. Each is told
-    from the other items of its batch and from items drawn evenly, corrected for how likely each was to be there.
+    The item tower reads the item's text vector and its learnt embedding. The user tower reads the user's text vector
+    and embedding, and its history, pooled from the inputs of the item tower without the item in question. Each pair
+    competes with the other items of its batch and with uniformly sampled items, corrected for how likely each was to
+    be there.
 
-    dim: width of the common space. ids: width of the learnt embeddings. hidden: width of each tower's hidden layer.
-    id_dropout: share of embeddings set to zero in training, so that new items and strangers get a place by text and
-    history alone.
-    negatives: items drawn evenly for a batch, in addition to those of the batch.
-    temperature: what the cosine of the two vectors is divided by.
-    user_dim: main directions of E(u) that are read; all of it would tell which items a user's text names.
-    history_cut: share of the histories cut to a random part in training, so that short ones are answered well.
+    Sources: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", RecSys 2019;
+    Yang et al., "Mixed Negative Sampling for Learning Two-tower Neural Networks in Recommendations", WWW 2020.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.TwoTower(dim=8, ids=8, hidden=16, epochs=20, learning_rate=0.01).fit(toy_dataset())
+        >>> model.recommend(["i0", "i2", "i4"], k=1).ids()[0] in ("i6", "i8", "i10")  # even items, as in the history
+        True
     """
 
-    dim: Annotated[int, Ge(1), Search(32, 256, log=True)] = 64
-    ids: Annotated[int, Ge(1), Search(16, 128, log=True)] = 64
-    hidden: Annotated[int, Ge(1), Search(64, 512, log=True)] = 128
-    id_dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.8)] = 0.3
-    negatives: Annotated[int, Ge(0)] = 512
-    temperature: Annotated[float, Gt(0), Le(1), Search(0.03, 0.3, log=True)] = 0.1
-    user_dim: Annotated[int, Ge(0)] = 8
-    history_cut: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
-    batch_size: Annotated[int, Ge(2)] = 512
-    weight_decay: Annotated[float, Ge(0), Search(1e-7, 1e-3, log=True)] = 1e-6
+    dim: Annotated[int, Ge(1), Search(32, 256, log=True), Doc("Width of the common space.")] = 64
+    ids: Annotated[int, Ge(1), Search(16, 128, log=True), Doc("Width of the learnt embeddings.")] = 64
+    hidden: Annotated[int, Ge(1), Search(64, 512, log=True), Doc("Width of each tower's hidden layer.")] = 128
+    id_dropout: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        Search(0, 0.8),
+        Doc("Share of embeddings set to zero in training, so that new items are placed by text alone."),
+    ] = 0.3
+    negatives: Annotated[int, Ge(0), Doc("Items sampled uniformly for a batch, in addition to those of the batch.")] = (
+        512
+    )
+    temperature: Annotated[
+        float, Gt(0), Le(1), Search(0.03, 0.3, log=True), Doc("Divisor of the cosine of the two vectors.")
+    ] = 0.1
+    user_dim: Annotated[
+        int,
+        Ge(0),
+        Doc("Main directions of the users' text vectors that are read; all would tell which items a text names."),
+    ] = 8
+    history_cut: Annotated[
+        float,
+        Ge(0),
+        Le(1),
+        Search(0, 1),
+        Doc("Share of histories cut in training to a random part, so that short histories are scored well too."),
+    ] = 0.5
+    batch_size: Annotated[int, Ge(2), Doc("Interactions in a training step.")] = 512
+    weight_decay: Annotated[
+        float, Ge(0), Search(1e-7, 1e-3, log=True), Doc("Pull of the weights, not of the biases, towards zero.")
+    ] = 1e-6
 
     learns: ClassVar[tuple[str, ...]] = (
         "weights_",
@@ -74,35 +96,31 @@ class TwoTower(NetworkRecommender):
     )
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        require_torch("two_tower")
-        from genre.networks.histories import Pairs
-        from genre.training.loop import seeded
+        require_torch("TwoTower", self.device)
+        from genre.networks.histories import PairBatches
 
         if dataset.item_features is None:
-            log.line("two_tower: the items have no vectors; learning from ids alone, so new items have no place")
+            log.line("two_tower: the items have no vectors; learning from ids alone, so new items cannot be placed")
         of_items = Standardised.of(dataset.item_features)
         self.item_mean_, self.item_scale_ = of_items.mean, of_items.scale
         items = of_items(dataset.item_features, dataset.n_items)
         users = user_inputs(dataset, self.user_dim)
         self.user_ids_ = dataset.user_ids
         history = liked(dataset.history())
+        network = self._initialise(lambda: self._network(history, items, users), log)
         counts = np.bincount(history.item, minlength=dataset.n_items)
-        with seeded(self.seed):
-            network = self._network(history, items, users)
-        if self.init_from is not None:
-            log.line(f"two_tower: {take_from(self.init_from, self, network)}")
-        ones = np.ones(len(history.item), np.float32)
-        batches = Pairs(history, ones, batch_size=self.batch_size)
 
         def read() -> None:
             weights = weights_of(network)
-            forget(weights, "item_id.weight", counts)
+            zero_untrained(weights, "item_id.weight", counts)
             self._tabulate(weights, items, users)
-            self.known_half_[history.lengths == 0] = 0  # a user without a history is a stranger
+            self.known_half_[history.lengths == 0] = 0  # a user without interactions is an unknown user
 
-        fit_network(self, network, batches, dataset, validation, read=read, log=log)
+        batches = PairBatches(history, np.ones(len(history.item), np.float32), batch_size=self.batch_size)
+        self._train(network, batches, dataset, validation, read=read, log=log)
 
     def _network(self, history: History, items: Float32, users: Float32) -> TwoTowerNetwork:
+        """Return an untrained network for these histories and inputs."""
         from genre.networks.histories import Histories
         from genre.networks.two_tower import TwoTowerNetwork
 
@@ -121,7 +139,7 @@ class TwoTower(NetworkRecommender):
         )
 
     def _tabulate(self, weights: Tensors, items: Float32, users: Float32) -> None:
-        """Vectors of all items, and each item's and each known user's share in the user tower's first layer."""
+        """Compute the vectors of all items, and what items and known users add to the user tower's first layer."""
         self.weights_ = weights
         inputs = np.concatenate([items, weights["item_id.weight"]], 1)  # [n_items, text + ids]
         self.item_table_, self.pool_half_ = self._place(inputs)
@@ -129,29 +147,34 @@ class TwoTower(NetworkRecommender):
         self.known_half_ = known @ weights["user_first.weight"][:, : known.shape[1]].T
 
     def _place(self, inputs: Float32) -> tuple[Float32, Float32]:
-        """What items read as `inputs` are worth: their vectors, and their share in the user tower's first layer."""
+        """Return the vectors of items with these inputs, and what they add to the user tower's first layer."""
         weights = self.weights_
         first = inputs @ weights["item_first.weight"].T + weights["item_first.bias"]
         share = weights["user_first.weight"][:, -1 - inputs.shape[1] : -1]
-        return unit_rows(through(first, layers_of(weights, "item_rest"))), inputs @ share.T
+        return unit_rows(forward(first, layers_of(weights, "item_rest"))), inputs @ share.T
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         read = liked(history)
-        share = read.weight / (np.bincount(read.row_of(), read.weight, len(read)) + 1)[read.row_of()]
+        row = read.row_of()
+        share = read.weight / (np.bincount(row, read.weight, len(read)) + 1)[row]
         pool = sp.csr_matrix((share, read.item, read.indptr), shape=(len(read), read.n_items))
-        first = np.asarray(pool @ self.pool_half_, np.float32)
+        first = np.asarray(pool @ self.pool_half_, np.float32)  # [n, hidden]
         first += np.log1p(read.lengths)[:, None].astype(np.float32) * self.weights_["user_first.weight"][:, -1]
         known = history.user >= 0
         first[known] += self.known_half_[history.user[known]]
-        queries = unit_rows(through(first + self.weights_["user_first.bias"], layers_of(self.weights_, "user_rest")))
-        return queries / np.float32(self.temperature), self.item_table_
-
-    def _score(self, history: History) -> Float32:
-        queries, items = self._factors(history)
-        return np.asarray(queries @ items.T, np.float32)
+        queries = unit_rows(forward(first + self.weights_["user_first.bias"], layers_of(self.weights_, "user_rest")))
+        return queries / np.float32(self.temperature), self.item_table_  # [n, dim], [n_items, dim]
 
     def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
-        """The `k` items whose vectors lie nearest, by cosine."""
+        """Return the items whose vectors have the highest cosine with each of `items`.
+
+        Args:
+            items: item rows. `[n]`
+            k: length of a list.
+
+        Returns:
+            The lists, without the item itself.
+        """
         self._fitted()
         seen = (np.arange(len(items) + 1), np.asarray(items, np.int32))
         found, score = top_k_factors(
@@ -160,7 +183,7 @@ class TwoTower(NetworkRecommender):
         return Recommendations(found, score, self.item_ids_)
 
     def _extend(self, features: Float32) -> None:
-        """New items are placed by their vectors; their learnt embedding is zero, as it was at times in training."""
+        """Place new items by their text vectors; their embeddings are zero, as dropout made them in training."""
         new = Standardised(self.item_mean_, self.item_scale_)(features, len(features))
         table, share = self._place(np.concatenate([new, np.zeros((len(new), self.ids), np.float32)], 1))
         self.item_table_ = np.concatenate([self.item_table_, table])

@@ -1,1 +1,1 @@
-"""The loop for gradient-trained networks, its losses and its negative samples; knows nothing about recommending."""
+"""The training loop of networks, its options, losses and checkpoints; knows nothing about recommending."""

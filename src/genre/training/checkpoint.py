@@ -1,6 +1,6 @@
-"""A training run's place on disk: weights, best weights, optimizer, and what happened so far; safetensors and JSON.
+"""A training run on disk, to be resumed: weights, best weights, optimizer state and losses, as safetensors and JSON.
 
-The folder is published whole, so that a kill leaves the checkpoint before. Random state is not in it: the loop draws
+The folder is replaced whole, so that a kill leaves the checkpoint before. Random state is not in it: the loop derives
 an epoch's randomness from the seed and the epoch's number.
 """
 
@@ -22,14 +22,18 @@ from genre import storage
 from genre.errors import ArtifactError, TrainingError
 from genre.training.hyperparameters import TrainingOptions
 
-EVERY_SECONDS = (
-    15.0  # at least, between two checkpoints: a kill costs that much work and no more than an epoch above it
-)
+EVERY_SECONDS = 15.0  # between two checkpoints, at least: a kill costs that much work and at most an epoch more
 
 
 @dataclass(frozen=True)
-class Place:
-    """How far a run had come."""
+class Progress:
+    """The epochs that a run has finished.
+
+    Attributes:
+        losses: mean training loss of each epoch.
+        validation: validation value after each epoch; empty without validation.
+        best_epoch: the epoch, from 1, whose weights are the best so far.
+    """
 
     losses: list[float]
     validation: list[float]
@@ -37,9 +41,10 @@ class Place:
 
 
 class Checkpoint:
-    """Keeps and reads back the place of one training run in `folder`.
+    """The checkpoint of one training run in `folder`.
 
-    best: the best weights read back, or None.
+    Attributes:
+        best: the best weights, once `resume` has read them; else None.
     """
 
     def __init__(
@@ -50,6 +55,15 @@ class Checkpoint:
         options: TrainingOptions,
         identity: str,
     ) -> None:
+        """Bind the checkpoint to a run.
+
+        Args:
+            folder: where it is written.
+            module: the module in training.
+            optimizer: its optimizer.
+            options: how it is trained.
+            identity: what the result depends on besides options and weights, such as the data.
+        """
         self.folder, self.module, self.optimizer = folder, module, optimizer
         self.identity = _identity(module, options, identity)
         self.best: dict[str, Tensor] | None = None
@@ -58,7 +72,15 @@ class Checkpoint:
     def keep(
         self, losses: list[float], validation: list[float], best_epoch: int, best: dict[str, Tensor], *, force: bool
     ) -> None:
-        """Write the place, unless the last writing was less than `EVERY_SECONDS` ago."""
+        """Write the checkpoint, unless the last one was written less than `EVERY_SECONDS` ago.
+
+        Args:
+            losses: mean training loss of each epoch.
+            validation: validation value after each epoch.
+            best_epoch: the epoch, from 1, with the best weights.
+            best: those weights; written where there is validation.
+            force: write in any case.
+        """
         if not force and time.monotonic() - self._written < EVERY_SECONDS:
             return
         with storage.publish(self.folder, training=self.identity) as aside:
@@ -66,14 +88,19 @@ class Checkpoint:
             storage.write_tensors(aside / "optimizer.safetensors", self._optimizer_arrays())
             if validation:
                 storage.write_tensors(aside / "best.safetensors", to_arrays(best))
-            place = {"losses": losses, "validation": validation, "best_epoch": best_epoch}
-            storage.write_json(aside / "place.json", place)
+            progress = {"losses": losses, "validation": validation, "best_epoch": best_epoch}
+            storage.write_json(aside / "place.json", progress)
         self._written = time.monotonic()
 
-    def resume(self) -> Place | None:
-        """Load module and optimizer; None where no checkpoint stands.
+    def resume(self) -> Progress | None:
+        """Load the weights into module and optimizer.
 
-        Raises TrainingError when the checkpoint is of another run, ArtifactError when it is damaged.
+        Returns:
+            What the run had finished; None where there is no checkpoint.
+
+        Raises:
+            TrainingError: the checkpoint is of another run.
+            ArtifactError: it is damaged, or of another version.
         """
         for aside in self.folder.parent.glob(f".{self.folder.name}.*.part"):  # left by a kill
             shutil.rmtree(aside, ignore_errors=True)
@@ -86,12 +113,12 @@ class Checkpoint:
         try:
             self.module.load_state_dict(to_tensors(storage.read_tensors(self.folder / "module.safetensors")))
             self._load_optimizer(storage.read_tensors(self.folder / "optimizer.safetensors"))
-            place = Place(**storage.read_json(self.folder / "place.json"))
-            if place.validation:
+            progress = Progress(**storage.read_json(self.folder / "place.json"))
+            if progress.validation:
                 self.best = to_tensors(storage.read_tensors(self.folder / "best.safetensors"))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"{self.folder}: not a checkpoint of this version ({error}); delete it") from error
-        return place
+        return progress
 
     def _optimizer_arrays(self) -> storage.Tensors:
         state: dict[int, dict[str, Any]] = self.optimizer.state_dict()["state"]
@@ -108,21 +135,34 @@ class Checkpoint:
 
 
 def to_arrays(tensors: dict[str, Tensor]) -> storage.Tensors:
+    """Return tensors as NumPy arrays.
+
+    Args:
+        tensors: tensors by name, on any device.
+
+    Returns:
+        Arrays by name; those of CPU tensors share their memory.
+    """
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
 def to_tensors(arrays: storage.Tensors) -> dict[str, Tensor]:
+    """Return copies of NumPy arrays as tensors.
+
+    Args:
+        arrays: arrays by name.
+
+    Returns:
+        CPU tensors by name.
+    """
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
 def _identity(module: nn.Module, options: TrainingOptions, more: str) -> str:
-    """A digest of all that the result depends on, such as the weights that training starts from."""
-    told = {key: value for key, value in dataclasses.asdict(options).items() if key != "device"}
-    digest = hashlib.sha256(repr((sorted(told.items()), more)).encode())
-    for name, tensor in (
-        *module.state_dict().items(),
-        *module.named_buffers(),
-    ):  # features are buffers beside the state
+    """Return a digest of all that the result depends on: options, weights at the start, features (buffers), `more`."""
+    chosen = {key: value for key, value in dataclasses.asdict(options).items() if key != "device"}
+    digest = hashlib.sha256(repr((sorted(chosen.items()), more)).encode())
+    for name, tensor in (*module.state_dict().items(), *module.named_buffers()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
     return digest.hexdigest()

@@ -1,8 +1,8 @@
-"""One loop for every network: epochs of batches, validation, early stop, checkpoint and resume.
+"""The training loop of all networks: epochs of batches, validation, early stopping, checkpoint and resume.
 
-It fits any module whose forward returns a loss, and knows nothing about recommending. The randomness of an epoch
-is a function of (seed, epoch), never of what ran before, so that a run killed at any moment goes on from its last
-checkpoint to the very same result. Imported when a network is trained: it needs torch.
+It trains any module whose forward returns a loss, and knows nothing about recommending. The randomness of an epoch
+depends on the seed and the epoch's number alone, so that a run killed at any moment resumes from its last checkpoint
+to the very same result.
 """
 
 from __future__ import annotations
@@ -21,38 +21,65 @@ from torch import Tensor, nn
 from genre.errors import TrainingError
 from genre.log import SILENT, Bar, Log
 from genre.training.checkpoint import Checkpoint
+from genre.training.devices import check_device, move_to
 from genre.training.hyperparameters import TrainingOptions
 
-LINES_PER_EPOCH = 7
+LINES_PER_EPOCH = 7  # of the log
 
 
 class Batches(Protocol):
     """The training data: `len` batches an epoch, each the positional arguments of the module's forward."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
 
     def __call__(self, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-        """One epoch, all of its randomness drawn from `generator`."""
+        """Yield the batches of one epoch.
+
+        Args:
+            generator: the source of all randomness.
+
+        Yields:
+            The module's inputs, on the CPU.
+        """
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What early stopping watches: `measure()` is called after each epoch, the module in eval mode."""
+    """The value that early stopping watches.
+
+    Attributes:
+        name: of the value, for the log.
+        measure: computes it; called after each epoch with the module in evaluation mode.
+        higher_is_better: whether a higher value is better.
+    """
 
     name: str
     measure: Callable[[], float]
     higher_is_better: bool = False
 
     def better(self, value: float, best: float | None) -> bool:
+        """Return whether a value is better than the best so far.
+
+        Args:
+            value: the value of this epoch.
+            best: the best of the epochs before; None before the first.
+
+        Returns:
+            False for a value as good as the best.
+        """
         return best is None or (value > best if self.higher_is_better else value < best)
 
 
 @dataclass
 class TrainingHistory:
-    """What happened, epoch by epoch.
+    """The losses and validation values of a training run, epoch by epoch.
 
-    losses: mean training loss an epoch. validation: the value after each epoch, empty without validation.
-    best_epoch: the epoch, from 1, whose weights were kept; 0 before the first. resumed: epochs read from a checkpoint.
+    Attributes:
+        losses: mean training loss of each epoch.
+        validation: validation value after each epoch; empty without validation.
+        best_epoch: the epoch, from 1, whose weights are kept; 0 before the first.
+        resumed: epochs read from a checkpoint.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -62,10 +89,12 @@ class TrainingHistory:
 
     @property
     def epochs(self) -> int:
+        """How many epochs are finished."""
         return len(self.losses)
 
     @property
     def best(self) -> float | None:
+        """The best validation value so far; None without validation."""
         return self.validation[self.best_epoch - 1] if self.validation else None
 
 
@@ -80,20 +109,36 @@ def train(
     identity: str = "",
     log: Log = SILENT,
 ) -> TrainingHistory:
-    """Fit `module` in place; with `validation` it ends with the weights of its best epoch.
+    """Train `module` in place; with `validation` it ends with the weights of its best epoch.
 
-    checkpoint: a folder where the run keeps its place; if one is there, training goes on from it. identity: what
-    the run depends on beyond its options and shapes (the data); a checkpoint of another identity is refused.
-    Raises TrainingError when the loss stops being a number, ArtifactError for a damaged checkpoint.
+    Args:
+        module: its forward takes a batch and returns a loss.
+        batches: the training data.
+        validation: the value that decides which epoch's weights are kept, and when training stops early.
+        options: epochs, optimizer, step sizes, seed and device.
+        label: of the module, for the log.
+        checkpoint: a folder for the run's progress; where it holds a checkpoint, training resumes from it.
+        identity: what the result depends on besides options and weights, such as the data; a checkpoint of another
+            identity is refused.
+        log: receives lines, a progress bar and a record of each epoch.
+
+    Returns:
+        Losses and validation values.
+
+    Raises:
+        OptionError: the device is not available.
+        TrainingError: the loss is not finite any more, or the checkpoint is of another run.
+        ArtifactError: the checkpoint is damaged.
     """
+    check_device(options.device)
     module.to(options.device)
     optimizer = make_optimizer(module, options)
     history = TrainingHistory()
-    place = None if checkpoint is None else Checkpoint(checkpoint, module, optimizer, options, identity)
-    if place is not None and (found := place.resume()) is not None:
+    saved = None if checkpoint is None else Checkpoint(checkpoint, module, optimizer, options, identity)
+    if saved is not None and (found := saved.resume()) is not None:
         history = TrainingHistory(found.losses, found.validation, found.best_epoch, len(found.losses))
         log.line(f"{label}: resumed after epoch {history.epochs} from {checkpoint}")
-    best = _copy(module) if place is None or place.best is None else place.best
+    best = _copy(module) if saved is None or saved.best is None else saved.best
     with log.bar(label, options.epochs * len(batches)) as bar:
         bar.advance(history.epochs * len(batches))
         while history.epochs < options.epochs and not _out_of_patience(history, options):
@@ -105,9 +150,9 @@ def train(
             else:
                 history.best_epoch = history.epochs
             _record(history, validation, label, time.perf_counter() - started, log)
-            if place is not None:
+            if saved is not None:
                 last = history.epochs == options.epochs or _out_of_patience(history, options)
-                place.keep(history.losses, history.validation, history.best_epoch, best, force=last)
+                saved.keep(history.losses, history.validation, history.best_epoch, best, force=last)
     if validation is not None and history.best_epoch:
         module.load_state_dict(best)
     module.eval()
@@ -116,7 +161,12 @@ def train(
 
 @contextmanager
 def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
-    """torch draws from `seed` inside; the caller's generators are as they were afterwards."""
+    """Seed torch's global generators inside a `with` block and restore them afterwards.
+
+    Args:
+        seed: of the random numbers inside.
+        device: the device whose generator is seeded besides the CPU's.
+    """
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
@@ -124,7 +174,7 @@ def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Small batches lose more to waiting for a second thread than it gives, and one adds up the same every time."""
+    """Compute with one thread: small batches lose more by waiting than they gain, and sums have one order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -135,9 +185,9 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _tiny_as_zero() -> Iterator[None]:
-    """Numbers below float32's full precision count as zero inside: weights that decay for good end there.
+    """Treat numbers too small for float32's full precision as zero, as weights under long decay become.
 
-    A product with one of them (1e-40, say) costs the processor a hundred times as much as any other.
+    A product with such a number (1e-40, say) costs the processor a hundred times as much as any other.
     """
     before = float(torch.tensor(1e-40) * 1) == 0
     torch.set_flush_denormal(True)
@@ -148,7 +198,15 @@ def _tiny_as_zero() -> Iterator[None]:
 
 
 def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """The optimizer by name; weight decay spares vectors (biases, norms)."""
+    """Return the optimizer of a module; weight decay does not apply to vectors (biases, norms).
+
+    Args:
+        module: its parameters are optimised, all that require gradients.
+        options: optimizer, learning rate and weight decay.
+
+    Returns:
+        A torch optimizer.
+    """
     parameters = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
@@ -158,13 +216,23 @@ def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.O
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.learning_rate, momentum=0.9, fused=True)
     if options.optimizer == "adagrad":
-        return torch.optim.Adagrad(groups, lr=options.learning_rate, fused=True)
+        fused = options.device == "cpu"  # older versions of torch have it for the CPU alone
+        return torch.optim.Adagrad(groups, lr=options.learning_rate, fused=fused)
     adam = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
     return adam(groups, lr=options.learning_rate, fused=True)
 
 
 def step_size(step: int, steps: int, options: TrainingOptions) -> float:
-    """The learning rate of step `step` (from 0) of `steps`."""
+    """Return the step size of one training step: a linear warm-up, then the schedule.
+
+    Args:
+        step: number of the step, from 0.
+        steps: steps of the whole training.
+        options: learning rate, warm-up and schedule.
+
+    Returns:
+        The step size.
+    """
     warm = options.warmup * steps
     if step < warm:
         return options.learning_rate * (step + 1) / (warm + 1)
@@ -187,7 +255,7 @@ def _epoch(
     log: Log,
     bar: Bar,
 ) -> float:
-    """One pass over the data; the mean loss of its batches."""
+    """Train for one epoch and return the mean loss of its batches."""
     module.train()
     generator = torch.Generator().manual_seed(_seed(options, epoch))
     n_batches = len(batches)
@@ -197,7 +265,7 @@ def _epoch(
     for at, batch in enumerate(batches(generator)):
         for group in optimizer.param_groups:
             group["lr"] = step_size((epoch - 1) * n_batches + at, options.epochs * n_batches, options)
-        loss = module(*(tensor.to(options.device) for tensor in batch))
+        loss = module(*move_to(module, *batch))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if options.max_norm:
@@ -221,7 +289,7 @@ def _epoch(
 def _validate(
     module: nn.Module, validation: Validation, history: TrainingHistory, best: dict[str, Tensor], log: Log
 ) -> dict[str, Tensor]:
-    """Measure, remember the epoch if it is the best; the best weights so far."""
+    """Measure the validation value, note the epoch if it is the best, and return the best weights so far."""
     module.eval()
     with torch.no_grad():
         value = validation.measure()

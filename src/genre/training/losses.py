@@ -1,7 +1,7 @@
 """Losses over a large set of candidates: full softmax in cache-sized pieces, sampled softmax, gBCE.
 
-Each takes hidden vectors `[n, dim]`, the vectors of all candidates `[m, dim]` and the right row of each `[n]`, and
-returns a mean. Knows nothing about what the rows stand for.
+The logit of candidate j for query i is s_ij = h_i . r_j, with queries h `[n, dim]` and candidates r `[m, dim]`; t_i is
+the right candidate of query i. Each loss is a mean over queries. Knows nothing about what the rows stand for.
 """
 
 from __future__ import annotations
@@ -15,19 +15,29 @@ from torch.nn import functional
 PIECE = 1_000_000  # logits held at once: 4 MB, so that they are still in cache for the gradient
 
 
-def full_softmax_plain(hidden: Tensor, rows: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy over all candidates, the obviously right way: `[n, m]` logits at once."""
-    return functional.cross_entropy(hidden @ rows.T, target)
-
-
 def full_softmax(hidden: Tensor, rows: Tensor, target: Tensor) -> Tensor:
-    """The same value and gradients as `full_softmax_plain`, in pieces that never leave the cache."""
+    """Return the mean cross-entropy over all candidates: log sum_j exp(s_ij) - s_i,t.
+
+    Value and gradients equal those of `cross_entropy(hidden @ rows.T, target)`, computed in pieces of queries so that
+    the logits `[n, m]` never leave the cache.
+
+    Args:
+        hidden: queries. `[n, dim]`
+        rows: candidates. `[m, dim]`
+        target: the right candidate of each query. `[n]`
+
+    Returns:
+        A scalar with gradients.
+    """
     loss: Tensor = _FullSoftmax.apply(hidden, rows, target)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _FullSoftmax(torch.autograd.Function):
-    """Works out both gradients while a piece's probabilities are at hand; `backward` only scales them."""
+    """Computes both gradients together with the loss, from each piece's probabilities p; `backward` only scales them.
+
+    The gradients are d/dh_i = sum_j p_ij r_j - r_t and d/dr_j = sum_i p_ij h_i - sum over i with t_i = j of h_i.
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, rows: Tensor, target: Tensor) -> Tensor:
@@ -37,9 +47,9 @@ class _FullSoftmax(torch.autograd.Function):
         logits = hidden.new_empty(size, m)
         total = hidden.new_zeros(())
         for start in range(0, n, size):
-            h, t = hidden[start : start + size], target[start : start + size]
+            h, t = hidden[start : start + size], target[start : start + size]  # [size, dim], [size]
             right = (h * rows[t]).sum(1)
-            odds = torch.mm(h, rows.T, out=logits[: len(h)])
+            odds = torch.mm(h, rows.T, out=logits[: len(h)])  # [size, m]; exp(s - top) in place
             top = odds.amax(1, keepdim=True)
             odds.sub_(top).exp_()
             mass = odds.sum(1, keepdim=True)
@@ -60,23 +70,46 @@ class _FullSoftmax(torch.autograd.Function):
 def sampled_softmax(
     hidden: Tensor, rows: Tensor, target: Tensor, drawn: Tensor, log_q: Tensor, *, hide: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy against the right row and the rows `drawn` `[k]`, shared by all; corrected by log q.
+    """Return the mean cross-entropy over the right candidate and sampled ones, logits corrected by log q.
 
-    log_q: `[m]`, how likely each row was to be drawn: without the correction popular rows would be punished
-    (Bengio & Senecal 2008; Yi et al., RecSys 2019). A drawn row that is the right one does not count against itself,
-    nor do those of `hide` `[n, k]`.
+    Logits are s_ij - log q_j: without the correction, candidates that are sampled often would be pushed down too much
+    (Bengio & Senecal, "Adaptive Importance Sampling", 2008; Yi et al., RecSys 2019). A sampled candidate that is the
+    right one does not count against itself.
+
+    Args:
+        hidden: queries. `[n, dim]`
+        rows: all candidates. `[m, dim]`
+        target: the right candidate of each query. `[n]`
+        drawn: the sampled candidates, the same for all queries. `[k]`
+        log_q: log-probability of each candidate to be sampled. `[m]`
+        hide: sampled candidates that do not count against a query either. bool `[n, k]`
+
+    Returns:
+        A scalar with gradients.
     """
     right = (hidden * rows[target]).sum(1, keepdim=True) - log_q[target][:, None]
-    wrong = hidden @ rows[drawn].T - log_q[drawn]
+    wrong = hidden @ rows[drawn].T - log_q[drawn]  # [n, k]
     same = drawn[None, :] == target[:, None]
     wrong = wrong.masked_fill(same if hide is None else same | hide, -torch.inf)
     return (torch.cat([right, wrong], 1).logsumexp(1) - right[:, 0]).mean()
 
 
 def gbce(hidden: Tensor, rows: Tensor, target: Tensor, drawn: Tensor, calibration: float) -> Tensor:
-    """Generalised binary cross-entropy against uniformly drawn rows (Petrov & Macdonald, RecSys 2023).
+    """Return the generalised binary cross-entropy against uniformly sampled candidates.
 
-    calibration: 0 is plain BCE, overconfident when few rows are drawn; 1 makes the probabilities those of all rows.
+    With sampling rate a = k / (m - 1) and b = a (c (1 - 1/a) + 1/a), c being the calibration, a query's loss is
+    -b log sigmoid(s_i,t) - sum over sampled j of log(1 - sigmoid(s_ij)). Source: Petrov & Macdonald, "gSASRec: Reducing
+    Overconfidence in Sequential Recommendation Trained with Negative Sampling", RecSys 2023.
+
+    Args:
+        hidden: queries. `[n, dim]`
+        rows: all candidates. `[m, dim]`
+        target: the right candidate of each query. `[n]`
+        drawn: the sampled candidates, the same for all queries. `[k]`
+        calibration: 0 is plain cross-entropy, overconfident when few are sampled; 1 corrects for the sampling fully.
+
+    Returns:
+        A scalar with gradients.
     """
     rate = len(drawn) / max(len(rows) - 1, 1)
     power = rate * ((1 - 1 / rate) * calibration + 1 / rate)

@@ -1,4 +1,4 @@
-"""Drawing rows that were not chosen, and how likely each draw was. Knows rows and counts only."""
+"""Sampling of negatives: rows of a table at random, and how likely each is. Knows rows and counts only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ from torch import Tensor
 
 
 class NegativeSampler:
-    """Draws rows with probability proportional to `count ** power`: 0 is uniform, 1 is by popularity.
+    """Samples rows with probability proportional to `count ** power`.
 
-    log_q: float32 `[n]`, the log-probability of each row, for losses that correct for it.
+    Attributes:
+        log_q: the log-probability of each row, for losses that correct for it. float32 `[n]`
     """
 
     def __init__(self, counts: npt.ArrayLike, *, power: float = 0.0) -> None:
-        weights = np.maximum(np.asarray(counts, np.float64), 1.0) ** power  # a row never chosen can still be drawn
+        """Compute the probabilities.
+
+        Args:
+            counts: how often each row occurs; a row that never occurs counts as one that occurs once. `[n]`
+            power: 0 samples uniformly, 1 by popularity.
+        """
+        weights = np.maximum(np.asarray(counts, np.float64), 1.0) ** power
         share = weights / weights.sum()
         self.log_q = torch.from_numpy(np.log(share).astype(np.float32))
         self._edges = torch.from_numpy(np.cumsum(share)[:-1])
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-        """int64 rows of the given shape, with replacement; without a generator from torch's own."""
+        """Return sampled rows, with replacement.
+
+        Args:
+            shape: how many.
+            generator: the source of randomness; None is torch's global generator.
+
+        Returns:
+            Row numbers int64 of that shape, on the CPU.
+        """
         at = torch.rand(shape, generator=generator, dtype=torch.float64)
         return torch.searchsorted(self._edges, at, right=True)

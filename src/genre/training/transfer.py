@@ -1,6 +1,6 @@
-"""Weights of an earlier training as the start of a new one: what has the same name and shape is taken.
+"""The weights of an earlier training as the start of a new one: tensors of the same name and shape are copied.
 
-Rows of a table that belong to ids are taken id by id, so that the two data sets may list them in another order.
+Rows of a table that belong to ids are copied id by id, so that the two data sets may list them in another order.
 """
 
 from __future__ import annotations
@@ -19,22 +19,38 @@ Owners = Mapping[str, tuple[Ids, Ids]]  # tensor name -> (ids of the source's ro
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a transfer did: names of tensors taken whole or for some rows (name -> `n of m`), and left as they were."""
+class TransferredWeights:
+    """The result of a transfer.
+
+    Attributes:
+        whole: names of tensors copied whole.
+        rows: tables copied for some of their ids: name -> `n of m`.
+        left: names of tensors that keep their initialisation.
+    """
 
     whole: tuple[str, ...]
     rows: dict[str, str]
     left: tuple[str, ...]
 
     def __str__(self) -> str:
+        """Return one line for a log."""
         parts = [f"{len(self.whole)} tensors taken"]
         parts += [f"{n} rows of {name}" for name, n in self.rows.items()]
         parts += [f"left as initialised: {', '.join(self.left)}"] if self.left else []
         return "; ".join(parts)
 
 
-def take_weights(module: nn.Module, source: Tensors, owners: Owners) -> Taken:
-    """Copy from `source` into `module` whatever fits; the rest keeps its own initialisation."""
+def transfer_weights(module: nn.Module, source: Tensors, owners: Owners) -> TransferredWeights:
+    """Copy from `source` into `module` all tensors that fit; the others keep their own initialisation.
+
+    Args:
+        module: the module to start, changed in place.
+        source: weights of another training by name.
+        owners: the ids of the rows of tables that belong to users or items.
+
+    Returns:
+        The names of what was copied and what was not.
+    """
     whole: list[str] = []
     rows: dict[str, str] = {}
     left: list[str] = []
@@ -54,4 +70,4 @@ def take_weights(module: nn.Module, source: Tensors, owners: Owners) -> Taken:
                 whole.append(name)
             else:
                 left.append(name)
-    return Taken(tuple(whole), rows, tuple(left))
+    return TransferredWeights(tuple(whole), rows, tuple(left))
