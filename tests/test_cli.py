@@ -233,7 +233,7 @@ def test_a_folder_that_is_no_run_is_named(files: Path, capsys: pytest.CaptureFix
     assert "give a history" in err
     Path("d.yaml").write_text(Path("c.yaml").read_text() + "seed: 1\nsplit: {kind: random, test: 0.5}\n")
     assert said(capsys, "run", "d.yaml", "--quiet")[0] == 0
-    other = next(path for path in Path("runs").glob("x-*") if path != run)
+    other = next(path.parent for path in Path("runs").glob("x-*/manifest.json") if path.parent != run)
     assert f"popularity of {run} and popularity of {other}" in said(capsys, "compare", str(run), str(other))[2]
     assert "minutes is -1" in said(capsys, "tune", "c.yaml", "--minutes", "-1")[2]
 

@@ -1,5 +1,4 @@
-"""Public contract checks: every built-in passes them, and a class of your own can be put through the same.
-
+"""Public contract checks for recommenders and encoders: every built-in passes them, and your own classes can, too.
 
 check_recommender(lambda: MyRecommender())
 check_encoder(lambda: MyEncoder())
@@ -24,11 +23,18 @@ _TOPICS = ("space robots and rockets", "castles knights and dragons")
 
 
 def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
-    """A world whose answer a child sees: even users like even items, odd users odd ones.
+    """Make small data whose right answer is plain: even users like even items, odd users odd ones.
 
-    Each user has seen all items of its parity but one, `missing_item(user)`, and rated them 5; it also rated one item
-    of the other parity 1. Even items' texts speak of one topic, odd items' of another; so do the feature vectors of
-    items and users. An invented item of each user (`synthetic_item`) is the missing one.
+    Each user has rated all items of its parity but one, `missing_item(user)`, with 5, and one item of the other parity
+    with 1. The texts of even items have one topic, those of odd items another; so have the feature vectors of items and
+    users. The invented item of each user (`synthetic_item`) is the missing one.
+
+    Args:
+        n_users: Number of users, `u0`, `u1`, ...
+        n_items: Number of items, `i0`, `i1`, ...
+
+    Returns:
+        A dataset with ratings from 1 to 5, times, texts and features.
     """
     rng = np.random.default_rng(0)
     users, items, ratings = [], [], []
@@ -72,15 +78,28 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
 
 
 def missing_item(user: int, n_items: int = 12) -> int:
-    """The one item of its parity that a toy user has not seen: the right answer."""
+    """Return the right answer for a toy user: the one item of its parity that it has not seen.
+
+    Args:
+        user: Row of the user.
+        n_items: Number of items of the toy data.
+
+    Returns:
+        Row of the item.
+    """
     same = range(user % 2, n_items, 2)
     return same[(user // 2) % len(same)]
 
 
 def check_recommender(make: Callable[[], Recommender], *, toy_world: bool = True) -> None:
-    """Put a recommender through the contract; AssertionError names the promise that was broken.
+    """Check that a recommender keeps the contract of `Recommender`.
 
-    toy_world: also ask for the answer a child sees (leave out for models that do not personalise).
+    Args:
+        make: Returns a new recommender, not yet fitted.
+        toy_world: Also check that it gives the right answers on the toy data; False for models that do not personalise.
+
+    Raises:
+        AssertionError: With the promise that was broken.
     """
     data = toy_dataset()
     model = make()
@@ -107,7 +126,14 @@ def check_recommender(make: Callable[[], Recommender], *, toy_world: bool = True
 
 
 def check_encoder(make: Callable[[], Encoder]) -> None:
-    """Put an encoder through the contract; AssertionError names the promise that was broken."""
+    """Check that an encoder keeps the contract of `Encoder`.
+
+    Args:
+        make: Returns a new encoder, not yet fitted.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     table = toy_dataset().items
     encoder = make()
     assert encoder.fit(table) is encoder, "fit returns self"
@@ -173,10 +199,10 @@ def _check_recommend(model: Recommender, history: History) -> None:
 
 def _check_explain(model: Recommender, history: History) -> None:
     every = np.arange(history.n_items, dtype=np.int32)
-    strangers = History.of([[], [3], [0, 2, 0, 4, 2]], history.n_items)  # nothing, one thing, things again
+    strangers = History.of([[], [3], [0, 2, 0, 4, 2]], history.n_items)  # empty, one item, repeated items
     for one in (history.select([0]), history.select([3]), *(strangers.select([row]) for row in range(3))):
         scores, explanations = model.score(one)[0], model.explain(one, every)
-        rest = []  # what no term says
+        rest = []  # the part of each score that is in no term
         for item, explanation in zip(every, explanations, strict=True):
             assert explanation.item == item and np.isclose(explanation.score, scores[item], atol=1e-4), (
                 "explains its own score"

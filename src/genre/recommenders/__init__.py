@@ -1,0 +1,1 @@
+"""The algorithms: each learns from a Dataset and scores histories. Knows nothing of files, configs and HTTP."""

@@ -1,4 +1,4 @@
-"""Baseline: a rating is the mean, plus how generous the user is, plus how good the item is. The floor for ratings."""
+"""Baseline: a rating is the mean plus an offset of the user and one of the item. Every rating model must beat it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import DataError
 from genre.log import Log
-from genre.options import Ge, Search
+from genre.options import Doc, Ge, Search
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -22,16 +22,23 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(eq=False)
 class Baseline(Recommender):
-    """Damped user and item offsets from the mean rating (Koren, TKDD 2010, section 2.1), by alternating exact steps.
+    """Offsets of users and items from the mean rating, damped so that few ratings move them little.
 
-    item_damping: ratings of average height an item is imagined to have in addition to its own.
-    user_damping: the same for a user.
-    iterations: alternating steps.
+    Yehuda Koren, "Factor in the neighbors: scalable and accurate collaborative filtering", TKDD 2010, section 2.1:
+
+        rating_ui = mean + offset_u + offset_i
+
+    where an offset is what is left of the ratings, summed and divided by their number plus the damping. Users and items
+    are solved in turn. A history's offset is solved when it is scored, so unknown users have one too.
     """
 
-    item_damping: Annotated[float, Ge(0), Search(1, 50, log=True)] = 10.0
-    user_damping: Annotated[float, Ge(0), Search(1, 50, log=True)] = 15.0
-    iterations: Annotated[int, Ge(1)] = 10
+    item_damping: Annotated[
+        float, Ge(0), Search(1, 50, log=True), Doc("Ratings at the mean that each item is counted with beside its own.")
+    ] = 10.0
+    user_damping: Annotated[
+        float, Ge(0), Search(1, 50, log=True), Doc("Ratings at the mean that each user is counted with beside the own.")
+    ] = 15.0
+    iterations: Annotated[int, Ge(1), Doc("Alternating steps over items and users.")] = 10
 
     explains: ClassVar[Method] = "popularity"
     answers_empty: ClassVar[bool] = True
@@ -52,7 +59,14 @@ class Baseline(Recommender):
         self.item_offset_ = item_offset.astype(np.float32)  # [n_items]
 
     def offsets(self, history: History) -> Float32:
-        """How far each history rates above the mean, its items taken into account; 0 without ratings. [n]"""
+        """Return how far each history rates above the mean, the offsets of its items deducted.
+
+        Args:
+            history: `n` histories.
+
+        Returns:
+            Offsets in stars, float32 `[n]`; zero without ratings.
+        """
         if history.rating is None:
             return np.zeros(len(history), np.float32)
         left = history.rating - self.mean_ - self.item_offset_[history.item]
@@ -62,6 +76,16 @@ class Baseline(Recommender):
         return np.asarray(self.mean_ + self.offsets(history)[:, None] + self.item_offset_, np.float32)
 
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
+        """Return the mean plus both offsets, cut to the rating scale.
+
+        Args:
+            history: `n` histories over the catalogue of `fit`.
+            row: Numbers of histories `[n_pairs]`.
+            item: Item rows `[n_pairs]`.
+
+        Returns:
+            Ratings, float32 `[n_pairs]`.
+        """
         self._check(history)
         stars = self.mean_ + self.offsets(history)[row] + self.item_offset_[item]
         return np.asarray(np.clip(stars, self.low_, self.high_), np.float32)
@@ -71,6 +95,16 @@ class Baseline(Recommender):
 
 
 def damped_means(group: npt.NDArray[np.integer], value: npt.ArrayLike, n_groups: int, damping: float) -> Float64:
-    """The mean of `value` in each group, drawn to zero by `damping` imagined zeros. float64 `[n_groups]`"""
+    """Return the mean of the values of each group, with `damping` zeros added to the group.
+
+    Args:
+        group: Group of each value `[n]`.
+        value: Values `[n]`.
+        n_groups: Number of groups.
+        damping: Zeros that each group is counted with.
+
+    Returns:
+        float64 `[n_groups]`.
+    """
     total = np.bincount(group, np.asarray(value, np.float64), n_groups)
     return np.asarray(total / np.maximum(np.bincount(group, minlength=n_groups) + damping, 1e-12))

@@ -35,11 +35,13 @@ class BPR(Factors):
     Each interaction with a weight above zero counts alike in training.
 
     Example:
+        Users of the toy data like either even or odd items.
+
         >>> import genre
         >>> from genre.testing import toy_dataset
         >>> model = genre.BPR(factors=4, learning_rate=0.2, epochs=60).fit(toy_dataset())
-        >>> len(model.recommend(["i0", "i2"], k=2).ids())
-        2
+        >>> sorted(model.recommend(["i0", "i2"], k=4).ids())
+        ['i10', 'i4', 'i6', 'i8']
     """
 
     factors: Annotated[int, Ge(1), Search(16, 256, log=True), Doc("Length of the vectors.")] = 64
@@ -115,14 +117,14 @@ class BPR(Factors):
         return rng.integers(0, n_items, shape, np.int32)
 
     def _map_to(self, users: Float32, history: History) -> Float32:
-        """Return the ridge regression of user vectors on the sums of their histories. [factors, factors]"""
+        """Return the ridge regression of user vectors on the sums of their histories, `[factors, factors]`."""
         sums = self._sums(history).astype(np.float64)  # [n_users, factors]
         gram = sums.T @ sums
         gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram) / len(gram) + TINY
         return np.linalg.solve(gram, sums.T @ users).astype(np.float32)
 
     def _sums(self, history: History) -> Float32:
-        """Return the sum of weight * y over each history, divided by a power of its total weight. [n, factors]"""
+        """Return the sum of weight * y over each history, divided by a power of its total weight, `[n, factors]`."""
         matrix = history.matrix()
         weight = np.asarray(matrix.sum(axis=1), np.float32)
         return np.asarray((matrix @ self.item_embeddings_) / np.maximum(weight, TINY) ** POWER, np.float32)
@@ -138,7 +140,7 @@ class BPR(Factors):
         return self.item_offset_[items]
 
     def _query_terms(self, history: History) -> Float32:
-        """Return the mapped terms of the sum; the constant that meets the offsets is in none. [length, factors + 1]"""
+        """Return the mapped terms of the sum, `[length, factors + 1]`; the constant of the query is in none."""
         weighted = self.item_embeddings_[history.item] * history.weight[:, None]
         terms = weighted / max(float(history.weight.sum()), TINY) ** POWER @ self.history_map_
         return np.asarray(np.hstack([terms, np.zeros((len(terms), 1), np.float32)]), np.float32)

@@ -1,4 +1,4 @@
-"""Content: an item is near to a history when their texts are, or when its text says where others would place it."""
+"""Content: an item is near a history when their features are; and factors of another recommender, read off features."""
 
 from __future__ import annotations
 
@@ -16,34 +16,64 @@ from genre.data.folds import Fold
 from genre.data.linear import of_width, ridge_map, unit_rows, with_one
 from genre.errors import DataError
 from genre.log import Log
-from genre.options import Ge, Gt, Le, Search
+from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
+from genre.recommenders.item_weights import HalfLife
 
 
 @dataclass(eq=False)
 class Content(Recommender):
-    """Cosine between whitened item embeddings, a history being the weighted mean of its items.
+    """The score is the cosine between whitened item features and the weighted mean of those of the history.
 
-    Embeddings of a language model crowd in a narrow cone; whitening on the catalogue spreads them (Su et al., 2021).
-    With a `recommender` whose scores are products of factors, that one answers, and an item nobody has touched gets the
-    factors that a ridge regression, learnt on the other items, reads off its text (Gantner et al., ICDM 2010).
+    Embeddings of a language model crowd in a narrow cone; whitening on the catalogue spreads them (Jianlin Su, Jiarun
+    Cao, Weijie Liu and Yangyiwen Ou, "Whitening sentence representations for better semantics and faster retrieval",
+    arXiv 2103.15316, 2021):
 
-    whitening: power of it, 0 (rotation only) to 1 (every direction counts alike).
-    dim: principal directions kept, all when above what there is.
-    history_half_life: interactions after which one counts half as much; None: all count alike.
-    recommender: one with item factors (als, bpr), or None: texts alone.
-    regularization: ridge on the map from text to factors, in interactions; with a `recommender`.
-    lift: what factors read off a text are multiplied by. A regression reads them shorter than they are, so that new
-    items hardly come up; above 1 gives them a larger share of the lists, at the expense of the others.
+        vector = unit((features - center) E L^(-whitening / 2)),    with the covariance of the features = E L E'.
+
+    With a `recommender` whose scores are dot products of factors, that one scores, and an item without interactions
+    gets the factors that a ridge regression, learnt on the other items, predicts from its vector (Zeno Gantner et al.,
+    "Learning attribute-to-feature mappings for cold-start recommendations", ICDM 2010).
+
+    Example:
+        Users of the toy data like either even or odd items.
+
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.Content().fit(toy_dataset())
+        >>> sorted(model.recommend(["i0", "i2"], k=4).ids())
+        ['i10', 'i4', 'i6', 'i8']
     """
 
-    whitening: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.5
-    dim: Annotated[int, Ge(1), Search(16, 512, log=True)] = 256
-    history_half_life: Annotated[float, Gt(0), Search(1, 100, log=True)] | None = None
-    recommender: Recommender | None = None
-    regularization: Annotated[float, Gt(0), Search(1, 1000, log=True)] = 30.0
-    lift: Annotated[float, Gt(0)] = 1.0
+    whitening: Annotated[
+        float,
+        Ge(0),
+        Le(1),
+        Search(0, 1),
+        Doc("Power of the whitening. 0: rotation only; 1: all directions count alike."),
+    ] = 0.5
+    dim: Annotated[
+        int, Ge(1), Search(16, 512, log=True), Doc("Principal directions kept, all of them where there are fewer.")
+    ] = 256
+    history_half_life: HalfLife | None = None
+    recommender: Annotated[Recommender, Doc("One with item factors (`als`, `bpr`). None: features alone.")] | None = (
+        None
+    )
+    regularization: Annotated[
+        float,
+        Gt(0),
+        Search(1, 1000, log=True),
+        Doc("Ridge on the map from vectors to factors, in interactions; with `recommender`."),
+    ] = 30.0
+    lift: Annotated[
+        float,
+        Gt(0),
+        Doc(
+            "Factor of predicted factors; with `recommender`. A regression predicts them too short, so that new items "
+            "seldom reach a list; above 1 they take a larger share of the lists from the others."
+        ),
+    ] = 1.0
 
     explains: ClassVar[Method] = "exact"
     learns: ClassVar[tuple[str, ...]] = ("center_", "directions_", "item_vectors_", "member_", "map_", "item_factors_")
@@ -60,17 +90,24 @@ class Content(Recommender):
                 dataset, validation=validation, checkpoint=self._checkpoint, log=log
             )
             self.member_ = (member,)
-            touched = np.bincount(dataset.item, minlength=dataset.n_items)
+            interactions = np.bincount(dataset.item, minlength=dataset.n_items)  # [n_items]
             factors = _factors_of(member, History.of([[int(dataset.item[0])]], dataset.n_items))[1]
-            self.map_ = ridge_map(with_one(self.item_vectors_), factors, touched, self.regularization)
-            self.item_factors_ = np.where(touched[:, None] > 0, factors, self._read_off(self.item_vectors_))
+            self.map_ = ridge_map(with_one(self.item_vectors_), factors, interactions, self.regularization)
+            self.item_factors_ = np.where(interactions[:, None] > 0, factors, self._predicted(self.item_vectors_))
 
-    def _read_off(self, vectors: Float32) -> Float32:
-        """The factors of items that nobody has touched. [n, factors]"""
+    def _predicted(self, vectors: Float32) -> Float32:
+        """Return the factors that the vectors of items without interactions predict, `[n, factors]`."""
         return np.asarray(self.lift * (with_one(vectors) @ self.map_), np.float32)
 
     def place(self, features: Float32) -> Float32:
-        """Features -> unit vectors; an item without features stays at zero. [n, dim]"""
+        """Turn features into whitened unit vectors; an item without features stays at zero.
+
+        Args:
+            features: `[n, n_in]`, from the encoder that made `dataset.item_features`.
+
+        Returns:
+            Unit vectors, float32 `[n, dim]`.
+        """
         vectors = (of_width(features, self.center_, "content") - self.center_) @ self.directions_
         vectors[~features.any(axis=1)] = 0
         return unit_rows(vectors)
@@ -79,7 +116,7 @@ class Content(Recommender):
         new = self.place(features)
         self.item_vectors_ = np.concatenate([self.item_vectors_, new])
         if self.member_:
-            self.item_factors_ = np.concatenate([self.item_factors_, self._read_off(new)])
+            self.item_factors_ = np.concatenate([self.item_factors_, self._predicted(new)])
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         if self.member_:
@@ -89,24 +126,26 @@ class Content(Recommender):
         return np.asarray(matrix @ self.item_vectors_ / np.maximum(total, 1e-12), np.float32), self.item_vectors_
 
     def _known(self, history: History) -> tuple[npt.NDArray[np.bool_], History]:
-        """Which interactions are with items that the member knows, and the histories of those alone."""
+        """Return which interactions are with items that the member knows, and the histories of those alone."""
         n_known = len(self.member_[0].item_ids_)
         known = history.item < n_known
         return known, dataclasses.replace(history.keep(known), n_items=n_known)
 
-    def _score(self, history: History) -> Float32:
-        queries, items = self._factors(history)
-        return queries @ items.T
-
     @property
     def evidence(self) -> Method:
+        """Exact where the queries are sums over the history."""
         return "exact" if self.sums_queries() else "occlusion"
 
     def sums_queries(self) -> bool:
+        """Say whether queries are sums over the history: always without a member.
+
+        Returns:
+            True where each score is a sum of one term for each interaction.
+        """
         return not self.member_ or self.member_[0].sums_queries()
 
     def _popular(self, history: History, items: Int32) -> Float32:
-        """What a member gives an item beside the history, such as its offset."""
+        """Return what a member gives an item beside the history, such as its offset, `[m]`."""
         if not (self.member_ and self.sums_queries()):
             return super()._popular(history, items)
         queries, factors = self._factors(history)
@@ -137,7 +176,21 @@ def _factors_of(member: Recommender, history: History) -> tuple[Float32, Float32
 
 
 def whitening(features: Float32, power: float, dim: int) -> tuple[Float32, Float32]:
-    """The mean `[n_in]` and the directions `[n_in, dim]`, strongest first, that whiten the rows of `features`."""
+    """Return the map that whitens features: centred, it gives them variances to the power of `1 - power`.
+
+    With the covariance E L E', the directions are E L^(-power / 2).
+
+    Args:
+        features: `[n, n_in]`; rows of zeros are left out.
+        power: 0 for rotation only, 1 for full whitening.
+        dim: Directions kept at most; those without variance are left out.
+
+    Returns:
+        The mean `[n_in]` and the directions `[n_in, at most dim]`, strongest first.
+
+    Raises:
+        DataError: If all features are zero.
+    """
     known = features[features.any(axis=1)].astype(np.float64)
     if len(known) == 0:
         raise DataError("content: every item's features are zero; give the encoder texts")

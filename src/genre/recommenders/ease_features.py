@@ -61,7 +61,7 @@ class EASEFeatures(ItemWeights):
             )
 
     def _unit(self, features: Float32) -> Float32:
-        """Return centred unit vectors; an item without features stays at zero. [n, dim]"""
+        """Return centred unit vectors; an item without features stays at zero, `[n, dim]`."""
         return unit_rows(of_width(features, self.center_, "ease_features"), self.center_)
 
     def _extend(self, features: Float32) -> None:

@@ -165,7 +165,7 @@ class Explaining(ABC):
         return Terms(self._contributions(history, items), self._popular(history, items), {})
 
     def _popular(self, history: History, items: Int32) -> Float32:
-        """Return the part of the scores that is the same for every history. [m]"""
+        """Return the part of the scores that is the same for every history, `[m]`."""
         return self.score(history)[0, items] if self.explains == "popularity" else np.zeros(len(items), np.float32)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
@@ -181,7 +181,7 @@ class Explaining(ABC):
         return np.asarray(whole[:, None] - parts.T, np.float32)
 
     def _query_terms(self, history: History) -> Float32:
-        """Return what each interaction adds to the query of `_factors`, where a query is such a sum. [length, dim]
+        """Return what each interaction adds to the query of `_factors`, where a query is such a sum, `[length, dim]`.
 
         A recommender that puts other item factors beside these queries explains its scores exactly by them.
         """

@@ -34,14 +34,14 @@ class Factors(Recommender):
 
     @abstractmethod
     def _queries(self, history: History) -> Float32:
-        """Return the query of each history. [n, dim]"""
+        """Return the query of each history, `[n, dim]`."""
 
     @abstractmethod
     def _query_terms(self, history: History) -> Float32:
-        """Return what each interaction of the one history adds to its query. [length, dim]"""
+        """Return what each interaction of the one history adds to its query, `[length, dim]`."""
 
     def _item_factors(self, items: Int32 | slice = EVERY) -> Float32:
-        """Return the vectors that queries are multiplied with. [m, dim]"""
+        """Return the vectors that queries are multiplied with, `[m, dim]`."""
         return self.item_embeddings_[items]
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:

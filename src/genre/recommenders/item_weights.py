@@ -44,7 +44,7 @@ class ItemWeights(Recommender):
         return _dense(matrix @ self.item_weights_)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
-        """Return the terms of the sum above. [m, length]"""
+        """Return the terms of the sum above, `[m, length]`."""
         weights = _dense(self.item_weights_[history.item][:, items])  # [length, m]
         return np.asarray(weights.T * history.decayed(self.history_half_life).weight, np.float32)
 

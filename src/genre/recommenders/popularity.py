@@ -1,4 +1,4 @@
-"""Popularity: what everybody takes, lately, or within the categories of a history. The floor every model must beat."""
+"""Popularity: the most popular items, of all time, recently, or in the categories of a history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genre.data.folds import Fold
 from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.log import Log
-from genre.options import Gt, Search, nearest
+from genre.options import Doc, Gt, Search, nearest
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
@@ -24,16 +24,41 @@ TINY = 1e-12
 
 @dataclass(eq=False)
 class Popularity(Recommender):
-    """An item scores the weight of its interactions; recent ones may count more.
+    """An item scores the total weight of its interactions; recent ones may count more.
 
-    half_life_days: an interaction counts half as much for every so many days before the newest one; None: no decay.
-    window_days: only interactions of the last so many days count; None: all.
-    by: a field of the items' table (`genres`): scores are weighted by the categories of the history; None: not.
+    With t the days from an interaction to the newest one of the data, the interaction counts
+
+        weight * 2^(-t / half_life_days)    if t <= window_days, else nothing.
+
+    With `by`, the score is multiplied by the fit of the item's categories: the dot product of its shares in each
+    category with the mean shares of the history.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.Popularity().fit(toy_dataset())
+        >>> model.recommend([], k=2).ids()
+        ['i8', 'i9']
     """
 
-    half_life_days: Annotated[float, Gt(0), Search(1, 1000, log=True)] | None = None
-    window_days: Annotated[float, Gt(0)] | None = None
-    by: str | None = None
+    half_life_days: (
+        Annotated[
+            float,
+            Gt(0),
+            Search(1, 1000, log=True),
+            Doc("Days before the newest interaction after which one counts half as much. None: all count alike."),
+        ]
+        | None
+    ) = None
+    window_days: Annotated[float, Gt(0), Doc("Only interactions of the last so many days count. None: all.")] | None = (
+        None
+    )
+    by: (
+        Annotated[
+            str, Doc("A field of the items' table, such as `genres`: categories of the history weigh the scores.")
+        ]
+        | None
+    ) = None
 
     explains: ClassVar[Method] = "popularity"
     answers_empty: ClassVar[bool] = True
@@ -47,6 +72,7 @@ class Popularity(Recommender):
         self.categories_ = None if self.by is None else _categories(dataset, self.by)  # [n_items, n_categories]
 
     def _recency(self, dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Return the factor of each interaction by its age, `[n]`."""
         if dataset.timestamp is None:
             raise DataError("popularity: half_life_days and window_days need timestamps; the data has none")
         days = (dataset.timestamp.max() - dataset.timestamp) / SECONDS_PER_DAY
@@ -57,18 +83,18 @@ class Popularity(Recommender):
         if self.categories_ is None:
             return np.tile(self.popularity_, (len(history), 1))
         matrix = history.matrix()
-        share = sp.diags(1 / np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), TINY)) @ matrix
+        share = sp.diags(1 / np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), TINY)) @ matrix  # rows sum to one
         profile = sp.csr_matrix(share @ self.categories_)  # [n, n_categories]
-        fit = (profile @ self.categories_.T).toarray()
-        fit[np.diff(profile.indptr) == 0] = 1  # nothing known: plain popularity
+        fit = (profile @ self.categories_.T).toarray()  # [n, n_items]
+        fit[np.diff(profile.indptr) == 0] = 1  # no category in the history: plain popularity
         return np.asarray(fit * self.popularity_, np.float32)
 
     def _popular(self, history: History, items: Int32) -> Float32:
-        """What the categories of the history do not account for: all of it without `by`."""
+        """Return the scores without the terms of the history: all of them without `by`, `[m]`."""
         return np.asarray(self._score(history)[0, items] - self._contributions(history, items).sum(axis=1), np.float32)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
-        """The part of each score that comes from the categories of each interaction; nothing without `by`."""
+        """Return what the categories of each interaction add; zero without `by`, `[m, length]`."""
         if self.categories_ is None:
             return np.zeros((len(items), len(history.item)), np.float32)
         share = history.weight / max(float(history.weight.sum()), TINY)
@@ -77,7 +103,7 @@ class Popularity(Recommender):
 
 
 def _categories(dataset: Dataset, field: str) -> sp.csr_matrix:
-    """Each item's share in each category, rows sum to one (or zero). [n_items, n_categories]"""
+    """Return the share of each item in each category; rows sum to one, or to zero, `[n_items, n_categories]`."""
     if field not in dataset.items.column_names:
         known = dataset.items.column_names
         raise DataError(f"popularity: no field {field!r} of items{nearest(field, known)}; fields: {', '.join(known)}")

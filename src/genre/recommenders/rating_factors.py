@@ -1,4 +1,4 @@
-"""RatingFactors: predicts stars by factors that know how sure they are. The best rating recommender here."""
+"""RatingFactors: matrix factorisation of ratings in which each vector has an uncertainty."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import DataError
 from genre.log import Log
-from genre.options import Ge, Gt, Search
+from genre.options import Doc, Ge, Gt, Search
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
 Float64 = npt.NDArray[np.float64]
-ITEM_BIAS, USER_BIAS = 0, 1  # the entry that is 1 for every user, for every item
+ITEM_BIAS, USER_BIAS = 0, 1  # the entry that is 1 in every user vector, in every item vector
 
 
 @dataclass(eq=False)
 class RatingFactors(Recommender):
-    """Variational Bayesian matrix factorisation (Lim & Teh, KDD Cup 2007): rating = mean + user . item + noise.
+    """A rating is the product of a user and an item vector, both Gaussian, so that few ratings move a vector little.
 
-    Users and items are Gaussians, so that a short history is believed less. Their prior means are linear in what is
-    known before any rating: which items a user rated at all (Koren, KDD 2008), which users rated an item, and the
-    item's features where the data has them. An item nobody rated is placed by its features.
+    Yew Jin Lim and Yee Whye Teh, "Variational Bayesian approach to movie rating prediction", KDD Cup 2007:
 
-    factors: tastes a user or an item is described by, biases come on top.
-    iterations: rounds over users and items.
-    regularization: ridge on the linear maps to the prior means.
-    seed: of the first guess.
+        rating_ui = mean + user_u . item_i + noise,   user_u ~ N(prior_u, variance),   item_i ~ N(prior_i, variance)
+
+    In turn, the Gaussians of users are solved given those of items, and the reverse. One entry of each user vector is
+    fixed to 1 and meets the offset of the item, one of each item vector meets the offset of the user. Prior means are
+    linear in what is known without the ratings: which items a user rated (Yehuda Koren, "Factorization meets the
+    neighborhood", KDD 2008), which users rated an item, and the features of the item, which also place an item without
+    ratings.
     """
 
-    factors: Annotated[int, Ge(1), Search(4, 32)] = 16
-    iterations: Annotated[int, Ge(1), Search(10, 60)] = 30
-    regularization: Annotated[float, Gt(0), Search(0.5, 20, log=True)] = 2.0
-    seed: int = 0
+    factors: Annotated[int, Ge(1), Search(4, 32), Doc("Length of the vectors, without the two offsets.")] = 16
+    iterations: Annotated[int, Ge(1), Search(10, 60), Doc("Rounds over users and items.")] = 30
+    regularization: Annotated[
+        float, Gt(0), Search(0.5, 20, log=True), Doc("Ridge on the linear maps to the prior means.")
+    ] = 2.0
+    seed: Annotated[int, Doc("Of the first vectors.")] = 0
 
     explains: ClassVar[Method] = "exact"
     answers_empty: ClassVar[bool] = True
@@ -68,11 +71,12 @@ class RatingFactors(Recommender):
         self._learn(dataset, value, users, items, features, log)
 
     def _learn(self, dataset: Dataset, value: Float64, users: _Side, items: _Side, features: Float64, log: Log) -> None:
+        """Solve users and items in turn, and after each the map to their prior means."""
         from genre.kernels.rating_factors import mean_squared_error
 
         dim = self.factors + 2
         rng = np.random.default_rng(self.seed)
-        user, item = (_Beliefs.guess(n, dim, rng) for n in (dataset.n_users, dataset.n_items))
+        user, item = (_Gaussians.start(n, dim, rng) for n in (dataset.n_users, dataset.n_items))
         item.mean[:, USER_BIAS] = 1
         by_rated, by_raters = np.zeros((dataset.n_items, dim)), np.zeros((dataset.n_users, dim))
         by_features = np.zeros((features.shape[1], dim))
@@ -81,11 +85,11 @@ class RatingFactors(Recommender):
             for _ in range(self.iterations):
                 user = user.given(users, item, noise, ITEM_BIAS)
                 by_rated = ridge(users.known, user.mean, self.regularization, by_rated)
-                user = user.expecting(users.known @ by_rated, users, ITEM_BIAS)
+                user = user.with_prior(users.known @ by_rated, users, ITEM_BIAS)
                 item = item.given(items, user, noise, USER_BIAS)
                 by_raters = ridge(items.known, item.mean - features @ by_features, self.regularization, by_raters)
                 by_features = ridge(features, item.mean - items.known @ by_raters, self.regularization, by_features)
-                item = item.expecting(items.known @ by_raters + features @ by_features, items, USER_BIAS)
+                item = item.with_prior(items.known @ by_raters + features @ by_features, items, USER_BIAS)
                 noise = mean_squared_error(
                     dataset.user, dataset.item, value, user.mean, user.covariance, item.mean, item.covariance
                 )
@@ -98,7 +102,7 @@ class RatingFactors(Recommender):
         self.by_features_ = by_features.astype(np.float32)  # [n_features + 1, dim]
 
     def _users(self, history: History) -> tuple[Float64, Float64]:
-        """What is believed of each history: mean `[n, dim]` and covariance `[n, dim, dim]`."""
+        """Return the Gaussian of each history: mean `[n, dim]` and covariance `[n, dim, dim]`."""
         from genre.kernels.rating_factors import posteriors
 
         known = sp.csr_matrix(
@@ -120,14 +124,20 @@ class RatingFactors(Recommender):
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         items = self.item_mean_.copy()
-        items[:, ITEM_BIAS] += self.mean_  # every user holds a 1 there
+        items[:, ITEM_BIAS] += self.mean_  # meets the 1 of every user
         return self._users(history)[0].astype(np.float32), items
 
-    def _score(self, history: History) -> Float32:
-        queries, items = self._factors(history)
-        return queries @ items.T
-
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
+        """Return the expected ratings, cut to the rating scale.
+
+        Args:
+            history: `n` histories over the catalogue of `fit`.
+            row: Numbers of histories `[n_pairs]`.
+            item: Item rows `[n_pairs]`.
+
+        Returns:
+            Ratings, float32 `[n_pairs]`.
+        """
         self._check(history)
         queries, items = self._factors(history)
         return np.asarray(np.clip(np.einsum("nd,nd->n", queries[row], items[item]), self.low_, self.high_), np.float32)
@@ -136,10 +146,17 @@ class RatingFactors(Recommender):
         return np.asarray(self.item_mean_[items, ITEM_BIAS], np.float32)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
-        """The score is the item's own height plus one term an interaction: the user's mean is linear in them."""
-        covariance = self._users(history)[1][0]
+        """Return the term of each interaction: the mean of the user is a sum over them, `[m, length]`.
+
+        With V the covariance of the user, v the mean vectors of the rated items and C their covariances,
+
+            mean = V (prior / variance + sum of (rating - mean rating) v / noise - sum of E[v v']_bias / noise),
+
+        where E[v v'] = C + v v' and its column of the item offset comes from the entry of the user fixed to 1.
+        """
+        covariance = self._users(history)[1][0]  # V [dim, dim]
         near = self.item_mean_[history.item].astype(np.float64)  # [length, dim]
-        pull = self.by_rated_[history.item] / self.user_variance_ / max(len(near), 1) ** 0.5
+        pull = self.by_rated_[history.item] / self.user_variance_ / max(len(near), 1) ** 0.5  # the share in the prior
         if history.rating is not None:
             spread = self.item_covariance_[history.item][:, :, ITEM_BIAS] + near * near[:, [ITEM_BIAS]]
             pull = pull + (near * (history.rating - self.mean_)[:, None] - spread) / self.noise_
@@ -153,16 +170,16 @@ class RatingFactors(Recommender):
             )
         mean = (_with_one(features, len(features)) @ self.by_features_).astype(np.float32)
         mean[:, USER_BIAS] = 1
-        doubt = np.diag(np.where(np.arange(len(self.item_variance_)) == USER_BIAS, 0, self.item_variance_))
+        spread = np.diag(np.where(np.arange(len(self.item_variance_)) == USER_BIAS, 0, self.item_variance_))
         self.item_mean_ = np.concatenate([self.item_mean_, mean])
         self.item_covariance_ = np.concatenate(
-            [self.item_covariance_, np.tile(doubt, (len(mean), 1, 1))], dtype=np.float32
+            [self.item_covariance_, np.tile(spread, (len(mean), 1, 1))], dtype=np.float32
         )
         self.by_rated_ = np.concatenate([self.by_rated_, np.zeros_like(mean)])
 
 
 class _Side(NamedTuple):
-    """The ratings of users or of items: by row, and as the CSR that says what is rated at all."""
+    """The ratings of users or of items: by row, and as a CSR matrix of what was rated, for the prior means."""
 
     indptr: Int64
     other: Int32
@@ -171,37 +188,40 @@ class _Side(NamedTuple):
 
     @classmethod
     def of(cls, row: Int32, other: Int32, value: Float64, n: int, n_other: int) -> _Side:
+        """Sort ratings by row."""
         order = np.argsort(row, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
         known = sp.csr_matrix((np.ones(len(row)), other[order], indptr), shape=(n, n_other))
         return cls(indptr, other[order], value[order], _by_root(known))
 
 
-class _Beliefs(NamedTuple):
-    """A Gaussian a row. prior `[n, dim]`, variance `[dim]`: before any rating."""
+class _Gaussians(NamedTuple):
+    """The Gaussian vector of each user or item."""
 
-    mean: Float64
-    covariance: Float64
-    prior: Float64
-    variance: Float64
+    mean: Float64  # [n, dim]
+    covariance: Float64  # [n, dim, dim]
+    prior: Float64  # the mean before any rating [n, dim]
+    variance: Float64  # before any rating [dim]
 
     @classmethod
-    def guess(cls, n: int, dim: int, rng: np.random.Generator) -> _Beliefs:
+    def start(cls, n: int, dim: int, rng: np.random.Generator) -> _Gaussians:
+        """Return random means with zero offsets."""
         mean = rng.normal(0, 0.3, (n, dim))
         mean[:, [ITEM_BIAS, USER_BIAS]] = 0
         covariance = np.zeros((n, dim, dim))
         covariance[:, range(2, dim), range(2, dim)] = 0.1
         return cls(mean, covariance, np.zeros((n, dim)), np.full(dim, 0.5))
 
-    def given(self, side: _Side, other: _Beliefs, noise: float, one: int) -> _Beliefs:
+    def given(self, side: _Side, other: _Gaussians, noise: float, one: int) -> _Gaussians:
+        """Return the Gaussians after the ratings, with the other side given; entry `one` is fixed to 1."""
         from genre.kernels.rating_factors import posteriors
 
         ratings = side.indptr, side.other, side.value
         mean, covariance = posteriors(*ratings, self.prior, 1 / self.variance, other.mean, other.covariance, noise, one)
         return self._replace(mean=mean, covariance=covariance)
 
-    def expecting(self, prior: Float64, side: _Side, one: int) -> _Beliefs:
-        """The same with another prior, whose variance is what is left around it among the rows with ratings."""
+    def with_prior(self, prior: Float64, side: _Side, one: int) -> _Gaussians:
+        """Return the same with other prior means, and with the mean square around them as variance."""
         prior[:, one] = 0
         rated = np.diff(side.indptr) > 0
         left = (self.mean[rated] - prior[rated]) ** 2 + np.einsum("ndd->nd", self.covariance[rated])
@@ -213,9 +233,19 @@ class _Beliefs(NamedTuple):
 def ridge(
     matrix: sp.csr_matrix | Float64, target: Float64, strength: float, start: Float64, steps: int = 10
 ) -> Float64:
-    """Weights `[n_columns, dim]` of the ridge regression of `target` `[n, dim]` on `matrix`, by conjugate gradient.
+    """Return the ridge regression of a target on a matrix, by conjugate gradients.
 
-    start: where to begin, so that few steps do when it is called again and again for a moving target.
+    Minimises |target - matrix weights|^2 + strength |weights|^2 (Hestenes and Stiefel, 1952).
+
+    Args:
+        matrix: `[n, n_columns]`.
+        target: `[n, dim]`.
+        strength: The ridge.
+        start: Weights to begin with `[n_columns, dim]`: the last solution, where the target moves little.
+        steps: Steps of the solver.
+
+    Returns:
+        Weights `[n_columns, dim]`.
     """
     weights = start.copy()
     rest = matrix.T @ (target - matrix @ weights) - strength * weights
@@ -232,13 +262,13 @@ def ridge(
 
 
 def _by_root(known: sp.csr_matrix) -> sp.csr_matrix:
-    """Rows divided by the root of their length, so that long rows do not outweigh short ones."""
+    """Return rows divided by the root of their length, so that long rows do not outweigh short ones."""
     length = np.maximum(np.diff(known.indptr), 1)
     return sp.csr_matrix((np.repeat(length**-0.5, np.diff(known.indptr)), known.indices, known.indptr), known.shape)
 
 
 def _with_one(features: Float32 | None, n: int) -> Float64:
-    """Unit rows and a constant column, in float64. [n, n_features + 1]"""
+    """Return unit rows and a constant column, in float64, `[n, n_features + 1]`."""
     if features is None:
         return np.ones((n, 1))
     length = np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
