@@ -24,7 +24,7 @@ from genre.errors import ArtifactError, DataError, GenreError
 from genre.log import Log
 from genre.pipeline import remake
 from genre.runs import read_run
-from genre.serving.events.opening import beside
+from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ItemChange
 from genre.serving.refresh import refresh, roll_back
@@ -60,7 +60,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[SQLiteStore]:
-    with contextlib.closing(SQLiteStore(beside(folder))) as opened:
+    with contextlib.closing(SQLiteStore(default_store_path(folder))) as opened:
         yield opened
 
 
@@ -149,7 +149,7 @@ def lately(tmp_path: Path) -> Path:
 
 
 def test_a_push_by_one_user_is_held_back(lately: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with contextlib.closing(SQLiteStore(beside(lately))) as store:
+    with contextlib.closing(SQLiteStore(default_store_path(lately))) as store:
         store.record([Event("pusher", item, 1.0, 40_000_000 + at) for at, item in enumerate(("new", "i1", "i2"))])
     for words in ([], ["--accept", "i3"], ["--drift", "growth=5"]):
         assert main(["refresh", str(lately), *words]) == 2
@@ -224,8 +224,8 @@ def test_when_it_fails_the_old_run_stands(folder: Path, store: SQLiteStore) -> N
 
 def test_wrong_words_are_answered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["refresh", str(folder)]) == 2
-    assert "no event log; it begins when the run is served" in capsys.readouterr().err
-    SQLiteStore(beside(folder)).close()
+    assert "no event log; it is made when the run is first served" in capsys.readouterr().err
+    SQLiteStore(default_store_path(folder)).close()
     assert main(["refresh", str(folder.parent / "nowhere")]) == 2
     assert "nowhere: no such run folder" in capsys.readouterr().err
     assert main(["refresh", str(folder), "--roll-back"]) == 2

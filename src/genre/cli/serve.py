@@ -81,7 +81,7 @@ def _refresh(args: argparse.Namespace) -> None:
     from genre.pipeline import remake
     from genre.runs import facts_of
     from genre.serving.drift import parse_drift
-    from genre.serving.events.opening import beside, open_store
+    from genre.serving.events.opening import default_store_path, open_store
     from genre.serving.refresh import refresh, roll_back
 
     run = Path(args.run).resolve()
@@ -92,7 +92,7 @@ def _refresh(args: argparse.Namespace) -> None:
     facts_of(run)
     drift = parse_drift(args.drift)
     accept = None if args.accept == [] else args.accept or ()
-    with closing(open_store(args.store or beside(run), must_exist=True)) as store:
+    with closing(open_store(args.store or default_store_path(run), must_exist=True)) as store:
         try:
             if not refresh(run, store, remake, drift=drift, accept=accept, log=ConsoleLog()):
                 return

@@ -1,4 +1,4 @@
-"""Open the event store that an address names: SQLite beside a run, or PostgreSQL."""
+"""Open the event store that an address names. Knows nothing about what is in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ from genre.serving.events.store import EventStore
 
 
 def open_store(address: str | Path, *, must_exist: bool = False) -> EventStore:
-    """`postgresql://...` is a PostgreSQL database, anything else the path of an SQLite file.
+    """Open an event store.
 
-    Raises StoreError when it cannot be opened; must_exist: or when there is no such file yet.
+    Args:
+        address: `postgresql://...` for a PostgreSQL database, or the path of an SQLite file.
+        must_exist: Do not make a file that is not there.
+
+    Returns:
+        The store.
+
+    Raises:
+        StoreError: If it cannot be opened, or must exist and does not.
+        NotAvailable: If it is in PostgreSQL and psycopg is not installed.
     """
     if str(address).startswith(("postgresql://", "postgres://")):
         try:
@@ -22,12 +31,19 @@ def open_store(address: str | Path, *, must_exist: bool = False) -> EventStore:
             raise NotAvailable("a log in PostgreSQL needs psycopg: pip install 'genre-rec[postgres]'") from error
         return PostgresStore(str(address))
     if must_exist and not Path(address).is_file():
-        raise StoreError(f"{address}: no event log; it begins when the run is served, and --store says where it lies")
+        raise StoreError(f"{address}: no event log; it is made when the run is first served, name another with --store")
     return SQLiteStore(Path(address))
 
 
-def beside(folder: Path) -> Path:
-    """Where the log of a run lies unless somebody says otherwise: all runs of one experiment have the same."""
+def default_store_path(folder: Path) -> Path:
+    """Return the path of a run's event log where no other is named; all runs of one experiment share it.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        Path of an SQLite file in the folder of runs.
+    """
     folder = folder.resolve()
     experiment = re.sub(r"-[0-9a-f]{8}$", "", folder.name)  # without the run's key
     return folder.parent / f"{experiment}.events.sqlite"

@@ -1,27 +1,30 @@
-"""The log of what happened since a run was made: events, new items, deletions. On disk before anybody is told so.
+"""The event log, append-only: events, new and changed items, deleted users. Its values and the contract of its stores.
 
-One append-only log, numbered in the order of its commits. A store keeps it, `SQLiteStore` here (one machine),
-`PostgresStore` in postgres.py (many). Knows outside ids only, and nothing about recommending or HTTP.
+Entries are numbered in the order of their commits, and on disk before a call returns. Knows ids only.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 LONGEST_HISTORY = 1000  # newest events of one user that are read back
-PAGE = 10_000  # entries of the log read at once
+PAGE = 10_000  # entries of the log that are read at once
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A user met an item. `weight` is the strength, 0 = seen but not liked; `timestamp` seconds since 1970.
+    """An interaction of a user and an item.
 
-    event_id: the sender's own number for it; the same number again is not counted again.
+    Attributes:
+        user_id: The user.
+        item_id: The item.
+        weight: Strength; 0: seen but not liked.
+        timestamp: Seconds since 1970.
+        event_id: The sender's own id of the event; an id that was recorded before is not recorded again.
     """
 
     user_id: str
@@ -33,7 +36,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """An item was added, or its fields were changed."""
+    """A new item, or new values of some fields of an item.
+
+    Attributes:
+        item_id: The item.
+        fields: Values by name of the field.
+    """
 
     item_id: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +49,11 @@ class ItemChange:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A user was deleted; `digest` is `user_digest(user_id)`, the id itself is nowhere."""
+    """The deletion of a user.
+
+    Attributes:
+        digest: What `user_digest` returns; the id itself is not kept.
+    """
 
     digest: str
 
@@ -52,9 +64,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Activity(NamedTuple):
-    """How many users took an item, with weight above 0, in the hour that began at `timestamp`.
+    """Users who interacted with an item in an hour, with weight above 0.
 
     A user counts once an item and day, in the hour of the last event of that day.
+
+    Attributes:
+        item_id: The item.
+        timestamp: Begin of the hour, in seconds since 1970.
+        users: Number of users.
     """
 
     item_id: str
@@ -63,54 +80,107 @@ class Activity(NamedTuple):
 
 
 def user_digest(user_id: str) -> str:
+    """Return the hash by which a deleted user is recognised.
+
+    Args:
+        user_id: The user.
+
+    Returns:
+        SHA-256 of the id, in hexadecimal digits.
+    """
     return hashlib.sha256(user_id.encode()).hexdigest()
 
 
 class EventStore(ABC):
-    """Base of all stores. Every method may be called from any thread; StoreError when the log cannot be reached."""
+    """Base of event stores. Any thread may call any method; StoreError when the log cannot be used."""
 
     @abstractmethod
     def record(self, events: Sequence[Event]) -> list[bool]:
-        """Append events in one commit, on disk when this returns. False for an event id that was counted before."""
+        """Append events in one commit.
+
+        Args:
+            events: The events.
+
+        Returns:
+            For each event whether it is new; False where its event id was recorded before.
+        """
 
     @abstractmethod
     def put_items(self, changes: Sequence[ItemChange]) -> None:
-        """Append new or changed items, on disk when this returns."""
+        """Append new or changed items in one commit.
+
+        Args:
+            changes: The changes.
+        """
 
     @abstractmethod
     def delete_user(self, user_id: str) -> int:
-        """Erase every event of a user and note the deletion; how many events there were."""
+        """Erase the events of a user and append the deletion, in one commit.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            Number of erased events.
+        """
 
     @abstractmethod
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        """The newest `LONGEST_HISTORY` events of each user, oldest first."""
+        """Return the newest `LONGEST_HISTORY` events of users.
+
+        Args:
+            user_ids: The users.
+
+        Returns:
+            Events by user, oldest first.
+        """
 
     @abstractmethod
     def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
-        """The next `PAGE` entries of the log behind number `after`, with their numbers."""
+        """Return the next `PAGE` entries of the log.
+
+        Args:
+            after: Number of the last entry that is not wanted.
+            kinds: Kinds of entries that are.
+
+        Returns:
+            Numbers and entries, in order.
+        """
 
     @abstractmethod
     def last(self) -> int:
-        """The number of the newest entry, 0 for an empty log."""
+        """Return the number of the newest entry.
+
+        Returns:
+            The number, 0 for an empty log.
+        """
 
     @abstractmethod
     def activity(self, since: int, until: int) -> list[Activity]:
-        """Users by item and hour since a time, in the log up to entry number `until`."""
+        """Count users by item and hour.
+
+        Args:
+            since: Time of the oldest event that counts, in seconds since 1970.
+            until: Number of the last entry that counts.
+
+        Returns:
+            The counts.
+        """
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the connections to the log."""
 
     def entries(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> Iterator[Entry]:
-        """The whole log behind `after`, page by page."""
+        """Read the log page by page.
+
+        Args:
+            after: Number of the last entry that is not wanted.
+            kinds: Kinds of entries that are.
+
+        Yields:
+            Entries, in order.
+        """
         while page := self.read(after, kinds):
             yield from (entry for _, entry in page)
             after = page[-1][0]
-
-
-def entry_of(
-    kind: str, user_id: str, item_id: str, weight: float, timestamp: int, event_id: str | None, body: str
-) -> Entry:
-    """A row of the log's table as what it stands for."""
-    if kind == "event":
-        return Event(user_id, item_id, weight, timestamp, event_id)
-    return ItemChange(item_id, json.loads(body)) if kind == "item" else Deletion(body)

@@ -17,7 +17,7 @@ from pathlib import Path
 from genre.errors import ArtifactError, GenreError, NotAvailable, OptionError
 from genre.log import SILENT, Log
 from genre.runs import Run, read_run
-from genre.serving.events.opening import beside, open_store
+from genre.serving.events.opening import default_store_path, open_store
 from genre.serving.limits import Limits
 from genre.serving.service import Service
 
@@ -175,7 +175,7 @@ def _is_local(host: str) -> bool:
 
 def _default_store(runs: Sequence[Run]) -> Path:
     """Return the event log of the runs' experiment; equal ids in another experiment may be other users and items."""
-    first, *others = dict.fromkeys(beside(run.folder) for run in runs)
+    first, *others = dict.fromkeys(default_store_path(run.folder) for run in runs)
     if others:
         raise OptionError(
             f"event logs of several experiments: {', '.join(map(str, (first, *others)))}; where all runs are of "

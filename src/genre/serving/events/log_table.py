@@ -1,0 +1,98 @@
+"""The event log as one SQL table: the statements that SQLite and PostgreSQL share. Knows no database."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+from genre.serving.events.store import (
+    KINDS,
+    LONGEST_HISTORY,
+    PAGE,
+    Activity,
+    Deletion,
+    Entry,
+    Event,
+    EventStore,
+    ItemChange,
+    Kind,
+    user_digest,
+)
+
+EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id'
+NEWEST_EVENTS = f"""
+SELECT {EVENT_COLUMNS} FROM log WHERE kind = 'event' AND user_id = ?
+ORDER BY "timestamp" DESC, seq DESC LIMIT {LONGEST_HISTORY}
+"""
+ACTIVITY = """
+SELECT item_id, latest / 3600 * 3600, count(*) FROM (
+    SELECT item_id, max("timestamp") AS latest FROM log
+    WHERE kind = 'event' AND weight > 0 AND "timestamp" >= ? AND seq <= ?
+    GROUP BY item_id, user_id, "timestamp" / 86400
+) AS daily GROUP BY 1, 2
+"""
+
+
+class LogTable(EventStore):
+    """Base of stores with a table `log (seq, kind, user_id, item_id, weight, timestamp, event_id, body)`.
+
+    A row is an event, a changed item with its fields as JSON in `body`, or a deletion with the digest in `body`.
+    """
+
+    placeholder: ClassVar[str]
+    """What stands for a value in a statement."""
+    table: ClassVar[str]
+    """The name of the table in the database."""
+
+    @abstractmethod
+    def _transaction(self) -> AbstractContextManager[Any]:
+        """One commit: on disk when the block is left, or as if nothing had happened. Gives what executes statements."""
+
+    @abstractmethod
+    def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows that a statement finds."""
+
+    def _sql(self, statement: str) -> str:
+        """A statement as this database wants it."""
+        return re.sub(r"\blog\b", self.table, statement).replace("?", self.placeholder)
+
+    def put_items(self, changes: Sequence[ItemChange]) -> None:
+        """See `EventStore`."""
+        with self._transaction() as log:
+            for change in changes:
+                row = (change.item_id, json.dumps(change.fields, ensure_ascii=False))
+                log.execute(self._sql("INSERT INTO log (kind, item_id, body) VALUES ('item', ?, ?)"), row)
+
+    def delete_user(self, user_id: str) -> int:
+        """See `EventStore`."""
+        with self._transaction() as log:
+            erased = log.execute(self._sql("DELETE FROM log WHERE kind = 'event' AND user_id = ?"), (user_id,)).rowcount
+            row = (user_digest(user_id),)
+            log.execute(self._sql("INSERT INTO log (kind, body) VALUES ('deletion', ?)"), row)
+        return int(erased)
+
+    def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
+        """See `EventStore`."""
+        wanted = ", ".join("?" for _ in kinds)
+        statement = f"SELECT seq, kind, {EVENT_COLUMNS}, body FROM log WHERE seq > ? AND kind IN ({wanted})"
+        rows = self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds))
+        return [(seq, _entry(kind, event, body)) for seq, kind, *event, body in rows]
+
+    def last(self) -> int:
+        """See `EventStore`."""
+        return int(self._select(self._sql("SELECT coalesce(max(seq), 0) FROM log"), ())[0][0])
+
+    def activity(self, since: int, until: int) -> list[Activity]:
+        """See `EventStore`."""
+        return [Activity(*row) for row in self._select(self._sql(ACTIVITY), (since, until))]
+
+
+def _entry(kind: str, event: Sequence[Any], body: str) -> Entry:
+    """A row of the table as the entry it holds."""
+    if kind == "event":
+        return Event(*event)
+    return ItemChange(event[1], json.loads(body)) if kind == "item" else Deletion(body)
