@@ -31,8 +31,8 @@ from genre.evaluation.ranked import Float64, PredictedRatings, Ranks
 def precision(ranks: Ranks) -> Float64:
     """Compute the share of the first k places that hold a relevant item: hits / k.
 
-    The divisor is k also where the user has fewer relevant items or the list is shorter. Manning, Raghavan and
-    Schuetze, "Introduction to Information Retrieval", 2008, chapter 8, as are recall and F1.
+    The divisor is k also where the user has fewer relevant items or the list is shorter. Source, also
+    of recall and F1: Manning, Raghavan and Schuetze, "Introduction to Information Retrieval", 2008, chapter 8.
 
     Args:
         ranks: The ranks of the relevant items.
