@@ -106,33 +106,9 @@ def cost_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart |
     ]
     if len(points) < 2:
         return None
-    traces: list[Chart] = []
     sign = 1 if metric_of(label).higher_is_better else -1
     front = [(x, sign * y) for x, y in pareto((x, sign * y) for x, y, _ in points)]
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [x for x, _ in front],
-            "y": [y for _, y in front],
-            "line": {"dash": "dot", "width": 1.5, "color": NEUTRAL, "shape": "hv"},
-            "hoverinfo": "skip",
-        }
-    )
-    for x, y, name in points:
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers+text",
-                "x": [max(x, LOWEST_COST)],
-                "y": [y],
-                "text": [name],
-                "textposition": "top center",
-                "cliponaxis": False,
-                "marker": {"size": 12, "color": colours[name]},
-                "hovertemplate": f"{name}: {x:.2f} CPU s, {y:.4f}<extra></extra>",
-            }
-        )
+    traces = [_front_line(front), *(_labelled_point(x, y, name, colours[name]) for x, y, name in points)]
     about = "Up is better, left is cheaper. The dotted line is the Pareto front."
     chart = _chart("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
     ends = np.log10([max(x, LOWEST_COST) for x, _, _ in points])
@@ -141,6 +117,31 @@ def cost_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart |
     if sign < 0:
         chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
     return chart
+
+
+def _front_line(front: list[tuple[float, float]]) -> Chart:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [x for x, _ in front],
+        "y": [y for _, y in front],
+        "line": {"dash": "dot", "width": 1.5, "color": NEUTRAL, "shape": "hv"},
+        "hoverinfo": "skip",
+    }
+
+
+def _labelled_point(x: float, y: float, name: str, colour: str) -> Chart:
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": [max(x, LOWEST_COST)],
+        "y": [y],
+        "text": [name],
+        "textposition": "top center",
+        "cliponaxis": False,
+        "marker": {"size": 12, "color": colour},
+        "hovertemplate": f"{name}: {x:.2f} CPU s, {y:.4f}<extra></extra>",
+    }
 
 
 def pareto(points: Iterable[tuple[float, float]]) -> Iterable[tuple[float, float]]:

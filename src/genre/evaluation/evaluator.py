@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,7 @@ def evaluate(
             items than those of `fit`, and scores that are NaN or infinite.
         NotFitted: Before `fit`.
     """
-    _check_arguments(recommender, fold)
+    _check_arguments(recommender, fold, train)
     wanted = labels(metrics, k)
     ranking = {label: length for label, length in wanted.items() if not metric_of(label).of_ratings}
     rating = [label for label in wanted if label not in ranking] if _has_ratings(recommender, fold) else []
@@ -120,7 +120,7 @@ def evaluate(
 
 
 def evaluate_lists(
-    lists: Recommendations | Int32,
+    lists: Recommendations | npt.ArrayLike,
     fold: Fold,
     *,
     users: npt.ArrayLike | None = None,
@@ -153,8 +153,9 @@ def evaluate_lists(
         EvaluationError: For a list with an item twice or out of range, a user with a target and no list, and metrics
             that need scores (`auc`) or longer lists.
     """
-    _check_fold(fold)
-    items = np.ascontiguousarray(lists.item if isinstance(lists, Recommendations) else lists, np.int32)
+    _check_fold(fold, train)
+    items = _row_numbers(lists.item if isinstance(lists, Recommendations) else lists, "lists", "[n_lists, m]")
+    owners = _row_numbers(np.arange(len(items)) if users is None else users, "users", "[n_lists]")
     wanted = labels(metrics, k)
     _check_needs(wanted, fold.context, category, group)
     for label, length in wanted.items():
@@ -163,7 +164,7 @@ def evaluate_lists(
                 f"{label} cannot be computed from lists of {items.shape[1]}; evaluate the recommender itself"
             )
     targets = collect_targets(fold, train, exclude_seen=exclude_seen, category=category, group=group)
-    ranks = rank_in_lists(items, np.arange(len(items)) if users is None else np.asarray(users), targets)
+    ranks = rank_in_lists(items, owners, targets)
     digest = fold_digest(fold, exclude_seen=exclude_seen)
     return _merge(name, digest, fold, wanted, [_measure_ranks(ranks, targets, wanted)], {})
 
@@ -268,19 +269,21 @@ def _has_ratings(recommender: Recommender, fold: Fold) -> bool:
     return bool(recommender.capabilities()["ratings"]) and scale is not None and rating is not None and len(rating) > 0
 
 
-def _check_fold(fold: Fold) -> None:
+def _check_fold(fold: Fold, train: Dataset | None) -> None:
     if not isinstance(fold, Fold):
         raise EvaluationError(
             f"the fold is a {type(fold).__name__}; give a part of a split with histories and targets, such as "
             "genre.split(dataset).test"
         )
+    if train is not None and not isinstance(train, Dataset):
+        raise EvaluationError(f"train is a {type(train).__name__}; give the Dataset that the recommender was fitted on")
 
 
-def _check_arguments(recommender: Recommender, fold: Fold) -> None:
+def _check_arguments(recommender: Recommender, fold: Fold, train: Dataset | None) -> None:
     """Check the types, that the recommender is fitted, and that row numbers mean the same items to both."""
     if not isinstance(recommender, Recommender):
         raise EvaluationError(f"the recommender is a {type(recommender).__name__}; give a fitted Recommender")
-    _check_fold(fold)
+    _check_fold(fold, train)
     fitted, items = getattr(recommender, "item_ids_", None), fold.context.item_ids
     if fitted is None:
         raise NotFitted(f"{type(recommender).__name__} is not fitted; call fit(dataset) or load(folder) first")
@@ -305,6 +308,14 @@ def _candidate_mask(candidates: npt.ArrayLike, n_items: int) -> Mask:
             f"candidates holds {found}; give True or False for each item, not the row numbers or ids of items"
         )
     return values.astype(np.bool_)
+
+
+def _row_numbers(values: npt.ArrayLike, what: str, shape: Literal["[n_lists]", "[n_lists, m]"]) -> Int32:
+    """Return row numbers as int32; EvaluationError for masks, ids, fractions and another number of dimensions."""
+    found = np.asarray(values)
+    if found.dtype.kind not in "iu" or found.ndim != shape.count(",") + 1:
+        raise EvaluationError(f"{what} are {found.dtype} of shape {found.shape}; give row numbers {shape}")
+    return np.ascontiguousarray(found, np.int32)
 
 
 def _check_needs(wanted: Iterable[str], data: Dataset, category: str | None, group: str | None) -> None:

@@ -85,7 +85,7 @@ def ndcg(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    cumulative = ideal_gains(ranks.k)  # sums of the discounts of the first 0..k ranks
+    cumulative = ideal_gains(ranks.k)  # [k + 1], sums of the discounts 1 / log2(rank + 1) of the first 0..k ranks
     groups = ranks.groups_in_list
     end = np.minimum(groups.above + groups.size, ranks.k)
     gain = groups.relevant / groups.size * (cumulative[end] - cumulative[groups.above])  # [n_groups]

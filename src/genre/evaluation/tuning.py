@@ -162,15 +162,9 @@ def tune(
     begin = {option: value for option, value in (start or {}).items() if option in space}
     label, name = _label(metric), name or make.__name__
     if not space:
-        raise EvaluationError(
-            f"{name}: no option left to search; options with a range: {', '.join(search_space(make))}"
-        )
-    if not len(split.validation.target):
-        raise EvaluationError("tuning needs a validation part, which is empty; give the split a validation share")
-    if trials < 1:
-        raise EvaluationError(f"trials is {trials}; try at least once")
-    if minutes is not None and not minutes > 0:
-        raise EvaluationError(f"minutes is {minutes:g}; give the search some time, or leave it out")
+        ranged = ", ".join(search_space(make))
+        raise EvaluationError(f"{name}: no option left to search; options with a range: {ranged}")
+    _check_budget(split, trials, minutes)
 
     def objective(options: dict[str, Any], log: Log) -> float:
         model = make(**given, **options).fit(split.train, validation=split.validation, log=log)
@@ -197,6 +191,16 @@ def tune(
                 _try(study, study.ask(), space, objective, log)
             bar.advance(1, note=f"{label} {_best(study).value or math.nan:.4f}")
     return _result(name, label, make, given, space, study)
+
+
+def _check_budget(split: Split, trials: int, minutes: float | None) -> None:
+    """Raise EvaluationError without a validation part, trials or time."""
+    if not len(split.validation.target):
+        raise EvaluationError("tuning needs a validation part, which is empty; give the split a validation share")
+    if trials < 1:
+        raise EvaluationError(f"trials is {trials}; try at least once")
+    if minutes is not None and not minutes > 0:
+        raise EvaluationError(f"minutes is {minutes:g}; give the search some time, or leave it out")
 
 
 def _matters(make: type[Recommender], option: str, range_: Search | Choices, given: dict[str, Any]) -> bool:

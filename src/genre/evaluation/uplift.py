@@ -238,19 +238,19 @@ def uplift(
     gains = []
     for at, (arm, segment) in enumerate(pairs):
         known = np.isfinite(differences[:, at])
-        difference, paid = float(differences[known, at].mean()), float((cost or {}).get(arm, 0.0))
-        without = float(base.per_user[label][known].mean())
+        changes, paid = differences[known, at], float((cost or {}).get(arm, 0.0))
+        difference, without = float(changes.mean()), float(base.per_user[label][known].mean())
         gains.append(
             Gain(
                 arm=arm,
                 segment=segment,
-                users=int(known.sum()),
+                users=len(changes),
                 without=without,
                 value=without + difference,
                 difference=difference,
                 low=float(low[at]),
                 high=float(high[at]),
-                changed=int((differences[known, at] != 0).sum()),
+                changed=int((changes != 0).sum()),
                 p=float(p[at]),
                 cost=paid,
                 cost_per_point=paid / (difference / POINT) if difference > 0 else None,
