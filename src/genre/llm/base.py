@@ -21,17 +21,24 @@ Schema = dict[str, Any]
 
 GIVE_UP = 5
 """Failures in a row after which nothing more is sent: a dead server costs seconds, not hours."""
-LONGEST_WAIT = 60.0  # seconds between two attempts, whatever the server wishes
+LONGEST_WAIT = 60.0  # seconds between two attempts, even if the server suggests more
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer. `text` is what the model wrote, `outcome` how it ended; only `ok` answers may be used.
+    """One answer of a language model.
 
-    tokens_in, tokens_out: as the provider counted them. seconds: wall time of the call. error: one line.
-    sent: False when the call was given up before anything left.
-    lost: it was sent, no answer came back and nobody knows what it cost: it counts as if it had been as long as it may.
-    retry_after: seconds after which another attempt may end better, 0: nobody knows when; None: it would end the same.
+    Attributes:
+        text: The text that the model wrote.
+        outcome: How the call ended; only `ok` answers may be used.
+        tokens_in: Tokens of the prompt, as the provider counted them.
+        tokens_out: Tokens of the answer, as the provider counted them.
+        seconds: Wall time of the call.
+        error: What went wrong, in one line.
+        sent: False when nothing was sent.
+        lost: The call was sent and no answer came back, so its cost is unknown: the longest possible answer is counted.
+        retry_after: Seconds after which another attempt may end better, 0 where that is unknown; None: a retry
+            would end the same.
     """
 
     text: str
@@ -45,20 +52,38 @@ class Completion:
     retry_after: float | None = None
 
     def numbers(self) -> list[float]:
-        """The likelihoods that `likelihood` put in `text`; empty when the call did not end well."""
+        """Return the log-likelihoods that `likelihood` put in `text`.
+
+        Returns:
+            ln P of each continuation; empty when the call did not end well.
+        """
         return [float(value) for value in json.loads(self.text)] if self.outcome == "ok" else []
 
 
 class LanguageModel(ABC):
-    """Base of all providers: a dataclass whose fields are its options. One method to implement, one fake to test.
+    """Base of all providers: a dataclass whose fields are its options; `_complete` is the one method to implement.
 
-    Caching, logging and budgets live in the ledger around it, not in the provider.
+    Caching, logging and budgets are in the ledger around it, not in the provider.
+
+    Attributes:
+        max_tokens: Longest answer.
+        concurrency: Calls under way at once.
+        attempts: How often a call is tried.
+        price_in: Money for a million tokens of prompts.
+        price_out: Money for a million tokens of answers.
+
+    Example:
+        >>> from genre.testing import FakeLanguageModel
+        >>> schema = {"type": "object", "properties": {"topic": {"enum": ["crime"]}}}
+        >>> answer = FakeLanguageModel().complete(["What is Heat about?"], schema)[0]
+        >>> answer.text, answer.outcome
+        ('{"topic": "crime"}', 'ok')
     """
 
     max_tokens: int = 300
     concurrency: int = 1
     attempts: int = 1
-    price_in: float = 0.0  # money for a million tokens
+    price_in: float = 0.0
     price_out: float = 0.0
 
     def __post_init__(self) -> None:
@@ -67,19 +92,23 @@ class LanguageModel(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Provider, model and every parameter that changes an answer; no key, no address of a key."""
+        """Provider, model and every parameter that changes an answer; never a key or the name of its variable."""
 
     def check(self) -> None:
-        """Raise the GenreError that every call would end in, such as a missing key; called before anything is sent."""
+        """Check what every call needs, such as a package or a key; called before anything is sent.
+
+        Raises:
+            GenreError: Something is missing.
+        """
         return
 
     @abstractmethod
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
-        """One answer; called from `concurrency` threads at once. What it raises becomes a failed Completion."""
+        """Answer one prompt; called from `concurrency` threads at once. An exception becomes a failed Completion."""
 
     def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
-        """ln P(continuation | prompt) of each, made by `likelihoods`; only where the provider can tell."""
-        raise NotSupported(f"{type(self).__name__} writes text; it does not tell how likely a given text is")
+        """Return ln P(continuation | prompt) of each continuation, made by `likelihoods`; not every provider can."""
+        raise NotSupported(f"{type(self).__name__} writes text; it cannot score how likely a given text is")
 
     def complete(
         self,
@@ -89,11 +118,17 @@ class LanguageModel(ABC):
         log: Log = SILENT,
         send: Send | None = None,
     ) -> list[Completion]:
-        """One completion a prompt, same length and order; a failure is an outcome, never an exception.
+        """Answer prompts; a failure is an outcome, never an exception.
 
-        schema: a JSON Schema the text must follow (constrained decoding where the provider can).
-        send: called as `send(position, call)` for every attempt, by the thread that asks; what it returns counts as the
-            completion, and what it raises ends the work. None: `call()`.
+        Args:
+            prompts: The rendered prompts.
+            schema: A JSON Schema that the text must follow (constrained decoding where the provider can).
+            log: Where progress is shown.
+            send: Called as `send(position, call)` for every attempt, in the thread of the call. What it returns counts
+                as the completion, and what it raises ends the work. None: `call()`.
+
+        Returns:
+            One completion a prompt, in order.
         """
         return self._each(len(prompts), lambda at: self._complete(prompts[at], schema), log, send)
 
@@ -105,17 +140,28 @@ class LanguageModel(ABC):
         log: Log = SILENT,
         send: Send | None = None,
     ) -> list[Completion]:
-        """For each prompt how likely each of its continuations is: ln P in `numbers()`, one a continuation.
+        """Score how likely each prompt's continuations are.
 
-        Raises NotSupported where the provider cannot tell.
+        Args:
+            prompts: The rendered prompts.
+            continuations: Texts that may follow each prompt.
+            log: Where progress is shown.
+            send: As in `complete`.
+
+        Returns:
+            One completion a prompt, in order; ln P of each continuation is in its `numbers()`.
+
+        Raises:
+            NotSupported: The provider cannot score texts.
         """
         if type(self)._likelihood is LanguageModel._likelihood:
             LanguageModel._likelihood(self, "", ())
         return self._each(len(prompts), lambda at: self._likelihood(prompts[at], continuations[at]), log, send)
 
-    def _each(self, n: int, ask: Callable[[int], Completion], log: Log, send: Send | None) -> list[Completion]:
+    def _each(self, n: int, call: Callable[[int], Completion], log: Log, send: Send | None) -> list[Completion]:
+        """Make `n` calls in parallel, until too many fail in a row."""
         done: list[Completion | None] = [None] * n
-        streak = 0  # failures in a row; threads may miscount it by one another's, which costs a call at most
+        streak = 0  # failures in a row; not locked: a miscount between threads costs one call at most
         last = ""
 
         def one(at: int) -> tuple[int, Completion]:
@@ -123,7 +169,7 @@ class LanguageModel(ABC):
             if streak >= GIVE_UP:
                 error = one_line(f"not sent, {GIVE_UP} calls in a row had failed: {last}")
                 return at, Completion("", "failed", error=error, sent=False)
-            completion = self._try(at, ask, send or _call)
+            completion = self._try(at, call, send or _send)
             streak, last = (streak + 1, completion.error) if completion.outcome == "failed" else (0, "")
             return at, completion
 
@@ -133,26 +179,27 @@ class LanguageModel(ABC):
                 bar.advance(1)
         return [completion for completion in done if completion is not None]
 
-    def _try(self, at: int, ask: Callable[[int], Completion], send: Send) -> Completion:
-        """The first attempt that ends well, or the last one; each of them goes through `send`."""
-        completion = send(at, lambda: _as_outcome(ask, at))
+    def _try(self, at: int, call: Callable[[int], Completion], send: Send) -> Completion:
+        """Try a call up to `attempts` times, each through `send`; return the first that ends well, or the last."""
+        completion = send(at, lambda: _as_outcome(call, at))
         for attempt in range(1, self.attempts):
             if completion.retry_after is None:
                 break
             time.sleep(min(completion.retry_after or 0.25 * 2**attempt, LONGEST_WAIT))
-            completion = send(at, lambda: _as_outcome(ask, at))
+            completion = send(at, lambda: _as_outcome(call, at))
         return completion
 
 
-def _call(at: int, call: Callable[[], Completion]) -> Completion:
+def _send(at: int, call: Callable[[], Completion]) -> Completion:
+    """Make a call without a ledger."""
     return call()
 
 
-def _as_outcome(ask: Callable[[int], Completion], at: int) -> Completion:
-    """Whatever a provider raises is an outcome here."""
+def _as_outcome(call: Callable[[int], Completion], at: int) -> Completion:
+    """Make a call, and turn an exception of the provider into a failed Completion."""
     start = time.perf_counter()
     try:
-        return ask(at)
+        return call(at)
     except Exception as error:
         return Completion(
             "",
@@ -166,6 +213,7 @@ def _as_outcome(ask: Callable[[int], Completion], at: int) -> Completion:
 def _in_parallel(
     n: int, concurrency: int, one: Callable[[int], tuple[int, Completion]]
 ) -> Iterator[tuple[int, Completion]]:
+    """Yield the results of `n` calls as they end."""
     if concurrency == 1:
         yield from map(one, range(n))
         return
@@ -174,17 +222,33 @@ def _in_parallel(
         for future in as_completed([pool.submit(one, at) for at in range(n)]):
             yield future.result()
     finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt waits for what is under way, sends nothing more
+        pool.shutdown(cancel_futures=True)  # an interrupt waits for calls under way and sends nothing more
 
 
 def likelihoods(values: Sequence[float], **counts: Any) -> Completion:
-    """The Completion of a `_likelihood`: finite numbers as JSON, so that the ledger keeps it like any other."""
+    """Make the Completion of a `_likelihood`: numbers as JSON, so that the ledger keeps it like any other.
+
+    Args:
+        values: ln P of each continuation.
+        **counts: Fields of the Completion, such as tokens and seconds.
+
+    Returns:
+        The Completion; a failed one where a number is not finite.
+    """
     if not all(math.isfinite(value) for value in values):
         return Completion("", "failed", error="a likelihood is not a finite number")
     return Completion(json.dumps([round(float(value), 6) for value in values]), **counts)
 
 
 def one_line(text: str, most: int = 200) -> str:
-    """A message without line breaks, cut to `most` characters."""
+    """Shorten a message to one line.
+
+    Args:
+        text: Any text.
+        most: Characters.
+
+    Returns:
+        The text without line breaks, cut to `most` characters.
+    """
     short = " ".join(text.split())
     return short if len(short) <= most else short[: most - 1] + "…"

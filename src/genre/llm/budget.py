@@ -1,30 +1,35 @@
-"""What work with a language model may cost, has cost, and would cost. Plain values."""
+"""Costs of work with a language model as plain values: a cap, an account of what was spent, an estimate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from genre.options import Ge, check_options
+from genre.options import Doc, Ge, check_options
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Hard caps of one job; None: no cap.
+    """Hard caps of one job."""
 
-    calls: exchanges that were answered, or may be billed all the same. tokens: in and out together.
-    money: by the provider's prices.
-    """
-
-    calls: Annotated[int, Ge(0)] | None = None
-    tokens: Annotated[int, Ge(0)] | None = None
-    money: Annotated[float, Ge(0)] | None = None
+    calls: Annotated[
+        Annotated[int, Ge(0)] | None, Doc("Most calls that are answered or may be billed; None: no cap.")
+    ] = None
+    tokens: Annotated[Annotated[int, Ge(0)] | None, Doc("Most tokens, in and out together; None: no cap.")] = None
+    money: Annotated[Annotated[float, Ge(0)] | None, Doc("Most money by the provider's prices; None: no cap.")] = None
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def reached(self, spent: Spent) -> str:
-        """The cap that `spent` is past, in words; empty while it is past none."""
+        """Name the cap that is exceeded.
+
+        Args:
+            spent: What a job has used.
+
+        Returns:
+            The cap in words; empty while none is exceeded.
+        """
         if self.calls is not None and spent.calls > self.calls:
             return f"{self.calls:,} calls"
         if self.tokens is not None and spent.tokens > self.tokens:
@@ -37,7 +42,13 @@ NO_CAP = Budget()
 
 @dataclass(frozen=True)
 class Spent:
-    """What a job has used up so far."""
+    """What a job has used so far.
+
+    Attributes:
+        calls: Calls that were answered or may be billed.
+        tokens: Tokens, in and out together.
+        money: By the provider's prices.
+    """
 
     calls: int = 0
     tokens: int = 0
@@ -52,10 +63,17 @@ class Spent:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a piece of work would cost; an estimate, but for `calls`.
+    """An estimate of what a piece of work would cost.
 
-    questions: how many. cached: of them answered before. seconds: None while there is no experience to go by.
-    at_most: what is asked hangs on answers that are not there yet; calls is then the most there can be.
+    Attributes:
+        questions: How many prompts there are.
+        cached: How many of them were answered before.
+        calls: Calls to the model that are needed, exactly.
+        tokens_in: Estimated tokens of prompts.
+        tokens_out: Estimated tokens of answers.
+        seconds: Estimated wall time; None before a first call.
+        money: By the provider's prices.
+        at_most: The prompts depend on answers that do not exist yet, so that all numbers are upper bounds.
     """
 
     questions: int = 0

@@ -1,7 +1,7 @@
-"""Domain packs: how a language model is spoken to about films, news, music, a shop or a social network.
+"""Domain packs: the words of prompts for films, news, music, a shop or a social network.
 
-A pack is a YAML file in `prompts/`: a few words and a closed list of topics. Here is also the gate that every text of a
-table passes on its way to a model: `told` hands out listed columns and no others.
+A pack is a YAML file in `prompts/`: a few words and a closed list of topics. `sent_fields` is the one way from a table
+into a prompt: it returns the listed columns and no others.
 """
 
 from __future__ import annotations
@@ -28,9 +28,16 @@ FIELD_LENGTH = 600  # characters of one column that are sent
 
 @dataclass(frozen=True)
 class Domain:
-    """item, items: what is recommended. person, took: who did what with it. topics: the only ones there are.
+    """The words of prompts for one domain.
 
-    summary, profile: how an English sentence about an item, about a person begins; empty: as the model likes.
+    Attributes:
+        item: One recommended thing, such as `film`.
+        items: Several of them.
+        person: A user, such as `viewer`.
+        took: What a user did with an item, such as `watched`.
+        topics: The closed list of topics.
+        summary: How an English summary of an item begins; empty: as the model chooses.
+        profile: How an English profile of a user begins; empty: as the model chooses.
     """
 
     item: str
@@ -42,12 +49,26 @@ class Domain:
     profile: str = ""
 
     def wording(self) -> dict[str, str]:
-        """The variables of the prompts that every prompt may use."""
+        """Return the variables that every prompt may use.
+
+        Returns:
+            Name -> value.
+        """
         return {"item": self.item, "items": self.items, "person": self.person, "took": self.took}
 
 
 def load_domain(name: str) -> Domain:
-    """A pack by name, or the YAML file at a path of your own, read anew each time."""
+    """Read a domain pack.
+
+    Args:
+        name: The name of a built-in pack, or the path of a YAML file, which is read anew each time.
+
+    Returns:
+        The pack.
+
+    Raises:
+        ConfigError: There is no such pack, or it cannot be used.
+    """
     if name.endswith((".yaml", ".yml")):
         return _read(name, Path(name))
     return _built_in(name)
@@ -55,10 +76,12 @@ def load_domain(name: str) -> Domain:
 
 @functools.cache
 def _built_in(name: str) -> Domain:
+    """Read a pack that comes with GENRE."""
     return _read(name, resources.files("genre") / "prompts" / f"{name}.yaml")
 
 
 def _read(name: str, path: Traversable | Path) -> Domain:
+    """Read and check the YAML file of a pack."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         topics = tuple(dict.fromkeys(str(topic) for topic in values.pop("topics")))
@@ -77,7 +100,19 @@ def _read(name: str, path: Traversable | Path) -> Domain:
 
 
 def sent_fields(table: pa.Table, names: Sequence[str], *, labels: bool = True) -> list[list[str]]:
-    """For each row the listed fields as `name: text`, or the text alone; what is empty is left out."""
+    """Return the fields of a table's rows that may be sent to a language model.
+
+    Args:
+        table: Rows of items or users.
+        names: The columns that may be sent.
+        labels: Whether each field is `name: text` or the text alone.
+
+    Returns:
+        The fields of each row that are not empty, cleaned by `sanitize`. [n]
+
+    Raises:
+        DataError: A column does not exist.
+    """
     out: list[list[str]] = [[] for _ in range(len(table))]
     for name in names:
         if name not in table.column_names:
@@ -91,12 +126,27 @@ def sent_fields(table: pa.Table, names: Sequence[str], *, labels: bool = True) -
 
 
 def mean_bytes(texts: Sequence[str]) -> float:
-    """How long texts are, for estimates of what it costs to send them."""
+    """Compute the mean length of texts, for estimates of the cost of sending them.
+
+    Args:
+        texts: Any texts.
+
+    Returns:
+        Bytes in UTF-8; 0 without texts.
+    """
     return sum(len(text.encode()) for text in texts) / max(len(texts), 1)
 
 
 def column_texts(table: pa.Table, name: str) -> list[str]:
-    """A column as text; lists joined, missing values and missing columns empty."""
+    """Return a column as text.
+
+    Args:
+        table: Any table.
+        name: A column.
+
+    Returns:
+        One text a row: lists joined, missing values and missing columns empty. [n]
+    """
     if name not in table.column_names:
         return [""] * len(table)
     values = table[name].to_pylist()

@@ -1,4 +1,4 @@
-"""A language model without a model, for tests: it fills the schema with words of the prompt's data, or goes wrong.
+"""A provider without a model, for tests: it fills the schema with words of the prompt's data, or fails on purpose.
 
 Public as `genre.testing.FakeLanguageModel`.
 """
@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from typing_extensions import override
+
 from genre.llm.base import Completion, LanguageModel, Schema, likelihoods
-from genre.options import Ge
+from genre.options import Doc, Ge
 
 Fault = Literal[
     "none", "hang", "error", "empty", "truncated", "not_json", "other_json", "refusal", "french", "html", "invented"
@@ -28,27 +30,28 @@ DATA = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
 
 @dataclass(eq=False)
 class FakeLanguageModel(LanguageModel):
-    """Answers at once and the same every time, out of the prompt's own words; every `every`-th call goes wrong.
+    """A model that answers at once and always the same, with the prompt's own words, or with a fault.
 
-    fault: how it goes wrong. hang: no answer for `patience_seconds`, then a time-out. every: 1 is always.
-    name: another name is another model. max_tokens, price_in, price_out: what it claims to cost.
+    Attributes:
+        prompts: Every prompt that was sent.
     """
 
-    fault: Fault = "none"
-    every: Annotated[int, Ge(1)] = 1
-    patience_seconds: float = 0.0
-    name: str = "fake"
-    max_tokens: int = 100
-    concurrency: int = 1
-    price_in: float = 0.0
-    price_out: float = 0.0
+    fault: Annotated[Fault, Doc("How calls go wrong; hang: a time-out after `patience_seconds`.")] = "none"
+    every: Annotated[int, Ge(1), Doc("Every so many-th call goes wrong; 1: all.")] = 1
+    patience_seconds: Annotated[float, Doc("Seconds until a time-out.")] = 0.0
+    name: Annotated[str, Doc("Another name counts as another model.")] = "fake"
+    max_tokens: Annotated[int, Doc("Longest answer, for budgets.")] = 100
+    concurrency: Annotated[int, Doc("Calls under way at once.")] = 1
+    price_in: Annotated[float, Doc("Money for a million tokens of prompts.")] = 0.0
+    price_out: Annotated[float, Doc("Money for a million tokens of answers.")] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.prompts: list[str] = []  # everything that left the machine
+        self.prompts: list[str] = []
         self._lock = threading.Lock()
 
     @property
+    @override
     def fingerprint(self) -> str:
         return f"fake {self.name} ({self.fault}, every {self.every})"
 
@@ -69,7 +72,7 @@ class FakeLanguageModel(LanguageModel):
         return self._counted(prompt, _spoilt(text, fault))
 
     def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
-        """A continuation is the likelier, the more of its words are in the prompt."""
+        """Score a continuation by how many of its words are in the prompt."""
         if self._note(prompt) != "none":
             raise ConnectionError("500: internal server error")
         known = set(prompt.casefold().split())
@@ -77,21 +80,40 @@ class FakeLanguageModel(LanguageModel):
         return likelihoods([-1.0 - n for n in missing], tokens_in=len(prompt.split()), tokens_out=len(continuations))
 
     def reply(self, prompt: str, schema: Schema | None) -> str:
-        """The answer when nothing goes wrong; override it to say something else."""
+        """Write the answer when nothing goes wrong; a test may override it.
+
+        Args:
+            prompt: The rendered prompt.
+            schema: The JSON Schema of the answer.
+
+        Returns:
+            JSON text.
+        """
         words = re.findall(r"\b[a-z]{3,}\b", " ".join(DATA.findall(prompt))) or ["things"]
         return json.dumps(example(schema or {"type": "string"}, words, zlib.crc32(prompt.encode())))
 
     def _note(self, prompt: str) -> Fault:
+        """Remember a prompt, and decide whether its call goes wrong."""
         with self._lock:
             self.prompts.append(prompt)
             return self.fault if (len(self.prompts) - 1) % self.every == 0 else "none"
 
     def _counted(self, prompt: str, text: str, **outcome: Any) -> Completion:
+        """Make a Completion that counts words as tokens."""
         return Completion(text, tokens_in=len(prompt.split()), tokens_out=len(text.split()), **outcome)
 
 
 def example(schema: dict[str, Any], words: Sequence[str], seed: int) -> Any:
-    """A small valid value of a JSON Schema, its texts made of `words`."""
+    """Make a small valid value of a JSON Schema.
+
+    Args:
+        schema: The schema.
+        words: What its texts are made of.
+        seed: Chooses among words and enumerated values.
+
+    Returns:
+        A JSON value.
+    """
     kind = schema.get("type")
     if "enum" in schema:
         return schema["enum"][seed % len(schema["enum"])]
@@ -111,8 +133,9 @@ def example(schema: dict[str, Any], words: Sequence[str], seed: int) -> Any:
 
 
 def _spoilt(text: str, fault: Fault) -> str:
+    """Put a fault into an answer."""
     if fault == "not_json":
-        return "Sure! Here is what you asked for: " + text[1:]
+        return "Sure! Here is the answer: " + text[1:]
     if fault == "other_json":
         return '{"answer": 42}'
     if fault in ("french", "html", "invented"):

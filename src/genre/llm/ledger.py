@@ -1,9 +1,9 @@
-"""The one way to a language model: every exchange in SQLite by content hash, cache, audit log and budget in one.
+"""The ledger in front of every language model: cache, audit log and budget in one SQLite table of all exchanges.
 
 The key of an exchange is a digest of the model's fingerprint, the prompt file's hash, the rendered input and the
-schema, so nothing is paid for twice. An answer is on disk before the next one is looked at: after a kill at any point
-the same work, started again, sends only what has no answer yet. What a call may cost at most is reserved before it is
-sent: caps hold exactly, also where several processes work on one job. Knows nothing about recommending.
+schema, so nothing is paid for twice. An answer is on disk before the next one is used: after a kill at any moment the
+same work, started again, sends only what has no answer yet. The most that a call may cost is reserved before it is
+sent, so that caps hold exactly, also where several processes work on one job. Knows nothing about recommending.
 """
 
 from __future__ import annotations
@@ -32,28 +32,38 @@ from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
 OVERHEAD = 64  # tokens a chat template adds, at most
-TOKENS_PER_BYTE = 0.3  # of plain text; no more than a guess
+TOKENS_PER_BYTE = 0.3  # of plain text, a rough guess
 POLL_SECONDS = 0.02
 
 
 class Ledger:
-    """One job's view of a ledger file: questions go through here to `model`, and only new ones are sent.
+    """A ledger file as one job uses it: prompts go through here to the model, and only new ones are sent.
 
-    path: the SQLite file, made when missing; `:memory:` keeps nothing.
-    job: a name to count the budget by, such as that of a run.
+    Attributes:
+        model: The language model.
+        job: The name that the budget is counted by.
+        budget: The caps of the job.
     """
 
     def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = NO_CAP) -> None:
+        """Open a ledger file, and release what killed processes had reserved.
+
+        Args:
+            path: The SQLite file, made when missing; `:memory:` keeps nothing.
+            model: The language model.
+            job: The name that the budget is counted by, such as that of a run.
+            budget: The caps of the job.
+        """
         self.model, self.job, self.budget = model, job, budget
         self._path = Path(path)
         self._alone, self._cached_only = str(path) == MEMORY, False
         self._spent, self._counted = Spent(), 0  # up to the exchange with that id
         self._connection = connect(self._path)
         self._lock = threading.RLock()
-        left = [] if self._alone else self._left_behind()
-        if left:
-            with self._changing() as connection:
-                self._drop_the_dead(connection, left)
+        holders = [] if self._alone else self._holders_of_locks()
+        if holders:
+            with self._transaction() as connection:
+                self._release_dead(connection, holders)
 
     def complete(
         self,
@@ -64,10 +74,21 @@ class Ledger:
         cutoff: int | None = None,
         log: Log = SILENT,
     ) -> list[Completion]:
-        """An answer to each rendered input of `prompt`, old or new, in order.
+        """Answer each rendered input of a prompt, from the ledger where it has an answer.
 
-        cutoff: seconds since 1970; nothing after it was used for the inputs. Raises BudgetExceeded before the first
-        call that could go past a cap; what was answered until then is kept.
+        Args:
+            prompt: The prompt.
+            inputs: Its rendered texts.
+            schema: A JSON Schema that an answer must follow.
+            cutoff: Seconds since 1970; nothing after it was used for the inputs.
+            log: Where progress is shown.
+
+        Returns:
+            One completion an input, in order.
+
+        Raises:
+            BudgetExceeded: The next call could exceed a cap; every answer until then is kept.
+            LLMError: The model cannot be used at all, or the ledger cannot be written.
         """
         return self._answer(prompt, [_Question(text, schema) for text in inputs], cutoff, log)
 
@@ -80,68 +101,117 @@ class Ledger:
         cutoff: int | None = None,
         log: Log = SILENT,
     ) -> list[Completion]:
-        """ln P of each continuation of each input in `numbers()`; kept and budgeted like answers."""
+        """Score how likely each input's continuations are; recorded and budgeted like answers.
+
+        Args:
+            prompt: The prompt.
+            inputs: Its rendered texts.
+            continuations: Texts that may follow each input.
+            cutoff: Seconds since 1970; nothing after it was used for the inputs.
+            log: Where progress is shown.
+
+        Returns:
+            One completion an input, in order; ln P of each continuation is in its `numbers()`.
+
+        Raises:
+            BudgetExceeded: The next call could exceed a cap; every answer until then is kept.
+            NotSupported: The provider cannot score texts.
+        """
         questions = [_Question(text, None, tuple(own)) for text, own in zip(inputs, continuations, strict=True)]
         return self._answer(prompt, questions, cutoff, log)
 
     def plan(self, prompt: Prompt, inputs: Sequence[str], schema: Schema | None = None, *, sure: bool = True) -> Plan:
-        """What `complete` would cost; sends nothing. sure: False when the inputs are not the final ones."""
-        keys = dict.fromkeys(self._key(prompt, _Question(text, schema)) for text in inputs)
-        known = self._known(list(keys)) if sure else {}
-        new = list(dict.fromkeys(text for text in inputs if self._key(prompt, _Question(text, schema)) not in known))
-        cached = len(inputs) - sum(self._key(prompt, _Question(text, schema)) not in known for text in inputs)
-        cost = self.estimate(prompt, len(new), sum(len(text.encode()) for text in new))
+        """Estimate what `complete` would cost; sends nothing.
+
+        Args:
+            prompt: The prompt.
+            inputs: Its rendered texts.
+            schema: A JSON Schema that an answer must follow.
+            sure: False where the inputs are not the final ones, so that none of them counts as answered.
+
+        Returns:
+            The estimate.
+        """
+        keys = [self._key(prompt, _Question(text, schema)) for text in inputs]
+        known = self._known(keys) if sure else {}
+        new = {key: text for key, text in zip(keys, inputs, strict=True) if key not in known}
+        cached = sum(key in known for key in keys)
+        cost = self.estimate(prompt, len(new), sum(len(text.encode()) for text in new.values()))
         return dataclasses.replace(cost, questions=len(inputs), cached=cached, at_most=not sure)
 
     def estimate(
         self, prompt: Prompt, calls: int, size: float, *, tokens_out: float | None = None, reads: int = 1
     ) -> Plan:
-        """What so many calls of a prompt would cost at most, whose inputs are `size` bytes together; sends nothing.
+        """Estimate the most that calls of a prompt cost; sends nothing.
 
-        By what was seen of this prompt; else as if an answer had `tokens_out` tokens (None: all it may have) and an
-        input were read `reads` times for it.
+        The estimate is from earlier calls of this prompt where there are any.
+
+        Args:
+            prompt: The prompt.
+            calls: How many.
+            size: Bytes of all their inputs together.
+            tokens_out: Tokens of an answer; None: `max_tokens` of the model.
+            reads: How often an input is read for an answer.
+
+        Returns:
+            The estimate.
         """
         seen_out, seconds, per_byte = self._experience(prompt)
         out = self.model.max_tokens if tokens_out is None else tokens_out
-        told_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
-        told_out = round(calls * (out if seen_out is None else seen_out))
+        tokens_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
+        answer_tokens = round(calls * (out if seen_out is None else seen_out))
         return Plan(
             questions=calls,
             calls=calls,
-            tokens_in=told_in,
-            tokens_out=told_out,
+            tokens_in=tokens_in,
+            tokens_out=answer_tokens,
             seconds=None if calls and seconds is None else calls * (seconds or 0) / self.model.concurrency,
-            money=self.money(told_in, told_out),
+            money=self.money(tokens_in, answer_tokens),
             at_most=True,
         )
 
     def record_verdicts(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
-        """Write down what became of the answers to these inputs (`valid`, `repaired`, `quarantined: ...`)."""
+        """Record the verdicts on answers.
+
+        Args:
+            prompt: The prompt.
+            verdicts: Rendered input -> `valid`, `repaired: ...` or `quarantined: ...`.
+            schema: The JSON Schema of the answers.
+        """
         rows = [(verdict, self._key(prompt, _Question(text, schema))) for text, verdict in verdicts.items()]
-        with self._writing() as connection:
+        with self._locked() as connection:
             connection.executemany("UPDATE exchanges SET verdict = ? WHERE key = ? AND outcome != 'failed'", rows)
 
     def cached_only(self) -> Ledger:
-        """The same ledger, which answers what it knows and raises BudgetExceeded for all else."""
+        """Return the same ledger, which sends nothing.
+
+        Returns:
+            A ledger that answers from earlier exchanges, and raises BudgetExceeded for a prompt without an answer.
+        """
         other = copy.copy(self)
         other._cached_only = True
         return other
 
     def spent(self) -> Spent:
-        """What this job has used up, over all its runs. A call that failed and cannot be billed has used up nothing."""
-        question = (
+        """Add up what this job has used, over all its runs, without failed calls that cannot be billed.
+
+        Returns:
+            Calls, tokens and money.
+        """
+        query = (
             "SELECT total(outcome != 'failed' OR tokens_out > 0), total(tokens_in + tokens_out), total(money), max(id) "
-            "FROM exchanges WHERE job = ? AND id > ?"  # rows are added and never changed in what they cost
+            "FROM exchanges WHERE job = ? AND id > ?"  # the cost of a row never changes
         )
-        with self._writing() as connection:
-            calls, tokens, money, newest = connection.execute(question, (self.job, self._counted)).fetchone()
+        with self._locked() as connection:
+            calls, tokens, money, newest = connection.execute(query, (self.job, self._counted)).fetchone()
             if newest is not None:
                 self._spent, self._counted = self._spent + Spent(int(calls), int(tokens), money), newest
             return self._spent
 
-    # --- asking -----------------------------------------------------------------------------------
+    # --- sending ----------------------------------------------------------------------------------
 
     def _answer(self, prompt: Prompt, questions: list[_Question], cutoff: int | None, log: Log) -> list[Completion]:
+        """Answer questions from the ledger, and send the others."""
         keys = [self._key(prompt, question) for question in questions]
         answers = self._known(keys)
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in answers}
@@ -155,6 +225,7 @@ class Ledger:
     def _send(
         self, prompt: Prompt, missing: dict[str, _Question], cutoff: int | None, log: Log
     ) -> dict[str, Completion]:
+        """Send questions to the model, and record each answer as it comes. Returns key -> completion."""
         keys, questions = list(missing), list(missing.values())
         texts = [question.input for question in questions]
         with self._holding() as holder:
@@ -177,25 +248,25 @@ class Ledger:
                 left = len(keys) - len(self._known(keys))
                 raise BudgetExceeded(
                     f"the budget of {reached} is used up: {self.spent()} so far, {left:,} questions left; every answer "
-                    "is kept, raise the budget to go on"
+                    "is kept, raise the budget to continue"
                 ) from None
         return dict(zip(keys, answers, strict=True))
 
-    # --- what is under way, here and in other processes -------------------------------------------
+    # --- reservations, of this process and others -------------------------------------------------
 
     @contextmanager
     def _holding(self) -> Iterator[str]:
-        """A name for what is sent from here. Its lock falls when this process ends, however it ends."""
+        """Yield a name for the reservations of this process, with a lock that ends with the process, even if killed."""
         holder = uuid.uuid4().hex
         lock = None if self._alone else FileLock(self._lock_of(holder))
-        with self._changing():  # so that nobody meets the file before it is locked, and takes it for a dead one's
+        with self._transaction():  # no other process may see the file unlocked: it would take it for a dead one's
             if lock is not None:
                 lock.acquire()
         try:
             yield holder
         finally:
             try:
-                with self._changing() as connection:
+                with self._transaction() as connection:
                     connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
             finally:
                 if lock is not None:
@@ -203,47 +274,49 @@ class Ledger:
                     self._lock_of(holder).unlink(missing_ok=True)
 
     def _lock_of(self, holder: str) -> Path:
+        """Return the path of a lock file."""
         return self._path.with_name(f"{self._path.name}.{holder}.under-way")
 
-    def _left_behind(self) -> list[str]:
-        """Everybody whose lock lies beside the ledger: at work, or killed."""
+    def _holders_of_locks(self) -> list[str]:
+        """Name the processes whose lock files are beside the ledger: at work, or killed."""
         mask = self._lock_of("*").name.replace(self._path.name, glob.escape(self._path.name), 1)
         return [path.suffixes[-2][1:] for path in self._path.parent.glob(mask)]
 
     def _reserve(self, holder: str, key: str, question: _Question) -> Completion | None:
-        """Book the most that an exchange can cost, before it is sent; or the answer that somebody else has got.
+        """Reserve the most that a call can cost, before it is sent; or return the answer that another process has got.
 
-        Waits while another asks the same, or while all that is left is reserved for what is under way.
+        Waits while another process sends the same question, or while the rest of the budget is reserved.
         """
         tokens_in, tokens_out = question.most_tokens(self.model.max_tokens)
         most = Spent(1, tokens_in + tokens_out, self.money(tokens_in, tokens_out))
         while True:
-            with self._changing() as connection:
+            with self._transaction() as connection:
                 found = self._known([key])
                 if found:
                     return found[key]
-                self._drop_the_dead(connection, self._holders(connection))
+                self._release_dead(connection, self._holders(connection))
                 reached = self.budget.reached(self.spent() + most)
                 if reached:
                     raise _Reached(reached)
-                asked = connection.execute("SELECT 1 FROM under_way WHERE key = ?", (key,)).fetchone()
-                if not asked and not self.budget.reached(self.spent() + self._reserved(connection) + most):
+                sent = connection.execute("SELECT 1 FROM under_way WHERE key = ?", (key,)).fetchone()
+                if not sent and not self.budget.reached(self.spent() + self._reserved(connection) + most):
                     row = key, self.job, holder, most.tokens, most.money
                     connection.execute("INSERT INTO under_way VALUES (?, ?, ?, ?, ?)", row)
                     return None
             time.sleep(POLL_SECONDS)
 
     def _reserved(self, connection: sqlite3.Connection) -> Spent:
-        question = "SELECT count(*), total(tokens), total(money) FROM under_way WHERE job = ?"
-        calls, tokens, money = connection.execute(question, (self.job,)).fetchone()
+        """Add up what is reserved for this job."""
+        query = "SELECT count(*), total(tokens), total(money) FROM under_way WHERE job = ?"
+        calls, tokens, money = connection.execute(query, (self.job,)).fetchone()
         return Spent(calls, int(tokens), money)
 
     def _holders(self, connection: sqlite3.Connection) -> list[str]:
-        """Everybody who has reserved something."""
+        """Name the processes that have reserved something."""
         return [holder for (holder,) in connection.execute("SELECT DISTINCT holder FROM under_way")]
 
-    def _drop_the_dead(self, connection: sqlite3.Connection, holders: Sequence[str]) -> None:
-        """Free what those of `holders` have reserved whose process has ended, and remove their locks."""
+    def _release_dead(self, connection: sqlite3.Connection, holders: Sequence[str]) -> None:
+        """Delete the reservations and locks of those `holders` whose process has ended."""
         for holder in [] if self._alone else holders:
             lock = self._lock_of(holder)
             try:
@@ -254,19 +327,29 @@ class Ledger:
             lock.unlink(missing_ok=True)
 
     def money(self, tokens_in: float, tokens_out: float) -> float:
-        """What so many tokens cost by the provider's prices."""
+        """Compute what tokens cost by the provider's prices.
+
+        Args:
+            tokens_in: Tokens of prompts.
+            tokens_out: Tokens of answers.
+
+        Returns:
+            Money, in the unit of the prices.
+        """
         return (tokens_in * self.model.price_in + tokens_out * self.model.price_out) / 1e6
 
     def _key(self, prompt: Prompt, question: _Question) -> str:
+        """Compute the key of an exchange."""
         parts = [self.model.fingerprint, prompt.hash, question.input, question.request()]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()
 
     # --- the table --------------------------------------------------------------------------------
 
     def _known(self, keys: Sequence[str]) -> dict[str, Completion]:
+        """Look up earlier answers by key."""
         found: dict[str, Completion] = {}
         columns = "key, output, outcome, tokens_in, tokens_out, seconds, error"
-        with self._writing() as connection:
+        with self._locked() as connection:
             for start in range(0, len(keys), 500):
                 some = list(keys[start : start + 500])
                 marks = ",".join("?" * len(some))
@@ -277,6 +360,7 @@ class Ledger:
         return found
 
     def _keep(self, key: str, prompt: Prompt, question: _Question, answer: Completion, cutoff: int | None) -> None:
+        """Record an exchange, and release its reservation."""
         most = question.most_tokens(self.model.max_tokens)
         tokens_in, tokens_out = most if answer.lost else (answer.tokens_in, answer.tokens_out)
         row = {
@@ -298,26 +382,26 @@ class Ledger:
             "error": answer.error,
         }
         names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-        with self._changing() as connection:
+        with self._transaction() as connection:
             connection.execute(f"INSERT INTO exchanges ({names}) VALUES ({marks})", row)
             connection.execute("DELETE FROM under_way WHERE key = ?", (key,))
 
     def _experience(self, prompt: Prompt) -> tuple[float | None, float | None, float | None]:
-        """Tokens out a call, seconds a call, tokens in a byte, as seen with this prompt; None before a first call."""
-        question = (
+        """Return mean tokens out a call, seconds a call and tokens in a byte of a prompt; None before a first call."""
+        query = (
             "SELECT avg(tokens_out), avg(seconds), total(tokens_in) / total(length(CAST(input AS BLOB))) "
             "FROM exchanges WHERE model = ? AND prompt_hash = ? AND outcome != 'failed'"
         )
-        with self._writing() as connection:
+        with self._locked() as connection:
             seen: tuple[float | None, float | None, float | None] = connection.execute(
-                question, (self.model.fingerprint, prompt.hash)
+                query, (self.model.fingerprint, prompt.hash)
             ).fetchone()
         return seen
 
     @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, and nobody else changes the file meanwhile."""
-        with self._writing() as connection:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Make changes that are written together or not at all, while no other process writes."""
+        with self._locked() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -327,7 +411,8 @@ class Ledger:
             connection.execute("COMMIT")
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _locked(self) -> Iterator[sqlite3.Connection]:
+        """Use the connection, one thread at a time."""
         with self._lock:
             try:
                 yield self._connection
@@ -336,20 +421,23 @@ class Ledger:
 
 
 class _Reached(Exception):
-    """The cap that the next call could go past."""
+    """The next call could exceed this cap."""
 
 
 @dataclass(frozen=True)
 class _Question:
+    """A rendered prompt, with the schema of its answer or the continuations to score."""
+
     input: str
     schema: Schema | None
     continuations: tuple[str, ...] | None = None
 
     def request(self) -> str:
+        """Return schema and continuations as text, part of the key."""
         return json.dumps({"schema": self.schema, "continuations": self.continuations}, sort_keys=True)
 
     def most_tokens(self, max_tokens: int) -> tuple[int, int]:
-        """No tokeniser makes more tokens than bytes: an upper bound of (in, out)."""
+        """Return upper bounds of tokens in and out: no tokeniser makes more tokens than bytes."""
         size = len(self.input.encode()) + len(json.dumps(self.schema).encode()) + OVERHEAD
         if self.continuations is None:
             return size, max_tokens

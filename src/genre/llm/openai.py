@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible endpoint through the official client: OpenAI, Ollama, vLLM, a llama.cpp server.
+"""Provider `openai`: any OpenAI-compatible server through the official client: OpenAI, Ollama, vLLM, llama.cpp.
 
 The key is read from the environment variable that `key_variable` names, at the moment of a call; it is never stored,
 logged or part of a fingerprint.
@@ -16,45 +16,49 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from genre.errors import LLMError, NotAvailable, OptionError
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
-from genre.options import Ge, Gt, Le
+from genre.options import Doc, Ge, Gt, Le
 
-OWN = "https://api.openai.com/v1"
-NEVER_LEFT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
-"""Errors of the HTTP library under the client, which changed its name once, after which nothing can be billed."""
-UNKEPT = ("minLength", "maxLength", "pattern", "uniqueItems", "title", "default")
-"""What strict mode of the OpenAI API does not take; GENRE checks it again after the answer."""
+OPENAI_URL = "https://api.openai.com/v1"
+NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
+"""Errors before anything was sent, after which nothing is billed; by name, since the library behind them changes."""
+UNSUPPORTED = ("minLength", "maxLength", "pattern", "uniqueItems", "title", "default")
+"""Keywords that strict mode of the OpenAI API refuses; GENRE checks them again after the answer."""
 
 
 @dataclass(eq=False)
 class OpenAI(LanguageModel):
-    """Chat completions of an OpenAI-compatible server.
+    """Chat completions of an OpenAI-compatible server."""
 
-    model: its name at the server. base_url: where the server is.
-    key_variable: name of the environment variable that holds the key; empty: the server wants none.
-    structured: how a JSON Schema is asked for. strict: OpenAI's guarantee; schema: llama.cpp, vLLM, Ollama; object:
-        any JSON; none: by words alone.
-    temperature, seed: sampling; None: as the server likes (models that reason take no temperature).
-    max_tokens: longest answer.
-    concurrency: calls under way at once. requests_per_minute: no more than this; None: no limit.
-    timeout_seconds: of one attempt. attempts: how often a call is tried, with backoff; each is an exchange of its own.
-    price_in, price_out: money for a million tokens, for plans and budgets.
-    """
-
-    model: str
-    base_url: str = OWN
-    key_variable: str = "OPENAI_API_KEY"
-    structured: Literal["strict", "schema", "object", "none"] = "strict"
-    temperature: Annotated[float, Ge(0), Le(2)] | None = 0.0
-    seed: int | None = 0
-    max_tokens: Annotated[int, Ge(1)] = 300
-    concurrency: Annotated[int, Ge(1), Le(256)] = 8
-    requests_per_minute: Annotated[float, Gt(0)] | None = None
-    timeout_seconds: Annotated[float, Gt(0)] = 60.0
-    attempts: Annotated[int, Ge(1), Le(10)] = 4
-    price_in: Annotated[float, Ge(0)] = 0.0
-    price_out: Annotated[float, Ge(0)] = 0.0
+    model: Annotated[str, Doc("Name of the model at the server.")]
+    base_url: Annotated[str, Doc("Address of the server.")] = OPENAI_URL
+    key_variable: Annotated[
+        str, Doc("Name of the environment variable that holds the key; empty: the server needs none.")
+    ] = "OPENAI_API_KEY"
+    structured: Annotated[
+        Literal["strict", "schema", "object", "none"],
+        Doc(
+            "How a JSON Schema is sent. strict: with OpenAI's guarantee; schema: llama.cpp, vLLM, Ollama; object: any "
+            "JSON; none: only in the words of the prompt."
+        ),
+    ] = "strict"
+    temperature: Annotated[
+        Annotated[float, Ge(0), Le(2)] | None,
+        Doc("Randomness of sampling; None: the server's default, which reasoning models need."),
+    ] = 0.0
+    seed: Annotated[int | None, Doc("Seed of sampling; None: none is sent.")] = 0
+    max_tokens: Annotated[int, Ge(1), Doc("Longest answer, in tokens.")] = 300
+    concurrency: Annotated[int, Ge(1), Le(256), Doc("Calls under way at once.")] = 8
+    requests_per_minute: Annotated[Annotated[float, Gt(0)] | None, Doc("Most calls a minute; None: no limit.")] = None
+    timeout_seconds: Annotated[float, Gt(0), Doc("Seconds until an attempt is given up.")] = 60.0
+    attempts: Annotated[
+        int, Ge(1), Le(10), Doc("How often a call is tried, with growing waits; each attempt is recorded and counted.")
+    ] = 4
+    price_in: Annotated[float, Ge(0), Doc("Money for a million tokens of prompts, for plans and budgets.")] = 0.0
+    price_out: Annotated[float, Ge(0), Doc("Money for a million tokens of answers, for plans and budgets.")] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,27 +71,29 @@ class OpenAI(LanguageModel):
         self._next = 0.0
 
     @property
+    @override
     def fingerprint(self) -> str:
         how = f"{self.structured}, temperature {self.temperature}, seed {self.seed}, max_tokens {self.max_tokens}"
         return f"openai {self.base_url.rstrip('/')} {self.model} ({how})"
 
+    @override
     def check(self) -> None:
         self._key()
         _ = self._client
 
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
-        return self._ask(prompt, self.max_tokens, response_format=self._response_format(schema))[0]
+        return self._request(prompt, self.max_tokens, response_format=self._response_format(schema))[0]
 
     def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
-        """Of labels of one token, as the first token of the answer: ln P among the twenty likeliest, else less."""
+        """Score labels of one token by the first token of the answer: ln P among the twenty likeliest, else less."""
         if any(len(text.split()) > 1 for text in continuations):
-            return Completion("", "failed", error="this server tells the likelihood of single words only; use labels")
-        completion, choice = self._ask(prompt, 1, logprobs=True, top_logprobs=20)
+            return Completion("", "failed", error="this server scores single words only; use labels")
+        completion, choice = self._request(prompt, 1, logprobs=True, top_logprobs=20)
         if completion.outcome == "failed":
             return completion
         tokens = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
         if not tokens:
-            return Completion("", "failed", error="the server told no log probabilities")
+            return Completion("", "failed", error="the server sent no log probabilities")
         best: dict[str, float] = {}
         for token in tokens:  # "A" and " A" are the same label
             label = token.token.strip()
@@ -96,28 +102,28 @@ class OpenAI(LanguageModel):
         values = likelihoods([best.get(text.strip(), floor) for text in continuations])
         return dataclasses.replace(completion, text=values.text, outcome=values.outcome, error=values.error)
 
-    def _ask(self, prompt: str, max_tokens: int, **request: Any) -> tuple[Completion, Any]:
-        """One chat completion and the raw choice behind it."""
+    def _request(self, prompt: str, max_tokens: int, **fields: Any) -> tuple[Completion, Any]:
+        """Send one chat completion; return it with the client's `choice` object, None after a failure."""
         key = self._key()
-        newest = self.base_url.startswith(OWN)  # OpenAI's own models want the new name, other servers know the old one
-        request["max_completion_tokens" if newest else "max_tokens"] = max_tokens
-        request |= {"temperature": self.temperature, "seed": self.seed}
+        newest = self.base_url.startswith(OPENAI_URL)  # OpenAI renamed the field, other servers know the old name
+        fields["max_completion_tokens" if newest else "max_tokens"] = max_tokens
+        fields |= {"temperature": self.temperature, "seed": self.seed}
         self._pace()
         start = time.perf_counter()
         try:
             answer = self._client.with_options(api_key=key).chat.completions.create(
                 model=self.model,
                 messages=[{"role": "user", "content": prompt}],
-                **{name: value for name, value in request.items() if value is not None},
+                **{name: value for name, value in fields.items() if value is not None},
             )
             choice, usage = answer.choices[0], answer.usage
             text = choice.message.content or ""
         except Exception as error:
-            said = self._said(error)
-            why = one_line(said.replace(key, "***") if self.key_variable else said)
-            after, lost = _after(error)
+            message = self._message(error)
+            message = one_line(message.replace(key, "***") if self.key_variable else message)
+            retry_after, lost = _retry(error)
             seconds = time.perf_counter() - start
-            return Completion("", "failed", seconds=seconds, error=why, lost=lost, retry_after=after), None
+            return Completion("", "failed", seconds=seconds, error=message, lost=lost, retry_after=retry_after), None
         return Completion(
             text,
             _outcome(choice),
@@ -126,8 +132,8 @@ class OpenAI(LanguageModel):
             seconds=time.perf_counter() - start,
         ), choice
 
-    def _said(self, error: Exception) -> str:
-        """What went wrong, for people."""
+    def _message(self, error: Exception) -> str:
+        """Describe an error of the client for people."""
         from openai import APIConnectionError, APIError, APITimeoutError
 
         if isinstance(error, APITimeoutError):
@@ -140,7 +146,7 @@ class OpenAI(LanguageModel):
 
     @functools.cached_property
     def _client(self) -> Any:
-        """One pool of connections; it holds no key."""
+        """The client with its pool of connections; it holds no key."""
         try:
             from openai import OpenAI as Client
         except ImportError as error:
@@ -148,6 +154,7 @@ class OpenAI(LanguageModel):
         return Client(api_key="unset", base_url=self.base_url, timeout=self.timeout_seconds, max_retries=0)
 
     def _key(self) -> str:
+        """Read the key from its environment variable."""
         if not self.key_variable:
             return "none"
         key = os.environ.get(self.key_variable, "")
@@ -156,7 +163,7 @@ class OpenAI(LanguageModel):
         return key
 
     def _pace(self) -> None:
-        """Wait until the next request may leave."""
+        """Wait until `requests_per_minute` allows the next call."""
         if self.requests_per_minute is None:
             return
         with self._lock:
@@ -166,46 +173,49 @@ class OpenAI(LanguageModel):
         time.sleep(wait)
 
     def _response_format(self, schema: Schema | None) -> dict[str, Any] | None:
+        """Return the field that requests an answer of a JSON Schema."""
         if schema is None or self.structured == "none":
             return None
         if self.structured == "object":
             return {"type": "json_object"}
         strict = self.structured == "strict"
-        body = _without(schema) if strict else schema
+        body = _supported(schema) if strict else schema
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": strict}}
 
 
-def _after(error: Exception) -> tuple[float | None, bool]:
-    """Seconds until another attempt may end better, None for never; and whether this one may be billed all the same."""
+def _retry(error: Exception) -> tuple[float | None, bool]:
+    """Return seconds until another attempt may end better (None: never), and whether this one may be billed."""
     from openai import APIConnectionError, APIStatusError
 
     if isinstance(error, APIConnectionError):  # a time-out is one
-        return 0.0, type(error.__cause__).__name__ not in NEVER_LEFT
+        return 0.0, type(error.__cause__).__name__ not in NEVER_SENT
     if isinstance(error, APIStatusError) and (error.status_code in (408, 409, 429) or error.status_code >= 500):
         milliseconds, seconds = (error.response.headers.get(name, "") for name in ("retry-after-ms", "retry-after"))
-        wish = float(milliseconds) / 1000 if _is_number(milliseconds) else float(seconds) if _is_number(seconds) else 0
-        return wish, False
+        wait = float(milliseconds) / 1000 if _is_number(milliseconds) else float(seconds) if _is_number(seconds) else 0
+        return wait, False
     return None, False
 
 
 def _is_number(text: str) -> bool:
+    """Tell whether a header holds a number of seconds, and not a date."""
     return text.replace(".", "", 1).isdigit()
 
 
 def _outcome(choice: Any) -> Outcome:
+    """Return how the model ended its answer."""
     if getattr(choice.message, "refusal", None) or choice.finish_reason == "content_filter":
         return "refused"
     return "truncated" if choice.finish_reason == "length" else "ok"
 
 
-def _without(schema: Any) -> Any:
-    """The schema without the keywords of `UNKEPT`, at every depth (names of properties are no keywords)."""
+def _supported(schema: Any) -> Any:
+    """Return a schema without the keywords of `UNSUPPORTED`, at every depth (names of properties are no keywords)."""
     if isinstance(schema, list):
-        return [_without(part) for part in schema]
+        return [_supported(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _without(part) for name, part in value.items()} if key == "properties" else _without(value)
+        key: {name: _supported(part) for name, part in value.items()} if key == "properties" else _supported(value)
         for key, value in schema.items()
-        if key not in UNKEPT
+        if key not in UNSUPPORTED
     }

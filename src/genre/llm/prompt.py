@@ -1,8 +1,8 @@
-"""Prompts: text files with named variables. What is put in is data and cannot become an instruction.
+"""Prompts: text files with named variables, whose values are data and cannot become instructions.
 
-A prompt file is plain text in which `{{name}}` stands for a variable. Values lose angle brackets and control
-characters, so nothing that is put in can close a `<data>` block of the prompt or look like a chat template's mark.
-Knows nothing about recommending.
+A prompt file is plain text with variables written as `{{name}}`. Values lose angle brackets and control characters, so
+that no value can close a `<data>` block of the prompt or look like a mark of a chat template. Knows nothing about
+recommending.
 """
 
 from __future__ import annotations
@@ -21,29 +21,42 @@ from genre.options import nearest
 Value = str | int | float | Sequence[str]
 
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-MAX_CHARACTERS = 2_000  # of one value: a text longer than that is cut
+MAX_CHARACTERS = 2_000  # of one value; a longer text is cut
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt file: its name and its text."""
+    """A prompt file.
+
+    Attributes:
+        name: Its name without `.md`.
+        text: Its text.
+    """
 
     name: str
     text: str
 
     @property
     def variables(self) -> frozenset[str]:
+        """Names of the variables in the text."""
         return frozenset(_VARIABLE.findall(self.text))
 
     @property
     def hash(self) -> str:
-        """What the ledger keys on: another wording is another prompt."""
+        """A digest of the text, part of the ledger's keys: another wording is another prompt."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
     def render(self, **values: Value) -> str:
-        """The text with every variable replaced once; ConfigError naming a missing or an unknown variable.
+        """Replace every variable by its value.
 
-        A list becomes lines, one an entry.
+        Args:
+            **values: One value a variable; a list becomes lines, one an entry.
+
+        Returns:
+            The text to send.
+
+        Raises:
+            ConfigError: A variable is missing or unknown.
         """
         missing = sorted(self.variables - set(values))
         unknown = sorted(set(values) - self.variables)
@@ -55,7 +68,18 @@ class Prompt:
 
 
 def load_prompt(name: str, path: str | Path | None = None) -> Prompt:
-    """The prompt `name` that comes with GENRE, or the one in the file `path`."""
+    """Read a prompt.
+
+    Args:
+        name: The name of a built-in prompt.
+        path: A file to read instead.
+
+    Returns:
+        The prompt.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
     try:
         if path is not None:
             text = Path(path).read_text(encoding="utf-8")
@@ -67,12 +91,21 @@ def load_prompt(name: str, path: str | Path | None = None) -> Prompt:
 
 
 def _as_data(value: Value) -> str:
+    """Return a value as text that is safe inside a `<data>` block."""
     if isinstance(value, (int, float)):
         return str(value)
     return sanitize(value) if isinstance(value, str) else "\n".join(sanitize(line) for line in value)
 
 
 def sanitize(text: str, most: int = MAX_CHARACTERS) -> str:
-    """One line without control characters, direction marks, angle brackets or a run of marks, at most `most` long."""
+    """Make a text safe to put into a prompt: one line without control characters, direction marks or angle brackets.
+
+    Args:
+        text: Any text.
+        most: Characters that are kept.
+
+    Returns:
+        The text on one line, single spaces between words.
+    """
     plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text[: 2 * most])
     return " ".join(plain.replace("<", "‹").replace(">", "›").split())[:most].rstrip()

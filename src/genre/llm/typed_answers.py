@@ -1,7 +1,7 @@
-"""Typed answers: asked, parsed, checked, repaired at most once, else put into quarantine and counted.
+"""Typed answers of a language model: parsed, checked, repaired at most once, else put into quarantine and counted.
 
-A shape is a pydantic model: its JSON Schema goes to the provider, the same model checks what comes back. Knows
-nothing about recommending.
+A shape is a pydantic model: its JSON Schema goes to the provider, and the same model checks the answer. Knows nothing
+about recommending.
 """
 
 from __future__ import annotations
@@ -30,13 +30,19 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 REFUSED = "it was a refusal"
-KEPT_REASONS, SAID_REASONS = 5, 3
+KEPT_REASONS, SHOWN_REASONS = 5, 3
 FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """An answer that was not used: its position, what was wrong, and its text."""
+    """An answer that was not used.
+
+    Attributes:
+        at: Position of its question.
+        problem: What is wrong with it.
+        text: What the model wrote.
+    """
 
     at: int
     problem: str
@@ -45,14 +51,26 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class AnswerReport:
-    """How the answers to one prompt turned out; counts add up: valid + repaired + quarantined + failed = questions.
+    """Counts of how the answers to one prompt turned out: valid + repaired + quarantined + failed = questions.
 
-    repaired: valid at the second try. failed: the call itself did not end well. Of first answers: truncated, refused,
-    format_breaks (not the JSON that was asked for), rejected (right form, but the check said no).
-    distinct_ratio: distinct texts among the valid. top10_share: share of the ten most frequent of them.
-    catalogue_matches: share that names an item of the catalogue; None where no item was asked for.
-    reasons: why answers were not used, the most frequent ones with how often.
-    tokens_in, tokens_out, seconds, money: of all answers, also of those that were paid for in an earlier run.
+    Attributes:
+        questions: Filled prompts.
+        valid: First answers that passed.
+        repaired: Second answers that passed.
+        quarantined: Questions without an answer that passed.
+        failed: Questions whose call did not end well.
+        truncated: First answers that were cut off.
+        refused: First answers that refused.
+        format_breaks: First answers that were not JSON of the schema.
+        rejected: First answers of the right form that the check rejected.
+        distinct_ratio: Share of different texts among the usable ones.
+        top10_share: Share of the ten most frequent texts among the usable ones.
+        catalogue_matches: Share that names an item of the catalogue; None where no item was to be named.
+        reasons: Why answers were not used, the most frequent reasons with their counts.
+        tokens_in: Tokens of all prompts, also those paid for in an earlier run.
+        tokens_out: Tokens of all answers, also those paid for in an earlier run.
+        seconds: Wall time of all calls.
+        money: By the provider's prices.
     """
 
     questions: int = 0
@@ -89,17 +107,24 @@ class AnswerReport:
 
     @property
     def usable(self) -> int:
+        """Questions with an answer that passed."""
         return self.valid + self.repaired
 
     def __str__(self) -> str:
-        why = "; ".join(f"{count:,} x {reason}" for reason, count in list(self.reasons.items())[:SAID_REASONS])
+        why = "; ".join(f"{count:,} x {reason}" for reason, count in list(self.reasons.items())[:SHOWN_REASONS])
         unused = f"{self.quarantined:,} in quarantine, {self.failed:,} calls failed" + (f" ({why})" if why else "")
         return f"{self.usable:,} of {self.questions:,} usable, {unused}"
 
 
 @dataclass(frozen=True)
 class Answers(Generic[Shape]):
-    """One value a question, None where the answer was not usable, with the account of all of them."""
+    """Checked answers.
+
+    Attributes:
+        values: One a question, None where the answer was not usable.
+        report: Counts of how they turned out.
+        quarantine: The answers that were not used.
+    """
 
     values: list[Shape | None]
     report: AnswerReport
@@ -108,6 +133,8 @@ class Answers(Generic[Shape]):
 
 @dataclass(frozen=True)
 class _Tried(Generic[Shape]):
+    """One answer and what the checks say of it."""
+
     answer: Completion
     value: Shape | None
     kind: str  # "valid", or the field of AnswerReport it counts under
@@ -126,10 +153,24 @@ def request_answers(
     cutoff: int | None = None,
     log: Log = SILENT,
 ) -> Answers[Shape]:
-    """Ask `prompt` once for each of `values` and give back what passed.
+    """Request an answer for each filling of a prompt, and check it.
 
-    check: `(position, value)` -> what is wrong with it in words for the model, empty when nothing is.
-    text: the part of a value that distinct_ratio and top10_share look at. repair: ask a second time, once.
+    Args:
+        ledger: Where answers come from.
+        prompt: The prompt.
+        values: The prompt's variables, one filling a question.
+        shape: The pydantic model that an answer must fit.
+        check: `(position, value)` -> what is wrong with it in words for the model, empty when nothing is.
+        text: The part of a value that `distinct_ratio` and `top10_share` compare.
+        repair: Whether an answer that does not pass is requested once more, with what is wrong with it.
+        cutoff: Seconds since 1970; nothing after it was used for the values.
+        log: Where progress is shown.
+
+    Returns:
+        The answers that passed, and the report.
+
+    Raises:
+        BudgetExceeded: A cap is reached; every answer is kept.
     """
     schema = shape.model_json_schema()
     inputs = [prompt.render(**one) for one in values]
@@ -137,14 +178,14 @@ def request_answers(
     first = [_judge(at, answer, shape, check) for at, answer in enumerate(completions)]
     again = [at for at, tried in enumerate(first) if tried.kind not in ("valid", "failed")] if repair else []
     mend = load_prompt("repair")
-    asked = [inputs[at] + mend.render(answer=first[at].answer.text, problem=first[at].problem) for at in again]
-    answers = ledger.complete(mend, asked, schema, cutoff=cutoff, log=log) if asked else []
+    repairs = [inputs[at] + mend.render(answer=first[at].answer.text, problem=first[at].problem) for at in again]
+    answers = ledger.complete(mend, repairs, schema, cutoff=cutoff, log=log) if repairs else []
     second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
     final = [second.get(at, tried) for at, tried in enumerate(first)]
     ledger.record_verdicts(
         prompt, {inputs[at]: _verdict(first[at], second.get(at)) for at in range(len(inputs))}, schema
     )
-    paid = dict(zip([*inputs, *asked], [*completions, *answers], strict=True))  # the same question is asked once
+    paid = dict(zip([*inputs, *repairs], [*completions, *answers], strict=True))  # equal prompts are sent once
     return Answers(
         [tried.value for tried in final],
         _report(first, final, text, list(paid.values()), ledger),
@@ -163,7 +204,7 @@ def _report(
     paid: Sequence[Completion],
     ledger: Ledger,
 ) -> AnswerReport:
-    """The account of first and final answers to the same questions, and of what they cost."""
+    """Count how first and final answers to the same questions turned out, and what they cost."""
     kinds = Counter(tried.kind for tried in first)
     usable = [tried.value for tried in final if tried.value is not None]
     distinct, top10 = distinctness([text(value) for value in usable])
@@ -184,13 +225,22 @@ def _report(
 
 
 def _reasons(unused: Iterable[_Tried[Any]]) -> dict[str, int]:
-    """The most frequent reasons; what is particular to one answer (the names it invented) left out."""
-    said = Counter(tried.problem if tried.kind == "failed" else re.split("[:;]", tried.problem)[0] for tried in unused)
-    return dict(said.most_common(KEPT_REASONS))
+    """Count the most frequent reasons, without what is particular to one answer (the names it invented)."""
+    counts = Counter(
+        tried.problem if tried.kind == "failed" else re.split("[:;]", tried.problem)[0] for tried in unused
+    )
+    return dict(counts.most_common(KEPT_REASONS))
 
 
 def distinctness(texts: Sequence[str]) -> tuple[float, float]:
-    """The share of different texts, and how much of all the ten most frequent make up."""
+    """Measure how different texts are from one another, ignoring case and spaces.
+
+    Args:
+        texts: Any texts.
+
+    Returns:
+        The share of different texts, and the share of all that the ten most frequent make up.
+    """
     if not texts:
         return 0.0, 0.0
     counts = Counter(" ".join(text.casefold().split()) for text in texts)
@@ -199,7 +249,7 @@ def distinctness(texts: Sequence[str]) -> tuple[float, float]:
 
 
 def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tried[Shape]:
-    """What became of one answer."""
+    """Parse and check one answer."""
 
     def unusable(kind: str, problem: str) -> _Tried[Shape]:
         return _Tried(answer, None, kind, problem)
@@ -221,11 +271,12 @@ def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tr
 
 
 def _first_object(text: str) -> Any:
-    """The JSON value of the answer; a code fence around it and a line break within a text are forgiven."""
+    """Parse the JSON of an answer; a code fence around it and a line break within a text are allowed."""
     return json.loads(FENCE.sub("", text), strict=False)
 
 
 def _why(error: Exception) -> str:
+    """Say in words for the model why an answer could not be parsed."""
     if isinstance(error, ValidationError):
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"])
@@ -234,6 +285,7 @@ def _why(error: Exception) -> str:
 
 
 def _verdict(first: _Tried[Any], second: _Tried[Any] | None) -> str:
+    """Return what the ledger records about an answer."""
     if first.value is not None:
         return "valid"
     if second is not None and second.value is not None:
