@@ -406,7 +406,7 @@ def test_the_report_says_how_the_answers_turned_out(world: Path, capsys: pytest.
         assert "next items" in text
         assert "histories reordered" in text
     assert "catalogue" in page
-    assert all(f">{head}</th>" in page for head in ("refused", "no form", "cut off", "unreadable", "money"))
+    assert all(f">{head}</th>" in page for head in ("refused", "not JSON", "cut off", "unreadable", "money"))
 
 
 def test_a_reranker_and_explanations_ask_the_model_of_the_config(world: Path) -> None:
