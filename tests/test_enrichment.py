@@ -24,13 +24,13 @@ from genre.llm.ledger import Ledger
 from genre.llm.ledger_table import read_log
 from genre.llm.prompt import Prompt
 from genre.llm.settings import LLMOptions
+from genre.llm_usage import plan_llm
 from genre.log import Log
-from genre.pipeline import remake
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.refresh import refresh
-from genre.studies import audit_run, judge_uplift, plan_augmentation
+from genre.studies import audit_run, measure_uplift, remake
 from genre.testing import FakeLanguageModel, toy_dataset
 from lines import Lines
 from llm_server import serving
@@ -105,7 +105,7 @@ def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
     assert without.dataset.item_features is not None
     assert run.dataset.item_features is not None
     assert without.dataset.item_features.fingerprint != run.dataset.item_features.fingerprint
-    assert len(run.answer(run.history_of_user("u3"), k=3)) > 0
+    assert len(run.recommended(run.history_of_user("u3"), k=3)) > 0
     assert [finding for finding in audit_run(run.folder) if finding.check == "synthetic texts"] == []
 
 
@@ -153,7 +153,7 @@ def test_a_cap_stops_exactly_and_a_higher_one_goes_on(world: Path) -> None:
 
 
 def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
-    steps = plan_augmentation(world / "told.yaml", runs=world / "runs")
+    steps = plan_llm(world / "told.yaml", runs=world / "runs")
     assert [(name, step.calls) for name, step in steps.items()] == [
         ("summaries", 16),
         ("profiles", 14),  # two pairs of users have the same history
@@ -166,7 +166,7 @@ def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
     asked = len(exchanges(world))
     assert asked <= sum(step.calls for step in steps.values())
     for source in (run.folder, world / "told.yaml"):
-        again = plan_augmentation(source, runs=world / "runs")
+        again = plan_llm(source, runs=world / "runs")
         assert list(again) == list(steps)
         assert {step.calls for step in again.values()} == {0}
     assert len(exchanges(world)) == asked
@@ -193,7 +193,7 @@ def test_a_plan_finds_language_models_wherever_they_are(world: Path, name: str) 
     priced = "llm.provider={kind: 'genre.testing:FakeLanguageModel', price_in: 3, price_out: 5}"
     shown = ["output.users=[u3, u9]", "output.k=4", "output.explanations={}", "augmentation.profiles=false"]
     words = [priced, f"recommenders=[{NESTED[name]}]", *shown]
-    steps = plan_augmentation(world / "told.yaml", overrides=words, runs=world / "runs")
+    steps = plan_llm(world / "told.yaml", overrides=words, runs=world / "runs")
     assert not exchanges(world)
     (reranking,) = (step for step in steps if step.startswith("reranking by"))
     assert steps["explanations"].calls == 2 * 4
@@ -252,24 +252,24 @@ def test_weights_that_were_fitted_while_calls_failed_are_fitted_again(world: Pat
 
 def test_uplift_judges_every_arm_beside_its_placebo(world: Path) -> None:
     both = "augmentation.synthetic=both"
-    found = judge_uplift(world / "told.yaml", runs=world / "runs", using="profiled", overrides=[both])
+    found = measure_uplift(world / "told.yaml", runs=world / "runs", using="profiled", overrides=[both])
     assert {gain.arm for gain in found.gains} == {
         f"{kind}{name}" for kind in ("", "placebo ") for name in ("summaries", "profiles", "synthetic", "chain")
     }
     assert found.label == "ndcg@3"
     assert found.unit == "seconds"
-    chain = judge_uplift(world / "told.yaml", runs=world / "runs", overrides=["augmentation.synthetic=profile"])
+    chain = measure_uplift(world / "told.yaml", runs=world / "runs", overrides=["augmentation.synthetic=profile"])
     assert {"chain", "placebo chain"} <= {gain.arm for gain in chain.gains}
     assert "synthetic" not in {gain.arm for gain in chain.gains}
     with pytest.raises(ConfigError, match="sections llm, augmentation"):
-        judge_uplift(
+        measure_uplift(
             world / "told.yaml",
             runs=world / "other",
             overrides=["augmentation=null", "recommenders=[{kind: ease}]"],
         )
     assert not (world / "other").exists(), "known before anything is made"
     with pytest.raises(ConfigError, match="sections llm"):
-        plan_augmentation(
+        plan_llm(
             world / "told.yaml", runs=world / "other", overrides=["augmentation=null", "recommenders=[{kind: ease}]"]
         )
     assert not (world / "other").exists()
@@ -281,7 +281,7 @@ def test_uplift_of_nothing_usable_says_why(world: Path) -> None:
         "recommenders=[{kind: content}]",
     ]
     with pytest.raises(EvaluationError, match=r"nothing to judge \(summaries: 0 of 16 usable, .*16 x it was a refusal"):
-        judge_uplift(world / "told.yaml", runs=world / "runs", overrides=refusing)
+        measure_uplift(world / "told.yaml", runs=world / "runs", overrides=refusing)
 
 
 def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -366,7 +366,7 @@ def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.Capture
         assert "summaries, 16 calls" in seen.err
         assert "0 of 16 usable, 0 in quarantine, 16 calls failed" in seen.err
         assert "AuthenticationError" in seen.err
-        assert "questions to a language model failed; the same command asks them again" in seen.err
+        assert "questions to a language model failed; the same command sends them again" in seen.err
         assert "summaries: 0 of 16 usable, 0 in quarantine, 16 calls failed" in " ".join(seen.out.split())
         assert "histories reordered, 32 left alone since calls failed" in " ".join(seen.out.split())
         server.fault = ""
@@ -451,7 +451,7 @@ def test_a_refresh_asks_what_is_new_under_a_budget_of_its_own(world: Path) -> No
         assert any(line.startswith("augmentation: summaries, nothing to ask") for line in log.lines)
         assert any(line.startswith("augmentation: profiles, 1 call (") for line in log.lines)
         assert not [line for line in log.lines if "over budget" in line or "used up" in line]
-        assert {step.calls for step in plan_augmentation(run.folder).values()} == {0}
+        assert {step.calls for step in plan_llm(run.folder).values()} == {0}
     assert len(read_log(world / "ledger.sqlite", last=10**6, job="told")) == len(exchanges(world))
 
 

@@ -14,9 +14,9 @@ import pytest
 import genre
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
-from genre.pipeline import remake
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.refresh import with_log
+from genre.studies import remake
 from lines import Lines
 from small_world import write_interactions
 

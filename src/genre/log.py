@@ -1,13 +1,14 @@
-"""What a long job tells the person who waits: lines, bars with time left, and a record for the machine.
+"""Progress of a long job: lines and bars for the person who waits, entries for the machine.
 
-Passed down explicitly; the base class is silent, so that a library call prints nothing. Knows nothing
-about recommending.
+Passed down explicitly; the base class shows nothing, so that a library call prints nothing. Knows nothing about
+recommending.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import resource
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -18,37 +19,90 @@ T = TypeVar("T")
 
 
 class Bar(Protocol):
-    def advance(self, steps: float = 1, /, note: str = "") -> None: ...
+    """A progress bar."""
+
+    def advance(self, steps: float = 1, /, note: str = "") -> None:
+        """Move the bar.
+
+        Args:
+            steps: How many steps were done.
+            note: A text behind the bar, such as the loss.
+        """
 
 
 class Log:
-    """Silent to the eye, the default everywhere; entries go to the files it was given."""
+    """A log that shows nothing and appends its entries to files: the default of every function."""
 
     paths: tuple[Path, ...] = ()
 
     def also(self, path: Path) -> Self:
-        """The same log, which appends its entries to `path` too."""
+        """Return the same log with one more file.
+
+        Args:
+            path: The file that entries are appended to.
+
+        Returns:
+            A copy.
+        """
         copied = copy.copy(self)
         copied.paths = (*self.paths, path)
         return copied
 
     def line(self, text: str) -> None:
-        """One line for the reader."""
+        """Show one line to the reader.
+
+        Args:
+            text: The line.
+        """
 
     def record(self, event: str, **fields: Any) -> None:
-        """One machine-readable entry, a line of JSON."""
+        """Append one entry, a line of JSON, to every file.
+
+        Args:
+            event: What happened.
+            **fields: JSON values.
+        """
         entry = {"time": round(time.time(), 3), "event": event, **fields}
         for path in self.paths:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry, ensure_ascii=False, default=float) + "\n")
 
     @contextmanager
+    def measure(self, event: str, **fields: Any) -> Iterator[None]:
+        """Record at the end of the block what it cost: CPU seconds, wall seconds, and the peak memory in MiB.
+
+        Args:
+            event: What happened in the block.
+            **fields: Further values of the entry.
+        """
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        self.record(
+            event,
+            **fields,
+            cpu_seconds=round(time.process_time() - cpu, 3),
+            seconds=round(time.perf_counter() - wall, 3),
+            peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        )
+
+    @contextmanager
     def bar(self, label: str, total: float | None = None) -> Iterator[Bar]:
-        """A progress bar: `with log.bar("als", 10) as bar: bar.advance(1, note="loss 0.3")`."""
-        yield _Still()
+        """Show a progress bar: `with log.bar("als", 10) as bar: bar.advance(1, note="loss 0.3")`.
+
+        Args:
+            label: The text before the bar.
+            total: The number of steps; None: unknown.
+        """
+        yield _NoBar()
 
     def track(self, items: Iterable[T], label: str, total: float | None = None) -> Iterator[T]:
-        """Iterate under a bar."""
+        """Yield items and advance a progress bar with each.
+
+        Args:
+            items: The items.
+            label: The text before the bar.
+            total: Their number; None: their length, where they have one.
+        """
         if total is None and isinstance(items, Sized):
             total = len(items)
         with self.bar(label, total) as bar:
@@ -57,16 +111,18 @@ class Log:
                 bar.advance(1)
 
 
-class _Still:
+class _NoBar:
+    """A bar that shows nothing."""
+
     def advance(self, steps: float = 1, /, note: str = "") -> None:
-        return None
+        """Do nothing."""
 
 
 SILENT = Log()
 
 
 class ConsoleLog(Log):
-    """Rich lines and bars on standard error."""
+    """Lines and bars on standard error."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         from rich.console import Console
@@ -75,12 +131,23 @@ class ConsoleLog(Log):
         self._open = False
 
     def line(self, text: str) -> None:
+        """Print one line.
+
+        Args:
+            text: The line.
+        """
         self.console.print(text, markup=False)
 
     @contextmanager
     def bar(self, label: str, total: float | None = None) -> Iterator[Bar]:
-        if self._open or not self.console.is_terminal:  # one live display at a time; none in a pipe
-            yield _Still()
+        """Show a progress bar; none inside another bar, and none in a pipe.
+
+        Args:
+            label: The text before the bar.
+            total: The number of steps; None: unknown.
+        """
+        if self._open or not self.console.is_terminal:
+            yield _NoBar()
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

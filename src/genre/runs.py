@@ -1,12 +1,6 @@
-"""A run's folder: names, keys, reading and writing. Knows nothing about the order of the steps.
+"""A finished run as people use it: recommendations with their reasons, and the leaderboard.
 
-    runs/movies-1a2b3c4d/
-      config.yaml  config.full.yaml      as written, and with every default filled in
-      dataset/  augmentation/  features/<side>/  recommenders/<name>/  evaluations/<name>/    one whole folder a step
-      report.json  report.html  log.jsonl
-      manifest.json                      written last: without it nothing loads
-
-A step's folder carries the key of everything that made it, so that a later run takes over what is unchanged.
+Reads what `workspace.py` describes; does not know how a run is made.
 """
 
 from __future__ import annotations
@@ -35,7 +29,14 @@ from genre.workspace import read_features
 
 @dataclass(frozen=True)
 class Recommended:
-    """One recommended item as people see it."""
+    """One recommended item as people see it.
+
+    Attributes:
+        item_id: The id of the item.
+        title: Its title.
+        score: Its score; only the order of scores has a meaning.
+        reason: Why it is recommended, in a sentence.
+    """
 
     item_id: str
     title: str
@@ -47,9 +48,25 @@ class Recommended:
 class Run:
     """A finished run, read back and checked.
 
-    dataset: all interactions, with item and user features attached. recommenders: fitted, by name, best first.
-    item_encoder: what made the item features, or None. report: what `report.json` holds.
-    wording: who puts reasons into words. splitter: what parts the interactions that were learnt from, or None.
+    Attributes:
+        folder: Its folder.
+        name: The name of the experiment.
+        dataset: All interactions, with the features of items and users.
+        recommenders: The fitted recommenders by label, best first.
+        item_encoder: The encoder of the items; None: items have no features.
+        report: The values of `report.json`.
+        wording: Words the reasons; None: a template does.
+        splitter: Splits the interactions into the parts that were used; None: unknown.
+
+    Example:
+        >>> import genre
+        >>> run = genre.run("movies.yaml")
+        >>> run.recommend("u0", k=1)["item_id"][0]
+        'i0'
+        >>> run.recommend(history=["Story 2", "Story 4"], k=1)["title"][0]
+        'Story 6'
+        >>> list(run.leaderboard["recommender"])
+        ['ease', 'popularity']
     """
 
     folder: Path
@@ -63,14 +80,24 @@ class Run:
 
     @property
     def leaderboard(self) -> Any:
-        """Test metrics by recommender, best first, as a pandas, Polars or Arrow table: whichever is installed."""
+        """Metrics on the test part, a row a recommender, best first: a pandas, Polars or Arrow table."""
         rows = self.report["leaderboard"]
         return to_frame(
             [{"recommender": row["name"], **row["values"], "tied_with_best": row["tied_with_best"]} for row in rows]
         )
 
     def recommender(self, name: str | None = None) -> Recommender:
-        """By name; without one, the best on the validation part."""
+        """Return a recommender.
+
+        Args:
+            name: Its label; None: the best on the validation part.
+
+        Returns:
+            The fitted recommender.
+
+        Raises:
+            UnknownId: The run has no such recommender.
+        """
         if name is None:
             return next(iter(self.recommenders.values()))
         if name not in self.recommenders:
@@ -79,25 +106,83 @@ class Run:
         return self.recommenders[name]
 
     def history_of_user(self, user_id: str) -> History:
-        """All that is known of one user; UnknownId names the nearest id."""
+        """Return all interactions of one user.
+
+        Args:
+            user_id: The id of the user.
+
+        Returns:
+            A history of one row.
+
+        Raises:
+            UnknownId: The user is not in the data; the message suggests an id.
+        """
         try:
             return self.dataset.history([self.dataset.user_ids.row(user_id)])
         except UnknownId as error:
-            raise UnknownId(f"{self.folder}: users: {error}; for a stranger give a history") from None
+            raise UnknownId(f"{self.folder}: users: {error}; for a new user give a history") from None
+
+    def history_of(self, names: Sequence[str]) -> History:
+        """Return the history of an anonymous user.
+
+        Args:
+            names: Ids or titles of items, oldest first.
+
+        Returns:
+            A history of one row.
+
+        Raises:
+            UnknownId: An item is not in the data; the message suggests a title.
+        """
+        titles = self.dataset.titles()
+        by_title = {title.casefold(): row for row, title in reversed(list(enumerate(titles)))}
+        return History.of([[self._item(name, titles, by_title) for name in names]], self.dataset.n_items)
+
+    def _item(self, name: str, titles: list[str], by_title: dict[str, int]) -> int:
+        """Return the row number of the item with this id or title."""
+        if name in self.dataset.item_ids:
+            return self.dataset.item_ids.row(name)
+        if name.casefold() in by_title:
+            return by_title[name.casefold()]
+        inside = [title for title in titles if name.casefold() in title.casefold()][:3]
+        hint = f"; titles with it: {', '.join(map(repr, inside))}" if inside else nearest(name, titles)
+        raise UnknownId(f"no item has the id or title {name!r}{hint}")
 
     def recommend(
         self, user_id: str | None = None, *, k: int = DEFAULT_K, history: Sequence[str] = (), using: str | None = None
     ) -> Any:
-        """The best `k` unseen items for a known user, or for a history of item ids or titles, as a table."""
-        asked = self.history_of(history) if user_id is None else self.history_of_user(user_id)
-        return to_frame([vars(row) for row in self.answer(asked, k=k, using=using)])
+        """Recommend unseen items to a user or for a history.
 
-    def answer(self, history: History, *, k: int, using: str | None = None) -> list[Recommended]:
-        """The best `k` unseen items of one history, each with its reason."""
+        Args:
+            user_id: The id of a known user; None: use `history`.
+            k: The length of the list.
+            history: Ids or titles of items, oldest first.
+            using: The label of a recommender; None: the best one.
+
+        Returns:
+            A pandas, Polars or Arrow table with the columns item_id, title, score and reason, best first.
+
+        Raises:
+            UnknownId: The user, an item or the recommender is not known.
+        """
+        known = self.history_of(history) if user_id is None else self.history_of_user(user_id)
+        return to_frame([vars(row) for row in self.recommended(known, k=k, using=using)])
+
+    def recommended(self, history: History, *, k: int, using: str | None = None) -> list[Recommended]:
+        """Recommend unseen items for one history, each with its reason.
+
+        Args:
+            history: A history of one row.
+            k: The length of the list.
+            using: The label of a recommender; None: the best one.
+
+        Returns:
+            The items, best first.
+        """
         recommender = self.recommender(using)
         found = recommender.recommend(history, k=k)
-        there = found.item[0] >= 0
-        items, scores = found.item[0][there], found.score[0][there]
+        valid = found.item[0] >= 0
+        items, scores = found.item[0][valid], found.score[0][valid]
         titles, explanations = self.dataset.titles(), recommender.explain(history, items, scores=scores)
         reasons = (self.wording or Wording()).sentences(explanations, self.dataset)
         return [
@@ -105,8 +190,15 @@ class Run:
             for item, score, reason in zip(items, scores, reasons, strict=True)
         ]
 
-    def troubles(self, using: str | None = None) -> list[str]:
-        """For people: where a language model was asked since this run was read, and its answers were of no use."""
+    def llm_problems(self, using: str | None = None) -> list[str]:
+        """Describe the answers of language models that could not be used since this run was read.
+
+        Args:
+            using: The label of a recommender; None: the best one.
+
+        Returns:
+            Lines for people; none where there was no problem.
+        """
         reordered, worded = reranking_counts(self.recommender(using)), self.wording.counts if self.wording else {}
         lines = []
         if any(reordered.get(name) for name in UNUSED_ANSWERS):
@@ -116,7 +208,16 @@ class Run:
         return lines
 
     def example(self, user: int, *, k: int, liked: int = 3) -> dict[str, Any]:
-        """What a report shows of one user: the latest likes and the recommendations, with their reasons."""
+        """Describe one user and the recommendations for a report.
+
+        Args:
+            user: The row number of the user.
+            k: The length of the list.
+            liked: How many of the latest liked items to name.
+
+        Returns:
+            JSON values: `user_id`, `history_length`, `liked` titles, and `recommended` items with their reasons.
+        """
         history = self.dataset.history([user])
         titles = self.dataset.titles()
         latest = history.item[history.weight > 0][::-1][:liked]
@@ -124,27 +225,22 @@ class Run:
             "user_id": self.dataset.user_ids[user],
             "history_length": len(history.item),
             "liked": [titles[item] for item in latest],
-            "recommended": [vars(row) for row in self.answer(history, k=k)],
+            "recommended": [vars(row) for row in self.recommended(history, k=k)],
         }
 
-    def history_of(self, names: Sequence[str]) -> History:
-        """An anonymous history from item ids or titles, oldest first; UnknownId names the nearest title."""
-        titles = self.dataset.titles()
-        by_title = {title.casefold(): row for row, title in reversed(list(enumerate(titles)))}
-        return History.of([[self._item(name, titles, by_title) for name in names]], self.dataset.n_items)
 
-    def _item(self, name: str, titles: list[str], by_title: dict[str, int]) -> int:
-        if name in self.dataset.item_ids:
-            return self.dataset.item_ids.row(name)
-        if name.casefold() in by_title:
-            return by_title[name.casefold()]
-        inside = [title for title in titles if name.casefold() in title.casefold()][:3]
-        hint = f"; titles with it: {', '.join(map(repr, inside))}" if inside else nearest(name, titles)
-        raise UnknownId(f"no item has the id or title {name!r}{hint}")
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Read and check the manifest of a finished run.
 
+    Args:
+        folder: The folder of the run.
 
-def facts_of(folder: Path) -> dict[str, Any]:
-    """The checked manifest of a finished run; ArtifactError where the folder is none."""
+    Returns:
+        The manifest.
+
+    Raises:
+        ArtifactError: The folder is not a run, or not a whole one; the message names the runs in it.
+    """
     if not folder.is_dir():
         what = "a file, not a run folder" if folder.exists() else "no such run folder"
         raise ArtifactError(f"{folder}: {what}; `genre run CONFIG` makes one and prints its path")
@@ -154,30 +250,47 @@ def facts_of(folder: Path) -> dict[str, Any]:
         inside = sorted(run.name for run in runs if (run / storage.MANIFEST).is_file())
         remedy = f"give one of those in it: {', '.join(inside)}" if inside else "give the path that `genre run` printed"
         raise ArtifactError(f"{folder}: not a run folder; {remedy}")
-    facts = storage.read_manifest(folder)
-    if "best_first" not in facts:
+    manifest = storage.read_manifest(folder)
+    if "best_first" not in manifest:
         raise ArtifactError(f"{folder}: not a run but a part of one; give the folder whose path `genre run` printed")
-    return facts
+    return manifest
 
 
 def read_run(folder: str | Path) -> Run:
-    """A finished run; ArtifactError when it is unfinished, changed or damaged, naming the file and the remedy."""
+    """Read a finished run.
+
+    Args:
+        folder: The folder of the run, as `genre run` printed it.
+
+    Returns:
+        The run, ready to recommend.
+
+    Raises:
+        ArtifactError: The run is unfinished, changed, damaged or of another version; the message names the file and
+            says what to do.
+
+    Example:
+        >>> import genre
+        >>> folder = genre.run("movies.yaml").folder
+        >>> list(genre.read_run(folder).recommenders)
+        ['ease', 'popularity']
+    """
     path = Path(folder)
-    facts = facts_of(path)
+    manifest = manifest_of(path)
     try:
-        return _assemble(path, facts)
+        return _assemble(path, manifest["best_first"])
     except NotImportable as error:
         raise ArtifactError(f"{path}: {error}") from error
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path}: does not fit this version of GENRE ({error}); {REMEDY}") from error
 
 
-def _assemble(path: Path, facts: dict[str, Any]) -> Run:
-    experiment = read_config(path / "config.full.yaml").experiment.with_budgets_of(
-        storage.read_manifest(path / "dataset")["key"]
-    )
+def _assemble(path: Path, best_first: Sequence[str]) -> Run:
+    """Read the parts of a run whose files are known to be whole."""
+    data_key = storage.read_manifest(path / "dataset")["key"]
+    experiment = read_config(path / "config.full.yaml").experiment.with_budgets_of(data_key)
     sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
-    named = experiment.named()
+    classes = {label: type(recommender) for label, recommender in experiment.named().items()}
     encoder = experiment.features.items
     dataset = read_dataset(path / "dataset" / "tables")
     if experiment.augmentation is not None:
@@ -186,9 +299,7 @@ def _assemble(path: Path, facts: dict[str, Any]) -> Run:
         folder=path,
         name=experiment.name,
         dataset=dataset.with_features(**sides),
-        recommenders={
-            name: type(named[name]).load(path / "recommenders" / name / "model") for name in facts["best_first"]
-        },
+        recommenders={label: classes[label].load(path / "recommenders" / label / "model") for label in best_first},
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),
         wording=experiment.output.explanations,

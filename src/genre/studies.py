@@ -1,37 +1,40 @@
-"""What is asked of configs and finished runs: tune, audit, compare, and what a language model costs and adds."""
+"""What can be done with whole configs and finished runs: tune, make again, audit, compare, measure the uplift of texts.
+
+Does not know how a step is done; `pipeline.py` does.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from genre import storage
-from genre.config.reading import read_config
+from genre.config.experiment import Experiment
+from genre.config.reading import Config, read_config
 from genre.config.writing import to_dict, to_yaml
+from genre.data.dataset import Dataset
+from genre.data.folds import Split
 from genre.data.parquet import read_dataset
-from genre.errors import ArtifactError, ConfigError, EvaluationError, UnknownId
+from genre.errors import ConfigError, EvaluationError
 from genre.evaluation.comparison import Comparison, compare, correct_over_recommenders
 from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.metric_table import labels
-from genre.evaluation.results import read_evaluation
+from genre.evaluation.results import Evaluation, read_evaluation
 from genre.evaluation.targets import check_evaluation_fields
-from genre.features.augmentation import check_provenance, plan, read_augmented
+from genre.features.augmentation import check_provenance, read_augmented
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
-from genre.pipeline import SEARCH, augment_split, extract_features, preprocess, run, shown_users, workspace
-from genre.recommenders.llm_reranker import rerankers
-from genre.runs import facts_of, read_run
-from genre.workspace import Workspace, locked
+from genre.pipeline import augment_split, extract_features, learn, preprocess, run
+from genre.recommenders.base import Recommender
+from genre.runs import manifest_of, read_run
+from genre.version import __version__
+from genre.workspace import SEARCH, Workspace, keep_dataset, key_of, locked, read_search
 
 if TYPE_CHECKING:
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
-    from genre.llm.budget import Plan
-    from genre.llm.ledger_table import Exchange
 
 
 def tune_config(
@@ -45,223 +48,141 @@ def tune_config(
 ) -> tuple[list[TuningResult], Path]:
     """Search the options of every recommender of a config, each with the same budget, on the validation part.
 
-    Returns what was found and the path of a config with the best options; its run shows the search in the report. What
-    the config says is tried first. A search that was stopped goes on where it was; options without a range stay.
-    """
-    from genre.evaluation.tuning import tune
+    The options of the config are tried first. A search that was stopped continues where it was; options without a
+    search range stay as they are.
 
+    Args:
+        config: The path of a YAML file.
+        overrides: `dotted.key=value` each.
+        runs: The folder of all runs.
+        trials: Number of option sets to try for each recommender.
+        minutes: Time for each recommender; None: no limit.
+        log: Where progress is shown.
+
+    Returns:
+        The result of each recommender, and the path of a config with the best options, whose run shows the search in
+        its report.
+    """
     checked = read_config(config, overrides)
     experiment = checked.experiment
     work = Workspace(Path(runs) / f"{experiment.name}-tuning", "")
     with locked(work.folder):
         work.begin(checked)
-        split = experiment.split.split(preprocess(work, experiment, log))
-        split = augment_split(work, experiment.with_budgets_of(work.key_of("dataset")), split, log)
-        check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
-        split = extract_features(work, experiment, split, log)
+        split = _prepare_split(work, experiment, log)
         results = []
         for label, recommender in experiment.named().items():
-            ranged = search_space(type(recommender))
-            if not ranged:
+            if search_space(type(recommender)):
+                log.line(f"tuning: {label}")
+                results.append(_tune(work, experiment, split, label, recommender, trials, minutes, log))
+            else:
                 log.line(f"tuning: {label} has no option with a range")
-                continue
-            log.line(f"tuning: {label}")
-            given = {o: v for o, v in vars(recommender).items() if o in type_hints(type(recommender))}
-            metric = next(iter(labels(experiment.evaluation.metrics[:1], [experiment.evaluation.k])))
-            results.append(
-                tune(
-                    type(recommender),
-                    split,
-                    fixed={o: v for o, v in given.items() if o not in ranged},
-                    start={o: v for o, v in given.items() if o in ranged},
-                    metric=metric,
-                    trials=trials,
-                    minutes=minutes,
-                    storage=work.folder / "tuning.sqlite",
-                    name=label,
-                    exclude_seen=experiment.evaluation.exclude_seen,
-                    category=experiment.evaluation.category,
-                    group=experiment.evaluation.group,
-                    seed=experiment.seed,
-                    log=log,
-                )
-            )
-    best = {found.name: found.options for found in results}
-    full = dict(checked.full)
-    full["recommenders"] = [
-        entry | to_dict(best.get(label, {}))
-        for entry, label in zip(full["recommenders"], experiment.labels, strict=True)
-    ]
-    storage.write_json(work.folder / SEARCH, [found.as_dict() for found in results])
+    storage.write_json(work.folder / SEARCH, [result.as_dict() for result in results])
     tuned = work.folder / "tuned.yaml"
-    tuned.write_text(to_yaml(full), encoding="utf-8")
+    tuned.write_text(_with_best_options(checked, results), encoding="utf-8")
     return results, tuned
 
 
+def _prepare_split(work: Workspace, experiment: Experiment, log: Log) -> Split:
+    """Do steps 1 and 2 of a config."""
+    split = experiment.split.split(preprocess(work, experiment, log))
+    split = augment_split(work, experiment.with_budgets_of(work.key_of("dataset")), split, log)
+    check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
+    return extract_features(work, experiment, split, log)
+
+
+def _tune(
+    work: Workspace,
+    experiment: Experiment,
+    split: Split,
+    label: str,
+    recommender: Recommender,
+    trials: int,
+    minutes: float | None,
+    log: Log,
+) -> TuningResult:
+    """Search the options of one recommender."""
+    from genre.evaluation.tuning import tune
+
+    ranged = search_space(type(recommender))
+    given = {name: value for name, value in vars(recommender).items() if name in type_hints(type(recommender))}
+    evaluation = experiment.evaluation
+    return tune(
+        type(recommender),
+        split,
+        fixed={name: value for name, value in given.items() if name not in ranged},
+        start={name: value for name, value in given.items() if name in ranged},
+        metric=next(iter(labels(evaluation.metrics[:1], evaluation.k))),
+        trials=trials,
+        minutes=minutes,
+        storage=work.folder / "tuning.sqlite",
+        name=label,
+        exclude_seen=evaluation.exclude_seen,
+        category=evaluation.category,
+        group=evaluation.group,
+        seed=experiment.seed,
+        log=log,
+    )
+
+
+def _with_best_options(config: Config, results: Sequence[TuningResult]) -> str:
+    """Return the YAML of a config with the best options that were found."""
+    best = {result.name: to_dict(result.options) for result in results}
+    entries = zip(config.full["recommenders"], config.experiment.labels, strict=True)
+    return to_yaml({**config.full, "recommenders": [entry | best.get(label, {}) for entry, label in entries]})
+
+
+def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log = SILENT) -> None:
+    """Make a run again on other data, as a whole run in another folder.
+
+    Killed at any moment, it continues from the last finished step when it is called again.
+
+    Args:
+        folder: The run to make again; it stays as it is.
+        dataset: The data.
+        place: The folder of the new run.
+        news: A line about what is new in the data, for the report.
+        log: Where progress is shown.
+    """
+    checked = read_config(folder / "config.full.yaml")
+    checked = dataclasses.replace(checked, text=(folder / "config.yaml").read_text("utf-8"))
+    cleaning = storage.read_json(folder / "dataset" / "cleaning.json")
+    cleaning["facts"] = [*cleaning["facts"], news]
+    work = Workspace(place, storage.read_manifest(folder)["key"])
+    work.begin(checked, read_search(folder / "config.yaml"))
+    key = key_of("dataset", __version__, dataset.fingerprint())
+    kept = keep_dataset(work, key, lambda: (dataset, cleaning))
+    learn(work, checked.experiment, kept, log.also(place / "log.jsonl"))
+
+
 def audit_run(folder: str | Path) -> list[Finding]:
-    """Look for leaks between the parts that a finished run was judged on; errors first."""
+    """Look for leaks between the parts on which a finished run was evaluated.
+
+    Args:
+        folder: The folder of the run.
+
+    Returns:
+        The findings, errors first.
+    """
     from genre.evaluation.leakage.audit import audit, time_order_of
 
     done = read_run(folder)
     splitter = read_config(done.folder / "config.full.yaml").experiment.split
     split = splitter.split(done.dataset)
-    knowing = [
+    leaking_texts = [
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
         for problem in check_provenance(done.dataset, split.train)
     ]
-    return knowing + audit(split, order=time_order_of(splitter), recommenders=done.recommenders)
-
-
-def plan_augmentation(
-    config: str | Path, *, overrides: Sequence[str] = (), runs: str | Path = "runs", log: Log = SILENT
-) -> dict[str, Plan]:
-    """What a language model would be asked by the run of a config, or by a run made again; asks nobody.
-
-    Step by step of the augmentation, recommender by recommender that it reorders, and its sentences. What is read of
-    the data on the way stays where the run goes on from. Raises ConfigError where nothing is asked.
-    """
-    from genre.llm.budget import Plan
-
-    folder = Path(config)
-    of_run = (folder / "config.full.yaml").is_file()
-    checked = read_config(folder / "config.full.yaml" if of_run else config, overrides)
-    stages = [stage for one in checked.experiment.recommenders for stage in rerankers(one)]
-    speaks = checked.experiment.output.explanations is not None
-    if checked.experiment.augmentation is None and not stages and not speaks:
-        raise ConfigError(f"{config}: asks no language model; add the sections llm and augmentation")
-    work = Workspace(folder, storage.read_manifest(folder)["key"]) if of_run else workspace(checked, runs)
-    with locked(work.folder):
-        if work.finished() and not (of_run and overrides):
-            return _asked_before(work.folder)
-        if of_run:
-            dataset, data_key = (
-                read_dataset(folder / "dataset" / "tables"),
-                storage.read_manifest(folder / "dataset")["key"],
-            )
-        else:
-            work.begin(checked)
-            dataset = preprocess(work, checked.experiment, log)
-            data_key = work.key_of("dataset")
-    experiment = checked.experiment.with_budgets_of(data_key)
-    split = experiment.split.split(dataset)
-    plans: dict[str, Plan] = {}
-    if experiment.augmentation is not None and experiment.llm is not None:
-        plans = plan(split.train, experiment.llm.open(), experiment.augmentation)
-    shown = shown_users(experiment, dataset, split)
-    histories = [fold.context.history(np.unique(fold.target.user)) for fold in (split.validation, split.test)]
-    for label, recommender in experiment.named().items():
-        if own := rerankers(recommender):
-            costs = (stage.plan(dataset.items, [*histories, dataset.history(shown)]) for stage in own)
-            plans[f"reranking by {label}"] = sum(costs, Plan())
-    if (speaker := experiment.output.explanations) is not None:
-        plans["explanations"] = speaker.plan(dataset.items, len(shown) * experiment.output.k)
-    return plans
-
-
-def _asked_before(folder: Path) -> dict[str, Plan]:
-    """The plan of a finished run: nothing is left to ask."""
-    from genre.llm.budget import Plan
-    from genre.llm.typed_answers import AnswerReport
-
-    said = storage.read_json(folder / "report.json")["language_model"]
-    counts = {step: AnswerReport.from_json(report).questions for step, report in said["augmentation"].items()}
-    counts |= {f"reranking by {label}": account.get("reordered", 0) for label, account in said["reranking"].items()}
-    if tally := said["explanations"]:
-        counts["explanations"] = sum(tally.get(name, 0) for name in ("model", "rejected", "unreadable"))
-    return {name: Plan(questions=count, cached=count) for name, count in counts.items()}
-
-
-def exchanges_of(
-    source: str | Path | None, *, last: int = 20, outcome: str | None = None, number: int | None = None
-) -> list[Exchange]:
-    """The newest exchanges of a run, a config or a ledger file; None: of the ledger shared by all runs.
-
-    outcome: only those that ended so or were judged so, such as failed or quarantined. number: the one with this id
-    alone; UnknownId where there is none.
-    """
-    from genre.llm.ledger_table import default_path, read_log
-
-    path = default_path() if source is None else Path(source)
-    full, job = path / "config.full.yaml", None
-    if full.is_file() or path.suffix in (".yaml", ".yml"):
-        experiment = read_config(full if full.is_file() else path).experiment
-        if experiment.llm is None:
-            raise ConfigError(f"{path}: asks no language model; it has no section llm")
-        path, job = experiment.llm.ledger_path(), experiment.llm.job
-    elif source is not None and not path.is_file():
-        raise ArtifactError(f"{path}: no such run, config or ledger file")
-    found = read_log(path, last=last, job=job, outcome=outcome, number=number)
-    if number is not None and not found:
-        raise UnknownId(f"no exchange {number} in {path}; `genre llm log` lists them")
-    return found
-
-
-def judge_uplift(
-    config: str | Path,
-    *,
-    overrides: Sequence[str] = (),
-    runs: str | Path = "runs",
-    using: str | None = None,
-    log: Log = SILENT,
-) -> Uplift:
-    """Whether what a language model added to a run helped: arm by arm beside placebos, on the test part.
-
-    config: a finished run, or a config, whose run is made first where it is not there. using: the recommender that
-    every arm fits; None: the first of the config. Raises ConfigError where the config asks for no texts,
-    EvaluationError where none was usable.
-    """
-    from genre.evaluation.arms import build_arms, stage_weights, without_second_stages
-    from genre.evaluation.uplift import arm_costs, evaluate_arms, uplift
-
-    given = Path(config)
-    checked = read_config(given / "config.full.yaml" if given.is_dir() else config, () if given.is_dir() else overrides)
-    experiment = checked.experiment
-    options, encoder = experiment.augmentation, experiment.features.items
-    if options is None or encoder is None:
-        raise ConfigError(f"{config}: uplift needs the sections llm, augmentation and features.items")
-    named = experiment.named()
-    name = next(iter(named)) if using is None else using
-    if name not in named:
-        raise ConfigError(f"no recommender {name!r}{nearest(name, named)}; the config has {', '.join(named)}")
-    folder = given if given.is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
-    storage.read_manifest(folder)
-    made = read_augmented(folder / "augmentation")
-    conditions = build_arms(
-        experiment.split.split(read_dataset(folder / "dataset" / "tables")),
-        without_second_stages(named[name]),
-        encoder,
-        made,
-        seed=experiment.seed,
-        log=log,
-        **stage_weights(experiment.recommenders),
-    )
-    if list(conditions) == ["without"]:
-        said = "; ".join(f"{step}: {report}" for step, report in made.reports.items())
-        raise EvaluationError(
-            f"{folder}: no text of the language model was usable, so there is nothing to judge ({said})"
-        )
-    evaluation = experiment.evaluation
-    metric = evaluation.metrics[0]
-    judged = evaluate_arms(
-        conditions,
-        k=evaluation.k,
-        metric=metric,
-        exclude_seen=evaluation.exclude_seen,
-        category=evaluation.category,
-        group=evaluation.group,
-        log=log,
-    )
-    return uplift(
-        judged,
-        label=next(iter(labels([metric], [evaluation.k]))),
-        short=options.short_history,
-        seed=experiment.seed,
-        **arm_costs(made.reports),
-    )
+    return leaking_texts + audit(split, order=time_order_of(splitter), recommenders=done.recommenders)
 
 
 class ComparedRuns(NamedTuple):
-    """Two runs by the recommenders that both have. alone: the recommenders of each that the other has not."""
+    """Two runs, compared by the recommenders that both have.
+
+    Attributes:
+        names: The names of the runs.
+        found: Recommender -> paired differences of its metrics: first run minus second.
+        alone: The recommenders of each run that the other does not have.
+    """
 
     names: tuple[str, str]
     found: dict[str, list[Comparison]]
@@ -269,21 +190,103 @@ class ComparedRuns(NamedTuple):
 
 
 def compare_runs(folder: str | Path, other: str | Path) -> ComparedRuns:
-    """Paired differences on the test part of each recommender that both runs have: first minus second.
+    """Compare two runs on the test part, recommender by recommender.
 
-    p is corrected by Holm over the recommenders.
+    Args:
+        folder: The first run.
+        other: The second run.
+
+    Returns:
+        Paired differences, with p-values corrected by Holm over the recommenders.
+
+    Raises:
+        EvaluationError: The runs share no recommender.
     """
-    one, two = Path(folder), Path(other)
-    both = []
-    for path in (one, two):
-        found = {name: read_evaluation(path / "evaluations" / name / "test") for name in facts_of(path)["best_first"]}
-        both.append({name: replace(one, name=f"{name} of {path}") for name, one in found.items()})
-    shared = [name for name in both[0] if name in both[1]]
+    paths = Path(folder), Path(other)
+    first, second = (_test_evaluations(path) for path in paths)
+    shared = [name for name in first if name in second]
     if not shared:
-        raise EvaluationError(f"the runs share no recommender: {', '.join(both[0])} and {', '.join(both[1])}")
-    apart = one.resolve().name != two.resolve().name
+        raise EvaluationError(f"the runs share no recommender: {', '.join(first)} and {', '.join(second)}")
+    names = paths[0].resolve().name, paths[1].resolve().name
     return ComparedRuns(
-        names=(one.resolve().name, two.resolve().name) if apart else (str(one), str(two)),
-        found=correct_over_recommenders({name: compare(both[0][name], both[1][name]) for name in shared}),
-        alone=([name for name in both[0] if name not in shared], [name for name in both[1] if name not in shared]),
+        names=names if names[0] != names[1] else (str(folder), str(other)),
+        found=correct_over_recommenders({name: compare(first[name], second[name]) for name in shared}),
+        alone=([name for name in first if name not in shared], [name for name in second if name not in shared]),
     )
+
+
+def _test_evaluations(folder: Path) -> dict[str, Evaluation]:
+    """Read the evaluations of a run on the test part, named after the run too."""
+    evaluations = {
+        label: read_evaluation(folder / "evaluations" / label / "test") for label in manifest_of(folder)["best_first"]
+    }
+    return {label: dataclasses.replace(each, name=f"{label} of {folder}") for label, each in evaluations.items()}
+
+
+def measure_uplift(
+    config: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    runs: str | Path = "runs",
+    using: str | None = None,
+    log: Log = SILENT,
+) -> Uplift:
+    """Measure whether the texts of a language model improve a run: arm by arm beside placebos, on the test part.
+
+    Args:
+        config: A finished run, or a config, whose run is made first where it is not there.
+        overrides: `dotted.key=value` each; of a config only.
+        runs: The folder of all runs.
+        using: The recommender that every arm fits; None: the first of the config.
+        log: Where progress is shown.
+
+    Returns:
+        The gain of each arm over the arm without texts.
+
+    Raises:
+        ConfigError: The config has no augmentation, or no such recommender.
+        EvaluationError: No text of the language model was usable.
+    """
+    from genre.evaluation.arms import build_arms, stage_weights, without_second_stages
+    from genre.evaluation.uplift import arm_costs, evaluate_arms, uplift
+
+    given = Path(config)
+    checked = read_config(given / "config.full.yaml" if given.is_dir() else config, () if given.is_dir() else overrides)
+    experiment, evaluation = checked.experiment, checked.experiment.evaluation
+    options, encoder = experiment.augmentation, experiment.features.items
+    if options is None or encoder is None:
+        raise ConfigError(f"{config}: uplift needs the sections llm, augmentation and features.items")
+    recommender = _named_recommender(experiment, using)
+    folder = given if given.is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
+    storage.read_manifest(folder)
+    augmented = read_augmented(folder / "augmentation")
+    split = experiment.split.split(read_dataset(folder / "dataset" / "tables"))
+    weights = stage_weights(experiment.recommenders)
+    arms = build_arms(
+        split, without_second_stages(recommender), encoder, augmented, seed=experiment.seed, log=log, **weights
+    )
+    if list(arms) == ["without"]:
+        reports = "; ".join(f"{step}: {report}" for step, report in augmented.reports.items())
+        raise EvaluationError(f"{folder}: no text of the language model was usable, so no arm has any ({reports})")
+    evaluations = evaluate_arms(
+        arms,
+        k=evaluation.k,
+        metric=evaluation.metrics[0],
+        exclude_seen=evaluation.exclude_seen,
+        category=evaluation.category,
+        group=evaluation.group,
+        log=log,
+    )
+    label = next(iter(labels(evaluation.metrics[:1], evaluation.k)))
+    costs = arm_costs(augmented.reports)
+    return uplift(evaluations, label=label, short=options.short_history, seed=experiment.seed, **costs)
+
+
+def _named_recommender(experiment: Experiment, name: str | None) -> Recommender:
+    """Return the recommender with this label; without a label, the first."""
+    named = experiment.named()
+    if name is None:
+        return experiment.recommenders[0]
+    if name not in named:
+        raise ConfigError(f"no recommender {name!r}{nearest(name, named)}; the config has {', '.join(named)}")
+    return named[name]

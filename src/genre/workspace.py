@@ -1,6 +1,13 @@
 """The folder of a run while it is made: which steps are built and which are reused.
 
-Does not know the order of the steps.
+    runs/movies-1a2b3c4d/
+      config.yaml  config.full.yaml      as written, and with every default filled in
+      dataset/  augmentation/  features/<side>/  recommenders/<name>/  evaluations/<name>/    one whole folder a step
+      report.json  report.html  log.jsonl
+      manifest.json                      written last: without it nothing loads
+
+The folder of a step carries a key: a digest of everything that the step was made of. A step with an equal key is
+reused, from this folder or from another run of the same name. Does not know the order of the steps.
 """
 
 from __future__ import annotations
@@ -8,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,19 +26,42 @@ from filelock import FileLock, Timeout
 
 from genre import storage
 from genre.config.reading import Config
-from genre.config.writing import to_yaml
-from genre.data.dataset import Features
+from genre.config.writing import to_dict, to_yaml
+from genre.data.dataset import Dataset, Features
+from genre.data.parquet import read_dataset, write_dataset
 from genre.errors import ArtifactError, GenreError
+from genre.features.base import Encoder
+from genre.kinds import declared
+from genre.log import Log
+from genre.recommenders.network_base import start_manifests
+from genre.version import __version__
+
+SEARCH = "tuning.json"
+"""The file with what `genre tune` found, beside the config it wrote and in the run of that config."""
 
 
 def key_of(*parts: Any) -> str:
-    """A digest of plain values: equal keys mean equal work."""
+    """Compute the key of a step.
+
+    Args:
+        *parts: Plain values: everything that the result of the step depends on.
+
+    Returns:
+        A digest: equal keys mean equal work.
+    """
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process at a time makes the run in `folder`; GenreError for the others."""
+    """Keep other processes from making the run in `folder` during the block.
+
+    Args:
+        folder: The folder of the run.
+
+    Raises:
+        GenreError: Another process is making this run.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
     try:
@@ -41,9 +72,15 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 class Workspace:
-    """A run's folder while it is made: a step that an earlier run has made is taken over, by key.
+    """The folder of a run while it is made.
 
-    made, reused: the names of the steps so far. unanswered: questions to a language model that failed on the way.
+    Attributes:
+        folder: The folder.
+        key: The key of the whole run.
+        made: Names of the steps that were built so far.
+        reused: Names of the steps that were reused so far.
+        unanswered: Number of questions to a language model that failed so far.
+        search: What `genre tune` found when it wrote the config of this run; empty for other runs.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -51,22 +88,50 @@ class Workspace:
         self.made: list[str] = []
         self.reused: list[str] = []
         self.unanswered = 0
+        self.search: list[dict[str, Any]] = []
         self._keys: dict[str, str] = {}
+        self._begun = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the run was begun."""
+        return time.perf_counter() - self._begun
 
     def finished(self) -> bool:
-        """Whether the whole run stands, unchanged since it was finished, and nothing is left to be asked again."""
+        """Tell whether the whole run is there, unchanged since it was finished, with every question answered.
+
+        Returns:
+            True where a new run of the same config would change nothing.
+        """
         return _holds(self.folder, self.key) and not storage.read_manifest(self.folder).get("unanswered")
 
-    def begin(self, config: Config) -> None:
-        """Make the folder; from here to `finish` it does not load."""
+    def begin(self, config: Config, search: Sequence[dict[str, Any]] | None = None) -> None:
+        """Make the folder; from here to `finish` it does not load.
+
+        Args:
+            config: The config of the run.
+            search: What `genre tune` found when it wrote this config; None: what the folder holds stays.
+        """
+        self.search = list(search or ())
+        self._begun = time.perf_counter()
         self.folder.mkdir(exist_ok=True)
         (self.folder / storage.MANIFEST).unlink(missing_ok=True)
         (self.folder / "log.jsonl").unlink(missing_ok=True)
         (self.folder / "config.yaml").write_text(config.text, encoding="utf-8")
         (self.folder / "config.full.yaml").write_text(to_yaml(config.full), encoding="utf-8")
+        if search is not None:
+            storage.write_json(self.folder / SEARCH, self.search)
 
     def reuse(self, name: str, key: str) -> bool:
-        """Whether the step is there: in this folder, or copied from another run of the same name."""
+        """Look for a step in this folder and in other runs of the same name, from which it is copied.
+
+        Args:
+            name: The folder of the step, such as `recommenders/ease`.
+            key: Its key.
+
+        Returns:
+            True where the step is there now; False where it has to be built.
+        """
         self._keys[name] = key
         if not _holds(self.folder / name, key):
             donor = next((run / name for run in self._others() if _holds(run / name, key)), None)
@@ -79,55 +144,198 @@ class Workspace:
 
     @contextmanager
     def publish(self, name: str, key: str) -> Iterator[Path]:
-        """Write a step's files into the yielded folder; they stand at `name`, whole, afterwards."""
+        """Write the files of a step into the yielded folder, which becomes the step's folder at the end of the block.
+
+        Args:
+            name: The folder of the step.
+            key: Its key.
+        """
         with storage.publish(self.folder / name, key=key) as aside:
             yield aside
         self.made.append(name)
         shutil.rmtree(self.scratch(name), ignore_errors=True)
 
     def key_with_failures(self, key: str, failed: int) -> str:
-        """The key of a step in which `failed` questions had no answer: the next run makes it again."""
+        """Mark the key of a step in which questions had no answer, so that the next run builds it again.
+
+        Args:
+            key: The key of the step.
+            failed: Number of questions to a language model that failed in it.
+
+        Returns:
+            The key to publish the step with.
+        """
         self.unanswered += failed
         return f"{key} without {failed}" if failed else key
 
     def scratch(self, name: str) -> Path:
-        """A folder where a long step keeps its place until it is published."""
+        """Return a folder for the unfinished state of a long step, such as checkpoints.
+
+        Args:
+            name: The folder of the step.
+
+        Returns:
+            A folder that is kept until the step is published.
+        """
         place = self.folder / "unfinished" / name
         place.mkdir(parents=True, exist_ok=True)
         return place
 
     def key_of(self, name: str) -> str:
-        """The key of a step of this run; empty where the config has no such step."""
+        """Return the key of a step of this run.
+
+        Args:
+            name: The folder of the step.
+
+        Returns:
+            The key; empty where the run has no such step.
+        """
         return self._keys.get(name, "")
 
     def entries(self, name: str) -> list[dict[str, Any]]:
-        """What a step recorded in its log."""
+        """Read the log of a step.
+
+        Args:
+            name: The folder of the step.
+
+        Returns:
+            Its entries, oldest first.
+        """
         path = self.folder / name / "log.jsonl"
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
+    def size(self, name: str) -> int:
+        """Return the size of a folder of the run.
+
+        Args:
+            name: The folder, such as `recommenders/ease/model`.
+
+        Returns:
+            Bytes.
+        """
+        return sum(file.stat().st_size for file in (self.folder / name).rglob("*") if file.is_file())
+
     def finish(self, **facts: Any) -> None:
-        """Hash every file: from here on the run loads."""
+        """Hash every file; from here on the run loads.
+
+        Args:
+            **facts: Further entries of the manifest.
+        """
         shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
         storage.write_manifest(self.folder, key=self.key, unanswered=self.unanswered, **facts)
 
     def _others(self) -> Iterator[Path]:
+        """Yield the folders of other runs of the same name."""
         stem = self.folder.name.rpartition("-")[0]
         yield from (run for run in sorted(self.folder.parent.glob(f"{stem}-????????")) if run != self.folder)
 
 
 def _holds(folder: Path, key: str) -> bool:
-    """Whether a whole folder with this key stands: a cheap look first, then every hash."""
+    """Tell whether a whole folder with this key is there: first by the key alone, then by every hash."""
     try:
         return storage.read_json(folder / storage.MANIFEST)["key"] == key and bool(storage.read_manifest(folder))
     except (ArtifactError, KeyError, TypeError):
         return False
 
 
+def workspace_of(config: Config, runs: str | Path, search: Sequence[dict[str, Any]] = ()) -> Workspace:
+    """Return the workspace of a config, whether its run is finished or not.
+
+    Args:
+        config: The config.
+        runs: The folder of all runs.
+        search: What `genre tune` found when it wrote this config.
+
+    Returns:
+        The workspace in `<runs>/<name>-<key>`. The key depends on the config, the data and all that is read besides.
+    """
+    experiment = config.experiment
+    augmentation = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
+    starts = [start for recommender in experiment.recommenders for start in start_manifests(recommender)]
+    options = to_dict(experiment), declared(experiment), experiment.data.fingerprint(), augmentation
+    key = key_of(__version__, *options, *starts, *search)
+    return Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
+
+
+def read_search(config: Path) -> list[dict[str, Any]]:
+    """Read what `genre tune` found when it wrote a config.
+
+    Args:
+        config: The path of the config.
+
+    Returns:
+        The search of each recommender; empty for a config that `genre tune` did not write.
+    """
+    beside = config.with_name(SEARCH)
+    return storage.read_json(beside) if beside.is_file() else []
+
+
+def keep_dataset(work: Workspace, key: str, make: Callable[[], tuple[Dataset, dict[str, Any]]]) -> Dataset:
+    """Write the dataset of a run where it is not there yet, and read it back.
+
+    Args:
+        work: The workspace of the run.
+        key: The key of the dataset.
+        make: Makes the dataset and the report of its cleaning, as JSON values.
+
+    Returns:
+        The dataset.
+    """
+    if not work.reuse("dataset", key):
+        with work.publish("dataset", key) as folder:
+            dataset, cleaning = make()
+            write_dataset(dataset, folder / "tables")
+            storage.write_json(folder / "cleaning.json", cleaning)
+    return read_dataset(work.folder / "dataset" / "tables")
+
+
+def keep_features(
+    work: Workspace, side: str, key: str, encoder: Encoder, encode: Callable[[Encoder], Features], log: Log
+) -> Features:
+    """Encode one side of the data where its vectors are not there yet, and read them back.
+
+    Args:
+        work: The workspace of the run.
+        side: `items` or `users`.
+        key: The key of the vectors.
+        encoder: The encoder; saved beside its vectors.
+        encode: Makes the vectors.
+        log: Where progress is shown.
+
+    Returns:
+        The vectors.
+    """
+    name = f"features/{side}"
+    if not work.reuse(name, key):
+        log.line(f"features: vectors of {side}")
+        with work.publish(name, key) as folder:
+            write_features(folder, encode(encoder))
+            encoder.save(folder / "encoder")
+    return read_features(work.folder / name)
+
+
 def write_features(folder: Path, features: Features) -> None:
+    """Write features into a folder.
+
+    Args:
+        folder: An existing folder.
+        features: The features of items or of users.
+    """
     storage.write_tensors(folder / "values.safetensors", {"values": features.values})
     storage.write_json(folder / "features.json", {"fingerprint": features.fingerprint})
 
 
 def read_features(folder: Path) -> Features:
+    """Read features back.
+
+    Args:
+        folder: A folder that `write_features` wrote into.
+
+    Returns:
+        The features.
+
+    Raises:
+        ArtifactError: A file is missing or damaged.
+    """
     values = storage.read_tensors(folder / "values.safetensors")["values"]
     return Features(values.astype(np.float32), storage.read_json(folder / "features.json")["fingerprint"])

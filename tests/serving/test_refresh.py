@@ -22,12 +22,12 @@ from genre.cli.main import main
 from genre.data.dataset import Dataset
 from genre.errors import ArtifactError, DataError, GenreError
 from genre.log import Log
-from genre.pipeline import remake
 from genre.runs import read_run
 from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ItemChange
 from genre.serving.refresh import refresh, roll_back
+from genre.studies import remake
 from genre.workspace import locked
 
 CONFIG = """\

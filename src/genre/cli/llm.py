@@ -38,14 +38,14 @@ def add_llm_verbs(verbs: Verbs) -> None:
 
 def _plan(args: argparse.Namespace) -> None:
     from genre.cli.llm_tables import print_plan
-    from genre.studies import plan_augmentation
+    from genre.llm_usage import plan_llm
 
-    print_plan(plan_augmentation(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog()))
+    print_plan(plan_llm(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog()))
 
 
 def _log(args: argparse.Namespace) -> None:
     from genre.cli.llm_tables import print_exchange, print_exchanges
-    from genre.studies import exchanges_of
+    from genre.llm_usage import exchanges_of
 
     found = exchanges_of(args.source, last=args.last, outcome=args.outcome, number=args.id)
     print_exchanges(found) if args.id is None else print_exchange(found[0])

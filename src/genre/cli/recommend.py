@@ -47,10 +47,10 @@ def _recommend(args: argparse.Namespace) -> None:
     run = read_run(args.run)
     history = _history(run, args)
     if args.ask is None:
-        rows = run.answer(history, k=args.k, using=args.using)
+        rows = run.recommended(history, k=args.k, using=args.using)
     else:
         rows = _recommend_by_words(run, history, args)
-    for trouble in run.troubles(args.using):
+    for trouble in run.llm_problems(args.using):
         print(trouble, file=sys.stderr)
     if args.json:
         print(json.dumps([vars(row) for row in rows], ensure_ascii=False, indent=2))

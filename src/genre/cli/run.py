@@ -95,8 +95,8 @@ def _compare(args: argparse.Namespace) -> None:
 
 def _uplift(args: argparse.Namespace) -> None:
     from genre.cli.study_tables import print_uplift
-    from genre.studies import judge_uplift
+    from genre.studies import measure_uplift
 
     print_uplift(
-        judge_uplift(args.config, overrides=args.overrides, runs=args.runs, using=args.using, log=ConsoleLog())
+        measure_uplift(args.config, overrides=args.overrides, runs=args.runs, using=args.using, log=ConsoleLog())
     )

@@ -78,18 +78,18 @@ def _read_key(path: Path) -> str:
 
 
 def _refresh(args: argparse.Namespace) -> None:
-    from genre.pipeline import remake
-    from genre.runs import facts_of
+    from genre.runs import manifest_of
     from genre.serving.drift import parse_drift
     from genre.serving.events.opening import default_store_path, open_store
     from genre.serving.refresh import refresh, roll_back
+    from genre.studies import remake
 
     run = Path(args.run).resolve()
     if args.roll_back:
         roll_back(run)
         print(f"{run} is the run it was before; the same command undoes this")
         return
-    facts_of(run)
+    manifest_of(run)
     drift = parse_drift(args.drift)
     accept = None if args.accept == [] else args.accept or ()
     with closing(open_store(args.store or default_store_path(run), must_exist=True)) as store:

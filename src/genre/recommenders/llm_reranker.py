@@ -221,6 +221,24 @@ def describe_reranking(account: Mapping[str, Any]) -> str:
     return ", ".join(counts) + (f" ({account['trouble']})" if account["trouble"] else "")
 
 
+def record_reranking(recommender: Recommender, label: str, log: Log) -> dict[str, Any]:
+    """Log what language models did to the lists of a recommender since it was made or loaded.
+
+    Args:
+        recommender: The recommender.
+        label: Its name in the log.
+        log: Where a line and an entry are written, if a language model did anything.
+
+    Returns:
+        The counts; empty without a reranker.
+    """
+    counts = reranking_counts(recommender)
+    if any(count for name, count in counts.items() if name != "trouble"):
+        log.line(f"  language model: {describe_reranking(counts)}")
+        log.record("reranked", recommender=label, **counts)
+    return counts
+
+
 def _line(fields: Sequence[str]) -> str:
     """How an item is told: the title first, the rest of it behind a dash."""
     return " — ".join(fields)[:LINE_LENGTH]

@@ -1,0 +1,83 @@
+"""The last step of a run: the report, with example recommendations and their reasons.
+
+Knows the finished steps of a run, not how they were made.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from genre import storage
+from genre.config.diagram import mermaid
+from genre.config.experiment import Experiment
+from genre.data.dataset import Dataset
+from genre.data.folds import Split
+from genre.evaluation.report import write_report
+from genre.evaluation.report_values import assemble_report, example_users, with_fitting_cost
+from genre.evaluation.results import Evaluation
+from genre.features.augmentation import read_augmented
+from genre.log import Log
+from genre.recommenders.base import Recommender
+from genre.runs import Run
+from genre.version import __version__
+from genre.workspace import Workspace
+
+RERANKING = "language_model.json"
+"""The file with what language models did to the lists of an evaluation; empty without a reranker."""
+
+
+class Evaluated(NamedTuple):
+    """The evaluations of one recommender."""
+
+    validation: Evaluation
+    test: Evaluation
+
+
+def write_output(
+    work: Workspace,
+    experiment: Experiment,
+    dataset: Dataset,
+    split: Split,
+    fitted: dict[str, Recommender],
+    evaluated: dict[str, Evaluated],
+    log: Log,
+) -> None:
+    """Write the report for machines and for people.
+
+    Args:
+        work: The workspace of the run.
+        experiment: The config.
+        dataset: All interactions.
+        split: Their parts.
+        fitted: The recommenders by label.
+        evaluated: Their evaluations by label, best first.
+        log: Where progress is shown.
+    """
+    training = {label: work.entries(f"recommenders/{label}") for label in evaluated}
+    sizes = {label: work.size(f"recommenders/{label}/model") for label in evaluated}
+    tests = {label: with_fitting_cost(each.test, training[label], sizes[label]) for label, each in evaluated.items()}
+    best_first = {label: fitted[label] for label in evaluated}
+    shown = Run(work.folder, experiment.name, dataset, best_first, wording=experiment.output.explanations)
+    users = example_users(experiment.output.users, dataset, split)
+    examples = [shown.example(user, k=experiment.output.k) for user in users]
+    worded = shown.wording.counts if shown.wording else {}
+    work.unanswered += worded.get("failed", 0)
+    augmentation = read_augmented(work.folder / "augmentation").reports if work.key_of("augmentation") else {}
+    report = assemble_report(
+        name=experiment.name,
+        version=__version__,
+        seconds=work.seconds,
+        dataset=dataset,
+        split=split,
+        cleaning=storage.read_json(work.folder / "dataset" / "cleaning.json"),
+        evaluations=tests,
+        tuning=work.search,
+        training=training,
+        augmentation=augmentation,
+        reranking={label: storage.read_json(work.folder / "evaluations" / label / RERANKING) for label in evaluated},
+        explanations=worded,
+        examples=examples,
+    )
+    storage.write_json(work.folder / "report.json", report)
+    full = (work.folder / "config.full.yaml").read_text("utf-8")
+    write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)
