@@ -80,7 +80,7 @@ def test_missing_sections_are_named() -> None:
     [
         ("a: &x 1\nb: *x\n", "anchors and aliases"),
         ("a: !!python/object:os.system x\n", "tags are not allowed"),
-        ("name: x\nname: y\n", "stands twice"),
+        ("name: x\nname: y\n", "appears twice"),
         ("- 1\n", "expected keys and values"),
         ("a: [1\n", "not valid YAML"),
         ("name: x\nseed: 2024-13-45\n", "test.yaml:2: seed: not a value"),

@@ -280,7 +280,7 @@ def test_uplift_of_nothing_usable_says_why(world: Path) -> None:
         "llm.provider={kind: 'genre.testing:FakeLanguageModel', fault: refusal}",
         "recommenders=[{kind: content}]",
     ]
-    with pytest.raises(EvaluationError, match=r"nothing to judge \(summaries: 0 of 16 usable, .*16 x it was a refusal"):
+    with pytest.raises(EvaluationError, match=r"no arm has any \(summaries: 0 of 16 usable, .*16 x it was a refusal"):
         measure_uplift(world / "told.yaml", runs=world / "runs", overrides=refusing)
 
 

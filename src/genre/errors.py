@@ -7,14 +7,14 @@
     │   └── NotAvailable   a data set or model that could not be obtained
     ├── OptionError        an option of a class outside its range
     ├── NotFitted          a recommender or encoder used before `fit`
-    ├── NotSupported       a thing this algorithm cannot do by its nature
-    ├── UnknownId          a user or item nobody has seen
+    ├── NotSupported       a method that this algorithm cannot have
+    ├── UnknownId          a user or item that is not in the data
     ├── ArtifactError      a saved folder that is incomplete, changed or of another version
     ├── TrainingError      a training run that diverged or cannot resume
-    ├── EvaluationError    a judgement that would not mean anything
+    ├── EvaluationError    an evaluation that would not mean anything
     ├── DriftError         a new run that would push items with few users behind them
     ├── StoreError         an event log that cannot be written or read at the moment
-    └── LLMError           a language model that did not answer usefully
+    └── LLMError           a language model whose answer is of no use
         └── BudgetExceeded a cap on calls, tokens or money was reached
 
 The command line prints the message alone and exits with status 2.
@@ -26,7 +26,7 @@ from collections.abc import Sequence
 
 
 class GenreError(Exception):
-    """Base of all: `str(error)` is one readable line (or a list of lines) for the user."""
+    """The base of all: `str(error)` is one readable line, or a list of lines, for the user."""
 
 
 class ConfigError(GenreError):
@@ -50,11 +50,11 @@ class OptionError(GenreError, ValueError):
 
 
 class NotFitted(GenreError):
-    """`fit` has to come first."""
+    """A recommender or encoder that is used before `fit`."""
 
 
 class NotSupported(GenreError):
-    """This algorithm cannot do what was asked."""
+    """A method that an algorithm cannot have by its nature."""
 
 
 class UnknownId(GenreError, KeyError):
@@ -77,7 +77,11 @@ class EvaluationError(GenreError):
 
 
 class DriftError(GenreError):
-    """A new run that waits for somebody's word: it would push `items` that few users have taken; the old one stands."""
+    """A new run that is kept back because it recommends items of few users much more often; the old run stays in place.
+
+    Attributes:
+        items: Ids of these items.
+    """
 
     def __init__(self, text: str, items: Sequence[str] = ()) -> None:
         super().__init__(text)
@@ -89,7 +93,7 @@ class StoreError(GenreError):
 
 
 class LLMError(GenreError):
-    """A language model call that failed for good."""
+    """A call of a language model that failed finally."""
 
 
 class BudgetExceeded(LLMError):

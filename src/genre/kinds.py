@@ -1,4 +1,4 @@
-"""Every built-in `kind`, section by section, one line each; `config.py` resolves them when they are asked for."""
+"""Every built-in `kind`, section by section, one line each; a class is imported when a config or a folder names it."""
 
 from __future__ import annotations
 
@@ -66,10 +66,20 @@ REMEDY = "make the run again (`genre run` with its config.yaml)"
 
 
 def saved_class(folder: Path, path: str, *bases: type) -> type:
-    """The class that a saved folder names as `module:Class`: built in, one of `bases`, or a subclass imported already.
+    """Find the class that a saved folder names.
 
-    Nothing else is imported for a folder's sake, since importing runs code: a folder from elsewhere names no module
-    that its reader did not choose. Raises ArtifactError naming the remedy.
+    Only built-in modules are imported, since importing runs code: a folder from elsewhere must not choose what runs.
+
+    Args:
+        folder: The folder, for messages.
+        path: `module:Class`.
+        *bases: The classes that it must extend.
+
+    Returns:
+        A built-in class, one of `bases`, or a subclass of theirs that is imported already.
+
+    Raises:
+        ArtifactError: It is another class; the message says what to do.
     """
     module, _, name = path.partition(":")
     if any(path in section.values() for section in KINDS.values()):
@@ -88,12 +98,28 @@ def saved_class(folder: Path, path: str, *bases: type) -> type:
 
 
 def learnt_names(cls: type) -> list[str]:
-    """The learnt values that a class and its bases declare in `learns`."""
+    """List the learnt values that a class and its bases declare in `learns`.
+
+    Args:
+        cls: A recommender or encoder class.
+
+    Returns:
+        Names of attributes, those of the bases first.
+    """
     return [name for base in reversed(cls.__mro__) for name in vars(base).get("learns", ())]
 
 
 def declared(made: Any) -> list[Any]:
-    """The learnt values that an object's class declares, and those of all objects among its options, part of a key."""
+    """List the learnt values that an object's class declares, and those of all objects among its options.
+
+    They are part of the keys of steps, so that a step is built again where a class learns something new.
+
+    Args:
+        made: An object, a list of objects, or a plain value.
+
+    Returns:
+        Nested lists of names.
+    """
     if isinstance(made, (tuple, list)):
         return [declared(item) for item in made]
     if not dataclasses.is_dataclass(made):
@@ -102,7 +128,16 @@ def declared(made: Any) -> list[Any]:
 
 
 def check_learnt(folder: Path, cls: type, found: Iterable[str]) -> None:
-    """Raise ArtifactError when what `folder` holds lacks a value that `cls` needs: another version saved it."""
+    """Check that a saved folder holds every learnt value of a class.
+
+    Args:
+        folder: The folder, for messages.
+        cls: The class.
+        found: Names of the values in the folder.
+
+    Raises:
+        ArtifactError: A value is missing, since another version saved the folder.
+    """
     missing = set(learnt_names(cls)) - set(found)
     if missing:
         raise ArtifactError(
@@ -112,6 +147,7 @@ def check_learnt(folder: Path, cls: type, found: Iterable[str]) -> None:
 
 
 def _below(base: type[Any]) -> Iterator[type]:
+    """Yield all subclasses of a class."""
     subclasses: list[type] = base.__subclasses__()
     for cls in subclasses:
         yield cls

@@ -1,7 +1,7 @@
-"""A folder that is whole or refused: written aside, hashed, published by one rename, checked at load.
+"""Folders that load whole or not at all: written aside, hashed, published by one rename, checked at load.
 
-Plain files only: JSON, safetensors, Parquet. safetensors alone notices no flipped bit, so `manifest.json`
-holds the SHA-256 of every file and of itself. Knows nothing about recommending.
+Plain files only: JSON, safetensors, Parquet. safetensors does not notice a flipped bit, so `manifest.json` holds the
+SHA-256 of every file and of itself. Knows nothing about recommending.
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 @contextmanager
 def publish(folder: Path, **facts: Any) -> Iterator[Path]:
-    """Write files into the yielded folder; on success they become `folder`, whole, in one step.
+    """Write files into the yielded folder; at the end of the block it becomes `folder` in one step.
 
-    An exception or a kill at any moment leaves what stood at `folder` before. `facts` go into the manifest.
+    An exception or a kill at any moment leaves `folder` as it was before.
+
+    Args:
+        folder: The folder to make or to replace.
+        **facts: Entries of the manifest.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
@@ -46,7 +50,7 @@ def publish(folder: Path, **facts: Any) -> Iterator[Path]:
 
 
 def _swap(aside: Path, folder: Path) -> None:
-    """`aside` becomes `folder`, and what stood there takes its place aside."""
+    """Put `aside` in the place of `folder`, and `folder`, where there is one, in the place of `aside`."""
     if folder.exists():
         exchange(aside, folder)
     else:
@@ -55,7 +59,12 @@ def _swap(aside: Path, folder: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Two folders trade places; on Linux in one step, so that there is no moment without either."""
+    """Exchange two folders; on Linux in one step, so that both exist at every moment.
+
+    Args:
+        one: A folder.
+        other: Another folder on the same disk.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     paths = os.fsencode(one), os.fsencode(other)
@@ -68,8 +77,13 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def write_manifest(folder: Path, **facts: Any) -> None:
-    """Hash every file below `folder` into its `manifest.json`, on disk before this returns."""
-    for left in list(folder.rglob(".*.part")):  # by a write that was interrupted
+    """Hash every file below a folder into its `manifest.json`; everything is on disk when this returns.
+
+    Args:
+        folder: The folder.
+        **facts: Further entries of the manifest.
+    """
+    for left in list(folder.rglob(".*.part")):  # of a write that was interrupted
         shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
@@ -83,7 +97,17 @@ def write_manifest(folder: Path, **facts: Any) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest after checking it and every file it names; ArtifactError naming what is wrong."""
+    """Read a manifest and check it and every file that it names.
+
+    Args:
+        folder: The folder that was published.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ArtifactError: The folder is unfinished, changed, damaged or of another format; the message names the file.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         raise ArtifactError(f"{folder}: no {MANIFEST}, so it was never finished; make it again")
@@ -106,6 +130,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _check_file(folder: Path, name: str, digest: str) -> None:
+    """Raise ArtifactError unless the file is inside the folder and has this SHA-256."""
     file = folder / name
     if not file.resolve().is_relative_to(folder.resolve()):
         raise ArtifactError(f"{folder / MANIFEST}: names a file outside the folder: {name}")
@@ -116,16 +141,30 @@ def _check_file(folder: Path, name: str, digest: str) -> None:
 
 
 def _own_hash(body: dict[str, Any]) -> str:
+    """Return the SHA-256 of a manifest without its own hash."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:
+    """Hash a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its SHA-256 in hexadecimal digits.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Readable JSON, on disk when this returns, never half a file."""
+    """Write readable JSON; the file is on disk when this returns, and never half written.
+
+    Args:
+        path: The file.
+        value: JSON values; NaN and infinity are refused.
+    """
     aside = path.with_name(f".{path.name}.part")
     with aside.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
@@ -136,6 +175,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its value.
+
+    Raises:
+        ArtifactError: The file is missing or not JSON.
+    """
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -143,7 +193,15 @@ def read_json(path: Path) -> Any:
 
 
 def write_tensors(path: Path, tensors: Tensors) -> None:
-    """Named arrays as safetensors; OSError when the disk does not take them."""
+    """Write named arrays as safetensors.
+
+    Args:
+        path: The file.
+        tensors: Name -> array.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -154,7 +212,17 @@ def write_tensors(path: Path, tensors: Tensors) -> None:
 
 
 def read_tensors(path: Path) -> Tensors:
-    """Named arrays of a safetensors file; ArtifactError when it is not one."""
+    """Read the named arrays of a safetensors file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        ArtifactError: The file is missing or not safetensors.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -165,6 +233,7 @@ def read_tensors(path: Path) -> Tensors:
 
 
 def _sync(path: Path) -> None:
+    """Wait until a file or a folder is on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

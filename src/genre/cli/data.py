@@ -44,11 +44,11 @@ def add_data_verbs(verbs: Verbs) -> None:
 
 
 def _init(args: argparse.Namespace) -> None:
-    from genre.config.starter import columns_of, first_config
+    from genre.config.starter import first_config, parse_columns
 
     if args.output.exists():
         raise GenreError(f"{args.output} exists; choose another --output")
-    columns = columns_of(args.column)
+    columns = parse_columns(args.column)
     _write(args.output, first_config(args.interactions, args.items, args.users, args.output, columns=columns))
     print(f"wrote {args.output}; next: genre run {args.output}")
 

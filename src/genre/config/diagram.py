@@ -1,4 +1,4 @@
-"""The configured pipeline as a Mermaid diagram."""
+"""The pipeline of a config as a Mermaid diagram."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from genre.config.sections import kind_name
 
 
 def mermaid(experiment: Experiment) -> str:
-    """`graph LR` of the six steps with what this config puts into each."""
+    """Draw the six steps with what a config puts into each.
+
+    Args:
+        experiment: The config.
+
+    Returns:
+        Mermaid text, `graph LR`.
+    """
     features = experiment.features
     sides = {"E(i)": features.items, "E(u)": features.users}
     encoders = [f"{label}: {kind_name(type(encoder))}" for label, encoder in sides.items() if encoder is not None]
@@ -31,5 +38,6 @@ def mermaid(experiment: Experiment) -> str:
 
 
 def _box(name: str, title: str, details: list[str], shape: str = "[%s]") -> str:
+    """Return the line of one box: its title in bold, its details below."""
     text = "<br/>".join([f"<b>{title}</b>", *(detail.replace('"', "'") for detail in details)])
     return f"  {name}" + shape % f'"{text}"'

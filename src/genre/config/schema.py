@@ -1,4 +1,4 @@
-"""The JSON Schema of configs, for editors: made of the same dataclass fields that check them."""
+"""The JSON Schema of configs, for editors, made from the same dataclass fields that check them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ Schema = dict[str, Any]
 
 
 def schema() -> Schema:
-    """The whole schema; each built-in `kind` is a definition of its own."""
+    """Build the schema of a whole config.
+
+    Returns:
+        JSON Schema; each built-in `kind` is a definition of its own.
+    """
     definitions: Schema = {}
     body = _closed(_options(Experiment, definitions))
     del body["properties"]["labels"]
@@ -23,7 +27,7 @@ def schema() -> Schema:
 
 
 def _options(cls: type, definitions: Schema) -> Schema:
-    """An object whose properties are the options of a dataclass."""
+    """Return the schema of an object whose properties are the options of a dataclass."""
     docs, hints = option_docs(cls), type_hints(cls)
     properties, required = {}, []
     for option in dataclasses.fields(cls):
@@ -42,6 +46,7 @@ def _options(cls: type, definitions: Schema) -> Schema:
 
 
 def _value(hint: Any, definitions: Schema) -> Schema:
+    """Return the schema of one option."""
     if not is_nested(hint):
         rules = ConfigDict(arbitrary_types_allowed=True)
         return TypeAdapter(hint, config=rules).json_schema()
@@ -53,7 +58,7 @@ def _value(hint: Any, definitions: Schema) -> Schema:
 
 
 def _reference(base: type, definitions: Schema) -> Schema:
-    """One of the kinds of a section, by `$ref`; made once, since kinds may nest."""
+    """Return a `$ref` to the kinds of a section, which are defined once, since kinds may nest."""
     section = SECTIONS[base]
     if section not in definitions:
         definitions[section] = {}
@@ -67,10 +72,11 @@ def _reference(base: type, definitions: Schema) -> Schema:
                 body["properties"]["name"] = {"type": "string", "description": "the name in tables and folders"}
             definitions[f"{section}.{name}"] = _closed({**body, "required": ["kind", *body["required"]]})
             choices.append({"$ref": f"#/$defs/{section}.{name}"})
-        stranger = {"type": "object", "properties": {"kind": own}, "required": ["kind"]}
-        definitions[section] = {"anyOf": [{"enum": names}, own, *choices, stranger]}
+        other = {"type": "object", "properties": {"kind": own}, "required": ["kind"]}
+        definitions[section] = {"anyOf": [{"enum": names}, own, *choices, other]}
     return {"$ref": f"#/$defs/{section}"}
 
 
 def _closed(body: Schema) -> Schema:
+    """Forbid other properties."""
     return {**body, "additionalProperties": False}

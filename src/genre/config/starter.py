@@ -1,27 +1,45 @@
-"""`genre init`: look at somebody's files and write a commented config that runs."""
+"""The first config of a user: inspect the files, fill in `starter.txt`.
+
+Knows nothing about running the config.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import re
+import string
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
 
+from genre.data.dataset import Dataset
 from genre.errors import OptionError
 from genre.features.text import render, text_fields
-from genre.options import type_hints
+from genre.options import DEFAULT_K, type_hints
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.sequences import Sequences, looks_like_sequences
 
 DENSE_UP_TO = 20_000  # items; the weights of `ease` then need 1.6 GB
+CONDITION = re.compile(r"\[(\w+)\] ?(.*)")
 
 
-def columns_of(settings: Sequence[str]) -> Columns:
-    """Columns from `role=name` each; OptionError for a role that is none."""
+def parse_columns(settings: Sequence[str]) -> Columns:
+    """Parse the roles of columns.
+
+    Args:
+        settings: `role=name` each; `title=false` for a table without titles.
+
+    Returns:
+        The columns.
+
+    Raises:
+        OptionError: There is no such role.
+    """
     named = dict(setting.partition("=")[::2] for setting in settings)
     roles = type_hints(Columns)
     for role, name in named.items():
@@ -34,10 +52,20 @@ def columns_of(settings: Sequence[str]) -> Columns:
 def first_config(
     interactions: Path, items: Path | None, users: Path | None, output: Path, *, columns: Columns | None = None
 ) -> str:
-    """The text of a config for these files, with what was found in them as comments.
+    """Write a commented config for a user's files.
 
-    columns: of the interactions, where their names do not tell. Raises DataError where the files cannot be read: better
-    here than in the first run.
+    Args:
+        interactions: The table of interactions.
+        items: The table of items; None: there is none.
+        users: The table of users; None: there is none.
+        output: Where the config will be written; its paths are relative to that folder.
+        columns: The columns of the interactions, where their names do not say what they are.
+
+    Returns:
+        YAML, with the findings as comments.
+
+    Raises:
+        DataError: The files cannot be read.
     """
     columns = columns or Columns()
     in_order = columns == Columns() and looks_like_sequences(interactions)
@@ -47,113 +75,68 @@ def first_config(
         else Files(interactions=interactions, items=items, users=users, columns=columns)
     )
     dataset, report = prepare(source.load())
-    sample = dataset.items.slice(0, N_SAMPLE)
-    texts = [name for name in text_fields(sample) if _says_much(sample.select([name]))]
-    described = items is not None and bool(texts)
+    texts = [] if items is None else _text_columns(dataset.items)
     named = {"path" if in_order else "interactions": interactions, "items": items, "users": users}
-    paths = [f"  {name}: {_relative(path, output)}" for name, path in named.items() if path is not None]
-    found = "\n".join(f"#   {line}" for line in report.lines())
-    asked = {role: name for role, name in vars(columns).items() if name is not None}
-    timed = dataset.timestamp is not None
-    lines = [
-        "# Written by `genre init`. `genre check` shows every option that is not named here, with its default;",
-        "# `genre list recommenders` (metrics, split, features, data) shows what else there is.",
-        f"name: {_name(interactions)}",
-        "seed: 0",
-        "",
-        "# What was found:",
-        found,
-        "data:",
-        f"  kind: {'sequences' if in_order else 'files'}",
-        *paths,
-        *([f"  columns: {json.dumps(asked, ensure_ascii=False)}"] if asked else []),
-        "",
-        "cleaning:",
-        "  repeats: last                 # of several interactions of a user with an item: first, last, max, sum, all",
-        *(
-            [f"  weights: equal                # found: up to {most:,.0f}; `given` takes them as they are"]
-            if (most := float(dataset.weight.max())) > 1
-            else []
-        ),
-        "  min_user_interactions: 0      # users and items with fewer are dropped",
-        "  min_item_interactions: 0",
-        *(
-            [f"  positive_rating: {dataset.positive_rating:g}            # from here on a rating is a like"]
-            if dataset.positive_rating is not None
-            else []
-        ),
-        "",
-        *(
-            [
-                "# The newest tenth is the test, the tenth before it the validation: as in production.",
-                "split: {kind: time, validation: 0.1, test: 0.1}",
-            ]
-            if timed
-            else [
-                "# A line holds its items in order: the last is the test, the one before it the validation.",
-                "split: {kind: leave-one-out}",
-            ]
-            if in_order
-            else [
-                "# No times were found, so interactions go to the parts by lot. Times make a more honest test.",
-                "split: {kind: random, validation: 0.1, test: 0.1}",
-            ]
-        ),
-        "",
-        *(
-            [
-                f"# A language model turns the text of items ({', '.join(texts[:6])}) into vectors.",
-                "features:",
-                "  items: {kind: embedding, model: minilm}",
-                "",
-            ]
-            if described
-            else []
-        ),
-        *(
-            [
-                "# A language model may say more of items and users first; `genre llm plan` tells what it would cost.",
-                "# llm:",
-                "#   provider: {kind: llamacpp}          # in this process; or openai, for any compatible endpoint",
-                "#   budget: {calls: 1000}",
-                "# augmentation:",
-                f"#   item_fields: [{', '.join(texts[:3])}]   # nothing else is sent",
-                "#   max_items: 100",
-                "",
-            ]
-            if described
-            else []
-        ),
-        "recommenders:",
-        "  - {kind: popularity" + (", half_life_days: 30}" if timed else "}"),
-        *(["  - {kind: transitions}                    # what follows what"] if in_order else []),
-        "  - {kind: item_knn, neighbours: 100}",
-        "  - {kind: ease, regularization: 300}      # the memory it needs grows with the square of the items"
-        if dataset.n_items <= DENSE_UP_TO
-        else "  - {kind: ease_neighbours, regularization: 300}",
-        "  - {kind: als, factors: 64}",
-        *(["  - {kind: content}"] if described else []),
-        *(["  - {kind: mlp, patience: 2}             # predicts ratings"] if dataset.rating is not None else []),
-        "",
-        "evaluation:",
-        "  k: 10",
-        "  metrics: [ndcg, recall, precision, f1, mrr, hit_rate, coverage, novelty"
-        + (", rmse, mae, accuracy]" if dataset.rating is not None else "]"),
-        "",
-    ]
-    return "\n".join(lines)
+    roles = {role: name for role, name in vars(columns).items() if name is not None}
+    values = {
+        "name": _name(interactions),
+        "found": "\n".join(f"#   {line}" for line in report.lines()),
+        "kind": "sequences" if in_order else "files",
+        "paths": "\n".join(f"  {name}: {_relative(path, output)}" for name, path in named.items() if path is not None),
+        "columns": json.dumps(roles, ensure_ascii=False),
+        "largest_weight": f"{dataset.weight.max():,.0f}",
+        "positive_rating": f"{dataset.positive_rating or 0:g}",
+        "texts": ", ".join(texts[:6]),
+        "first_texts": ", ".join(texts[:3]),
+        "k": str(DEFAULT_K),
+    }
+    return _fill_in(values, _facts(dataset, in_order=in_order) | {"columns": bool(roles), "described": bool(texts)})
 
 
-def _says_much(column: pa.Table) -> bool:
-    """Whether most values that are there are read as text."""
+def _facts(dataset: Dataset, *, in_order: bool) -> dict[str, bool]:
+    """Return the facts about the data that decide which lines the config has."""
+    timed, rated, small = dataset.timestamp is not None, dataset.rating is not None, dataset.n_items <= DENSE_UP_TO
+    return {
+        "timed": timed,
+        "untimed": not timed,
+        "in_order": in_order and not timed,
+        "unordered": not (in_order or timed),
+        "rated": rated,
+        "unrated": not rated,
+        "liked": dataset.positive_rating is not None,
+        "weighted": bool(dataset.weight.max() > 1),
+        "small": small,
+        "large": not small,
+    }
+
+
+def _fill_in(values: Mapping[str, str], facts: Mapping[str, bool]) -> str:
+    """Fill in the template; a line `[fact] text` is kept where the fact is true."""
+    lines = []
+    for line in resources.files("genre.config").joinpath("starter.txt").read_text("utf-8").splitlines():
+        condition = CONDITION.fullmatch(line)
+        if condition is None or facts[condition[1]]:
+            lines.append(line if condition is None else condition[2])
+    return string.Template("\n".join([*lines, ""])).substitute(values)
+
+
+def _text_columns(items: pa.Table) -> list[str]:
+    """Return the columns of items in which most values are text."""
+    sample = items.slice(0, N_SAMPLE)
+    return [name for name in text_fields(sample) if _is_text(sample.select([name]))]
+
+
+def _is_text(column: pa.Table) -> bool:
+    """Tell whether most values of a column that are not null are text."""
     return bool(2 * sum(map(bool, render(column))) > len(column) - column[0].null_count)
 
 
 def _relative(path: Path, output: Path) -> str:
-    """The path as the config, wherever it lies, has to name it."""
+    """Return a path as it is written in a config at `output`."""
     return Path(os.path.relpath(path.resolve(), output.resolve().parent)).as_posix()
 
 
 def _name(path: Path) -> str:
+    """Turn the name of a file into the name of an experiment."""
     word = "".join(char if char.isalnum() else "-" for char in path.name.partition(".")[0])
     return word.strip("-") or "experiment"
