@@ -229,7 +229,7 @@ def test_who_asks_for_a_list_hears_that_the_model_is_gone(world: Path, capsys: p
     assert main(["recommend", str(run.folder), "--history", "i1", "i9"]) == 0
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 10
-    assert "language model: 0 histories reordered, 1 left alone since calls failed (no connection" in shown.err
+    assert "language model: 0 histories reordered, 1 left as they were because calls failed (no connection" in shown.err
     assert main(["recommend", str(run.folder), "--user", run.report["examples"][0]["user_id"]]) == 0
     assert capsys.readouterr().err == "", "what was asked before is still known"
 
@@ -241,7 +241,8 @@ def test_weights_that_were_fitted_while_calls_failed_are_fitted_again(world: Pat
         log = Lines()
         make(world, *words, log=log)
         assert any(
-            "left alone since calls failed" in line for line in log.lines[: log.lines.index("evaluation: blend")]
+            "left as they were because calls failed" in line
+            for line in log.lines[: log.lines.index("evaluation: blend")]
         )
         server.fault = ""
         log = Lines()
@@ -368,7 +369,7 @@ def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.Capture
         assert "AuthenticationError" in seen.err
         assert "questions to a language model failed; the same command sends them again" in seen.err
         assert "summaries: 0 of 16 usable, 0 in quarantine, 16 calls failed" in " ".join(seen.out.split())
-        assert "histories reordered, 32 left alone since calls failed" in " ".join(seen.out.split())
+        assert "histories reordered, 32 left as they were because calls failed" in " ".join(seen.out.split())
         server.fault = ""
         run = make(world, *words)
         said = run.report["language_model"]["augmentation"]["summaries"]

@@ -173,7 +173,7 @@ def test_what_cannot_work_is_said_when_it_is_fitted() -> None:
         reranker(Mute()).fit(toy_dataset())
     with pytest.raises(OptionError, match=r"wrap the model: LLMOptions\(model\)"):
         LLMReranker(EASE(), FakeLanguageModel())  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="needs somebody to ask"):
+    with pytest.raises(DataError, match="needs a language model"):
         LLMReranker(EASE()).fit(toy_dataset())
     with pytest.raises(DataError, match="fields is empty"):
         reranker(FakeLanguageModel(), fields=()).fit(toy_dataset())

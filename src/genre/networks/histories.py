@@ -76,7 +76,7 @@ class PairBatches:
         return user[new], item[new]
 
     def _order(self, generator: torch.Generator) -> Tensor:
-        """Return the interactions shuffled within users, cut into groups, the groups shuffled. `[n_interactions]`"""
+        """Return the interactions shuffled within users, cut into groups, the groups shuffled, `[n_interactions]`."""
         shuffled = torch.randperm(len(self.user), generator=generator)
         shuffled = shuffled[self.user[shuffled].argsort(stable=True)]
         groups = torch.randperm(-(-len(shuffled) // GROUP), generator=generator)
@@ -162,7 +162,7 @@ class Histories(nn.Module):
         return torch.arange(len(row), device=users.device) + (start - first)[row], row, first
 
     def _kept(self, row: Tensor, n: int) -> Tensor:
-        """Return which interactions of `n` histories are kept; in training some histories are cut. bool `[nnz]`"""
+        """Return which interactions of `n` histories are kept; in training some are cut, bool `[nnz]`."""
         if not (self.training and self.cut):
             return torch.ones_like(row, dtype=torch.bool)
         chance = torch.rand(2, n, device=row.device)

@@ -123,7 +123,7 @@ class Blend(Recommender):
                 yield best_candidates(scores[row], seen, right, DEPTH)
 
     def _bucket(self, lengths: Int64) -> Int64:
-        """Return the length bucket of histories of these lengths. `[n]`"""
+        """Return the length bucket of histories of these lengths, `[n]`."""
         return np.searchsorted(self.edges_, lengths, side="left")
 
     # --- scoring ----------------------------------------------------------------------------------
@@ -140,6 +140,7 @@ class Blend(Recommender):
 
     @property
     def evidence(self) -> Method:
+        """Exact where the blend is a weighted sum of members whose evidence is exact, else occlusion."""
         summed = self.method == "weights" and all(member.evidence != "occlusion" for member in self.members_)
         return "exact" if summed else "occlusion"
 
@@ -190,7 +191,7 @@ class Blend(Recommender):
 
 
 def _score_as(member: Recommender, history: History) -> Float32:
-    """Return a member's scores, with its mean for items added after it was fitted. `[n, n_items]`"""
+    """Return a member's scores, with its mean for items added after it was fitted, `[n, n_items]`."""
     n_known = len(member.item_ids_)
     scores = member.score(_inside(history, n_known))
     if n_known == history.n_items:

@@ -1,6 +1,6 @@
-"""A second stage: a language model reorders the best few of any recommender, where it is worth asking.
+"""LLMReranker: a language model reorders the best items of any recommender, for users whose history is short.
 
-Only listed columns of items are sent. Whatever the model does wrong is counted in `account` and leaves the order of the
+Only listed columns of items are sent. An answer that cannot be used is counted in `counts` and leaves the order of the
 first stage; a recommendation never fails because the model did.
 """
 
@@ -27,43 +27,70 @@ from genre.llm.ledger import TOKENS_PER_BYTE, Ledger
 from genre.llm.prompt import load_prompt
 from genre.llm.settings import LLMOptions
 from genre.log import Log
-from genre.options import Ge, Le
+from genre.options import Doc, Ge, Le
 from genre.recommenders.base import Recommender, within
-from genre.recommenders.llm_orders import PROMPTS, WAYS, Float64, Found, Task, Way, deal, fuse
+from genre.recommenders.llm_orders import (
+    METHODS,
+    PROMPTS,
+    CandidateRanks,
+    Float64,
+    OrderingMethod,
+    OrderingTask,
+    fuse_orders,
+    strictly_falling,
+)
 from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.topk import top_k_scores
 
-LINE_LENGTH = 160  # characters of one item
-TOGETHER = 16  # histories asked about at once
+LINE_LENGTH = 160  # characters of an item's line, at most
+HISTORIES_AT_ONCE = 16  # in one round of calls
+UNUSED_ANSWERS = ("failed", "unreadable", "over_budget")  # outcomes that leave the first stage's order
 
 
 @dataclass(eq=False)
 class LLMReranker(SecondStage):
     """The top `n` of a first stage, reordered by a language model and fused with the first stage's order.
 
-    Order bias is averaged out by asking in shuffled orders (Hou et al., ECIR 2024).
+    The model's bias towards positions in the prompt is averaged out by shuffled prompts. The likelihood of a title is
+    compared with its likelihood after no history, since common titles are likely anywhere.
 
-    first: the recommender that proposes.
-    llm: the language model that reorders, and what it may cost; None in a config: that of the section `llm`.
-    fields: columns of the items' table that may be sent, the title first; nothing else leaves the machine.
-    method: titles: how likely each title is after the history, against after none; labels: how likely each candidate's
-        letter is as the answer; list: the model writes the order down.
-    n: candidates. shuffles: orders each history is asked in (titles need none).
-    weight: of the model's order in the fusion, 0 (first stage alone) to 1.
-    short_history: only histories of at most so many interactions are reordered; None: all.
-    history_length: newest liked items that are told. domain: wording, see Augmentation. seed: of the shuffles.
+    Sources: Hou et al., "Large Language Models are Zero-Shot Rankers for Recommender Systems", ECIR 2024; Holtzman et
+    al., "Surface Form Competition", EMNLP 2021, for the comparison of likelihoods.
+
+    Attributes:
+        counts: histories that were `reordered`, and those left as they were: `failed` (another attempt may succeed),
+            `unreadable` or `over_budget`; candidates in written lists that were `missing`, `unknown` or `repeated`.
+        last_error: the last error of a call, for people.
     """
 
-    llm: LLMOptions | None = None
-    fields: tuple[str, ...] = ("title",)
-    method: Way = "titles"
-    n: Annotated[int, Ge(2), Le(26)] = 10
-    shuffles: Annotated[int, Ge(1), Le(20)] = 3
-    weight: Annotated[float, Ge(0), Le(1)] = 0.5
-    short_history: Annotated[int, Ge(1)] | None = 10
-    history_length: Annotated[int, Ge(1)] = 10
-    domain: str = DEFAULT_DOMAIN
-    seed: int = 0
+    llm: Annotated[
+        LLMOptions | None,
+        Doc("The language model that reorders, and its budget; None in a config: that of the section `llm`."),
+    ] = None
+    fields: Annotated[
+        tuple[str, ...],
+        Doc("Columns of the items' table that may be sent, the title first; nothing else leaves the machine."),
+    ] = ("title",)
+    method: Annotated[
+        OrderingMethod,
+        Doc(
+            "titles: the likelihood of each title after the history, compared with that after none; labels: the "
+            "likelihood of each candidate's letter as the answer; list: the model writes the order."
+        ),
+    ] = "titles"
+    n: Annotated[int, Ge(2), Le(26), Doc("Candidates.")] = 10
+    shuffles: Annotated[
+        int, Ge(1), Le(20), Doc("Orders in which the candidates of each history are shown (labels, list).")
+    ] = 3
+    weight: Annotated[
+        float, Ge(0), Le(1), Doc("Of the model's order in the fusion: 0 the first stage alone, 1 the model alone.")
+    ] = 0.5
+    short_history: Annotated[
+        Annotated[int, Ge(1)] | None, Doc("Interactions of a history that is reordered, at most; None: any number.")
+    ] = 10
+    history_length: Annotated[int, Ge(1), Doc("Newest liked items of a history that are sent.")] = 10
+    domain: Annotated[str, Doc("films, music, news, shop, social, or the path of your own YAML file.")] = DEFAULT_DOMAIN
+    seed: Annotated[int, Doc("Of the shuffles.")] = 0
 
     learns: ClassVar[tuple[str, ...]] = ("lines_",)
 
@@ -72,89 +99,99 @@ class LLMReranker(SecondStage):
         load_domain(self.domain)
         LLMOptions.check(self.llm, "LLMReranker")
         self.counts: Counter[str] = Counter()
-        """Histories: reordered, failed (worth asking again), unreadable, over_budget. Candidates in written lists:
-        missing, unknown, repeated."""
-        self.last_error = ""  # the last thing that went wrong, for people
+        self.last_error = ""
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         if self.llm is None:
-            raise DataError("llm_reranker: needs somebody to ask; give it llm, such as LLMOptions(LlamaCpp())")
+            raise DataError("llm_reranker: needs a language model; give it llm, such as LLMOptions(LlamaCpp())")
         if not self.fields:
             raise DataError("llm_reranker: fields is empty; name the columns of items that may be sent, such as title")
         if self.method != "list" and type(self.llm.provider)._likelihood is LanguageModel._likelihood:
-            raise NotSupported(f"{type(self.llm.provider).__name__} tells no likelihoods; use method: list")
+            raise NotSupported(f"{type(self.llm.provider).__name__} gives no likelihoods; use method: list")
         super()._fit(dataset, validation, log)
         texts = sent_fields(dataset.items, self.fields, labels=False)
         self.lines_ = [_line(fields) for fields in texts]
 
     def without_llm(self) -> Recommender:
+        """Return the first stage, without language models of its own.
+
+        Returns:
+            A fitted recommender.
+        """
         return self.first_[0].without_llm()
 
     def plan(self, items: pa.Table, histories: Sequence[History]) -> Plan:
-        """What reordering these batches would cost at most, before the first stage is known; asks nobody."""
-        fields = [name for name in self.fields if name in items.column_names]  # those that are not made yet are short
+        """Estimate the cost of reordering batches of histories before anything is fitted; nothing is sent.
+
+        Args:
+            items: the table of items.
+            histories: the batches.
+
+        Returns:
+            Calls, tokens and money, at most.
+        """
+        fields = [name for name in self.fields if name in items.column_names]  # those still to be generated are short
         lines = [_line(row) for row in sent_fields(items, fields, labels=False)]
         line = mean_bytes(lines)
-        asked = told_of = 0
+        n_histories = n_lines = 0
         for history in histories:
-            liked = history.keep(history.weight > 0)
-            rows = np.flatnonzero(self._asks(history, liked))
-            asked += len(rows)
-            told_of += int(liked.select(rows).last(self.history_length).lengths.sum())
+            rows = np.flatnonzero(self._is_reordered(history))
+            n_histories += len(rows)
+            n_lines += int(_liked(history.select(rows)).last(self.history_length).lengths.sum())
         prompt, ledger, n = load_prompt(PROMPTS[self.method]), self._ledger, min(self.n, len(lines))
         if self.method == "titles":
-            alone = min(asked * n, len(lines))  # each title after nobody's history
-            size = (asked + alone) * len(prompt.text) + told_of * line
-            return ledger.estimate(prompt, asked + alone, size, tokens_out=n * line * TOKENS_PER_BYTE, reads=n)
-        size = self.shuffles * (asked * (len(prompt.text) + n * line) + told_of * line)
+            alone = min(n_histories * n, len(lines))  # each title after no history
+            size = (n_histories + alone) * len(prompt.text) + n_lines * line
+            return ledger.estimate(prompt, n_histories + alone, size, tokens_out=n * line * TOKENS_PER_BYTE, reads=n)
+        size = self.shuffles * (n_histories * (len(prompt.text) + n * line) + n_lines * line)
         each, reads = (n, n) if self.method == "labels" else (4 * n, 1)
-        return ledger.estimate(prompt, asked * self.shuffles, size, tokens_out=each, reads=reads)
+        return ledger.estimate(prompt, n_histories * self.shuffles, size, tokens_out=each, reads=reads)
 
-    def _asks(self, history: History, liked: History) -> npt.NDArray[np.bool_]:
-        """Which histories are reordered. [n]"""
+    def _is_reordered(self, history: History) -> npt.NDArray[np.bool_]:
+        """Return whether each history is short enough and has a liked item, `[n]`."""
         short = history.lengths <= (self.short_history or np.inf)
-        return (liked.lengths > 0) & short & (self.weight > 0)
+        return (_liked(history).lengths > 0) & short & (self.weight > 0)
 
     def _score(self, history: History) -> Float32:
         scores = self._first_scores(history)
-        liked = history.keep(history.weight > 0)
-        asked = np.flatnonzero(self._asks(history, liked))
-        if len(asked) == 0:
+        rows = np.flatnonzero(self._is_reordered(history))
+        if len(rows) == 0:
             return scores
-        some = history.select(asked)
+        reordered = history.select(rows)
         n = min(self.n, history.n_items)
-        items, best = top_k_scores(scores[asked], n, seen=(some.indptr, some.item))
-        told_of = np.array([bool(line) for line in self.lines_])
-        whole = ((items >= 0) & told_of[items]).all(axis=1)  # who has seen nearly all keeps the first stage's order
-        asked, items, best = asked[whole], items[whole], best[whole]
-        order = self._orders(liked.select(asked).last(self.history_length), items)
-        for row, candidates, first_scores, place in zip(asked, items, best, order, strict=True):
-            new = fuse(place, self.weight)
-            scores[row, candidates[new]] = deal(first_scores)
+        items, best = top_k_scores(scores[rows], n, seen=(reordered.indptr, reordered.item))  # [n_rows, n] each
+        has_text = np.array([bool(line) for line in self.lines_])
+        complete = ((items >= 0) & has_text[items]).all(axis=1)  # else fewer than n candidates are left
+        rows, items, best = rows[complete], items[complete], best[complete]
+        ranks = self._ranks(_liked(history.select(rows)).last(self.history_length), items)
+        for row, candidates, first_scores, rank in zip(rows, items, best, ranks, strict=True):
+            order = fuse_orders(rank, self.weight)
+            scores[row, candidates[order]] = strictly_falling(first_scores)
         return scores
 
     def _extend(self, features: Float32) -> None:
         super()._extend(features)
-        self.lines_ = self.lines_ + [""] * len(features)  # nothing is known to tell of them
+        self.lines_ = self.lines_ + [""] * len(features)  # new items have no text to send
 
-    # --- asking -----------------------------------------------------------------------------------
+    # --- calling the model ------------------------------------------------------------------------
 
-    def _orders(self, liked: History, items: Int32) -> Float64:
-        """The mean place the model gives each candidate, 0 is best; the first stage's where it failed. [rows, n]
+    def _ranks(self, histories: History, items: Int32) -> Float64:
+        """Return the mean rank that the model gives each candidate, 0 is best; that of the first stage without answer.
 
-        A few histories at a time, and one by one where the budget ends, so that what was paid for is used.
+        A few histories at a time, and one by one where the budget ends, so that all paid answers are used.
+        `[n_histories, n]`
         """
-        told_of = [[self.lines_[item] for item in row.item.tolist()] for row in _each(liked)]
+        lines = [[self.lines_[item] for item in row.item.tolist()] for row in _each(histories)]
         candidates = [[self.lines_[item] for item in row] for row in items.tolist()]
-        shuffled, wording = self._shuffles(items.shape[1]), load_domain(self.domain).wording()
-        order = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
+        shuffles, wording = self._shuffles(items.shape[1]), load_domain(self.domain).wording()
+        rank = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
         ledger, every = self._ledger, np.arange(len(items))
-        left = [every[at : at + TOGETHER] for at in range(0, len(items), TOGETHER)]
+        left = [every[at : at + HISTORIES_AT_ONCE] for at in range(0, len(items), HISTORIES_AT_ONCE)]
         while left:
             rows = left.pop(0)
-            task = Task([told_of[row] for row in rows], [candidates[row] for row in rows], shuffled, wording)
+            task = OrderingTask([lines[row] for row in rows], [candidates[row] for row in rows], shuffles, wording)
             try:
-                found = WAYS[self.method](ledger, task)
+                found = METHODS[self.method](ledger, task)
             except BudgetExceeded as error:
                 if ledger is self._ledger:
                     self.last_error = str(error)
@@ -162,23 +199,23 @@ class LLMReranker(SecondStage):
                     left = [*rows[:, None], *left]
                 else:
                     self.counts["over_budget"] += 1
-                    ledger = ledger.cached_only()  # from here on only what was answered before
+                    ledger = ledger.cached_only()  # from here on only answers that are in the ledger
                 continue
-            except GenreError as error:  # a missing package, a full disk: the first stage answers
-                found = Found(np.full_like(order[rows], np.nan), np.ones(len(rows), bool), str(error))
-            order[rows] = np.where(np.isnan(found.place), order[rows], found.place)
+            except GenreError as error:  # a missing package, a full disk: the order of the first stage
+                found = CandidateRanks(np.full_like(rank[rows], np.nan), np.ones(len(rows), bool), str(error))
+            rank[rows] = np.where(np.isnan(found.rank), rank[rows], found.rank)
             self._count(found)
-        return order
+        return rank
 
-    def _count(self, found: Found) -> None:
-        none = np.asarray(np.isnan(found.place).any(axis=1), bool)
-        counts = {"reordered": ~none, "failed": none & found.failed, "unreadable": none & ~found.failed}
+    def _count(self, found: CandidateRanks) -> None:
+        unused = np.asarray(np.isnan(found.rank).any(axis=1), bool)
+        counts = {"reordered": ~unused, "failed": unused & found.failed, "unreadable": unused & ~found.failed}
         self.counts.update({name: int(rows.sum()) for name, rows in counts.items()})
         self.counts.update(found.counts)
-        self.last_error = found.trouble or self.last_error
+        self.last_error = found.error or self.last_error
 
     def _shuffles(self, n: int) -> list[npt.NDArray[np.int64]]:
-        """The orders in which candidates are shown, the same for every history, so that no batch changes an answer."""
+        """Return the orders in which candidates are shown, the same for all histories whatever their batch."""
         rng = np.random.default_rng(self.seed)
         return [rng.permutation(n) for _ in range(self.shuffles)]
 
@@ -189,36 +226,53 @@ class LLMReranker(SecondStage):
 
 
 def rerankers(recommender: Recommender) -> list[LLMReranker]:
-    """Those in a recommender: itself, its stages, its members."""
+    """Return the rerankers inside a recommender: itself, first stages and members.
+
+    Args:
+        recommender: any recommender.
+
+    Returns:
+        Those that are LLMRerankers.
+    """
     return [one for one in within(recommender) if isinstance(one, LLMReranker)]
 
 
 def reranking_counts(recommender: Recommender) -> dict[str, Any]:
-    """What its rerankers have counted since it was loaded, and the last trouble; empty without a reranker."""
-    stages = rerankers(recommender)
-    counts = sum((stage.counts for stage in stages), Counter[str]())
-    return {**counts, "trouble": next((s.last_error for s in stages if s.last_error), "")} if stages else {}
+    """Return the sum of the counts of all rerankers inside a recommender since it was loaded.
+
+    Args:
+        recommender: any recommender.
+
+    Returns:
+        Outcome -> count, and `trouble`, an error message or empty; an empty dict without a reranker.
+    """
+    found = rerankers(recommender)
+    counts = sum((one.counts for one in found), Counter[str]())
+    return {**counts, "trouble": next((one.last_error for one in found if one.last_error), "")} if found else {}
 
 
-UNUSED_ANSWERS = ("failed", "unreadable", "over_budget")
-"""Why a list that was to be reordered kept the first stage's order."""
+def describe_reranking(counts: Mapping[str, Any]) -> str:
+    """Describe the counts of rerankers in words.
 
+    Args:
+        counts: as `reranking_counts` returns them.
 
-def describe_reranking(account: Mapping[str, Any]) -> str:
-    """The account in words, for people."""
+    Returns:
+        One line, such as `12 histories reordered, 3 left as they were because calls failed (timeout)`.
+    """
     words = {
         "reordered": "histories reordered",
-        "failed": "left alone since calls failed",
-        "unreadable": "left alone since the answers could not be read",
-        "over_budget": "left alone since the budget was used up",
+        "failed": "left as they were because calls failed",
+        "unreadable": "left as they were because the answers could not be read",
+        "over_budget": "left as they were because the budget was used up",
         "missing": "candidates missing in written lists",
         "unknown": "unknown",
         "repeated": "named twice",
     }
-    counts = [
-        f"{account.get(name, 0):,} {text}" for name, text in words.items() if account.get(name) or name == "reordered"
+    parts = [
+        f"{counts.get(name, 0):,} {text}" for name, text in words.items() if counts.get(name) or name == "reordered"
     ]
-    return ", ".join(counts) + (f" ({account['trouble']})" if account["trouble"] else "")
+    return ", ".join(parts) + (f" ({counts['trouble']})" if counts["trouble"] else "")
 
 
 def record_reranking(recommender: Recommender, label: str, log: Log) -> dict[str, Any]:
@@ -240,8 +294,12 @@ def record_reranking(recommender: Recommender, label: str, log: Log) -> dict[str
 
 
 def _line(fields: Sequence[str]) -> str:
-    """How an item is told: the title first, the rest of it behind a dash."""
+    """Return the line of an item in a prompt: the title, then the other fields behind dashes."""
     return " — ".join(fields)[:LINE_LENGTH]
+
+
+def _liked(history: History) -> History:
+    return history.keep(history.weight > 0)
 
 
 def _each(history: History) -> Iterator[History]:

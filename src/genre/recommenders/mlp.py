@@ -182,7 +182,7 @@ class MLP(NetworkRecommender):
         self.assumed_ = np.array([deviation[part].mean() if part.any() else 0 for part in (~liked, liked)], np.float32)
 
     def _deviations(self, history: History) -> Float32:
-        """Return how far each rating is above its item's mean; the weights where nothing is rated. `[nnz]`"""
+        """Return how far each rating is above its item's mean, or the weights where nothing is rated, `[nnz]`."""
         if not self.on_ratings_:
             return history.weight
         if history.rating is None:
@@ -190,7 +190,7 @@ class MLP(NetworkRecommender):
         return np.asarray(history.rating - self.mean_ - self.item_offset_[history.item], np.float32)
 
     def _targets(self, dataset: Dataset) -> Float32:
-        """Return stars above the mean, or 1 for items that were liked. `[n_interactions]`"""
+        """Return stars above the mean, or 1 for items that were liked, `[n_interactions]`."""
         if self.on_ratings_ and dataset.rating is not None:
             return dataset.rating - np.float32(self.mean_)
         return (dataset.weight > 0).astype(np.float32)
@@ -252,10 +252,23 @@ class MLP(NetworkRecommender):
         return dot + rest + self.item_bias_[item] + self._constant(offset)
 
     def _constant(self, offset: Float32) -> Float32:
-        """Return what is added to all items' scores: the mean and the user's offset. `[n]`"""
+        """Return what is added to all items' scores: the mean and the user's offset, `[n]`."""
         return np.float32(self.mean_) + offset * np.float32(self.biases)
 
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
+        """Return the rating that history `row[j]` would give `item[j]`.
+
+        Args:
+            history: `n` histories.
+            row: numbers of histories. `[n_pairs]`
+            item: item rows. `[n_pairs]`
+
+        Returns:
+            Ratings on the rating scale. float32 `[n_pairs]`
+
+        Raises:
+            NotSupported: the network was trained to rank (bce).
+        """
         self._check(history)
         if not self.on_ratings_:
             raise NotSupported("this MLP was trained to rank (bce); fit it on ratings with loss mse to predict them")

@@ -112,7 +112,7 @@ class NCF(NetworkRecommender):
         self.item_factors_ = item[:, : self.dim] * weights["out.weight"]
 
     def _users(self, history: History) -> Float32:
-        """Return p and p' of each history side by side, user embedding and pooled items added. `[n, 2 dim]`"""
+        """Return p and p' of each history side by side, user embedding and pooled items added, `[n, 2 dim]`."""
         known_items = liked(history)
         length = known_items.lengths
         share = known_items.weight / np.sqrt(length + 1)[known_items.row_of()]
@@ -129,7 +129,7 @@ class NCF(NetworkRecommender):
         return scores + self.weights_["item_bias"]
 
     def _half(self, users: Float32) -> Float32:
-        """Return the user half of the MLP's first layer. `[n, hidden[0]]`"""
+        """Return the user half of the MLP's first layer, `[n, hidden[0]]`."""
         return users[:, self.dim :] @ self.weights_["first.weight"][:, : self.dim].T
 
     def _contributions(self, history: History, items: Int32) -> Float32:

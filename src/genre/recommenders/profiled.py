@@ -1,4 +1,4 @@
-"""User profiles at work: items near to what a text says of the user, beside any recommender."""
+"""Profiled: items whose text is similar to a user's profile, added to any recommender."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from genre.data.folds import Fold
 from genre.data.linear import scaled, spread, unit_rows
 from genre.errors import DataError
 from genre.log import Log
-from genre.options import Ge, Le, Search
+from genre.options import Doc, Ge, Le, Search
 from genre.recommenders.explanation import Method, Terms
 from genre.recommenders.second_stage import SecondStage
 
 
 @dataclass(eq=False)
 class Profiled(SecondStage):
-    """Any recommender, fused for known users with the cosine between the user's vector and each item's.
+    """Any recommender, combined for known users with the cosine of the user's vector with each item's.
 
-    Both vectors have to come from one encoder: a profile and a summary are near when they speak of the same things.
-
-    first: the recommender.
-    weight: of the profile in the sum of both scores, each divided by its spread; 0 (none) to 1 (alone).
+    A score is (1 - weight) times that of the first stage plus weight times the cosine, each divided by its spread
+    over the catalogue. Both vectors have to come from one encoder: the text of a user (a profile) and that of an item
+    (a summary) are similar when they are about the same things.
     """
 
-    weight: Annotated[float, Ge(0), Le(1), Search(0, 1)] = 0.3
+    weight: Annotated[
+        float, Ge(0), Le(1), Search(0, 1), Doc("Of the profile in the sum of both scores: 0 not at all, 1 alone.")
+    ] = 0.3
 
     learns: ClassVar[tuple[str, ...]] = ("center_", "item_vectors_", "user_vectors_")
 
@@ -48,28 +49,29 @@ class Profiled(SecondStage):
 
     def _score(self, history: History) -> Float32:
         scores = self._first_scores(history)
-        told = self._told(history)
-        if len(told):
-            scores[told] = (1 - self.weight) * scaled(scores[told]) + self._near(history.user[told])
+        rows = self._with_profile(history)
+        if len(rows):
+            scores[rows] = (1 - self.weight) * scaled(scores[rows]) + self._profile_scores(history.user[rows])
         return scores
 
-    def _near(self, users: Int32) -> Float32:
-        """What each user's profile adds to the score of each item. [n, n_items]"""
+    def _profile_scores(self, users: Int32) -> Float32:
+        """Return what the profiles of users add to the score of each item, `[n, n_items]`."""
         return np.asarray(self.weight * scaled(self.user_vectors_[users] @ self.item_vectors_.T), np.float32)
 
     @property
     def evidence(self) -> Method:
+        """How the first stage obtains its evidence; exact where a profile is added to plain popularity."""
         first = super().evidence
         return "exact" if first == "popularity" and self.weight else first
 
-    def _told(self, history: History) -> Int64:
-        """The rows of those who have a profile that counts."""
+    def _with_profile(self, history: History) -> Int64:
+        """Return the rows of the histories whose users have a profile, if profiles have any weight."""
         known = np.flatnonzero(history.user >= 0) if self.weight else np.zeros(0, np.int64)
         return np.asarray(known[self.user_vectors_[history.user[known]].any(axis=1)], np.int64)
 
     def _share(self, history: History) -> Float32:
-        """What a point of the first one's score counts in the one history's own. [1]"""
-        if not len(self._told(history)):
+        """Return the factor of the first stage's score in the score of the one history, `[1]`."""
+        if not len(self._with_profile(history)):
             return np.ones(1, np.float32)
         return np.asarray((1 - self.weight) / spread(self.first_[0].score(history))[0], np.float32)
 
@@ -78,9 +80,9 @@ class Profiled(SecondStage):
 
     def _terms(self, history: History, items: Int32) -> Terms:
         terms = super()._terms(history, items).times(self._share(history))
-        if not len(self._told(history)):
+        if not len(self._with_profile(history)):
             return terms
-        profile = terms.parts.get("profile", 0) + self._near(history.user)[0, items]
+        profile = terms.parts.get("profile", 0) + self._profile_scores(history.user)[0, items]
         return terms._replace(parts={**terms.parts, "profile": profile})
 
     def _extend(self, features: Float32) -> None:

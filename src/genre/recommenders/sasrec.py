@@ -120,7 +120,7 @@ class SASRec(NetworkRecommender):
         )
 
     def _text(self, dataset: Dataset) -> Float32:
-        """Return the items' text vectors as inputs, of width 0 where items are ids alone. `[n_items, width]`"""
+        """Return the items' text vectors as inputs, of width 0 where items are ids alone, `[n_items, width]`."""
         self.text_mean_, self.text_scale_ = np.zeros(0, np.float32), 1.0
         if self.items == "id":
             return np.zeros((dataset.n_items, 0), np.float32)

@@ -1,10 +1,10 @@
-"""A recommender around another one: what it adds is its own, all else is what the first one says."""
+"""The base of second stages: recommenders that change the scores of another one, the first stage."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -12,39 +12,46 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.log import Log
-from genre.options import DEFAULT_K
+from genre.options import DEFAULT_K, Doc
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.explanation import Method, Terms
 
 
 @dataclass(eq=False)
 class SecondStage(Recommender):
-    """Base of stages: `_score` changes the scores of `first_`; evidence, popularity and similar items are the first's.
+    """The base of second stages: `_score` changes the scores of `first_`; evidence and similar items are its own."""
 
-    first: the recommender.
-    """
-
-    first: Recommender
+    first: Annotated[Recommender, Doc("The first stage: the recommender whose scores are changed.")]
 
     extends: ClassVar[str] = "as its members"
-    answers_empty: ClassVar[bool] = True  # the first one does
+    answers_empty: ClassVar[bool] = True  # the first stage does
     learns: ClassVar[tuple[str, ...]] = ("first_",)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        place = self._checkpoint / "first" if self._checkpoint else None
+        checkpoint = self._checkpoint / "first" if self._checkpoint else None
         fresh = dataclasses.replace(self.first)  # type: ignore[type-var]  # every recommender is a dataclass
-        self.first_ = (fresh.fit(dataset, validation=validation, checkpoint=place, log=log),)
+        self.first_ = (fresh.fit(dataset, validation=validation, checkpoint=checkpoint, log=log),)
 
     def _first_scores(self, history: History) -> Float32:
-        """A copy that may be changed. [n, n_items]"""
+        """Return the first stage's scores in an array that may be changed, `[n, n_items]`."""
         return np.array(self.first_[0].score(history), np.float32)
 
     def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
+        """Return the similar items of the first stage.
+
+        Args:
+            items: item rows. `[n]`
+            k: length of a list.
+
+        Returns:
+            The lists.
+        """
         self._fitted()
         return self.first_[0].similar_items(items, k=k)
 
     @property
     def evidence(self) -> Method:
+        """How the first stage obtains its evidence."""
         return self.first_[0].evidence
 
     def _popular(self, history: History, items: Int32) -> Float32:

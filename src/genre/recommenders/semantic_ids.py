@@ -168,12 +168,12 @@ def _kmeans(vectors: Float32, k: int, iterations: int, rng: np.random.Generator)
 
 
 def _nearest(vectors: Float32, centroids: Float32) -> Int64:
-    """Return the nearest centroid of each vector: |x - c|^2 is least where x . c - |c|^2 / 2 is greatest. `[n]`"""
+    """Return the nearest centroid of each vector, `[n]`: |x - c|^2 is least where x . c - |c|^2 / 2 is greatest."""
     return np.asarray((vectors @ centroids.T - (centroids**2).sum(1) / 2).argmax(1), np.int64)
 
 
 def _distinct(codes: Int64) -> Int64:
-    """Return the codes with one more number: how many items before have the same code. `[n, levels + 1]`"""
+    """Return the codes with one more number: the count of earlier items with the same code, `[n, levels + 1]`."""
     _, same = np.unique(codes, axis=0, return_inverse=True)
     order = np.argsort(same.ravel(), kind="stable")
     sorted_same = same.ravel()[order]

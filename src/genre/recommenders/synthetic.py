@@ -1,7 +1,7 @@
-"""Invented history items: what a language model thought a user would like next, as a weak part of the history.
+"""SyntheticHistory: items that a language model invented as a likely next one, as a weak part of a history.
 
-They enter histories when scoring and nowhere else: nothing is fitted on them, they hide no candidate, they count for
-no popularity and are no right answer.
+They enter histories when scoring and nowhere else: nothing is fitted on them, they hide no candidate, add to no
+item's popularity and are never a target.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import DataError
 from genre.log import Log
-from genre.options import Gt, Le, Search
+from genre.options import Doc, Gt, Le, Search
 from genre.recommenders.explanation import Terms
 from genre.recommenders.second_stage import SecondStage
 
@@ -29,14 +29,15 @@ COLUMNS: dict[str, str] = {"history": "synthetic_item", "profile": "synthetic_ch
 
 @dataclass(eq=False)
 class SyntheticHistory(SecondStage):
-    """Any recommender, scoring the histories of known users with their invented items added, oldest of all.
+    """Any recommender, scoring the histories of known users with their invented items added, before the oldest one."""
 
-    first: the recommender. weight: strength of an invented item, where a liked one has 1.
-    made_from: which invented items, where the data has both; None: those from the history, if there are any.
-    """
-
-    weight: Annotated[float, Gt(0), Le(0.99), Search(0.05, 0.9)] = 0.3
-    made_from: Source | None = None
+    weight: Annotated[
+        float, Gt(0), Le(0.99), Search(0.05, 0.9), Doc("Strength of a invented item, where a liked one has 1.")
+    ] = 0.3
+    made_from: Annotated[
+        Source | None,
+        Doc("Invented from the history or from the profile; None: from the history where the data has it."),
+    ] = None
 
     learns: ClassVar[tuple[str, ...]] = ("column_", "invented_")
 
@@ -63,7 +64,7 @@ class SyntheticHistory(SecondStage):
 
     def _terms(self, history: History, items: Int32) -> Terms:
         shares, popular, parts = super()._terms(self.enriched(history), items)
-        added = int(self._added(history).sum())  # they come first
+        added = int(self._added(history).sum())  # invented items come first
         if added:
             invented = shares[:, :added].sum(axis=1)
             parts = {**parts, self.column_: parts.get(self.column_, 0) + invented}
@@ -77,14 +78,21 @@ class SyntheticHistory(SecondStage):
         )
 
     def _added(self, history: History) -> Int64:
-        """How many invented items each history gets. [n]"""
+        """Return how many invented items each history gets, `[n]`."""
         known = np.flatnonzero(history.user >= 0)
         more = np.zeros(len(history), np.int64)
         more[known] = np.diff(self.invented_.indptr)[history.user[known]]
         return more
 
     def enriched(self, history: History) -> History:
-        """The same histories, those of known users with their invented items in front."""
+        """Return the histories, those of known users with their invented items in front.
+
+        Args:
+            history: `n` histories.
+
+        Returns:
+            As many histories; a invented item has the mean rating and the time of the first interaction.
+        """
         more = self._added(history)
         picked = self.invented_[history.user[history.user >= 0]]
         indptr = history.indptr + np.concatenate([[0], np.cumsum(more)])
@@ -101,6 +109,7 @@ class SyntheticHistory(SecondStage):
 
 
 def _merge(new: npt.NDArray[np.bool_], old: npt.NDArray[Any], extra: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return `extra` where `new` is true and `old` elsewhere, both in their order."""
     out = np.empty(len(new), old.dtype)
     out[new] = extra
     out[~new] = old
@@ -108,12 +117,12 @@ def _merge(new: npt.NDArray[np.bool_], old: npt.NDArray[Any], extra: npt.ArrayLi
 
 
 def _mean(rating: Float32) -> float:
-    """Neither liked nor disliked: an invented item has no stars of its own."""
+    """Return the mean rating: a invented item is neither liked nor disliked."""
     return float(rating.mean()) if len(rating) else 0.0
 
 
 def _oldest(history: History, more: Int64) -> Int64:
-    """The time of each history's first interaction, once for each of its invented items."""
+    """Return the time of each history's first interaction, once for each of its invented items."""
     assert history.timestamp is not None
     times = np.append(history.timestamp, 0)  # an empty history at the end starts behind the last interaction
     return np.repeat(times[history.indptr[:-1]], more)
