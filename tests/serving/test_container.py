@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 
 
-def told(instruction: str) -> str:
+def value_of(instruction: str) -> str:
     found = re.search(rf"^{instruction}[ =](.*)$", DOCKERFILE, re.MULTILINE)
     assert found, instruction
     return found[1]
@@ -32,13 +32,13 @@ def compose() -> dict[str, Any]:
 
 def test_the_command_is_one_that_genre_takes(compose: dict[str, Any]) -> None:
     service = compose["services"]["genre"]
-    words = [*json.loads(told("ENTRYPOINT")), *service["command"]]
+    words = [*json.loads(value_of("ENTRYPOINT")), *service["command"]]
     assert words[0] == "genre"
     args = command_parser().parse_args(words[1:])
     assert args.host == "0.0.0.0"
     assert str(args.api_key_file) == f"/run/secrets/{service['secrets'][0]}"
-    assert f":{told('EXPOSE')}" in service["ports"][0]
-    assert args.port == int(told("EXPOSE"))
+    assert f":{value_of('EXPOSE')}" in service["ports"][0]
+    assert args.port == int(value_of("EXPOSE"))
     assert args.store.startswith("postgresql://genre@postgres/")
 
 
@@ -47,12 +47,12 @@ def test_the_image_holds_what_it_copies_and_installs() -> None:
         for source in line.split()[:-1]:
             assert (ROOT / source).exists(), source
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = told("ARG EXTRAS").split(",")
+    extras = value_of("ARG EXTRAS").split(",")
     assert set(extras) <= set(project["optional-dependencies"])
     assert {"serve", "postgres", "text"} <= set(extras), (
         "the example asks in words, compose keeps its log in PostgreSQL"
     )
-    minor = re.search(r"python:(\d+)\.(\d+)", told("FROM"))
+    minor = re.search(r"python:(\d+)\.(\d+)", value_of("FROM"))
     least = re.search(r">=(\d+)\.(\d+)", project["requires-python"])
     assert minor
     assert least
@@ -61,10 +61,10 @@ def test_the_image_holds_what_it_copies_and_installs() -> None:
 
 def test_what_is_fetched_once_has_a_place_to_stay(compose: dict[str, Any]) -> None:
     service = compose["services"]["genre"]
-    cache = told("ENV XDG_CACHE_HOME")
+    cache = value_of("ENV XDG_CACHE_HOME")
     mounts = dict(reversed(mount.split(":")[:2]) for mount in service["volumes"])
     assert mounts[cache] in compose["volumes"], "a volume with a name outlives the container"
-    assert cache in json.loads(told("VOLUME"))
+    assert cache in json.loads(value_of("VOLUME"))
     assert re.search(rf"mkdir [^&]*{cache}\b.* && chown genre [^&]*{cache}\b", DOCKERFILE), "the user may write there"
     assert service["read_only"] is True
     for named in (name for one in compose["services"].values() for name in one.get("volumes", ())):
@@ -77,4 +77,4 @@ def test_nothing_reaches_the_log_from_outside(compose: dict[str, Any]) -> None:
     assert all(compose["networks"][name]["internal"] for name in networks)
     assert "ports" not in compose["services"]["postgres"]
     assert compose["services"]["genre"]["ports"][0].startswith("127.0.0.1:")
-    assert any(path in told("HEALTHCHECK.*\\n    CMD") for path in HEALTH_PATHS)
+    assert any(path in value_of("HEALTHCHECK.*\\n    CMD") for path in HEALTH_PATHS)

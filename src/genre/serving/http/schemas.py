@@ -47,6 +47,9 @@ PathId = Annotated[str, _TEXT]
 Ids = Annotated[list[Id], Field(max_length=1000)]
 ManyIds = Annotated[list[Id], Field(max_length=10_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+RunName = Annotated[Name | None, Field(description="a run that is served; without it, the user's id decides")]
+RecommenderName = Annotated[Name | None, Field(description="of the run; without it, its best on validation")]
+History = Annotated[Ids | None, Field(description="item ids, oldest first, instead of the user's own history")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
@@ -103,8 +106,8 @@ class RecommendOptions(Body):
     """What all requests for recommendations share."""
 
     k: Annotated[K, Field(description="length of the list")] = DEFAULT_K
-    run: Annotated[Name | None, Field(description="name of a run; without it, the user's id decides")] = None
-    recommender: Annotated[Name | None, Field(description="of the run; without it, its best on validation")] = None
+    run: RunName = None
+    recommender: RecommenderName = None
     exclude_seen: Annotated[bool, Field(description="leave out items of the history")] = True
     novelty: Annotated[Share, Field(description="0 to 1: prefer items that few users know")] = 0.0
     diversity: Annotated[Share, Field(description="0 to 1: prefer items unlike each other")] = 0.0
@@ -136,7 +139,7 @@ class RecommendBody(RecommendOptions):
     """What to recommend: for `user_id`, for a `history`, for words (`ask`), or for these together."""
 
     user_id: Id | None = None
-    history: Annotated[Ids | None, Field(description="item ids, oldest first, instead of the user's own")] = None
+    history: History = None
     ask: Annotated[Words | None, Field(description="what to look for, in words")] = None
     include: Annotated[ManyIds | None, Field(description="only these items")] = None
     exclude: Annotated[ManyIds, Field(description="none of these items")] = []
@@ -182,14 +185,14 @@ class UserPath(BaseModel):
 
 
 class ExplainBody(Body):
-    """Which item to explain, for a user or for a history, and for the words (`ask`) it was found by."""
+    """Which item to explain, for a user, for a history, or for the words (`ask`) it was found by."""
 
     item_id: Id
     user_id: Id | None = None
-    history: Ids | None = None
-    ask: Words | None = None
-    run: Name | None = None
-    recommender: Name | None = None
+    history: History = None
+    ask: Annotated[Words | None, Field(description="words that the item was found by")] = None
+    run: RunName = None
+    recommender: RecommenderName = None
 
 
 class EventBody(Body):
