@@ -32,7 +32,7 @@ def create_app(service: Service, *, api_key: str | None = None, hosts: frozenset
     """Build the app. It warms the service up when it starts, and closes it when it ends.
 
     Args:
-        service: what is served.
+        service: answers the requests; closed with the app.
         api_key: the key that callers must send on every route but health; None for none.
         hosts: names that requests may be addressed to; None for any.
 

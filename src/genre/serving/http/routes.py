@@ -1,4 +1,4 @@
-"""The routes under `/v1`: each hands a checked request to the service. What is legal stands in schemas.py."""
+"""The routes under `/v1`: each hands a checked request to the service. schemas.py says what is legal."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class EventBody(Body):
     @classmethod
     def _not_in_the_future(cls, value: int | None) -> int | None:
         if value is not None and value > time.time() + DAY:
-            raise ValueError("lies in the future; give seconds since 1970")
+            raise ValueError("is in the future; give seconds since 1970")
         return value
 
     def to_event(self) -> Event:

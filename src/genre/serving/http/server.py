@@ -57,7 +57,7 @@ def serve(
         api_key: key that callers must send; needed where other machines can reach the address.
         shares: run name -> share of the users; None: equal shares.
         limits: time, rate and size limits; None: the defaults.
-        log: where it is said what is served, and which runs are swapped.
+        log: gets a line when serving starts and when a run is swapped.
 
     Raises:
         OptionError: for an address that others can reach without a key, a key that is too short, or runs of several
@@ -115,7 +115,7 @@ def watch_folders(
         read: reads a run from its folder.
         every: seconds between two looks.
         retry: seconds until a run that did not answer is tried again.
-        log: where swaps and failures are said.
+        log: gets a line for each swap and each failure.
     """
     folders = {name: service.run(name).folder for name in service.names()}
     seen = {name: _signature(folder) for name, folder in folders.items()}

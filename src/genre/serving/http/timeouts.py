@@ -55,7 +55,7 @@ class _Deadlines:
     """When each connection has to be done. One look a second over all of them costs less than a timer for each."""
 
     def __init__(self) -> None:
-        self._deadlines: dict[HttpToolsProtocol, float] = {}  # event-loop time; the one started first stands first
+        self._deadlines: dict[HttpToolsProtocol, float] = {}  # event-loop time; in the order of their start
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, connection: HttpToolsProtocol, seconds: float) -> None:
