@@ -22,7 +22,7 @@ from genre.data.ids import Ids
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.bpr import BPR
-from genre.serving.drift import Drift, pushed
+from genre.serving.drift import Drift, pushed_items
 
 K = 10
 DAY = 86_400
@@ -90,7 +90,7 @@ def pushes(data: Dataset, share: float, fillers: int, n_targets: int) -> list[st
                 after.append(exposure(model, data, target))
                 holds.append(after[-1] <= 2 * before[-1])
                 held.append(
-                    data.item_ids[target] in {p.item_id for p in pushed(models[name], model, data, bad, Drift())}
+                    data.item_ids[target] in {p.item_id for p in pushed_items(models[name], model, data, bad, Drift())}
                 )
             either = sum(a or b for a, b in zip(holds, held, strict=True))
             rises = (late - early for early, late, h in zip(before, after, held, strict=True) if not h)
@@ -114,7 +114,7 @@ def honest(data: Dataset) -> list[str]:
         for name, make in MAKERS.items():
             models = [make().fit(state) for state in states]
             steps = zip(models, models[1:], states, states[1:], strict=False)
-            found = [len(pushed(*step, Drift())) for step in steps]
+            found = [len(pushed_items(*step, Drift())) for step in steps]
             line = f"{name} | {days} day{'s' * (days > 1)} | {sum(map(bool, found))} of {times} | {sum(found)}"
             lines.append(line)
             print(line, flush=True)

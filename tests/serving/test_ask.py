@@ -30,7 +30,7 @@ from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.http.app import create_app
 from genre.serving.requests import ListRequest, RankedList
 from genre.serving.search.matching import QueryMatcher
-from genre.serving.search.query import Query, keys_of, parse_query
+from genre.serving.search.query import Query, parse_query, rows_by_title
 from genre.serving.service import Service
 from genre.testing import toy_dataset
 
@@ -140,7 +140,7 @@ def titles(answer: RankedList) -> list[str]:
     ],
 )
 def test_a_wish_is_taken_apart(text: str, wish: Query) -> None:
-    assert parse_query(text, keys_of([title for title, _, _ in FILMS])) == wish
+    assert parse_query(text, rows_by_title([title for title, _, _ in FILMS])) == wish
 
 
 # --- what comes of it ----------------------------------------------------------------------------------

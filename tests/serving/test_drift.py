@@ -17,7 +17,7 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.second_stage import SecondStage
 from genre.runs import Run
-from genre.serving.drift import Drift, check_drift, parse_drift, pushed
+from genre.serving.drift import Drift, check_drift, parse_drift, pushed_items
 
 DAY = 86_400
 TARGET, USERS, ITEMS = 39, 200, 40
@@ -50,7 +50,7 @@ def world(*, takers: int = 0, new: int = 0, gone: int = 0) -> Dataset:
 
 def found(before: Dataset, after: Dataset, limits: Drift | None = None, half_life_days: float | None = 5) -> list[str]:
     old, new = (Popularity(half_life_days).fit(data) for data in (before, after))
-    return [str(one) for one in pushed(old, new, before, after, limits or Drift())]
+    return [str(one) for one in pushed_items(old, new, before, after, limits or Drift())]
 
 
 def test_a_few_users_who_push_are_named() -> None:
@@ -89,9 +89,9 @@ def test_a_user_who_takes_it_again_stands_behind_it_again() -> None:
         item_ids=twice.item_ids,
     )
     old, new = Popularity().fit(once), Popularity(5.0).fit(twice)
-    (one,) = pushed(old, new, once, twice, Drift())
-    assert one.takers == ("u0", "u1", "u2")
-    assert one.new_takers == 0
+    (one,) = pushed_items(old, new, once, twice, Drift())
+    assert one.users == ("u0", "u1", "u2")
+    assert one.new_users == 0
 
 
 @dataclasses.dataclass(eq=False)

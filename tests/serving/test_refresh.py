@@ -129,7 +129,7 @@ def test_what_the_log_says_is_learnt_once(folder: Path, store: SQLiteStore, caps
     assert all(int(item[1:]) % 2 for item in ours), "an odd reader among odd readers"
     assert storage.read_manifest(folder)["key"] == key, "to `genre run` it is the same run, up to date"
     assert main(["refresh", str(folder)]) == 0
-    assert "says nothing that" in capsys.readouterr().err
+    assert "has nothing that" in capsys.readouterr().err
     assert main(["refresh", str(folder), "--roll-back"]) == 0
     assert read_run(folder).dataset.fingerprint() == before.dataset.fingerprint()
     assert main(["refresh", str(folder), "--roll-back"]) == 0

@@ -1,4 +1,7 @@
-"""New items: in the items' table, and in recommenders, also those that cannot extend themselves. Knows no log."""
+"""New items: added to the items' table and to recommenders, also to those that cannot add items themselves.
+
+Knows nothing about the event log.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,19 @@ from genre.recommenders.explanation import Method, Terms
 NEIGHBOURS = 10
 
 Changes = Mapping[str, Mapping[str, Any]]
-"""Item id -> fields that were put, by name."""
+"""By item id, the values of new or changed fields by name."""
 
 
 def with_items(dataset: Dataset, changes: Changes) -> Dataset:
-    """The same data with new items behind the last row and changed fields in the table, without features."""
+    """Return the data with new items behind the last row and changed fields in the table, without features.
+
+    Args:
+        dataset: The data.
+        changes: Fields of new and changed items.
+
+    Returns:
+        The changed data.
+    """
     new = [item_id for item_id in changes if item_id not in dataset.item_ids]
     item_ids = dataset.item_ids.append(new) if new else dataset.item_ids
     items = fields_table(dataset.items, "item_id", item_ids, changes)
@@ -35,7 +46,17 @@ def with_items(dataset: Dataset, changes: Changes) -> Dataset:
 
 
 def fields_table(table: pa.Table, key: str, ids: Ids, changes: Changes) -> pa.Table:
-    """The table with a row for each id and the changed fields in it, without values that do not fit their column."""
+    """Return a table of users or items with a row for each id and with changed fields.
+
+    Args:
+        table: The table; its rows are the first ids.
+        key: Name of the column of ids.
+        ids: All ids.
+        changes: Fields of new and changed rows; values that do not fit their column are left out.
+
+    Returns:
+        The changed table.
+    """
     names = list(dict.fromkeys([*table.column_names, *(name for fields in changes.values() for name in fields)]))
     columns: dict[str, Any] = {key: ids.values}
     for name in names:
@@ -46,21 +67,29 @@ def fields_table(table: pa.Table, key: str, ids: Ids, changes: Changes) -> pa.Ta
         kind = table.schema.field(name).type if known else pa.string()
         for row_id, fields in changes.items():
             if name in fields:
-                values[ids.row(row_id)] = _fitting(fields[name], kind)
+                values[ids.row(row_id)] = _converted(fields[name], kind)
         columns[name] = pa.array(values, kind)
     return pa.table(columns)
 
 
 def check_fields(dataset: Dataset, fields: Mapping[str, Any]) -> None:
-    """DataError naming a field whose value does not fit the column that the data has of it."""
+    """Check that values fit the columns of the items' table.
+
+    Args:
+        dataset: The data.
+        fields: Values by name of the field; a new field fits any.
+
+    Raises:
+        DataError: If a value does not fit; it names the field.
+    """
     schema = dataset.items.schema
     for name, value in fields.items():
-        if name in schema.names and value is not None and _fitting(value, kind := schema.field(name).type) is None:
-            raise DataError(f"{name}: its column holds {_told(kind)}, and {repr(value)[:60]} is no such value")
+        if name in schema.names and value is not None and _converted(value, kind := schema.field(name).type) is None:
+            raise DataError(f"{name}: its column holds {_describe(kind)}, and {repr(value)[:60]} is no such value")
 
 
-def _told(kind: pa.DataType) -> str:
-    """A type of columns, for people."""
+def _describe(kind: pa.DataType) -> str:
+    """The type of a column, for messages."""
     if pa.types.is_boolean(kind):
         return "true or false"
     if pa.types.is_integer(kind):
@@ -68,8 +97,8 @@ def _told(kind: pa.DataType) -> str:
     return "numbers" if pa.types.is_floating(kind) else f"values of type {kind}"
 
 
-def _fitting(value: Any, kind: pa.DataType) -> Any:
-    """The value as its column holds it, None where it does not fit."""
+def _converted(value: Any, kind: pa.DataType) -> Any:
+    """A value as its column holds it, None where it does not fit."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
     try:
@@ -79,9 +108,16 @@ def _fitting(value: Any, kind: pa.DataType) -> Any:
 
 
 def add_items(model: Recommender, content: Content, item_ids: Sequence[str], features: Float32) -> Recommender:
-    """`model` with new items behind the last row: by its own `extend`, or by the nearest items it knows.
+    """Add items to a recommender, by its own `extend` or by their nearest known items.
 
-    content: grown already by the same items.
+    Args:
+        model: The recommender.
+        content: A recommender by item features, with the new items already added.
+        item_ids: Ids of the new items. `[n_new]`
+        features: Their features. `[n_new, dim]`
+
+    Returns:
+        The extended recommender; the new items are behind the last row.
     """
     try:
         return model.extend(item_ids, features)
@@ -90,9 +126,26 @@ def add_items(model: Recommender, content: Content, item_ids: Sequence[str], fea
 
 
 class ByNeighbours(Recommender):
-    """A new item scores the mean of its nearest known items; in a history it stands for the very nearest."""
+    """A recommender with new items that it cannot learn: each scores the weighted mean of its nearest known items.
+
+    The weight of a neighbour is its cosine squared, normalised to a sum of 1. In a history a new item counts as its
+    nearest neighbour, with its weight times the cosine.
+
+    Attributes:
+        model: The recommender of the known items.
+        nearest: Rows of the nearest known items. `[n_new, NEIGHBOURS]`
+        share: Their weights. `[n_new, NEIGHBOURS]`
+        similarity: Cosine to the nearest, 0 to 1. `[n_new]`
+    """
 
     def __init__(self, model: Recommender, content: Content, item_ids: Sequence[str]) -> None:
+        """Find the neighbours of new items.
+
+        Args:
+            model: The recommender of the known items.
+            content: A recommender by item features, with the new items added.
+            item_ids: Ids of the new items. `[n_new]`
+        """
         n_known, vectors = len(model.item_ids_), content.item_vectors_
         similarity = vectors[n_known:] @ vectors[:n_known].T  # [n_new, n_known]
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
@@ -101,12 +154,12 @@ class ByNeighbours(Recommender):
         self.answers_empty = model.answers_empty  # type: ignore[misc]
         self.nearest = nearest.astype(np.int32)  # [n_new, NEIGHBOURS]
         self.share = (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
-        self.likeness = np.clip(similarity.max(axis=1), 0, 1).astype(np.float32)  # [n_new]
+        self.similarity = np.clip(similarity.max(axis=1), 0, 1).astype(np.float32)  # [n_new]
         self.item_ids_ = model.item_ids_.append(item_ids)
         self.popularity_ = np.concatenate([model.popularity_, np.zeros(len(item_ids), np.float32)])
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        raise NotSupported("ByNeighbours is put around a fitted recommender")
+        raise NotSupported("ByNeighbours extends a recommender that is fitted already; fit that one")
 
     def _inside(self, history: History) -> History:
         """The same histories in the rows that the model knows."""
@@ -114,7 +167,7 @@ class ByNeighbours(Recommender):
         at = np.flatnonzero(history.item >= n_known)
         item, weight = history.item.copy(), history.weight.copy()
         new = item[at] - n_known
-        item[at], weight[at] = self.nearest[new, 0], weight[at] * self.likeness[new]
+        item[at], weight[at] = self.nearest[new, 0], weight[at] * self.similarity[new]
         return dataclasses.replace(history, item=item, weight=weight, n_items=n_known)
 
     def _score(self, history: History) -> Float32:
@@ -123,9 +176,15 @@ class ByNeighbours(Recommender):
 
     @property
     def evidence(self) -> Method:
+        """The method of the recommender inside."""
         return self.model.evidence
 
     def without_llm(self) -> Recommender:
+        """Return the same recommender without language models.
+
+        Returns:
+            A copy, or itself where it has none.
+        """
         free = self.model.without_llm()
         if free is self.model:
             return self
@@ -134,20 +193,20 @@ class ByNeighbours(Recommender):
         return other
 
     def _popular(self, history: History, items: Int32) -> Float32:
-        return self._placed(items, self.model.popular(self._inside(history), self._asked(items)))
+        return self._for_items(items, self.model.popular(self._inside(history), self._with_neighbours(items)))
 
     def _terms(self, history: History, items: Int32) -> Terms:
-        shares, popular, parts = self.model.terms(self._inside(history), self._asked(items))
-        named = {name: self._placed(items, part) for name, part in parts.items()}
-        return Terms(self._placed(items, shares), self._placed(items, popular), named)
+        shares, popular, parts = self.model.terms(self._inside(history), self._with_neighbours(items))
+        named = {name: self._for_items(items, part) for name, part in parts.items()}
+        return Terms(self._for_items(items, shares), self._for_items(items, popular), named)
 
-    def _asked(self, items: Int32) -> Int32:
-        """The known ones of `items` `[m]`, then the neighbours of the others."""
+    def _with_neighbours(self, items: Int32) -> Int32:
+        """The known ones of some items `[m]`, then the neighbours of the new ones."""
         new = items >= len(self.model.item_ids_)
         return np.concatenate([items[~new], self.nearest[items[new] - len(self.model.item_ids_)].ravel()])
 
-    def _placed(self, items: Int32, part: Float32) -> Float32:
-        """What is said of `_asked(items)` as what it says of `items`; a new one has its share of each neighbour's."""
+    def _for_items(self, items: Int32, part: Float32) -> Float32:
+        """Values for `_with_neighbours(items)` as values for `items`: a new item gets the mean of its neighbours'."""
         new = items >= len(self.model.item_ids_)
         share = self.share[items[new] - len(self.model.item_ids_)]  # [n_new, n_neighbours]
         out = np.empty((len(items), *part.shape[1:]), np.float32)

@@ -1,4 +1,7 @@
-"""From the log back into the data, and a new run into the place of the old one. Knows not how a run is made."""
+"""Refresh a run: its data with the event log, and the new run in place of the old one.
+
+Knows nothing about how a run is made.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,23 @@ from genre.workspace import locked
 
 
 def with_log(dataset: Dataset, store: EventStore) -> Dataset:
-    """The data with everything the log says: deleted users gone, new and changed items, new users, every event.
+    """Return data with the event log: without deleted users, with new and changed items, new users and events.
 
-    An event counts once, however often the data was made from the log: what the data has of a user and an item at
-    that time or later is not added again. Features are left out; they have to be made anew.
+    An event counts once, however often the log was added: it is left out where the data has the same user and item at
+    that time or later.
+
+    Args:
+        dataset: The data.
+        store: The event log.
+
+    Returns:
+        The new data, without features; they have to be made anew.
     """
-    deleted, changes, events = _sorted_log(store)
+    deleted, changes, events = _by_kind(store)
     kept = _without(dataset, deleted)
     fresh = _not_yet_in(kept, events)
-    user_ids = _grown(kept.user_ids, [event.user_id for event in fresh])
-    item_ids = _grown(kept.item_ids, [*changes, *(event.item_id for event in fresh)])
+    user_ids = _with_new_ids(kept.user_ids, [event.user_id for event in fresh])
+    item_ids = _with_new_ids(kept.item_ids, [*changes, *(event.item_id for event in fresh)])
     weight = np.array([event.weight for event in fresh], np.float32)
     times = np.array([event.timestamp for event in fresh], np.int64)
     return Dataset.from_arrays(
@@ -55,7 +65,8 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
     )
 
 
-def _sorted_log(store: EventStore) -> tuple[set[str], dict[str, dict[str, Any]], list[Event]]:
+def _by_kind(store: EventStore) -> tuple[set[str], dict[str, dict[str, Any]], list[Event]]:
+    """The log: digests of deleted users, fields of changed items, events."""
     deleted: set[str] = set()
     changes: dict[str, dict[str, Any]] = {}
     events: list[Event] = []
@@ -73,32 +84,32 @@ def _without(dataset: Dataset, deleted: set[str]) -> Dataset:
     """The data without deleted users: their rows, their fields, their ids."""
     if not deleted:
         return dataset
-    stays = np.array([user_digest(u) not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
-    kept = dataset.where(stays[dataset.user])
+    kept_users = np.array([user_digest(u) not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
+    kept = dataset.where(kept_users[dataset.user])
     return dataclasses.replace(
         kept,
-        user=(np.cumsum(stays, dtype=np.int32) - 1)[kept.user],
-        user_ids=Ids(kept.user_ids.values.filter(pa.array(stays))),
-        users=kept.users.filter(pa.array(stays)),
+        user=(np.cumsum(kept_users, dtype=np.int32) - 1)[kept.user],
+        user_ids=Ids(kept.user_ids.values.filter(pa.array(kept_users))),
+        users=kept.users.filter(pa.array(kept_users)),
         user_features=None,
     )
 
 
 def _not_yet_in(dataset: Dataset, events: Sequence[Event]) -> list[Event]:
-    """Events of which the data has nothing from that time or later."""
+    """The events that are newer than what the data has of their user and item."""
     users = dataset.user_ids.rows([event.user_id for event in events])
     items = dataset.item_ids.rows([event.item_id for event in events])
-    asked = np.isin(dataset.user, np.unique(users[users >= 0]))
+    of_users = np.isin(dataset.user, np.unique(users[users >= 0]))
     times = np.full(len(dataset), np.iinfo(np.int64).max) if dataset.timestamp is None else dataset.timestamp
     newest: dict[tuple[int, int], int] = {}
-    known = (column[asked].tolist() for column in (dataset.user, dataset.item, times))
+    known = (column[of_users].tolist() for column in (dataset.user, dataset.item, times))
     for user, item, time in zip(*known, strict=True):
         newest[user, item] = max(time, newest.get((user, item), -1))
     pairs = zip(users.tolist(), items.tolist(), strict=True)
     return [e for e, pair in zip(events, pairs, strict=True) if e.timestamp > newest.get(pair, -1)]
 
 
-def _grown(ids: Ids, seen: Sequence[str]) -> Ids:
+def _with_new_ids(ids: Ids, seen: Sequence[str]) -> Ids:
     new = [outside for outside in dict.fromkeys(seen) if outside not in ids]
     return ids.append(new) if new else ids
 
@@ -106,29 +117,50 @@ def _grown(ids: Ids, seen: Sequence[str]) -> Ids:
 # --- putting a run in place ---------------------------------------------------------------------------
 
 
-class Make(Protocol):
-    """Makes the run in `folder` again on `dataset`, as a whole run in `place`."""
+class MakeRun(Protocol):
+    """A function that makes a run again on other data."""
 
-    def __call__(self, folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log) -> None: ...
+    def __call__(self, folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log) -> None:
+        """Make a run.
+
+        Args:
+            folder: The old run.
+            dataset: The new data.
+            place: Folder of the new run.
+            news: What is new in the data, for the report.
+            log: Where progress goes.
+        """
 
 
 def refresh(
     folder: Path,
     store: EventStore,
-    make: Make,
+    make: MakeRun,
     *,
     drift: Drift | None = None,
     accept: Collection[str] | None = (),
     log: Log = SILENT,
 ) -> bool:
-    """Learn again from the run's data with everything the log says; the new run takes the old one's place in one step.
+    """Make a run again on its data with the event log; the new run takes the old one's place in one step.
 
-    A server that serves the folder takes it over by itself. False when the log says nothing new.
+    A server that serves the folder loads the new run by itself. Where anything is raised, the old run stays.
 
-    drift: how far a few users may push an item. accept: ids of items that may rise all the same, None: all. Raises
-    DriftError when another rises: the new run waits, and a call that accepts the item puts it in place without learning
-    again. Raises UnknownId for an accepted item that is nowhere, GenreError when somebody else is making this run;
-    whatever is raised, the old run stands.
+    Args:
+        folder: The run.
+        store: The event log.
+        make: Makes the new run.
+        drift: How far a few users may push an item; None: the defaults.
+        accept: Ids of items that may rise further; None: all.
+        log: Where progress goes.
+
+    Returns:
+        False where the log has nothing new.
+
+    Raises:
+        DriftError: If another item rises too far; the new run is kept, and a call that accepts the item puts it in
+            place without training again.
+        UnknownId: If an accepted item is neither in the data nor in the log.
+        GenreError: If another process is making this run.
     """
     with locked(folder):
         storage.read_manifest(folder)
@@ -136,7 +168,7 @@ def refresh(
         after = with_log(before, store)
         _check_items(accept or (), after)
         if after.fingerprint() == before.fingerprint():
-            log.line(f"Nothing to do: the event log says nothing that {folder} does not know.")
+            log.line(f"Nothing to do: the event log has nothing that {folder} does not have.")
             return False
         news = _news(before, after)
         log.line(f"data: {news}")
@@ -162,8 +194,8 @@ def _news(before: Dataset, after: Dataset) -> str:
     lost = int(np.isin(before.user, before.user_ids.rows(list(gone))).sum())
     users, items = after.n_users - before.n_users + len(gone), after.n_items - before.n_items
     counts = [(len(after) - len(before) + lost, "interaction"), (users, "user"), (items, "item")]
-    told = "new from the event log: " + (", ".join(_count(n, what) for n, what in counts if n) or "fields of items")
-    return told + (f"; left out: {_count(len(gone), 'deleted user')}" if gone else "")
+    new = "new from the event log: " + (", ".join(_count(n, what) for n, what in counts if n) or "fields of items")
+    return new + (f"; left out: {_count(len(gone), 'deleted user')}" if gone else "")
 
 
 def _count(n: int, what: str) -> str:
@@ -171,7 +203,12 @@ def _count(n: int, what: str) -> str:
 
 
 def put_in_place(made: Path, folder: Path) -> None:
-    """`made` becomes `folder`, in one step; what was there can be brought back by `roll_back`."""
+    """Put a run in place of another, in one step; `roll_back` undoes it.
+
+    Args:
+        made: Folder of the new run.
+        folder: Folder of the old run, from now on of the new one.
+    """
     storage.read_manifest(made)
     previous = _previous(folder)
     shutil.rmtree(previous, ignore_errors=True)
@@ -180,7 +217,14 @@ def put_in_place(made: Path, folder: Path) -> None:
 
 
 def roll_back(folder: Path) -> None:
-    """The run that stood in `folder` before the last `put_in_place`; twice is back again."""
+    """Bring back the run that the last `put_in_place` replaced; doing it twice changes nothing.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        ArtifactError: If no run was replaced.
+    """
     with locked(folder):
         previous = _previous(folder)
         if not previous.is_dir():

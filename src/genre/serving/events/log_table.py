@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from genre.serving.events.store import (
     KINDS,
     LONGEST_HISTORY,
@@ -60,34 +62,34 @@ class LogTable(EventStore):
         """A statement as this database wants it."""
         return re.sub(r"\blog\b", self.table, statement).replace("?", self.placeholder)
 
+    @override
     def put_items(self, changes: Sequence[ItemChange]) -> None:
-        """See `EventStore`."""
         with self._transaction() as log:
             for change in changes:
                 row = (change.item_id, json.dumps(change.fields, ensure_ascii=False))
                 log.execute(self._sql("INSERT INTO log (kind, item_id, body) VALUES ('item', ?, ?)"), row)
 
+    @override
     def delete_user(self, user_id: str) -> int:
-        """See `EventStore`."""
         with self._transaction() as log:
             erased = log.execute(self._sql("DELETE FROM log WHERE kind = 'event' AND user_id = ?"), (user_id,)).rowcount
             row = (user_digest(user_id),)
             log.execute(self._sql("INSERT INTO log (kind, body) VALUES ('deletion', ?)"), row)
         return int(erased)
 
+    @override
     def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
-        """See `EventStore`."""
         wanted = ", ".join("?" for _ in kinds)
         statement = f"SELECT seq, kind, {EVENT_COLUMNS}, body FROM log WHERE seq > ? AND kind IN ({wanted})"
         rows = self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds))
         return [(seq, _entry(kind, event, body)) for seq, kind, *event, body in rows]
 
+    @override
     def last(self) -> int:
-        """See `EventStore`."""
         return int(self._select(self._sql("SELECT coalesce(max(seq), 0) FROM log"), ())[0][0])
 
+    @override
     def activity(self, since: int, until: int) -> list[Activity]:
-        """See `EventStore`."""
         return [Activity(*row) for row in self._select(self._sql(ACTIVITY), (since, until))]
 
 

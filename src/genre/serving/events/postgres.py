@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from typing_extensions import override
 
 from genre.errors import StoreError
 from genre.serving.events.log_table import EVENT_COLUMNS, NEWEST_EVENTS, LogTable
@@ -81,8 +82,8 @@ class PostgresStore(LogTable):
                 raise
             return self._read.rows(statement, values)
 
+    @override
     def record(self, events: Sequence[Event]) -> list[bool]:
-        """See `EventStore`."""
         rows = [(e.user_id, e.item_id, float(e.weight), e.timestamp, e.event_id) for e in events]
         columns = [[row[at] for row in rows] for at in range(5)]
         with self._transaction() as log:
@@ -95,15 +96,15 @@ class PostgresStore(LogTable):
                 new.discard(event.event_id)  # the same id again, in the same call
         return recorded
 
+    @override
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        """See `EventStore`."""
         found: dict[str, list[Event]] = {user_id: [] for user_id in user_ids}
         for row in self._select(self._sql(_HISTORIES), [list(user_ids)]):
             found[row[0]].append(Event(*row))
         return {user_id: tuple(events) for user_id, events in found.items()}
 
+    @override
     def close(self) -> None:
-        """See `EventStore`."""
         self._write.close()
         self._read.close()
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from genre.errors import StoreError
 from genre.serving.events.log_table import NEWEST_EVENTS, LogTable
 from genre.serving.events.store import Event
@@ -81,30 +83,30 @@ class SQLiteStore(LogTable):
         with _store_errors(self.path), self._reading:
             return self._read.execute(statement, values).fetchall()
 
+    @override
     def record(self, events: Sequence[Event]) -> list[bool]:
-        """See `EventStore`."""
         with self._transaction() as log:
             return [
                 log.execute(_APPEND, (e.user_id, e.item_id, e.weight, e.timestamp, e.event_id)).rowcount == 1
                 for e in events
             ]
 
+    @override
     def delete_user(self, user_id: str) -> int:
-        """See `EventStore`."""
         erased = super().delete_user(user_id)
         with _store_errors(self.path), self._writing:  # the write-ahead file holds old pages until it is emptied
             self._write.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return erased
 
+    @override
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        """See `EventStore`."""
         return {
             user_id: tuple(Event(*row) for row in reversed(self._select(NEWEST_EVENTS, (user_id,))))
             for user_id in user_ids
         }
 
+    @override
     def close(self) -> None:
-        """See `EventStore`."""
         self._write.close()
         self._read.close()
 

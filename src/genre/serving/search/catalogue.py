@@ -19,58 +19,104 @@ from genre.errors import DataError
 from genre.options import nearest
 
 Mask = npt.NDArray[np.bool_]
-COMMON = 0.2  # a word in more than this share of the items says nothing
+COMMON = 0.2  # a word in more than this share of the items says nothing about any of them
 KEPT_MASKS = 64
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """The field holds one of these values (compared as text, ignoring case; categories one by one)."""
+    """A condition on a field: it holds one of these values.
+
+    Attributes:
+        values: Values as case-folded text; a field with categories holds each of them, and their whole text.
+    """
 
     values: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Between:
-    """The field is a number in this closed range; None leaves a side open."""
+    """A condition on a field: it is a number in a closed range.
+
+    Attributes:
+        low: Lower bound; None: no bound.
+        high: Upper bound; None: no bound.
+    """
 
     low: float | None = None
     high: float | None = None
 
 
 Filter = frozenset[tuple[str, OneOf | Between]]
+"""Conditions by name of the field; an item fulfils all of them."""
 
 
 class Catalogue:
-    """The items of a dataset. Never changes once made."""
+    """The items of a dataset. Never changes.
+
+    Attributes:
+        item_ids: Id of each row.
+        row: Row of each id.
+        titles: Title of each row.
+        fields: Values of each row, by name of the field.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
+        """Read the items' table.
+
+        Args:
+            dataset: The data.
+        """
         self.item_ids: list[str] = dataset.item_ids.values.to_pylist()
         self.row = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self.titles = dataset.titles()
         names = (name for name in dataset.items.column_names if name != "item_id")
         self.fields: dict[str, list[Any]] = {name: dataset.items[name].to_pylist() for name in names}
         self._mask_of = lru_cache(KEPT_MASKS)(self._make_mask)
-        self._holders, self._numbers = cache(self._make_holders), cache(self._make_numbers)
+        self._rows_by_value, self._numbers = cache(self._make_rows_by_value), cache(self._make_numbers)
 
     def __len__(self) -> int:
         return len(self.titles)
 
     def rows(self, item_ids: Iterable[str]) -> list[int]:
-        """Rows of those ids that are in the catalogue, in their order."""
+        """Return the rows of items.
+
+        Args:
+            item_ids: Item ids; unknown ones are left out.
+
+        Returns:
+            Rows, in the order of the ids.
+        """
         return [self.row[item_id] for item_id in item_ids if item_id in self.row]
 
     def describe(self, row: int, names: Sequence[str] | None = None) -> dict[str, Any]:
-        """The fields of an item, all or some; without those it does not have."""
-        asked = self.fields if names is None else [name for name in names if name in self.fields]
-        return {name: value for name in asked if (value := self.fields[name][row]) is not None}
+        """Return the fields of an item.
+
+        Args:
+            row: Row of the item.
+            names: Names of the wanted fields; None: all.
+
+        Returns:
+            Values by name, without fields that the item does not have.
+        """
+        wanted = self.fields if names is None else [name for name in names if name in self.fields]
+        return {name: value for name in wanted if (value := self.fields[name][row]) is not None}
 
     # --- filters ----------------------------------------------------------------------------------
 
     def mask(self, include: Sequence[str] | None, exclude: Sequence[str], chosen: Filter) -> Mask | None:
-        """Which items may be recommended, None for all. Equal filters give the very same array.
+        """Return which items may be recommended.
 
-        Raises DataError for a field that no item has.
+        Args:
+            include: Ids of the only items that may; None: all.
+            exclude: Ids of items that must not.
+            chosen: Conditions on fields.
+
+        Returns:
+            The mask, or None for all items; equal conditions give the very same array. `[n_items]`
+
+        Raises:
+            DataError: If no item has a field of that name.
         """
         allowed = self._mask_of(chosen) if chosen else None
         if include is not None or exclude:
@@ -91,72 +137,103 @@ class Catalogue:
             if isinstance(wanted, OneOf):
                 fits = np.zeros(len(self), bool)
                 for value in wanted.values:
-                    fits[self._holders(name).get(value, [])] = True
+                    fits[self._rows_by_value(name).get(value, [])] = True
             else:
                 numbers = self._numbers(name)
                 low = -math.inf if wanted.low is None else wanted.low
                 high = math.inf if wanted.high is None else wanted.high
-                fits = (numbers >= low) & (numbers <= high)  # what is no number is in no range
+                fits = (numbers >= low) & (numbers <= high)  # NaN is in no range
             allowed &= fits
         return allowed
 
-    def _make_holders(self, name: str) -> dict[str, list[int]]:
+    def _make_rows_by_value(self, name: str) -> dict[str, list[int]]:
         """For each value of a field, whole or one of its categories, the rows that hold it."""
-        holders: dict[str, list[int]] = {}
+        rows: dict[str, list[int]] = {}
         for row, value in enumerate(self.fields[name]):
             whole = [] if value is None else [str(value)]
             for part in {part.casefold() for part in (*whole, *split_categories(value))}:
-                holders.setdefault(part, []).append(row)
-        return holders
+                rows.setdefault(part, []).append(row)
+        return rows
 
     def _make_numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """A field as numbers, NaN where it is none. [n_items]"""
+        """A field as numbers, NaN where it is none. `[n_items]`."""
         return np.array([_number(value) for value in self.fields[name]])
 
     # --- words ------------------------------------------------------------------------------------
 
     @cached_property
-    def _plain_titles(self) -> list[str]:
+    def _folded_titles(self) -> list[str]:
         return [fold(title) for title in self.titles]
 
     def search(self, text: str, k: int, popularity: npt.NDArray[np.floating[Any]]) -> list[int]:
-        """Rows of items whose title has every word of `text`; titles that begin with it first, then the popular."""
+        """Find items whose title contains all words of a text.
+
+        Args:
+            text: Words or beginnings of words, in any order.
+            k: How many items, at most.
+            popularity: Interactions of each item. `[n_items]`
+
+        Returns:
+            Rows: the title itself, then titles that begin with the text, then those where each word begins a word, then
+            the rest; among equals the popular first. Popular items for a text without words.
+        """
         wanted = fold(text).split()
         if not wanted:
             return [int(row) for row in np.argsort(-popularity, kind="stable")[:k]]
-        found = [row for row, title in enumerate(self._plain_titles) if all(word in title for word in wanted)]
+        found = [row for row, title in enumerate(self._folded_titles) if all(word in title for word in wanted)]
         whole = " ".join(wanted)
 
         def order(row: int) -> tuple[bool, bool, bool, float]:
-            title = self._plain_titles[row]
+            title = self._folded_titles[row]
             starts = all(re.search(rf"\b{re.escape(word)}", title) for word in wanted)
             return title != whole, not title.startswith(whole), not starts, -float(popularity[row])
 
         return sorted(found, key=order)[:k]
 
     @cached_property
-    def _in_items(self) -> Counter[str]:
-        """For each word, in how many items it is."""
+    def _n_items_with_word(self) -> Counter[str]:
         counts: Counter[str] = Counter()
         for row in range(len(self)):
             counts.update(self.words(row))
         return counts
 
     def words(self, row: int) -> set[str]:
-        """The words of an item's text fields."""
+        """Return the words of an item's text fields.
+
+        Args:
+            row: Row of the item.
+
+        Returns:
+            The words.
+        """
         texts = (column[row] for column in self.fields.values())
         parts = (part for text in texts for part in (text if isinstance(text, list) else [text]))
         return {word for part in parts if isinstance(part, str) for word in words(part, terms=True)}
 
     def words_of(self, rows: Iterable[int]) -> set[str]:
-        """The words of several items together."""
+        """Return the words of several items together.
+
+        Args:
+            rows: Rows of the items.
+
+        Returns:
+            The words.
+        """
         return {word for row in rows for word in self.words(row)}
 
-    def shared_words(self, row: int, words: set[str]) -> tuple[str, ...]:
-        """The telling words among `words` that the item's text has too, the rarest first."""
+    def shared_words(self, row: int, wanted: set[str]) -> tuple[str, ...]:
+        """Return the words that an item's text has in common with others, without words that most items have.
+
+        Args:
+            row: Row of the item.
+            wanted: The other words.
+
+        Returns:
+            The words, the rarest first.
+        """
         most = max(COMMON * len(self), 2)
-        shared = [word for word in words & self.words(row) if self._in_items[word] <= most]
-        return tuple(sorted(shared, key=lambda word: (self._in_items[word], word)))
+        shared = [word for word in wanted & self.words(row) if self._n_items_with_word[word] <= most]
+        return tuple(sorted(shared, key=lambda word: (self._n_items_with_word[word], word)))
 
 
 def _number(value: Any) -> float:

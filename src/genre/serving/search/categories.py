@@ -1,6 +1,7 @@
-"""The categories of a catalogue (genres, topics, departments) and how near words are to each of them.
+"""The categories of a catalogue (genres, topics, departments) and how near a text is to each of them.
 
-A category lies where its items do: its name may be a number, or in any language.
+The vector of a category is the mean of its items' vectors, so its name may be a number, or in any language. Knows no
+encoder.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from genre.data.dataset import Dataset
 from genre.data.linear import unit_rows
 from genre.data.words import split_categories
 
-LOOKED_AT = 2_000  # items that say whether a column holds categories
-MOST = 1_000  # names of categories in a column
-HELD = 3  # items that hold each name, on average at least; a category of so few counts half
+SAMPLE = 2_000  # items by which a column is taken for one of categories
+MOST_NAMES = 1_000  # categories of one column
+FEWEST_ITEMS = 3  # per category, on average; the direction of a category with so few items counts half
 
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """names: of `n` categories. of: CSR `[n_items, n]`, 1 where an item is of one.
+    """The categories of a catalogue.
 
-    directions: from the middle of all items to that of each category's. [n, dim]
-    center: the middle of all items. [dim]
+    Attributes:
+        names: Their names. `[n]`
+        of: 1 where an item is of a category. CSR `[n_items, n]`
+        directions: From the mean of all items to the mean of each category's items. `[n, dim]`
+        center: The mean of all items. `[dim]`
     """
 
     names: list[str]
@@ -37,30 +41,65 @@ class Categories:
     center: Float32
 
     def near(self, vector: Float32) -> Float32:
-        """How near a unit vector `[dim]` is to each category, 0 where it is no nearer than to any. [n]"""
+        """Return how near a text is to each category.
+
+        Args:
+            vector: The unit vector of the text. `[dim]`
+
+        Returns:
+            `max(directions @ (vector - center), 0)`. `[n]`
+        """
         return np.asarray(np.maximum(self.directions @ (vector - self.center), 0), np.float32)
 
     def fit(self, near: Float32) -> Float32:
-        """How far the categories of each item are those that are near, and no others. [n_items]"""
+        """Return how well the categories of each item are those that are near, and no others.
+
+        Args:
+            near: How near each category is. `[n]`
+
+        Returns:
+            The sum over an item's categories, divided by the root of their number. `[n_items]`
+        """
         return np.asarray(self.of @ near / np.sqrt(np.maximum(np.diff(self.of.indptr), 1)), np.float32)
 
     def nearest(self, near: Float32) -> Float32:
-        """The nearest of each item's categories, 0 without any. [n_items]"""
+        """Return how near the nearest of each item's categories is.
+
+        Args:
+            near: How near each category is. `[n]`
+
+        Returns:
+            The largest value of an item's categories, 0 without any. `[n_items]`
+        """
         if not self.names:
             return np.zeros(self.of.shape[0], np.float32)
         return np.asarray(self.of.multiply(near[None, :]).max(axis=1).todense(), np.float32).ravel()
 
     def held(self, row: int) -> list[int]:
-        """The categories of an item."""
+        """Return the categories of an item.
+
+        Args:
+            row: Row of the item.
+
+        Returns:
+            Their places in `names`.
+        """
         start, end = self.of.indptr[row : row + 2]
         return [int(at) for at in self.of.indices[start:end]]
 
 
 def categories_of(dataset: Dataset) -> Categories:
-    """The categories in the items' table; needs item features. Without a column that has any: none."""
+    """Find the categories in the items' table.
+
+    Args:
+        dataset: The data, with item features.
+
+    Returns:
+        The categories of all columns that hold categories; empty without such a column.
+    """
     assert dataset.item_features is not None
     columns = [dataset.items[field.name] for field in dataset.items.schema if _is_text(field)]
-    parts = [_held(column) for column in columns if _repeats(column)]
+    parts = [_memberships(column) for column in columns if _holds_categories(column)]
     names = [name for part in parts for name in part[0]]
     of = (
         sp.hstack([part[1] for part in parts], "csr")
@@ -69,14 +108,14 @@ def categories_of(dataset: Dataset) -> Categories:
     )
     items = unit_rows(dataset.item_features.values)
     center, counts = items.mean(axis=0), np.diff(of.tocsc().indptr)[:, None]
-    directions = unit_rows(of.T @ items / np.maximum(counts, 1) - center) * counts / (counts + HELD)
+    directions = unit_rows(of.T @ items / np.maximum(counts, 1) - center) * counts / (counts + FEWEST_ITEMS)
     return Categories(names, of, directions.astype(np.float32), center)
 
 
-def _held(column: pa.ChunkedArray) -> tuple[list[str], sp.csr_matrix]:
-    """The categories in a column, and which item is of which. CSR `[n_items, n]`"""
+def _memberships(column: pa.ChunkedArray) -> tuple[list[str], sp.csr_matrix]:
+    """The categories in a column, and which item is of which. CSR `[n_items, n]`."""
     at: dict[str, int] = {}
-    known: dict[str, list[int]] = {}  # most values come again and again
+    known: dict[str, list[int]] = {}  # most values repeat
     indices, indptr = array("i"), array("q", [0])
     for value in column.to_pylist():
         key = repr(value)
@@ -95,7 +134,7 @@ def _is_text(field: pa.Field) -> bool:
     return field.name != "item_id" and bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _repeats(column: pa.ChunkedArray) -> bool:
-    """Whether the names in a column are few and come again and again."""
-    counts = Counter(name for value in column.slice(0, LOOKED_AT).to_pylist() for name in split_categories(value))
-    return 1 < len(counts) <= MOST and counts.total() >= HELD * len(counts)
+def _holds_categories(column: pa.ChunkedArray) -> bool:
+    """Whether the names in a column are few, and each is the name of several items."""
+    counts = Counter(name for value in column.slice(0, SAMPLE).to_pylist() for name in split_categories(value))
+    return 1 < len(counts) <= MOST_NAMES and counts.total() >= FEWEST_ITEMS * len(counts)

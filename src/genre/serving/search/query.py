@@ -1,6 +1,6 @@
-"""A query in words taken apart: what is wanted, what is not, which titles are named. Knows titles, no vectors.
+"""Parse a query in words: what is wanted, what is unwanted, which titles are named. Knows titles, no vectors.
 
-The words of negation are English and Chinese; a query in another language is wanted as a whole.
+The words of negation are English and Chinese; a query in another language counts as wanted as a whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from genre.errors import DataError
 
 LONGEST = 1_000  # characters of a query that are read
 LONGEST_TITLE = 10  # words
-TITLE = "\ue000"  # stands for a title while the rest is read; no query holds it
+TITLE = "\ue000"  # stands for a title while the rest is parsed; removed from queries
 
 _LIKE = r"\b(?:(?<!would )(?<!['’]d )like|such as|similar to|as|loved|liked|love|watched|read)\s+(?:in\s+|the film\s+)?"
 _BEFORE_TITLE = re.compile(rf"(?:{_LIKE}|[\"“«《'])$", re.I)
@@ -49,9 +49,13 @@ _EDGES = re.compile(r"^(?:(?:but|and|or|with|that|which)\s+)+|(?:\s+(?:but|and|o
 
 @dataclass(frozen=True)
 class Query:
-    """wanted: the words without what is negated. unwanted: each negated piece.
+    """A parsed query.
 
-    liked, disliked: rows of items that are named.
+    Attributes:
+        wanted: The words without what is negated.
+        unwanted: Each negated piece.
+        liked: Rows of items that are named.
+        disliked: Rows of items that are named in a negated piece.
     """
 
     wanted: str
@@ -60,13 +64,31 @@ class Query:
     disliked: tuple[int, ...] = ()
 
 
-def keys_of(titles: Sequence[str]) -> dict[str, int]:
-    """For each title, as people say it, the first row that has it."""
+def rows_by_title(titles: Sequence[str]) -> dict[str, int]:
+    """Return the row of each title.
+
+    Args:
+        titles: Title of each row.
+
+    Returns:
+        The first row with each title, by the title as people say it.
+    """
     return {key: row for row, title in reversed(list(enumerate(titles))) if (key := title_key(title))}
 
 
 def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
-    """Take a query apart; by_title: what `keys_of` made. DataError for an empty one."""
+    """Parse a query.
+
+    Args:
+        text: The query.
+        by_title: What `rows_by_title` returned.
+
+    Returns:
+        The parsed query.
+
+    Raises:
+        DataError: If the query is empty.
+    """
     text = " ".join(text[:LONGEST].replace(TITLE, " ").split())
     if not text:
         raise DataError("the query is empty; say in a few words what it should be")
@@ -88,10 +110,10 @@ def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
 
 
 def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]]:
-    """The text with `TITLE` for each title in it, and their rows, in order: the longest title first.
+    """The text with `TITLE` for each title in it, and their rows, in order; the longest title at a place counts.
 
-    A title counts behind words such as `like` and in quotes; elsewhere from two words on, written as a
-    title; not when it is all there is: somebody looks for that very item.
+    A title counts behind words such as `like` and in quotes; elsewhere from two words on, written as a title, unless it
+    is the whole query: then the item itself is wanted.
     """
     spans = [match.span() for match in WORD.finditer(text)]
     rest, found, at, kept = "", [], 0, 0
