@@ -1,7 +1,8 @@
-"""What the documents say is so: their code runs, their links lead somewhere, their commands exist."""
+"""The documents are true: their code runs, their links lead somewhere, their commands exist."""
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
@@ -11,9 +12,26 @@ import pytest
 import yaml
 
 import genre
+from small_world import small_config, write_interactions
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+WITH_EXAMPLE = {
+    *(
+        "ALS",
+        "BPR",
+        "Blend",
+        "Content",
+        "EASE",
+        "Encoder",
+        "Evaluation",
+        "ItemKNN",
+        "LanguageModel",
+        "MLP",
+        "Popularity",
+    ),
+    *("Recommender", "Run", "SASRec", "Transitions", "TwoTower", "evaluate", "load", "read_run", "run", "split"),
+}
 GUIDES = [page for page in PAGES if page.name in ("start.md", "concepts.md") or page.parent.name == "how-to"]
 
 
@@ -30,6 +48,28 @@ def test_the_code_of_a_guide_runs(page: Path, tmp_path: Path) -> None:
     (tmp_path / "guide.py").write_text("\n".join(blocks(page, "python")), encoding="utf-8")
     done = subprocess.run([sys.executable, "guide.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the `movies.yaml` that the examples of docstrings name."""
+    folder = tmp_path_factory.mktemp("examples")
+    write_interactions(folder / "interactions.csv", 20)
+    items = [f"i{item},Story {item},{'robots' if item % 2 else 'dragons'}" for item in range(16)]
+    (folder / "items.csv").write_text("\n".join(["item_id,title,genre", *items]))
+    config = small_config("{kind: ease, regularization: 5}")
+    (folder / "movies.yaml").write_text(config.replace("interactions.csv", "interactions.csv, items: items.csv"))
+    return folder
+
+
+@pytest.mark.parametrize("name", sorted(genre._HOMES))
+def test_the_example_of_a_public_name_runs(name: str, movies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(movies)
+    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(genre, name), name, globs={})
+    said = list[str]()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert runner.run(example, out=said.append).failed == 0, "".join(said)
+    assert example.examples or name not in WITH_EXAMPLE, f"{name} has no example"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -1,4 +1,4 @@
-"""The house stays in order: what is exported, what is built in, what an import costs, which layers there are."""
+"""The house stays in order: exports, built-in kinds, the cost of an import, layers, no import circles."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import genre
-from genre.config.sections import resolve
+from genre.config.experiment import Experiment
+from genre.config.sections import SECTIONS, base_of, is_nested, resolve
 from genre.kinds import KINDS
+from genre.options import option_docs, type_hints
 from genre.recommenders.base import Recommender
 
 SOURCE = Path(genre.__file__).parent
@@ -56,16 +58,69 @@ def test_every_recommender_that_is_built_in_is_exported() -> None:
         assert getattr(genre, cls.__name__) is cls
 
 
-def test_every_kind_says_what_it_is_and_what_its_options_are() -> None:
-    from genre.options import option_docs, type_hints
+def options_without_text(cls: type) -> set[str]:
+    """The options of a class, and of the sections inside it, that have no `Doc`."""
+    hints = type_hints(cls)
+    bare = {f"{cls.__name__}.{name}" for name in set(hints) - set(option_docs(cls))}
+    inside = {base_of(hint) for hint in hints.values() if is_nested(hint)} - set(SECTIONS)
+    return bare.union(*map(options_without_text, inside))
 
-    for group, kinds in KINDS.items():
+
+def test_every_kind_says_what_it_is_and_every_option_has_its_text() -> None:
+    assert not options_without_text(Experiment)
+    for section, kinds in KINDS.items():
         for kind, path in kinds.items():
             module, _, name = path.partition(":")
             cls = getattr(importlib.import_module(module), name)
-            assert inspect.getdoc(cls), f"{group} {kind} has no docstring"
-            undocumented = set(type_hints(cls)) - set(option_docs(cls))
-            assert not undocumented, f"{group} {kind}: {undocumented} stand in no docstring"
+            assert inspect.getdoc(cls), f"{section} {kind} has no docstring"
+            assert not options_without_text(cls), f"{section} {kind}"
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of GENRE that a file imports anywhere, also inside functions and for its types alone."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return {name for name in found if name.partition(".")[0] == "genre"}
+
+
+def circle(edges: dict[str, set[str]]) -> list[str]:
+    """A path of imports that ends where it began; empty where there is none."""
+    done, path = set[str](), list[str]()
+
+    def visit(name: str) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name not in done:
+            path.append(name)
+            for imported in sorted(edges[name]):
+                if found := visit(imported):
+                    return found
+            done.add(path.pop())
+        return []
+
+    return next((found for name in sorted(edges) if (found := visit(name))), [])
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_two_files_import_each_other_over_any_number_of_files() -> None:
+    """As edges of files, not of rooms, whether the import is at the top, in a function or for types alone."""
+    files = {
+        ".".join(("genre", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in SOURCE.rglob("*.py")
+    }
+    edges = {name: (imports_of(path) & set(files)) - {name} for name, path in files.items()}
+    del edges["genre"]  # it names the places of its exports
+    edges = {name: imported - {"genre"} for name, imported in edges.items()}
+    assert len(edges) > 150
+    assert not circle(edges), " -> ".join(circle(edges))
 
 
 def test_every_room_has_its_layer() -> None:

@@ -62,7 +62,8 @@ def run(
     Example:
         >>> import genre
         >>> run = genre.run("movies.yaml")
-        >>> run.recommend("196", k=10)
+        >>> run.recommend("u0", k=3)["title"][0]
+        'Story 0'
     """
     checked = config if isinstance(config, Config) else read_config(config, overrides)
     search = [] if isinstance(config, Config) else read_search(Path(config))

@@ -22,11 +22,30 @@ from genre.preprocessing.sources.public import CATALOG, MovieLens
 def load(
     data: Any, *, items: Any = None, users: Any = None, cleaning: Cleaning | None = None, log: Log = SILENT
 ) -> Dataset:
-    """The Dataset behind `data`, with what cleaning dropped told to `log` line by line.
+    """Load interactions as a cleaned dataset.
 
-    data: a public set by name (`"movielens-100k"`), the path of a file of interactions or of a folder, a pandas,
-    Polars or Arrow frame, or a Source with options of its own. items, users: their fields by id, given likewise.
-    Raises DataError naming file, row and column, NotAvailable for a public set that cannot be fetched.
+    Args:
+        data: The name of a public data set (`"movielens-100k"`), the path of a file of interactions or of a folder, a
+            pandas, Polars or Arrow frame, or a Source with options of its own.
+        items: Fields of items by id, given in the same ways.
+        users: Fields of users by id, given in the same ways.
+        cleaning: What is dropped or changed; None: the defaults.
+        log: Where the findings and the dropped rows are shown, line by line.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DataError: The data cannot be used; the message names file, row and column.
+        NotAvailable: A public data set cannot be fetched.
+
+    Example:
+        >>> import genre
+        >>> dataset = genre.load("interactions.csv", items="items.csv")
+        >>> dataset.n_users, dataset.n_items
+        (20, 16)
+        >>> dataset.titles()[:2]
+        ['Story 0', 'Story 1']
     """
     path = Path(data) if isinstance(data, (str, Path)) else None
     if path is not None and (path / "dataset.json").is_file():
