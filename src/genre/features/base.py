@@ -35,10 +35,11 @@ class Encoder(ABC):
         >>> from dataclasses import dataclass
         >>> import numpy as np
         >>> import pyarrow as pa
+        >>> from genre import Encoder
         >>> @dataclass
         ... class TextLength(Encoder):
         ...     unit: float = 10.0
-        ...     def encode_texts(self, texts, *, log=SILENT):
+        ...     def encode_texts(self, texts, *, log=None):
         ...         return np.array([[len(text) / self.unit] for text in texts], np.float32)
         >>> TextLength().encode(pa.table({"item_id": ["a", "b"], "title": ["Heat", "Alien"]})).values.tolist()
         [[0.4000000059604645], [0.5]]
