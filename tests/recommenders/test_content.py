@@ -56,7 +56,7 @@ def test_a_new_item_is_placed_by_its_text() -> None:
     assert np.allclose(scores[:, -1], scores[:, 3], atol=1e-6)
     assert grown.item_ids_[12] == "new"
     assert len(whole.item_ids_) == 12
-    assert whole.score(History.of([[1]], 12)).shape == (1, 12)  # the original is untouched
+    assert whole.score(History.of([[1]], 12)).shape == (1, 12)  # the original stays as it is
 
 
 def test_extend_refuses_what_does_not_fit() -> None:
@@ -93,7 +93,7 @@ def test_needs_features() -> None:
 
 
 def _from_texts(n_items: int = 30) -> tuple[Dataset, np.ndarray]:
-    """Two groups of users like two groups of items, and texts say which group; the last four items are untouched."""
+    """Two groups of users like the items of one group each, as texts say; the last four items have no interactions."""
     rng = np.random.default_rng(0)
     group = np.arange(n_items) % 2
     user, item = zip(
@@ -107,15 +107,15 @@ def _from_texts(n_items: int = 30) -> tuple[Dataset, np.ndarray]:
     return data.with_features(items=Features(texts, "grouped")), group
 
 
-def test_text_says_where_others_would_place_an_untouched_item() -> None:
+def test_an_item_without_interactions_is_placed_by_its_text() -> None:
     data, group = _from_texts()
     model = Content(recommender=ALS(factors=4, regularization=1.0), regularization=1.0).fit(data)
-    untouched = np.arange(data.n_items) >= data.n_items - 4
-    best = model.recommend(data.history(), k=1, candidates=untouched).item[:, 0]
+    new = np.arange(data.n_items) >= data.n_items - 4
+    best = model.recommend(data.history(), k=1, candidates=new).item[:, 0]
     assert np.mean(group[best] == np.arange(40) % 2) > 0.95
     alone = ALS(factors=4, regularization=1.0).fit(data)
-    touched = ~untouched
-    assert np.allclose(model.score(data.history())[:, touched], alone.score(data.history())[:, touched], atol=1e-5)
+    known = ~new
+    assert np.allclose(model.score(data.history())[:, known], alone.score(data.history())[:, known], atol=1e-5)
 
 
 def test_mapped_items_grow_save_and_explain() -> None:
@@ -151,9 +151,9 @@ def test_lift_multiplies_what_is_read_off_a_text_and_nothing_else() -> None:
     data, _ = _from_texts()
     assert data.item_features is not None
     plain, lifted = (Content(recommender=ALS(factors=4), lift=lift).fit(data) for lift in (1.0, 2.0))
-    untouched = np.bincount(data.item, minlength=data.n_items) == 0
-    assert untouched.any()
-    times = np.where(untouched, 2.0, 1.0)
+    new = np.bincount(data.item, minlength=data.n_items) == 0
+    assert new.any()
+    times = np.where(new, 2.0, 1.0)
     assert np.allclose(lifted.item_factors_, times[:, None] * plain.item_factors_)
     new = data.item_features.values[:1]
     grown = [model.extend(["new"], new).item_factors_[-1] for model in (plain, lifted)]
@@ -162,13 +162,13 @@ def test_lift_multiplies_what_is_read_off_a_text_and_nothing_else() -> None:
 
 def test_the_map_is_the_weighted_ridge_regression() -> None:
     rng = np.random.default_rng(0)
-    told, factors = rng.normal(size=(20, 4)).astype(np.float32), rng.normal(size=(20, 3)).astype(np.float32)
-    told[:, -1] = 1
-    touched = rng.integers(0, 5, 20)
-    rows = np.repeat(np.arange(20), touched)  # an item as often as it was touched, and the ridge as rows of its own
-    whole = np.vstack([told[rows], np.sqrt(7.0) * np.eye(4)[:3]])
+    inputs, factors = rng.normal(size=(20, 4)).astype(np.float32), rng.normal(size=(20, 3)).astype(np.float32)
+    inputs[:, -1] = 1
+    interactions = rng.integers(0, 5, 20)
+    rows = np.repeat(np.arange(20), interactions)  # each item once for each interaction, and the ridge as further rows
+    whole = np.vstack([inputs[rows], np.sqrt(7.0) * np.eye(4)[:3]])
     plain = np.linalg.lstsq(whole, np.vstack([factors[rows], np.zeros((3, 3))]), rcond=None)[0]
-    assert np.allclose(ridge_map(told, factors, touched, 7.0), plain, atol=1e-3)
+    assert np.allclose(ridge_map(inputs, factors, interactions, 7.0), plain, atol=1e-3)
 
 
 def test_a_member_without_factors_is_refused() -> None:

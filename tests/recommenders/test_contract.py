@@ -1,5 +1,6 @@
 """Every built-in recommender passes the public contract suite."""
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 
 from genre.arrays import Float32
-from genre.data.dataset import History
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold
 from genre.errors import ArtifactError, DataError
 from genre.kinds import KINDS, learnt_names
 from genre.llm.settings import LLMOptions
+from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
@@ -69,7 +72,7 @@ KEPT: dict[str, tuple[str, dict[str, object]]] = {
         },
     ),
 }
-IMPERSONAL = {"baseline", "popularity"}  # give everybody the same list, so the toy world has no answer for them
+IMPERSONAL = {"baseline", "popularity"}  # the same list for every user, so the toy data has no answer for them
 
 
 def make(kind: str, options: dict[str, object] | None = None) -> Recommender:
@@ -85,7 +88,7 @@ def test_contract(kind: str) -> None:
 
 
 def first_scores(name: str, kind: str, options: dict[str, object]) -> list[float]:
-    """Of the first six items, for two people; options are asked in a world whose users have not seen equally much."""
+    """The scores of the first six items for two users; options are tried where users have not seen equally much."""
     data = toy_dataset()
     if name in OPTIONS:
         data = data.where(np.arange(len(data)) % 7 > 0)
@@ -134,6 +137,16 @@ def test_a_model_with_other_values_is_refused(kind: str, tmp_path: Path) -> None
     model.save(tmp_path / "model")
     with pytest.raises(ArtifactError, match=f"{gone} not among its values; make the run again"):
         Recommender.load(tmp_path / "model")
+
+
+def test_a_class_without_scores_is_refused_with_what_to_implement() -> None:
+    @dataclasses.dataclass(eq=False)
+    class Scoreless(Recommender):
+        def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None: ...
+
+    data = toy_dataset()
+    with pytest.raises(TypeError, match="Scoreless: implement _score, or _factors where scores are dot products"):
+        Scoreless().fit(data).score(data.history())
 
 
 def test_scores_of_another_shape_are_refused_by_name() -> None:

@@ -141,10 +141,10 @@ def test_items_without_ratings_are_placed_by_features() -> None:
     train, test, features = planted()
     cold = np.arange(80) % 5 == 0
     seen = train.where(~cold[train.item])
-    asked = test.where(cold[test.item])
-    blind = rmse(RatingFactors(factors=4).fit(seen), seen, asked)
+    targets = test.where(cold[test.item])
+    blind = rmse(RatingFactors(factors=4).fit(seen), seen, targets)
     sighted = RatingFactors(factors=4).fit(seen.with_features(items=Features(features, "planted")))
-    assert rmse(sighted, seen, asked) < blind - 0.1
+    assert rmse(sighted, seen, targets) < blind - 0.1
 
 
 def test_extend_equals_an_item_without_ratings() -> None:

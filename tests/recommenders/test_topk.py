@@ -86,8 +86,8 @@ def test_nan_among_factors_is_an_error_unless_nobody_may_have_the_item(n, where)
         top_k_factors(queries, items, 5)
     allowed = np.arange(59) != where
     assert where not in top_k_factors(queries, items, 5, candidates=allowed)[0]
-    everybody = np.arange(n + 1), np.full(n, where, np.int32)
-    assert where not in top_k_factors(queries, items, 5, seen=everybody)[0]
+    all_rows = np.arange(n + 1), np.full(n, where, np.int32)
+    assert where not in top_k_factors(queries, items, 5, seen=all_rows)[0]
 
 
 def test_a_list_of_nothing_is_an_error():
@@ -165,10 +165,10 @@ def test_compiles_where_nothing_can_be_cached(monkeypatch):
 
     from genre.kernels.compiled import compiled
 
-    real, asked = numba.njit, []
+    real, compiled_with = numba.njit, []
 
     def read_only(**options):
-        asked.append(options)
+        compiled_with.append(options)
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
         return real(**options)
@@ -179,7 +179,7 @@ def test_compiles_where_nothing_can_be_cached(monkeypatch):
         return 2 * x
 
     assert compiled(double)(4) == 8
-    assert len(asked) == 2
+    assert len(compiled_with) == 2
 
 
 def test_candidates_of_another_catalogue_are_an_error():

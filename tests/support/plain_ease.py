@@ -19,10 +19,10 @@ def plain_weights(rows: np.ndarray, regularization: float) -> np.ndarray:
 def random_data(seed: int, n_users: int, n_items: int, density: float, *, everything: bool = False) -> Dataset:
     """everything: one more user, who has interacted with every item."""
     rng = np.random.default_rng(seed)
-    touched = rng.random((n_users, n_items)) < density
+    known = rng.random((n_users, n_items)) < density
     if everything:
-        touched, n_users = np.vstack([touched, np.ones((1, n_items), bool)]), n_users + 1
-    user, item = np.nonzero(touched)
+        known, n_users = np.vstack([known, np.ones((1, n_items), bool)]), n_users + 1
+    user, item = np.nonzero(known)
     weight = rng.uniform(0.5, 2, len(user)).astype(np.float32)
     ids = Ids(f"u{row}" for row in range(n_users)), Ids(f"i{row}" for row in range(n_items))
     return Dataset.from_arrays(user=user, item=item, weight=weight, user_ids=ids[0], item_ids=ids[1])

@@ -35,8 +35,9 @@ class ALS(Factors):
         sum over all u, i of  c_ui (p_ui - x_u . y_i)^2  +  sum of ridge |x_u|^2  +  sum of ridge |y_i|^2
 
     where p_ui is 1 for an interaction and 0 otherwise, by solving for all users with the items fixed and the reverse.
-    No user vectors are kept: a history is solved for when it is scored. This is the ranking form; `rating_factors`
-    factorises ratings.
+    With `feature_weight` the last term is ridge |y_i - feature_weight * map(features_i)|^2, and the linear map is
+    fitted anew in each iteration. No user vectors are kept: a history is solved for when it is scored. This is the
+    ranking form; `rating_factors` factorises ratings.
 
     Example:
         Users of the toy data like either even or odd items.
@@ -92,6 +93,7 @@ class ALS(Factors):
         systems = [self._system(matrix) for matrix in (by_user, by_item)]
         ridges = [self._ridge(indptr, confidence) for indptr, _, confidence in systems]
         for _ in log.track(range(self.iterations), "als"):
+            # solve the users with the items fixed, then the items with the users fixed
             for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
                 gram = turn_to_axes(fixed, moving)  # [factors]
                 pull = np.zeros((0, self.factors), np.float32)
