@@ -1,4 +1,4 @@
-"""ALS against the textbook: dense normal equations, the objective, and the plain twin of its kernels."""
+"""ALS against the textbook: dense normal equations and the objective."""
 
 from __future__ import annotations
 
@@ -6,38 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset, Features, History
 from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported
-from genre.kernels.ridge import improve_rows, solve_rows, solve_rows_plain
 from genre.recommenders.als import ALS, principal_axes
 from genre.testing import check_recommender, toy_dataset
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 30), st.sampled_from([0.0, 1.0]))
-def test_the_kernels_solve_what_the_plain_twin_solves(seed: int, dim: int, n_rows: int, drawn: float) -> None:
-    """drawn: whether the solutions are drawn to something else than zero."""
-    rng = np.random.default_rng(seed)
-    n_items = 80
-    lengths = rng.integers(0, 60, n_rows)
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    item = np.concatenate([rng.choice(n_items, n, replace=False) for n in lengths] or [[]]).astype(np.int32)
-    weight = rng.uniform(0.1, 10, len(item)).astype(np.float32)
-    factors = rng.normal(0, 1, (n_items, dim)).astype(np.float32)
-    diagonal, ridge = rng.uniform(1, 3, dim).astype(np.float32), rng.uniform(0.5, 2, n_rows).astype(np.float32)
-    right = rng.normal(0, 3, (n_rows if drawn else 0, dim)).astype(np.float32)
-    system = (indptr, item, weight, factors, diagonal, ridge, right)
-    expected = solve_rows_plain(*system)
-    exact = np.zeros_like(expected)
-    solve_rows(*system, exact)
-    np.testing.assert_allclose(exact, expected, rtol=2e-3, atol=2e-4)
-    steps = np.zeros_like(expected)
-    improve_rows(*system, steps, 4 * dim)
-    np.testing.assert_allclose(steps, expected, rtol=2e-3, atol=2e-3)
 
 
 def textbook_vector(model: ALS, history: History) -> np.ndarray:

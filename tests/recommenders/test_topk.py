@@ -64,7 +64,7 @@ def test_factors_equal_the_plain_twin(question, dim, seed):
 @pytest.mark.parametrize("n", [2, 15, 16, 17, 32, 33, 70])
 def test_factors_equal_the_plain_twin_at_every_border_of_a_group(n, few, monkeypatch):
     if few:  # as on a machine with narrow registers
-        monkeypatch.setattr(topk_kernel, "LANES", topk_kernel.FEW)
+        monkeypatch.setattr(topk_kernel, "MANY_QUERIES", topk_kernel.FEW_QUERIES)
     rng = np.random.default_rng(n)
     for n_items in range(1, 60):
         queries = rng.integers(-3, 4, (n, 3)).astype(np.float32)
@@ -158,28 +158,6 @@ def test_threads_do_not_disturb_each_other():
     [thread.join() for thread in threads]
     for at in range(len(scores)):
         np.testing.assert_array_equal(found[at], top_k_plain(scores[at], 10)[0])
-
-
-def test_compiles_where_nothing_can_be_cached(monkeypatch):
-    import numba
-
-    from genre.kernels.compiled import compiled
-
-    real, compiled_with = numba.njit, []
-
-    def read_only(**options):
-        compiled_with.append(options)
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    monkeypatch.setattr(numba, "njit", read_only)
-
-    def double(x):
-        return 2 * x
-
-    assert compiled(double)(4) == 8
-    assert len(compiled_with) == 2
 
 
 def test_candidates_of_another_catalogue_are_an_error():

@@ -52,7 +52,7 @@ def rank_by_score(
     Raises:
         EvaluationError: For a score that is NaN or infinite.
     """
-    from genre.kernels.ranks import hide, rank_targets
+    from genre.kernels.ranks import hide_seen, rank_targets
 
     history, indptr, n = targets.history, targets.indptr, len(targets.users)
     item, above, ties = (np.empty_like(targets.item) for _ in range(3))
@@ -65,7 +65,7 @@ def rank_by_score(
             if candidates is not None:
                 scores[:, ~candidates] = -np.inf
             ends = slice(rows.start, rows.stop + 1)
-            hide(scores, seen[ends], history.item)
+            hide_seen(scores, seen[ends], history.item)
             if k:
                 top[rows] = top_k_scores(scores, top.shape[1])[0]
             seconds += time.process_time() - began

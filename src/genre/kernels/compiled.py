@@ -1,6 +1,8 @@
-"""The one way a kernel is compiled here: numba, lock-free, kept on disk where there is a place to write.
+"""The one way a kernel is compiled: numba, without Python's lock, the machine code kept on disk where possible.
 
-Import a module of kernels inside the function that first needs it: numba costs half a second.
+A kernel is a function over arrays that numba turns into machine code the first time it is called with some types.
+Import a module of kernels inside the function that first needs it: importing numba costs half a second. Each kernel
+is compared with a plain version, in NumPy or pure Python, in `tests/kernels/`.
 """
 
 from __future__ import annotations
@@ -10,18 +12,27 @@ from typing import TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., object])
 
-LOOSE = {"reassoc", "contract", "nsz"}  # sums may be vectorised; NaN and infinity keep their meaning
+FAST_MATH = {"reassoc", "contract", "nsz"}
+"""What the compiler may assume of floats: sums may be reordered (so that they become vector instructions), a product
+and a sum may become one instruction, and the sign of zero does not matter. NaN and infinity keep their meaning."""
 
 
 def compiled(function: F) -> F:
-    """Compile on first call for the types it is called with; without Python's lock, so that threads run it at once.
+    """Compile a function on its first call, for the types it is called with.
 
-    The machine code is kept beside the source, or in the user's cache folder (`NUMBA_CACHE_DIR` names another);
-    where neither can be written (a read-only container) every process compiles for itself.
+    The compiled function releases Python's global lock, so that several threads can run it at once. The machine code is
+    kept beside the source, or in the user's cache folder (the environment variable `NUMBA_CACHE_DIR` names another);
+    where neither can be written, as in a read-only container, each process compiles anew.
+
+    Args:
+        function: Takes and returns arrays and numbers only.
+
+    Returns:
+        A function of the same signature.
     """
     import numba
 
     try:
-        return cast(F, numba.njit(nogil=True, cache=True, fastmath=LOOSE)(function))
+        return cast(F, numba.njit(nogil=True, cache=True, fastmath=FAST_MATH)(function))
     except RuntimeError:  # numba found no folder to write to
-        return cast(F, numba.njit(nogil=True, fastmath=LOOSE)(function))
+        return cast(F, numba.njit(nogil=True, fastmath=FAST_MATH)(function))

@@ -1,6 +1,9 @@
-"""Sorting interactions by the ten million: packed keys, counting sorts and compiled loops instead of general sorts.
+"""Sorting, counting and marking interactions by the ten million, with less time and memory than general sorts.
 
-Knows arrays only. Each function's docstring states the plain NumPy it equals; the tests hold every path to that.
+Each function's docstring names the plain NumPy expression it equals, and `tests/kernels/test_order.py` holds it to
+that. Three means: a column that is in order already is not sorted; a key and its position packed into one 64-bit
+number are sorted together (NumPy sorts numbers by SIMD, but not positions by their keys); a compiled counting sort
+(`counting.py`) where there are enough rows to be worth loading the compiler. Knows arrays only.
 """
 
 from __future__ import annotations
@@ -11,20 +14,27 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
-Places = npt.NDArray[np.integer[Any]]  # int32 where that is wide enough
+from genre.arrays import Int32, Int64
+
+Places = npt.NDArray[np.integer[Any]]  # positions: int32 where that is wide enough, otherwise int64
 
 COMPILED_FROM = 4_000_000
-"""From so many rows on a compiled loop is worth loading the compiler."""
+"""The number of rows from which a compiled loop is worth loading the compiler for."""
 
 
 def user_time_order(
     user: Int32, timestamp: Int64 | None, n_users: int, *, compiled_from: int = COMPILED_FROM
 ) -> Places | slice:
-    """`np.lexsort((timestamp, user))` without the rows of user -1: by user, then time, then given order.
+    """Sort by user, then time, then given order: `np.lexsort((timestamp, user))`, without the rows of user -1.
 
-    A slice of all when they are in this order, so that indexing with it copies nothing.
+    Args:
+        user: Users, -1 for a row to leave out, int32 `[n]`.
+        timestamp: Int64 `[n]`, or None where the given order is the order in time.
+        n_users: Number of users.
+        compiled_from: Number of rows from which the compiled loop is used.
+
+    Returns:
+        Positions, or a slice of all rows when they are in this order, so that indexing with it copies nothing.
     """
     by_user = len(user) == 0 or bool(user[0] >= 0 and (user[1:] >= user[:-1]).all())
     if timestamp is None:
@@ -43,15 +53,24 @@ def user_time_order(
 def repeated_pairs(
     user: Int32, item: Int32, n_items: int, *, compiled_from: int = COMPILED_FROM
 ) -> tuple[Int64, Int64]:
-    """The rows whose user and item occur more than once, by pair and given order, and a number for each row's pair.
+    """Find the rows whose user and item occur more than once.
 
-    Equals `np.lexsort((item, user))` without the rows whose neighbours are other pairs. Rows come sorted by user.
+    Equals `np.lexsort((item, user))` without the rows whose neighbours are other pairs.
+
+    Args:
+        user: Users, sorted, int32 `[n]`.
+        item: Items, int32 `[n]`.
+        n_items: Number of items.
+        compiled_from: Number of rows from which the compiled loop is used.
+
+    Returns:
+        Positions of the rows, by pair and then given order; and a number for each row's pair.
     """
     among = None
     if len(user) >= compiled_from:
-        from genre.kernels import counting as order_kernel
+        from genre.kernels import counting
 
-        among = np.flatnonzero(order_kernel.with_company(user, item, n_items))
+        among = np.flatnonzero(counting.repeated(user, item, n_items))
         user, item = user[among], item[among]
     pair = user.astype(np.int64)
     pair *= n_items
@@ -66,29 +85,52 @@ def repeated_pairs(
     return rows if among is None else among[rows], pair[place]
 
 
-def places(mask: npt.NDArray[np.bool_]) -> Places:
-    """`np.flatnonzero(mask)`, in half the memory where that can be. [n]"""
+def true_places(mask: npt.NDArray[np.bool_]) -> Places:
+    """Find where a mask is True: `np.flatnonzero(mask)`, in half the memory where int32 is wide enough.
+
+    Args:
+        mask: Bool `[n]`.
+
+    Returns:
+        Positions.
+    """
     return np.flatnonzero(mask).astype(_place_type(len(mask)), copy=False)
 
 
 def stable_order(keys: Int64) -> Int64:
-    """`np.argsort(keys, kind="stable")`. [n]"""
+    """Sort by keys, equal keys in given order: `np.argsort(keys, kind="stable")`.
+
+    Args:
+        keys: Int64 `[n]`.
+
+    Returns:
+        Positions `[n]`.
+    """
     packed, shift = _packed(keys)
     packed &= (1 << shift) - 1
     return packed
 
 
 def counting_order(rows: Int32, n_rows: int, by: Int64 | None = None, *, compiled_from: int = COMPILED_FROM) -> Places:
-    """`np.argsort(rows, kind="stable")`, or `by[np.argsort(rows[by], kind="stable")]`, without the rows that are -1.
+    """Sort by row number: `np.argsort(rows, kind="stable")`, or `by[np.argsort(rows[by], kind="stable")]`, without -1.
 
-    By a compiled loop, or by SciPy's sparse conversion, which holds more memory.
+    A counting sort by a compiled loop, or by SciPy's sparse conversion, which holds more memory.
+
+    Args:
+        rows: Row numbers, -1 for what to leave out, int32 `[n]`.
+        n_rows: How many row numbers there are.
+        by: The order that equal row numbers keep, positions `[n]`; None: as they are given.
+        compiled_from: Number of rows from which the compiled loop is used.
+
+    Returns:
+        Positions.
     """
     index = _place_type(len(rows))
     if len(rows) >= compiled_from:
-        from genre.kernels import counting as order_kernel
+        from genre.kernels import counting
 
         order = np.empty(len(rows), index)
-        return order[: order_kernel.counting_order(rows, n_rows, by, order)]
+        return order[: counting.sort_by_counting(rows, n_rows, by, order)]
     by = np.arange(len(rows)) if by is None else by
     by = by[rows[by] >= 0].astype(index)
     column = sp.csc_array((by, rows[by], np.array([0, len(by)], index)), (n_rows, 1))
@@ -96,28 +138,43 @@ def counting_order(rows: Int32, n_rows: int, by: Int64 | None = None, *, compile
 
 
 def counts(rows: Int32, n_rows: int, *, compiled_from: int = COMPILED_FROM) -> Int64:
-    """`np.bincount(rows, minlength=n_rows)` without the rows that are -1. [n_rows]"""
-    if len(rows) >= compiled_from:  # NumPy would first make a wider copy
-        from genre.kernels import counting as order_kernel
+    """Count how often each row number occurs: `np.bincount(rows, minlength=n_rows)`, without -1.
 
-        return np.asarray(order_kernel.counts(rows, n_rows))
+    Args:
+        rows: Row numbers, int32 `[n]`.
+        n_rows: How many row numbers there are.
+        compiled_from: Number of rows from which the compiled loop is used.
+
+    Returns:
+        Int64 `[n_rows]`.
+    """
+    if len(rows) >= compiled_from:  # NumPy would first make a wider copy
+        from genre.kernels import counting
+
+        return np.asarray(counting.count_rows(rows, n_rows))
     return np.bincount(rows[rows >= 0], minlength=n_rows)
 
 
 def mark(
     found: npt.NDArray[np.bool_], rows: npt.NDArray[np.integer[Any]], *, compiled_from: int = COMPILED_FROM
 ) -> None:
-    """`found[rows] = True`, without the rows that are -1."""
-    if len(rows) >= compiled_from:
-        from genre.kernels import counting as order_kernel
+    """Set `found[rows] = True`, without the rows that are -1.
 
-        order_kernel.mark(found, rows)
+    Args:
+        found: Bool, changed in place.
+        rows: Row numbers `[n]`.
+        compiled_from: Number of rows from which the compiled loop is used.
+    """
+    if len(rows) >= compiled_from:
+        from genre.kernels import counting
+
+        counting.mark_rows(found, rows)
     else:
         found[rows[rows >= 0]] = True
 
 
 def _packed(keys: Int64) -> tuple[Int64, int]:
-    """Key and position of each value in one 64-bit number, sorted (by SIMD), and the number of bits of the position."""
+    """Return key and position of each value in one 64-bit number, sorted, and the number of bits of the position."""
     shift = max(len(keys) - 1, 0).bit_length()
     low = int(keys.min()) if len(keys) else 0
     if _width(keys) + shift > 63:  # too wide: their ranks are not
@@ -135,5 +192,5 @@ def _place_type(n: int) -> Any:
 
 
 def _width(keys: Int64) -> int:
-    """Bits between the lowest and the highest."""
+    """Return the number of bits of the difference between the highest and the lowest key."""
     return (int(keys.max()) - int(keys.min())).bit_length() if len(keys) else 0

@@ -1,4 +1,16 @@
-"""The compiled half of `overlap.py`: each pair of items is counted once and offered to the heaps of both."""
+"""The k nearest items of each item by how many users they share: the loop of item-based neighbourhoods.
+
+With X `[n_users, n_items]` the interactions, the similarity of item i to item j is
+
+    sum_u x_ui x_uj / (source_i target_j + shrinkage)
+
+which is the cosine where source and target are the lengths of the columns (Sarwar et al., WWW 2001; Deshpande &
+Karypis, TOIS 2004). Each pair is counted once, in one pass over the items: item i meets the items before it through
+its users, and the sum of the pair is offered to the heaps (see `topk.py`) of both.
+
+Compiled, because a sparse product of SciPy builds every count of `[n_items, n_items]` before the first is dropped.
+`tests/recommenders/test_item_knn.py` compares it with a dense product and a sort.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +25,7 @@ Counts = npt.NDArray[np.int32] | Float32
 
 
 @compiled
-def nearest(
+def nearest_items(
     row_start: Int32,
     row_item: Int32,
     row_weight: Float32,
@@ -26,10 +38,24 @@ def nearest(
     k: int,
     shrinkage: np.float32,
 ) -> tuple[Int32, Float32]:
-    """Heaps of the `k` items with the largest `overlap / (source target + shrinkage)`: items and values `[n_items, k]`.
+    """Find the `k` nearest items of each item.
 
-    Rows are users with items in order, columns items with users; without weights every entry is one.
-    overlap: zeros `[n_items]` of the type to count in.
+    Args:
+        row_start: X by rows (CSR): user `u` has the entries `row_start[u]` to `row_start[u + 1]`, `[n_users + 1]`.
+        row_item: Its items, sorted inside each row.
+        row_weight: Its values, or empty where every value is one.
+        column_start: X by columns (CSC), `[n_items + 1]`.
+        column_user: Its users.
+        column_weight: Its values, or empty where every value is one.
+        overlap: Zeros `[n_items]` of the type to count in: int32 where every value is one, otherwise float32.
+        source: Norms of items as the first of a pair, float32 `[n_items]`.
+        target: Norms of items as the second of a pair, float32 `[n_items]`.
+        k: Length of a heap.
+        shrinkage: Added to the product of norms; more of it trusts small overlaps less.
+
+    Returns:
+        Heaps of the nearest items: int32 and their similarities float32, `[n_items, k]`, not sorted; 0 where there are
+        fewer than `k`.
     """
     n_items = len(column_start) - 1
     where, best = np.zeros((n_items, k), np.int32), np.zeros((n_items, k), np.float32)
@@ -42,7 +68,7 @@ def nearest(
         adds = 0
         for user in users:
             adds += done[user]
-        few = 2 * adds < i  # then a list of what was touched is shorter than all items before
+        few = 2 * adds < i  # a list of the items met is then shorter than all the items before
         if few:
             n = _add_and_list(users, weight, row_start, row_item, row_weight, done, overlap, touched)
         elif len(row_weight) == 0:
@@ -66,7 +92,10 @@ def nearest(
 
 @compiled
 def _count(users: Int32, row_start: Int32, row_item: Int32, done: Int32, overlap: Counts, i: int) -> int:
-    """Add one for each earlier item of each user."""
+    """Add one to `overlap` for each item before `i` of each of its users; return how many items to look at, `i`.
+
+    done: how many items of each user came before, `[n_users]`, counted on here.
+    """
     for user in users:
         for at in range(row_start[user], row_start[user] + done[user]):
             overlap[row_item[at]] += 1
@@ -85,6 +114,7 @@ def _add(
     overlap: Counts,
     i: int,
 ) -> int:
+    """Add the product of both values, as `_count` adds one."""
     for number, user in enumerate(users):
         for at in range(row_start[user], row_start[user] + done[user]):
             overlap[row_item[at]] += weight[number] * row_weight[at]
@@ -103,7 +133,10 @@ def _add_and_list(
     overlap: Counts,
     touched: Int32,
 ) -> int:
-    """The same for few entries, listing the items whose overlap is no longer zero; returns how many."""
+    """Add as `_add` or `_count`, and list the items whose overlap is no longer zero; return how many.
+
+    Where the users of an item have few items, the list is shorter than all the items before.
+    """
     n = 0
     for number, user in enumerate(users):
         for at in range(row_start[user], row_start[user] + done[user]):

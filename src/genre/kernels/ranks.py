@@ -1,6 +1,12 @@
-"""Compiled kernels of the evaluator: ranks with ties in one pass, no sorting. Knows arrays only.
+"""Ranks of target items among all scores of a row, with their ties, without sorting anything.
 
-Their plain twins stand in tests/evaluation/test_ranks.py.
+The rank of a target is how many items of its row score higher, a count in one pass over the row. Lists of
+recommendations are ranked by looking up their places, after `unsound_list` has refused what is not a list.
+
+Compiled, because a sort orders the whole catalogue for the places of a few, and because finding repeated or seen
+items by array operations sorts, too; here each item carries the number of the last row that marked it (`stamp`), so
+that nothing is cleared between rows. `tests/kernels/test_ranks.py` compares them with loops over Python lists. Knows
+arrays only.
 """
 
 from __future__ import annotations
@@ -10,12 +16,26 @@ import numpy as np
 from genre.arrays import Float32, Int32, Int64
 from genre.kernels.compiled import compiled
 
+FAR = 1 << 30
+"""The rank of an item that is in no list: far behind all others."""
+
 
 @compiled
 def distinct(
     indptr: Int64, item: Int32, seen_indptr: Int64, seen_item: Int32, n_items: int
 ) -> tuple[Int64, Int32, int]:
-    """Each row's items once, in order, without those it has seen: indptr, items, and how many were seen."""
+    """Keep each item of a row once, in the order of its first occurrence, without those the row has seen.
+
+    Args:
+        indptr: Row `r` has the items `item[indptr[r]:indptr[r + 1]]`, int64 `[n + 1]`.
+        item: Int32 `[nnz]`.
+        seen_indptr: Bounds of the seen items of each row, int64 `[n + 1]`.
+        seen_item: Int32.
+        n_items: Size of the catalogue.
+
+    Returns:
+        The new indptr and items, and how many entries were left out because they were seen.
+    """
     out, out_indptr = np.empty(len(item), np.int32), np.zeros(len(indptr), np.int64)
     stamp = np.full(n_items, -1, np.int32)  # 2 row: seen by the row; 2 row + 1: counted already
     total, seen = 0, 0
@@ -35,8 +55,14 @@ def distinct(
 
 
 @compiled
-def hide(scores: Float32, indptr: Int64, item: Int32) -> None:
-    """Set the places of each row's items to -inf."""
+def hide_seen(scores: Float32, indptr: Int64, item: Int32) -> None:
+    """Set the scores of each row's items to -inf.
+
+    Args:
+        scores: Float32 `[n, n_items]`.
+        indptr: Row `r` has the items `item[indptr[r]:indptr[r + 1]]`, int64 `[n + 1]`.
+        item: Int32 `[nnz]`.
+    """
     for row in range(len(scores)):
         for at in range(indptr[row], indptr[row + 1]):
             scores[row, item[at]] = -np.inf
@@ -46,10 +72,16 @@ def hide(scores: Float32, indptr: Int64, item: Int32) -> None:
 def rank_targets(
     scores: Float32, indptr: Int64, item: Int32, out: Int32, above: Int32, ties: Int32, candidates: Int64
 ) -> None:
-    """For each target how many items of its row score higher, and how many the same (itself too).
+    """Count for each target how many items of its row score higher, and how many the same, itself included.
 
-    scores: float32 `[n, n_items]`, -inf for what is no candidate. Fills out (the items), above and ties `[n_targets]`,
-    ordered by `above` within each row, and candidates `[n]`; a target that is no candidate is FAR.
+    Args:
+        scores: Float32 `[n, n_items]`; -inf for an item that is no candidate.
+        indptr: Row `r` has the targets `item[indptr[r] - indptr[0]:...]`, int64 `[n + 1]`.
+        item: Int32 `[n_targets]`.
+        out: Filled with the targets, sorted by `above` within each row, int32 `[n_targets]`.
+        above: Filled with how many items score higher, `FAR` for a target that is no candidate, int32 `[n_targets]`.
+        ties: Filled with how many score the same, int32 `[n_targets]`.
+        candidates: Filled with the number of candidates of each row, int64 `[n]`.
     """
     start = indptr[0]
     for row in range(len(indptr) - 1):
@@ -61,7 +93,7 @@ def rank_targets(
         for at in range(indptr[row] - start, indptr[row + 1] - start):
             mine = values[item[at]]
             higher, same = np.int32(0), np.int32(0)
-            for j in range(len(values)):  # kept in 32 bits, this becomes vector instructions: four times the speed
+            for j in range(len(values)):  # counted in 32 bits, this becomes vector instructions: four times the speed
                 higher = np.int32(higher + np.int32(values[j] > mine))
                 same = np.int32(same + np.int32(values[j] == mine))
             rank, group = int(higher), int(same)
@@ -76,7 +108,18 @@ def rank_targets(
 
 @compiled
 def place_targets(lists: Int32, indptr: Int64, item: Int32, n_items: int) -> tuple[Int32, Int32]:
-    """Each row's targets in the order of its list `[n, k]`, then those it lacks: items and 0-based ranks, else FAR."""
+    """Find the place of each target in the list of its row.
+
+    Args:
+        lists: Recommended items, best first, -1 for an empty place, int32 `[n, k]`.
+        indptr: Row `r` has the targets `item[indptr[r]:indptr[r + 1]]`, int64 `[n + 1]`.
+        item: Int32 `[n_targets]`.
+        n_items: Size of the catalogue.
+
+    Returns:
+        The targets of each row in the order of its list, then those that are not in it; and their ranks, counted from
+        0, `FAR` for the latter. Both int32 `[n_targets]`.
+    """
     out, above = np.empty(len(item), np.int32), np.empty(len(item), np.int32)
     wanted = np.full(n_items, -1, np.int32)
     for row in range(len(lists)):
@@ -98,7 +141,15 @@ def place_targets(lists: Int32, indptr: Int64, item: Int32, n_items: int) -> tup
 
 @compiled
 def unsound_list(lists: Int32, n_items: int) -> int:
-    """The first row of lists `[n, k]` that holds an item twice or an item out of range; -1 when all are sound."""
+    """Find a list that holds an item twice, or an item that is not in the catalogue.
+
+    Args:
+        lists: Recommended items, -1 for an empty place, int32 `[n, k]`.
+        n_items: Size of the catalogue.
+
+    Returns:
+        The first such row, or -1.
+    """
     stamp = np.full(n_items, -1, np.int32)
     for row in range(len(lists)):
         for candidate in lists[row]:
@@ -107,7 +158,3 @@ def unsound_list(lists: Int32, n_items: int) -> int:
             if candidate >= 0:
                 stamp[candidate] = row
     return -1
-
-
-FAR = 1 << 30
-"""The rank of an item that no list can hold."""

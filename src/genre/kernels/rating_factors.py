@@ -1,4 +1,18 @@
-"""The compiled half of `rating_factors.py`: posteriors of one side given the other. Knows one row at a time."""
+"""Posteriors of the vectors of a probabilistic factorisation of ratings, one side given the other.
+
+A rating of user u and item i is normal around x_u'y_i with variance `noise`. With the posteriors of one side given,
+mean m_q and covariance C_q of each vector, and a normal prior of the other side's vector x (mean `prior`, precision
+`precision`), the best factorised posterior of x (variational Bayes: Lim & Teh, KDD Cup workshop 2007) is normal with
+
+    covariance S = (diag(precision) + sum_q (m_q m_q' + C_q) / noise)^-1
+    mean         = S (precision * prior + sum_q rating_q m_q / noise)
+
+One entry of each vector, `one`, is held at the constant 1, so that the other side's entry there is a bias: its part
+of the ratings is taken off, and its row and column of S are zeros.
+
+Compiled, because the moments m_q m_q' + C_q of all ratings side by side would be `[n_ratings, dim, dim]`.
+`tests/kernels/test_rating_factors.py` compares both functions with the formulas written out for one row and one rating.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +37,21 @@ def posteriors(
     noise: float,
     one: int,
 ) -> tuple[Float64, Float64]:
-    """Mean `[n, dim]` and covariance `[n, dim, dim]` of each row, whose entry `one` is the constant 1.
+    """Compute the posterior of each row.
 
-    indptr, other, value: the ratings of each row, by rows of the other side. prior `[n, dim]`, precision `[dim]`: of
-    the rows before any rating. mean, covariance: of the other side. noise: variance of a rating.
+    Args:
+        indptr: Row `r` has the ratings `indptr[r]` to `indptr[r + 1]`, int64 `[n + 1]`.
+        other: Row of the other side of each rating, int32 `[nnz]`.
+        value: Each rating, less its mean, float64 `[nnz]`.
+        prior: Mean of each row before any rating, float64 `[n, dim]`.
+        precision: Its precision (1 / variance), float64 `[dim]`.
+        mean: Posterior means of the other side `[m, dim]`.
+        covariance: Posterior covariances of the other side `[m, dim, dim]`.
+        noise: Variance of a rating.
+        one: The entry that is the constant 1.
+
+    Returns:
+        Means `[n, dim]` and covariances `[n, dim, dim]`, float64.
     """
     n, dim = prior.shape
     out_mean, out_covariance = np.empty((n, dim)), np.empty((n, dim, dim))
@@ -35,11 +60,11 @@ def posteriors(
         moment[:] = 0
         pull[:] = 0
         for at in range(indptr[row], indptr[row + 1]):
-            near, spread = mean[other[at]], covariance[other[at]]
+            m, c = mean[other[at]], covariance[other[at]]
             for d in range(dim):
-                pull[d] += value[at] * near[d]
+                pull[d] += value[at] * m[d]
                 for e in range(d + 1):
-                    moment[d, e] += near[d] * near[e] + spread[d, e]
+                    moment[d, e] += m[d] * m[e] + c[d, e]
         for d in range(dim):
             for e in range(d):
                 moment[e, d] = moment[d, e]
@@ -69,16 +94,32 @@ def mean_squared_error(
     item_mean: Float64,
     item_covariance: Float64,
 ) -> float:
-    """What a rating is expected to miss its prediction by, squared, the doubt in both sides included."""
+    """Compute the expected squared difference of ratings and predictions, which is the new variance of a rating.
+
+    For a rating r of vectors with means m, n and covariances C, D,
+
+        E (r - x'y)^2 = (r - m'n)^2 + tr(C D) + m'D m + n'C n
+
+    Args:
+        user: User of each rating, int32 `[nnz]`.
+        item: Item of each rating, int32 `[nnz]`.
+        value: Each rating, less its mean, float64 `[nnz]`.
+        user_mean: Posterior means of users `[n_users, dim]`.
+        user_covariance: Posterior covariances of users `[n_users, dim, dim]`.
+        item_mean: Posterior means of items `[n_items, dim]`.
+        item_covariance: Posterior covariances of items `[n_items, dim, dim]`.
+
+    Returns:
+        The mean over all ratings.
+    """
     total = 0.0
     for at in range(len(user)):
-        left, left_spread = user_mean[user[at]], user_covariance[user[at]]
-        right, right_spread = item_mean[item[at]], item_covariance[item[at]]
-        predicted, doubt = 0.0, 0.0
-        for d in range(len(left)):
-            predicted += left[d] * right[d]
-            for e in range(len(left)):
-                doubt += (left[d] * left[e] + left_spread[d, e]) * right_spread[d, e]
-                doubt += right[d] * right[e] * left_spread[d, e]
-        total += (value[at] - predicted) ** 2 + doubt
+        m, c = user_mean[user[at]], user_covariance[user[at]]
+        n, d = item_mean[item[at]], item_covariance[item[at]]
+        predicted, variance = 0.0, 0.0
+        for i in range(len(m)):
+            predicted += m[i] * n[i]
+            for j in range(len(m)):
+                variance += (m[i] * m[j] + c[i, j]) * d[i, j] + n[i] * n[j] * c[i, j]
+        total += (value[at] - predicted) ** 2 + variance
     return total / len(user)

@@ -1,14 +1,22 @@
-"""Many small ridge regressions that share their inputs: the inner half of every alternating least squares.
+"""Many small ridge regressions that share their inputs: one half of an iteration of alternating least squares.
 
-Row `u` of a CSR matrix names which `factors` `[n, dim]` it sees, each with a weight beyond one; it solves
+Row `u` of a CSR matrix names the rows `y_q` of `factors` `[n, dim]` that it has seen, each with a weight beyond one,
+`w_q`. Its solution x_u `[dim]` solves the normal equations (Hu, Koren & Volinsky, ICDM 2008, equation 4)
 
-    (diag(diagonal + ridge[u]) + sum_q weight[q] y_q y_q') x = right[u] + sum_q (1 + weight[q]) y_q
+    A x = b,   A = diag(gram + ridge[u]) + sum_q w_q y_q y_q',   b = pull[u] + sum_q (1 + w_q) y_q
 
-where the diagonal is what all factors, seen or not, add up to at weight one. `right` without rows is zero, and
-the solutions are drawn to zero; otherwise they are drawn to `right[u] / ridge[u]`.
+where `gram` is what all rows of `factors`, seen or not, add up to at weight one. It is a diagonal `[dim]`: the caller
+turns the basis so that it is. Without `pull` (no rows) the ridge draws a solution to zero, with it to `pull[u] /
+ridge[u]`.
 
-`solve_rows` does it exactly, `improve_rows` by a few steps of conjugate gradients. `solve_rows_plain` is the judge.
-Knows nothing about users, items or confidence.
+- `solve_rows` is exact: it builds A `[dim, dim]` and factorises it (Cholesky). A row that has seen no more than `dim`
+  vectors is solved in its own, smaller dimension by the Woodbury identity.
+- `improve_rows` takes a few steps of conjugate gradients from where the row is, and needs A times a vector only
+  (Takacs, Pilaszy & Tikk, RecSys 2011).
+
+Compiled, because rows are of unequal length: a batched solve of an array library would pad them all to the longest. The
+Gram matrix of long rows is added up by `simd.py`. `tests/kernels/test_ridge.py` compares both with one dense solve a
+row in double precision. Knows nothing about users, items or confidence.
 """
 
 from __future__ import annotations
@@ -16,38 +24,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from genre.arrays import Float32, Int32, Int64
 from genre.kernels.compiled import compiled
-from genre.kernels.simd import SINGLE, WORD, add_product, load, spread, store, vector_of
+from genre.kernels.simd import TILE_COLUMNS, TILE_ROWS, add_gram_tile
 
-LANES, TILE, STEP = 8, 16, 4  # floats a vector; columns and rows of a tile of a Gram matrix
+BLOCK = 8  # rows of a matrix that are factorised together
 CHUNK = 32  # rows added to a Gram matrix at once: they stay in the first-level cache
-WIDE = 16  # floats a vector where rows are read from end to end
-
-
-def solve_rows_plain(
-    indptr: Int64,
-    item: Int32,
-    weight: Float32,
-    factors: Float32,
-    diagonal: Float32,
-    ridge: Float32,
-    right: Float32,
-) -> Float32:
-    """The obviously right way, in double precision: build each system and solve it. [n_rows, dim]"""
-    out = np.zeros((len(indptr) - 1, factors.shape[1]), np.float32)
-    for u in range(len(out)):
-        part = slice(indptr[u], indptr[u + 1])
-        seen = factors[item[part]].astype(np.float64)
-        system = np.diag(diagonal.astype(np.float64) + ridge[u]) + (seen.T * weight[part]) @ seen
-        beside = right[u].astype(np.float64) if len(right) else 0
-        out[u] = np.linalg.solve(system, seen.T @ (1 + weight[part]) + beside)
-    return out
+TINY_PIVOT = np.float32(1e-6)  # of the diagonal: rounding may leave nothing, or less, of a pivot
+CONVERGED = 1e-20  # squared length of the residual at which there is nothing left to improve
 
 
 @compiled
@@ -56,34 +41,46 @@ def solve_rows(
     item: Int32,
     weight: Float32,
     factors: Float32,
-    diagonal: Float32,
+    gram: Float32,
     ridge: Float32,
-    right: Float32,
+    pull: Float32,
     out: Float32,
 ) -> None:
-    """Fill `out` `[n_rows, dim]` with the exact solutions; weights are above zero.
+    """Fill `out` `[n_rows, dim]` with the exact solutions.
 
-    A history shorter than `dim` is solved in its own length (Woodbury):
-    x = D^-1 (right + Y' (W^-1 + Y D^-1 Y')^-1 (1 + 1 / weight - Y D^-1 right)).
+    A row of length n <= dim is solved through a system of size n (Woodbury): with D = diag(gram + ridge),
+    Y `[n, dim]` the vectors it has seen and W = diag(weight),
+
+        x = D^-1 (pull + Y' z),   (W^-1 + Y D^-1 Y') z = 1 + 1 / weight - Y D^-1 pull
+
+    Args:
+        indptr: Row `u` has the entries `indptr[u]` to `indptr[u + 1]`, int64 `[n_rows + 1]`.
+        item: The rows of `factors` that were seen, int32 `[nnz]`.
+        weight: Their weights beyond one, above zero, float32 `[nnz]`.
+        factors: The other side's vectors, float32 `[n, dim]`.
+        gram: Float32 `[dim]`.
+        ridge: Float32 `[n_rows]`.
+        pull: Float32 `[n_rows, dim]`, or no rows.
+        out: Float32 `[n_rows, dim]`.
     """
     dim = factors.shape[1]
-    wide = _whole(dim, TILE)
+    wide = _round_up(dim, TILE_COLUMNS)
     system, b = np.zeros(wide * wide, np.float32), np.zeros(wide, np.float32)
     rows, weighted = np.zeros((CHUNK, wide), np.float32), np.zeros((CHUNK, wide), np.float32)
     flipped, scale = np.zeros(dim * wide, np.float32), np.zeros(dim, np.float32)
-    drawn = len(right) > 0
+    has_pull = len(pull) > 0
     for u in range(len(out)):
         begin, end = indptr[u], indptr[u + 1]
         length = end - begin
         if length <= dim:
             for i in range(dim):
-                scale[i] = 1 / np.sqrt(diagonal[i] + ridge[u])
-                out[u, i] = scale[i] * right[u, i] if drawn else 0
-            n = _whole(length, TILE)
+                scale[i] = 1 / np.sqrt(gram[i] + ridge[u])
+                out[u, i] = scale[i] * pull[u, i] if has_pull else 0  # D^-1/2 pull
+            n = _round_up(length, TILE_COLUMNS)
             a, z = system[: n * n].reshape((n, n)), b[:n]
             y = flipped[: dim * n].reshape((dim, n))
             _short_system(item[begin:end], weight[begin:end], factors, scale, y, a, z)
-            if drawn:
+            if has_pull:
                 for i in range(dim):
                     for q in range(n):
                         z[q] -= out[u, i] * y[i, q]
@@ -96,9 +93,9 @@ def solve_rows(
             a[:] = 0
             b[:] = 0
             for i in range(wide):
-                a[i, i] = diagonal[i] + ridge[u] if i < dim else 1
-                if drawn and i < dim:
-                    b[i] = right[u, i]
+                a[i, i] = gram[i] + ridge[u] if i < dim else 1
+                if has_pull and i < dim:
+                    b[i] = pull[u, i]
             _long_system(item[begin:end], weight[begin:end], factors, rows, weighted, a, b)
             _factorise(a, weighted)
             _substitute(a, b)
@@ -111,80 +108,87 @@ def improve_rows(
     item: Int32,
     weight: Float32,
     factors: Float32,
-    diagonal: Float32,
+    gram: Float32,
     ridge: Float32,
-    right: Float32,
+    pull: Float32,
     out: Float32,
     steps: int,
 ) -> None:
-    """Move `out` `[n_rows, dim]` towards the solutions by `steps` of conjugate gradients.
+    """Move `out` `[n_rows, dim]` towards the solutions by some steps of conjugate gradients.
 
-    They are preconditioned by the diagonal, so that only the history itself is left to be found.
+    The steps are preconditioned by diag(gram + ridge), so that only the row's own entries are left to solve for. A row
+    without entries gets its solution at once.
+
+    Args:
+        indptr: Row `u` has the entries `indptr[u]` to `indptr[u + 1]`, int64 `[n_rows + 1]`.
+        item: The rows of `factors` that were seen, int32 `[nnz]`.
+        weight: Their weights beyond one, float32 `[nnz]`.
+        factors: The other side's vectors, float32 `[n, dim]`.
+        gram: Float32 `[dim]`.
+        ridge: Float32 `[n_rows]`.
+        pull: Float32 `[n_rows, dim]`, or no rows.
+        out: Where to start from, and the result, float32 `[n_rows, dim]`.
+        steps: How many; two are enough in ALS, which comes back to each row in the next iteration.
     """
     dim = factors.shape[1]
-    wide = _whole(dim, WIDE)
-    if wide > dim:
-        padded = np.zeros((len(factors), wide), np.float32)
-        padded[:, :dim] = factors
-        factors = padded
-    x, precision, inverse = np.zeros(wide, np.float32), np.zeros(wide, np.float32), np.zeros(wide, np.float32)
-    residual, direction, image = np.zeros(wide, np.float32), np.zeros(wide, np.float32), np.zeros(wide, np.float32)
-    drawn = len(right) > 0
+    x, diagonal, inverse = np.zeros(dim, np.float32), np.zeros(dim, np.float32), np.zeros(dim, np.float32)
+    residual, direction, image = np.zeros(dim, np.float32), np.zeros(dim, np.float32), np.zeros(dim, np.float32)
+    has_pull = len(pull) > 0
     for u in range(len(out)):
         begin, end = indptr[u], indptr[u + 1]
         seen, w = item[begin:end], weight[begin:end]
         for i in range(dim):
-            precision[i] = diagonal[i] + ridge[u]
-            inverse[i] = 1 / precision[i]
-            beside = right[u, i] if drawn else np.float32(0)
-            x[i] = out[u, i] if begin < end else inverse[i] * beside
-            residual[i] = beside - precision[i] * x[i]
-        _add_history(seen, w, np.float32(1), factors, x, residual)  # residual = b - A x
-        now = np.float32(0)
-        for i in range(wide):
+            diagonal[i] = gram[i] + ridge[u]
+            inverse[i] = 1 / diagonal[i]
+            right = pull[u, i] if has_pull else np.float32(0)
+            x[i] = out[u, i] if begin < end else inverse[i] * right
+            residual[i] = right - diagonal[i] * x[i]
+        _add_entries(seen, w, np.float32(1), factors, x, residual)  # residual = b - A x
+        now = np.float32(0)  # residual' M^-1 residual, M the preconditioner
+        for i in range(dim):
             direction[i] = inverse[i] * residual[i]
             now += direction[i] * residual[i]
         for _ in range(steps):
-            if now < 1e-20:
+            if now < CONVERGED:
                 break
-            for i in range(wide):
-                image[i] = -precision[i] * direction[i]
-            _add_history(seen, w, np.float32(0), factors, direction, image)  # image = -A direction
+            for i in range(dim):
+                image[i] = -diagonal[i] * direction[i]
+            _add_entries(seen, w, np.float32(0), factors, direction, image)  # image = -A direction
             length = now / -_dot(direction, image)
             before, now = now, np.float32(0)
-            for i in range(wide):
+            for i in range(dim):
                 x[i] += length * direction[i]
                 residual[i] += length * image[i]
                 now += inverse[i] * residual[i] * residual[i]
-            for i in range(wide):
+            for i in range(dim):
                 direction[i] = inverse[i] * residual[i] + now / before * direction[i]
-        out[u] = x[:dim]
+        out[u] = x
 
 
 @compiled
-def _add_history(item: Int32, weight: Float32, times: Any, factors: Float32, x: Float32, out: Float32) -> None:
-    """out += sum_q (times * (1 + weight[q]) - weight[q] y_q x) y_q, four rows at a time, read where they lie.
+def _add_entries(item: Int32, weight: Float32, times: Any, factors: Float32, x: Float32, out: Float32) -> None:
+    """Add sum_q (times * (1 + weight[q]) - weight[q] y_q'x) y_q to `out` `[dim]`, without the matrix sum_q y_q y_q'.
 
-    To copy the rows together first costs more than it saves.
+    Four vectors at a time, so that each number of `x` and `out` that is read serves four of them.
     """
-    wide, whole = factors.shape[1], len(item) // 4 * 4
-    start, row, w = factors.ctypes.data, 4 * wide, weight.ctypes.data
+    one, whole = np.float32(1), len(item) // 4 * 4
     for q in range(0, whole, 4):
-        _add_four(  # type: ignore[call-arg]  # the typing context comes from the compiler
-            start + row * item[q],
-            start + row * item[q + 1],
-            start + row * item[q + 2],
-            start + row * item[q + 3],
-            w + 4 * q,
-            times,
-            x.ctypes.data,
-            out.ctypes.data,
-            wide // WIDE,
-        )
+        y0, y1, y2, y3 = factors[item[q]], factors[item[q + 1]], factors[item[q + 2]], factors[item[q + 3]]
+        w0, w1, w2, w3 = weight[q], weight[q + 1], weight[q + 2], weight[q + 3]
+        d0 = d1 = d2 = d3 = np.float32(0)
+        for i in range(len(x)):
+            d0 += y0[i] * x[i]
+            d1 += y1[i] * x[i]
+            d2 += y2[i] * x[i]
+            d3 += y3[i] * x[i]
+        d0, d1 = times * (one + w0) - w0 * d0, times * (one + w1) - w1 * d1
+        d2, d3 = times * (one + w2) - w2 * d2, times * (one + w3) - w3 * d3
+        for i in range(len(out)):
+            out[i] += d0 * y0[i] + d1 * y1[i] + d2 * y2[i] + d3 * y3[i]
     for q in range(whole, len(item)):
         y = factors[item[q]]
-        d = times * (1 + weight[q]) - weight[q] * _dot(y, x)
-        for i in range(wide):
+        d = times * (one + weight[q]) - weight[q] * _dot(y, x)
+        for i in range(len(out)):
             out[i] += d * y[i]
 
 
@@ -198,7 +202,10 @@ def _long_system(
     a: Float32,
     b: Float32,
 ) -> None:
-    """a += Y' W Y (upper triangle), b += Y' (1 + w), a chunk of rows at a time."""
+    """Add Y' W Y to `a` (its upper triangle) and Y' (1 + w) to `b`, `CHUNK` rows of Y `[n, dim]` at a time.
+
+    rows, weighted: scratch `[CHUNK, wide]`, zeros behind `dim`.
+    """
     dim = factors.shape[1]
     for start in range(0, len(item), CHUNK):
         n = min(CHUNK, len(item) - start)
@@ -216,7 +223,10 @@ def _long_system(
 def _short_system(
     item: Int32, weight: Float32, factors: Float32, scale: Float32, y: Float32, a: Float32, z: Float32
 ) -> None:
-    """y = scaled factors `[dim, n]`, a = W^-1 + y'y (upper triangle), z = 1 + 1 / weight; ones where n is padded."""
+    """Set y = (Y D^-1/2)' `[dim, n]`, a = W^-1 + y'y (upper triangle) and z = 1 + 1 / weight.
+
+    n is the length of the row rounded up; what is added has ones on the diagonal of `a` and zeros elsewhere.
+    """
     a[:] = 0
     y[:] = 0
     z[:] = 0
@@ -234,62 +244,67 @@ def _short_system(
 
 @compiled
 def _factorise(a: Float32, negative: Float32) -> None:
-    """Cholesky in the upper triangle, a = U'U, eight rows at a time. negative: scratch, at least `[8, n]`."""
+    """Replace the upper triangle of `a` `[n, n]` by U of a = U'U (Cholesky), `BLOCK` rows at a time.
+
+    The rows of a block are finished one by one, then their product is taken off everything below at once.
+
+    negative: scratch, at least `[BLOCK, n]`.
+    """
     n = len(a)
-    least = np.empty(n, np.float32)  # rounding may leave nothing of a pivot
+    least = np.empty(n, np.float32)
     for i in range(n):
-        least[i] = np.float32(1e-6) * a[i, i]
-    for k in range(0, n, LANES):
-        for t in range(k, k + LANES):
+        least[i] = TINY_PIVOT * a[i, i]
+    for k in range(0, n, BLOCK):
+        for t in range(k, k + BLOCK):
             row = a[t, t:]
             pivot = 1 / np.sqrt(max(row[0], least[t]))
             for j in range(len(row)):
                 row[j] *= pivot
-            for i in range(t + 1, k + LANES):
+            for i in range(t + 1, k + BLOCK):
                 part, source, times = a[i, i:], a[t, i:], a[t, i]
                 for j in range(len(part)):
                     part[j] -= times * source[j]
-        if k + LANES < n:
-            for t in range(LANES):
-                for j in range(k + LANES, n):
+        if k + BLOCK < n:
+            for t in range(BLOCK):
+                for j in range(k + BLOCK, n):
                     negative[t, j] = -a[k + t, j]
-            _add_gram(a, negative, a[k : k + LANES], LANES, k + LANES)
+            _add_gram(a, negative, a[k : k + BLOCK], BLOCK, k + BLOCK)
 
 
 @compiled
 def _substitute(a: Float32, b: Float32) -> None:
-    """Solve U'U x = b in place."""
+    """Solve U'U x = b in place: U'y = b forwards, then U x = y backwards."""
     n = len(b)
     for k in range(n):
         row, part = a[k, k:], b[k:]
-        x = part[0] / row[0]
+        y = part[0] / row[0]
         for j in range(len(row)):
-            part[j] -= x * row[j]
-        part[0] = x
+            part[j] -= y * row[j]
+        part[0] = y
     for k in range(n - 1, -1, -1):
         b[k] = (b[k] - _dot(a[k, k + 1 :], b[k + 1 :])) / a[k, k]
 
 
 @compiled
-def _dot(one: Float32, other: Float32) -> Any:
+def _dot(left: Float32, right: Float32) -> Any:
     total = np.float32(0)
-    for i in range(len(one)):
-        total += one[i] * other[i]
+    for i in range(len(left)):
+        total += left[i] * right[i]
     return total
 
 
 @compiled
-def _whole(n: int, size: int) -> int:
+def _round_up(n: int, size: int) -> int:
     return (n + size - 1) // size * size
 
 
 @compiled
 def _add_gram(a: Float32, left: Float32, right: Float32, n: int, first: int) -> None:
-    """a[first:, first:] += left[:n, first:]' right[:n, first:], the upper triangle and a little below it."""
+    """Add left[:n, first:]' right[:n, first:] to a[first:, first:]: the upper triangle, and a little below it."""
     wide = a.shape[1]
-    for j in range(first // TILE * TILE, wide, TILE):
-        for i in range(first, j + TILE, STEP):
-            _add_tile(  # type: ignore[call-arg]  # the typing context comes from the compiler
+    for j in range(first // TILE_COLUMNS * TILE_COLUMNS, wide, TILE_COLUMNS):
+        for i in range(first, j + TILE_COLUMNS, TILE_ROWS):
+            add_gram_tile(  # type: ignore[call-arg]  # the typing context comes from the compiler
                 a.ctypes.data + 4 * (i * wide + j),
                 left.ctypes.data + 4 * i,
                 right.ctypes.data + 4 * j,
@@ -298,80 +313,3 @@ def _add_gram(a: Float32, left: Float32, right: Float32, n: int, first: int) -> 
                 right.shape[1],
                 n,
             )
-
-
-@intrinsic
-def _add_four(
-    typing: Any, y0: Any, y1: Any, y2: Any, y3: Any, weight: Any, times: Any, x: Any, out: Any, n: Any
-) -> Any:
-    """out += sum_r (times * (1 + weight[r]) - weight[r] y_r x) y_r for four rows; addresses of float32, n vectors long.
-
-    The compiler makes vectors half as wide of the loops, and half the speed.
-    """
-    vector = vector_of(WIDE)
-
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        *rows, weight, times, x, out, n = args
-        dots = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * WIDE)) for _ in rows]  # type: ignore[no-untyped-call]
-        with cgutils.for_range(builder, n) as loop:
-            part = load(builder, x, loop.index, vector)
-            for row, dot in zip(rows, dots, strict=True):
-                builder.store(
-                    add_product(builder, builder.load(dot), load(builder, row, loop.index, vector), part), dot
-                )
-        kind = ir.FunctionType(SINGLE, [SINGLE, vector])
-        reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WIDE}f32")  # type: ignore[no-untyped-call]
-        times_rows = []
-        for r, dot in enumerate(dots):
-            whole = builder.call(reduce, [SINGLE(0.0), builder.load(dot)], fastmath=("reassoc",))
-            held = load(builder, weight, r)
-            wanted = builder.fmul(times, builder.fadd(held, SINGLE(1.0)))
-            times_row = builder.fsub(wanted, builder.fmul(held, whole))
-            times_rows.append(spread(builder, times_row, WIDE))
-        with cgutils.for_range(builder, n) as loop:
-            total = load(builder, out, loop.index, vector)
-            for row, times_row in zip(rows, times_rows, strict=True):
-                total = add_product(builder, total, load(builder, row, loop.index, vector), times_row)
-            store(builder, total, out, loop.index)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 5, types.float32, *[types.intp] * 3), make
-
-
-@intrinsic
-def _add_tile(
-    typing: Any, out: Any, left: Any, right: Any, out_stride: Any, left_stride: Any, right_stride: Any, n: Any
-) -> Any:
-    """out[:4, :16] += left[:n, :4]' right[:n, :16] with the tile held in registers; addresses and strides of float32.
-
-    The compiler does not find this by itself from loops: it cannot know that `out` overlaps nothing.
-    """
-    vector = vector_of(LANES)
-    parts = range(TILE // LANES)
-
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        out, left, right, out_stride, left_stride, right_stride, n = args
-
-        def row_of(base: Any, stride: Any, row: Any) -> Any:
-            return builder.add(base, builder.mul(builder.mul(row, stride), WORD(4)))
-
-        targets = [row_of(out, out_stride, WORD(i)) for i in range(STEP)]
-        tile = {}
-        for i, target in enumerate(targets):
-            for part in parts:
-                held = cgutils.alloca_once(builder, vector)  # type: ignore[no-untyped-call]
-                tile[i, part] = held
-                builder.store(load(builder, target, part, vector), held)
-        with cgutils.for_range(builder, n) as loop:
-            ours, theirs = row_of(left, left_stride, loop.index), row_of(right, right_stride, loop.index)
-            row = [load(builder, theirs, part, vector) for part in parts]
-            for i in range(STEP):
-                filled = spread(builder, load(builder, ours, i), LANES)
-                for part in parts:
-                    held = tile[i, part]
-                    builder.store(add_product(builder, builder.load(held), filled, row[part]), held)
-        for (i, part), held in tile.items():
-            store(builder, builder.load(held), targets[i], part)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 7), make

@@ -1,4 +1,9 @@
-"""The two items of a history that speak most for each item of a list; compiled, it is in every answer."""
+"""The two items of a history that contribute most to each item of a list, for the sentence "because you liked A and B".
+
+Compiled, because it is in every answer with reasons: for so few numbers the calls of array operations cost more than
+the work, and a partition does not know that an item that is in the history twice is named once.
+`tests/kernels/test_strongest.py` compares it with a sort.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,14 @@ from genre.kernels.compiled import compiled
 
 @compiled
 def two_strongest(shares: Float32, causes: Int32) -> Int32:
-    """For each row of `shares` `[m, length]` the two largest above 0, as items of `causes` `[length]`, largest first.
+    """Find the two largest contributions above zero of each row, and name their items.
 
-    int32 `[m, 2]`, -1 where there is none; an item that stands in the history twice is named once.
+    Args:
+        shares: What each interaction of the history adds to the score of each listed item, float32 `[m, length]`.
+        causes: The items of the history, int32 `[length]`.
+
+    Returns:
+        Items int32 `[m, 2]`, the larger contribution first, each item once; -1 where there is none.
     """
     found = np.full((shares.shape[0], 2), -1, np.int32)
     for r in range(shares.shape[0]):

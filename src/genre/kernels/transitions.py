@@ -1,4 +1,17 @@
-"""The compiled half of `transitions.py`: one item at a time, every place it stands, the best of its followers."""
+"""Which items follow which, and the k best followers of each: the loop of a Markov chain over histories.
+
+For items a and b,
+
+    count[a, b] = sum over the places p of a and steps s >= 1 of  weight_p weight_{p+s} forward_s [item_{p+s} = b]
+                + the same backwards, with backward_s and p - s
+
+and the value of b as a follower of a is source_a count[a, b] target_b (a first-order chain where `forward` has one
+entry; several entries skip items in between).
+
+Compiled, because array operations take one step s at a time and hold every count of `[n_items, n_items]` before the
+first is dropped. Here one item's counts are made, cut to k and cleared before the next.
+`tests/recommenders/test_transitions.py` compares it with a loop over pairs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +22,7 @@ from genre.kernels.compiled import compiled
 
 
 @compiled
-def follow(
+def best_followers(
     indptr: Int64,
     row: Int64,
     item: Int32,
@@ -22,10 +35,23 @@ def follow(
     target: Float32,
     k: int,
 ) -> tuple[Int64, Int32, Float32]:
-    """CSR of the `k` largest `source[a] * count[a, b] * target[b]` of each item `a`: indptr, indices, data.
+    """Find the `k` items of the largest value after each item, itself left out.
 
-    indptr: bounds of the histories; row: the history of each place. places, by `starts` `[n_items + 1]`: where each
-    item stands. backward: empty when pairs count in their order only.
+    Args:
+        indptr: Bounds of the histories, int64 `[n + 1]`.
+        row: History of each interaction, int64 `[nnz]`.
+        item: Item of each interaction, oldest first in each history, int32 `[nnz]`.
+        weight: Weight of each interaction, float32 `[nnz]`.
+        starts: Item `a` is at the interactions `places[starts[a]:starts[a + 1]]`, int64 `[n_items + 1]`.
+        places: Int64 `[nnz]`.
+        forward: What a follower counts at a distance of 1, 2, ... steps, float32.
+        backward: What an item before counts; empty where only the order of the history counts.
+        source: Factor of each item as the first of a pair, float32 `[n_items]`.
+        target: Factor of each item as the second, float32 `[n_items]`.
+        k: How many followers to keep; of equal values the lower item.
+
+    Returns:
+        A CSR matrix `[n_items, n_items]`: indptr, indices (not sorted), data.
     """
     n_items = len(starts) - 1
     reach = 2 * len(forward)
@@ -42,18 +68,9 @@ def follow(
         for at in range(starts[a], starts[a + 1]):
             p = places[at]
             begin, end = indptr[row[p]], indptr[row[p] + 1]
-            for step in range(1, min(len(forward), end - 1 - p) + 1):
-                b = item[p + step]
-                if count[b] == 0:
-                    touched[n_touched] = b
-                    n_touched += 1
-                count[b] += weight[p] * weight[p + step] * forward[step - 1]
-            for step in range(1, min(len(backward), p - begin) + 1):
-                b = item[p - step]
-                if count[b] == 0:
-                    touched[n_touched] = b
-                    n_touched += 1
-                count[b] += weight[p] * weight[p - step] * backward[step - 1]
+            ahead, back = min(len(forward), end - 1 - p), min(len(backward), p - begin)
+            n_touched = _add_near(item, weight, p, 1, ahead, forward, count, touched, n_touched)
+            n_touched = _add_near(item, weight, p, -1, back, backward, count, touched, n_touched)
         count[a] = 0
         n = 0
         for at in range(n_touched):
@@ -72,8 +89,34 @@ def follow(
 
 
 @compiled
+def _add_near(
+    item: Int32,
+    weight: Float32,
+    p: int,
+    direction: int,
+    steps: int,
+    by_distance: Float32,
+    count: Float32,
+    touched: Int32,
+    n_touched: int,
+) -> int:
+    """Add what interaction `p` counts with those up to `steps` after it (direction 1) or before it (-1) to `count`.
+
+    Items whose count was zero are listed in `touched`; return the new length of the list.
+    """
+    for step in range(1, steps + 1):
+        other = p + direction * step
+        b = item[other]
+        if count[b] == 0:
+            touched[n_touched] = b
+            n_touched += 1
+        count[b] += weight[p] * weight[other] * by_distance[step - 1]
+    return n_touched
+
+
+@compiled
 def _bar(value: Float32, item: Int32, k: int) -> tuple[np.float32, np.int32]:
-    """The `k`-th largest value, and the last item that is in with just this value: of equal ones the first are."""
+    """Return the `k`-th largest value, and the highest item of exactly this value that is among the `k`."""
     n = len(value)
     if n <= k:
         return np.float32(0), np.int32(0)

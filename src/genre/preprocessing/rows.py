@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from genre.data.arrow import as_numpy
 from genre.data.ids import Ids
 from genre.errors import DataError
-from genre.kernels.order import Places, counts, places, user_time_order
+from genre.kernels.order import Places, counts, true_places, user_time_order
 from genre.preprocessing.numbering import encode
 from genre.preprocessing.tables import PARTS
 
@@ -80,7 +80,7 @@ class Rows:
     def keep(self, mask: npt.NDArray[np.bool_]) -> None:
         """Keep the rows where `mask` `[n]` is True."""
         if not mask.all():
-            self.row = places(mask) if self.row is None else self.row[mask]
+            self.row = true_places(mask) if self.row is None else self.row[mask]
             self.user, self.item = self.user[mask], self.item[mask]
 
     def settle(self) -> dict[str, npt.NDArray[Any]]:

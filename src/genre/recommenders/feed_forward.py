@@ -55,11 +55,10 @@ def forward_all_pairs(users: Float32, items: Float32, layers: Layers) -> Float32
     Returns:
         Scores `[n, m]`.
     """
-    from genre.kernels.layers import score_pairs
-    from genre.kernels.simd import STEP
+    from genre.kernels.layers import UNROLL, score_pairs
 
     widths = np.array([len(weight) for weight, _ in layers] + [1], np.int64)
-    most = -(-int(widths.max()) // STEP) * STEP  # the kernel reads whole vectors: widths are padded with zeros
+    most = -(-int(widths.max()) // UNROLL) * UNROLL  # the kernel reads whole vectors: widths are padded with zeros
     weights, biases = np.zeros((len(layers), most, most), np.float32), np.zeros((len(layers), most), np.float32)
     for layer, (weight, bias) in enumerate(layers):
         weights[layer, : weight.shape[1], : len(weight)] = weight.T

@@ -30,7 +30,7 @@ def nearest_neighbours(
     Returns:
         Similarities above zero, float32 CSR `[n_items, n_items]`, from item to neighbour, columns sorted.
     """
-    from genre.kernels.overlap import nearest
+    from genre.kernels.overlap import nearest_items
 
     n_items = matrix.shape[1]
     k = max(1, min(k, n_items - 1))
@@ -41,7 +41,7 @@ def nearest_neighbours(
     columns = ranked.tocsc()
     whole = bool(np.all(ranked.data == 1))  # plain counts fit integers
     weight = (ranked.data[:0], columns.data[:0]) if whole else (ranked.data, columns.data)
-    heap_item, heap_value = nearest(
+    heap_item, heap_value = nearest_items(
         ranked.indptr,
         ranked.indices,
         weight[0],

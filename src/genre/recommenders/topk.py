@@ -39,7 +39,7 @@ def top_k_scores(
     Raises:
         DataError: If a score is NaN, or `seen` or `candidates` do not fit the scores.
     """
-    from genre.kernels.topk import by_tile, hide, keep_best
+    from genre.kernels.topk import by_tile, hide_in_tile, keep_best
 
     n = len(scores)
     columns, (indptr, gone) = _narrow(n, scores.shape[1], seen, candidates)
@@ -58,7 +58,7 @@ def top_k_scores(
             part = scores[rows, tile] if columns is None else scores[rows, columns[tile]]
             np.copyto(block, part, casting="same_kind")
             here = slice(starts[number], starts[number + 1])
-            hide(block, row[here], column[here])
+            hide_in_tile(block, row[here], column[here])
             _refuse_nan(start, keep_best(block, first, item[rows], score[rows]))
     return _best_first(item, score, columns)
 
@@ -83,7 +83,7 @@ def top_k_factors(
     Raises:
         DataError: If a product is NaN, or `seen` or `candidates` do not fit the items.
     """
-    from genre.kernels.topk import grouped, hidden_bits, keep_best_products, side_by_side
+    from genre.kernels.topk import group_queries, group_size, hidden_bits, keep_best_products
 
     if len(queries) == 1:  # nothing to put side by side
         return top_k_scores(np.asarray(queries @ items.T, np.float32), k, seen=seen, candidates=candidates)
@@ -93,9 +93,9 @@ def top_k_factors(
     item, score = _empty(len(queries), k)
     for start in range(0, len(queries), ROWS):
         rows = slice(start, min(start + ROWS, len(queries)))
-        lanes = side_by_side(rows.stop - start)
+        lanes = group_size(rows.stop - start)
         hidden = hidden_bits(indptr[start : rows.stop + 1], gone, len(allowed), lanes)
-        bad = keep_best_products(grouped(queries[rows], lanes), allowed, hidden, item[rows], score[rows])
+        bad = keep_best_products(group_queries(queries[rows], lanes), allowed, hidden, item[rows], score[rows])
         _refuse_nan(start, bad)
     return _best_first(item, score, columns)
 

@@ -96,12 +96,12 @@ def follower_counts(
     Returns:
         Weighted counts, float32 CSR `[n_items, n_items]`, from item to follower, columns sorted.
     """
-    from genre.kernels.transitions import follow
+    from genre.kernels.transitions import best_followers
 
     n_items = history.n_items
     places = np.argsort(history.item, kind="stable")  # the interactions, item by item
     starts = np.concatenate([[0], np.cumsum(np.bincount(history.item, minlength=n_items))])
-    indptr, indices, data = follow(
+    indptr, indices, data = best_followers(
         history.indptr,
         history.row_of(),
         history.item,

@@ -1,10 +1,10 @@
-"""The compiled kernels against plain twins."""
+"""The kernels of `kernels/ranks.py` against loops over Python lists."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.kernels.ranks import FAR, distinct, hide, place_targets, rank_targets, unsound_list
+from genre.kernels.ranks import FAR, distinct, hide_seen, place_targets, rank_targets, unsound_list
 
 N_ITEMS = 9
 rows = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=8), min_size=1, max_size=5)
@@ -21,7 +21,7 @@ def csr(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 def test_ranks_are_counts(targets: list[list[int]], seen: list[list[int]], seed: int) -> None:
     seen = (seen * 5)[: len(targets)]
     scores = np.random.default_rng(seed).integers(0, 4, (len(targets), N_ITEMS)).astype(np.float32)
-    hide(scores, *csr(seen))
+    hide_seen(scores, *csr(seen))
     indptr, item = csr(targets)
     out, above, ties = (np.empty_like(item) for _ in range(3))
     candidates = np.empty(len(targets), np.int64)
