@@ -136,7 +136,7 @@ def test_length_buckets_have_weights_of_their_own() -> None:
 
 @dataclass(eq=False)
 class Always(Recommender):
-    """Recommends one item to everybody."""
+    """Recommends one item to all users."""
 
     item: int = 0
 

@@ -28,9 +28,9 @@ METHODS = ("titles", "labels", "list")
 
 def reranker(model: LanguageModel, **options: Any) -> LLMReranker:
     usual = {"fields": ("title", "genres"), "n": 4, "short_history": None}
-    asked = {name: options.pop(name) for name in ("ledger", "budget") if name in options}
+    limits = {name: options.pop(name) for name in ("ledger", "budget") if name in options}
     return LLMReranker(
-        EASE(regularization=10.0), LLMOptions(model, **{"ledger": ":memory:", **asked}), **{**usual, **options}
+        EASE(regularization=10.0), LLMOptions(model, **{"ledger": ":memory:", **limits}), **{**usual, **options}
     )
 
 
@@ -40,11 +40,11 @@ class Knowing(FakeLanguageModel):
     def _likelihood(self, prompt: str, continuations: Any) -> Completion:
         self._note(prompt)
         lines = re.findall(r"^([A-Z])\. (.*)", prompt, re.MULTILINE)
-        said = dict(lines) or {text: text for text in continuations}
+        text_of = dict(lines) or {text: text for text in continuations}
         liked = max(("space", "castles"), key=prompt.split("candidates:")[0].count)
         if "space" not in prompt and "castles" not in prompt:
             return likelihoods([-3.0 for _ in continuations])
-        return likelihoods([0.0 if liked in said[text] else -5.0 for text in continuations])
+        return likelihoods([0.0 if liked in text_of[text] else -5.0 for text in continuations])
 
     def reply(self, prompt: str, schema: Schema | None) -> str:
         lines = re.findall(r"^(\d+)\. (.*)", prompt, re.MULTILINE)
@@ -54,7 +54,7 @@ class Knowing(FakeLanguageModel):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_model_that_knows_lifts_the_right_item(method: Any) -> None:
-    """Popularity gives everybody the same list; the model knows who likes what."""
+    """Popularity gives all users the same list; the model knows who likes what."""
     data = toy_dataset()
     history = data.history()
     model = LLMReranker(
@@ -90,7 +90,7 @@ def test_a_list_that_cannot_be_read_leaves_the_first_stage(fault: Fault) -> None
     first = EASE(regularization=10.0).fit(data)
     assert np.array_equal(model.recommend(data.history(), k=6).item, first.recommend(data.history(), k=6).item)
     assert model.counts["unreadable"] == data.n_users
-    assert model.counts["failed"] == 0, "the same question would get the same answer"
+    assert model.counts["failed"] == 0, "the same prompt would get the same answer"
 
 
 def test_missing_and_unknown_candidates_are_counted_and_filled_in_the_first_order() -> None:
@@ -108,7 +108,7 @@ def test_missing_and_unknown_candidates_are_counted_and_filled_in_the_first_orde
     assert model.counts == {"reordered": 1, "failed": 0, "unreadable": 0, "missing": 3, "unknown": 2, "repeated": 1}
 
 
-def test_only_short_histories_are_asked_about() -> None:
+def test_only_short_histories_are_reordered() -> None:
     data = toy_dataset()
     fake = FakeLanguageModel()
     model = reranker(fake, short_history=3).fit(data)
@@ -128,17 +128,17 @@ def test_a_cap_on_calls_is_no_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("method", "calls", "reordered"), [("list", 7, 7), ("labels", 7, 7), ("titles", 12 + 15, 15)])
-def test_what_was_paid_for_before_a_cap_is_used(tmp_path: Path, method: str, calls: int, reordered: int) -> None:
+def test_answers_paid_for_before_a_cap_are_used(tmp_path: Path, method: str, calls: int, reordered: int) -> None:
     data, fake = toy_dataset(), FakeLanguageModel()
-    told = {"ledger": str(tmp_path / "l.sqlite"), "budget": Budget(calls=calls), "method": method, "shuffles": 1}
-    model = reranker(fake, **told).fit(data)
+    options = {"ledger": str(tmp_path / "l.sqlite"), "budget": Budget(calls=calls), "method": method, "shuffles": 1}
+    model = reranker(fake, **options).fit(data)
     model.recommend(data.history(), k=3)
     assert len(fake.prompts) == calls
     assert model.counts["reordered"] == reordered
     assert model.counts["reordered"] + model.counts["over_budget"] == data.n_users
     model.counts.clear()
     model.recommend(data.history(), k=3)
-    assert model.counts["reordered"] == reordered, "and again, of what is known"
+    assert model.counts["reordered"] == reordered, "again, from the ledger"
     assert len(fake.prompts) == calls
 
 
@@ -148,10 +148,10 @@ def test_a_cap_is_that_of_one_job(tmp_path: Path) -> None:
         llm = LLMOptions(FakeLanguageModel(name=job), Budget(calls=400), ledger=path, job=job)
         model = LLMReranker(EASE(regularization=10.0), llm, n=4, short_history=None).fit(data)
         model.recommend(data.history(), k=3)
-        assert +model.counts == {"reordered": data.n_users}, "nobody else's calls count"
+        assert +model.counts == {"reordered": data.n_users}, "calls of other jobs do not count"
 
 
-def test_asked_twice_is_paid_once(tmp_path: Path) -> None:
+def test_the_same_prompt_is_paid_once(tmp_path: Path) -> None:
     data, fake = toy_dataset(), FakeLanguageModel()
     model = reranker(fake, ledger=str(tmp_path / "l.sqlite")).fit(data)
     first = model.recommend(data.history(), k=5)
@@ -165,7 +165,7 @@ def test_asked_twice_is_paid_once(tmp_path: Path) -> None:
     assert again.llm.provider.prompts == []
 
 
-def test_what_cannot_work_is_said_when_it_is_fitted() -> None:
+def test_options_that_cannot_work_are_refused_by_fit() -> None:
     class Mute(FakeLanguageModel):
         _likelihood = LanguageModel._likelihood
 
@@ -254,7 +254,7 @@ ORDERS = [
 
 
 class Obedient(FakeLanguageModel):
-    """Does whatever stands outside the data marks, and says so; inside the marks it reads data.
+    """Follows any instruction outside the data marks; inside the marks it reads data.
 
     Where a title gets out of its marks or looks like a chat template's turn, it answers as the title wants.
     """
@@ -308,7 +308,7 @@ def test_no_title_gives_orders(method: Any) -> None:
 
 
 def test_a_model_that_obeys_anything_still_names_only_candidates() -> None:
-    """The worst case: the model does fall for it. What it then says is not usable, so the first stage stands."""
+    """The worst case: the model does fall for it. Its answer is not usable, so the order of the first stage is kept."""
 
     class Broken(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:

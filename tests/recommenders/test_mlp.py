@@ -130,16 +130,16 @@ def test_a_history_without_stars_counts_as_liked() -> None:
     assert model.score(plain)[0, 6] > model.score(plain)[0, 7]
 
 
-def test_without_vectors_it_learns_from_ids_and_says_so() -> None:
-    said: list[str] = []
+def test_without_vectors_it_learns_from_ids_and_logs_that() -> None:
+    lines: list[str] = []
 
-    class Said(Log):
+    class Lines(Log):
         def line(self, text: str) -> None:
-            said.append(text)
+            lines.append(text)
 
     data = replace(toy_dataset(), item_features=None)
-    model = MLP(**{**TINY, "epochs": 60}).fit(data, log=Said())  # type: ignore[arg-type]
-    assert said[0] == "mlp: the items have no vectors; learning from ids alone"
+    model = MLP(**{**TINY, "epochs": 60}).fit(data, log=Lines())  # type: ignore[arg-type]
+    assert lines[0] == "mlp: the items have no vectors; learning from ids alone"
     stars = model.predict(data.history(), data.user, data.item)
     assert data.rating is not None
     assert stars[data.rating == 5].min() > stars[data.rating == 1].max()
@@ -209,12 +209,12 @@ def test_transfer_starts_where_the_other_ended(tmp_path: Path) -> None:
     assert losses[0] == -1.0
     assert losses[1] < 0.5 * cold
     MLP(**{**TINY, "epochs": 1}, init_from=str(tmp_path / "run" / "recommenders" / "mlp")).fit(data)  # type: ignore[arg-type]
-    told: list[str] = []
+    lines: list[str] = []
     watch = Log()
-    watch.line = told.append  # type: ignore[method-assign]
+    watch.line = lines.append  # type: ignore[method-assign]
     for ids in (True, False):
         MLP(**{**TINY, "epochs": 1}, init_from=str(tmp_path / "run"), init_ids=ids).fit(data, log=watch)  # type: ignore[arg-type]
-    assert ["12 of 12 rows of item_id.weight" in line for line in told if "weights from" in line] == [True, False]
+    assert ["12 of 12 rows of item_id.weight" in line for line in lines if "weights from" in line] == [True, False]
     with pytest.raises(ArtifactError, match="expected one"):
         MLP(**TINY, init_from=str(tmp_path)).fit(data)  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match="no such folder; name a run"):

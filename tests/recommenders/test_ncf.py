@@ -1,4 +1,4 @@
-"""NCF: NumPy scores are the network's, the target is left out of the history, strangers, transfer."""
+"""NCF: NumPy scores are the network's, the target is left out of the history, unknown users, transfer."""
 
 import dataclasses
 import itertools
@@ -68,7 +68,7 @@ def test_evidence_is_the_fall_of_the_score_without_an_interaction() -> None:
     st.integers(1, 200),
     st.integers(0, 2**32 - 1),
 )
-def test_both_ways_through_the_layers_agree(hidden: list[int], n_users: int, n_items: int, seed: int) -> None:
+def test_all_pairs_are_scored_as_one_by_one(hidden: list[int], n_users: int, n_items: int, seed: int) -> None:
     rng, widths = np.random.default_rng(seed), [*hidden, 1]
 
     def some(*shape: int) -> np.ndarray:
@@ -84,14 +84,14 @@ def test_both_ways_through_the_layers_agree(hidden: list[int], n_users: int, n_i
     assert (np.isnan(forward_all_pairs(users, items, layers)) == (np.arange(n_items) == spoilt)).all()
 
 
-def test_a_stranger_is_its_history() -> None:
+def test_an_unknown_user_is_its_history() -> None:
     data = toy_dataset()
     model = NCF(**{**TINY, "epochs": 60}).fit(data)  # type: ignore[arg-type]
     top = model.recommend(History.of([[0, 2, 4], [1, 3, 5]], data.n_items), k=1).item[:, 0]
     assert [item % 2 for item in top.tolist()] == [0, 1]
 
 
-def test_batches_hold_each_interaction_once_and_what_was_drawn() -> None:
+def test_batches_hold_each_interaction_once_and_sampled_negatives() -> None:
     history = History.of([[0, 1], [], [2, 3, 4]], 9)
     batches = PairBatches(history, np.full(5, 4, np.float32), batch_size=2, negatives=3)
     drawn = list(batches(torch.Generator().manual_seed(0)))
@@ -101,14 +101,14 @@ def test_batches_hold_each_interaction_once_and_what_was_drawn() -> None:
     assert sorted(own[real].tolist()) == [0, 1, 2, 3, 4]
     assert torch.equal(user[real], torch.from_numpy(history.row_of())[own[real]])
     assert torch.equal(item[real], torch.from_numpy(history.item).long()[own[real]])
-    taken = set(zip(user[real].tolist(), item[real].tolist(), strict=True))
+    known = set(zip(user[real].tolist(), item[real].tolist(), strict=True))
     others = set(zip(user[~real].tolist(), item[~real].tolist(), strict=True))
-    assert not others & taken  # what a user has is not taught as wrong
+    assert not others & known  # what a user has is not taught as wrong
     assert len(others) > 3
     assert torch.equal(target, 4.0 * real)
 
 
-def test_a_bag_leaves_out_the_pair_itself_also_where_histories_are_cut() -> None:
+def test_batch_histories_leave_out_the_pair_itself_also_where_they_are_cut() -> None:
     rng = np.random.default_rng(0)
     rows = [rng.choice(9, n, replace=False).tolist() for n in (5, 0, 8, 3)]
     history = History.of(rows, 9)
@@ -118,9 +118,9 @@ def test_a_bag_leaves_out_the_pair_itself_also_where_histories_are_cut() -> None
         histories = Histories(history, values, cut=cut).train()
         user, own = torch.tensor([2, 0, 2, 3, 1]), torch.tensor([6, 3, -1, 15, -1])
         item = torch.tensor([int(history.item[at]) if at >= 0 else 0 for at in own])
-        bag = histories.of_batch(user, own)
-        without = bag.weighted_sum(table, bag.value) - bag.own_value[:, None] * table[item]
-        assert torch.equal(bag.length, (without != 0).sum(1).float())
+        batch = histories.of_batch(user, own)
+        without = batch.weighted_sum(table, batch.value) - batch.own_value[:, None] * table[item]
+        assert torch.equal(batch.length, (without != 0).sum(1).float())
         for pair in range(5):
             start, end = history.indptr[user[pair]], history.indptr[user[pair] + 1]
             expected = torch.zeros(9)
@@ -152,4 +152,4 @@ def test_transfer_takes_rows_by_id(tmp_path: Path) -> None:
     assert again.weights_["item_id.weight"] == pytest.approx(first.weights_["item_id.weight"], abs=1e-6)
     known = first.weights_["user_id.weight"][:10]
     assert again.weights_["user_id.weight"][:10] == pytest.approx(known, abs=1e-6)
-    assert not again.weights_["user_id.weight"][10:].any()  # strangers to the second data set
+    assert not again.weights_["user_id.weight"][10:].any()  # not in the second data set

@@ -72,8 +72,8 @@ def same(one: Recommender, other: Recommender, folder: Path) -> bool:
         model.save(folder / name)
         paths = sorted((folder / name).rglob("*.safetensors"))
         saved.append([(path.relative_to(folder / name), path.read_bytes()) for path in paths])
-    asked = PARTS.train.history()
-    return saved[0] == saved[1] and np.array_equal(one.score(asked), other.score(asked))
+    history = PARTS.train.history()
+    return saved[0] == saved[1] and np.array_equal(one.score(history), other.score(history))
 
 
 @pytest.mark.parametrize("more", [False, True], ids=["alone", "watched-from-another"])
@@ -97,8 +97,8 @@ def test_a_network_goes_on_to_the_same_weights(kind: type[NetworkRecommender], m
 
 
 @pytest.mark.parametrize("changed", ["start", "validation", "features"])
-def test_a_checkpoint_of_another_start_or_question_is_refused(changed: str, tmp_path: Path) -> None:
-    """What stands behind a name may change, and what is asked of each epoch; the options say nothing of either."""
+def test_a_checkpoint_of_another_start_or_validation_part_is_refused(changed: str, tmp_path: Path) -> None:
+    """The model behind a path and the validation part may change; the options show neither."""
     start, data, validation = tmp_path / "first", PARTS.train, PARTS.validation
     network(MLP, epochs=1, seed=5).fit(data).save(start)
     network(MLP, init_from=str(start)).fit(data, validation=validation, checkpoint=tmp_path / "place")
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_start_or_question_is_refused(changed: str, tmp_
         network(MLP, init_from=str(start)).fit(data, validation=validation, checkpoint=tmp_path / "place")
 
 
-def test_a_key_names_what_stands_behind_init_from(tmp_path: Path) -> None:
+def test_a_key_depends_on_the_model_behind_init_from(tmp_path: Path) -> None:
     start = tmp_path / "first"
     network(SASRec, epochs=1).fit(PARTS.train).save(start)
     inside = Blend((EASE(), Content(recommender=network(SASRec, init_from=str(start)))))

@@ -1,4 +1,4 @@
-"""What a recommender around another one says is what the first one says, but for what it adds itself."""
+"""A second stage has the evidence and similar items of its first stage, and adds its own part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Decided(FakeLanguageModel):
         return likelihoods([-(zlib.crc32((text + prompt).encode()) % 100) for text in continuations])
 
 
-ASKED = LLMOptions(Decided(), ledger=":memory:")
+LLM = LLMOptions(Decided(), ledger=":memory:")
 KINDS = ("profiled", "synthetic", "llm_reranker")
 
 
@@ -56,10 +56,10 @@ def test_evidence_and_similar_items_are_the_first_ones(kind: str) -> None:
     assert model.evidence == first.evidence == "exact"
     assert np.allclose(model.contributions(one, items), first.contributions(one, items), atol=1e-6)
     assert np.array_equal(model.similar_items(items, k=3).item, first.similar_items(items, k=3).item)
-    assert fake.prompts == [], "nobody is asked for what is similar, or why"
-    told = stage(kind, data, Popularity())
-    assert told.evidence == ("exact" if kind == "profiled" else "popularity"), "a profile is personal"
-    assert np.array_equal(told.popular(one, items), Popularity().fit(data).popular(one, items))
+    assert fake.prompts == [], "similar items and evidence need no language model"
+    over_popularity = stage(kind, data, Popularity())
+    assert over_popularity.evidence == ("exact" if kind == "profiled" else "popularity"), "a profile is personal"
+    assert np.array_equal(over_popularity.popular(one, items), Popularity().fit(data).popular(one, items))
 
 
 FIRST = EASE(regularization=10.0)
@@ -69,10 +69,13 @@ ARRANGED = {
     "invented item": (SyntheticHistory(FIRST), {"synthetic_item"}),
     "both": (SyntheticHistory(Profiled(FIRST)), {"profile", "synthetic_item"}),
     "one twice": (Profiled(Profiled(FIRST)), {"profile"}),
-    "reordered": (LLMReranker(Profiled(FIRST), ASKED, n=4, weight=1.0, short_history=None), {"profile", "reordering"}),
+    "reordered": (
+        LLMReranker(Profiled(FIRST), LLM, n=4, weight=1.0, short_history=None),
+        {"profile", "reordering"},
+    ),
     "beside another": (Blend((Popularity(), Profiled(FIRST)), weights=(1, 2)), {"profile"}),
     "reordered beside another": (
-        Blend((Popularity(), LLMReranker(FIRST, ASKED, n=4, weight=1.0, short_history=None)), weights=(1, 2)),
+        Blend((Popularity(), LLMReranker(FIRST, LLM, n=4, weight=1.0, short_history=None)), weights=(1, 2)),
         {"reordering"},
     ),
 }
@@ -91,7 +94,7 @@ def test_what_a_language_model_adds_is_a_term_of_its_own(name: str) -> None:
             assert explanation.method == "exact"
             assert sum(terms) == pytest.approx(explanation.score, abs=1e-3)
             assert explanation.score == pytest.approx(scores[explanation.item])
-            assert len(explanation.history) <= len(one.item), "an invented item is nobody's reason"
+            assert len(explanation.history) <= len(one.item), "an invented item is not a reason"
             named |= set(explanation.parts)
         strange = model.explain(one.anonymous(), every)
         assert not {part for explanation in strange for part in explanation.parts} - {"reordering"}
@@ -99,7 +102,7 @@ def test_what_a_language_model_adds_is_a_term_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["weights", "reciprocal_rank"])
-def test_to_ask_why_or_for_similar_items_asks_no_language_model(method: str) -> None:
+def test_explanations_and_similar_items_call_no_language_model(method: str) -> None:
     data, fake = toy_dataset(), FakeLanguageModel()
     llm = LLMOptions(fake, ledger=":memory:")
     inner = LLMReranker(EASE(regularization=10.0), llm, n=4, short_history=None)
@@ -115,20 +118,20 @@ def test_to_ask_why_or_for_similar_items_asks_no_language_model(method: str) -> 
     assert len(fake.prompts) == paid > 0, "the score of the list is known, its reasons are free"
 
 
-def test_what_says_most_comes_first() -> None:
+def test_the_strongest_evidence_comes_first() -> None:
     titles = ["a", "b"]
-    told = Explanation(0, 1.0, "exact", ((1, 0.2),), parts={"profile": 0.5})
-    assert sentence(told, titles) == "fits the profile; also because of b"
-    assert sentence(dataclasses.replace(told, parts={"profile": 0.1}), titles) == "because of b"
-    assert sentence(dataclasses.replace(told, history=(), popular=0.6), titles) == "popular with everybody"
-    assert sentence(dataclasses.replace(told, history=()), titles) == "fits the profile"
+    explained = Explanation(0, 1.0, "exact", ((1, 0.2),), parts={"profile": 0.5})
+    assert sentence(explained, titles) == "fits the profile; also because of b"
+    assert sentence(dataclasses.replace(explained, parts={"profile": 0.1}), titles) == "because of b"
+    assert sentence(dataclasses.replace(explained, history=(), popular=0.6), titles) == "popular with everybody"
+    assert sentence(dataclasses.replace(explained, history=()), titles) == "fits the profile"
     moved = Explanation(0, 1.0, "exact", parts={"reordering": 0.5})
     assert sentence(moved, titles) == "put higher by a language model"
     assert sentence(Explanation(0, 0.0, "exact"), titles) == "nothing in the history speaks for it"
     assert sentence(Explanation(0, 2.0, "popularity", popular=-0.1), titles) == "popular with everybody"
 
 
-def test_what_was_not_liked_is_evidence_and_no_reason() -> None:
+def test_items_that_were_not_liked_are_evidence_but_no_reason() -> None:
     data = toy_dataset()
     weight = np.where(np.arange(len(data)) % 3 == 1, 0, 1).astype(np.float32)
     data = dataclasses.replace(data, weight=weight)

@@ -1,4 +1,4 @@
-"""SemanticIds: residual codes, codes told apart, and a beam search that is exact where it looks."""
+"""SemanticIds: residual codes, distinct codes, and a beam search that is exact where it looks."""
 
 from pathlib import Path
 
@@ -43,11 +43,11 @@ def test_clear_clusters_are_found() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
 def test_items_of_one_code_are_distinct(codes: list[tuple[int, int]]) -> None:
-    apart = _distinct(np.array(codes))
-    assert apart[:, :2].tolist() == [list(code) for code in codes]
-    assert len({tuple(row) for row in apart.tolist()}) == len(codes)
+    distinct = _distinct(np.array(codes))
+    assert distinct[:, :2].tolist() == [list(code) for code in codes]
+    assert len({tuple(row) for row in distinct.tolist()}) == len(codes)
     assert all(
-        codes[:at].count(code) == number for at, (code, number) in enumerate(zip(codes, apart[:, 2], strict=True))
+        codes[:at].count(code) == number for at, (code, number) in enumerate(zip(codes, distinct[:, 2], strict=True))
     )
 
 

@@ -35,7 +35,7 @@ def test_they_are_weak_history_and_nothing_else() -> None:
     expected[0, 3] += 0.25
     assert np.allclose(model.score(history), expected @ plain.item_weights_, atol=1e-5)
     assert (model.recommend(history, k=12).item[0] == 3).any() or 3 in history.item, "they stay candidates"
-    assert np.array_equal(model.score(history.anonymous()), plain.score(history.anonymous())), "a stranger has none"
+    assert np.array_equal(model.score(history.anonymous()), plain.score(history.anonymous())), "unknown users have none"
 
 
 def test_a_counting_recommender_does_not_see_them() -> None:

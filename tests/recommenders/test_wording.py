@@ -31,15 +31,15 @@ def films() -> Dataset:
 
 
 class Saying(FakeLanguageModel):
-    said = ""
+    answer = ""
 
     def reply(self, prompt: str, schema: Schema | None) -> str:
-        return json.dumps({"sentence": self.said})
+        return json.dumps({"sentence": self.answer})
 
 
 def speak(text: str) -> tuple[str, Wording]:
     model = Saying()
-    model.said = text
+    model.answer = text
     wording = Wording(LLMOptions(model, ledger=":memory:"))
     return wording.sentences([WHY], films())[0], wording
 
@@ -53,8 +53,8 @@ def speak(text: str) -> tuple[str, Wording]:
     ],
 )
 def test_what_rephrases_the_evidence_is_taken(text: str) -> None:
-    said, wording = speak(text)
-    assert said == text
+    written, wording = speak(text)
+    assert written == text
     assert +wording.counts == {"model": 1}
 
 
@@ -73,16 +73,16 @@ def test_what_rephrases_the_evidence_is_taken(text: str) -> None:
     ],
 )
 def test_what_says_more_or_nothing_is_replaced_by_the_template(text: str) -> None:
-    said, wording = speak(text)
-    assert said == sentence(WHY, FILMS) == "because of Heat (1995) and The Big Sleep (1946); shares: crime, drama"
+    written, wording = speak(text)
+    assert written == sentence(WHY, FILMS) == "because of Heat (1995) and The Big Sleep (1946); shares: crime, drama"
     assert wording.counts["rejected"] + wording.counts["unreadable"] == wording.counts["template"] == 1
     assert wording.counts["unreadable"] == text.startswith("I'm sorry")
 
 
 @pytest.mark.parametrize("fault", ["hang", "error", "truncated", "not_json", "refusal", "html"])
 def test_a_model_that_fails_leaves_the_template(fault: Fault) -> None:
-    said = Wording(LLMOptions(FakeLanguageModel(fault=fault), ledger=":memory:")).sentences([WHY, WHY], films())
-    assert said == [sentence(WHY, FILMS)] * 2
+    written = Wording(LLMOptions(FakeLanguageModel(fault=fault), ledger=":memory:")).sentences([WHY, WHY], films())
+    assert written == [sentence(WHY, FILMS)] * 2
 
 
 def test_without_a_model_or_a_reason_nothing_is_asked(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_without_a_model_or_a_reason_nothing_is_asked(tmp_path: Path) -> None:
 
 def test_sentences_that_were_paid_for_before_a_cap_are_used(tmp_path: Path) -> None:
     model = Saying()
-    model.said = "Because you liked Heat, Fargo may be for you."
+    model.answer = "Because you liked Heat, Fargo may be for you."
     wording = Wording(LLMOptions(model, Budget(calls=1), ledger=str(tmp_path / "l")))
     other = dataclasses.replace(WHY, item=3, history=((2, 0.8),))
-    said = wording.sentences([WHY, other], films())
-    assert said == [model.said, "because of The Big Sleep (1946); shares: crime, drama"]
+    written = wording.sentences([WHY, other], films())
+    assert written == [model.answer, "because of The Big Sleep (1946); shares: crime, drama"]
     assert +wording.counts == {"model": 1, "template": 1, "over_budget": 1}
     assert len(model.prompts) == 1
 

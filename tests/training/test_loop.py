@@ -53,8 +53,8 @@ class Points:
 def fit(epochs: int = 4, checkpoint: Path | None = None, **options: object) -> tuple[Line, TrainingHistory]:
     with seeded(0):
         module = Line()
-    told = TrainingOptions(epochs=epochs, learning_rate=0.01, **options)  # type: ignore[arg-type]
-    return module, train(module, Points(), options=told, checkpoint=checkpoint)
+    options = TrainingOptions(epochs=epochs, learning_rate=0.01, **options)  # type: ignore[arg-type]
+    return module, train(module, Points(), options=options, checkpoint=checkpoint)
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -97,16 +97,16 @@ class KillAt(Log):
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "adagrad"])
 def test_a_resumed_run_equals_an_undisturbed_one(tmp_path: Path, optimizer: str) -> None:
-    told = TrainingOptions(epochs=6, learning_rate=0.01, optimizer=optimizer, schedule="cosine", warmup=0.2)  # type: ignore[arg-type]
+    options = TrainingOptions(epochs=6, learning_rate=0.01, optimizer=optimizer, schedule="cosine", warmup=0.2)  # type: ignore[arg-type]
     whole = Line()
-    expected = train(whole, Points(), options=told)
+    expected = train(whole, Points(), options=options)
     broken = Line()
     for epoch in (1, 3, 4):
         broken = Line()
         with pytest.raises(Killed):
-            train(broken, Points(), options=told, checkpoint=tmp_path / "place", log=KillAt(epoch))
+            train(broken, Points(), options=options, checkpoint=tmp_path / "place", log=KillAt(epoch))
     resumed = Line()
-    history = train(resumed, Points(), options=told, checkpoint=tmp_path / "place")
+    history = train(resumed, Points(), options=options, checkpoint=tmp_path / "place")
     assert history.resumed == 3  # epoch 4 was killed before it was kept
     assert history.losses == expected.losses
     assert same(resumed, whole)
@@ -150,13 +150,13 @@ def test_early_stopping_restores_the_best_weights(tmp_path: Path) -> None:
         seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
         return next(values)
 
-    told = TrainingOptions(epochs=6, patience=3)
-    history = train(module, Points(), Validation("error", measure), options=told, checkpoint=tmp_path / "place")
+    options = TrainingOptions(epochs=6, patience=3)
+    history = train(module, Points(), Validation("error", measure), options=options, checkpoint=tmp_path / "place")
     assert history.validation == [3.0, 1.0, 2.0, 2.5, 2.7]
     assert (history.best_epoch, history.best) == (2, 1.0)
     assert all(torch.equal(module.state_dict()[name], tensor) for name, tensor in seen[1].items())
     again = Line()
-    read = train(again, Points(), Validation("error", measure), options=told, checkpoint=tmp_path / "place")
+    read = train(again, Points(), Validation("error", measure), options=options, checkpoint=tmp_path / "place")
     assert read.best_epoch == 2
     assert same(again, module)
 
@@ -225,8 +225,8 @@ def test_the_log_shows_epoch_batch_share_and_loss() -> None:
 
 
 def test_the_step_size_rises_then_falls() -> None:
-    told = TrainingOptions(learning_rate=1.0, warmup=0.1, schedule="cosine")
-    sizes = [step_size(step, 100, told) for step in range(100)]
+    options = TrainingOptions(learning_rate=1.0, warmup=0.1, schedule="cosine")
+    sizes = [step_size(step, 100, options) for step in range(100)]
     assert sizes[:3] == pytest.approx([1 / 11, 2 / 11, 3 / 11])
     assert max(sizes) == pytest.approx(1.0)
     assert sizes[55] == pytest.approx(0.5)

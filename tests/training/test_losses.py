@@ -18,7 +18,7 @@ def full_softmax_plain(hidden: Tensor, rows: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(hidden @ rows.T, target)
 
 
-def world(n: int, m: int, dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def random_vectors(n: int, m: int, dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     hidden = torch.randn(n, dim, generator=generator).requires_grad_()
     rows = torch.randn(m, dim, generator=generator).requires_grad_()
@@ -30,7 +30,7 @@ def world(n: int, m: int, dim: int, seed: int = 0) -> tuple[Tensor, Tensor, Tens
 def test_full_softmax_in_pieces_equals_cross_entropy_at_once(n: int, m: int, dim: int, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(losses, "PIECE", piece)
-        hidden, rows, target = world(n, m, dim)
+        hidden, rows, target = random_vectors(n, m, dim)
         value = full_softmax(hidden, rows, target)
         got = torch.autograd.grad(3 * value, [hidden, rows])
     plain = full_softmax_plain(hidden, rows, target)
@@ -41,13 +41,13 @@ def test_full_softmax_in_pieces_equals_cross_entropy_at_once(n: int, m: int, dim
 
 
 def test_full_softmax_survives_large_scores() -> None:
-    hidden, rows, target = world(4, 6, 3)
+    hidden, rows, target = random_vectors(4, 6, 3)
     value = full_softmax(hidden * 1e3, rows, target)
     assert torch.allclose(value, full_softmax_plain(hidden * 1e3, rows, target), rtol=1e-5)
 
 
 def test_sampled_softmax_over_all_rows_evenly_drawn_is_the_full_softmax() -> None:
-    hidden, rows, target = world(8, 20, 5)
+    hidden, rows, target = random_vectors(8, 20, 5)
     every, log_q = torch.arange(20), torch.full((20,), math.log(1 / 20))
     assert torch.allclose(
         sampled_softmax(hidden, rows, target, every, log_q), full_softmax_plain(hidden, rows, target), atol=1e-5
@@ -55,7 +55,7 @@ def test_sampled_softmax_over_all_rows_evenly_drawn_is_the_full_softmax() -> Non
 
 
 def test_sampled_softmax_is_its_formula_row_by_row() -> None:
-    hidden, rows, target = world(5, 12, 4)
+    hidden, rows, target = random_vectors(5, 12, 4)
     drawn = torch.tensor([3, 3, 7, int(target[0])])
     log_q = torch.linspace(-4, -1, 12)
     hide = torch.zeros(5, 4, dtype=torch.bool)
@@ -73,7 +73,7 @@ def test_sampled_softmax_is_its_formula_row_by_row() -> None:
 
 def test_the_log_q_correction_undoes_popularity() -> None:
     """Averaged over draws by popularity, corrected gradients point where those of the full softmax do."""
-    hidden, rows, target = world(6, 30, 4)
+    hidden, rows, target = random_vectors(6, 30, 4)
     share = torch.linspace(1, 20, 30) ** 2
     share = share / share.sum()
     full = torch.autograd.grad(full_softmax_plain(hidden, rows, target), hidden)[0]
@@ -92,7 +92,7 @@ def test_the_log_q_correction_undoes_popularity() -> None:
 
 
 def test_gbce_is_its_formula_and_plain_bce_without_calibration() -> None:
-    hidden, rows, target = world(5, 40, 4)
+    hidden, rows, target = random_vectors(5, 40, 4)
     drawn = torch.tensor([1, 9, 17, 30])
     right, wrong = (hidden * rows[target]).sum(1), hidden @ rows[drawn].T
     same = drawn[None, :] == target[:, None]

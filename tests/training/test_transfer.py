@@ -1,4 +1,4 @@
-"""Weights are taken by name and shape, and rows by id."""
+"""Weights are copied by name and shape, and rows by id."""
 
 import numpy as np
 import torch
@@ -24,12 +24,12 @@ def test_names_shapes_and_ids() -> None:
         "wide.weight": np.zeros((3, 4), np.float32),
         "item_id.weight": np.array([[1, 1], [2, 2]], np.float32),
     }
-    taken = transfer_weights(module, source, {"item_id.weight": (Ids(["b", "z"]), Ids(["a", "b", "c"]))})
-    assert taken.whole == ("layer.weight", "layer.bias")
-    assert taken.rows == {"item_id.weight": "1 of 3"}
-    assert taken.left == ("wide.weight", "wide.bias")
+    done = transfer_weights(module, source, {"item_id.weight": (Ids(["b", "z"]), Ids(["a", "b", "c"]))})
+    assert done.whole == ("layer.weight", "layer.bias")
+    assert done.rows == {"item_id.weight": "1 of 3"}
+    assert done.left == ("wide.weight", "wide.bias")
     assert torch.equal(module.layer.weight, torch.full((3, 2), 7.0))
     assert torch.equal(module.item_id.weight[1], torch.tensor([1.0, 1.0]))
     assert torch.equal(module.item_id.weight[0], before["item_id.weight"][0])
     assert torch.equal(module.wide.weight, before["wide.weight"])
-    assert str(taken) == "2 tensors taken; 1 of 3 rows of item_id.weight; left as initialised: wide.weight, wide.bias"
+    assert str(done) == "2 tensors taken; 1 of 3 rows of item_id.weight; left as initialised: wide.weight, wide.bias"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -14,12 +13,14 @@ from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.errors import DataError, NotSupported
 from genre.log import Log
-from genre.options import Doc, Ge, Gt, Le, Lt, Search
+from genre.options import Doc, Ge, Gt, Lt, Search
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.feed_forward import forward, forward_all_pairs, layers_of
 from genre.recommenders.network_base import (
+    HistoryCut,
     NetworkRecommender,
     Standardised,
+    UserDim,
     user_inputs,
     weights_of,
     without_each,
@@ -81,18 +82,8 @@ class MLP(NetworkRecommender):
         Search(0, 0.5),
         Doc("Share of embeddings set to zero in training, so that unknown users and new items are scored well too."),
     ] = 0.1
-    user_dim: Annotated[
-        int,
-        Ge(0),
-        Doc("Main directions of the users' text vectors that are read; all would tell which items a text names."),
-    ] = 8
-    history_cut: Annotated[
-        float,
-        Ge(0),
-        Le(1),
-        Search(0, 1),
-        Doc("Share of histories cut in training to a random part, so that short histories are scored well too."),
-    ] = 0.5
+    user_dim: UserDim = 8
+    history_cut: HistoryCut = 0.5
     epochs: Annotated[int, Ge(1), Doc("Passes over the interactions, at most.")] = 8
     weight_decay: Annotated[
         float, Ge(0), Search(1e-6, 1e-3, log=True), Doc("Pull of the weights, not of the biases, towards zero.")
@@ -174,9 +165,9 @@ class MLP(NetworkRecommender):
             return
         if dataset.rating is None:
             raise DataError("mlp: loss is mse, but the data has no ratings; use bce or auto")
-        usual = Baseline(user_damping=OFFSET_DAMPING).fit(dataset)
-        self.mean_, self.low_, self.high_ = usual.mean_, usual.low_, usual.high_
-        self.item_offset_ = usual.item_offset_
+        baseline = Baseline(user_damping=OFFSET_DAMPING).fit(dataset)
+        self.mean_, self.low_, self.high_ = baseline.mean_, baseline.low_, baseline.high_
+        self.item_offset_ = baseline.item_offset_
         deviation = self._deviations(dataset.history())
         liked = dataset.weight > 0
         self.assumed_ = np.array([deviation[part].mean() if part.any() else 0 for part in (~liked, liked)], np.float32)
@@ -201,19 +192,22 @@ class MLP(NetworkRecommender):
         zero_untrained(weights, "item_id.weight", np.bincount(history.item, minlength=history.n_items))
         self.known_half_ = np.concatenate([users, weights["user_id.weight"]], 1) @ self._user_columns("known").T
         self.known_half_[history.lengths == 0] = 0  # a user without interactions is an unknown user
-        self._tabulate_items(np.concatenate([items, weights["item_id.weight"]], 1))
+        inputs = np.concatenate([items, weights["item_id.weight"]], 1)
+        self.item_half_, self.pool_half_, self.pool_weight_ = self._item_tables(inputs)
         self.item_bias_ = weights["item_bias"] if self.biases else np.zeros(len(items), np.float32)
 
-    def _tabulate_items(self, inputs: Float32) -> None:
-        """Compute the halves of items from their text vectors and embeddings side by side, `[n_items, width]`."""
+    def _item_tables(self, inputs: Float32) -> tuple[Float32, Float32, Float32]:
+        """Return what scoring needs of items with these inputs (text vector and embedding), `[n_items, width]`.
+
+        Their halves of the first layer, what they add to a user's half as part of its history, and their weights there.
+        """
         weights = self.weights_
-        self.item_half_ = inputs @ weights["item_half.weight"].T + weights["item_half.bias"]
-        self.pool_half_ = inputs @ self._user_columns("pooled").T
+        half = inputs @ weights["item_half.weight"].T + weights["item_half.bias"]  # [n_items, H + dot]
         attention = weights.get("attention.weight", np.zeros((1, inputs.shape[1]), np.float32))
-        self.pool_weight_ = np.exp((inputs @ attention[0]).clip(-4, 4))
+        return half, inputs @ self._user_columns("pooled").T, np.exp((inputs @ attention[0]).clip(-4, 4))
 
     def _user_columns(self, part: str) -> Float32:
-        """The columns of the user half of the first layer that see one part of its input. [half, width]"""
+        """Return the columns of the first layer's user half for one part of its input, `[H + dot, width]`."""
         matrix = self.weights_["user_half.weight"]
         pooled = self.weights_["item_half.weight"].shape[1]
         known = matrix.shape[1] - pooled - 2
@@ -222,14 +216,17 @@ class MLP(NetworkRecommender):
     # --- scoring ----------------------------------------------------------------------------------
 
     def _user_half(self, history: History) -> tuple[Float32, Float32]:
-        """The first layer's user half `[n, half]` and the offset `[n]` of each history."""
+        """Return the user half of the first layer `[n, H + dot]` and the offset `[n]` of each history.
+
+        The formulas are those of `MLPNetwork.pool`, without a pair to leave out.
+        """
         deviation, row, n = self._deviations(history), history.row_of(), len(history)
         total = np.bincount(row, deviation, n)
         offset = (total / (history.lengths + OFFSET_DAMPING) * self.on_ratings_).astype(np.float32)
-        strength = self.pool_weight_[history.item]
-        centred = strength * (deviation - offset[row])
+        weight = self.pool_weight_[history.item]  # a_j
+        centred = weight * (deviation - offset[row])  # a_j (d_j - offset)
         pool = sp.csr_matrix((centred, history.item, history.indptr), shape=(n, history.n_items)) @ self.pool_half_
-        half = pool / (np.bincount(row, strength, n) + 1)[:, None].astype(np.float32)
+        half = pool / (np.bincount(row, weight, n) + 1)[:, None].astype(np.float32)
         half += np.stack([offset, np.log1p(history.lengths)], 1).astype(np.float32) @ self._user_columns("numbers").T
         known = history.user >= 0
         half[known] += self.known_half_[history.user[known]]
@@ -246,9 +243,9 @@ class MLP(NetworkRecommender):
     def _pairs(self, half: Float32, offset: Float32, item: Int32) -> Float32:
         """Return f(u, i) of pairs: user halves `[n_pairs, H + dot]`, offsets and items `[n_pairs]`."""
         width = self.hidden[0]
-        theirs = self.item_half_[item]
-        dot: Float32 = np.einsum("nd,nd->n", half[:, width:], theirs[:, width:])
-        rest = forward(half[:, :width] + theirs[:, :width], layers_of(self.weights_, "layers"))[:, 0]
+        item_half = self.item_half_[item]
+        dot: Float32 = np.einsum("nd,nd->n", half[:, width:], item_half[:, width:])
+        rest = forward(half[:, :width] + item_half[:, :width], layers_of(self.weights_, "layers"))[:, 0]
         return dot + rest + self.item_bias_[item] + self._constant(offset)
 
     def _constant(self, offset: Float32) -> Float32:
@@ -288,9 +285,9 @@ class MLP(NetworkRecommender):
     def _extend(self, features: Float32) -> None:
         """Place new items by their text vectors; their embeddings are zero, as dropout made them in training."""
         new = Standardised(self.item_mean_, self.item_scale_)(features, len(features))
-        old = copy.copy(self)
-        self._tabulate_items(np.concatenate([new, np.zeros((len(new), self.dim), np.float32)], 1))
-        for name in ("item_half_", "pool_half_", "pool_weight_"):
-            setattr(self, name, np.concatenate([getattr(old, name), getattr(self, name)]))
-        nothing = np.zeros(len(new), np.float32)
-        self.item_bias_, self.item_offset_ = (np.append(old, nothing) for old in (self.item_bias_, self.item_offset_))
+        tables = self._item_tables(np.concatenate([new, np.zeros((len(new), self.dim), np.float32)], 1))
+        self.item_half_ = np.concatenate([self.item_half_, tables[0]])
+        self.pool_half_ = np.concatenate([self.pool_half_, tables[1]])
+        self.pool_weight_ = np.concatenate([self.pool_weight_, tables[2]])
+        zeros = np.zeros(len(new), np.float32)
+        self.item_bias_, self.item_offset_ = np.append(self.item_bias_, zeros), np.append(self.item_offset_, zeros)

@@ -12,9 +12,16 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.log import Log
-from genre.options import Doc, Ge, Gt, Le, Lt, Search
+from genre.options import Doc, Ge, Gt, Lt, Search
 from genre.recommenders.feed_forward import forward, forward_all_pairs, layers_of
-from genre.recommenders.network_base import NetworkRecommender, liked, weights_of, without_each, zero_untrained
+from genre.recommenders.network_base import (
+    HistoryCut,
+    NetworkRecommender,
+    liked,
+    weights_of,
+    without_each,
+    zero_untrained,
+)
 from genre.storage import Tensors
 from genre.training.hyperparameters import require_torch
 
@@ -57,13 +64,7 @@ class NCF(NetworkRecommender):
         Search(0, 0.9),
         Doc("Share of user embeddings set to zero in training, so that histories learn to do without them."),
     ] = 0.5
-    history_cut: Annotated[
-        float,
-        Ge(0),
-        Le(1),
-        Search(0, 1),
-        Doc("Share of histories cut in training to a random part, so that short histories are scored well too."),
-    ] = 0.5
+    history_cut: HistoryCut = 0.5
     batch_size: Annotated[int, Ge(1), Doc("Interactions in a training step.")] = 512
     weight_decay: Annotated[
         float, Ge(0), Search(1e-7, 1e-3, log=True), Doc("Pull of the weights, not of the biases, towards zero.")
@@ -113,10 +114,9 @@ class NCF(NetworkRecommender):
 
     def _users(self, history: History) -> Float32:
         """Return p and p' of each history side by side, user embedding and pooled items added, `[n, 2 dim]`."""
-        known_items = liked(history)
-        length = known_items.lengths
-        share = known_items.weight / np.sqrt(length + 1)[known_items.row_of()]
-        pool = sp.csr_matrix((share, known_items.item, known_items.indptr), shape=(len(history), history.n_items))
+        read = liked(history)
+        share = read.weight / np.sqrt(read.lengths + 1)[read.row_of()]
+        pool = sp.csr_matrix((share, read.item, read.indptr), shape=(len(history), history.n_items))
         users = np.asarray(pool @ self.weights_["item_pool.weight"], np.float32)
         known = history.user >= 0
         users[known] += self.weights_["user_id.weight"][history.user[known]]

@@ -22,7 +22,7 @@ from genre.data.linear import principal
 from genre.data.ndcg import ndcg_of_lists
 from genre.errors import ArtifactError, DataError
 from genre.log import Log
-from genre.options import Doc, Ge
+from genre.options import Doc, Ge, Le, Search
 from genre.recommenders.base import Recommender, within
 from genre.recommenders.topk import top_k_scores
 from genre.training.hyperparameters import TrainingOptions, require_torch
@@ -33,6 +33,22 @@ if TYPE_CHECKING:
     from genre.training.loop import Batches
 
     Network = TypeVar("Network", bound=nn.Module)
+
+HistoryCut = Annotated[
+    float,
+    Ge(0),
+    Le(1),
+    Search(0, 1),
+    Doc("Share of histories cut in training to a random part, so that short histories are scored well too."),
+]
+UserDim = Annotated[
+    int,
+    Ge(0),
+    Doc("Main directions of the users' text vectors that are read; all of them would name the items to predict."),
+]
+MaxLength = Annotated[
+    int, Ge(2), Doc("Items of a history that are read, the newest; longer histories are trained on in windows.")
+]
 
 VALIDATION_K = 10
 VALIDATION_USERS = 2000  # ranked after each epoch: enough for a choice between epochs

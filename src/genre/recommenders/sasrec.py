@@ -14,7 +14,14 @@ from genre.data.folds import Fold
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.options import Doc, Ge, Le, Lt, Search
-from genre.recommenders.network_base import NetworkRecommender, Standardised, liked, load_weights, weights_of
+from genre.recommenders.network_base import (
+    MaxLength,
+    NetworkRecommender,
+    Standardised,
+    liked,
+    load_weights,
+    weights_of,
+)
 from genre.training.hyperparameters import require_torch
 
 if TYPE_CHECKING:
@@ -42,9 +49,7 @@ class SASRec(NetworkRecommender):
     dim: Annotated[int, Ge(2), Search(32, 256, log=True), Doc("Width of all vectors.")] = 64
     blocks: Annotated[int, Ge(1), Doc("Transformer blocks.")] = 2
     heads: Annotated[int, Ge(1), Doc("Attention heads of a block; must divide dim.")] = 2
-    max_length: Annotated[
-        int, Ge(2), Doc("Items of a history that are read, the newest; longer histories are trained on in windows.")
-    ] = 100
+    max_length: MaxLength = 100
     dropout: Annotated[float, Ge(0), Lt(1), Search(0, 0.6), Doc("Share of values set to zero in training.")] = 0.2
     items: Annotated[
         Literal["id", "text", "text+id", "text_start"],

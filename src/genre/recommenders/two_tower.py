@@ -17,8 +17,10 @@ from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, Lt, Search
 from genre.recommenders.base import Recommendations
 from genre.recommenders.feed_forward import forward, layers_of
 from genre.recommenders.network_base import (
+    HistoryCut,
     NetworkRecommender,
     Standardised,
+    UserDim,
     liked,
     user_inputs,
     weights_of,
@@ -68,18 +70,8 @@ class TwoTower(NetworkRecommender):
     temperature: Annotated[
         float, Gt(0), Le(1), Search(0.03, 0.3, log=True), Doc("Divisor of the cosine of the two vectors.")
     ] = 0.1
-    user_dim: Annotated[
-        int,
-        Ge(0),
-        Doc("Main directions of the users' text vectors that are read; all would tell which items a text names."),
-    ] = 8
-    history_cut: Annotated[
-        float,
-        Ge(0),
-        Le(1),
-        Search(0, 1),
-        Doc("Share of histories cut in training to a random part, so that short histories are scored well too."),
-    ] = 0.5
+    user_dim: UserDim = 8
+    history_cut: HistoryCut = 0.5
     batch_size: Annotated[int, Ge(2), Doc("Interactions in a training step.")] = 512
     weight_decay: Annotated[
         float, Ge(0), Search(1e-7, 1e-3, log=True), Doc("Pull of the weights, not of the biases, towards zero.")
