@@ -38,7 +38,7 @@ from small_world import write_interactions
 
 CANARY = "canary-51c0"
 CONFIG = """\
-name: told
+name: films
 data: {kind: files, interactions: interactions.csv, items: items.csv, users: users.csv}
 split: {kind: leave-one-out}
 llm:
@@ -75,13 +75,13 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "items.csv").write_text("\n".join(["item_id,title,genre,cost", *items]))
     users = [f"u{user},{CANARY}-{user}@example.org" for user in range(16)]
     (tmp_path / "users.csv").write_text("\n".join(["user_id,email", *users]))
-    (tmp_path / "told.yaml").write_text(CONFIG)
+    (tmp_path / "films.yaml").write_text(CONFIG)
     (tmp_path / "prompts").mkdir()
     return tmp_path
 
 
 def make(world: Path, *overrides: str, log: Log | None = None) -> genre.Run:
-    return genre.run(world / "told.yaml", overrides=overrides, runs=world / "runs", log=log or Lines())
+    return genre.run(world / "films.yaml", overrides=overrides, runs=world / "runs", log=log or Lines())
 
 
 def exchanges(world: Path) -> list[tuple[str, str]]:
@@ -97,8 +97,8 @@ def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
     origin = run.dataset.users.schema.field("synthetic_item").metadata
     assert {b"genre.model", b"genre.prompt_hash", b"genre.cutoff"} <= set(origin)
     assert run.dataset.users["synthetic_item"].null_count < 16
-    told = pq.read_table(run.folder / "augmentation" / "items.parquet")
-    assert told.column_names == ["summary", "topics"]
+    texts = pq.read_table(run.folder / "augmentation" / "items.parquet")
+    assert texts.column_names == ["summary", "topics"]
     said = json.loads((run.folder / "augmentation" / "augmentation.json").read_text())["reports"]
     assert {name: (one["questions"], one["valid"]) for name, one in said.items()}["summaries"] == (16, 16)
     without = make(world, "name=plain", "llm=null", "augmentation=null", "recommenders=[{kind: ease}]")
@@ -109,7 +109,7 @@ def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
     assert [finding for finding in audit_run(run.folder) if finding.check == "synthetic texts"] == []
 
 
-def test_nothing_is_asked_or_made_twice_and_a_new_prompt_redoes_what_depends_on_it(world: Path) -> None:
+def test_nothing_is_sent_or_made_twice_and_a_new_prompt_redoes_what_depends_on_it(world: Path) -> None:
     make(world)
     first = len(exchanges(world))
     log = Lines()
@@ -153,7 +153,7 @@ def test_a_cap_stops_exactly_and_a_higher_one_goes_on(world: Path) -> None:
 
 
 def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
-    steps = plan_llm(world / "told.yaml", runs=world / "runs")
+    steps = plan_llm(world / "films.yaml", runs=world / "runs")
     assert [(name, step.calls) for name, step in steps.items()] == [
         ("summaries", 16),
         ("profiles", 14),  # two pairs of users have the same history
@@ -163,13 +163,13 @@ def test_a_plan_counts_what_a_run_then_asks(world: Path) -> None:
     assert steps["next items"].at_most
     assert not exchanges(world)
     run = make(world)
-    asked = len(exchanges(world))
-    assert asked <= sum(step.calls for step in steps.values())
-    for source in (run.folder, world / "told.yaml"):
+    sent = len(exchanges(world))
+    assert sent <= sum(step.calls for step in steps.values())
+    for source in (run.folder, world / "films.yaml"):
         again = plan_llm(source, runs=world / "runs")
         assert list(again) == list(steps)
         assert {step.calls for step in again.values()} == {0}
-    assert len(exchanges(world)) == asked
+    assert len(exchanges(world)) == sent
     assert sorted(path.name for path in (world / "runs").glob("[!.]*")) == [run.folder.name], "no other folder is left"
     assert genre.read_run(run.folder).folder == run.folder, "a plan leaves the run whole"
 
@@ -193,17 +193,17 @@ def test_a_plan_finds_language_models_wherever_they_are(world: Path, name: str) 
     priced = "llm.provider={kind: 'genre.testing:FakeLanguageModel', price_in: 3, price_out: 5}"
     shown = ["output.users=[u3, u9]", "output.k=4", "output.explanations={}", "augmentation.profiles=false"]
     words = [priced, f"recommenders=[{NESTED[name]}]", *shown]
-    steps = plan_llm(world / "told.yaml", overrides=words, runs=world / "runs")
+    steps = plan_llm(world / "films.yaml", overrides=words, runs=world / "runs")
     assert not exchanges(world)
     (reranking,) = (step for step in steps if step.startswith("reranking by"))
     assert steps["explanations"].calls == 2 * 4
     for step in (reranking, "explanations"):
-        assert min(steps[step].tokens_in, steps[step].tokens_out, steps[step].money) > 0, "its price is told"
+        assert min(steps[step].tokens_in, steps[step].tokens_out, steps[step].money) > 0, "its price is known"
     make(world, *words)
-    asked = [prompt for prompt, _ in exchanges(world)]
-    reordered = [prompt for prompt in asked if prompt in ("next_title", "choose", "rerank")]
+    sent = [prompt for prompt, _ in exchanges(world)]
+    reordered = [prompt for prompt in sent if prompt in ("next_title", "choose", "rerank")]
     assert 0 < len(reordered) <= steps[reranking].calls
-    assert len(asked) - asked.count("repair") <= sum(step.calls for step in steps.values())
+    assert len(sent) - sent.count("repair") <= sum(step.calls for step in steps.values())
 
 
 def test_an_answer_that_cannot_be_read_is_no_call_to_make_again(world: Path) -> None:
@@ -215,10 +215,10 @@ def test_an_answer_that_cannot_be_read_is_no_call_to_make_again(world: Path) -> 
         said = run.report["language_model"]
         assert said["reranking"]["llm_reranker"]["unreadable"] == 32
         assert list(said["augmentation"]["summaries"]["reasons"]) == ["it was a refusal"]
-        log, asked = Lines(), len(server.requests)
+        log, sent = Lines(), len(server.requests)
         make(world, *words, log=log)
         assert "Nothing to do" in log.lines[-1]
-        assert len(server.requests) == asked
+        assert len(server.requests) == sent
 
 
 def test_who_asks_for_a_list_hears_that_the_model_is_gone(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,7 +231,7 @@ def test_who_asks_for_a_list_hears_that_the_model_is_gone(world: Path, capsys: p
     assert len(shown.out.splitlines()) == 10
     assert "language model: 0 histories reordered, 1 left as they were because calls failed (no connection" in shown.err
     assert main(["recommend", str(run.folder), "--user", run.report["examples"][0]["user_id"]]) == 0
-    assert capsys.readouterr().err == "", "what was asked before is still known"
+    assert capsys.readouterr().err == "", "what was answered before is still known"
 
 
 def test_weights_that_were_fitted_while_calls_failed_are_fitted_again(world: Path) -> None:
@@ -253,25 +253,27 @@ def test_weights_that_were_fitted_while_calls_failed_are_fitted_again(world: Pat
 
 def test_uplift_judges_every_arm_beside_its_placebo(world: Path) -> None:
     both = "augmentation.synthetic=both"
-    found = measure_uplift(world / "told.yaml", runs=world / "runs", using="profiled", overrides=[both])
+    found = measure_uplift(world / "films.yaml", runs=world / "runs", using="profiled", overrides=[both])
     assert {gain.arm for gain in found.gains} == {
         f"{kind}{name}" for kind in ("", "placebo ") for name in ("summaries", "profiles", "synthetic", "chain")
     }
     assert found.label == "ndcg@3"
     assert found.unit == "seconds"
-    chain = measure_uplift(world / "told.yaml", runs=world / "runs", overrides=["augmentation.synthetic=profile"])
+    chain = measure_uplift(world / "films.yaml", runs=world / "runs", overrides=["augmentation.synthetic=profile"])
     assert {"chain", "placebo chain"} <= {gain.arm for gain in chain.gains}
     assert "synthetic" not in {gain.arm for gain in chain.gains}
     with pytest.raises(ConfigError, match="sections llm, augmentation"):
         measure_uplift(
-            world / "told.yaml",
+            world / "films.yaml",
             runs=world / "other",
             overrides=["augmentation=null", "recommenders=[{kind: ease}]"],
         )
     assert not (world / "other").exists(), "known before anything is made"
     with pytest.raises(ConfigError, match="sections llm"):
         plan_llm(
-            world / "told.yaml", runs=world / "other", overrides=["augmentation=null", "recommenders=[{kind: ease}]"]
+            world / "films.yaml",
+            runs=world / "other",
+            overrides=["augmentation=null", "recommenders=[{kind: ease}]"],
         )
     assert not (world / "other").exists()
 
@@ -282,11 +284,11 @@ def test_uplift_of_nothing_usable_says_why(world: Path) -> None:
         "recommenders=[{kind: content}]",
     ]
     with pytest.raises(EvaluationError, match=r"no arm has any \(summaries: 0 of 16 usable, .*16 x it was a refusal"):
-        measure_uplift(world / "told.yaml", runs=world / "runs", overrides=refusing)
+        measure_uplift(world / "films.yaml", runs=world / "runs", overrides=refusing)
 
 
 def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config, runs = str(world / "told.yaml"), f"--runs={world / 'runs'}"
+    config, runs = str(world / "films.yaml"), f"--runs={world / 'runs'}"
     assert main(["llm", "plan", config, runs]) == 0
     assert "summaries: 16 calls (16 questions, 0 answered before)" in capsys.readouterr().out
     assert main(["uplift", config, runs]) == 0
@@ -298,7 +300,7 @@ def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "recommenders"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert all("as its members" in lines[kind] for kind in ("blend", "profiled", "synthetic", "llm_reranker"))
-    folder = str(next((world / "runs").glob("told-????????")))
+    folder = str(next((world / "runs").glob("films-????????")))
     for source in (config, folder, str(world / "ledger.sqlite")):
         assert main(["llm", "log", source, "--last", "3"]) == 0
         assert "ok" in capsys.readouterr().out
@@ -323,7 +325,7 @@ def test_what_init_suggests_is_legal(world: Path) -> None:
 
 def test_an_experiments_seed_is_not_the_models(world: Path) -> None:
     kind = "llm.provider={kind: llamacpp}"
-    provider = [read_config(world / "told.yaml", [kind, f"seed={seed}"]).experiment.llm for seed in (0, 9)]
+    provider = [read_config(world / "films.yaml", [kind, f"seed={seed}"]).experiment.llm for seed in (0, 9)]
     assert provider[0] is not None
     assert provider[1] is not None
     assert provider[0].provider.fingerprint == provider[1].provider.fingerprint
@@ -362,7 +364,7 @@ def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.Capture
         provider = f"{{kind: openai, model: small, base_url: '{server.url}', key_variable: '', structured: schema}}"
         reranked = "recommenders=[{kind: content}, {kind: llm_reranker, first: {kind: popularity}, method: list}]"
         words = [f"llm.provider={provider}", reranked, "output.explanations={}", *small]
-        assert main(["run", str(world / "told.yaml"), *words, f"--runs={world / 'runs'}"]) == 0
+        assert main(["run", str(world / "films.yaml"), *words, f"--runs={world / 'runs'}"]) == 0
         seen = capsys.readouterr()
         assert "summaries, 16 calls" in seen.err
         assert "0 of 16 usable, 0 in quarantine, 16 calls failed" in seen.err
@@ -386,16 +388,16 @@ def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.Capture
 
 def test_without_a_key_nothing_is_made(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["llm.provider={kind: openai, model: small, key_variable: NOPE_KEY}", f"--runs={world / 'runs'}"]
-    assert main(["run", str(world / "told.yaml"), *words]) == 2
+    assert main(["run", str(world / "films.yaml"), *words]) == 2
     assert "NOPE_KEY holds no key" in capsys.readouterr().err
     assert exchanges(world) == []
 
 
 def test_the_report_says_how_the_answers_turned_out(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fault = "llm.provider={kind: 'genre.testing:FakeLanguageModel', fault: invented, every: 3}"
-    assert main(["run", str(world / "told.yaml"), fault, f"--runs={world / 'runs'}", "--quiet"]) == 0
+    assert main(["run", str(world / "films.yaml"), fault, f"--runs={world / 'runs'}", "--quiet"]) == 0
     shown = capsys.readouterr().out
-    (folder,) = (world / "runs").glob("told-????????")
+    (folder,) = (world / "runs").glob("films-????????")
     report = json.loads((folder / "report.json").read_text())["language_model"]
     said = report["augmentation"]["summaries"]
     assert said["questions"] == 16 == said["valid"] + said["repaired"] + said["quarantined"]
@@ -411,28 +413,28 @@ def test_the_report_says_how_the_answers_turned_out(world: Path, capsys: pytest.
 
 
 def test_a_reranker_and_explanations_ask_the_model_of_the_config(world: Path) -> None:
-    made = read_config(world / "told.yaml", ["output.explanations={}", "llm.budget.calls=500"]).experiment
+    made = read_config(world / "films.yaml", ["output.explanations={}", "llm.budget.calls=500"]).experiment
     assert made.llm is not None
     stage = made.named()["llm_reranker"]
     assert isinstance(stage, LLMReranker)
     assert stage.llm == made.llm
-    assert made.llm.job == "told"
+    assert made.llm.job == "films"
     assert made.output.explanations is not None
     assert made.output.explanations.llm == made.llm
     own = "llm: {provider: {kind: 'genre.testing:FakeLanguageModel'}, budget: {calls: 2}}"
-    two = read_config(world / "told.yaml", [f"recommenders=[{{kind: llm_reranker, first: {{kind: ease}}, {own}}}]"])
+    two = read_config(world / "films.yaml", [f"recommenders=[{{kind: llm_reranker, first: {{kind: ease}}, {own}}}]"])
     (stage,) = two.experiment.recommenders
     assert isinstance(stage, LLMReranker)
     assert stage.llm is not None
-    assert stage.llm.job == "told/llm_reranker", "a budget of its own"
+    assert stage.llm.job == "films/llm_reranker", "a budget of its own"
     with pytest.raises(ConfigError, match="llm_reranker: needs a language model"):
-        read_config(world / "told.yaml", ["llm=null", "augmentation=null"])
+        read_config(world / "films.yaml", ["llm=null", "augmentation=null"])
 
 
 def test_check_says_whose_model_a_stage_asks(world: Path) -> None:
     own = "  - {kind: llm_reranker, name: own, first: ease, llm: {provider: {kind: llamacpp}}}\nevaluation:"
-    (world / "told.yaml").write_text(CONFIG.replace("evaluation:", own))
-    lines = explain_config(read_config(world / "told.yaml")).splitlines()
+    (world / "films.yaml").write_text(CONFIG.replace("evaluation:", own))
+    lines = explain_config(read_config(world / "films.yaml")).splitlines()
     shared, named = (at for at, line in enumerate(lines) if line.startswith(("  llm:", "    llm:")))
     assert next(line for line in lines[shared:] if "max_tokens" in line).endswith("# llm")
     assert next(line for line in lines[named:] if "max_tokens" in line).endswith("# default")
@@ -453,17 +455,19 @@ def test_a_refresh_asks_what_is_new_under_a_budget_of_its_own(world: Path) -> No
         assert any(line.startswith("augmentation: profiles, 1 call (") for line in log.lines)
         assert not [line for line in log.lines if "over budget" in line or "used up" in line]
         assert {step.calls for step in plan_llm(run.folder).values()} == {0}
-    assert len(read_log(world / "ledger.sqlite", last=10**6, job="told")) == len(exchanges(world))
+    assert len(read_log(world / "ledger.sqlite", last=10**6, job="films")) == len(exchanges(world))
 
 
 @pytest.mark.parametrize("width", [80, 120, 140])
 def test_the_log_can_be_read(
     world: Path, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = LLMOptions(FakeLanguageModel(fault="invented", every=2), ledger=str(world / "l.sqlite"), job="told").open()
+    ledger = LLMOptions(
+        FakeLanguageModel(fault="invented", every=2), ledger=str(world / "l.sqlite"), job="films"
+    ).open()
     data = toy_dataset()
     augment(data, ledger, Augmentation(("text",), repair=False))
-    Ledger(world / "l.sqlite", FakeLanguageModel(fault="error"), job="told").complete(Prompt("other", "x"), ["x"])
+    Ledger(world / "l.sqlite", FakeLanguageModel(fault="error"), job="films").complete(Prompt("other", "x"), ["x"])
     monkeypatch.setattr("genre.cli.terminal.stdout", lambda: Console(highlight=False, width=width))
     source = str(world / "l.sqlite")
     assert main(["llm", "log", source, "--last", "3"]) == 0
@@ -491,15 +495,15 @@ def test_the_log_can_be_read(
 
 def test_explanations_of_a_model_reach_report_and_recommend(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make(world, "output.explanations={}", "recommenders=[{kind: ease, regularization: 5}]")
-    told = [prompt for prompt, _ in exchanges(world)].count("explanation")
-    assert told > 0
+    texts = [prompt for prompt, _ in exchanges(world)].count("explanation")
+    assert texts > 0
     reasons = [row["reason"] for example in run.report["examples"] for row in example["recommended"]]
     tally = run.report["language_model"]["explanations"]
     assert tally["model"] + tally["template"] == len(reasons)
     assert f"Explanations: {tally['model']} by the model, " in (run.folder / "report.html").read_text()
     capsys.readouterr()
     assert main(["recommend", str(run.folder), "--user", "u3"]) == 0
-    assert [prompt for prompt, _ in exchanges(world)].count("explanation") > told
+    assert [prompt for prompt, _ in exchanges(world)].count("explanation") > texts
 
 
 def test_the_same_encoder_puts_users_and_items_into_one_space(world: Path) -> None:

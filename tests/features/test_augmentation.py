@@ -1,4 +1,4 @@
-"""Augmentation: only listed columns and only the past are told; what comes back is checked, or a null stays."""
+"""Augmentation: only listed columns and only the past are sent; answers are checked, or a null remains."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_fewer_users_may_get_an_invented_item_than_a_profile() -> None:
     assert next_item_prompts(data, some).rows.tolist() == next_item_prompts(data, ALL).rows[:2].tolist()
 
 
-def test_nothing_is_asked_twice_where_repair_is_off(tmp_path: Path) -> None:
+def test_nothing_is_requested_twice_where_repair_is_off(tmp_path: Path) -> None:
     model = FakeLanguageModel(fault="invented")
     made = augment(toy_dataset(), ledger(tmp_path, model), Augmentation(("text",), repair=False))
     assert len(model.prompts) == made.reports["summaries"].quarantined == 12
@@ -248,9 +248,9 @@ def test_a_plan_follows_the_answers_that_are_there(tmp_path: Path) -> None:
     augment(data, ledger(tmp_path, model), dataclasses.replace(ALL, synthetic="none"))
     steps = plan(data, ledger(tmp_path, model), ALL)
     assert [(step.calls, step.at_most) for step in steps.values()] == [(0, False), (0, False), (20, False), (20, True)]
-    asked = len(model.prompts)
+    sent = len(model.prompts)
     augment(data, ledger(tmp_path, model), ALL)
-    assert len(model.prompts) - asked == 40
+    assert len(model.prompts) - sent == 40
     assert [step.calls for step in plan(data, ledger(tmp_path, model), ALL).values()] == [0, 0, 0, 0]
 
 

@@ -215,10 +215,10 @@ def _count(path: Path) -> int:
         return 0
 
 
-def test_what_is_asked_once_is_the_same_and_is_not_kept(tmp_path: Path) -> None:
+def test_encode_once_gives_the_same_vectors_and_caches_none(tmp_path: Path) -> None:
     encoder, log = Embedding(cache_dir=_models(tmp_path)), Counting()
-    asked = encoder.encode_once([TEXTS[0], " ", TEXTS[1]])
-    assert np.array_equal(encoder.encode_texts([TEXTS[0], "", TEXTS[1]], log=log), asked)
+    once = encoder.encode_once([TEXTS[0], " ", TEXTS[1]])
+    assert np.array_equal(encoder.encode_texts([TEXTS[0], "", TEXTS[1]], log=log), once)
     assert log.encoded == [2], "nothing was kept"
-    assert not asked[1].any()
+    assert not once[1].any()
     assert encoder.encode_once([""]).shape == (1, 384)

@@ -109,7 +109,7 @@ def test_a_history_says_the_best_liked_then_the_newest() -> None:
     assert render(with_history(data), "A {job} who {history}") == ["A cook who likes B; A; C", "", "A -"]
 
 
-def test_only_the_given_interactions_are_told() -> None:
+def test_only_the_given_interactions_are_in_the_text() -> None:
     data = toy_dataset()
     train = data.where(np.arange(len(data)) % 2 == 0)
     assert render(with_history(train)) != render(with_history(data))

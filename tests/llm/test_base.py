@@ -15,7 +15,7 @@ from genre.testing import FakeLanguageModel
 
 @dataclass(eq=False)
 class Slow(LanguageModel):
-    """Answers in another order than asked."""
+    """Answers in another order than the prompts."""
 
     concurrency: int = 4
 

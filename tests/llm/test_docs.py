@@ -36,7 +36,7 @@ def test_the_yaml_of_the_page_is_legal() -> None:
     for provider in map(yaml.safe_load, providers):
         entry = yaml.safe_load(recommenders)
         entry["recommenders"][0]["llm"]["provider"] = provider
-        told = yaml.safe_load(whole)
-        told["llm"]["provider"] = provider
-        for sections in (entry, told):
+        page = yaml.safe_load(whole)
+        page["llm"]["provider"] = provider
+        for sections in (entry, page):
             parse_config(yaml.safe_dump({"name": "page", "data": {"kind": "movielens-100k"}, **sections}), "page")

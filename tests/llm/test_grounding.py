@@ -81,7 +81,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-def test_each_language_is_told_from_the_others(language: str) -> None:
+def test_languages_are_distinguished(language: str) -> None:
     assert set(SENTENCES) == set(FREQUENT)
     for other in SENTENCES:
         assert is_written_in(SENTENCES[language], other) == (other == language), other

@@ -55,7 +55,7 @@ def test_whatever_changes_an_answer_is_a_new_question(tmp_path: Path) -> None:
     assert (len(model.prompts), len(other.prompts)) == (4, 1)
 
 
-def test_a_failure_is_logged_and_asked_again(tmp_path: Path) -> None:
+def test_a_failure_is_logged_and_sent_again(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
     failing = FakeLanguageModel(fault="error", every=2)
     answers = Ledger(path, failing).complete(PROMPT, INPUTS)
@@ -173,7 +173,7 @@ def test_every_attempt_counts_and_a_lost_one_as_much_as_it_may_have_cost(tmp_pat
     assert len(model.prompts) == 5
 
 
-def test_a_model_that_cannot_be_asked_is_known_before_anything_is_sent(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_used_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
     class Keyless(FakeLanguageModel):
         def check(self) -> None:
             raise LLMError("no key")
@@ -183,7 +183,7 @@ def test_a_model_that_cannot_be_asked_is_known_before_anything_is_sent(tmp_path:
         Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, INPUTS)
     assert model.prompts == read_log(tmp_path / "l.sqlite") == []
     Ledger(tmp_path / "l.sqlite", FakeLanguageModel()).complete(PROMPT, INPUTS)
-    Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, INPUTS)  # all answered: nobody has to be asked
+    Ledger(tmp_path / "l.sqlite", model).complete(PROMPT, INPUTS)  # all answered: no model is needed
 
 
 def test_what_is_spent_is_read_on_and_never_from_the_start(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_killed_at_random_points_it_asks_only_what_is_missing(tmp_path: Path, co
     worker = start()
     assert worker.wait() == 0
     worker.stdout.close()  # type: ignore[union-attr]
-    asked = calls.read_text().splitlines()
-    assert len(asked) - before == missing, "the calls made equal the unique inputs missing"
+    sent = calls.read_text().splitlines()
+    assert len(sent) - before == missing, "the calls made equal the unique inputs missing"
     assert answered() == 60
-    assert len(asked) <= 60 + kills * concurrency, "a kill costs at most what was under way"
+    assert len(sent) <= 60 + kills * concurrency, "a kill costs at most what was under way"

@@ -148,7 +148,7 @@ def test_every_attempt_is_an_exchange(tmp_path: Path) -> None:
     for _ in range(2):
         assert dead.complete(Prompt("t", "x"), ["y"])[0].outcome == "failed"
     assert len(read_log(path, job="dead")) == 6
-    assert dead.spent() == Spent(), "what never left uses up no budget: it is asked again when the server is back"
+    assert dead.spent() == Spent(), "what never left uses up no budget: it is sent again when the server is back"
     with serving("hang") as server:
         Ledger(path, provider(server.url, attempts=1)).complete(Prompt("t", "x"), ["x"])
     assert read_log(path)[0].tokens_out == 300, "it may be billed all the same"

@@ -13,8 +13,6 @@ import dataclasses
 import glob
 import hashlib
 import json
-import sqlite3
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,10 +22,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from genre.errors import BudgetExceeded, LLMError
+from genre.errors import BudgetExceeded
 from genre.llm.base import Completion, LanguageModel, Schema
 from genre.llm.budget import NO_CAP, Budget, Plan, Spent
-from genre.llm.ledger_table import MEMORY, connect
+from genre.llm.ledger_table import MEMORY, LedgerTable
 from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
@@ -58,12 +56,11 @@ class Ledger:
         self._path = Path(path)
         self._alone, self._cached_only = str(path) == MEMORY, False
         self._spent, self._counted = Spent(), 0  # up to the exchange with that id
-        self._connection = connect(self._path)
-        self._lock = threading.RLock()
+        self._table = LedgerTable(self._path)
         holders = [] if self._alone else self._holders_of_locks()
         if holders:
-            with self._transaction() as connection:
-                self._release_dead(connection, holders)
+            with self._table.transaction():
+                self._release_dead(holders)
 
     def complete(
         self,
@@ -133,7 +130,7 @@ class Ledger:
             The estimate.
         """
         keys = [self._key(prompt, _Question(text, schema)) for text in inputs]
-        known = self._known(keys) if sure else {}
+        known = self._table.answers(keys) if sure else {}
         new = {key: text for key, text in zip(keys, inputs, strict=True) if key not in known}
         cached = sum(key in known for key in keys)
         cost = self.estimate(prompt, len(new), sum(len(text.encode()) for text in new.values()))
@@ -156,7 +153,7 @@ class Ledger:
         Returns:
             The estimate.
         """
-        seen_out, seconds, per_byte = self._experience(prompt)
+        seen_out, seconds, per_byte = self._table.means(self.model.fingerprint, prompt.hash)
         out = self.model.max_tokens if tokens_out is None else tokens_out
         tokens_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
         answer_tokens = round(calls * (out if seen_out is None else seen_out))
@@ -179,8 +176,7 @@ class Ledger:
             schema: The JSON Schema of the answers.
         """
         rows = [(verdict, self._key(prompt, _Question(text, schema))) for text, verdict in verdicts.items()]
-        with self._locked() as connection:
-            connection.executemany("UPDATE exchanges SET verdict = ? WHERE key = ? AND outcome != 'failed'", rows)
+        self._table.record_verdicts(rows)
 
     def cached_only(self) -> Ledger:
         """Return the same ledger, which sends nothing.
@@ -198,14 +194,9 @@ class Ledger:
         Returns:
             Calls, tokens and money.
         """
-        query = (
-            "SELECT total(outcome != 'failed' OR tokens_out > 0), total(tokens_in + tokens_out), total(money), max(id) "
-            "FROM exchanges WHERE job = ? AND id > ?"  # the cost of a row never changes
-        )
-        with self._locked() as connection:
-            calls, tokens, money, newest = connection.execute(query, (self.job, self._counted)).fetchone()
-            if newest is not None:
-                self._spent, self._counted = self._spent + Spent(int(calls), int(tokens), money), newest
+        with self._table.locked():
+            new, self._counted = self._table.spent(self.job, after=self._counted)  # the cost of a row never changes
+            self._spent += new
             return self._spent
 
     # --- sending ----------------------------------------------------------------------------------
@@ -213,7 +204,7 @@ class Ledger:
     def _answer(self, prompt: Prompt, questions: list[_Question], cutoff: int | None, log: Log) -> list[Completion]:
         """Answer questions from the ledger, and send the others."""
         keys = [self._key(prompt, question) for question in questions]
-        answers = self._known(keys)
+        answers = self._table.answers(keys)
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in answers}
         if missing and self._cached_only:
             raise BudgetExceeded(f"{len(missing):,} questions of {prompt.name} have no answer yet")
@@ -245,7 +236,7 @@ class Ledger:
                     rows = [question.continuations or () for question in questions]
                     answers = self.model.likelihood(texts, rows, log=log, send=send)
             except _Reached as reached:
-                left = len(keys) - len(self._known(keys))
+                left = len(keys) - len(self._table.answers(keys))
                 raise BudgetExceeded(
                     f"the budget of {reached} is used up: {self.spent()} so far, {left:,} questions left; every answer "
                     "is kept, raise the budget to continue"
@@ -259,15 +250,15 @@ class Ledger:
         """Yield a name for the reservations of this process, with a lock that ends with the process, even if killed."""
         holder = uuid.uuid4().hex
         lock = None if self._alone else FileLock(self._lock_of(holder))
-        with self._transaction():  # no other process may see the file unlocked: it would take it for a dead one's
+        with self._table.transaction():  # no other process may see the file unlocked: it would take it for a dead one's
             if lock is not None:
                 lock.acquire()
         try:
             yield holder
         finally:
             try:
-                with self._transaction() as connection:
-                    connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
+                with self._table.transaction():
+                    self._table.release(holder)
             finally:
                 if lock is not None:
                     lock.release()
@@ -290,38 +281,27 @@ class Ledger:
         tokens_in, tokens_out = question.most_tokens(self.model.max_tokens)
         most = Spent(1, tokens_in + tokens_out, self.money(tokens_in, tokens_out))
         while True:
-            with self._transaction() as connection:
-                found = self._known([key])
+            with self._table.transaction():
+                found = self._table.answers([key])
                 if found:
                     return found[key]
-                self._release_dead(connection, self._holders(connection))
+                self._release_dead(self._table.holders())
                 reached = self.budget.reached(self.spent() + most)
                 if reached:
                     raise _Reached(reached)
-                sent = connection.execute("SELECT 1 FROM under_way WHERE key = ?", (key,)).fetchone()
-                if not sent and not self.budget.reached(self.spent() + self._reserved(connection) + most):
-                    row = key, self.job, holder, most.tokens, most.money
-                    connection.execute("INSERT INTO under_way VALUES (?, ?, ?, ?, ?)", row)
+                free = not self.budget.reached(self.spent() + self._table.reserved(self.job) + most)
+                if free and not self._table.is_under_way(key):
+                    self._table.reserve(key, self.job, holder, most)
                     return None
             time.sleep(POLL_SECONDS)
 
-    def _reserved(self, connection: sqlite3.Connection) -> Spent:
-        """Add up what is reserved for this job."""
-        query = "SELECT count(*), total(tokens), total(money) FROM under_way WHERE job = ?"
-        calls, tokens, money = connection.execute(query, (self.job,)).fetchone()
-        return Spent(calls, int(tokens), money)
-
-    def _holders(self, connection: sqlite3.Connection) -> list[str]:
-        """Name the processes that have reserved something."""
-        return [holder for (holder,) in connection.execute("SELECT DISTINCT holder FROM under_way")]
-
-    def _release_dead(self, connection: sqlite3.Connection, holders: Sequence[str]) -> None:
+    def _release_dead(self, holders: Sequence[str]) -> None:
         """Delete the reservations and locks of those `holders` whose process has ended."""
         for holder in [] if self._alone else holders:
             lock = self._lock_of(holder)
             try:
                 with FileLock(lock, timeout=0):
-                    connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
+                    self._table.release(holder)
             except Timeout:
                 continue
             lock.unlink(missing_ok=True)
@@ -342,22 +322,6 @@ class Ledger:
         """Compute the key of an exchange."""
         parts = [self.model.fingerprint, prompt.hash, question.input, question.request()]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()
-
-    # --- the table --------------------------------------------------------------------------------
-
-    def _known(self, keys: Sequence[str]) -> dict[str, Completion]:
-        """Look up earlier answers by key."""
-        found: dict[str, Completion] = {}
-        columns = "key, output, outcome, tokens_in, tokens_out, seconds, error"
-        with self._locked() as connection:
-            for start in range(0, len(keys), 500):
-                some = list(keys[start : start + 500])
-                marks = ",".join("?" * len(some))
-                rows = connection.execute(
-                    f"SELECT {columns} FROM exchanges WHERE outcome != 'failed' AND key IN ({marks})", some
-                )
-                found |= {row[0]: Completion(*row[1:]) for row in rows}
-        return found
 
     def _keep(self, key: str, prompt: Prompt, question: _Question, answer: Completion, cutoff: int | None) -> None:
         """Record an exchange, and release its reservation."""
@@ -381,43 +345,7 @@ class Ledger:
             "money": self.money(tokens_in, tokens_out),
             "error": answer.error,
         }
-        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-        with self._transaction() as connection:
-            connection.execute(f"INSERT INTO exchanges ({names}) VALUES ({marks})", row)
-            connection.execute("DELETE FROM under_way WHERE key = ?", (key,))
-
-    def _experience(self, prompt: Prompt) -> tuple[float | None, float | None, float | None]:
-        """Return mean tokens out a call, seconds a call and tokens in a byte of a prompt; None before a first call."""
-        query = (
-            "SELECT avg(tokens_out), avg(seconds), total(tokens_in) / total(length(CAST(input AS BLOB))) "
-            "FROM exchanges WHERE model = ? AND prompt_hash = ? AND outcome != 'failed'"
-        )
-        with self._locked() as connection:
-            seen: tuple[float | None, float | None, float | None] = connection.execute(
-                query, (self.model.fingerprint, prompt.hash)
-            ).fetchone()
-        return seen
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Make changes that are written together or not at all, while no other process writes."""
-        with self._locked() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def _locked(self) -> Iterator[sqlite3.Connection]:
-        """Use the connection, one thread at a time."""
-        with self._lock:
-            try:
-                yield self._connection
-            except sqlite3.Error as error:
-                raise LLMError(f"the ledger cannot be read or written ({error}); is the disk full?") from error
+        self._table.add(row)
 
 
 class _Reached(Exception):

@@ -1,15 +1,21 @@
-"""The table of all exchanges with language models: one SQLite file, which the ledger writes. Sends nothing."""
+"""The tables of the ledger, one SQLite file: all exchanges with language models and calls under way. Sends nothing."""
 
 from __future__ import annotations
 
 import dataclasses
 import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
-from genre.errors import ArtifactError
+from genre.errors import ArtifactError, LLMError
+from genre.llm.base import Completion
+from genre.llm.budget import Spent
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS exchanges (
@@ -25,6 +31,7 @@ CREATE TABLE IF NOT EXISTS under_way (
 );
 """
 MEMORY = ":memory:"
+KEYS_AT_ONCE = 500  # SQLite allows so many parameters in every version
 
 
 def default_path() -> Path:
@@ -81,6 +88,181 @@ class Exchange:
         """How the call ended, and the verdict on its answer."""
         ended = self.outcome if self.outcome != "ok" or not self.verdict else ""
         return ": ".join(filter(None, (ended, self.error or self.verdict)))
+
+
+class LedgerTable:
+    """The tables of one ledger file; every statement on them is here. Threads may share it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a ledger file.
+
+        Args:
+            path: The SQLite file, made when missing; `:memory:` for none.
+
+        Raises:
+            ArtifactError: The file is something else, or cannot be written.
+        """
+        self._connection = connect(path)
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def locked(self) -> Iterator[sqlite3.Connection]:
+        """Use the connection, one thread at a time.
+
+        Yields:
+            The connection.
+
+        Raises:
+            LLMError: A statement failed.
+        """
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise LLMError(f"the ledger cannot be read or written ({error}); is the disk full?") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Make changes that are written together or not at all, while no other process writes.
+
+        Yields:
+            The connection.
+        """
+        with self.locked() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def answers(self, keys: Sequence[str]) -> dict[str, Completion]:
+        """Look up earlier answers.
+
+        Args:
+            keys: Keys of exchanges.
+
+        Returns:
+            Key -> answer, for those that have one.
+        """
+        found: dict[str, Completion] = {}
+        columns = "key, output, outcome, tokens_in, tokens_out, seconds, error"
+        with self.locked() as connection:
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                some = list(keys[start : start + KEYS_AT_ONCE])
+                marks = ",".join("?" * len(some))
+                query = f"SELECT {columns} FROM exchanges WHERE outcome != 'failed' AND key IN ({marks})"
+                found |= {key: Completion(*values) for key, *values in connection.execute(query, some)}
+        return found
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Record an exchange, and release its reservation.
+
+        Args:
+            row: Column -> value.
+        """
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        with self.transaction() as connection:
+            connection.execute(f"INSERT INTO exchanges ({names}) VALUES ({marks})", row)
+            connection.execute("DELETE FROM under_way WHERE key = :key", row)
+
+    def record_verdicts(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Record what the checks said of answers.
+
+        Args:
+            rows: `(verdict, key)` of each.
+        """
+        with self.locked() as connection:
+            connection.executemany("UPDATE exchanges SET verdict = ? WHERE key = ? AND outcome != 'failed'", rows)
+
+    def spent(self, job: str, *, after: int) -> tuple[Spent, int]:
+        """Add up what a job has used, without failed calls that cannot be billed.
+
+        Args:
+            job: The name that the budget is counted by.
+            after: Only exchanges with a higher id.
+
+        Returns:
+            What they used, and the highest id so far.
+        """
+        query = (
+            "SELECT total(outcome != 'failed' OR tokens_out > 0), total(tokens_in + tokens_out), total(money), max(id) "
+            "FROM exchanges WHERE job = ? AND id > ?"
+        )
+        with self.locked() as connection:
+            calls, tokens, money, newest = connection.execute(query, (job, after)).fetchone()
+        return Spent(int(calls), int(tokens), money), after if newest is None else newest
+
+    def means(self, model: str, prompt_hash: str) -> tuple[float | None, float | None, float | None]:
+        """Average earlier calls of a prompt, for estimates.
+
+        Args:
+            model: Fingerprint of the model.
+            prompt_hash: Digest of the prompt file.
+
+        Returns:
+            Tokens out a call, seconds a call, and tokens in a byte of input; None before a first call.
+        """
+        query = (
+            "SELECT avg(tokens_out), avg(seconds), total(tokens_in) / total(length(CAST(input AS BLOB))) "
+            "FROM exchanges WHERE model = ? AND prompt_hash = ? AND outcome != 'failed'"
+        )
+        with self.locked() as connection:
+            tokens_out, seconds, tokens_a_byte = connection.execute(query, (model, prompt_hash)).fetchone()
+        return tokens_out, seconds, tokens_a_byte
+
+    def reserve(self, key: str, job: str, holder: str, most: Spent) -> None:
+        """Reserve the most that a call can cost, within a transaction.
+
+        Args:
+            key: Key of the exchange.
+            job: The name that the budget is counted by.
+            holder: Name of the process.
+            most: The most that the call can cost.
+        """
+        row = key, job, holder, most.tokens, most.money
+        self._connection.execute("INSERT INTO under_way VALUES (?, ?, ?, ?, ?)", row)
+
+    def is_under_way(self, key: str) -> bool:
+        """Tell whether a call is reserved, within a transaction.
+
+        Args:
+            key: Key of the exchange.
+
+        Returns:
+            True while it is.
+        """
+        return self._connection.execute("SELECT 1 FROM under_way WHERE key = ?", (key,)).fetchone() is not None
+
+    def reserved(self, job: str) -> Spent:
+        """Add up what is reserved for a job, within a transaction.
+
+        Args:
+            job: The name that the budget is counted by.
+
+        Returns:
+            Calls, tokens and money.
+        """
+        query = "SELECT count(*), total(tokens), total(money) FROM under_way WHERE job = ?"
+        calls, tokens, money = self._connection.execute(query, (job,)).fetchone()
+        return Spent(calls, int(tokens), money)
+
+    def holders(self) -> list[str]:
+        """Name the processes that have reserved something, within a transaction.
+
+        Returns:
+            Their names.
+        """
+        return [holder for (holder,) in self._connection.execute("SELECT DISTINCT holder FROM under_way")]
+
+    def release(self, holder: str) -> None:
+        """Delete the reservations of a process, within a transaction.
+
+        Args:
+            holder: Name of the process.
+        """
+        self._connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
 
 
 def read_log(
