@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from genre.config.origins import explain_config
 from genre.config.reading import Config, parse_config, read_config
 from genre.config.writing import to_yaml
 from genre.errors import ConfigError
+from genre.options import Doc, Ge, Renamed, suggest_option
 from genre.recommenders.ease import EASE
 from sizes import sized
 
@@ -68,6 +71,19 @@ def test_every_mistake_is_reported_at_once_with_its_line() -> None:
 def test_values_out_of_range_are_named(value: str) -> None:
     found = problems(GOOD.replace("regularization: 250", f"regularization: {value}"))
     assert "test.yaml:5: recommenders[0].regularization: " in found
+
+
+@dataclass(frozen=True)
+class Dials:
+    """Options of which one has got another name."""
+
+    diversity: Annotated[float, Ge(0), Renamed("explore"), Doc("Share of variety.")] = 0.0
+
+
+def test_the_old_name_of_an_option_is_refused_with_its_new_one() -> None:
+    assert suggest_option(Dials, "explore") == " (renamed: write 'diversity')"
+    assert suggest_option(Dials, "divers") == " (did you mean 'diversity'?)"
+    assert suggest_option(Dials, "other") == ""
 
 
 def test_missing_sections_are_named() -> None:

@@ -17,9 +17,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import inspect
 import itertools
-import re
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -241,30 +239,9 @@ def option_docs(cls: type) -> dict[str, str]:
     Returns:
         Option name -> text, for the options that have one.
     """
-    on_fields = {
+    return {
         name: extra.documentation
         for name, hint in type_hints(cls).items()
         for _, extra in _metadata(hint)
         if isinstance(extra, Doc)
     }
-    return _docstring_options(cls) | on_fields
-
-
-OPTION_LINE = re.compile(r"(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<text>.*)")
-
-
-def _docstring_options(cls: type) -> dict[str, str]:
-    known, docs, current = set(type_hints(cls)), dict[str, str](), list[str]()
-    said = "\n\n".join(inspect.cleandoc(base.__doc__ or "") for base in reversed(cls.__mro__))
-    for line in said.splitlines():
-        for part in re.split(r"(?<=\.) (?=[a-z_0-9]+(?:, [a-z_0-9]+)*: )", line.strip()):
-            found = OPTION_LINE.match(part)
-            names = found["names"].split(", ") if found else []
-            if found and set(names) <= known:
-                current = names
-                docs |= dict.fromkeys(names, found["text"])
-            elif not part:
-                current = []
-            else:
-                docs |= {name: f"{docs[name]} {part}" for name in current}
-    return docs

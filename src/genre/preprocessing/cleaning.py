@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.kernels.order import counts, repeated_pairs
-from genre.options import Ge, Gt, Le, check_options
+from genre.options import Doc, Ge, Gt, Le, check_options
 from genre.preprocessing.rows import NO_TIME, Rows
 from genre.preprocessing.tables import PARTS
 
@@ -24,33 +24,47 @@ N_EXAMPLES = 5
 
 @dataclass(frozen=True, eq=False)
 class Cleaning:
-    """What is dropped between the tables and the Dataset; the defaults drop only what cannot be used.
+    """What is dropped between the tables and the Dataset; the defaults drop only what cannot be used."""
 
-    repeats: which of several interactions of a user with an item stays: the `first`, the `last` (the default), the
-        one with the highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them
-        (repeat consumption). Rows equal in every column count once whatever is chosen.
-    weights: as `given`, or every one above zero the same (`equal`): raw counts of plays or pieces span so many orders
-        of magnitude that a few heavy users and items drown the rest.
-    rating_scale: lowest rating, highest rating, step; ratings outside are dropped. By default what the owner of the
-        data states, else what is found.
-    min_rating: drop interactions rated below; by default none.
-    positive_rating: a rating at or above it is a like; by default what the owner states, else three quarters up the
-        scale.
-    low_rating_weight: weight of an interaction rated below `positive_rating`, 0 to 1.
-    min_user_interactions, min_item_interactions: the k-core: users and items with fewer are dropped until all have
-        enough.
-    max_user_interactions: users with more are dropped (robots, shared accounts); by default nobody.
-    """
-
-    repeats: Literal["first", "last", "max", "sum", "all"] = "last"
-    weights: Literal["given", "equal"] = "given"
-    rating_scale: tuple[float, float, float] | None = None
-    min_rating: float | None = None
-    positive_rating: float | None = None
-    low_rating_weight: Annotated[float, Ge(0), Le(1)] = 0.0
-    min_user_interactions: Annotated[int, Ge(0)] = 0
-    min_item_interactions: Annotated[int, Ge(0)] = 0
-    max_user_interactions: Annotated[int, Gt(0)] | None = None
+    repeats: Annotated[
+        Literal["first", "last", "max", "sum", "all"],
+        Doc(
+            "Which of several interactions of a user with an item stays: the `first`, the `last`, the one with the "
+            "highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them. Rows equal "
+            "in every column are one row whatever is chosen."
+        ),
+    ] = "last"
+    weights: Annotated[
+        Literal["given", "equal"],
+        Doc(
+            "Weights as `given`, or 1 for every one above zero (`equal`): raw counts of plays or pieces span so many "
+            "orders of magnitude that a few heavy users and items drown the rest."
+        ),
+    ] = "given"
+    rating_scale: Annotated[
+        tuple[float, float, float] | None,
+        Doc(
+            "Lowest rating, highest rating, step; ratings outside are dropped. None: what the owner of the data "
+            "states, else what is found."
+        ),
+    ] = None
+    min_rating: Annotated[float | None, Doc("Drop interactions rated below; None: none.")] = None
+    positive_rating: Annotated[
+        float | None,
+        Doc("From this rating on an interaction is a like; None: what the owner states, else 3/4 up the scale."),
+    ] = None
+    low_rating_weight: Annotated[
+        float, Ge(0), Le(1), Doc("Weight of an interaction rated below `positive_rating`, 0 to 1.")
+    ] = 0.0
+    min_user_interactions: Annotated[
+        int, Ge(0), Doc("k-core: users with fewer interactions are dropped until all users and items have enough.")
+    ] = 0
+    min_item_interactions: Annotated[
+        int, Ge(0), Doc("k-core: items with fewer interactions are dropped until all users and items have enough.")
+    ] = 0
+    max_user_interactions: Annotated[
+        Annotated[int, Gt(0)] | None, Doc("Users with more are dropped (robots, shared accounts); None: no limit.")
+    ] = None
 
     def __post_init__(self) -> None:
         check_options(self)

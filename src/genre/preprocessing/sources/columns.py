@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from genre.data.dataset import TITLES
 from genre.data.words import is_id_or_address
 from genre.errors import DataError
-from genre.options import check_options, nearest
+from genre.options import Doc, check_options, nearest
 from genre.preprocessing.sources.values import looks_like_names, looks_like_time, to_ids, to_numbers, to_seconds
 from genre.preprocessing.tables import PARTS, plain_name
 
@@ -44,20 +44,18 @@ MOST_GUESSED = 8
 
 @dataclass(frozen=True)
 class Columns:
-    """The column of each role, where its name or content does not tell. `false`: there is none.
+    """The column of each role, where its name or content does not tell.
 
-    user, item: who, and with what. rating: stars. weight: strength or count. timestamp: when. part: train, validation
-    or test. title: what an item is called, in the table of items. Columns of a file without a header are called
-    `column 1`, `column 2` ...
+    Columns of a file without a header are called `column 1`, `column 2` ...
     """
 
-    user: str | None = None
-    item: str | None = None
-    rating: str | Literal[False] | None = None
-    weight: str | Literal[False] | None = None
-    timestamp: str | Literal[False] | None = None
-    part: str | Literal[False] | None = None
-    title: str | Literal[False] | None = None
+    user: Annotated[str | None, Doc("The column of user ids.")] = None
+    item: Annotated[str | None, Doc("The column of item ids.")] = None
+    rating: Annotated[str | Literal[False] | None, Doc("The column of stars; false: there is none.")] = None
+    weight: Annotated[str | Literal[False] | None, Doc("The column of strengths or counts; false: none.")] = None
+    timestamp: Annotated[str | Literal[False] | None, Doc("The column of times; false: there is none.")] = None
+    part: Annotated[str | Literal[False] | None, Doc("The column of train, validation or test; false: none.")] = None
+    title: Annotated[str | Literal[False] | None, Doc("What items are called, in the items table; false: none.")] = None
 
     def __post_init__(self) -> None:
         check_options(self)

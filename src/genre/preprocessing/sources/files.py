@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
+from genre.options import Doc
 from genre.preprocessing.sources import delimited
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import (
@@ -33,26 +35,22 @@ PACKED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 
 @dataclass(eq=False)
 class Files(Source):
-    """Files of interactions, items and users; what each column is is found out and said.
+    """Files of interactions, items and users; the role of each column is found by its name and content.
 
     A file's ending tells its format: `.parquet` (also a folder of such), `.jsonl`, and delimited text otherwise; text
     may be packed (`.gz`, `.zst`).
-
-    interactions: the file of who did what; with `test`, its train part.
-    items, users: files of their text and other fields, by id.
-    validation, test: files of the interactions to ask for, when the data comes with its split (split kind `given`).
-    columns: which column is which, where names and content do not tell.
-    delimiter, header: how the interactions' text is written, where its head does not tell.
     """
 
-    interactions: str | Path
-    items: str | Path | None = None
-    users: str | Path | None = None
-    validation: str | Path | None = None
-    test: str | Path | None = None
-    columns: Columns = field(default_factory=Columns)
-    delimiter: str | None = None
-    header: bool | None = None
+    interactions: Annotated[str | Path, Doc("Who did what with what; with `test`, the train part.")]
+    items: Annotated[str | Path | None, Doc("Text and other fields of items, by id.")] = None
+    users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
+    validation: Annotated[str | Path | None, Doc("Validation part of data with a split of its own.")] = None
+    test: Annotated[str | Path | None, Doc("Test part of data with a split of its own (split kind `given`).")] = None
+    columns: Annotated[Columns, Doc("Which column is which, where names and content do not tell.")] = field(
+        default_factory=Columns
+    )
+    delimiter: Annotated[str | None, Doc("What separates fields, where the head of the file does not tell.")] = None
+    header: Annotated[bool | None, Doc("Whether the first row names the columns; None: found out.")] = None
 
     def load(self, *, log: Log = SILENT) -> Tables:
         main = Path(self.interactions)

