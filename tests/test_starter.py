@@ -32,6 +32,16 @@ def test_counts_are_not_taken_for_strengths_unasked(tmp_path: Path, largest: int
     assert written(tmp_path, "plays.csv")[1]["cleaning"].get("weights") == weights
 
 
+@pytest.mark.parametrize(("largest", "kind"), [(3, "ease"), (2, "ease_neighbours")])
+def test_the_form_of_ease_depends_on_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int, kind: str
+) -> None:
+    monkeypatch.setattr("genre.config.starter.DENSE_UP_TO", largest)
+    (tmp_path / "plays.csv").write_text("user,item\nann,a\nann,b\nbob,c\n")
+    kinds = [entry["kind"] for entry in written(tmp_path, "plays.csv")[1]["recommenders"]]
+    assert [name for name in kinds if name.startswith("ease")] == [kind]
+
+
 FILMS = """\
 1::The Bank (1915)::01-Jan-1995::http://films.example/title?The%20Bank::tt0005003::Comedy|Short::0
 2::Heat (1995)::15-Dec-1995::http://films.example/title?Heat::tt0113277::Crime::1

@@ -44,6 +44,7 @@ class EASE(ItemWeights):
 
         B = I - P diag(P)^-1    with    P = (X'X + regularization * I)^-1.
 
+    Histories H, rows like those of X `[n, n_items]`, have the scores H B: `ItemWeights` computes and explains them.
     Memory grows with the square of the catalogue: `ease_neighbours` is the form for large ones, `ease_features` the
     form that uses item features and can place new items.
 
