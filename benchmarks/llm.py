@@ -32,8 +32,9 @@ from genre.evaluation.arms import build_arms
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.resampling import sign_flip
 from genre.evaluation.uplift import arm_costs, evaluate_arms, uplift
-from genre.features.augmentation import Augmented, augment, check_provenance, plan
+from genre.features.augmentation import augment, plan
 from genre.features.augmentation_prompts import Augmentation
+from genre.features.augmented_columns import Augmented, check_provenance
 from genre.features.base import item_features
 from genre.features.embedding import Embedding
 from genre.llm.base import LanguageModel

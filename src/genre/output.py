@@ -15,7 +15,7 @@ from genre.data.folds import Split
 from genre.evaluation.report import write_report
 from genre.evaluation.report_values import assemble_report, example_users, with_fitting_cost
 from genre.evaluation.results import Evaluation
-from genre.features.augmentation import read_augmented
+from genre.features.augmented_columns import read_augmented
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.runs import Run

@@ -15,7 +15,7 @@ from genre.config.reading import read_config
 from genre.data.dataset import Dataset, History
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, ConfigError, NotImportable, UnknownId
-from genre.features.augmentation import read_augmented
+from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
 from genre.kinds import REMEDY
 from genre.options import DEFAULT_K, nearest

@@ -23,7 +23,7 @@ from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.metric_table import labels
 from genre.evaluation.results import Evaluation, read_evaluation
 from genre.evaluation.targets import check_evaluation_fields
-from genre.features.augmentation import check_provenance, read_augmented
+from genre.features.augmented_columns import check_provenance, read_augmented
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
 from genre.pipeline import augment_split, extract_features, learn, preprocess, run

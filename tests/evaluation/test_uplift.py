@@ -21,7 +21,7 @@ from genre.evaluation.arms import build_arms, shuffle_texts, stage_weights, with
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL as LEVEL
 from genre.evaluation.results import Evaluation
 from genre.evaluation.uplift import evaluate_arms, uplift, user_segments
-from genre.features.augmentation import Augmented
+from genre.features.augmented_columns import Augmented
 from genre.features.base import Encoder
 from genre.log import SILENT, Log
 from genre.preprocessing.splits import LeaveOneOut

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset
 from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError, OptionError
-from genre.features.augmentation import augment, check_provenance, plan, read_augmented, write_augmented
+from genre.features.augmentation import augment, plan
 from genre.features.augmentation_prompts import (
     Augmentation,
     chained_item_prompts,
@@ -23,6 +23,7 @@ from genre.features.augmentation_prompts import (
     profile_prompts,
     summary_prompts,
 )
+from genre.features.augmented_columns import check_provenance, read_augmented, write_augmented
 from genre.features.item_matcher import ItemMatcher
 from genre.features.text import render
 from genre.llm.base import Schema

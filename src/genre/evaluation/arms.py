@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from genre.data.dataset import Features
 from genre.data.folds import Split
-from genre.features.augmentation import Augmented
+from genre.features.augmented_columns import Augmented
 from genre.features.base import Encoder, digest_texts, item_features
 from genre.features.text import render
 from genre.log import SILENT, Log

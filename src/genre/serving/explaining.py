@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from genre.data.words import words
-from genre.features.augmentation import generated_text
+from genre.features.augmented_columns import generated_text
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, REORDERING, Explanation, phrase, sentence
 from genre.recommenders.llm_reranker import rerankers
