@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from typing_extensions import override
 
+from genre.data.words import WORD
 from genre.llm.base import Completion, LanguageModel, Schema, likelihoods
 from genre.options import Doc, Ge
 
@@ -89,8 +90,9 @@ class FakeLanguageModel(LanguageModel):
         Returns:
             JSON text.
         """
-        words = re.findall(r"\b[a-z]{3,}\b", " ".join(DATA.findall(prompt))) or ["things"]
-        return json.dumps(example(schema or {"type": "string"}, words, zlib.crc32(prompt.encode())))
+        found = WORD.findall(" ".join(DATA.findall(prompt)))
+        plain = [word for word in found if len(word) > 2 and word.isascii() and word.isalpha() and word.islower()]
+        return json.dumps(example(schema or {"type": "string"}, plain or ["things"], zlib.crc32(prompt.encode())))
 
     def _note(self, prompt: str) -> Fault:
         """Remember a prompt, and decide whether its call goes wrong."""
