@@ -1,4 +1,4 @@
-"""A wish in words: what is wanted counts for an item, what is negated against it, what is named stands for its item."""
+"""A query in words: what is wanted counts for an item, what is negated against it, what is named stands for its item."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def titles(answer: RankedList) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "wish"),
+    ("text", "expected"),
     [
         ("slow science fiction like Solaris, nothing violent", Query("slow science fiction", ("violent",), (0,))),
         ("comedies but no weddings", Query("comedies", ("weddings",))),
@@ -139,8 +139,8 @@ def titles(answer: RankedList) -> list[str]:
         ("фильм о любви", Query("фильм о любви")),
     ],
 )
-def test_a_wish_is_taken_apart(text: str, wish: Query) -> None:
-    assert parse_query(text, rows_by_title([title for title, _, _ in FILMS])) == wish
+def test_a_query_is_parsed(text: str, expected: Query) -> None:
+    assert parse_query(text, rows_by_title([title for title, _, _ in FILMS])) == expected
 
 
 # --- what comes of it ----------------------------------------------------------------------------------
@@ -172,17 +172,17 @@ BOOKS = [
 ]
 
 
-def test_a_wish_in_a_script_that_the_encoder_does_not_read(tmp_path: Path) -> None:
+def test_a_query_in_a_script_that_the_encoder_does_not_read(tmp_path: Path) -> None:
     data = toy_dataset(n_items=len(BOOKS))
     names, texts = zip(*BOOKS, strict=True)
     table = pa.table({"item_id": data.item_ids.values, "title": names, "text": texts})
     books = dataclasses.replace(data, items=table)
     books = books.with_features(items=item_features(books, Latin()))
     run = Run(tmp_path, "books", books, {"popularity": Popularity().fit(books)}, Latin())
-    asked = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
-    assert set(titles(asked.recommend(ListRequest(words="外星人的科幻", k=2)))) == {"三体", "流浪地球"}
-    assert titles(asked.recommend(ListRequest(words="料理", k=1))) == ["深夜食堂"]
-    without = titles(asked.recommend(ListRequest(words="小说，不要谋杀", k=6)))
+    other = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
+    assert set(titles(other.recommend(ListRequest(words="外星人的科幻", k=2)))) == {"三体", "流浪地球"}
+    assert titles(other.recommend(ListRequest(words="料理", k=1))) == ["深夜食堂"]
+    without = titles(other.recommend(ListRequest(words="小说，不要谋杀", k=6)))
     assert without[-1] == "福尔摩斯探案集"
 
 
@@ -221,10 +221,10 @@ def test_without_what_and_a_taste_is_what_the_recommender_says(service: Service)
 
 
 def test_a_taste_without_anything_in_it_changes_nothing(service: Service) -> None:
-    asked = ListRequest(words="science fiction in space", k=5)
-    assert service.recommend(asked) == service.recommend(dataclasses.replace(asked, history=()))
-    popular = dataclasses.replace(asked, recommender="popularity", history=("i1",), exclude_seen=False)
-    assert titles(service.recommend(popular)) == titles(service.recommend(asked)), "the toplist is nobody's taste"
+    request = ListRequest(words="science fiction in space", k=5)
+    assert service.recommend(request) == service.recommend(dataclasses.replace(request, history=()))
+    popular = dataclasses.replace(request, recommender="popularity", history=("i1",), exclude_seen=False)
+    assert titles(service.recommend(popular)) == titles(service.recommend(request)), "the toplist is nobody's taste"
 
 
 def test_what_is_named_stands_for_a_history(service: Service) -> None:

@@ -37,7 +37,7 @@ from genre.testing import toy_dataset
 # --- stages -------------------------------------------------------------------------------------------
 
 
-def test_a_stage_hands_back_what_the_work_returns_or_raises() -> None:
+def test_a_breaker_hands_back_what_the_work_returns_or_raises() -> None:
     breaker = CircuitBreaker("s", 1.0)
     assert breaker.call(lambda: 7) == 7
     with pytest.raises(NoAnswer) as failed:
@@ -46,7 +46,7 @@ def test_a_stage_hands_back_what_the_work_returns_or_raises() -> None:
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
 
 
-def test_a_hung_call_holds_up_nobody_for_long() -> None:
+def test_a_hung_call_delays_others_for_a_short_time() -> None:
     breaker, gate = CircuitBreaker("s", 0.5, failures=2, pause=0.2), threading.Event()
     for outcome in ("late", "late", "paused"):
         with pytest.raises(NoAnswer) as skipped:
@@ -82,7 +82,7 @@ def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:
     assert sorted(map(str, outcomes)) == ["True", "paused", "paused", "paused"]
 
 
-def test_an_idle_stage_ends_its_thread_and_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_breaker_ends_its_thread_and_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "IDLE_SECONDS", 0.02)
     breaker = CircuitBreaker("ends", 1.0)
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_those_who_ask_again_at_once_are_worked_on_together() -> None:
     assert sizes == [4, 8, 8, 8, 8, 8, 4]
 
 
-def test_work_that_fails_fails_for_all_who_waited_and_for_nobody_after() -> None:
+def test_work_that_fails_fails_for_all_who_waited_and_for_none_after() -> None:
     def work(questions: Sequence[str]) -> list[str | Exception]:
         if "bad" in questions:
             raise OSError("disk")
@@ -187,7 +187,7 @@ def test_search(catalogue: Catalogue, text: str, found: list[int]) -> None:
     assert catalogue.search(text, 5, np.zeros(len(catalogue))) == found
 
 
-def test_search_without_words_is_what_everybody_takes(catalogue: Catalogue) -> None:
+def test_search_without_words_finds_popular_items(catalogue: Catalogue) -> None:
     assert catalogue.search("  ", 2, np.arange(len(catalogue))) == [11, 10]
 
 
@@ -216,10 +216,10 @@ def test_shared_words_are_telling_words(catalogue: Catalogue) -> None:
     assert catalogue.shared_words(0, {"boot", "story", "war", "absent"}) == ("boot", "war")
 
 
-# --- knobs --------------------------------------------------------------------------------------------
+# --- diversify --------------------------------------------------------------------------------------------
 
 
-def test_knobs_at_zero_change_nothing() -> None:
+def test_novelty_and_diversity_of_zero_change_nothing() -> None:
     items, scores = np.arange(5, dtype=np.int32), np.array([9.0, 7, 5, 3, 1])
     found, _ = diversify(items, scores, 3, novelty=0, diversity=0, popularity=np.ones(5, np.float32), vectors=None)
     assert found.tolist() == [0, 1, 2]
@@ -325,7 +325,7 @@ def test_the_cache_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeyp
     assert len(recent.of(users)["u0"]) == 3, "what does not fit is answered all the same"
 
 
-# --- growing ------------------------------------------------------------------------------------------
+# --- new items ------------------------------------------------------------------------------------------
 
 
 def test_new_items_get_a_place_by_their_neighbours() -> None:

@@ -70,7 +70,7 @@ def test_answers_do_not_depend_on_who_asks_beside(service: Service) -> None:
         assert answer == service.recommend(ask)
 
 
-def test_strangers_get_what_everybody_takes(service: Service) -> None:
+def test_unknown_users_get_popular_items(service: Service) -> None:
     for ask in (
         ListRequest("nobody"),
         ListRequest(),
@@ -232,7 +232,7 @@ def test_similar_items(service: Service) -> None:
     assert service.similar("gone").source == "popular"
 
 
-def test_what_everybody_takes_is_never_called_similar(run: Run, sqlite: SQLiteStore) -> None:
+def test_popular_items_are_never_called_similar(run: Run, sqlite: SQLiteStore) -> None:
     """Whatever the recommender, also one that is popularity for the most part, and for an item nobody has met."""
     data = run.dataset
     members = (Popularity(), EASE(10.0), Content())
@@ -330,7 +330,7 @@ def test_a_new_item_is_recommendable_at_once(service: Service) -> None:
     assert service.item("n1")["title"] == "Dragon Castle"
 
 
-def test_a_new_item_makes_nobody_learn_again(run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_item_trains_no_recommender(run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = dataclasses.replace(run, recommenders={"ease": run.recommenders["ease"]})
     service = Service([alone], sqlite)
 
@@ -550,7 +550,7 @@ def test_a_late_language_model_leaves_the_rest_of_a_blend(run: Run, sqlite: SQLi
     assert ids(answer) == plain.ids()
 
 
-def test_without_content_everybody_s_taste_is_the_last_rung(run: Run, sqlite: SQLiteStore) -> None:
+def test_without_content_popular_items_are_the_last_step(run: Run, sqlite: SQLiteStore) -> None:
     model, gate = slow(run)
     bare = dataclasses.replace(run, dataset=toy_dataset(), recommenders={"slow": model}, item_encoder=None)
     bare = dataclasses.replace(bare, dataset=dataclasses.replace(bare.dataset, item_features=None))
@@ -611,10 +611,10 @@ def test_late_words_are_looked_for_in_titles(run: Run, sqlite: SQLiteStore) -> N
     assert (answer.source, answer.fallback) == ("content", "words_late")
 
 
-# --- knobs --------------------------------------------------------------------------------------------
+# --- novelty --------------------------------------------------------------------------------------------
 
 
-def test_novelty_leads_away_from_what_everybody_takes(service: Service, run: Run) -> None:
+def test_novelty_leads_away_from_popular_items(service: Service, run: Run) -> None:
     popularity = np.bincount(run.dataset.item, run.dataset.weight > 0, run.dataset.n_items)
 
     def mean(novelty: float) -> float:
@@ -641,7 +641,7 @@ def test_what_fails_or_hangs_does_not_keep_the_service_from_being_ready(run: Run
     assert sorted(troubles) == ["toy/broken/model/recommend", "toy/broken/model/similar", *hung]
     assert "cannot score" in troubles["toy/broken/model/recommend"]
     assert service.recommend(ListRequest("u0", recommender="slow")).fallback == "model_paused", (
-        "nobody waits for it again"
+        "no caller waits for it again"
     )
     assert service.recommend(ListRequest("u0", recommender="ease")).source == "personal"
     gate.set()

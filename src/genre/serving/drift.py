@@ -115,7 +115,7 @@ def check_drift(old: Run, new: Run, limits: Drift, accept: Collection[str] = ())
 
 
 def _trained_on(run: Run) -> Dataset:
-    """The training part where the split is by time; all of the data where it is a draw, made anew at each refresh.
+    """Return the training part of a split by time; all of the data for a split by a draw, made anew at each refresh.
 
     The newest events may be held out of one run and be news to the next, so training parts are compared, not the data.
     """
@@ -159,13 +159,13 @@ def pushed_items(
 
 
 def _n_lists(model: Recommender, history: History, n_items: int, k: int) -> Int64:
-    """In how many of the lists each item is. `[n_items]`."""
+    """Count in how many of the lists each item is. `[n_items]`."""
     found = model.recommend(history, k=k).item
     return np.bincount(found[found >= 0], minlength=n_items)
 
 
 def _new_pairs(before: Dataset, after: Dataset, row: Int32, wanted: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
-    """Users and items, each pair once, with more interactions in `after` than in `before`. `[n]` each.
+    """Return users and items, each pair once, with more interactions in `after` than in `before`. `[n]` each.
 
     `wanted`: the items that count. `row`: for each user of `before` the one of `after`, -1 for none.
     """
@@ -177,6 +177,6 @@ def _new_pairs(before: Dataset, after: Dataset, row: Int32, wanted: npt.NDArray[
 
 
 def _pairs(user: Int32, item: Int32, weight: Float32, wanted: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
-    """Each liked pair of a user and an item as one number, ascending, and how often it occurs. `[n]` each."""
+    """Return each liked pair of user and item as one number, ascending, and how often it occurs. `[n]` each."""
     liked = (weight > 0) & (user >= 0) & wanted[item]
     return np.unique(user[liked].astype(np.int64) * len(wanted) + item[liked], return_counts=True)

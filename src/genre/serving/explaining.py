@@ -135,7 +135,7 @@ def explain_query(
 
 
 def _origin(loaded: LoadedRun, name: str, user: int, part: str) -> tuple[str | None, str | None]:
-    """The text behind a part of a score, and the language model behind it."""
+    """Return the text behind a part of a score, and the language model that wrote it."""
     if part != REORDERING:
         return generated_text(loaded.dataset.users, user, part)
     models = [one.llm.provider.fingerprint for one in rerankers(loaded.models[name]) if one.llm is not None]

@@ -349,7 +349,7 @@ class Fallback:
 
     @cachedmethod(attrgetter("_matches"), lock=attrgetter("_lock"))
     def _match(self, loaded: LoadedRun, query: Query) -> Match:
-        """How well all items match a query; kept for the next request with the same words."""
+        """Match all items with a query; the match is cached for the next request with the same words."""
         assert loaded.matcher is not None
         return self.words_breaker(loaded).call(partial(loaded.matcher.match, query))
 
@@ -383,7 +383,7 @@ def most_popular(
 def _top_k(
     loaded: LoadedRun, scores: Float32, k: int, n: int, seen: History | None, mask: Mask | None
 ) -> tuple[Int32, Float32]:
-    """The `k` items with the largest of one row of scores `[n_items]`, for `n` lists that leave out different items."""
+    """Return the `k` best items by one row of scores `[n_items]`, for `n` lists that leave out different items."""
     left_out = None if seen is None else (seen.indptr, seen.item)
     every = np.broadcast_to(scores, (n, len(scores)))
     return top_k_scores(every, min(k, loaded.n_items), seen=left_out, candidates=mask)

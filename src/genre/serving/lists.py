@@ -94,7 +94,7 @@ def ranked_lists(group: Sequence[ResolvedRequest], history: History, ranked: Ran
 
 
 def _ranked_list(resolved: ResolvedRequest, history: History, ranked: Ranked, scores: Scores, at: int) -> RankedList:
-    """The list of row `at`; `history`: the history of that row alone."""
+    """Make the list of row `at`; `history`: the history of that row alone."""
     loaded, request = resolved.loaded, resolved.request
     items, values = _without_empty_places(ranked.item[at], scores[at])
     if resolved.reranked:
@@ -164,7 +164,7 @@ def _rounded(scores: Scores) -> Scores:
 
 
 def _without_empty_places(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
-    """A row of a ranking without the places behind the last item."""
+    """Cut off the places behind the last item of a row."""
     n = len(items) if len(items) and items[-1] >= 0 else int((items >= 0).sum())
     return items[:n], scores[:n]
 
@@ -173,7 +173,7 @@ def _without_empty_places(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
 
 
 def _request_reasons(resolved: ResolvedRequest, history: History, ranked: Ranked, items: Int32) -> list[str]:
-    """A sentence for each item; what a query and an item share goes before what the history says."""
+    """Return a sentence for each item; words in common with the query go before the history."""
     loaded, request, match = resolved.loaded, resolved.request, ranked.match
     model, novel = loaded.models[resolved.name], request.novelty > 0
     if request.words is None or (match is None and ranked.step != "content") or ranked.step == "model":
@@ -215,7 +215,7 @@ def reasons(
 def _reasons(
     loaded: LoadedRun, model: Recommender, history: History, items: Int32, step: Step, *, popular: str
 ) -> list[str]:
-    """`popular`: the sentence for an item that is there because it is popular."""
+    """Return a sentence for each item; `popular`: the one for items that are there because they are popular."""
     if step == "popular" or model.evidence == "popularity" or len(history.item) == 0:
         return [popular] * len(items)
     titles = loaded.catalogue.titles
@@ -236,7 +236,7 @@ def _reasons(
 
 
 def _sentence(causes: Sequence[str], lead: str, popular: str) -> str:
-    """A sentence for one item; `lead`: the largest part of its score, empty for the history."""
+    """Return a sentence for one item; `lead`: the largest part of its score, empty for the history."""
     if lead == "popular" and not (causes and popular):
         return phrase(causes) if causes else popular
     return phrase(causes, lead=lead) if causes or lead else ""

@@ -207,7 +207,7 @@ class LoadedRun:
         )
 
     def _training_history(self, row: int) -> SingleHistory:
-        """The history of a row of the training data, empty for row -1."""
+        """Return the history of a row of the training data, empty for row -1."""
         start, end = (int(at) for at in self._histories.indptr[row : row + 2]) if row >= 0 else (0, 0)
         every, part = self._histories, slice(start, end)
         weight = every.weight[part]
@@ -216,14 +216,14 @@ class LoadedRun:
         return SingleHistory(every.item[part], weight, rating, timestamp, row)
 
     def _not_trained_on(self, trained: SingleHistory, events: Sequence[Event]) -> list[Event]:
-        """Events of known items that the data does not have yet: a run may be trained on part of the log."""
+        """Return the events of known items that the data does not have: a run may be trained on part of the log."""
         newest: dict[int, int] = dict(zip(trained.item.tolist(), trained.timestamp.tolist(), strict=True))
         row = self.catalogue.row
         return [e for e in events if e.item_id in row and e.timestamp > newest.get(row[e.item_id], -1)]
 
 
 def _content_recommender(run: Run) -> Content | None:
-    """A recommender by item features alone: the run's own where it has one; None without item features."""
+    """Return the run's recommender by item features alone, or fit one; None without item features."""
     if run.dataset.item_features is None:
         return None
     own = (one for one in run.recommenders.values() if isinstance(one, Content) and one.recommender is None)

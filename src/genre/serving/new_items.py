@@ -89,7 +89,7 @@ def check_fields(dataset: Dataset, fields: Mapping[str, Any]) -> None:
 
 
 def _describe(kind: pa.DataType) -> str:
-    """The type of a column, for messages."""
+    """Name the type of a column in a message."""
     if pa.types.is_boolean(kind):
         return "true or false"
     if pa.types.is_integer(kind):
@@ -98,7 +98,7 @@ def _describe(kind: pa.DataType) -> str:
 
 
 def _converted(value: Any, kind: pa.DataType) -> Any:
-    """A value as its column holds it, None where it does not fit."""
+    """Convert a value to the type of its column; None where it does not fit."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
     try:
@@ -162,7 +162,7 @@ class ByNeighbours(Recommender):
         raise NotSupported("ByNeighbours extends a recommender that is fitted already; fit that one")
 
     def _inside(self, history: History) -> History:
-        """The same histories in the rows that the model knows."""
+        """Put the nearest known items in place of new ones."""
         n_known = len(self.model.item_ids_)
         at = np.flatnonzero(history.item >= n_known)
         item, weight = history.item.copy(), history.weight.copy()
@@ -201,12 +201,12 @@ class ByNeighbours(Recommender):
         return Terms(self._for_items(items, shares), self._for_items(items, popular), named)
 
     def _with_neighbours(self, items: Int32) -> Int32:
-        """The known ones of some items `[m]`, then the neighbours of the new ones."""
+        """Return the known ones of some items `[m]`, then the neighbours of the new ones."""
         new = items >= len(self.model.item_ids_)
         return np.concatenate([items[~new], self.nearest[items[new] - len(self.model.item_ids_)].ravel()])
 
     def _for_items(self, items: Int32, part: Float32) -> Float32:
-        """Values for `_with_neighbours(items)` as values for `items`: a new item gets the mean of its neighbours'."""
+        """Turn values for `_with_neighbours(items)` into values for `items`: a new item gets its neighbours' mean."""
         new = items >= len(self.model.item_ids_)
         share = self.share[items[new] - len(self.model.item_ids_)]  # [n_new, n_neighbours]
         out = np.empty((len(items), *part.shape[1:]), np.float32)

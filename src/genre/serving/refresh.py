@@ -66,7 +66,7 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
 
 
 def _by_kind(store: EventStore) -> tuple[set[str], dict[str, dict[str, Any]], list[Event]]:
-    """The log: digests of deleted users, fields of changed items, events."""
+    """Return the log by kind: digests of deleted users, fields of changed items, events."""
     deleted: set[str] = set()
     changes: dict[str, dict[str, Any]] = {}
     events: list[Event] = []
@@ -81,7 +81,7 @@ def _by_kind(store: EventStore) -> tuple[set[str], dict[str, dict[str, Any]], li
 
 
 def _without(dataset: Dataset, deleted: set[str]) -> Dataset:
-    """The data without deleted users: their rows, their fields, their ids."""
+    """Remove deleted users: their rows, their fields, their ids."""
     if not deleted:
         return dataset
     kept_users = np.array([user_digest(u) not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
@@ -96,7 +96,7 @@ def _without(dataset: Dataset, deleted: set[str]) -> Dataset:
 
 
 def _not_yet_in(dataset: Dataset, events: Sequence[Event]) -> list[Event]:
-    """The events that are newer than what the data has of their user and item."""
+    """Return the events that are newer than what the data has of their user and item."""
     users = dataset.user_ids.rows([event.user_id for event in events])
     items = dataset.item_ids.rows([event.item_id for event in events])
     of_users = np.isin(dataset.user, np.unique(users[users >= 0]))

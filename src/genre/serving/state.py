@@ -92,7 +92,7 @@ class State:
         return self.loaded_runs[run]
 
     def _assigned_run(self, user_id: str) -> str:
-        """The name of the run for a user: by a hash of the id, so it stays the same while the shares do."""
+        """Draw the run for a user by a hash of the id, so that it stays the same while the shares do."""
         draw = int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8).digest(), "big") / 2**64
         bounds = itertools.accumulate(self.shares.values())
         return next((name for name, bound in zip(self.shares, bounds, strict=True) if draw < bound), [*self.shares][-1])
@@ -205,7 +205,7 @@ class State:
 
 
 def _by_name(runs: Sequence[Run]) -> dict[str, Run]:
-    """Runs by name; by the names of their folders where two have the same."""
+    """Return the runs by name; by the names of their folders where two have the same."""
     own = [run.name for run in runs]
     named = dict(zip(own if len(set(own)) == len(own) else [run.folder.name for run in runs], runs, strict=True))
     if len(named) < len(runs):
@@ -217,7 +217,7 @@ def _by_name(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _checked_shares(shares: Mapping[str, float] | None, names: Sequence[str]) -> dict[str, float]:
-    """Shares that add up to 1."""
+    """Check the shares of users, and scale them to a sum of 1."""
     if not names:
         raise GenreError("a service needs at least one run")
     given = dict.fromkeys(names, 1.0) if shares is None else dict(shares)

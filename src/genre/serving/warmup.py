@@ -75,7 +75,7 @@ def _recommend(loaded: LoadedRun, model: Recommender) -> None:
 
 
 def _failure(seconds: float, breaker: CircuitBreaker, work: Callable[[], object]) -> str | None:
-    """Why a call gives no answer, None where it does."""
+    """Make a call, and return why it gives no answer; None where it does."""
     try:
         if breaker.open:
             breaker.call(work)

@@ -52,14 +52,14 @@ class LogTable(EventStore):
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[Any]:
-        """One commit: on disk when the block is left, or as if nothing had happened. Gives what executes statements."""
+        """Open a transaction: on disk when the block is left, or as if nothing had happened."""
 
     @abstractmethod
     def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows that a statement finds."""
+        """Return the rows that a statement finds."""
 
     def _sql(self, statement: str) -> str:
-        """A statement as this database wants it."""
+        """Put this database's table and placeholder into a statement."""
         return re.sub(r"\blog\b", self.table, statement).replace("?", self.placeholder)
 
     @override
@@ -94,7 +94,7 @@ class LogTable(EventStore):
 
 
 def _entry(kind: str, event: Sequence[Any], body: str) -> Entry:
-    """A row of the table as the entry it holds."""
+    """Make an entry from a row of the table."""
     if kind == "event":
         return Event(*event)
     return ItemChange(event[1], json.loads(body)) if kind == "item" else Deletion(body)

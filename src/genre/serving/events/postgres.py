@@ -68,13 +68,13 @@ class PostgresStore(LogTable):
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """Never tried twice: a commit whose acknowledgement got lost may have happened."""
+        """Open a transaction, never twice: a commit whose acknowledgement got lost may have happened."""
         with self._write.connection() as connection, connection.transaction():
             connection.execute(_LOCK)
             yield connection
 
     def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Tried again where the connection turns out to be lost, since reading changes nothing."""
+        """Return the rows that a statement finds; try again where the connection turns out to be lost."""
         try:
             return self._read.rows(statement, values)
         except StoreError as error:
@@ -119,7 +119,7 @@ class _Link:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """The connection, for one thread at a time; errors of PostgreSQL become StoreError."""
+        """Lend the connection to one thread at a time; errors of PostgreSQL become StoreError."""
         with self._lock:
             try:
                 if self._connection is None or self._connection.closed:
@@ -130,7 +130,7 @@ class _Link:
                 raise StoreError(f"PostgreSQL cannot be used now ({first}); nothing was acknowledged") from error
 
     def rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """What a statement finds."""
+        """Return the rows that a statement finds."""
         with self.connection() as connection, connection.transaction():
             return connection.execute(statement.encode(), values).fetchall()
 

@@ -147,7 +147,7 @@ class Catalogue:
         return allowed
 
     def _make_rows_by_value(self, name: str) -> dict[str, list[int]]:
-        """For each value of a field, whole or one of its categories, the rows that hold it."""
+        """Return the rows that hold each value of a field, whole or one of its categories."""
         rows: dict[str, list[int]] = {}
         for row, value in enumerate(self.fields[name]):
             whole = [] if value is None else [str(value)]
@@ -156,7 +156,7 @@ class Catalogue:
         return rows
 
     def _make_numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """A field as numbers, NaN where it is none. `[n_items]`."""
+        """Return a field as numbers, NaN where it is none. `[n_items]`."""
         return np.array([_number(value) for value in self.fields[name]])
 
     # --- words ------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def categories_of(dataset: Dataset) -> Categories:
 
 
 def _memberships(column: pa.ChunkedArray) -> tuple[list[str], sp.csr_matrix]:
-    """The categories in a column, and which item is of which. CSR `[n_items, n]`."""
+    """Return the categories in a column, and which item is of which. CSR `[n_items, n]`."""
     at: dict[str, int] = {}
     known: dict[str, list[int]] = {}  # most values repeat
     indices, indptr = array("i"), array("q", [0])
@@ -135,6 +135,6 @@ def _is_text(field: pa.Field) -> bool:
 
 
 def _holds_categories(column: pa.ChunkedArray) -> bool:
-    """Whether the names in a column are few, and each is the name of several items."""
+    """Tell whether the names in a column are few, and each belongs to several items."""
     counts = Counter(name for value in column.slice(0, SAMPLE).to_pylist() for name in split_categories(value))
     return 1 < len(counts) <= MOST_NAMES and counts.total() >= FEWEST_ITEMS * len(counts)

@@ -155,7 +155,7 @@ class QueryMatcher:
         return Match(query, np.asarray(fit, np.float32), against, near)
 
     def _against(self, query: Query, unwanted: Sequence[Float32]) -> Float32:
-        """How much speaks against each item; `unwanted`: the vectors of the unwanted pieces. `[n_items]`."""
+        """Compute how much speaks against each item; `unwanted`: the vectors of the unwanted pieces. `[n_items]`."""
         against = LITERAL * self._has_any_word(query.unwanted)
         for piece, vector in zip(query.unwanted, unwanted, strict=True):
             against += AGAINST * self._spelt_share(piece)
@@ -170,7 +170,7 @@ class QueryMatcher:
         return np.asarray(unit_rows(self._vectors[list(rows)].mean(axis=0, keepdims=True))[0], np.float32)
 
     def _makes_sense(self, text: str, vector: Float32) -> bool:
-        """Whether any item is near to a text, or has one of its words."""
+        """Tell whether any item is near to a text, or has one of its words."""
         if float((self._vectors @ vector).max()) > self._nonsense_level:
             return True
         telling = [
@@ -179,23 +179,23 @@ class QueryMatcher:
         return any(form in self._forms_of_items[0] for word in telling for form in word_forms(word))
 
     def _has_any_word(self, texts: Sequence[str]) -> Float32:
-        """1 where an item's text has any word of some texts. `[n_items]`."""
+        """Return 1 where an item's text has any word of some texts. `[n_items]`."""
         forms = {form for text in texts for word in words(text) for form in word_forms(word)}
         return np.asarray(self._n_forms(forms) > 0, np.float32)
 
     def _spelt_share(self, text: str) -> Float32:
-        """The share of a text's letters, in scripts without spaces, that an item's text has, too. `[n_items]`."""
+        """Return the share of a text, in scripts without spaces, that is in an item's text, too. `[n_items]`."""
         forms = {form for word in words(text) for form in word_forms(word) if UNSPACED.match(form)}
         return np.asarray(self._n_forms(forms) / max(len(forms), 1), np.float32)
 
     def _n_forms(self, forms: Collection[str]) -> Float32:
-        """How many of some word forms an item's text has. `[n_items]`."""
+        """Count how many of some word forms are in an item's text. `[n_items]`."""
         columns, items = self._forms_of_items
         held = sorted(columns[form] for form in forms if form in columns)
         return np.asarray(items[:, held].sum(axis=1), np.float32).ravel()
 
     def _encode(self, texts: Sequence[str]) -> Float32:
-        """Unit vectors of texts. `[n, dim]`."""
+        """Encode texts as unit vectors. `[n, dim]`."""
         vectors, dim = self.encoder.encode_once(texts), self._features.shape[1]
         if vectors.shape[1] != dim:
             raise DataError(f"the encoder makes vectors of {vectors.shape[1]} values, the items have {dim}")
@@ -226,7 +226,7 @@ def score_parts(match: Match, taste: Float32 | None, popularity: Float32) -> dic
 
 
 def _limited(taste: Float32) -> Float32:
-    """The same order, none above `MOST_TASTE`, so that wanted and unwanted words count for a favourite, too."""
+    """Scale scores so that none is above `MOST_TASTE`, and the words count for a favourite, too."""
     return np.asarray(taste * min(1.0, MOST_TASTE / max(float(taste.max()), 1e-12)), np.float32)
 
 

@@ -110,7 +110,7 @@ def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
 
 
 def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]]:
-    """The text with `TITLE` for each title in it, and their rows, in order; the longest title at a place counts.
+    """Put `TITLE` in place of each title, the longest at a place; return the text and the titles' rows, in order.
 
     A title counts behind words such as `like` and in quotes; elsewhere from two words on, written as a title, unless it
     is the whole query: then the item itself is wanted.

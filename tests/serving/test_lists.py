@@ -1,4 +1,4 @@
-"""What is said of an item of a list, and the evidence for it: it names what speaks for the item, or it is silent."""
+"""Reasons in lists, and the evidence for an item: they name what speaks for the item, or nothing."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def test_a_list_turned_towards_the_rare_is_not_called_popular(run: Run, sqlite: 
 
 
 def test_words_say_what_matched_or_nothing(service: Service) -> None:
-    told = {
+    found = {
         one["item_id"]: one["reason"] for one in service.recommend(ListRequest(words="stories of castles", k=12)).items
     }
-    assert told == {f"i{row}": "shares: castles" if row % 2 else "" for row in range(12)}
+    assert found == {f"i{row}": "shares: castles" if row % 2 else "" for row in range(12)}
     service.put_item("n1", {"title": "Quiet Comet", "genres": "Sci-Fi|space", "text": "robots in space"})
     found = {one["item_id"]: one for one in service.recommend(ListRequest(words="a comet, sci-fi", k=12)).items}
     assert re.fullmatch("shares: Sci-Fi,.* comet", found["n1"]["reason"])
