@@ -1,4 +1,4 @@
-"""A query in words: what is wanted counts for an item, what is negated against it, what is named stands for its item."""
+"""A query in words: what is wanted counts for an item, what is negated against it; named items stand for themselves."""
 
 from __future__ import annotations
 
