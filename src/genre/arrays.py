@@ -1,4 +1,4 @@
-"""Names of the array types that functions take and return."""
+"""Short names for the NumPy array types that functions take and return. Knows nothing else."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,3 +87,44 @@ def test_a_low_rating_is_seen_but_not_liked() -> None:
     )
     assert data.weight.tolist() == [1, np.float32(0.1)]
     assert data.liked().tolist() == [True, False]
+
+
+def test_histories_of_a_mask_are_those_where_it_is_true() -> None:
+    data = toy_dataset()
+    mask = np.isin(np.arange(data.n_users), [3, 5])
+    assert data.history(mask).user.tolist() == [3, 5]
+    assert data.history().select(mask).item.tolist() == data.history([3, 5]).item.tolist()
+    assert data.history(np.zeros(data.n_users, bool)).user.tolist() == []
+    assert data.history([]).user.tolist() == []
+    assert data.history(np.array([5, 3, 3], np.uint8)).user.tolist() == [5, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([1.7], r"found 1\.7 \(float64\); expected user rows, whole numbers from 0 to 19, or a mask of 20 values"),
+        ([np.nan], "found nan"),
+        (["u01"], r"found 'u01' .* the rows of ids are given by `Ids\.rows`"),
+        ([None], "found None"),
+        ([-1], "found user row -1; expected user rows"),
+        ([0, 20], "found user row 20"),
+        ([2**40], "found user row 1099511627776"),
+        (5, r"found 5; .* put one row into a list: \[row\]"),
+        ("u1", "found 'u1'"),
+        ([[1, 2]], r"found an array of shape \(1, 2\)"),
+        (np.ones(3, bool), "found a mask of 3 values"),
+    ],
+)
+def test_histories_by_something_else_than_row_numbers_are_an_error(rows: Any, message: str) -> None:
+    data = toy_dataset()
+    with pytest.raises(DataError, match=message):
+        data.history(rows)
+    with pytest.raises(DataError, match=message.replace("user row", "history row")):
+        data.history().select(rows)
+
+
+def test_row_starts_are_searched_for_once_and_a_changed_dataset_has_its_own() -> None:
+    data = toy_dataset()
+    assert data.history().indptr is data.history().indptr
+    fewer = data.where(data.user == 4)
+    assert fewer.history().lengths.tolist() == [0] * 4 + [len(fewer)] + [0] * 15

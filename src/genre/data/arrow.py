@@ -1,4 +1,7 @@
-"""Arrow columns to NumPy arrays and back, and the texts of a column as plain strings."""
+"""Arrow columns to NumPy arrays and back without copies, and a table's content as bytes for a digest.
+
+Knows nothing about what the columns mean.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,17 @@ import pyarrow.compute as pc
 
 
 def as_numpy(column: pa.ChunkedArray | pa.Array, missing: float) -> npt.NDArray[Any]:
-    """The numbers of a column, with `missing` for a missing one; not copied where that can be.
+    """Return a column of numbers as an array, without a copy where no value is missing and it is in one piece.
 
-    From the buffers: PyArrow's own way first imports pandas where it is installed, which takes half a second.
+    The buffers are read directly: PyArrow's own conversion first imports pandas where it is installed, which takes
+    half a second.
+
+    Args:
+        column: Integers or floats `[n]`.
+        missing: Replaces nulls.
+
+    Returns:
+        `[n]`, of the column's type.
     """
     if isinstance(column, pa.ChunkedArray) and column.num_chunks != 1:
         values = np.empty(len(column), column.type.to_pandas_dtype())
@@ -35,7 +46,15 @@ def as_numpy(column: pa.ChunkedArray | pa.Array, missing: float) -> npt.NDArray[
 
 
 def as_arrow(values: npt.NDArray[Any], missing: int | None = None) -> pa.Array:
-    """An Arrow column of numbers, not copied; `missing` becomes null."""
+    """Return an array of numbers as an Arrow column, without a copy.
+
+    Args:
+        values: `[n]`.
+        missing: The number that means null; None: there are no nulls.
+
+    Returns:
+        `[n]`, of the array's type.
+    """
     kind = pa.from_numpy_dtype(values.dtype)
     content = pa.py_buffer(np.ascontiguousarray(values))
     if missing is None or not (gone := values == missing).any():
@@ -44,7 +63,14 @@ def as_arrow(values: npt.NDArray[Any], missing: int | None = None) -> pa.Array:
 
 
 def plain_bytes(table: pa.Table) -> Iterator[bytes | memoryview]:
-    """Names, types and values of a table as bytes to digest; how its memory is laid out makes no difference."""
+    """Turn names, types and values of a table into bytes for a digest; chunks and offsets make no difference.
+
+    Args:
+        table: Any Arrow table.
+
+    Yields:
+        Bytes, the same for tables of the same content.
+    """
     yield repr(table.schema.remove_metadata()).encode()
     for column in table.columns:
         array = column.combine_chunks()
@@ -58,6 +84,7 @@ def plain_bytes(table: pa.Table) -> Iterator[bytes | memoryview]:
 
 
 def _plain_text(array: pa.StringArray) -> Iterator[bytes | memoryview]:
+    """Yield the lengths (-1 for null) and the characters of a text column."""
     yield pc.fill_null(pc.binary_length(array), -1).to_numpy(zero_copy_only=False).view(np.uint8).data
     texts = array.fill_null("")
     _, offsets, content = texts.buffers()

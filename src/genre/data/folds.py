@@ -12,18 +12,27 @@ from genre.data.dataset import Dataset, Features
 
 Part = npt.NDArray[np.int8]
 
-
-TRAIN, VALIDATION, TEST, UNUSED = range(4)
+TRAIN, VALIDATION, TEST, UNUSED = range(4)  # values of a Part; the first three are those of `Dataset.part`
 
 
 class Fold:
-    """`context`: what is known of each user before; `target`: what the user did next. Same ids in both.
+    """A question with its answers: what is known of each user, and what the user did next.
 
-    context: a Dataset, or what makes it when first asked for: the test's is nearly all the data once more, and most
-    work on a split never looks at it. A Fold unpacks in this order.
+    Both datasets have the same users, items and numbering. A Fold unpacks into context and target.
+
+    Attributes:
+        context: The interactions before; what recommenders score. It is made when it is first used: the test's
+            context is nearly all the data once more, and most work on a split never looks at it.
+        target: The interactions after; what recommendations are evaluated by.
     """
 
     def __init__(self, context: Dataset | Callable[[], Dataset], target: Dataset) -> None:
+        """Keep both parts.
+
+        Args:
+            context: The dataset, or a function that makes it.
+            target: The dataset.
+        """
         self._context = context
         self.target = target
 
@@ -32,21 +41,34 @@ class Fold:
 
     @property
     def context(self) -> Dataset:
+        """The interactions before those of `target`."""
         if not isinstance(self._context, Dataset):
             self._context = self._context()
         return self._context
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Fold:
-        """The same question with the vectors attached."""
+        """Attach vectors of items or users to both datasets.
+
+        Args:
+            items: One vector for each item; None leaves what is there.
+            users: One vector for each user; None leaves what is there.
+
+        Returns:
+            A new Fold.
+        """
         target = self.target.with_features(items=items, users=users)
         return Fold(lambda: self.context.with_features(items=items, users=users), target)
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """train: what recommenders learn from. validation, test: what they are asked; unpacks in this order.
+    """A dataset cut into three parts of the same users, items and numbering; unpacks in the order of its attributes.
 
-    notes: what a careful reader wants to know: where the cuts are, ties, users and items unseen in training.
+    Attributes:
+        train: What recommenders learn from.
+        validation: What options are chosen by, and when training stops.
+        test: What recommenders are compared by.
+        notes: Sentences on what the split did: the dates of the cuts, ties in time, users and items unseen in training.
     """
 
     train: Dataset
@@ -58,7 +80,15 @@ class Split:
         return iter((self.train, self.validation, self.test))
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Split:
-        """The same parts, each with the vectors attached."""
+        """Attach vectors of items or users to all parts.
+
+        Args:
+            items: One vector for each item; None leaves what is there.
+            users: One vector for each user; None leaves what is there.
+
+        Returns:
+            A new Split.
+        """
         return Split(
             self.train.with_features(items=items, users=users),
             self.validation.with_features(items=items, users=users),

@@ -1,6 +1,7 @@
-"""Outside ids (any text) <-> row numbers (0..n-1). Knows nothing about interactions.
+"""Outside ids (any text) to row numbers (0 to n - 1) and back. Knows nothing about interactions.
 
-Row number `i` is the same thing from here to the HTTP answer; outside ids appear at the two ends only.
+Row `i` is the same user or item from here to the HTTP answer; outside ids appear where data comes in and where answers
+go out.
 """
 
 from __future__ import annotations
@@ -18,12 +19,32 @@ from genre.options import nearest
 
 
 class Ids:
-    """An ordered set of distinct, non-empty text ids.
+    """An ordered set of distinct text ids: the position of an id is its row number.
 
-    `ids[row]` is the outside id, `ids.rows(many)` the row numbers, -1 for the unknown.
+    It never changes: `append` makes a new one, in which every row number stays.
+
+    Attributes:
+        values: The ids in the order of their rows, an Arrow array of strings.
+
+    Example:
+        >>> ids = Ids(["alien", "brazil"])
+        >>> ids.row("brazil"), ids[1]
+        (1, 'brazil')
+        >>> ids.rows(["alien", "casablanca"]).tolist()
+        [0, -1]
+        >>> ids.append(["casablanca"]).row("casablanca")
+        2
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
+        """Number ids in the given order.
+
+        Args:
+            values: Distinct ids; what is no text is written as text.
+
+        Raises:
+            DataError: If an id is missing, repeated, or not valid Unicode.
+        """
         array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         if not isinstance(array, pa.Array):
             array = _texts([str(value) for value in values])
@@ -60,7 +81,17 @@ class Ids:
         return self._index
 
     def row(self, outside: Any) -> int:
-        """Row number of one id; `UnknownId` with the nearest known id otherwise."""
+        """Look up the row of one id.
+
+        Args:
+            outside: The id.
+
+        Returns:
+            Its row number.
+
+        Raises:
+            UnknownId: If there is no such id; the message names the nearest.
+        """
         found = self._rows_by_id().get(str(outside))
         if found is None:
             text = str(outside)
@@ -69,7 +100,14 @@ class Ids:
         return found
 
     def rows(self, outside: Sequence[Any] | pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:
-        """Row numbers of many ids, -1 for each unknown one. [n]"""
+        """Look up the rows of many ids.
+
+        Args:
+            outside: The ids.
+
+        Returns:
+            int32 `[n]`, -1 for each unknown id.
+        """
         if isinstance(outside, (pa.Array, pa.ChunkedArray)):
             found = pc.index_in(outside.cast(pa.string()), self.values)
             return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int32)
@@ -77,14 +115,31 @@ class Ids:
         return np.fromiter((index.get(str(value), -1) for value in outside), np.int32, len(outside))
 
     def append(self, outside: Sequence[Any]) -> Ids:
-        """These ids and then the new ones, so that every row number stays; DataError for one that is known already."""
+        """Add ids behind these, so that every row number stays.
+
+        Args:
+            outside: New ids.
+
+        Returns:
+            All ids.
+
+        Raises:
+            DataError: If an id is known already.
+        """
         known = [str(value) for value in outside if value in self]
         if known:
             raise DataError(f"id {known[0]!r} is known already; append only new ids")
         return Ids(pa.concat_arrays([self.values, _texts([str(value) for value in outside])]))
 
     def take(self, rows: npt.ArrayLike) -> list[str]:
-        """Outside ids of row numbers."""
+        """Return the ids of rows.
+
+        Args:
+            rows: Row numbers.
+
+        Returns:
+            Outside ids.
+        """
         return list(self.values.take(pa.array(np.asarray(rows, dtype=np.int64))).to_pylist())
 
 

@@ -1,8 +1,8 @@
-"""What several recommenders make of vectors: rows of length one, a constant beside them, a ridge map."""
+"""Small linear algebra that several recommenders share: unit vectors, ridge maps, principal components, scales."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,55 +10,116 @@ import numpy.typing as npt
 from genre.arrays import Float32
 from genre.errors import DataError
 
-if TYPE_CHECKING:
-    pass
-
 
 def unit_rows(rows: npt.NDArray[np.floating[Any]], center: Float32 | None = None) -> Float32:
-    """Rows of length one, seen from `center` where it is given; a row of zeros says nothing and stays. [n, dim]"""
+    """Divide rows by their lengths, so that a product of two is their cosine.
+
+    Args:
+        rows: `[n, dim]`; a row of zeros, which has no direction, stays as it is.
+        center: Taken off each row before, `[dim]`.
+
+    Returns:
+        float32 `[n, dim]`.
+    """
     if center is not None:
         rows = np.where(rows.any(axis=1, keepdims=True), rows - center, 0)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def of_width(features: Float32, center: Float32, who: str) -> Float32:
-    """The features, when they are as wide as those that `who` learnt from; DataError otherwise. [n, dim]"""
+def check_width(features: Float32, center: Float32, recommender: str) -> Float32:
+    """Check that features are as wide as those that a recommender was fitted with.
+
+    Args:
+        features: `[n, dim]`.
+        center: The mean of the features at the time, `[dim]`.
+        recommender: Its name, for the message.
+
+    Returns:
+        The features.
+
+    Raises:
+        DataError: If they are wider or narrower.
+    """
     if features.shape[1] != len(center):
-        raise DataError(f"{who}: learnt from features of {len(center)} values, found {features.shape[1]}")
+        raise DataError(f"{recommender}: learnt from features of {len(center)} values, found {features.shape[1]}")
     return features
 
 
-def with_one(vectors: Float32) -> Float32:
-    """Vectors with a constant as the last column. [n, dim + 1]"""
+def with_constant(vectors: Float32) -> Float32:
+    """Append a column of ones, whose weight in a linear map is its constant term.
+
+    Args:
+        vectors: `[n, dim]`.
+
+    Returns:
+        `[n, dim + 1]`.
+    """
     return np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1)
 
 
-def ridge_map(told: Float32, factors: Float32, touched: npt.NDArray[Any], strength: float) -> Float32:
-    """The map `[dim, n_factors]` from what texts tell `[n_items, dim]` to factors, each item as often as touched.
+def ridge_map(inputs: Float32, targets: Float32, counts: npt.NDArray[Any], ridge: float) -> Float32:
+    """Fit the linear map from item features to factors by weighted ridge regression.
 
-    strength: ridge; the last column, a constant, is free of it.
+    With X the inputs, Y the targets and C = diag(counts), the map M minimises
+    sum_i counts_i |x_i M - y_i|^2 + ridge |M|^2 (its last row, the constant term, without ridge):
+
+        M = (X' C X + ridge I)^-1 X' C Y
+
+    Args:
+        inputs: Features of items, a constant as the last column, `[n_items, dim]`.
+        targets: `[n_items, n_factors]`.
+        counts: How much each item counts, for example its interactions, `[n_items]`.
+        ridge: Added to the diagonal.
+
+    Returns:
+        M, float32 `[dim, n_factors]`.
     """
-    weighted = told.astype(np.float64).T * touched
-    gram = weighted @ told
-    gram[np.diag_indices(len(gram) - 1)] += strength
-    gram[-1, -1] += 1e-6
-    return np.asarray(np.linalg.solve(gram, weighted @ factors), np.float32)
+    weighted = inputs.astype(np.float64).T * counts  # X' C [dim, n_items]
+    gram = weighted @ inputs  # [dim, dim]
+    gram[np.diag_indices(len(gram) - 1)] += ridge
+    gram[-1, -1] += 1e-6  # solvable without a single interaction
+    return np.asarray(np.linalg.solve(gram, weighted @ targets), np.float32)
 
 
-def principal(values: Float32, dim: int) -> Float32:
-    """The rows along the `dim` directions in which they differ most, all over one common spread. [n, at most dim]"""
+def principal_components(values: Float32, dim: int) -> Float32:
+    """Project rows onto the directions in which they differ most (PCA by singular value decomposition).
+
+    Args:
+        values: `[n, width]`.
+        dim: How many directions, at most.
+
+    Returns:
+        float32 `[n, min(dim, n, width)]`, divided by one number so that all values together have a standard deviation
+        of 1.
+    """
     centred = values - values.mean(0)
     left, length, _ = np.linalg.svd(centred, full_matrices=False)
     out = left[:, :dim] * length[:dim]
     return np.ascontiguousarray(out / (out.std() or 1.0), np.float32)
 
 
-def spread(scores: Float32) -> Float32:
-    """Standard deviation of each row, 1 for a row that is flat. [n, 1]"""
+def row_std(scores: Float32) -> Float32:
+    """Compute the standard deviation of each row.
+
+    Args:
+        scores: `[n, n_items]`.
+
+    Returns:
+        `[n, 1]`; 1 for a row of equal values, so that it can be divided by.
+    """
     found = scores.std(axis=1, keepdims=True)
     return np.where(found > 0, found, np.float32(1))
 
 
-def scaled(scores: Float32) -> Float32:
-    """Rows in units of their spread; taking their mean off would move all items of a history alike. [n, n_items]"""
-    return np.asarray(scores / spread(scores), np.float32)
+def divide_by_std(scores: Float32) -> Float32:
+    """Divide each row by its standard deviation, so that the scores of different recommenders can be added.
+
+    The mean is not taken off: that would move all items of a history alike, which changes no ranking.
+
+    Args:
+        scores: `[n, n_items]`.
+
+    Returns:
+        float32 `[n, n_items]`.
+    """
+    return np.asarray(scores / row_std(scores), np.float32)

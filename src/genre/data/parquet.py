@@ -1,4 +1,9 @@
-"""A Dataset as a folder of Parquet files, whole or refused. Features are not in it; they are files of their own."""
+"""A Dataset as a folder of Parquet files, which is read whole or refused. Features are kept elsewhere.
+
+`interactions.parquet` has the columns of the dataset, users and items by row number; `users.ids.parquet` and
+`items.ids.parquet` the id of each row; `users.parquet` and `items.parquet` their fields, row by row; `dataset.json`
+the rest.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,12 @@ from genre.storage import publish, read_json, read_manifest, write_json
 
 
 def write_dataset(dataset: Dataset, folder: str | Path) -> None:
-    """Write interactions (row numbers), users, items and facts; the folder appears whole or not at all."""
+    """Write a dataset into a folder, which appears whole or not at all and replaces an older one.
+
+    Args:
+        dataset: The dataset; its features are not written.
+        folder: Where to.
+    """
     with publish(Path(folder)) as aside:
         _write(
             aside / "interactions.parquet",
@@ -37,7 +47,17 @@ def _write(path: Path, table: pa.Table) -> None:
 
 
 def read_dataset(folder: str | Path) -> Dataset:
-    """Read what `write_dataset` wrote, checked file by file; ArtifactError otherwise."""
+    """Read what `write_dataset` wrote.
+
+    Args:
+        folder: A folder written by it.
+
+    Returns:
+        The dataset, without features.
+
+    Raises:
+        ArtifactError: If a file is missing, changed, or of another version.
+    """
     path = Path(folder)
     if "dataset.json" not in read_manifest(path)["files"]:
         raise ArtifactError(f"{path}: holds no dataset; give a folder that write_dataset made")
@@ -48,6 +68,7 @@ def read_dataset(folder: str | Path) -> Dataset:
 
 
 def _assemble(path: Path) -> Dataset:
+    """Build the dataset of a folder whose files have been checked."""
     interactions = pq.read_table(path / "interactions.parquet")
     columns: dict[str, Any] = {name: interactions[name].to_numpy() for name in interactions.column_names}
     facts = read_json(path / "dataset.json")

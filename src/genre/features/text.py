@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from genre.data.dataset import TITLES as NAMES
+from genre.data.dataset import TITLE_COLUMNS as NAMES
 from genre.data.dataset import Dataset
 from genre.data.words import is_id_or_address, looks_like_text
 from genre.errors import DataError

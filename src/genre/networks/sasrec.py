@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from genre.arrays import Float32
 from genre.data.dataset import History
-from genre.data.linear import principal
+from genre.data.linear import principal_components
 from genre.networks.padding import GAPS, gap_buckets, group_by_length, padded_positions
 from genre.training.devices import move_to
 from genre.training.losses import full_softmax, gbce, sampled_softmax
@@ -149,7 +149,7 @@ class SASRecNetwork(nn.Module):
         if self.item_id is not None:
             nn.init.normal_(self.item_id.weight, 0, ITEM_SPREAD)
             if items == "text_start":
-                start = torch.from_numpy(principal(text, dim))
+                start = torch.from_numpy(principal_components(text, dim))
                 self.item_id.weight.data[:, : start.shape[1]] = ITEM_SPREAD * start
 
     def item_table(self) -> Tensor:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre.data.arrow import as_arrow, as_numpy
-from genre.data.dataset import Dataset, weigh
+from genre.data.dataset import Dataset, default_weights
 from genre.data.ids import Ids
 from genre.errors import DataError
 from genre.kernels.order import counts, mark
@@ -52,7 +52,7 @@ def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, 
         positive = _three_quarters(scale)
         report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
     if cleaning.repeats == "sum" and "weight" not in rows.columns:
-        rows.columns["weight"] = weigh(len(rows), rows.values("rating"), positive, cleaning.low_rating_weight)
+        rows.columns["weight"] = default_weights(len(rows), rows.values("rating"), positive, cleaning.low_rating_weight)
     named_users = _named(rows.user, rows.user_ids, tables.users)
     named_items = _named(rows.item, rows.item_ids, tables.items)
     clean(rows, dataclasses.replace(cleaning, rating_scale=scale), report)

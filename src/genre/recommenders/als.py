@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
-from genre.data.linear import of_width, ridge_map, unit_rows, with_one
+from genre.data.linear import check_width, ridge_map, unit_rows, with_constant
 from genre.errors import DataError, NotSupported
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
@@ -166,12 +166,12 @@ class ALS(Factors):
         if dataset.item_features is None:
             raise DataError("als: feature_weight needs item features; name an encoder of items under `features`")
         self.center_ = dataset.item_features.values.mean(axis=0)
-        return with_one(unit_rows(dataset.item_features.values, self.center_))
+        return with_constant(unit_rows(dataset.item_features.values, self.center_))
 
     def _extend(self, features: Float32) -> None:
         if not self.feature_weight:
             raise NotSupported("ALS places new items by their features alone; fit it with feature_weight above zero")
-        new = with_one(unit_rows(of_width(features, self.center_, "als"), self.center_)) @ self.map_
+        new = with_constant(unit_rows(check_width(features, self.center_, "als"), self.center_)) @ self.map_
         self.item_embeddings_ = np.concatenate([self.item_embeddings_, new])
 
 

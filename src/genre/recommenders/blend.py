@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
-from genre.data.linear import scaled, spread
+from genre.data.linear import divide_by_std, row_std
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.options import DEFAULT_K, Doc, Ge
@@ -116,7 +116,7 @@ class Blend(Recommender):
     def _candidates(self, history: History, targets: History) -> Iterator[Candidates]:
         """Yield the candidates of each history, scored by the members."""
         for rows, block in history.blocks(BLOCK):
-            scores = np.stack([scaled(_score_as(member, block)) for member in self.members_], axis=1)
+            scores = np.stack([divide_by_std(_score_as(member, block)) for member in self.members_], axis=1)
             wanted = targets.select(np.arange(rows.start, rows.stop))
             for row in range(len(block)):
                 seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, wanted))
@@ -134,7 +134,7 @@ class Blend(Recommender):
         for at, member in enumerate(self.members_):
             if weights[:, at].any():
                 scores = _score_as(member, history)
-                units = scaled(scores) if self.method == "weights" else _reciprocal_ranks(scores)
+                units = divide_by_std(scores) if self.method == "weights" else _reciprocal_ranks(scores)
                 total += weights[:, [at]] * units
         return total
 
@@ -149,7 +149,7 @@ class Blend(Recommender):
         for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
             if weight:
                 inside = _inside(history, len(member.item_ids_))
-                yield member, inside, float(weight / spread(member.score(inside))[0, 0])
+                yield member, inside, float(weight / row_std(member.score(inside))[0, 0])
 
     def _popular(self, history: History, items: Int32) -> Float32:
         total = np.zeros(len(items), np.float32)

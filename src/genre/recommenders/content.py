@@ -13,7 +13,7 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
-from genre.data.linear import of_width, ridge_map, unit_rows, with_one
+from genre.data.linear import check_width, ridge_map, unit_rows, with_constant
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
@@ -92,12 +92,12 @@ class Content(Recommender):
             self.member_ = (member,)
             interactions = np.bincount(dataset.item, minlength=dataset.n_items)  # [n_items]
             factors = _factors_of(member, History.of([[int(dataset.item[0])]], dataset.n_items))[1]
-            self.map_ = ridge_map(with_one(self.item_vectors_), factors, interactions, self.regularization)
+            self.map_ = ridge_map(with_constant(self.item_vectors_), factors, interactions, self.regularization)
             self.item_factors_ = np.where(interactions[:, None] > 0, factors, self._predicted(self.item_vectors_))
 
     def _predicted(self, vectors: Float32) -> Float32:
         """Return the factors that the vectors of items without interactions predict, `[n, factors]`."""
-        return np.asarray(self.lift * (with_one(vectors) @ self.map_), np.float32)
+        return np.asarray(self.lift * (with_constant(vectors) @ self.map_), np.float32)
 
     def place(self, features: Float32) -> Float32:
         """Turn features into whitened unit vectors; an item without features stays at zero.
@@ -108,7 +108,7 @@ class Content(Recommender):
         Returns:
             Unit vectors, float32 `[n, dim]`.
         """
-        vectors = (of_width(features, self.center_, "content") - self.center_) @ self.directions_
+        vectors = (check_width(features, self.center_, "content") - self.center_) @ self.directions_
         vectors[~features.any(axis=1)] = 0
         return unit_rows(vectors)
 

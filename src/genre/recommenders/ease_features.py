@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
-from genre.data.linear import of_width, unit_rows
+from genre.data.linear import check_width, unit_rows
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Search
@@ -62,7 +62,7 @@ class EASEFeatures(ItemWeights):
 
     def _unit(self, features: Float32) -> Float32:
         """Return centred unit vectors; an item without features stays at zero, `[n, dim]`."""
-        return unit_rows(of_width(features, self.center_, "ease_features"), self.center_)
+        return unit_rows(check_width(features, self.center_, "ease_features"), self.center_)
 
     def _extend(self, features: Float32) -> None:
         """Add rows and columns as a fit would, in which the new items have no interactions.

@@ -18,7 +18,7 @@ from genre import storage
 from genre.arrays import Float32
 from genre.data.dataset import Dataset, Features, History
 from genre.data.folds import Fold
-from genre.data.linear import principal
+from genre.data.linear import principal_components
 from genre.data.ndcg import ndcg_of_lists
 from genre.errors import ArtifactError, DataError
 from genre.log import Log
@@ -234,7 +234,7 @@ def user_inputs(dataset: Dataset, dim: int) -> Float32:
     """
     if dataset.user_features is None:
         return np.zeros((dataset.n_users, 0), np.float32)
-    return principal(dataset.user_features.values, dim)
+    return principal_components(dataset.user_features.values, dim)
 
 
 def liked(history: History) -> History:

@@ -10,7 +10,7 @@ import numpy as np
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
-from genre.data.linear import scaled, spread, unit_rows
+from genre.data.linear import divide_by_std, row_std, unit_rows
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Le, Search
@@ -51,12 +51,12 @@ class Profiled(SecondStage):
         scores = self._first_scores(history)
         rows = self._with_profile(history)
         if len(rows):
-            scores[rows] = (1 - self.weight) * scaled(scores[rows]) + self._profile_scores(history.user[rows])
+            scores[rows] = (1 - self.weight) * divide_by_std(scores[rows]) + self._profile_scores(history.user[rows])
         return scores
 
     def _profile_scores(self, users: Int32) -> Float32:
         """Return what the profiles of users add to the score of each item, `[n, n_items]`."""
-        return np.asarray(self.weight * scaled(self.user_vectors_[users] @ self.item_vectors_.T), np.float32)
+        return np.asarray(self.weight * divide_by_std(self.user_vectors_[users] @ self.item_vectors_.T), np.float32)
 
     @property
     def evidence(self) -> Method:
@@ -73,7 +73,7 @@ class Profiled(SecondStage):
         """Return the factor of the first stage's score in the score of the one history, `[1]`."""
         if not len(self._with_profile(history)):
             return np.ones(1, np.float32)
-        return np.asarray((1 - self.weight) / spread(self.first_[0].score(history))[0], np.float32)
+        return np.asarray((1 - self.weight) / row_std(self.first_[0].score(history))[0], np.float32)
 
     def _popular(self, history: History, items: Int32) -> Float32:
         return np.asarray(super()._popular(history, items) * self._share(history), np.float32)

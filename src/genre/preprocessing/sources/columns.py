@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genre.data.dataset import TITLES
+from genre.data.dataset import TITLE_COLUMNS
 from genre.data.words import is_id_or_address
 from genre.errors import DataError
 from genre.options import Doc, check_options, nearest
@@ -143,11 +143,11 @@ def sides_of(
 def _titled(items: pa.Table, asked: str | Literal[False] | None, where: str) -> tuple[pa.Table, list[str]]:
     """The table with what items are called under the name `title`, and a line on it where that had another name."""
     names = items.column_names[1:]
-    if asked is False or (asked is None and any(name in names for name in TITLES)):
+    if asked is False or (asked is None and any(name in names for name in TITLE_COLUMNS)):
         return items, []
     if asked is not None and asked not in names:
         raise DataError(f"{where}: missing column {asked!r}{nearest(asked, names)}; it has {_listed(names)}")
-    alike = (name for name in names if plain_name(name) in TITLES)
+    alike = (name for name in names if plain_name(name) in TITLE_COLUMNS)
     words = (name for name in names if not is_id_or_address(name))
     telling = (name for name in words if looks_like_names(items[name].slice(0, N_SAMPLE)))
     title, why = asked, "as asked"
