@@ -77,7 +77,7 @@ class ALS(Factors):
             "gradient method for implicit feedback collaborative filtering', RecSys 2011). auto: cg from 96 factors on."
         ),
     ] = "auto"
-    seed: Annotated[int, Doc("Of the first item vectors.")] = 0
+    seed: Annotated[int, Doc("Seed of the first item vectors.")] = 0
 
     extends: ClassVar[str] = "with feature_weight"
     learns: ClassVar[tuple[str, ...]] = ("gram_",)

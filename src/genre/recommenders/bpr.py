@@ -69,7 +69,7 @@ class BPR(Factors):
     sampling: Annotated[
         Literal["uniform", "popularity"], Doc("How random items are drawn: all alike, or by their popularity.")
     ] = "uniform"
-    seed: Annotated[int, Doc("Of the first vectors, of the order of users and of the random items.")] = 0
+    seed: Annotated[int, Doc("Seed of the first vectors, of the order of users and of the random items.")] = 0
 
     learns: ClassVar[tuple[str, ...]] = ("item_offset_", "history_map_")
 

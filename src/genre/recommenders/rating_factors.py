@@ -42,7 +42,7 @@ class RatingFactors(Recommender):
     regularization: Annotated[
         float, Gt(0), Search(0.5, 20, log=True), Doc("Ridge on the linear maps to the prior means.")
     ] = 2.0
-    seed: Annotated[int, Doc("Of the first vectors.")] = 0
+    seed: Annotated[int, Doc("Seed of the first vectors.")] = 0
 
     explains: ClassVar[Method] = "exact"
     answers_empty: ClassVar[bool] = True
