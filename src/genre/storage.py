@@ -121,18 +121,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: changed after it was written; make the folder again")
     if written_as != FORMAT:
         raise ArtifactError(f"{path}: format {written_as}, this version reads {FORMAT}; make the run again")
+    root = folder.resolve()
     for name, digest in files.items():
         try:
-            _check_file(folder, name, digest)
+            _check_file(folder, root, name, digest)
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path}: names a file that cannot be read: {name!r} ({error})") from error
     return dict(body)
 
 
-def _check_file(folder: Path, name: str, digest: str) -> None:
-    """Raise ArtifactError unless the file is inside the folder and has this SHA-256."""
+def _check_file(folder: Path, root: Path, name: str, digest: str) -> None:
+    """Raise ArtifactError unless the file is inside the folder, resolved as `root`, and has this SHA-256."""
     file = folder / name
-    if not file.resolve().is_relative_to(folder.resolve()):
+    if not file.resolve().is_relative_to(root):
         raise ArtifactError(f"{folder / MANIFEST}: names a file outside the folder: {name}")
     if not file.is_file():
         raise ArtifactError(f"{file}: missing; make the folder again")
