@@ -102,15 +102,18 @@ def leaf_types(hint: Any) -> Iterator[Any]:
         yield hint
 
 
-def _metadata(hint: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each metadatum of `Annotated` in a type, with the part of the type that carries it.
+def metadata(hint: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each mark of `Annotated` in a type, however nested, with the part of the type that carries it.
 
-    In `Annotated[float, Search(...)] | None` a part carries the metadata.
+    In `Annotated[float, Search(...)] | None` a part carries the mark.
+
+    Args:
+        hint: A type, as `type_hints` returns it.
     """
     for extra in getattr(hint, "__metadata__", ()):
         yield hint, extra
     for part in typing.get_args(hint):
-        yield from _metadata(part)
+        yield from metadata(part)
 
 
 def search_space(cls: type) -> dict[str, Search | Choices]:
@@ -125,7 +128,7 @@ def search_space(cls: type) -> dict[str, Search | Choices]:
     space: dict[str, Search | Choices] = {}
     for name, hint in type_hints(cls).items():
         optional = type(None) in leaf_types(hint)
-        for part, extra in _metadata(hint):
+        for part, extra in metadata(hint):
             if isinstance(extra, Search):
                 space[name] = dataclasses.replace(extra, whole=int in leaf_types(part), optional=optional)
             elif isinstance(extra, Choices):
@@ -225,7 +228,7 @@ def suggest_option(cls: type, name: str) -> str:
         return f" (moved: {moved})"
     hints = typing.get_type_hints(cls, include_extras=True)
     for option, hint in hints.items():
-        if any(isinstance(extra, Renamed) and extra.old == name for _, extra in _metadata(hint)):
+        if any(isinstance(extra, Renamed) and extra.old == name for _, extra in metadata(hint)):
             return f" (renamed: write {option!r})"
     return nearest(name, hints)
 
@@ -242,6 +245,6 @@ def option_docs(cls: type) -> dict[str, str]:
     return {
         name: extra.documentation
         for name, hint in type_hints(cls).items()
-        for _, extra in _metadata(hint)
+        for _, extra in metadata(hint)
         if isinstance(extra, Doc)
     }

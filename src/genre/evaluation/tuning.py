@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from genre.data.folds import Split
 from genre.errors import EvaluationError, NotAvailable, OptionError, TrainingError
@@ -21,7 +21,7 @@ from genre.evaluation.evaluator import evaluate
 from genre.evaluation.metric_table import labels, metric_of
 from genre.evaluation.targets import fold_digest
 from genre.log import SILENT, Log
-from genre.options import DEFAULT_K, Choices, Search, search_space, type_hints
+from genre.options import DEFAULT_K, Choices, Search, metadata, search_space, type_hints
 from genre.recommenders.base import Recommender
 
 if TYPE_CHECKING:
@@ -379,7 +379,7 @@ def _edge(make: type[Recommender], option: str, range_: Search | Choices, value:
 
 def _legal(make: type[Recommender], option: str) -> list[Any]:
     hint = type_hints(make)[option]
-    return [extra for part in (hint, *get_args(hint)) for extra in getattr(part, "__metadata__", ())]
+    return [extra for _, extra in metadata(hint)]
 
 
 def _importances(study: optuna.Study) -> dict[str, float]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
 from genre.errors import DataError
 from genre.log import SILENT, Log
-from genre.options import check_options, type_hints
+from genre.options import check_options, leaf_types, type_hints
 from genre.preprocessing.tables import Tables
 from genre.storage import sha256
 
@@ -22,7 +21,7 @@ class Source(ABC):
     def __post_init__(self) -> None:
         for name, hint in type_hints(type(self)).items():
             value = getattr(self, name)
-            if isinstance(value, str) and Path in typing.get_args(hint):
+            if isinstance(value, str) and Path in leaf_types(hint):
                 setattr(self, name, Path(value))
         check_options(self)
 
