@@ -21,21 +21,42 @@ NEWEST = 100  # interactions of a history that are explained
 MOST_WORDS = 20
 
 
-def explain_by_recommender(
-    fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int
+def explain_item(
+    fallback: Fallback,
+    loaded: LoadedRun,
+    name: str,
+    history: SingleHistory,
+    row: int,
+    text: str | None,
+    failure: str | None,
 ) -> Evidence:
-    """Return the recommender's own evidence, or that of the first step that answers.
+    """Return the evidence for one item.
 
     Args:
-        fallback: The steps.
+        fallback: The steps that make lists.
         loaded: The run.
         name: Name of the recommender.
-        history: The history that the item is recommended for.
+        history: The history that the item is recommended for; without likes the evidence is the item's popularity.
         row: Row of the item.
+        text: The query in words that the list answered, or None.
+        failure: Why the history lacks recent events, or None.
 
     Returns:
         The evidence.
+
+    Raises:
+        DataError: If the query has no word.
     """
+    if history.has_likes:
+        evidence = _by_recommender(fallback, loaded, name, history, row)
+    else:
+        evidence = _by_popularity(fallback, loaded, name, row)
+    evidence.fallback = evidence.fallback or failure
+    return evidence if text is None else _with_query(fallback, loaded, evidence, history, row, text)
+
+
+def _by_recommender(fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int) -> Evidence:
+    """Return the recommender's own evidence, or that of the first step that answers."""
     catalogue = loaded.catalogue
     newest = loaded.batch([history]).last(NEWEST)
 
@@ -70,45 +91,17 @@ def explain_by_recommender(
     )
 
 
-def explain_by_popularity(
-    fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int
-) -> Evidence:
-    """Return the evidence for a popular item, recommended to a user without likes.
-
-    Args:
-        fallback: Knows the popularity.
-        loaded: The run.
-        name: Name of the recommender that was requested.
-        history: The history; not used.
-        row: Row of the item.
-
-    Returns:
-        The evidence: the score is the item's popularity.
-    """
+def _by_popularity(fallback: Fallback, loaded: LoadedRun, name: str, row: int) -> Evidence:
+    """Return the evidence for a popular item: its score is its popularity."""
     count = round(float(fallback.popularity(loaded)[row]), DIGITS)
     item_id, title = loaded.catalogue.item_ids[row], loaded.catalogue.titles[row]
     return Evidence(item_id, title, count, POPULAR, "popularity", "popular", loaded.name, name, popular=count)
 
 
-def explain_query(
+def _with_query(
     fallback: Fallback, loaded: LoadedRun, evidence: Evidence, history: SingleHistory, row: int, text: str
 ) -> Evidence:
-    """Add to the evidence for an item what a query in words adds to its score.
-
-    Args:
-        fallback: The steps; the score is that of `Fallback.by_words`.
-        loaded: The run.
-        evidence: The evidence without the query.
-        history: The history that the item is recommended for.
-        row: Row of the item.
-        text: The query.
-
-    Returns:
-        The evidence with `query_parts`; unchanged where the run cannot match queries.
-
-    Raises:
-        DataError: If the query has no word.
-    """
+    """Add what a query in words adds to the item's score in `Fallback.by_words`."""
     if loaded.matcher is None:
         return evidence
     query = loaded.matcher.parse(text)

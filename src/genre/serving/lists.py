@@ -1,4 +1,4 @@
-"""Lists as people see them: from ranked rows to titles, scores and a reason for each item.
+"""Lists as people see them: from a batch of requests to titles, scores and a reason for each item.
 
 A reason is exact where the score is a sum over the history; elsewhere it names the most similar item of the history.
 The full evidence of one item is made in explaining.py. Knows nothing about what changes while the service runs.
@@ -19,7 +19,7 @@ from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import POPULAR, phrase
 from genre.serving.diversify import diversify, pool_size
-from genre.serving.fallback import Ranked, Step
+from genre.serving.fallback import Fallback, Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory
 from genre.serving.requests import DIGITS, ListRequest, ListSource, RankedList
 from genre.serving.search.catalogue import Mask
@@ -73,23 +73,35 @@ class ResolvedRequest:
         return self.loaded, self.name, id(self.mask), exclude_seen, has_likes, self.reranked
 
 
-def ranked_lists(group: Sequence[ResolvedRequest], history: History, ranked: Ranked) -> list[RankedList]:
-    """Make the lists that answer requests of one batch.
+def answer_batch(fallback: Fallback, batch: Sequence[ResolvedRequest]) -> list[RankedList]:
+    """Answer requests that are scored as one batch.
 
     Args:
-        group: The requests. `[n]`
-        history: The batch of their histories, a row a request.
-        ranked: Its ranking, a row a request.
+        fallback: The steps that score.
+        batch: Requests with the same `batch_key`. `[n]`
 
     Returns:
         The lists. `[n]`
+
+    Raises:
+        DataError: If a query in words has no word.
     """
+    first = batch[0]
+    loaded, request = first.loaded, first.request
+    history = loaded.batch([resolved.history for resolved in batch])
+    k, seen = max(resolved.n_scored for resolved in batch), history if request.exclude_seen else None
+    if request.words is not None:
+        ranked = fallback.by_words(loaded, first.name, request.words, history, k, seen=seen, mask=first.mask)
+    elif first.history.has_likes:
+        ranked = fallback.recommend(loaded, first.name, history, k, seen=seen, mask=first.mask)
+    else:
+        ranked = fallback.popular(loaded, k, len(batch), seen, first.mask)
     scores = _rounded(ranked.score)
-    if len(group) == 1:
-        return [_ranked_list(group[0], history, ranked, scores, 0)]
+    if len(batch) == 1:
+        return [_ranked_list(first, history, ranked, scores, 0)]
     return [
         _ranked_list(resolved, history.select(slice(at, at + 1)), ranked, scores, at)
-        for at, resolved in enumerate(group)
+        for at, resolved in enumerate(batch)
     ]
 
 

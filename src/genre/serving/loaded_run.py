@@ -144,6 +144,40 @@ class LoadedRun:
             raise UnknownId(f"run {self.name!r} has no recommender {name!r}{near}; it has {known}")
         return name
 
+    def describe(self, share: float) -> dict[str, Any]:
+        """Describe the run.
+
+        Args:
+            share: Its share of the users.
+
+        Returns:
+            Its name, share, recommenders (best first), leaderboard, sizes and fields.
+        """
+        return {
+            "run": self.name,
+            "share": share,
+            "recommenders": list(self.models),
+            "leaderboard": self.run.report.get("leaderboard", []),
+            "users": self.dataset.n_users,
+            "items": self.n_items,
+            "interactions": len(self.dataset),
+            "fields": list(self.catalogue.fields),
+            "takes_words": self.takes_words,
+            "report": (self.run.folder / "report.html").is_file(),
+        }
+
+    def describe_item(self, row: int) -> dict[str, Any]:
+        """Describe an item.
+
+        Args:
+            row: Its row.
+
+        Returns:
+            `item_id`, `title` and `fields`.
+        """
+        catalogue = self.catalogue
+        return {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row], "fields": catalogue.describe(row)}
+
     # --- histories --------------------------------------------------------------------------------
 
     def user_history(self, user_id: str, events: Sequence[Event] = (), *, deleted: bool = False) -> SingleHistory:

@@ -12,28 +12,27 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from genre.data.dataset import History
 from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
 from genre.recommenders.explanation import POPULAR
 from genre.recommenders.llm_reranker import reranking_counts
 from genre.runs import Run
 from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, user_digest
-from genre.serving.explaining import explain_by_popularity, explain_by_recommender, explain_query
-from genre.serving.fallback import Fallback, Ranked, most_popular
+from genre.serving.explaining import explain_item
+from genre.serving.fallback import Fallback, most_popular
 from genre.serving.limits import Limits
-from genre.serving.lists import ResolvedRequest, entries_with_reason, ranked_lists
-from genre.serving.loaded_run import LoadedRun
+from genre.serving.lists import ResolvedRequest, answer_batch, entries_with_reason
 from genre.serving.new_items import check_fields
 from genre.serving.requests import Evidence, ListRequest, ListSource, RankedList
 from genre.serving.state import EventsByUser, State
 from genre.serving.warmup import can_personalise, warm_up
 
-TRENDING = "trending"
-
 
 class Service:
     """Recommendations from one or several runs, kept up to date by an event store.
+
+    Methods raise UnknownId for the name of a run or recommender that does not exist, and those that write to the event
+    store raise StoreError while it cannot be used.
 
     Attributes:
         limits: Time limits and other limits.
@@ -86,8 +85,6 @@ class Service:
         self.ready = False
         self._store.close()
 
-    # --- recommending -----------------------------------------------------------------------------
-
     def recommend(self, request: ListRequest) -> RankedList:
         """Answer one request.
 
@@ -127,8 +124,7 @@ class Service:
                 batches.setdefault(resolved.batch_key, []).append(resolved)
         for batch in batches.values():
             try:
-                history = batch[0].loaded.batch([resolved.history for resolved in batch])
-                lists: Sequence[RankedList | GenreError] = ranked_lists(batch, history, self._rank(batch, history))
+                lists: Sequence[RankedList | GenreError] = answer_batch(self._state.fallback, batch)
             except GenreError as error:  # a query without a word in it
                 lists = [error] * len(batch)
             answers.update(zip((resolved.place for resolved in batch), lists, strict=True))
@@ -144,18 +140,6 @@ class Service:
             mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)
         needs_events = request.user_id is not None and request.history is None
         return ResolvedRequest(place, request, loaded, name, history, mask, failure if needs_events else None)
-
-    def _rank(self, batch: Sequence[ResolvedRequest], history: History) -> Ranked:
-        """Rank the items for a batch of requests that are alike."""
-        first, fallback = batch[0], self._state.fallback
-        loaded, request = first.loaded, first.request
-        k = max(resolved.n_scored for resolved in batch)
-        seen = history if request.exclude_seen else None
-        if request.words is not None:
-            return fallback.by_words(loaded, first.name, request.words, history, k, seen=seen, mask=first.mask)
-        if first.history.has_likes:
-            return fallback.recommend(loaded, first.name, history, k, seen=seen, mask=first.mask)
-        return fallback.popular(loaded, k, len(batch), seen, first.mask)
 
     def similar(
         self,
@@ -177,9 +161,6 @@ class Service:
 
         Returns:
             The list; popular items where the item is unknown.
-
-        Raises:
-            UnknownId: If there is no such run or recommender.
         """
         loaded = self._state.loaded_run(run)
         name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
@@ -203,9 +184,6 @@ class Service:
 
         Returns:
             The list.
-
-        Raises:
-            UnknownId: If there is no such run.
         """
         loaded = self._state.loaded_run(run)
         if trending:
@@ -213,7 +191,7 @@ class Service:
             ranked = most_popular(loaded, counts, k, mask=counts > 0)
         else:
             ranked = self._state.fallback.popular(loaded, k)
-        entries = entries_with_reason(loaded, ranked, TRENDING if trending else POPULAR, fields)
+        entries = entries_with_reason(loaded, ranked, "trending" if trending else POPULAR, fields)
         return RankedList(entries, "popular", loaded.name, "popular")
 
     def explain(
@@ -249,12 +227,7 @@ class Service:
         past = state.history(loaded, user_id, history, events)
         if row is None:
             return Evidence(item_id, item_id, None, "not in the catalogue", "unknown", "popular", loaded.name, name)
-        explain = explain_by_recommender if past.has_likes else explain_by_popularity
-        evidence = explain(state.fallback, loaded, name, past, row)
-        evidence.fallback = evidence.fallback or failure
-        return evidence if words is None else explain_query(state.fallback, loaded, evidence, past, row, words)
-
-    # --- looking up -------------------------------------------------------------------------------
+        return explain_item(state.fallback, loaded, name, past, row, words, failure)
 
     def search(self, text: str, *, k: int = 20, run: str | None = None) -> list[dict[str, Any]]:
         """Find items by title.
@@ -266,12 +239,9 @@ class Service:
 
         Returns:
             `item_id`, `title` and `fields` of each.
-
-        Raises:
-            UnknownId: If there is no such run.
         """
         loaded = self._state.loaded_run(run)
-        return [_item(loaded, row) for row in loaded.catalogue.search(text, k, loaded.popularity)]
+        return [loaded.describe_item(row) for row in loaded.catalogue.search(text, k, loaded.popularity)]
 
     def item(self, item_id: str, *, run: str | None = None) -> dict[str, Any]:
         """Return what is known of an item.
@@ -289,7 +259,7 @@ class Service:
         loaded = self._state.loaded_run(run)
         if item_id not in loaded.catalogue.row:
             raise UnknownId(f"no item {item_id!r} in run {loaded.name!r}")
-        return _item(loaded, loaded.catalogue.row[item_id])
+        return loaded.describe_item(loaded.catalogue.row[item_id])
 
     def user(self, user_id: str, *, run: str | None = None) -> dict[str, Any]:
         """Return a user's history: the run's data and recent events.
@@ -300,14 +270,11 @@ class Service:
 
         Returns:
             `user_id`, `run` and `history`, oldest first, empty for an unknown user.
-
-        Raises:
-            UnknownId: If there is no such run.
         """
         loaded = self._state.loaded_run(run, user_id)
         past = self._state.history(loaded, user_id, None, self._state.events_of([user_id])[0])
         pairs = zip(past.item.tolist(), past.weight.tolist(), strict=True)
-        history = [{**_item(loaded, item), "weight": round(weight, 6)} for item, weight in pairs]
+        history = [{**loaded.describe_item(item), "weight": round(weight, 6)} for item, weight in pairs]
         return {"user_id": user_id, "run": loaded.name, "history": history}
 
     def users(self, begin: str = "", *, k: int = 20, run: str | None = None) -> list[str]:
@@ -320,9 +287,6 @@ class Service:
 
         Returns:
             Their ids, without deleted users.
-
-        Raises:
-            UnknownId: If there is no such run.
         """
         known = self._state.loaded_run(run).dataset.user_ids.values.to_pylist()
         found = (u for u in known if u.startswith(begin) and not self._state.is_deleted(u))
@@ -334,21 +298,7 @@ class Service:
         Returns:
             Of each run its name, share of the users, recommenders (best first), leaderboard, sizes and fields.
         """
-        return [
-            {
-                "run": loaded.name,
-                "share": self._state.shares[loaded.name],
-                "recommenders": list(loaded.models),
-                "leaderboard": loaded.run.report.get("leaderboard", []),
-                "users": loaded.dataset.n_users,
-                "items": loaded.n_items,
-                "interactions": len(loaded.dataset),
-                "fields": list(loaded.catalogue.fields),
-                "takes_words": loaded.takes_words,
-                "report": (loaded.run.folder / "report.html").is_file(),
-            }
-            for loaded in self._state.loaded_runs.values()
-        ]
+        return [loaded.describe(self._state.shares[name]) for name, loaded in self._state.loaded_runs.items()]
 
     def run(self, name: str | None = None) -> Run:
         """Return a run that is served.
@@ -358,9 +308,6 @@ class Service:
 
         Returns:
             The run.
-
-        Raises:
-            UnknownId: If there is no run of that name.
         """
         return self._state.loaded_run(name).run
 
@@ -380,9 +327,6 @@ class Service:
 
         Returns:
             Names of the run and the recommender that will answer it.
-
-        Raises:
-            UnknownId: If there is no such run or recommender.
         """
         loaded = self._state.loaded_run(request.run, request.user_id)
         return loaded.name, loaded.model_name(request.recommender) if request.words is None else "words"
@@ -393,12 +337,9 @@ class Service:
         Returns:
             Counts by outcome, by run and recommender, for recommenders with a language model.
         """
-        accounts = {
-            (loaded.name, name): reranking_counts(model)
-            for loaded in list(self._state.loaded_runs.values())
-            for name, model in loaded.models.items()
-        }
-        return {key: account for key, account in accounts.items() if account}
+        runs = list(self._state.loaded_runs.values())
+        models = {(loaded.name, name): model for loaded in runs for name, model in loaded.models.items()}
+        return {key: counts for key, model in models.items() if (counts := reranking_counts(model))}
 
     def missing(self) -> list[str]:
         """Return which kinds of calls keep failing.
@@ -408,8 +349,6 @@ class Service:
         """
         return [name for name, breaker in list(self._state.fallback.breakers.items()) if breaker.open]
 
-    # --- recording --------------------------------------------------------------------------------
-
     def record(self, events: Sequence[Event]) -> list[bool]:
         """Record events on disk; the next list for their users takes them into account.
 
@@ -418,9 +357,6 @@ class Service:
 
         Returns:
             For each event whether it is new; False where its event id was recorded before.
-
-        Raises:
-            StoreError: If the event store cannot be used.
         """
         now = int(time.time())
         timed = [e if e.timestamp else Event(e.user_id, e.item_id, e.weight, now, e.event_id) for e in events]
@@ -440,7 +376,6 @@ class Service:
 
         Raises:
             DataError: If a value does not fit its column in a run's data.
-            StoreError: If the event store cannot be used.
         """
         for loaded in self._state.loaded_runs.values():
             check_fields(loaded.run.dataset, fields)
@@ -460,9 +395,6 @@ class Service:
 
         Returns:
             Number of erased events.
-
-        Raises:
-            StoreError: If the event store cannot be used.
         """
         erased = self._store.delete_user(user_id)
         self._state.apply(Deletion(user_digest(user_id)))
@@ -474,9 +406,6 @@ class Service:
 
         Returns:
             Number of new entries.
-
-        Raises:
-            StoreError: If the event store cannot be used.
         """
         n_entries, items_changed = 0, False
         while page := self._store.read(self._state.position):
@@ -514,8 +443,3 @@ class Service:
             if lost:
                 raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
             self._state.replace(loaded, fallback.breakers)
-
-
-def _item(loaded: LoadedRun, row: int) -> dict[str, Any]:
-    catalogue = loaded.catalogue
-    return {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row], "fields": catalogue.describe(row)}
