@@ -82,6 +82,7 @@ class Step:
 
     @property
     def dropped(self) -> int:
+        """Number of rows that the step dropped."""
         return self.before - self.after
 
     def __str__(self) -> str:
@@ -103,6 +104,7 @@ class CleaningReport:
     steps: list[Step] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
+        """Yield the report line by line: the facts, the steps, and the number of rows that are kept."""
         yield from self.facts
         yield from map(str, self.steps)
         yield f"{self.after:,} of {self.before:,} interactions kept"
@@ -145,7 +147,7 @@ class _Drop(NamedTuple):
 
 
 def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Mask:
-    """Write a step for each drop that drops anything; which rows stay. [n]"""
+    """Write a step for each drop that drops anything and return the mask of the rows that stay, `[n]`."""
     stays, left = np.ones(len(rows), np.bool_), len(rows)
     for name, reason, positions in drops:
         if len(positions):
@@ -247,7 +249,7 @@ Int32 = npt.NDArray[np.int32]
 
 
 def k_core(user: Int32, item: Int32, n_users: int, n_items: int, min_user: int, min_item: int) -> npt.NDArray[np.bool_]:
-    """Which interactions stay when users below `min_user` and items below `min_item` go, again and again. [n]
+    """Drop users and items with too few interactions, again and again, and return the mask `[n]` of those that stay.
 
     The result is unique: the largest set in which every user and every item has enough.
     """

@@ -53,6 +53,14 @@ class Files(Source):
     header: Annotated[bool | None, Doc("Whether the first row names the columns; None: found out.")] = None
 
     def load(self, *, log: Log = SILENT) -> Tables:
+        """Read the tables.
+
+        Args:
+            log: Where progress is shown.
+
+        Returns:
+            Interactions, items and users.
+        """
         main = Path(self.interactions)
         interactions, notes, chosen = self._interactions(main)
         if self.validation is not None or self.test is not None:

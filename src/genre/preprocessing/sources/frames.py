@@ -32,6 +32,14 @@ class Frames(Source):
     columns: Columns = field(default_factory=Columns)
 
     def load(self, *, log: Log = SILENT) -> Tables:
+        """Read the tables.
+
+        Args:
+            log: Where progress is shown.
+
+        Returns:
+            Interactions, items and users.
+        """
         table = from_frame(self.interactions)
         chosen = choose(table.slice(0, N_SAMPLE), self.columns, "interactions")
         interactions, notes = interactions_of(table, chosen, table.column_names, "interactions")
@@ -41,6 +49,11 @@ class Frames(Source):
         return Tables(interactions, **sides, notes=(*notes, *said))
 
     def fingerprint(self) -> str:
+        """Return a digest of everything that the tables depend on.
+
+        Returns:
+            Equal fingerprints mean equal tables.
+        """
         digest = hashlib.sha256(repr(self.columns).encode())
         for frame in (self.interactions, self.items, self.users):
             digest.update(b"-" if frame is None else b"+")

@@ -42,6 +42,14 @@ class Matrix(Source):
     )
 
     def load(self, *, log: Log = SILENT) -> Tables:
+        """Read the tables.
+
+        Args:
+            log: Where progress is shown.
+
+        Returns:
+            Interactions, items and users.
+        """
         path = Path(self.path)
         sides, notes = sides_of((), users=read_side(self.users), items=read_side(self.items))
         if path.suffix in (".npy", ".npz"):

@@ -54,12 +54,25 @@ class MovieLens100K(Source):
     timeout: Annotated[float, Gt(0), Doc("Seconds to wait for the owner before turning to the package index.")] = 5.0
 
     def load(self, *, log: Log = SILENT) -> Tables:
+        """Read the tables.
+
+        Args:
+            log: Where progress is shown.
+
+        Returns:
+            Interactions, items and users.
+        """
         folder = cache_folder(self.cache_dir) / "data" / "movielens-100k"
         if not _is_whole(folder):
             self._fetch(folder, log)
         return read_movielens(folder)
 
     def fingerprint(self) -> str:
+        """Return a digest of everything that the tables depend on.
+
+        Returns:
+            Equal fingerprints mean equal tables.
+        """
         return "movielens-100k:" + ZIP_FILES["ml-100k/u.data"]  # the same whichever way it came
 
     def _fetch(self, folder: Path, log: Log) -> None:
@@ -90,6 +103,14 @@ class MovieLens(Source):
     path: Annotated[str | Path, Doc("The folder with `u.data`, `ratings.dat` or `ratings.csv`.")]
 
     def load(self, *, log: Log = SILENT) -> Tables:
+        """Read the tables.
+
+        Args:
+            log: Where progress is shown.
+
+        Returns:
+            Interactions, items and users.
+        """
         return read_movielens(Path(self.path))
 
 

@@ -37,6 +37,14 @@ class Sequences(Source):
     users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
 
     def load(self, *, log: Log = SILENT) -> Tables:
+        """Read the tables.
+
+        Args:
+            log: Where progress is shown.
+
+        Returns:
+            Interactions, items and users.
+        """
         parts = {"train": self.path, "validation": self.validation, "test": self.test}
         tables = {part: _read(Path(path)) for part, path in parts.items() if path is not None}
         if len(tables) > 1:

@@ -39,6 +39,14 @@ class SQL(Source):
     columns: Annotated[Columns, Doc("Which column is which, where names do not tell.")] = field(default_factory=Columns)
 
     def load(self, *, log: Log = SILENT) -> Tables:
+        """Read the tables.
+
+        Args:
+            log: Where progress is shown.
+
+        Returns:
+            Interactions, items and users.
+        """
         database = self._connect()
         table = _table(database, self.interactions)
         chosen = choose(_rows(table.limit(N_SAMPLE)), self.columns, "interactions")
