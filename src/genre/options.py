@@ -213,24 +213,34 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def suggest_option(cls: type, name: str) -> str:
-    """Suggest the option of a class that a user means by a name that it does not have.
+@functools.cache
+def new_names(cls: Any) -> dict[str, str]:
+    """List the options that had another name in the last release.
 
     Args:
         cls: A class whose annotations are its options: a dataclass or a pydantic model.
+
+    Returns:
+        Name in the last release -> name now.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
+    marks = ((name, mark) for name, hint in hints.items() for _, mark in metadata(hint))
+    return {mark.old: name for name, mark in marks if isinstance(mark, Renamed)}
+
+
+def suggest_option(cls: type, name: str) -> str:
+    """Suggest the option of a dataclass that a user means by a name that it does not have.
+
+    Args:
+        cls: The dataclass.
         name: The unknown name.
 
     Returns:
-        ` (renamed: write 'x')` for the name of the last release, ` (moved: ...)` for an option that went to another
-        class (`moved_options`), ` (did you mean 'x'?)` for a similar name, or an empty string.
+        ` (renamed: write 'x')` for the name of the last release, ` (did you mean 'x'?)` for a similar name, or an
+        empty string.
     """
-    if moved := getattr(cls, "moved_options", {}).get(name):
-        return f" (moved: {moved})"
-    hints = typing.get_type_hints(cls, include_extras=True)
-    for option, hint in hints.items():
-        if any(isinstance(extra, Renamed) and extra.old == name for _, extra in metadata(hint)):
-            return f" (renamed: write {option!r})"
-    return nearest(name, hints)
+    renamed = new_names(cls).get(name)
+    return nearest(name, type_hints(cls)) if renamed is None else f" (renamed: write {renamed!r})"
 
 
 def option_docs(cls: type) -> dict[str, str]:

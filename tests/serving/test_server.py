@@ -164,7 +164,7 @@ def test_limits_and_shares_come_from_the_command_line(run: Run, monkeypatch: pyt
     ("flag", "value", "complaint"),
     [
         ("--limit", "rates=2", "no limit 'rates' (did you mean 'rate'?)"),
-        ("--limit", "patience=2", "`patience` is called `failures` now"),
+        ("--limit", "patience=2", "no limit 'patience' (renamed: write 'failures')"),
         ("--limit", "rate=much", "rate: "),
         ("--limit", "rate=nan", "rate: "),
         ("--limit", "in_flight=0", "in_flight: "),

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from genre.errors import OptionError
-from genre.options import Doc, Ge, Gt, check_options, nearest, parse_options, type_hints
-
-RENAMED = {"patience": "failures"}
+from genre.options import Doc, Ge, Gt, Renamed, check_options, parse_options, suggest_option, type_hints
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,9 @@ class Limits:
     warm_seconds: Annotated[
         float, Gt(0), Doc("Seconds for the first call of everything, at the start or when a run is replaced.")
     ] = 20.0
-    failures: Annotated[int, Ge(1), Doc("Failures in a row after which calls of one kind are paused.")] = 3
+    failures: Annotated[
+        int, Ge(1), Renamed("patience"), Doc("Failures in a row after which calls of one kind are paused.")
+    ] = 3
     pause_seconds: Annotated[float, Ge(0), Doc("Seconds of that pause.")] = 10.0
     rate: Annotated[
         float,
@@ -71,12 +71,9 @@ def parse_settings(cls: Any, settings: Sequence[str]) -> dict[str, Any]:
         OptionError: If a name is unknown or a value not legal.
     """
     given, known = dict(_pair(setting) for setting in settings), type_hints(cls)
-    renamed = next((name for name in given if name in RENAMED), None)
-    if renamed is not None:
-        raise OptionError(f"the limit `{renamed}` is called `{RENAMED[renamed]}` now")
     strange = next((name for name in given if name not in known), None)
     if strange is not None:
-        raise OptionError(f"no limit {strange!r}{nearest(strange, known)}; there are {', '.join(known)}")
+        raise OptionError(f"no limit {strange!r}{suggest_option(cls, strange)}; there are {', '.join(known)}")
     values, problems = parse_options(cls, given)
     if problems:
         raise OptionError("; ".join(f"{name}: {what}" for name, what in problems))

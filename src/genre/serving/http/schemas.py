@@ -20,13 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from genre.options import DEFAULT_K
+from genre.options import DEFAULT_K, Renamed, new_names
 from genre.serving.events.store import Event
 from genre.serving.requests import ListRequest
 from genre.serving.search.catalogue import Between, Filter, OneOf
 
 DAY = 86_400
-RENAMED = {"explore": "diversity"}  # old names, refused with the new ones
 
 
 def _number_as_text(value: Any) -> Any:
@@ -110,12 +109,12 @@ class RecommendOptions(Body):
     recommender: RecommenderName = None
     exclude_seen: Annotated[bool, Field(description="leave out items of the history")] = True
     novelty: Annotated[Share, Field(description="0 to 1: prefer items that few users know")] = 0.0
-    diversity: Annotated[Share, Field(description="0 to 1: prefer items unlike each other")] = 0.0
+    diversity: Annotated[Share, Renamed("explore"), Field(description="0 to 1: prefer items unlike each other")] = 0.0
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_old_names(cls, given: Any) -> Any:
-        for old, new in RENAMED.items():
+        for old, new in new_names(cls).items():
             if isinstance(given, dict) and old in given:
                 raise ValueError(f"`{old}` is called `{new}` now")
         return given
