@@ -5,14 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
+from genre.arrays import Float32, Int32
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.lists import strongest
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 
@@ -74,3 +80,27 @@ def test_the_words_are_part_of_the_evidence(service: Service) -> None:
     assert set(alone.query_parts) == {"words"}
     assert alone.reason == "shares: castles", "nobody's taste"
     assert service.explain("i1", user_id="u0").query_parts == {}
+
+
+def _strongest_plain(shares: Float32, causes: Int32) -> list[list[int]]:
+    out = []
+    for row in shares:
+        best: dict[int, float] = {}
+        for share, cause in zip(row.tolist(), causes.tolist(), strict=True):
+            if share > 0:
+                best[cause] = max(share, best.get(cause, 0.0))
+        out.append(sorted(best.values(), reverse=True)[:2])
+    return out
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.data())
+def test_the_two_strongest(data: st.DataObject) -> None:
+    m, length = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 9))
+    shares = data.draw(hnp.arrays(np.float32, (m, length), elements=st.floats(-1, 1, width=32)))
+    causes = data.draw(hnp.arrays(np.int32, length, elements=st.integers(0, 5)))
+    found = strongest(shares, causes)
+    expected = _strongest_plain(shares, causes)
+    for row, names, values in zip(shares, found, expected, strict=True):
+        assert len(set(names)) == len(names) == len(values)
+        assert [max(row[causes == name].tolist()) for name in names] == values

@@ -26,8 +26,10 @@ from genre.runs import read_run
 from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ItemChange
-from genre.serving.refresh import refresh, roll_back
+from genre.serving.refresh import put_in_place, refresh, roll_back, with_log
+from genre.storage import publish
 from genre.studies import remake
+from genre.testing import toy_dataset
 from genre.workspace import locked
 
 CONFIG = """\
@@ -230,3 +232,51 @@ def test_wrong_words_are_answered(folder: Path, capsys: pytest.CaptureFixture[st
     assert "nowhere: no such run folder" in capsys.readouterr().err
     assert main(["refresh", str(folder), "--roll-back"]) == 2
     assert "nothing to go back to; it was not refreshed" in capsys.readouterr().err
+
+
+def test_the_log_goes_back_into_the_data(sqlite: SQLiteStore) -> None:
+    data = toy_dataset()
+    sqlite.record([Event("u0", "i1", 1.0, 2_000_000_000), Event("gone", "i1", 1.0, 2_000_000_000)])
+    sqlite.put_items([ItemChange("n1", {"title": "New", "genres": ["a", "b"], "plot": "a plot"})])
+    sqlite.put_items([ItemChange("i0", {"title": "Renamed"})])
+    sqlite.delete_user("u1")
+    sqlite.delete_user("gone")
+    sqlite.record([Event("fresh", "n1", 1.0, 2_000_000_001), Event("fresh", "n2", 0.0, 2_000_000_002)])
+    merged = with_log(data, sqlite)
+    assert "u1" not in merged.user_ids
+    assert "gone" not in merged.user_ids
+    assert merged.n_users == data.n_users - 1 + 1
+    assert merged.item_ids.values.to_pylist()[-2:] == ["n1", "n2"]
+    assert merged.items.column("title").to_pylist()[0] == "Renamed"
+    assert merged.items.column("title").to_pylist()[-2:] == ["New", None]
+    assert merged.items.column("genres").to_pylist()[-2] == "a|b"
+    assert merged.items.column("plot").to_pylist()[-2] == "a plot"
+    fresh = merged.history([merged.user_ids.row("fresh")])
+    assert (fresh.weight.tolist(), fresh.rating is not None and fresh.rating.tolist()) == ([1, 0], [4, 1])
+    own = int((data.user == data.user_ids.row("u1")).sum())
+    assert len(merged) == len(data) - own + 3
+    again = with_log(merged, sqlite)
+    assert len(again) == len(merged), "an event counts once, however often the data is made anew"
+    kept = merged.where(merged.user == merged.user_ids.row("u2"))
+    before = data.where(data.user == data.user_ids.row("u2"))
+    assert kept.item.tolist() == before.item.tolist()
+
+
+def test_an_empty_log_changes_nothing(sqlite: SQLiteStore) -> None:
+    data = toy_dataset()
+    assert with_log(data, sqlite).fingerprint() == data.fingerprint()
+
+
+def test_a_run_is_put_in_place_and_brought_back(tmp_path: Path) -> None:
+    for name, text in (("run", "old"), ("new", "new"), ("newer", "newer")):
+        with publish(tmp_path / name) as aside:
+            (aside / "text").write_text(text)
+    run = tmp_path / "run"
+    put_in_place(tmp_path / "new", run)
+    assert (run / "text").read_text() == "new"
+    assert not (tmp_path / "new").exists()
+    put_in_place(tmp_path / "newer", run)
+    roll_back(run)
+    assert (run / "text").read_text() == "new"
+    roll_back(run)
+    assert (run / "text").read_text() == "newer"
