@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from genre.serving import breaker as breakers
 from genre.serving.breaker import CircuitBreaker, NoAnswer
 
 
