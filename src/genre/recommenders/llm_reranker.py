@@ -57,6 +57,14 @@ class LLMReranker(SecondStage):
     Sources: Hou et al., "Large Language Models are Zero-Shot Rankers for Recommender Systems", ECIR 2024; Holtzman et
     al., "Surface Form Competition", EMNLP 2021, for the comparison of likelihoods.
 
+    Example:
+        >>> import genre
+        >>> from genre.testing import FakeLanguageModel, toy_dataset
+        >>> llm = genre.LLMOptions(FakeLanguageModel(), ledger=":memory:")
+        >>> model = genre.LLMReranker(genre.EASE(), llm, n=3).fit(toy_dataset())
+        >>> len(model.recommend(["i0", "i2"], k=3).ids()), model.counts["reordered"]
+        (3, 1)
+
     Attributes:
         counts: histories that were `reordered`, and those left as they were: `failed` (another attempt may succeed),
             `unreadable` or `over_budget`; candidates in written lists that were `missing`, `unknown` or `repeated`.

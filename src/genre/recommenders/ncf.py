@@ -40,6 +40,13 @@ class NCF(NetworkRecommender):
 
     Sources: He et al., "Neural Collaborative Filtering", WWW 2017; the history term is that of Koren, "Factorization
     Meets the Neighborhood", KDD 2008 (SVD++).
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.NCF(dim=8, hidden=(16, 8), epochs=60, batch_size=32, learning_rate=0.01).fit(toy_dataset())
+        >>> model.recommend(["i0", "i2", "i4"], k=1).ids()[0] in ("i6", "i8", "i10")  # even items, as in the history
+        True
     """
 
     dim: Annotated[int, Ge(1), Search(8, 64, log=True), Doc("Width of each embedding.")] = 32

@@ -25,6 +25,14 @@ class Profiled(SecondStage):
     A score is (1 - weight) times that of the first stage plus weight times the cosine, each divided by its spread
     over the catalogue. Both vectors have to come from one encoder: the text of a user (a profile) and that of an item
     (a summary) are similar when they are about the same things.
+
+    Example:
+        >>> import genre, numpy
+        >>> from genre.testing import toy_dataset
+        >>> data = toy_dataset()
+        >>> model = genre.Profiled(genre.EASE(), weight=0.5).fit(data)
+        >>> sorted(model.explain(data.history([0]), numpy.array([4]))[0].parts)  # what adds to the history's evidence
+        ['profile']
     """
 
     weight: Annotated[

@@ -38,6 +38,15 @@ class SemanticIds(NetworkRecommender):
     beam followed their code and how likely it was up to there.
 
     Source: Rajput et al., "Recommender Systems with Generative Retrieval" (TIGER), NeurIPS 2023.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> model = genre.SemanticIds(levels=2, codes=4, dim=16, blocks=1, epochs=40, batch_size=8).fit(toy_dataset())
+        >>> model.codes_.shape  # two numbers of clusters, and one that makes the codes distinct
+        (12, 3)
+        >>> model.recommend(["i0", "i2", "i4"], k=1).ids()[0] in ("i6", "i8", "i10")  # even items, as in the history
+        True
     """
 
     levels: Annotated[int, Ge(1), Doc("Numbers of a code.")] = 3

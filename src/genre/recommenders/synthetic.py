@@ -29,7 +29,16 @@ COLUMNS: dict[str, str] = {"history": "synthetic_item", "profile": "synthetic_ch
 
 @dataclass(eq=False)
 class SyntheticHistory(SecondStage):
-    """Any recommender, scoring the histories of known users with their invented items added, before the oldest one."""
+    """Any recommender, scoring the histories of known users with their invented items added, before the oldest one.
+
+    Example:
+        >>> import genre
+        >>> from genre.testing import toy_dataset
+        >>> data = toy_dataset()  # whose users have a column `synthetic_item`
+        >>> model = genre.SyntheticHistory(genre.EASE()).fit(data)
+        >>> (model.enriched(data.history([0])).lengths - data.history([0]).lengths).tolist()
+        [1]
+    """
 
     weight: Annotated[
         float, Gt(0), Le(0.99), Search(0.05, 0.9), Doc("Strength of a invented item, where a liked one has 1.")
