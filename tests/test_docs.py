@@ -35,6 +35,22 @@ WITH_EXAMPLE = {
 GUIDES = [page for page in PAGES if page.name in ("start.md", "concepts.md") or page.parent.name == "how-to"]
 
 
+BANNED = (
+    "asked",
+    "told",
+    "unasked",
+    "whoever",
+    "nobody",
+    "of late",
+    "rung",
+    "shelf",
+    "desk",
+    "wish",
+)  # as in test_language
+WRITTEN_PLAINLY = [page for page in PAGES if page.name != "CHANGELOG.md" and page.parent.name != "benchmarks"]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
 
@@ -48,6 +64,34 @@ def test_the_code_of_a_guide_runs(page: Path, tmp_path: Path) -> None:
     (tmp_path / "guide.py").write_text("\n".join(blocks(page, "python")), encoding="utf-8")
     done = subprocess.run([sys.executable, "guide.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_first_code_of_the_readme_runs(tmp_path: Path) -> None:
+    (tmp_path / "readme.py").write_text(blocks(ROOT / "README.md", "python")[0], encoding="utf-8")
+    done = subprocess.run([sys.executable, "readme.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", WRITTEN_PLAINLY, ids=named)
+def test_no_private_dialect(page: Path) -> None:
+    text = re.sub(r"[^a-z]+", " ", page.read_text("utf-8").lower())
+    found = [word for word in BANNED if re.search(rf"\b{word}\b", text)]
+    assert not found, f"{named(page)}: say it in the field's own words, not {found}"
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=named)
+def test_a_decision_has_date_and_status_and_is_in_the_index(page: Path) -> None:
+    text, index = page.read_text("utf-8"), (page.parent / "README.md").read_text("utf-8")
+    number, title = re.findall(r"\A# (\d+)\. (.+)$", text, re.M)[0]
+    assert int(number) == int(page.name[:4])
+    (head,) = re.findall(
+        r"^\*\*Date\.\*\* (\d{4}-\d\d-\d\d)\. \*\*Status\.\*\* (Accepted|Superseded by \[\d+\])", text, re.M
+    )
+    status = "superseded" if head[1].startswith("Superseded") else "accepted"
+    row = rf"^\| {number} \| \[{re.escape(title)}\]\({re.escape(page.name)}\) \| {status}[^|]* \| {head[0]} \| .+ \|$"
+    assert re.search(row, index, re.M), f"docs/decisions/README.md lacks {number}, {title}, {status}, {head[0]}"
+    for part in ("Context", "Decision", "Consequences"):
+        assert f"**{part}.**" in text, f"{page.name} has no {part}"
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SIZES = {"desk": (1280, 800), "tablet": (820, 1100), "phone": (360, 740), "wall": (1920, 1080)}
+SIZES = {"wide": (1280, 800), "tablet": (820, 1100), "narrow": (360, 740), "wall": (1920, 1080)}
 NASTY = [
     "<script>document.title = 'hacked'</script>",
     "<img src=x onerror=\"document.title='hacked'\">",
@@ -76,7 +76,7 @@ Served = Callable[..., AbstractContextManager[str]]
 def open_page(browser: Browser) -> Iterator[Open]:
     watched: list[Watched] = []
 
-    def open_one(url: str, size: str = "desk", scheme: str = "light", path: str = "/", **more: Any) -> Page:
+    def open_one(url: str, size: str = "wide", scheme: str = "light", path: str = "/", **more: Any) -> Page:
         width, height = SIZES[size]
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **more
@@ -333,7 +333,7 @@ def test_the_top_stands_over_what_is_under_it(url: str, open_page: Open) -> None
     assert abs(left[".finder"] - left["main"]) < 12, left  # but for half a scroll bar
 
 
-@pytest.mark.parametrize("size", ["phone", "tablet"])
+@pytest.mark.parametrize("size", ["narrow", "tablet"])
 def test_two_lists_stand_side_by_side_on_a_small_screen(url: str, open_page: Open, size: str) -> None:
     page = open_page(url, size, path="/#with=content&taste=[%22i1%22]")
     cards = zip(page.locator("#list .card").all(), page.locator("#other-list .card").all(), strict=True)
@@ -350,7 +350,7 @@ def test_two_lists_stand_side_by_side_on_a_small_screen(url: str, open_page: Ope
 
 
 def test_a_tap_leaves_nothing_lifted(url: str, open_page: Open) -> None:
-    page = open_page(url, "phone", has_touch=True, is_mobile=True)
+    page = open_page(url, "narrow", has_touch=True, is_mobile=True)
     face = page.locator("#list .face").first
     still = face.evaluate("face => getComputedStyle(face).transform")
     face.hover()
@@ -402,7 +402,7 @@ def nasty_url(run: Run, tmp_path_factory: pytest.TempPathFactory, serve_app: Ser
         yield address
 
 
-@pytest.mark.parametrize("size", ["desk", "tablet", "phone"])
+@pytest.mark.parametrize("size", ["wide", "tablet", "narrow"])
 def test_text_stays_text_and_in_its_place(nasty_url: str, open_page: Open, size: str) -> None:
     page = open_page(nasty_url, size)
     assert page.locator("#list .card").count() == 12
@@ -430,7 +430,7 @@ def test_text_stays_text_and_in_its_place(nasty_url: str, open_page: Open, size:
 
 
 @pytest.mark.parametrize(
-    ("world", "size", "scheme"), [("url", "desk", "light"), ("url", "phone", "dark"), ("nasty_url", "phone", "light")]
+    ("world", "size", "scheme"), [("url", "wide", "light"), ("url", "narrow", "dark"), ("nasty_url", "narrow", "light")]
 )
 def test_axe_finds_no_fault(
     open_page: Open, request: pytest.FixtureRequest, world: str, size: str, scheme: str
@@ -449,7 +449,7 @@ def test_axe_finds_no_fault(
     settled(page, page.locator("#list .away").first.click)
     page.locator("#words").fill("castles")
     settled(page, lambda: page.locator("#words").press("Enter"))
-    if size == "phone":
+    if size == "narrow":
         page.locator("summary").click()
     settled(page, page.locator("#compare").check)
     assert faults() == []
@@ -501,7 +501,7 @@ def test_the_pictures_of_the_manual(films_url: str, open_page: Open, request: py
     """On real films; `make golden` takes the pictures anew."""
     pictures = Path(__file__).parents[2] / "docs" / "images" if request.config.getoption("--golden") else None
     chosen = ("Star Wars (1977)", "Fargo (1996)", "Toy Story (1995)")
-    for size, scheme in (("desk", "light"), ("desk", "dark"), ("phone", "light")):
+    for size, scheme in (("wide", "light"), ("wide", "dark"), ("narrow", "light")):
         page = open_page(films_url, size, scheme)
         for name in chosen:
             page.locator("#words").fill(name)

@@ -2,8 +2,8 @@
 
 The script decides the language, run by run, so a text may mix both. Chinese: jieba's dictionary and HMM (rjieba).
 Everything else that is written with spaces, as English: the lexicon tagger of `pattern` (textblob). Stop words:
-stopwords-iso. docs/decisions/0022-words.md compares the alternatives. For comparing texts word by word in any language,
-without parts of speech, see `data/words.py`.
+stopwords-iso. docs/decisions/0022-tagger-and-stop-words.md compares the alternatives. For comparing texts word by word
+in any language, without parts of speech, see `data/words.py`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 One SQLite file an encoder, which processes may share and which survives a kill at any moment. Vectors are in half
 precision, and the encoder rounds new ones the same way: a vector is the same whether it was read or computed. The cache
 never stops the work: a damaged row counts as missing, a damaged file is deleted and started again, and where the folder
-cannot be written nothing is cached. docs/decisions/0023-vectors-are-kept-by-content.md compares it with diskcache.
+cannot be written nothing is cached. docs/decisions/0023-vector-cache-by-content.md compares it with diskcache.
 """
 
 from __future__ import annotations
