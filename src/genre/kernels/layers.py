@@ -13,6 +13,8 @@ at once. `tests/kernels/test_layers.py` compares it with matrix products.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from genre.arrays import Float32, Int64
@@ -47,10 +49,10 @@ def score_pairs(users: Float32, items: Float32, weights: Float32, biases: Float3
             for d in range(widths[0]):
                 theirs, own, into = tile[d], users[u, d], x[d]
                 for lane in range(LANES):
-                    into[lane] = theirs[lane] + own
+                    value = theirs[lane] + own
+                    into[lane] = np.float32(0) if value < 0 else value  # NaN stays NaN
             for layer in range(n_layers):
-                _relu(x, widths[layer])
-                _layer(weights[layer], biases[layer], x, widths[layer], widths[layer + 1], y)
+                _layer(weights[layer], biases[layer], x, widths[layer], widths[layer + 1], layer < n_layers - 1, y)
                 x, y = y, x
             target, score = out[u, start : start + LANES], x[0]
             for lane in range(len(target)):
@@ -58,37 +60,42 @@ def score_pairs(users: Float32, items: Float32, weights: Float32, biases: Float3
 
 
 @compiled
-def _relu(x: Float32, width: int) -> None:
-    """Set negative values of x[:width] to zero; NaN stays NaN."""
-    for d in range(width):
-        row = x[d]
-        for lane in range(LANES):
-            row[lane] = np.float32(0) if row[lane] < 0 else row[lane]
-
-
-@compiled
-def _layer(weight: Float32, bias: Float32, x: Float32, width: int, n_out: int, y: Float32) -> None:
+def _layer(weight: Float32, bias: Float32, x: Float32, width: int, n_out: int, relu: Any, y: Float32) -> None:
     """Set y[:n_out] = weight[:n_out, :width] x[:width] + bias[:n_out, None], and a few rows behind to anything.
 
-    Four sums by four inputs at a time: each number that is read takes part in four products.
+    Four sums by four inputs at a time: each number that is read takes part in four products. The weights are read
+    before the inner loop, because the compiler cannot know that writing into `y` leaves them as they are.
+
+    relu: whether negative sums become zero.
     """
+    zero = np.float32(0)
     for r in range(0, n_out, UNROLL):
         w0, w1, w2, w3 = weight[r], weight[r + 1], weight[r + 2], weight[r + 3]
         y0, y1, y2, y3 = y[r], y[r + 1], y[r + 2], y[r + 3]
-        for lane in range(LANES):
-            y0[lane], y1[lane], y2[lane], y3[lane] = bias[r], bias[r + 1], bias[r + 2], bias[r + 3]
+        y0[:], y1[:], y2[:], y3[:] = bias[r], bias[r + 1], bias[r + 2], bias[r + 3]
         whole = width // UNROLL * UNROLL
         for d in range(0, whole, UNROLL):
             x0, x1, x2, x3 = x[d], x[d + 1], x[d + 2], x[d + 3]
+            a0, a1, a2, a3 = w0[d], w0[d + 1], w0[d + 2], w0[d + 3]
+            b0, b1, b2, b3 = w1[d], w1[d + 1], w1[d + 2], w1[d + 3]
+            c0, c1, c2, c3 = w2[d], w2[d + 1], w2[d + 2], w2[d + 3]
+            e0, e1, e2, e3 = w3[d], w3[d + 1], w3[d + 2], w3[d + 3]
             for lane in range(LANES):
-                y0[lane] += w0[d] * x0[lane] + w0[d + 1] * x1[lane] + w0[d + 2] * x2[lane] + w0[d + 3] * x3[lane]
-                y1[lane] += w1[d] * x0[lane] + w1[d + 1] * x1[lane] + w1[d + 2] * x2[lane] + w1[d + 3] * x3[lane]
-                y2[lane] += w2[d] * x0[lane] + w2[d + 1] * x1[lane] + w2[d + 2] * x2[lane] + w2[d + 3] * x3[lane]
-                y3[lane] += w3[d] * x0[lane] + w3[d + 1] * x1[lane] + w3[d + 2] * x2[lane] + w3[d + 3] * x3[lane]
+                t0, t1, t2, t3 = x0[lane], x1[lane], x2[lane], x3[lane]
+                y0[lane] += a0 * t0 + a1 * t1 + a2 * t2 + a3 * t3
+                y1[lane] += b0 * t0 + b1 * t1 + b2 * t2 + b3 * t3
+                y2[lane] += c0 * t0 + c1 * t1 + c2 * t2 + c3 * t3
+                y3[lane] += e0 * t0 + e1 * t1 + e2 * t2 + e3 * t3
         for d in range(whole, width):
-            x0 = x[d]
+            x0, a0, b0, c0, e0 = x[d], w0[d], w1[d], w2[d], w3[d]
             for lane in range(LANES):
-                y0[lane] += w0[d] * x0[lane]
-                y1[lane] += w1[d] * x0[lane]
-                y2[lane] += w2[d] * x0[lane]
-                y3[lane] += w3[d] * x0[lane]
+                y0[lane] += a0 * x0[lane]
+                y1[lane] += b0 * x0[lane]
+                y2[lane] += c0 * x0[lane]
+                y3[lane] += e0 * x0[lane]
+        if relu:
+            for lane in range(LANES):
+                y0[lane] = zero if y0[lane] < 0 else y0[lane]
+                y1[lane] = zero if y1[lane] < 0 else y1[lane]
+                y2[lane] = zero if y2[lane] < 0 else y2[lane]
+                y3[lane] = zero if y3[lane] < 0 else y3[lane]

@@ -16,6 +16,8 @@ them with a sort of whole rows.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
@@ -139,17 +141,19 @@ def _offer_products(
     score: Float32,
 ) -> int:
     """Offer the products whose bit in `above` is set, and keep `threshold` up to date; return a row of NaN, or -1."""
+    real = (1 << n_queries) - 1  # the lanes that hold a query
     for at in range(ITEMS_AT_ONCE):
-        if above[at] == 0:
-            continue
-        for lane in range(n_queries):
-            if (above[at] >> lane) & 1:
-                row, value = first_row + lane, products[at, lane]
-                if value != value:
-                    return row
-                if value > score[row, 0]:  # the items before this one may have raised the threshold
-                    replace_worst(score[row], item[row], value, first_item + at)
-                    threshold[lane] = score[row, 0]
+        left = above[at] & real
+        while left != 0:
+            lowest = left & -left
+            left ^= lowest
+            lane = math.frexp(float(lowest))[1] - 1  # the number of the only bit that is set
+            row, value = first_row + lane, products[at, lane]
+            if value != value:
+                return row
+            if value > score[row, 0]:  # the items before this one may have raised the threshold
+                replace_worst(score[row], item[row], value, first_item + at)
+                threshold[lane] = score[row, 0]
     return -1
 
 
