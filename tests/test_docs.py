@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import pkgutil
 import re
 import subprocess
 import sys
@@ -137,15 +138,29 @@ def test_every_verb_is_in_the_readme_and_no_other() -> None:
     assert set(re.findall(r"`(\w+)`", table)) == verbs
 
 
-def test_names_of_the_package_in_documents_exist() -> None:
-    for page in PAGES:
-        for block in blocks(page, "python"):
-            for name in re.findall(r"\bgenre\.([A-Za-z_]\w*)", block):
-                assert (
-                    hasattr(genre, name)
-                    or (ROOT / "src" / "genre" / name).exists()
-                    or (ROOT / "src" / "genre" / f"{name}.py").exists()
-                ), f"{named(page)} names genre.{name}"
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_names_of_the_package_in_documents_exist(page: Path) -> None:
+    names = {name for block in blocks(page, "python") for name in re.findall(r"\bgenre\.[A-Za-z_]\w*", block)}
+    for name in {*names, *re.findall(r"\bgenre\.\w+(?:\.\w+)+", page.read_text("utf-8"))}:
+        pkgutil.resolve_name(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_flags_in_documents_exist(page: Path, known_flags: set[str]) -> None:
+    found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text("utf-8")))
+    assert found <= known_flags, f"{named(page)}: {found - known_flags}"
+
+
+@pytest.fixture(scope="module")
+def known_flags() -> set[str]:
+    """Flags of the command line, of the benchmarks, and of the tools that documents call."""
+    places = [
+        *ROOT.glob("src/**/*.py"),
+        *ROOT.glob("benchmarks/*.py"),
+        ROOT / "tests" / "conftest.py",
+        ROOT / "Makefile",
+    ]
+    return set(re.findall(r"--[a-z][a-z-]+", "\n".join(place.read_text("utf-8") for place in places)))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
