@@ -12,9 +12,9 @@ from genre.config.reading import parse_config
 from genre.config.starter import first_config
 from genre.errors import DataError
 from genre.features.text import render
-from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
+from reading import prepared, read_tables
 
 
 def written(folder: Path, interactions: str, items: str | None = None) -> tuple[str, dict[str, Any]]:
@@ -57,7 +57,7 @@ def test_titles_are_found_by_content_where_no_name_tells(tmp_path: Path) -> None
     (tmp_path / "movies.dat").write_text(FILMS)
     text, made = written(tmp_path, "ratings.dat", "movies.dat")
     assert "#   title: 'column 2' (it holds names)" in text
-    dataset, _ = prepare(parse_config(text, "genre.yaml", folder=tmp_path).experiment.data.load())
+    dataset, _ = prepared(parse_config(text, "genre.yaml", folder=tmp_path).experiment.data)
     assert dataset.titles()[:3] == ["The Bank (1915)", "Heat (1995)", "1984"]
     assert made["features"]["items"]["kind"] == "embedding"
     assert "text of items (title, column 5, column 6) into" in text, "neither dates, nor addresses, nor digits"
@@ -70,9 +70,9 @@ def test_the_column_of_titles_can_be_said(tmp_path: Path) -> None:
     asked: str | Literal[False] | None
     for asked, titles in ((None, ["a cup", "a pan"]), ("words", ["Blue cup", "Red pan"]), (False, ["1", "2"])):
         files = Files(tmp_path / "orders.csv", tmp_path / "goods.csv", columns=Columns(title=asked))
-        assert prepare(files.load())[0].titles() == titles
+        assert prepared(files)[0].titles() == titles
     with pytest.raises(DataError, match="did you mean 'words'"):
-        Files(tmp_path / "orders.csv", tmp_path / "goods.csv", columns=Columns(title="word")).load()
+        read_tables(Files(tmp_path / "orders.csv", tmp_path / "goods.csv", columns=Columns(title="word")))
 
 
 def test_numbers_alone_name_nothing(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_line_a_user_is_known_by_its_form(tmp_path: Path) -> None:
     assert made["data"] == {"kind": "sequences", "path": "beauty.txt", "items": "goods.csv"}
     assert {"kind": "transitions"} in made["recommenders"]
     assert made["split"] == {"kind": "leave-one-out"}
-    dataset, _ = prepare(parse_config(text, "genre.yaml", folder=tmp_path).experiment.data.load())
+    dataset, _ = prepared(parse_config(text, "genre.yaml", folder=tmp_path).experiment.data)
     assert (dataset.n_users, len(dataset), dataset.titles()[0]) == (4, 15, "Soap 5")
     (tmp_path / "pairs.txt").write_text("1 7\n2 7\n3 8\n")
     assert written(tmp_path, "pairs.txt")[1]["data"]["kind"] == "files"

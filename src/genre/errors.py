@@ -98,3 +98,7 @@ class LLMError(GenreError):
 
 class BudgetExceeded(LLMError):
     """A cap on calls, tokens or money was reached; nothing beyond it was sent."""
+
+
+class DataWarning(UserWarning):
+    """Rows that were lost on reading, or a reading that is a guess."""

@@ -19,6 +19,9 @@ KINDS: dict[str, dict[str, str]] = {
         "sequences": "genre.preprocessing.sources.sequences:Sequences",
         "sql": "genre.preprocessing.sources.sql:SQL",
     },
+    "engine": {
+        "duckdb": "genre.engines.duckdb:DuckDB",
+    },
     "split": {
         "cold-items": "genre.preprocessing.entity_splits:ColdItems",
         "cold-users": "genre.preprocessing.entity_splits:ColdUsers",

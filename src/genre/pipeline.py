@@ -19,7 +19,8 @@ from genre.config.reading import Config, read_config
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset, Features
 from genre.data.folds import Split
-from genre.errors import UnknownId
+from genre.engines.duckdb import DuckDB
+from genre.errors import ConfigError, UnknownId
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import primary, rank_key
 from genre.evaluation.results import read_evaluation, write_evaluation
@@ -124,7 +125,10 @@ def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
 
     def make() -> tuple[Dataset, dict[str, Any]]:
         log.line("preprocessing: reading and cleaning")
-        dataset, report = prepare(experiment.data.load(log=log), experiment.cleaning)
+        if not isinstance(experiment.engine, DuckDB):
+            raise ConfigError("engine: sources are read with duckdb; leave the section out or write kind: duckdb")
+        with experiment.engine as engine:
+            dataset, report = prepare(experiment.data.load(engine, log=log), engine, experiment.cleaning)
         for line in report.lines():
             log.line(f"  {line}")
         return dataset, report.as_dict()

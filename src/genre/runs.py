@@ -14,6 +14,7 @@ from genre import storage
 from genre.config.reading import read_config
 from genre.data.dataset import Dataset, History
 from genre.data.parquet import read_dataset
+from genre.data.settling import settle
 from genre.errors import ArtifactError, ConfigError, NotImportable, UnknownId
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
@@ -77,6 +78,7 @@ class Run:
     report: dict[str, Any] = field(default_factory=dict)
     wording: Wording | None = None
     splitter: Splitter | None = None
+    unsettled: Dataset | None = None
 
     @property
     def leaderboard(self) -> Any:
@@ -295,10 +297,12 @@ def _assemble(path: Path, best_first: Sequence[str]) -> Run:
     dataset = read_dataset(path / "dataset" / "tables")
     if experiment.augmentation is not None:
         dataset = read_augmented(path / "augmentation").apply(dataset)
+    dataset = dataset.with_features(**sides)
     return Run(
         folder=path,
         name=experiment.name,
-        dataset=dataset.with_features(**sides),
+        dataset=settle(dataset),
+        unsettled=dataset,
         recommenders={label: classes[label].load(path / "recommenders" / label / "model") for label in best_first},
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),

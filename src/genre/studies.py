@@ -167,7 +167,7 @@ def audit_run(folder: str | Path) -> list[Finding]:
 
     done = read_run(folder)
     splitter = read_config(done.folder / "config.full.yaml").experiment.split
-    split = splitter.split(done.dataset)
+    split = splitter.split(done.unsettled or done.dataset)
     leaking_texts = [
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
         for problem in check_provenance(done.dataset, split.train)

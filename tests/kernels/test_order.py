@@ -1,4 +1,4 @@
-"""Every path of the sorts equals the plain NumPy its docstring names; the k-core equals its definition."""
+"""Every path of the sorts equals the plain NumPy its docstring names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genre.kernels import order
-from genre.preprocessing.cleaning import k_core
 
 NEVER = 10**9
 SMALL = st.integers(-3, 9)
@@ -63,21 +62,3 @@ def test_repeated_pairs_are_the_rows_with_company(compiled_from: int, rows: tupl
     several = np.isin(key, [value for value in np.unique(key) if (key == value).sum() > 1])
     np.testing.assert_array_equal(found, by_pair[several])
     np.testing.assert_array_equal(np.diff(pair) == 0, np.diff(key[several]) == 0)
-
-
-@given(interactions(), st.integers(0, 4), st.integers(0, 4))
-def test_the_k_core_is_what_is_left_of_dropping_one_by_one(
-    rows: tuple[np.ndarray, ...], min_user: int, min_item: int
-) -> None:
-    user, item, _ = rows
-    kept = np.ones(len(user), bool)
-    while True:
-        poor = [
-            row
-            for row in np.flatnonzero(kept)
-            if (user[kept] == user[row]).sum() < min_user or (item[kept] == item[row]).sum() < min_item
-        ]
-        if not poor:
-            break
-        kept[poor[0]] = False
-    np.testing.assert_array_equal(k_core(user, item, 6, 5, min_user, min_item), kept)

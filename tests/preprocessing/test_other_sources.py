@@ -29,6 +29,7 @@ from genre.preprocessing.sources.sequences import Sequences, looks_like_sequence
 from genre.preprocessing.sources.sql import SQL
 from genre.preprocessing.splits import split
 from genre.testing import toy_dataset
+from reading import read_tables
 
 Write = Callable[..., Path]
 ROWS = {
@@ -136,7 +137,7 @@ def test_a_matrix_takes_its_ids_from_tables_of_its_size(tmp_path: Path, write: W
 )
 def test_a_broken_matrix_is_named(write: Write, name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Matrix(write(name, content)).load()
+        read_tables(Matrix(write(name, content)))
 
 
 def test_a_matrix_of_objects_or_three_dimensions_is_refused(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_matrix_of_objects_or_three_dimensions_is_refused(tmp_path: Path) -> N
     np.save(tmp_path / "t.npy", np.zeros((2, 2, 2)))
     for name in ("o.npy", "t.npy"):
         with pytest.raises(DataError, match=name):
-            Matrix(tmp_path / name).load()
+            read_tables(Matrix(tmp_path / name))
 
 
 def test_sequences_keep_their_order_and_parts(write: Write) -> None:
@@ -157,7 +158,7 @@ def test_sequences_keep_their_order_and_parts(write: Write) -> None:
     assert load(Sequences(train)).part is None, "one file is no split"
     for content in (b"", b"u1\nu2\n", b"u \xff\n"):
         with pytest.raises(DataError, match=r"x\.txt"):
-            Sequences(write("x.txt", content)).load()
+            read_tables(Sequences(write("x.txt", content)))
 
 
 def test_a_database_gives_what_files_give(csv: Path, tmp_path: Path) -> None:
@@ -189,12 +190,12 @@ def test_sqlite_gives_the_same(csv: Path, tmp_path: Path) -> None:
 def test_without_ibis_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ibis", None)
     with pytest.raises(DataError, match=r"pip install 'genre-rec\[sql\]'"):
-        SQL("events").load()
+        read_tables(SQL("events"))
 
 
 def test_a_query_that_fails_while_it_runs_is_named() -> None:
     with pytest.raises(DataError, match=r"the database refused a query .*no luck"):
-        SQL("SELECT 1 AS user, error('no luck') AS item").load()
+        read_tables(SQL("SELECT 1 AS user, error('no luck') AS item"))
 
 
 def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
         (SQL("events", url="nosuch://me:secret@host/db"), r"nosuch://me@host/db: no connection"),
     ):
         with pytest.raises(DataError, match=message) as caught:
-            source.load()
+            read_tables(source)
         assert "secret" not in str(caught.value)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from genre.engines.base import Engine
+from genre.engines.duckdb import DuckDB
 from genre.errors import ConfigError
 from genre.evaluation.metric_table import check_needs, labels
 from genre.features.augmentation_prompts import Augmentation
@@ -92,6 +94,7 @@ class Experiment:
             "would have to be paid for again."
         ),
     ] = 0
+    engine: Annotated[Engine, Doc("Where tables are worked on.")] = field(default_factory=DuckDB)
     cleaning: Annotated[Cleaning, Doc("What is dropped or changed before learning.")] = field(default_factory=Cleaning)
     split: Annotated[Splitter, Doc("How interactions are parted into train, validation and test.")] = field(
         default_factory=TimeSplit

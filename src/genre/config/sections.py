@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from genre.engines.base import Engine
 from genre.errors import ConfigError, NotImportable
 from genre.features.base import Encoder
 from genre.kinds import KINDS
@@ -28,6 +29,7 @@ from genre.recommenders.base import Recommender
 
 SECTIONS: dict[type, str] = {
     Source: "data",
+    Engine: "engine",
     Splitter: "split",
     Encoder: "features",
     LanguageModel: "llm",

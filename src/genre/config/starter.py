@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from genre.data.dataset import Dataset
+from genre.engines.duckdb import DuckDB
 from genre.errors import OptionError
 from genre.features.text import render, text_fields
 from genre.options import DEFAULT_K, type_hints
@@ -74,7 +75,8 @@ def first_config(
         if in_order
         else Files(interactions=interactions, items=items, users=users, columns=columns)
     )
-    dataset, report = prepare(source.load())
+    with DuckDB() as engine:
+        dataset, report = prepare(source.load(engine), engine)
     texts = [] if items is None else _text_columns(dataset.items)
     named = {"path" if in_order else "interactions": interactions, "items": items, "users": users}
     roles = {role: name for role, name in vars(columns).items() if name is not None}

@@ -238,6 +238,27 @@ class History:
         )
 
 
+@dataclass(frozen=True)
+class Settling:
+    """What each part of a split has to settle by itself (see `settling.settle`).
+
+    Attributes:
+        repeats: which of several interactions of a user with an item stays: first, last, max, sum or all.
+        equal_weights: whether every weight above zero counts as 1.
+        weights_given: whether the data state weights; else they follow from the ratings.
+        scale_stated: whether the rating scale is stated, not found.
+        positive_stated: whether it is stated from which rating on an interaction is a like.
+        low_rating_weight: weight of an interaction rated below that, 0 to 1.
+    """
+
+    repeats: str = "last"
+    equal_weights: bool = False
+    weights_given: bool = False
+    scale_stated: bool = False
+    positive_stated: bool = False
+    low_rating_weight: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Interactions with their users and items: what recommenders learn from.
@@ -290,6 +311,8 @@ class Dataset:
     item_features: Features | None = None
     user_features: Features | None = None
     name: str = "data"
+    settling: Settling | None = None
+    report: Any = None
 
     @classmethod
     def from_arrays(
@@ -309,6 +332,8 @@ class Dataset:
         positive_rating: float | None = None,
         low_rating_weight: float = 0.0,
         name: str = "data",
+        settling: Settling | None = None,
+        report: Any = None,
     ) -> Dataset:
         """Make a dataset from columns of row numbers: check them, give them their types, and sort them.
 
@@ -364,6 +389,8 @@ class Dataset:
             rating_scale=rating_scale,
             positive_rating=positive_rating,
             name=name,
+            settling=settling,
+            report=report,
         )
 
     def __len__(self) -> int:
@@ -487,6 +514,7 @@ class Dataset:
             column = getattr(self, name)
             digest.update(b"-" if column is None else np.ascontiguousarray(column).data)
         digest.update(repr((self.rating_scale, self.positive_rating)).encode())
+        digest.update(b"" if self.settling is None else repr(self.settling).encode())
         for table in (
             pa.table({"id": self.user_ids.values}),
             pa.table({"id": self.item_ids.values}),

@@ -7,6 +7,7 @@ the rest.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genre.data.dataset import COLUMNS, Dataset
+from genre.data.dataset import COLUMNS, Dataset, Settling
 from genre.data.ids import Ids
 from genre.errors import ArtifactError, DataError
 from genre.storage import publish, read_json, read_manifest, write_json
@@ -38,7 +39,8 @@ def write_dataset(dataset: Dataset, folder: str | Path) -> None:
         ):
             _write(aside / f"{label}.ids.parquet", pa.table({"id": ids.values}))
             _write(aside / f"{label}.parquet", table)
-        facts = {name: getattr(dataset, name) for name in ("name", "rating_scale", "positive_rating")}
+        facts: dict[str, Any] = {name: getattr(dataset, name) for name in ("name", "rating_scale", "positive_rating")}
+        facts["settling"] = None if dataset.settling is None else dataclasses.asdict(dataset.settling)
         write_json(aside / "dataset.json", {**facts, "fingerprint": dataset.fingerprint()})
 
 
@@ -82,4 +84,5 @@ def _assemble(path: Path) -> Dataset:
         rating_scale=None if scale is None else tuple(np.asarray(scale, float).tolist()),
         positive_rating=facts["positive_rating"],
         name=facts["name"],
+        settling=None if facts.get("settling") is None else Settling(**facts["settling"]),
     )

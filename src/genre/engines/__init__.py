@@ -1,1 +1,1 @@
-"""Engines work on tables of interactions. Knows nothing of how tables are cleaned or learnt from."""
+"""Where tables are worked on: one language of lazy frames, an engine underneath. Does not know what the tables hold."""

@@ -1,25 +1,34 @@
-"""Which interactions are kept, and a report of every row that is not. Knows nothing about files or recommenders.
+"""Which interactions are kept, and a report of every row that is not. Does not know about files or recommenders.
 
-Each step finds the rows that go; `clean` runs them in order and writes down what each dropped and why.
+Each step is a pure function: a lazy frame in, the frame of the rows that stay and the report of the others out. The
+frames are narwhals expressions, so that the same lines run on every engine. Columns of a frame: `user_id`, `item_id`,
+`row`, and where known `rating`, `weight`, `timestamp`, `moment`, `part`, `trouble` (see `tables.Tables`); from
+numbering on also `user` and `item`, row numbers.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
+import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 
-from genre.kernels.order import counts, repeated_pairs
+from genre.engines.base import Engine, Frame
+from genre.errors import DataError
 from genre.options import Doc, Ge, Gt, Le, check_options
-from genre.preprocessing.rows import NO_TIME, Rows
-from genre.preprocessing.tables import PARTS
+from genre.preprocessing.cleaning_report import Step
 
-Mask = npt.NDArray[np.bool_]
 N_EXAMPLES = 5
+RARE = 0.01
+"""Ratings of at most this share of the rows may be outliers."""
+CALENDAR = (300_000_000, 4_102_444_800)
+"""Times between 1979 and 2100 are plausible, in seconds since 1970."""
+SHOWN = ("row", "user_id", "item_id", "rating", "weight", "timestamp", "trouble")
+
+Scale = tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +39,8 @@ class Cleaning:
         Literal["first", "last", "max", "sum", "all"],
         Doc(
             "Which of several interactions of a user with an item stays: the `first`, the `last`, the one with the "
-            "highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them. Rows equal "
-            "in every column are one row whatever is chosen."
+            "highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them. Settled in "
+            "each part after the split. Rows equal in every column are one row whatever is chosen."
         ),
     ] = "last"
     weights: Annotated[
@@ -45,7 +54,7 @@ class Cleaning:
         tuple[float, float, float] | None,
         Doc(
             "Lowest rating, highest rating, step; ratings outside are dropped. None: what the owner of the data "
-            "states, else what is found."
+            "states, else what the train part holds."
         ),
     ] = None
     min_rating: Annotated[float | None, Doc("Drop interactions rated below; None: none.")] = None
@@ -56,6 +65,16 @@ class Cleaning:
     low_rating_weight: Annotated[
         float, Ge(0), Le(1), Doc("Weight of an interaction rated below `positive_rating`, 0 to 1.")
     ] = 0.0
+    outliers: Annotated[
+        Literal["drop", "keep"],
+        Doc(
+            "What happens to ratings of at most 1 % of the rows that lie further from all other ratings than those "
+            "span, and to dates outside 1980 to 2100: dropped and counted, or kept."
+        ),
+    ] = "drop"
+    bad_rows: Annotated[
+        float, Ge(0), Le(1), Doc("Share of rows that may be unreadable and are dropped; more is an error.")
+    ] = 0.05
     min_user_interactions: Annotated[
         int, Ge(0), Doc("k-core: users with fewer interactions are dropped until all users and items have enough.")
     ] = 0
@@ -63,203 +82,257 @@ class Cleaning:
         int, Ge(0), Doc("k-core: items with fewer interactions are dropped until all users and items have enough.")
     ] = 0
     max_user_interactions: Annotated[
-        Annotated[int, Gt(0)] | None, Doc("Users with more are dropped (robots, shared accounts); None: no limit.")
+        int | None, Gt(0), Doc("Users with more are dropped (robots, shared accounts); None: no limit.")
     ] = None
 
     def __post_init__(self) -> None:
         check_options(self)
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one step of cleaning dropped, why, and a few of the dropped rows (numbered from 1 as in the file)."""
+def drop_unusable(frame: Frame, cleaning: Cleaning, scale: Scale | None, *, calendar: bool) -> tuple[Frame, list[Step]]:
+    """Drop rows with a cell that cannot be read, with something missing, or with a number that cannot be.
 
-    name: str
-    reason: str
-    before: int
-    after: int
-    examples: tuple[dict[str, Any], ...] = ()
+    Args:
+        frame: interactions as the source has them.
+        cleaning: the rules.
+        scale: the rating scale that is stated, or None.
+        calendar: whether timestamps are dates.
 
-    @property
-    def dropped(self) -> int:
-        """Number of rows that the step dropped."""
-        return self.before - self.after
-
-    def __str__(self) -> str:
-        rows = ", ".join(f"row {example['row']:,}" for example in self.examples)
-        return f"{self.name}: {self.dropped:,} of {self.before:,} rows dropped, {self.reason} (for example {rows})"
-
-
-@dataclass(eq=False)
-class CleaningReport:
-    """What was taken for what, and what became of every row.
-
-    facts: one line each: how columns were read, what scale was found, which ids have no interactions.
-    steps: each step that dropped rows, in order. before, after: rows read, rows kept.
+    Returns:
+        The rows that stay, and a step for each kind of drop.
     """
+    columns = frame.collect_schema().names()
+    low, high = _rating_bounds(frame, cleaning, scale) if "rating" in columns else (None, None)
+    causes: list[tuple[str, str, nw.Expr]] = []
+    if "trouble" in columns:
+        causes.append(("bad cells", "cells that cannot be read", ~nw.col("trouble").is_null()))
+    for name in ("user_id", "item_id"):
+        causes.append(("missing values", f"no {name}", _missing(name) | (nw.col(name) == "")))
+    for name in ("rating", "weight"):
+        if name in columns:
+            causes.append(("missing values", f"no {name}", _missing(name) | nw.col(name).is_nan()))
+    if "timestamp" in columns:
+        causes.append(("missing values", "no timestamp", _missing("timestamp")))
+    for name in ("rating", "weight"):
+        if name in columns:
+            causes.append(("noise", f"{name} not finite", ~nw.col(name).is_finite()))
+    if "weight" in columns:
+        causes.append(("noise", "weight below zero", nw.col("weight") < 0))
+    if low is not None and high is not None:
+        kind = f"rating outside {low:g} to {high:g}"
+        causes.append(("noise", kind, (nw.col("rating") < low) | (nw.col("rating") > high)))
+    if calendar and cleaning.outliers == "drop" and "timestamp" in columns and _dated(frame):
+        first, last = CALENDAR
+        kind = "time outside 1980 to 2100"
+        causes.append(("noise", kind, (nw.col("timestamp") < first) | (nw.col("timestamp") > last)))
+    if cleaning.min_rating is not None and "rating" in columns:
+        kind = f"rated below {cleaning.min_rating:g}"
+        causes.append(("low ratings", kind, nw.col("rating") < cleaning.min_rating))
+    return _drop(frame, causes)
 
-    before: int = 0
-    after: int = 0
-    facts: list[str] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
 
-    def lines(self) -> Iterator[str]:
-        """Yield the report line by line: the facts, the steps, and the number of rows that are kept."""
-        yield from self.facts
-        yield from map(str, self.steps)
-        yield f"{self.after:,} of {self.before:,} interactions kept"
+def drop_duplicates(frame: Frame, engine: Engine, *, ordered: bool) -> tuple[Frame, list[Step]]:
+    """Keep one of rows that are equal in every column.
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    Args:
+        frame: numbered interactions.
+        engine: works on the frame.
+        ordered: whether the place in the source is the time, so that no two rows are equal.
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            **dataclasses.asdict(self),
-            "steps": [{**dataclasses.asdict(step), "dropped": step.dropped} for step in self.steps],
-        }
-
-
-def clean(rows: Rows, cleaning: Cleaning, report: CleaningReport) -> None:
-    """Run the steps on `rows` in place, sorted by user, then time; `report` gets a step for each that dropped rows.
-
-    `rating_scale` of `cleaning` must be settled before (see `prepare`).
+    Returns:
+        The rows that stay, the first of equal ones, and a step where there were copies.
     """
-    rows.sort(_report(rows, report, *_unusable(rows, cleaning)))
-    rows.keep(_report(rows, report, *_repeats(rows, cleaning.repeats)))
-    if cleaning.max_user_interactions is not None:
-        many = counts(rows.user, len(rows.user_ids)) > cleaning.max_user_interactions
-        reason = f"{int(many.sum()):,} users with more than {cleaning.max_user_interactions:,} interactions"
-        rows.keep(_report(rows, report, _Drop("busy users", reason, np.flatnonzero(many[rows.user]))))
-    low_user, low_item = cleaning.min_user_interactions, cleaning.min_item_interactions
-    if max(low_user, low_item) > 1:
-        core = k_core(rows.user, rows.item, len(rows.user_ids), len(rows.item_ids), low_user, low_item)
-        few = f"users with fewer than {low_user} or items with fewer than {low_item} interactions"
-        rows.keep(_report(rows, report, _Drop("k-core", f"{few}, until all have enough", np.flatnonzero(~core))))
+    if ordered:
+        return frame, []
+    names = frame.collect_schema().names()
+    same = [name for name in names if name != "row"]
+    kept = engine.write(frame.group_by(same).agg(nw.col("row").min(), nw.len().cast(nw.Int64).alias("copies")))
+    before, after = (int(value) for value in _one(kept, nw.col("copies").sum().cast(nw.Int64), nw.len().cast(nw.Int64)))
+    if before == after:
+        return kept.drop("copies"), []
+    examples = _examples(kept.filter(nw.col("copies") > 1), names)
+    step = Step("duplicates", "equal to another row in every column", before, after, examples)
+    return kept.drop("copies"), [step]
 
 
-class _Drop(NamedTuple):
-    """Rows that go in one step, by their positions, and why."""
+def drop_busy_users(frame: Frame, most: int | None) -> tuple[Frame, list[Step]]:
+    """Drop users with very many interactions, such as robots.
 
-    name: str
-    reason: str
-    positions: npt.NDArray[np.int64]
+    Args:
+        frame: numbered interactions.
+        most: interactions that a user may have; None: any number.
 
-
-def _report(rows: Rows, report: CleaningReport, *drops: _Drop) -> Mask:
-    """Write a step for each drop that drops anything and return the mask of the rows that stay, `[n]`."""
-    stays, left = np.ones(len(rows), np.bool_), len(rows)
-    for name, reason, positions in drops:
-        if len(positions):
-            n_shown = min(N_EXAMPLES, len(positions))
-            first = positions[np.argpartition(rows.source(positions), n_shown - 1)[:n_shown]]
-            examples = tuple(rows.example(position) for position in sorted(first, key=rows.source))
-            report.steps.append(Step(name, reason, left, left - len(positions), examples))
-            left -= len(positions)
-            stays[positions] = False
-    return stays
-
-
-def _unusable(rows: Rows, cleaning: Cleaning) -> Iterator[_Drop]:
-    """Rows with something missing; of the others those with a number that cannot be; then those asked to go."""
-    rating, weight, timestamp = (rows.values(name) for name in ("rating", "weight", "timestamp"))
-    gone = np.zeros(len(rows), np.bool_)
-    missing = {"no user_id": rows.user < 0, "no item_id": rows.item < 0}
-    noise = {}
-    for label, column in (("rating", rating), ("weight", weight)):
-        if column is not None:
-            missing[f"no {label}"] = np.isnan(column)
-            noise[f"{label} not finite"] = np.isinf(column)
-    if timestamp is not None:
-        missing["no timestamp"] = timestamp == NO_TIME
-    if weight is not None:
-        noise["weight below zero"] = (weight < 0) & np.isfinite(weight)
-    if rating is not None and cleaning.rating_scale is not None:
-        low, high, _ = cleaning.rating_scale
-        outside = (rating < low) | (rating > high)
-        noise[f"rating outside {low:g} to {high:g}"] = outside & np.isfinite(rating)
-    yield _any_cause("missing values", missing, gone)
-    yield _any_cause("noise", noise, gone)
-    if rating is not None and cleaning.min_rating is not None:
-        low_rating = {f"rated below {cleaning.min_rating:g}": rating < cleaning.min_rating}
-        yield _any_cause("low ratings", low_rating, gone)
+    Returns:
+        The rows that stay, and a step where users were dropped.
+    """
+    if most is None:
+        return frame, []
+    busy = frame.group_by("user").agg(nw.len().alias("n")).filter(nw.col("n") > most)
+    users = int(_one(busy, nw.len().cast(nw.Int64))[0])
+    if not users:
+        return frame, []
+    reason = f"{users:,} users with more than {most:,} interactions"
+    gone = frame.join(busy, on="user", how="semi")
+    kept = frame.join(busy, on="user", how="anti")
+    return kept, [_step("busy users", reason, frame, kept, gone)]
 
 
-def _any_cause(name: str, causes: dict[str, Mask], gone: Mask) -> _Drop:
-    """The rows of any cause that are not gone yet, each cause counted; adds them to `gone`."""
-    found = {cause: mask & ~gone for cause, mask in causes.items() if mask.any()}
-    reason = ", ".join(f"{cause}: {count:,}" for cause, mask in found.items() if (count := int(mask.sum())))
-    together = np.logical_or.reduce(list(found.values())) if found else np.zeros(0, np.bool_)
-    positions = np.flatnonzero(together)
-    gone[positions] = True
-    return _Drop(name, reason, positions)
-
-
-def _repeats(rows: Rows, keep: str) -> list[_Drop]:
-    """Rows equal in every column, then several rows of one user with one item (and, in a given split, one part)."""
-    part = rows.values("part")
-    n_parts = 1 if part is None else len(PARTS)
-    thing = rows.item if part is None else rows.item * np.int32(n_parts) + part
-    several, pair = repeated_pairs(rows.user, thing, len(rows.item_ids) * n_parts)
-    if len(several) == 0:
-        return []
-    copies = _copies(rows, several, pair)
-    drops = [_Drop("duplicates", "equal to another row in every column", several[copies])]
-    if keep != "all":
-        several, pair = several[~copies], pair[~copies]
-        gone = np.ones(len(several), np.bool_)
-        gone[_winners(rows, several, pair, keep)] = False
-        kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}.get(keep, f"the {keep} kept")
-        drops.append(_Drop("repeats", f"the same user and item again, {kept}", several[gone]))
-    return drops
-
-
-def _copies(rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64]) -> Mask:
-    """Which of `several`, rows by pair, then time, equal another one that stays."""
-    new = np.diff(pair, prepend=-1) != 0
-    if (timestamp := rows.values("timestamp", several)) is not None:
-        new[1:] |= np.diff(timestamp) != 0
-    close = np.flatnonzero(~new | np.append(~new[1:], False))  # the few that share pair and time are compared further
-    numbers = [rows.values(name, several[close]) for name in ("rating", "weight")]
-    columns = [np.cumsum(new)[close], *(column for column in numbers if column is not None)]
-    order = np.lexsort(columns[::-1])
-    equal = np.logical_and.reduce([np.diff(column[order]) == 0 for column in columns])
-    copies = np.zeros(len(several), np.bool_)
-    copies[close[order[1:][equal]]] = True
-    return copies
-
-
-def _winners(
-    rows: Rows, several: npt.NDArray[np.int64], pair: npt.NDArray[np.int64], keep: str
-) -> npt.NDArray[np.int64]:
-    """Which of `several` stay, one of each pair; `several` are rows by pair, then time."""
-    starts = np.flatnonzero(np.diff(pair, prepend=-1))
-    if keep == "first":
-        return starts
-    ends = np.append(starts[1:], len(several)) - 1
-    if keep == "max":
-        strength = rows.values("rating" if "rating" in rows.columns else "weight", several)
-        return ends if strength is None else np.asarray(np.lexsort((strength, pair))[ends])
-    if keep == "sum":
-        rows.put("weight", several[ends], np.add.reduceat(rows.values("weight", several), starts))
-    return ends
-
-
-Int32 = npt.NDArray[np.int32]
-
-
-def k_core(user: Int32, item: Int32, n_users: int, n_items: int, min_user: int, min_item: int) -> npt.NDArray[np.bool_]:
-    """Drop users and items with too few interactions, again and again, and return the mask `[n]` of those that stay.
+def drop_k_core(frame: Frame, engine: Engine, min_user: int, min_item: int, *, pairs: bool) -> tuple[Frame, list[Step]]:
+    """Drop users and items with few interactions, again and again, until all have enough.
 
     The result is unique: the largest set in which every user and every item has enough.
+
+    Args:
+        frame: numbered interactions.
+        engine: works on the frame.
+        min_user: interactions that a user needs.
+        min_item: interactions that an item needs.
+        pairs: count a user's repeated interactions with an item once.
+
+    Returns:
+        The rows that stay, and a step where some were dropped.
     """
-    kept = np.ones(len(user), np.bool_)
-    of_user, of_item = counts(user, n_users), counts(item, n_items)
-    while True:
-        poor_user, poor_item = (of_user < min_user) & (of_user > 0), (of_item < min_item) & (of_item > 0)
-        if not (poor_user.any() or poor_item.any()):
-            return kept
-        leaving = np.flatnonzero((poor_user[user] | poor_item[item]) & kept)
-        kept[leaving] = False
-        of_user -= counts(user[leaving], n_users)
-        of_item -= counts(item[leaving], n_items)
+    if max(min_user, min_item) <= 1:
+        return frame, []
+    counted = frame.select("user", "item")
+    left = engine.write(counted.unique() if pairs else counted)
+    n_left, n_before = int(_one(left, nw.len().cast(nw.Int64))[0]), -1
+    while n_left != n_before:
+        n_before = n_left
+        for column, least in (("user", min_user), ("item", min_item)):
+            enough = left.group_by(column).agg(nw.len().alias("n")).filter(nw.col("n") >= least)
+            left = left.join(enough, on=column, how="semi")
+        left = engine.write(left)
+        n_left = int(_one(left, nw.len().cast(nw.Int64))[0])
+    pairs_left = left.unique()
+    kept = engine.write(frame.join(pairs_left, on=["user", "item"], how="semi"))
+    step = _step(
+        "k-core",
+        f"users with fewer than {min_user} or items with fewer than {min_item} interactions, until all have enough",
+        frame,
+        kept,
+        frame.join(pairs_left, on=["user", "item"], how="anti"),
+    )
+    return kept, [step] if step.dropped else []
+
+
+def check_bad_rows(name: str, bad: int, before: int, share: float, first: str) -> None:
+    """Refuse data of which too many rows cannot be read.
+
+    Args:
+        name: what the data is called.
+        bad: rows that cannot be read.
+        before: rows of the source.
+        share: the share that may be dropped.
+        first: what is wrong with the first of them.
+
+    Raises:
+        DataError: more than the share cannot be read.
+    """
+    if bad > share * before:
+        more = f"; {bad:,} of {before:,} rows cannot be read" if bad > 1 else ""
+        raise DataError(
+            f"{name}: {first}{more}; correct it, leave the cell empty, or allow more with cleaning: bad_rows "
+            f"(now {share:g})"
+        )
+
+
+def outlier_bounds(levels: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Find the range outside of which ratings are outliers.
+
+    From the outside in, the rows of an extreme level are outliers when they are at most 1 % of all rows (or one row),
+    and the level is further from the next one than all levels inside span. At least three levels stay inside.
+
+    Args:
+        levels: the different ratings, ascending. [n]
+        counts: rows of each. [n]
+
+    Returns:
+        The lowest and the highest rating that are none.
+    """
+    first, last, total = 0, len(levels) - 1, int(counts.sum())
+    few = max(1, int(RARE * total))
+    moved = True
+    while moved and last - first >= 3:
+        moved = False
+        for side in ("high", "low"):
+            inside = (first, last - 1) if side == "high" else (first + 1, last)
+            gap = levels[last] - levels[last - 1] if side == "high" else levels[first + 1] - levels[first]
+            beyond = int(counts[last:].sum() if side == "high" else counts[: first + 1].sum())
+            if inside[1] - inside[0] >= 2 and beyond <= few and gap > levels[inside[1]] - levels[inside[0]]:
+                first, last = inside
+                moved = True
+    return float(levels[first]), float(levels[last])
+
+
+def _rating_bounds(frame: Frame, cleaning: Cleaning, scale: Scale | None) -> tuple[float | None, float | None]:
+    """Lowest and highest rating that are kept; None: all are."""
+    if scale is not None:
+        return scale[0], scale[1]
+    if cleaning.outliers == "keep":
+        return None, None
+    finite = frame.filter(~nw.col("rating").is_null(), nw.col("rating").is_finite())
+    table = finite.group_by("rating").agg(nw.len().cast(nw.Int64).alias("n")).sort("rating").collect("pyarrow")
+    levels, counts = table["rating"].to_numpy().astype(float), table["n"].to_numpy().astype(np.int64)
+    if len(levels) == 0:
+        return None, None
+    bounds = outlier_bounds(levels, counts)
+    return bounds if bounds != (levels[0], levels[-1]) else (None, None)
+
+
+def _dated(frame: Frame) -> bool:
+    """Whether at least half of the times are between 1980 and 2100."""
+    inside = nw.col("timestamp").is_between(*CALENDAR)
+    fit, all_ = _one(frame, inside.cast(nw.Int64).sum().cast(nw.Int64), nw.col("timestamp").count().cast(nw.Int64))
+    return 2 * int(fit or 0) >= int(all_)
+
+
+def _missing(name: str) -> nw.Expr:
+    return nw.col(name).is_null()
+
+
+def _drop(frame: Frame, causes: Sequence[tuple[str, str, nw.Expr]]) -> tuple[Frame, list[Step]]:
+    """Drop the rows that meet some cause; of several causes the first counts."""
+    number = nw.lit(len(causes))
+    for place, (_, _, meets) in reversed([*enumerate(causes)]):
+        number = nw.when(meets).then(nw.lit(place)).otherwise(number)
+    flagged = frame.with_columns(number.cast(nw.Int64).alias("cause"))
+    table = flagged.group_by("cause").agg(nw.len().cast(nw.Int64).alias("n")).collect("pyarrow")
+    found = dict(zip(table["cause"].to_list(), (int(n) for n in table["n"].to_list()), strict=True))
+    left, steps = sum(found.values()), []
+    for name in dict.fromkeys(name for name, _, _ in causes):
+        places = [place for place, cause in enumerate(causes) if cause[0] == name and place in found]
+        if not places:
+            continue
+        dropped = sum(found[place] for place in places)
+        reason = ", ".join(f"{causes[place][1]}: {found[place]:,}" for place in places)
+        examples = _examples(flagged.filter(nw.col("cause").is_in(places)), frame.collect_schema().names())
+        steps.append(Step(name, reason, left, left - dropped, examples))
+        left -= dropped
+    kept = flagged.filter(nw.col("cause") == len(causes)).drop("cause") if steps else frame
+    return kept, steps
+
+
+def _step(name: str, reason: str, frame: Frame, kept: Frame, gone: Frame) -> Step:
+    before, after = (int(_one(one, nw.len().cast(nw.Int64))[0]) for one in (frame, kept))
+    return Step(name, reason, before, after, _examples(gone, frame.collect_schema().names()))
+
+
+def _examples(frame: Frame, columns: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """The first few rows of a frame, by their place in the source, as plain values."""
+    shown = [name for name in SHOWN if name in columns]
+    rows = frame.select(shown).sort("row").head(N_EXAMPLES).collect("pyarrow").to_native().to_pylist()
+    return tuple({name: _plain(value) for name, value in row.items()} for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else str(value)
+    return value
+
+
+def _one(frame: Frame, *values: nw.Expr) -> list[Any]:
+    """Single values of a frame."""
+    named = [value.alias(f"value_{place}") for place, value in enumerate(values)]
+    row = frame.select(*named).collect("pyarrow").to_native().to_pylist()[0]
+    return [row[f"value_{place}"] for place in range(len(values))]

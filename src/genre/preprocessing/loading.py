@@ -1,43 +1,54 @@
-"""`load`: a name, a path, a frame or a Source -> a Dataset, in one call. Knows no format itself."""
+"""`load`: a name, a path, a frame or a Source -> a Dataset, in one call. Does not know any format itself."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from genre.data.dataset import Dataset
 from genre.data.parquet import read_dataset
-from genre.errors import DataError
+from genre.engines.duckdb import DuckDB
+from genre.errors import DataError, DataWarning
 from genre.log import SILENT, Log
 from genre.options import nearest
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.base import Source
+from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.frames import Frames
 from genre.preprocessing.sources.matrix import Matrix
+from genre.preprocessing.sources.movielens import is_movielens
 from genre.preprocessing.sources.public import CATALOG, MovieLens
 
 
 def load(
-    data: Any, *, items: Any = None, users: Any = None, cleaning: Cleaning | None = None, log: Log = SILENT
+    data: Any,
+    *,
+    items: Any = None,
+    users: Any = None,
+    columns: Columns | dict[str, Any] | None = None,
+    cleaning: Cleaning | None = None,
+    log: Log = SILENT,
 ) -> Dataset:
-    """Load interactions as a cleaned dataset.
+    """Read data of any form into a Dataset; warn once where rows were lost or a reading is a guess.
 
     Args:
-        data: The name of a public data set (`"movielens-100k"`), the path of a file of interactions or of a folder, a
-            pandas, Polars or Arrow frame, or a Source with options of its own.
-        items: Fields of items by id, given in the same ways.
-        users: Fields of users by id, given in the same ways.
-        cleaning: What is dropped or changed; None: the defaults.
-        log: Where the findings and the dropped rows are shown, line by line.
+        data: a public set by name (`"movielens-100k"`), the path of a file of interactions or of a folder, a pandas,
+            Polars or Arrow frame, or a Source with options of its own.
+        items: text and other fields of items by id, given likewise.
+        users: fields of users by id, given likewise.
+        columns: which column is which, where names and content do not tell: `{"user": "who"}`.
+        cleaning: what is dropped; None: what cannot be used.
+        log: gets what cleaning dropped, line by line.
 
     Returns:
-        The dataset.
+        The Dataset; its `report` holds what was read as what and what became of every row.
 
     Raises:
-        DataError: The data cannot be used; the message names file, row and column.
-        NotAvailable: A public data set cannot be fetched.
+        DataError: names file, row and column.
+        NotAvailable: a public set cannot be fetched.
 
     Example:
         >>> import genre
@@ -50,23 +61,28 @@ def load(
     path = Path(data) if isinstance(data, (str, Path)) else None
     if path is not None and (path / "dataset.json").is_file():
         return read_dataset(path)
-    dataset, report = prepare(_source(data, path, items, users).load(log=log), cleaning)
+    named = Columns(**columns) if isinstance(columns, dict) else columns or Columns()
+    with DuckDB() as engine:
+        source = _source(data, path, items, users, named)
+        dataset, report = prepare(source.load(engine, log=log), engine, cleaning)
     for line in report.lines():
         log.line(line)
+    if lost := report.warnings():
+        warnings.warn("\n".join(lost), DataWarning, stacklevel=2)
     return dataset
 
 
-def _source(data: Any, path: Path | None, items: Any, users: Any) -> Source:
+def _source(data: Any, path: Path | None, items: Any, users: Any, columns: Columns) -> Source:
     if isinstance(data, Source):
         return data
     if path is None:
-        return Frames(data, items=items, users=users)
+        return Frames(data, items=items, users=users, columns=columns)
     if isinstance(data, str) and data in CATALOG:
         return CATALOG[data]()
     if path.suffix in (".npy", ".npz"):
         return Matrix(path, items=items, users=users)
-    if path.is_dir() and not any(path.glob("*.parquet")):
+    if path.is_dir() and is_movielens(path):
         return MovieLens(path)
-    if not path.exists() and not path.suffix:
+    if not path.exists() and not path.suffix and "://" not in str(data) and "*" not in str(data):
         raise DataError(f"{data!r} is no file and no data set known by name{nearest(str(data), CATALOG)}")
-    return Files(path, items=items, users=users)
+    return Files(data, items=items, users=users, columns=columns)

@@ -1,131 +1,285 @@
-"""Tables -> Dataset: number the ids, clean, settle scale and weights, line up the users and items.
-
-Knows nothing about where tables come from.
-"""
+"""Tables -> Dataset: a chain of pure steps over lazy frames, then arrays. Does not know where tables come from."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any
 
+import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genre.arrays import Int32
 from genre.data.arrow import as_arrow, as_numpy
-from genre.data.dataset import Dataset, default_weights
+from genre.data.dataset import Dataset, Settling
 from genre.data.ids import Ids
+from genre.data.settling import find_scale, repeated, three_quarters
+from genre.engines.base import Engine, Frame
 from genre.errors import DataError
-from genre.kernels.order import counts, mark
-from genre.preprocessing.cleaning import Cleaning, CleaningReport, clean
-from genre.preprocessing.rows import Rows
-from genre.preprocessing.tables import Tables
+from genre.kernels.order import counts, user_time_order
+from genre.preprocessing.cleaning import (
+    Cleaning,
+    check_bad_rows,
+    drop_busy_users,
+    drop_duplicates,
+    drop_k_core,
+    drop_unusable,
+)
+from genre.preprocessing.cleaning_report import CleaningReport, Step
+from genre.preprocessing.numbering import number_ids
+from genre.preprocessing.tables import PARTS, ROWS_A_FILE, Tables
 
-Scale = tuple[float, float, float]
-MOST_LEVELS = 101
-"""More different ratings than this are a continuous scale."""
 FEW_ROWS = 20
 NEARLY_ALL = 0.95
-"""Of this share of the interactions on, users with one each look like another column's ids."""
+"""From this share of the interactions on, users with one each look like the ids of another column."""
+TYPES = {
+    "rating": pa.float32(),
+    "weight": pa.float32(),
+    "timestamp": pa.int64(),
+    "moment": pa.int64(),
+    "part": pa.string(),
+    "row": pa.int64(),
+}
+"""Columns of interactions -> the type in which they leave the engine."""
 
 
-def prepare(tables: Tables, cleaning: Cleaning | None = None) -> tuple[Dataset, CleaningReport]:
-    """The Dataset of tables, and what was dropped on the way and why.
+def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) -> tuple[Dataset, CleaningReport]:
+    """Clean and number the rows of tables.
 
     A user or item without interactions stays when its table knows it (a cold item can be recommended by its text),
-    unless a least number of interactions is asked for. Raises DataError when nothing is left.
+    unless a least number of interactions is required.
+
+    Args:
+        tables: what a source delivers.
+        engine: works on the tables.
+        cleaning: the rules; None: the defaults.
+
+    Returns:
+        The Dataset, and what was dropped on the way and why.
+
+    Raises:
+        DataError: nothing is left, or too many rows cannot be read.
     """
     cleaning = cleaning or Cleaning()
-    columns = dict(zip(tables.interactions.column_names, tables.interactions.columns, strict=True))
-    tables = dataclasses.replace(tables, interactions=pa.table({}))  # so that each column can be let go once it is read
-    rows = Rows.of(
-        columns,
-        None if tables.users is None else tables.users["user_id"],
-        None if tables.items is None else tables.items["item_id"],
+    report = CleaningReport(facts=list(tables.notes), guesses=list(tables.guesses))
+    scale = cleaning.rating_scale or tables.rating_scale
+    frame = _typed(tables.interactions)
+    _check_parts(frame)
+    kept, steps = drop_unusable(frame, cleaning, scale, calendar=tables.calendar)
+    steps = _by_file(steps, tables.files)
+    total = steps[0].before if steps else _count(frame)
+    report.before = total + len(tables.rejected)
+    report.steps += [*_rejected(tables, report.before), *steps]
+    _check_bad(tables, steps, report.before, cleaning.bad_rows)
+    if "trouble" in kept.collect_schema().names():
+        kept = kept.drop("trouble")
+    named: dict[str, npt.NDArray[np.bool_]] = {}
+    ids: dict[str, Ids] = {}
+    for label, known in (("user", tables.users), ("item", tables.items)):
+        kept, ids[label] = number_ids(kept, frame, engine, label, known)
+    kept = engine.write(kept)
+    for label, known in (("user", tables.users), ("item", tables.items)):
+        named[label] = np.ones(len(ids[label]), np.bool_) if known is None else _named(frame, f"{label}_id", ids[label])
+    kept, steps = drop_duplicates(kept, engine, ordered=tables.ordered)
+    report.steps += _by_file(steps, tables.files)
+    kept, steps = drop_busy_users(kept, cleaning.max_user_interactions)
+    report.steps += _by_file(steps, tables.files)
+    kept, steps = drop_k_core(
+        kept,
+        engine,
+        cleaning.min_user_interactions,
+        cleaning.min_item_interactions,
+        pairs=cleaning.repeats != "all",
     )
-    pa.default_memory_pool().release_unused()  # the ids of ten million rows, and what reading them took
-    report = CleaningReport(before=len(rows), facts=list(tables.notes))
-    scale = _scale(rows, cleaning.rating_scale or tables.rating_scale, report)
-    positive = cleaning.positive_rating if cleaning.positive_rating is not None else tables.positive_rating
-    if scale is not None and positive is None:
-        positive = _three_quarters(scale)
-        report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
-    if cleaning.repeats == "sum" and "weight" not in rows.columns:
-        rows.columns["weight"] = default_weights(len(rows), rows.values("rating"), positive, cleaning.low_rating_weight)
-    named_users = _named(rows.user, rows.user_ids, tables.users)
-    named_items = _named(rows.item, rows.item_ids, tables.items)
-    clean(rows, dataclasses.replace(cleaning, rating_scale=scale), report)
-    if len(rows) == 0:
+    report.steps += _by_file(steps, tables.files)
+    columns = _columns(kept, engine)
+    if len(columns["user"]) == 0:
         raise DataError(f"{tables.name}: no interaction is left after cleaning:\n{report}")
-    report.after = len(rows)
-    if len(rows) >= FEW_ROWS and np.count_nonzero(counts(rows.user, len(rows.user_ids))) > NEARLY_ALL * len(rows):
+    report.after = len(columns["user"])
+    rows = {label: columns.pop(label) for label in ("user", "item")}
+    _check_users(rows["user"], len(ids["user"]), report)
+    made: dict[str, Any] = {}
+    for label, table in (("user", tables.users), ("item", tables.items)):
+        made[label], made[f"{label}_ids"], made[f"{label}s"] = _align(
+            label, rows[label], ids[label], table, named[label], cleaning, report
+        )
+    return _dataset(tables, cleaning, scale, made, columns, report), report
+
+
+def _typed(frame: Frame) -> Frame:
+    """The columns that are known, in the types that every engine shares."""
+    names = frame.collect_schema().names()
+    types: dict[str, Any] = {"user_id": nw.String, "item_id": nw.String, "trouble": nw.String, "part": nw.String}
+    types |= {"rating": nw.Float64, "weight": nw.Float64, "timestamp": nw.Int64, "moment": nw.Int64, "row": nw.Int64}
+    return frame.select(*(nw.col(name).cast(types[name]) for name in names if name in types))
+
+
+def _check_parts(frame: Frame) -> None:
+    if "part" not in frame.collect_schema().names():
+        return
+    odd = frame.filter(~nw.col("part").is_in(PARTS) | nw.col("part").is_null()).select("part", "row")
+    first = odd.sort("row").head(1).collect("pyarrow").to_native().to_pylist()
+    if first:
+        raise DataError(
+            f"part: row {first[0]['row'] % ROWS_A_FILE:,} says {first[0]['part']!r}; legal are {', '.join(PARTS)}"
+        )
+
+
+def _rejected(tables: Tables, before: int) -> list[Step]:
+    if not tables.rejected:
+        return []
+    examples = tuple({"row": bad.row, "trouble": f"{bad.reason}: {bad.text}"} for bad in tables.rejected[:5])
+    return [Step("unreadable rows", "rows of another form", before, before - len(tables.rejected), examples)]
+
+
+def _check_bad(tables: Tables, steps: list[Step], before: int, share: float) -> None:
+    """Refuse data of which too many rows or cells cannot be read."""
+    cells = next((step for step in steps if step.name == "bad cells"), None)
+    bad = len(tables.rejected) + (cells.dropped if cells else 0)
+    if tables.rejected:
+        one = tables.rejected[0]
+        check_bad_rows(one.where, bad, before, share, f"row {one.row:,}: {one.reason}")
+    elif cells:
+        example = cells.examples[0]
+        where = example.get("file") or (tables.files[0] if tables.files else tables.name)
+        check_bad_rows(where, bad, before, share, f"row {example['row']:,}, {example['trouble']}")
+
+
+def _by_file(steps: list[Step], files: tuple[str, ...]) -> list[Step]:
+    """The steps with the rows of their examples counted in their own file, which is named where there are several."""
+
+    def placed(example: dict[str, Any]) -> dict[str, Any]:
+        file, row = divmod(example["row"], ROWS_A_FILE)
+        return {**({"file": files[file]} if len(files) > 1 else {}), **example, "row": row}
+
+    return [dataclasses.replace(step, examples=tuple(map(placed, step.examples))) for step in steps]
+
+
+def _count(frame: Frame) -> int:
+    return int(frame.select(nw.len().cast(nw.Int64).alias("n")).collect("pyarrow")["n"].to_list()[0])
+
+
+def _named(frame: Frame, key: str, ids: Ids) -> npt.NDArray[np.bool_]:
+    """Which ids some interaction of the source names, whether it is kept or not. [n]"""
+    found = frame.select(key).unique().collect("pyarrow")[key].to_list()
+    rows = ids.rows([one for one in found if one])
+    named = np.zeros(len(ids), np.bool_)
+    named[rows] = True
+    return named
+
+
+def _columns(frame: Frame, engine: Engine) -> dict[str, npt.NDArray[Any]]:
+    """The columns as arrays, by user, then the finest time; by the place in the source where there is no time."""
+    names = frame.collect_schema().names()
+    schema = pa.schema([("user", pa.int32()), ("item", pa.int32()), *((n, k) for n, k in TYPES.items() if n in names)])
+    table = engine.collect(frame, schema)
+    columns = {name: as_numpy(table[name], -1 if name == "moment" else 0) for name in schema.names if name != "part"}
+    if "part" in names:
+        columns["part"] = as_numpy(pc.index_in(table["part"], pa.array(PARTS)), -1).astype(np.int8)
+    place = columns.pop("row")
+    time = columns.pop("moment", columns.get("timestamp"))
+    n_users = int(columns["user"].max(initial=-1)) + 1
+    if time is None:
+        order = user_time_order(columns["user"], place, n_users)
+        return {name: column[order] for name, column in columns.items()}
+    order = user_time_order(columns["user"], time, n_users)
+    columns = {name: column[order] for name, column in columns.items()}
+    _order_ties(columns, time[order])
+    return columns
+
+
+def _order_ties(columns: dict[str, npt.NDArray[Any]], time: npt.NDArray[np.int64]) -> None:
+    """Put interactions of one user at one time into an order that depends on their values alone.
+
+    Neither the order of the file nor that of the ids decides: the first is lost when files are joined or sorted, the
+    second would make a user's last item the one with the greatest id. A hash of user and item does; then the rating.
+    """
+    user, item = columns["user"], columns["item"]
+    tied = np.flatnonzero((user[1:] == user[:-1]) & (time[1:] == time[:-1]))
+    if len(tied) == 0:
+        return
+    rows = np.unique(np.concatenate([tied, tied + 1]))
+    run = np.cumsum((np.diff(user[rows], prepend=-1) != 0) | (np.diff(time[rows], prepend=time[rows[0]]) != 0))
+    strength = [column[rows] for name in ("weight", "rating") if (column := columns.get(name)) is not None]
+    order = np.lexsort((*strength, _mixed(user[rows], item[rows]), run))
+    for name, column in columns.items():
+        columns[name] = ordered = column.copy()
+        ordered[rows] = column[rows[order]]
+
+
+def _mixed(user: Int32, item: Int32) -> npt.NDArray[np.uint64]:
+    """A hash of user and item (the finalizer of splitmix64; Steele et al., OOPSLA 2014). [n]"""
+    with np.errstate(over="ignore"):
+        x = (user.astype(np.uint64) << np.uint64(32)) | item.astype(np.uint64)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def _check_users(user: Int32, n_users: int, report: CleaningReport) -> None:
+    """Warn where nearly every user has one interaction."""
+    if len(user) >= FEW_ROWS and np.count_nonzero(counts(user, n_users)) > NEARLY_ALL * len(user):
         report.facts.append("warning: nearly every user has one interaction only; is the user's column the right one?")
-    user, user_ids, users = _align("user", rows.user, rows.user_ids, tables.users, named_users, cleaning, report)
-    item, item_ids, items = _align("item", rows.item, rows.item_ids, tables.items, named_items, cleaning, report)
-    settled = rows.settle()
-    if "weight" in settled and cleaning.weights == "equal":
-        settled["weight"] = (settled["weight"] > 0).astype(np.float32)
+
+
+def _dataset(
+    tables: Tables,
+    cleaning: Cleaning,
+    scale: tuple[float, float, float] | None,
+    made: dict[str, Any],
+    columns: dict[str, Any],
+    report: CleaningReport,
+) -> Dataset:
+    """The Dataset with what each part of a split has to settle, and the lines on it in the report."""
+    positive = cleaning.positive_rating if cleaning.positive_rating is not None else tables.positive_rating
+    settling = Settling(
+        repeats=cleaning.repeats,
+        equal_weights=cleaning.weights == "equal",
+        weights_given="weight" in columns,
+        scale_stated=scale is not None,
+        positive_stated=positive is not None,
+        low_rating_weight=cleaning.low_rating_weight,
+    )
+    if (rating := columns.get("rating")) is not None:
+        if scale is None and (scale := find_scale(rating)) is not None:
+            steps = f"in steps of {scale[2]:g}" if scale[2] else "on a continuous scale"
+            report.facts.append(f"ratings go from {scale[0]:g} to {scale[1]:g} {steps}, as found")
+        if positive is None and scale is not None:
+            positive = three_quarters(scale)
+            report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
     dataset = Dataset.from_arrays(
-        user=user,
-        item=item,
-        user_ids=user_ids,
-        item_ids=item_ids,
-        users=users,
-        items=items,
-        **settled,
+        **made,
+        **columns,
         rating_scale=scale,
         positive_rating=positive,
         low_rating_weight=cleaning.low_rating_weight,
         name=tables.name,
+        settling=settling,
+        report=report,
     )
-    return dataset, report
-
-
-def _scale(rows: Rows, stated: Scale | None, report: CleaningReport) -> Scale | None:
-    """The stated scale, or lowest, highest and step of the ratings found (step 0: any value in between)."""
-    if (rating := rows.values("rating")) is None or stated is not None:
-        return stated
-    levels = np.sort(as_numpy(pc.unique(as_arrow(rating)), np.nan))
-    levels = levels[np.isfinite(levels)].astype(float)
-    if len(levels) == 0:
-        return None
-    step = float(np.diff(levels).min()) if 1 < len(levels) <= MOST_LEVELS else 0.0
-    if step and not np.allclose(np.round((levels - levels[0]) / step) * step, levels - levels[0], atol=step / 100):
-        step = 0.0
-    scale = (float(levels[0]), float(levels[-1]), round(step, 6))
-    steps = f"in steps of {scale[2]:g}" if scale[2] else "on a continuous scale"
-    report.facts.append(f"ratings go from {scale[0]:g} to {scale[1]:g} {steps}, as found")
-    return scale
-
-
-def _three_quarters(scale: Scale) -> float:
-    low, high, step = scale
-    mark = low + 0.75 * (high - low)
-    return low + step * float(np.ceil(round((mark - low) / step, 6))) if step else mark
-
-
-def _named(column: npt.NDArray[np.int32], ids: Ids, table: pa.Table | None) -> npt.NDArray[np.bool_]:
-    """Which ids some interaction names: all, unless a table knows more."""
-    if table is None:
-        return np.ones(len(ids), np.bool_)
-    named = np.zeros(len(ids), np.bool_)
-    mark(named, column)
-    return named
+    if (again := repeated(dataset)) and cleaning.repeats != "all":
+        kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}
+        how = kept.get(cleaning.repeats, f"the {cleaning.repeats} kept")
+        report.facts.append(
+            f"{again:,} interactions repeat an item of the same user; settled in each part of the split ({how})"
+        )
+    return dataset
 
 
 def _align(
-    label: Literal["user", "item"],
-    column: npt.NDArray[np.int32],
+    label: str,
+    column: Int32,
     ids: Ids,
     table: pa.Table | None,
     named: npt.NDArray[np.bool_],
     cleaning: Cleaning,
     report: CleaningReport,
-) -> tuple[npt.NDArray[np.int32], Ids, pa.Table]:
+) -> tuple[Int32, Ids, pa.Table]:
     """New row numbers, ids and table of the users or items that stay.
 
-    Those stay that have interactions left, and those that never had any where no least number is asked for.
+    Those stay that have interactions left, and those that never had any where no least number is required.
     """
     if table is not None:
         _check_shared(label, ids, named, table)
@@ -135,7 +289,8 @@ def _align(
     if cold.any():
         report.facts.append(f"{int(cold.sum()):,} {label}s have no interactions and stay, known by the {label}s table")
     if not stays.all():
-        report.facts.append(f"{int((~stays).sum()):,} of {len(ids):,} {label}s have no interactions left and go")
+        gone = int((~stays).sum())
+        report.facts.append(f"{gone:,} of {len(ids):,} {label}s have no interactions left and are left out")
         column = (np.cumsum(stays, dtype=np.int32) - 1)[column]
         ids = Ids(ids.values.take(as_arrow(np.flatnonzero(stays))))
     return column, ids, _table(label, ids, table, report)
@@ -143,7 +298,7 @@ def _align(
 
 def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table) -> None:
     """A table that knows none of the ids is the wrong table, or the wrong column of it."""
-    own = pc.utf8_trim_whitespace(table[f"{label}_id"].cast(pa.string()))
+    own = table[f"{label}_id"].cast(pa.string())
     used = ids.values.take(as_arrow(np.flatnonzero(named)))
     if len(used) and len(own) and not pc.any(pc.is_in(used, value_set=own)).as_py():
         raise DataError(
@@ -157,10 +312,12 @@ def _table(label: str, ids: Ids, table: pa.Table | None, report: CleaningReport)
     name = f"{label}_id"
     if table is None:
         return pa.table({name: ids.values})
-    own = pc.utf8_trim_whitespace(table[name].cast(pa.string())).combine_chunks()
+    own = table[name].cast(pa.string()).combine_chunks()
     distinct = pc.unique(own.drop_null())
-    if surplus := len(own) - len(distinct.filter(pc.not_equal(distinct, ""))):
-        report.facts.append(f"{label}s table: {surplus:,} rows without an id of their own are left out")
+    if surplus := len(own) - len(distinct):
+        report.facts.append(
+            f"{label}s table: {surplus:,} rows without an id, or with the id of a row before, are left out"
+        )
     found = pc.index_in(ids.values, own)
     if found.null_count:
         report.facts.append(f"{found.null_count:,} {label}s are not in the {label}s table; their fields are empty")

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST, TRAIN, UNUSED, VALIDATION, Fold, Part, Split
+from genre.data.settling import settle
 from genre.errors import DataError, OptionError
 from genre.kernels.order import mark
 from genre.kinds import KINDS
@@ -127,16 +128,31 @@ def assemble(
                 f"{dataset.name}: the {label} part is empty ({len(dataset):,} interactions, {dataset.n_users:,} users, "
                 f"{dataset.n_items:,} items); give it a larger share, or choose other dates or another split"
             )
-    train = dataset.where(part == TRAIN)
-    context = train if validation_context == (TRAIN,) else dataset.where(_any_of(part, validation_context))
-    validation = Fold(context, dataset.where(part == VALIDATION))
-    test = Fold(lambda: dataset.where(_any_of(part, test_context)), dataset.where(part == TEST))
+    train = settle(dataset.where(part == TRAIN))
+
+    def settled(numbers: tuple[int, ...]) -> Dataset:
+        return train if numbers == (TRAIN,) else settle(dataset.where(_any_of(part, numbers)), train)
+
+    validation = Fold(settled(validation_context), settled((VALIDATION,)))
+    test = Fold(lambda: settled(test_context), settled((TEST,)))
     notes = [f"{counts[TRAIN]:,} train, {counts[VALIDATION]:,} validation, {counts[TEST]:,} test", *notes]
     in_train = _present(train)
     for label, fold in (("validation", validation), ("test", test)):
         if len(fold.target):
             notes += _unseen_notes(label, in_train, _present(fold.target))
+            notes += _repeat_notes(label, fold)
     return Split(train, validation, test, tuple(notes))
+
+
+def _repeat_notes(label: str, fold: Fold) -> Iterator[str]:
+    """Count the targets that the history of their user holds already."""
+    context, target = fold.context, fold.target
+    pairs = [part.user.astype(np.int64) * part.n_items + part.item for part in (context, target)]
+    if known := int(np.isin(pairs[1], pairs[0]).sum()):
+        yield (
+            f"{label}: {known:,} of {len(target):,} interactions repeat an item of the user's history; they are no "
+            "targets where seen items are excluded"
+        )
 
 
 def _any_of(part: Part, numbers: tuple[int, ...]) -> Mask:

@@ -23,6 +23,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset, History
 from genre.data.folds import Fold
 from genre.data.ids import Ids
+from genre.data.settling import settle
 from genre.errors import DataError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Budget
@@ -119,6 +120,7 @@ class Recommender(Saving, Explaining, Growing):
         """
         if len(dataset) == 0:
             raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
+        dataset = settle(dataset)
         self.item_ids_ = dataset.item_ids
         self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]
         self._checkpoint = checkpoint

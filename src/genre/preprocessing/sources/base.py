@@ -1,4 +1,4 @@
-"""The contract of every source: files, databases or frames -> Tables. Knows nothing about cleaning or recommenders."""
+"""The contract of every source: files, databases or frames -> Tables. Does not know about cleaning or recommenders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import check_options, leaf_types, type_hints
@@ -21,21 +22,40 @@ class Source(ABC):
     def __post_init__(self) -> None:
         for name, hint in type_hints(type(self)).items():
             value = getattr(self, name)
-            if isinstance(value, str) and Path in leaf_types(hint):
+            if isinstance(value, str) and "://" not in value and Path in leaf_types(hint):
                 setattr(self, name, Path(value))
         check_options(self)
 
     @abstractmethod
-    def load(self, *, log: Log = SILENT) -> Tables:
-        """Tables under the usual column names; DataError naming file, row and column otherwise."""
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
+        """Read the data as tables under the usual column names.
+
+        Args:
+            engine: reads files and holds what was read.
+            log: gets a line for what takes long.
+
+        Returns:
+            The tables, lazy where they are large.
+
+        Raises:
+            DataError: something is missing or cannot be read; names file, row and column.
+        """
 
     def not_there(self) -> list[Path]:
-        """The files and folders among the options that are not there."""
+        """List the files and folders among the options that are not there.
+
+        Returns:
+            Their paths; patterns and addresses are not looked at.
+        """
         values = [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
-        return [value for value in values if isinstance(value, Path) and not value.exists()]
+        return [value for value in values if isinstance(value, Path) and "*" not in str(value) and not value.exists()]
 
     def fingerprint(self) -> str:
-        """A digest of the options and of every file they name: equal means `load` gives the same."""
+        """Make a digest of the options and of every file they name.
+
+        Returns:
+            Hexadecimal text; equal digests mean that `load` gives the same.
+        """
         digest = hashlib.sha256(type(self).__qualname__.encode())
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every source is a dataclass
             value = getattr(self, field.name)
@@ -46,7 +66,12 @@ class Source(ABC):
 
 def _hashes(path: Path) -> Iterator[tuple[str, str]]:
     """Name and SHA-256 of a file, or of every file below a folder."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+    elif "*" in str(path) and not path.exists():
+        files = sorted(file for file in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if file.is_file())
+    else:
+        files = [path]
     for file in files:
         try:
             yield file.name, sha256(file)

@@ -1,4 +1,7 @@
-"""Which column is the user, the item, the rating, the time, and why: by name, then by content. Knows no file."""
+"""Which column is the user, the item, the rating, the time, and why: by name, then by content.
+
+`assemble` turns the raw tables of any source into Tables. Does not know where a table is from.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,26 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from genre.data.dataset import TITLE_COLUMNS
 from genre.data.words import is_id_or_address
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.options import Doc, check_options, nearest
-from genre.preprocessing.sources.values import looks_like_names, looks_like_time, to_ids, to_numbers, to_seconds
-from genre.preprocessing.tables import PARTS, plain_name
+from genre.preprocessing.sources.text import identifier, literal
+from genre.preprocessing.sources.values import (
+    Reading,
+    are_whole,
+    id_text,
+    looks_like_names,
+    looks_like_rating,
+    looks_like_time,
+    numbers,
+    times,
+    to_fields,
+    without_point,
+)
+from genre.preprocessing.tables import PARTS, ROWS_A_FILE, Rejected, Tables, plain_name
 
 NAMES = {
     "user": "user userid uid username customer customerid client clientid visitor visitorid member memberid account "
@@ -44,7 +59,7 @@ MOST_GUESSED = 8
 
 @dataclass(frozen=True)
 class Columns:
-    """The column of each role, where its name or content does not tell.
+    """The column of each role, where its name or content does not tell, and how columns are written.
 
     Columns of a file without a header are called `column 1`, `column 2` ...
     """
@@ -56,6 +71,13 @@ class Columns:
     timestamp: Annotated[str | Literal[False] | None, Doc("The column of times; false: there is none.")] = None
     part: Annotated[str | Literal[False] | None, Doc("The column of train, validation or test; false: none.")] = None
     title: Annotated[str | Literal[False] | None, Doc("What items are called, in the items table; false: none.")] = None
+    format: Annotated[
+        str | None,
+        Doc("How times are written: a form such as `%d/%m/%Y`, or the unit of numbers: seconds to nanoseconds."),
+    ] = None
+    decimal: Annotated[Literal[".", ","] | None, Doc("What separates decimals in numbers; None: found out.")] = None
+    encoding: Annotated[str | None, Doc("Encoding of text files, as Python names it; None: found out.")] = None
+    quote: Annotated[str | None, Doc("What encloses fields of text files; empty: nothing; None: found out.")] = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -63,30 +85,81 @@ class Columns:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The column taken for a role, and why."""
+    """The column taken for a role, and why.
+
+    Attributes:
+        role: user, item, rating, weight, timestamp or part.
+        column: its name in the source.
+        why: how it was found.
+    """
 
     role: str
     column: str
     why: str
 
     def __str__(self) -> str:
-        return f"{self.role}: {self.column!r} ({self.why})"
+        return f"{self.role}: {self.column!r} ({self.why})" if self.why else ""
 
 
-def choose(sample: pa.Table, wanted: Columns, where: str) -> list[Chosen]:
-    """A column for each role that the sample has one for; DataError when there is no user or item.
+@dataclass(frozen=True)
+class Raw:
+    """Interactions as a source has them.
+
+    Attributes:
+        table: a table of DuckDB with the chosen columns and `row`, the place of each row in the source, from 1.
+        chosen: the column of each role.
+        where: what errors call the source.
+        part: train, validation or test, where all rows are of one part.
+        unused: columns that have no role.
+    """
+
+    table: str
+    chosen: Sequence[Chosen]
+    where: str
+    part: str | None = None
+    unused: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Side:
+    """A table of users or items as a source has it.
+
+    Attributes:
+        where: what errors call it.
+        table: all its columns.
+        written: whether its values are text that may be numbers, as in a text file.
+    """
+
+    where: str
+    table: pa.Table
+    written: bool = False
+
+
+def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Chosen]:
+    """Choose a column for each role that a table has one for.
 
     Names decide. Where none is known (a file without a header, or in another language), content and place do.
+
+    Args:
+        engine: holds the table.
+        sample: the name of a table with the first rows and all columns, and `row`.
+        wanted: what the user says.
+        where: what errors call the source.
+
+    Returns:
+        The choices, in the order of the roles.
+
+    Raises:
+        DataError: there is no user or item, or a column that the user names is not there.
     """
-    names = sample.column_names
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise DataError(f"{where}: column {repeated[0]!r} appears {names.count(repeated[0])} times; rename one")
-    chosen = [*_asked_for(names, wanted, where)]
+    names = [*types_of(engine, sample)]
+    chosen = [*_given(names, wanted, where)]
     open_roles = [role for role in NAMES if getattr(wanted, role) is None]
-    chosen += _by_name(sample, open_roles, {choice.column for choice in chosen})
+    chosen += _by_name(engine, sample, open_roles, [name for name in names if name not in {c.column for c in chosen}])
     roles = {choice.role for choice in chosen}
     if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
-        chosen += _by_content(sample, [role for role in open_roles if role not in roles], {c.column for c in chosen})
+        left = [name for name in names if name not in {choice.column for choice in chosen}]
+        chosen += _by_content(engine, sample, [role for role in open_roles if role not in roles], left)
     for role in ("user", "item"):
         if role not in {choice.role for choice in chosen}:
             found = f"none of {_listed(names)} is known to name the {role}" if names else "there are no columns"
@@ -97,60 +170,242 @@ def choose(sample: pa.Table, wanted: Columns, where: str) -> list[Chosen]:
     return sorted(chosen, key=lambda choice: [*NAMES].index(choice.role))
 
 
-def interactions_of(
-    table: pa.Table, chosen: list[Chosen], names: Sequence[str], where: str
-) -> tuple[pa.Table, list[str]]:
-    """The chosen columns under their usual names and types, and a line on each; one on the others of `names`."""
-    columns, notes = {}, []
-    for choice in chosen:
-        column, how = table[choice.column], ""
-        if choice.role in ("user", "item"):
-            columns[f"{choice.role}_id"] = to_ids(column)
-        elif choice.role == "part":
-            columns["part"] = column
-        elif choice.role == "timestamp":
-            columns["timestamp"], how = to_seconds(column, where, choice.column)
-        else:
-            columns[choice.role] = to_numbers(column, where, choice.column)
-        notes.append(f"{choice}{how and ', read as '}{how}")
-    taken = {choice.column for choice in chosen}
-    if unused := [name for name in names if name not in taken]:
-        notes.append(f"not used: {', '.join(unused)}")
-    return pa.table(columns), notes
+def check_distinct(names: Sequence[str], where: str) -> None:
+    """Check that no two columns have one name.
 
+    Args:
+        names: of the columns.
+        where: what errors call the source.
 
-def sides_of(
-    chosen: Sequence[Chosen], wanted: Columns | None = None, **tables: tuple[object, pa.Table] | None
-) -> tuple[dict[str, pa.Table], list[str]]:
-    """The tables of `users` and `items` that are there, each with its id column first, and a line on each.
-
-    chosen: the columns of the interactions, whose names are looked for first. tables: where each is from, and itself.
-    What items are called becomes their `title`, unless a name tells already.
+    Raises:
+        DataError: two have.
     """
-    sides, notes = {}, []
-    for side, (label, known) in SIDES.items():
-        if (given := tables[side]) is not None:
-            like = next((choice.column for choice in chosen if choice.role == label), None)
-            sides[side], note = _entities(given[1], label, known, like, str(given[0]))
-            notes.append(note)
-    if tables["items"] is not None:
-        wanted = wanted or Columns()
-        sides["items"], said = _titled(sides["items"], wanted.title, str(tables["items"][0]))
-        notes += said
-    return sides, notes
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"{where}: column {repeated[0]!r} appears {names.count(repeated[0])} times; rename one")
 
 
-def _titled(items: pa.Table, asked: str | Literal[False] | None, where: str) -> tuple[pa.Table, list[str]]:
+def types_of(engine: DuckDB, table: str) -> dict[str, str]:
+    """List the columns of a table.
+
+    Args:
+        engine: holds the table.
+        table: its name.
+
+    Returns:
+        Name -> type in DuckDB, without `row`.
+    """
+    rows = engine.connection.execute(f"DESCRIBE {table}").fetchall()
+    return {name: kind for name, kind, *_ in rows if name != "row"}
+
+
+def assemble(
+    engine: DuckDB,
+    raws: Sequence[Raw],
+    wanted: Columns,
+    *,
+    name: str,
+    users: Side | None = None,
+    items: Side | None = None,
+    notes: Sequence[str] = (),
+    rejected: Sequence[Rejected] = (),
+    ordered: bool = False,
+) -> Tables:
+    """Turn the raw tables of a source into Tables: ids to text, numbers and times to numbers.
+
+    Whether ids such as `196.0` are whole numbers is decided once over all tables, times once per raw table.
+
+    Args:
+        engine: holds the tables.
+        raws: the interactions, one table a file.
+        wanted: what the user says of the columns.
+        name: what the data is called.
+        users: what is known of users.
+        items: what is known of items.
+        notes: lines that come first.
+        rejected: rows that could not be read as rows.
+        ordered: whether the place of a row in the source is its time.
+
+    Returns:
+        The tables.
+
+    Raises:
+        DataError: a column holds what its role cannot be, or the files do not fit together.
+    """
+    chosen = [*raws[0].chosen]
+    lines, guesses = [*notes], []
+    entities = {"user": None if users is None else _entity(users, "user", chosen), "item": None}
+    if items is not None:
+        entities["item"] = _entity(items, "item", chosen)
+    ids = {label: _ids(engine, raws, label, entities[label]) for label in ("user", "item")}
+    queries, calendars = [], set()
+    for number, (raw, readings) in enumerate(zip(raws, _readings(engine, raws, wanted), strict=True)):
+        queries.append(_query(raw, number, readings, ids))
+        calendars |= {
+            reading.calendar for role, reading in readings.items() if role == "timestamp" and reading.how != "empty"
+        }
+        for choice in raw.chosen:
+            reading = readings.get(choice.role)
+            how = reading.how if reading else ""
+            if line := f"{choice}{how and ', read as '}{how}" if choice.why else "":
+                lines.append(line) if line not in lines else None
+                guesses += [line] if reading and reading.guess and line not in guesses else []
+        if raw.unused and (line := f"not used: {', '.join(raw.unused)}") not in lines:
+            lines.append(line)
+    if len(calendars) > 1:
+        raise DataError(f"{name}: some files give dates, others plain numbers as times; give them one form")
+    frame = engine.frame(engine.view(" UNION ALL BY NAME ".join(queries)))
+    made = {}
+    for label, entity in entities.items():
+        if entity is not None:
+            made[f"{label}s"], line = _fields(engine, entity, label, ids[label])
+            lines.append(line)
+    if items is not None:
+        made["items"], said = _titled(made["items"], wanted.title, items.where)
+        lines += said
+    elif isinstance(wanted.title, str):
+        raise DataError(f"{name}: title: {wanted.title!r} is a column of items; give the items table, or leave it out")
+    if "items" in made and items is not None and items.written:
+        made["items"] = _typed_fields(made["items"], keep=("item_id", *TITLE_COLUMNS))
+    if "users" in made and users is not None and users.written:
+        made["users"] = _typed_fields(made["users"], keep=("user_id",))
+    return Tables(
+        frame,
+        **made,
+        name=name,
+        notes=tuple(lines),
+        guesses=tuple(guesses),
+        rejected=tuple(rejected),
+        calendar=calendars == {True},
+        ordered=ordered,
+        files=tuple(raw.where for raw in raws),
+    )
+
+
+def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict[str, Reading]]:
+    """How each raw table's numbers and times are read."""
+    found = []
+    for raw in raws:
+        readings = {}
+        for choice in raw.chosen:
+            if choice.role in ("rating", "weight"):
+                readings[choice.role] = numbers(
+                    engine, raw.table, choice.column, where=raw.where, decimal=wanted.decimal
+                )
+            elif choice.role == "timestamp":
+                readings[choice.role] = times(engine, raw.table, choice.column, where=raw.where, written=wanted.format)
+        found.append(readings)
+    most = max((one["timestamp"].digits for one in found if "timestamp" in one), default=0)
+    for raw, readings in zip(raws, found, strict=True):
+        if "timestamp" in readings and readings["timestamp"].digits != most and not readings["timestamp"].calendar:
+            column = next(choice.column for choice in raw.chosen if choice.role == "timestamp")
+            readings["timestamp"] = times(engine, raw.table, column, where=raw.where, digits=most)
+    return found
+
+
+def _ids(engine: DuckDB, raws: Sequence[Raw], label: str, entity: _Entity | None) -> list[str]:
+    """The expression of the ids in each raw table, then in the table of users or items."""
+    found = []
+    for raw in raws:
+        column = next(choice.column for choice in raw.chosen if choice.role == label)
+        found.append((raw.table, id_text(engine, raw.table, column, where=raw.where)))
+    if entity is not None:
+        name = engine.register(entity.table)
+        found.append((name, id_text(engine, name, f"{label}_id", where=entity.where)))
+    whole = are_whole(engine, found)
+    return [without_point(value) if whole else value for _, value in found]
+
+
+def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, list[str]]) -> str:
+    """The SELECT of one raw table under the usual names."""
+    at = 0
+    columns = []
+    for label in ("user", "item"):
+        columns.append(f"{ids[label].pop(at)} AS {label}_id")
+    troubles = []
+    for role, reading in readings.items():
+        columns.append(f"{reading.value} AS {role}")
+        if role == "timestamp" and reading.moment is not None:
+            columns.append(f"{reading.moment} AS moment")
+        if reading.wrong != "false":
+            column = next(choice.column for choice in raw.chosen if choice.role == role)
+            kind = "a time" if role == "timestamp" else "a number"
+            value = f"left(CAST({identifier(column)} AS VARCHAR), 40)"
+            said = f"{literal(f'column {column!r}: ')} || chr(39) || {value} || chr(39) || {literal(f' is not {kind}')}"
+            troubles.append(f"CASE WHEN {reading.wrong} THEN {said} END")
+    if troubles:
+        columns.append(f"coalesce({', '.join(troubles)}) AS trouble")
+    part = next((choice.column for choice in raw.chosen if choice.role == "part"), None)
+    if raw.part is not None:
+        columns.append(f"{literal(raw.part)} AS part")
+    elif part is not None:
+        columns.append(f"CAST({identifier(part)} AS VARCHAR) AS part")
+    return f"SELECT {', '.join(columns)}, row + {number * ROWS_A_FILE} AS row FROM {raw.table}"
+
+
+@dataclass(frozen=True)
+class _Entity:
+    """A table of users or items with its id column first, under its usual name."""
+
+    where: str
+    table: pa.Table
+    note: str
+
+
+def _entity(side: Side, label: str, chosen: Sequence[Chosen]) -> _Entity:
+    """Find the column of ids in a table of users or items."""
+    table, own = side.table, f"{label}_id"
+    names, known = table.column_names, SIDES[f"{label}s"][1]
+    like = next((choice.column for choice in chosen if choice.role == label and choice.why), None)
+    column, why = names[0], "the first column"
+    if like in names and not str(like).startswith("column "):
+        column, why = str(like), "named as in the interactions"
+    elif by_name := [name for name in names if plain_name(name) in known]:
+        column, why = by_name[0], "by its name"
+    if names.count(column) > 1:
+        raise DataError(f"{side.where}: column {column!r} appears {names.count(column)} times; rename one")
+    others = [name for name in names if name != column]
+    if own in others or len(set(others)) < len(others):
+        raise DataError(
+            f"{side.where}: two columns of the {label}s would have one name ({', '.join(names)}); rename one"
+        )
+    table = table.select([column, *others]).rename_columns([own, *others]).replace_schema_metadata()
+    note = f"{label}s: {column!r} ({why}){', fields ' if others else ''}{', '.join(others)}"
+    return _Entity(side.where, table, note)
+
+
+def _fields(engine: DuckDB, entity: _Entity, label: str, ids: list[str]) -> tuple[pa.Table, str]:
+    """The table with its ids as the interactions write them, and a line on it."""
+    own = f"{label}_id"
+    name = engine.register(entity.table)
+    table = entity.table.set_column(0, own, engine.arrow(f"SELECT {ids.pop()} AS {own} FROM {name}")[own])
+    narrow = [field.with_type(pa.string()) if _is_text(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(narrow)), entity.note  # text of Polars has wide offsets; here there is one kind of text
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _typed_fields(table: pa.Table, keep: Sequence[str]) -> pa.Table:
+    """Fields that are numbers as numbers; ids and titles stay text."""
+    columns = [
+        column if name in keep or not pa.types.is_string(column.type) else to_fields(column)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> tuple[pa.Table, list[str]]:
     """The table with what items are called under the name `title`, and a line on it where that had another name."""
     names = items.column_names[1:]
-    if asked is False or (asked is None and any(name in names for name in TITLE_COLUMNS)):
+    if given is False or (given is None and any(name in names for name in TITLE_COLUMNS)):
         return items, []
-    if asked is not None and asked not in names:
-        raise DataError(f"{where}: missing column {asked!r}{nearest(asked, names)}; it has {_listed(names)}")
+    if given is not None and given not in names:
+        raise DataError(f"{where}: missing column {given!r}{nearest(given, names)}; it has {_listed(names)}")
     alike = (name for name in names if plain_name(name) in TITLE_COLUMNS)
     words = (name for name in names if not is_id_or_address(name))
     telling = (name for name in words if looks_like_names(items[name].slice(0, N_SAMPLE)))
-    title, why = asked, "as asked"
+    title, why = given, "as given"
     if title is None:
         title, why = next(alike, None), "by its name"
     if title is None:
@@ -163,74 +418,49 @@ def _titled(items: pa.Table, asked: str | Literal[False] | None, where: str) -> 
     return items.rename_columns(renamed), [f"title: {title!r} ({why})"]
 
 
-def _entities(table: pa.Table, label: str, known: Sequence[str], like: str | None, where: str) -> tuple[pa.Table, str]:
-    names, own = table.column_names, f"{label}_id"
-    column, why = names[0], "the first column"
-    if like in names and not str(like).startswith("column "):
-        column, why = str(like), "named as in the interactions"
-    elif by_name := [name for name in names if plain_name(name) in known]:
-        column, why = by_name[0], "by its name"
-    if names.count(column) > 1:
-        raise DataError(f"{where}: column {column!r} appears {names.count(column)} times; rename one")
-    others = [name for name in names if name != column]
-    if own in others or len(set(others)) < len(others):
-        raise DataError(f"{where}: two columns of the {label}s would have one name ({', '.join(names)}); rename one")
-    table = table.select([column, *others]).rename_columns([own, *others]).replace_schema_metadata()
-    narrow = [field.with_type(pa.string()) if field.type == pa.large_string() else field for field in table.schema]
-    table = table.cast(pa.schema(narrow))  # text of Polars has wide offsets; here there is one kind of text
-    table = table.set_column(0, own, to_ids(table[0]))
-    return table, f"{label}s: {column!r} ({why}){', fields ' if others else ''}{', '.join(others)}"
-
-
-def _asked_for(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
+def _given(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
     for role in NAMES:
         column = getattr(wanted, role)
         if isinstance(column, str):
             if column not in names:
                 raise DataError(f"{where}: missing column {column!r}{nearest(column, names)}; it has {_listed(names)}")
-            yield Chosen(role, column, "as asked")
+            yield Chosen(role, column, "as given")
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
 
 
-def _by_name(sample: pa.Table, roles: list[str], taken: set[str]) -> Iterator[Chosen]:
-    plain = {name: plain_name(name) for name in sample.column_names if name not in taken}
+def _by_name(engine: DuckDB, sample: str, roles: list[str], left: list[str]) -> Iterator[Chosen]:
+    plain = {name: plain_name(name) for name in left}
     for role in roles:
         for known in NAMES[role].split():
             name = next((name for name, letters in plain.items() if letters == known), None)
-            if name is not None and (role != "part" or _says_parts(sample[name])):
+            if name is not None and (role != "part" or _says_parts(engine, sample, name)):
                 del plain[name]
                 yield Chosen(role, name, "by its name")
                 break
 
 
-def _says_parts(column: pa.ChunkedArray) -> bool:
-    return bool(pa.types.is_string(column.type) and pc.all(pc.is_in(column, pa.array(PARTS))).as_py())
+def _says_parts(engine: DuckDB, sample: str, column: str) -> bool:
+    found = engine.connection.execute(f"SELECT DISTINCT CAST({identifier(column)} AS VARCHAR) FROM {sample}").fetchall()
+    return {value for (value,) in found if value is not None} <= set(PARTS)
 
 
-def _by_content(sample: pa.Table, roles: list[str], taken: set[str]) -> Iterator[Chosen]:
+def _by_content(engine: DuckDB, sample: str, roles: list[str], left: list[str]) -> Iterator[Chosen]:
     """The time is the last column of dates or unix times; a rating has few different numbers; the rest by place."""
-    left = [name for name in sample.column_names if name not in taken]
-    when = next((name for name in reversed(left) if "timestamp" in roles and looks_like_time(sample[name])), None)
+
+    def holds_times(name: str) -> bool:
+        return "timestamp" in roles and looks_like_time(engine, sample, name)
+
+    when = next((name for name in reversed(left) if holds_times(name)), None)
     if when is not None and len(left) > 2:
         left.remove(when)
         yield Chosen("timestamp", when, "it holds times")
-    stars = next((name for name in left[2:] if "rating" in roles and _looks_like_rating(sample[name])), None)
+    stars = next((name for name in left[2:] if "rating" in roles and looks_like_rating(engine, sample, name)), None)
     if stars is not None:
         left.remove(stars)
         yield Chosen("rating", stars, "it holds few different numbers")
     for role, why in (("user", "the first column"), ("item", "the column after it")):
         if role in roles and left:
             yield Chosen(role, left.pop(0), why)
-
-
-def _looks_like_rating(column: pa.ChunkedArray) -> bool:
-    try:
-        numbers = to_numbers(column, "", "")
-    except DataError:
-        return False
-    levels = pc.unique(numbers.drop_null())
-    bounds = pc.min_max(levels).as_py()
-    return 1 < len(levels) <= 21 and bounds["min"] >= -10 and bounds["max"] <= 100

@@ -1,44 +1,45 @@
-"""Files -> Tables: CSV, TSV and other delimited text, Parquet, JSON lines. Knows nothing about cleaning."""
+"""Files -> Tables: CSV, TSV and other delimited text, Parquet, JSON lines. Does not know about cleaning."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources import delimited
+from genre.preprocessing.sources import text
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import (
     KNOWN_NAMES,
     N_SAMPLE,
-    Chosen,
     Columns,
+    Raw,
+    Side,
+    assemble,
+    check_distinct,
     choose,
-    interactions_of,
-    sides_of,
+    types_of,
 )
-from genre.preprocessing.sources.values import to_fields
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.sources.text import identifier, literal
+from genre.preprocessing.tables import Rejected, Tables
 
-COMPILED_FROM_BYTES = 64 << 20
-"""From this size on a compiled loop is worth loading the compiler."""
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-PACKED = (".gz", ".bz2", ".zst", ".lz4", ".br")
+DELIMITED = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".psv")
+PACKED = (".gz", ".bz2", ".zst", ".xz", ".lz4", ".zip", ".br")
 
 
 @dataclass(eq=False)
 class Files(Source):
-    """Files of interactions, items and users; the role of each column is found by its name and content.
+    """Files of interactions, items and users; what each column is is found out and said.
 
-    A file's ending tells its format: `.parquet` (also a folder of such), `.jsonl`, and delimited text otherwise; text
-    may be packed (`.gz`, `.zst`).
+    A file's ending tells its format: `.parquet`, `.jsonl`, and delimited text otherwise; text may be packed (`.gz`,
+    `.zst`, `.bz2`, `.xz`). A folder or a pattern such as `clicks-*.csv` is all the files in it, with Hive partitions
+    as columns. An address such as `s3://bucket/clicks.parquet` is read through fsspec.
     """
 
     interactions: Annotated[str | Path, Doc("Who did what with what; with `test`, the train part.")]
@@ -52,130 +53,213 @@ class Files(Source):
     delimiter: Annotated[str | None, Doc("What separates fields, where the head of the file does not tell.")] = None
     header: Annotated[bool | None, Doc("Whether the first row names the columns; None: found out.")] = None
 
-    def load(self, *, log: Log = SILENT) -> Tables:
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         """Read the tables.
 
         Args:
+            engine: Reads files and holds what was read.
             log: Where progress is shown.
 
         Returns:
             Interactions, items and users.
         """
-        main = Path(self.interactions)
-        interactions, notes, chosen = self._interactions(main)
-        if self.validation is not None or self.test is not None:
-            interactions = self._with_parts(interactions, main)
-        sides, said = sides_of(chosen, self.columns, users=read_side(self.users), items=read_side(self.items))
-        return Tables(interactions, **sides, name=main.name.split(".")[0], notes=(*notes, *said))
-
-    def _interactions(self, path: Path) -> tuple[pa.Table, list[str], list[Chosen]]:
-        where, notes = str(path), []
-        kind = _format(path)
-        if kind == "parquet":
-            sample = _parquet(path, N_SAMPLE)
-            chosen = choose(sample, self.columns, where)
-            table = _parquet(path, columns=[choice.column for choice in chosen])
-        elif kind == "json":
-            table = _json_lines(path)
-            sample = table.slice(0, N_SAMPLE)
-            chosen = choose(sample, self.columns, where)
-        else:
-            look = delimited.layout(path, KNOWN_NAMES, delimiter=self.delimiter, header=self.header)
-            sample = delimited.sample(look)
-            chosen = choose(sample, self.columns, where)
-            table = _delimited(look, sample, chosen)
-            notes.append(str(look))
-        if table.num_rows == 0:
-            raise DataError(f"{path}: no rows; expected rows of users and items")
-        interactions, said = interactions_of(table, chosen, sample.column_names, where)
-        return interactions, notes + said, chosen
-
-    def _with_parts(self, train: pa.Table, main: Path) -> pa.Table:
-        """The interactions of all files, each row with the part its file stands for."""
-        tables = []
-        for part, path in (("train", main), ("validation", self.validation), ("test", self.test)):
+        notes: list[str] = []
+        rejected: list[Rejected] = []
+        split = self.validation is not None or self.test is not None
+        raws: list[Raw] = []
+        for part, path in (("train", self.interactions), ("validation", self.validation), ("test", self.test)):
             if path is None:
                 continue
-            table = train if part == "train" else self._interactions(Path(path))[0]
-            if set(table.column_names) != set(train.column_names):
-                found, expected = ", ".join(table.column_names), ", ".join(train.column_names)
-                raise DataError(f"{path}: holds {found}, but {main} holds {expected}; give both the same columns")
-            table = table.drop_columns(["part"] if "part" in table.column_names else [])
-            tables.append(table.append_column("part", pa.array([part]).take(pa.repeat(0, table.num_rows))))
-        return pa.concat_tables(tables, promote_options="permissive")
+            read = self._raws(engine, path, part if split else None, notes, rejected)
+            roles, first = ({c.role for c in some[0].chosen} - {"part"} for some in (read, raws or read))
+            if roles != first:
+                found, expected = ", ".join(sorted(roles)), ", ".join(sorted(first))
+                raise DataError(
+                    f"{path}: holds {found}, but {self.interactions} holds {expected}; give both the same columns"
+                )
+            raws += read
+        return assemble(
+            engine,
+            raws,
+            self.columns,
+            name=Path(str(self.interactions)).name.split(".")[0],
+            users=read_side(engine, self.users, self.columns),
+            items=read_side(engine, self.items, self.columns),
+            notes=notes,
+            rejected=rejected,
+        )
+
+    def _raws(
+        self, engine: DuckDB, path: str | Path, part: str | None, notes: list[str], rejected: list[Rejected]
+    ) -> list[Raw]:
+        """The raw tables of a file, a folder or a pattern."""
+        kind, files = expand(path)
+        if kind == "text":
+            return [raw for file in files for raw in self._text(engine, file, part, notes, rejected)]
+        sample = _scan(engine, kind, files, path, N_SAMPLE)
+        chosen = choose(engine, sample, self.columns, str(path))
+        names = [*types_of(engine, sample)]
+        table = _scan(engine, kind, files, path, None, [choice.column for choice in chosen])
+        _check_rows(engine, table, path)
+        taken = {choice.column for choice in chosen}
+        return [Raw(table, chosen, str(path), part, [name for name in names if name not in taken])]
+
+    def _text(
+        self, engine: DuckDB, file: str | Path, part: str | None, notes: list[str], rejected: list[Rejected]
+    ) -> list[Raw]:
+        look = text.layout(
+            engine,
+            file,
+            KNOWN_NAMES,
+            delimiter=self.delimiter,
+            header=self.header,
+            encoding=self.columns.encoding,
+            quote=self.columns.quote,
+        )
+        check_distinct(look.names, str(file))
+        sample, look, _ = text.read(engine, look, look.names, rows=N_SAMPLE)
+        chosen = choose(engine, sample, self.columns, str(file))
+        table, look, bad = text.read(engine, look, [choice.column for choice in chosen])
+        rejected += bad
+        notes.append(str(look))
+        if not bad:
+            _check_rows(engine, table, file)
+        taken = {choice.column for choice in chosen}
+        return [Raw(table, chosen, str(file), part, [name for name in look.names if name not in taken])]
+
+
+def expand(path: str | Path) -> tuple[str, list[str | Path]]:
+    """List the files behind a path and tell their format.
+
+    Args:
+        path: a file, a folder, a pattern with `*`, or an address.
+
+    Returns:
+        `parquet`, `json` or `text`, and the files in the order of their names.
+
+    Raises:
+        DataError: the folder or pattern holds no files, or files of several formats.
+    """
+    place = Path(str(path))
+    if not text.is_address(path):
+        if place.is_dir():
+            found = sorted(file for file in place.rglob("*") if file.is_file() and not file.name.startswith(("_", ".")))
+        elif any(mark in str(path) for mark in "*?") and not place.exists():
+            found = sorted(
+                file for file in Path(place.anchor).glob(str(place.relative_to(place.anchor))) if file.is_file()
+            )
+        else:
+            return _format(place), [path]
+        kinds = {_format(file) for file in found}
+        if not found:
+            raise DataError(f"{path}: no files in it; expected CSV, Parquet or JSON lines")
+        if len(kinds) > 1:
+            raise DataError(
+                f"{path}: files of several formats ({', '.join(sorted(kinds))}); name those that belong together"
+            )
+        return kinds.pop(), list(found)
+    return _format(place), [path]
 
 
 def _format(path: Path) -> str:
-    if path.is_dir():
-        return "parquet"
-    suffix = Path(path.stem).suffix if path.suffix in PACKED else path.suffix
-    return "parquet" if suffix.lower() in PARQUET else "json" if suffix.lower() in JSON_LINES else "delimited"
+    suffix = Path(path.stem).suffix if path.suffix.lower() in PACKED else path.suffix
+    return "parquet" if suffix.lower() in PARQUET else "json" if suffix.lower() in JSON_LINES else "text"
 
 
-def _delimited(look: delimited.Layout, sample: pa.Table, chosen: list[Chosen]) -> pa.Table:
-    """Ids straight into dictionaries and numbers into their types; as text where a value is not what it seemed."""
-    columns = [choice.column for choice in chosen]
-    types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.string())
-    plain: dict[str, pa.DataType] = {}
-    for choice in chosen:
-        whole = _whole_numbers(sample[choice.column])
-        if choice.role in ("user", "item"):
-            types[choice.column] = pa.dictionary(pa.int32(), pa.string())
-            plain[choice.column] = pa.int64() if whole else types[choice.column]
-        elif choice.role in ("rating", "weight"):
-            types[choice.column] = pa.float32()
-        elif choice.role == "timestamp" and whole:
-            types[choice.column] = pa.int64()
-    if look.path.stat().st_size >= COMPILED_FROM_BYTES:
-        table = delimited.read_plain(look, types | plain)
-        if table is not None:
-            return table
+def _scan(
+    engine: DuckDB,
+    kind: str,
+    files: Sequence[str | Path],
+    path: str | Path,
+    rows: int | None,
+    columns: Sequence[str] | None = None,
+) -> str:
+    """Read Parquet or JSON lines into a table of DuckDB with the number of each row."""
+    import duckdb
+
+    places = [_place(engine, file) for file in files]
+    listed = f"[{', '.join(map(literal, places))}]"
+    wanted = "*" if columns is None else ", ".join(map(identifier, columns))
+    limit = "" if rows is None else f" LIMIT {rows}"
     try:
-        return delimited.read(look, types, columns)
-    except pa.ArrowInvalid:
-        return delimited.read(look, dict.fromkeys(columns, pa.string()), columns)
+        if kind == "parquet":
+            reader = f"read_parquet({listed}, union_by_name=true, hive_partitioning=true)"
+        else:
+            reader = f"read_json({listed}, columns={_json_columns(engine, listed)}, format='newline_delimited')"
+        names = [name for name, *_ in engine.connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()]
+        check_distinct([name.lower() for name in names], str(path))
+        if "row" in names:
+            raise DataError(f"{path}: a column is called 'row', a name kept for the number of a row; rename it")
+        return engine.keep(f"SELECT {wanted}, row_number() OVER () AS row FROM {reader}{limit}")
+    except (duckdb.Error, UnicodeDecodeError, OSError) as error:
+        form = "Parquet" if kind == "parquet" else "JSON lines"
+        remedy = "check that the file is there and whole" if kind == "parquet" else "expected one object a line"
+        raise DataError(f"{path}: unreadable as {form} ({_reason(error, places)}); {remedy}") from error
 
 
-def _whole_numbers(column: pa.ChunkedArray) -> bool:
-    return bool(pc.all(pc.match_substring_regex(column, r"^(-?\d{1,18})?$")).as_py())
+def _json_columns(engine: DuckDB, listed: str) -> str:
+    """Every column of JSON lines with its type: lists and objects as they are, all else as text, as it is written."""
+    rows = engine.connection.execute(
+        f"DESCRIBE SELECT * FROM read_json({listed}, format='newline_delimited', sample_size=-1, union_by_name=true)"
+    ).fetchall()
+    kinds = {
+        name: kind if kind.endswith("]") or kind.startswith(("STRUCT", "MAP")) else "VARCHAR" for name, kind, *_ in rows
+    }
+    return "{" + ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in kinds.items()) + "}"
 
 
-def read_side(path: str | Path | None) -> tuple[str | Path, pa.Table] | None:
-    """Where a table of users or items is from, and itself; None where there is none."""
-    return None if path is None else (path, read_fields(Path(path)))
+def _place(engine: DuckDB, file: str | Path) -> str:
+    """A place from which DuckDB reads a file of Parquet or JSON lines."""
+    suffix = Path(str(file)).suffix.lower()
+    if text.is_address(file) or (suffix in PACKED and suffix not in text.READ_BY_DUCKDB):
+        return text.local_copy(engine, file)
+    if not Path(file).exists():
+        with text.opened(file):
+            pass
+    return str(file)
 
 
-def read_fields(path: Path) -> pa.Table:
-    """A table of users or items with every column; of text, those that are numbers become numbers."""
-    kind = _format(path)
-    if kind != "delimited":
-        return _parquet(path) if kind == "parquet" else _json_lines(path)
-    look = delimited.layout(path, KNOWN_NAMES)
-    table = delimited.read(look, dict.fromkeys(look.names, pa.string()))
-    return pa.Table.from_arrays([to_fields(column) for column in table.columns], names=table.column_names)
+def _reason(error: Exception, places: Sequence[str]) -> str:
+    line = str(error).strip().splitlines()[0]
+    for place in places:
+        line = line.replace(place, "the file")
+    return line
 
 
-def _parquet(path: Path, rows: int | None = None, columns: list[str] | None = None) -> pa.Table:
-    import pyarrow.dataset as pa_dataset
-
-    try:
-        files = pa_dataset.dataset(path, format="parquet")
-        return _valid(files.to_table(columns=columns) if rows is None else files.head(rows))
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise DataError(f"{path}: unreadable as Parquet ({error}); check that the file is there and whole") from error
+def _check_rows(engine: DuckDB, table: str, path: str | Path) -> None:
+    if engine.one(f"SELECT count(*) FROM {table}") == (0,):
+        raise DataError(f"{path}: no rows; expected rows of users and items")
 
 
-def _json_lines(path: Path) -> pa.Table:
-    import pyarrow.json as pa_json
+def read_side(engine: DuckDB, path: str | Path | None, columns: Columns | None = None) -> Side | None:
+    """Read a table of users or items with all its columns.
 
-    with delimited.opened(path) as stream:
-        try:
-            return _valid(pa_json.read_json(stream, pa_json.ReadOptions(block_size=delimited.BLOCK_BYTES)))
-        except (UnicodeDecodeError, pa.ArrowException) as error:
-            raise DataError(f"{path}: unreadable as JSON lines ({error}); expected one object a line") from error
+    Args:
+        engine: reads it.
+        path: a file, folder, pattern or address; None: there is none.
+        columns: how text is written, where the file does not show it.
 
+    Returns:
+        The table, or None.
 
-def _valid(table: pa.Table) -> pa.Table:
-    """The table, when its texts and the names of its columns are UTF-8; ArrowInvalid or UnicodeDecodeError else."""
-    table.validate(full=True)
-    return table.select(table.column_names)  # to look at the names decodes them
+    Raises:
+        DataError: it cannot be read, or some row of it cannot.
+    """
+    if path is None:
+        return None
+    columns = columns or Columns()
+    kind, files = expand(path)
+    if kind != "text":
+        table = _scan(engine, kind, files, path, None)
+        return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM {table} ORDER BY row"), kind == "json")
+    tables = []
+    for file in files:
+        look = text.layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
+        check_distinct(look.names, str(file))
+        table, _, rejected = text.read(engine, look, look.names)
+        if rejected:
+            first = rejected[0]
+            raise DataError(f"{file}: row {first.row:,}: {first.reason}; correct or quote the row")
+        tables.append(table)
+    query = " UNION ALL BY NAME ".join(f"SELECT * FROM {table}" for table in tables)
+    return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM ({query})"), written=True)

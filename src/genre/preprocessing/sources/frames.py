@@ -1,4 +1,4 @@
-"""Frames in and out: pandas or Polars, whichever the user has, else Arrow. Knows nothing about the rows."""
+"""Frames in and out: pandas or Polars, whichever the user has, else Arrow. Does not know what the rows mean."""
 
 from __future__ import annotations
 
@@ -6,47 +6,43 @@ import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 
 from genre.data.arrow import plain_bytes
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
+from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import N_SAMPLE, Columns, choose, interactions_of, sides_of
+from genre.preprocessing.sources.columns import N_SAMPLE, Columns, Raw, Side, assemble, check_distinct, choose
 from genre.preprocessing.tables import Tables
 
 
 @dataclass(eq=False)
 class Frames(Source):
-    """Interactions, items and users held in memory: pandas, Polars or Arrow, or columns as a mapping.
+    """Interactions, items and users held in memory: pandas, Polars or Arrow, or columns as a mapping."""
 
-    interactions: who did what. items, users: their fields by id.
-    columns: which column is which, where names do not tell.
-    """
+    interactions: Annotated[Any, Doc("Who did what with what.")]
+    items: Annotated[Any, Doc("Text and other fields of items, by id.")] = None
+    users: Annotated[Any, Doc("Fields of users, by id.")] = None
+    columns: Annotated[Columns, Doc("Which column is which, where names do not tell.")] = field(default_factory=Columns)
 
-    interactions: Any
-    items: Any = None
-    users: Any = None
-    columns: Columns = field(default_factory=Columns)
-
-    def load(self, *, log: Log = SILENT) -> Tables:
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         """Read the tables.
 
         Args:
+            engine: Reads files and holds what was read.
             log: Where progress is shown.
 
         Returns:
             Interactions, items and users.
         """
-        table = from_frame(self.interactions)
-        chosen = choose(table.slice(0, N_SAMPLE), self.columns, "interactions")
-        interactions, notes = interactions_of(table, chosen, table.column_names, "interactions")
-        users = None if self.users is None else ("users", from_frame(self.users))
-        items = None if self.items is None else ("items", from_frame(self.items))
-        sides, said = sides_of(chosen, self.columns, users=users, items=items)
-        return Tables(interactions, **sides, notes=(*notes, *said))
+        raw = raw_interactions(engine, from_frame(self.interactions), self.columns)
+        users = None if self.users is None else Side("users", from_frame(self.users))
+        items = None if self.items is None else Side("items", from_frame(self.items))
+        return assemble(engine, [raw], self.columns, name="data", users=users, items=items)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that the tables depend on.
@@ -62,8 +58,43 @@ class Frames(Source):
         return digest.hexdigest()
 
 
+def raw_interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
+    """Choose the columns of an Arrow table of interactions.
+
+    Args:
+        engine: takes the table over.
+        table: interactions with all their columns.
+        columns: what the user says of them.
+
+    Returns:
+        The chosen columns, with the number of each row.
+
+    Raises:
+        DataError: there is no column of users or items, or no row.
+    """
+    names = table.column_names
+    check_distinct(names, "interactions")
+    if table.num_rows == 0:
+        raise DataError("interactions: no rows; expected rows of users and items")
+    if "row" in names:
+        table = table.rename_columns(["row " if name == "row" else name for name in names])
+    rows = table.append_column("row", pa.array(range(1, table.num_rows + 1), pa.int64()))
+    sample = engine.register(rows.slice(0, N_SAMPLE))
+    chosen = choose(engine, sample, columns, "interactions")
+    taken = {choice.column for choice in chosen}
+    unused = [name for name in names if name not in taken]
+    return Raw(engine.register(rows.select([*taken, "row"])), chosen, "interactions", unused=unused)
+
+
 def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Any:
-    """A table, rows, or columns as a pandas frame; as Polars without pandas; as an Arrow table without either."""
+    """Make a frame of the library that the user has.
+
+    Args:
+        rows: an Arrow table, rows, or columns.
+
+    Returns:
+        A pandas frame; a Polars frame without pandas; an Arrow table without either.
+    """
     if isinstance(rows, pa.Table):
         table = rows
     elif isinstance(rows, Mapping):
@@ -80,7 +111,17 @@ def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -
 
 
 def from_frame(frame: Any) -> pa.Table:
-    """The Arrow table of a pandas, Polars, Modin, DuckDB or Arrow frame; DataError for anything else."""
+    """Take a frame over as an Arrow table.
+
+    Args:
+        frame: of pandas, Polars (eager or lazy), Modin, DuckDB or Arrow, or columns as a mapping.
+
+    Returns:
+        The same rows.
+
+    Raises:
+        DataError: it is none of these.
+    """
     if isinstance(frame, pa.Table):
         return frame
     import narwhals as nw
@@ -88,9 +129,11 @@ def from_frame(frame: Any) -> pa.Table:
     try:
         if isinstance(frame, Mapping):
             return pa.table(dict(frame))
-        return nw.from_native(frame, eager_only=True).to_arrow()
+        native = nw.from_native(frame)
+        table = native.collect("pyarrow").to_arrow() if isinstance(native, nw.LazyFrame) else native.to_arrow()
     except (TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{type(frame).__name__} cannot be read as a frame ({reason}); give a pandas or Polars frame"
         ) from error
+    return table

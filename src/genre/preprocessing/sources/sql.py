@@ -1,13 +1,15 @@
-"""Tables of a database -> Tables. The columns are chosen, renamed and cast where the data lives, as ibis expressions.
+"""Tables of a database -> Tables: the database runs the queries, the rows come over as Arrow.
 
-The same expressions run on DuckDB in the process, on SQLite and on PostgreSQL; only the columns that are needed come
-over. Knows nothing about cleaning.
+DuckDB files and queries over files run in this process; SQLite and PostgreSQL come in through their ADBC drivers or
+through Python's DBAPI. Does not know about cleaning.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,12 +17,18 @@ from typing import Annotated, Any
 import pyarrow as pa
 
 from genre.data.arrow import plain_bytes
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import N_SAMPLE, Columns, choose, interactions_of, sides_of
+from genre.preprocessing.sources.columns import Columns, Side, assemble
+from genre.preprocessing.sources.frames import raw_interactions
+from genre.preprocessing.sources.text import identifier
 from genre.preprocessing.tables import Tables
+
+SQLITE = (".sqlite", ".sqlite3", ".db")
+Fetch = Callable[[str], pa.Table]
 
 
 @dataclass(eq=False)
@@ -35,71 +43,126 @@ class SQL(Source):
     items: Annotated[str | None, Doc("Text and other fields of items, by id.")] = None
     users: Annotated[str | None, Doc("Fields of users, by id.")] = None
     path: Annotated[str | Path | None, Doc("A DuckDB or SQLite (`.sqlite`, `.db`) file.")] = None
-    url: Annotated[str | None, Doc("Any other database, as ibis names it: `postgres://user@host/shop`.")] = None
+    url: Annotated[str | None, Doc("Another database: `postgresql://user@host/shop` or `sqlite:///shop.db`.")] = None
     columns: Annotated[Columns, Doc("Which column is which, where names do not tell.")] = field(default_factory=Columns)
 
-    def load(self, *, log: Log = SILENT) -> Tables:
+    def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         """Read the tables.
 
         Args:
+            engine: Reads files and holds what was read.
             log: Where progress is shown.
 
         Returns:
             Interactions, items and users.
         """
-        database = self._connect()
-        table = _table(database, self.interactions)
-        chosen = choose(_rows(table.limit(N_SAMPLE)), self.columns, "interactions")
-        wanted = table.select(*[choice.column for choice in chosen])
-        ids = [choice.column for choice in chosen if choice.role in ("user", "item")]
-        wanted = wanted.mutate(**{name: wanted[name].cast("string") for name in ids})
-        interactions, notes = interactions_of(_rows(wanted), chosen, table.columns, "interactions")
-        users = None if self.users is None else ("users", _rows(_table(database, self.users)))
-        items = None if self.items is None else ("items", _rows(_table(database, self.items)))
-        sides, said = sides_of(chosen, self.columns, users=users, items=items)
-        return Tables(interactions, **sides, notes=(*notes, *said))
+        fetch = self._connect()
+        raw = raw_interactions(engine, fetch(self.interactions), self.columns)
+        users = None if self.users is None else Side("users", fetch(self.users))
+        items = None if self.items is None else Side("items", fetch(self.items))
+        return assemble(engine, [raw], self.columns, name="data", users=users, items=items)
 
     def fingerprint(self) -> str:
-        """A digest of the options and of what the queries give now: the data may have changed since."""
-        database = self._connect()
+        """Make a digest of the options and of what the queries give now: the data may have changed since.
+
+        Returns:
+            Hexadecimal text.
+        """
+        fetch = self._connect()
         digest = hashlib.sha256(repr(self.columns).encode())
         for query in (self.interactions, self.items, self.users):
             digest.update(repr(query).encode())
-            for part in () if query is None else plain_bytes(_rows(_table(database, query))):
+            for part in () if query is None else plain_bytes(fetch(query)):
                 digest.update(part)
         return digest.hexdigest()
 
-    def _connect(self) -> Any:
-        try:
-            import ibis
-        except ImportError as error:
-            raise DataError("reading from a database needs ibis: pip install 'genre-rec[sql]'") from error
+    def _connect(self) -> Fetch:
+        """A function from a table's name or a query to its rows."""
         path = None if self.path is None else Path(self.path)
         if path is not None and not path.is_file():
             raise DataError(f"{path}: no such file; check the path of the database")
         try:
-            if path is not None and path.suffix in (".sqlite", ".sqlite3", ".db"):
-                return ibis.sqlite.connect(path)
+            if path is not None and path.suffix in SQLITE:
+                return _sqlite(path)
             if self.url is not None:
-                return ibis.connect(self.url)
-            return ibis.duckdb.connect(path or ":memory:", read_only=path is not None)
+                return _by_url(self.url)
+            return _duckdb(path)
+        except DataError:
+            raise
         except Exception as error:  # every database has errors of its own
             raise DataError(f"{path or _without_password(self.url)}: no connection ({_first_line(error)})") from error
 
 
-def _table(database: Any, text: str) -> Any:
-    """The ibis table behind a table's name or a query."""
-    try:
-        return database.sql(text) if re.search(r"\s", text.strip()) else database.table(text.strip())
-    except Exception as error:  # every database has errors of its own
-        raise DataError(f"{text!r}: not a table or query of this database ({_first_line(error)})") from error
+def _by_url(url: str) -> Fetch:
+    scheme = url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        return _sqlite(Path(re.sub(r"^sqlite:/{0,3}", "", url) if not url.startswith("sqlite:////") else url[10:]))
+    if scheme in ("postgres", "postgresql"):
+        return _postgres(re.sub(r"^postgres:", "postgresql:", url))
+    raise DataError(
+        f"{_without_password(url)}: no way to read {scheme!r}; expected postgresql:// or sqlite:///, or path"
+    )
 
 
-def _rows(table: Any) -> pa.Table:
+def _duckdb(path: Path | None) -> Fetch:
+    import duckdb
+
+    database = duckdb.connect(str(path) if path else ":memory:", read_only=path is not None)
+    return _fetching(lambda query: database.sql(query).to_arrow_table())
+
+
+def _sqlite(path: Path) -> Fetch:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path of the database")
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    database.execute("SELECT count(*) FROM sqlite_master")
+    return _fetching(lambda query: rows_of(database.execute(query)))
+
+
+def _postgres(url: str) -> Fetch:
     try:
-        return table.to_pyarrow()
-    except Exception as error:  # every database has errors of its own
-        raise DataError(f"the database refused a query ({_first_line(error)})") from error
+        import psycopg
+    except ImportError as error:
+        raise DataError("reading from PostgreSQL needs psycopg: pip install 'genre-rec[postgres]'") from error
+    database = psycopg.connect(url, autocommit=True)
+    return _fetching(lambda query: rows_of(database.execute(query)))
+
+
+def rows_of(cursor: Any) -> pa.Table:
+    """Fetch what is left in a cursor of Python's DBAPI.
+
+    Args:
+        cursor: has run a query.
+
+    Returns:
+        Its rows; a column of several types becomes text.
+    """
+    names = [description[0] for description in cursor.description]
+    blocks = []
+    while block := cursor.fetchmany(100_000):
+        blocks.append(block)
+    columns = [[row[at] for block in blocks for row in block] for at in range(len(names))]
+    return pa.Table.from_arrays([_column(values) for values in columns], names=names)
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """One column; values of several types as text, whole numbers among them without a point."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _fetching(run: Callable[[str], pa.Table]) -> Fetch:
+    def fetch(text: str) -> pa.Table:
+        name = ".".join(map(identifier, text.strip().split(".")))
+        query = text if re.search(r"\s", text.strip()) else f"SELECT * FROM {name}"
+        try:
+            return run(query)
+        except Exception as error:  # every database has errors of its own
+            raise DataError(f"{text!r}: not a table or query of this database ({_first_line(error)})") from error
+
+    return fetch
 
 
 def _first_line(error: Exception) -> str:

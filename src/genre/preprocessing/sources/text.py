@@ -1,0 +1,429 @@
+"""Delimited text of any dialect: how a file is written, a sample of it, all of it as columns of text.
+
+DuckDB reads the rows, strictly: a row that does not fit is kept aside with its line and the reason. This file finds out
+what DuckDB has to be told, from the head of the file. Does not know what a column means.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+
+from genre.engines.duckdb import DuckDB
+from genre.errors import DataError
+from genre.options import nearest
+from genre.preprocessing.tables import Rejected, plain_name, untyped_name
+
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
+HEAD_BYTES = 1 << 20
+LONGEST_LINE = 1 << 28
+READ_BY_DUCKDB = (".gz", ".zst")
+"""Packed text that DuckDB reads as it is; what else fsspec can unpack is unpacked first."""
+_NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a delimited file is written.
+
+    Attributes:
+        path: the file as the user named it.
+        place: where DuckDB reads it: the file itself, or an unpacked copy in UTF-8.
+        delimiter: what separates the fields.
+        header: whether the first row names the columns.
+        names: the columns, `column 1` ... where the header gives no name.
+        encoding: the encoding that was found or given.
+        quote: what encloses fields that hold the delimiter; empty: quotes are plain characters.
+        certain: whether the head of the file or the user decides about the quotes.
+    """
+
+    path: str | Path
+    place: str
+    delimiter: str
+    header: bool
+    names: tuple[str, ...]
+    encoding: str = "utf-8"
+    quote: str = '"'
+    certain: bool = True
+
+    def __str__(self) -> str:
+        header = "with" if self.header else "without"
+        by = DELIMITERS.get(self.delimiter, self.delimiter)
+        encoding = "" if self.encoding == "utf-8" else f", {self.encoding}"
+        quoted = "" if self.quote or self.delimiter in ("::", " ") else ", quotes are plain text"
+        return f"{Path(self.path).name}: separated by {by}, {header} a header{encoding}{quoted}"
+
+    def scan(self, errors: str) -> str:
+        """Write the call of DuckDB's reader that gives every column as text.
+
+        Args:
+            errors: where rows that do not fit are kept: the tables `<errors>_errors` and `<errors>_scans`.
+
+        Returns:
+            A table expression of SQL.
+        """
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.names)
+        return (
+            f"read_csv({literal(self.place)}, auto_detect=false, columns={{{columns}}}, header={self.header}, "
+            f"delim={literal(self.delimiter)}, quote={literal(self.quote)}, escape={literal(self.quote)}, nullstr='', "
+            f"strict_mode=true, max_line_size={LONGEST_LINE}, store_rejects=true, rejects_table='{errors}_errors', "
+            f"rejects_scan='{errors}_scans')"
+        )
+
+
+def literal(text: str) -> str:
+    """Write a text as a literal of SQL.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text between single quotes, its own quotes doubled.
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Write the name of a column for SQL.
+
+    Args:
+        name: any text.
+
+    Returns:
+        The name between double quotes, its own quotes doubled.
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def layout(
+    engine: DuckDB,
+    path: str | Path,
+    known_names: Collection[str],
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
+    quote: str | None = None,
+) -> Layout:
+    """Find out how a file is written from its first megabyte.
+
+    Args:
+        engine: has the temporary folder for an unpacked or re-encoded copy.
+        path: a file, or an address that fsspec opens.
+        known_names: names of columns (lower case, letters and digits only) that give a header away.
+        delimiter: what separates the fields, where the file does not show it.
+        header: whether the first row names the columns, where the file does not show it.
+        encoding: as Python names it, where it is neither UTF-8, UTF-16 nor Latin-1.
+        quote: what encloses fields; empty: nothing does.
+
+    Returns:
+        The layout.
+
+    Raises:
+        DataError: the file is not there, empty, binary, or has one column only.
+    """
+    head = _head(path)
+    found = encoding or _encoding(path, head)
+    try:
+        text = codecs.getincrementaldecoder(found)().decode(head)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable as {found} ({error}); name its encoding") from error
+    text = text.removeprefix("\ufeff")
+    if len(head) == HEAD_BYTES:
+        text = text[: text.rfind("\n") + 1] or text
+    lines = [line for line in text.splitlines() if line.strip()][:200]
+    if not lines:
+        raise DataError(f"{path}: empty file; expected rows of users and items")
+    delimiter = delimiter or _delimiter(path, lines)
+    quote, certain = _quote(lines, delimiter) if quote is None else (quote, True)
+    cells = _cells(lines, delimiter, quote)
+    if len(cells[0]) < 2:
+        raise DataError(
+            f"{path}: only one column, {_short(cells[0][0])}; if its columns are separated by something else, say so "
+            "with delimiter"
+        )
+    if header is None:
+        header = _has_header(cells, known_names)
+    names = tuple(
+        (untyped_name(cell) if header else "") or f"column {number}" for number, cell in enumerate(cells[0], 1)
+    )
+    place = readable(engine, path, found)
+    return Layout(path, place, delimiter, header, names, found, quote, certain)
+
+
+def sample(engine: DuckDB, look: Layout, rows: int) -> tuple[Layout, pa.Table]:
+    """Read the first rows, every column as text.
+
+    Args:
+        engine: reads the file.
+        look: how the file is written.
+        rows: so many rows at most.
+
+    Returns:
+        The layout, its quotes settled where they were open, and the rows.
+    """
+    name, settled, _ = read(engine, look, look.names, rows=rows)
+    table = engine.arrow(f"SELECT * EXCLUDE (row) FROM {name}")
+    return settled, table
+
+
+def read(
+    engine: DuckDB, look: Layout, columns: Sequence[str], *, rows: int | None = None
+) -> tuple[str, Layout, list[Rejected]]:
+    """Read some columns as text, with the number of each row.
+
+    Args:
+        engine: reads the file.
+        look: how the file is written.
+        columns: the columns to read.
+        rows: so many rows at most; None: all.
+
+    Returns:
+        The name of the table (`row` counts from 1), the layout with its quotes settled, and the rows that do not fit.
+
+    Raises:
+        DataError: a quote that is not closed would take other rows in, or the text is not in its encoding.
+    """
+    name, rejected, broken = _read(engine, look, columns, rows)
+    if broken and not look.certain:  # a field begins with a quote somewhere below the head, and none closes it
+        look = replace(look, quote="", certain=True)
+        name, rejected, broken = _read(engine, look, columns, rows)
+    if broken:
+        line, text = broken[0]
+        others = f" (and {len(broken) - 1:,} more such rows)" if len(broken) > 1 else ""
+        raise DataError(
+            f"{look.path}: row {line - look.header:,}: a quote that is not closed, in {_short(text)}{others}; close "
+            "it, double it inside a quoted field, or set quote: '' to read quotes as plain text"
+        )
+    return name, look, rejected
+
+
+def _read(
+    engine: DuckDB, look: Layout, columns: Sequence[str], rows: int | None
+) -> tuple[str, list[Rejected], list[tuple[int, str]]]:
+    """One reading: the table, rows that do not fit, and (line, text) of quotes that are not closed."""
+    import duckdb
+
+    wanted = ", ".join(map(identifier, columns))
+    kept = engine.name()
+    numbered = f"SELECT {wanted}, row_number() OVER () AS row FROM {look.scan(kept)}"
+    try:
+        name = engine.keep(f"{numbered} LIMIT {rows}" if rows is not None else numbered)
+        errors = engine.connection.execute(
+            f"SELECT line, any_value(error_type), any_value(csv_line), any_value(error_message) "
+            f"FROM {kept}_errors GROUP BY line ORDER BY line"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise _unreadable(look, str(error)) from error
+    rejected, broken = [], []
+    for line, kind, text, message in errors:
+        if not (text or "").strip():
+            continue  # a line of blanks is no row
+        kind = str(kind)
+        if "ENCOD" in kind or "unicode" in message.lower() or "utf" in message.lower():
+            raise _unreadable(look, message, line)
+        if "UNQUOTED" in kind or "unterminated" in message.lower():
+            broken.append((line, text))
+        else:
+            fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
+            named = ", ".join(look.names[:8]) + (", ..." if len(look.names) > 8 else "")
+            reason = f"{fields[2]} fields, expected {fields[1]} ({named})" if fields else message.splitlines()[0]
+            rejected.append(Rejected(str(look.path), line - look.header, reason, _short(text)))
+    return name, rejected, broken
+
+
+def _unreadable(look: Layout, message: str, line: int | None = None) -> DataError:
+    found = line or (int(number[1]) if (number := re.search(r"[Ll]ine:? (\d+)", message)) else None)
+    where = f"{look.path}: row {found - look.header:,}" if found else str(look.path)
+    if "utf" in message.lower() or "unicode" in message.lower():
+        return DataError(f"{where}: text that is not UTF-8; save the file as UTF-8 or name its encoding")
+    if "maximum line size" in message.lower() or "max_line_size" in message.lower():
+        return DataError(f"{where}: a line of more than {LONGEST_LINE:,} bytes; look for a quote that is not closed")
+    return DataError(f"{where}: not readable as text {look.delimiter!r} separates ({message.splitlines()[0]})")
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file or an address through fsspec, unpacked where its ending says that it is packed.
+
+    Args:
+        path: a file, or an address such as `s3://bucket/clicks.csv.gz`.
+
+    Yields:
+        The bytes of the file.
+
+    Raises:
+        DataError: the file is not there or cannot be read to its end.
+    """
+    import fsspec
+
+    where = str(path)
+    try:
+        with fsspec.open(where, "rb", compression="infer") as stream:
+            yield stream
+    except FileNotFoundError as error:
+        local = Path(where)
+        near = nearest(local.name, [file.name for file in local.parent.glob("*")]) if local.parent.is_dir() else ""
+        raise DataError(f"{path}: no such file{near}; check the path") from error
+    except ImportError as error:
+        raise DataError(f"{path}: {error}; install what reads it") from error
+    except (OSError, EOFError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise
+        raise DataError(f"{path}: unreadable file ({error}); check its permissions and that it is whole") from error
+
+
+def is_address(path: object) -> bool:
+    """Tell whether a path is an address that fsspec opens, and no file of this machine.
+
+    Args:
+        path: what a user wrote.
+
+    Returns:
+        True for `s3://bucket/file.csv` and its like.
+    """
+    return isinstance(path, str) and "://" in path
+
+
+def local_copy(engine: DuckDB, path: str | Path) -> str:
+    """Copy a file or address to this engine's temporary folder, unpacked.
+
+    Args:
+        engine: has the folder.
+        path: a file or address.
+
+    Returns:
+        The path of the copy.
+    """
+    copy = engine.folder / f"{engine.name()}-{re.sub(r'[^A-Za-z0-9.]', '_', Path(str(path)).name)}"
+    with opened(path) as stream, copy.open("wb") as target:
+        shutil.copyfileobj(stream, target, 1 << 20)
+    return str(copy)
+
+
+def readable(engine: DuckDB, path: str | Path, encoding: str) -> str:
+    """Find or make a place from which DuckDB reads a file as UTF-8.
+
+    Args:
+        engine: has the folder for a copy.
+        path: a file or address.
+        encoding: as Python names it.
+
+    Returns:
+        The path of the file itself, or of its unpacked copy in UTF-8.
+
+    Raises:
+        DataError: the text is not in its encoding.
+    """
+    suffix = Path(str(path)).suffix.lower()
+    plain = suffix in READ_BY_DUCKDB or suffix not in _packed_suffixes()
+    if encoding == "utf-8" and plain and not is_address(path):
+        return str(path)
+    if encoding == "utf-8":
+        return local_copy(engine, path)
+    copy = engine.folder / f"{engine.name()}.txt"
+    try:
+        with opened(path) as stream, copy.open("w", encoding="utf-8", newline="") as target:
+            shutil.copyfileobj(io.TextIOWrapper(stream, encoding=encoding, newline=""), target, 1 << 20)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not readable as {encoding} ({error}); name its encoding") from error
+    return str(copy)
+
+
+def _packed_suffixes() -> set[str]:
+    from fsspec.utils import compressions
+
+    return {f".{ending}" for ending in compressions}
+
+
+def _head(path: str | Path) -> bytes:
+    with opened(path) as stream:
+        return bytes(stream.read(HEAD_BYTES))
+
+
+def _encoding(path: str | Path, head: bytes) -> str:
+    """UTF-8, UTF-16 by its mark, else Latin-1."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in head:
+        raise DataError(f"{path}: a binary file; expected text, Parquet (.parquet) or JSON lines (.jsonl)")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _cells(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
+    if len(delimiter) > 1 or not quote:
+        return [line.split(delimiter) for line in lines]
+    longest = csv.field_size_limit(max(csv.field_size_limit(), 2 * HEAD_BYTES))
+    try:
+        rows = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, quotechar=quote)
+        return [[cell.strip() for cell in row] for row in rows]
+    finally:
+        csv.field_size_limit(longest)
+
+
+def _delimiter(path: str | Path, lines: Sequence[str]) -> str:
+    """The one that cuts most lines into the same number of fields, more than one."""
+    best, share = ",", 0.0
+    tabs_first = Path(str(path)).suffix == ".tsv"
+    for delimiter in sorted(DELIMITERS, key=lambda known: (known != "\t") if tabs_first else 0):
+        try:
+            widths = Counter(len(row) for row in _cells(lines, delimiter, '"'))
+        except csv.Error:
+            continue
+        width, count = widths.most_common(1)[0]
+        if width > 1 and count / len(lines) > share + 1e-9:
+            best, share = delimiter, count / len(lines)
+    return best
+
+
+def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:
+    """Whether double quotes enclose fields: yes with commas and semicolons; with tabs and bars the head decides."""
+    if len(delimiter) > 1 or delimiter == " ":
+        return "", True
+    if delimiter in ",;":
+        return '"', True
+    opening = [field for line in lines for field in line.split(delimiter) if field.startswith('"')]
+    if not opening:
+        return '"', False
+    try:
+        rows = _cells(lines, delimiter, '"')
+    except csv.Error:
+        return "", True
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    plain = Counter(line.count(delimiter) + 1 for line in lines).most_common(1)[0][0]
+    closed = all(len(field) > 1 and field.endswith('"') for field in opening)
+    fits = all(len(row) == width for row in rows) and all("\n" not in cell.strip() for row in rows for cell in row[:1])
+    return ('"', True) if closed or (fits and width <= plain) else ("", True)
+
+
+def _has_header(cells: list[list[str]], known_names: Collection[str]) -> bool:
+    """A first row with a known name; or with no number, over a column of numbers or without any cell seen again."""
+    first, rest = cells[0], cells[1:]
+    if any(plain_name(cell) in known_names for cell in first):
+        return True
+    if any(_NUMBER.match(cell) for cell in first):
+        return False
+    columns = [[row[at] for row in rest if at < len(row)] for at in range(len(first))]
+    if any(column and all(_NUMBER.match(cell) for cell in column) for column in columns):
+        return True
+    return bool(rest) and not any(cell in column for cell, column in zip(first, columns, strict=True))
+
+
+def _short(text: str) -> str:
+    line = text.strip()
+    return repr(line if len(line) <= 80 else f"{line[:77]}...")
