@@ -123,7 +123,7 @@ def test_each_step_says_what_it_dropped_and_why() -> None:
         "missing values: 2 of 8 rows dropped, no user_id: 1, no rating: 1 (for example row 4, row 7)",
         "noise: 2 of 6 rows dropped, rating not finite: 1, rating outside 1 to 5: 1 (for example row 5, row 6)",
         "low ratings: 1 of 4 rows dropped, rated below 2: 1 (for example row 8)",
-        "duplicates: 1 of 3 rows dropped, equal to another row in every column (for example row 2)",
+        "duplicates: 1 of 3 rows dropped, equal to another row in every column (for example row 1)",
     ]
     repeats = "1 interactions repeat an item of the same user; settled in each part of the split (the last kept)"
     assert repeats in report.facts
@@ -176,16 +176,16 @@ def test_tables_of_items_are_lined_up_and_cold_items_stay() -> None:
     items = pa.table({"item_id": ["c", "b", "cold", "b", None], "title": ["C", "B", "Cold", "again", "none"]})
     given_rows: list[Row] = [("u", "a", 5.0, 1), ("u", "b", 4.0, 2), ("v", "c", None, 3)]
     dataset, report = prepare(tables(given_rows, items=items))
-    assert dataset.items.to_pydict() == {"item_id": ["a", "b", "cold"], "title": [None, "B", "Cold"]}
-    assert dataset.titles() == ["a", "B", "Cold"]
+    assert dataset.items.to_pydict() == {"item_id": ["a", "b", "c", "cold"], "title": [None, "B", "C", "Cold"]}
+    assert dataset.titles() == ["a", "B", "C", "Cold"]
     assert dataset.items["item_id"].combine_chunks() == dataset.item_ids.values
     facts = "\n".join(report.facts)
-    assert "1 items have no interactions and stay" in facts
-    assert "1 of 4 items have no interactions left and are left out" in facts
+    assert "2 items have no interactions and stay" in facts
     assert "1 items are not in the items table" in facts
     assert "2 rows without an id, or with the id of a row before, are left out" in facts
     core, _ = prepare(tables(given_rows, items=items), Cleaning(min_item_interactions=1))
     assert core.item_ids.values.to_pylist() == ["a", "b"]
+    assert "2 of 4 items have no interactions left and are left out" in core.report.facts
 
 
 def test_a_table_of_other_ids_is_an_error() -> None:

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError, GenreError, OptionError
-from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
 from reading import prepared, read_tables
@@ -35,9 +34,9 @@ EXPECTED = {
 
 
 def read(path: Path, **options: object) -> dict[str, list[object]]:
-    """The interactions as plain values; blanks around ids go when ids are numbered."""
-    table = read_tables(Files(path, **options)).interactions.to_pydict()  # type: ignore[arg-type]
-    return {name: [str(v).strip() for v in values] if "_id" in name else values for name, values in table.items()}
+    """The interactions as plain values."""
+    values: dict[str, list[object]] = read_tables(Files(path, **options)).interactions.to_pydict()  # type: ignore[arg-type]
+    return {name: column for name, column in values.items() if name not in ("trouble", "moment")}
 
 
 @pytest.mark.parametrize(
@@ -152,9 +151,9 @@ def test_fields_come_from_files_of_every_form(write: Write, tmp_path: Path) -> N
 
 def test_validation_and_test_files_become_parts(write: Write) -> None:
     test = write("test.csv", "userId,movieId,rating,timestamp\n8,a,5,1000000180\n")
-    tables = read_tables(Files(write("train.csv", CSV), test=test))
-    assert tables.interactions["part"].to_pylist() == ["train", "train", "train", "test"]
-    dataset, _ = prepare(tables)
+    source = Files(write("train.csv", CSV), test=test)
+    assert read_tables(source).interactions["part"].to_pylist() == ["train", "train", "train", "test"]
+    dataset, _ = prepared(source)
     assert dataset.part is not None
     assert dataset.part.tolist() == [0, 0, 0, 2]
     with pytest.raises(DataError, match="give both the same columns"):
@@ -167,7 +166,7 @@ HOSTILE = {
     "header only": (b"user,item,rating\n", "no rows"),
     "binary": (bytes(range(256)) * 20, "binary file"),
     "one column": (b"user\n1\n2\n", "only one column"),
-    "a quote that is not closed": (b'user,item\n"' + b"x" * 200_000 + b",1\n", "look for a quote that is not closed"),
+    "a quote that is not closed": (b'user,item\n"' + b"x" * 200_000 + b",1\n", "row 1: a quote that is not closed"),
     "missing column": (b"user,price\n1,2\n", "missing column: none of 'user', 'price' is known to name the item"),
     "twice a column": (b"user,item,item\n1,2,3\n", "column 'item' appears 2 times"),
     "a word for a rating": (b"user,item,rating\n1,2,3\n1,3,abc\n", "row 2, column 'rating': 'abc' is not a number"),
@@ -186,7 +185,7 @@ def test_a_hostile_file_gets_one_clear_line(write: Write, name: str) -> None:
     content, message = HOSTILE[name]
     path = write("data.csv.gz" if "gzip" in name else "data.csv", content)
     with pytest.raises(DataError, match=message) as caught:
-        read_tables(Files(path))
+        prepared(Files(path))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -246,11 +245,11 @@ def test_a_part_may_be_a_column(write: Write) -> None:
     dataset, _ = prepared(Files(write("data.csv", rows)))
     assert dataset.part is not None
     assert dataset.part.tolist() == [0, 2]
-    numbered = Files(write("data.csv", rows.replace("train", "1").replace("test", "2"))).load()
+    numbered = read_tables(Files(write("data.csv", rows.replace("train", "1").replace("test", "2"))))
     assert "part" not in numbered.interactions.column_names, "numbers say no part"
-    odd = Files(write("data.csv", rows.replace("test", "exam")), columns=Columns(part="part")).load()
+    odd = Files(write("data.csv", rows.replace("test", "exam")), columns=Columns(part="part"))
     with pytest.raises(DataError, match="row 2 says 'exam'; legal are train, validation, test"):
-        prepare(odd)
+        prepared(odd)
 
 
 def test_the_ids_of_items_are_found(write: Write) -> None:

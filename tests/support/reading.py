@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from genre.data.dataset import Dataset
 from genre.engines.duckdb import DuckDB
@@ -13,7 +14,7 @@ from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.tables import PARTS, Tables
 
 
 def prepared(source: Source, cleaning: Cleaning | None = None) -> tuple[Dataset, CleaningReport]:
@@ -23,11 +24,15 @@ def prepared(source: Source, cleaning: Cleaning | None = None) -> tuple[Dataset,
 
 
 def read_tables(source: Source) -> Any:
-    """The Tables of a source with the interactions as an Arrow table, in the order of the source, without `row`."""
+    """The Tables of a source with the interactions as an Arrow table, by part, then by `row`, which goes."""
     with DuckDB() as engine:
         tables = source.load(engine)
-        rows = tables.interactions.sort("row").drop("row").collect("pyarrow").to_native()
-    return dataclasses.replace(tables, interactions=rows)
+        rows = tables.interactions.collect("pyarrow").to_native()
+    parts = [None] * len(rows) if "part" not in rows.column_names else rows["part"].to_pylist()
+    part = [PARTS.index(name) if name in PARTS else -1 for name in parts]
+    keys = pa.table({"part": pa.array(part, pa.int64()), "row": rows["row"]})
+    order = pc.sort_indices(keys, [("part", "ascending"), ("row", "ascending")])
+    return dataclasses.replace(tables, interactions=rows.take(order).drop(["row"]).combine_chunks())
 
 
 def prepared_tables(interactions: dict[str, Any], cleaning: Cleaning | None = None, **known: Any) -> Any:
