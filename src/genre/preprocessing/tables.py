@@ -39,10 +39,10 @@ class Tables:
     """Interactions, and what is known of users and items, before cleaning.
 
     Attributes:
-        interactions: a lazy frame of `user_id`, `item_id` (text), `row` (int64: the place in the source, from 1, see
-            `ROWS_A_FILE`), and where known `rating`, `weight` (float64), `timestamp` (int64: seconds since 1970, or an order), `moment`
-            (int64: the same in a finer unit, where fractions of a second are known), `part` (text: train, validation or
-            test, for data that comes with its split), and `trouble` (text: which cells could not be read).
+        interactions: a lazy frame of `user_id`, `item_id` (text), `row` (int64: the place in the source, from 1; see
+            `ROWS_A_FILE`), and where known `rating`, `weight` (float64), `timestamp` (int64: seconds since 1970, or an
+            order), `moment` (int64: nanoseconds, where fractions of a second are known), `part` (text: train,
+            validation or test, for data that comes with its split), and `trouble` (text: a cell that cannot be read).
         users: `user_id`, then any other columns. None: only the ids are known.
         items: `item_id`, then any other columns. None: only the ids are known.
         name: what the data is called.
