@@ -353,6 +353,8 @@ class Dataset:
             positive_rating: A rating at or above it is a like.
             low_rating_weight: Weight of an interaction with a rating below.
             name: A name to show.
+            settling: What each part of a split has to settle by itself; None: nothing.
+            report: What became of every row on the way here (a `CleaningReport`), or None.
 
         Returns:
             The sorted dataset.

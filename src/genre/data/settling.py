@@ -1,4 +1,4 @@
-"""What has to be settled on each part of a split by itself: rating scale, likes, weights and repeated interactions.
+"""What has to be settled on each part of a split by itself: rating scale, likes, weights and repeats.
 
 Read off all rows, these would let the test part decide what stands in the train part. So a Dataset that comes from
 tables carries its `Settling` until a split, or `settle` on the whole, applies it. Does not know how a dataset is split.
@@ -51,7 +51,7 @@ def settle(dataset: Dataset, like: Dataset | None = None) -> Dataset:
     return dataclasses.replace(weighed, **columns)
 
 
-def repeated(dataset: Dataset) -> int:
+def count_repeats(dataset: Dataset) -> int:
     """Count the interactions beyond the first of a user with an item.
 
     Args:

@@ -56,7 +56,11 @@ class DuckDB(Engine):
         return connection
 
     def name(self) -> str:
-        """Return a name that no table of this engine has yet."""
+        """Make a name for a table.
+
+        Returns:
+            A name that no table of this engine has yet.
+        """
         return f"genre_{next(self._names)}"
 
     def keep(self, query: str) -> str:

@@ -8,9 +8,9 @@ numbering on also `user` and `item`, row numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -102,32 +102,10 @@ def drop_unusable(frame: Frame, cleaning: Cleaning, scale: Scale | None, *, cale
         The rows that stay, and a step for each kind of drop.
     """
     columns = frame.collect_schema().names()
-    low, high = _rating_bounds(frame, cleaning, scale) if "rating" in columns else (None, None)
-    causes: list[tuple[str, str, nw.Expr]] = []
-    if "trouble" in columns:
-        causes.append(("bad cells", "cells that cannot be read", ~nw.col("trouble").is_null()))
-    for name in ("user_id", "item_id"):
-        causes.append(("missing values", f"no {name}", _missing(name) | (nw.col(name) == "")))
-    for name in ("rating", "weight"):
-        if name in columns:
-            causes.append(("missing values", f"no {name}", _missing(name) | nw.col(name).is_nan()))
-    if "timestamp" in columns:
-        causes.append(("missing values", "no timestamp", _missing("timestamp")))
-    for name in ("rating", "weight"):
-        if name in columns:
-            causes.append(("noise", f"{name} not finite", ~nw.col(name).is_finite()))
-    if "weight" in columns:
-        causes.append(("noise", "weight below zero", nw.col("weight") < 0))
-    if low is not None and high is not None:
-        kind = f"rating outside {low:g} to {high:g}"
-        causes.append(("noise", kind, (nw.col("rating") < low) | (nw.col("rating") > high)))
-    if calendar and cleaning.outliers == "drop" and "timestamp" in columns and _dated(frame):
-        first, last = CALENDAR
-        kind = "time outside 1980 to 2100"
-        causes.append(("noise", kind, (nw.col("timestamp") < first) | (nw.col("timestamp") > last)))
+    causes = [*_missing_causes(columns), *_noise_causes(frame, columns, cleaning, scale, calendar=calendar)]
     if cleaning.min_rating is not None and "rating" in columns:
         kind = f"rated below {cleaning.min_rating:g}"
-        causes.append(("low ratings", kind, nw.col("rating") < cleaning.min_rating))
+        causes.append(Cause("low ratings", kind, nw.col("rating") < cleaning.min_rating))
     return _drop(frame, causes)
 
 
@@ -265,6 +243,52 @@ def outlier_bounds(levels: npt.NDArray[np.float64], counts: npt.NDArray[np.int64
     return float(levels[first]), float(levels[last])
 
 
+class Cause(NamedTuple):
+    """Why rows are dropped.
+
+    Attributes:
+        step: the step that the cause belongs to.
+        kind: what is wrong, as the report says it.
+        meets: the condition of the rows.
+    """
+
+    step: str
+    kind: str
+    meets: nw.Expr
+
+
+def _missing_causes(columns: Sequence[str]) -> Iterator[Cause]:
+    """Cells that cannot be read, and cells that are empty."""
+    if "trouble" in columns:
+        yield Cause("bad cells", "cells that cannot be read", ~nw.col("trouble").is_null())
+    for name in ("user_id", "item_id"):
+        yield Cause("missing values", f"no {name}", nw.col(name).is_null() | (nw.col(name) == ""))
+    for name in ("rating", "weight"):
+        if name in columns:
+            yield Cause("missing values", f"no {name}", nw.col(name).is_null() | nw.col(name).is_nan())
+    if "timestamp" in columns:
+        yield Cause("missing values", "no timestamp", nw.col("timestamp").is_null())
+
+
+def _noise_causes(
+    frame: Frame, columns: Sequence[str], cleaning: Cleaning, scale: Scale | None, *, calendar: bool
+) -> Iterator[Cause]:
+    """Numbers and times that cannot be."""
+    for name in ("rating", "weight"):
+        if name in columns:
+            yield Cause("noise", f"{name} not finite", ~nw.col(name).is_finite())
+    if "weight" in columns:
+        yield Cause("noise", "weight below zero", nw.col("weight") < 0)
+    low, high = _rating_bounds(frame, cleaning, scale) if "rating" in columns else (None, None)
+    if low is not None and high is not None:
+        outside = (nw.col("rating") < low) | (nw.col("rating") > high)
+        yield Cause("noise", f"rating outside {low:g} to {high:g}", outside)
+    if calendar and cleaning.outliers == "drop" and "timestamp" in columns and _dated(frame):
+        first, last = CALENDAR
+        outside = (nw.col("timestamp") < first) | (nw.col("timestamp") > last)
+        yield Cause("noise", "time outside 1980 to 2100", outside)
+
+
 def _rating_bounds(frame: Frame, cleaning: Cleaning, scale: Scale | None) -> tuple[float | None, float | None]:
     """Lowest and highest rating that are kept; None: all are."""
     if scale is not None:
@@ -287,25 +311,21 @@ def _dated(frame: Frame) -> bool:
     return 2 * int(fit or 0) >= int(all_)
 
 
-def _missing(name: str) -> nw.Expr:
-    return nw.col(name).is_null()
-
-
-def _drop(frame: Frame, causes: Sequence[tuple[str, str, nw.Expr]]) -> tuple[Frame, list[Step]]:
+def _drop(frame: Frame, causes: Sequence[Cause]) -> tuple[Frame, list[Step]]:
     """Drop the rows that meet some cause; of several causes the first counts."""
     number = nw.lit(len(causes))
-    for place, (_, _, meets) in reversed([*enumerate(causes)]):
-        number = nw.when(meets).then(nw.lit(place)).otherwise(number)
+    for place, cause in reversed([*enumerate(causes)]):
+        number = nw.when(cause.meets).then(nw.lit(place)).otherwise(number)
     flagged = frame.with_columns(number.cast(nw.Int64).alias("cause"))
     table = flagged.group_by("cause").agg(nw.len().cast(nw.Int64).alias("n")).collect("pyarrow")
     found = dict(zip(table["cause"].to_list(), (int(n) for n in table["n"].to_list()), strict=True))
     left, steps = sum(found.values()), []
-    for name in dict.fromkeys(name for name, _, _ in causes):
-        places = [place for place, cause in enumerate(causes) if cause[0] == name and place in found]
+    for name in dict.fromkeys(cause.step for cause in causes):
+        places = [place for place, cause in enumerate(causes) if cause.step == name and place in found]
         if not places:
             continue
         dropped = sum(found[place] for place in places)
-        reason = ", ".join(f"{causes[place][1]}: {found[place]:,}" for place in places)
+        reason = ", ".join(f"{causes[place].kind}: {found[place]:,}" for place in places)
         examples = _examples(flagged.filter(nw.col("cause").is_in(places)), frame.collect_schema().names())
         steps.append(Step(name, reason, left, left - dropped, examples))
         left -= dropped

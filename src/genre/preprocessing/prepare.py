@@ -15,7 +15,7 @@ from genre.arrays import Int32
 from genre.data.arrow import as_arrow, as_numpy
 from genre.data.dataset import Dataset, Settling
 from genre.data.ids import Ids
-from genre.data.settling import find_scale, repeated, three_quarters
+from genre.data.settling import count_repeats, find_scale, three_quarters
 from genre.engines.base import Engine, Frame
 from genre.errors import DataError
 from genre.kernels.order import counts, user_time_order
@@ -162,7 +162,7 @@ def _count(frame: Frame) -> int:
 
 
 def _named(frame: Frame, key: str, ids: Ids) -> npt.NDArray[np.bool_]:
-    """Which ids some interaction of the source names, whether it is kept or not. [n]"""
+    """Which ids some interaction of the source names, whether it is kept or not: bool `[n]`."""
     found = frame.select(key).unique().collect("pyarrow")[key].to_list()
     rows = ids.rows([one for one in found if one])
     named = np.zeros(len(ids), np.bool_)
@@ -210,7 +210,7 @@ def _order_ties(columns: dict[str, npt.NDArray[Any]], time: npt.NDArray[np.int64
 
 
 def _mixed(user: Int32, item: Int32) -> npt.NDArray[np.uint64]:
-    """A hash of user and item (the finalizer of splitmix64; Steele et al., OOPSLA 2014). [n]"""
+    """A hash of user and item (the finalizer of splitmix64; Steele et al., OOPSLA 2014): `[n]`."""
     with np.errstate(over="ignore"):
         x = (user.astype(np.uint64) << np.uint64(32)) | item.astype(np.uint64)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -259,7 +259,7 @@ def _dataset(
         settling=settling,
         report=report,
     )
-    if (again := repeated(dataset)) and cleaning.repeats != "all":
+    if (again := count_repeats(dataset)) and cleaning.repeats != "all":
         kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}
         how = kept.get(cleaning.repeats, f"the {cleaning.repeats} kept")
         report.facts.append(

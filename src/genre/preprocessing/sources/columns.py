@@ -1,6 +1,6 @@
 """Which column is the user, the item, the rating, the time, and why: by name, then by content.
 
-`assemble` turns the raw tables of any source into Tables. Does not know where a table is from.
+`build_tables` turns the raw tables of any source into Tables. Does not know where a table is from.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from genre.data.words import is_id_or_address
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.options import Doc, check_options, nearest
-from genre.preprocessing.sources.text import identifier, literal
+from genre.preprocessing.sources.delimited import identifier, literal
 from genre.preprocessing.sources.values import (
     Reading,
     are_whole,
@@ -198,7 +198,7 @@ def types_of(engine: DuckDB, table: str) -> dict[str, str]:
     return {name: kind for name, kind, *_ in rows if name != "row"}
 
 
-def assemble(
+def build_tables(
     engine: DuckDB,
     raws: Sequence[Raw],
     wanted: Columns,
@@ -231,30 +231,59 @@ def assemble(
     Raises:
         DataError: a column holds what its role cannot be, or the files do not fit together.
     """
-    chosen = [*raws[0].chosen]
-    lines, guesses = [*notes], []
-    entities = {"user": None if users is None else _entity(users, "user", chosen), "item": None}
-    if items is not None:
-        entities["item"] = _entity(items, "item", chosen)
-    ids = {label: _ids(engine, raws, label, entities[label]) for label in ("user", "item")}
-    queries, calendars = [], set()
-    for number, (raw, readings) in enumerate(zip(raws, _readings(engine, raws, wanted), strict=True)):
-        queries.append(_query(raw, number, readings, ids))
-        calendars |= {
-            reading.calendar for role, reading in readings.items() if role == "timestamp" and reading.how != "empty"
-        }
-        for choice in raw.chosen:
-            reading = readings.get(choice.role)
-            how = reading.how if reading else ""
-            if line := f"{choice}{how and ', read as '}{how}" if choice.why else "":
-                lines.append(line) if line not in lines else None
-                guesses += [line] if reading and reading.guess and line not in guesses else []
-        if raw.unused and (line := f"not used: {', '.join(raw.unused)}") not in lines:
-            lines.append(line)
+    entities = {
+        "user": None if users is None else _entity(users, "user", raws[0].chosen),
+        "item": None if items is None else _entity(items, "item", raws[0].chosen),
+    }
+    ids = {label: _ids(engine, raws, label, entities[label]) for label in entities}
+    readings = _readings(engine, raws, wanted)
+    queries = [_query(raw, number, found, ids) for number, (raw, found) in enumerate(zip(raws, readings, strict=True))]
+    times_read = [found["timestamp"] for found in readings if "timestamp" in found]
+    calendars = {reading.calendar for reading in times_read if reading.how != "empty"}
     if len(calendars) > 1:
         raise DataError(f"{name}: some files give dates, others plain numbers as times; give them one form")
-    frame = engine.frame(engine.view(" UNION ALL BY NAME ".join(queries)))
-    made = {}
+    lines, guesses = _describe(raws, readings)
+    made, said = _entity_tables(engine, entities, ids, wanted, items=items, users=users, name=name)
+    return Tables(
+        engine.frame(engine.view(" UNION ALL BY NAME ".join(queries))),
+        **made,
+        name=name,
+        notes=(*notes, *lines, *said),
+        guesses=tuple(guesses),
+        rejected=tuple(rejected),
+        calendar=calendars == {True},
+        ordered=ordered,
+        files=tuple(raw.where for raw in raws),
+    )
+
+
+def _describe(raws: Sequence[Raw], readings: Sequence[dict[str, Reading]]) -> tuple[list[str], list[str]]:
+    """A line on each column, said once, and those of them that are guesses."""
+    lines: dict[str, bool] = {}
+    for raw, found in zip(raws, readings, strict=True):
+        for choice in raw.chosen:
+            reading = found.get(choice.role)
+            if choice.why:
+                how = f", read as {reading.how}" if reading and reading.how else ""
+                lines.setdefault(f"{choice}{how}", bool(reading and reading.guess))
+        if raw.unused:
+            lines.setdefault(f"not used: {', '.join(raw.unused)}", False)
+    return [*lines], [line for line, guess in lines.items() if guess]
+
+
+def _entity_tables(
+    engine: DuckDB,
+    entities: dict[str, _Entity | None],
+    ids: dict[str, list[str]],
+    wanted: Columns,
+    *,
+    items: Side | None,
+    users: Side | None,
+    name: str,
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """The tables of users and items with ids as in the interactions, numbers as numbers, and a line on each."""
+    made: dict[str, pa.Table] = {}
+    lines: list[str] = []
     for label, entity in entities.items():
         if entity is not None:
             made[f"{label}s"], line = _fields(engine, entity, label, ids[label])
@@ -264,21 +293,10 @@ def assemble(
         lines += said
     elif isinstance(wanted.title, str):
         raise DataError(f"{name}: title: {wanted.title!r} is a column of items; give the items table, or leave it out")
-    if "items" in made and items is not None and items.written:
-        made["items"] = _typed_fields(made["items"], keep=("item_id", *TITLE_COLUMNS))
-    if "users" in made and users is not None and users.written:
-        made["users"] = _typed_fields(made["users"], keep=("user_id",))
-    return Tables(
-        frame,
-        **made,
-        name=name,
-        notes=tuple(lines),
-        guesses=tuple(guesses),
-        rejected=tuple(rejected),
-        calendar=calendars == {True},
-        ordered=ordered,
-        files=tuple(raw.where for raw in raws),
-    )
+    for label, side in (("users", users), ("items", items)):
+        if side is not None and side.written:
+            made[label] = _typed_fields(made[label], keep=("user_id", "item_id", *TITLE_COLUMNS))
+    return made, lines
 
 
 def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict[str, Reading]]:

@@ -11,7 +11,7 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources import text
+from genre.preprocessing.sources import delimited
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import (
     KNOWN_NAMES,
@@ -19,12 +19,12 @@ from genre.preprocessing.sources.columns import (
     Columns,
     Raw,
     Side,
-    assemble,
+    build_tables,
     check_distinct,
     choose,
     types_of,
 )
-from genre.preprocessing.sources.text import identifier, literal
+from genre.preprocessing.sources.delimited import identifier, literal
 from genre.preprocessing.tables import Rejected, Tables
 
 PARQUET = (".parquet", ".pq")
@@ -78,7 +78,7 @@ class Files(Source):
                     f"{path}: holds {found}, but {self.interactions} holds {expected}; give both the same columns"
                 )
             raws += read
-        return assemble(
+        return build_tables(
             engine,
             raws,
             self.columns,
@@ -107,7 +107,7 @@ class Files(Source):
     def _text(
         self, engine: DuckDB, file: str | Path, part: str | None, notes: list[str], rejected: list[Rejected]
     ) -> list[Raw]:
-        look = text.layout(
+        look = delimited.layout(
             engine,
             file,
             KNOWN_NAMES,
@@ -117,9 +117,9 @@ class Files(Source):
             quote=self.columns.quote,
         )
         check_distinct(look.names, str(file))
-        sample, look, _ = text.read(engine, look, look.names, rows=N_SAMPLE)
+        sample, look, _ = delimited.read(engine, look, look.names, rows=N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(file))
-        table, look, bad = text.read(engine, look, [choice.column for choice in chosen])
+        table, look, bad = delimited.read(engine, look, [choice.column for choice in chosen])
         rejected += bad
         notes.append(str(look))
         if not bad:
@@ -141,7 +141,7 @@ def expand(path: str | Path) -> tuple[str, list[str | Path]]:
         DataError: the folder or pattern holds no files, or files of several formats.
     """
     place = Path(str(path))
-    if not text.is_address(path):
+    if not delimited.is_address(path):
         if place.is_dir():
             found = sorted(file for file in place.rglob("*") if file.is_file() and not file.name.startswith(("_", ".")))
         elif any(mark in str(path) for mark in "*?") and not place.exists():
@@ -211,10 +211,10 @@ def _json_columns(engine: DuckDB, listed: str) -> str:
 def _place(engine: DuckDB, file: str | Path) -> str:
     """A place from which DuckDB reads a file of Parquet or JSON lines."""
     suffix = Path(str(file)).suffix.lower()
-    if text.is_address(file) or (suffix in PACKED and suffix not in text.READ_BY_DUCKDB):
-        return text.local_copy(engine, file)
+    if delimited.is_address(file) or (suffix in PACKED and suffix not in delimited.READ_BY_DUCKDB):
+        return delimited.local_copy(engine, file)
     if not Path(file).exists():
-        with text.opened(file):
+        with delimited.opened(file):
             pass
     return str(file)
 
@@ -254,9 +254,9 @@ def read_side(engine: DuckDB, path: str | Path | None, columns: Columns | None =
         return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM {table} ORDER BY row"), kind == "json")
     tables = []
     for file in files:
-        look = text.layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
+        look = delimited.layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
         check_distinct(look.names, str(file))
-        table, _, rejected = text.read(engine, look, look.names)
+        table, _, rejected = delimited.read(engine, look, look.names)
         if rejected:
             first = rejected[0]
             raise DataError(f"{file}: row {first.row:,}: {first.reason}; correct or quote the row")

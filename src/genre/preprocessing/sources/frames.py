@@ -16,7 +16,7 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import N_SAMPLE, Columns, Raw, Side, assemble, check_distinct, choose
+from genre.preprocessing.sources.columns import N_SAMPLE, Columns, Raw, Side, build_tables, check_distinct, choose
 from genre.preprocessing.tables import Tables
 
 
@@ -42,7 +42,7 @@ class Frames(Source):
         raw = raw_interactions(engine, from_frame(self.interactions), self.columns)
         users = None if self.users is None else Side("users", from_frame(self.users))
         items = None if self.items is None else Side("items", from_frame(self.items))
-        return assemble(engine, [raw], self.columns, name="data", users=users, items=items)
+        return build_tables(engine, [raw], self.columns, name="data", users=users, items=items)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that the tables depend on.

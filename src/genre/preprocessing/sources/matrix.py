@@ -19,11 +19,11 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources import text
+from genre.preprocessing.sources import delimited
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import Chosen, Columns, Raw, Side, assemble
+from genre.preprocessing.sources.columns import Chosen, Columns, Raw, Side, build_tables
+from genre.preprocessing.sources.delimited import identifier
 from genre.preprocessing.sources.files import read_side
-from genre.preprocessing.sources.text import identifier
 from genre.preprocessing.sources.values import numbers
 from genre.preprocessing.tables import Rejected, Tables
 
@@ -67,7 +67,7 @@ class Matrix(Source):
         cells = engine.one(f"SELECT count(*) FROM {table}")
         note = f"{path.name}: a matrix of {size[0]:,} x {size[1]:,}, {cells[0]:,} cells known"
         raw = Raw(table, PAIRS, str(path))
-        return assemble(
+        return build_tables(
             engine, [raw], Columns(), name=path.stem, users=users, items=items, notes=[note], rejected=rejected
         )
 
@@ -124,12 +124,12 @@ def _ids(place: npt.NDArray[np.integer[Any]], n: int, side: Side | None) -> pa.A
 
 def _wide_text(engine: DuckDB, path: Path, missing: float | None) -> tuple[str, tuple[int, int], list[Rejected]]:
     """The same of delimited text: every item's column turned into rows."""
-    look = text.layout(engine, path, (), header=True)
+    look = delimited.layout(engine, path, (), header=True)
     users, *items = look.names
     if len(set(look.names)) < len(look.names):
         twice = Counter(look.names).most_common(1)[0][0]
         raise DataError(f"{path}: the first row names {twice!r} twice; give each item one column")
-    wide, _, rejected = text.read(engine, look, look.names)
+    wide, _, rejected = delimited.read(engine, look, look.names)
     n_users = (engine.one(f"SELECT count(*) FROM {wide}"))[0]
     if n_users == 0:
         raise DataError(f"{path}: no rows below the header; expected a row for each user")

@@ -22,9 +22,9 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import Columns, Side, assemble
+from genre.preprocessing.sources.columns import Columns, Side, build_tables
+from genre.preprocessing.sources.delimited import identifier
 from genre.preprocessing.sources.frames import raw_interactions
-from genre.preprocessing.sources.text import identifier
 from genre.preprocessing.tables import Tables
 
 SQLITE = (".sqlite", ".sqlite3", ".db")
@@ -60,7 +60,7 @@ class SQL(Source):
         raw = raw_interactions(engine, fetch(self.interactions), self.columns)
         users = None if self.users is None else Side("users", fetch(self.users))
         items = None if self.items is None else Side("items", fetch(self.items))
-        return assemble(engine, [raw], self.columns, name="data", users=users, items=items)
+        return build_tables(engine, [raw], self.columns, name="data", users=users, items=items)
 
     def fingerprint(self) -> str:
         """Make a digest of the options and of what the queries give now: the data may have changed since.

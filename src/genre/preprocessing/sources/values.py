@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from genre.data.words import looks_like_text
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
-from genre.preprocessing.sources.text import identifier, literal
+from genre.preprocessing.sources.delimited import identifier, literal
 
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|Inf|INF|infinity|Infinity)$"

@@ -1,7 +1,7 @@
 """Delimited text of any dialect: how a file is written, a sample of it, all of it as columns of text.
 
 DuckDB reads the rows, strictly: a row that does not fit is kept aside with its line and the reason. This file finds out
-what DuckDB has to be told, from the head of the file. Does not know what a column means.
+what DuckDB has to know, from the head of the file. Does not know what a column means.
 """
 
 from __future__ import annotations
