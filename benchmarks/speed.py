@@ -1,10 +1,10 @@
-"""What the work costs beside the libraries people use now: CPU seconds and peak memory, in one run on the same data.
+"""CPU seconds and peak memory of GENRE and of other libraries, in one run on the same data.
 
     python benchmarks/speed.py --data ../shared/data [--venvs FOLDER] [--rows als bpr ...] [--output FILE]
 
 Every side runs in a fresh process of one thread, GENRE in this Python, each peer in a virtual environment that the script
 makes in `--venvs`. A row is chosen by the start of its name. The share is GENRE's CPU seconds by those of the best peer;
-memory is the peak of the whole process, its libraries and data included. Facts below the table tell whether the sides did
+memory is the peak of the whole process, its libraries and data included. Facts below the table show whether the sides did
 work of equal kind: ALS losses, ndcg, sums of similarities, weights and scores.
 
 MovieLens 1M is the train part of `index.npz`, items of at least ten ratings; the other data is made here, with popular items
@@ -39,7 +39,7 @@ PEERS = {
     "RecBole": ["recbole==1.2.1", "torch==2.13.0", "numpy==1.26.4", "scipy==1.11.4", "pandas==2.1.4"],
     "ranx": ["ranx==0.3.21"],
 }
-WANTED = {  # the share of the best peer's CPU seconds that is asked for
+LIMITS = {  # the largest acceptable share of the best peer's CPU seconds
     "als cg 64": 0.40,
     "als cg 128": 0.40,
     "als cg 64, 10 M": 0.40,
@@ -69,14 +69,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--venvs", type=Path, default=Path.home() / ".cache" / "genre" / "benchmarks")
     parser.add_argument("--newer-python", default="python3.13")
-    parser.add_argument("--rows", nargs="+", default=[*WANTED, *FLAT], help="starts of the names of rows")
+    parser.add_argument("--rows", nargs="+", default=[*LIMITS, *FLAT], help="starts of the names of rows")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         run_side(*options.side)
         return
-    rows = [row for row in [*WANTED, *FLAT] if any(row.startswith(start) for start in options.rows)]
+    rows = [row for row in [*LIMITS, *FLAT] if any(row.startswith(start) for start in options.rows)]
     with tempfile.TemporaryDirectory() as folder:
         text = report(rows, Path(folder), options)
     if options.output:
@@ -88,7 +88,7 @@ def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
     from speed_sides import SIDES, SIZES
 
     table = [
-        "| work | GENRE, CPU s | best peer, CPU s | share | asked for | peak MiB, GENRE / peer | |",
+        "| work | GENRE, CPU s | best peer, CPU s | share | at most | peak MiB, GENRE / peer | |",
         "|---|--:|--:|--:|--:|--:|---|",
     ]
     grown = [
@@ -108,10 +108,10 @@ def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
             prepare(row, folder, options)
             found[name] = measure(python, row, name, folder)
             versions[name] = found[name].pop("version")
-            told = {key: value for key, value in found[name].items() if key not in ("cpu", "mib")}
+            rest = {key: value for key, value in found[name].items() if key not in ("cpu", "mib")}
             facts.append(
                 f"{row}: {name} {found[name]['cpu']:.3f} s, {found[name]['mib']} MiB; "
-                + ", ".join(f"{key} {value:.6g}" for key, value in told.items())
+                + ", ".join(f"{key} {value:.6g}" for key, value in rest.items())
             )
             print(facts[-1], flush=True)
         if row in FLAT:
@@ -141,12 +141,12 @@ def line(row: str, found: dict[str, dict]) -> str:
     peers = {name: made for name, made in found.items() if name != "GENRE" and name not in FLOORS}
     note = "; ".join(f"{ours['cpu'] / found[name]['cpu']:.2f} of {name}" for name in FLOORS if name in found)
     if not peers:
-        return f"| {row} | {ours['cpu']:.3f} | - | - | {WANTED[row]:.2f} | {ours['mib']} / - | {note} |"
+        return f"| {row} | {ours['cpu']:.3f} | - | - | {LIMITS[row]:.2f} | {ours['mib']} / - | {note} |"
     best = min(peers, key=lambda name: peers[name]["cpu"])
     share = ours["cpu"] / peers[best]["cpu"]
-    missed = "" if share <= WANTED[row] else "missed"
-    told = "; ".join(part for part in (missed, note) if part)
-    return f"| {row} | {ours['cpu']:.3f} | {best} {peers[best]['cpu']:.3f} | {share:.2f} | {WANTED[row]:.2f} | {ours['mib']} / {peers[best]['mib']} | {told} |"
+    missed = "" if share <= LIMITS[row] else "missed"
+    remarks = "; ".join(part for part in (missed, note) if part)
+    return f"| {row} | {ours['cpu']:.3f} | {best} {peers[best]['cpu']:.3f} | {share:.2f} | {LIMITS[row]:.2f} | {ours['mib']} / {peers[best]['mib']} | {remarks} |"
 
 
 def flat_line(row: str, found: list[dict]) -> str:

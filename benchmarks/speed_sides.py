@@ -1,7 +1,7 @@
-"""What `speed.py` measures: one function a piece of work and library, run in a fresh process of that library.
+"""The pieces of work that `speed.py` measures: one function for each piece and library, run in a fresh process.
 
-A function takes the folder of the data, does the work, and returns `{"cpu": seconds, ...facts}`; the facts say whether
-the libraries did work of equal kind. Imports stand inside, because each process has only its own library.
+A function takes the folder of the data, does the work, and returns `{"cpu": seconds, ...facts}`; the facts show whether
+the libraries did work of equal kind. Imports are inside the functions, because each process has only its own library.
 """
 
 from __future__ import annotations
