@@ -41,7 +41,7 @@ def test_the_layers_are_those_that_are_checked() -> None:
     assert shown.splitlines() == [line.strip() for line in layers if line.strip()]
 
 
-@pytest.mark.parametrize("title", ["One request"])
+@pytest.mark.parametrize("title", ["One request", "One row of data"])
 def test_files_that_are_followed_exist(title: str) -> None:
     below = "serving" if title == "One request" else ""
     for path in named_paths(section(PAGE, title)):

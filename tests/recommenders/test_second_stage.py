@@ -125,6 +125,8 @@ def test_the_strongest_evidence_comes_first() -> None:
     assert sentence(dataclasses.replace(explained, parts={"profile": 0.1}), titles) == "because of b"
     assert sentence(dataclasses.replace(explained, history=(), popular=0.6), titles) == "popular with everybody"
     assert sentence(dataclasses.replace(explained, history=()), titles) == "fits the profile"
+    twice = Explanation(0, 1.0, "exact", ((1, 0.5), (1, 0.3), (0, 0.2)))
+    assert sentence(twice, titles) == "because of b and a"
     moved = Explanation(0, 1.0, "exact", parts={"reordering": 0.5})
     assert sentence(moved, titles) == "put higher by a language model"
     assert sentence(Explanation(0, 0.0, "exact"), titles) == "nothing in the history speaks for it"

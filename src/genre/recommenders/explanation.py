@@ -87,8 +87,9 @@ class Explanation:
 
     @property
     def causes(self) -> list[int]:
-        """The liked items of the history that raise the score, strongest first."""
-        return [item for item, share in self.history if share > 0 and item not in self.disliked]
+        """The liked items of the history that raise the score, strongest first, each once."""
+        raising = (item for item, share in self.history if share > 0 and item not in self.disliked)
+        return list(dict.fromkeys(raising))
 
     @property
     def lead(self) -> str:
