@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import genre
 from genre.data.dataset import Dataset
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
@@ -118,11 +119,8 @@ def test_a_reason_has_to_be_given() -> None:
 def test_deleting_the_cited_history_lowers_the_score_more_than_deleting_any_other() -> None:
     """Faithfulness of the evidence itself, on real data: paired over users, one-sided sign-flip test."""
     from genre.evaluation.resampling import sign_flip
-    from genre.preprocessing.cleaning import Cleaning
-    from genre.preprocessing.prepare import prepare
-    from genre.preprocessing.sources.public import MovieLens100K
 
-    data, _ = prepare(MovieLens100K().load(), Cleaning())
+    data = genre.load("movielens-100k")
     model = EASE().fit(data)
     rng = np.random.default_rng(0)
     users = rng.choice(np.flatnonzero(data.history().lengths >= 20), 200, replace=False)
