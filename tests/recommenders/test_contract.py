@@ -87,6 +87,63 @@ def test_contract(kind: str) -> None:
     check_recommender(lambda: make(kind), toy_world=kind not in IMPERSONAL)
 
 
+TOY = toy_dataset()
+ONE = np.arange(len(TOY)) == 0
+FIVES = {"rating": np.full(len(TOY), 5, np.float32), "rating_scale": (5.0, 5.0, 0.0), "positive_rating": 5.0}
+EXTREME = {
+    "constant ratings": dataclasses.replace(TOY, **FIVES, weight=np.ones(len(TOY), np.float32)),  # type: ignore[arg-type]
+    "one rating": dataclasses.replace(TOY, **FIVES, weight=np.ones(len(TOY), np.float32)).where(ONE),  # type: ignore[arg-type]
+    **{
+        f"weights {name}": dataclasses.replace(TOY, weight=np.array((weights * len(TOY))[: len(TOY)], np.float32))
+        for name, weights in {
+            "zero": [0.0],
+            "tiny": [1e-30],
+            "large": [1e12],
+            "from tiny to large": [1e12, 0, 1e-30, 1, 1e-12],
+            "beyond float32 squared": [1e30],
+            "nearly infinite": [1, 3e38, 0],
+            "not a number": [1, np.nan],
+            "below zero": [1, -1],
+        }.items()
+    },
+}
+
+
+LIKES_ONLY = {"ncf", "sasrec", "semantic_ids", "two_tower"}
+REFUSED = {  # whose data -> kinds, and the message
+    **dict.fromkeys(
+        (f"weights {name}" for name in ("beyond float32 squared", "nearly infinite", "not a number", "below zero")),
+        (set(KINDS["recommenders"]), "expected 0 to 1e"),
+    ),
+    "weights zero": (LIKES_ONLY, "every interaction has weight 0"),
+    "one rating": ({"blend"}, "no history has two liked items"),
+}
+
+
+@pytest.mark.parametrize("name", EXTREME)
+@pytest.mark.parametrize("kind", KINDS["recommenders"])
+def test_extreme_data_gives_finite_scores_or_is_refused(kind: str, name: str) -> None:
+    data, options = EXTREME[name], SMALL.get(kind, {})
+    model = make(kind, {**options, **({"epochs": 2} if "epochs" in options else {})})
+    kinds, message = REFUSED.get(name, (set[str](), ""))
+    if kind in kinds:
+        with pytest.raises(DataError, match=message):
+            model.fit(data)
+        return
+    model.fit(data)
+    histories = data.history().select([0, 1]), History.of([[], [0], [0, 2]], data.n_items)
+    for history in histories:
+        assert np.isfinite(model.score(history)).all()
+        model.explain(history.select([1]), np.arange(3, dtype=np.int32))
+    model.similar_items(np.array([0], np.int32), k=3)
+    if model.capabilities()["ratings"]:
+        rows, items = np.array([0, 0, 1], np.int32), np.array([0, 5, 3], np.int32)
+        low, high, _ = data.rating_scale or (0, 0, 0)
+        for history in histories:
+            stars = model.predict(history, rows, items)
+            assert ((stars >= low) & (stars <= high)).all(), "5 stars where all ratings are 5"
+
+
 def first_scores(name: str, kind: str, options: dict[str, object]) -> list[float]:
     """The scores of the first six items for two users; options are tried where users have not seen equally much."""
     data = toy_dataset()

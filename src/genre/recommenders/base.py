@@ -35,6 +35,9 @@ from genre.recommenders.growing import Growing
 from genre.recommenders.saving import Saving, is_members
 from genre.recommenders.topk import SCORES_AT_ONCE, top_k_factors, top_k_scores
 
+LARGEST_WEIGHT = 1e12
+"""Products of two such weights, summed over ten billion interactions, are finite in float32."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recommendations:
@@ -116,11 +119,12 @@ class Recommender(Saving, Explaining, Growing):
             The recommender itself.
 
         Raises:
-            DataError: If the data lacks what the algorithm needs.
+            DataError: If the data lacks what the algorithm needs, or a weight is too large to compute with.
         """
         if len(dataset) == 0:
             raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
         dataset = settle(dataset)
+        check_weights(dataset.weight)
         self.item_ids_ = dataset.item_ids
         self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]
         self._checkpoint = checkpoint
@@ -325,6 +329,24 @@ class Recommender(Saving, Explaining, Growing):
             raise DataError(
                 f"{type(self).__name__} knows {len(self.item_ids_)} items, the histories count {history.n_items}"
             )
+        check_weights(history.weight)
+
+
+def check_weights(weight: Float32) -> None:
+    """Refuse weights whose sums of products would not be finite in float32.
+
+    Args:
+        weight: Weights of interactions `[n]`.
+
+    Raises:
+        DataError: A weight is below zero, not finite, or above `LARGEST_WEIGHT`.
+    """
+    if len(weight) and not (weight.min() >= 0 and weight.max() <= LARGEST_WEIGHT):  # false for NaN, too
+        wrong = weight[~((weight >= 0) & (weight <= LARGEST_WEIGHT))][0]
+        raise DataError(
+            f"found an interaction of weight {wrong:g}; expected 0 to {LARGEST_WEIGHT:g}; divide the weights, or let "
+            "every one count alike with weights: equal in the cleaning"
+        )
 
 
 def within(recommender: Recommender) -> Iterator[Recommender]:

@@ -18,6 +18,7 @@ from genre.recommenders.network_base import (
     HistoryCut,
     NetworkRecommender,
     liked,
+    liked_histories,
     weights_of,
     without_each,
     zero_untrained,
@@ -84,7 +85,7 @@ class NCF(NetworkRecommender):
         from genre.networks.histories import PairBatches
 
         self.user_ids_ = dataset.user_ids
-        history = liked(dataset.history())
+        history = liked_histories(dataset)
         network = self._initialise(lambda: self._network(history), log)
         ones = np.ones(len(history.item), np.float32)
         batches = PairBatches(history, ones, batch_size=self.batch_size, negatives=self.negatives)

@@ -249,6 +249,27 @@ def liked(history: History) -> History:
     return history if (history.weight > 0).all() else history.keep(history.weight > 0)
 
 
+def liked_histories(dataset: Dataset) -> History:
+    """Return what each user liked, to learn from.
+
+    Args:
+        dataset: the training part.
+
+    Returns:
+        A history for each user, without interactions that were seen but not liked.
+
+    Raises:
+        DataError: nothing was liked.
+    """
+    found = liked(dataset.history())
+    if len(found.item) == 0:
+        raise DataError(
+            f"{dataset.name}: every interaction has weight 0, so there is no like to learn from; lower positive_rating "
+            "or raise low_rating_weight in the cleaning"
+        )
+    return found
+
+
 def without_each(history: History) -> History:
     """Return as many copies of one history as it has interactions, each copy without one of them.
 

@@ -19,6 +19,8 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.explanation import Method
 
 Float64 = npt.NDArray[np.float64]
+LEAST_NOISE = 1e-9
+"""Least variance of a rating, in squared stars: where all ratings are equal or explained, it would be 0, a divisor."""
 ITEM_BIAS, USER_BIAS = 0, 1  # the entry that is 1 in every user vector, in every item vector
 
 
@@ -80,7 +82,7 @@ class RatingFactors(Recommender):
         item.mean[:, USER_BIAS] = 1
         by_rated, by_raters = np.zeros((dataset.n_items, dim)), np.zeros((dataset.n_users, dim))
         by_features = np.zeros((features.shape[1], dim))
-        noise = float(value.var())
+        noise = max(float(value.var()), LEAST_NOISE)
         with log.bar("rating_factors", self.iterations) as bar:
             for _ in range(self.iterations):
                 user = user.given(users, item, noise, ITEM_BIAS)
@@ -90,9 +92,10 @@ class RatingFactors(Recommender):
                 by_raters = ridge(items.known, item.mean - features @ by_features, self.regularization, by_raters)
                 by_features = ridge(features, item.mean - items.known @ by_raters, self.regularization, by_features)
                 item = item.with_prior(items.known @ by_raters + features @ by_features, items, USER_BIAS)
-                noise = mean_squared_error(
+                left = mean_squared_error(
                     dataset.user, dataset.item, value, user.mean, user.covariance, item.mean, item.covariance
                 )
+                noise = max(left, LEAST_NOISE)
                 bar.advance(1, note=f"noise {noise**0.5:.3f} stars")
         self.noise_ = noise
         self.user_variance_, self.item_variance_ = user.variance, item.variance  # [dim]

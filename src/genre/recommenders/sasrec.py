@@ -19,6 +19,7 @@ from genre.recommenders.network_base import (
     NetworkRecommender,
     Standardised,
     liked,
+    liked_histories,
     load_weights,
     weights_of,
 )
@@ -83,7 +84,7 @@ class SASRec(NetworkRecommender):
         require_torch("SASRec", self.device)
         from genre.networks.padding import SequenceBatches
 
-        text, history = self._text(dataset), liked(dataset.history())
+        text, history = self._text(dataset), liked_histories(dataset)
         counts = np.bincount(history.item, minlength=dataset.n_items)
         network = self._initialise(lambda: self._network(text, counts), log)
 

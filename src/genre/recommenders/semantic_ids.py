@@ -18,6 +18,7 @@ from genre.recommenders.network_base import (
     NetworkRecommender,
     Standardised,
     liked,
+    liked_histories,
     load_weights,
     weights_of,
 )
@@ -92,7 +93,7 @@ class SemanticIds(NetworkRecommender):
             self.weights_, self._trained = weights_of(network), network
 
         self._tree = None
-        history = liked(dataset.history())
+        history = liked_histories(dataset)
         batches = SequenceBatches(history, max_length=self.max_length, batch_size=self.batch_size)
         self._train(network, batches, dataset, validation, read=read, log=log)
 

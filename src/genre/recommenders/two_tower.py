@@ -22,6 +22,7 @@ from genre.recommenders.network_base import (
     Standardised,
     UserDim,
     liked,
+    liked_histories,
     user_inputs,
     weights_of,
     zero_untrained,
@@ -98,7 +99,7 @@ class TwoTower(NetworkRecommender):
         items = of_items(dataset.item_features, dataset.n_items)
         users = user_inputs(dataset, self.user_dim)
         self.user_ids_ = dataset.user_ids
-        history = liked(dataset.history())
+        history = liked_histories(dataset)
         network = self._initialise(lambda: self._network(history, items, users), log)
         counts = np.bincount(history.item, minlength=dataset.n_items)
 
