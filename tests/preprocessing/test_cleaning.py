@@ -176,11 +176,12 @@ def test_tables_of_items_are_lined_up_and_cold_items_stay() -> None:
     items = pa.table({"item_id": ["c", "b", "cold", "b", None], "title": ["C", "B", "Cold", "again", "none"]})
     given_rows: list[Row] = [("u", "a", 5.0, 1), ("u", "b", 4.0, 2), ("v", "c", None, 3)]
     dataset, report = prepare(tables(given_rows, items=items))
-    assert dataset.items.to_pydict() == {"item_id": ["a", "b", "c", "cold"], "title": [None, "B", "C", "Cold"]}
-    assert dataset.titles() == ["a", "B", "C", "Cold"]
+    assert dataset.items.to_pydict() == {"item_id": ["a", "b", "cold"], "title": [None, "B", "Cold"]}
+    assert dataset.titles() == ["a", "B", "Cold"]
     assert dataset.items["item_id"].combine_chunks() == dataset.item_ids.values
     facts = "\n".join(report.facts)
-    assert "2 items have no interactions and stay" in facts
+    assert "1 items have no interactions and stay" in facts
+    assert "1 of 4 items have no interactions left and are left out" in facts
     assert "1 items are not in the items table" in facts
     assert "2 rows without an id, or with the id of a row before, are left out" in facts
     core, _ = prepare(tables(given_rows, items=items), Cleaning(min_item_interactions=1))

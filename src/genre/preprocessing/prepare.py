@@ -112,8 +112,10 @@ def _typed(frame: Frame) -> Frame:
     """The columns that are known, in the types that every engine shares."""
     names = frame.collect_schema().names()
     types: dict[str, Any] = {"user_id": nw.String, "item_id": nw.String, "trouble": nw.String, "part": nw.String}
-    types |= {"rating": nw.Float64, "weight": nw.Float64, "timestamp": nw.Int64, "moment": nw.Int64, "row": nw.Int64}
-    return frame.select(*(nw.col(name).cast(types[name]) for name in names if name in types))
+    types |= {"timestamp": nw.Int64, "moment": nw.Int64, "row": nw.Int64}
+    columns = [nw.col(name).cast(types[name]) for name in names if name in types]
+    columns += [nw.col(name).cast(nw.Float64) + 0.0 for name in ("rating", "weight") if name in names]  # no -0.0
+    return frame.select(*columns)
 
 
 def _check_parts(frame: Frame) -> None:

@@ -365,12 +365,12 @@ def _encoding(path: str | Path, head: bytes) -> str:
     return "utf-8"
 
 
-def _cells(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
+def _cells(lines: Sequence[str], delimiter: str, quote: str, *, strict: bool = False) -> list[list[str]]:
     if len(delimiter) > 1 or not quote:
         return [line.split(delimiter) for line in lines]
     longest = csv.field_size_limit(max(csv.field_size_limit(), 2 * HEAD_BYTES))
     try:
-        rows = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, quotechar=quote)
+        rows = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, quotechar=quote, strict=strict)
         return [[cell.strip() for cell in row] for row in rows]
     finally:
         csv.field_size_limit(longest)
@@ -400,15 +400,12 @@ def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:
     opening = [field for line in lines for field in line.split(delimiter) if field.startswith('"')]
     if not opening:
         return '"', False
+    closed = all(len(field) > 1 and field.endswith('"') for field in opening)
     try:
-        rows = _cells(lines, delimiter, '"')
+        rows = _cells(lines, delimiter, '"', strict=True)
     except csv.Error:
         return "", True
-    width = Counter(map(len, rows)).most_common(1)[0][0]
-    plain = Counter(line.count(delimiter) + 1 for line in lines).most_common(1)[0][0]
-    closed = all(len(field) > 1 and field.endswith('"') for field in opening)
-    fits = all(len(row) == width for row in rows) and all("\n" not in cell.strip() for row in rows for cell in row[:1])
-    return ('"', True) if closed or (fits and width <= plain) else ("", True)
+    return ('"', True) if closed or len({len(row) for row in rows}) == 1 else ("", True)
 
 
 def _has_header(cells: list[list[str]], known_names: Collection[str]) -> bool:

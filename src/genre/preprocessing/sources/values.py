@@ -36,6 +36,9 @@ DAYS = (
 )
 """The ways to write a day; an hour may follow."""
 HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I %p")
+CTIME = ("%a %b %d %H:%M:%S %Y",)
+ISO_DAY = r"^\d{4}-\d{1,2}-\d{1,2}"
+"""Only such a text is ISO: DuckDB reads 31/01/20 as a day of the year 31."""
 DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%y": "%m/%d/%y"}
 """Day-first form -> the month-first form that the same text may be."""
 CALENDAR_FROM = 10**8
@@ -425,8 +428,9 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, l
 
 def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) -> Reading:
     """Times in words: ISO, or a day in one of many forms with or without an hour and a zone."""
-    iso = f"timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ))"
+    iso = f"CASE WHEN regexp_matches({text}, '{ISO_DAY}') THEN timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ)) END"
     candidates = {"ISO times": iso} | {day: _day_with_hour(text, day) for day in DAYS}
+    candidates |= {CTIME[0]: _parsed(text, CTIME)}
     sample = engine.keep(
         f"SELECT * FROM (SELECT {text} AS t FROM {table} WHERE NOT {missing}) "
         "USING SAMPLE reservoir(2000 ROWS) REPEATABLE (1)"
@@ -456,11 +460,18 @@ def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) ->
 def _day_with_hour(text: str, day: str) -> str:
     """The expression that reads one form of a day, with any hour behind it and a zone behind that."""
     hours = [f"{separator}{hour}" for hour in HOURS[1:] for separator in (" ", "T", ", ", ":")]
+    offsets = [f"{day}{hour}{zone}" for hour in hours for zone in ("%z", " %z")]
+    names = [f"{day}{hour} %Z" for hour in hours]  # apart: a name is tried on an offset, and the reader gives up
     plain = [day, *(f"{day}{hour}" for hour in hours)]
-    zoned = [f"{day}{hour}{zone}" for hour in hours for zone in (" %Z", "%z", " %z")]
-    forms, zones = (", ".join(map(literal, some)) for some in (plain, zoned))
-    parsed = f"coalesce(TRY_STRPTIME({text}, [{forms}]), timezone('UTC', TRY_STRPTIME({text}, [{zones}])))"
-    return f"nullif(greatest({parsed}, TIMESTAMP '1000-01-01'), TIMESTAMP '1000-01-01')"  # 24 is no year
+    return _parsed(text, plain, offsets, names)
+
+
+def _parsed(text: str, plain: Sequence[str], *zoned: Sequence[str]) -> str:
+    """The expression that reads a text by the first form that fits, as a time of UTC."""
+    readings = [f"TRY_STRPTIME({text}, [{', '.join(map(literal, plain))}])"]
+    readings += [f"timezone('UTC', TRY_STRPTIME({text}, [{', '.join(map(literal, forms))}]))" for forms in zoned]
+    first = f"coalesce({', '.join(readings)})"
+    return f"nullif(greatest({first}, TIMESTAMP '1000-01-01'), TIMESTAMP '1000-01-01')"  # 24 is no year
 
 
 def _day_or_month(
