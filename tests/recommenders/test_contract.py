@@ -90,25 +90,24 @@ def test_contract(kind: str) -> None:
 TOY = toy_dataset()
 ONE = np.arange(len(TOY)) == 0
 FIVES = {"rating": np.full(len(TOY), 5, np.float32), "rating_scale": (5.0, 5.0, 0.0), "positive_rating": 5.0}
+WEIGHTS: dict[str, list[float]] = {
+    "zero": [0.0],
+    "tiny": [1e-30],
+    "large": [1e12],
+    "from tiny to large": [1e12, 0, 1e-30, 1, 1e-12],
+    "beyond float32 squared": [1e30],
+    "nearly infinite": [1, 3e38, 0],
+    "not a number": [1, np.nan],
+    "below zero": [1, -1],
+}
 EXTREME = {
     "constant ratings": dataclasses.replace(TOY, **FIVES, weight=np.ones(len(TOY), np.float32)),  # type: ignore[arg-type]
     "one rating": dataclasses.replace(TOY, **FIVES, weight=np.ones(len(TOY), np.float32)).where(ONE),  # type: ignore[arg-type]
     **{
-        f"weights {name}": dataclasses.replace(TOY, weight=np.array((weights * len(TOY))[: len(TOY)], np.float32))
-        for name, weights in {
-            "zero": [0.0],
-            "tiny": [1e-30],
-            "large": [1e12],
-            "from tiny to large": [1e12, 0, 1e-30, 1, 1e-12],
-            "beyond float32 squared": [1e30],
-            "nearly infinite": [1, 3e38, 0],
-            "not a number": [1, np.nan],
-            "below zero": [1, -1],
-        }.items()
+        f"weights {name}": dataclasses.replace(TOY, weight=np.array((some * len(TOY))[: len(TOY)], np.float32))
+        for name, some in WEIGHTS.items()
     },
 }
-
-
 LIKES_ONLY = {"ncf", "sasrec", "semantic_ids", "two_tower"}
 REFUSED = {  # whose data -> kinds, and the message
     **dict.fromkeys(

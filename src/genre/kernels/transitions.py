@@ -107,10 +107,11 @@ def _add_near(
     for step in range(1, steps + 1):
         other = p + direction * step
         b = item[other]
-        if count[b] == 0:
+        added = weight[p] * weight[other] * by_distance[step - 1]
+        if count[b] == 0 and added > 0:  # a product of tiny weights may be 0: listed again and again, b would not fit
             touched[n_touched] = b
             n_touched += 1
-        count[b] += weight[p] * weight[other] * by_distance[step - 1]
+        count[b] += added
     return n_touched
 
 
