@@ -25,7 +25,7 @@ golden: .venv/dev  ## writes the golden values of the tests anew; read the diff
 	$(BIN)/python -m pytest --golden
 
 LOADERS := tests/reliability tests/test_storage.py tests/test_saved_runs.py tests/test_config.py tests/test_pipeline.py \
-  tests/test_enrichment.py tests/preprocessing tests/features/test_contract.py tests/recommenders/test_contract.py \
+  tests/test_enrichment.py tests/data tests/preprocessing tests/features/test_contract.py tests/recommenders/test_contract.py \
   tests/training/test_loop.py tests/serving/test_store.py tests/serving/test_refresh.py tests/serving/test_drift.py
 
 nightly: .venv/dev

@@ -133,28 +133,6 @@ def duckdb(path: str) -> list[Any]:
     return _split_by_hand(rows["user"].astype(np.int32), rows["item"].astype(np.int32), rows["timestamp"], shape)
 
 
-def ibis(path: str) -> list[Any]:
-    """The table work of GENRE as ibis expressions on DuckDB: what decision 0010 weighs."""
-    import ibis as ib
-
-    from genre.preprocessing.cleaning import k_core
-    from genre.preprocessing.numbering import encode
-
-    con = ib.duckdb.connect(threads=1)
-    table = con.read_csv(path, types={"user_id": "VARCHAR", "item_id": "VARCHAR", "rating": "FLOAT"})
-    table = table.filter(table.rating.notnull())
-    table = table.group_by("user_id", "item_id").aggregate(
-        rating=table.rating.argmax(table.timestamp), timestamp=table.timestamp.max()
-    )
-    rows = table.select("user_id", "item_id", "timestamp").to_pyarrow()
-    user, users = encode(rows["user_id"])
-    item, items = encode(rows["item_id"])
-    kept = k_core(user, item, len(users), len(items), CORE, CORE)
-    user, item, when = user[kept], item[kept], rows["timestamp"].to_numpy()[kept]
-    user, item = np.unique(user, return_inverse=True)[1], np.unique(item, return_inverse=True)[1]
-    return _split_by_hand(user, item, when, (int(user.max()) + 1, int(item.max()) + 1))
-
-
 def _split_by_hand(user: Any, item: Any, when: Any, shape: tuple[int, int]) -> list[Any]:
     import scipy.sparse as sp
 
@@ -178,7 +156,7 @@ def _facts(matrices: list[Any]) -> dict[str, float]:
     return facts
 
 
-WORKERS = {"genre": genre, "pandas": pandas, "polars": polars, "duckdb": duckdb, "ibis": ibis}
+WORKERS = {"genre": genre, "pandas": pandas, "polars": polars, "duckdb": duckdb}
 
 
 def measure(name: str, path: Path) -> dict[str, float]:
@@ -243,11 +221,10 @@ def table(options: argparse.Namespace, runs: dict[str, list[dict]], facts: dict,
         "| | CPU seconds (all runs) | of the best by hand | peak MiB |",
         "|---|--:|--:|--:|",
     ]
-    names = {"genre": "GENRE", "ibis": "dedup in ibis on DuckDB, the rest as GENRE"}
     for name, tries in runs.items():
         every = ", ".join(f"{run['cpu']:.1f}" for run in tries)
         memory = max(run["mib"] for run in tries)
-        label = names.get(name, f"{name} by hand")
+        label = "GENRE" if name == "genre" else f"{name} by hand"
         lines.append(f"| {label} | **{least[name]:.1f}** ({every}) | {least[name] / best:.2f} | {memory:,} |")
     return "\n".join(lines)
 

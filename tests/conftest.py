@@ -7,7 +7,8 @@ from hypothesis import settings
 
 # The same examples every time, so that a run can be repeated; HYPOTHESIS_PROFILE=searching looks for new ones,
 # HYPOTHESIS_PROFILE=nightly looks for many and runs the full sizes of docs/reliability.md.
-settings.register_profile("steady", derandomize=True)
+# No deadline: the first example also pays for imports and the compilation of kernels.
+settings.register_profile("steady", derandomize=True, max_examples=60, deadline=None)
 settings.register_profile("searching", max_examples=1000, deadline=None)
 settings.register_profile("nightly", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))

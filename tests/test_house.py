@@ -6,8 +6,10 @@ import ast
 import configparser
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,13 @@ def test_every_room_has_its_layer() -> None:
     named = " ".join(value for section in rules.sections() for value in rules[section].values())
     rooms = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     assert {room for room in rooms if room not in named} == set()
+
+
+def test_files_that_coverage_and_the_makefile_name_exist() -> None:
+    root = SOURCE.parents[1]
+    settings = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]
+    named = [f"src/{name.removeprefix('*/')}" for name in settings["coverage"]["report"]["include"]]
+    named += settings["ruff"]["lint"]["per-file-ignores"]
+    named += re.findall(r"\b(?:tests|benchmarks|examples)/[\w./]*\w", (root / "Makefile").read_text("utf-8"))
+    assert len(named) > 50
+    assert {name for name in named if not any(root.glob(name))} == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,40 +156,46 @@ def test_cold_start_and_costs_are_shown(
     assert f"<td>{warm}</td><td>.1000</td><td>90</td><td>.0010</td>" in page
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_chromium_draws_it(
-    report: dict[str, Any], evaluations: dict[str, Evaluation], scheme: str, width: int, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     if not CHROMIUM.exists():
         pytest.skip("Chromium is not installed: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as running:
+        made = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_chromium_draws_it(
+    report: dict[str, Any], evaluations: dict[str, Evaluation], browser: Any, scheme: str, width: int, tmp_path: Path
+) -> None:
     path = tmp_path / "report.html"
     first, second = report["leaderboard"]
     marked = report | {"best": second["name"], "leaderboard": [first, second | {"tied_with_best": True}]}
     write_report(path, marked, evaluations, diagram="graph LR; a-->b", config="<script>alert(1)</script>")
-    with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-        troubles: list[str] = []
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: troubles.append(dialog.message))
-        page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
-        page.goto(path.as_uri())
-        page.wait_for_selector("#chart-importances .main-svg")
-        drawn = page.eval_on_selector_all(".chart", "all => all.filter(c => c.querySelector('.main-svg')).length")
-        assert drawn == page.locator(".chart").count() == 8
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
-        cut = "all => all.filter(box => box.scrollWidth > box.clientWidth).length"
-        assert width < 1280 or page.eval_on_selector_all(".scroll", cut) == 0, "a wide screen shows whole tables"
-        drawn_wide = page.locator("pre.mermaid svg").bounding_box()
-        assert drawn_wide is not None
-        assert width > 560 or drawn_wide["width"] >= 720, "a phone scrolls through the diagram and can read it"
-        for title in ("Hyperparameter tuning", "Which options matter", "recall@5 by popularity of items"):
-            assert page.get_by_role("heading", name=title).count() == 1
-        assert troubles == []
-        browser.close()
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("dialog", lambda dialog: troubles.append(dialog.message))
+    page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    page.wait_for_selector("#chart-importances .main-svg")
+    drawn = page.eval_on_selector_all(".chart", "all => all.filter(c => c.querySelector('.main-svg')).length")
+    assert drawn == page.locator(".chart").count() == 8
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+    cut = "all => all.filter(box => box.scrollWidth > box.clientWidth).length"
+    assert width < 1280 or page.eval_on_selector_all(".scroll", cut) == 0, "a wide screen shows whole tables"
+    drawn_wide = page.locator("pre.mermaid svg").bounding_box()
+    assert drawn_wide is not None
+    assert width > 560 or drawn_wide["width"] >= 720, "a phone scrolls through the diagram and can read it"
+    for title in ("Hyperparameter tuning", "Which options matter", "recall@5 by popularity of items"):
+        assert page.get_by_role("heading", name=title).count() == 1
+    assert troubles == []
+    page.close()
 
 
 def test_a_tuned_config_shows_its_search_in_its_report(tmp_path: Path) -> None:

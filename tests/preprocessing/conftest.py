@@ -4,10 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("genre", deadline=None, max_examples=60)  # the first example also pays for imports
-settings.load_profile("genre")
 
 
 @pytest.fixture

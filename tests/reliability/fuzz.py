@@ -17,8 +17,7 @@ with atheris.instrument_imports(include=["genre"]):
     from genre import storage
     from genre.config.reading import parse_config
     from genre.errors import ArtifactError, ConfigError, DataError
-    from genre.preprocessing.prepare import prepare
-    from genre.preprocessing.sources.files import Files
+    from genre.preprocessing.loading import load
     from genre.recommenders.als import ALS
     from genre.recommenders.base import Recommender
     from genre.testing import toy_dataset
@@ -35,7 +34,7 @@ def data(content: bytes) -> None:
     path = FOLDER / "data.csv"
     path.write_bytes(content)
     with contextlib.suppress(DataError):
-        prepare(Files(path).load())
+        load(path)
 
 
 def artifact(content: bytes) -> None:

@@ -20,11 +20,11 @@ from genre import storage
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, DataError, TrainingError
 from genre.features.base import Encoder
-from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.files import Files
 from genre.recommenders.base import Recommender
 from genre.testing import toy_dataset
 from genre.workspace import read_features
+from reading import prepared
 from sizes import sized
 
 GOLDEN = Path(__file__).parents[1] / "golden" / f"run-{storage.FORMAT}"
@@ -106,7 +106,7 @@ def test_a_data_file_is_read_or_is_a_data_error(sources: dict[str, bytes], tmp_p
     name = data.draw(st.sampled_from(sorted(sources)))
     (tmp_path / name).write_bytes(changed(sources[name], data))
     with contextlib.suppress(DataError):
-        prepare(Files(tmp_path / name).load())
+        prepared(Files(tmp_path / name))
 
 
 @settings(EXAMPLES, max_examples=sized(40, 5000))
