@@ -236,9 +236,11 @@ def suggest_option(cls: type, name: str) -> str:
         name: The unknown name.
 
     Returns:
-        ` (renamed: write 'x')` for the name of the last release, ` (did you mean 'x'?)` for a similar name, or an
-        empty string.
+        ` (renamed: write 'x')` for the name of the last release, ` (moved: ...)` for an option that went to another
+        class (`moved_options`), ` (did you mean 'x'?)` for a similar name, or an empty string.
     """
+    if moved := getattr(cls, "moved_options", {}).get(name):
+        return f" (moved: {moved})"
     renamed = new_names(cls).get(name)
     return nearest(name, type_hints(cls)) if renamed is None else f" (renamed: write {renamed!r})"
 

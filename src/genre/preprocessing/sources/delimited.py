@@ -9,8 +9,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import lzma
 import re
 import shutil
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +33,7 @@ HEAD_BYTES = 1 << 20
 LONGEST_LINE = 1 << 28
 READ_BY_DUCKDB = (".gz", ".zst")
 """Packed text that DuckDB reads as it is; what else fsspec can unpack is unpacked first."""
+PACKED_BADLY = (zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 
@@ -278,7 +282,7 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
         raise DataError(f"{path}: no such file{near}; check the path") from error
     except ImportError as error:
         raise DataError(f"{path}: {error}; install what reads it") from error
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, *PACKED_BADLY) as error:
         if isinstance(error, UnicodeDecodeError):
             raise
         raise DataError(f"{path}: unreadable file ({error}); check its permissions and that it is whole") from error
