@@ -1,5 +1,7 @@
 """ItemKNN against its plain twins, and against numbers worked out by hand."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -8,8 +10,11 @@ from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset, History
 from genre.data.ids import Ids
+from genre.recommenders.base import Recommender
+from genre.recommenders.ease_neighbours import EASENeighbours
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.overlap import nearest_neighbours
+from genre.recommenders.transitions import Transitions
 from genre.testing import toy_dataset
 from plain_recommenders import nearest_neighbours_plain
 
@@ -36,7 +41,7 @@ def test_kernel_equals_plain(
     everything = nearest_neighbours_plain(matrix, source, target, n_items, shrinkage).toarray()
     assert fast.has_sorted_indices
     assert fast.shape == plain.shape
-    for item in range(n_items):  # ties at the edge may fall either way, the values may not
+    for item in range(n_items):  # values that rounding alone tells apart may fall either way at the edge
         assert np.allclose(np.sort(fast[item].data), np.sort(plain[item].data), rtol=1e-5)
         assert np.allclose(everything[item, fast[item].indices], fast[item].data, rtol=1e-5)
 
@@ -116,3 +121,42 @@ def test_contributions_sum_to_the_score() -> None:
     data = toy_dataset()
     for found in ItemKNN(history_half_life=3).fit(data).explain(data.history([0]), np.array([0, 1, 2], np.int32)):
         assert np.isclose(sum(share for _, share in found.history), found.score, atol=1e-5)
+
+
+def sparse_taste(seed: int, *, n_users: int = 40, n_items: int = 30) -> np.ndarray:
+    """Who interacted with what, bool `[n_users, n_items]`; no two items have the same users."""
+    return np.unique(np.random.default_rng(seed).random((n_users, n_items)) < 0.15, axis=1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ItemKNN(neighbours=5),
+        lambda: ItemKNN(neighbours=5, similarity="bm25"),
+        lambda: ItemKNN(neighbours=5, similarity="rp3beta"),
+        lambda: EASENeighbours(neighbours=5, regularization=10.0),
+        lambda: Transitions(neighbours=5, window=3),
+    ],
+)
+def test_names_decide_no_neighbour(make: Callable[[], Recommender], seed: int) -> None:
+    """Items and users renamed in reverse alphabetical order have the same scores."""
+    taken = sparse_taste(seed)
+    (n_users, n_items), (user, item) = taken.shape, np.nonzero(taken)
+    when = np.random.default_rng(seed).permutation(len(user))
+
+    def scores(user: np.ndarray, item: np.ndarray) -> np.ndarray:
+        user_ids, item_ids = Ids(f"u{n:03}" for n in range(n_users)), Ids(f"i{n:03}" for n in range(n_items))
+        data = Dataset.from_arrays(user=user, item=item, timestamp=when, user_ids=user_ids, item_ids=item_ids)
+        return make().fit(data).score(data.history())
+
+    renamed = scores(n_users - 1 - user, n_items - 1 - item)[::-1, ::-1]
+    np.testing.assert_allclose(renamed, scores(user, item), atol=1e-6)
+
+
+def test_of_equal_neighbours_the_popular_one_is_kept() -> None:
+    """Items 0 and 1 are equally similar to item 2, by the cosine with shrinkage of their norms; 1 has more users."""
+    taken = np.array([[1, 0, 1], [0, 1, 1], [0, 1, 0], [0, 1, 0], [0, 1, 1]])
+    one = np.ones(3)
+    near = nearest_neighbours(sp.csr_matrix(taken.astype(np.float32)), one, np.array([1, 2, 1.0]), 1)
+    assert near[2].indices.tolist() == [1]

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import History
-from genre.recommenders.overlap import Norms
+from genre.recommenders.overlap import Norms, value_order
 from genre.recommenders.topk import Mask, Seen
 
 Float64 = npt.NDArray[np.float64]
@@ -38,7 +38,8 @@ def nearest_neighbours_plain(
     overlap = (matrix.T @ matrix).toarray().astype(np.float64)
     np.fill_diagonal(overlap, 0)
     similarity = overlap / np.maximum(np.outer(source, target) + shrinkage, 1e-30)
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    place = np.argsort(value_order(matrix))
+    order = np.array([np.lexsort((place, -row)) for row in similarity.astype(np.float32)])[:, :k]
     kept = np.zeros_like(similarity)
     np.put_along_axis(kept, order, np.take_along_axis(similarity, order, axis=1), axis=1)
     return sp.csr_matrix(kept.astype(np.float32))
@@ -58,7 +59,8 @@ def follower_counts_plain(
         np.add.at(counts, (late, early), weight * backward[step - 1])
     np.fill_diagonal(counts, 0)
     counts *= np.outer(source, target)
-    order = np.argsort(-counts, axis=1, kind="stable")[:, :k]
+    place = np.argsort(value_order(history.matrix()))
+    order = np.array([np.lexsort((place, -row)) for row in counts.astype(np.float32)])[:, :k]
     kept = np.zeros_like(counts)
     np.put_along_axis(kept, order, np.take_along_axis(counts, order, axis=1), axis=1)
     return sp.csr_matrix(kept.astype(np.float32))

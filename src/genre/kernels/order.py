@@ -194,3 +194,18 @@ def _place_type(n: int) -> Any:
 def _width(keys: Int64) -> int:
     """Return the number of bits of the difference between the highest and the lowest key."""
     return (int(keys.max()) - int(keys.min())).bit_length() if len(keys) else 0
+
+
+def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Hash whole numbers, so that close ones lie far apart: the finalizer of splitmix64 (Steele et al., OOPSLA 2014).
+
+    Args:
+        values: uint64 `[n]`.
+
+    Returns:
+        uint64 `[n]`, a permutation of all 64-bit numbers.
+    """
+    with np.errstate(over="ignore"):
+        x = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(x ^ (x >> np.uint64(31)))

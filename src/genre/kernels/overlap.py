@@ -55,11 +55,11 @@ def nearest_items(
 
     Returns:
         Heaps of the nearest items: int32 and their similarities float32, `[n_items, k]`, not sorted; 0 where there are
-        fewer than `k`.
+        fewer than `k`. Of equal similarities the lower row is kept.
     """
     n_items = len(column_start) - 1
     where, best = np.zeros((n_items, k), np.int32), np.zeros((n_items, k), np.float32)
-    bar = np.zeros(n_items, np.float32)  # the roots of the heaps, side by side
+    bar = np.zeros(n_items, np.float32)  # a little below the roots of the heaps, side by side
     done = np.zeros(len(row_start) - 1, np.int32)  # items of each user that came before
     touched = np.empty(n_items, np.int32)
     for i in range(n_items):
@@ -82,12 +82,21 @@ def nearest_items(
             forth = source[i] * target[j] + shrinkage
             back = source[j] * target[i] + shrinkage
             if both > bar[i] * forth:  # a product is cheaper than a division, and few pairs pass
-                replace_worst(best[i], where[i], both / forth, j)
-                bar[i] = best[i, 0]
+                bar[i] = _offer(best[i], where[i], both / forth, j)
             if both > bar[j] * back:
-                replace_worst(best[j], where[j], both / back, i)
-                bar[j] = best[j, 0]
+                bar[j] = _offer(best[j], where[j], both / back, i)
     return where, best
+
+
+@compiled
+def _offer(best: Float32, where: Int32, similarity: np.float32, item: int) -> np.float32:
+    """Put an item into a heap, where it is better than the worst one or as good and of a lower row.
+
+    Return the new bar: so far below the worst that no rounding of the product keeps a tie away.
+    """
+    if similarity > best[0] or (similarity == best[0] and item < where[0]):
+        replace_worst(best, where, similarity, item)
+    return best[0] * np.float32(0.999999)
 
 
 @compiled

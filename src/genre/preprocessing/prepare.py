@@ -18,7 +18,7 @@ from genre.data.ids import Ids
 from genre.data.settling import count_repeats, find_scale, three_quarters
 from genre.engines.base import Engine, Frame
 from genre.errors import DataError
-from genre.kernels.order import counts, user_time_order
+from genre.kernels.order import counts, mixed, user_time_order
 from genre.preprocessing.cleaning import (
     Cleaning,
     check_bad_rows,
@@ -205,19 +205,11 @@ def _order_ties(columns: dict[str, npt.NDArray[Any]], time: npt.NDArray[np.int64
     rows = np.unique(np.concatenate([tied, tied + 1]))
     run = np.cumsum((np.diff(user[rows], prepend=-1) != 0) | (np.diff(time[rows], prepend=time[rows[0]]) != 0))
     strength = [column[rows] for name in ("weight", "rating") if (column := columns.get(name)) is not None]
-    order = np.lexsort((*strength, _mixed(user[rows], item[rows]), run))
+    pair = (user[rows].astype(np.uint64) << np.uint64(32)) | item[rows].astype(np.uint64)
+    order = np.lexsort((*strength, mixed(pair), run))
     for name, column in columns.items():
         columns[name] = ordered = column.copy()
         ordered[rows] = column[rows[order]]
-
-
-def _mixed(user: Int32, item: Int32) -> npt.NDArray[np.uint64]:
-    """A hash of user and item (the finalizer of splitmix64; Steele et al., OOPSLA 2014): `[n]`."""
-    with np.errstate(over="ignore"):
-        x = (user.astype(np.uint64) << np.uint64(32)) | item.astype(np.uint64)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 def _check_users(user: Int32, n_users: int, report: CleaningReport) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
@@ -15,7 +16,7 @@ from genre.log import SILENT, Log
 from genre.options import Doc, Ge
 from genre.recommenders.ease import Ridge, announce, solve_ease
 from genre.recommenders.item_weights import HalfLife, ItemWeights
-from genre.recommenders.overlap import column_norms, nearest_neighbours
+from genre.recommenders.overlap import column_norms, nearest_neighbours, value_order
 from genre.recommenders.topk import top_k_cosine
 
 SHARED = 0.1  # the nearest share of a neighbourhood that takes its weights from the same solution as the centre
@@ -62,21 +63,22 @@ def solve_neighbourhoods(
         B, CSR `[n_items, n_items]`, and diag(P) of the neighbourhood that each column comes from `[n_items]`.
     """
     columns, n_items = matrix.tocsc(), matrix.shape[1]
-    norms = column_norms(matrix)
+    norms, order = column_norms(matrix), value_order(matrix)
+    rank = np.argsort(order)  # place of each item in `order`
     near = nearest_neighbours(matrix, norms, norms, neighbours)  # [n_items, n_items]
     announce(log, n_items, f"each by its {neighbours:,} nearest")
     diagonal, left = np.zeros(n_items, np.float32), np.ones(n_items, bool)
     found = [(np.empty(0, np.int32), np.empty(0, np.float32))] * n_items  # rows and weights of each column
-    for item in log.track(np.argsort(-np.diff(columns.indptr), kind="stable"), "ease"):
+    for item in log.track(order, "ease"):
         if not left[item]:
             continue
-        nearest = _neighbourhood(int(item), near[item], neighbours, features)
-        order = np.argsort(nearest)
-        members = nearest[order].astype(np.int32)
+        nearest = _neighbourhood(int(item), near[item], rank, neighbours, features)
+        by_row = np.argsort(nearest)
+        members = nearest[by_row].astype(np.int32)
         part = columns[:, members].tocsr()  # [n_users, n_members]
         part.sort_indices()
         weights, inverse = solve_ease(part, regularization, None if features is None else features[members])
-        for at in np.flatnonzero((order <= SHARED * len(order)) & left[members]):
+        for at in np.flatnonzero((by_row <= SHARED * len(by_row)) & left[members]):
             found[members[at]] = members, weights[:, at].copy()
             diagonal[members[at]], left[members[at]] = inverse[at], False
     indptr = np.cumsum([0] + [len(rows) for rows, _ in found])
@@ -86,9 +88,14 @@ def solve_neighbourhoods(
     return weights, diagonal
 
 
-def _neighbourhood(item: int, near: sp.csr_matrix, neighbours: int, features: Float32 | None) -> Int32:
-    """Return the item itself, then its nearest by users, then those by features that are not among them."""
-    nearest = np.concatenate([[item], near.indices[np.argsort(-near.data, kind="stable")]])
+def _neighbourhood(
+    item: int, near: sp.csr_matrix, rank: npt.NDArray[np.int64], neighbours: int, features: Float32 | None
+) -> Int32:
+    """Return the item itself, then its nearest by users, then those by features that are not among them.
+
+    rank: of equally near items the lower rank comes first `[n_items]`.
+    """
+    nearest = np.concatenate([[item], near.indices[np.lexsort((rank[near.indices], -near.data))]])
     if features is not None:
         alike = top_k_cosine(features, np.array([item], np.int32), neighbours)[0][0]
         nearest = np.concatenate([nearest, alike[~np.isin(alike, nearest)]])

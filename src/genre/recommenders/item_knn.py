@@ -44,7 +44,10 @@ class ItemKNN(ItemWeights):
         "cosine"
     )
     neighbours: Annotated[
-        int, Ge(1), Search(10, 1000, log=True), Doc("How many of its nearest items each item keeps.")
+        int,
+        Ge(1),
+        Search(10, 1000, log=True),
+        Doc("How many of its nearest items each item keeps; of equally near ones the more popular."),
     ] = 100
     shrinkage: Annotated[
         float,

@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from genre.kernels.order import mixed
+
 Norms = npt.NDArray[np.float64]
 
 
 def nearest_neighbours(
     matrix: sp.csr_matrix, source: Norms, target: Norms, k: int, shrinkage: float = 0.0
 ) -> sp.csr_matrix:
-    """Return for each item the `k` items most similar to it, itself left out.
+    """Return for each item the `k` items most similar to it, itself left out; of ties the first of `value_order`.
 
     Args:
         matrix: Weights above zero `[n_users, n_items]`.
@@ -35,7 +37,7 @@ def nearest_neighbours(
     n_items = matrix.shape[1]
     k = max(1, min(k, n_items - 1))
     # popular items first: most pairs then meet at the front of the accumulator, where it stays in cache
-    order = np.argsort(-np.bincount(matrix.indices, minlength=n_items), kind="stable")
+    order = value_order(matrix)
     ranked = sp.csr_matrix(matrix[:, order])
     ranked.sort_indices()
     columns = ranked.tocsc()
@@ -55,6 +57,28 @@ def nearest_neighbours(
         np.float32(shrinkage),
     )  # [n_items, k] both, in ranked row numbers
     return _to_csr(heap_item, heap_value, order)
+
+
+def value_order(matrix: sp.csr_matrix) -> npt.NDArray[np.int64]:
+    """Return the items by popularity, then by a hash of their interactions: an order for ties that no name decides.
+
+    The hash of an item sums those of its users, and the hash of a user those of its items, each times that of the
+    weight (two rounds of colours: Weisfeiler and Leman, 1968). So neither ids nor row numbers have a part in it; only
+    items whose interactions are alike in all this keep the order of their rows.
+
+    Args:
+        matrix: Weights `[n_users, n_items]`.
+
+    Returns:
+        Item rows, the most popular first `[n_items]`.
+    """
+    popularity = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    weight = mixed(matrix.data.astype(np.float32).view(np.uint32).astype(np.uint64))
+    hashes = sp.csr_matrix((weight, matrix.indices, matrix.indptr), matrix.shape)  # [n_users, n_items]
+    colour = popularity.astype(np.uint64)
+    for _ in range(2):
+        colour = mixed(hashes.T @ mixed(hashes @ mixed(colour)))
+    return np.lexsort((colour, -popularity))
 
 
 def column_norms(matrix: sp.csr_matrix) -> Norms:

@@ -14,6 +14,7 @@ from genre.data.folds import Fold
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.item_weights import ItemWeights
+from genre.recommenders.overlap import value_order
 
 Float64 = npt.NDArray[np.float64]
 
@@ -83,7 +84,7 @@ class Transitions(ItemWeights):
 def follower_counts(
     history: History, forward: Float64, backward: Float64, source: Float64, target: Float64, k: int
 ) -> sp.csr_matrix:
-    """Return for each item the `k` items that follow it most, itself left out.
+    """Return for each item the `k` items that follow it most, itself left out; of ties the first of `value_order`.
 
     Args:
         history: Histories whose weights are above zero; a pair counts the product of its two weights.
@@ -99,21 +100,24 @@ def follower_counts(
     from genre.kernels.transitions import best_followers
 
     n_items = history.n_items
-    places = np.argsort(history.item, kind="stable")  # the interactions, item by item
-    starts = np.concatenate([[0], np.cumsum(np.bincount(history.item, minlength=n_items))])
+    order = value_order(history.matrix())
+    item = np.argsort(order).astype(np.int32)[history.item]  # ranked row numbers, so that no name decides a tie
+    places = np.argsort(item, kind="stable")  # the interactions, item by item
+    starts = np.concatenate([[0], np.cumsum(np.bincount(item, minlength=n_items))])
     indptr, indices, data = best_followers(
         history.indptr,
         history.row_of(),
-        history.item,
+        item,
         history.weight,
         starts,
         places,
         forward.astype(np.float32),
         backward[backward > 0].astype(np.float32),
-        source.astype(np.float32),
-        target.astype(np.float32),
+        source[order].astype(np.float32),
+        target[order].astype(np.float32),
         k,
-    )
-    matrix = sp.csr_matrix((data, indices, indptr), shape=(n_items, n_items))
+    )  # in ranked row numbers
+    row = np.repeat(order, np.diff(indptr))
+    matrix = sp.csr_matrix((data, (row, order[indices])), shape=(n_items, n_items))
     matrix.sort_indices()
     return matrix
