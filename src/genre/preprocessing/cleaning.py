@@ -1,9 +1,9 @@
 """Which interactions are kept, and a report of every row that is not. Does not know about files or recommenders.
 
 Each step is a pure function: a lazy frame in, the frame of the rows that stay and the report of the others out. The
-frames are narwhals expressions, so that the same lines run on every engine. Columns of a frame: `user_id`, `item_id`,
-`row`, and where known `rating`, `weight`, `timestamp`, `moment`, `part`, `trouble` (see `tables.Tables`); from
-numbering on also `user` and `item`, row numbers.
+frames are narwhals expressions, so that the same lines run on every engine. Columns of a frame: `user` and `item` (row
+numbers, null where the id is missing), `row`, and where known `rating`, `weight`, `timestamp`, `moment`, `part`,
+`trouble` (see `tables.Tables`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RARE = 0.01
 """Ratings of at most this share of the rows may be outliers."""
 CALENDAR = (300_000_000, 4_102_444_800)
 """Times between 1979 and 2100 are plausible, in seconds since 1970."""
-SHOWN = ("row", "user_id", "item_id", "rating", "weight", "timestamp", "trouble")
+SHOWN = ("row", "user", "item", "rating", "weight", "timestamp", "trouble")
 
 Scale = tuple[float, float, float]
 
@@ -93,7 +93,7 @@ def drop_unusable(frame: Frame, cleaning: Cleaning, scale: Scale | None, *, cale
     """Drop rows with a cell that cannot be read, with something missing, or with a number that cannot be.
 
     Args:
-        frame: interactions as the source has them.
+        frame: numbered interactions.
         cleaning: the rules.
         scale: the rating scale that is stated, or None.
         calendar: whether timestamps are dates.
@@ -123,14 +123,19 @@ def drop_duplicates(frame: Frame, engine: Engine, *, ordered: bool) -> tuple[Fra
     if ordered:
         return frame, []
     names = frame.collect_schema().names()
+    keys: list[str] = [name for name in ("user", "item", "timestamp") if name in names]
+    again = frame.group_by(keys).agg(nw.len().alias("n")).filter(nw.col("n") > 1).select(keys)
+    alike = engine.write(frame.join(again, on=keys, how="semi"))  # few rows, so that the rest is not grouped in full
     same = [name for name in names if name != "row"]
-    kept = engine.write(frame.group_by(same).agg(nw.col("row").min(), nw.len().cast(nw.Int64).alias("copies")))
-    before, after = (int(value) for value in _one(kept, nw.col("copies").sum().cast(nw.Int64), nw.len().cast(nw.Int64)))
-    if before == after:
-        return kept.drop("copies"), []
-    examples = _examples(kept.filter(nw.col("copies") > 1), names)
-    step = Step("duplicates", "equal to another row in every column", before, after, examples)
-    return kept.drop("copies"), [step]
+    first = engine.write(alike.group_by(same).agg(nw.col("row").min(), nw.len().cast(nw.Int64).alias("copies")))
+    dropped = _count(alike) - _count(first)
+    if not dropped:
+        return frame, []
+    before = _count(frame)
+    copies = engine.write(alike.join(first.select("row"), on="row", how="anti").select("row"))
+    examples = _examples(first.filter(nw.col("copies") > 1), names)
+    step = Step("duplicates", "equal to another row in every column", before, before - dropped, examples)
+    return frame.join(copies, on="row", how="anti"), [step]
 
 
 def drop_busy_users(frame: Frame, most: int | None) -> tuple[Frame, list[Step]]:
@@ -146,7 +151,7 @@ def drop_busy_users(frame: Frame, most: int | None) -> tuple[Frame, list[Step]]:
     if most is None:
         return frame, []
     busy = frame.group_by("user").agg(nw.len().alias("n")).filter(nw.col("n") > most)
-    users = int(_one(busy, nw.len().cast(nw.Int64))[0])
+    users = _count(busy)
     if not users:
         return frame, []
     reason = f"{users:,} users with more than {most:,} interactions"
@@ -173,16 +178,16 @@ def drop_k_core(frame: Frame, engine: Engine, min_user: int, min_item: int, *, p
     if max(min_user, min_item) <= 1:
         return frame, []
     counted = frame.select("user", "item")
-    left = engine.write(counted.unique() if pairs else counted)
-    n_left, n_before = int(_one(left, nw.len().cast(nw.Int64))[0]), -1
+    left = engine.write(_pairs(counted) if pairs else counted)
+    n_left, n_before = _count(left), -1
     while n_left != n_before:
         n_before = n_left
         for column, least in (("user", min_user), ("item", min_item)):
             enough = left.group_by(column).agg(nw.len().alias("n")).filter(nw.col("n") >= least)
             left = left.join(enough, on=column, how="semi")
         left = engine.write(left)
-        n_left = int(_one(left, nw.len().cast(nw.Int64))[0])
-    pairs_left = left.unique()
+        n_left = _count(left)
+    pairs_left = engine.write(_pairs(left))
     kept = engine.write(frame.join(pairs_left, on=["user", "item"], how="semi"))
     step = _step(
         "k-core",
@@ -261,8 +266,8 @@ def _missing_causes(columns: Sequence[str]) -> Iterator[Cause]:
     """Cells that cannot be read, and cells that are empty."""
     if "trouble" in columns:
         yield Cause("bad cells", "cells that cannot be read", ~nw.col("trouble").is_null())
-    for name in ("user_id", "item_id"):
-        yield Cause("missing values", f"no {name}", nw.col(name).is_null() | (nw.col(name) == ""))
+    for name in ("user", "item"):
+        yield Cause("missing values", f"no {name}_id", nw.col(name).is_null())
     for name in ("rating", "weight"):
         if name in columns:
             yield Cause("missing values", f"no {name}", nw.col(name).is_null() | nw.col(name).is_nan())
@@ -313,13 +318,11 @@ def _dated(frame: Frame) -> bool:
 
 def _drop(frame: Frame, causes: Sequence[Cause]) -> tuple[Frame, list[Step]]:
     """Drop the rows that meet some cause; of several causes the first counts."""
-    number = nw.lit(len(causes))
-    for place, cause in reversed([*enumerate(causes)]):
-        number = nw.when(cause.meets).then(nw.lit(place)).otherwise(number)
-    flagged = frame.with_columns(number.cast(nw.Int64).alias("cause"))
+    flagged = _flagged(frame, [*enumerate(causes)])
     table = flagged.group_by("cause").agg(nw.len().cast(nw.Int64).alias("n")).collect("pyarrow")
     found = dict(zip(table["cause"].to_list(), (int(n) for n in table["n"].to_list()), strict=True))
     left, steps = sum(found.values()), []
+    flagged = _flagged(frame, [(place, cause) for place, cause in enumerate(causes) if place in found])
     for name in dict.fromkeys(cause.step for cause in causes):
         places = [place for place, cause in enumerate(causes) if cause.step == name and place in found]
         if not places:
@@ -329,12 +332,25 @@ def _drop(frame: Frame, causes: Sequence[Cause]) -> tuple[Frame, list[Step]]:
         examples = _examples(flagged.filter(nw.col("cause").is_in(places)), frame.collect_schema().names())
         steps.append(Step(name, reason, left, left - dropped, examples))
         left -= dropped
-    kept = flagged.filter(nw.col("cause") == len(causes)).drop("cause") if steps else frame
+    kept = flagged.filter(nw.col("cause") < 0).drop("cause") if steps else frame
     return kept, steps
 
 
+def _flagged(frame: Frame, causes: Sequence[tuple[int, Cause]]) -> Frame:
+    """The rows with the number of the first cause they meet as `cause`, -1 where they meet none."""
+    number = nw.lit(-1)
+    for place, cause in reversed(causes):
+        number = nw.when(cause.meets).then(nw.lit(place)).otherwise(number)
+    return frame.with_columns(number.cast(nw.Int64).alias("cause"))
+
+
+def _pairs(frame: Frame) -> Frame:
+    """The distinct pairs of user and item, by grouping: `unique` sorts on some engines."""
+    return frame.group_by("user", "item").agg(nw.len().alias("n")).select("user", "item")
+
+
 def _step(name: str, reason: str, frame: Frame, kept: Frame, gone: Frame) -> Step:
-    before, after = (int(_one(one, nw.len().cast(nw.Int64))[0]) for one in (frame, kept))
+    before, after = _count(frame), _count(kept)
     return Step(name, reason, before, after, _examples(gone, frame.collect_schema().names()))
 
 
@@ -343,6 +359,10 @@ def _examples(frame: Frame, columns: Sequence[str]) -> tuple[dict[str, Any], ...
     shown = [name for name in SHOWN if name in columns]
     rows = frame.select(shown).sort("row").head(N_EXAMPLES).collect("pyarrow").to_native().to_pylist()
     return tuple({name: _plain(value) for name, value in row.items()} for row in rows)
+
+
+def _count(frame: Frame) -> int:
+    return int(_one(frame, nw.len().cast(nw.Int64))[0])
 
 
 def _plain(value: Any) -> Any:

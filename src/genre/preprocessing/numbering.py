@@ -20,25 +20,31 @@ def number_ids(frame: Frame, every: Frame, engine: Engine, label: str, known: pa
     """Number the users or items of interactions, and those that a table knows besides.
 
     Args:
-        frame: interactions with `user_id` and `item_id`, neither null.
-        every: the interactions before any was dropped; an id that only these have is numbered too.
+        frame: interactions with `user_id` or `item_id`.
+        every: the same ids with as little as possible to compute before them.
         engine: works on the frame.
         label: `user` or `item`.
         known: the table of users or items, or None.
 
     Returns:
-        The interactions with the column `user` or `item` (int64) in place of the ids' column, and the ids in the order
-        of their numbers.
+        The interactions with the column `user` or `item` (int32, null where the id is null or empty) in place of the
+        ids' column, and the ids in the order of their numbers.
     """
     key = f"{label}_id"
-    mentioned = every.select(key).filter(~nw.col(key).is_null(), nw.col(key) != "")
+    mentioned = _distinct(every, key)
     if known is not None:
         ids = known.select([key]).filter(pc.greater(pc.utf8_length(known[key].cast(pa.string())), 0))
-        mentioned = nw.concat([mentioned, engine.read(ids).select(nw.col(key).cast(nw.String))])
-    distinct = engine.write(mentioned.unique().with_columns(nw.col(key).str.len_chars().cast(nw.Int64).alias("length")))
+        mentioned = _distinct(nw.concat([mentioned, engine.read(ids).select(nw.col(key).cast(nw.String))]), key)
+    mentioned = mentioned.filter(~nw.col(key).is_null(), nw.col(key) != "")
+    distinct = engine.write(mentioned.with_columns(nw.col(key).str.len_chars().cast(nw.Int64).alias("length")))
     others = distinct.filter(~nw.col(key).str.contains(WHOLE)).select(nw.len().cast(nw.Int64).alias("n"))
     whole = others.collect("pyarrow")["n"].to_list() == [0]
-    numbered = engine.write(engine.number(distinct, key, label, order=("length",) if whole else ()))
-    schema = pa.schema([(label, pa.int64()), (key, pa.string())])
-    table = engine.collect(numbered.select(label, key).sort(label), schema)
-    return frame.join(numbered.select(label, key), on=key, how="left"), Ids(table[key])
+    numbered = engine.write(engine.number(distinct, key, label, order=("length",) if whole else ()).select(label, key))
+    table = engine.collect(numbered.sort(label), pa.schema([(label, pa.int64()), (key, pa.string())]))
+    narrow = numbered.with_columns(nw.col(label).cast(nw.Int32))
+    return frame.join(narrow, on=key, how="left").drop(key), Ids(table[key])
+
+
+def _distinct(frame: Frame, key: str) -> Frame:
+    """The distinct values of a column, by grouping: `unique` sorts on some engines."""
+    return frame.group_by(key).agg(nw.len().alias("times")).select(key)

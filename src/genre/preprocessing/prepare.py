@@ -65,27 +65,27 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
     cleaning = cleaning or Cleaning()
     report = CleaningReport(facts=list(tables.notes), guesses=list(tables.guesses))
     scale = cleaning.rating_scale or tables.rating_scale
-    frame = _typed(tables.interactions)
+    typed = frame = _typed(tables.interactions)
     _check_parts(frame)
+    ids: dict[str, Ids] = {}
+    for label, known in (("user", tables.users), ("item", tables.items)):
+        frame, ids[label] = number_ids(frame, typed, engine, label, known)
+    frame = engine.write(frame)
+    named: dict[str, npt.NDArray[np.bool_]] = {}
+    for label, known in (("user", tables.users), ("item", tables.items)):
+        named[label] = np.ones(len(ids[label]), np.bool_) if known is None else _named(frame, label, len(ids[label]))
     kept, steps = drop_unusable(frame, cleaning, scale, calendar=tables.calendar)
-    steps = _by_file(steps, tables.files)
+    steps = _as_written(steps, tables.files, ids)
     total = steps[0].before if steps else _count(frame)
     report.before = total + len(tables.rejected)
     report.steps += [*_rejected(tables, report.before), *steps]
     _check_bad(tables, steps, report.before, cleaning.bad_rows)
     if "trouble" in kept.collect_schema().names():
         kept = kept.drop("trouble")
-    named: dict[str, npt.NDArray[np.bool_]] = {}
-    ids: dict[str, Ids] = {}
-    for label, known in (("user", tables.users), ("item", tables.items)):
-        kept, ids[label] = number_ids(kept, frame, engine, label, known)
-    kept = engine.write(kept)
-    for label, known in (("user", tables.users), ("item", tables.items)):
-        named[label] = np.ones(len(ids[label]), np.bool_) if known is None else _named(frame, f"{label}_id", ids[label])
     kept, steps = drop_duplicates(kept, engine, ordered=tables.ordered)
-    report.steps += _by_file(steps, tables.files)
+    report.steps += _as_written(steps, tables.files, ids)
     kept, steps = drop_busy_users(kept, cleaning.max_user_interactions)
-    report.steps += _by_file(steps, tables.files)
+    report.steps += _as_written(steps, tables.files, ids)
     kept, steps = drop_k_core(
         kept,
         engine,
@@ -93,7 +93,7 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
         cleaning.min_item_interactions,
         pairs=cleaning.repeats != "all",
     )
-    report.steps += _by_file(steps, tables.files)
+    report.steps += _as_written(steps, tables.files, ids)
     columns = _columns(kept, engine)
     if len(columns["user"]) == 0:
         raise DataError(f"{tables.name}: no interaction is left after cleaning:\n{report}")
@@ -149,12 +149,16 @@ def _check_bad(tables: Tables, steps: list[Step], before: int, share: float) -> 
         check_bad_rows(where, bad, before, share, f"row {example['row']:,}, {example['trouble']}")
 
 
-def _by_file(steps: list[Step], files: tuple[str, ...]) -> list[Step]:
-    """The steps with the rows of their examples counted in their own file, which is named where there are several."""
+def _as_written(steps: list[Step], files: tuple[str, ...], ids: dict[str, Ids]) -> list[Step]:
+    """The steps with examples under outside ids, each row counted in its own file, named where there are several."""
 
     def placed(example: dict[str, Any]) -> dict[str, Any]:
         file, row = divmod(example["row"], ROWS_A_FILE)
-        return {**({"file": files[file]} if len(files) > 1 else {}), **example, "row": row}
+        shown: dict[str, Any] = {"file": files[file]} if len(files) > 1 else {}
+        shown["row"] = row
+        for label, known in ids.items():
+            shown[f"{label}_id"] = None if example[label] is None else known[example[label]]
+        return shown | {name: value for name, value in example.items() if name not in ("row", *ids)}
 
     return [dataclasses.replace(step, examples=tuple(map(placed, step.examples))) for step in steps]
 
@@ -163,28 +167,29 @@ def _count(frame: Frame) -> int:
     return int(frame.select(nw.len().cast(nw.Int64).alias("n")).collect("pyarrow")["n"].to_list()[0])
 
 
-def _named(frame: Frame, key: str, ids: Ids) -> npt.NDArray[np.bool_]:
-    """Which ids some interaction of the source names, whether it is kept or not: bool `[n]`."""
-    found = frame.select(key).unique().collect("pyarrow")[key].to_list()
-    rows = ids.rows([one for one in found if one])
-    named = np.zeros(len(ids), np.bool_)
-    named[rows] = True
+def _named(frame: Frame, label: str, n: int) -> npt.NDArray[np.bool_]:
+    """Which users or items some interaction of the source names, whether it is kept or not: bool `[n]`."""
+    found = frame.group_by(label).agg(nw.len().alias("n")).filter(~nw.col(label).is_null()).collect("pyarrow")
+    named = np.zeros(n, np.bool_)
+    named[found[label].to_numpy()] = True
     return named
 
 
 def _columns(frame: Frame, engine: Engine) -> dict[str, npt.NDArray[Any]]:
     """The columns as arrays, by user, then the finest time; by the place in the source where there is no time."""
     names = frame.collect_schema().names()
-    schema = pa.schema([("user", pa.int32()), ("item", pa.int32()), *((n, k) for n, k in TYPES.items() if n in names)])
-    table = engine.collect(frame, schema)
-    columns = {name: as_numpy(table[name], -1 if name == "moment" else 0) for name in schema.names if name != "part"}
+    ordered = "timestamp" not in names  # only then the place in the source counts
+    known = [(name, kind) for name, kind in TYPES.items() if name in names and (name != "row" or ordered)]
+    table = engine.collect(frame, pa.schema([("user", pa.int32()), ("item", pa.int32()), *known]))
+    columns = {
+        name: as_numpy(table[name], -1 if name == "moment" else 0) for name in table.column_names if name != "part"
+    }
     if "part" in names:
         columns["part"] = as_numpy(pc.index_in(table["part"], pa.array(PARTS)), -1).astype(np.int8)
-    place = columns.pop("row")
     time = columns.pop("moment", columns.get("timestamp"))
     n_users = int(columns["user"].max(initial=-1)) + 1
     if time is None:
-        order = user_time_order(columns["user"], place, n_users)
+        order = user_time_order(columns["user"], columns.pop("row"), n_users)
         return {name: column[order] for name, column in columns.items()}
     order = user_time_order(columns["user"], time, n_users)
     columns = {name: column[order] for name, column in columns.items()}

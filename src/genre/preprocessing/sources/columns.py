@@ -325,7 +325,8 @@ def _ids(engine: DuckDB, raws: Sequence[Raw], label: str, entity: _Entity | None
     found = []
     for raw in raws:
         column = next(choice.column for choice in raw.chosen if choice.role == label)
-        found.append((raw.table, id_text(engine, raw.table, column, where=raw.where)))
+        distinct = engine.keep(f"SELECT {identifier(column)} FROM {raw.table} GROUP BY ALL")
+        found.append((distinct, id_text(engine, distinct, column, where=raw.where)))
     if entity is not None:
         name = engine.register(entity.table)
         found.append((name, id_text(engine, name, f"{label}_id", where=entity.where)))

@@ -7,6 +7,7 @@ read becomes null, and the column's `wrong` condition finds it, so that it is co
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -44,6 +45,10 @@ DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%y": "%m/%d/
 CALENDAR_FROM = 10**8
 """Numbers below are an order without a calendar."""
 YEAR_2100 = 4_102_444_800
+EDGES = sorted(
+    {CALENDAR_FROM, *(10**n for n in PACKED), *(10 ** (n - 1) for n in PACKED), *(10**11 * n for n in UNITS.values())}
+)
+"""Numbers between two of these are times of one kind."""
 
 
 @dataclass(frozen=True)
@@ -334,12 +339,14 @@ def _dates(engine: DuckDB, table: str, parsed: str, wrong: str, how: str, *, gue
 
 def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | None, digits: int | None) -> Reading:
     """Numbers: packed dates, unix times in one unit or several, or an order without a calendar."""
-    low, high, middle, fractions = engine.one(
-        "SELECT min(x), max(x), median(abs(CAST(x AS DOUBLE))), count(*) FILTER (x != floor(x)) "
-        f"FROM (SELECT {value} AS x FROM {table})"
+    low, high, fractions = engine.one(
+        f"SELECT min(x), max(x), count(*) FILTER (x != floor(x)) FROM (SELECT {value} AS x FROM {table})"
     )
-    if middle is None:
+    if low is None:
         return Reading("CAST(NULL AS BIGINT)", wrong, "empty")
+    middle = high
+    if low < 0 or bisect_right(EDGES, low) != bisect_right(EDGES, high):
+        middle = engine.one(f"SELECT median(abs(CAST(({value}) AS DOUBLE))) FROM {table}")[0]
     if written is None and not fractions and any(10 ** (n - 1) <= middle < 10**n for n in PACKED):
         text = f"CAST({value} AS VARCHAR)"
         parsed = f"CASE WHEN regexp_matches({text}, '{PACKED_DATE}') THEN {_unpacked(text)} END"
@@ -352,7 +359,10 @@ def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | Non
     unit = written or next((unit for unit, per in UNITS.items() if middle < 10**11 * per), "nanoseconds")
     if unit not in UNITS:
         raise DataError(f"format {unit!r} is no unit of times; expected {', '.join(UNITS)}, or a form with %")
-    return _in_unit(engine, table, value, wrong, unit, largest=max(abs(low), abs(high)) / UNITS[unit])
+    largest = max(abs(low), abs(high)) / UNITS[unit]
+    if not fractions and UNITS[unit] == 1 and largest <= YEAR_2100:
+        return Reading(f"CAST({value} AS BIGINT)", wrong, f"unix {unit}", calendar=True)
+    return _in_unit(engine, table, value, wrong, unit, largest=largest)
 
 
 def _unpacked(text: str) -> str:
