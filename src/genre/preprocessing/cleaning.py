@@ -177,26 +177,31 @@ def drop_k_core(frame: Frame, engine: Engine, min_user: int, min_item: int, *, p
     """
     if max(min_user, min_item) <= 1:
         return frame, []
-    counted = frame.select("user", "item")
-    left = engine.write(_pairs(counted) if pairs else counted)
-    n_left, n_before = _count(left), -1
-    while n_left != n_before:
-        n_before = n_left
-        for column, least in (("user", min_user), ("item", min_item)):
-            enough = left.group_by(column).agg(nw.len().alias("n")).filter(nw.col("n") >= least)
-            left = left.join(enough, on=column, how="semi")
-        left = engine.write(left)
-        n_left = _count(left)
-    pairs_left = engine.write(_pairs(left))
-    kept = engine.write(frame.join(pairs_left, on=["user", "item"], how="semi"))
-    step = _step(
-        "k-core",
-        f"users with fewer than {min_user} or items with fewer than {min_item} interactions, until all have enough",
-        frame,
-        kept,
-        frame.join(pairs_left, on=["user", "item"], how="anti"),
-    )
+    frame = engine.write(frame)
+    counted = engine.write(_pairs(frame)) if pairs else frame.select("user", "item")
+    left, sizes, before = counted, (-1, -1), None
+    while sizes != before:
+        before = sizes
+        users = engine.write(_frequent(left, "user", min_user))
+        items = engine.write(_frequent(counted.join(users, on="user", how="semi"), "item", min_item))
+        left = counted.join(users, on="user", how="semi").join(items, on="item", how="semi")
+        sizes = _count(users), _count(items)
+    by_user = frame.join(users, on="user", how="semi")
+    kept = engine.write(by_user.join(items, on="item", how="semi"))
+    gone = nw.concat([frame.join(users, on="user", how="anti"), by_user.join(items, on="item", how="anti")])
+    reason = f"users with fewer than {min_user} or items with fewer than {min_item} interactions, until all have enough"
+    step = _step("k-core", reason, frame, kept, gone)
     return kept, [step] if step.dropped else []
+
+
+def _pairs(frame: Frame) -> Frame:
+    """The distinct pairs of user and item, by grouping: `unique` sorts on some engines."""
+    return frame.group_by("user", "item").agg(nw.len().alias("n")).select("user", "item")
+
+
+def _frequent(frame: Frame, label: str, least: int) -> Frame:
+    """The users or items with at least so many rows."""
+    return frame.group_by(label).agg(nw.len().alias("n")).filter(nw.col("n") >= least).select(label)
 
 
 def check_bad_rows(name: str, bad: int, before: int, share: float, first: str) -> None:
@@ -342,11 +347,6 @@ def _flagged(frame: Frame, causes: Sequence[tuple[int, Cause]]) -> Frame:
     for place, cause in reversed(causes):
         number = nw.when(cause.meets).then(nw.lit(place)).otherwise(number)
     return frame.with_columns(number.cast(nw.Int64).alias("cause"))
-
-
-def _pairs(frame: Frame) -> Frame:
-    """The distinct pairs of user and item, by grouping: `unique` sorts on some engines."""
-    return frame.group_by("user", "item").agg(nw.len().alias("n")).select("user", "item")
 
 
 def _step(name: str, reason: str, frame: Frame, kept: Frame, gone: Frame) -> Step:
