@@ -105,4 +105,7 @@ def test_a_run_with_a_class_of_one_s_own_answers_in_a_new_process(tmp_path: Path
     assert "because of" in genre("recommend", str(folder), "--user", "u0", cwd=tmp_path).stdout
     elsewhere = genre("recommend", str(folder), "--user", "u0", cwd=folder)
     assert elsewhere.returncode == 2
-    assert "cannot import mine (No module named 'mine'); start in the folder where its file lies" in elsewhere.stderr
+    assert (
+        "cannot import mine (No module named 'mine'); put the folder where its file lies on PYTHONPATH"
+        in elsewhere.stderr
+    )

@@ -14,6 +14,7 @@
     ├── EvaluationError    an evaluation that would not mean anything
     ├── DriftError         a new run that would push items with few users behind them
     ├── StoreError         an event log that cannot be written or read at the moment
+    ├── ConflictError      an event whose id was recorded with other content
     └── LLMError           a language model whose answer is of no use
         └── BudgetExceeded a cap on calls, tokens or money was reached
 
@@ -90,6 +91,10 @@ class DriftError(GenreError):
 
 class StoreError(GenreError):
     """An event log that cannot be written or read at the moment; nothing was acknowledged."""
+
+
+class ConflictError(GenreError):
+    """An event whose id was recorded of the same user with another item, weight or time."""
 
 
 class LLMError(GenreError):

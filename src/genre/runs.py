@@ -258,11 +258,13 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_run(folder: str | Path) -> Run:
+def read_run(folder: str | Path, *, trust: bool = False) -> Run:
     """Read a finished run.
 
     Args:
         folder: The folder of the run, as `genre run` printed it.
+        trust: Import classes of the user from the folder and the working directory too, which runs code of the folder;
+            otherwise only modules that can be imported without it.
 
     Returns:
         The run, ready to recommend.
@@ -280,17 +282,17 @@ def read_run(folder: str | Path) -> Run:
     path = Path(folder)
     manifest = manifest_of(path)
     try:
-        return _assemble(path, manifest["best_first"])
+        return _assemble(path, manifest["best_first"], trust=trust)
     except NotImportable as error:
         raise ArtifactError(f"{path}: {error}") from error
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path}: does not fit this version of GENRE ({error}); {REMEDY}") from error
 
 
-def _assemble(path: Path, best_first: Sequence[str]) -> Run:
+def _assemble(path: Path, best_first: Sequence[str], *, trust: bool) -> Run:
     """Read the parts of a run whose files are known to be whole."""
     data_key = storage.read_manifest(path / "dataset")["key"]
-    experiment = read_config(path / "config.full.yaml").experiment.with_budgets_of(data_key)
+    experiment = read_config(path / "config.full.yaml", trust=trust).experiment.with_budgets_of(data_key)
     sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
     classes = {label: type(recommender) for label, recommender in experiment.named().items()}
     encoder = experiment.features.items

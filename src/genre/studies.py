@@ -131,7 +131,7 @@ def _with_best_options(config: Config, results: Sequence[TuningResult]) -> str:
     return to_yaml({**config.full, "recommenders": [entry | best.get(label, {}) for entry, label in entries]})
 
 
-def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log = SILENT) -> None:
+def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, trust: bool = False, log: Log = SILENT) -> None:
     """Make a run again on other data, as a whole run in another folder.
 
     Killed at any moment, it continues from the last finished step when it is called again.
@@ -141,9 +141,10 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log =
         dataset: The data.
         place: The folder of the new run.
         news: A line about what is new in the data, for the report.
+        trust: Run code of the folder, as in `read_run`.
         log: Where progress is shown.
     """
-    checked = read_config(folder / "config.full.yaml")
+    checked = read_config(folder / "config.full.yaml", trust=trust)
     checked = dataclasses.replace(checked, text=(folder / "config.yaml").read_text("utf-8"))
     cleaning = storage.read_json(folder / "dataset" / "cleaning.json")
     cleaning["facts"] = [*cleaning["facts"], news]
@@ -154,19 +155,20 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, log: Log =
     learn(work, checked.experiment, kept, log.also(place / "log.jsonl"))
 
 
-def audit_run(folder: str | Path) -> list[Finding]:
+def audit_run(folder: str | Path, *, trust: bool = False) -> list[Finding]:
     """Look for leaks between the parts on which a finished run was evaluated.
 
     Args:
         folder: The folder of the run.
+        trust: Run code of the folder, as in `read_run`.
 
     Returns:
         The findings, errors first.
     """
     from genre.evaluation.leakage.audit import audit, time_order_of
 
-    done = read_run(folder)
-    splitter = read_config(done.folder / "config.full.yaml").experiment.split
+    done = read_run(folder, trust=trust)
+    splitter = read_config(done.folder / "config.full.yaml", trust=trust).experiment.split
     split = splitter.split(done.unsettled or done.dataset)
     leaking_texts = [
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 
 import genre
 from genre import storage
+from genre.config.reading import read_config
 from genre.data.parquet import read_dataset
-from genre.errors import ArtifactError, DataError, TrainingError
+from genre.errors import ArtifactError, ConfigError, DataError, TrainingError
 from genre.features.base import Encoder
+from genre.llm_usage import exchanges_of
 from genre.preprocessing.sources.files import Files
 from genre.recommenders.base import Recommender
 from genre.testing import toy_dataset
@@ -51,6 +54,42 @@ def changed(content: bytes, data: st.DataObject) -> bytes:
     if kind == "inside":
         return content[:at] + noise + content[at + len(noise) :]
     return {"cut": content[:at], "longer": content + noise, "noise": noise}[kind]
+
+
+EVIL = "from pathlib import Path\nPath({0!r}).touch()\nfrom genre import Popularity as X\n"
+
+
+@pytest.mark.parametrize("kind", ["evil:X", "run.evil:X", "run:X", "evil.inner:X", "registered"])
+@pytest.mark.parametrize("place", ["", "..", "/"])
+def test_a_run_folder_of_somebody_else_runs_no_code_from_it(
+    kind: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, ran = tmp_path / "run", tmp_path / "it ran"
+    shutil.copytree(GOLDEN, folder)
+    for name in ("evil.py", "__init__.py") + (("evil/__init__.py", "evil/inner.py") if "inner" in kind else ()):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(EVIL.format(str(ran)))
+    (folder / "own-1.dist-info").mkdir()
+    (folder / "own-1.dist-info" / "METADATA").write_text("Name: own\nVersion: 1\n")
+    points = "[genre.recommenders]\nregistered = evil:X\n"
+    (folder / "own-1.dist-info" / "entry_points.txt").write_text(points)
+    config = folder / "config.full.yaml"
+    config.write_text(config.read_text().replace("kind: popularity", f"kind: {kind}"))
+    facts = {name: value for name, value in storage.read_manifest(GOLDEN).items() if name not in ("files", "format")}
+    storage.write_manifest(folder, **facts)
+    monkeypatch.chdir(folder / place)
+    monkeypatch.syspath_prepend("")  # as `python -m genre` and notebooks have it
+    for read in (genre.read_run, lambda path: read_config(path / "config.full.yaml"), exchanges_of):
+        with pytest.raises((ArtifactError, ConfigError)) as refused:
+            read(folder)
+        assert kind in str(refused.value)
+        assert not ran.exists()
+    if kind == "evil:X":
+        assert "--trust" in str(refused.value)
+        with contextlib.suppress(ArtifactError):
+            genre.read_run(folder, trust=True)
+        assert ran.exists()
+        sys.modules.pop("evil", None)
 
 
 @pytest.fixture(scope="module")

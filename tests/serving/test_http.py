@@ -119,6 +119,17 @@ def test_events_are_counted_once_and_change_the_next_answer(client: TestClient) 
     assert client.get("/v1/users/7/recommendations").json()["source"] == "folded_in"
 
 
+def test_an_event_id_with_other_content_is_a_conflict(client: TestClient) -> None:
+    first = {"user_id": "a", "item_id": "i1", "event_id": "1"}
+    assert client.post("/v1/events", json=first).json()["recorded"] == 1
+    assert client.post("/v1/events", json={**first, "user_id": "b"}).json() == {"recorded": 1, "duplicates": 0}
+    answer = client.post("/v1/events", json=[{**first, "item_id": "i2"}, {**first, "event_id": "2"}])
+    assert is_problem(answer, 409)
+    assert "event_id '1'" in answer.json()["detail"]
+    assert "1 recorded, 0 duplicates" in answer.json()["detail"]
+    assert len(client.get("/v1/users/a").json()["history"]) >= 1
+
+
 def test_items(client: TestClient) -> None:
     put = client.put(
         "/v1/items/new%2Fone", json={"title": "Knights", "text": "castles", "tags": ["a"], "year": 1999, "x": None}

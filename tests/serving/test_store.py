@@ -42,6 +42,43 @@ def test_an_event_id_counts_once(store: EventStore, reopened: Callable[[], Event
     assert len(store.histories(["a"])["a"]) == 3
 
 
+def test_an_event_id_is_unique_by_user_and_id(store: EventStore, reopened: Callable[[], EventStore]) -> None:
+    assert store.record([Event("a", "x", 1.0, 1, "1"), Event("b", "x", 1.0, 1, "1")]) == [True, True]
+    assert reopened().record([Event("b", "x", 1.0, 1, "1"), Event("c", "x", 1.0, 1, "1")]) == [False, True]
+
+
+def test_an_event_id_with_other_content_is_told_apart(store: EventStore) -> None:
+    sent = Event("a", "x", 0.25, 0, "1")
+    assert store.record([sent, sent], now=7) == [True, False]
+    assert store.record([sent], now=9) == [False], "sent again without a time, later"
+    others = [Event("a", "y", 0.25, 7, "1"), Event("a", "x", 1.0, 7, "1"), Event("a", "x", 0.25, 8, "1")]
+    assert store.record([*others, Event("a", "x", 0.25, 7, "1"), Event("a", "y", 1.0, 1, "2")]) == [
+        None, None, None, False, True,
+    ]  # fmt: skip
+    assert store.record([Event("z", "x", 1.0, 1, "9"), Event("z", "y", 1.0, 1, "9")]) == [True, None], "in one call"
+    assert [event.timestamp for event in store.histories(["a"])["a"]] == [1, 7]
+
+
+def test_a_log_of_the_version_before_keeps_its_entries(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with sqlite3.connect(path) as old:
+        old.executescript(
+            "CREATE TABLE log (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, user_id TEXT, item_id TEXT, "
+            "weight REAL, timestamp INTEGER, event_id TEXT UNIQUE, body TEXT);"
+            "CREATE INDEX by_user ON log (user_id, timestamp, seq) WHERE kind = 'event';"
+            "CREATE INDEX by_kind ON log (kind, seq) WHERE kind <> 'event'; PRAGMA user_version = 1;"
+            "INSERT INTO log VALUES (4, 'event', 'a', 'x', 1.0, 1, 'e1', NULL), (9, 'deletion', NULL, NULL, NULL, NULL,"
+            "NULL, 'digest');"
+        )
+    for _ in range(2):
+        store = SQLiteStore(path)
+        assert store.read()[:2] == [(4, Event("a", "x", 1.0, 1, "e1")), (9, Deletion("digest"))]
+        assert store.record([Event("a", "x", 1.0, 1, "e1")]) == [False]
+        store.record([Event("b", "x", 1.0, 1, "e1")])
+        assert 9 < store.last() < 12, "numbers go on where they were"
+        store.close()
+
+
 def test_only_the_newest_events_of_a_user_are_read(store: EventStore) -> None:
     store.record([Event("a", f"i{at}", 1.0, at + 1) for at in range(LONGEST_HISTORY + 5)])
     found = store.histories(["a"])["a"]

@@ -43,6 +43,16 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--trust`.
+
+    Args:
+        parser: the parser of a verb.
+    """
+    text = "run code of the run folder too: classes of its author's own, which its config names"
+    parser.add_argument("--trust", action="store_true", help=text)
+
+
 def add_runs_folder(parser: argparse.ArgumentParser) -> None:
     """Add the option `--runs`.
 

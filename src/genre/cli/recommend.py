@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import RUN_FIRST, add_verb
+from genre.cli.arguments import RUN_FIRST, add_trust, add_verb
 from genre.errors import GenreError
 from genre.options import DEFAULT_K
 
@@ -38,13 +38,14 @@ def add_recommend_verb(verbs: Verbs) -> None:
     parser.add_argument("--ask", metavar="WORDS", help=text)
     parser.add_argument("--using", help="a recommender of the run (default: the best on validation)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_trust(parser)
 
 
 def _recommend(args: argparse.Namespace) -> None:
     from genre.cli.terminal import print_recommended
     from genre.runs import read_run
 
-    run = read_run(args.run)
+    run = read_run(args.run, trust=args.trust)
     history = _history(run, args)
     if args.ask is None:
         rows = run.recommended(history, k=args.k, using=args.using)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import add_config, add_runs_folder, add_verb
+from genre.cli.arguments import add_config, add_runs_folder, add_trust, add_verb
 from genre.log import ConsoleLog
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add_run_verbs(verbs: Verbs) -> None:
         verbs, "audit", _audit, "Look for leaks between the parts of a run; exit status 1 when there are any."
     )
     parser.add_argument("run", help="a run folder")
+    add_trust(parser)
 
     parser = add_verb(
         verbs, "compare", _compare, "Compare two runs, recommender by recommender, with paired tests over users."
@@ -78,7 +79,7 @@ def _tune(args: argparse.Namespace) -> None:
 def _audit(args: argparse.Namespace) -> int:
     from genre.studies import audit_run
 
-    findings = audit_run(args.run)
+    findings = audit_run(args.run, trust=args.trust)
     for finding in findings:
         print(finding)
     errors = sum(finding.severity == "error" for finding in findings)

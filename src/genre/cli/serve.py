@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import RUN_FIRST, add_verb
+from genre.cli.arguments import RUN_FIRST, add_trust, add_verb
 from genre.errors import DriftError, GenreError
 from genre.log import ConsoleLog
 
@@ -27,6 +28,7 @@ def add_serving_verbs(verbs: Verbs) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
     _add_store(parser)
+    add_trust(parser)
     parser.add_argument("--api-key-file", type=Path, help="file with the key that callers must send")
     text = "such as rate=20 (requests a second from one address) or model_seconds=2; docs/serving.md lists all"
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help=text)
@@ -39,6 +41,7 @@ def add_serving_verbs(verbs: Verbs) -> None:
     parser.usage = RUN_FIRST
     parser.add_argument("run", help="a run folder")
     _add_store(parser)
+    add_trust(parser)
     text = "items that may rise in many lists though few users interacted with them; without ids: all"
     parser.add_argument("--accept", nargs="*", metavar="ITEM", help=text)
     text = "how far an item may rise, such as rise=0.1 (of all lists) or backing=0.01; docs/serving.md lists all"
@@ -58,14 +61,16 @@ def _serve(args: argparse.Namespace) -> None:
 
     limits, shares = parse_limits(args.limit), parse_shares(args.share)
     key = None if args.api_key_file is None else _read_key(args.api_key_file)
+    read = partial(read_run, trust=args.trust)
     serve(
-        [read_run(folder) for folder in args.runs],
+        [read(folder) for folder in args.runs],
         host=args.host,
         port=args.port,
         store=args.store,
         api_key=key,
         limits=limits,
         shares=shares,
+        read=read,
         log=ConsoleLog(),
     )
 
@@ -94,7 +99,8 @@ def _refresh(args: argparse.Namespace) -> None:
     accept = None if args.accept == [] else args.accept or ()
     with closing(open_store(args.store or default_store_path(run), must_exist=True)) as store:
         try:
-            if not refresh(run, store, remake, drift=drift, accept=accept, log=ConsoleLog()):
+            make = partial(remake, trust=args.trust)
+            if not refresh(run, store, make, drift=drift, accept=accept, trust=args.trust, log=ConsoleLog()):
                 return
         except DriftError as error:
             command = _accepting_command(args, run, [*(accept or ()), *error.items])
@@ -104,5 +110,5 @@ def _refresh(args: argparse.Namespace) -> None:
 
 def _accepting_command(args: argparse.Namespace, run: Path, items: list[str]) -> str:
     store = ["--store", args.store] if args.store else []
-    limits = [f"--drift={limit}" for limit in args.drift]
+    limits = [f"--drift={limit}" for limit in args.drift] + ["--trust"] * args.trust
     return shlex.join(["genre", "refresh", str(run), *store, *limits, "--accept", *items])

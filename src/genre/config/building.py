@@ -24,7 +24,13 @@ from genre.recommenders.network_base import NetworkRecommender
 
 
 def build_experiment(
-    values: dict[str, Any], name: str, lines: dict[str, int], origins: dict[str, str], folder: Path | None
+    values: dict[str, Any],
+    name: str,
+    lines: dict[str, int],
+    origins: dict[str, str],
+    folder: Path | None,
+    *,
+    trust: bool = True,
 ) -> Experiment:
     """Build the experiment of a config.
 
@@ -34,6 +40,7 @@ def build_experiment(
         lines: Path of a value (`recommenders[0].kind`) -> its line.
         origins: Path of a value -> where it came from; the seeds that are filled in are added.
         folder: Where relative paths start and modules of the user are looked for; None: paths stay as they are.
+        trust: Import modules from `folder`.
 
     Returns:
         The checked experiment.
@@ -42,7 +49,7 @@ def build_experiment(
         ConfigError: The config is not legal; the message has a line for each problem.
         NotImportable: The same, where the module of a class cannot be imported here.
     """
-    builder = _Builder(name, lines, origins, folder)
+    builder = _Builder(name, lines, origins, folder, trust=trust)
     experiment = builder.experiment(values)
     if experiment is None or builder.problems:
         raise builder.error_type("\n".join(builder.problems))
@@ -52,8 +59,10 @@ def build_experiment(
 class _Builder:
     """Turns plain values into objects and collects every problem instead of stopping at the first."""
 
-    def __init__(self, name: str, lines: dict[str, int], origins: dict[str, str], folder: Path | None) -> None:
-        self.name, self.lines, self.origins, self.folder = name, lines, origins, folder
+    def __init__(
+        self, name: str, lines: dict[str, int], origins: dict[str, str], folder: Path | None, *, trust: bool
+    ) -> None:
+        self.name, self.lines, self.origins, self.folder, self.trust = name, lines, origins, folder, trust
         self.problems: list[str] = []
         self.error_type = ConfigError
         self.seed = 0
@@ -119,7 +128,7 @@ class _Builder:
             self.problem(path, f"expected {{kind: ...}}, found {raw!r}; kinds: {', '.join(kinds_of(base))}")
             return None
         try:
-            cls = resolve(base, entry["kind"], self.folder)
+            cls = resolve(base, entry["kind"], self.folder, trust=self.trust)
         except ConfigError as error:
             self.problem(f"{path}.kind", str(error))
             if isinstance(error, NotImportable):

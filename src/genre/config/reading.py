@@ -16,8 +16,11 @@ from genre.config.overrides import apply_override
 from genre.config.writing import to_dict
 from genre.errors import ConfigError
 from genre.plain_yaml import read_yaml
+from genre.storage import MANIFEST
 
 MAX_BYTES = 1_000_000
+FULL_CONFIG = "config.full.yaml"
+"""The config in a run folder with every default filled in."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,13 @@ class Config:
     origins: dict[str, str]
 
 
-def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def read_config(path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> Config:
     """Read and check a YAML file.
 
     Args:
         path: The file. Relative paths in it start at its folder.
         overrides: `dotted.key=value` each, put over what the file says.
+        trust: Run code of the folder also where it is a run, which may be somebody else's.
 
     Returns:
         The checked config.
@@ -60,10 +64,19 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{file}: {len(raw):,} bytes; a config has at most {MAX_BYTES:,}")
-    return parse_config(text, str(file), overrides, folder=file.resolve().parent)
+    folder = file.resolve().parent
+    trust = trust or not (_is_of_run(file) or _is_of_run(file.resolve()))
+    return parse_config(text, str(file), overrides, folder=folder, trust=trust)
 
 
-def parse_config(text: str, name: str, overrides: Sequence[str] = (), *, folder: Path | None = None) -> Config:
+def _is_of_run(file: Path) -> bool:
+    """Tell whether a config is that of a run folder, finished or not."""
+    return file.name == FULL_CONFIG or (file.parent / MANIFEST).exists()
+
+
+def parse_config(
+    text: str, name: str, overrides: Sequence[str] = (), *, folder: Path | None = None, trust: bool = True
+) -> Config:
     """Check the text of a config.
 
     Args:
@@ -71,6 +84,7 @@ def parse_config(text: str, name: str, overrides: Sequence[str] = (), *, folder:
         name: What to call the config in messages.
         overrides: `dotted.key=value` each, put over what the text says.
         folder: Where relative paths start and modules of the user are looked for; None: paths stay as they are.
+        trust: Import modules from `folder`.
 
     Returns:
         The checked config.
@@ -82,5 +96,5 @@ def parse_config(text: str, name: str, overrides: Sequence[str] = (), *, folder:
     origins = {path: f"line {line}" for path, line in lines.items()}
     for override in overrides:
         apply_override(values, origins, override)
-    experiment = build_experiment(values, name, lines, origins, folder)
+    experiment = build_experiment(values, name, lines, origins, folder, trust=trust)
     return Config(experiment, text, to_dict(experiment), origins)

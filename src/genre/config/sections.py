@@ -2,7 +2,8 @@
 
 `kind` is a short name of `kinds.py`, an entry point of the group `genre.<section>`, or `package.module:Class`; it must
 be a subclass of its section's base. An import path runs code, so a config is trusted as code is: it is read from disk,
-never from the network. Knows nothing about YAML.
+never from the network. The config of a run folder, which may be somebody else's, is not: no module comes from there.
+Knows nothing about YAML.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
+import importlib.util
 import sys
 import typing
 from collections.abc import Iterator
@@ -38,13 +40,14 @@ SECTIONS: dict[type, str] = {
 """The base class of everything that has a `kind` -> its section in `kinds.py`."""
 
 
-def resolve(base: type, kind: str, folder: Path | None = None) -> type:
+def resolve(base: type, kind: str, folder: Path | None = None, *, trust: bool = True) -> type:
     """Import the class that a `kind` names.
 
     Args:
         base: The base class of the section.
         kind: A built-in name, the name of an entry point, or `package.module:Class`.
         folder: Where modules of the user are looked for besides `sys.path`.
+        trust: Import modules from `folder` and the working directory; False: no module that is inside `folder`.
 
     Returns:
         A dataclass that extends `base`.
@@ -61,7 +64,9 @@ def resolve(base: type, kind: str, folder: Path | None = None) -> type:
             f"unknown kind {kind!r}{nearest(kind, known)}; built in: {', '.join(known)}; "
             "or your own package.module:Class"
         )
-    cls = _import_class(kind, target, folder if ":" in kind else None)
+    if folder is not None and not trust and kind not in KINDS[section]:
+        _refuse_modules_of(folder, kind, target.partition(":")[0])
+    cls = _import_class(kind, target, folder if ":" in kind and trust else None)
     if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
         raise ConfigError(f"kind {kind!r}: must be a dataclass that extends {base.__name__}")
     return cls
@@ -76,6 +81,24 @@ def _entry_point(section: str, kind: str) -> str:
     return next((point.value for point in points), "")
 
 
+def _refuse_modules_of(folder: Path, kind: str, module: str) -> None:
+    """Raise NotImportable where a module that is not imported yet, or a package around it, is inside a folder."""
+    parts = module.split(".")
+    for at in range(len(parts)):
+        name = ".".join(parts[: at + 1])
+        if name in sys.modules:
+            continue
+        try:
+            spec = importlib.util.find_spec(name)  # imports the packages around it, which were checked before
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None:
+            return  # `_import_class` says so
+        places = [*(spec.submodule_search_locations or ()), spec.origin if spec.has_location else None]
+        if any(place and Path(place).resolve().is_relative_to(folder.resolve()) for place in places):
+            raise NotImportable(f"kind {kind!r}: {module} is a file of the run folder, whose code is not run; {TRUST}")
+
+
 def _import_class(kind: str, target: str, folder: Path | None) -> Any:
     """Return what `module:name` holds; the errors say what to do about a module that cannot be imported."""
     module, _, name = target.partition(":")
@@ -85,11 +108,15 @@ def _import_class(kind: str, target: str, folder: Path | None) -> Any:
     except SyntaxError as error:
         raise ConfigError(f"kind {kind!r}: {module} is not valid Python ({error}); mend it") from error
     except ImportError as error:
-        own = "start in the folder where its file lies, or put that folder on PYTHONPATH"
+        own = f"put the folder where its file lies on PYTHONPATH; for a config, start there; for a run, {TRUST}"
         remedy = own if ":" in kind else "install what it needs"
         raise NotImportable(f"kind {kind!r}: cannot import {module} ({error}); {remedy}") from error
     except AttributeError as error:
         raise ConfigError(f"kind {kind!r}: {module} has no {name}") from error
+
+
+TRUST = "if you trust its author, give --trust (in Python: trust=True), which runs code of the folder"
+"""The remedy where a run folder names a class that cannot be imported without the folder."""
 
 
 @contextmanager

@@ -140,6 +140,7 @@ def refresh(
     *,
     drift: Drift | None = None,
     accept: Collection[str] | None = (),
+    trust: bool = False,
     log: Log = SILENT,
 ) -> bool:
     """Make a run again on its data with the event log; the new run takes the old one's place in one step.
@@ -152,6 +153,7 @@ def refresh(
         make: Makes the new run.
         drift: How far a few users may push an item; None: the defaults.
         accept: Ids of items that may rise further; None: all.
+        trust: Run code of the folder, as in `read_run`.
         log: Where progress goes.
 
     Returns:
@@ -176,7 +178,7 @@ def refresh(
         place = folder.parent / f".{folder.name}.next"
         make(folder, after, place, news=news, log=log)
         if accept is not None:
-            check_drift(read_run(folder), read_run(place), drift or Drift(), accept)
+            check_drift(read_run(folder, trust=trust), read_run(place, trust=trust), drift or Drift(), accept)
         put_in_place(place, folder)
     return True
 

@@ -349,18 +349,17 @@ class Service:
         """
         return [name for name, breaker in list(self._state.fallback.breakers.items()) if breaker.open]
 
-    def record(self, events: Sequence[Event]) -> list[bool]:
+    def record(self, events: Sequence[Event]) -> list[bool | None]:
         """Record events on disk; the next list for their users takes them into account.
 
         Args:
             events: The events; those without a time happened now.
 
         Returns:
-            For each event whether it is new; False where its event id was recorded before.
+            For each event whether it is new; False where the user's event of this id was recorded before, None where
+            it was recorded with another item, weight or time.
         """
-        now = int(time.time())
-        timed = [e if e.timestamp else Event(e.user_id, e.item_id, e.weight, now, e.event_id) for e in events]
-        new = self._store.record(timed)
+        new = self._store.record(events, int(time.time()))
         self._state.recent_events.drop({event.user_id for event in events})
         return new
 

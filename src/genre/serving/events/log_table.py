@@ -39,6 +39,10 @@ SELECT item_id, latest / 3600 * 3600, count(*) FROM (
 """
 
 
+Recorded = tuple[str, float, int]
+"""Item, weight and time of an event in the log."""
+
+
 class LogTable(EventStore):
     """Base of stores with a table `log (seq, kind, user_id, item_id, weight, timestamp, event_id, body)`.
 
@@ -91,6 +95,21 @@ class LogTable(EventStore):
     @override
     def activity(self, since: int, until: int) -> list[Activity]:
         return [Activity(*row) for row in self._select(self._sql(ACTIVITY), (since, until))]
+
+
+def same_event(event: Event, recorded: Recorded) -> bool | None:
+    """Compare an event with the one that was recorded of the same user under the same event id.
+
+    Args:
+        event: The event that was sent; without a time, any time is the same.
+        recorded: The event in the log.
+
+    Returns:
+        False for the same event sent again, None for another one, as `EventStore.record` answers.
+    """
+    item_id, weight, timestamp = recorded
+    same = (event.item_id, float(event.weight)) == (item_id, weight) and event.timestamp in (0, timestamp)
+    return False if same else None
 
 
 def _entry(kind: str, event: Sequence[Any], body: str) -> Entry:

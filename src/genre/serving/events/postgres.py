@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typing_extensions import override
 
 from genre.errors import StoreError
-from genre.serving.events.log_table import EVENT_COLUMNS, NEWEST_EVENTS, LogTable
+from genre.serving.events.log_table import EVENT_COLUMNS, NEWEST_EVENTS, LogTable, same_event
 from genre.serving.events.store import Event
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -26,9 +26,11 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS genre_log (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind TEXT NOT NULL,
-    user_id TEXT, item_id TEXT, weight DOUBLE PRECISION, "timestamp" BIGINT, event_id TEXT UNIQUE,
+    user_id TEXT, item_id TEXT, weight DOUBLE PRECISION, "timestamp" BIGINT, event_id TEXT,
     body TEXT
 );
+ALTER TABLE genre_log DROP CONSTRAINT IF EXISTS genre_log_event_id_key;  -- of version 1, unique among all users
+CREATE UNIQUE INDEX IF NOT EXISTS genre_log_by_event ON genre_log (user_id, event_id);
 CREATE INDEX IF NOT EXISTS genre_log_by_user ON genre_log (user_id, "timestamp", seq) WHERE kind = 'event';
 CREATE INDEX IF NOT EXISTS genre_log_by_kind ON genre_log (kind, seq) WHERE kind <> 'event';
 """
@@ -37,7 +39,11 @@ INSERT INTO genre_log (kind, user_id, item_id, weight, "timestamp", event_id)
 SELECT 'event', u, i, w, t, e
 FROM unnest(%s::text[], %s::text[], %s::float8[], %s::bigint[], %s::text[]) WITH ORDINALITY AS row(u, i, w, t, e, place)
 ORDER BY place
-ON CONFLICT (event_id) DO NOTHING RETURNING event_id
+ON CONFLICT (user_id, event_id) DO NOTHING RETURNING user_id, event_id
+"""
+_RECORDED = """
+SELECT user_id, event_id, item_id, weight, "timestamp"
+FROM genre_log JOIN unnest(%s::text[], %s::text[]) AS sent(u, e) ON user_id = u AND event_id = e
 """
 _HISTORIES = f"""
 SELECT {EVENT_COLUMNS} FROM unnest(%s::text[]) AS requested(id), LATERAL (
@@ -83,18 +89,22 @@ class PostgresStore(LogTable):
             return self._read.rows(statement, values)
 
     @override
-    def record(self, events: Sequence[Event]) -> list[bool]:
-        rows = [(e.user_id, e.item_id, float(e.weight), e.timestamp, e.event_id) for e in events]
+    def record(self, events: Sequence[Event], now: int = 0) -> list[bool | None]:
+        rows = [(e.user_id, e.item_id, float(e.weight), e.timestamp or now, e.event_id) for e in events]
         columns = [[row[at] for row in rows] for at in range(5)]
+        named = [(e.user_id, e.event_id) for e in events if e.event_id is not None]
         with self._transaction() as log:
-            found = log.execute(_APPEND.encode(), columns).fetchall()
-        new = {event_id for (event_id,) in found}
-        recorded = []
+            new = {name for name in log.execute(_APPEND.encode(), columns).fetchall() if name[1] is not None}
+            recorded = {}
+            if len(new) < len(named):
+                found = log.execute(_RECORDED.encode(), [[name[at] for name in named] for at in range(2)]).fetchall()
+                recorded = {(row[0], row[1]): row[2:] for row in found}
+        answers: list[bool | None] = []
         for event in events:
-            recorded.append(event.event_id is None or event.event_id in new)
-            if event.event_id is not None:
-                new.discard(event.event_id)  # the same id again, in the same call
-        return recorded
+            name = (event.user_id, event.event_id)
+            answers.append(event.event_id is None or name in new or same_event(event, recorded[name]))
+            new.discard(name)  # the same id again, in the same call
+        return answers
 
     @override
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:

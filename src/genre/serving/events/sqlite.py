@@ -12,24 +12,39 @@ from typing import Any
 from typing_extensions import override
 
 from genre.errors import StoreError
-from genre.serving.events.log_table import NEWEST_EVENTS, LogTable
+from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, same_event
 from genre.serving.events.store import Event
 
-_VERSION = 1
-_SCHEMA = """
+_VERSION = 2
+_TABLE = """
 CREATE TABLE IF NOT EXISTS log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
-    user_id TEXT, item_id TEXT, weight REAL, timestamp INTEGER, event_id TEXT UNIQUE,
+    user_id TEXT, item_id TEXT, weight REAL, timestamp INTEGER, event_id TEXT,
     body TEXT
 );
+"""
+_INDEXES = """
+CREATE UNIQUE INDEX IF NOT EXISTS by_event ON log (user_id, event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_user ON log (user_id, timestamp, seq) WHERE kind = 'event';
 CREATE INDEX IF NOT EXISTS by_kind ON log (kind, seq) WHERE kind <> 'event';
 """
+_SCHEMA = f"BEGIN IMMEDIATE; {_TABLE} {_INDEXES} PRAGMA user_version = {_VERSION}; COMMIT;"
+_FROM_VERSION_1 = f"""
+BEGIN IMMEDIATE;
+DROP INDEX by_user; DROP INDEX by_kind; ALTER TABLE log RENAME TO old_log;
+{_TABLE}
+INSERT INTO log SELECT * FROM old_log;
+DROP TABLE old_log;
+{_INDEXES}
+PRAGMA user_version = {_VERSION}; COMMIT;
+"""
+"""There, an event id was unique among all users."""
 _APPEND = """
 INSERT INTO log (kind, user_id, item_id, weight, timestamp, event_id) VALUES ('event', ?, ?, ?, ?, ?)
-ON CONFLICT (event_id) DO NOTHING
+ON CONFLICT (user_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
 """
+_RECORDED = "SELECT item_id, weight, timestamp FROM log WHERE user_id = ? AND event_id = ?"
 
 
 class SQLiteStore(LogTable):
@@ -55,11 +70,11 @@ class SQLiteStore(LogTable):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write, self._read = self._connect(), self._connect()
             version = self._write.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
+            if version not in (0, 1, _VERSION):
                 self.close()
                 raise StoreError(f"{path}: an event log of format {version}, this version reads {_VERSION}")
-            if version == 0:
-                self._write.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
+            if version < _VERSION:
+                self._write.executescript(_FROM_VERSION_1 if version else _SCHEMA)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
@@ -84,12 +99,14 @@ class SQLiteStore(LogTable):
             return self._read.execute(statement, values).fetchall()
 
     @override
-    def record(self, events: Sequence[Event]) -> list[bool]:
+    def record(self, events: Sequence[Event], now: int = 0) -> list[bool | None]:
+        answers: list[bool | None] = []
         with self._transaction() as log:
-            return [
-                log.execute(_APPEND, (e.user_id, e.item_id, e.weight, e.timestamp, e.event_id)).rowcount == 1
-                for e in events
-            ]
+            for e in events:
+                row = (e.user_id, e.item_id, e.weight, e.timestamp or now, e.event_id)
+                new = log.execute(_APPEND, row).rowcount == 1
+                answers.append(new or same_event(e, log.execute(_RECORDED, (e.user_id, e.event_id)).fetchone()))
+        return answers
 
     @override
     def delete_user(self, user_id: str) -> int:

@@ -24,7 +24,7 @@ class Event:
         item_id: The item.
         weight: Strength; 0: seen but not liked.
         timestamp: Seconds since 1970.
-        event_id: The sender's own id of the event; an id that was recorded before is not recorded again.
+        event_id: The sender's own id of the event; one that was recorded of the user before is not recorded again.
     """
 
     user_id: str
@@ -95,14 +95,16 @@ class EventStore(ABC):
     """Base of event stores. Any thread may call any method; StoreError when the log cannot be used."""
 
     @abstractmethod
-    def record(self, events: Sequence[Event]) -> list[bool]:
+    def record(self, events: Sequence[Event], now: int = 0) -> list[bool | None]:
         """Append events in one commit.
 
         Args:
             events: The events.
+            now: The time of events without one, in seconds since 1970.
 
         Returns:
-            For each event whether it is new; False where its event id was recorded before.
+            For each event whether it is new; False where the user's event of this id was recorded before, None where
+            it was recorded with another item, weight or time.
         """
 
     @abstractmethod

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Generic, NamedTuple, ParamSpec, TypeVar
 
-from genre.errors import GenreError, StoreError
+from genre.errors import ConflictError, GenreError, StoreError
 from genre.serving.events.store import Event
 from genre.serving.http.prometheus import PrometheusMetrics
 from genre.serving.requests import ListRequest, RankedList
@@ -154,18 +154,22 @@ class AsyncService:
 
         Raises:
             StoreError: when the log cannot be written, or does not answer in time.
+            ConflictError: for an event id that was recorded with other content; the other events are recorded.
         """
         return await _within_store_seconds(self._events.submit(events))
 
-    def _record(self, groups: Sequence[Sequence[Event]]) -> list[RecordedEvents]:
+    def _record(self, groups: Sequence[Sequence[Event]]) -> list[RecordedEvents | ConflictError]:
         """Record the events of many requests in one commit."""
         is_new = iter(self.service.record([event for group in groups for event in group]))
-        outcomes = []
+        outcomes: list[RecordedEvents | ConflictError] = []
         for group in groups:
-            new = sum(next(is_new) for _ in group)
-            outcomes.append(RecordedEvents(new, len(group) - new))
-            self.metrics.events.labels("recorded").inc(new)
-            self.metrics.events.labels("duplicate").inc(len(group) - new)
+            answers = [next(is_new) for _ in group]
+            counts = RecordedEvents(answers.count(True), answers.count(False))
+            conflicts = [str(e.event_id) for e, new in zip(group, answers, strict=True) if new is None]
+            outcomes.append(_conflict(conflicts, counts) if conflicts else counts)
+            self.metrics.events.labels("recorded").inc(counts.recorded)
+            self.metrics.events.labels("duplicate").inc(counts.duplicates)
+            self.metrics.events.labels("conflict").inc(len(conflicts))
         return outcomes
 
     async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -211,6 +215,15 @@ class AsyncService:
         """Stop the threads."""
         for pool in (self._answer_pool, self._store_pool):
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _conflict(event_ids: Sequence[str], counts: RecordedEvents) -> ConflictError:
+    """Say which events of a request were refused, and what became of the others."""
+    names = ", ".join(map(repr, event_ids[:5]))
+    return ConflictError(
+        f"event_id {names}: recorded before of the same user with another item, weight or time; give each event an id "
+        f"of its own. Of the other events, {counts.recorded} recorded, {counts.duplicates} duplicates"
+    )
 
 
 async def _within_store_seconds(future: asyncio.Future[T]) -> T:

@@ -12,10 +12,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from genre.errors import GenreError, StoreError, UnknownId
+from genre.errors import ConflictError, GenreError, StoreError, UnknownId
 from genre.serving.http.prometheus import PrometheusMetrics
 
 ERROR_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+STATUS_BY_ERROR = {UnknownId: (404, "not_found"), ConflictError: (409, "conflict")}
 WORDS_BY_TYPE = {  # for pydantic's types of errors whose own message speaks of Python
     "missing": "is missing",
     "extra_forbidden": "nothing of this name is known",
@@ -75,12 +76,11 @@ def add_error_handlers(app: FastAPI, metrics: PrometheusMetrics) -> None:
 
     @app.exception_handler(GenreError)
     async def genre_error(_: Request, error: GenreError) -> Response:
-        if isinstance(error, UnknownId):
-            return problem(404, "not_found", str(error))
         if isinstance(error, StoreError):
             trouble("store", error)
             return problem(503, "store_unavailable", "the event log cannot be used now; nothing was recorded")
-        return problem(422, "not_legal", str(error))
+        status, word = STATUS_BY_ERROR.get(type(error), (422, "not_legal"))
+        return problem(status, word, str(error))
 
     @app.exception_handler(Exception)
     async def internal_error(_: Request, error: Exception) -> Response:

@@ -59,7 +59,7 @@ REPORT_POLICY = (
 """The report is one page with its scripts inside; the sandbox gives it an origin of its own, so it reaches no route."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem} for status in (400, 401, 404, 413, 421, 422, 429, 503)
+    status: {"model": Problem} for status in (400, 401, 404, 409, 413, 421, 422, 429, 503)
 }
 
 
@@ -214,7 +214,7 @@ class _Routes:
         return _json({"user_id": user_id, "events": erased})
 
     async def record(self, body: EventsBody) -> Response:
-        """Record events; they are on disk when this answers. A repeated event_id is not counted again."""
+        """Record events; they are on disk when this answers. An event_id that a user repeats is not counted again."""
         events = [event.to_event() for event in (body if isinstance(body, list) else [body])]
         return _json((await self._calls.record(events))._asdict())
 

@@ -201,7 +201,9 @@ class EventBody(Body):
     item_id: Id
     weight: Annotated[Weight, Field(description="strength; 0: seen but not liked")] = 1.0
     timestamp: Annotated[Timestamp | None, Field(description="seconds since 1970; without it: now")] = None
-    event_id: Annotated[Id | None, Field(description="an event of an id that was recorded is not counted again")] = None
+    event_id: Annotated[
+        Id | None, Field(description="an event of an id that was recorded of this user is not counted again")
+    ] = None
 
     @field_validator("timestamp")
     @classmethod

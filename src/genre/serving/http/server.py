@@ -45,6 +45,7 @@ def serve(
     api_key: str | None = None,
     shares: Mapping[str, float] | None = None,
     limits: Limits | None = None,
+    read: Callable[[Path], Run] = read_run,
     log: Log = SILENT,
 ) -> None:
     """Serve runs until interrupted. A run whose folder is replaced meanwhile is swapped in once it answers.
@@ -57,6 +58,7 @@ def serve(
         api_key: key that callers must send; needed where other machines can reach the address.
         shares: run name -> share of the users; None: equal shares.
         limits: time, rate and size limits; None: the defaults.
+        read: reads a run that was replaced from its folder.
         log: gets a line when serving starts and when a run is swapped.
 
     Raises:
@@ -84,7 +86,7 @@ def serve(
     )
     logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
     stop = threading.Event()
-    threading.Thread(target=watch_folders, args=(service, stop), kwargs={"log": log}, daemon=True).start()
+    threading.Thread(target=watch_folders, args=(service, stop), kwargs={"read": read, "log": log}, daemon=True).start()
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if api_key else ''}"
     log.line(f"Serving {', '.join(service.names())} at {url}")
