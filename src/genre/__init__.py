@@ -40,6 +40,7 @@ _HOMES = {
     "Recommender": "genre.recommenders.base",
     "Run": "genre.runs",
     "SASRec": "genre.recommenders.sasrec",
+    "Scaled": "genre.recommenders.scaled",
     "SemanticIds": "genre.recommenders.semantic_ids",
     "SyntheticHistory": "genre.recommenders.synthetic",
     "Transitions": "genre.recommenders.transitions",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from genre.recommenders.profiled import Profiled as Profiled
     from genre.recommenders.rating_factors import RatingFactors as RatingFactors
     from genre.recommenders.sasrec import SASRec as SASRec
+    from genre.recommenders.scaled import Scaled as Scaled
     from genre.recommenders.semantic_ids import SemanticIds as SemanticIds
     from genre.recommenders.synthetic import SyntheticHistory as SyntheticHistory
     from genre.recommenders.transitions import Transitions as Transitions

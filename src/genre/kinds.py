@@ -58,6 +58,7 @@ KINDS: dict[str, dict[str, str]] = {
         "profiled": "genre.recommenders.profiled:Profiled",
         "rating_factors": "genre.recommenders.rating_factors:RatingFactors",
         "sasrec": "genre.recommenders.sasrec:SASRec",
+        "scaled": "genre.recommenders.scaled:Scaled",
         "semantic_ids": "genre.recommenders.semantic_ids:SemanticIds",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
         "transitions": "genre.recommenders.transitions:Transitions",

@@ -19,6 +19,7 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
+from genre.recommenders.rating_factors import RatingFactors
 from genre.testing import FakeLanguageModel, check_recommender, toy_dataset
 
 _EASE = EASE(regularization=10.0)
@@ -36,6 +37,7 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
         "weight": 0.3,
     },
     "profiled": {"first": _EASE},
+    "scaled": {"first": RatingFactors(factors=4), "method": "z-score"},
     "synthetic": {"first": _EASE},
     "ncf": {"dim": 8, "hidden": (16, 8), "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
     "two_tower": {"dim": 8, "ids": 8, "hidden": 16, "epochs": 20, "id_dropout": 0.8, "learning_rate": 0.01},

@@ -89,14 +89,14 @@ def nearest_items(
 
 
 @compiled
-def _offer(best: Float32, where: Int32, similarity: np.float32, item: int) -> np.float32:
+def _offer(best: Float32, where: Int32, similarity: float, item: int) -> float:
     """Put an item into a heap, where it is better than the worst one or as good and of a lower row.
 
     Return the new bar: so far below the worst that no rounding of the product keeps a tie away.
     """
     if similarity > best[0] or (similarity == best[0] and item < where[0]):
         replace_worst(best, where, similarity, item)
-    return best[0] * np.float32(0.999999)
+    return float(best[0] * np.float32(0.999999))
 
 
 @compiled

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float32, Int32
+from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.errors import DataError, OptionError
 from genre.options import nearest
@@ -58,13 +58,37 @@ class Scaler:
             raise OptionError(f"no scaling is called {method!r}{nearest(str(method), METHODS)}; {', '.join(METHODS)}")
         if train.rating is None or len(train) == 0:
             raise DataError(f"{train.name}: no ratings to scale; name the rating column, or leave scaling out")
-        statistics = METHODS[method]
-        one_group = np.zeros(len(train), np.int32)
-        shift, scale = (np.repeat(part, train.n_users + 1) for part in statistics(one_group, train.rating, 1))
+        shift, scale = METHODS[method](np.zeros(len(train), np.int32), train.rating, 1)
+        whole = float(shift[0]), float(scale[0]) or 1.0
         if per_user:
-            seen = np.flatnonzero(np.bincount(train.user, minlength=train.n_users))
-            own = statistics(train.user, train.rating, train.n_users)
-            shift[seen], scale[seen] = own[0][seen], own[1][seen]
+            return cls.of_groups(train.user, train.rating, train.n_users, method, whole)
+        return cls(*(np.full(train.n_users + 1, part) for part in whole))
+
+    @classmethod
+    def of_groups(
+        cls,
+        group: Int32 | Int64,
+        rating: Float32,
+        n: int,
+        method: Literal["min-max", "z-score"],
+        otherwise: tuple[float, float],
+    ) -> Scaler:
+        """Make a scaler of several groups of ratings, such as users or histories.
+
+        Args:
+            group: Group of each rating, `[nnz]`.
+            rating: `[nnz]`.
+            n: Number of groups.
+            method: As in `fit`.
+            otherwise: Shift and scale of groups without ratings.
+
+        Returns:
+            The scaler; its users are the groups.
+        """
+        shift, scale = (np.full(n + 1, part) for part in otherwise)
+        seen = np.flatnonzero(np.bincount(group, minlength=n))
+        own = METHODS[method](group, rating, n)
+        shift[seen], scale[seen] = own[0][seen], own[1][seen]
         scale[scale == 0] = 1.0
         return cls(shift, scale)
 
@@ -138,7 +162,7 @@ class Scaler:
         return np.where((rows >= 0) & (rows < len(self.shift) - 1), rows, len(self.shift) - 1)
 
 
-def _bounds(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
+def _bounds(group: Int32 | Int64, rating: Float32, n: int) -> tuple[Float64, Float64]:
     """Compute the lowest rating and the range of each group. [n] each."""
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
     np.minimum.at(low, group, rating)
@@ -148,7 +172,7 @@ def _bounds(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
     return low, high - low
 
 
-def _moments(group: Int32, rating: Float32, n: int) -> tuple[Float64, Float64]:
+def _moments(group: Int32 | Int64, rating: Float32, n: int) -> tuple[Float64, Float64]:
     """Compute mean and standard deviation of each group, in two passes against cancellation. [n] each."""
     count = np.maximum(np.bincount(group, minlength=n), 1)
     mean = np.bincount(group, rating, n) / count
