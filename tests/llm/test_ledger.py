@@ -23,7 +23,17 @@ from genre.llm.budget import Budget, Plan
 from genre.llm.ledger import Ledger
 from genre.llm.ledger_table import read_log
 from genre.llm.prompt import Prompt
+from genre.log import Log
 from genre.testing import FakeLanguageModel
+
+
+class RecordingLog(Log):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
 
 PROMPT = Prompt("test", "Say {{x}}.")
 INPUTS = [f"Say {n}." for n in range(10)]
@@ -110,7 +120,7 @@ def test_what_is_under_way_elsewhere_is_waited_for(tmp_path: Path) -> None:
     assert all([a.text for a in one] == [a.text for a in answers[0]] for one in answers)
 
 
-def test_what_a_dead_process_had_reserved_is_free_again(tmp_path: Path) -> None:
+def test_what_a_killed_process_had_under_way_counts_as_spent(tmp_path: Path) -> None:
     path, calls = tmp_path / "l.sqlite", tmp_path / "calls"
     code = WORKER.replace("time.sleep(0.004)", "time.sleep(60)")
     command = [sys.executable, "-c", code, str(path), str(calls), "1"]
@@ -124,19 +134,25 @@ def test_what_a_dead_process_had_reserved_is_free_again(tmp_path: Path) -> None:
             assert not waiting.done(), "the one call is reserved"
             worker.kill()
             worker.wait()
-            assert waiting.result(10)[0].outcome == "ok"
+            with pytest.raises(BudgetExceeded, match="1 calls"):
+                waiting.result(10)
+    assert ledger.spent().calls == 1
+    assert ledger.spent().tokens > 100, "with the most that it can have cost"
+    assert "under way when its process ended" in read_log(path, outcome="failed")[0].error
     assert not list(tmp_path.glob("*.under-way"))
 
 
-def test_work_that_was_interrupted_leaves_nothing_reserved() -> None:
+def test_work_that_was_interrupted_counts_as_spent_and_leaves_nothing_reserved() -> None:
     class Interrupted(FakeLanguageModel):
         def _complete(self, prompt: str, schema: Any) -> Completion:
             raise KeyboardInterrupt
 
-    ledger = Ledger(":memory:", Interrupted(), budget=Budget(calls=1))
+    ledger = Ledger(":memory:", Interrupted(), budget=Budget(calls=2))
     for _ in range(2):  # the second one would wait for the first for ever
         with pytest.raises(KeyboardInterrupt):
             ledger.complete(PROMPT, INPUTS[:1])
+    with pytest.raises(BudgetExceeded, match="2 calls"):
+        ledger.complete(PROMPT, INPUTS[:1])
 
 
 def test_a_killed_process_leaves_no_file_behind_whatever_it_was_at(tmp_path: Path) -> None:
@@ -281,7 +297,7 @@ def test_killed_at_random_points_it_asks_only_what_is_missing(tmp_path: Path, co
             return 0
         try:
             with sqlite3.connect(ledger, timeout=30) as connection:
-                return int(connection.execute("SELECT count(*) FROM exchanges").fetchone()[0])
+                return int(connection.execute("SELECT count(*) FROM exchanges WHERE outcome = 'ok'").fetchone()[0])
         except sqlite3.OperationalError:
             return 0  # killed before the table was made
 
@@ -307,3 +323,46 @@ def test_killed_at_random_points_it_asks_only_what_is_missing(tmp_path: Path, co
     assert len(sent) - before == missing, "the calls made equal the unique inputs missing"
     assert answered() == 60
     assert len(sent) <= 60 + kills * concurrency, "a kill costs at most what was under way"
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_caps_hold_for_what_the_server_saw_over_kills_with_calls_under_way(tmp_path: Path, concurrency: int) -> None:
+    path, calls = tmp_path / "l.sqlite", tmp_path / "calls"
+    code = WORKER.replace("Slow(concurrency=int(sys.argv[3]))", "Slow(concurrency=int(sys.argv[3])), budget=BUDGET")
+    code = code.replace("0.004", "0.05").replace('print("ready"', 'BUDGET = Budget(calls=20)\nprint("ready"')
+    code = "from genre.llm.budget import Budget\n" + code
+    calls.touch()
+    for _ in range(3):
+        before = len(calls.read_text().splitlines())
+        worker = subprocess.Popen([sys.executable, "-c", code, str(path), str(calls), str(concurrency)])
+        while len(calls.read_text().splitlines()) < min(20, before + concurrency) and worker.poll() is None:
+            time.sleep(0.01)
+        worker.kill()
+        worker.wait()
+    with pytest.raises(BudgetExceeded):
+        Ledger(path, SlowModel(), job="", budget=Budget(calls=20)).complete(PROMPT, [f"n {n}" for n in range(30)])
+    with sqlite3.connect(path) as connection:
+        (ended,) = connection.execute("SELECT count(*) FROM exchanges WHERE model LIKE 'fake%'").fetchone()
+        (killed,) = connection.execute("SELECT count(*) FROM exchanges WHERE error LIKE 'under way%'").fetchone()
+    assert ended + killed == 20
+    assert killed >= 3
+    assert 3 * concurrency <= len(calls.read_text().splitlines()) <= 20
+
+
+FALSE_COUNTS = [(0, 0), (-5, -5), (1, 1), (10**30, 10**30), (10**6, 3), (11, 10**9)]
+
+
+@pytest.mark.parametrize("counts", FALSE_COUNTS)
+def test_counts_that_cannot_be_true_are_booked_as_the_most_of_a_call(tmp_path: Path, counts: tuple[int, int]) -> None:
+    class Liar(FakeLanguageModel):
+        def _complete(self, prompt: str, schema: Any) -> Completion:
+            self._note(prompt)
+            return Completion("a long answer " * 10, "ok", *counts)
+
+    model, log = Liar(max_tokens=50), RecordingLog()
+    ledger = Ledger(tmp_path / "l.sqlite", model, job="a", budget=Budget(tokens=2000))
+    with pytest.raises(BudgetExceeded, match="2,000 tokens"):
+        ledger.complete(PROMPT, [f"{n} " * 100 for n in range(30)], log=log)
+    assert 0 < len(model.prompts) < 10
+    assert 1000 < ledger.spent().tokens <= 2000
+    assert "without believable counts of tokens; the most that each can have cost is counted" in log.lines[0]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import email.utils
 import time
+import tracemalloc
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genre.errors import LLMError, OptionError
+from genre.errors import BudgetExceeded, LLMError, OptionError
 from genre.llm.budget import Budget, Spent
 from genre.llm.ledger import Ledger
 from genre.llm.ledger_table import read_log
-from genre.llm.openai import OpenAI
+from genre.llm.openai import OpenAI, _wait
 from genre.llm.prompt import Prompt
 from llm_server import serving
 
@@ -208,3 +211,152 @@ def test_the_fingerprint_names_all_that_changes_an_answer() -> None:
 def test_what_is_no_address_is_known_before_anything_is_read(url: str) -> None:
     with pytest.raises(OptionError, match="is no address; such as http"):
         provider(url)
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_that_drips_ends_with_the_attempt(part: str) -> None:
+    with serving(f"dripping {part}") as server:
+        start = time.perf_counter()
+        (answer,) = provider(server.url, attempts=1, timeout_seconds=0.6).complete(["x"])
+    assert (answer.outcome, answer.error) == ("failed", "no answer within 0.6 s")
+    assert answer.lost, "it may be billed"
+    assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_without_end_is_bounded_in_bytes(part: str) -> None:
+    with serving(f"endless {part}") as server:
+        start = time.perf_counter()
+        tracemalloc.start()
+        (answer,) = provider(server.url, timeout_seconds=30).complete(["x"])
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert answer.outcome == "failed"
+    assert part == "head" or "is refused: more than 4,000,000 bytes" in answer.error
+    assert answer.lost
+    assert most < 40_000_000
+    assert time.perf_counter() - start < 15
+
+
+def test_an_answer_that_unpacks_to_a_large_one_is_not_unpacked() -> None:
+    with serving("packed") as server:
+        (answer,) = provider(server.url, timeout_seconds=20).complete(["x"])
+    assert answer.outcome == "failed"
+    assert "packed" in answer.error
+    assert answer.lost
+
+
+def test_limits_of_an_attempt_leave_good_answers_alone_over_one_connection() -> None:
+    with serving() as server:
+        model = provider(server.url, timeout_seconds=20)
+        assert [model.complete([str(n)])[0].outcome for n in range(3)] == ["ok"] * 3
+
+
+def test_no_redirect_to_another_origin_is_followed(tmp_path: Path) -> None:
+    with serving() as other, serving(f"{other.url}/chat/completions") as server:
+        (answer,) = provider(server.url, timeout_seconds=20).complete(["a secret prompt"])
+    assert answer.outcome == "failed"
+    assert f"it redirects to {other.url.removesuffix('/v1')}, and nothing is sent there" in answer.error
+    assert other.requests == []
+    assert not answer.lost
+
+
+def test_a_redirect_within_the_origin_is_followed() -> None:
+    with serving("http", times=1) as server:
+        server.fault = f"{server.url}/elsewhere"
+        (answer,) = provider(server.url, timeout_seconds=20).complete(["x"])
+    assert (answer.outcome, answer.text, len(server.requests)) == ("ok", "X", 2)
+
+
+def message(content: Any) -> Any:
+    return lambda request, whole: {**whole, "choices": [{**whole["choices"][0], "message": {"content": content}}]}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "a "}, {"type": "text", "text": "b"}], "a b"),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "b"}], "b"),
+        (["a", "b"], "ab"),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_content_as_a_list_of_parts_is_joined(content: Any, text: str) -> None:
+    with serving(change=message(content)) as server:
+        (answer,) = provider(server.url, timeout_seconds=20).complete(["x"])
+    assert (answer.outcome, answer.text) == ("ok", text)
+
+
+@pytest.mark.parametrize("content", [7, True, {"a": 1}, [7], [{"type": "image_url", "image_url": "x"}], [None, 3.5]])
+def test_content_of_another_form_is_a_counted_failure(tmp_path: Path, content: Any) -> None:
+    with serving(change=message(content)) as server:
+        ledger = Ledger(tmp_path / "l.sqlite", provider(server.url, timeout_seconds=20))
+        (answer,) = ledger.complete(Prompt("t", "x"), ["x"])
+    assert answer.outcome == "failed"
+    assert "did not answer as an OpenAI-compatible server does" in answer.error
+    assert (ledger.spent().calls, ledger.spent().tokens) == (1, 14)
+
+
+USAGES: list[Any] = [
+    None,
+    {},
+    "many",
+    7,
+    {"prompt_tokens": "11", "completion_tokens": "3"},
+    {"prompt_tokens": 10**30, "completion_tokens": 10**30},
+    {"prompt_tokens": -11, "completion_tokens": -3},
+    {"prompt_tokens": 0, "completion_tokens": 0},
+    {"prompt_tokens": True, "completion_tokens": 1.5},
+    {"prompt_tokens": [11], "completion_tokens": None},
+    {"prompt_tokens": 11},
+]
+
+
+@pytest.mark.parametrize("usage", USAGES)
+def test_without_believable_usage_the_reserved_estimate_is_booked(tmp_path: Path, usage: Any) -> None:
+    with serving(change=lambda request, whole: {**whole, "usage": usage}) as server:
+        model = provider(server.url, timeout_seconds=20, max_tokens=100)
+        ledger = Ledger(tmp_path / "l.sqlite", model, job="a", budget=Budget(tokens=1000))
+        with pytest.raises(BudgetExceeded, match="1,000 tokens"):
+            ledger.complete(Prompt("t", "x"), [str(n) for n in range(60)])
+    assert len(server.requests) == 1000 // (1 + 4 + 64 + 100)
+    assert 800 < ledger.spent().tokens <= 1000
+
+
+def test_a_key_that_an_answer_repeats_is_masked_everywhere(tmp_path: Path) -> None:
+    def repeat(request: Any, whole: Any) -> Any:
+        return message(f"Your key is {KEY}.")(request, whole)
+
+    def refuse(request: Any, whole: Any) -> Any:
+        return {"error": {"message": f"{'x' * 150} {KEY}", "code": 401}}
+
+    seen = ""
+    for at, change in enumerate((repeat, refuse, message({KEY: 1}), lambda request, whole: KEY)):
+        with serving(change=change) as server:
+            ledger = Ledger(tmp_path / "l.sqlite", provider(server.url, timeout_seconds=20))
+            (answer,) = ledger.complete(Prompt("t", "x"), [str(at)])
+        seen += f"{answer} {read_log(tmp_path / 'l.sqlite')}"
+    assert KEY[:12] not in seen, "nor a part of it, where a message is cut"
+    assert "Your key is ***." in seen
+    assert KEY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_an_error_inside_a_good_answer_is_a_failure_and_tried_again_where_it_passes(tmp_path: Path) -> None:
+    for code, requests in ((429, 2), ("502", 2), (400, 1), (None, 1)):
+        with serving(change=lambda request, whole, code=code: {"error": {"message": "busy", "code": code}}) as server:
+            ledger = Ledger(tmp_path / "l.sqlite", provider(server.url, timeout_seconds=20))
+            (answer,) = ledger.complete(Prompt("t", "x"), [str(code)])
+        assert (answer.outcome, len(server.requests)) == ("failed", requests)
+        assert "the server answered with an error" in answer.error
+        assert "busy" in answer.error
+
+
+@pytest.mark.parametrize("suggested", ["1", "1.5", "Thu, 01 Jan 1970 00:00:00 GMT", "soon", "", "²", "1e400"])
+def test_a_wait_is_read_as_seconds_or_a_date(suggested: str) -> None:
+    assert 0 <= _wait({"retry-after": suggested}) <= 1.5
+
+
+def test_a_wait_until_a_date_is_the_time_until_then() -> None:
+    date = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert 28 < _wait({"retry-after": date}) < 31

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from genre.llm.fake import example
 
+Change = Callable[[dict[str, Any], dict[str, Any]], Any]
+
 
 class TestServer(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, fault: str, times: int) -> None:
+    def __init__(self, fault: str, times: int, change: Change) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
-        self.fault, self.times = fault, times
+        self.fault, self.times, self.change = fault, times, change
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.under_way = self.most_under_way = 0
@@ -51,6 +54,10 @@ class Answer(BaseHTTPRequestHandler):
         key = self.headers.get("Authorization", "")
         if fault == "hang":
             time.sleep(1.0)
+        if fault.startswith("http"):
+            return self.send_bytes(307, b"", {"Location": fault})
+        if fault in ("dripping head", "dripping body", "endless head", "endless body", "packed"):
+            return self.misbehave(fault)
         if fault.isdigit():
             return self.send(int(fault), {"error": {"message": f"no good: {key}", "type": "server_error"}})
         if fault == "garbage":
@@ -73,17 +80,43 @@ class Answer(BaseHTTPRequestHandler):
             choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}], "refusal": None}
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
         whole = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-        return self.send(200, {**whole, "usage": usage})
+        return self.send(200, self.server.change(request, {**whole, "usage": usage}))
 
-    def send(self, status: int, body: dict[str, Any]) -> None:
+    def misbehave(self, fault: str) -> None:
+        """Send an answer that drips, does not end, or is a small file that unpacks to a large one."""
+        kind, _, part = fault.partition(" ")
+        if kind == "packed":
+            packed = gzip.compress(b" " * 50_000_000)
+            self.send_bytes(200, packed, {"Content-Encoding": "gzip"})
+            return
+        head, body = (b"", b"HTTP/1.1 200 OK\r\nX: ") if part == "head" else (b"HTTP/1.1 200 OK\r\n\r\n", b'{"a": "')
+        piece = b"x" if kind == "dripping" else b"x" * 65_536
+        try:
+            self.wfile.write(head + body)
+            while True:
+                self.wfile.write(piece)
+                self.sent += len(piece)
+                time.sleep(0.05 if kind == "dripping" else 0)
+        except OSError:
+            pass  # the client has given up
+        self.close_connection = True
+
+    sent = 0
+
+    def send(self, status: int, body: Any) -> None:
         self.send_bytes(status, json.dumps(body).encode())
 
-    def send_bytes(self, status: int, body: bytes, length: int | None = None) -> None:
+    def send_bytes(
+        self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None
+    ) -> None:
         try:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body) if length is None else length))
-            self.send_header("retry-after-ms", "10")
+            if status != 307:
+                self.send_header("retry-after-ms", "10")
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
         except OSError:
@@ -94,9 +127,9 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(fault: str = "", times: int = 10**9) -> Iterator[TestServer]:
-    """The first `times` requests go wrong as `fault` says, the others well."""
-    server = TestServer(fault, times)
+def serving(fault: str = "", times: int = 10**9, change: Change = lambda request, whole: whole) -> Iterator[TestServer]:
+    """The first `times` requests go wrong as `fault` says, the others well; `change` makes other answers of those."""
+    server = TestServer(fault, times, change)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield server

@@ -31,7 +31,7 @@ class Completion:
     Attributes:
         text: The text that the model wrote.
         outcome: How the call ended; only `ok` answers may be used.
-        tokens_in: Tokens of the prompt, as the provider counted them.
+        tokens_in: Tokens of the prompt, as the provider counted them; 0: it sent no count that can be one.
         tokens_out: Tokens of the answer, as the provider counted them.
         seconds: Wall time of the call.
         error: What went wrong, in one line.

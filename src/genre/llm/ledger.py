@@ -32,6 +32,8 @@ from genre.log import SILENT, Log
 OVERHEAD = 64  # tokens a chat template adds, at most
 TOKENS_PER_BYTE = 0.3  # of plain text, a rough guess
 POLL_SECONDS = 0.02
+BYTES_PER_TOKEN = 64  # more than any tokeniser puts into one, on average: a smaller count is false
+FALSE_FACTOR = 10  # a count this many times what a call can take is false
 
 
 class Ledger:
@@ -44,7 +46,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | Path, model: LanguageModel, *, job: str = "", budget: Budget = NO_CAP) -> None:
-        """Open a ledger file, and release what killed processes had reserved.
+        """Open a ledger file, and count as spent what killed processes had under way.
 
         Args:
             path: The SQLite file, made when missing; `:memory:` keeps nothing.
@@ -60,7 +62,7 @@ class Ledger:
         holders = [] if self._alone else self._holders_of_locks()
         if holders:
             with self._table.transaction():
-                self._release_dead(holders)
+                self._book_dead(holders)
 
     def complete(
         self,
@@ -219,13 +221,15 @@ class Ledger:
         """Send questions to the model, and record each answer as it comes. Returns key -> completion."""
         keys, questions = list(missing), list(missing.values())
         texts = [question.input for question in questions]
+        uncounted: list[int] = []
         with self._holding() as holder:
 
             def send(at: int, call: Callable[[], Completion]) -> Completion:
                 found = self._reserve(holder, keys[at], questions[at])
                 if found is not None:
                     return found
-                completion = call()
+                completion, estimated = self._booked(questions[at], call())
+                uncounted.extend([at] * estimated)
                 self._keep(keys[at], prompt, questions[at], completion, cutoff)
                 return completion
 
@@ -241,6 +245,12 @@ class Ledger:
                     f"the budget of {reached} is used up: {self.spent()} so far, {left:,} questions left; every answer "
                     "is kept, raise the budget to continue"
                 ) from None
+            finally:
+                if uncounted:
+                    log.line(
+                        f"{prompt.name}: {len(uncounted):,} answers without believable counts of tokens; the most "
+                        "that each can have cost is counted"
+                    )
         return dict(zip(keys, answers, strict=True))
 
     # --- reservations, of this process and others -------------------------------------------------
@@ -258,7 +268,7 @@ class Ledger:
         finally:
             try:
                 with self._table.transaction():
-                    self._table.release(holder)
+                    self._table.book_under_way(holder)
             finally:
                 if lock is not None:
                     lock.release()
@@ -285,23 +295,23 @@ class Ledger:
                 found = self._table.answers([key])
                 if found:
                     return found[key]
-                self._release_dead(self._table.holders())
+                self._book_dead(self._table.holders())
                 reached = self.budget.reached(self.spent() + most)
-                if reached:
-                    raise _Reached(reached)
-                free = not self.budget.reached(self.spent() + self._table.reserved(self.job) + most)
+                free = not reached and not self.budget.reached(self.spent() + self._table.reserved(self.job) + most)
                 if free and not self._table.is_under_way(key):
                     self._table.reserve(key, self.job, holder, most)
                     return None
+            if reached:  # after the transaction, which an error would undo
+                raise _Reached(reached)
             time.sleep(POLL_SECONDS)
 
-    def _release_dead(self, holders: Sequence[str]) -> None:
-        """Delete the reservations and locks of those `holders` whose process has ended."""
+    def _book_dead(self, holders: Sequence[str]) -> None:
+        """Count as spent what those of the `holders` had under way whose process has ended; delete their locks."""
         for holder in [] if self._alone else holders:
             lock = self._lock_of(holder)
             try:
                 with FileLock(lock, timeout=0):
-                    self._table.release(holder)
+                    self._table.book_under_way(holder)
             except Timeout:
                 continue
             lock.unlink(missing_ok=True)
@@ -323,10 +333,26 @@ class Ledger:
         parts = [self.model.fingerprint, prompt.hash, question.input, question.request()]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()
 
+    def _booked(self, question: _Question, answer: Completion) -> tuple[Completion, bool]:
+        """Return an answer with the tokens that it is counted with, and whether they are the most it can have cost.
+
+        Counts that cannot be true, or none, must not make a budget endless.
+        """
+        most = question.most_tokens(self.model.max_tokens)
+        counts = answer.tokens_in, answer.tokens_out
+        if answer.outcome == "failed" and not answer.lost and counts == (0, 0):
+            return answer, False  # nothing was billed
+        least = question.least_tokens(), -(-len(answer.text.encode(errors="replace")) // BYTES_PER_TOKEN)
+        if question.continuations is not None:
+            least = least[0], 0
+        pairs = zip(least, counts, most, strict=True)
+        believable = all(low <= count <= FALSE_FACTOR * high for low, count, high in pairs)
+        if believable and not answer.lost:
+            return answer, False
+        return dataclasses.replace(answer, tokens_in=most[0], tokens_out=most[1]), answer.outcome != "failed"
+
     def _keep(self, key: str, prompt: Prompt, question: _Question, answer: Completion, cutoff: int | None) -> None:
         """Record an exchange, and release its reservation."""
-        most = question.most_tokens(self.model.max_tokens)
-        tokens_in, tokens_out = most if answer.lost else (answer.tokens_in, answer.tokens_out)
         row = {
             "key": key,
             "at": time.time(),
@@ -339,10 +365,10 @@ class Ledger:
             "request": question.request(),
             "output": answer.text.encode(errors="replace").decode(),
             "outcome": answer.outcome,
-            "tokens_in": tokens_in,
-            "tokens_out": tokens_out,
+            "tokens_in": answer.tokens_in,
+            "tokens_out": answer.tokens_out,
             "seconds": answer.seconds,
-            "money": self.money(tokens_in, tokens_out),
+            "money": self.money(answer.tokens_in, answer.tokens_out),
             "error": answer.error,
         }
         self._table.add(row)
@@ -363,6 +389,10 @@ class _Question:
     def request(self) -> str:
         """Return schema and continuations as text, part of the key."""
         return json.dumps({"schema": self.schema, "continuations": self.continuations}, sort_keys=True)
+
+    def least_tokens(self) -> int:
+        """Return a lower bound of tokens in, by the input alone."""
+        return max(1, len(self.input.encode()) // BYTES_PER_TOKEN)
 
     def most_tokens(self, max_tokens: int) -> tuple[int, int]:
         """Return upper bounds of tokens in and out: no tokeniser makes more tokens than bytes."""

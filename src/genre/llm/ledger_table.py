@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -256,12 +257,21 @@ class LedgerTable:
         """
         return [holder for (holder,) in self._connection.execute("SELECT DISTINCT holder FROM under_way")]
 
-    def release(self, holder: str) -> None:
-        """Delete the reservations of a process, within a transaction.
+    def book_under_way(self, holder: str) -> None:
+        """Record what a process had under way when it ended as failed calls of their full cost, within a transaction.
+
+        They were sent, perhaps, and may be billed.
 
         Args:
             holder: Name of the process.
         """
+        self._connection.execute(
+            "INSERT INTO exchanges (key, at, job, model, prompt, prompt_hash, input, request, output, outcome, "
+            "tokens_in, tokens_out, seconds, money, error) SELECT key, ?, job, '', '', '', '', '', '', 'failed', "
+            "0, tokens, 0, money, 'under way when its process ended; counted with the most that it can have cost' "
+            "FROM under_way WHERE holder = ?",
+            (time.time(), holder),
+        )
         self._connection.execute("DELETE FROM under_way WHERE holder = ?", (holder,))
 
 

@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from typing_extensions import override
 
 from genre.errors import LLMError, NotAvailable, OptionError
+from genre.llm.attempt_limits import AttemptLimits, Elsewhere, TooLarge, TooLate, refuse_elsewhere
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
 from genre.options import Doc, Ge, Gt, Le
 
 OPENAI_URL = "https://api.openai.com/v1"
 NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
 """Errors before anything was sent, after which nothing is billed; by name, since the library behind them changes."""
+RETRIED = (408, 409, 429)
+"""Statuses below 500 after which another attempt may end better."""
+THOUGHTS = ("thinking", "reasoning", "redacted_thinking")  # types of parts that are no answer
+MOST_TOKENS = 10_000_000  # in a believable count
+MOST_BYTES = 4_000_000  # of an answer with its headers; a hundred thousand tokens of thoughts are half a megabyte
+SHORTEST_MASKED = 6  # characters of a key that is masked in answers, too: a shorter word is no secret
 UNSUPPORTED = ("minLength", "maxLength", "pattern", "uniqueItems", "title", "default")
 """Keywords that strict mode of the OpenAI API refuses; GENRE checks them again after the answer."""
 
@@ -53,7 +62,7 @@ class OpenAI(LanguageModel):
     max_tokens: Annotated[int, Ge(1), Doc("Longest answer, in tokens.")] = 300
     concurrency: Annotated[int, Ge(1), Le(256), Doc("Calls under way at once.")] = 8
     requests_per_minute: Annotated[Annotated[float, Gt(0)] | None, Doc("Most calls a minute; None: no limit.")] = None
-    timeout_seconds: Annotated[float, Gt(0), Doc("Seconds until an attempt is given up.")] = 60.0
+    timeout_seconds: Annotated[float, Gt(0), Doc("Seconds until an attempt is given up, as a whole.")] = 60.0
     attempts: Annotated[
         int, Ge(1), Le(10), Doc("How often a call is tried, with growing waits; each attempt is recorded and counted.")
     ] = 4
@@ -91,14 +100,15 @@ class OpenAI(LanguageModel):
         completion, choice = self._request(prompt, 1, logprobs=True, top_logprobs=20)
         if completion.outcome == "failed":
             return completion
-        tokens = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
-        if not tokens:
-            return Completion("", "failed", error="the server sent no log probabilities")
         best: dict[str, float] = {}
-        for token in tokens:  # "A" and " A" are the same label
-            label = token.token.strip()
-            best[label] = max(token.logprob, best.get(label, -1e9))
-        floor = min(token.logprob for token in tokens) - 1.0
+        for token in _first_tokens(choice):  # "A" and " A" are the same label
+            label = token["token"].strip()
+            best[label] = max(float(token["logprob"]), best.get(label, -1e9))
+        if not best:
+            return dataclasses.replace(
+                completion, text="", outcome="failed", error="the server sent no log probabilities"
+            )
+        floor = min(best.values()) - 1.0
         values = likelihoods([best.get(text.strip(), floor) for text in continuations])
         return dataclasses.replace(completion, text=values.text, outcome=values.outcome, error=values.error)
 
@@ -108,36 +118,60 @@ class OpenAI(LanguageModel):
         newest = self.base_url.startswith(OPENAI_URL)  # OpenAI renamed the field, other servers know the old name
         fields["max_completion_tokens" if newest else "max_tokens"] = max_tokens
         fields |= {"temperature": self.temperature, "seed": self.seed}
+        fields |= {"model": self.model, "messages": [{"role": "user", "content": prompt}]}
         self._pace()
         start = time.perf_counter()
         try:
-            answer = self._client.with_options(api_key=key).chat.completions.create(
-                model=self.model,
-                messages=[{"role": "user", "content": prompt}],
-                **{name: value for name, value in fields.items() if value is not None},
-            )
-            choice, usage = answer.choices[0], answer.usage
-            text = choice.message.content or ""
+            body = self._post(key, {name: value for name, value in fields.items() if value is not None})
         except Exception as error:
-            message = self._message(error)
-            message = one_line(message.replace(key, "***") if self.key_variable else message)
+            message = self._masked(self._message(error), key)
             retry_after, lost = _retry(error)
             seconds = time.perf_counter() - start
             return Completion("", "failed", seconds=seconds, error=message, lost=lost, retry_after=retry_after), None
-        return Completion(
-            text,
-            _outcome(choice),
-            tokens_in=usage.prompt_tokens if usage else 0,
-            tokens_out=usage.completion_tokens if usage else 0,
-            seconds=time.perf_counter() - start,
-        ), choice
+        completion, choice = self._read(body)
+        text, message = (self._masked(part, key) for part in (completion.text, completion.error))
+        seconds = time.perf_counter() - start
+        return dataclasses.replace(completion, text=text, error=one_line(message), seconds=seconds), choice
+
+    def _post(self, key: str, fields: dict[str, Any]) -> Any:
+        """Send one request; return the JSON value of the answer, whatever it is."""
+        client, limits = self._client
+        with limits.attempt():
+            answer = client.with_options(api_key=key).chat.completions.with_raw_response.create(**fields)
+        return json.loads(answer.http_response.text)
+
+    def _read(self, body: Any) -> tuple[Completion, Any]:
+        """Read the JSON value of an answer: text, outcome and counts of tokens, each of which may be of any form."""
+        usage = body.get("usage") if isinstance(body, dict) else None
+        tokens_in, tokens_out = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+        try:
+            refused = body.get("error") or (body.get("choices") or [{}])[0].get("error")
+            if refused:
+                retry_after = 0.0 if _code(refused) in RETRIED or _code(refused) >= 500 else None
+                problem = f"the server answered with an error: {refused}"
+                return Completion("", "failed", tokens_in, tokens_out, error=problem, retry_after=retry_after), None
+            choice = body["choices"][0]
+            text, outcome = _content(choice["message"].get("content")), _outcome(choice)
+        except Exception as error:
+            problem = self._message(error)
+            return Completion("", "failed", tokens_in, tokens_out, error=problem, lost=not tokens_out), None
+        return Completion(text, outcome, tokens_in, tokens_out), choice
+
+    def _masked(self, text: str, key: str) -> str:
+        """Return a text without the key, should the server have repeated it."""
+        return text.replace(key, "***") if self.key_variable and len(key) >= SHORTEST_MASKED else text
 
     def _message(self, error: Exception) -> str:
         """Describe an error of the client for people."""
         from openai import APIConnectionError, APIError, APITimeoutError
 
-        if isinstance(error, APITimeoutError):
+        limit = _limit(error)
+        if isinstance(error, APITimeoutError) or isinstance(limit, TooLate):
             return f"no answer within {self.timeout_seconds:g} s"
+        if isinstance(limit, TooLarge):
+            return f"the answer of {self.base_url} is refused: {limit}"
+        if isinstance(limit, Elsewhere):
+            return f"{self.base_url}: {limit}"
         if isinstance(error, APIConnectionError):
             return f"no connection to {self.base_url}: {error.__cause__ or error}"
         if isinstance(error, APIError):
@@ -145,13 +179,19 @@ class OpenAI(LanguageModel):
         return f"{self.base_url} did not answer as an OpenAI-compatible server does ({type(error).__name__}: {error})"
 
     @functools.cached_property
-    def _client(self) -> Any:
-        """The client with its pool of connections; it holds no key."""
+    def _client(self) -> tuple[Any, AttemptLimits]:
+        """The client with its pool of connections, which holds no key, and the limits of an attempt."""
         try:
+            from openai import DefaultHttpxClient
             from openai import OpenAI as Client
         except ImportError as error:
             raise NotAvailable("an OpenAI-compatible server needs openai: pip install 'genre-rec[llm]'") from error
-        return Client(api_key="unset", base_url=self.base_url, timeout=self.timeout_seconds, max_retries=0)
+        http = DefaultHttpxClient(
+            headers={"Accept-Encoding": "identity"}, event_hooks={"response": [refuse_elsewhere]}, follow_redirects=True
+        )
+        limits = AttemptLimits(http, self.timeout_seconds, MOST_BYTES)
+        seconds = self.timeout_seconds
+        return Client(api_key="unset", base_url=self.base_url, timeout=seconds, max_retries=0, http_client=http), limits
 
     def _key(self) -> str:
         """Read the key from its environment variable."""
@@ -187,25 +227,82 @@ def _retry(error: Exception) -> tuple[float | None, bool]:
     """Return seconds until another attempt may end better (None: never), and whether this one may be billed."""
     from openai import APIConnectionError, APIStatusError
 
+    limit = _limit(error)
+    if limit is not None:
+        return 0.0 if isinstance(limit, TooLate) else None, not isinstance(limit, Elsewhere)
     if isinstance(error, APIConnectionError):  # a time-out is one
         return 0.0, type(error.__cause__).__name__ not in NEVER_SENT
-    if isinstance(error, APIStatusError) and (error.status_code in (408, 409, 429) or error.status_code >= 500):
-        milliseconds, seconds = (error.response.headers.get(name, "") for name in ("retry-after-ms", "retry-after"))
-        wait = float(milliseconds) / 1000 if _is_number(milliseconds) else float(seconds) if _is_number(seconds) else 0
-        return wait, False
-    return None, False
+    if isinstance(error, APIStatusError):
+        passes = error.status_code in RETRIED or error.status_code >= 500
+        return (_wait(error.response.headers) if passes else None), False
+    return None, True  # an answer of no known form: it may be billed
+
+
+def _limit(error: BaseException) -> BaseException | None:
+    """Return the limit of an attempt that an error is about, bare or as its cause; None: another error."""
+    return next((one for one in (error, error.__cause__) if isinstance(one, TooLate | TooLarge | Elsewhere)), None)
+
+
+def _wait(headers: Any) -> float:
+    """Return the seconds that a server suggests to wait, as a number or as a date; 0 where it suggests none."""
+    milliseconds, seconds = (headers.get(name, "").strip() for name in ("retry-after-ms", "retry-after"))
+    if _is_number(milliseconds):
+        return float(milliseconds) / 1000
+    if _is_number(seconds):
+        return float(seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(seconds).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _is_number(text: str) -> bool:
     """Tell whether a header holds a number of seconds, and not a date."""
-    return text.replace(".", "", 1).isdigit()
+    return text.isascii() and text.replace(".", "", 1).isdigit()
 
 
-def _outcome(choice: Any) -> Outcome:
+def _count(usage: Any, name: str) -> int:
+    """Return a count of tokens that a server sent; 0, which is no count, where it is none."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= MOST_TOKENS else 0
+
+
+def _code(error: Any) -> int:
+    """Return the status that an error inside an answer names; 0 where it names none."""
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    text = str(code)
+    return int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0
+
+
+def _content(content: Any) -> str:
+    """Return the text of a message: a string, none, or a list of parts, whose thoughts are left out."""
+    if isinstance(content, list):
+        return "".join(_content(part) for part in content)
+    if isinstance(content, dict):
+        if content.get("type") in THOUGHTS:
+            return ""
+        content = content["text"]
+    elif content is None:
+        return ""
+    if not isinstance(content, str):
+        raise TypeError(f"the content is {type(content).__name__}, and no text")
+    return content
+
+
+def _first_tokens(choice: Any) -> list[dict[str, Any]]:
+    """Return the likeliest first tokens of an answer with their log probabilities; none where the server sent none."""
+    try:
+        tokens = choice["logprobs"]["content"][0]["top_logprobs"]
+        return [one for one in tokens if isinstance(one["token"], str) and isinstance(one["logprob"], int | float)]
+    except (KeyError, IndexError, TypeError):
+        return []
+
+
+def _outcome(choice: dict[str, Any]) -> Outcome:
     """Return how the model ended its answer."""
-    if getattr(choice.message, "refusal", None) or choice.finish_reason == "content_filter":
+    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
         return "refused"
-    return "truncated" if choice.finish_reason == "length" else "ok"
+    return "truncated" if choice.get("finish_reason") == "length" else "ok"
 
 
 def _supported(schema: Any) -> Any:
