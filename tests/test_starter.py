@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import yaml
 
+import genre
+from genre.cli.main import main
 from genre.config.reading import parse_config
 from genre.config.starter import first_config
-from genre.errors import DataError
+from genre.errors import ArtifactError, DataError
 from genre.features.text import render
+from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
 from reading import prepared, read_tables
@@ -109,3 +113,79 @@ def test_a_line_a_user_is_known_by_its_form(tmp_path: Path) -> None:
     assert (dataset.n_users, len(dataset), dataset.titles()[0]) == (4, 15, "Soap 5")
     (tmp_path / "pairs.txt").write_text("1 7\n2 7\n3 8\n")
     assert written(tmp_path, "pairs.txt")[1]["data"]["kind"] == "files"
+
+
+RATED = "user,item,rating,time\n" + "".join(
+    f"u{u},i{i},{1 + (u * i) % 5},{1_600_000_000 + 86_400 * (u + 12 * i)}\n" for u in range(12) for i in range(9)
+)
+LESS = "recommenders=[{kind: popularity}]"
+
+
+def init_and_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str
+) -> tuple[list[Path], Callable[..., genre.Run]]:
+    """Call `genre init` in a folder; return the list of sources that are read from then on, and a call of run."""
+    monkeypatch.chdir(folder)
+    (folder / "stars.csv").write_text(RATED)
+    reads: list[Path] = []
+    load = Files.load
+
+    def counted(self: Files, *args: Any, **options: Any) -> Any:
+        reads.append(Path(str(self.interactions)))
+        return load(self, *args, **options)
+
+    monkeypatch.setattr(Files, "load", counted)
+    assert main(["init", "stars.csv", *words]) == 0
+    return reads, lambda *overrides: genre.run("genre.yaml", overrides=[LESS, *overrides])
+
+
+def test_init_and_run_read_the_data_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reads, run = init_and_count(tmp_path, monkeypatch)
+    assert "kept the cleaned data in runs/stars-" in capsys.readouterr().out
+    assert len(reads) == 1
+    (left,) = (tmp_path / "runs").glob("stars-*")
+    with pytest.raises(ArtifactError, match="not a run folder"):
+        genre.read_run(left)
+    made = run()
+    assert len(reads) == 1
+    assert made.folder != left
+    read, _ = prepared(parse_config(Path("genre.yaml").read_text(), "c", folder=tmp_path).experiment.data, CLEANED)
+    assert made.unsettled is not None
+    assert made.unsettled.fingerprint() == read.fingerprint()
+
+
+CLEANED = Cleaning(positive_rating=4.0)
+
+
+def test_a_changed_file_or_other_cleaning_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, run = init_and_count(tmp_path, monkeypatch)
+    run("cleaning.min_rating=2")
+    assert len(reads) == 2
+    (tmp_path / "stars.csv").write_text(RATED + "u1,i99,3,1600000000\n")
+    assert "i99" in run().dataset.item_ids
+    assert len(reads) == 3
+
+
+def test_a_file_that_changes_while_init_reads_it_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Files.load
+
+    def changed(self: Files, *args: Any, **options: Any) -> Any:
+        found = load(self, *args, **options)
+        (tmp_path / "stars.csv").write_text(RATED + "u1,i99,3,1600000000\n")
+        return found
+
+    monkeypatch.setattr(Files, "load", changed)
+    init_and_count(tmp_path, monkeypatch)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_init_does_without_a_folder_of_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    init_and_count(tmp_path, monkeypatch, "--runs", "taken")
+    printed = capsys.readouterr().out
+    assert "taken: cannot be written" in printed
+    assert "next: genre run genre.yaml --runs taken" in printed

@@ -37,7 +37,16 @@ from genre.recommenders.llm_reranker import record_reranking
 from genre.recommenders.network_base import check_devices, start_manifests
 from genre.runs import Run, read_run
 from genre.version import __version__
-from genre.workspace import Workspace, keep_dataset, keep_features, key_of, locked, read_search, workspace_of
+from genre.workspace import (
+    Workspace,
+    dataset_key,
+    keep_dataset,
+    keep_features,
+    key_of,
+    locked,
+    read_search,
+    workspace_of,
+)
 
 
 def run(
@@ -121,7 +130,6 @@ def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
     Returns:
         All interactions.
     """
-    key = key_of("dataset", __version__, experiment.data.fingerprint(), to_dict(experiment.cleaning))
 
     def make() -> tuple[Dataset, dict[str, Any]]:
         log.line("preprocessing: reading and cleaning")
@@ -133,7 +141,7 @@ def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
             log.line(f"  {line}")
         return dataset, report.as_dict()
 
-    return keep_dataset(work, key, make)
+    return keep_dataset(work, dataset_key(experiment), make)
 
 
 def augment_split(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Split:

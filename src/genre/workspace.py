@@ -25,6 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from genre import storage
+from genre.config.experiment import Experiment
 from genre.config.reading import Config
 from genre.config.writing import to_dict, to_yaml
 from genre.data.dataset import Dataset, Features
@@ -33,6 +34,7 @@ from genre.errors import ArtifactError, GenreError
 from genre.features.base import Encoder
 from genre.kinds import declared
 from genre.log import Log
+from genre.preprocessing.cleaning_report import CleaningReport
 from genre.recommenders.network_base import start_manifests
 from genre.version import __version__
 
@@ -270,6 +272,43 @@ def read_search(config: Path) -> list[dict[str, Any]]:
     return storage.read_json(beside) if beside.is_file() else []
 
 
+def dataset_key(experiment: Experiment) -> str:
+    """Compute the key of the dataset of an experiment.
+
+    Args:
+        experiment: The config.
+
+    Returns:
+        A digest of the data section, the content of its files, and the cleaning.
+    """
+    return key_of("dataset", __version__, experiment.data.fingerprint(), to_dict(experiment.cleaning))
+
+
+def leave_dataset(runs: str | Path, config: Config, dataset: Dataset, report: CleaningReport) -> Path:
+    """Write a dataset to where the first run of its config finds it, in this form or with other recommenders.
+
+    Args:
+        runs: The folder of all runs.
+        config: The config.
+        dataset: What its step of preprocessing makes.
+        report: The report of the cleaning.
+
+    Returns:
+        The folder of that run, which holds nothing else and does not load.
+    """
+    work, key = workspace_of(config, runs), dataset_key(config.experiment)
+    with locked(work.folder):
+        if not work.reuse("dataset", key):
+            _publish_dataset(work, key, dataset, report.as_dict())
+    return work.folder
+
+
+def _publish_dataset(work: Workspace, key: str, dataset: Dataset, cleaning: dict[str, Any]) -> None:
+    with work.publish("dataset", key) as folder:
+        write_dataset(dataset, folder / "tables")
+        storage.write_json(folder / "cleaning.json", cleaning)
+
+
 def keep_dataset(work: Workspace, key: str, make: Callable[[], tuple[Dataset, dict[str, Any]]]) -> Dataset:
     """Write the dataset of a run where it is not there yet, and read it back.
 
@@ -282,10 +321,7 @@ def keep_dataset(work: Workspace, key: str, make: Callable[[], tuple[Dataset, di
         The dataset.
     """
     if not work.reuse("dataset", key):
-        with work.publish("dataset", key) as folder:
-            dataset, cleaning = make()
-            write_dataset(dataset, folder / "tables")
-            storage.write_json(folder / "cleaning.json", cleaning)
+        _publish_dataset(work, key, *make())
     return read_dataset(work.folder / "dataset" / "tables")
 
 

@@ -41,12 +41,13 @@ def rmse(model: Recommender, train: Dataset, test: Dataset) -> float:
 def test_a_linear_model_predicts_the_same_on_scaled_ratings(method: Literal["min-max", "z-score"]) -> None:
     """The offsets of the baseline scale with the ratings, so scaling there and back changes nothing."""
     data = generous_and_strict()
-    plain, scaled = (model.fit(data) for model in (genre.Baseline(), genre.Scaled(genre.Baseline(), method=method)))
+    plain, scaled = genre.Baseline().fit(data), genre.Scaled(genre.Baseline(), method=method).fit(data)
     rows, items = np.array([0, 3, 5], np.int32), np.array([1, 2, 30], np.int32)
     assert np.allclose(
         scaled.predict(data.history(), rows, items), plain.predict(data.history(), rows, items), atol=1e-3
     )
-    inner = scaled.first_[0]
+    (inner,) = scaled.first_
+    assert isinstance(inner, genre.Baseline)
     assert inner.mean_ == pytest.approx((plain.mean_ - scaled.shift_) / scaled.scale_, abs=1e-4), (
         "the member saw scaled ratings"
     )
@@ -67,7 +68,9 @@ def test_a_user_without_ratings_gets_stars_of_all() -> None:
     model = genre.Scaled(genre.Baseline(), method="z-score", per_user=True).fit(data)
     unknown = History.of([[], [3, 4]], data.n_items)
     stars = model.predict(unknown, np.array([0, 1], np.int32), np.array([5, 5], np.int32))
-    expected = model.first_[0].item_offset_[5] * model.scale_ + model.shift_
+    (inner,) = model.first_
+    assert isinstance(inner, genre.Baseline)
+    expected = inner.item_offset_[5] * model.scale_ + model.shift_
     assert stars == pytest.approx(expected, abs=0.1)
     known = data.history([2])
     rows, items = np.zeros(3, np.int32), np.arange(3, dtype=np.int32)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from genre.cli.arguments import add_config, add_verb
+from genre.cli.arguments import add_config, add_runs_folder, add_verb
 from genre.errors import DataError, GenreError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def add_data_verbs(verbs: Verbs) -> None:
     parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
     text = "file to write (default: genre.yaml)"
     parser.add_argument("--output", type=Path, default=Path("genre.yaml"), help=text)
+    add_runs_folder(parser)
 
     text = "Check a config; print it with every default filled in and where each value came from."
     add_config(add_verb(verbs, "check", _check, text))
@@ -45,12 +46,26 @@ def add_data_verbs(verbs: Verbs) -> None:
 
 def _init(args: argparse.Namespace) -> None:
     from genre.config.starter import first_config, parse_columns
+    from genre.workspace import leave_dataset
 
     if args.output.exists():
         raise GenreError(f"{args.output} exists; choose another --output")
+    kept: list[str] = []
+
+    def keep(*made: Any) -> None:
+        try:
+            kept.append(
+                f"kept the cleaned data in {leave_dataset(args.runs, *made)}, so that the first run reads no file"
+            )
+        except OSError as error:
+            kept.append(f"{args.runs}: cannot be written ({error.strerror}), so the first run reads the files again")
+
     columns = parse_columns(args.column)
-    _write(args.output, first_config(args.interactions, args.items, args.users, args.output, columns=columns))
-    print(f"wrote {args.output}; next: genre run {args.output}")
+    text = first_config(args.interactions, args.items, args.users, args.output, columns=columns, keep=keep)
+    _write(args.output, text)
+    print(*kept, sep="\n")
+    runs = "" if args.runs == "runs" else f" --runs {args.runs}"
+    print(f"wrote {args.output}; next: genre run {args.output}{runs}")
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -9,23 +9,28 @@ import json
 import os
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
 
+from genre.config.reading import Config, parse_config
+from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
 from genre.engines.duckdb import DuckDB
 from genre.errors import OptionError
 from genre.features.text import render, text_fields
 from genre.options import DEFAULT_K, type_hints
+from genre.preprocessing.cleaning import Cleaning
+from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.sequences import Sequences, looks_like_sequences
 
 DENSE_UP_TO = 20_000  # items; the weights of `ease` then need 1.6 GB
+Keep = Callable[[Config, Dataset, CleaningReport], None]
 CONDITION = re.compile(r"\[(\w+)\] ?(.*)")
 
 
@@ -51,7 +56,13 @@ def parse_columns(settings: Sequence[str]) -> Columns:
 
 
 def first_config(
-    interactions: Path, items: Path | None, users: Path | None, output: Path, *, columns: Columns | None = None
+    interactions: Path,
+    items: Path | None,
+    users: Path | None,
+    output: Path,
+    *,
+    columns: Columns | None = None,
+    keep: Keep | None = None,
 ) -> str:
     """Write a commented config for a user's files.
 
@@ -61,6 +72,8 @@ def first_config(
         users: The table of users; None: there is none.
         output: Where the config will be written; its paths are relative to that folder.
         columns: The columns of the interactions, where their names do not say what they are.
+        keep: Gets the config with the dataset and the report of its step of preprocessing, so that a run need not read
+            the files again; None: they are dropped.
 
     Returns:
         YAML, with the findings as comments.
@@ -75,16 +88,35 @@ def first_config(
         if in_order
         else Files(interactions=interactions, items=items, users=users, columns=columns)
     )
+    before = source.fingerprint() if keep else ""
     with DuckDB() as engine:
-        dataset, report = prepare(source.load(engine), engine)
-    texts = [] if items is None else _text_columns(dataset.items)
-    named = {"path" if in_order else "interactions": interactions, "items": items, "users": users}
+        tables = source.load(engine)
+        dataset, report = prepare(tables, engine)
+        text = _text(source, dataset, report, output)
+        if keep is not None:
+            config = parse_config(text, str(output), folder=output.resolve().parent)
+            if to_dict(config.experiment.cleaning) != to_dict(Cleaning()):
+                dataset, report = prepare(tables, engine, config.experiment.cleaning)
+            if config.experiment.data.fingerprint() == before:  # no file changed while it was read
+                keep(config, dataset, report)
+    return text
+
+
+def _text(source: Files | Sequences, dataset: Dataset, report: CleaningReport, output: Path) -> str:
+    """Return the config of a source that was read."""
+    in_order = isinstance(source, Sequences)
+    role = "path" if in_order else "interactions"
+    named = {role: getattr(source, role), "items": source.items, "users": source.users}
+    texts = [] if source.items is None else _text_columns(dataset.items)
+    columns = Columns() if isinstance(source, Sequences) else source.columns
     roles = {role: name for role, name in vars(columns).items() if name is not None}
     values = {
-        "name": _name(interactions),
+        "name": _name(Path(named[role])),
         "found": "\n".join(f"#   {line}" for line in report.lines()),
         "kind": "sequences" if in_order else "files",
-        "paths": "\n".join(f"  {name}: {_relative(path, output)}" for name, path in named.items() if path is not None),
+        "paths": "\n".join(
+            f"  {name}: {_relative(Path(path), output)}" for name, path in named.items() if path is not None
+        ),
         "columns": json.dumps(roles, ensure_ascii=False),
         "largest_weight": f"{dataset.weight.max():,.0f}",
         "positive_rating": f"{dataset.positive_rating or 0:g}",
