@@ -51,6 +51,48 @@ def test_builds_what_is_written() -> None:
     assert named["als"].seed == 7, "the experiment's seed reaches whoever has one"  # type: ignore[attr-defined]
 
 
+SECRET = "xyzzy42"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"postgres://shop:{SECRET}@db/shop",
+        f"postgresql://shop:{SECRET}%40@db:5432/shop?sslmode=require",
+        f"postgresql://:{SECRET}@/shop",
+        f"postgresql://db/shop?user=ann&password={SECRET}",
+        f"https://models.example/v1?api_key={SECRET}",
+        f"mysql+pymysql://shop:{SECRET}@db/shop",
+        f"host=db user=ann password={SECRET}",
+    ],
+)
+@pytest.mark.parametrize("place", ["value", "folded", "comment", "override", "nested"])
+def test_a_password_in_a_url_of_a_config_is_refused_with_the_remedy(value: str, place: str) -> None:
+    text, overrides = "name: shop\ndata: {kind: sql, interactions: sales, url: URL}\nrecommenders: [{kind: ease}]\n", []
+    if place == "comment":
+        text = f"# {value}\n{text}".replace("URL", "postgresql://shop@db/shop")
+    elif place == "override":
+        overrides = [f"data.url={value}"]
+    elif place == "nested":
+        text = text.replace("interactions: sales", f"interactions: \"SELECT * FROM postgres_scan('{value}')\"")
+    else:
+        text = text.replace("URL", f'"{value}"' if place == "value" else '"' + value.replace(":", "\\x3a") + '"')
+    refused = problems(text, *overrides)
+    assert "PGPASSWORD" in refused
+    assert SECRET not in refused
+
+
+def test_a_url_without_a_password_is_legal() -> None:
+    for url in (
+        "postgresql://shop@db:5432/shop",
+        "sqlite:///shop.db",
+        "http://localhost:8000/v1/@x",
+        "http://[::1]:80/a@b",
+    ):
+        text = f"name: shop\ndata: {{kind: sql, interactions: sales, url: '{url}'}}\nrecommenders: [{{kind: ease}}]\n"
+        assert parse(text).experiment.name == "shop"
+
+
 def test_two_of_a_kind_get_numbered_names() -> None:
     text = GOOD.replace(", name: strong", "")
     assert parse(text).experiment.labels == ("ease", "als", "ease-2")

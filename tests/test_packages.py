@@ -66,6 +66,16 @@ def test_a_file_that_the_wheel_lacks(index: Path, tmp_path: Path) -> None:
         fetch_wheel_files("demo-files==1.0", {"demo_files/gone": "0" * 64}, cache_dir=tmp_path / "cache")
 
 
+def test_a_pip_in_the_working_folder_does_not_run(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel(index)
+    for name in ("pip", "zipfile", "ssl"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'it ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    fetch_wheel_files("demo-files==1.0", FILES, cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "it ran").exists()
+
+
 def test_what_pip_cannot_deliver_names_the_remedy(index: Path, tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=r"pip download --no-deps demo-files==1\.0"):
         fetch_wheel_files("demo-files==1.0", FILES, cache_dir=tmp_path / "cache")

@@ -57,6 +57,15 @@ def test_a_run_answers_from_its_folder(world: Path) -> None:
     assert int(stranger["item_id"][0][1:]) % 2 == 1
 
 
+def test_reports_tell_no_full_local_paths(world: Path) -> None:
+    run = make(world, f"data.interactions={world / 'interactions.csv'}")
+    for name in ("report.html", "report.json"):
+        text = (run.folder / name).read_text("utf-8")
+        assert str(world) not in text
+        assert str(world.parent) not in text
+    assert "interactions: interactions.csv" in (run.folder / "report.html").read_text("utf-8")
+
+
 def test_a_second_run_does_nothing_and_says_so(world: Path) -> None:
     folder = make(world).folder
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

@@ -224,6 +224,29 @@ def test_a_manifest_that_names_no_file_of_the_folder_is_refused(tmp_path: Path, 
         storage.read_manifest(tmp_path)
 
 
+def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> None:
+    with storage.publish(tmp_path / "made") as aside:
+        (aside / "inside").mkdir()
+        (aside / "inside" / "named").write_text("x")
+    (tmp_path / "made" / ".DS_Store").write_text("of a file manager")
+    assert set(storage.read_manifest(tmp_path / "made")["files"]) == {"inside/named"}
+    (tmp_path / "made" / "inside" / "later").write_text("x")
+    with pytest.raises(ArtifactError, match="later: not named by the manifest"):
+        storage.read_manifest(tmp_path / "made")
+
+
+@pytest.mark.parametrize("target", ["/etc", "/etc/hostname", "nowhere", "named"])
+def test_a_link_in_a_saved_folder_is_refused(tmp_path: Path, target: str) -> None:
+    with storage.publish(tmp_path / "made") as aside:
+        (aside / "named").write_text("x")
+    (tmp_path / "made" / "link").symlink_to(target)
+    with pytest.raises(ArtifactError, match="link: a link"):
+        storage.read_manifest(tmp_path / "made")
+    storage.write_manifest(tmp_path / "made")
+    with pytest.raises(ArtifactError, match="link: a link"):
+        storage.read_manifest(tmp_path / "made")
+
+
 def test_a_manifest_without_its_format_is_refused(tmp_path: Path) -> None:
     body = {"files": {}}
     storage.write_json(tmp_path / storage.MANIFEST, {**body, "self": storage._own_hash(body)})

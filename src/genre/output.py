@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from genre import storage
+from genre import plain_yaml, storage
 from genre.config.diagram import mermaid
 from genre.config.experiment import Experiment
+from genre.config.secrets import without_folders
+from genre.config.writing import to_yaml
 from genre.data.dataset import Dataset
 from genre.data.folds import Split
 from genre.evaluation.report import write_report
@@ -69,7 +71,7 @@ def write_output(
         seconds=work.seconds,
         dataset=dataset,
         split=split,
-        cleaning=storage.read_json(work.folder / "dataset" / "cleaning.json"),
+        cleaning=without_folders(storage.read_json(work.folder / "dataset" / "cleaning.json")),
         evaluations=tests,
         tuning=work.search,
         training=training,
@@ -79,5 +81,5 @@ def write_output(
         examples=examples,
     )
     storage.write_json(work.folder / "report.json", report)
-    full = (work.folder / "config.full.yaml").read_text("utf-8")
+    full = to_yaml(without_folders(plain_yaml.read_yaml((work.folder / "config.full.yaml").read_text("utf-8"), "")[0]))
     write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)

@@ -293,7 +293,7 @@ def _assemble(path: Path, best_first: Sequence[str], *, trust: bool) -> Run:
     """Read the parts of a run whose files are known to be whole."""
     data_key = storage.read_manifest(path / "dataset")["key"]
     experiment = read_config(path / "config.full.yaml", trust=trust).experiment.with_budgets_of(data_key)
-    sides = {side.name: read_features(side) for side in sorted((path / "features").glob("*"))}
+    sides = {side.name: read_features(side) for side in sorted((path / "features").glob("[!.]*"))}
     classes = {label: type(recommender) for label, recommender in experiment.named().items()}
     encoder = experiment.features.items
     dataset = read_dataset(path / "dataset" / "tables")

@@ -122,12 +122,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if written_as != FORMAT:
         raise ArtifactError(f"{path}: format {written_as}, this version reads {FORMAT}; make the run again")
     root = folder.resolve()
+    _refuse_unnamed(folder, files)
     for name, digest in files.items():
         try:
             _check_file(folder, root, name, digest)
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path}: names a file that cannot be read: {name!r} ({error})") from error
     return dict(body)
+
+
+def _refuse_unnamed(folder: Path, files: dict[str, str]) -> None:
+    """Raise ArtifactError for a link below a folder, and for a file that its manifest does not name.
+
+    Hidden files, such as a file manager's, and compiled Python are left alone; nothing reads them.
+    """
+    named = {MANIFEST, *files}
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        if file.is_symlink():
+            raise ArtifactError(f"{file}: a link, which could lead out of the folder; put the file itself in its place")
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
+        if not hidden and name.as_posix() not in named and not file.is_dir():
+            raise ArtifactError(f"{file}: not named by the manifest, so it was put there later; move it elsewhere")
 
 
 def _check_file(folder: Path, root: Path, name: str, digest: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from genre.config.building import build_experiment
 from genre.config.experiment import Experiment
 from genre.config.overrides import apply_override
+from genre.config.secrets import refuse_secrets
 from genre.config.writing import to_dict
 from genre.errors import ConfigError
 from genre.plain_yaml import read_yaml
@@ -96,5 +97,6 @@ def parse_config(
     origins = {path: f"line {line}" for path, line in lines.items()}
     for override in overrides:
         apply_override(values, origins, override)
+    refuse_secrets(name, text, overrides, values)
     experiment = build_experiment(values, name, lines, origins, folder, trust=trust)
     return Config(experiment, text, to_dict(experiment), origins)

@@ -225,7 +225,7 @@ class _Routes:
     async def report(self, run: Annotated[Name, Path()]) -> Response:
         """Return the run's report, one page."""
         path = self._service.run(run).folder / "report.html"  # of a served run: the name cannot lead elsewhere
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():
             raise UnknownId(f"run {run!r} has no report")
         headers = {"content-security-policy": REPORT_POLICY}
         return Response(await self._calls.read(path.read_bytes), media_type="text/html", headers=headers)
