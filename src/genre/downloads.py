@@ -82,7 +82,7 @@ def _holds(folder: Path, files: Mapping[str, str]) -> bool:
 
 
 def _download(requirement: str, folder: Path) -> Path:
-    """Download a wheel with the pip of this interpreter, as it is configured, and never a `pip.py` of the working folder."""
+    """Download a wheel with the pip of this interpreter, as configured; never with a `pip.py` of the working folder."""
     command = [sys.executable, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"]
     command += ["--no-deps", "--only-binary", ":all:", "--ignore-requires-python", "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
