@@ -12,8 +12,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 import genre
 from genre.config.experiment import Experiment
 from genre.config.sections import SECTIONS, base_of, is_nested, resolve
@@ -24,20 +22,22 @@ from genre.recommenders.base import Recommender
 SOURCE = Path(genre.__file__).parent
 HEAVY = {"torch", "pandas", "polars", "sklearn", "optuna", "plotly", "fastapi", "openai", "onnxruntime", "duckdb"}
 
-
-def imported(statement: str) -> set[str]:
-    """The top modules that a fresh interpreter has loaded after `statement`."""
-    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+LIGHT = ("cli.main", "config", "pipeline", "runs", "recommenders.mlp", "serving.service")
 
 
-def test_an_import_costs_next_to_nothing() -> None:
-    assert not imported("import genre") & (HEAVY | {"numpy", "numba", "pyarrow", "scipy", "pydantic"})
+def imported(*modules: str) -> list[set[str]]:
+    """The top modules that a fresh interpreter has loaded after each of these imports in turn."""
+    shown = "print(*{name.partition('.')[0] for name in sys.modules})"
+    code = "; ".join(["import sys", *(f"import {module}; {shown}" for module in modules)])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return [set(line.split()) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("module", ["cli.main", "config", "pipeline", "runs", "recommenders.mlp", "serving.service"])
-def test_heavy_libraries_wait_until_they_are_used(module: str) -> None:
-    assert not imported(f"import genre.{module}") & HEAVY
+def test_heavy_libraries_wait_until_they_are_used() -> None:
+    modules = ["genre", *(f"genre.{name}" for name in LIGHT)]
+    loaded = dict(zip(modules, imported(*modules), strict=True))
+    assert not loaded["genre"] & (HEAVY | {"numpy", "numba", "pyarrow", "scipy", "pydantic"}), "costs next to nothing"
+    assert {module: found & HEAVY for module, found in loaded.items() if found & HEAVY} == {}
 
 
 def test_what_is_exported_is_what_type_checkers_see() -> None:

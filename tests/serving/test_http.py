@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -308,6 +309,7 @@ def test_one_network_counts_as_one_and_forgets_nobody_else(
     run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("genre.serving.http.request_limits.MAX_ADDRESSES", 50)
+    monkeypatch.setattr("genre.serving.http.request_limits.time", SimpleNamespace(monotonic=lambda: 0.0))  # no refill
     app = create_app(Service([run], sqlite, limits=Limits(rate=1)))
 
     def status(address: str) -> int:
