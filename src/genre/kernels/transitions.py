@@ -19,6 +19,7 @@ import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
 from genre.kernels.compiled import compiled
+from genre.kernels.topk import replace_worst
 
 
 @compiled
@@ -78,13 +79,9 @@ def best_followers(
             value[n], touched[n] = source[a] * count[b] * target[b], b
             n += 1 if value[n] > 0 else 0
             count[b] = 0
-        bar, last = _bar(value[:n], touched[:n], k)
-        filled = out_start[a]
-        for at in range(n):
-            if value[at] > bar or (value[at] == bar and touched[at] <= last):
-                out_item[filled], out_value[filled] = touched[at], value[at]
-                filled += 1
-        out_start[a + 1] = filled
+        begin, end = out_start[a], out_start[a] + min(n, k)
+        _keep_best(value[:n], touched[:n], out_value[begin:end], out_item[begin:end], n_items)
+        out_start[a + 1] = end
     return out_start, out_item[: out_start[-1]], out_value[: out_start[-1]]
 
 
@@ -116,12 +113,17 @@ def _add_near(
 
 
 @compiled
-def _bar(value: Float32, item: Int32, k: int) -> tuple[np.float32, np.int32]:
-    """Return the `k`-th largest value, and the highest item of exactly this value that is among the `k`."""
-    n = len(value)
-    if n <= k:
-        return np.float32(0), np.int32(0)
-    bar = np.partition(value, n - k)[n - k]
-    tied = item[value == bar]
-    rest = k - np.sum(value > bar)
-    return bar, np.partition(tied, rest - 1)[rest - 1]
+def _keep_best(value: Float32, item: Int32, best: Float32, where: Int32, n_items: int) -> None:
+    """Write the largest values, all above 0, and their items to `best` and `where`; of equal values the lower item.
+
+    Not by `np.partition`, whose checks of its arguments alone take numba ten seconds to compile.
+    """
+    if len(value) == len(best):
+        for at in range(len(value)):
+            best[at], where[at] = value[at], item[at]
+        return
+    for at in range(len(best)):  # a heap of what any value replaces
+        best[at], where[at] = 0, n_items
+    for at in range(len(value)):
+        if value[at] > best[0] or (value[at] == best[0] and item[at] < where[0]):
+            replace_worst(best, where, value[at], item[at])
