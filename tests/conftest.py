@@ -5,6 +5,10 @@ import os
 import pytest
 from hypothesis import settings
 
+# Read when torch is loaded, here and in the processes that tests start: threads that wait for work in a loop double the
+# CPU time of networks as small as these.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # The same examples every time, so that a run can be repeated; HYPOTHESIS_PROFILE=searching looks for new ones,
 # HYPOTHESIS_PROFILE=nightly looks for many and runs the full sizes of docs/reliability.md.
 # No deadline: the first example also pays for imports and the compilation of kernels.
