@@ -228,6 +228,23 @@ def new_names(cls: Any) -> dict[str, str]:
     return {mark.old: name for name, mark in marks if isinstance(mark, Renamed)}
 
 
+def check_names(cls: type, names: Iterable[str]) -> None:
+    """Check that a dataclass has the options that are named.
+
+    Args:
+        cls: The dataclass.
+        names: Names of options.
+
+    Raises:
+        OptionError: It lacks one; the message names the nearest.
+    """
+    known = type_hints(cls)
+    for name in names:
+        if name not in known:
+            legal = ", ".join(known) or "it has none"
+            raise OptionError(f"{cls.__name__} has no option {name!r}{suggest_option(cls, name)}; options: {legal}")
+
+
 def suggest_option(cls: type, name: str) -> str:
     """Suggest the option of a dataclass that a user means by a name that it does not have.
 

@@ -15,7 +15,7 @@ from genre.config.reading import read_config
 from genre.data.dataset import Dataset, History
 from genre.data.parquet import read_dataset
 from genre.data.settling import settle
-from genre.errors import ArtifactError, ConfigError, NotImportable, UnknownId
+from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, UnknownId
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
 from genre.kinds import REMEDY
@@ -136,6 +136,8 @@ class Run:
         Raises:
             UnknownId: An item is not in the data; the message suggests a title.
         """
+        if isinstance(names, str):
+            raise DataError(f"found the text {names!r}; expected a list of ids or titles: [{names!r}]")
         titles = self.dataset.titles()
         by_title = {title.casefold(): row for row, title in reversed(list(enumerate(titles)))}
         return History.of([[self._item(name, titles, by_title) for name in names]], self.dataset.n_items)

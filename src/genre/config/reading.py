@@ -55,6 +55,10 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), *, trust: bool 
     Raises:
         ConfigError: The file cannot be read or the config is not legal; the message has a line for each problem.
     """
+    if not isinstance(path, (str, Path)):
+        raise ConfigError(
+            f"found a {type(path).__name__}; expected the path of a YAML file, or what `parse_config` makes of its text"
+        )
     file = Path(path)
     try:
         raw = file.read_bytes()

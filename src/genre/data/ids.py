@@ -7,7 +7,7 @@ go out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,15 @@ class Ids:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, row: int) -> str:
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return list(self.values[row].to_pylist())
+        if isinstance(row, str):
+            raise DataError(f"found the id {row!r}; expected a row number: the row of an id is given by `row`")
         return str(self.values[int(row)].as_py())
 
     def __contains__(self, outside: object) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 from genre.data.dataset import Dataset
 from genre.data.parquet import read_dataset
 from genre.engines.duckdb import DuckDB
-from genre.errors import DataError, DataWarning
+from genre.errors import DataError, DataWarning, OptionError
 from genre.log import SILENT, Log
-from genre.options import nearest
+from genre.options import check_names, nearest
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.base import Source
@@ -61,6 +61,10 @@ def load(
     path = Path(data) if isinstance(data, (str, Path)) else None
     if path is not None and (path / "dataset.json").is_file():
         return read_dataset(path)
+    if isinstance(columns, dict):
+        check_names(Columns, columns)
+    if not isinstance(cleaning, Cleaning | None):
+        raise OptionError(f"cleaning: found a {type(cleaning).__name__}; expected Cleaning(repeats='all', ...)")
     named = Columns(**columns) if isinstance(columns, dict) else columns or Columns()
     with DuckDB() as engine:
         source = _source(data, path, items, users, named)

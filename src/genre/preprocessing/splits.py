@@ -24,7 +24,7 @@ from genre.data.settling import settle
 from genre.errors import DataError, OptionError
 from genre.kernels.order import mark
 from genre.kinds import KINDS
-from genre.options import Doc, Ge, Gt, Lt, check_options, nearest, type_hints
+from genre.options import Doc, Ge, Gt, Lt, check_names, check_options, nearest
 
 Mask = npt.NDArray[np.bool_]
 ValidationShare = Annotated[float, Ge(0), Lt(1), Doc("Share of the interactions in the validation part; 0: none.")]
@@ -79,6 +79,8 @@ def split(dataset: Dataset, kind: str | Splitter = "time", options: Mapping[str,
         OptionError: For an unknown kind or option, or a value out of range.
         DataError: When a part would be empty or a needed column is missing.
     """
+    if not isinstance(dataset, Dataset):
+        raise DataError(f"found a {type(dataset).__name__}; expected a Dataset, such as genre.load(table)")
     splitter = kind if isinstance(kind, Splitter) else _from_name(kind, dict(options or {}))
     return splitter.split(dataset)
 
@@ -88,10 +90,7 @@ def _from_name(kind: str, options: dict[str, Any]) -> Splitter:
         raise OptionError(f"no split is called {kind!r}{nearest(kind, KINDS['split'])}; {', '.join(KINDS['split'])}")
     module, _, name = KINDS["split"][kind].partition(":")
     cls = getattr(importlib.import_module(module), name)
-    for option in options:
-        if option not in (known := type_hints(cls)):
-            legal = ", ".join(known) or "it has none"
-            raise OptionError(f"{name} has no option {option!r}{nearest(option, known)}; options: {legal}")
+    check_names(cls, options)
     made: Splitter = cls(**options)
     return made
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset, History, row_numbers
 from genre.data.folds import Fold
 from genre.data.ids import Ids
 from genre.data.settling import settle
@@ -29,7 +29,7 @@ from genre.llm.base import LanguageModel
 from genre.llm.budget import Budget
 from genre.llm.settings import LLMOptions
 from genre.log import SILENT, Log
-from genre.options import DEFAULT_K, check_options
+from genre.options import DEFAULT_K, check_names, check_options
 from genre.recommenders.explaining import Explaining
 from genre.recommenders.growing import Growing
 from genre.recommenders.saving import Saving, is_members
@@ -93,6 +93,20 @@ class Recommender(Saving, Explaining, Growing):
         ['i10', 'i4', 'i6', 'i8']
     """
 
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Make the object, once every option that is given by name is one of the class.
+
+        Args:
+            *args: Options by place.
+            **options: Options by name.
+
+        Raises:
+            OptionError: The class has no such option; the message names the nearest.
+        """
+        if "__dataclass_fields__" in vars(cls):  # else its __init__ is its own
+            check_names(cls, options)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         check_options(self)
 
@@ -121,6 +135,11 @@ class Recommender(Saving, Explaining, Growing):
         Raises:
             DataError: If the data lacks what the algorithm needs, or a weight is too large to compute with.
         """
+        if not isinstance(dataset, Dataset):
+            raise DataError(
+                f"{type(self).__name__}: found a {type(dataset).__name__}; fit learns from a Dataset, such as "
+                "genre.load(table) or genre.split(dataset).train"
+            )
         if len(dataset) == 0:
             raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
         dataset = settle(dataset)
@@ -218,9 +237,9 @@ class Recommender(Saving, Explaining, Growing):
         """
         histories = history if isinstance(history, History) else self.history_of(history)
         self._check(histories)
-        if k < 1:
-            raise DataError(f"k is {k}; ask for at least one item")
-        k = min(k, histories.n_items)
+        if not isinstance(k, (int, np.integer)) or k < 1:
+            raise DataError(f"k is {k!r}; expected a whole number, one or more")
+        k = min(int(k), histories.n_items)
         item = np.full((len(histories), k), -1, np.int32)
         score = np.full((len(histories), k), -np.inf, np.float32)
         for rows, block in histories.blocks(max(1, SCORES_AT_ONCE // max(histories.n_items, 1))):
@@ -243,8 +262,11 @@ class Recommender(Saving, Explaining, Growing):
 
         Raises:
             UnknownId: If an id is not in the catalogue.
+            DataError: If the ids are a single text, not a list.
         """
         self._fitted()
+        if isinstance(item_ids, str):
+            raise DataError(f"found the text {item_ids!r}; expected a list of item ids: [{item_ids!r}]")
         return History.of([[self.item_ids_.row(item_id) for item_id in item_ids]], len(self.item_ids_))
 
     def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
@@ -259,13 +281,18 @@ class Recommender(Saving, Explaining, Growing):
         Returns:
             Lists with -1 where no further item is near.
         """
-        self._fitted()
+        items = self._item_rows(items)
         n_items = len(self.item_ids_)
         histories, every = History.of([[int(item)] for item in items], n_items), np.arange(n_items, dtype=np.int32)
         added = np.empty((len(items), n_items), np.float32)
         for row in range(len(items)):
             added[row] = self.contributions(histories.select([row]), every)[:, 0]
         return self._nearest(items, added, k)
+
+    def _item_rows(self, items: npt.ArrayLike) -> Int32:
+        """Return numbers of items after a check: DataError where they are none of the catalogue."""
+        self._fitted()
+        return row_numbers(items, len(self.item_ids_), "item").astype(np.int32)
 
     def _nearest(self, items: Int32, nearness: Float32, k: int) -> Recommendations:
         """Return the `k` items nearest to each of `items` by `nearness` `[n, n_items]`, only those above zero."""
@@ -323,8 +350,13 @@ class Recommender(Saving, Explaining, Growing):
         return Recommender, LanguageModel, LLMOptions, Budget
 
     def _check(self, history: History) -> None:
-        """Raise where nothing is learnt yet or the histories count another catalogue."""
+        """Raise where nothing is learnt yet or these are no histories over its catalogue."""
         self._fitted()
+        if not isinstance(history, History):
+            raise DataError(
+                f"found a {type(history).__name__}; expected a History, such as dataset.history([0]), or "
+                "history_of(['an item id']) of the recommender"
+            )
         if history.n_items != len(self.item_ids_):
             raise DataError(
                 f"{type(self).__name__} knows {len(self.item_ids_)} items, the histories count {history.n_items}"

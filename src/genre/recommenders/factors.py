@@ -60,5 +60,5 @@ class Factors(Recommender):
         Returns:
             One list for each item, without the item itself.
         """
-        self._fitted()
+        items = self._item_rows(items)
         return Recommendations(*top_k_cosine(self.item_embeddings_, items, k), self.item_ids_)

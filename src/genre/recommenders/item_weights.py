@@ -58,7 +58,7 @@ class ItemWeights(Recommender):
         Returns:
             Lists with -1 where no further weight is above zero.
         """
-        self._fitted()
+        items = self._item_rows(items)
         return self._nearest(items, _dense(self.item_weights_[items]), k)
 
 

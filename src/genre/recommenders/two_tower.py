@@ -168,8 +168,8 @@ class TwoTower(NetworkRecommender):
         Returns:
             The lists, without the item itself.
         """
-        self._fitted()
-        seen = (np.arange(len(items) + 1), np.asarray(items, np.int32))
+        items = self._item_rows(items)
+        seen = (np.arange(len(items) + 1), items)
         found, score = top_k_factors(
             self.item_table_[items], self.item_table_, min(k, len(self.item_table_)), seen=seen
         )
