@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,17 @@ from genre.llm.ledger import Ledger
 from genre.llm.ledger_table import read_log
 from genre.llm.openai import OpenAI, _wait
 from genre.llm.prompt import Prompt
+from genre.log import Log
 from llm_server import serving
+
+
+class RecordingLog(Log):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
 
 KEY = "sk-canary-0123456789"
 SCHEMA: dict[str, Any] = {
@@ -360,3 +371,111 @@ def test_a_wait_is_read_as_seconds_or_a_date(suggested: str) -> None:
 def test_a_wait_until_a_date_is_the_time_until_then() -> None:
     date = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     assert 28 < _wait({"retry-after": date}) < 31
+
+
+# --- servers differ ---------------------------------------------------------------------------------------
+
+
+def refusing(*unknown: str) -> Any:
+    """A server that answers 400 to requests with one of these words in a field's name or its response format."""
+
+    def change(request: Any, whole: Any) -> Any:
+        words = json.dumps({name: value for name, value in request.items() if name != "messages"})
+        found = next((word for word in unknown if f'"{word}"' in words), None)
+        return whole if found is None else (400, {"error": {"message": f"{found} is not supported", "code": 400}})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("unknown", "last", "refusals"),
+    [
+        (("temperature",), {"temperature"}, 1),
+        (("seed",), {"seed"}, 1),
+        (("strict",), set(), 2),
+        (("json_schema",), set(), 2),
+        (("json_schema", "json_object"), {"response_format"}, 3),
+        (("json_schema", "temperature", "seed"), {"temperature", "seed"}, 4),
+    ],
+)
+def test_what_a_server_refuses_is_left_out_remembered_and_said_once(
+    unknown: tuple[str, ...], last: set[str], refusals: int
+) -> None:
+    log = RecordingLog()
+    with serving(change=refusing(*unknown)) as server:
+        model = provider(server.url, attempts=1, timeout_seconds=20)
+        answers = [model.complete(["x"], SCHEMA, log=log)[0] for _ in range(3)]
+    assert [answer.outcome for answer in answers] == ["ok"] * 3
+    assert len(server.requests) == 3 + refusals
+    assert {"temperature", "seed", "response_format"} - server.requests[-1].keys() == last
+    names = {"response_format" if word.startswith(("json", "strict")) else word for word in unknown}
+    assert len(log.lines) == len(names)
+    assert all(f"refuses {name}" in "\n".join(log.lines) for name in names)
+
+
+def test_a_server_that_refuses_inside_a_good_answer_is_asked_otherwise_too() -> None:
+    def change(request: Any, whole: Any) -> Any:
+        return {"error": "temperature does not support 0"} if "temperature" in request else whole
+
+    with serving(change=change) as server:
+        (answer,) = provider(server.url, timeout_seconds=20).complete(["x"])
+    assert (answer.outcome, len(server.requests)) == ("ok", 2)
+
+
+def test_a_server_of_the_newer_name_of_max_tokens_gets_it() -> None:
+    def change(request: Any, whole: Any) -> Any:
+        problem = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+        return (400, {"error": {"message": problem}}) if "max_tokens" in request else whole
+
+    with serving(change=change) as server:
+        (answer,) = provider(server.url, timeout_seconds=20).complete(["x"])
+    assert answer.outcome == "ok"
+    assert server.requests[-1]["max_completion_tokens"] == 300
+
+
+def test_an_error_that_stays_is_not_taken_for_what_a_server_cannot() -> None:
+    def change(request: Any, whole: Any) -> Any:
+        return 400, {"error": {"message": f"prompt too long: {json.dumps(request)}"}}
+
+    with serving(change=change) as server:
+        model = provider(server.url, timeout_seconds=20)
+        (answer,) = model.complete(["x"], SCHEMA)
+        assert (answer.outcome, model.notes()) == ("failed", [])
+        server.change = lambda request, whole: whole
+        model.complete(["x"], SCHEMA)
+    assert {"temperature", "seed", "response_format"} <= server.requests[-1].keys()
+    assert len(server.requests) < 10
+
+
+def test_further_options_are_sent_and_are_part_of_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRE_TEST_HEADER", "header-canary-42")
+    options: dict[str, Any] = {
+        "reasoning_effort": "low",
+        "system": "Be brief.",
+        "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
+        "headers": {"X-Api-Key": "$GENRE_TEST_HEADER", "X-Title": "shop"},
+    }
+    with serving(change=message("your header is header-canary-42")) as server:
+        model = provider(server.url, timeout_seconds=20, **options)
+        (answer,) = model.complete(["x"])
+    sent = server.requests[0]
+    assert sent["reasoning_effort"] == "low"
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
+    assert [one["role"] for one in sent["messages"]] == ["system", "user"]
+    assert (server.headers[0]["x-title"], server.headers[0]["x-api-key"]) == ("shop", "header-canary-42")
+    assert answer.text == "your header is ***"
+    plain = provider(server.url)
+    for name in ("reasoning_effort", "system", "extra_body"):
+        assert provider(server.url, **{name: options[name]}).fingerprint != plain.fingerprint
+    assert model.added_bytes > len("Be brief.")
+    assert "canary" not in f"{model} {model.fingerprint}"
+
+
+def test_options_that_would_break_budgets_or_tell_secrets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OptionError, match="max_tokens, n cannot be set there"):
+        provider("http://h/v1", extra_body={"n": 5, "max_tokens": 10**6})
+    with pytest.raises(OptionError, match="api-key is a secret"):
+        provider("http://h/v1", headers={"api-key": "sk-1234567"})
+    monkeypatch.delenv("GENRE_TEST_HEADER", raising=False)
+    with pytest.raises(LLMError, match="set the environment variable GENRE_TEST_HEADER"):
+        provider("http://h/v1", headers={"api-key": "$GENRE_TEST_HEADER"}).check()

@@ -24,6 +24,7 @@ class TestServer(ThreadingHTTPServer):
         self.fault, self.times, self.change = fault, times, change
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
 
@@ -40,6 +41,7 @@ class Answer(BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.requests.append(request)
+            server.headers.append({name.lower(): value for name, value in self.headers.items()})
             server.keys.append(self.headers.get("Authorization", ""))
             fault = server.fault if len(server.requests) <= server.times else ""
             server.under_way += 1
@@ -67,7 +69,9 @@ class Answer(BaseHTTPRequestHandler):
         if fault == "no choices":
             return self.send(200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": []})
         schema = (request.get("response_format") or {}).get("json_schema", {}).get("schema")
-        text = json.dumps(example(schema, ["red", "house"], 0)) if schema else request["messages"][0]["content"].upper()
+        text = (
+            json.dumps(example(schema, ["red", "house"], 0)) if schema else request["messages"][-1]["content"].upper()
+        )
         choice: dict[str, Any] = {
             "index": 0,
             "finish_reason": "length" if fault == "truncated" else "stop",
@@ -80,7 +84,8 @@ class Answer(BaseHTTPRequestHandler):
             choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}], "refusal": None}
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
         whole = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-        return self.send(200, self.server.change(request, {**whole, "usage": usage}))
+        changed = self.server.change(request, {**whole, "usage": usage})
+        return self.send(*changed) if isinstance(changed, tuple) else self.send(200, changed)
 
     def misbehave(self, fault: str) -> None:
         """Send an answer that drips, does not end, or is a small file that unpacks to a large one."""
@@ -128,7 +133,8 @@ class Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(fault: str = "", times: int = 10**9, change: Change = lambda request, whole: whole) -> Iterator[TestServer]:
-    """The first `times` requests go wrong as `fault` says, the others well; `change` makes other answers of those."""
+    """The first `times` requests go wrong as `fault` says, the others well; `change` makes other answers of those,
+    a pair for another status."""
     server = TestServer(fault, times, change)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:

@@ -94,6 +94,19 @@ class LanguageModel(ABC):
     def fingerprint(self) -> str:
         """Provider, model and every parameter that changes an answer; never a key or the name of its variable."""
 
+    @property
+    def added_bytes(self) -> int:
+        """Bytes that the provider adds to each prompt, such as a system message: budgets reserve them."""
+        return 0
+
+    def notes(self) -> list[str]:
+        """Return what the provider has found out about its server since the last call of this method.
+
+        Returns:
+            Lines to show once.
+        """
+        return []
+
     def check(self) -> None:
         """Check what every call needs, such as a package or a key; called before anything is sent.
 
@@ -177,6 +190,8 @@ class LanguageModel(ABC):
             for at, completion in _in_parallel(n, self.concurrency, one):
                 done[at] = completion
                 bar.advance(1)
+        for note in self.notes():
+            log.line(note)
         return [completion for completion in done if completion is not None]
 
     def _try(self, at: int, call: Callable[[int], Completion], send: Send) -> Completion:

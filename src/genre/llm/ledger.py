@@ -288,7 +288,7 @@ class Ledger:
 
         Waits while another process sends the same question, or while the rest of the budget is reserved.
         """
-        tokens_in, tokens_out = question.most_tokens(self.model.max_tokens)
+        tokens_in, tokens_out = question.most_tokens(self.model)
         most = Spent(1, tokens_in + tokens_out, self.money(tokens_in, tokens_out))
         while True:
             with self._table.transaction():
@@ -338,7 +338,7 @@ class Ledger:
 
         Counts that cannot be true, or none, must not make a budget endless.
         """
-        most = question.most_tokens(self.model.max_tokens)
+        most = question.most_tokens(self.model)
         counts = answer.tokens_in, answer.tokens_out
         if answer.outcome == "failed" and not answer.lost and counts == (0, 0):
             return answer, False  # nothing was billed
@@ -394,9 +394,9 @@ class _Question:
         """Return a lower bound of tokens in, by the input alone."""
         return max(1, len(self.input.encode()) // BYTES_PER_TOKEN)
 
-    def most_tokens(self, max_tokens: int) -> tuple[int, int]:
+    def most_tokens(self, model: LanguageModel) -> tuple[int, int]:
         """Return upper bounds of tokens in and out: no tokeniser makes more tokens than bytes."""
-        size = len(self.input.encode()) + len(json.dumps(self.schema).encode()) + OVERHEAD
+        size = len(self.input.encode()) + len(json.dumps(self.schema).encode()) + OVERHEAD + model.added_bytes
         if self.continuations is None:
-            return size, max_tokens
+            return size, model.max_tokens
         return size * len(self.continuations), sum(len(text.encode()) for text in self.continuations)

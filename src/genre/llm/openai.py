@@ -10,10 +10,12 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -30,6 +32,27 @@ NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProto
 """Errors before anything was sent, after which nothing is billed; by name, since the library behind them changes."""
 RETRIED = (408, 409, 429)
 """Statuses below 500 after which another attempt may end better."""
+REFUSED = (400, 415, 422, 501)
+"""Statuses of servers that do not know a field."""
+STRUCTURED = ("strict", "schema", "object", "none")
+REFUSALS = {
+    "max_tokens": (
+        {"max_tokens", "max_completion_tokens"},
+        re.compile("max_completion_tokens"),
+        "the other of max_tokens and max_completion_tokens is sent",
+    ),
+    "temperature": ({"temperature"}, re.compile("temperature", re.IGNORECASE), "its default is used"),
+    "seed": ({"seed"}, re.compile(r"\bseed\b", re.IGNORECASE), "none is sent"),
+    "response_format": (
+        {"response_format"},
+        re.compile("response.?format|schema|json.?(object|mode)|structured|grammar|guided|strict", re.IGNORECASE),
+        "JSON is requested in a weaker way",
+    ),
+}
+"""Fields that are left out or sent otherwise where a server refuses them: which, words of the refusal, and the note."""
+OWN_FIELDS = {"model", "messages", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of", "stream"}
+OWN_FIELDS |= {"temperature", "seed", "response_format", "logprobs", "top_logprobs", "reasoning_effort"}
+SECRET_HEADER = re.compile("authorization|key|token|secret|cookie|password", re.IGNORECASE)
 THOUGHTS = ("thinking", "reasoning", "redacted_thinking")  # types of parts that are no answer
 MOST_TOKENS = 10_000_000  # in a believable count
 MOST_BYTES = 4_000_000  # of an answer with its headers; a hundred thousand tokens of thoughts are half a megabyte
@@ -59,7 +82,19 @@ class OpenAI(LanguageModel):
         Doc("Randomness of sampling; None: the server's default, which reasoning models need."),
     ] = 0.0
     seed: Annotated[int | None, Doc("Seed of sampling; None: none is sent.")] = 0
-    max_tokens: Annotated[int, Ge(1), Doc("Longest answer, in tokens.")] = 300
+    reasoning_effort: Annotated[
+        str | None, Doc("How long a reasoning model may think, such as minimal or low; None: the server's default.")
+    ] = None
+    system: Annotated[str | None, Doc("A system message before every prompt; None: none is sent.")] = None
+    extra_body: Annotated[
+        dict[str, Any],
+        Doc("Further fields of each request, such as `{chat_template_kwargs: {enable_thinking: false}}`."),
+    ] = field(default_factory=dict)
+    headers: Annotated[
+        dict[str, str],
+        Doc("Further headers; `$NAME` is read from that environment variable, as every secret has to be."),
+    ] = field(default_factory=dict)
+    max_tokens: Annotated[int, Ge(1), Doc("Longest answer, thoughts included, in tokens.")] = 300
     concurrency: Annotated[int, Ge(1), Le(256), Doc("Calls under way at once.")] = 8
     requests_per_minute: Annotated[Annotated[float, Gt(0)] | None, Doc("Most calls a minute; None: no limit.")] = None
     timeout_seconds: Annotated[float, Gt(0), Doc("Seconds until an attempt is given up, as a whole.")] = 60.0
@@ -76,28 +111,53 @@ class OpenAI(LanguageModel):
             raise OptionError("OpenAI: base_url: holds a user or password; put the key where key_variable says")
         if where.scheme not in ("http", "https") or not where.hostname:
             raise OptionError(f"OpenAI: base_url: {self.base_url!r} is no address; such as http://localhost:11434/v1")
+        taken = sorted(set(self.extra_body) & OWN_FIELDS)
+        if taken:
+            raise OptionError(
+                f"OpenAI: extra_body: {', '.join(taken)} cannot be set there: budgets and answers need it"
+            )
+        for name, value in self.headers.items():
+            if SECRET_HEADER.search(name) and not value.startswith("$"):
+                raise OptionError(
+                    f"OpenAI: headers: {name} is a secret; put it into a variable, and write $VARIABLE here"
+                )
         self._lock = threading.Lock()
         self._next = 0.0
+        self._left_out, self._notes = Counter[str](), list[str]()
 
     @property
     @override
     def fingerprint(self) -> str:
         how = f"{self.structured}, temperature {self.temperature}, seed {self.seed}, max_tokens {self.max_tokens}"
+        more = (("reasoning_effort", self.reasoning_effort), ("system", self.system), ("extra_body", self.extra_body))
+        how += "".join(f", {name} {json.dumps(value, sort_keys=True)}" for name, value in more if value)
         return f"openai {self.base_url.rstrip('/')} {self.model} ({how})"
+
+    @property
+    @override
+    def added_bytes(self) -> int:
+        return len((self.system or "").encode()) + (len(json.dumps(self.extra_body)) if self.extra_body else 0)
+
+    @override
+    def notes(self) -> list[str]:
+        with self._lock:
+            notes, self._notes = self._notes, []
+        return notes
 
     @override
     def check(self) -> None:
         self._key()
+        self._headers()
         _ = self._client
 
     def _complete(self, prompt: str, schema: Schema | None) -> Completion:
-        return self._request(prompt, self.max_tokens, response_format=self._response_format(schema))[0]
+        return self._request(prompt, self.max_tokens, schema)[0]
 
     def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
         """Score labels of one token by the first token of the answer: ln P among the twenty likeliest, else less."""
         if any(len(text.split()) > 1 for text in continuations):
             return Completion("", "failed", error="this server scores single words only; use labels")
-        completion, choice = self._request(prompt, 1, logprobs=True, top_logprobs=20)
+        completion, choice = self._request(prompt, 1, None, logprobs=True, top_logprobs=20)
         if completion.outcome == "failed":
             return completion
         best: dict[str, float] = {}
@@ -112,26 +172,70 @@ class OpenAI(LanguageModel):
         values = likelihoods([best.get(text.strip(), floor) for text in continuations])
         return dataclasses.replace(completion, text=values.text, outcome=values.outcome, error=values.error)
 
-    def _request(self, prompt: str, max_tokens: int, **fields: Any) -> tuple[Completion, Any]:
-        """Send one chat completion; return it with the client's `choice` object, None after a failure."""
-        key = self._key()
-        newest = self.base_url.startswith(OPENAI_URL)  # OpenAI renamed the field, other servers know the old name
-        fields["max_completion_tokens" if newest else "max_tokens"] = max_tokens
-        fields |= {"temperature": self.temperature, "seed": self.seed}
-        fields |= {"model": self.model, "messages": [{"role": "user", "content": prompt}]}
-        self._pace()
+    def _request(
+        self, prompt: str, max_tokens: int, schema: Schema | None, **more: Any
+    ) -> tuple[Completion, dict[str, Any] | None]:
+        """Send one chat completion; return it with the JSON object of the choice, None after a failure."""
+        key, headers = self._key(), self._headers()
+        secrets = [key, *(headers[name] for name, value in self.headers.items() if value.startswith("$"))]
         start = time.perf_counter()
         try:
-            body = self._post(key, {name: value for name, value in fields.items() if value is not None})
+            body = self._negotiate(prompt, max_tokens, schema, key, more)
         except Exception as error:
-            message = self._masked(self._message(error), key)
+            message = one_line(self._masked(self._message(error), secrets))
             retry_after, lost = _retry(error)
             seconds = time.perf_counter() - start
             return Completion("", "failed", seconds=seconds, error=message, lost=lost, retry_after=retry_after), None
         completion, choice = self._read(body)
-        text, message = (self._masked(part, key) for part in (completion.text, completion.error))
+        text, message = (self._masked(part, secrets) for part in (completion.text, completion.error))
         seconds = time.perf_counter() - start
         return dataclasses.replace(completion, text=text, error=one_line(message), seconds=seconds), choice
+
+    def _negotiate(self, prompt: str, max_tokens: int, schema: Schema | None, key: str, more: dict[str, Any]) -> Any:
+        """Send a request, again without what the server refuses; what then was left out is remembered and said once."""
+        with self._lock:
+            left_out = Counter(self._left_out)
+        while True:
+            fields = {**self._fields(prompt, max_tokens, schema, left_out), **more}
+            self._pace()
+            try:
+                body = self._post(key, fields)
+                refused = body.get("error") if isinstance(body, dict) else None
+                name = _refused_field(str(refused), fields) if refused and _code(refused) in (0, *REFUSED) else None
+            except Exception as error:
+                name = _refused_field(str(error), fields) if getattr(error, "status_code", 0) in REFUSED else None
+                if name is None:
+                    raise
+            if name is None:
+                if not refused:
+                    self._remember(left_out)
+                return body
+            left_out[name] += 1
+
+    def _fields(self, prompt: str, max_tokens: int, schema: Schema | None, left_out: Counter[str]) -> dict[str, Any]:
+        """Return the fields of a request, without what is to be left out."""
+        newest = self.base_url.startswith(OPENAI_URL)  # OpenAI renamed the field, other servers know the old name
+        renamed = newest != bool(left_out["max_tokens"])
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        extra = {"reasoning_effort": self.reasoning_effort} if self.reasoning_effort else {}
+        fields = {
+            "model": self.model,
+            "messages": [*system, {"role": "user", "content": prompt}],
+            "max_completion_tokens" if renamed else "max_tokens": max_tokens,
+            "temperature": None if left_out["temperature"] else self.temperature,
+            "seed": None if left_out["seed"] else self.seed,
+            "response_format": self._response_format(schema, left_out["response_format"]),
+            "extra_body": extra | self.extra_body or None,
+            "extra_headers": self._headers() or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def _remember(self, left_out: Counter[str]) -> None:
+        """Remember what the server refuses, with a note of what is new."""
+        with self._lock:
+            new = left_out - self._left_out
+            self._left_out |= left_out
+            self._notes += [f"{self.base_url} refuses {name}; {REFUSALS[name][2]}" for name in new]
 
     def _post(self, key: str, fields: dict[str, Any]) -> Any:
         """Send one request; return the JSON value of the answer, whatever it is."""
@@ -157,9 +261,11 @@ class OpenAI(LanguageModel):
             return Completion("", "failed", tokens_in, tokens_out, error=problem, lost=not tokens_out), None
         return Completion(text, outcome, tokens_in, tokens_out), choice
 
-    def _masked(self, text: str, key: str) -> str:
-        """Return a text without the key, should the server have repeated it."""
-        return text.replace(key, "***") if self.key_variable and len(key) >= SHORTEST_MASKED else text
+    def _masked(self, text: str, secrets: Sequence[str]) -> str:
+        """Return a text without key and secret headers, should the server have repeated them."""
+        for secret in secrets:
+            text = text.replace(secret, "***") if len(secret) >= SHORTEST_MASKED else text
+        return text
 
     def _message(self, error: Exception) -> str:
         """Describe an error of the client for people."""
@@ -212,15 +318,32 @@ class OpenAI(LanguageModel):
             self._next = max(now, self._next) + 60 / self.requests_per_minute
         time.sleep(wait)
 
-    def _response_format(self, schema: Schema | None) -> dict[str, Any] | None:
-        """Return the field that requests an answer of a JSON Schema."""
-        if schema is None or self.structured == "none":
+    def _headers(self) -> dict[str, str]:
+        """Return the further headers, with the values of environment variables."""
+        values = {
+            name: os.environ.get(value[1:], "") if value[0:1] == "$" else value for name, value in self.headers.items()
+        }
+        for name, value in values.items():
+            if not value:
+                raise LLMError(f"the header {name} is empty; set the environment variable {self.headers[name][1:]}")
+        return values
+
+    def _response_format(self, schema: Schema | None, steps: int) -> dict[str, Any] | None:
+        """Return the field that requests an answer of a JSON Schema, so many steps below `structured`."""
+        how = STRUCTURED[min(STRUCTURED.index(self.structured) + steps, len(STRUCTURED) - 1)]
+        if schema is None or how == "none":
             return None
-        if self.structured == "object":
+        if how == "object":
             return {"type": "json_object"}
-        strict = self.structured == "strict"
-        body = _supported(schema) if strict else schema
-        return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": strict}}
+        body = _supported(schema) if how == "strict" else schema
+        return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": how == "strict"}}
+
+
+def _refused_field(message: str, fields: dict[str, Any]) -> str | None:
+    """Return the name in `REFUSALS` of the field that a server's message is about, if it was sent."""
+    return next(
+        (name for name, (sent, words, _) in REFUSALS.items() if sent & fields.keys() and words.search(message)), None
+    )
 
 
 def _retry(error: Exception) -> tuple[float | None, bool]:

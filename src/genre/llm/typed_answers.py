@@ -7,7 +7,6 @@ about recommending.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from genre.llm.answer_reader import json_values, without_thoughts
 from genre.llm.base import Completion, one_line
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt, Value, load_prompt
@@ -30,8 +30,9 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 REFUSED = "it was a refusal"
+CUT_OFF = "it was cut off at max_tokens; be shorter"
+NEVER_BEGAN = "max_tokens was used up before the answer began; reasoning needs more"
 KEPT_REASONS, SHOWN_REASONS = 5, 3
-FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,12 @@ def request_answers(
     inputs = [prompt.render(**one) for one in values]
     completions = ledger.complete(prompt, inputs, schema, cutoff=cutoff, log=log)
     first = [_judge(at, answer, shape, check) for at, answer in enumerate(completions)]
-    again = [at for at, tried in enumerate(first) if tried.kind not in ("valid", "failed")] if repair else []
+    again = [at for at, tried in enumerate(first) if _can_be_repaired(tried)] if repair else []
     mend = load_prompt("repair")
-    repairs = [inputs[at] + mend.render(answer=first[at].answer.text, problem=first[at].problem) for at in again]
+    repairs = [
+        inputs[at] + mend.render(answer=without_thoughts(first[at].answer.text), problem=first[at].problem)
+        for at in again
+    ]
     answers = ledger.complete(mend, repairs, schema, cutoff=cutoff, log=log) if repairs else []
     second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
     final = [second.get(at, tried) for at, tried in enumerate(first)]
@@ -195,6 +199,11 @@ def request_answers(
             if tried.value is None and first[at].kind != "failed"
         ),
     )
+
+
+def _can_be_repaired(tried: _Tried[Any]) -> bool:
+    """Tell whether a second request may do better: not after a failed call, nor where there was no room to answer."""
+    return tried.kind not in ("valid", "failed") and tried.problem != NEVER_BEGAN
 
 
 def _report(
@@ -258,21 +267,28 @@ def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tr
         return unusable("failed", answer.error)
     if answer.outcome == "refused":
         return unusable("refused", REFUSED)
+    text = without_thoughts(answer.text)
     try:
-        value = shape.model_validate(_first_object(answer.text))
-    except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
+        value = _read(answer.text, shape)
+    except ValueError as error:  # pydantic's ValidationError is one
         if answer.outcome == "truncated":
-            return unusable("truncated", "it was cut off before it ended; be shorter")
-        return unusable("refused", REFUSED) if REFUSAL.search(answer.text) else unusable("format_breaks", _why(error))
-    if REFUSAL.search(answer.text):
+            return unusable("truncated", CUT_OFF if text else NEVER_BEGAN)
+        return unusable("refused", REFUSED) if REFUSAL.search(text) else unusable("format_breaks", _why(error))
+    if REFUSAL.search(text):
         return unusable("refused", REFUSED)
     problem = "it has angle brackets in it" if re.search(r"[<>]", value.model_dump_json()) else check(at, value)
     return unusable("rejected", problem) if problem else _Tried(answer, value, "valid")
 
 
-def _first_object(text: str) -> Any:
-    """Parse the JSON of an answer; a code fence around it and a line break within a text are allowed."""
-    return json.loads(FENCE.sub("", text), strict=False)
+def _read(text: str, shape: type[Shape]) -> Shape:
+    """Return the likeliest JSON value of an answer that fits a shape; a ValueError says why none does."""
+    problems = []
+    for value in json_values(text):
+        try:
+            return shape.model_validate(value)
+        except ValueError as error:
+            problems.append((isinstance(value, dict), error))
+    raise next((error for is_object, error in problems if is_object), ValueError("no JSON object"))
 
 
 def _why(error: Exception) -> str:

@@ -6,7 +6,6 @@ ranks; nothing about recommenders or budgets.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32
+from genre.llm.answer_reader import json_values
 from genre.llm.base import Completion
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt, load_prompt
@@ -160,7 +160,8 @@ def rank_by_list(ledger: Ledger, task: OrderingTask) -> CandidateRanks:
         order = shuffles[at % len(shuffles)]
         parsed = parse_order(answer.text, n) if answer.outcome == "ok" else None
         if parsed is None:
-            error = error or "an order that could not be read"
+            cut = answer.outcome == "truncated"
+            error = error or ("an order that was cut off at max_tokens" if cut else "an order that could not be read")
             continue
         named = [int(order[position]) for position in parsed.named]
         rest = [c for c in range(n) if c not in named]
@@ -212,7 +213,7 @@ class ParsedOrder:
 
 
 def parse_order(text: str, n: int) -> ParsedOrder | None:
-    """Read an order such as `{"order": [3, 1, 2]}`, candidates counted from 1.
+    """Read an order such as `{"order": [3, 1, 2]}` or `[3, 1, 2]`, candidates counted from 1.
 
     Args:
         text: the answer of a model.
@@ -221,11 +222,10 @@ def parse_order(text: str, n: int) -> ParsedOrder | None:
     Returns:
         The order; None when the text has another form or names no candidate.
     """
-    try:
-        numbers = json.loads(text)["order"]
-        whole = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool)]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
+    values = list(json_values(text))
+    orders = [value["order"] for value in values if isinstance(value, dict) and "order" in value] or values
+    numbers = next((order for order in orders if isinstance(order, list)), [])
+    whole = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool)]
     legal = [number - 1 for number in whole if 1 <= number <= n]
     named = tuple(dict.fromkeys(legal))
     return ParsedOrder(named, len(numbers) - len(legal), len(legal) - len(named)) if named else None

@@ -1,0 +1,60 @@
+"""Reading JSON out of what models write: after thoughts, in code fences, between words. Knows no shapes of answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+TAGS = "think|thinking|thoughts?|reasoning|reflection|analysis|seed:think"
+END_OF_THOUGHTS = re.compile(rf"</(?:{TAGS})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
+OPEN_THOUGHTS = re.compile(rf"(?:<(?:{TAGS})>|\[THINK\]|◁think▷|<\|channel\|>analysis).*", re.DOTALL | re.IGNORECASE)
+START = re.compile(r"[{\[]")
+MOST_STARTS = 200  # brackets at which reading is tried, so that time stays linear
+DECODER = json.JSONDecoder(strict=False)  # a line break within a text is allowed
+
+
+def without_thoughts(text: str) -> str:
+    """Return an answer without what a reasoning model wrote before it; empty where it never ended.
+
+    Args:
+        text: What the model wrote.
+
+    Returns:
+        The answer proper.
+    """
+    after = END_OF_THOUGHTS.split(text)[-1]  # some servers leave out the opening tag
+    return OPEN_THOUGHTS.sub("", after).strip() or OPEN_THOUGHTS.sub("", text).strip()
+
+
+def json_values(text: str) -> Iterator[Any]:
+    """Yield the JSON values that an answer may mean, the likeliest first.
+
+    That is the whole text; else objects and lists between words and fences, the last first: drafts come before.
+
+    Args:
+        text: What the model wrote.
+
+    Yields:
+        JSON values.
+    """
+    try:
+        yield DECODER.decode(text.strip().lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        yield from reversed(list(_values_between(without_thoughts(text))))
+
+
+def _values_between(text: str) -> Iterator[Any]:
+    """Yield the outermost objects and lists in a text, in order."""
+    at = 0
+    for _ in range(MOST_STARTS):
+        start = START.search(text, at)
+        if start is None:
+            return
+        try:
+            value, at = DECODER.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            at = start.end()
+        else:
+            yield value
