@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import io
+import subprocess
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from genre.cli.main import command_parser, main
+from genre.cli.serve import _read_key
 from genre.cli.study_tables import print_comparisons
-from genre.cli.terminal import print_list, print_recommended
+from genre.cli.terminal import print_list, print_recommended, print_run
+from genre.errors import GenreError
 from genre.evaluation.comparison import Comparison
+from genre.log import ConsoleLog
+from genre.runs import Run
 from genre.studies import ComparedRuns
+from genre.testing import toy_dataset
 
 TITLES = [
     "Jumbo bag",
@@ -18,8 +26,66 @@ TITLES = [
     "إبريق شاي أحمر قديم",
     "[bold]a[/bold] \x1b[31m",
 ]
+NO_LLM: dict[str, dict[str, str]] = {"augmentation": {}, "reranking": {}, "explanations": {}}
 REASON = "because of Edwardian parasol red and Red toadstool LED night light"
 ROWS = [{"title": title, "score": 1.25 + at, "reason": REASON} for at, title in enumerate(TITLES)]
+
+
+IDS = ["a b", "$(touch x)", "`id`; rm -rf", "it's", "-k", "a\nb", "\u202eevil", "[bold]x[/bold]", "\\'\x1b", "ü"]
+IDS += ["\x1b[31mred\x1b]0;t\x07"]
+
+
+@pytest.mark.parametrize("user", IDS)
+def test_ids_are_quoted_for_the_shell_and_escaped_for_the_terminal(
+    user: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = {"leaderboard": [], "primary": "ndcg@10", "best": user, "language_model": NO_LLM}
+    example = {"user_id": user, "liked": [user], "recommended": ROWS[:1]}
+    run = Run(tmp_path / "a [b] c", user, toy_dataset(), {}, report={**report, "examples": [example]})
+    print_run(run)
+    printed = capsys.readouterr().out
+    assert all(char.isprintable() or char == "\n" for char in printed)
+    line = next(line for line in printed.splitlines() if line.startswith("Next:"))
+    shell = f"printf '%s\\0' {line.removeprefix('Next:')}"
+    words = subprocess.run(["bash", "-c", shell], capture_output=True, check=True).stdout.decode().split("\0")
+    option = [f"--user={user}"] if user.startswith("-") else ["--user", user]
+    assert words == ["genre", "recommend", str(run.folder), *option, "-k", "10", ""]
+    assert command_parser().parse_args(words[1:-1]).user == user
+
+
+@pytest.mark.parametrize("error", [GenreError("no \x1b[31muser\u202e"), OSError(5, "no", "\x1b[31m")])
+def test_errors_are_escaped_for_the_terminal(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("genre.runs.read_run", failing)
+    assert main(["recommend", "run", "--user", "a"]) == 2
+    ConsoleLog().line(str(error))
+    assert all(char.isprintable() or char == "\n" for char in capsys.readouterr().err)
+
+
+def test_a_key_file_that_is_no_utf8_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe" * 20)
+    with pytest.raises(GenreError, match="key: not UTF-8 text"):
+        _read_key(tmp_path / "key")
+
+
+def test_a_folder_that_may_not_be_read_is_one_line_without_wrong_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for method in ("is_file", "is_dir", "exists"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, method, refused)
+            assert main(["recommend", str(tmp_path), "--user", "a"]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "Permission denied; check who may read" in said or "no such run folder" in said or "not a run" in said
+        assert "run the same command again" not in said
 
 
 def shown(width: int) -> list[str]:

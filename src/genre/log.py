@@ -121,6 +121,18 @@ class _NoBar:
 SILENT = Log()
 
 
+def printable(text: str) -> str:
+    """Return text of the data as a terminal may show it.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with control characters and marks of direction as spaces; ends of lines stay.
+    """
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
 class ConsoleLog(Log):
     """Lines and bars on standard error."""
 
@@ -136,7 +148,7 @@ class ConsoleLog(Log):
         Args:
             text: The line.
         """
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False)
 
     @contextmanager
     def bar(self, label: str, total: float | None = None) -> Iterator[Bar]:

@@ -282,9 +282,10 @@ def read_run(folder: str | Path, *, trust: bool = False) -> Run:
         ['ease', 'popularity']
     """
     path = Path(folder)
-    manifest = manifest_of(path)
     try:
-        return _assemble(path, manifest["best_first"], trust=trust)
+        return _assemble(path, manifest_of(path)["best_first"], trust=trust)
+    except PermissionError as error:
+        raise ArtifactError(f"{error.filename or path}: {error.strerror}; check who may read it") from error
     except NotImportable as error:
         raise ArtifactError(f"{path}: {error}") from error
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:

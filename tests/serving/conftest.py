@@ -161,7 +161,7 @@ def postgres(postgres_server: PostgresServer) -> Iterator[EventStore]:
     from genre.serving.events.postgres import PostgresStore
 
     with psycopg.connect(postgres_server.address, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS genre_log")
+        connection.execute("DROP TABLE IF EXISTS genre_log, genre_log_key")
     store = PostgresStore(postgres_server.address)
     yield store
     store.close()

@@ -131,6 +131,16 @@ def test_an_event_id_with_other_content_is_a_conflict(client: TestClient) -> Non
     assert len(client.get("/v1/users/a").json()["history"]) >= 1
 
 
+def test_a_number_that_no_column_of_whole_numbers_holds_is_refused(run: Run, sqlite: SQLiteStore) -> None:
+    items = run.dataset.items.append_column("year", pa.array(range(run.dataset.n_items), pa.int64()))
+    changed = dataclasses.replace(run, dataset=dataclasses.replace(run.dataset, items=items))
+    with client_of(create_app(Service([changed], sqlite))) as client:
+        for number in (2**63, -(2**63) - 1, 2**64, 10**100, 1e300):
+            assert is_problem(client.put("/v1/items/i1", json={"year": number}), 422), number
+        assert sqlite.last() == 0
+        assert client.put("/v1/items/i1", json={"year": 2**63 - 1}).status_code == 200
+
+
 def test_items(client: TestClient) -> None:
     put = client.put(
         "/v1/items/new%2Fone", json={"title": "Knights", "text": "castles", "tags": ["a"], "year": 1999, "x": None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -17,9 +19,22 @@ from pathlib import Path
 import pytest
 
 from genre.errors import NotAvailable, StoreError
+from genre.runs import Run
 from genre.serving.events.opening import open_store
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import LONGEST_HISTORY, Activity, Deletion, Event, EventStore, ItemChange, user_digest
+from genre.serving.events.store import (
+    LONGEST_HISTORY,
+    Activity,
+    DeletedUsers,
+    Deletion,
+    Event,
+    EventStore,
+    ItemChange,
+    user_digest,
+)
+from genre.serving.refresh import with_log
+from genre.serving.requests import ListRequest
+from genre.serving.service import Service
 from sizes import sized
 
 
@@ -97,11 +112,98 @@ def test_a_deleted_user_is_nowhere(store: EventStore, tmp_path: Path) -> None:
     assert store.delete_user("forget-me-please") == 1
     assert store.histories(["forget-me-please"])["forget-me-please"] == ()
     entries = list(store.entries())
-    assert entries == [Event("b", "x", 1.0, 1), Deletion(user_digest("forget-me-please"))]
+    assert entries == [Event("b", "x", 1.0, 1), Deletion(user_digest("forget-me-please", store.key))]
     if isinstance(store, SQLiteStore):  # not even in a freed page
         assert all(b"forget-me-please" not in path.read_bytes() for path in tmp_path.glob("events.sqlite*"))
     store.record([Event("forget-me-please", "y", 1.0, 2)])
     assert len(store.histories(["forget-me-please"])["forget-me-please"]) == 1
+
+
+def test_digests_of_deleted_ids_are_keyed(store: EventStore, reopened: Callable[[], EventStore]) -> None:
+    store.delete_user("a")
+    (entry,) = store.entries()
+    assert isinstance(entry, Deletion)
+    assert hashlib.sha256(b"a").hexdigest() not in entry.digest
+    again = reopened()
+    assert again.key == store.key
+    assert len(store.key) == 32
+    old = hashlib.sha256(b"b").hexdigest()  # of the version before
+    deleted = DeletedUsers(again.key, [entry.digest, old])
+    assert [user in deleted for user in "abc"] == [True, True, False]
+
+
+def test_the_log_and_its_key_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = SQLiteStore(tmp_path / "events.sqlite")
+        store.record([Event("a", "x")])
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert {"events.sqlite", "events.sqlite-wal", "events.sqlite.key"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+    store.delete_user("a")
+    store.close()
+    key = tmp_path / "events.sqlite.key"
+    for wrong in (lambda: key.write_bytes(b"x" * 32), key.unlink):
+        wrong()
+        with pytest.raises(StoreError, match="key of the deleted users"):
+            SQLiteStore(tmp_path / "events.sqlite")
+
+
+HOSTILE_BODIES = [
+    "",
+    "{",
+    "[]",
+    "1",
+    "null",
+    '{"title": NaN}',
+    '{"title": "\\ud800"}',
+    '{"\\udfff": 1}',
+    "[" * 5000,
+    '{"a":' * 5000,
+    '{"year": 9223372036854775808}',
+    '{"title": {"a": {}}}',
+    '{"title": [[1], null]}',
+    '{"item_id": 5}',
+    '{"": ""}',
+    '{"year": 1e999}',
+    '{"year": -170141183460469231731687303715884105728}',
+    '{"title": "\\u0000"}',
+    None,
+    b"\xff\xfe",
+    7,
+]
+HOSTILE_VALUES = [None, "", "x", b"\xff", -1, 2**62, 1e308, "\x00", "1; DROP TABLE log"]
+
+
+def test_no_entry_of_a_log_stops_a_start(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    SQLiteStore(path).close()
+    rng = random.Random(0)
+    with sqlite3.connect(path) as log:
+        for _ in range(sized(1000, 1000)):
+            row = [rng.choice(["event", "event", "item", "item", "deletion", "other"])]
+            row += [rng.choice(["u1", "i1", "new", *HOSTILE_VALUES]) for _ in range(4)]
+            row += [rng.choice([None, *HOSTILE_BODIES])]
+            log.execute(
+                "INSERT INTO log (kind, user_id, item_id, weight, timestamp, body) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
+        log.execute("INSERT INTO log (kind, user_id, item_id, weight, timestamp) VALUES ('event', 'ok', 'i1', 1, 1)")
+        log.execute(
+            "INSERT INTO log (kind, item_id, body) VALUES ('item', CAST(x'ff41' AS TEXT), '{\"title\": \"T\"}')"
+        )
+        log.execute("INSERT INTO log (kind, item_id, body) VALUES ('item', 'i1', '{\"title\": \"Renamed\"}')")
+    store = SQLiteStore(path)
+    service = Service([run], store)
+    service.warm()
+    service.sync()
+    assert service.item("i1")["title"] == "Renamed"
+    assert len(service.recommend(ListRequest(user_id="ok", k=3)).items) == 3
+    assert service.recommend(ListRequest(user_id="u1", k=3)).items
+    assert service.popular(trending=True) is not None
+    assert "ok" in with_log(run.dataset, store).user_ids
+    service.close()
 
 
 def test_the_log_is_read_from_any_place(store: EventStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,28 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     """
     text = "run code of the run folder too: classes of its author's own, which its config names"
     parser.add_argument("--trust", action="store_true", help=text)
+
+
+def command(*words: str) -> str:
+    """Write a command that can be copied from the terminal into a shell, whatever its words hold.
+
+    Args:
+        *words: the words of the command, such as ids of the data.
+
+    Returns:
+        The words, quoted where needed; unprintable characters as escapes of `$'...'`.
+    """
+    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escapes(word)}'" for word in words)
+
+
+def _escapes(word: str) -> str:
+    """Escape backslashes, quotes and unprintable characters as bash, zsh and POSIX 2024 read them in `$'...'`."""
+    plain = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "".join(char if char.isprintable() else _octal(char) for char in plain)
+
+
+def _octal(char: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def add_runs_folder(parser: argparse.ArgumentParser) -> None:

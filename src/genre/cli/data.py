@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.cli.arguments import add_config, add_runs_folder, add_verb
+from genre.cli.arguments import add_config, add_runs_folder, add_verb, command
 from genre.errors import DataError, GenreError
+from genre.log import printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
@@ -64,8 +65,8 @@ def _init(args: argparse.Namespace) -> None:
     text = first_config(args.interactions, args.items, args.users, args.output, columns=columns, keep=keep)
     _write(args.output, text)
     print(*kept, sep="\n")
-    runs = "" if args.runs == "runs" else f" --runs {args.runs}"
-    print(f"wrote {args.output}; next: genre run {args.output}{runs}")
+    runs = [] if args.runs == "runs" else ["--runs", str(args.runs)]
+    print(f"wrote {printable(str(args.output))}; next: {command('genre', 'run', str(args.output), *runs)}")
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from genre.cli.recommend import add_recommend_verb
 from genre.cli.run import add_run_verbs
 from genre.cli.serve import add_serving_verbs
 from genre.errors import GenreError
+from genre.log import printable
 from genre.version import __version__
 
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.action(args) or 0
     except GenreError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; run the same command again to continue after the last finished step", file=sys.stderr)
@@ -44,8 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except PermissionError as error:
+        print(f"{printable(str(error.filename))}: {error.strerror}; check who may read and write it", file=sys.stderr)
+        return 2
     except OSError as error:  # a full disk, a file that may not be written
-        print(f"{error}; finished steps are kept, run the same command again to continue", file=sys.stderr)
+        text = printable(str(error))
+        print(f"{text}; finished steps are kept, run the same command again to continue", file=sys.stderr)
         return 2
 
 

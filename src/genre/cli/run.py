@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import add_config, add_runs_folder, add_trust, add_verb
-from genre.log import ConsoleLog
+from genre.cli.arguments import add_config, add_runs_folder, add_trust, add_verb, command
+from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
@@ -73,7 +73,7 @@ def _tune(args: argparse.Namespace) -> None:
         minutes=args.minutes,
     )
     print_tuned(results)
-    print(f"Next: genre run {tuned}")
+    print("Next:", command("genre", "run", str(tuned)))
 
 
 def _audit(args: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ def _audit(args: argparse.Namespace) -> int:
 
     findings = audit_run(args.run, trust=args.trust)
     for finding in findings:
-        print(finding)
+        print(printable(str(finding)))
     errors = sum(finding.severity == "error" for finding in findings)
     print(f"{errors} leak{'' if errors == 1 else 's'} found" if errors else "no leak found")
     return 1 if errors else 0

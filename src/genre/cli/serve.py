@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import RUN_FIRST, add_trust, add_verb
+from genre.cli.arguments import RUN_FIRST, add_trust, add_verb, command
 from genre.errors import DriftError, GenreError
-from genre.log import ConsoleLog
+from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
@@ -80,6 +79,8 @@ def _read_key(path: Path) -> str:
         return path.read_text("utf-8").strip()
     except OSError as error:
         raise GenreError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise GenreError(f"{path}: not UTF-8 text; write a key of letters and digits into it") from None
 
 
 def _refresh(args: argparse.Namespace) -> None:
@@ -92,7 +93,7 @@ def _refresh(args: argparse.Namespace) -> None:
     run = Path(args.run).resolve()
     if args.roll_back:
         roll_back(run)
-        print(f"{run} is the run it was before; the same command undoes this")
+        print(f"{printable(str(run))} is the run it was before; the same command undoes this")
         return
     manifest_of(run)
     drift = parse_drift(args.drift)
@@ -103,12 +104,13 @@ def _refresh(args: argparse.Namespace) -> None:
             if not refresh(run, store, make, drift=drift, accept=accept, trust=args.trust, log=ConsoleLog()):
                 return
         except DriftError as error:
-            command = _accepting_command(args, run, [*(accept or ()), *error.items])
-            raise DriftError(f"{error}\nTo accept (without ids: all): {command}", error.items) from None
-    print(f"Refreshed: {run}\nReport:    {run / 'report.html'}\nUndo:      genre refresh {run} --roll-back")
+            accepting = _accepting_command(args, run, [*(accept or ()), *error.items])
+            raise DriftError(f"{error}\nTo accept (without ids: all): {accepting}", error.items) from None
+    undo = command("genre", "refresh", str(run), "--roll-back")
+    print(printable(f"Refreshed: {run}\nReport:    {run / 'report.html'}\nUndo:      {undo}"))
 
 
 def _accepting_command(args: argparse.Namespace, run: Path, items: list[str]) -> str:
     store = ["--store", args.store] if args.store else []
     limits = [f"--drift={limit}" for limit in args.drift] + ["--trust"] * args.trust
-    return shlex.join(["genre", "refresh", str(run), *store, *limits, "--accept", *items])
+    return command("genre", "refresh", str(run), *store, *limits, "--accept", *items)

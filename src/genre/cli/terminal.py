@@ -9,6 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from genre.cli.arguments import command
+from genre.log import printable
+
 if TYPE_CHECKING:
     from genre.runs import Recommended, Run
 
@@ -28,16 +31,22 @@ def print_run(run: Run) -> None:
         console.print()
         console.print(_leaderboard(run, facts, console.width))
     console.print(
-        f"[dim]± half of a 95 % interval over users.  = not distinguishable from the first by {run.report['primary']} "
-        f"at 5 %.  ★ best on the validation part: {run.report['best']} answers below.[/dim]"
+        f"[dim]± half of a 95 % interval over users.  = not distinguishable from the first by {escaped(run.report['primary'])} "
+        f"at 5 %.  ★ best on the validation part: {escaped(run.report['best'])} answers below.[/dim]"
     )
     _print_language_model(run.report["language_model"], console)
     for example in run.report["examples"]:
         liked = escaped(", ".join(example["liked"]) or "nothing yet")
         console.print(f"\n[bold]User {escaped(example['user_id'])}[/bold], who last liked {liked}")
         print_recommended(example["recommended"], console)
-    console.print(f"\nReport: {run.folder / 'report.html'}")
-    console.print(f"Next:   genre recommend {run.folder} --user {run.report['examples'][0]['user_id']} -k 10")
+    console.print(f"\nReport: {escaped(str(run.folder / 'report.html'))}", soft_wrap=True)
+    user = run.report["examples"][0]["user_id"]
+    option = [f"--user={user}"] if user.startswith("-") else ["--user", user]  # `-1` would be read as an option
+    console.print(
+        f"Next:   {command('genre', 'recommend', str(run.folder), *option, '-k', '10')}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _print_language_model(outcomes: Mapping[str, Any], console: Console) -> None:
@@ -71,7 +80,7 @@ def _leaderboard(run: Run, facts: dict[str, Any], width: int) -> Table:
     labels = facts["labels"]
     fitting = labels[: max(1, (width - 24) // 13)]
     left_out = f"  ({len(labels) - len(fitting)} more in the report)" if len(fitting) < len(labels) else ""
-    title = f"{run.name}: {facts['title']}, test part{left_out}"
+    title = f"{escaped(run.name)}: {facts['title']}, test part{left_out}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for label in fitting:
@@ -80,7 +89,9 @@ def _leaderboard(run: Run, facts: dict[str, Any], width: int) -> Table:
     for at, row in enumerate(facts["rows"]):
         star = " ★" if row["name"] == run.report["best"] else ""
         tie = " =" if ranking and at and row["tied_with_best"] else ""
-        table.add_row(row["name"] + star + tie, *(_cell(row, label, facts["best"][label]) for label in fitting))
+        table.add_row(
+            escaped(row["name"]) + star + tie, *(_cell(row, label, facts["best"][label]) for label in fitting)
+        )
     return table
 
 
@@ -135,7 +146,7 @@ def escaped(text: str) -> str:
     """
     from rich.markup import escape
 
-    return escape("".join(char if char.isprintable() else " " for char in text))
+    return escape(printable(text).replace("\n", " "))
 
 
 def print_list(what: str) -> None:

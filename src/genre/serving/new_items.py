@@ -103,7 +103,7 @@ def _converted(value: Any, kind: pa.DataType) -> Any:
         return "|".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
     try:
         return pa.scalar(value, kind).as_py()
-    except (pa.ArrowException, TypeError, ValueError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError, LookupError):
         return None
 
 

@@ -22,7 +22,7 @@ from genre.errors import ArtifactError, UnknownId
 from genre.log import SILENT, Log
 from genre.runs import read_run
 from genre.serving.drift import Drift, check_drift
-from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, user_digest
+from genre.serving.events.store import DeletedUsers, Deletion, Event, EventStore, ItemChange
 from genre.serving.loaded_run import ratings_for
 from genre.serving.new_items import fields_table
 from genre.workspace import locked
@@ -66,9 +66,9 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
     )
 
 
-def _by_kind(store: EventStore) -> tuple[set[str], dict[str, dict[str, Any]], list[Event]]:
-    """Return the log by kind: digests of deleted users, fields of changed items, events."""
-    deleted: set[str] = set()
+def _by_kind(store: EventStore) -> tuple[DeletedUsers, dict[str, dict[str, Any]], list[Event]]:
+    """Return the log by kind: deleted users, fields of changed items, events."""
+    deleted = DeletedUsers(store.key)
     changes: dict[str, dict[str, Any]] = {}
     events: list[Event] = []
     for entry in store.entries():
@@ -81,11 +81,11 @@ def _by_kind(store: EventStore) -> tuple[set[str], dict[str, dict[str, Any]], li
     return deleted, changes, events
 
 
-def _without(dataset: Dataset, deleted: set[str]) -> Dataset:
+def _without(dataset: Dataset, deleted: DeletedUsers) -> Dataset:
     """Remove deleted users: their rows, their fields, their ids."""
-    if not deleted:
+    kept_users = np.array([u not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
+    if kept_users.all():
         return dataset
-    kept_users = np.array([user_digest(u) not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
     kept = dataset.where(kept_users[dataset.user])
     return dataclasses.replace(
         kept,

@@ -396,7 +396,7 @@ class Service:
             Number of erased events.
         """
         erased = self._store.delete_user(user_id)
-        self._state.apply(Deletion(user_digest(user_id)))
+        self._state.apply(Deletion(user_digest(user_id, self._store.key)))
         self._state.recent_events.drop([user_id])
         return erased
 

@@ -17,7 +17,7 @@ from genre.options import nearest
 from genre.runs import Run
 from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.events.recent import RecentEvents
-from genre.serving.events.store import Deletion, Entry, Event, EventStore, ItemChange, user_digest
+from genre.serving.events.store import DeletedUsers, Deletion, Entry, Event, EventStore, ItemChange
 from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
@@ -59,7 +59,7 @@ class State:
         self.fallback = Fallback(limits, self.trending)
         self.recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
-        self._deleted_users: set[str] = set()
+        self._deleted_users = DeletedUsers(store.key)
         self._replacing = threading.Lock()
         self._pairs = RecentPairs()
         self.position = store.last()
@@ -138,7 +138,7 @@ class State:
         Returns:
             Whether the training data of this user must not be used.
         """
-        return bool(self._deleted_users) and user_digest(user_id) in self._deleted_users
+        return user_id in self._deleted_users
 
     # --- changes ----------------------------------------------------------------------------------
 

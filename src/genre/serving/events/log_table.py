@@ -39,6 +39,7 @@ SELECT item_id, latest / 3600 * 3600, count(*) FROM (
 """
 
 
+HEAVIEST = 1e30  # what single precision holds
 Recorded = tuple[str, float, int]
 """Item, weight and time of an event in the log."""
 
@@ -77,7 +78,7 @@ class LogTable(EventStore):
     def delete_user(self, user_id: str) -> int:
         with self._transaction() as log:
             erased = log.execute(self._sql("DELETE FROM log WHERE kind = 'event' AND user_id = ?"), (user_id,)).rowcount
-            row = (user_digest(user_id),)
+            row = (user_digest(user_id, self.key),)
             log.execute(self._sql("INSERT INTO log (kind, body) VALUES ('deletion', ?)"), row)
         return int(erased)
 
@@ -85,8 +86,12 @@ class LogTable(EventStore):
     def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
         wanted = ", ".join("?" for _ in kinds)
         statement = f"SELECT seq, kind, {EVENT_COLUMNS}, body FROM log WHERE seq > ? AND kind IN ({wanted})"
-        rows = self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds))
-        return [(seq, _entry(kind, event, body)) for seq, kind, *event, body in rows]
+        while rows := self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds)):
+            found = [(seq, _entry(kind, event, body)) for seq, kind, *event, body in rows]
+            if readable := [(seq, entry) for seq, entry in found if entry is not None]:
+                return readable
+            after = rows[-1][0]
+        return []
 
     @override
     def last(self) -> int:
@@ -112,8 +117,30 @@ def same_event(event: Event, recorded: Recorded) -> bool | None:
     return False if same else None
 
 
-def _entry(kind: str, event: Sequence[Any], body: str) -> Entry:
-    """Make an entry from a row of the table."""
+def _entry(kind: str, event: Sequence[Any], body: Any) -> Entry | None:
+    """Make an entry from a row of the table; None for a row that no version of this program wrote."""
     if kind == "event":
-        return Event(*event)
-    return ItemChange(event[1], json.loads(body)) if kind == "item" else Deletion(body)
+        return event_of(event)
+    if kind == "deletion":
+        return Deletion(body) if isinstance(body, str) else None
+    try:
+        fields = json.loads(body)
+        json.dumps([event[1], fields], ensure_ascii=False).encode()  # half of a surrogate pair fits into no table
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return ItemChange(event[1], fields) if isinstance(event[1], str) and isinstance(fields, dict) else None
+
+
+def event_of(row: Sequence[Any]) -> Event | None:
+    """Make an event from a row of the table.
+
+    Args:
+        row: The values of `EVENT_COLUMNS`.
+
+    Returns:
+        The event; None for a row that no version of this program wrote, such as a weight that is text.
+    """
+    user_id, item_id, weight, timestamp, _ = row
+    texts = isinstance(user_id, str) and isinstance(item_id, str)
+    numbers = isinstance(weight, (int, float)) and 0 <= weight < HEAVIEST and isinstance(timestamp, int)
+    return Event(*row) if texts and numbers else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typing_extensions import override
 
 from genre.errors import StoreError
-from genre.serving.events.log_table import EVENT_COLUMNS, NEWEST_EVENTS, LogTable, same_event
+from genre.serving.events.log_table import EVENT_COLUMNS, NEWEST_EVENTS, LogTable, event_of, same_event
 from genre.serving.events.store import Event
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -29,11 +30,13 @@ CREATE TABLE IF NOT EXISTS genre_log (
     user_id TEXT, item_id TEXT, weight DOUBLE PRECISION, "timestamp" BIGINT, event_id TEXT,
     body TEXT
 );
+CREATE TABLE IF NOT EXISTS genre_log_key (one BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (one), key BYTEA NOT NULL);
 ALTER TABLE genre_log DROP CONSTRAINT IF EXISTS genre_log_event_id_key;  -- of version 1, unique among all users
 CREATE UNIQUE INDEX IF NOT EXISTS genre_log_by_event ON genre_log (user_id, event_id);
 CREATE INDEX IF NOT EXISTS genre_log_by_user ON genre_log (user_id, "timestamp", seq) WHERE kind = 'event';
 CREATE INDEX IF NOT EXISTS genre_log_by_kind ON genre_log (kind, seq) WHERE kind <> 'event';
 """
+_NEW_KEY = "INSERT INTO genre_log_key (key) VALUES (%s) ON CONFLICT DO NOTHING"
 _APPEND = """
 INSERT INTO genre_log (kind, user_id, item_id, weight, "timestamp", event_id)
 SELECT 'event', u, i, w, t, e
@@ -71,6 +74,8 @@ class PostgresStore(LogTable):
         self._write, self._read = _Link(settings), _Link(settings)
         with self._transaction() as log:
             log.execute(_SCHEMA.encode())
+            log.execute(_NEW_KEY, (secrets.token_bytes(32),))
+            ((self.key,),) = log.execute("SELECT key FROM genre_log_key").fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -109,8 +114,8 @@ class PostgresStore(LogTable):
     @override
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         found: dict[str, list[Event]] = {user_id: [] for user_id in user_ids}
-        for row in self._select(self._sql(_HISTORIES), [list(user_ids)]):
-            found[row[0]].append(Event(*row))
+        for event in filter(None, map(event_of, self._select(self._sql(_HISTORIES), [list(user_ids)]))):
+            found[event.user_id].append(event)
         return {user_id: tuple(events) for user_id, events in found.items()}
 
     @override

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,8 +14,8 @@ from typing import Any
 from typing_extensions import override
 
 from genre.errors import StoreError
-from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, same_event
-from genre.serving.events.store import Event
+from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, event_of, same_event
+from genre.serving.events.store import Event, key_name
 
 _VERSION = 2
 _TABLE = """
@@ -43,6 +45,9 @@ PRAGMA user_version = {_VERSION}; COMMIT;
 _APPEND = """
 INSERT INTO log (kind, user_id, item_id, weight, timestamp, event_id) VALUES ('event', ?, ?, ?, ?, ?)
 ON CONFLICT (user_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
+"""
+_KEY_NAMES = f"""
+SELECT DISTINCT substr(body, 1, 8) FROM log WHERE kind = 'deletion' AND body GLOB '{"[0-9a-f]" * 8}:{"[0-9a-f]" * 64}'
 """
 _RECORDED = "SELECT item_id, weight, timestamp FROM log WHERE user_id = ? AND event_id = ?"
 
@@ -75,12 +80,30 @@ class SQLiteStore(LogTable):
                 raise StoreError(f"{path}: an event log of format {version}, this version reads {_VERSION}")
             if version < _VERSION:
                 self._write.executescript(_FROM_VERSION_1 if version else _SCHEMA)
+            self.key = self._read_key()
 
     def _connect(self) -> sqlite3.Connection:
+        self.path.touch(mode=0o600)  # ids and deeds of users: only this user may read the file, and those beside it
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
         for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
             connection.execute(f"PRAGMA {setting}")
         return connection
+
+    def _read_key(self) -> bytes:
+        """Read the key of deleted users from the file beside the log, made where it is missing."""
+        place = self.path.with_name(f"{self.path.name}.key")
+        names = {name for (name,) in self._write.execute(_KEY_NAMES)}
+        if not names:
+            make_key(place)
+        key = place.read_bytes() if place.exists() else b""
+        if names and key_name(key) not in names:
+            self.close()
+            raise StoreError(
+                f"{place}: not the key of the deleted users in {self.path}, who would come back without it; copy it "
+                "from where the log was made"
+            )
+        return key
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -118,7 +141,7 @@ class SQLiteStore(LogTable):
     @override
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
         return {
-            user_id: tuple(Event(*row) for row in reversed(self._select(NEWEST_EVENTS, (user_id,))))
+            user_id: tuple(filter(None, map(event_of, reversed(self._select(NEWEST_EVENTS, (user_id,))))))
             for user_id in user_ids
         }
 
@@ -126,6 +149,27 @@ class SQLiteStore(LogTable):
     def close(self) -> None:
         self._write.close()
         self._read.close()
+
+
+def make_key(place: Path) -> None:
+    """Write a new key into a file that only this user may read; leave one that is there, also of another process.
+
+    Args:
+        place: The file.
+    """
+    if place.exists():
+        return
+    aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(32))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        place.hardlink_to(aside)
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink()
 
 
 @contextmanager
