@@ -31,8 +31,9 @@ def print_run(run: Run) -> None:
         console.print()
         console.print(_leaderboard(run, facts, console.width))
     console.print(
-        f"[dim]± half of a 95 % interval over users.  = not distinguishable from the first by {escaped(run.report['primary'])} "
-        f"at 5 %.  ★ best on the validation part: {escaped(run.report['best'])} answers below.[/dim]"
+        "[dim]± half of a 95 % interval over users.  = not distinguishable from the first by "
+        f"{escaped(run.report['primary'])} at 5 %.  ★ best on the validation part: "
+        f"{escaped(run.report['best'])} answers below.[/dim]"
     )
     _print_language_model(run.report["language_model"], console)
     for example in run.report["examples"]:
