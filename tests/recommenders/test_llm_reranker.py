@@ -17,6 +17,7 @@ from genre.errors import DataError, NotSupported, OptionError
 from genre.llm.base import Completion, LanguageModel, Schema, likelihoods
 from genre.llm.budget import Budget
 from genre.llm.fake import DATA, Fault
+from genre.llm.openai import OpenAI
 from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
@@ -96,16 +97,18 @@ def test_a_list_that_cannot_be_read_leaves_the_first_stage(fault: Fault) -> None
 def test_missing_and_unknown_candidates_are_counted_and_filled_in_the_first_order() -> None:
     class Wild(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:
-            return '{"order": [99, 4, 4, -3]}'
+            shown = re.findall(r"^(\d+)\. (.*)", prompt, re.MULTILINE)
+            wanted = max(shown, key=lambda line: line[1])[0]
+            return f'{{"order": [99, {wanted}, {wanted}, -3]}}'
 
     data = toy_dataset()
     one = data.history([0])
     model = reranker(Wild(), method="list", shuffles=1, weight=1.0).fit(data)
     before = EASE(regularization=10.0).fit(data).recommend(one, k=4).item[0].tolist()
     after = model.recommend(one, k=4).item[0].tolist()
-    named = before[int(model._shuffles(4)[0][3])]
+    named = max(before, key=lambda item: model.lines_[item])
     assert after == [named, *[item for item in before if item != named]]
-    assert model.counts == {"reordered": 1, "failed": 0, "unreadable": 0, "missing": 3, "unknown": 2, "repeated": 1}
+    assert model.counts == {"reordered": 1, "failed": 0, "unreadable": 0, "missing": 6, "unknown": 4, "repeated": 2}
 
 
 def test_only_short_histories_are_reordered() -> None:
@@ -127,7 +130,9 @@ def test_a_cap_on_calls_is_no_failure(tmp_path: Path) -> None:
     assert "5 calls" in model.last_error
 
 
-@pytest.mark.parametrize(("method", "calls", "reordered"), [("list", 7, 7), ("labels", 7, 7), ("titles", 12 + 15, 15)])
+@pytest.mark.parametrize(
+    ("method", "calls", "reordered"), [("list", 14, 7), ("labels", 14, 7), ("titles", 12 + 15, 15)]
+)
 def test_answers_paid_for_before_a_cap_are_used(tmp_path: Path, method: str, calls: int, reordered: int) -> None:
     data, fake = toy_dataset(), FakeLanguageModel()
     options = {"ledger": str(tmp_path / "l.sqlite"), "budget": Budget(calls=calls), "method": method, "shuffles": 1}
@@ -169,8 +174,9 @@ def test_options_that_cannot_work_are_refused_by_fit() -> None:
     class Mute(FakeLanguageModel):
         _likelihood = LanguageModel._likelihood
 
-    with pytest.raises(NotSupported, match="method: list"):
-        reranker(Mute()).fit(toy_dataset())
+    for method in ("titles", "labels"):
+        with pytest.raises(NotSupported, match="method: list"):
+            reranker(Mute(), method=method)
     with pytest.raises(OptionError, match=r"wrap the model: LLMOptions\(model\)"):
         LLMReranker(EASE(), FakeLanguageModel())  # type: ignore[arg-type]
     with pytest.raises(DataError, match="needs a language model"):
@@ -190,6 +196,38 @@ def test_only_listed_columns_leave_the_machine() -> None:
         reranker(fake, method=method).fit(data).recommend(data.history(), k=3)
         assert fake.prompts
         assert not [prompt for prompt in fake.prompts if "canary" in prompt or re.search(r"\b[ui]\d", prompt)]
+
+
+def test_the_method_is_one_that_the_provider_can_and_another_is_refused_before_anything_is_learnt() -> None:
+    class Mute(FakeLanguageModel):
+        _likelihood = LanguageModel._likelihood
+
+    server = OpenAI("m", base_url="http://localhost:1/v1", key_variable="")
+    assert reranker(FakeLanguageModel())._method == "titles"
+    assert reranker(Mute())._method == reranker(server)._method == "list"
+    assert reranker(server, method="labels")._method == "labels"
+    with pytest.raises(NotSupported, match="OpenAI cannot score titles; use method: list"):
+        reranker(server, method="titles")
+
+
+@pytest.mark.parametrize(("method", "weight"), [("list", 1.0), ("list", 0.5), ("labels", 1.0), ("labels", 0.3)])
+@pytest.mark.parametrize("shuffles", [1, 2, 3])
+def test_a_model_that_repeats_the_order_shown_gives_exactly_the_first_stage(
+    method: Any, weight: float, shuffles: int
+) -> None:
+    class Parrot(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            n = len(re.findall(r"^\d+\. ", prompt, re.MULTILINE))
+            return json.dumps({"order": list(range(1, n + 1))})
+
+        def _likelihood(self, prompt: str, continuations: Any) -> Completion:
+            return likelihoods([-float(at**2) for at in range(len(continuations))], tokens_in=99, tokens_out=9)
+
+    data = toy_dataset()
+    model = reranker(Parrot(), method=method, weight=weight, shuffles=shuffles).fit(data)
+    first = EASE(regularization=10.0).fit(data)
+    assert np.array_equal(model.recommend(data.history(), k=6).item, first.recommend(data.history(), k=6).item)
+    assert model.counts["reordered"] == data.n_users
 
 
 # --- titles that give orders ------------------------------------------------------------------------------

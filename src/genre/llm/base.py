@@ -16,6 +16,7 @@ from genre.log import SILENT, Log
 from genre.options import check_options
 
 Outcome = Literal["ok", "failed", "truncated", "refused"]
+Scores = Literal["texts", "words", "nothing"]
 Send = Callable[[int, Callable[[], "Completion"]], "Completion"]
 Schema = dict[str, Any]
 
@@ -93,6 +94,11 @@ class LanguageModel(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Provider, model and every parameter that changes an answer; never a key or the name of its variable."""
+
+    @property
+    def scores(self) -> Scores:
+        """What `likelihood` can score: any text, single words where the server lets it, or nothing."""
+        return "nothing" if type(self)._likelihood is LanguageModel._likelihood else "texts"
 
     @property
     def added_bytes(self) -> int:

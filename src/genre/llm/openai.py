@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from genre.errors import LLMError, NotAvailable, OptionError
 from genre.llm.attempt_limits import AttemptLimits, Elsewhere, TooLarge, TooLate, refuse_elsewhere
-from genre.llm.base import Completion, LanguageModel, Outcome, Schema, likelihoods, one_line
+from genre.llm.base import Completion, LanguageModel, Outcome, Schema, Scores, likelihoods, one_line
 from genre.options import Doc, Ge, Gt, Le
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -132,6 +132,11 @@ class OpenAI(LanguageModel):
         more = (("reasoning_effort", self.reasoning_effort), ("system", self.system), ("extra_body", self.extra_body))
         how += "".join(f", {name} {json.dumps(value, sort_keys=True)}" for name, value in more if value)
         return f"openai {self.base_url.rstrip('/')} {self.model} ({how})"
+
+    @property
+    @override
+    def scores(self) -> Scores:
+        return "words"
 
     @property
     @override

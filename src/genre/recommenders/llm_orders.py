@@ -120,7 +120,7 @@ def rank_by_titles(ledger: Ledger, task: OrderingTask) -> CandidateRanks:
 
 
 def rank_by_labels(ledger: Ledger, task: OrderingTask) -> CandidateRanks:
-    """Rank candidates by ln P(letter) of their letter as the answer, the mean over the shuffles.
+    """Rank candidates by ln P(letter) of their letter as the answer: the mean of its ranks over the shuffles.
 
     Args:
         ledger: sends the prompts that it has not sent before.
@@ -135,9 +135,9 @@ def rank_by_labels(ledger: Ledger, task: OrderingTask) -> CandidateRanks:
     values = np.full((len(prompts), task.n), np.nan)
     for at, answer in enumerate(answers):
         if answer.outcome == "ok":
-            values[at, task.shuffles[at % len(task.shuffles)]] = answer.numbers()
+            values[at, task.shuffles[at % len(task.shuffles)]] = mean_ranks(np.array(answer.numbers()))
     mean = values.reshape(len(task.candidates), -1, task.n).mean(axis=1)  # [n_histories, n]
-    return CandidateRanks(np.stack([mean_ranks(row) for row in mean]), np.isnan(mean[:, 0]), _last_error(answers))
+    return CandidateRanks(mean, np.isnan(mean[:, 0]), _last_error(answers))
 
 
 def rank_by_list(ledger: Ledger, task: OrderingTask) -> CandidateRanks:
@@ -167,6 +167,8 @@ def rank_by_list(ledger: Ledger, task: OrderingTask) -> CandidateRanks:
         rest = [c for c in range(n) if c not in named]
         values[at, named + rest] = np.arange(n)
         counts.update({"missing": len(rest), "unknown": parsed.unknown, "repeated": parsed.repeated})
+    pairs = values.reshape(-1, 2 if len(shuffles) % 2 == 0 else 1, n)  # an order and its reverse: [n_pairs, 2, n]
+    pairs[np.isnan(pairs).any(axis=(1, 2))] = np.nan  # one without the other would lean to the order shown
     grouped = values.reshape(len(task.candidates), -1, n)  # [n_histories, n_shuffles, n]
     readable = ~np.isnan(grouped[:, :, :1])
     total, n_readable = np.where(readable, grouped, 0).sum(axis=1), readable.sum(axis=1)
@@ -223,7 +225,9 @@ def parse_order(text: str, n: int) -> ParsedOrder | None:
         The order; None when the text has another form or names no candidate.
     """
     values = list(json_values(text))
-    orders = [value["order"] for value in values if isinstance(value, dict) and "order" in value] or values
+    orders = [value["order"] for value in values if isinstance(value, dict) and "order" in value]
+    if '"order"' not in text:  # else a list is a part of something broken
+        orders = orders or values
     numbers = next((order for order in orders if isinstance(order, list)), [])
     whole = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool)]
     legal = [number - 1 for number in whole if 1 <= number <= n]

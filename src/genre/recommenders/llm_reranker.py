@@ -80,16 +80,20 @@ class LLMReranker(SecondStage):
         Doc("Columns of the items' table that may be sent, the title first; nothing else leaves the machine."),
     ] = ("title",)
     method: Annotated[
-        OrderingMethod,
+        OrderingMethod | None,
         Doc(
             "titles: the likelihood of each title after the history, compared with that after none; labels: the "
-            "likelihood of each candidate's letter as the answer; list: the model writes the order."
+            "likelihood of each candidate's letter as the answer; list: the model writes the order. None: titles where "
+            "the provider can score texts, else list."
         ),
-    ] = "titles"
+    ] = None
     n: Annotated[int, Ge(2), Le(26), Doc("Candidates.")] = 10
     shuffles: Annotated[
-        int, Ge(1), Le(20), Doc("Orders in which the candidates of each history are shown (labels, list).")
-    ] = 3
+        int,
+        Ge(1),
+        Le(20),
+        Doc("Orders in which the candidates of each history are shown, each also reversed (labels, list)."),
+    ] = 2
     weight: Annotated[
         float, Ge(0), Le(1), Doc("Of the model's order in the fusion: 0 the first stage alone, 1 the model alone.")
     ] = 0.5
@@ -106,6 +110,8 @@ class LLMReranker(SecondStage):
         super().__post_init__()
         load_domain(self.domain)
         LLMOptions.check(self.llm, "LLMReranker")
+        if self.llm is not None:
+            self._check_method(self.llm.provider)
         self.counts: Counter[str] = Counter()
         self.last_error = ""
 
@@ -114,11 +120,26 @@ class LLMReranker(SecondStage):
             raise DataError("llm_reranker: needs a language model; give it llm, such as LLMOptions(LlamaCpp())")
         if not self.fields:
             raise DataError("llm_reranker: fields is empty; name the columns of items that may be sent, such as title")
-        if self.method != "list" and type(self.llm.provider)._likelihood is LanguageModel._likelihood:
-            raise NotSupported(f"{type(self.llm.provider).__name__} gives no likelihoods; use method: list")
         super()._fit(dataset, validation, log)
         texts = sent_fields(dataset.items, self.fields, labels=False)
         self.lines_ = [_line(fields) for fields in texts]
+
+    def _check_method(self, provider: LanguageModel) -> None:
+        """Refuse a method that the provider cannot serve, before anything is learnt."""
+        name = type(provider).__name__
+        if self.method in ("titles", "labels") and provider.scores == "nothing":
+            raise NotSupported(f"llm_reranker: {name} gives no likelihoods; use method: list, or leave method out")
+        if self.method == "titles" and provider.scores == "words":
+            raise NotSupported(
+                f"llm_reranker: {name} cannot score titles; use method: list, or labels where the server sends log "
+                "probabilities"
+            )
+
+    @property
+    def _method(self) -> OrderingMethod:
+        """The method, by what the provider can where none is named."""
+        scores = self.llm.provider.scores if self.llm is not None else "nothing"
+        return self.method or ("titles" if scores == "texts" else "list")
 
     def without_llm(self) -> Recommender:
         """Return the first stage, without language models of its own.
@@ -146,14 +167,15 @@ class LLMReranker(SecondStage):
             rows = np.flatnonzero(self._is_reordered(history))
             n_histories += len(rows)
             n_lines += int(_liked(history.select(rows)).last(self.history_length).lengths.sum())
-        prompt, ledger, n = load_prompt(PROMPTS[self.method]), self._ledger, min(self.n, len(lines))
-        if self.method == "titles":
+        prompt, ledger, n = load_prompt(PROMPTS[self._method]), self._ledger, min(self.n, len(lines))
+        if self._method == "titles":
             alone = min(n_histories * n, len(lines))  # each title after no history
             size = (n_histories + alone) * len(prompt.text) + n_lines * line
             return ledger.estimate(prompt, n_histories + alone, size, tokens_out=n * line * TOKENS_PER_BYTE, reads=n)
-        size = self.shuffles * (n_histories * (len(prompt.text) + n * line) + n_lines * line)
-        each, reads = (n, n) if self.method == "labels" else (4 * n, 1)
-        return ledger.estimate(prompt, n_histories * self.shuffles, size, tokens_out=each, reads=reads)
+        shown = 2 * self.shuffles
+        size = shown * (n_histories * (len(prompt.text) + n * line) + n_lines * line)
+        each, reads = (n, n) if self._method == "labels" else (4 * n, 1)
+        return ledger.estimate(prompt, n_histories * shown, size, tokens_out=each, reads=reads)
 
     def _is_reordered(self, history: History) -> npt.NDArray[np.bool_]:
         """Return whether each history is short enough and has a liked item, `[n]`."""
@@ -199,7 +221,7 @@ class LLMReranker(SecondStage):
             rows = left.pop(0)
             task = OrderingTask([lines[row] for row in rows], [candidates[row] for row in rows], shuffles, wording)
             try:
-                found = METHODS[self.method](ledger, task)
+                found = METHODS[self._method](ledger, task)
             except BudgetExceeded as error:
                 if ledger is self._ledger:
                     self.last_error = str(error)
@@ -223,9 +245,12 @@ class LLMReranker(SecondStage):
         self.last_error = found.error or self.last_error
 
     def _shuffles(self, n: int) -> list[npt.NDArray[np.int64]]:
-        """Return the orders in which candidates are shown, the same for all histories whatever their batch."""
+        """Return the orders in which candidates are shown, the same for all histories whatever their batch.
+
+        Each is followed by its reverse, so that a model that repeats the order shown ranks all candidates alike.
+        """
         rng = np.random.default_rng(self.seed)
-        return [rng.permutation(n) for _ in range(self.shuffles)]
+        return [order for _ in range(self.shuffles) for order in _both_ways(rng.permutation(n))]
 
     @functools.cached_property
     def _ledger(self) -> Ledger:
@@ -304,6 +329,11 @@ def record_reranking(recommender: Recommender, label: str, log: Log) -> dict[str
 def _line(fields: Sequence[str]) -> str:
     """Return the line of an item in a prompt: the title, then the other fields behind dashes."""
     return " — ".join(fields)[:LINE_LENGTH]
+
+
+def _both_ways(order: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return an order and its reverse."""
+    return order, order[::-1].copy()
 
 
 def _liked(history: History) -> History:
