@@ -141,6 +141,23 @@ def test_a_number_that_no_column_of_whole_numbers_holds_is_refused(run: Run, sql
         assert client.put("/v1/items/i1", json={"year": 2**63 - 1}).status_code == 200
 
 
+def test_a_parameter_or_a_key_that_is_given_twice_is_refused(steady: Steady) -> None:
+    client, _ = steady
+    for path in ("users/u0/recommendations", "popular", "items", "users", "items/i1/similar"):
+        for query in ("k=zzz&k=1", "k=1&k=1", "k=1&run=toy&k=2"):
+            assert is_problem(client.get(f"/v1/{path}?{query}"), 422), path
+    for method, path, body in (
+        ("POST", "recommendations", '{"k": 1, "k": 2}'),
+        ("POST", "recommendations", '{"filter": {"title": "a", "title": "b"}}'),
+        ("POST", "events", '[{"user_id": "a", "user_id": "b", "item_id": "i1"}]'),
+        ("POST", "explanations", '{"item_id": "i1", "item_id": "i2"}'),
+        ("PUT", "items/i1", '{"title": "a", "\\u0074itle": "b"}'),
+    ):
+        answer = client.request(method, f"/v1/{path}", content=body, headers={"content-type": "application/json"})
+        assert is_problem(answer, 422), body
+        assert "more than once" in answer.json()["detail"]
+
+
 def test_items(client: TestClient) -> None:
     put = client.put(
         "/v1/items/new%2Fone", json={"title": "Knights", "text": "castles", "tags": ["a"], "year": 1999, "x": None}

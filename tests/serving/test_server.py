@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from genre.cli.main import main
 from genre.errors import ArtifactError, NotAvailable, OptionError
@@ -135,6 +136,42 @@ def test_a_port_that_is_taken_is_said_before_anything_else(run: Run, tmp_path: P
     assert not (tmp_path / "events.sqlite").exists()
     with pytest.raises(OptionError, match="from 0 to 65535"):
         serve([run], port=70_000, store=tmp_path / "events.sqlite")
+
+
+def test_a_limit_of_open_files_without_room_is_said_at_the_start(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (200, 200))
+    with pytest.raises(NotAvailable, match=r"may open 200 files.*ulimit -n \d+"):
+        serve([run], port=0, store=tmp_path / "events.sqlite")
+
+
+def test_the_watch_survives_any_error_and_tries_again(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    errors = [OSError(5, "disk"), PermissionError(13, "no"), MemoryError(), ArtifactError("x")]
+
+    def read(_: Path) -> Run:
+        if errors:
+            raise errors.pop(0)
+        return dataclasses.replace(run, folder=folder, recommenders={"content": run.recommenders["content"]})
+
+    with publish(folder) as aside:
+        (aside / "text").write_text("old")
+    service, stop, log = Service([dataclasses.replace(run, folder=folder)], sqlite), threading.Event(), Lines()
+    options = {"read": read, "every": 0.02, "retry": 0.02, "log": log}
+    thread = threading.Thread(target=watch_folders, args=(service, stop), kwargs=options)
+    thread.start()
+    try:
+        with publish(folder) as aside:
+            (aside / "text").write_text("new")
+        until(lambda: service.recommend(ListRequest("u0")).recommender == "content")
+    finally:
+        stop.set()
+        thread.join()
+    assert service.failed_swaps == 4
+    with TestClient(create_app(service)) as client:
+        assert "genre_failed_swaps 4.0" in client.get("/metrics").text
+    assert len(log.lines) == 5, "one line an error, and one for the swap"
 
 
 def test_runs_of_several_experiments_want_a_log_by_name(run: Run, tmp_path: Path) -> None:

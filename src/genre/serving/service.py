@@ -37,6 +37,7 @@ class Service:
     Attributes:
         limits: Time limits and other limits.
         ready: Whether every run has answered with more than popular items; stays true.
+        failed_swaps: How often a run that was replaced on disk could not be taken over.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Service:
         """
         self.limits = limits or Limits()
         self.ready = False
+        self.failed_swaps = 0
         self._store = store
         self._state = State(runs, store, shares=shares, limits=self.limits)
         self._swapping = threading.Lock()

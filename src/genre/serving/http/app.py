@@ -39,7 +39,7 @@ def create_app(service: Service, *, api_key: str | None = None, hosts: frozenset
     Returns:
         The app, to run by uvicorn or to mount into another.
     """
-    metrics = PrometheusMetrics(service.missing, service.reordered)
+    metrics = PrometheusMetrics(service.missing, service.reordered, lambda: service.failed_swaps)
     calls = AsyncService(service, metrics)
 
     @asynccontextmanager

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from genre.errors import ConflictError, GenreError, StoreError, UnknownId
 from genre.serving.http.prometheus import PrometheusMetrics
 
-ERROR_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+ERROR_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "not_legal"}
 STATUS_BY_ERROR = {UnknownId: (404, "not_found"), ConflictError: (409, "conflict")}
 WORDS_BY_TYPE = {  # for pydantic's types of errors whose own message speaks of Python
     "missing": "is missing",

@@ -29,7 +29,12 @@ class PrometheusMetrics:
         troubles: errors of the service by place.
     """
 
-    def __init__(self, missing: Callable[[], list[str]], reranked: Callable[[], RerankCounts]) -> None:
+    def __init__(
+        self,
+        missing: Callable[[], list[str]],
+        reranked: Callable[[], RerankCounts],
+        failed_swaps: Callable[[], int] = int,
+    ) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -42,6 +47,8 @@ class PrometheusMetrics:
         self.troubles = Counter("genre_troubles", "Things that went wrong", ["where"], registry=registry)
         stages = Gauge("genre_missing_stages", "Stages that keep failing", registry=registry)
         stages.set_function(lambda: len(missing()))
+        swaps = Gauge("genre_failed_swaps", "Replaced runs that could not be taken over", registry=registry)
+        swaps.set_function(failed_swaps)
         registry.register(_RerankCollector(reranked))
         self._by_route: dict[tuple[str, int], Histogram] = {}  # finding a label costs more than counting
         self._by_answer: dict[tuple[str, str, str], Counter] = {}

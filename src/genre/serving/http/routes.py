@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import orjson
-from fastapi import Depends, FastAPI, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -71,6 +73,7 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
         service: answers the requests.
     """
     routes = _Routes(service)
+    app.router.route_class = StrictRoute
     path = "/v1/users/{user_id:id}/recommendations"
     app.add_route(path, routes.recommend_to_user)  # the busiest: FastAPI's own checks cost as much as the answer
     app.add_api_route(  # again for the description, and so that a POST gets 405
@@ -238,7 +241,9 @@ def _json(value: Any) -> Response:
 @lru_cache(1000)
 def _parse_query(query: bytes) -> ListRequest:
     """Check a query string; most requests have one of the same few."""
-    given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    given = dict(pairs)
+    _refuse_repeated([name for name, _ in pairs])
     return _validated("query", RecommendQuery, given).to_request()
 
 
@@ -253,10 +258,53 @@ def _validated(place: str, model: type[M], given: Mapping[str, Any]) -> M:
 def _refuse_unknown_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have: it would be ignored."""
     known = [field.alias for field in request.scope["route"].dependant.query_params]
+    _refuse_repeated([name for name, _ in request.query_params.multi_items()])
     for name in request.query_params:
         if name not in known:
             near = nearest(name, known) or (f"; there are {', '.join(known)}" if known else "; there are none here")
             raise RequestValidationError([{"loc": ("query", name[:100]), "msg": f"no such parameter{near}"}])
+
+
+def _first_repeated(names: Sequence[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _refuse_repeated(names: Sequence[str]) -> None:
+    """Refuse a query parameter that is given twice: one of them would be ignored."""
+    repeated = _first_repeated(names)
+    if repeated is not None:
+        raise RequestValidationError([{"loc": ("query", repeated[:100]), "msg": "given more than once"}])
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses JSON with a key twice in one object, of which all but the last would be ignored."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of FastAPI, with bodies read by us."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        return json.loads(await self.body(), object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        repeated = str(_first_repeated([name for name, _ in pairs]))
+        raise HTTPException(422, f"body: the key {repeated[:100]!r} more than once in one object")
+    return made
 
 
 def _parameters(**models: type[BaseModel]) -> dict[str, Any]:

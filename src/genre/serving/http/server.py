@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from genre.errors import ArtifactError, GenreError, NotAvailable, OptionError
+from genre.errors import NotAvailable, OptionError
 from genre.log import SILENT, Log
 from genre.runs import Run, read_run
 from genre.serving.events.opening import default_store_path, open_store
@@ -33,6 +33,7 @@ MIN_KEY_LENGTH = 16
 WATCH_SECONDS = 2.0  # between two looks at the run folders
 RETRY_SECONDS = 60.0  # until a new run that did not answer is tried again
 BACKLOG = 2048  # connections that the system keeps until they are accepted
+MIN_CONNECTIONS = 8  # with fewer, a browser alone would wait for itself
 SPARE_FILES = 200  # beside the connections: the event log, the run, compiled kernels
 
 
@@ -72,6 +73,8 @@ def serve(
     listening = _listen(host, port)
     limits = limits or Limits()
     connections = _raise_file_limit(limits.connections)
+    if connections < limits.connections:
+        log.line(f"The limit of open files leaves room for {connections} connections, not {limits.connections}")
     service = Service(runs, open_store(store), shares=shares, limits=limits)
     hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
     config = uvicorn.Config(
@@ -109,19 +112,20 @@ def watch_folders(
 ) -> None:
     """Watch the folders of the served runs; read, check and swap in a run that was replaced (hot swap).
 
-    A run that does not answer is tried again later; a damaged one is left alone.
+    A run that cannot be read or does not answer is tried again later, whatever the error.
 
     Args:
         service: serves the runs.
         stop: ends the watch.
         read: reads a run from its folder.
         every: seconds between two looks.
-        retry: seconds until a run that did not answer is tried again.
+        retry: seconds until a run that was not taken over is tried again.
         log: gets a line for each swap and each failure.
     """
     folders = {name: service.run(name).folder for name in service.names()}
     seen = {name: _signature(folder) for name, folder in folders.items()}
     retry_at: dict[str, float] = {}
+    said: dict[str, str] = {}
     frozen = False
     while not stop.wait(every):
         if service.ready and not frozen:
@@ -137,10 +141,12 @@ def watch_folders(
                 service.swap(read(folder), name)
                 frozen = False
                 log.line(f"{name}: the run in {folder} was replaced and is served now")
-            except GenreError as error:
-                if not isinstance(error, ArtifactError):
-                    retry_at[name] = time.monotonic() + retry
-                log.line(f"{name}: the run in {folder} was replaced, but the old one goes on: {error}")
+            except Exception as error:  # the thread lives on whatever happens, since nothing else takes runs over
+                retry_at[name] = time.monotonic() + retry
+                service.failed_swaps += 1
+                if str(error) != said.get(name):
+                    log.line(f"{name}: the run in {folder} was replaced, but the old one goes on: {error}")
+                said[name] = str(error)
 
 
 def freeze_garbage() -> None:
@@ -206,4 +212,10 @@ def _raise_file_limit(connections: int) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    return min(connections, max(soft, allowed) - SPARE_FILES)
+    room = max(soft, allowed) - SPARE_FILES
+    if room < MIN_CONNECTIONS:
+        raise NotAvailable(
+            f"this process may open {max(soft, allowed)} files, which leaves no room for connections; raise the "
+            f"limit to at least {MIN_CONNECTIONS + SPARE_FILES}, such as by `ulimit -n {wanted}`"
+        )
+    return min(connections, room)
