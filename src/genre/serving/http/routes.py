@@ -285,7 +285,11 @@ class StrictRoute(APIRoute):
     """A route that refuses JSON with a key twice in one object, of which all but the last would be ignored."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler of FastAPI, with bodies read by us."""
+        """Make the handler of FastAPI, with bodies read by us.
+
+        Returns:
+            The handler.
+        """
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
