@@ -18,7 +18,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from genre.errors import StoreError
+from genre.cli.recommend import _refuse_deleted
+from genre.errors import StoreError, UnknownId
 from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
@@ -156,6 +157,23 @@ def test_a_parameter_or_a_key_that_is_given_twice_is_refused(steady: Steady) -> 
         answer = client.request(method, f"/v1/{path}", content=body, headers={"content-type": "application/json"})
         assert is_problem(answer, 422), body
         assert "more than once" in answer.json()["detail"]
+
+
+def test_a_report_that_shows_a_deleted_user_is_not_shown(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("u0")
+    shown = dataclasses.replace(run, folder=tmp_path, report={"examples": [{"user_id": "u0"}]})
+    with client_of(create_app(Service([shown], sqlite))) as client:
+        assert client.get("/v1/runs/toy/report").text == "u0"
+        client.delete("/v1/users/u0")
+        assert is_problem(client.get("/v1/runs/toy/report"), 404)
+
+
+def test_recommend_shows_no_deleted_user(sqlite: SQLiteStore) -> None:
+    sqlite.delete_user("u0")
+    _refuse_deleted(sqlite.path, "u1")
+    _refuse_deleted(sqlite.path.with_name("none"), "u0")
+    with pytest.raises(UnknownId, match="this user was deleted"):
+        _refuse_deleted(sqlite.path, "u0")
 
 
 def test_items(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import RUN_FIRST, add_trust, add_verb
-from genre.errors import GenreError
+from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
 
 if TYPE_CHECKING:
@@ -38,14 +38,17 @@ def add_recommend_verb(verbs: Verbs) -> None:
     parser.add_argument("--ask", metavar="WORDS", help=text)
     parser.add_argument("--using", help="a recommender of the run (default: the best on validation)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--store", help="SQLite file of the event log, for deleted users (default: beside the run)")
     add_trust(parser)
 
 
 def _recommend(args: argparse.Namespace) -> None:
     from genre.cli.terminal import print_recommended
     from genre.runs import read_run
+    from genre.serving.events.opening import default_store_path
 
     run = read_run(args.run, trust=args.trust)
+    _refuse_deleted(Path(args.store or default_store_path(run.folder)), args.user)
     history = _history(run, args)
     if args.ask is None:
         rows = run.recommended(history, k=args.k, using=args.using)
@@ -57,6 +60,20 @@ def _recommend(args: argparse.Namespace) -> None:
         print(json.dumps([vars(row) for row in rows], ensure_ascii=False, indent=2))
     else:
         print_recommended(rows)
+
+
+def _refuse_deleted(log: Path, user: str | None) -> None:
+    """Raise UnknownId for a user whom the event log says to forget, though the run was made before."""
+    from genre.serving.events.sqlite import SQLiteStore
+    from genre.serving.events.store import DeletedUsers, Deletion
+
+    if user is None or not log.is_file():
+        return
+    with closing(SQLiteStore(log)) as store:
+        entries = store.entries(kinds=("deletion",))
+        deleted = DeletedUsers(store.key, (entry.digest for entry in entries if isinstance(entry, Deletion)))
+        if user in deleted:
+            raise UnknownId("this user was deleted; refresh the run to forget the user in its data too")
 
 
 def _history(run: Run, args: argparse.Namespace) -> History:

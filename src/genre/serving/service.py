@@ -65,6 +65,7 @@ class Service:
         self.failed_swaps = 0
         self._store = store
         self._state = State(runs, store, shares=shares, limits=self.limits)
+        self.report_shows_deleted = self._state.report_shows_deleted
         self._swapping = threading.Lock()
         self._recount = False  # a user was deleted, and trends have to be counted anew
 

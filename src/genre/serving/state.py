@@ -140,6 +140,18 @@ class State:
         """
         return user_id in self._deleted_users
 
+    def report_shows_deleted(self, name: str | None = None) -> bool:
+        """Tell whether a user who was deleted since is an example in the report of a run.
+
+        Args:
+            name: Name of the run; None: the first.
+
+        Returns:
+            Whether the report must not be shown.
+        """
+        examples = self.loaded_run(name).run.report.get("examples", [])
+        return any(self.is_deleted(str(example["user_id"])) for example in examples)
+
     # --- changes ----------------------------------------------------------------------------------
 
     def apply(self, entry: Entry) -> bool:
