@@ -1,9 +1,14 @@
 """Options of the whole suite."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from postgres_server import PostgresServer
 
 # Read when torch is loaded, here and in the processes that tests start: threads that wait for work in a loop double the
 # CPU time of networks as small as these.
@@ -20,3 +25,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write golden values and pictures anew; read the diff")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with tempfile.TemporaryDirectory(prefix="genre-pg-") as folder:  # pytest's own folders are root's alone
+        server = PostgresServer(Path(folder))
+        yield server
+        server.stop()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 import threading
 import time
 import zlib
@@ -35,6 +31,7 @@ from genre.serving.http.app import create_app
 from genre.serving.http.timeouts import protocol_with_timeouts
 from genre.serving.service import Service
 from genre.testing import toy_dataset
+from postgres_server import PostgresServer, missing
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -84,74 +81,11 @@ def service(run: Run, sqlite: SQLiteStore) -> Service:
     return made
 
 
-def missing(what: str, remedy: str) -> None:
-    """Skip here, but never where the suite counts."""
-    message = f"{what} is not installed: {remedy}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 @pytest.fixture(scope="session")
 def chromium() -> str:
     if not Path(CHROMIUM).exists():
         missing("Chromium", "apt-get install chromium")
     return CHROMIUM
-
-
-class PostgresServer:
-    """A PostgreSQL server of our own on a socket in a folder of ours."""
-
-    def __init__(self, folder: Path) -> None:
-        found = (
-            sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")) if Path("/usr/lib/postgresql").is_dir() else []
-        )
-        on_path = shutil.which("postgres")
-        if not found and on_path is None:
-            missing("PostgreSQL", "apt-get install postgresql")
-        self.bin = found[-1].parent if found else Path(str(on_path)).resolve().parent
-        self.folder, self.data = folder, folder / "data"
-        self.as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []  # it refuses to run as root
-        if self.as_user:
-            shutil.chown(folder, "postgres")
-        self._do("initdb", "-D", str(self.data), "-A", "trust", "-U", "genre", "--no-sync", "--no-instructions")
-        self.start()
-
-    @property
-    def address(self) -> str:
-        return f"postgresql://genre@/postgres?host={self.folder}"
-
-    def start(self) -> None:
-        self._do(
-            "pg_ctl",
-            "-D",
-            str(self.data),
-            "-w",
-            "-l",
-            str(self.folder / "log"),
-            "-o",
-            f"-k {self.folder} -h ''",
-            "start",
-        )
-
-    def stop(self, mode: str = "immediate") -> None:
-        self._do("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
-
-    def pid(self) -> int:
-        return int((self.data / "postmaster.pid").read_text().split()[0])
-
-    def _do(self, program: str, *arguments: str) -> None:
-        command = [*self.as_user, str(self.bin / program), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    with tempfile.TemporaryDirectory(prefix="genre-pg-") as folder:  # pytest's own folders are root's alone
-        server = PostgresServer(Path(folder))
-        yield server
-        server.stop()
 
 
 @pytest.fixture

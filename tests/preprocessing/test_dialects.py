@@ -1,0 +1,253 @@
+"""Dirty files of every dialect, against Python's csv, Polars and DuckDB: no foreign error, nothing lost in silence."""
+
+from __future__ import annotations
+
+import csv
+import io
+import string
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from genre.engines.duckdb import DuckDB
+from genre.errors import DataError, DataWarning
+from genre.preprocessing.cleaning import Cleaning
+from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources.columns import Columns
+from genre.preprocessing.sources.files import Files
+from sizes import sized
+
+MISSING = {"", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-"}
+BLANKS = " \t\n\r\x0b\x0c\xa0\ufeff"
+Row = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written."""
+
+    by: str
+    end: str
+    quoting: int
+    encoding: str
+    last: bool
+
+    def write(self, rows: list[Row]) -> bytes:
+        out = io.StringIO()
+        csv.writer(out, delimiter=self.by, lineterminator=self.end, quoting=self.quoting).writerows(
+            [("user_id", "item_id", "rating", "note"), *rows]
+        )
+        text = out.getvalue()
+        return (text if self.last else text.removesuffix(self.end)).encode(self.encoding)
+
+
+dialects = st.builds(
+    Dialect,
+    by=st.sampled_from([",", ";", "\t", "|"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    last=st.booleans(),
+)
+text = st.text(alphabet="ab12 .,;|\t\"'é\n", max_size=8)
+ids = st.text(alphabet="ab0179.-é,;|\t\"' ", min_size=1, max_size=6) | st.sampled_from(
+    ["007", "7", "1e5", "NA", "1.10", "1.1", "1234567890123456789", "196.0", "null", "true", "2020-01-01"]
+)
+rows = st.lists(st.tuples(ids, ids, st.sampled_from("12345"), text), min_size=1, max_size=12)
+pytestmark = pytest.mark.filterwarnings("ignore::genre.errors.DataWarning")
+
+
+@pytest.fixture(scope="module")
+def engine() -> object:
+    with DuckDB(threads=1) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dialects")
+
+
+def trimmed(row: Row) -> tuple[str, str, float]:
+    return row[0].strip(BLANKS), row[1].strip(BLANKS), float(row[2])
+
+
+def expected_of(given_rows: list[Row]) -> list[tuple[str, str, float]]:
+    """What is there by the words of the rules: trimmed ids, those without one dropped, whole numbers without `.0`."""
+    left = [trimmed(row) for row in given_rows]
+    for column in (0, 1):
+        values = [row[column] for row in left if row[column]]
+        if all(is_whole(value) for value in values):
+            left = [
+                (*row[:column], row[column].split(".")[0], *row[column + 1 :])  # type: ignore[misc]
+                for row in left
+            ]
+    return sorted({row for row in left if row[0] and row[1]})
+
+
+def is_whole(value: str) -> bool:
+    digits, _, zeros = value.removeprefix("-").partition(".")
+    ascii_digits = set(string.digits)
+    return bool(digits) and set(digits) <= ascii_digits and set(zeros) <= {"0"} and not value.endswith(".")
+
+
+def found_in(engine: DuckDB, path: Path, **options: object) -> tuple[list[tuple[str, str, float]], int, int]:
+    """What the reader finds: its different rows, how many rows there were, and how many it says it dropped."""
+    source = Files(path, **options)  # type: ignore[arg-type]
+    dataset, report = prepare(source.load(engine), engine, Cleaning(bad_rows=1.0, repeats="all", outliers="keep"))
+    assert dataset.rating is not None
+    triples = zip(
+        dataset.user_ids.take(dataset.user), dataset.item_ids.take(dataset.item), dataset.rating.tolist(), strict=True
+    )
+    assert report.before - report.after == sum(step.dropped for step in report.steps)
+    return sorted(set(triples)), report.before, report.before - report.after
+
+
+@settings(max_examples=sized(30, 4000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(given_rows=rows, dialect=dialects)
+def test_what_csv_writes_is_read_back(engine: DuckDB, folder: Path, given_rows: list[Row], dialect: Dialect) -> None:
+    content = dialect.write(given_rows)
+    note(repr(content))
+    path = folder / "data.csv"
+    path.write_bytes(content)
+    expected = expected_of(given_rows)
+    try:
+        found, before, _ = found_in(engine, path)
+    except DataError as error:
+        note(str(error))
+        assert not expected, "a file that csv reads is read, or nothing is in it"
+        return
+    assert found == expected
+    assert before == len(given_rows)
+
+
+dirt = st.sampled_from(
+    ['"', ",", "\n", "\r\n", ";", '""', "x,y,1,2\n", "\x00", '"a,b', "\ufeff", "a\n", "abc", "'", " "]
+)
+
+
+@settings(max_examples=sized(30, 4000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    given_rows=rows, dialect=dialects, spoilt=st.lists(st.tuples(st.integers(0, 10_000), dirt), min_size=1, max_size=3)
+)
+def test_what_is_spoilt_is_an_error_or_in_the_report(
+    engine: DuckDB, folder: Path, given_rows: list[Row], dialect: Dialect, spoilt: list[tuple[int, str]]
+) -> None:
+    if dialect.encoding == "utf-16":
+        dialect = Dialect(dialect.by, dialect.end, dialect.quoting, "utf-8", dialect.last)
+    content = dialect.write(given_rows).decode()
+    header = content.index(dialect.end) + len(dialect.end)
+    for place, piece in spoilt:
+        at = header + place % (len(content) - header + 1)
+        content = content[:at] + piece + content[at:]
+    note(repr(content))
+    path = folder / "spoilt.csv"
+    path.write_bytes(content.encode())
+    try:
+        found, before, lost = found_in(engine, path)
+    except DataError:
+        return
+    # Every row of the file is in the report, and what was kept is what some careful reader finds.
+    kept = before - lost
+    assert kept >= len(found)
+    careful = (by_csv(content, dialect.by), by_csv(content, dialect.by, blanks=True), by_lines(content, dialect.by))
+    readings = [one for one in careful if one is not None]
+    counts = {len(one) for one in readings} | {by_duckdb(path, dialect.by), by_polars(content, dialect.by)}
+    note(f"{before} rows read, {lost} dropped; others find {counts}")
+    assert before in counts
+    plain = {row for one in readings for row in good(one)}
+    assert set(found) <= plain | {without_points(row) for row in plain}
+
+
+def by_csv(content: str, by: str, *, blanks: bool = False) -> list[list[str]] | None:
+    """With `blanks`, a quote after blanks opens a field as well."""
+    stream = io.StringIO(content.removeprefix("\ufeff"), newline="")
+    try:
+        read = list(csv.reader(stream, delimiter=by, strict=True, skipinitialspace=blanks))
+    except csv.Error:
+        return None
+    return [row for row in read[1:] if any(cell.strip() for cell in row)]
+
+
+def by_lines(content: str, by: str) -> list[list[str]]:
+    """Quotes as plain text."""
+    lines = content.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")[1:]
+    return [line.split(by) for line in lines if line.strip()]
+
+
+def by_duckdb(path: Path, by: str) -> int:
+    """Rows that DuckDB finds by itself with all columns as text, with those that it rejects."""
+    options = f"delim='{by}', header=true, all_varchar=true, auto_detect=false, store_rejects=true"
+    columns = "columns={'user_id': 'VARCHAR', 'item_id': 'VARCHAR', 'rating': 'VARCHAR', 'note': 'VARCHAR'}"
+    with duckdb.connect() as database:
+        try:
+            good_rows = database.execute(
+                f"SELECT count(*) FROM read_csv('{path}', {options}, quote='\"', escape='\"', {columns})"
+            ).fetchall()[0][0]
+            bad = database.execute(
+                "SELECT count(DISTINCT line) FROM reject_errors WHERE trim(csv_line) != ''"
+            ).fetchall()
+        except duckdb.Error:
+            return -1
+    return int(good_rows + bad[0][0])
+
+
+def by_polars(content: str, by: str) -> int:
+    try:
+        return len(pl.read_csv(content.encode(), separator=by, infer_schema=False, truncate_ragged_lines=True))
+    except (pl.exceptions.PolarsError, ValueError):
+        return -1
+
+
+def good(read: list[list[str]]) -> list[tuple[str, str, float]]:
+    """The rows with four cells and a number."""
+    out = []
+    for row in read:
+        try:
+            rating = float(row[2].strip(BLANKS).replace(",", "."))
+        except (IndexError, ValueError):
+            continue
+        if len(row) == 4 and row[0].strip(BLANKS) and row[1].strip(BLANKS):
+            out.append((row[0].strip(BLANKS), row[1].strip(BLANKS), rating))
+    return out
+
+
+def without_points(row: tuple[str, str, float]) -> tuple[str, str, float]:
+    user, item = (one.split(".")[0] if is_whole(one) else one for one in row[:2])
+    return user, item, row[2]
+
+
+LAYOUTS = [(",", "\n", True), (";", "\r\n", True), ("\t", "\n", False), ("|", "\r\n", False), ("::", "\n", False)]
+
+
+@pytest.mark.parametrize(("by", "end", "header"), LAYOUTS)
+def test_large_files_are_read_as_small_ones(engine: DuckDB, folder: Path, by: str, end: str, header: Any) -> None:
+    """More rows than the sample that tells the layout; the last ones hold what the first do not."""
+    n = 12_000
+    lines = [by.join(("user_id", "item_id", "rating"))] if header else []
+    lines += [by.join((f"u{n % 97}", f"i{n}", str(n % 5 + 1))) for n in range(n)]
+    lines += [by.join(("ü", "007", "4.5"))]
+    path = folder / "large.csv"
+    path.write_text(end.join(lines) + end, newline="")
+    found, before, lost = found_in(engine, path)
+    assert (len(found), before, lost) == (n + 1, n + 1, 0)
+    assert ("ü", "007", 4.5) in found
+
+
+def test_what_is_known_of_the_dialect_can_be_set(engine: DuckDB, folder: Path) -> None:
+    path = folder / "known.csv"
+    path.write_bytes("ü~'a~b'~3\nv~c~4\n".encode("cp1252"))
+    columns = Columns(user="column 1", item="column 2", rating="column 3", encoding="cp1252", quote="'")
+    found, _, _ = found_in(engine, path, delimiter="~", header=False, columns=columns)
+    assert found == [("v", "c", 4.0), ("ü", "a~b", 3.0)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        with pytest.raises(DataError, match="not readable as ascii"):
+            found_in(engine, path, delimiter="~", columns=Columns(encoding="ascii"))
