@@ -32,6 +32,8 @@ from genre.preprocessing.numbering import number_ids
 from genre.preprocessing.tables import PARTS, ROWS_A_FILE, Tables
 
 FEW_ROWS = 20
+MOSTLY = 0.5
+"""A column of which fewer rows have a value is left out."""
 NEARLY_ALL = 0.95
 """From this share of the interactions on, users with one each look like the ids of another column."""
 TYPES = {
@@ -67,6 +69,7 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
     scale = cleaning.rating_scale or tables.rating_scale
     typed = frame = _typed(tables.interactions)
     _check_parts(frame)
+    frame = _without_empty_columns(frame, report)
     ids: dict[str, Ids] = {}
     for label, known in (("user", tables.users), ("item", tables.items)):
         frame, ids[label] = number_ids(frame, typed, engine, label, known)
@@ -116,6 +119,25 @@ def _typed(frame: Frame) -> Frame:
     columns = [nw.col(name).cast(types[name]) for name in names if name in types]
     columns += [nw.col(name).cast(nw.Float64) + 0.0 for name in ("rating", "weight") if name in names]  # no -0.0
     return frame.select(*columns)
+
+
+def _without_empty_columns(frame: Frame, report: CleaningReport) -> Frame:
+    """Leave out a column of numbers that more than half of the rows have no value of, rather than the rows."""
+    names = [name for name in ("rating", "weight", "timestamp") if name in frame.collect_schema().names()]
+    if not names:
+        return frame
+    counts = [nw.col(name).count().cast(nw.Int64).alias(name) for name in names]
+    row = frame.select(nw.len().cast(nw.Int64).alias("rows"), *counts).collect("pyarrow").to_native().to_pylist()[0]
+    for name in names:
+        if 0 < row[name] < MOSTLY * row["rows"]:
+            line = (
+                f"{name}: {row['rows'] - row[name]:,} of {row['rows']:,} rows have none, so the column is left out (a "
+                "guess: give the rows a value, or take them out)"
+            )
+            report.facts.append(line)
+            report.guesses.append(line)
+            frame = frame.drop([name, "moment"] if name == "timestamp" else [name], strict=False)
+    return frame
 
 
 def _check_parts(frame: Frame) -> None:

@@ -21,6 +21,7 @@ from genre.preprocessing.sources.values import (
     Reading,
     are_whole,
     id_text,
+    kind_of,
     looks_like_names,
     looks_like_rating,
     looks_like_time,
@@ -50,6 +51,7 @@ SIDES = {"users": ("user", (*NAMES["user"].split(), "id")), "items": ("item", (*
 
 KNOWN_NAMES = frozenset(" ".join(NAMES.values()).split())
 
+LIKE_MISSING = ("NULL", "null", "NaN", "nan", "None", "none", "N/A", "#N/A")
 N_SAMPLE = 10_000
 """So many rows tell what the columns are."""
 
@@ -128,11 +130,13 @@ class Side:
         where: what errors call it.
         table: all its columns.
         written: whether its values are text that may be numbers, as in a text file.
+        notes: guesses about how it is written.
     """
 
     where: str
     table: pa.Table
     written: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Chosen]:
@@ -243,18 +247,32 @@ def build_tables(
     if len(calendars) > 1:
         raise DataError(f"{name}: some files give dates, others plain numbers as times; give them one form")
     lines, guesses = _describe(raws, readings)
+    odd = [*_odd_ids(engine, raws), *(note for side in (users, items) if side is not None for note in side.notes)]
     made, said = _entity_tables(engine, entities, ids, wanted, items=items, users=users, name=name)
     return Tables(
         engine.frame(engine.view(" UNION ALL BY NAME ".join(queries))),
         **made,
         name=name,
-        notes=(*notes, *lines, *said),
-        guesses=tuple(guesses),
+        notes=(*notes, *lines, *odd, *said),
+        guesses=(*(note for note in notes if "a guess" in note), *guesses, *odd),
         rejected=tuple(rejected),
         calendar=calendars == {True},
         ordered=ordered,
         files=tuple(raw.where for raw in raws),
     )
+
+
+def _odd_ids(engine: DuckDB, raws: Sequence[Raw]) -> Iterator[str]:
+    """A line on ids that look like a missing value."""
+    listed = ", ".join(map(literal, LIKE_MISSING))
+    for raw in raws:
+        for choice in raw.chosen:
+            name = identifier(choice.column)
+            if choice.role not in ("user", "item") or kind_of(types_of(engine, raw.table)[choice.column]) != "text":
+                continue
+            query = f"SELECT {name}, count(*) FROM {raw.table} WHERE {name} IN ({listed}) GROUP BY 1 ORDER BY 1"
+            for value, count in engine.connection.execute(query).fetchall():
+                yield f"{choice.role}: {count:,} rows say {value!r}, read as an id (a guess: drop them if it is none)"
 
 
 def _describe(raws: Sequence[Raw], readings: Sequence[dict[str, Reading]]) -> tuple[list[str], list[str]]:

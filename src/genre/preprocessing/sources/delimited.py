@@ -21,8 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-import pyarrow as pa
-
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.options import nearest
@@ -31,6 +29,11 @@ from genre.preprocessing.tables import Rejected, plain_name, untyped_name
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
 HEAD_BYTES = 1 << 20
 LONGEST_LINE = 1 << 28
+FEW_LETTERS = 8
+"""Fewer letters beyond ASCII do not tell an alphabet."""
+MOST_ABOVE = 20
+ONE_LINE_END = ".lines"
+"""So many lines may be above the header."""
 READ_BY_DUCKDB = (".gz", ".zst")
 """Packed text that DuckDB reads as it is; what else fsspec can unpack is unpacked first."""
 PACKED_BADLY = (zlib.error, lzma.LZMAError, zipfile.BadZipFile)
@@ -50,6 +53,9 @@ class Layout:
         encoding: the encoding that was found or given.
         quote: what encloses fields that hold the delimiter; empty: quotes are plain characters.
         certain: whether the head of the file or the user decides about the quotes.
+        skipped: lines above the header that are left out.
+        guessed: whether the encoding is a guess.
+        named: whether the header has a name that is known.
     """
 
     path: str | Path
@@ -60,13 +66,18 @@ class Layout:
     encoding: str = "utf-8"
     quote: str = '"'
     certain: bool = True
+    skipped: int = 0
+    guessed: bool = False
+    named: bool = True
 
     def __str__(self) -> str:
         header = "with" if self.header else "without"
         by = DELIMITERS.get(self.delimiter, self.delimiter)
         encoding = "" if self.encoding == "utf-8" else f", {self.encoding}"
         quoted = "" if self.quote or self.delimiter in ("::", " ") else ", quotes are plain text"
-        return f"{Path(self.path).name}: separated by {by}, {header} a header{encoding}{quoted}"
+        above = f", {self.skipped:,} lines above it left out" if self.skipped else ""
+        guess = " (a guess: set columns: {encoding: ...} where it is another)" if self.guessed else ""
+        return f"{Path(self.path).name}: separated by {by}, {header} a header{above}{encoding}{guess}{quoted}"
 
     def scan(self, errors: str) -> str:
         """Write the call of DuckDB's reader that gives every column as text.
@@ -81,7 +92,8 @@ class Layout:
         return (
             f"read_csv({literal(self.place)}, auto_detect=false, columns={{{columns}}}, header={self.header}, "
             f"delim={literal(self.delimiter)}, quote={literal(self.quote)}, escape={literal(self.quote)}, nullstr='', "
-            f"strict_mode=true, max_line_size={LONGEST_LINE}, store_rejects=true, rejects_table='{errors}_errors', "
+            f"skip={self.skipped}, strict_mode=true, max_line_size={LONGEST_LINE}, store_rejects=true, "
+            f"rejects_table='{errors}_errors', "
             f"rejects_scan='{errors}_scans')"
         )
 
@@ -138,7 +150,7 @@ def layout(
         DataError: the file is not there, empty, binary, or has one column only.
     """
     head = _head(path)
-    found = encoding or _encoding(path, head)
+    found, guessed = (encoding, False) if encoding else _encoding(path, head)
     try:
         text = codecs.getincrementaldecoder(found)().decode(head)
     except (LookupError, UnicodeDecodeError) as error:
@@ -146,40 +158,29 @@ def layout(
     text = text.removeprefix("\ufeff")
     if len(head) == HEAD_BYTES:
         text = text[: text.rfind("\n") + 1] or text
-    lines = [line for line in text.splitlines() if line.strip()][:200]
+    every = text.splitlines()[:300]
+    lines = [line for line in every if line.strip()][:200]
     if not lines:
         raise DataError(f"{path}: empty file; expected rows of users and items")
     delimiter = delimiter or _delimiter(path, lines)
     quote, certain = _quote(lines, delimiter) if quote is None else (quote, True)
     cells = _cells(lines, delimiter, quote)
+    above = _lines_above_header(cells, known_names)
+    skipped = _physical_line(every, above) if above or not every[0].strip() else 0
+    cells = cells[above:]
     if len(cells[0]) < 2:
         raise DataError(
             f"{path}: only one column, {_short(cells[0][0])}; if its columns are separated by something else, say so "
             "with delimiter"
         )
+    named = any(plain_name(cell) in known_names for cell in cells[0])
     if header is None:
-        header = _has_header(cells, known_names)
+        header = named or _has_header(cells)
     names = tuple(
         (untyped_name(cell) if header else "") or f"column {number}" for number, cell in enumerate(cells[0], 1)
     )
     place = readable(engine, path, found)
-    return Layout(path, place, delimiter, header, names, found, quote, certain)
-
-
-def sample(engine: DuckDB, look: Layout, rows: int) -> tuple[Layout, pa.Table]:
-    """Read the first rows, every column as text.
-
-    Args:
-        engine: reads the file.
-        look: how the file is written.
-        rows: so many rows at most.
-
-    Returns:
-        The layout, its quotes settled where they were open, and the rows.
-    """
-    name, settled, _ = read(engine, look, look.names, rows=rows)
-    table = engine.arrow(f"SELECT * EXCLUDE (row) FROM {name}")
-    return settled, table
+    return Layout(path, place, delimiter, header, names, found, quote, certain, skipped, guessed, named)
 
 
 def read(
@@ -207,8 +208,8 @@ def read(
         line, text = broken[0]
         others = f" (and {len(broken) - 1:,} more such rows)" if len(broken) > 1 else ""
         raise DataError(
-            f"{look.path}: row {line - look.header:,}: a quote that is not closed, in {_short(text)}{others}; close "
-            "it, double it inside a quoted field, or set quote: '' to read quotes as plain text"
+            f"{look.path}: row {line - look.header - look.skipped:,}: a quote that is not closed, in {_short(text)}"
+            f"{others}; close it, double it inside a quoted field, or set quote: '' to read quotes as plain text"
         )
     return name, look, rejected
 
@@ -229,6 +230,8 @@ def _read(
             f"FROM {kept}_errors GROUP BY line ORDER BY line"
         ).fetchall()
     except duckdb.Error as error:
+        if "invalid state" in str(error) and not look.place.endswith(ONE_LINE_END):
+            return _read(engine, replace(look, place=_with_one_line_end(engine, look)), columns, rows)
         raise _unreadable(look, str(error)) from error
     rejected, broken = [], []
     for line, kind, text, message in errors:
@@ -243,13 +246,25 @@ def _read(
             fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
             named = ", ".join(look.names[:8]) + (", ..." if len(look.names) > 8 else "")
             reason = f"{fields[2]} fields, expected {fields[1]} ({named})" if fields else message.splitlines()[0]
-            rejected.append(Rejected(str(look.path), line - look.header, reason, _short(text)))
+            rejected.append(Rejected(str(look.path), line - look.header - look.skipped, reason, _short(text)))
     return name, rejected, broken
+
+
+def _with_one_line_end(engine: DuckDB, look: Layout) -> str:
+    """A copy of a file whose lines end in different ways, as files do that were joined on several systems."""
+    copy = engine.folder / f"{engine.name()}{ONE_LINE_END}"
+    with (
+        opened(look.place) as stream,
+        io.TextIOWrapper(stream, encoding="utf-8", newline=None) as text,
+        copy.open("w", encoding="utf-8", newline="\n") as target,
+    ):
+        shutil.copyfileobj(text, target, 1 << 20)
+    return str(copy)
 
 
 def _unreadable(look: Layout, message: str, line: int | None = None) -> DataError:
     found = line or (int(number[1]) if (number := re.search(r"[Ll]ine:? (\d+)", message)) else None)
-    where = f"{look.path}: row {found - look.header:,}" if found else str(look.path)
+    where = f"{look.path}: row {found - look.header - look.skipped:,}" if found else str(look.path)
     if "utf" in message.lower() or "unicode" in message.lower():
         return DataError(f"{where}: text that is not UTF-8; save the file as UTF-8 or name its encoding")
     if "maximum line size" in message.lower() or "max_line_size" in message.lower():
@@ -310,7 +325,9 @@ def local_copy(engine: DuckDB, path: str | Path) -> str:
     Returns:
         The path of the copy.
     """
-    copy = engine.folder / f"{engine.name()}-{re.sub(r'[^A-Za-z0-9.]', '_', Path(str(path)).name)}"
+    name = Path(str(path)).name
+    plain = name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in _packed_suffixes() else name
+    copy = engine.folder / f"{engine.name()}-{re.sub(r'[^A-Za-z0-9.]', '_', plain)}"
     with opened(path) as stream, copy.open("wb") as target:
         shutil.copyfileobj(stream, target, 1 << 20)
     return str(copy)
@@ -338,8 +355,12 @@ def readable(engine: DuckDB, path: str | Path, encoding: str) -> str:
         return local_copy(engine, path)
     copy = engine.folder / f"{engine.name()}.txt"
     try:
-        with opened(path) as stream, copy.open("w", encoding="utf-8", newline="") as target:
-            shutil.copyfileobj(io.TextIOWrapper(stream, encoding=encoding, newline=""), target, 1 << 20)
+        with (
+            opened(path) as stream,
+            io.TextIOWrapper(stream, encoding=encoding, newline="") as text,
+            copy.open("w", encoding="utf-8", newline="") as target,
+        ):
+            shutil.copyfileobj(text, target, 1 << 20)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not readable as {encoding} ({error}); name its encoding") from error
     return str(copy)
@@ -356,17 +377,47 @@ def _head(path: str | Path) -> bytes:
         return bytes(stream.read(HEAD_BYTES))
 
 
-def _encoding(path: str | Path, head: bytes) -> str:
-    """UTF-8, UTF-16 by its mark, else Latin-1."""
+def _encoding(path: str | Path, head: bytes) -> tuple[str, bool]:
+    """The encoding, and whether it is a guess: UTF-8, UTF-16 by its mark, else what the letters look like."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+        return "utf-16", False
     if b"\0" in head:
         raise DataError(f"{path}: a binary file; expected text, Parquet (.parquet) or JSON lines (.jsonl)")
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+    except UnicodeDecodeError as error:
+        readable = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
+        broken = readable.count("\ufffd")
+        if sum(ord(letter) > 127 for letter in readable) - broken > broken:
+            row = head[: error.start].count(b"\n") + 1
+            remedy = "save the file as UTF-8 or name its encoding"
+            raise DataError(f"{path}: line {row:,}: text that is not UTF-8; {remedy}") from error
+        from charset_normalizer import from_bytes
+
+        best = from_bytes(head[: 1 << 16]).best()
+        foreign = [] if best is None else [letter for letter in str(best)[:4096] if ord(letter) > 127]
+        western = len(foreign) < FEW_LETTERS or 2 * sum(ord(letter) < 0x250 for letter in foreign) >= len(foreign)
+        return "cp1252" if best is None or western else best.encoding, True
+    return "utf-8", False
+
+
+def _lines_above_header(cells: Sequence[Sequence[str]], known_names: Collection[str]) -> int:
+    """How many of the first rows are no part of the table: titles, comments, `sep=;`."""
+    for place, row in enumerate(cells[:MOST_ABOVE]):
+        if len(row) > 1 and sum(plain_name(cell) in known_names for cell in row) > 1:
+            return place
+    width = Counter(map(len, cells)).most_common(1)[0][0]
+    first = cells[0]
+    if any(plain_name(cell) in known_names for cell in first):
+        return 0
+    few = [sum(bool(cell) for cell in row) == 1 for row in cells[:MOST_ABOVE]]
+    return few.index(False) if width > 1 and few[0] and False in few else 0
+
+
+def _physical_line(lines: Sequence[str], rows: int) -> int:
+    """The line at which the row after `rows` rows begins, blank lines counted."""
+    filled = [place for place, line in enumerate(lines) if line.strip()]
+    return filled[rows]
 
 
 def _cells(lines: Sequence[str], delimiter: str, quote: str, *, strict: bool = False) -> list[list[str]]:
@@ -409,14 +460,13 @@ def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:
         rows = _cells(lines, delimiter, '"', strict=True)
     except csv.Error:
         return "", True
-    return ('"', True) if closed or len({len(row) for row in rows}) == 1 else ("", True)
+    swallows = any("\n" in cell and delimiter in cell for row in rows for cell in row)  # whole rows in one field
+    return ('"', True) if not swallows and (closed or len({len(row) for row in rows}) == 1) else ("", True)
 
 
-def _has_header(cells: list[list[str]], known_names: Collection[str]) -> bool:
-    """A first row with a known name; or with no number, over a column of numbers or without any cell seen again."""
+def _has_header(cells: list[list[str]]) -> bool:
+    """A first row with no number, over a column of numbers or without any cell seen again."""
     first, rest = cells[0], cells[1:]
-    if any(plain_name(cell) in known_names for cell in first):
-        return True
     if any(_NUMBER.match(cell) for cell in first):
         return False
     columns = [[row[at] for row in rest if at < len(row)] for at in range(len(first))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -83,8 +83,8 @@ class Files(Source):
             raws,
             self.columns,
             name=Path(str(self.interactions)).name.split(".")[0],
-            users=read_side(engine, self.users, self.columns),
-            items=read_side(engine, self.items, self.columns),
+            users=read_side(engine, self.users, self.columns, ids=_some_ids(engine, raws, "user")),
+            items=read_side(engine, self.items, self.columns, ids=_some_ids(engine, raws, "item")),
             notes=notes,
             rejected=rejected,
         )
@@ -231,13 +231,26 @@ def _check_rows(engine: DuckDB, table: str, path: str | Path) -> None:
         raise DataError(f"{path}: no rows; expected rows of users and items")
 
 
-def read_side(engine: DuckDB, path: str | Path | None, columns: Columns | None = None) -> Side | None:
+def _some_ids(engine: DuckDB, raws: Sequence[Raw], role: str) -> set[str]:
+    """The ids of the first interactions, as they are written."""
+    found: set[str] = set()
+    for raw in raws:
+        column = identifier(next(choice.column for choice in raw.chosen if choice.role == role))
+        query = f"SELECT DISTINCT CAST({column} AS VARCHAR) FROM (SELECT {column} FROM {raw.table} LIMIT 100000)"
+        found |= {value for (value,) in engine.connection.execute(query).fetchall() if value is not None}
+    return found
+
+
+def read_side(
+    engine: DuckDB, path: str | Path | None, columns: Columns | None = None, *, ids: Collection[str] = ()
+) -> Side | None:
     """Read a table of users or items with all its columns.
 
     Args:
         engine: reads it.
         path: a file, folder, pattern or address; None: there is none.
         columns: how text is written, where the file does not show it.
+        ids: ids of the interactions: a first row that holds one of them is no header, unless it has a known name.
 
     Returns:
         The table, or None.
@@ -252,14 +265,19 @@ def read_side(engine: DuckDB, path: str | Path | None, columns: Columns | None =
     if kind != "text":
         table = _scan(engine, kind, files, path, None)
         return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM {table} ORDER BY row"), kind == "json")
-    tables = []
+    tables, notes = [], []
     for file in files:
         look = delimited.layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
+        if look.header and not look.named and any(name in ids for name in look.names):
+            look = delimited.layout(
+                engine, file, KNOWN_NAMES, header=False, encoding=columns.encoding, quote=columns.quote
+            )
         check_distinct(look.names, str(file))
-        table, _, rejected = delimited.read(engine, look, look.names)
+        table, look, rejected = delimited.read(engine, look, look.names)
         if rejected:
             first = rejected[0]
             raise DataError(f"{file}: row {first.row:,}: {first.reason}; correct or quote the row")
         tables.append(table)
+        notes += [str(look)] if look.guessed else []
     query = " UNION ALL BY NAME ".join(f"SELECT * FROM {table}" for table in tables)
-    return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM ({query})"), written=True)
+    return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM ({query})"), written=True, notes=tuple(notes))

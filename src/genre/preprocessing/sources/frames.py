@@ -130,10 +130,22 @@ def from_frame(frame: Any) -> pa.Table:
         if isinstance(frame, Mapping):
             return pa.table(dict(frame))
         native = nw.from_native(frame)
-        table = native.collect("pyarrow").to_arrow() if isinstance(native, nw.LazyFrame) else native.to_arrow()
+        if isinstance(native, nw.LazyFrame):
+            return native.collect("pyarrow").to_arrow()
+        try:
+            return native.to_arrow()
+        except (OverflowError, pa.ArrowException):  # a column of several types, or of numbers beyond 64 bits
+            return pa.table({name: _column(native[name].to_list()) for name in native.columns})
     except (TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{type(frame).__name__} cannot be read as a frame ({reason}); give a pandas or Polars frame"
         ) from error
-    return table
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """One column; as text where its values are of several types."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except (OverflowError, pa.ArrowException):
+        return pa.array([None if value is None or value != value else str(value) for value in values], pa.string())

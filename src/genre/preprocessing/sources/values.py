@@ -20,7 +20,7 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.preprocessing.sources.delimited import identifier, literal
 
-MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
+MISSING = ("", "\\N", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|Inf|INF|infinity|Infinity)$"
 DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+$|^[+-]?\d{1,3}(\.\d{3})+$"
 THOUSANDS_COMMA = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
@@ -362,7 +362,7 @@ def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | Non
     largest = max(abs(low), abs(high)) / UNITS[unit]
     if not fractions and UNITS[unit] == 1 and largest <= YEAR_2100:
         return Reading(f"CAST({value} AS BIGINT)", wrong, f"unix {unit}", calendar=True)
-    return _in_unit(engine, table, value, wrong, unit, largest=largest)
+    return _in_unit(engine, table, value, wrong, unit, span=(float(low) / UNITS[unit], float(high) / UNITS[unit]))
 
 
 def _unpacked(text: str) -> str:
@@ -393,7 +393,7 @@ def _decimals(engine: DuckDB, table: str, value: str) -> int:
     return 9
 
 
-def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, largest: float) -> Reading:
+def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, span: tuple[float, float]) -> Reading:
     """Unix times in the unit of most; a value in another unit is read in its own where that fits between the others."""
     low, high = 3 * 10**8, YEAR_2100
 
@@ -408,14 +408,12 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, l
     )
     year = 366 * 86400
     first, last = (bounds[0] or low) - 2 * year, (bounds[1] or high) + 2 * year
-    chosen, others, within = [f"WHEN abs({main}) <= {YEAR_2100} THEN {{{unit}}}"], [], []
+    usual = f"{main} BETWEEN {low} AND {YEAR_2100}"
+    strange, largest = span[0] < low or span[1] > high, max(map(abs, span))
+    chosen, others, within = [f"WHEN {usual} THEN {{{unit}}}"], [], []
     for other, per in UNITS.items():
         fitting = f"{plain(per)} BETWEEN {first} AND {last}"
-        if (
-            other != unit
-            and largest > YEAR_2100
-            and _counts(engine, table, f"abs({main}) > {YEAR_2100} AND {fitting}")[0]
-        ):
+        if other != unit and strange and _counts(engine, table, f"NOT ({usual}) AND {fitting}")[0]:
             chosen.append(f"WHEN {fitting} THEN {{{other}}}")
             others.append(other)
             within.append(f"({fitting})")
@@ -430,7 +428,7 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, l
         fits = f"abs({main}) < 9e18"
         unread = f"({wrong} OR ({value} IS NOT NULL AND NOT {fits}))"
         seconds = f"CASE WHEN {fits} THEN {seconds} END"
-    if largest <= YEAR_2100:
+    if not others and largest <= YEAR_2100:
         seconds = f"CAST(floor({main}) AS BIGINT)" if UNITS[unit] > 1 or bounds[2] else f"CAST({value} AS BIGINT)"
     moments = f"CASE WHEN abs({main}) <= {YEAR_2100} OR {' OR '.join(within) or 'false'} THEN {moments} END"
     return Reading(seconds, unread, how, bool(others), moments if bounds[2] or others else None, calendar=True)
@@ -456,6 +454,11 @@ def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) ->
     guess, reason = False, ""
     if (other := DAY_FIRST.get(best)) in counts and counts[other] == counts[best]:
         best, reason = _day_or_month(engine, table, candidates, best, other)
+        guess = True
+    if _counts(engine, table, f"regexp_matches({text}, '\\s[A-Z]{{3,4}}$') AND right({text}, 3) NOT IN ('UTC', 'GMT')")[
+        0
+    ]:
+        reason += " (a guess: a zone of three letters has several meanings)"
         guess = True
     parsed = candidates[best]
     if counts[best] < given and best != "ISO times":
