@@ -62,7 +62,7 @@ def test_an_event_id_is_unique_by_user_and_id(store: EventStore, reopened: Calla
     assert reopened().record([Event("b", "x", 1.0, 1, "1"), Event("c", "x", 1.0, 1, "1")]) == [False, True]
 
 
-def test_an_event_id_with_other_content_is_told_apart(store: EventStore) -> None:
+def test_an_event_id_with_other_content_is_refused(store: EventStore) -> None:
     sent = Event("a", "x", 0.25, 0, "1")
     assert store.record([sent, sent], now=7) == [True, False]
     assert store.record([sent], now=9) == [False], "sent again without a time, later"

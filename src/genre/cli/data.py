@@ -51,6 +51,8 @@ def _init(args: argparse.Namespace) -> None:
 
     if args.output.exists():
         raise GenreError(f"{args.output} exists; choose another --output")
+    if not args.output.absolute().parent.is_dir():
+        raise GenreError(f"{args.output}: cannot be written (there is no such folder); choose another --output")
     kept: list[str] = []
 
     def keep(*made: Any) -> None:
