@@ -49,7 +49,7 @@ def test_from_files_to_recommendations(files: Path, capsys: pytest.CaptureFixtur
     assert status == 0
     assert "ndcg@10" in out
     assert "Report: " in out
-    folder = next(Path("runs").glob("ratings-*"))
+    folder = next(Path("runs").glob("ratings-*/manifest.json")).parent  # init left the dataset in a folder beside it
     status, out, _ = run_command(capsys, "recommend", str(folder), "--user", "3", "-k", "2", "--json")
     rows = json.loads(out)
     assert [set(row) for row in rows] == [{"item_id", "title", "score", "reason"}] * 2
