@@ -165,7 +165,8 @@ def test_a_run_of_own_classes_says_what_module_it_misses_and_where_to_start(
     (world / "beside.py").write_text("\n".join([*lines, "@dataclass", "class Own(Popularity):", "    pass"]))
     run = make(world, "recommenders=['beside:Own']")
     monkeypatch.delitem(sys.modules, "beside")
-    with pytest.raises(ArtifactError, match=r"cannot import beside .*; start in the folder .* PYTHONPATH$") as caught:
+    remedy = r"put the folder where its file lies on PYTHONPATH; .* give --trust .* runs code of the folder$"
+    with pytest.raises(ArtifactError, match=rf"cannot import beside .*; {remedy}") as caught:
         genre.read_run(run.folder)
     assert "version of GENRE" not in str(caught.value)
     monkeypatch.syspath_prepend(world)
