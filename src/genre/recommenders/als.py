@@ -18,10 +18,10 @@ from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.factors import Factors
 
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
-CG_FROM = 96  # factors from which a few steps towards the solution are cheaper than the solution
+CG_MIN_FACTORS = 96  # from here on a few steps towards the solution are cheaper than the solution
 BLOCK = 8192  # vectors multiplied at once, so that no second table of them is held
-TINY = 1e-12
-System = tuple[Int64, Int32, Float32]  # rows as CSR: indptr, item, and the confidence above one of each interaction
+EPS = 1e-12  # keeps a share of nothing finite
+System = tuple[Int64, Int32, Float32]  # rows as CSR: indptr, item, and c - 1 of each interaction
 
 
 @dataclass(eq=False)
@@ -35,9 +35,9 @@ class ALS(Factors):
         sum over all u, i of  c_ui (p_ui - x_u . y_i)^2  +  sum of ridge |x_u|^2  +  sum of ridge |y_i|^2
 
     where p_ui is 1 for an interaction and 0 otherwise, by solving for all users with the items fixed and the reverse.
-    With `feature_weight` the last term is ridge |y_i - feature_weight * map(features_i)|^2, and the linear map is
-    fitted anew in each iteration. No user vectors are kept: a history is solved for when it is scored. This is the
-    ranking form; `rating_factors` factorises ratings.
+    With `feature_weight` the last term is ridge |y_i - feature_weight * map(features_i)|^2; the linear map is fitted
+    anew in each iteration, by ridge regression of the item vectors on their features. No user vectors are kept: a
+    history is solved for when it is scored. This is the ranking form; `rating_factors` factorises ratings.
 
     Example:
         Users of the toy data like either even or odd items.
@@ -51,13 +51,15 @@ class ALS(Factors):
 
     factors: Annotated[int, Ge(1), Search(16, 256, log=True), Doc("Length of the vectors.")] = 64
     iterations: Annotated[int, Ge(1), Doc("Sweeps over users and items.")] = 12
-    regularization: Annotated[float, Gt(0), Search(0.1, 200, log=True), Doc("Ridge on every vector.")] = 50.0
+    regularization: Annotated[
+        float, Gt(0), Search(0.1, 200, log=True), Doc("L2 penalty on every vector, the ridge of the formula.")
+    ] = 50.0
     frequency: Annotated[
         float,
         Ge(0),
         Doc(
-            "The ridge of a vector is multiplied by its total confidence to this power; 0: not at all (Rendle et al., "
-            "'Revisiting the performance of iALS on item recommendation benchmarks', RecSys 2022)."
+            "The penalty of a vector is multiplied by (1 + sum of alpha * weight) to this power; 0: not at all (Rendle "
+            "et al., 'Revisiting the performance of iALS on item recommendation benchmarks', RecSys 2022)."
         ),
     ] = 0.0
     alpha: Annotated[float, Gt(0), Search(0.5, 50, log=True), Doc("Confidence added for each unit of weight.")] = 10.0
@@ -94,48 +96,52 @@ class ALS(Factors):
         ridges = [self._ridge(indptr, confidence) for indptr, _, confidence in systems]
         for _ in log.track(range(self.iterations), "als"):
             # solve the users with the items fixed, then the items with the users fixed
-            for system, ridge, fixed, moving in zip(systems, ridges, (items, users), (users, items), strict=True):
-                gram = turn_to_axes(fixed, moving)  # [factors]
-                pull = np.zeros((0, self.factors), np.float32)
-                if moving is items and len(features):
+            for system, ridge, fixed, solved in zip(systems, ridges, (items, users), (users, items), strict=True):
+                gram = rotate_to_eigenbasis(fixed, solved)  # diagonal of the Gram matrix [factors]
+                prior_term = np.zeros((0, self.factors), np.float32)
+                if solved is items and len(features):
                     target = features @ ridge_map(features, items, interactions, self.regularization)
-                    pull = np.asarray(self.feature_weight * ridge[:, None] * target, np.float32)  # [n_items, factors]
-                self._solve(system, fixed, gram, ridge, pull, moving)
+                    prior_term = np.asarray(
+                        self.feature_weight * ridge[:, None] * target, np.float32
+                    )  # [n_items, factors]
+                self._solve(system, fixed, gram, ridge, prior_term, solved)
         self.gram_, axes = principal_axes(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
         if len(features):
             self.map_ = ridge_map(features, self.item_embeddings_, interactions, self.regularization)
+            # An item without interactions is where the map puts it. `gram_` stays that of the learnt vectors: such an
+            # item is not yet one that users left out.
             self.item_embeddings_[interactions == 0] = features[interactions == 0] @ self.map_
 
     def _system(self, matrix: sp.csr_matrix) -> System:
-        """Return the rows of a matrix of weights; the confidence above one takes the place of the weights."""
+        """Return the rows of a matrix of weights; c - 1 = alpha * weight takes the place of the weights."""
         matrix.data *= np.float32(self.alpha)
         return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), matrix.data
 
     def _ridge(self, indptr: Int64, confidence: Float32) -> Float32:
-        """Return the ridge of each row: regularization * (1 + its confidence above one)^frequency."""
+        """Return the ridge of each row: regularization * (1 + sum of c - 1)^frequency."""
         if self.frequency == 0:
             return np.full(len(indptr) - 1, self.regularization, np.float32)
         sums = np.concatenate([[0.0], np.cumsum(confidence, dtype=np.float64)])[indptr]
         return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
 
     def _solve(
-        self, system: System, fixed: Float32, gram: Float32, ridge: Float32, pull: Float32, moving: Float32
+        self, system: System, fixed: Float32, gram: Float32, ridge: Float32, prior_term: Float32, solved: Float32
     ) -> None:
-        """Set each row x of `moving` to the minimum with `fixed` given, or move it there by a few steps.
+        """Set each row x of `solved` to the minimum with `fixed` given, or move it there by a few steps.
 
         The minimum solves, with the sums over the interactions of the row and Y all fixed vectors,
 
-            (Y'Y + ridge I + sum of (c - 1) y y') x = pull + sum of c y,
+            (Y'Y + ridge I + sum of (c - 1) y y') x = prior_term + sum of c y,
 
-        where Y'Y is the diagonal `gram`. Without rows, `pull` is zero.
+        where Y'Y is the diagonal `gram`. Without rows, `prior_term` is zero.
         """
         from genre.kernels.ridge import improve_rows, solve_rows
 
-        if self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_FROM):
-            improve_rows(*system, fixed, gram, ridge, pull, moving, CG_STEPS)
+        if self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_MIN_FACTORS):
+            improve_rows(*system, fixed, gram, ridge, prior_term, solved, CG_STEPS)
         else:
-            solve_rows(*system, fixed, gram, ridge, pull, moving)
+            solve_rows(*system, fixed, gram, ridge, prior_term, solved)
 
     def _queries(self, history: History) -> Float32:
         """Return the exact solution for each history, as for a user, `[n, factors]`."""
@@ -143,8 +149,8 @@ class ALS(Factors):
 
         users = np.zeros((len(history), self.factors), np.float32)
         indptr, item, confidence = self._system(history.matrix())
-        ridge, no_pull = self._ridge(indptr, confidence), np.zeros((0, self.factors), np.float32)
-        solve_rows(indptr, item, confidence, self.item_embeddings_, self.gram_, ridge, no_pull, users)
+        ridge, no_prior = self._ridge(indptr, confidence), np.zeros((0, self.factors), np.float32)
+        solve_rows(indptr, item, confidence, self.item_embeddings_, self.gram_, ridge, no_prior, users)
         return users
 
     def _query_terms(self, history: History) -> Float32:
@@ -155,8 +161,8 @@ class ALS(Factors):
         seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight  # [length, factors], [length]
         ridge = self._ridge(np.array([0, len(weight)]), weight)
         system = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen  # A [factors, factors]
-        together = np.bincount(history.item, weight, history.n_items)[history.item]
-        share = weight / np.maximum(together, TINY) * (1 + together)
+        item_confidence = np.bincount(history.item, weight, history.n_items)[history.item]
+        share = weight / np.maximum(item_confidence, EPS) * (1 + item_confidence)
         return np.asarray(np.linalg.solve(system, seen.T).T * share[:, None], np.float32)
 
     def _unit_features(self, dataset: Dataset) -> Float32:
@@ -175,7 +181,7 @@ class ALS(Factors):
         self.item_embeddings_ = np.concatenate([self.item_embeddings_, new])
 
 
-def turn_to_axes(fixed: Float32, moving: Float32) -> Float32:
+def rotate_to_eigenbasis(fixed: Float32, solved: Float32) -> Float32:
     """Turn both sides, in place, to the axes in which the Gram matrix of the fixed side is diagonal.
 
     A rotation changes no product of a user and an item, and a diagonal Gram matrix leaves a row nothing to solve but
@@ -183,13 +189,13 @@ def turn_to_axes(fixed: Float32, moving: Float32) -> Float32:
 
     Args:
         fixed: Vectors of the side whose Gram matrix is needed `[n_fixed, dim]`.
-        moving: Vectors of the other side `[n_moving, dim]`.
+        solved: Vectors of the other side `[n_moving, dim]`.
 
     Returns:
         The diagonal of the Gram matrix `[dim]`.
     """
     gram, axes = principal_axes(fixed)
-    for vectors in (fixed, moving):
+    for vectors in (fixed, solved):
         for start in range(0, len(vectors), BLOCK):
             vectors[start : start + BLOCK] = vectors[start : start + BLOCK] @ axes
     return gram
