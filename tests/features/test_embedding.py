@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -148,16 +148,17 @@ def test_a_kill_leaves_a_usable_cache(tmp_path: Path) -> None:
     cache, n = _models(tmp_path), 1000
     texts = [f"film number {number}" for number in range(n)]
     code = (
+        "import os, signal\n"
         "from genre.features import embedding\n"
+        "put = embedding.VectorCache.put\n"
+        "def put_and_die(cache, vectors):\n"
+        "    put(cache, vectors)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "embedding.VectorCache.put = put_and_die\n"
         "embedding.KEEP_EVERY = 16\n"
         f"embedding.Embedding(cache_dir={cache!r}).encode_texts([f'film number {{i}}' for i in range({n})])"
     )
-    process = subprocess.Popen([sys.executable, "-c", code])
-    while not (_files(cache) and _count(_file(cache))):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     kept, log = _count(_file(cache)), Counting()
     assert 16 <= kept < n
     Embedding(cache_dir=cache).encode_texts(texts, log=log)
