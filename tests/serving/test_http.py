@@ -453,7 +453,7 @@ def test_a_log_that_fails_is_503_and_passes(
 ) -> None:
     real = sqlite.record
 
-    def full(events: list[Event]) -> list[bool]:
+    def full(events: list[Event], now: int) -> list[bool]:
         raise StoreError("disk is full")
 
     monkeypatch.setattr(sqlite, "record", full)

@@ -117,7 +117,9 @@ def _typed(frame: Frame) -> Frame:
     types: dict[str, Any] = {"user_id": nw.String, "item_id": nw.String, "trouble": nw.String, "part": nw.String}
     types |= {"timestamp": nw.Int64, "moment": nw.Int64, "row": nw.Int64}
     columns = [nw.col(name).cast(types[name]) for name in names if name in types]
-    columns += [nw.col(name).cast(nw.Float64) + 0.0 for name in ("rating", "weight") if name in names]  # no -0.0
+    for name in {"rating", "weight"}.intersection(names):
+        number = nw.col(name).cast(nw.Float64)
+        columns.append(nw.when(number == 0).then(nw.lit(0.0)).otherwise(number).alias(name))  # no -0.0
     return frame.select(*columns)
 
 
@@ -126,7 +128,10 @@ def _without_empty_columns(frame: Frame, report: CleaningReport) -> Frame:
     names = [name for name in ("rating", "weight", "timestamp") if name in frame.collect_schema().names()]
     if not names:
         return frame
-    counts = [nw.col(name).count().cast(nw.Int64).alias(name) for name in names]
+    given = {name: ~nw.col(name).is_null() for name in names}
+    if "trouble" in frame.collect_schema().names():  # a cell that cannot be read is no empty one
+        given = {name: there | ~nw.col("trouble").is_null() for name, there in given.items()}
+    counts = [there.cast(nw.Int64).sum().cast(nw.Int64).alias(name) for name, there in given.items()]
     row = frame.select(nw.len().cast(nw.Int64).alias("rows"), *counts).collect("pyarrow").to_native().to_pylist()[0]
     for name in names:
         if 0 < row[name] < MOSTLY * row["rows"]:

@@ -60,6 +60,7 @@ class State:
         self.recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
         self._deleted_users = DeletedUsers(store.key)
+        self._any_deleted = False  # so that a log without deletions costs no request a digest
         self._replacing = threading.Lock()
         self._pairs = RecentPairs()
         self.position = store.last()
@@ -138,7 +139,7 @@ class State:
         Returns:
             Whether the training data of this user must not be used.
         """
-        return user_id in self._deleted_users
+        return self._any_deleted and user_id in self._deleted_users
 
     def report_shows_deleted(self, name: str | None = None) -> bool:
         """Tell whether a user who was deleted since is an example in the report of a run.
@@ -165,6 +166,7 @@ class State:
         """
         if isinstance(entry, Deletion):
             self._deleted_users.add(entry.digest)
+            self._any_deleted = True
         elif isinstance(entry, ItemChange):
             known = self._changes.get(entry.item_id)
             self._changes[entry.item_id] = {**(known or {}), **entry.fields}
