@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -83,8 +83,8 @@ class Files(Source):
             raws,
             self.columns,
             name=Path(str(self.interactions)).name.split(".")[0],
-            users=read_side(engine, self.users, self.columns, ids=_some_ids(engine, raws, "user")),
-            items=read_side(engine, self.items, self.columns, ids=_some_ids(engine, raws, "item")),
+            users=read_side(engine, self.users, self.columns, ids=lambda: _some_ids(engine, raws, "user")),
+            items=read_side(engine, self.items, self.columns, ids=lambda: _some_ids(engine, raws, "item")),
             notes=notes,
             rejected=rejected,
         )
@@ -242,7 +242,7 @@ def _some_ids(engine: DuckDB, raws: Sequence[Raw], role: str) -> set[str]:
 
 
 def read_side(
-    engine: DuckDB, path: str | Path | None, columns: Columns | None = None, *, ids: Collection[str] = ()
+    engine: DuckDB, path: str | Path | None, columns: Columns | None = None, *, ids: Callable[[], Collection[str]] = set
 ) -> Side | None:
     """Read a table of users or items with all its columns.
 
@@ -250,7 +250,7 @@ def read_side(
         engine: reads it.
         path: a file, folder, pattern or address; None: there is none.
         columns: how text is written, where the file does not show it.
-        ids: ids of the interactions: a first row that holds one of them is no header, unless it has a known name.
+        ids: gives ids of the interactions: a first row that holds one of them is no header, unless it has a known name.
 
     Returns:
         The table, or None.
@@ -268,7 +268,7 @@ def read_side(
     tables, notes = [], []
     for file in files:
         look = delimited.layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
-        if look.header and not look.named and any(name in ids for name in look.names):
+        if look.header and not look.named and set(look.names) & set(ids()):
             look = delimited.layout(
                 engine, file, KNOWN_NAMES, header=False, encoding=columns.encoding, quote=columns.quote
             )
