@@ -102,3 +102,9 @@ def test_a_frame_with_a_column_of_several_types_is_read() -> None:
     frame = pd.DataFrame({"user_id": [2**64, 2**64 + 1, 7], "item_id": ["a", "b", "c"], "misc": [1, "x", None]})
     data = genre.load(frame)
     assert data.user_ids.values.to_pylist() == [str(2**64), str(2**64 + 1), "7"]
+
+
+def test_a_json_array_is_read_as_lines_are(write: Write) -> None:
+    rows = [f'{{"user_id": {n % 5}, "item_id": "{n}", "rating": {n % 5 + 1}}}' for n in range(20)]
+    lines = genre.load(write("i.jsonl", "\n".join(rows)))
+    assert genre.load(write("i.json", f"[{', '.join(rows)}]")).fingerprint() == lines.fingerprint()

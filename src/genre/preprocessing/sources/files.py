@@ -185,7 +185,8 @@ def _scan(
         if kind == "parquet":
             reader = f"read_parquet({listed}, union_by_name=true, hive_partitioning=true)"
         else:
-            reader = f"read_json({listed}, columns={_json_columns(engine, listed)}, format='newline_delimited')"
+            form = "array" if _is_array(files[0]) else "newline_delimited"
+            reader = f"read_json({listed}, columns={_json_columns(engine, listed, form)}, format='{form}')"
         names = [name for name, *_ in engine.connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()]
         check_distinct([name.lower() for name in names], str(path))
         if "row" in names:
@@ -197,10 +198,16 @@ def _scan(
         raise DataError(f"{path}: unreadable as {form} ({_reason(error, places)}); {remedy}") from error
 
 
-def _json_columns(engine: DuckDB, listed: str) -> str:
+def _is_array(file: str | Path) -> bool:
+    """Whether a file of JSON is one array of objects, not an object a line."""
+    with delimited.opened(file) as stream:
+        return bytes(stream.read(4096)).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+
+
+def _json_columns(engine: DuckDB, listed: str, form: str) -> str:
     """Every column of JSON lines with its type: lists and objects as they are, all else as text, as it is written."""
     rows = engine.connection.execute(
-        f"DESCRIBE SELECT * FROM read_json({listed}, format='newline_delimited', sample_size=-1, union_by_name=true)"
+        f"DESCRIBE SELECT * FROM read_json({listed}, format='{form}', sample_size=-1, union_by_name=true)"
     ).fetchall()
     kinds = {
         name: kind if kind.endswith("]") or kind.startswith(("STRUCT", "MAP")) else "VARCHAR" for name, kind, *_ in rows
