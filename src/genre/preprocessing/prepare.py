@@ -68,12 +68,12 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
     report = CleaningReport(facts=list(tables.notes), guesses=list(tables.guesses))
     scale = cleaning.rating_scale or tables.rating_scale
     typed = frame = _typed(tables.interactions)
-    _check_parts(frame)
-    frame = _without_empty_columns(frame, report)
     ids: dict[str, Ids] = {}
     for label, known in (("user", tables.users), ("item", tables.items)):
         frame, ids[label] = number_ids(frame, typed, engine, label, known)
-    frame = engine.write(frame)
+    frame = engine.write(frame)  # from here on nothing reads the text again
+    _check_parts(frame)
+    frame = _without_empty_columns(frame, report)
     named: dict[str, npt.NDArray[np.bool_]] = {}
     for label, known in (("user", tables.users), ("item", tables.items)):
         named[label] = np.ones(len(ids[label]), np.bool_) if known is None else _named(frame, label, len(ids[label]))

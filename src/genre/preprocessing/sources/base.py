@@ -48,7 +48,7 @@ class Source(ABC):
             Their paths; patterns and addresses are not looked at.
         """
         values = [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
-        return [value for value in values if isinstance(value, Path) and "*" not in str(value) and not value.exists()]
+        return [value for value in values if isinstance(value, Path) and not is_pattern(value) and not value.exists()]
 
     def fingerprint(self) -> str:
         """Make a digest of the options and of every file they name.
@@ -64,15 +64,39 @@ class Source(ABC):
         return digest.hexdigest()
 
 
+def is_pattern(path: Path) -> bool:
+    """Tell a pattern of several files from the path of one.
+
+    Args:
+        path: what a user wrote.
+
+    Returns:
+        Whether it has `*` or `?` and is no file itself.
+    """
+    return any(mark in str(path) for mark in "*?") and not path.exists()
+
+
+def several_files(path: Path) -> list[Path] | None:
+    """List the files of a folder or a pattern.
+
+    Args:
+        path: a file, a folder or a pattern.
+
+    Returns:
+        The files in the order of their names; None for the path of one file.
+    """
+    if path.is_dir():
+        found = path.rglob("*")
+    elif is_pattern(path):
+        found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    else:
+        return None
+    return sorted(file for file in found if file.is_file())
+
+
 def _hashes(path: Path) -> Iterator[tuple[str, str]]:
     """Name and SHA-256 of a file, or of every file below a folder."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    elif "*" in str(path) and not path.exists():
-        files = sorted(file for file in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if file.is_file())
-    else:
-        files = [path]
-    for file in files:
+    for file in several_files(path) or [path]:
         try:
             yield file.name, sha256(file)
         except OSError as error:

@@ -354,10 +354,7 @@ def _ids(engine: DuckDB, raws: Sequence[Raw], label: str, entity: _Entity | None
 
 def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, list[str]]) -> str:
     """The SELECT of one raw table under the usual names."""
-    at = 0
-    columns = []
-    for label in ("user", "item"):
-        columns.append(f"{ids[label].pop(at)} AS {label}_id")
+    columns = [f"{ids[label][number]} AS {label}_id" for label in ("user", "item")]
     troubles = []
     for role, reading in readings.items():
         columns.append(f"{reading.value} AS {role}")
@@ -414,7 +411,7 @@ def _fields(engine: DuckDB, entity: _Entity, label: str, ids: list[str]) -> tupl
     """The table with its ids as the interactions write them, and a line on it."""
     own = f"{label}_id"
     name = engine.register(entity.table)
-    table = entity.table.set_column(0, own, engine.arrow(f"SELECT {ids.pop()} AS {own} FROM {name}")[own])
+    table = entity.table.set_column(0, own, engine.arrow(f"SELECT {ids[-1]} AS {own} FROM {name}")[own])
     narrow = [field.with_type(pa.string()) if _is_text(field.type) else field for field in table.schema]
     return table.cast(pa.schema(narrow)), entity.note  # text of Polars has wide offsets; here there is one kind of text
 

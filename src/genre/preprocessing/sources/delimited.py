@@ -140,7 +140,7 @@ def layout(
         known_names: names of columns (lower case, letters and digits only) that give a header away.
         delimiter: what separates the fields, where the file does not show it.
         header: whether the first row names the columns, where the file does not show it.
-        encoding: as Python names it, where it is neither UTF-8, UTF-16 nor Latin-1.
+        encoding: as Python names it; None: found out.
         quote: what encloses fields; empty: nothing does.
 
     Returns:
@@ -195,12 +195,16 @@ def read(
         rows: so many rows at most; None: all.
 
     Returns:
-        The name of the table (`row` counts from 1), the layout with its quotes settled, and the rows that do not fit.
+        The name of the table (`row` counts from 1), the layout with quotes and line ends settled, and rows that do not fit.
 
     Raises:
         DataError: a quote that is not closed would take other rows in, or the text is not in its encoding.
     """
-    name, rejected, broken = _read(engine, look, columns, rows)
+    try:
+        name, rejected, broken = _read(engine, look, columns, rows)
+    except _MixedLineEnds:
+        look = replace(look, place=_with_one_line_end(engine, look))
+        name, rejected, broken = _read(engine, look, columns, rows)
     if broken and not look.certain:  # a field begins with a quote somewhere below the head, and none closes it
         look = replace(look, quote="", certain=True)
         name, rejected, broken = _read(engine, look, columns, rows)
@@ -212,6 +216,10 @@ def read(
             f"{others}; close it, double it inside a quoted field, or set quote: '' to read quotes as plain text"
         )
     return name, look, rejected
+
+
+class _MixedLineEnds(Exception):
+    """The lines of a file end in different ways, which DuckDB does not read."""
 
 
 def _read(
@@ -231,7 +239,7 @@ def _read(
         ).fetchall()
     except duckdb.Error as error:
         if "invalid state" in str(error) and not look.place.endswith(ONE_LINE_END):
-            return _read(engine, replace(look, place=_with_one_line_end(engine, look)), columns, rows)
+            raise _MixedLineEnds from error
         raise _unreadable(look, str(error)) from error
     rejected, broken = [], []
     for line, kind, text, message in errors:

@@ -12,7 +12,7 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources import delimited
-from genre.preprocessing.sources.base import Source
+from genre.preprocessing.sources.base import Source, several_files
 from genre.preprocessing.sources.columns import (
     KNOWN_NAMES,
     N_SAMPLE,
@@ -141,24 +141,19 @@ def expand(path: str | Path) -> tuple[str, list[str | Path]]:
         DataError: the folder or pattern holds no files, or files of several formats.
     """
     place = Path(str(path))
-    if not delimited.is_address(path):
-        if place.is_dir():
-            found = sorted(file for file in place.rglob("*") if file.is_file() and not file.name.startswith(("_", ".")))
-        elif any(mark in str(path) for mark in "*?") and not place.exists():
-            found = sorted(
-                file for file in Path(place.anchor).glob(str(place.relative_to(place.anchor))) if file.is_file()
-            )
-        else:
-            return _format(place), [path]
-        kinds = {_format(file) for file in found}
-        if not found:
-            raise DataError(f"{path}: no files in it; expected CSV, Parquet or JSON lines")
-        if len(kinds) > 1:
-            raise DataError(
-                f"{path}: files of several formats ({', '.join(sorted(kinds))}); name those that belong together"
-            )
-        return kinds.pop(), list(found)
-    return _format(place), [path]
+    several = None if delimited.is_address(path) else several_files(place)
+    if several is None:
+        return _format(place), [path]
+    hidden = ("_", ".") if place.is_dir() else ()  # what Spark and the like leave in a folder
+    found = [file for file in several if not file.name.startswith(hidden)]
+    kinds = {_format(file) for file in found}
+    if not found:
+        raise DataError(f"{path}: no files in it; expected CSV, Parquet or JSON lines")
+    if len(kinds) > 1:
+        raise DataError(
+            f"{path}: files of several formats ({', '.join(sorted(kinds))}); name those that belong together"
+        )
+    return kinds.pop(), list(found)
 
 
 def _format(path: Path) -> str:

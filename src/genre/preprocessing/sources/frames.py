@@ -135,7 +135,7 @@ def from_frame(frame: Any) -> pa.Table:
         try:
             return native.to_arrow()
         except (OverflowError, pa.ArrowException):  # a column of several types, or of numbers beyond 64 bits
-            return pa.table({name: _column(native[name].to_list()) for name in native.columns})
+            return pa.table({name: column_of(native[name].to_list()) for name in native.columns})
     except (TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
@@ -143,8 +143,15 @@ def from_frame(frame: Any) -> pa.Table:
         ) from error
 
 
-def _column(values: list[Any]) -> pa.Array:
-    """One column; as text where its values are of several types."""
+def column_of(values: list[Any]) -> pa.Array:
+    """Make a column of plain values.
+
+    Args:
+        values: of any types, None and NaN where there is none.
+
+    Returns:
+        The column; as text where the values are of several types or beyond 64 bits.
+    """
     try:
         return pa.array(values, from_pandas=True)
     except (OverflowError, pa.ArrowException):

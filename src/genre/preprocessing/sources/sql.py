@@ -24,7 +24,7 @@ from genre.options import Doc
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import Columns, Side, build_tables
 from genre.preprocessing.sources.delimited import identifier
-from genre.preprocessing.sources.frames import raw_interactions
+from genre.preprocessing.sources.frames import column_of, raw_interactions
 from genre.preprocessing.tables import Tables
 
 SQLITE = (".sqlite", ".sqlite3", ".db")
@@ -142,15 +142,7 @@ def rows_of(cursor: Any) -> pa.Table:
     while block := cursor.fetchmany(100_000):
         blocks.append(block)
     columns = [[row[at] for block in blocks for row in block] for at in range(len(names))]
-    return pa.Table.from_arrays([_column(values) for values in columns], names=names)
-
-
-def _column(values: list[Any]) -> pa.Array:
-    """One column; values of several types as text, whole numbers among them without a point."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    return pa.Table.from_arrays([column_of(values) for values in columns], names=names)
 
 
 def _fetching(run: Callable[[str], pa.Table]) -> Fetch:
