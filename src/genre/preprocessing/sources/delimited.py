@@ -195,7 +195,7 @@ def read(
         rows: so many rows at most; None: all.
 
     Returns:
-        The name of the table (`row` counts from 1), the layout with quotes and line ends settled, and rows that do not fit.
+        The name of the table (`row` counts from 1), the layout with quotes and line ends settled, and rejected rows.
 
     Raises:
         DataError: a quote that is not closed would take other rows in, or the text is not in its encoding.
