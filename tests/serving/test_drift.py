@@ -17,7 +17,8 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.second_stage import SecondStage
 from genre.runs import Run
-from genre.serving.drift import Drift, check_drift, parse_drift, pushed_items
+from genre.serving.drift import Drift, check_drift, pushed_items
+from genre.serving.limits import parse_settings
 
 DAY = 86_400
 TARGET, USERS, ITEMS = 39, 200, 40
@@ -147,8 +148,8 @@ def test_a_push_is_noticed_when_it_is_learnt_however_late_that_is() -> None:
 
 
 def test_limits_are_read_by_name() -> None:
-    assert parse_drift(["rise=0.1", "backing = 0.01"]) == Drift(rise=0.1, backing=0.01)
+    assert parse_settings(Drift, ["rise=0.1", "backing = 0.01"]) == Drift(rise=0.1, backing=0.01)
     with pytest.raises(OptionError, match=r"no limit 'rize' \(did you mean 'rise'"):
-        parse_drift(["rize=1"])
+        parse_settings(Drift, ["rize=1"])
     with pytest.raises(OptionError, match="rise"):
-        parse_drift(["rise=2"])
+        parse_settings(Drift, ["rise=2"])

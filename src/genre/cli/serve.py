@@ -56,9 +56,9 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> None:
     from genre.runs import read_run
     from genre.serving.http.server import serve
-    from genre.serving.limits import parse_limits, parse_shares
+    from genre.serving.limits import Limits, parse_settings, parse_shares
 
-    limits, shares = parse_limits(args.limit), parse_shares(args.share)
+    limits, shares = parse_settings(Limits, args.limit), parse_shares(args.share)
     key = None if args.api_key_file is None else _read_key(args.api_key_file)
     read = partial(read_run, trust=args.trust)
     serve(
@@ -85,8 +85,9 @@ def _read_key(path: Path) -> str:
 
 def _refresh(args: argparse.Namespace) -> None:
     from genre.runs import manifest_of
-    from genre.serving.drift import parse_drift
+    from genre.serving.drift import Drift
     from genre.serving.events.opening import default_store_path, open_store
+    from genre.serving.limits import parse_settings
     from genre.serving.refresh import refresh, roll_back
     from genre.studies import remake
 
@@ -96,7 +97,7 @@ def _refresh(args: argparse.Namespace) -> None:
         print(f"{printable(str(run))} is the run it was before; the same command undoes this")
         return
     manifest_of(run)
-    drift = parse_drift(args.drift)
+    drift = parse_settings(Drift, args.drift)
     accept = None if args.accept == [] else args.accept or ()
     with closing(open_store(args.store or default_store_path(run), must_exist=True)) as store:
         try:

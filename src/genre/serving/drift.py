@@ -7,7 +7,7 @@ decides. Knows nothing about where runs are kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -21,7 +21,6 @@ from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, check_options
 from genre.preprocessing.splits import LeaveOneOut, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.runs import Run
-from genre.serving.limits import parse_settings
 
 FEWEST_LISTS = 10  # a rise in fewer of the compared lists is chance
 SHOWN_ITEMS, SHOWN_USERS = 3, 10
@@ -42,21 +41,6 @@ class Drift:
 
     def __post_init__(self) -> None:
         check_options(self)
-
-
-def parse_drift(settings: Sequence[str]) -> Drift:
-    """Read limits of a refresh from the command line.
-
-    Args:
-        settings: `name=value` each.
-
-    Returns:
-        The limits, defaults where none is given.
-
-    Raises:
-        OptionError: If a name is unknown or a value not legal.
-    """
-    return Drift(**parse_settings(Drift, settings))
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from genre.errors import OptionError
 from genre.options import Doc, Ge, Gt, Renamed, check_options, parse_options, suggest_option, type_hints
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,11 @@ class Limits:
         check_options(self)
 
 
-def parse_limits(settings: Sequence[str]) -> Limits:
+def parse_settings(cls: type[T], settings: Sequence[str]) -> T:
     """Read limits from the command line.
 
     Args:
+        cls: The dataclass of the limits.
         settings: `name=value` each.
 
     Returns:
@@ -54,30 +57,15 @@ def parse_limits(settings: Sequence[str]) -> Limits:
     Raises:
         OptionError: If a name is unknown or a value not legal.
     """
-    return Limits(**parse_settings(Limits, settings))
-
-
-def parse_settings(cls: Any, settings: Sequence[str]) -> dict[str, Any]:
-    """Read options of a dataclass from the command line.
-
-    Args:
-        cls: The dataclass.
-        settings: `name=value` each.
-
-    Returns:
-        The values by name.
-
-    Raises:
-        OptionError: If a name is unknown or a value not legal.
-    """
-    given, known = dict(_pair(setting) for setting in settings), type_hints(cls)
+    kind: type = cls
+    given, known = dict(_pair(setting) for setting in settings), type_hints(kind)
     strange = next((name for name in given if name not in known), None)
     if strange is not None:
         raise OptionError(f"no limit {strange!r}{suggest_option(cls, strange)}; there are {', '.join(known)}")
     values, problems = parse_options(cls, given)
     if problems:
         raise OptionError("; ".join(f"{name}: {what}" for name, what in problems))
-    return values
+    return cls(**values)
 
 
 def parse_shares(settings: Sequence[str]) -> dict[str, float] | None:
