@@ -34,7 +34,7 @@ def our_run():  # type: ignore[no-untyped-def]
     from genre.data.dataset import Dataset, History
     from genre.data.ids import Ids
     from genre.recommenders.base import Recommender
-    from genre.recommenders.explanation import Method
+    from genre.recommenders.reasons import Method
     from genre.runs import Run
 
     @dataclass(eq=False)

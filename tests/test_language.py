@@ -17,7 +17,7 @@ FILES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.p
 SCRIPTS = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*") if path.suffix in (".js", ".html"))
 BANNED = ("asked", "told", "unasked", "whoever", "nobody", "of late", "rung", "shelf", "desk", "wish")
 BANNED_NAMES_IN_SERVING = ("trial", "patience", "memory", "world")
-SAME_FILE_NAME = {"__init__", "base", "explaining"}  # a contract of its room; the evidence of a score, and its service
+SAME_FILE_NAME = {"__init__", "base", "new_items"}  # a contract of its room; new items of a model, and of a service
 SAME_NAME = set[str]()  # public names that two files share because they mean the same
 ALGORITHM_ROOMS = {"kernels", "networks", "recommenders"}
 

@@ -19,9 +19,9 @@ from genre.recommenders.blend import Blend, _reciprocal_ranks
 from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
-from genre.recommenders.explanation import sentence
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
+from genre.recommenders.reasons import sentence
 from genre.recommenders.transitions import Transitions
 from genre.testing import toy_dataset
 

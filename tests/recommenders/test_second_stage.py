@@ -15,12 +15,12 @@ from genre.llm.base import Completion, likelihoods
 from genre.llm.settings import LLMOptions
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
-from genre.recommenders.explanation import Explanation, sentence
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.mlp import MLP
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.rating_factors import RatingFactors
+from genre.recommenders.reasons import Explanation, sentence
 from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.synthetic import SyntheticHistory
 from genre.testing import FakeLanguageModel, toy_dataset

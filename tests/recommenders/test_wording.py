@@ -17,7 +17,7 @@ from genre.llm.budget import Budget
 from genre.llm.fake import Fault
 from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
-from genre.recommenders.explanation import Explanation, sentence
+from genre.recommenders.reasons import Explanation, sentence
 from genre.recommenders.wording import Wording, unfaithful
 from genre.testing import FakeLanguageModel, toy_dataset
 

@@ -24,10 +24,10 @@ from genre.recommenders.baseline import Baseline
 from genre.recommenders.blend import Blend
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
-from genre.recommenders.explanation import POPULAR
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
+from genre.recommenders.reasons import POPULAR
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ItemChange

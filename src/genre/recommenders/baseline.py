@@ -15,7 +15,7 @@ from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Search
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Method
+from genre.recommenders.reasons import Method
 
 Float64 = npt.NDArray[np.float64]
 

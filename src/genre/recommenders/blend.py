@@ -20,7 +20,7 @@ from genre.log import Log
 from genre.options import DEFAULT_K, Doc, Ge
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
-from genre.recommenders.explanation import Method, Terms
+from genre.recommenders.reasons import Method, Terms
 
 BLOCK = 256  # histories scored at once while weights are fitted
 DEPTH = 200  # items of each member's list that are candidates while weights are fitted
@@ -174,7 +174,7 @@ class Blend(Recommender):
                 parts.setdefault(name, np.zeros(len(items), np.float32))[known] += part
         return Terms(shares, popular, parts)
 
-    # --- growing ----------------------------------------------------------------------------------
+    # --- new items --------------------------------------------------------------------------------
 
     def _extend(self, features: Float32) -> None:
         """Add the items to the members that can place them; to the others a new item is an average one."""

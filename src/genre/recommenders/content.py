@@ -18,8 +18,8 @@ from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Method
 from genre.recommenders.item_weights import HalfLife
+from genre.recommenders.reasons import Method
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 from genre.arrays import Float32, Int32
 from genre.data.dataset import History
 from genre.errors import DataError, NotSupported
-from genre.recommenders.explanation import REORDERING, Explanation, Method, Terms
+from genre.recommenders.reasons import REORDERING, Explanation, Method, Terms
 from genre.recommenders.topk import SCORES_AT_ONCE
 
 

@@ -12,7 +12,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import History
 from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.explanation import Method
+from genre.recommenders.reasons import Method
 from genre.recommenders.topk import top_k_cosine
 
 EVERY = slice(None)

@@ -14,7 +14,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import History
 from genre.options import DEFAULT_K, Doc, Gt, Search
 from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.explanation import Method
+from genre.recommenders.reasons import Method
 
 HalfLife = Annotated[
     float,

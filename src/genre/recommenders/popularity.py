@@ -16,7 +16,7 @@ from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Gt, Search, nearest
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Method
+from genre.recommenders.reasons import Method
 
 SECONDS_PER_DAY = 86_400
 TINY = 1e-12

@@ -14,7 +14,7 @@ from genre.data.linear import divide_by_std, row_std, unit_rows
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Le, Search
-from genre.recommenders.explanation import Method, Terms
+from genre.recommenders.reasons import Method, Terms
 from genre.recommenders.second_stage import SecondStage
 
 

@@ -16,7 +16,7 @@ from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Search
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import Method
+from genre.recommenders.reasons import Method
 
 Float64 = npt.NDArray[np.float64]
 LEAST_NOISE = 1e-9

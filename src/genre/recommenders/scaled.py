@@ -15,7 +15,7 @@ from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.options import Doc
 from genre.preprocessing.scaling import Scaler
-from genre.recommenders.explanation import Terms
+from genre.recommenders.reasons import Terms
 from genre.recommenders.second_stage import SecondStage
 
 

@@ -14,7 +14,7 @@ from genre.data.folds import Fold
 from genre.log import Log
 from genre.options import DEFAULT_K, Doc
 from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.explanation import Method, Terms
+from genre.recommenders.reasons import Method, Terms
 
 
 @dataclass(eq=False)

@@ -20,7 +20,7 @@ from genre.data.folds import Fold
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Gt, Le, Search
-from genre.recommenders.explanation import Terms
+from genre.recommenders.reasons import Terms
 from genre.recommenders.second_stage import SecondStage
 
 Source = Literal["history", "profile"]

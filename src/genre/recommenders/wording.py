@@ -26,7 +26,7 @@ from genre.llm.prompt import Value, load_prompt
 from genre.llm.settings import LLMOptions
 from genre.llm.typed_answers import request_answers
 from genre.options import Doc, check_options
-from genre.recommenders.explanation import Explanation, sentence
+from genre.recommenders.reasons import Explanation, sentence
 
 MOST_CAUSES = 2  # items of the history that a sentence names
 MOST_WORDS = 4  # words in common that a sentence names

@@ -1,7 +1,7 @@
 """Lists as people see them: from a batch of requests to titles, scores and a reason for each item.
 
 A reason is exact where the score is a sum over the history; elsewhere it names the most similar item of the history.
-The full evidence of one item is made in explaining.py. Knows nothing about what changes while the service runs.
+The full evidence of one item is made in evidence.py. Knows nothing about what changes while the service runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import History
 from genre.data.words import words
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import POPULAR, phrase
+from genre.recommenders.reasons import POPULAR, phrase
 from genre.serving.diversify import diversify, pool_size
 from genre.serving.fallback import Fallback, Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory

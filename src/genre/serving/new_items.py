@@ -21,7 +21,7 @@ from genre.errors import DataError, NotSupported
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
-from genre.recommenders.explanation import Method, Terms
+from genre.recommenders.reasons import Method, Terms
 
 NEIGHBOURS = 10
 

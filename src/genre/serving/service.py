@@ -14,11 +14,11 @@ from typing import Any
 
 from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
-from genre.recommenders.explanation import POPULAR
 from genre.recommenders.llm_reranker import reranking_counts
+from genre.recommenders.reasons import POPULAR
 from genre.runs import Run
 from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, user_digest
-from genre.serving.explaining import explain_item
+from genre.serving.evidence import explain_item
 from genre.serving.fallback import Fallback, most_popular
 from genre.serving.limits import Limits
 from genre.serving.lists import ResolvedRequest, answer_batch, entries_with_reason

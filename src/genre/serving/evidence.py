@@ -9,8 +9,8 @@ import numpy as np
 from genre.data.words import words
 from genre.features.augmented_columns import generated_text
 from genre.recommenders.base import Recommender
-from genre.recommenders.explanation import POPULAR, REORDERING, Explanation, phrase, sentence
 from genre.recommenders.llm_reranker import rerankers
+from genre.recommenders.reasons import POPULAR, REORDERING, Explanation, phrase, sentence
 from genre.serving.breaker import NoAnswer
 from genre.serving.fallback import Fallback
 from genre.serving.lists import list_source, popular_reason, query_reasons

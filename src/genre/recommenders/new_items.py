@@ -17,7 +17,7 @@ from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported
 
 
-class Growing:
+class Extending:
     """The part of a recommender that adds items without interactions after the last row of the catalogue."""
 
     extends: ClassVar[str] = "yes"  # the condition for `extend`, such as an option that must be set; shown to people
