@@ -21,8 +21,9 @@ import numpy as np
 from datasets import amazon_beauty, gowalla, machine, ml_1m, ml_100k_folds
 
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.results import Evaluation
 from genre.recommenders.base import Recommender

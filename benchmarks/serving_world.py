@@ -31,7 +31,8 @@ def our_run():  # type: ignore[no-untyped-def]
     import pyarrow as pa
 
     from genre.arrays import Float32, Int32
-    from genre.data.dataset import Dataset, History
+    from genre.data.dataset import Dataset
+    from genre.data.history import History
     from genre.data.ids import Ids
     from genre.recommenders.base import Recommender
     from genre.recommenders.reasons import Method

@@ -152,8 +152,8 @@ def test_init_and_run_read_the_data_once(
     assert len(reads) == 1
     assert made.folder != left
     read, _ = prepared(parse_config(Path("genre.yaml").read_text(), "c", folder=tmp_path).experiment.data, CLEANED)
-    assert made.unsettled is not None
-    assert made.unsettled.fingerprint() == read.fingerprint()
+    assert made.unsplit is not None
+    assert made.unsplit.fingerprint() == read.fingerprint()
 
 
 CLEANED = Cleaning(positive_rating=4.0)

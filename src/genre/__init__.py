@@ -27,7 +27,7 @@ _HOMES = {
     "Encoder": "genre.features.base",
     "Evaluation": "genre.evaluation.results",
     "GenreError": "genre.errors",
-    "History": "genre.data.dataset",
+    "History": "genre.data.history",
     "ItemKNN": "genre.recommenders.item_knn",
     "LLMOptions": "genre.llm.settings",
     "LLMReranker": "genre.recommenders.llm_reranker",
@@ -56,7 +56,7 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from genre.data.dataset import Dataset as Dataset
-    from genre.data.dataset import History as History
+    from genre.data.history import History as History
     from genre.errors import GenreError as GenreError
     from genre.evaluation.evaluator import evaluate as evaluate
     from genre.evaluation.results import Evaluation as Evaluation

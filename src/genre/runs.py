@@ -12,9 +12,10 @@ from typing import Any
 
 from genre import storage
 from genre.config.reading import read_config
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.data.parquet import read_dataset
-from genre.data.settling import settle
+from genre.data.part_rules import apply_part_rules
 from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, UnknownId
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
@@ -58,6 +59,7 @@ class Run:
         report: The values of `report.json`.
         wording: Words the reasons; None: a template does.
         splitter: Splits the interactions into the parts that were used; None: unknown.
+        unsplit: The data before it was split; None: unknown.
 
     Example:
         >>> import genre
@@ -78,7 +80,7 @@ class Run:
     report: dict[str, Any] = field(default_factory=dict)
     wording: Wording | None = None
     splitter: Splitter | None = None
-    unsettled: Dataset | None = None
+    unsplit: Dataset | None = None
 
     @property
     def leaderboard(self) -> Any:
@@ -306,8 +308,8 @@ def _assemble(path: Path, best_first: Sequence[str], *, trust: bool) -> Run:
     return Run(
         folder=path,
         name=experiment.name,
-        dataset=settle(dataset),
-        unsettled=dataset,
+        dataset=apply_part_rules(dataset),
+        unsplit=dataset,
         recommenders={label: classes[label].load(path / "recommenders" / label / "model") for label in best_first},
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),

@@ -169,7 +169,7 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> list[Finding]:
 
     done = read_run(folder, trust=trust)
     splitter = read_config(done.folder / "config.full.yaml", trust=trust).experiment.split
-    split = splitter.split(done.unsettled or done.dataset)
+    split = splitter.split(done.unsplit or done.dataset)
     leaking_texts = [
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
         for problem in check_provenance(done.dataset, split.train)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.evaluation.ranked import Ranks
 from genre.kernels.ranks import FAR

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.evaluation import beyond_accuracy
 from genre.evaluation.ranked import ItemStatistics, Ranks
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.errors import ArtifactError, EvaluationError, NotFitted
 from genre.evaluation import evaluator, ranking
 from genre.evaluation.evaluator import evaluate, evaluate_lists

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
+from genre.data.history import History
 from genre.errors import EvaluationError, TrainingError
 from genre.evaluation.tuning import TuningResult, tune
 from genre.log import Log

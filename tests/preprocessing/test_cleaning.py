@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset
-from genre.data.settling import settle
+from genre.data.part_rules import apply_part_rules
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError, OptionError
 from genre.preprocessing.cleaning import Cleaning, drop_k_core
@@ -33,12 +33,12 @@ rows = st.lists(
 
 
 def prepare(given: tuple[dict[str, Any], dict[str, Any]], cleaning: Cleaning | None = None) -> Any:
-    """The Dataset, settled as a whole, and the report."""
+    """The Dataset, with the rules of parts applied to the whole, and the report."""
     columns, known = given
     dataset, report = prepared_tables(columns, cleaning, **known)
     assert dataset.report is report
     assert report.after == len(dataset)
-    return settle(dataset), report
+    return apply_part_rules(dataset), report
 
 
 def tables(given_rows: list[Row], **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -125,7 +125,7 @@ def test_each_step_says_what_it_dropped_and_why() -> None:
         "low ratings: 1 of 4 rows dropped, rated below 2: 1 (for example row 8)",
         "duplicates: 1 of 3 rows dropped, equal to another row in every column (for example row 1)",
     ]
-    repeats = "1 interactions repeat an item of the same user; settled in each part of the split (the last kept)"
+    repeats = "1 interactions repeat an item of the same user; decided in each part of the split (the last kept)"
     assert repeats in report.facts
     assert report.steps[1].examples[0] == {"row": 5, "user_id": "u", "item_id": "b", "rating": "inf", "timestamp": 4}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import genre
-from genre.data.settling import settle
+from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, DataWarning
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.files import Files
@@ -41,8 +41,8 @@ def test_outliers_and_a_bad_cell_go_and_are_named(write: Write) -> None:
     assert (data.rating.min(), data.rating.max()) == (1, 5)
     assert data.report.before == 203
     assert data.report.after == data.report.before - sum(step.dropped for step in data.report.steps)
-    assert settle(data).rating_scale == (1, 5, 1)
-    assert settle(data).positive_rating == 4
+    assert apply_part_rules(data).rating_scale == (1, 5, 1)
+    assert apply_part_rules(data).positive_rating == 4
     assert not {"w0", "w1", "w2"} & set(data.user_ids.values.to_pylist())
 
 
@@ -166,7 +166,7 @@ def test_a_purchase_made_again_leaves_the_first_one_in_train(repeats: Any) -> No
     note = "test: 8 of 8 interactions repeat an item of the user's history"
     assert any(line.startswith(note) for line in parts.notes)
     assert not any(line.startswith("validation:") and "repeat" in line for line in parts.notes)
-    whole = settle(data)
+    whole = apply_part_rules(data)
     assert len(whole) == (64 if repeats == "all" else 56)
     if repeats == "last":
         assert whole.timestamp is not None
@@ -175,7 +175,7 @@ def test_a_purchase_made_again_leaves_the_first_one_in_train(repeats: Any) -> No
         assert whole.weight.sum() == 64
 
 
-def test_repeats_inside_a_part_are_settled_there() -> None:
+def test_repeats_inside_a_part_are_decided_there() -> None:
     columns = shop()
     for name, values in columns.items():
         columns[name] = [*values, *(value + 60 if name == "time" else value for value in values[:48])]
@@ -187,7 +187,7 @@ def test_repeats_inside_a_part_are_settled_there() -> None:
     assert set(parts.train.timestamp % DAY) == {(START + 60) % DAY}, "the last of each pair"
 
 
-def test_parts_of_files_are_settled_apart(write: Write) -> None:
+def test_parts_of_files_are_decided_apart(write: Write) -> None:
     train = write("tr.csv", "user,item,rating\nu,a,2\nu,b,3\nu,a,4\nv,a,5\nv,b,2\n")
     test = write("te.csv", "user,item,rating\nu,a,1\nv,b,1\n")
     data = genre.load(Files(train, test=test))
@@ -198,11 +198,10 @@ def test_parts_of_files_are_settled_apart(write: Write) -> None:
     assert any("test: 2 of 2 interactions repeat" in line for line in parts.notes)
 
 
-def test_a_recommender_fitted_on_unsplit_data_settles_it() -> None:
+def test_a_recommender_fitted_on_unsplit_data_applies_the_rules() -> None:
     data = genre.load({"user": [*"uuuvw"], "item": [*"aaabb"], "time": [START + n for n in range(5)]})
     assert len(data) == 5
     fitted = genre.Popularity().fit(data)
-    assert (
-        fitted.fit(settle(data)).recommend(["a"], k=2).ids() == genre.Popularity().fit(data).recommend(["a"], k=2).ids()
-    )
+    whole = fitted.fit(apply_part_rules(data)).recommend(["a"], k=2)
+    assert whole.ids() == genre.Popularity().fit(data).recommend(["a"], k=2).ids()
     assert fitted.popularity_.tolist() == [1, 2]

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.errors import DataError
 from genre.recommenders.baseline import Baseline, damped_means
 from genre.testing import toy_dataset

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import TrainingError
 from genre.recommenders.bpr import BPR

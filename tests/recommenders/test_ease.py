@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.config.reading import parse_config
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.errors import ConfigError, DataError
 from genre.recommenders import ease
 from genre.recommenders.ease import EASE, gram_bytes, machine_memory

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.recommenders.ease import EASE, solve_ease
 from genre.recommenders.ease_features import EASEFeatures
 from genre.recommenders.ease_neighbours import EASENeighbours, solve_neighbourhoods

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from evidence import assert_evidence_is_the_fall
-from genre.data.dataset import Dataset, Features, History
+from genre.data.dataset import Dataset, Features
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.errors import ArtifactError, DataError, NotSupported
 from genre.log import Log
 from genre.networks.mlp import MLPNetwork

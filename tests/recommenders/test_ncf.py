@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence import assert_evidence_is_the_fall
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.networks.histories import Histories, PairBatches, drop_rows
 from genre.networks.ncf import NCFNetwork
 from genre.recommenders.feed_forward import forward, forward_all_pairs

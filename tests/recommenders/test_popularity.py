@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError
 from genre.recommenders.blend import Blend

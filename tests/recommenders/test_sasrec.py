@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log

@@ -11,7 +11,8 @@ import pytest
 
 import genre
 from genre.cli.main import main
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError, OptionError
 from genre.evaluation.results import read_evaluation

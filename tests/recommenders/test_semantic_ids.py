@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.data.dataset import Features, History
+from genre.data.dataset import Features
+from genre.data.history import History
 from genre.errors import DataError
 from genre.networks.sasrec import encode_histories
 from genre.networks.semantic_ids import LEAST

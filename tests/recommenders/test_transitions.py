@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.recommenders.transitions import Transitions, follower_counts
 from plain_recommenders import follower_counts_plain

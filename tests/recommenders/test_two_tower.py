@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from genre.data.dataset import Features, History
+from genre.data.dataset import Features
+from genre.data.history import History
 from genre.networks.two_tower import TwoTowerNetwork
 from genre.recommenders.network_base import load_weights, user_inputs
 from genre.recommenders.two_tower import TwoTower

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.serving.new_items import ByNeighbours, add_items

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.errors import DataError, GenreError, StoreError, UnknownId
 from genre.llm.settings import LLMOptions
 from genre.recommenders.als import ALS

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.recommenders.overlap import Norms, value_order
 from genre.recommenders.topk import Mask, Seen
 

@@ -16,7 +16,7 @@ from genre.options import DEFAULT_K
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
-    from genre.data.dataset import History
+    from genre.data.history import History
     from genre.runs import Recommended, Run
 
 STAGE_SECONDS = 600.0  # a command has no list to fall back to, so it waits for a slow text encoder or recommender

@@ -15,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genre.data.dataset import COLUMNS, Dataset, Settling
+from genre.data.dataset import COLUMNS, Dataset, PartRules
 from genre.data.ids import Ids
 from genre.errors import ArtifactError, DataError
 from genre.storage import publish, read_json, read_manifest, write_json
+
+RULES = "settling"  # the key of `Dataset.part_rules` in dataset.json, format 2
 
 
 def write_dataset(dataset: Dataset, folder: str | Path) -> None:
@@ -40,7 +42,7 @@ def write_dataset(dataset: Dataset, folder: str | Path) -> None:
             _write(aside / f"{label}.ids.parquet", pa.table({"id": ids.values}))
             _write(aside / f"{label}.parquet", table)
         facts: dict[str, Any] = {name: getattr(dataset, name) for name in ("name", "rating_scale", "positive_rating")}
-        facts["settling"] = None if dataset.settling is None else dataclasses.asdict(dataset.settling)
+        facts[RULES] = None if dataset.part_rules is None else dataclasses.asdict(dataset.part_rules)
         write_json(aside / "dataset.json", {**facts, "fingerprint": dataset.fingerprint()})
 
 
@@ -84,5 +86,5 @@ def _assemble(path: Path) -> Dataset:
         rating_scale=None if scale is None else tuple(np.asarray(scale, float).tolist()),
         positive_rating=facts["positive_rating"],
         name=facts["name"],
-        settling=None if facts.get("settling") is None else Settling(**facts["settling"]),
+        part_rules=None if facts.get(RULES) is None else PartRules(**facts[RULES]),
     )

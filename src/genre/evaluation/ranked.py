@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.kernels.ranks import FAR
 
 Float64 = npt.NDArray[np.float64]

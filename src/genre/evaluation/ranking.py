@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import History
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.errors import EvaluationError
 from genre.evaluation.ranked import PredictedRatings, Ranks
 from genre.evaluation.targets import Targets

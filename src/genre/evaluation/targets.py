@@ -11,8 +11,9 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from genre.arrays import Int32, Int64
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.words import split_categories
 from genre.errors import EvaluationError
 from genre.evaluation.ranked import ItemStatistics

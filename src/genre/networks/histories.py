@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.arrays import Float32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.training.negatives import NegativeSampler
 
 GROUP = 8  # pairs of one user that come together, so that its history is pooled once for all of them

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genre.arrays import Int64
-from genre.data.dataset import History
+from genre.data.history import History
 
 GAPS = 32  # buckets of the time between two interactions; each covers twice the time of the one before
 

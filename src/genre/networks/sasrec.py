@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.arrays import Float32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.data.linear import principal_components
 from genre.networks.padding import GAPS, gap_buckets, group_by_length, padded_positions
 from genre.training.devices import move_to

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.arrays import Float32, Int64
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.networks.sasrec import CausalTransformer, encode_histories
 from genre.training.devices import move_to
 

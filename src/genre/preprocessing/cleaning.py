@@ -39,7 +39,7 @@ class Cleaning:
         Literal["first", "last", "max", "sum", "all"],
         Doc(
             "Which of several interactions of a user with an item stays: the `first`, the `last`, the one with the "
-            "highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them. Settled in "
+            "highest rating or weight (`max`), the last with the weights of all (`sum`), or `all` of them. Decided in "
             "each part after the split. Rows equal in every column are one row whatever is chosen."
         ),
     ] = "last"

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 
 from genre.arrays import Int32
 from genre.data.arrow import as_arrow, as_numpy
-from genre.data.dataset import Dataset, Settling
+from genre.data.dataset import Dataset, PartRules
 from genre.data.ids import Ids
-from genre.data.settling import count_repeats, find_scale, three_quarters
+from genre.data.rating_scale import find_scale, lowest_like
+from genre.data.repeats import count_repeats
 from genre.engines.base import Engine, Frame
 from genre.errors import DataError
 from genre.kernels.order import counts, mixed, user_time_order
@@ -258,9 +259,9 @@ def _dataset(
     columns: dict[str, Any],
     report: CleaningReport,
 ) -> Dataset:
-    """The Dataset with what each part of a split has to settle, and the lines on it in the report."""
+    """The Dataset with what is decided in each part of a split by itself, and the lines on it in the report."""
     positive = cleaning.positive_rating if cleaning.positive_rating is not None else tables.positive_rating
-    settling = Settling(
+    part_rules = PartRules(
         repeats=cleaning.repeats,
         equal_weights=cleaning.weights == "equal",
         weights_given="weight" in columns,
@@ -273,7 +274,7 @@ def _dataset(
             steps = f"in steps of {scale[2]:g}" if scale[2] else "on a continuous scale"
             report.facts.append(f"ratings go from {scale[0]:g} to {scale[1]:g} {steps}, as found")
         if positive is None and scale is not None:
-            positive = three_quarters(scale)
+            positive = lowest_like(scale)
             report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
     dataset = Dataset.from_arrays(
         **made,
@@ -282,14 +283,14 @@ def _dataset(
         positive_rating=positive,
         low_rating_weight=cleaning.low_rating_weight,
         name=tables.name,
-        settling=settling,
+        part_rules=part_rules,
         report=report,
     )
     if (again := count_repeats(dataset)) and cleaning.repeats != "all":
         kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}
         how = kept.get(cleaning.repeats, f"the {cleaning.repeats} kept")
         report.facts.append(
-            f"{again:,} interactions repeat an item of the same user; settled in each part of the split ({how})"
+            f"{again:,} interactions repeat an item of the same user; decided in each part of the split ({how})"
         )
     return dataset
 

@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST, TRAIN, UNUSED, VALIDATION, Fold, Part, Split
-from genre.data.settling import settle
+from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, OptionError
 from genre.kernels.order import mark
 from genre.kinds import KINDS
@@ -127,13 +127,13 @@ def assemble(
                 f"{dataset.name}: the {label} part is empty ({len(dataset):,} interactions, {dataset.n_users:,} users, "
                 f"{dataset.n_items:,} items); give it a larger share, or choose other dates or another split"
             )
-    train = settle(dataset.where(part == TRAIN))
+    train = apply_part_rules(dataset.where(part == TRAIN))
 
-    def settled(numbers: tuple[int, ...]) -> Dataset:
-        return train if numbers == (TRAIN,) else settle(dataset.where(_any_of(part, numbers)), train)
+    def finished(numbers: tuple[int, ...]) -> Dataset:
+        return train if numbers == (TRAIN,) else apply_part_rules(dataset.where(_any_of(part, numbers)), train)
 
-    validation = Fold(settled(validation_context), settled((VALIDATION,)))
-    test = Fold(lambda: settled(test_context), settled((TEST,)))
+    validation = Fold(finished(validation_context), finished((VALIDATION,)))
+    test = Fold(lambda: finished(test_context), finished((TEST,)))
     notes = [f"{counts[TRAIN]:,} train, {counts[VALIDATION]:,} validation, {counts[TEST]:,} test", *notes]
     in_train = _present(train)
     for label, fold in (("validation", validation), ("test", test)):

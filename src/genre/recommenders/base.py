@@ -20,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History, row_numbers
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History, row_numbers
 from genre.data.ids import Ids
-from genre.data.settling import settle
+from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Budget
@@ -142,7 +143,7 @@ class Recommender(Saving, Explaining, Extending):
             )
         if len(dataset) == 0:
             raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
-        dataset = settle(dataset)
+        dataset = apply_part_rules(dataset)
         check_weights(dataset.weight)
         self.item_ids_ = dataset.item_ids
         self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Search

@@ -12,8 +12,9 @@ from annotated_types import MinLen
 from scipy.stats import rankdata
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.linear import divide_by_std, row_std
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log

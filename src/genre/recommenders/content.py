@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.linear import check_width, ridge_map, unit_rows, with_constant
 from genre.errors import DataError
 from genre.log import Log

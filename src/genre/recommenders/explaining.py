@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.errors import DataError, NotSupported
 from genre.recommenders.reasons import REORDERING, Explanation, Method, Terms
 from genre.recommenders.topk import SCORES_AT_ONCE

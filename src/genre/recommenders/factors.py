@@ -9,7 +9,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.reasons import Method

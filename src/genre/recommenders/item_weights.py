@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.options import DEFAULT_K, Doc, Gt, Search
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.reasons import Method

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.errors import BudgetExceeded, DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Plan

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from genre import storage
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, Features, History
+from genre.data.dataset import Dataset, Features
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.linear import principal_components
 from genre.data.ndcg import ndcg_of_lists
 from genre.errors import ArtifactError, DataError

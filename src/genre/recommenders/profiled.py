@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.linear import divide_by_std, row_std, unit_rows
 from genre.errors import DataError
 from genre.log import Log

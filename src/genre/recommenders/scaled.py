@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.options import Doc

@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.log import Log
 from genre.options import DEFAULT_K, Doc
 from genre.recommenders.base import Recommendations, Recommender

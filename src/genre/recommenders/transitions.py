@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.item_weights import ItemWeights

@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.linear import unit_rows
 from genre.log import Log
 from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, Lt, Search

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
+from genre.data.history import History
 from genre.errors import DriftError
 from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, check_options
 from genre.preprocessing.splits import LeaveOneOut, TimeSplit

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cachetools import LRUCache, cachedmethod
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.data.words import words
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.topk import top_k_scores

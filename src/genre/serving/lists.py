@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import History
+from genre.data.history import History
 from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import POPULAR, phrase

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import Dataset, Features, History
+from genre.data.dataset import Dataset, Features
+from genre.data.history import History
 from genre.errors import UnknownId
 from genre.options import nearest
 from genre.recommenders.base import Recommender

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from genre.arrays import Float32, Int32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported
 from genre.log import Log

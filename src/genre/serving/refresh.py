@@ -62,7 +62,7 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
         rating_scale=kept.rating_scale,
         positive_rating=kept.positive_rating,
         name=kept.name,
-        settling=kept.settling,
+        part_rules=kept.part_rules,
     )
 
 
