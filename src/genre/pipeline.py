@@ -27,7 +27,8 @@ from genre.evaluation.results import read_evaluation, write_evaluation
 from genre.evaluation.targets import check_evaluation_fields
 from genre.features.augmentation import augment
 from genre.features.augmented_columns import ENCODED, read_augmented, synthetic_digest, write_augmented
-from genre.features.base import item_features, user_features
+from genre.features.base import item_features
+from genre.features.users import user_features
 from genre.kinds import declared
 from genre.log import SILENT, Log
 from genre.output import RERANKING, Evaluated, write_output

@@ -16,6 +16,7 @@ from genre.data.dataset import Dataset
 from genre.data.history import History
 from genre.data.parquet import read_dataset
 from genre.data.part_rules import apply_part_rules
+from genre.data.titles import rows_of_names
 from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, UnknownId
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
@@ -140,19 +141,7 @@ class Run:
         """
         if isinstance(names, str):
             raise DataError(f"found the text {names!r}; expected a list of ids or titles: [{names!r}]")
-        titles = self.dataset.titles()
-        by_title = {title.casefold(): row for row, title in reversed(list(enumerate(titles)))}
-        return History.of([[self._item(name, titles, by_title) for name in names]], self.dataset.n_items)
-
-    def _item(self, name: str, titles: list[str], by_title: dict[str, int]) -> int:
-        """Return the row number of the item with this id or title."""
-        if name in self.dataset.item_ids:
-            return self.dataset.item_ids.row(name)
-        if name.casefold() in by_title:
-            return by_title[name.casefold()]
-        inside = [title for title in titles if name.casefold() in title.casefold()][:3]
-        hint = f"; titles with it: {', '.join(map(repr, inside))}" if inside else nearest(name, titles)
-        raise UnknownId(f"no item has the id or title {name!r}{hint}")
+        return History.of([rows_of_names(names, self.dataset.item_ids, self.dataset.titles())], self.dataset.n_items)
 
     def recommend(
         self, user_id: str | None = None, *, k: int = DEFAULT_K, history: Sequence[str] = (), using: str | None = None

@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre.data.words import (
-    WORD,
-    fold,
-    is_id_or_address,
-    looks_like_text,
-    split_categories,
-    title_key,
-    word_forms,
-    words,
-)
+from genre.data.titles import title_key
+from genre.data.words import WORD, fold, is_id_or_address, looks_like_text, split_categories, word_forms, words
 
 
 def test_words_have_no_case_accent_or_possessive_ending() -> None:

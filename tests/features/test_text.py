@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from genre.data.dataset import Dataset
 from genre.data.ids import Ids
 from genre.errors import DataError
-from genre.features.text import TITLES, render, with_history
+from genre.features.text import render
+from genre.features.users import TITLES, with_history
 from genre.testing import toy_dataset
 
 FILMS = pa.table(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from genre.data.words import title_key, words
+from genre.data.titles import title_key
+from genre.data.words import words
 from genre.llm.grounding import FREQUENT, invented, is_repetitive, is_written_in
 
 EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]

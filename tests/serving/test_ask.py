@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from genre.arrays import Float32
 from genre.cli.main import main
 from genre.data.dataset import Dataset
+from genre.data.titles import rows_by_title
 from genre.data.words import words
 from genre.errors import DataError
 from genre.features.base import Encoder, item_features
@@ -30,7 +31,7 @@ from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.http.app import create_app
 from genre.serving.requests import ListRequest, RankedList
 from genre.serving.search.matching import QueryMatcher
-from genre.serving.search.query import Query, parse_query, rows_by_title
+from genre.serving.search.query import Query, parse_query
 from genre.serving.service import Service
 from genre.testing import toy_dataset
 

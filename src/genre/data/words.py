@@ -17,8 +17,6 @@ WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 _TERM = re.compile(rf"{UNSPACED.pattern[:-1]}|[^\W\d_]+(?:-[^\W\d_]+)+|[^\W\d_]{{3,}}")
 _PARTICLES = re.compile("[的了和与之在是]")  # Chinese function words
-_BRACKETS = re.compile(r"(?:\s*\([^()]*\))+\s*$")
-_MOVED_ARTICLE = re.compile(r",\s+(The|A|An|L[ae]s?|L'|Il|El|Los|D[aei][rs]|Die)$", re.IGNORECASE)
 _ID_OR_ADDRESS = re.compile(
     r"(^|_)(ids?|uuid|hash|url|uri|link|href|image|poster|path|zip|zip_code|postcode)$|^synthetic_"
 )
@@ -92,22 +90,6 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 4:
             return word[: -len(ending)]
     return word
-
-
-def title_key(title: str) -> str:
-    """Return a title as people say it, for comparison.
-
-    `Silence of the Lambs, The (1991)` -> `the silence of the lambs`.
-
-    Args:
-        title: A title; a trailing article goes to the front, brackets at the end are left out.
-
-    Returns:
-        Its folded words joined by spaces; empty for a title without a word.
-    """
-    bare = _BRACKETS.sub("", title).strip() or title
-    moved = _MOVED_ARTICLE.search(bare)
-    return " ".join(words(f"{moved[1]} {bare[: moved.start()]}" if moved else bare))
 
 
 def split_categories(value: object) -> list[str]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from genre.arrays import Int64
 from genre.data.dataset import Dataset
-from genre.data.words import title_key
+from genre.data.titles import title_key
 from genre.errors import ConfigError
 from genre.features.base import digest_texts
 from genre.llm.domains import DEFAULT_DOMAIN, Domain, column_texts, load_domain, sent_fields

@@ -17,7 +17,7 @@ from genre import storage
 from genre.arrays import Float32
 from genre.data.dataset import Dataset, Features
 from genre.errors import ArtifactError, DataError
-from genre.features.text import render, with_history
+from genre.features.text import render
 from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.log import SILENT, Log
 from genre.options import check_options
@@ -189,23 +189,6 @@ def item_features(dataset: Dataset, encoder: Encoder, *, log: Log = SILENT) -> F
         One vector an item. [n_items, dim]
     """
     return encoder.fit(dataset.items, log=log).encode(dataset.items, log=log)
-
-
-def user_features(dataset: Dataset, encoder: Encoder, *, fit: bool = True, log: Log = SILENT) -> Features:
-    """Encode the users by the fields of their table and the titles of their history.
-
-    Args:
-        dataset: The train part: interactions after it may not be in a user's text.
-        encoder: The text encoder.
-        fit: Whether to fit it on the users' texts first; False: it was fitted on the items, so that vectors of
-            both kinds are of one space.
-        log: Where progress is shown.
-
-    Returns:
-        One vector a user. [n_users, dim]
-    """
-    users = with_history(dataset)
-    return (encoder.fit(users, log=log) if fit else encoder).encode(users, log=log)
 
 
 def digest_texts(parts: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from genre.data.words import title_key, words
+from genre.data.titles import rows_by_title, title_key
+from genre.data.words import words
 
 COMMON_SHARE = 0.25  # words that more than this share of the items have are ignored
 
@@ -22,7 +23,7 @@ class ItemMatcher:
             texts: One an item, the title and other fields. [n_items]
         """
         self.n = len(titles)
-        self.by_title = {title_key(title): row for row, title in reversed(list(enumerate(titles))) if title_key(title)}
+        self.by_title = rows_by_title(titles)
         self.holders: dict[str, list[int]] = defaultdict(list)
         for row, text in enumerate(texts):
             for word in set(words(text)):

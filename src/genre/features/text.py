@@ -1,8 +1,7 @@
-"""One text a row of a table, by a template; the titles of a user's history as text. Knows nothing about vectors."""
+"""One text a row of a table, by a template. Knows nothing about vectors."""
 
 from __future__ import annotations
 
-import itertools
 import string
 from collections.abc import Iterator
 from typing import Any
@@ -11,15 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from genre.data.dataset import TITLE_COLUMNS as NAMES
-from genre.data.dataset import Dataset
 from genre.data.words import is_id_or_address, looks_like_text
 from genre.errors import DataError
 from genre.options import nearest
 
 TEMPLATE_DOC = "A text with fields in braces, `{title}. {genres}`; empty: every column that holds words."
 """The text of the option `template` of every encoder that has one."""
-HISTORY = "history"
-TITLES = 20  # items that a user's text names: sentence encoders cut off more than 256 tokens
 _NUMBERS = ("age",)  # numeric columns whose values mean something without the column's name
 
 
@@ -50,32 +46,6 @@ def render(table: pa.Table, template: str = "") -> list[str]:
     words = [literal for literal, _ in pieces]
     fields = [field for _, field in pieces]
     return [_joined(words, fields, row) for row in zip(*columns, strict=True)] if columns else [""] * len(table)
-
-
-def with_history(dataset: Dataset) -> pa.Table:
-    """Add a column `history` to the users' table: the titles that each user liked most and last.
-
-    Args:
-        dataset: The train part; all its interactions are used.
-
-    Returns:
-        The users' table. A history names at most `TITLES` items, best rated first, of equals the newest first; it is
-        empty for a user without a like.
-    """
-    titles = dataset.titles()
-    liked = np.flatnonzero(dataset.liked())
-    strength = (dataset.weight if dataset.rating is None else dataset.rating)[liked]
-    user = dataset.user[liked]
-    order = np.lexsort((-liked, -strength, user))  # rows are sorted by time: a higher row is newer
-    picked, user = dataset.item[liked[order]], user[order]
-    ends = np.searchsorted(user, np.arange(dataset.n_users + 1)).tolist()
-    texts = []
-    for start, end in itertools.pairwise(ends):
-        names = dict.fromkeys(titles[item] for item in picked[start : min(end, start + TITLES)].tolist())
-        texts.append(f"likes {'; '.join(names)}" if names else "")
-    at = dataset.users.schema.get_field_index(HISTORY)
-    users = dataset.users if at < 0 else dataset.users.remove_column(at)
-    return users.append_column(HISTORY, pa.array(texts, pa.string()))
 
 
 def _pieces(template: str, known: list[str]) -> list[tuple[str, str]]:

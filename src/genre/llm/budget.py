@@ -1,11 +1,26 @@
-"""Costs of work with a language model as plain values: a cap, an account of what was spent, an estimate."""
+"""Costs of work with a language model: the price of tokens, a cap, an account of what was spent, an estimate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
 
+from genre.llm.base import LanguageModel
 from genre.options import Doc, Ge, check_options
+
+
+def money_of(model: LanguageModel, tokens_in: float, tokens_out: float) -> float:
+    """Compute what calls cost by the provider's prices.
+
+    Args:
+        model: The language model; its prices are for a million tokens.
+        tokens_in: Tokens of prompts.
+        tokens_out: Tokens of answers.
+
+    Returns:
+        Money, in the unit of the prices.
+    """
+    return (tokens_in * model.price_in + tokens_out * model.price_out) / 1e6
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from genre.data.words import COMMON_WORDS, WORD, title_key, words
+from genre.data.titles import title_key
+from genre.data.words import COMMON_WORDS, WORD, words
 
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”«»(\[]|\n|—|–)\s*$")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{2,200})[\"”»]")

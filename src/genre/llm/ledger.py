@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from genre.errors import BudgetExceeded
 from genre.llm.base import Completion, LanguageModel, Schema
-from genre.llm.budget import NO_CAP, Budget, Plan, Spent
+from genre.llm.budget import NO_CAP, Budget, Plan, Spent, money_of
 from genre.llm.ledger_table import MEMORY, LedgerTable
 from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
@@ -165,7 +165,7 @@ class Ledger:
             tokens_in=tokens_in,
             tokens_out=answer_tokens,
             seconds=None if calls and seconds is None else calls * (seconds or 0) / self.model.concurrency,
-            money=self.money(tokens_in, answer_tokens),
+            money=money_of(self.model, tokens_in, answer_tokens),
             at_most=True,
         )
 
@@ -289,7 +289,7 @@ class Ledger:
         Waits while another process sends the same question, or while the rest of the budget is reserved.
         """
         tokens_in, tokens_out = question.most_tokens(self.model)
-        most = Spent(1, tokens_in + tokens_out, self.money(tokens_in, tokens_out))
+        most = Spent(1, tokens_in + tokens_out, money_of(self.model, tokens_in, tokens_out))
         while True:
             with self._table.transaction():
                 found = self._table.answers([key])
@@ -315,18 +315,6 @@ class Ledger:
             except Timeout:
                 continue
             lock.unlink(missing_ok=True)
-
-    def money(self, tokens_in: float, tokens_out: float) -> float:
-        """Compute what tokens cost by the provider's prices.
-
-        Args:
-            tokens_in: Tokens of prompts.
-            tokens_out: Tokens of answers.
-
-        Returns:
-            Money, in the unit of the prices.
-        """
-        return (tokens_in * self.model.price_in + tokens_out * self.model.price_out) / 1e6
 
     def _key(self, prompt: Prompt, question: _Question) -> str:
         """Compute the key of an exchange."""
@@ -368,7 +356,7 @@ class Ledger:
             "tokens_in": answer.tokens_in,
             "tokens_out": answer.tokens_out,
             "seconds": answer.seconds,
-            "money": self.money(answer.tokens_in, answer.tokens_out),
+            "money": money_of(self.model, answer.tokens_in, answer.tokens_out),
             "error": answer.error,
         }
         self._table.add(row)

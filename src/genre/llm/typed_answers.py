@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from genre.llm.answer_reader import json_values, without_thoughts
 from genre.llm.base import Completion, one_line
+from genre.llm.budget import money_of
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.log import SILENT, Log
@@ -229,7 +230,7 @@ def _report(
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         seconds=round(sum(one.seconds for one in paid), 3),
-        money=ledger.money(tokens_in, tokens_out),
+        money=money_of(ledger.model, tokens_in, tokens_out),
     )
 
 

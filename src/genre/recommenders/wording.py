@@ -16,7 +16,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from genre.data.dataset import Dataset
-from genre.data.words import WORD, title_key, words
+from genre.data.titles import title_key
+from genre.data.words import WORD, words
 from genre.errors import BudgetExceeded, GenreError
 from genre.llm.budget import Plan
 from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, sent_fields

@@ -18,11 +18,12 @@ import scipy.sparse as sp
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.linear import unit_rows
+from genre.data.titles import rows_by_title
 from genre.data.words import COMMON_WORDS, UNSPACED, word_forms, words
 from genre.errors import DataError
 from genre.features.base import Encoder
 from genre.serving.search.categories import Categories, categories_of
-from genre.serving.search.query import Query, parse_query, rows_by_title
+from genre.serving.search.query import Query, parse_query
 
 # Weights, in standard deviations of the cosine between the query and the items:
 CATEGORY = 6.0  # for an item whose only category is the query

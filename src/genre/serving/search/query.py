@@ -6,10 +6,11 @@ The words of negation are English and Chinese; a query in another language count
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genre.data.words import WORD, title_key
+from genre.data.titles import title_key
+from genre.data.words import WORD
 from genre.errors import DataError
 
 LONGEST = 1_000  # characters of a query that are read
@@ -62,18 +63,6 @@ class Query:
     unwanted: tuple[str, ...] = ()
     liked: tuple[int, ...] = ()
     disliked: tuple[int, ...] = ()
-
-
-def rows_by_title(titles: Sequence[str]) -> dict[str, int]:
-    """Return the row of each title.
-
-    Args:
-        titles: Title of each row.
-
-    Returns:
-        The first row with each title, by the title as people say it.
-    """
-    return {key: row for row, title in reversed(list(enumerate(titles))) if (key := title_key(title))}
 
 
 def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
