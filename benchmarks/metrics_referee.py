@@ -56,8 +56,8 @@ def ranks_of(batch: list[tuple[list[int], set[int]]], k: int) -> Ranks:
         top[row, : len(shown)] = shown
     indptr = np.concatenate([[0], np.cumsum([len(wanted) for _, wanted in batch])]).astype(np.int64)
     wanted = np.array([item for _, wanted in batch for item in sorted(wanted)], np.int32)
-    item, above = place_targets(top, indptr, wanted, N_ITEMS)
-    return Ranks(k=k, indptr=indptr, item=item, above=above, ties=np.ones_like(above))
+    item, n_higher = place_targets(top, indptr, wanted, N_ITEMS)
+    return Ranks(k=k, indptr=indptr, item=item, n_higher=n_higher, ties=np.ones_like(n_higher))
 
 
 if __name__ == "__main__":

@@ -81,13 +81,13 @@ def ranks_of() -> Callable[..., Ranks]:
     def make(scores: Sequence[float], relevant: Sequence[int], k: int, *, missing: int = 0) -> Ranks:
         values = np.asarray(scores)
         items = sorted(relevant, key=lambda item: -values[item])
-        above = [int((values > values[item]).sum()) for item in items] + [FAR] * missing
+        n_higher = [int((values > values[item]).sum()) for item in items] + [FAR] * missing
         ties = [int((values == values[item]).sum()) for item in items] + [1] * missing
         return Ranks(
             k=k,
-            indptr=np.array([0, len(above)]),
+            indptr=np.array([0, len(n_higher)]),
             item=np.array([*items, *[0] * missing], np.int32),
-            above=np.array(above, np.int64),
+            n_higher=np.array(n_higher, np.int64),
             ties=np.array(ties, np.int64),
             candidates=np.array([len(values)]),
         )

@@ -188,7 +188,7 @@ def ranks_of_scores(scores: list[float] | list[int], relevant: list[int], k: int
         k=k,
         indptr=np.array([0, len(items)]),
         item=np.array(items, np.int32),
-        above=np.array([(values > values[item]).sum() for item in items]),
+        n_higher=np.array([(values > values[item]).sum() for item in items]),
         ties=np.array([(values == values[item]).sum() for item in items]),
         candidates=np.array([len(values)]),
     )

@@ -23,16 +23,16 @@ def test_ranks_are_counts(targets: list[list[int]], seen: list[list[int]], seed:
     scores = np.random.default_rng(seed).integers(0, 4, (len(targets), N_ITEMS)).astype(np.float32)
     hide_seen(scores, *csr(seen))
     indptr, item = csr(targets)
-    out, above, ties = (np.empty_like(item) for _ in range(3))
+    out, n_higher, ties = (np.empty_like(item) for _ in range(3))
     candidates = np.empty(len(targets), np.int64)
-    rank_targets(scores, indptr, item, out, above, ties, candidates)
+    rank_targets(scores, indptr, item, out, n_higher, ties, candidates)
     for row, wanted in enumerate(targets):
         allowed = [i for i in range(N_ITEMS) if i not in seen[row]]
         assert candidates[row] == len(allowed)
         part = slice(indptr[row], indptr[row + 1])
         assert sorted(out[part].tolist()) == sorted(wanted)
-        assert (np.diff(above[part]) >= 0).all()
-        for target, rank, group in zip(out[part].tolist(), above[part].tolist(), ties[part].tolist(), strict=True):
+        assert (np.diff(n_higher[part]) >= 0).all()
+        for target, rank, group in zip(out[part].tolist(), n_higher[part].tolist(), ties[part].tolist(), strict=True):
             mine = scores[row, target]
             higher = sum(scores[row, i] > mine for i in allowed)
             same = sum(scores[row, i] == mine for i in allowed)
@@ -46,12 +46,12 @@ def test_places_in_lists(targets: list[list[int]], shown: list[list[int]], pad: 
     width = max(len(row) for row in shown) + pad
     lists = np.array([row + [-1] * (width - len(row)) for row in shown], np.int32).reshape(len(targets), width)
     indptr, item = csr(targets)
-    out, above = place_targets(lists, indptr, item, N_ITEMS)
+    out, n_higher = place_targets(lists, indptr, item, N_ITEMS)
     for row, wanted in enumerate(targets):
         places = {i: shown[row].index(i) if i in shown[row] else FAR for i in wanted}
         part = slice(indptr[row], indptr[row + 1])
-        assert dict(zip(out[part].tolist(), above[part].tolist(), strict=True)) == places
-        assert (np.diff(above[part]) >= 0).all()
+        assert dict(zip(out[part].tolist(), n_higher[part].tolist(), strict=True)) == places
+        assert (np.diff(n_higher[part]) >= 0).all()
 
 
 @given(rows, rows)

@@ -68,7 +68,7 @@ def test_the_page_lists_the_files_that_a_request_enters(
     monkeypatch.setattr(batching, "SYNC_SECONDS", 1000)  # so that nothing else goes on meanwhile
     service = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
     with serve_app(create_app(service, api_key=KEY)) as url:
-        while service.missing() or not service.ready:
+        while service.failing_calls() or not service.ready:
             time.sleep(0.05)
         for k, trace.on in ((2, False), (3, True)):  # the first reads the user's events into memory
             address, headers = f"{url}/v1/users/u0/recommendations?k={k}", {"authorization": f"Bearer {KEY}"}

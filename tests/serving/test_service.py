@@ -531,13 +531,13 @@ def test_a_late_model_gives_way_and_comes_back(run: Run, sqlite: SQLiteStore) ->
     started = time.monotonic()
     assert service.recommend(ListRequest("u0")).source == "content"
     assert time.monotonic() - started < QUICK.model_seconds, "a paused stage is not waited for"
-    assert service.missing() == ["toy/slow/model/recommend"]
+    assert service.failing_calls() == ["toy/slow/model/recommend"]
     assert service.similar("i3").source == "content"
     assert service.explain("i3", user_id="u1").fallback == "model_late"
     gate.set()
     time.sleep(QUICK.pause_seconds + 0.05)
     assert service.recommend(ListRequest("u0")).source == "personal", "recovers without anybody"
-    assert service.missing() == []
+    assert service.failing_calls() == []
 
 
 def test_a_late_language_model_leaves_the_rest_of_a_blend(run: Run, sqlite: SQLiteStore) -> None:
@@ -638,7 +638,7 @@ def test_what_fails_or_hangs_does_not_keep_the_service_from_being_ready(run: Run
     assert time.monotonic() - started < 5, "all stages are waited for at the same time"
     assert service.ready
     hung = ["toy/slow/model/recommend", "toy/slow/model/similar"]
-    assert sorted(troubles) == sorted(service.missing())
+    assert sorted(troubles) == sorted(service.failing_calls())
     assert sorted(troubles) == ["toy/broken/model/recommend", "toy/broken/model/similar", *hung]
     assert "cannot score" in troubles["toy/broken/model/recommend"]
     assert service.recommend(ListRequest("u0", recommender="slow")).fallback == "model_paused", (

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return args.action(args) or 0
-    except GenreError as error:
+    except GenreError as error:  # a mistake of the user or the data, in words; others keep their traceback
         print(printable(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -159,7 +159,7 @@ class _Builder:
             return None
         try:
             return self._resolve_paths(cls(**parsed, **built, **computed))
-        except GenreError as error:
+        except GenreError as error:  # whatever the class itself refuses, such as options that do not go together
             self.problem(path, str(error))
             return None
 

@@ -7,8 +7,8 @@ are not evaluated; the evaluator counts them.
 
 Ties. A score shared by several items leaves their order open, so each ranking metric is the exact mean over all orders
 of the tied items (McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the
-Presence of Tied Scores", ECIR 2008). A group of `size` tied items with `above` items scored higher fills the ranks
-`above + 1 .. above + size`, and each of its `relevant` relevant items is at each of these ranks with probability
+Presence of Tied Scores", ECIR 2008). A group of `size` tied items with `n_higher` items scored higher fills the ranks
+`n_higher + 1 .. n_higher + size`, and each of its `relevant` relevant items is at each of these ranks with probability
 1 / size. A metric that gives `gain(rank)` to a relevant item is then, in expectation,
 
     sum over groups of  relevant / size * sum of gain(rank) over the ranks of the group that are at most k.
@@ -87,8 +87,8 @@ def ndcg(ranks: Ranks) -> Float64:
     """
     cumulative = ideal_gains(ranks.k)  # [k + 1], sums of the discounts 1 / log2(rank + 1) of the first 0..k ranks
     groups = ranks.groups_in_list
-    end = np.minimum(groups.above + groups.size, ranks.k)
-    gain = groups.relevant / groups.size * (cumulative[end] - cumulative[groups.above])  # [n_groups]
+    end = np.minimum(groups.n_higher + groups.size, ranks.k)
+    gain = groups.relevant / groups.size * (cumulative[end] - cumulative[groups.n_higher])  # [n_groups]
     return np.divide(ranks.sum_per_user(groups.user, gain), cumulative[np.minimum(ranks.n_relevant, ranks.k)])
 
 
@@ -110,11 +110,11 @@ def map(ranks: Ranks) -> Float64:  # noqa: A001  # the name the field uses
     #     (b + 1 + (r - a - 1) s) / r  =  (b + 1 - (a + 1) s) / r + s,
     # and its sum over the places within k needs the sum of 1 / r alone.
     groups = ranks.groups_in_list
-    places = np.minimum(ranks.k - groups.above, groups.size)
+    places = np.minimum(ranks.k - groups.n_higher, groups.size)
     s = (groups.relevant - 1) / np.maximum(groups.size - 1, 1)
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, ranks.k + 1))])  # of the first 0..k ranks
-    inverse_ranks = harmonic[groups.above + places] - harmonic[groups.above]
-    precisions = (groups.before + 1 - (groups.above + 1) * s) * inverse_ranks + s * places
+    inverse_ranks = harmonic[groups.n_higher + places] - harmonic[groups.n_higher]
+    precisions = (groups.n_relevant_higher + 1 - (groups.n_higher + 1) * s) * inverse_ranks + s * places
     return ranks.sum_per_user(groups.user, groups.relevant / groups.size * precisions) / ranks.n_relevant
 
 
@@ -153,17 +153,17 @@ def _expected_at_first_hit(ranks: Ranks, gain: Callable[[Float64], Float64]) -> 
     relevant, holds the first one with probability P(none in the places before j) - P(none up to j), where
     P(none up to j) = P(none before j) * (size - relevant - j + 1) / (size - j + 1).
     """
-    user, above, size, relevant, _ = ranks.first_groups
+    user, n_higher, size, relevant, _ = ranks.first_groups
     out, none_before = np.zeros(len(ranks)), np.ones(len(user))
-    places = np.minimum(ranks.k - above, size - relevant + 1)  # within k, and not beyond where one must have come
+    places = np.minimum(ranks.k - n_higher, size - relevant + 1)  # within k, and not beyond where one must have come
     for j in itertools.count(1):
         none = none_before * (size - relevant - j + 1) / (size - j + 1)
-        out[user] += (none_before - none) * gain((above + j).astype(np.float64))
+        out[user] += (none_before - none) * gain((n_higher + j).astype(np.float64))
         going_on = places > j
         if not going_on.any():
             return out
-        user, above, size, relevant, places, none_before = (
-            column[going_on] for column in (user, above, size, relevant, places, none)
+        user, n_higher, size, relevant, places, none_before = (
+            column[going_on] for column in (user, n_higher, size, relevant, places, none)
         )
     raise AssertionError("places are finite")
 
@@ -183,7 +183,8 @@ def auc(ranks: Ranks) -> Float64:
     assert ranks.candidates is not None
     groups = ranks.all_groups
     others = ranks.candidates - ranks.sum_per_user(groups.user, groups.relevant)  # candidates that are not relevant
-    others_before = groups.above - groups.before + (groups.size - groups.relevant) / 2  # tied ones count half
+    others_higher = groups.n_higher - groups.n_relevant_higher
+    others_before = others_higher + (groups.size - groups.relevant) / 2  # tied ones count half
     won = groups.relevant * (others[groups.user] - others_before)  # pairs in the right order, [n_groups]
     pairs = np.where(others > 0, others, np.nan) * ranks.n_relevant
     return ranks.sum_per_user(groups.user, won) / pairs

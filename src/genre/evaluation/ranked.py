@@ -70,32 +70,33 @@ class TieGroups(NamedTuple):
 
     Attributes:
         user: int64 `[n_groups]`, position of the user in `Ranks`.
-        above: int32 `[n_groups]`, candidates scored higher than the group.
+        n_higher: int32 `[n_groups]`, candidates scored higher than the group.
         size: int32 `[n_groups]`, candidates in the group.
         relevant: int64 `[n_groups]`, relevant items in the group.
-        before: int64 `[n_groups]`, relevant items of the same user in higher groups.
+        n_relevant_higher: int64 `[n_groups]`, relevant items of the same user in higher groups.
     """
 
     user: Int64
-    above: Int32
+    n_higher: Int32
     size: Int32
     relevant: Int64
-    before: Int64
+    n_relevant_higher: Int64
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
     """The rank of every relevant item of `n_users` users among all candidates, ties included.
 
-    A relevant item with `above` candidates scored higher and `ties` candidates (itself included) scored the same is at
-    each of the ranks `above + 1 .. above + ties` with the same probability. Metrics are expectations over these orders.
+    A relevant item with `n_higher` candidates scored higher and `ties` candidates (itself included) scored the same is
+    at each of the ranks `n_higher + 1 .. n_higher + ties` with the same probability. Metrics are expectations over
+    these orders.
 
     Attributes:
         k: Length of the list that is evaluated.
         indptr: int64 `[n_users + 1]`; the relevant items of user `u` are `item[indptr[u]:indptr[u + 1]]`, at least one,
-            ordered by `above`.
+            ordered by `n_higher`.
         item: int32 `[n]`, row numbers of the relevant items.
-        above: int32 `[n]`, candidates scored higher; FAR for an item that cannot be recommended.
+        n_higher: int32 `[n]`, candidates scored higher; FAR for an item that cannot be recommended.
         ties: int32 `[n]`, candidates scored the same.
         candidates: int64 `[n_users]`, how many items were ranked; None when only lists are known.
         top: int32 `[n_users, >= k]`, the list as shown (ties to the lower row number), -1 where it ends; or None.
@@ -107,7 +108,7 @@ class Ranks:
     k: int
     indptr: Int64
     item: Int32
-    above: Int32
+    n_higher: Int32
     ties: Int32
     candidates: Int64 | None = None
     top: Int32 | None = None
@@ -131,13 +132,13 @@ class Ranks:
     @cached_property
     def hit_probability(self) -> Float64:
         """The probability of each relevant item to be among the first k. [n]."""
-        return np.asarray(np.clip(self.k - self.above, 0, self.ties) / self.ties)
+        return np.asarray(np.clip(self.k - self.n_higher, 0, self.ties) / self.ties)
 
     @cached_property
     def hits(self) -> Float64:
         """Expected number of relevant items among the first k. [n_users]."""
         groups = self.groups_in_list
-        places = np.minimum(self.k - groups.above, groups.size)  # of each group within the first k
+        places = np.minimum(self.k - groups.n_higher, groups.size)  # of each group within the first k
         return self.sum_per_user(groups.user, groups.relevant * places / groups.size)
 
     @cached_property
@@ -148,7 +149,7 @@ class Ranks:
     @cached_property
     def first_groups(self) -> TieGroups:
         """Each user's first tie group with a relevant item, where it begins within the first k."""
-        first = self.groups_in_list.before == 0
+        first = self.groups_in_list.n_relevant_higher == 0
         return TieGroups(*(column[first] for column in self.groups_in_list))
 
     @cached_property
@@ -157,14 +158,14 @@ class Ranks:
         return self._groups(FAR)
 
     def _groups(self, end: int) -> TieGroups:
-        kept = np.flatnonzero(self.above < end)
-        user, above, size = self.user[kept], self.above[kept], self.ties[kept]
+        kept = np.flatnonzero(self.n_higher < end)
+        user, n_higher, size = self.user[kept], self.n_higher[kept], self.ties[kept]
         fresh = np.ones(len(kept), bool)
-        fresh[1:] = (user[1:] != user[:-1]) | (above[1:] != above[:-1])
+        fresh[1:] = (user[1:] != user[:-1]) | (n_higher[1:] != n_higher[:-1])
         start = np.flatnonzero(fresh)
-        user, above, size = user[start], above[start], size[start]
-        before = kept[start] - self.indptr[user]  # relevant items are ordered by rank
-        return TieGroups(user, above, size, np.diff(start, append=len(kept)), before)
+        user, n_higher, size = user[start], n_higher[start], size[start]
+        n_relevant_higher = kept[start] - self.indptr[user]  # relevant items are ordered by rank
+        return TieGroups(user, n_higher, size, np.diff(start, append=len(kept)), n_relevant_higher)
 
     def sum_per_user(self, user: Int64, value: npt.NDArray[np.float64 | np.int64]) -> Float64:
         """Add up values by user.
@@ -193,7 +194,7 @@ class Ranks:
             self,
             indptr=np.append(left[users], left[-1]),
             item=self.item[relevant],
-            above=self.above[relevant],
+            n_higher=self.n_higher[relevant],
             ties=self.ties[relevant],
             candidates=None if self.candidates is None else self.candidates[users],
             top=None if self.top is None else self.top[users],

@@ -55,7 +55,7 @@ def rank_by_score(
     from genre.kernels.ranks import hide_seen, rank_targets
 
     history, indptr, n = targets.history, targets.indptr, len(targets.users)
-    item, above, ties = (np.empty_like(targets.item) for _ in range(3))
+    item, n_higher, ties = (np.empty_like(targets.item) for _ in range(3))
     n_candidates = np.empty(n, np.int64)
     top = np.empty((n, min(k, history.n_items)), np.int32)
     seconds, began = 0.0, time.process_time()
@@ -71,11 +71,22 @@ def rank_by_score(
             seconds += time.process_time() - began
             part = slice(indptr[rows.start], indptr[rows.stop])
             rank_targets(
-                scores, indptr[ends], targets.item[part], item[part], above[part], ties[part], n_candidates[rows]
+                scores, indptr[ends], targets.item[part], item[part], n_higher[part], ties[part], n_candidates[rows]
             )
             bar.advance(len(scores))
             began = time.process_time()
-    ranks = Ranks(1, indptr, item, above, ties, n_candidates, top, targets.items, history, targets.user_groups)
+    ranks = Ranks(
+        k=1,
+        indptr=indptr,
+        item=item,
+        n_higher=n_higher,
+        ties=ties,
+        candidates=n_candidates,
+        top=top,
+        items=targets.items,
+        history=history,
+        user_groups=targets.user_groups,
+    )
     return ranks, seconds
 
 
@@ -133,9 +144,18 @@ def rank_in_lists(lists: Int32, users: npt.NDArray[np.integer], targets: Targets
     if (rows < 0).any():
         raise EvaluationError(f"{(rows < 0).sum():,} users have a target but no list; give an empty list (-1) at least")
     top = lists[rows]
-    item, above = place_targets(top, targets.indptr, targets.item, n_items)
-    known = targets.items, targets.history, targets.user_groups
-    return Ranks(1, targets.indptr, item, above, np.ones_like(above), None, top, *known)
+    item, n_higher = place_targets(top, targets.indptr, targets.item, n_items)
+    return Ranks(
+        k=1,
+        indptr=targets.indptr,
+        item=item,
+        n_higher=n_higher,
+        ties=np.ones_like(n_higher),
+        top=top,
+        items=targets.items,
+        history=targets.history,
+        user_groups=targets.user_groups,
+    )
 
 
 def predict_ratings(recommender: Recommender, fold: Fold, log: Log) -> tuple[Int32, PredictedRatings]:

@@ -70,7 +70,7 @@ def hide_seen(scores: Float32, indptr: Int64, item: Int32) -> None:
 
 @compiled
 def rank_targets(
-    scores: Float32, indptr: Int64, item: Int32, out: Int32, above: Int32, ties: Int32, candidates: Int64
+    scores: Float32, indptr: Int64, item: Int32, out: Int32, n_higher: Int32, ties: Int32, candidates: Int64
 ) -> None:
     """Count for each target how many items of its row score higher, and how many the same, itself included.
 
@@ -78,8 +78,8 @@ def rank_targets(
         scores: Float32 `[n, n_items]`; -inf for an item that is no candidate.
         indptr: Row `r` has the targets `item[indptr[r] - indptr[0]:...]`, int64 `[n + 1]`.
         item: Int32 `[n_targets]`.
-        out: Filled with the targets, sorted by `above` within each row, int32 `[n_targets]`.
-        above: Filled with how many items score higher, `FAR` for a target that is no candidate, int32 `[n_targets]`.
+        out: Filled with the targets, sorted by `n_higher` within each row, int32 `[n_targets]`.
+        n_higher: Filled with how many items score higher, `FAR` for a target that is no candidate, int32 `[n_targets]`.
         ties: Filled with how many score the same, int32 `[n_targets]`.
         candidates: Filled with the number of candidates of each row, int64 `[n]`.
     """
@@ -100,10 +100,10 @@ def rank_targets(
             if mine == -np.inf:
                 rank, group = FAR, 1
             place = at
-            while place > indptr[row] - start and above[place - 1] > rank:
-                out[place], above[place], ties[place] = out[place - 1], above[place - 1], ties[place - 1]
+            while place > indptr[row] - start and n_higher[place - 1] > rank:
+                out[place], n_higher[place], ties[place] = out[place - 1], n_higher[place - 1], ties[place - 1]
                 place -= 1
-            out[place], above[place], ties[place] = item[at], rank, group
+            out[place], n_higher[place], ties[place] = item[at], rank, group
 
 
 @compiled
@@ -120,7 +120,7 @@ def place_targets(lists: Int32, indptr: Int64, item: Int32, n_items: int) -> tup
         The targets of each row in the order of its list, then those that are not in it; and their ranks, counted from
         0, `FAR` for the latter. Both int32 `[n_targets]`.
     """
-    out, above = np.empty(len(item), np.int32), np.empty(len(item), np.int32)
+    out, n_higher = np.empty(len(item), np.int32), np.empty(len(item), np.int32)
     wanted = np.full(n_items, -1, np.int32)
     for row in range(len(lists)):
         at = indptr[row]
@@ -129,14 +129,14 @@ def place_targets(lists: Int32, indptr: Int64, item: Int32, n_items: int) -> tup
         for place in range(lists.shape[1]):
             candidate = lists[row, place]
             if candidate >= 0 and wanted[candidate] == row:
-                out[at], above[at] = candidate, place
+                out[at], n_higher[at] = candidate, place
                 wanted[candidate] = -1
                 at += 1
         for target in item[indptr[row] : indptr[row + 1]]:
             if wanted[target] == row:
-                out[at], above[at] = target, FAR
+                out[at], n_higher[at] = target, FAR
                 at += 1
-    return out, above
+    return out, n_higher
 
 
 @compiled

@@ -128,7 +128,7 @@ class Wording:
                 return [written for one in evidence for written in self._rephrase([one], names)]
             self.counts["over_budget"] += 1
             return [""]
-        except GenreError:  # a missing package, a full disk
+        except GenreError:  # a missing package, a full disk: the reasons stay as the template words them
             self.counts["failed"] += len(evidence)
             return [""] * len(evidence)
         self.counts["rejected"] += answers.report.rejected

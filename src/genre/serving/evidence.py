@@ -95,7 +95,17 @@ def _by_popularity(fallback: Fallback, loaded: LoadedRun, name: str, row: int) -
     """Return the evidence for a popular item: its score is its popularity."""
     count = round(float(fallback.popularity(loaded)[row]), DIGITS)
     item_id, title = loaded.catalogue.item_ids[row], loaded.catalogue.titles[row]
-    return Evidence(item_id, title, count, POPULAR, "popularity", "popular", loaded.name, name, popular=count)
+    return Evidence(
+        item_id=item_id,
+        title=title,
+        score=count,
+        reason=POPULAR,
+        method="popularity",
+        source="popular",
+        run=loaded.name,
+        recommender=name,
+        popular=count,
+    )
 
 
 def _with_query(

@@ -37,7 +37,7 @@ class ResolvedRequest:
     """A request with all its names looked up.
 
     Attributes:
-        place: Its place among the requests that came together.
+        index: Its place among the requests that came together.
         request: The request.
         loaded: The run that answers it.
         name: Name of the recommender.
@@ -46,7 +46,7 @@ class ResolvedRequest:
         fallback: Why the history lacks recent events, or None.
     """
 
-    place: int
+    index: int
     request: ListRequest
     loaded: LoadedRun
     name: str
@@ -68,7 +68,7 @@ class ResolvedRequest:
     def batch_key(self) -> Hashable:
         """Equal for requests that can be scored as one batch."""
         if self.request.words is not None:
-            return self.place
+            return self.index
         exclude_seen, has_likes = self.request.exclude_seen, self.history.has_likes
         return self.loaded, self.name, id(self.mask), exclude_seen, has_likes, self.reranked
 
@@ -123,7 +123,13 @@ def _ranked_list(resolved: ResolvedRequest, history: History, ranked: Ranked, sc
     why = _request_reasons(resolved, history, ranked, items)
     entries = _entries(loaded, items, values, why, request.fields)
     source = list_source(ranked.step, resolved.history)
-    return RankedList(entries, source, loaded.name, resolved.name, ranked.fallback or resolved.fallback)
+    return RankedList(
+        items=entries,
+        source=source,
+        run=loaded.name,
+        recommender=resolved.name,
+        fallback=ranked.fallback or resolved.fallback,
+    )
 
 
 def entries_with_reason(loaded: LoadedRun, ranked: Ranked, why: str, fields: Sequence[str]) -> list[dict[str, Any]]:

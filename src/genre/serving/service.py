@@ -118,11 +118,11 @@ class Service:
         batches: dict[Hashable, list[ResolvedRequest]] = {}
         users = {request.user_id for request in requests if request.user_id is not None and request.history is None}
         events, failure = self._state.events_of(users)
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             try:
-                resolved = self._resolve(place, request, events, failure)
-            except GenreError as error:
-                answers[place] = error
+                resolved = self._resolve(index, request, events, failure)
+            except GenreError as error:  # an unknown run, recommender or field: its request alone gets the error
+                answers[index] = error
             else:
                 batches.setdefault(resolved.batch_key, []).append(resolved)
         for batch in batches.values():
@@ -130,10 +130,10 @@ class Service:
                 lists: Sequence[RankedList | GenreError] = answer_batch(self._state.fallback, batch)
             except GenreError as error:  # a query without a word in it
                 lists = [error] * len(batch)
-            answers.update(zip((resolved.place for resolved in batch), lists, strict=True))
-        return [answers[place] for place in range(len(requests))]
+            answers.update(zip((resolved.index for resolved in batch), lists, strict=True))
+        return [answers[index] for index in range(len(requests))]
 
-    def _resolve(self, place: int, request: ListRequest, events: EventsByUser, failure: str | None) -> ResolvedRequest:
+    def _resolve(self, index: int, request: ListRequest, events: EventsByUser, failure: str | None) -> ResolvedRequest:
         """Look up all names of a request; `failure`: why there are no recent events."""
         loaded = self._state.loaded_run(request.run, request.user_id)
         name = loaded.model_name(request.recommender)
@@ -142,7 +142,7 @@ class Service:
         if request.include is not None or request.exclude or request.filter:
             mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)
         needs_events = request.user_id is not None and request.history is None
-        return ResolvedRequest(place, request, loaded, name, history, mask, failure if needs_events else None)
+        return ResolvedRequest(index, request, loaded, name, history, mask, failure if needs_events else None)
 
     def similar(
         self,
@@ -172,7 +172,13 @@ class Service:
         ranked = self._state.fallback.similar(loaded, name, row, k)
         why = POPULAR if ranked.step == "popular" else f"similar to {loaded.catalogue.titles[row]}"
         source: ListSource = "folded_in" if ranked.step == "model" else ranked.step
-        return RankedList(entries_with_reason(loaded, ranked, why, fields), source, loaded.name, name, ranked.fallback)
+        return RankedList(
+            items=entries_with_reason(loaded, ranked, why, fields),
+            source=source,
+            run=loaded.name,
+            recommender=name,
+            fallback=ranked.fallback,
+        )
 
     def popular(
         self, *, k: int = DEFAULT_K, trending: bool = False, run: str | None = None, fields: Sequence[str] = ()
@@ -195,7 +201,7 @@ class Service:
         else:
             ranked = self._state.fallback.popular(loaded, k)
         entries = entries_with_reason(loaded, ranked, "trending" if trending else POPULAR, fields)
-        return RankedList(entries, "popular", loaded.name, "popular")
+        return RankedList(items=entries, source="popular", run=loaded.name, recommender="popular")
 
     def explain(
         self,
@@ -229,7 +235,16 @@ class Service:
         events, failure = state.events_of({user_id} if user_id is not None and history is None else ())
         past = state.history(loaded, user_id, history, events)
         if row is None:
-            return Evidence(item_id, item_id, None, "not in the catalogue", "unknown", "popular", loaded.name, name)
+            return Evidence(
+                item_id=item_id,
+                title=item_id,
+                score=None,
+                reason="not in the catalogue",
+                method="unknown",
+                source="popular",
+                run=loaded.name,
+                recommender=name,
+            )
         return explain_item(state.fallback, loaded, name, past, row, words, failure)
 
     def search(self, text: str, *, k: int = 20, run: str | None = None) -> list[dict[str, Any]]:
@@ -280,11 +295,11 @@ class Service:
         history = [{**loaded.describe_item(item), "weight": round(weight, 6)} for item, weight in pairs]
         return {"user_id": user_id, "run": loaded.name, "history": history}
 
-    def users(self, begin: str = "", *, k: int = 20, run: str | None = None) -> list[str]:
+    def users(self, prefix: str = "", *, k: int = 20, run: str | None = None) -> list[str]:
         """Find users of the run's data.
 
         Args:
-            begin: How their ids begin.
+            prefix: How their ids begin.
             k: How many, at most.
             run: Name of the run; None: the first.
 
@@ -292,7 +307,7 @@ class Service:
             Their ids, without deleted users.
         """
         known = self._state.loaded_run(run).dataset.user_ids.values.to_pylist()
-        found = (u for u in known if u.startswith(begin) and not self._state.is_deleted(u))
+        found = (u for u in known if u.startswith(prefix) and not self._state.is_deleted(u))
         return list(itertools.islice(found, k))
 
     def runs(self) -> list[dict[str, Any]]:
@@ -334,7 +349,7 @@ class Service:
         loaded = self._state.loaded_run(request.run, request.user_id)
         return loaded.name, loaded.model_name(request.recommender) if request.words is None else "words"
 
-    def reordered(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+    def llm_counts(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         """Return what language models did to lists.
 
         Returns:
@@ -344,7 +359,7 @@ class Service:
         models = {(loaded.name, name): model for loaded in runs for name, model in loaded.models.items()}
         return {key: counts for key, model in models.items() if (counts := reranking_counts(model))}
 
-    def missing(self) -> list[str]:
+    def failing_calls(self) -> list[str]:
         """Return which kinds of calls keep failing.
 
         Returns:
@@ -440,8 +455,8 @@ class Service:
         with self._swapping:
             self._state.loaded_run(name)
             loaded, fallback = self._state.load(name, run), Fallback(self.limits, self._state.trending)
-            failures, missing = warm_up(fallback, loaded), self.missing()
-            lost = [f"{breaker} ({why})" for breaker, why in failures.items() if breaker not in missing]
+            failures, failing_before = warm_up(fallback, loaded), self.failing_calls()
+            lost = [f"{breaker} ({why})" for breaker, why in failures.items() if breaker not in failing_before]
             if lost:
                 raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
             self._state.replace(loaded, fallback.breakers)

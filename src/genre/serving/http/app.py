@@ -39,7 +39,7 @@ def create_app(service: Service, *, api_key: str | None = None, hosts: frozenset
     Returns:
         The app, to run by uvicorn or to mount into another.
     """
-    metrics = PrometheusMetrics(service.missing, service.reordered, lambda: service.failed_swaps)
+    metrics = PrometheusMetrics(service.failing_calls, service.llm_counts, lambda: service.failed_swaps)
     calls = AsyncService(service, metrics)
 
     @asynccontextmanager
@@ -101,10 +101,10 @@ def _add_health(app: FastAPI, service: Service, metrics: PrometheusMetrics) -> N
     @app.get("/readyz", responses=PROBLEMS)
     async def readyz() -> Response:
         """The service is warmed up (503 before); `missing` names the stages that do not answer now."""
-        missing = service.missing()
+        failing = service.failing_calls()
         if not service.ready:
-            return problem(503, "not_ready", f"no answer from {', '.join(missing)}" if missing else "warming up")
-        return Response(orjson.dumps({"status": "ready", "missing": missing}), media_type="application/json")
+            return problem(503, "not_ready", f"no answer from {', '.join(failing)}" if failing else "warming up")
+        return Response(orjson.dumps({"status": "ready", "missing": failing}), media_type="application/json")
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def metrics_text() -> Response:

@@ -31,7 +31,7 @@ class PrometheusMetrics:
 
     def __init__(
         self,
-        missing: Callable[[], list[str]],
+        failing_calls: Callable[[], list[str]],
         reranked: Callable[[], RerankCounts],
         failed_swaps: Callable[[], int] = int,
     ) -> None:
@@ -46,7 +46,7 @@ class PrometheusMetrics:
         self.events = Counter("genre_events", "Events recorded", ["outcome"], registry=registry)
         self.troubles = Counter("genre_troubles", "Things that went wrong", ["where"], registry=registry)
         stages = Gauge("genre_missing_stages", "Stages that keep failing", registry=registry)
-        stages.set_function(lambda: len(missing()))
+        stages.set_function(lambda: len(failing_calls()))
         swaps = Gauge("genre_failed_swaps", "Replaced runs that could not be taken over", registry=registry)
         swaps.set_function(failed_swaps)
         registry.register(_RerankCollector(reranked))
