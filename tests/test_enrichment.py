@@ -314,7 +314,7 @@ def test_the_verbs(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_init_suggests_is_legal(world: Path) -> None:
-    text = first_config(world / "interactions.csv", world / "items.csv", None, world / "genre.yaml")
+    text = first_config(world / "interactions.csv", world / "items.csv", None, world / "genre.yaml").text
     before, mark, rest = text.partition("# llm:")
     block, _, after = rest.partition("\n\n")
     suggested = "\n".join(line.removeprefix("# ") for line in (mark + block).splitlines())

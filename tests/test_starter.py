@@ -25,7 +25,7 @@ def written(folder: Path, interactions: str, items: str | None = None) -> tuple[
     """What init writes for these files: as text, and read back, once it is known to be legal."""
     paths = [None if name is None else folder / name for name in (interactions, items)]
     assert paths[0] is not None
-    text = first_config(paths[0], paths[1], None, folder / "genre.yaml")
+    text = first_config(paths[0], paths[1], None, folder / "genre.yaml").text
     parse_config(text, "genre.yaml", folder=folder)
     return text, yaml.safe_load(text)
 
@@ -40,7 +40,7 @@ def test_counts_are_not_taken_for_strengths_unasked(tmp_path: Path, largest: int
 def test_the_form_of_ease_depends_on_the_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int, kind: str
 ) -> None:
-    monkeypatch.setattr("genre.config.starter.DENSE_UP_TO", largest)
+    monkeypatch.setattr("genre.config.starter_choices.DENSE_UP_TO", largest)
     (tmp_path / "plays.csv").write_text("user,item\nann,a\nann,b\nbob,c\n")
     kinds = [entry["kind"] for entry in written(tmp_path, "plays.csv")[1]["recommenders"]]
     assert [name for name in kinds if name.startswith("ease")] == [kind]
@@ -96,10 +96,11 @@ def test_what_is_not_used_and_what_looks_wrong_is_said(tmp_path: Path) -> None:
         assert ("nearly every user has one interaction only" in text) == (people == 50)
 
 
-def test_a_network_stops_when_it_learns_no_more(tmp_path: Path) -> None:
+def test_ratings_are_predicted_by_factors(tmp_path: Path) -> None:
     (tmp_path / "stars.csv").write_text("user,item,rating\nann,1,5\nbob,2,3\n")
-    _, made = written(tmp_path, "stars.csv")
-    assert next(one for one in made["recommenders"] if one["kind"] == "mlp")["patience"] == 2
+    kinds = [one["kind"] for one in written(tmp_path, "stars.csv")[1]["recommenders"]]
+    assert "rating_factors" in kinds
+    assert "mlp" not in kinds
 
 
 def test_a_line_a_user_is_known_by_its_form(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def tune_config(
     work = Workspace(Path(runs) / f"{experiment.name}-tuning", "")
     with locked(work.folder):
         work.begin(checked)
-        split = _prepare_split(work, experiment, log)
+        split = prepare_split(work, experiment, log)
         results = []
         for label, recommender in experiment.named().items():
             if search_space(type(recommender)):
@@ -82,8 +82,17 @@ def tune_config(
     return results, tuned
 
 
-def _prepare_split(work: Workspace, experiment: Experiment, log: Log) -> Split:
-    """Do steps 1 and 2 of a config."""
+def prepare_split(work: Workspace, experiment: Experiment, log: Log) -> Split:
+    """Do steps 1 and 2 of a config: read, clean, split, encode.
+
+    Args:
+        work: The workspace of the study, begun.
+        experiment: The config.
+        log: Where progress is shown.
+
+    Returns:
+        The parts, with the vectors of items and users.
+    """
     split = experiment.split.split(preprocess(work, experiment, log))
     split = augment_split(work, experiment.with_budgets_of(work.key_of("dataset")), split, log)
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)

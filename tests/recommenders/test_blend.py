@@ -58,6 +58,24 @@ def test_weights_are_fitted_on_the_validation_part() -> None:
     assert fitted.weights_[0, 1] > held_out.weights_[0, 1]
 
 
+def test_weighing_fitted_members_gives_what_fitting_gives() -> None:
+    data = toy_dataset()
+    fold = _validation(data)
+    fitted = Blend(PAIR).fit(data, validation=fold)
+    weighed = Blend(PAIR).weigh(fitted.members_, fold)
+    assert np.array_equal(weighed.weights_, fitted.weights_)
+    assert np.array_equal(weighed.score(data.history()), fitted.score(data.history()))
+    with pytest.raises(OptionError, match="1 fitted members, expected 2"):
+        Blend(PAIR).weigh(fitted.members_[:1], fold)
+
+
+def _validation(data: Dataset) -> Fold:
+    """The first item that each user has not seen."""
+    user = np.arange(20)
+    item = np.array([next(i for i in range(12) if i not in data.item[data.user == u]) for u in user])
+    return Fold(data, Dataset.from_arrays(user=user, item=item, user_ids=data.user_ids, item_ids=data.item_ids))
+
+
 def random_lists(seed: int, n: int = 40) -> CandidateLists:
     rng = np.random.default_rng(seed)
     candidates = []

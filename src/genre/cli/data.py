@@ -1,4 +1,4 @@
-"""Verbs around a config, before anything is learnt: init, check, schema, diagram, list."""
+"""Verbs around a config: init, auto, check, schema, diagram, list."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def add_data_verbs(verbs: Verbs) -> None:
         verbs: the verbs of `genre`.
     """
     parser = add_verb(verbs, "init", _init, "Write a commented config for data of your own.")
-    parser.add_argument("interactions", type=Path, help="file of interactions")
-    parser.add_argument("items", type=Path, nargs="?", help="file of items with their text")
-    parser.add_argument("--users", type=Path, help="file of users")
-    roles = "user, item, rating, weight, timestamp, part or title"
-    text = f"the column of a role whose name does not show it ({roles}), such as item=SKU"
-    parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
-    text = "file to write (default: genre.yaml)"
-    parser.add_argument("--output", type=Path, default=Path("genre.yaml"), help=text)
+    _add_files(parser)
+    add_runs_folder(parser)
+
+    text = "Find a config for data of your own: try recommenders and options on the validation part within a budget."
+    parser = add_verb(verbs, "auto", _auto, text)
+    _add_files(parser)
+    parser.add_argument("--budget", type=float, default=10, help="CPU minutes, reading included (default: 10)")
+    parser.add_argument("--trials", type=int, help="at most so many fits of single recommenders")
+    parser.add_argument("--seed", type=int, default=0, help="fixes the sequence of trials (default: 0)")
     add_runs_folder(parser)
 
     text = "Check a config; print it with every default filled in and where each value came from."
@@ -45,14 +46,56 @@ def add_data_verbs(verbs: Verbs) -> None:
     parser.add_argument("what", nargs="?", default="recommenders")
 
 
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a user's files and the config to write."""
+    parser.add_argument("interactions", type=Path, help="file of interactions")
+    parser.add_argument("items", type=Path, nargs="?", help="file of items with their text")
+    parser.add_argument("--users", type=Path, help="file of users")
+    roles = "user, item, rating, weight, timestamp, part or title"
+    text = f"the column of a role whose name does not show it ({roles}), such as item=SKU"
+    parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
+    text = "file to write (default: genre.yaml)"
+    parser.add_argument("--output", type=Path, default=Path("genre.yaml"), help=text)
+
+
+def _refuse_output(output: Path) -> None:
+    """Raise GenreError where a config would replace a file or cannot be written."""
+    if output.exists():
+        raise GenreError(f"{output} exists; choose another --output")
+    if not output.absolute().parent.is_dir():
+        raise GenreError(f"{output}: cannot be written (there is no such folder); choose another --output")
+
+
+def _auto(args: argparse.Namespace) -> None:
+    from genre.auto import find_config
+    from genre.config.starter import parse_columns
+    from genre.evaluation.halving import Allowance
+    from genre.log import ConsoleLog
+
+    _refuse_output(args.output)
+    found = find_config(
+        args.interactions,
+        args.items,
+        args.users,
+        output=args.output,
+        columns=parse_columns(args.column),
+        budget=Allowance(60 * args.budget, args.trials),
+        seed=args.seed,
+        runs=args.runs,
+        log=ConsoleLog(),
+    )
+    _write(args.output, found.text)
+    for name, (_, value) in found.winner.singles.items():
+        print(f"{value:.4f}  {name}")
+    _print_next(args)
+
+
 def _init(args: argparse.Namespace) -> None:
     from genre.config.starter import first_config, parse_columns
+    from genre.config.starter_facts import describe
     from genre.workspace import leave_dataset
 
-    if args.output.exists():
-        raise GenreError(f"{args.output} exists; choose another --output")
-    if not args.output.absolute().parent.is_dir():
-        raise GenreError(f"{args.output}: cannot be written (there is no such folder); choose another --output")
+    _refuse_output(args.output)
     kept: list[str] = []
 
     def keep(*made: Any) -> None:
@@ -64,9 +107,13 @@ def _init(args: argparse.Namespace) -> None:
             kept.append(f"{args.runs}: cannot be written ({error.strerror}), so the first run reads the files again")
 
     columns = parse_columns(args.column)
-    text = first_config(args.interactions, args.items, args.users, args.output, columns=columns, keep=keep)
-    _write(args.output, text)
-    print(*kept, sep="\n")
+    first = first_config(args.interactions, args.items, args.users, args.output, columns=columns, keep=keep)
+    _write(args.output, first.text)
+    print(*describe(first.facts), *kept, sep="\n")
+    _print_next(args)
+
+
+def _print_next(args: argparse.Namespace) -> None:
     runs = [] if args.runs == "runs" else ["--runs", str(args.runs)]
     print(f"wrote {printable(str(args.output))}; next: {command('genre', 'run', str(args.output), *runs)}")
 

@@ -1,6 +1,6 @@
-"""The first config of a user: inspect the files, fill in `starter.txt`.
+"""The first config of a user: read the files, measure facts, choose, fill in `starter.txt`.
 
-Knows nothing about running the config.
+The facts are in `starter_facts.py`, the choices in `starter_choices.py`. Knows nothing about running the config.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import json
 import os
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import yaml
 
 from genre.config.reading import Config, parse_config
+from genre.config.starter_choices import REPEATED, Choice, choose_recommenders, choose_split
+from genre.config.starter_facts import Facts, describe, measure
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
 from genre.engines.duckdb import DuckDB
@@ -29,9 +33,28 @@ from genre.preprocessing.sources.columns import N_SAMPLE, Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.sequences import Sequences, looks_like_sequences
 
-DENSE_UP_TO = 20_000  # items; the weights of `ease` then need 1.6 GB
-Keep = Callable[[Config, Dataset, CleaningReport], None]
+Keep = Callable[[Config, Dataset, CleaningReport], object]
 CONDITION = re.compile(r"\[(\w+)\] ?(.*)")
+REASONS_FROM = 52
+"""The column of the reasons; those of longer entries stand above them."""
+
+
+class FirstConfig(NamedTuple):
+    """A config for a user's files.
+
+    Attributes:
+        text: YAML, with the findings and reasons as comments.
+        config: The same, checked.
+        facts: What was measured of the data.
+        source: The files.
+        report: What was read as what, and dropped.
+    """
+
+    text: str
+    config: Config
+    facts: Facts
+    source: Files | Sequences
+    report: CleaningReport
 
 
 def parse_columns(settings: Sequence[str]) -> Columns:
@@ -63,7 +86,7 @@ def first_config(
     *,
     columns: Columns | None = None,
     keep: Keep | None = None,
-) -> str:
+) -> FirstConfig:
     """Write a commented config for a user's files.
 
     Args:
@@ -76,7 +99,7 @@ def first_config(
             the files again; None: they are dropped.
 
     Returns:
-        YAML, with the findings as comments.
+        The config.
 
     Raises:
         DataError: The files cannot be read.
@@ -92,56 +115,102 @@ def first_config(
     with DuckDB() as engine:
         tables = source.load(engine)
         dataset, report = prepare(tables, engine)
-        text = _text(source, dataset, report, output)
+        texts = () if source.items is None else _text_columns(dataset.items)
+        facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts)
+        text = config_text(source, facts, report, output, choose_recommenders(facts))
+        config = parse_config(text, str(output), folder=output.resolve().parent)
         if keep is not None:
-            config = parse_config(text, str(output), folder=output.resolve().parent)
             if to_dict(config.experiment.cleaning) != to_dict(Cleaning()):
                 dataset, report = prepare(tables, engine, config.experiment.cleaning)
             if config.experiment.data.fingerprint() == before:  # no file changed while it was read
                 keep(config, dataset, report)
-    return text
+    return FirstConfig(text, config, facts, source, report)
 
 
-def _text(source: Files | Sequences, dataset: Dataset, report: CleaningReport, output: Path) -> str:
-    """Return the config of a source that was read."""
+def config_text(
+    source: Files | Sequences,
+    facts: Facts,
+    report: CleaningReport,
+    output: Path,
+    recommenders: Sequence[Choice],
+    *,
+    verb: str = "init",
+) -> str:
+    """Write the config of a source that was read.
+
+    Args:
+        source: The source.
+        facts: What was measured of its data.
+        report: What was read as what, and dropped.
+        output: Where the config will be written.
+        recommenders: The entries of `recommenders`.
+        verb: The verb that writes it.
+
+    Returns:
+        YAML, with the findings and reasons as comments.
+    """
     in_order = isinstance(source, Sequences)
     role = "path" if in_order else "interactions"
     named = {role: getattr(source, role), "items": source.items, "users": source.users}
-    texts = [] if source.items is None else _text_columns(dataset.items)
     columns = Columns() if isinstance(source, Sequences) else source.columns
     roles = {role: name for role, name in vars(columns).items() if name is not None}
+    split = choose_split(facts)
     values = {
+        "verb": verb,
         "name": _name(Path(named[role])),
-        "found": "\n".join(f"#   {line}" for line in report.lines()),
+        "found": "\n".join(f"#   {line}" for line in (*report.lines(), *describe(facts))),
         "kind": "sequences" if in_order else "files",
         "paths": "\n".join(
             f"  {name}: {_relative(Path(path), output)}" for name, path in named.items() if path is not None
         ),
         "columns": json.dumps(roles, ensure_ascii=False),
-        "largest_weight": f"{dataset.weight.max():,.0f}",
-        "positive_rating": f"{dataset.positive_rating or 0:g}",
-        "texts": ", ".join(texts[:6]),
-        "first_texts": ", ".join(texts[:3]),
+        "largest_weight": f"{facts.largest_weight:,.0f}",
+        "positive_rating": f"{facts.liked_from or 0:g}",
+        "split": f"# {split.why[0].upper()}{split.why[1:]}.\nsplit: {_flow(split.values)}",
+        "texts": ", ".join(facts.texts[:6]),
+        "first_texts": ", ".join(facts.texts[:3]),
+        "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),
+        "repeats": f"{facts.repeats:.0%}",
         "k": str(DEFAULT_K),
     }
-    return _fill_in(values, _facts(dataset, in_order=in_order) | {"columns": bool(roles), "described": bool(texts)})
-
-
-def _facts(dataset: Dataset, *, in_order: bool) -> dict[str, bool]:
-    """Return the facts about the data that decide which lines the config has."""
-    timed, rated, small = dataset.timestamp is not None, dataset.rating is not None, dataset.n_items <= DENSE_UP_TO
-    return {
-        "timed": timed,
-        "untimed": not timed,
-        "in_order": in_order and not timed,
-        "unordered": not (in_order or timed),
-        "rated": rated,
-        "unrated": not rated,
-        "liked": dataset.positive_rating is not None,
-        "weighted": bool(dataset.weight.max() > 1),
-        "small": small,
-        "large": not small,
+    shown = {
+        "columns": bool(roles),
+        "described": bool(facts.texts),
+        "liked": facts.liked_from is not None,
+        "rated": facts.rated,
+        "unrated": not facts.rated,
+        "weighted": facts.largest_weight > 1,
+        "repeated": facts.repeats >= REPEATED,
     }
+    return _fill_in(values, shown)
+
+
+def _entry(choice: Choice) -> Iterator[str]:
+    """Yield the lines of an entry of `recommenders`, with its reason; the members of a blend have a line each."""
+    members = choice.values.get("recommenders")
+    if members is None:
+        yield from _reasoned(f"  - {_flow(choice.values)}", choice.why)
+        return
+    plain = {name: value for name, value in choice.values.items() if name not in ("kind", "recommenders")}
+    yield from _reasoned(f"  - kind: {choice.values['kind']}", choice.why)
+    yield from (f"    {name}: {_flow(value)}" for name, value in plain.items())
+    yield "    recommenders:"
+    yield from (f"      - {_flow(member)}" for member in members)
+
+
+def _reasoned(line: str, why: str) -> Iterator[str]:
+    """Yield a line with its reason behind it, or above it where it is long."""
+    if len(line) <= REASONS_FROM:
+        yield f"{line:<{REASONS_FROM}}  # {why}"
+    else:
+        yield f"  # {why}:"
+        yield line
+
+
+def _flow(value: Any) -> str:
+    """Return plain values as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _fill_in(values: Mapping[str, str], facts: Mapping[str, bool]) -> str:
@@ -154,10 +223,10 @@ def _fill_in(values: Mapping[str, str], facts: Mapping[str, bool]) -> str:
     return string.Template("\n".join([*lines, ""])).substitute(values)
 
 
-def _text_columns(items: pa.Table) -> list[str]:
+def _text_columns(items: pa.Table) -> tuple[str, ...]:
     """Return the columns of items in which most values are text."""
     sample = items.slice(0, N_SAMPLE)
-    return [name for name in text_fields(sample) if _is_text(sample.select([name]))]
+    return tuple(name for name in text_fields(sample) if _is_text(sample.select([name])))
 
 
 def _is_text(column: pa.Table) -> bool:

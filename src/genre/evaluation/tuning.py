@@ -158,7 +158,7 @@ def tune(
         NotAvailable: When Optuna is not installed.
     """
     given = dict(fixed or {})
-    space = {option: range_ for option, range_ in search_space(make).items() if _matters(make, option, range_, given)}
+    space = {option: range_ for option, range_ in search_space(make).items() if matters(make, option, range_, given)}
     begin = {option: value for option, value in (start or {}).items() if option in space}
     label, name = _label(metric), name or make.__name__
     if not space:
@@ -203,8 +203,18 @@ def _check_budget(split: Split, trials: int, minutes: float | None) -> None:
         raise EvaluationError(f"minutes is {minutes:g}; give the search some time, or leave it out")
 
 
-def _matters(make: type[Recommender], option: str, range_: Search | Choices, given: dict[str, Any]) -> bool:
-    """Return whether an option is not fixed and has an effect given the fixed ones."""
+def matters(make: type[Recommender], option: str, range_: Search | Choices, given: dict[str, Any]) -> bool:
+    """Tell whether an option is worth searching.
+
+    Args:
+        make: The class of the recommender.
+        option: The option.
+        range_: Its search range.
+        given: Options that are fixed; defaults count for the others.
+
+    Returns:
+        False where it is fixed itself, or has no effect beside the fixed ones.
+    """
     if option in given or isinstance(range_, Choices) or range_.when is None:
         return option not in given
     other, value = range_.when

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from annotated_types import MinLen
@@ -17,7 +17,7 @@ from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.linear import divide_by_std, row_std
 from genre.errors import DataError, NotSupported, OptionError
-from genre.log import Log
+from genre.log import SILENT, Log
 from genre.options import DEFAULT_K, Doc, Ge
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
@@ -89,6 +89,30 @@ class Blend(Recommender):
         self._fit_weights(fold, log)
         if not validation:
             self._fit_members(dataset, None, log, "members")
+
+    def weigh(self, members: Sequence[Recommender], validation: Fold, *, log: Log = SILENT) -> Self:
+        """Fit the weights alone, for members that are fitted already.
+
+        The result is that of `fit` with a validation part, without fitting the members again.
+
+        Args:
+            members: The recommenders of this blend, fitted on one training part, in their order.
+            validation: Held-out interactions of that part.
+            log: Where progress is shown.
+
+        Returns:
+            The blend itself.
+
+        Raises:
+            OptionError: There are more or fewer members than recommenders.
+        """
+        if len(members) != len(self.recommenders):
+            raise OptionError(f"Blend: found {len(members)} fitted members, expected {len(self.recommenders)}")
+        self.item_ids_, self.popularity_ = members[0].item_ids_, members[0].popularity_
+        self.members_, self.edges_ = tuple(members), np.zeros(0)
+        self.weights_ = np.full((1, len(members)), 1 / len(members))
+        self._fit_weights(validation, log)
+        return self
 
     def _fit_members(self, dataset: Dataset, validation: Fold | None, log: Log, place: str) -> None:
         members = []

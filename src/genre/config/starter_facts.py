@@ -1,0 +1,243 @@
+"""What `genre init` measures of a user's data, once, before it chooses anything. Does not know what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.arrays import Int64
+from genre.data.dataset import Dataset
+from genre.data.folds import TEST
+from genre.data.settling import count_repeats
+
+Order = Literal["time", "positions", "lines", "none"]
+
+NEWEST = 0.1
+"""Share of the interactions that a split by time takes as the test."""
+MOSTLY = 0.9
+"""From this share on a property of steps holds for the data."""
+TIED = 0.1
+"""From this share on, steps at one time are worth a line."""
+ORDERS: dict[str, str] = {
+    "time": "by time",
+    "positions": "by times that count the interactions of a user, which are no dates",
+    "lines": "by the lines of the file",
+    "none": "unknown",
+}
+TELLING = 1.2
+"""The order of lines is one in time where adjacent pairs repeat so many times as often as after a shuffle."""
+MOST = 2_000_000
+"""So many interactions tell enough about the order of histories."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found in the data.
+
+    Attributes:
+        users: Users with interactions.
+        items: Items of the catalogue.
+        interactions: Interactions.
+        order: What orders a history: a `time`, times that are `positions` in the history, the `lines` of the file, or
+            `none`.
+        calendar: Whether times are dates, so that days mean something.
+        tied: Share of steps between interactions of a user that are at one time.
+        step_repeats: Pairs of adjacent items that occur again, as a multiple of those after shuffling each history.
+        branching: Different next items of an item, weighed by their shares: 1 where one always follows.
+        repeats: Share of interactions that repeat an item of the same user.
+        length: Interactions of the median user.
+        judged_by_time: Users with a history before and an interaction in the newest tenth.
+        judged_by_last: Users with at least three interactions.
+        rated: Whether there are ratings.
+        liked_from: The rating from which on an interaction is a like; None: every interaction is one.
+        largest_weight: The largest weight.
+        has_test: Whether the data names its test part.
+        texts: The columns of items that hold text.
+    """
+
+    users: int
+    items: int
+    interactions: int
+    order: Order
+    calendar: bool
+    tied: float
+    step_repeats: float
+    branching: float
+    repeats: float
+    length: float
+    judged_by_time: int
+    judged_by_last: int
+    rated: bool
+    liked_from: float | None
+    largest_weight: float
+    has_test: bool
+    texts: tuple[str, ...]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it is known what came first in a history."""
+        return self.order != "none"
+
+
+def measure(dataset: Dataset, *, calendar: bool, in_order: bool, texts: tuple[str, ...] = ()) -> Facts:
+    """Measure everything that the choices of a first config depend on.
+
+    Args:
+        dataset: All interactions.
+        calendar: Whether times are seconds since 1970.
+        in_order: Whether the form of the file says that histories are in order.
+        texts: The columns of items that hold text.
+
+    Returns:
+        The facts.
+    """
+    lengths = np.bincount(dataset.user, minlength=dataset.n_users)
+    lengths = lengths[lengths > 0]
+    order = _order(dataset, in_order=in_order)
+    ordered = order != "none"
+    return Facts(
+        users=len(lengths),
+        items=dataset.n_items,
+        interactions=len(dataset),
+        order=order,
+        calendar=calendar and order == "time",
+        tied=_share_tied(dataset),
+        step_repeats=step_repeats(dataset) if ordered else 1.0,
+        branching=branching(dataset) if ordered else float("nan"),
+        repeats=count_repeats(dataset) / max(len(dataset), 1),
+        length=float(np.median(lengths)) if len(lengths) else 0.0,
+        judged_by_time=_judged_by_time(dataset) if order == "time" else 0,
+        judged_by_last=int((lengths >= 3).sum()),
+        rated=dataset.rating is not None,
+        liked_from=dataset.positive_rating,
+        largest_weight=float(dataset.weight.max(initial=0)),
+        has_test=dataset.part is not None and bool((dataset.part == TEST).any()),
+        texts=texts,
+    )
+
+
+def describe(facts: Facts) -> Iterator[str]:
+    """Say what was measured, for people.
+
+    Args:
+        facts: The facts.
+
+    Yields:
+        Lines.
+    """
+    size = f"{facts.users:,} users, {facts.items:,} items, {facts.interactions:,} interactions"
+    yield f"{size}, {facts.length:g} of the median user"
+    yield f"order of a history: {ORDERS[facts.order]}"
+    if facts.tied >= TIED:
+        yield f"{facts.tied:.0%} of the steps between interactions of a user are at one time, so their order is chance"
+    if facts.ordered:
+        yield (
+            f"adjacent items occur together again {facts.step_repeats:.1f} times as often as in shuffled histories; "
+            f"{facts.branching:.1f} next items for one item"
+        )
+    yield f"{facts.repeats:.1%} of the interactions repeat an item of the same user"
+
+
+def _order(dataset: Dataset, *, in_order: bool) -> Order:
+    """Find out what orders a history."""
+    if dataset.timestamp is not None:
+        return "positions" if _are_positions(dataset) else "time"
+    if in_order or (not _is_sorted(dataset) and step_repeats(dataset) >= TELLING):
+        return "lines"
+    return "none"
+
+
+def _same_user(dataset: Dataset) -> Mask:
+    """Mark the interactions, but the last, that another of the same user follows. [n - 1]."""
+    return np.asarray(dataset.user[1:] == dataset.user[:-1])
+
+
+def _are_positions(dataset: Dataset) -> bool:
+    """Tell whether times count the interactions of each user: all histories start alike, or all steps are equal."""
+    assert dataset.timestamp is not None
+    steps = np.diff(dataset.timestamp)[_same_user(dataset)]
+    if len(steps) == 0:
+        return False
+    if _share_of_commonest(steps) >= MOSTLY and np.median(steps) > 0:
+        return True
+    first = dataset.timestamp[np.flatnonzero(np.diff(dataset.user, prepend=-1))]
+    return len(first) > 1 and _share_of_commonest(first) >= MOSTLY and bool(steps.any())
+
+
+def _share_of_commonest(values: Int64) -> float:
+    return float(np.unique(values, return_counts=True)[1].max() / len(values))
+
+
+def _share_tied(dataset: Dataset) -> float:
+    if dataset.timestamp is None or len(dataset) < 2:
+        return 0.0
+    steps = np.diff(dataset.timestamp)[_same_user(dataset)]
+    return float((steps == 0).mean()) if len(steps) else 0.0
+
+
+def _is_sorted(dataset: Dataset) -> bool:
+    """Tell whether the lines of a user are sorted by item or by weight, so that their order says nothing of time."""
+    inside = _same_user(dataset)
+    if not inside.any():
+        return True
+    ids = dataset.item_ids.values.to_pylist()
+    number = np.array([int(one) if str(one).isdigit() else at for at, one in enumerate(ids)])
+    columns = [number[dataset.item], dataset.weight if dataset.rating is None else dataset.rating]
+    steps = [np.diff(column)[inside] for column in columns]
+    shares = [[(step >= 0).mean(), (step <= 0).mean()] for step in steps if step.any()]
+    return any(max(pair) >= MOSTLY for pair in shares)
+
+
+def step_repeats(dataset: Dataset, *, seed: int = 0) -> float:
+    """Compare how often pairs of adjacent items occur again with the same after each history is shuffled.
+
+    Args:
+        dataset: Interactions in the order of each user.
+        seed: Of the shuffle.
+
+    Returns:
+        1 where the order says nothing; the more, the more of the next item the last one tells.
+    """
+    user, item = dataset.user[:MOST], dataset.item[:MOST]
+    order = np.lexsort((np.random.default_rng(seed).random(len(user)), user))
+    return (1 + _repeated_steps(user, item, dataset.n_items)) / (
+        1 + _repeated_steps(user, item[order], dataset.n_items)
+    )
+
+
+def _repeated_steps(user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], n_items: int) -> int:
+    codes = (item[:-1].astype(np.int64) * n_items + item[1:])[user[1:] == user[:-1]]
+    return len(codes) - len(np.unique(codes))
+
+
+def branching(dataset: Dataset) -> float:
+    """Measure how many next items an item has: the exponential of the entropy of the next item given this one.
+
+    Args:
+        dataset: Interactions in the order of each user.
+
+    Returns:
+        1 where one item always follows another; NaN without steps.
+    """
+    inside = _same_user(dataset)
+    source = dataset.item[:-1][inside][:MOST].astype(np.int64)
+    if len(source) == 0:
+        return float("nan")
+    codes, count = np.unique(source * dataset.n_items + dataset.item[1:][inside][:MOST], return_counts=True)
+    total = np.bincount(source, minlength=dataset.n_items)[codes // dataset.n_items]
+    return float(np.exp(-(count / len(source) * np.log(count / total)).sum()))
+
+
+def _judged_by_time(dataset: Dataset) -> int:
+    """Count the users with interactions on both sides of the time from which on the newest tenth happened."""
+    assert dataset.timestamp is not None
+    cut = np.partition(dataset.timestamp, place := int((1 - NEWEST) * len(dataset)))[place]
+    late = np.bincount(dataset.user, dataset.timestamp >= cut, dataset.n_users) > 0
+    early = np.bincount(dataset.user, dataset.timestamp < cut, dataset.n_users) > 0
+    return int((late & early).sum())

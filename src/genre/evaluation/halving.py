@@ -1,0 +1,338 @@
+"""A search over recommenders and their options within a budget, on the validation part; a blend at the end.
+
+Successive halving (Kevin Jamieson and Ameet Talwalkar, "Non-stochastic best arm identification and hyperparameter
+optimization", AISTATS 2016): in the first round every recommender is tried once, as given; in each later one the better
+half stays and each has twice as many trials as before. A trial changes one or two options of that recommender's best
+ones within their search ranges. Then a blend of the best of every recommender is weighed.
+
+Never reads the test part. Does not know configs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genre.data.folds import Fold, Split
+from genre.errors import DataError, EvaluationError, OptionError, TrainingError
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.metric_table import metric_of
+from genre.evaluation.targets import distinct_rows
+from genre.evaluation.tuning import matters
+from genre.log import SILENT, Log
+from genre.options import Choices, Search, search_space
+from genre.recommenders.base import Recommender
+from genre.recommenders.blend import Blend
+
+USERS = 2000  # validation users that a trial is evaluated on, the same in every trial
+KEPT = 2  # recommenders that are not dropped
+STEP = 0.25  # of the range of an option: the standard deviation of a change
+NONE = 0.25  # chance that a change of an optional number takes it away
+FOR_BLEND = 0.2  # share of the budget that is left for the blend
+MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One trial.
+
+    Attributes:
+        name: The recommender.
+        options: The options that differ from those it started with.
+        value: The metric on the validation users; None where it failed or there was no time to finish it.
+        seconds: CPU seconds.
+    """
+
+    name: str
+    options: dict[str, Any]
+    value: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What a search found.
+
+    Attributes:
+        recommender: The best one, a blend or a single one, not fitted.
+        value: Its metric on all validation users.
+        singles: The best options of each recommender, best first, with the metric on the sampled users.
+        attempts: Every trial, in order.
+    """
+
+    recommender: Recommender
+    value: float
+    singles: dict[str, tuple[Recommender, float]]
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass
+class Allowance:
+    """CPU time and trials that a search may use; None: no limit.
+
+    Attributes:
+        seconds: CPU seconds of the process from `began` on.
+        trials: Fits of single recommenders.
+        began: CPU time of the process when the budget began.
+    """
+
+    seconds: float | None = None
+    trials: int | None = None
+    began: float = dataclasses.field(default_factory=time.process_time)
+
+    def left(self) -> float:
+        """Return what is left of the time.
+
+        Returns:
+            CPU seconds, below zero when more was used; infinite without a limit.
+        """
+        return np.inf if self.seconds is None else self.seconds - (time.process_time() - self.began)
+
+    def __str__(self) -> str:
+        return "" if self.seconds is None else f", {max(self.left(), 0) / 60:.1f} CPU minutes left"
+
+
+@dataclass
+class _Contender:
+    """A recommender in the search: where it started, and the best of it so far, fitted."""
+
+    name: str
+    start: Recommender
+    best: Recommender | None = None
+    value: float = -np.inf  # higher is better, whatever the metric
+    seconds: float = 0.0
+    tried: int = 0
+
+
+class _OutOfTime(Exception):
+    """A trial took more than its share of the budget."""
+
+
+class _Stopwatch(Log):
+    """A log that ends the training of a network when its share of the budget is used up."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+    def record(self, event: str, **fields: Any) -> None:
+        if event == "epoch" and time.process_time() > self.until:
+            raise _OutOfTime
+
+
+def search(
+    split: Split,
+    starts: Mapping[str, Recommender],
+    budget: Allowance,
+    *,
+    metric: str = "ndcg@10",
+    exclude_seen: bool = True,
+    seed: int = 0,
+    log: Log = SILENT,
+) -> Winner:
+    """Search recommenders and options: fit on train, evaluate on validation.
+
+    The seed fixes the sequence of trials; a larger budget goes on where a smaller one ends.
+
+    Args:
+        split: The split; its test part is not read.
+        starts: Name -> recommender with the options that it is tried with first, cheap ones first.
+        budget: When to stop.
+        metric: The label to optimise.
+        exclude_seen: See `evaluate`.
+        seed: Of the changes of options.
+        log: A line for each improvement.
+
+    Returns:
+        The best recommender, a blend where that is better, and every trial.
+
+    Raises:
+        EvaluationError: Without a validation part, or when no trial succeeded.
+    """
+    if not len(split.validation.target):
+        raise EvaluationError("a search needs a validation part, which is empty; give the split a validation share")
+    running = _Halving(split, budget, metric, exclude_seen=exclude_seen, seed=seed, log=log)
+    contenders = [_Contender(name, start) for name, start in starts.items()]
+    running.rounds(contenders)
+    return running.winner(contenders)
+
+
+class _Halving:
+    """A search while it runs."""
+
+    def __init__(
+        self, split: Split, budget: Allowance, metric: str, *, exclude_seen: bool, seed: int, log: Log
+    ) -> None:
+        self.split, self.budget, self.metric, self.seed, self.log = split, budget, metric, seed, log
+        self.exclude_seen = exclude_seen
+        self.sign = 1 if metric_of(metric).higher_is_better else -1
+        self.judged = some_users(split.validation, USERS, seed)
+        self.attempts: list[Attempt] = []
+        self.reached = -np.inf
+
+    # --- rounds -----------------------------------------------------------------------------------
+
+    def rounds(self, contenders: list[_Contender]) -> None:
+        """Try every contender as it is, then the better half again and again, until the budget ends."""
+        for contender in contenders:
+            self.attempt(contender, _fresh(contender.start))
+        left, trials = [one for one in contenders if one.best is not None], 1
+        going = True
+        while going and left:
+            left = sorted(left, key=lambda one: -one.value)[: max(KEPT, (len(left) + 1) // 2)]
+            trials *= 2
+            done = [self.change(one) for _ in range(trials) for one in left]
+            going = any(done)
+
+    def change(self, contender: _Contender) -> bool:
+        """Try a contender with other options; False where there are none, or no budget for it."""
+        assert contender.best is not None
+        contender.tried += 1
+        place = sum(contender.name.encode())  # a sequence of its own, whatever the others do
+        rng = np.random.default_rng((self.seed, place, contender.tried))
+        changed = changed_options(contender.best, rng)
+        return bool(changed) and self.attempt(contender, dataclasses.replace(contender.best, **changed))  # type: ignore[type-var]
+
+    def attempt(self, contender: _Contender, model: Recommender) -> bool:
+        """Fit and evaluate a model; False where the budget does not hold it."""
+        left = self.budget.left() - FOR_BLEND * (self.budget.seconds or 0)
+        if left <= 0 or contender.seconds > left or len(self.attempts) == self.budget.trials:
+            return False
+        began = time.process_time()
+        value = self.value_of(contender.name, model, _Stopwatch(began + MOST_OF_REST * left))
+        seconds = time.process_time() - began
+        contender.seconds = seconds
+        options = {name: new for name, new in _options(model).items() if new != getattr(contender.start, name)}
+        self.attempts.append(Attempt(contender.name, options, value, round(seconds, 2)))
+        if value is not None and self.sign * value > contender.value:
+            contender.best, contender.value = model, self.sign * value
+            self.improved(contender.name, options, value)
+        return True
+
+    def value_of(self, name: str, model: Recommender, log: Log) -> float | None:
+        """Fit on train and evaluate on the sampled users; None where that fails."""
+        try:
+            return self.evaluated(model.fit(self.split.train, validation=self.split.validation, log=log), self.judged)
+        except _OutOfTime:
+            self.log.line(f"{name}: not finished within half of what was left of the budget")
+        except (TrainingError, OptionError, DataError) as error:
+            self.log.line(f"{name}: {error}")
+        return None
+
+    def evaluated(self, model: Recommender, fold: Fold) -> float:
+        """Return the metric of a fitted model on a fold."""
+        found = evaluate(model, fold, metrics=[self.metric], exclude_seen=self.exclude_seen, train=self.split.train)
+        return found.values[self.metric]
+
+    def improved(self, name: str, options: Mapping[str, Any], value: float) -> None:
+        """Say so where a value is the best so far."""
+        if self.sign * value > self.reached:
+            self.reached = self.sign * value
+            changed = "".join(f" {option}={new}" for option, new in options.items())
+            self.log.line(f"{self.metric} {value:.4f} {name}{changed} (trial {len(self.attempts)}{self.budget})")
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def winner(self, contenders: list[_Contender]) -> Winner:
+        """Weigh a blend of all contenders and compare it with the best one on all validation users."""
+        known = {one.name: one for one in sorted(contenders, key=lambda one: -one.value) if one.best is not None}
+        if not known:
+            raise EvaluationError("no trial succeeded; give the search a larger budget, or look at the lines above")
+        fitted = [one.best for one in known.values() if one.best is not None]
+        best, value = fitted[0], self.evaluated(fitted[0], self.split.validation)
+        if len(fitted) > 1:
+            blend = weigh_blend(fitted, self.split.validation)
+            blended = self.evaluated(blend, self.split.validation)
+            if self.sign * blended > self.sign * value:
+                best, value = blend, blended
+        self.log.line(f"{self.metric} {value:.4f} {type(best).__name__.lower()} on all validation users{self.budget}")
+        singles = {name: (_fresh(one.best), self.sign * one.value) for name, one in known.items() if one.best}
+        return Winner(_fresh(best), value, singles, tuple(self.attempts))
+
+
+def weigh_blend(fitted: list[Recommender], validation: Fold) -> Blend:
+    """Weigh a blend and leave out the members whose weight is zero.
+
+    Args:
+        fitted: Recommenders fitted on one training part.
+        validation: Held-out interactions of that part.
+
+    Returns:
+        The blend of those with a weight; to fit it anew gives the same.
+    """
+    weighed = Blend(tuple(fitted)).weigh(fitted, validation)
+    useful = [member for member, weight in zip(fitted, weighed.weights_[0], strict=True) if weight > 0]
+    return weighed if len(useful) == len(fitted) else Blend(tuple(useful)).weigh(useful, validation)
+
+
+def some_users(fold: Fold, most: int, seed: int) -> Fold:
+    """Return a fold with the targets of some users.
+
+    Args:
+        fold: The fold.
+        most: Users with targets that are kept, drawn at random.
+        seed: Of the draw.
+
+    Returns:
+        The fold itself where it has no more users.
+    """
+    users = distinct_rows(fold.target.user)
+    if len(users) <= most:
+        return fold
+    drawn = np.zeros(fold.target.n_users, np.bool_)
+    drawn[np.random.default_rng(seed).choice(users, most, replace=False)] = True
+    return Fold(fold.context, fold.target.where(drawn[fold.target.user]))
+
+
+# --- changing options -------------------------------------------------------------------------------
+
+
+def changed_options(model: Recommender, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw other values for one or two of the options that have a search range and an effect.
+
+    Args:
+        model: The recommender.
+        rng: The source of chance.
+
+    Returns:
+        Option -> new value; empty where no option can be searched.
+    """
+    cls, now = type(model), _options(model)
+    others = {name: {key: value for key, value in now.items() if key != name} for name in now}
+    space = {name: one for name, one in search_space(cls).items() if matters(cls, name, one, others[name])}
+    if not space:
+        return {}
+    count = min(len(space), int(rng.integers(1, 3)))
+    picked = rng.choice(sorted(space), count, replace=False).tolist()
+    return {name: _moved(now[name], space[name], rng) for name in picked}
+
+
+def _moved(value: Any, range_: Search | Choices, rng: np.random.Generator) -> Any:
+    """Return a value near another one; numbers have three digits, which read better in a YAML."""
+    if isinstance(range_, Choices):
+        others = [other for other in range_.values if other != value]
+        return others[int(rng.integers(len(others)))] if others else value
+    if range_.optional and value is not None and rng.random() < NONE:
+        return None
+    low, high = (np.log(end) if range_.log else end for end in (range_.low, range_.high))
+    if value is None:
+        moved = rng.uniform(low, high)
+    else:
+        moved = (np.log(max(value, 1e-12)) if range_.log else value) + STEP * (high - low) * rng.normal()
+    number = np.clip(np.exp(moved) if range_.log else moved, range_.low, range_.high)
+    return round(number) if range_.whole else min(max(float(f"{number:.3g}"), range_.low), range_.high)
+
+
+def _options(model: Recommender) -> dict[str, Any]:
+    return {field.name: getattr(model, field.name) for field in dataclasses.fields(model) if field.init}  # type: ignore[arg-type]
+
+
+def _fresh(model: Recommender) -> Recommender:
+    """Return a copy that is not fitted; of a blend, with members that are not."""
+    if isinstance(model, Blend):
+        return dataclasses.replace(model, recommenders=tuple(_fresh(member) for member in model.recommenders))
+    return dataclasses.replace(model)  # type: ignore[type-var]

@@ -1,0 +1,149 @@
+"""The search of `genre auto`: what it tries, when it stops, and that its result can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+
+from genre.arrays import Float32
+from genre.data.dataset import Dataset, History
+from genre.data.folds import Fold, Split
+from genre.errors import EvaluationError, TrainingError
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.halving import Allowance, Winner, changed_options, search, some_users
+from genre.log import Log
+from genre.options import Doc, Search
+from genre.preprocessing.splits import LeaveOneOut
+from genre.recommenders.base import Recommender
+from genre.recommenders.blend import Blend
+from genre.recommenders.ease import EASE
+from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.popularity import Popularity
+from genre.recommenders.transitions import Transitions
+from genre.testing import toy_dataset
+
+STARTS: dict[str, Recommender] = {"popularity": Popularity(), "item_knn": ItemKNN(), "ease": EASE()}
+
+
+@pytest.fixture(scope="module")
+def parts() -> Split:
+    return LeaveOneOut().split(toy_dataset(n_users=60))
+
+
+class Lines(Log):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def found(parts: Split, trials: int, seed: int = 0) -> Winner:
+    return search(parts, STARTS, Allowance(trials=trials), seed=seed)
+
+
+def test_the_seed_fixes_the_sequence_and_a_larger_budget_goes_on(parts: Split) -> None:
+    def tried(trials: int, seed: int = 0) -> list[tuple[str, dict[str, Any], float | None]]:
+        return [(one.name, one.options, one.value) for one in found(parts, trials, seed).attempts]
+
+    short, long = tried(8), tried(12)
+    assert [name for name, _, _ in short[:3]] == list(STARTS), "each as it is given, first"
+    assert len(long) == 12
+    assert long[:8] == short
+    assert tried(12, seed=1) != long
+
+
+def test_the_better_half_has_twice_the_trials(parts: Split) -> None:
+    attempts = found(parts, 30).attempts
+    names = [one.name for one in attempts]
+    best = {name: max(one.value or 0 for one in attempts[:3] if one.name == name) for name in STARTS}
+    dropped = min(best, key=lambda name: best[name])
+    assert dropped not in names[3:]
+    assert len(names) == 30
+
+
+def test_the_winner_fitted_anew_has_the_value_that_was_found(parts: Split) -> None:
+    winner = found(parts, 9)
+    model = dataclasses.replace(winner.recommender)  # type: ignore[type-var]
+    model.fit(parts.train, validation=parts.validation)
+    value = evaluate(model, parts.validation, metrics=["ndcg@10"], train=parts.train).values["ndcg@10"]
+    assert value == winner.value
+    assert winner.value >= max(value for _, value in winner.singles.values()) - 1e-9
+    if isinstance(winner.recommender, Blend):
+        assert not hasattr(winner.recommender, "weights_")
+
+
+def test_each_improvement_has_a_line_with_the_time_left(parts: Split) -> None:
+    log = Lines()
+    winner = search(parts, STARTS, Allowance(seconds=600, trials=10), log=log)
+    values = [float(line.split()[1]) for line in log.lines[:-1]]
+    assert values == sorted(values)
+    assert all("CPU minutes left" in line for line in log.lines)
+    assert f"{winner.value:.4f}" in log.lines[-1]
+
+
+def test_the_test_part_is_not_read(parts: Split) -> None:
+    def refuse() -> Dataset:
+        raise AssertionError
+
+    hidden = Split(parts.train, parts.validation, Fold(refuse, parts.test.target.where(parts.test.target.user < 0)))
+    assert search(hidden, STARTS, Allowance(trials=5)).attempts
+
+
+@dataclass(eq=False)
+class Broken(Recommender):
+    level: Annotated[float, Search(0, 1), Doc("Nothing.")] = 0.5
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        raise TrainingError("it broke")
+
+    def _score(self, history: History) -> Float32:
+        return np.zeros((len(history), history.n_items), np.float32)
+
+
+@dataclass(eq=False)
+class Endless(Broken):
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        for epoch in range(10_000_000):
+            log.record("epoch", epoch=epoch, loss=1.0)
+
+
+def test_what_fails_or_takes_too_long_is_left_out_and_said(parts: Split) -> None:
+    log = Lines()
+    starts: dict[str, Recommender] = {"broken": Broken(), "endless": Endless(), "popularity": Popularity()}
+    winner = search(parts, starts, Allowance(seconds=0.4, trials=6), log=log)
+    assert isinstance(winner.recommender, Popularity)
+    assert any("it broke" in line for line in log.lines)
+    assert any("not finished" in line for line in log.lines)
+    with pytest.raises(EvaluationError, match="no trial succeeded"):
+        search(parts, {"broken": Broken()}, Allowance(trials=3))
+
+
+def test_changes_stay_in_their_ranges_and_have_an_effect() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        changed = changed_options(ItemKNN(), rng)
+        assert 1 <= len(changed) <= 2
+        assert not {"alpha", "beta"} & set(changed), "they have no effect beside cosine"
+        dataclasses.replace(ItemKNN(), **changed)
+    walks = [changed_options(Transitions(), rng).get("history_half_life", 1.5) for _ in range(300)]
+    assert None in walks
+    assert all(0.5 <= value <= 20 for value in walks if value is not None)
+    assert changed_options(Blend((EASE(),)), rng) == {}
+
+
+def test_a_sample_has_the_targets_of_some_users(parts: Split) -> None:
+    fold = some_users(parts.validation, 10, 0)
+    assert len(np.unique(fold.target.user)) == 10
+    assert fold.context is parts.validation.context
+    assert some_users(parts.validation, 1000, 0) is parts.validation
+
+
+def test_without_a_validation_part_there_is_nothing_to_search_on(parts: Split) -> None:
+    empty = Fold(parts.train, parts.validation.target.where(parts.validation.target.user < 0))
+    with pytest.raises(EvaluationError, match="needs a validation part"):
+        search(Split(parts.train, empty, parts.test), STARTS, Allowance(trials=3))
