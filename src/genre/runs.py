@@ -5,12 +5,13 @@ Reads what `workspace.py` describes; does not know how a run is made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genre import storage
+from genre.bulk import UserLists, rows_to_list
 from genre.config.reading import read_config
 from genre.data.dataset import Dataset
 from genre.data.history import History
@@ -184,6 +185,47 @@ class Run:
             Recommended(self.dataset.item_ids[item], titles[item], float(score), reason)
             for item, score, reason in zip(items, scores, reasons, strict=True)
         ]
+
+    def lists(self, *, k: int = DEFAULT_K, using: str | None = None, users: Sequence[str] | None = None) -> UserLists:
+        """Describe the lists of many users; nothing is computed yet.
+
+        Args:
+            k: The length of a list.
+            using: The label of a recommender; None: the best one.
+            users: Ids of users; None: all users.
+
+        Returns:
+            Lists whose `tables()` and `write()` make them, block by block.
+
+        Raises:
+            UnknownId: A user or the recommender is not known.
+        """
+        return UserLists(self.recommender(using), self.dataset, k, rows_to_list(users, self.dataset))
+
+    def recommend_all(
+        self, *, k: int = DEFAULT_K, using: str | None = None, users: Sequence[str] | None = None
+    ) -> Iterator[Any]:
+        """Recommend unseen items to many users; memory does not grow with their number.
+
+        Args:
+            k: The length of a list.
+            using: The label of a recommender; None: the best one.
+            users: Ids of users; None: all users.
+
+        Yields:
+            A table (pandas, Polars or Arrow) of some thousand lists: user_id, rank, item_id, title and score.
+
+        Raises:
+            UnknownId: A user or the recommender is not known.
+
+        Example:
+            >>> import genre
+            >>> run = genre.run("movies.yaml")
+            >>> for frame in run.recommend_all(k=1, users=["u0", "u1"]):
+            ...     print(list(frame["item_id"]))
+            ['i0', 'i9']
+        """
+        yield from map(to_frame, self.lists(k=k, using=using, users=users).tables())
 
     def llm_problems(self, using: str | None = None) -> list[str]:
         """Describe the answers of language models that could not be used since this run was read.

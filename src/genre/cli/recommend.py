@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import RUN_FIRST, add_trust, add_verb
+from genre.cli.lists import add_list_options, write_lists
 from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
 
@@ -33,12 +34,13 @@ def add_recommend_verb(verbs: Verbs) -> None:
     parser.add_argument("run", help="a run folder")
     parser.add_argument("--user", help="a user id of the data")
     parser.add_argument("--history", nargs="+", metavar="ITEM", default=[], help="ids or titles, oldest first")
-    parser.add_argument("-k", type=int, default=DEFAULT_K, help=f"how many items (default: {DEFAULT_K})")
+    parser.add_argument("-k", "--k", type=int, default=DEFAULT_K, help=f"how many items (default: {DEFAULT_K})")
     text = "what to look for in words, alone or together with --user or --history"
     parser.add_argument("--ask", metavar="WORDS", help=text)
     parser.add_argument("--using", help="a recommender of the run (default: the best on validation)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--store", help="SQLite file of the event log, for deleted users (default: beside the run)")
+    add_list_options(parser)
     add_trust(parser)
 
 
@@ -48,6 +50,9 @@ def _recommend(args: argparse.Namespace) -> None:
     from genre.serving.events.opening import default_store_path
 
     run = read_run(args.run, trust=args.trust)
+    if args.all or args.users or args.similar or args.out or args.with_reasons:
+        write_lists(run, args)
+        return
     _refuse_deleted(Path(args.store or default_store_path(run.folder)), args.user)
     history = _history(run, args)
     if args.ask is None:

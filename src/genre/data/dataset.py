@@ -25,6 +25,7 @@ from genre.arrays import Float32, Int32, Int64
 from genre.data.arrow import plain_bytes
 from genre.data.history import History, row_numbers
 from genre.data.ids import Ids
+from genre.data.titles import Titles
 from genre.errors import DataError
 from genre.kernels.order import user_time_order
 
@@ -248,17 +249,30 @@ class Dataset:
         Raises:
             DataError: If `users` are no row numbers of this dataset.
         """
-        return self._histories if users is None else self._histories.select(row_numbers(users, self.n_users, "user"))
+        if users is None:
+            return self._histories
+        rows = row_numbers(users, self.n_users, "user")
+        if len(rows) != 1 or "_histories" in vars(self):
+            return self._histories.select(rows)
+        # Of one user, without a table of all users: a history of all that comes before, then the user's own.
+        ends = np.searchsorted(self.user, np.array([rows[0], rows[0] + 1], np.int32))
+        before_and_own = np.concatenate([[0], ends]).astype(np.int64)
+        return self._cut(before_and_own, np.array([-1, rows[0]], np.int32)).select(slice(1, 2))
 
     @cached_property
     def _histories(self) -> History:
         """The histories of all users, whose row starts are searched for once."""
+        every = np.arange(self.n_users + 1, dtype=np.int32)
+        return self._cut(np.searchsorted(self.user, every), every[:-1])
+
+    def _cut(self, indptr: Int64, user: Int32) -> History:
+        """Return the interactions cut into histories at `indptr`."""
         return History(
-            indptr=np.searchsorted(self.user, np.arange(self.n_users + 1, dtype=np.int32)),
+            indptr=indptr,
             item=self.item,
             weight=self.weight,
             n_items=self.n_items,
-            user=np.arange(self.n_users, dtype=np.int32),
+            user=user,
             rating=self.rating,
             timestamp=self.timestamp,
         )
@@ -308,17 +322,14 @@ class Dataset:
             user_features=self.user_features if users is None else users,
         )
 
-    def titles(self) -> list[str]:
+    def titles(self) -> Titles:
         """Return a name for each item to show to people: its title, or its id where it has none.
 
         Returns:
-            `[n_items]` names.
+            `[n_items]` names, read from the table as they are needed.
         """
         column = next((c for c in TITLE_COLUMNS if c in self.items.column_names), None)
-        if column is None:
-            return list(self.item_ids.values.to_pylist())
-        texts = self.items[column].cast(pa.string()).to_pylist()
-        return [text or self.item_ids[row] for row, text in enumerate(texts)]
+        return Titles(None if column is None else self.items[column], self.item_ids)
 
     def fingerprint(self) -> str:
         """Compute a digest of everything but the features and the name.

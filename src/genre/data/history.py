@@ -114,7 +114,7 @@ class History:
             bounds = self.indptr[first : max(first, stop) + 1]
             return self._at(slice(bounds[0], bounds[-1]), bounds - bounds[0], self.user[first:stop])
         picked = np.arange(len(self))[rows] if isinstance(rows, slice) else row_numbers(rows, len(self), "history")
-        lengths = self.lengths[picked]
+        lengths = self.indptr[picked + 1] - self.indptr[picked]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         position = np.arange(indptr[-1]) + np.repeat(self.indptr[picked] - indptr[:-1], lengths)
         return self._at(position, indptr, self.user[picked])

@@ -1,9 +1,13 @@
-"""From a title, or an id, as people write it to the row of its item. Knows nothing about datasets or queries."""
+"""The titles of items, and from a title, or an id, as people write it to the row of its item. Knows no queries."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from genre.data.ids import Ids
 from genre.data.words import words
@@ -12,6 +16,51 @@ from genre.options import nearest
 
 _BRACKETS = re.compile(r"(?:\s*\([^()]*\))+\s*$")
 _MOVED_ARTICLE = re.compile(r",\s+(The|A|An|L[ae]s?|L'|Il|El|Los|D[aei][rs]|Die)$", re.IGNORECASE)
+
+
+class Titles(Sequence[str]):
+    """A name for each item to show to people: its title, or its id where it has none."""
+
+    def __init__(self, texts: pa.ChunkedArray | None, ids: Ids) -> None:
+        """Look at a column, which is not copied.
+
+        Args:
+            texts: The column of titles `[n_items]`; None: there is none.
+            ids: The ids of the items.
+        """
+        self._texts, self._ids = texts, ids
+
+    def column(self) -> pa.StringArray:
+        """Return all names.
+
+        Returns:
+            An Arrow array of strings `[n_items]`.
+        """
+        if self._texts is None:
+            return self._ids.values
+        array = self._texts.cast(pa.string()).combine_chunks()
+        return pc.if_else(pc.fill_null(pc.not_equal(array, ""), False), array, self._ids.values)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[at] for at in range(*row.indices(len(self)))]
+        text = None if self._texts is None else self._texts[int(row)].as_py()
+        return str(text) if text not in (None, "") else self._ids[row]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.column().to_pylist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and not isinstance(other, str) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def title_key(title: str) -> str:

@@ -8,7 +8,10 @@ order is total, and counts and row numbers are cast to int64 on the way out.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +19,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from genre.options import check_options
+from genre.threads import blas_threads, limit_threads, n_threads
 
 Frame = nw.LazyFrame[Any]
 """A table that is computed when it is needed."""
@@ -80,6 +84,50 @@ class Engine(ABC):
         distinct = frame.group_by(key, *order).agg(nw.len().alias("times")).drop("times")
         return distinct.with_row_index(name, order_by=[*order, key]).with_columns(nw.col(name).cast(nw.Int64))
 
+    def map_blocks(
+        self,
+        function: Callable[[pa.Table], pa.Table],
+        frame: Frame,
+        schema: pa.Schema,
+        *,
+        by: str,
+        size: int,
+        to: Path,
+    ) -> Iterator[Path]:
+        """Apply a function to blocks of rows and keep each result in a file of its own.
+
+        Block `b` holds the rows whose `by` is `size * b` or more and below `size * (b + 1)`, sorted by it: a block
+        never depends on how an engine divides its work. The function works with one BLAS thread, so results are equal
+        to the bit. A file appears when its block is finished, and a block whose file is there is not done again.
+
+        Args:
+            function: From the table of a block to the table that is kept.
+            frame: A lazy frame of this engine.
+            schema: The columns of the frame that the function gets.
+            by: A column of whole numbers, zero or more.
+            size: Numbers that fall into one block.
+            to: An existing folder for the files.
+
+        Yields:
+            The file of each block that has rows, in the order of the blocks; `read_block` reads it.
+        """
+        kept = self.write(frame)
+        bounds = self.collect(kept.select(nw.col(by).max()), pa.schema({by: pa.int64()}))[by].to_pylist()
+        pending: deque[Future[Path | None]] = deque()
+        with blas_threads(), ThreadPoolExecutor(threads := n_threads()) as pool:
+            for block in range(0 if bounds == [None] else bounds[0] // size + 1):
+                path = to / f"block-{block:08d}.arrow"
+                if path.is_file():
+                    pending.append(_finished(path))
+                else:
+                    here = (nw.col(by) >= block * size) & (nw.col(by) < (block + 1) * size)
+                    table = self.collect(kept.filter(here).sort(by), schema)
+                    pending.append(pool.submit(_work, function, table, path))
+                while len(pending) > threads or (pending and pending[0].done()):
+                    if (made := pending.popleft().result()) is not None:
+                        yield made
+            yield from (made for one in pending if (made := one.result()) is not None)
+
     def __enter__(self) -> Self:
         return self
 
@@ -87,3 +135,35 @@ class Engine(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def read_block(path: Path) -> pa.Table:
+    """Read the result of a block.
+
+    Args:
+        path: A file of `map_blocks`.
+
+    Returns:
+        What the function returned.
+    """
+    with pa.OSFile(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+def _work(function: Callable[[pa.Table], pa.Table], table: pa.Table, path: Path) -> Path | None:
+    """Apply the function to one block and publish its result; None for a block without rows."""
+    if not len(table):
+        return None
+    with limit_threads(1):
+        made = function(table)
+    aside = path.with_name(f".{path.name}.part")
+    with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, made.schema) as writer:
+        writer.write_table(made)
+    aside.replace(path)
+    return path
+
+
+def _finished(path: Path) -> Future[Path | None]:
+    done: Future[Path | None] = Future()
+    done.set_result(path)
+    return done

@@ -42,7 +42,7 @@ def with_history(dataset: Dataset) -> pa.Table:
         The users' table. A history names at most `TITLES` items, best rated first, of equals the newest first; it is
         empty for a user without a like.
     """
-    titles = dataset.titles()
+    titles = list(dataset.titles())
     liked = np.flatnonzero(dataset.liked())
     strength = (dataset.weight if dataset.rating is None else dataset.rating)[liked]
     user = dataset.user[liked]

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float32, Int32
+from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History, row_numbers
@@ -243,7 +243,7 @@ class Recommender(Saving, Explaining, Extending):
         k = min(int(k), histories.n_items)
         item = np.full((len(histories), k), -1, np.int32)
         score = np.full((len(histories), k), -np.inf, np.float32)
-        for rows, block in histories.blocks(max(1, SCORES_AT_ONCE // max(histories.n_items, 1))):
+        for rows, block in self._blocks(histories, max(1, SCORES_AT_ONCE // max(histories.n_items, 1))):
             seen = (block.indptr, block.item) if exclude_seen else None
             factors = self.as_factors(block)
             if factors is not None:
@@ -251,6 +251,16 @@ class Recommender(Saving, Explaining, Extending):
             else:
                 item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=candidates)
         return Recommendations(item, score, self.item_ids_)
+
+    def _blocks(self, histories: History, size: int) -> Iterator[tuple[slice | Int64, History]]:
+        """Yield rows and their histories; empty ones are apart where popularity answers them, as no query does."""
+        for rows, block in histories.blocks(size):
+            empty = block.lengths == 0
+            if self.answers_empty or not empty.any() or empty.all():
+                yield rows, block
+            else:
+                for kind in (np.flatnonzero(~empty), np.flatnonzero(empty)):
+                    yield rows.start + kind, block.select(kind)
 
     def history_of(self, item_ids: Sequence[str]) -> History:
         """Return one anonymous history.

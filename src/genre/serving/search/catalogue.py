@@ -69,7 +69,7 @@ class Catalogue:
         """
         self.item_ids: list[str] = dataset.item_ids.values.to_pylist()
         self.row = {item_id: row for row, item_id in enumerate(self.item_ids)}
-        self.titles = dataset.titles()
+        self.titles = list(dataset.titles())
         names = (name for name in dataset.items.column_names if name != "item_id")
         self.fields: dict[str, list[Any]] = {name: dataset.items[name].to_pylist() for name in names}
         self._mask_of = lru_cache(KEPT_MASKS)(self._make_mask)
