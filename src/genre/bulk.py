@@ -1,6 +1,6 @@
 """Lists for all users, or for all items, in blocks: what `genre recommend --all` writes.
 
-A block is made of rows `size * b` to `size * (b + 1) - 1` of the users (or items), whoever works on it, so that the
+A block is made of rows `size * b` to `size * (b + 1) - 1` of the users (or items), on every engine, so that the
 scores do not depend on the engine or on the number of threads. A list leaves as rows `user_id, rank, item_id, title,
 score`, best first. Knows nothing about run folders and the command line.
 """
