@@ -12,7 +12,7 @@ import numpy.typing as npt
 from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST
-from genre.data.settling import count_repeats
+from genre.data.repeats import count_repeats
 
 Order = Literal["time", "positions", "lines", "none"]
 
