@@ -1,5 +1,6 @@
 """The evaluator: every user, every candidate, ties, cold users and items, and errors for bad input."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,6 +235,20 @@ def test_rating_metrics_are_left_out_where_there_are_none(table: Make, fold: Mak
     found = evaluate(table(np.zeros((2, 3)), given.context), given)
     assert "rmse" not in found.values
     assert "ndcg@10" in found.values
+
+
+def test_accuracy_is_left_out_where_a_scale_has_no_steps(fold: MakeFold, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was 0.0: no prediction is within half a step of 0."""
+    given = fold([[0], [1]], [[1, 2], [0]], 3, ratings=[[4.3, 2.1], [4.0]])
+    given = Fold(given.context, dataclasses.replace(given.target, rating_scale=(1.0, 5.0, 0.0)))
+    model = Stars()
+    model.item_ids_ = given.context.item_ids
+    model.stars_ = np.full((2, 3), 4.0)
+    lines = list[str]()
+    monkeypatch.setattr(Log, "line", lambda _, text: lines.append(text))
+    found = evaluate(model, given, metrics=["ndcg", "mae", "accuracy"], log=Log())
+    assert list(found.values) == ["ndcg@10", "mae"]
+    assert [text.partition(" that")[0] for text in lines] == ["accuracy left out: ratings from 1 to 5 have no steps"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -590,9 +590,11 @@ def test_a_store_that_does_not_answer_leaves_the_data(run: Run, sqlite: SQLiteSt
     sqlite.histories = hanging  # type: ignore[method-assign,assignment]
     answer = service.recommend(ListRequest("u0", k=3))
     assert (answer.source, answer.fallback) == ("personal", "store_late")
+    assert service.user("u2")["fallback"] == "store_late", "a history without recent events says so"
     gate.set()
-    time.sleep(0.1)
+    time.sleep(0.4)
     assert service.recommend(ListRequest("u0")).fallback is None
+    assert service.user("u2")["fallback"] is None
 
     def failing(user_ids: list[str]) -> object:
         raise StoreError("gone")

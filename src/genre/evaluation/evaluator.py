@@ -68,7 +68,7 @@ def evaluate(
         fold: Histories and what the users did next, such as `split.test`.
         k: Length of the evaluated lists, or several.
         metrics: Names of metrics, or labels with a k of their own (`recall@20`). Rating metrics are left out where the
-            recommender predicts no ratings or the data has none.
+            recommender predicts no ratings or the data has none, and `accuracy` where their scale has no steps.
         exclude_seen: Items in the history are neither recommended nor relevant; False where users interact with the
             same item again.
         train: What the recommender was fitted on, where it is not the fold's context. It decides the popularity of
@@ -90,7 +90,7 @@ def evaluate(
     _check_arguments(recommender, fold, train)
     wanted = labels(metrics, k)
     ranking = {label: length for label, length in wanted.items() if not metric_of(label).of_ratings}
-    rating = [label for label in wanted if label not in ranking] if _has_ratings(recommender, fold) else []
+    rating = _rating_metrics(wanted, recommender, fold, log)
     allowed = None if candidates is None else _candidate_mask(candidates, fold.context.n_items)
     if not ranking and not rating:
         raise EvaluationError(
@@ -264,9 +264,19 @@ def _merge(
     )
 
 
-def _has_ratings(recommender: Recommender, fold: Fold) -> bool:
+def _rating_metrics(wanted: Iterable[str], recommender: Recommender, fold: Fold, log: Log) -> list[str]:
+    """Return the labels of rating metrics that can be measured; the log says what a continuous scale leaves out."""
     scale, rating = fold.target.rating_scale, fold.target.rating
-    return bool(recommender.capabilities()["ratings"]) and scale is not None and rating is not None and len(rating) > 0
+    if scale is None or rating is None or not len(rating) or not recommender.capabilities()["ratings"]:
+        return []
+    known = [label for label in wanted if metric_of(label).of_ratings]
+    open_ = [] if scale[2] else [label for label in known if "steps" in metric_of(label).needs]
+    if open_:
+        log.line(
+            f"{', '.join(open_)} left out: ratings from {scale[0]:g} to {scale[1]:g} have no steps that a prediction "
+            "could be rounded to; see mae, or state the rating scale"
+        )
+    return [label for label in known if label not in open_]
 
 
 def _check_fold(fold: Fold, train: Dataset | None) -> None:

@@ -14,7 +14,7 @@ from genre.evaluation import beyond_accuracy as beyond
 from genre.evaluation import metrics
 from genre.options import nearest
 
-Need = Literal["candidates", "top", "items", "vectors", "categories", "groups"]
+Need = Literal["candidates", "top", "items", "vectors", "categories", "groups", "steps"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Metric:
 
     Attributes:
         compute: The function, of `Ranks` or of `PredictedRatings`.
-        needs: What it reads besides the ranks of relevant items.
+        needs: What it reads besides the ranks of relevant items, or the rating scale has to have.
         single: It gives one number for all lists instead of one for each user.
         of_ratings: It measures predicted ratings; users count by their number of ratings.
         power: Its total is a power mean over users (2 for rmse).
@@ -66,7 +66,7 @@ METRICS: dict[str, Metric] = {
     "mse": Metric(metrics.mse, of_ratings=True, has_k=False, higher_is_better=False),
     "rmse": Metric(metrics.rmse, of_ratings=True, has_k=False, higher_is_better=False, power=2),
     "mae": Metric(metrics.mae, of_ratings=True, has_k=False, higher_is_better=False),
-    "accuracy": Metric(metrics.accuracy, of_ratings=True, has_k=False),
+    "accuracy": Metric(metrics.accuracy, needs=("steps",), of_ratings=True, has_k=False),
     "like_accuracy": Metric(metrics.like_accuracy, of_ratings=True, has_k=False),
 }
 """Name -> metric."""

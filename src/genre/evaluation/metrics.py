@@ -232,6 +232,8 @@ def mae(ratings: PredictedRatings) -> Float64:
 def accuracy(ratings: PredictedRatings) -> Float64:
     """Compute the share of ratings predicted within half a step of the scale, which rounding would set right.
 
+    The evaluator leaves it out where the scale has no steps: no prediction is exact.
+
     Args:
         ratings: Predicted and given ratings.
 

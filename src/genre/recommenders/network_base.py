@@ -48,7 +48,12 @@ UserDim = Annotated[
     Doc("Main directions of the users' text vectors that are read; all of them would name the items to predict."),
 ]
 MaxLength = Annotated[
-    int, Ge(2), Doc("Items of a history that are read, the newest; longer histories are trained on in windows.")
+    int,
+    Ge(2),
+    Doc(
+        "Items of a history that training reads at once; longer histories are cut into windows. Recommending reads the "
+        "newest max_length - 1: one place holds the start mark."
+    ),
 ]
 
 VALIDATION_K = 10

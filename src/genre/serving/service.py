@@ -287,13 +287,15 @@ class Service:
             run: Name of the run; None: the run that the user is assigned to.
 
         Returns:
-            `user_id`, `run` and `history`, oldest first, empty for an unknown user.
+            `user_id`, `run`, `history`, oldest first, empty for an unknown user, and `fallback`: why recent events are
+            missing from it (the event log does not answer), or None.
         """
         loaded = self._state.loaded_run(run, user_id)
-        past = self._state.history(loaded, user_id, None, self._state.events_of([user_id])[0])
+        events, failure = self._state.events_of([user_id])
+        past = self._state.history(loaded, user_id, None, events)
         pairs = zip(past.item.tolist(), past.weight.tolist(), strict=True)
         history = [{**loaded.describe_item(item), "weight": round(weight, 6)} for item, weight in pairs]
-        return {"user_id": user_id, "run": loaded.name, "history": history}
+        return {"user_id": user_id, "run": loaded.name, "history": history, "fallback": failure}
 
     def users(self, prefix: str = "", *, k: int = 20, run: str | None = None) -> list[str]:
         """Find users of the run's data.

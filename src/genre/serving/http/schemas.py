@@ -284,8 +284,9 @@ class HistoryItem(CatalogueItem):
 
 
 class UserHistory(BaseModel):
-    """A user's history, oldest first."""
+    """A user's history, oldest first; `fallback` says why recent events may be missing, or null."""
 
     user_id: str
     run: str
     history: list[HistoryItem]
+    fallback: str | None = None
