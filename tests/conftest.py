@@ -13,6 +13,8 @@ from postgres_server import PostgresServer
 # Read when torch is loaded, here and in the processes that tests start: threads that wait for work in a loop double the
 # CPU time of networks as small as these.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read when NumPy and SciPy are loaded: their threads wait in loops, too, and matrices of a test are too small to share.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The same examples every time, so that a run can be repeated; HYPOTHESIS_PROFILE=searching looks for new ones,
 # HYPOTHESIS_PROFILE=nightly looks for many and runs the full sizes of docs/reliability.md.

@@ -85,18 +85,6 @@ def repeated_pairs(
     return rows if among is None else among[rows], pair[place]
 
 
-def true_places(mask: npt.NDArray[np.bool_]) -> Places:
-    """Find where a mask is True: `np.flatnonzero(mask)`, in half the memory where int32 is wide enough.
-
-    Args:
-        mask: Bool `[n]`.
-
-    Returns:
-        Positions.
-    """
-    return np.flatnonzero(mask).astype(_place_type(len(mask)), copy=False)
-
-
 def stable_order(keys: Int64) -> Int64:
     """Sort by keys, equal keys in given order: `np.argsort(keys, kind="stable")`.
 
