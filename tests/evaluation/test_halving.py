@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, History
+from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
+from genre.data.history import History
 from genre.errors import EvaluationError, TrainingError
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.halving import Allowance, Winner, changed_options, search, some_users
