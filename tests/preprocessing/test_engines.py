@@ -102,3 +102,8 @@ def test_the_order_of_rows_is_no_value(duck: DuckDB, given_: Any, cleaning: Clea
     one, other = (outcome(duck, some, calendar, None, cleaning) for some in (columns, moved))
     assert isinstance(one, str) == isinstance(other, str)
     assert isinstance(one, str) or one[0] == other[0]
+
+
+def test_the_engine_prints_nothing_between_the_results_of_a_command() -> None:
+    with DuckDB() as engine:
+        assert engine.one("SELECT current_setting('enable_progress_bar')") == (False,)

@@ -53,6 +53,7 @@ class DuckDB(Engine):
         except duckdb.Error as error:
             raise OptionError(f"engine: DuckDB does not take these options ({_first_line(error)})") from error
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it is printed on standard output, between results
         return connection
 
     def name(self) -> str:
