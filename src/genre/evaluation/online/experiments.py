@@ -100,7 +100,7 @@ def always_valid_effect(
         level: Chance that the interval ever leaves out the truth.
 
     Returns:
-        The effect; an endless interval and p = 1 while an arm has fewer than `MIN_USERS` users or all users have the same outcome.
+        The effect; an endless interval and p = 1 while an arm has fewer than `MIN_USERS` users or all have one outcome.
 
     Raises:
         EvaluationError: When `planned` is not positive or `level` is not between 0 and 1.
