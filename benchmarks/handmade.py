@@ -12,6 +12,7 @@ most `users` of its users; the test is not read. All that was tried is written t
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import json
 import time
@@ -176,9 +177,7 @@ GIVEN, TIME, RANDOM = {"kind": "given"}, {"kind": "time"}, {"kind": "random"}
 SASREC = {"kind": "sasrec", "dropout": 0.5, "max_length": 50, "epochs": 20, "patience": 3}
 FILES = {"kind": "files", "interactions": "interactions.csv"}
 SETS: dict[str, Set] = {
-    "nemig": Set(
-        nemig, {"kind": "sequences", "path": "histories.txt", "items": "items.csv"}, text=True, networks=(SASREC,)
-    ),
+    "nemig": Set(nemig, {"kind": "sequences", "path": "histories.txt", "items": "items.csv"}, text=True),
     "ml-100k": Set(
         ml_100k,
         {"kind": "files", "interactions": "u.data", "items": "items.csv"},
@@ -191,7 +190,6 @@ SETS: dict[str, Set] = {
         {"kind": "files", "interactions": "ratings.csv", "items": "movies.csv"},
         text=True,
         timed=True,
-        networks=(SASREC | {"dropout": 0.2},),
     ),
     "lastfm-hetrec": Set(
         linked("user_artists.dat", "artists.dat"),
@@ -237,14 +235,16 @@ def singles(one: Set, n_items: int) -> Iterator[Plain]:
     if one.timed:
         yield from ({"kind": "popularity", "half_life_days": days} for days in (1, 3, 10, 30, 100, 300))
     yield from _transitions()
-    for half_life in (None, 1.5, 5, 20):
+    for half_life in HALF_LIVES:
         yield {"kind": "item_knn", "neighbours": 500, "shrinkage": 10, "history_half_life": half_life}
+    for half_life in HALF_LIVES:
         yield {"kind": "item_knn", "similarity": "bm25", "history_half_life": half_life}
+    for half_life in HALF_LIVES:
         walk = {"kind": "item_knn", "similarity": "rp3beta", "neighbours": 1000, "alpha": 0.6, "beta": 0.3}
         yield walk | {"history_half_life": half_life}
-    kind = "ease" if n_items <= 20_000 else "ease_neighbours"
-    for half_life in (None, 1.5, 5, 20):
-        for ridge in (100, 300, 1000):
+    kind = "ease" if n_items <= 13_000 else "ease_neighbours"
+    for ridge in (100, 300, 1000):
+        for half_life in HALF_LIVES:
             yield {"kind": kind, "regularization": ridge, "history_half_life": half_life}
     for factors, ridge, alpha in ((64, 50, 10), (64, 10, 3), (64, 30, 20), (128, 50, 3), (32, 30, 3)):
         yield {"kind": "als", "factors": factors, "regularization": ridge, "alpha": alpha}
@@ -256,9 +256,13 @@ def singles(one: Set, n_items: int) -> Iterator[Plain]:
     yield from one.networks
 
 
+HALF_LIVES = (None, 1.5, 5, 20)
+
+
 def _transitions() -> Iterator[Plain]:
     for half_life in (1.5, 5, 20):
         yield {"kind": "transitions", "history_half_life": half_life}
+    for half_life in (1.5, 5, 20):
         yield {"kind": "transitions", "source_power": 0.35, "target_power": 0.15, "history_half_life": half_life}
     yield {
         "kind": "transitions",
@@ -300,6 +304,7 @@ class Search:
         self.name, self.one, self.folder = name, one, folder
         self.rows: list[tuple[float, float, Plain]] = []
         self.best: dict[str, tuple[float, Plain, Recommender]] = {}
+        self.last: tuple[Plain, Any] | None = None
         self.parts = read(self.experiment([{"kind": "popularity"}]))
         self.judged = sample(self.parts.validation, one.users)
 
@@ -310,7 +315,15 @@ class Search:
     def single(self, tried: Plain) -> None:
         [model] = self.experiment([tried]).recommenders
         began = time.process_time()
-        model.fit(self.parts.train, validation=self.judged)
+        fitted = {name: value for name, value in tried.items() if name != "history_half_life"}
+        if (
+            self.last is not None and self.last[0] == fitted
+        ):  # only the weights of histories differ, which `fit` ignores
+            model = copy.copy(self.last[1])
+            model.history_half_life = tried["history_half_life"]
+        else:
+            model.fit(self.parts.train, validation=self.judged)
+            self.last = fitted, model
         value = self.note(model, tried, began)
         if tried["kind"] not in self.best or value > self.best[tried["kind"]][0]:
             self.best[tried["kind"]] = value, tried, model

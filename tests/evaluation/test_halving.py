@@ -15,12 +15,13 @@ from genre.data.folds import Fold, Split
 from genre.data.history import History
 from genre.errors import EvaluationError, TrainingError
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.halving import Allowance, Winner, changed_options, search, some_users
+from genre.evaluation.halving import Allowance, Winner, changed_options, halves, search, some_users, weigh_blend
 from genre.log import Log
 from genre.options import Doc, Search
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
+from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
@@ -135,6 +136,31 @@ def test_changes_stay_in_their_ranges_and_have_an_effect() -> None:
     assert None in walks
     assert all(0.5 <= value <= 20 for value in walks if value is not None)
     assert changed_options(Blend((EASE(),)), rng) == {}
+
+
+@pytest.mark.parametrize("model", [ItemKNN(), EASE(), Transitions(), Content()], ids=lambda one: type(one).__name__)
+def test_scoring_options_need_no_new_fit(model: Recommender) -> None:
+    data = toy_dataset()
+    for option in type(model).scoring_options:
+        fitted = dataclasses.replace(model, **{option: 7.0}).fit(data)  # type: ignore[type-var]
+        changed = dataclasses.replace(model, **{option: 2.0}).fit(data)  # type: ignore[type-var]
+        setattr(fitted, option, 2.0)
+        assert np.array_equal(fitted.score(data.history()), changed.score(data.history()))
+
+
+def test_halves_part_the_users(parts: Split) -> None:
+    one, other = (set(half.target.user.tolist()) for half in halves(parts.validation, 0))
+    assert not one & other
+    assert one | other == set(parts.validation.target.user.tolist())
+    assert abs(len(one) - len(other)) <= 1
+
+
+def test_a_blend_leaves_out_what_has_no_weight(parts: Split) -> None:
+    fitted: list[Recommender] = [model.fit(parts.train) for model in (EASE(), Popularity(), ItemKNN())]
+    blend = weigh_blend(fitted, parts.validation)
+    assert (blend.weights_ > 0).any(axis=0).all()
+    again = dataclasses.replace(blend).fit(parts.train, validation=parts.validation)
+    assert np.array_equal(again.weights_, blend.weights_)
 
 
 def test_a_sample_has_the_targets_of_some_users(parts: Split) -> None:

@@ -10,6 +10,7 @@ Never reads the test part. Does not know configs.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ USERS = 2000  # validation users that a trial is evaluated on, the same in every
 KEPT = 2  # recommenders that are not dropped
 STEP = 0.25  # of the range of an option: the standard deviation of a change
 NONE = 0.25  # chance that a change of an optional number takes it away
+BUCKETS = (1, 3)  # groups of history lengths with weights of their own that a blend is tried with
+ENOUGH = 200  # validation users from which on their halves choose between blends
 FOR_BLEND = 0.2  # share of the budget that is left for the blend
 MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
 
@@ -195,17 +198,22 @@ class _Halving:
         place = sum(contender.name.encode())  # a sequence of its own, whatever the others do
         rng = np.random.default_rng((self.seed, place, contender.tried))
         changed = changed_options(contender.best, rng)
-        return bool(changed) and self.attempt(contender, dataclasses.replace(contender.best, **changed))  # type: ignore[type-var]
+        if not changed:
+            return False
+        if set(changed) <= set(contender.best.scoring_options):
+            return self.attempt(contender, _with_scoring(contender.best, changed), fitted=True)
+        return self.attempt(contender, dataclasses.replace(contender.best, **changed))  # type: ignore[type-var]
 
-    def attempt(self, contender: _Contender, model: Recommender) -> bool:
-        """Fit and evaluate a model; False where the budget does not hold it."""
+    def attempt(self, contender: _Contender, model: Recommender, *, fitted: bool = False) -> bool:
+        """Fit a model unless it is fitted, and evaluate it; False where the budget does not hold it."""
         left = self.budget.left() - FOR_BLEND * (self.budget.seconds or 0)
         if left <= 0 or contender.seconds > left or len(self.attempts) == self.budget.trials:
             return False
         began = time.process_time()
-        value = self.value_of(contender.name, model, _Stopwatch(began + MOST_OF_REST * left))
+        log = None if fitted else _Stopwatch(began + MOST_OF_REST * left)
+        value = self.value_of(contender.name, model, log)
         seconds = time.process_time() - began
-        contender.seconds = seconds
+        contender.seconds = max(seconds, contender.seconds)
         options = {name: new for name, new in _options(model).items() if new != getattr(contender.start, name)}
         self.attempts.append(Attempt(contender.name, options, value, round(seconds, 2)))
         if value is not None and self.sign * value > contender.value:
@@ -213,10 +221,12 @@ class _Halving:
             self.improved(contender.name, options, value)
         return True
 
-    def value_of(self, name: str, model: Recommender, log: Log) -> float | None:
-        """Fit on train and evaluate on the sampled users; None where that fails."""
+    def value_of(self, name: str, model: Recommender, log: Log | None) -> float | None:
+        """Fit on train, where there is a log, and evaluate on the sampled users; None where that fails."""
         try:
-            return self.evaluated(model.fit(self.split.train, validation=self.split.validation, log=log), self.judged)
+            if log is not None:
+                model.fit(self.split.train, validation=self.split.validation, log=log)
+            return self.evaluated(model, self.judged)
         except _OutOfTime:
             self.log.line(f"{name}: not finished within half of what was left of the budget")
         except (TrainingError, OptionError, DataError) as error:
@@ -235,6 +245,15 @@ class _Halving:
             changed = "".join(f" {option}={new}" for option, new in options.items())
             self.log.line(f"{self.metric} {value:.4f} {name}{changed} (trial {len(self.attempts)}{self.budget})")
 
+    def blended(self, fitted: list[Recommender]) -> Blend:
+        """Weigh a blend, with weights for short and long histories where that is better on users not weighed on."""
+        if len(distinct_rows(self.judged.target.user)) < ENOUGH:
+            return weigh_blend(fitted, self.split.validation)
+        one, other = halves(self.judged, self.seed)
+        values = {n: self.evaluated(weigh_blend(fitted, one, length_buckets=n), other) for n in BUCKETS}
+        best = max(values, key=lambda n: self.sign * values[n])
+        return weigh_blend(fitted, self.split.validation, length_buckets=best)
+
     # --- the end ----------------------------------------------------------------------------------
 
     def winner(self, contenders: list[_Contender]) -> Winner:
@@ -245,7 +264,7 @@ class _Halving:
         fitted = [one.best for one in known.values() if one.best is not None]
         best, value = fitted[0], self.evaluated(fitted[0], self.split.validation)
         if len(fitted) > 1:
-            blend = weigh_blend(fitted, self.split.validation)
+            blend = self.blended(fitted)
             blended = self.evaluated(blend, self.split.validation)
             if self.sign * blended > self.sign * value:
                 best, value = blend, blended
@@ -254,19 +273,39 @@ class _Halving:
         return Winner(_fresh(best), value, singles, tuple(self.attempts))
 
 
-def weigh_blend(fitted: list[Recommender], validation: Fold) -> Blend:
-    """Weigh a blend and leave out the members whose weight is zero.
+def weigh_blend(fitted: list[Recommender], validation: Fold, *, length_buckets: int = 1) -> Blend:
+    """Weigh a blend and leave out the members whose weights are zero.
 
     Args:
         fitted: Recommenders fitted on one training part.
         validation: Held-out interactions of that part.
+        length_buckets: See `Blend`.
 
     Returns:
         The blend of those with a weight; to fit it anew gives the same.
     """
-    weighed = Blend(tuple(fitted)).weigh(fitted, validation)
-    useful = [member for member, weight in zip(fitted, weighed.weights_[0], strict=True) if weight > 0]
-    return weighed if len(useful) == len(fitted) else Blend(tuple(useful)).weigh(useful, validation)
+    weighed = Blend(tuple(fitted), length_buckets=length_buckets).weigh(fitted, validation)
+    useful = [member for member, used in zip(fitted, weighed.weights_.max(axis=0), strict=True) if used > 0]
+    if len(useful) == len(fitted):
+        return weighed
+    return Blend(tuple(useful), length_buckets=length_buckets).weigh(useful, validation)
+
+
+def halves(fold: Fold, seed: int) -> tuple[Fold, Fold]:
+    """Cut the users of a fold in two at random.
+
+    Args:
+        fold: The fold.
+        seed: Of the draw.
+
+    Returns:
+        Two folds with the targets of half of the users each.
+    """
+    users = distinct_rows(fold.target.user)
+    one = some_users(fold, (len(users) + 1) // 2, seed)
+    first = np.zeros(fold.target.n_users, np.bool_)
+    first[one.target.user] = True
+    return one, Fold(fold.context, fold.target.where(~first[fold.target.user]))
 
 
 def some_users(fold: Fold, most: int, seed: int) -> Fold:
@@ -325,6 +364,14 @@ def _moved(value: Any, range_: Search | Choices, rng: np.random.Generator) -> An
         moved = (np.log(max(value, 1e-12)) if range_.log else value) + STEP * (high - low) * rng.normal()
     number = np.clip(np.exp(moved) if range_.log else moved, range_.low, range_.high)
     return round(number) if range_.whole else min(max(float(f"{number:.3g}"), range_.low), range_.high)
+
+
+def _with_scoring(model: Recommender, changed: Mapping[str, Any]) -> Recommender:
+    """Return a fitted model with other values of options that only scoring reads."""
+    made = copy.copy(model)
+    for name, value in changed.items():
+        setattr(made, name, value)
+    return made
 
 
 def _options(model: Recommender) -> dict[str, Any]:

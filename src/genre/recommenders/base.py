@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +93,8 @@ class Recommender(Saving, Explaining, Extending):
         >>> sorted(model.recommend(["i0", "i2"], k=4).ids())
         ['i10', 'i4', 'i6', 'i8']
     """
+
+    scoring_options: ClassVar[tuple[str, ...]] = ()  # those that `fit` ignores: a fitted model takes other values
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Make the object, once every option that is given by name is one of the class.

@@ -77,6 +77,7 @@ class Content(Recommender):
     ] = 1.0
 
     explains: ClassVar[Method] = "exact"
+    scoring_options: ClassVar[tuple[str, ...]] = ("history_half_life",)
     learns: ClassVar[tuple[str, ...]] = ("center_", "directions_", "item_vectors_", "member_", "map_", "item_factors_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:

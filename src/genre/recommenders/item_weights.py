@@ -35,6 +35,7 @@ class ItemWeights(Recommender):
 
     explains: ClassVar[Method] = "exact"
     learns: ClassVar[tuple[str, ...]] = ("item_weights_",)
+    scoring_options: ClassVar[tuple[str, ...]] = ("history_half_life",)
 
     history_half_life: float | None
     item_weights_: Any
