@@ -42,6 +42,8 @@ _HOMES = {
     "SASRec": "genre.recommenders.sasrec",
     "Scaled": "genre.recommenders.scaled",
     "SemanticIds": "genre.recommenders.semantic_ids",
+    "SharedWords": "genre.recommenders.shared_words",
+    "Smoothed": "genre.recommenders.smoothed",
     "SyntheticHistory": "genre.recommenders.synthetic",
     "Transitions": "genre.recommenders.transitions",
     "TwoTower": "genre.recommenders.two_tower",
@@ -85,6 +87,8 @@ if TYPE_CHECKING:
     from genre.recommenders.sasrec import SASRec as SASRec
     from genre.recommenders.scaled import Scaled as Scaled
     from genre.recommenders.semantic_ids import SemanticIds as SemanticIds
+    from genre.recommenders.shared_words import SharedWords as SharedWords
+    from genre.recommenders.smoothed import Smoothed as Smoothed
     from genre.recommenders.synthetic import SyntheticHistory as SyntheticHistory
     from genre.recommenders.transitions import Transitions as Transitions
     from genre.recommenders.two_tower import TwoTower as TwoTower

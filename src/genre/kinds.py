@@ -60,6 +60,8 @@ KINDS: dict[str, dict[str, str]] = {
         "sasrec": "genre.recommenders.sasrec:SASRec",
         "scaled": "genre.recommenders.scaled:Scaled",
         "semantic_ids": "genre.recommenders.semantic_ids:SemanticIds",
+        "shared_words": "genre.recommenders.shared_words:SharedWords",
+        "smoothed": "genre.recommenders.smoothed:Smoothed",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
         "transitions": "genre.recommenders.transitions:Transitions",
         "two_tower": "genre.recommenders.two_tower:TwoTower",

@@ -38,6 +38,8 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
         "weight": 0.3,
     },
     "profiled": {"first": _EASE},
+    "smoothed": {"recommender": ItemKNN(), "similar": 3},
+    "shared_words": {"fields": ("text",)},
     "scaled": {"first": RatingFactors(factors=4), "method": "z-score"},
     "synthetic": {"first": _EASE},
     "ncf": {"dim": 8, "hidden": (16, 8), "epochs": 60, "batch_size": 32, "learning_rate": 0.01},

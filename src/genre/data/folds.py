@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.data.dataset import Dataset, Features
+from genre.errors import DataError
 
 Part = npt.NDArray[np.int8]
 
@@ -95,3 +96,26 @@ class Split:
             self.test.with_features(items=items, users=users),
             self.notes,
         )
+
+
+def hold_out_last(dataset: Dataset, *, remedy: str) -> Fold:
+    """Hold out the last liked interaction of each history with at least two: targets that training data has of itself.
+
+    Args:
+        dataset: A training part.
+        remedy: What to do where no history has two, for the message.
+
+    Returns:
+        What is left, and the held-out interactions.
+
+    Raises:
+        DataError: No history has two liked interactions.
+    """
+    liked = np.flatnonzero(dataset.liked())
+    user = dataset.user[liked]
+    last = np.append(user[1:] != user[:-1], True)
+    held = np.zeros(len(dataset), bool)
+    held[liked[last & (np.bincount(user, minlength=dataset.n_users)[user] > 1)]] = True
+    if not held.any():
+        raise DataError(f"no history has two liked items; {remedy}")
+    return Fold(dataset.where(~held), dataset.where(held))

@@ -56,7 +56,8 @@ class TfIdf(Encoder):
         Raises:
             DataError: No word is in `min_count` texts.
         """
-        counts, words = count_words(self.texts(table), log=log)
+        texts = self.texts(table)
+        counts, words = count_words(texts, log=log)
         kept = np.bincount(counts.indices, minlength=len(words)) >= self.min_count
         if not kept.any():
             raise DataError(
@@ -65,15 +66,19 @@ class TfIdf(Encoder):
         counts = counts[:, kept]
         self.words_ = [word for word, is_kept in zip(words, kept.tolist(), strict=True) if is_kept]
         self.idf_ = inverse_document_frequency(counts)
-        self.directions_ = directions(self._weigh(counts), self.dim)  # [n_words, dim]
+        weighted = self._weigh(counts)
+        self.directions_ = directions(weighted, self.dim)  # [n_words, dim]
+        self._last_fit = texts, weighted  # most often the same texts are encoded next
         return self
 
     @override
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         if not hasattr(self, "words_"):
             raise NotFitted("tfidf: is not fitted; call fit(table) or load(folder) first")
-        counts, _ = count_words(texts, vocabulary=self.words_, log=log)
-        return unit_rows(self._weigh(counts) @ self.directions_)
+        known, weighted = self.__dict__.pop("_last_fit", ([], None))
+        if weighted is None or known != texts:
+            weighted = self._weigh(count_words(texts, vocabulary=self.words_, log=log)[0])
+        return unit_rows(weighted @ self.directions_)
 
     def _weigh(self, counts: sp.csr_matrix) -> sp.csr_matrix:
         """Return counts times weights with rows of length one, [n, n_words]."""
@@ -95,12 +100,11 @@ def directions(matrix: sp.csr_matrix, dim: int) -> Float32:
     Returns:
         `V`. float32 `[n_columns, at most dim]`
     """
-    smallest = min(matrix.shape)
-    if dim < smallest / 2:
+    if dim < min(matrix.shape) / 2:
         from scipy.sparse.linalg import svds
 
-        start = np.random.default_rng(0).normal(size=smallest)
-        _, strength, right = svds(matrix.astype(np.float64), k=dim, v0=start)
+        start = np.random.default_rng(0).normal(size=matrix.shape[0])
+        _, strength, right = svds(matrix.astype(np.float64), k=dim, v0=start, solver="propack")  # a third of ARPACK
         right, strength = right[::-1], strength[::-1]
     else:
         _, strength, right = np.linalg.svd(matrix.toarray().astype(np.float64), full_matrices=False)
@@ -139,7 +143,9 @@ def count_words(
     if vocabulary is not None:
         return counts, list(vocabulary)
     words = sorted(known)
-    return counts[:, [known[word] for word in words]], words
+    counts = counts[:, [known[word] for word in words]]
+    counts.sort_indices()  # so that sums over a text's words have one order, however its words were found
+    return counts, words
 
 
 def inverse_document_frequency(counts: sp.csr_matrix) -> Float32:

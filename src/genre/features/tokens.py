@@ -89,18 +89,25 @@ def keywords(text: str) -> list[str]:
 
 def _english(text: str) -> Iterator[Token]:
     """Tag words that are written with spaces."""
-    tag, singularize, lexicon = _tagger()
-    stop_words = _stop_words("en")
-    for word, found in tag(text):
-        if not any(letter.isalnum() for letter in word):
-            continue
-        part: Part = next((part for start, part in _ENGLISH.items() if found.startswith(start)), "other")
-        key = word.casefold().strip("'’-.")
-        if found == "NNS" and len(key) > 3:
-            key = singularize(key)
-        # the list is made for search engines and has nouns (face, home, system) that may be what an item is
-        stop = len(key) < 2 or (key in stop_words and not lexicon.get(key, "").startswith("NN"))
-        yield Token(word, key, part, stop)
+    for sentence in _tagger()[0](text):
+        for word, found, *_ in sentence:
+            if (token := _english_token(word, found)) is not None:
+                yield token
+
+
+@functools.lru_cache(1 << 16)
+def _english_token(word: str, found: str) -> Token | None:
+    """Return the token of a word with the tag that was found; None for punctuation."""
+    if not any(letter.isalnum() for letter in word):
+        return None
+    _, singularize, lexicon = _tagger()
+    part: Part = next((part for start, part in _ENGLISH.items() if found.startswith(start)), "other")
+    key = word.casefold().strip("'’-.")
+    if found == "NNS" and len(key) > 3:
+        key = singularize(key)
+    # the list is made for search engines and has nouns (face, home, system) that may be what an item is
+    stop = len(key) < 2 or (key in _stop_words("en") and not lexicon.get(key, "").startswith("NN"))
+    return Token(word, key, part, stop)
 
 
 def _chinese(text: str) -> Iterator[Token]:
@@ -119,12 +126,12 @@ def _stop_words(language: str) -> frozenset[str]:
 
 @functools.cache
 def _tagger() -> Any:
-    """Load textblob's tagger, its rule for singulars, and its lexicon."""
+    """Load textblob's tagger, which returns sentences of words with tags, its rule for singulars, and its lexicon."""
     _installed("textblob")
-    from textblob.en import lexicon, tag
+    from textblob.en import lexicon, parser
     from textblob.en.inflect import singularize
 
-    return tag, functools.lru_cache(1 << 16)(singularize), lexicon
+    return functools.partial(parser.parse, chunks=False, collapse=False), singularize, lexicon
 
 
 @functools.cache

@@ -10,6 +10,7 @@ Saving, explaining and adding items are inherited from `saving.py`, `explaining.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -156,6 +157,25 @@ class Recommender(Saving, Explaining, Extending):
     @abstractmethod
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         """Set the learnt values."""
+
+    def chosen(self) -> Self:
+        """Return the recommender, not fitted, with what the validation part chose as its options.
+
+        It learns the same way from other data without a validation part: a blend keeps its weights, a network trains
+        for as many epochs as were kept.
+
+        Returns:
+            A new recommender.
+
+        Raises:
+            NotFitted: Before `fit` or `load`.
+        """
+        self._fitted()
+        return dataclasses.replace(self, **self._chosen())  # type: ignore[type-var]  # every recommender is a dataclass
+
+    def _chosen(self) -> dict[str, Any]:
+        """Return the options that the validation part chose, where the class chooses any."""
+        return {}
 
     # --- scoring ----------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from annotated_types import MinLen
@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
-from genre.data.folds import Fold
+from genre.data.folds import Fold, hold_out_last
 from genre.data.history import History
 from genre.data.linear import divide_by_std, row_std
 from genre.errors import DataError, NotSupported, OptionError
@@ -25,6 +25,7 @@ from genre.recommenders.reasons import Method, Terms
 
 BLOCK = 256  # histories scored at once while weights are fitted
 DEPTH = 200  # items of each member's list that are candidates while weights are fitted
+REMEDY = "give the blend `weights`, or a validation part to fit weights on"
 RANK_OFFSET = 60.0  # of reciprocal ranks: the larger, the less the first ranks differ
 
 
@@ -82,7 +83,7 @@ class Blend(Recommender):
             if self.weights is not None:
                 self.weights_ = np.array([self.weights]) / sum(self.weights)
             return
-        fold = validation or _without_last(dataset)
+        fold = validation or hold_out_last(dataset, remedy=REMEDY)
         self._fit_members(
             dataset if validation else fold.context, validation, log, "members" if validation else "held-out"
         )
@@ -113,6 +114,13 @@ class Blend(Recommender):
         self.weights_ = np.full((1, len(members)), 1 / len(members))
         self._fit_weights(validation, log)
         return self
+
+    def _chosen(self) -> dict[str, Any]:
+        """Return the members as chosen, and the weights; those of several length buckets are fitted again."""
+        chosen: dict[str, Any] = {"recommenders": tuple(member.chosen() for member in self.members_)}
+        if self.method == "weights" and len(self.weights_) == 1:
+            chosen["weights"] = tuple(self.weights_[0].tolist())
+        return chosen
 
     def _fit_members(self, dataset: Dataset, validation: Fold | None, log: Log, place: str) -> None:
         members = []
@@ -234,18 +242,6 @@ def _inside(history: History, n_items: int) -> History:
 def _reciprocal_ranks(scores: Float32) -> Float32:
     """Return 1 / (60 + rank); tied items share the last of their ranks, so that a flat tail gains nothing."""
     return np.asarray(1 / (RANK_OFFSET + rankdata(-scores, axis=1, method="max")), np.float32)
-
-
-def _without_last(dataset: Dataset) -> Fold:
-    """Return a fold whose targets are the last liked interactions of users with at least two."""
-    liked = np.flatnonzero(dataset.liked())
-    user = dataset.user[liked]
-    last = np.append(user[1:] != user[:-1], True)
-    held = np.zeros(len(dataset), bool)
-    held[liked[last & (np.bincount(user, minlength=dataset.n_users)[user] > 1)]] = True
-    if not held.any():
-        raise DataError("blend: no history has two liked items to fit weights on; give `weights` or a validation part")
-    return Fold(dataset.where(~held), dataset.where(held))
 
 
 def _histories_with_targets(fold: Fold, most: int, seed: int) -> tuple[History, History]:

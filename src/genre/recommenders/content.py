@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,9 @@ class Content(Recommender):
             factors = _factors_of(member, History.of([[int(dataset.item[0])]], dataset.n_items))[1]
             self.map_ = ridge_map(with_constant(self.item_vectors_), factors, interactions, self.regularization)
             self.item_factors_ = np.where(interactions[:, None] > 0, factors, self._predicted(self.item_vectors_))
+
+    def _chosen(self) -> dict[str, Any]:
+        return {"recommender": self.member_[0].chosen()} if self.member_ else {}
 
     def _predicted(self, vectors: Float32) -> Float32:
         """Return the factors that the vectors of items without interactions predict, `[n, factors]`."""

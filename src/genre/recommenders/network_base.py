@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,8 @@ class NetworkRecommender(Recommender, TrainingOptions):
         ),
     ] = True
 
+    learns: ClassVar[tuple[str, ...]] = ("kept_epochs_",)
+
     def _initialise(self, build: Callable[[], Network], log: Log) -> Network:
         """Build the network with weights drawn from `seed`, then take over those of `init_from`."""
         from genre.training.loop import seeded
@@ -120,7 +122,7 @@ class NetworkRecommender(Recommender, TrainingOptions):
             label = "rmse" if metric == "rmse" else f"ndcg@{VALIDATION_K}"
             watched = Validation(label, measured, higher_is_better=metric == "ndcg")
         checkpoint = self._checkpoint
-        train(
+        trained = train(
             network,
             batches,
             watched,
@@ -130,7 +132,11 @@ class NetworkRecommender(Recommender, TrainingOptions):
             identity=f"{self._options()} {dataset.fingerprint()} {parts}" if checkpoint else "",
             log=log,
         )
+        self.kept_epochs_ = trained.best_epoch
         read()
+
+    def _chosen(self) -> dict[str, Any]:
+        return {"epochs": self.kept_epochs_, "patience": 0} if self.kept_epochs_ else {}
 
 
 def validation_rmse(recommender: Recommender, fold: Fold) -> float:

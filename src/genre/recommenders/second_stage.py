@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class SecondStage(Recommender):
         checkpoint = self._checkpoint / "first" if self._checkpoint else None
         fresh = dataclasses.replace(self.first)  # type: ignore[type-var]  # every recommender is a dataclass
         self.first_ = (fresh.fit(dataset, validation=validation, checkpoint=checkpoint, log=log),)
+
+    def _chosen(self) -> dict[str, Any]:
+        return {"first": self.first_[0].chosen()}
 
     def _first_scores(self, history: History) -> Float32:
         """Return the first stage's scores in an array that may be changed, `[n, n_items]`."""
