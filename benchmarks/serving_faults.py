@@ -41,8 +41,8 @@ from genre.serving.events.opening import open_store
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore
 from genre.serving.http.app import create_app
+from genre.serving.http.connections import protocol_with_limits
 from genre.serving.http.server import serve, watch_folders
-from genre.serving.http.timeouts import protocol_with_timeouts
 from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.testing import toy_dataset
@@ -63,8 +63,7 @@ def must(true: bool, what: str) -> None:  # noqa: FBT001
 @contextlib.contextmanager
 def served(service: Service) -> Iterator[int]:
     """The service behind a real server in a thread; its port."""
-    limits = service.limits
-    protocol = protocol_with_timeouts(limits.connections, limits.receive_seconds, limits.send_seconds)
+    protocol = protocol_with_limits(service.limits)
     server = uvicorn.Server(
         uvicorn.Config(create_app(service), port=0, http=protocol, ws="none", log_level="critical", access_log=False)
     )
@@ -504,7 +503,91 @@ def slow(folder: Path, n: int = 10_000) -> Iterator[str]:
     server.kill()
 
 
-PARTS = {"kills": kills, "flips": flips, "swaps": swaps, "disk": disk, "hang": hang, "postgres": postgres, "slow": slow}
+# --- headers without an end ---------------------------------------------------------------------------
+
+
+HEADERS = """
+import selectors, socket, sys
+endless = [b"x: " + b"y" * 65_000, b"y" * 65_000, b"a: b\\r\\n" * 10_000, (b"a: " + b"b" * 600 + b"\\r\\n") * 90]
+crowd = selectors.DefaultSelector()
+def dial(at):
+    one = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+    one.sendall(b"GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n")
+    one.setblocking(False)
+    crowd.register(one, selectors.EVENT_WRITE, at)
+for at in range(300):
+    dial(at)
+while True:
+    for key, _ in crowd.select():
+        try:
+            key.fileobj.send(endless[key.data % 4])
+        except OSError:
+            crowd.unregister(key.fileobj)
+            key.fileobj.close()
+            dial(key.data)
+"""
+
+
+def headers(folder: Path, seconds: float = 2.0, rounds: int = 5) -> Iterator[str]:
+    """300 connections send headers without an end, dial again when they are refused; an honest client asks for lists."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = start_process(folder, port)
+
+    def rss() -> float:
+        return int(Path(f"/proc/{server.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def cpu() -> float:
+        threads = Path(f"/proc/{server.pid}/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+    def lists() -> tuple[int, float]:
+        """Lists in a while, and CPU seconds of the server by list, whatever else it does meanwhile included."""
+        found, begun = Statuses(), cpu()
+        honest = Client(
+            port,
+            lambda n: ("GET", f"/v1/users/u{n % 20}/recommendations", None),
+            lambda n, status, body: found.update([status]),
+        )
+        time.sleep(seconds)
+        honest.stop()
+        must(set(found) == {"200"}, f"headers: {found}")
+        return found["200"], (cpu() - begun) / found["200"]
+
+    lists()
+    before, peak = rss(), 0.0
+    rates: list[float] = []
+    costs: list[float] = []
+    flood = subprocess.Popen([sys.executable, "-c", HEADERS, str(port)])
+    atexit.register(flood.kill)
+    for _ in range(rounds):
+        n_flooded, cost_flooded = lists()
+        peak = max(peak, rss())
+        flood.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        n_calm, cost_calm = lists()
+        rates.append(n_flooded / n_calm)
+        costs.append(cost_calm / cost_flooded)
+        flood.send_signal(signal.SIGCONT)
+    flood.kill()
+    for what, shares in (("CPU second of the server", costs), ("second", rates)):
+        yield f"Lists a {what} beside the flood, as a share of those without it: {sorted(shares)[rounds // 2]:.2f} ({min(shares):.2f} to {max(shares):.2f}, {rounds} rounds in turn);"
+    yield f"memory {before:.0f} MB before, {peak:.0f} MB at most."
+    must(sorted(costs)[rounds // 2] >= 0.5 and peak - before < 20, "headers")
+    server.kill()
+
+
+PARTS = {
+    "headers": headers,
+    "kills": kills,
+    "flips": flips,
+    "swaps": swaps,
+    "disk": disk,
+    "hang": hang,
+    "postgres": postgres,
+    "slow": slow,
+}
 
 
 def main() -> None:

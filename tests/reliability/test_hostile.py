@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
+import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sizes import sized
 
 SECONDS = 0.1
 GROWTH = 50 * 2**20
 SERVER = """
 import sys
 from pathlib import Path
+from typing import NamedTuple
 from genre.recommenders.ease import EASE
 from genre.runs import Run
 from genre.serving.http.server import serve
@@ -25,6 +34,14 @@ from genre.testing import toy_dataset
 data, folder = toy_dataset(), Path(sys.argv[1])
 serve([Run(folder, "toy", data, {"ease": EASE(10.0).fit(data)})], port=int(sys.argv[2]))
 """
+
+
+class Server(NamedTuple):
+    port: int
+    pid: int
+    log: Path
+
+
 EVENT = {"user_id": "u", "item_id": "i1"}
 
 
@@ -36,11 +53,12 @@ def post(path: str, body: bytes | str | dict[str, object] | list[object]) -> byt
     return f"{head}\r\n\r\n".encode() + content
 
 
-def get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+def get(path: str, headers: bytes = b"accept: */*") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode() + headers + b"\r\n\r\n"
 
 
 EVENTS, ASK = "/v1/events", "/v1/recommendations"
+CHUNKED = b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 HOSTILE = {
     "NaN": post(EVENTS, '{"user_id": "u", "item_id": "i1", "weight": NaN}'),
     "inf": post(EVENTS, '{"user_id": "u", "item_id": "i1", "weight": -Infinity}'),
@@ -65,22 +83,37 @@ HOSTILE = {
     "a future": post(EVENTS, {**EVENT, "timestamp": 4_000_000_000}),
     "a long address": get("/v1/items/" + "x" * 60_000),
     "a word of a megabyte": post(ASK, {"ask": "slow " * 190_000}),
+    "a header of 10 MB": get("/v1/runs", b"x: " + b"y" * 10_000_000),
+    "a header without an end": b"GET / HTTP/1.1\r\nx: " + b"y" * 200_000,
+    "the name of a header without an end": b"GET / HTTP/1.1\r\n" + b"y" * 200_000,
+    "an address without an end": b"GET /" + b"y" * 200_000,
+    "101 headers": get("/v1/runs", b"\r\n".join([b"a: b"] * 101)),
+    "tiny headers without an end": b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 30_000,
+    "headers behind the body": CHUNKED + b"2\r\n[]\r\n0\r\n" + b"a: b\r\n" * 30_000 + b"\r\n",
+    "a header without an end behind the body": CHUNKED + b"2\r\n[]\r\n0\r\na: " + b"b" * 200_000,
+    "a name of bytes that are no letters": get("/v1/runs", b"\xff\x00: 1"),
+    "two lengths": get("/v1/runs", b"Content-Length: 1\r\nContent-Length: 2"),
+    "a length and chunks": get("/v1/runs", b"Content-Length: 1\r\nTransfer-Encoding: chunked"),
+    "a folded header": get("/v1/runs", b"x: 1\r\n y"),
+    "a space before the colon": get("/v1/runs", b"Content-Length : 1"),
 }
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """Port and process number."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of its own process."""
     folder = tmp_path_factory.mktemp("hostile") / "run"
     folder.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with subprocess.Popen([sys.executable, "-c", SERVER, str(folder), str(port)]) as process:
+    log = folder.with_name("log")
+    command = [sys.executable, "-c", SERVER, str(folder), str(port)]
+    with log.open("wb") as lines, subprocess.Popen(command, stderr=lines) as process:
         try:
             while status_of(port, get("/readyz")) != 200:
                 time.sleep(0.05)
-            yield port, process.pid
+            yield Server(port, process.pid, log)
         finally:
             process.kill()
 
@@ -101,11 +134,11 @@ def resident(pid: int, what: str = "VmRSS") -> int:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_it_is_refused_in_a_tenth_of_a_second(name: str, server: tuple[int, int]) -> None:
+def test_it_is_refused_in_a_tenth_of_a_second(name: str, server: Server) -> None:
     taken = []
     for _ in range(5):  # the best of five: the machine may have something else to do
         begun = time.perf_counter()
-        status = status_of(server[0], HOSTILE[name])
+        status = status_of(server.port, HOSTILE[name])
         taken.append(time.perf_counter() - begun)
         assert 400 <= status < 500, status
         if taken[-1] < SECONDS:
@@ -113,9 +146,9 @@ def test_it_is_refused_in_a_tenth_of_a_second(name: str, server: tuple[int, int]
     assert min(taken) < SECONDS
 
 
-def test_nothing_of_it_stays(server: tuple[int, int]) -> None:
+def test_nothing_of_it_stays(server: Server) -> None:
     """The most memory that was ever held, above what a first round needs."""
-    port, pid = server
+    port, pid, _ = server
     for request in HOSTILE.values():
         status_of(port, request)
     before = resident(pid)
@@ -125,3 +158,119 @@ def test_nothing_of_it_stays(server: tuple[int, int]) -> None:
             status_of(port, request)
     assert resident(pid, "VmHWM") - before < GROWTH
     assert status_of(port, get("/v1/users/u0/recommendations")) == 200
+
+
+NAMES = (
+    b"Host Content-Length Content-Type Transfer-Encoding Connection Upgrade Expect Authorization Origin Cookie".split()
+)
+NAMES += b"Sec-Fetch-Site X-Forwarded-For X-Forwarded-Proto Accept-Encoding Range TE Trailer Forwarded".split()
+VALUES = [
+    b"",
+    b"chunked",
+    b"close",
+    b"100-continue",
+    b"websocket",
+    b"-1",
+    b"9" * 40,
+    b"0x10",
+    b"application/json",
+    b"null",
+]
+VALUES += [b"Basic !", b"Basic " + b"QQ" * 9, b"bytes=0-,0-", b"a" * 9000, b"\xff\xfe", b"evil.example", b"1, 2", b"\t"]
+LINES = st.tuples(st.sampled_from(NAMES) | st.binary(max_size=20), st.sampled_from(VALUES) | st.binary(max_size=40))
+TARGETS = [
+    b"GET /",
+    b"GET /v1/runs",
+    b"POST /v1/events",
+    b"PUT /v1/items/i1",
+    b"GET /healthz",
+    b"OPTIONS *",
+    b"CONNECT x:1",
+]
+
+
+@given(st.sampled_from(TARGETS), st.lists(LINES, max_size=12), st.sampled_from([b"", b"{}", b"5\r\nabc"]))
+@settings(max_examples=sized(60, 2000), deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_headers_are_an_error_of_the_server(
+    server: Server, target: bytes, lines: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    head = b"".join(b"%s: %s\r\n" % line for line in lines)
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(target + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n" + head + b"\r\n" + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(100)
+        assert re.match(rb"HTTP/1.1 ([1234]\d\d|501) |$", answer), answer
+    assert status_of(server.port, get("/healthz")) == 200
+
+
+FLOOD = """
+import selectors, socket, sys
+endless = [b"x: " + b"y" * 65_000, b"y" * 65_000, b"a: b\\r\\n" * 10_000, (b"a: " + b"b" * 600 + b"\\r\\n") * 90]
+crowd = selectors.DefaultSelector()
+def dial(at):
+    one = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+    one.sendall(b"GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n")
+    one.setblocking(False)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
+    crowd.register(one, selectors.EVENT_WRITE, at)
+for at in range(300):
+    dial(at)
+while True:
+    for key, _ in crowd.select():
+        try:
+            key.fileobj.send(endless[key.data % 4])
+        except OSError:
+            crowd.unregister(key.fileobj)
+            key.fileobj.close()
+            dial(key.data)
+"""
+
+
+def cpu_seconds(pid: int) -> float:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def cost_of_a_list(server: Server, seconds: float) -> float:
+    """CPU seconds of the server by list, all that it does meanwhile included, while one client asks for lists."""
+    port, pid, _ = server
+    connection, n, until = http.client.HTTPConnection("127.0.0.1", port, timeout=30), 0, time.monotonic() + seconds
+    before = cpu_seconds(pid)
+    while time.monotonic() < until:
+        connection.request("GET", "/v1/users/u0/recommendations")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        answer.read()
+        n += 1
+    return (cpu_seconds(pid) - before) / n
+
+
+def test_a_flood_of_headers_leaves_others_half_their_rate_and_takes_no_memory(server: Server) -> None:
+    """The rate in CPU seconds of the server, best of a few: the machine has other work to do, the flood for one."""
+    cost_of_a_list(server, 0.2)
+    pid, before, costs = server.pid, resident(server.pid), []
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the peak so far
+    with subprocess.Popen([sys.executable, "-c", FLOOD, str(server.port)]) as flood:
+        try:
+            for _ in range(10):
+                time.sleep(0.3)
+                flooded = cost_of_a_list(server, 0.4)
+                flood.send_signal(signal.SIGSTOP)
+                time.sleep(0.1)
+                costs.append(flooded / cost_of_a_list(server, 0.4))
+                flood.send_signal(signal.SIGCONT)
+                if len(costs) > 1 and min(costs) < 2:
+                    break
+            assert flood.poll() is None
+        finally:
+            flood.kill()
+    assert min(costs) < 2, costs
+    assert resident(pid, "VmHWM") - before < 20_000_000
+
+
+def test_the_log_has_no_line_for_each(server: Server) -> None:
+    """After all that came before."""
+    for _ in range(20):
+        status_of(server.port, b"nonsense\r\n\r\n")
+    lines = server.log.read_text().splitlines()
+    assert 1 <= len(lines) < 20, lines

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import EventStore
 from genre.serving.http.app import create_app
-from genre.serving.http.timeouts import protocol_with_timeouts
+from genre.serving.http.connections import protocol_with_limits
+from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.testing import toy_dataset
 from postgres_server import PostgresServer, missing
@@ -125,12 +127,9 @@ def reopened(request: pytest.FixtureRequest, store: EventStore, tmp_path: Path) 
 
 
 @contextmanager
-def served(app: FastAPI, **patience: float) -> Iterator[str]:
+def served(app: FastAPI, **limits: Any) -> Iterator[str]:
     """The app behind a real server on a free port, as `genre serve` runs it; the address."""
-    settings: dict[str, float] = {"connections": 100, "receive_seconds": 10, "send_seconds": 60, **patience}
-    protocol = protocol_with_timeouts(
-        int(settings["connections"]), settings["receive_seconds"], settings["send_seconds"]
-    )
+    protocol = protocol_with_limits(Limits(**{"connections": 100, **limits}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, http=protocol, ws="none", log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

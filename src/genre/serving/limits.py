@@ -34,6 +34,8 @@ class Limits:
     in_flight: Annotated[int, Ge(1), Doc("Requests worked on at once, those with events apart; more get 503.")] = 32
     events_in_flight: Annotated[int, Ge(1), Doc("Requests with events worked on at once; more get 503.")] = 64
     body_bytes: Annotated[int, Ge(1), Doc("Bytes of one request's body.")] = 1_000_000
+    head_bytes: Annotated[int, Ge(1000), Doc("Bytes of one request's address and headers.")] = 65_536
+    headers: Annotated[int, Ge(10), Doc("Headers of one request.")] = 100
     connections: Annotated[
         int, Ge(1), Doc("Open connections; one more, and the one that has been idle for longest is closed.")
     ] = 2000

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genre.errors import NotAvailable, OptionError
@@ -25,7 +26,8 @@ try:
     import uvicorn
 
     from genre.serving.http.app import create_app
-    from genre.serving.http.timeouts import protocol_with_timeouts
+    from genre.serving.http.connections import protocol_with_limits
+    from genre.serving.http.pacing import PacedLines
 except ImportError as error:
     raise NotAvailable(f"serving needs {error.name}: pip install 'genre-rec[serve]'") from error
 
@@ -75,11 +77,12 @@ def serve(
     connections = _raise_file_limit(limits.connections)
     if connections < limits.connections:
         log.line(f"The limit of open files leaves room for {connections} connections, not {limits.connections}")
+        limits = replace(limits, connections=connections)
     service = Service(runs, open_store(store), shares=shares, limits=limits)
     hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
     config = uvicorn.Config(
         create_app(service, api_key=api_key, hosts=hosts),
-        http=protocol_with_timeouts(connections, limits.receive_seconds, limits.send_seconds),
+        http=protocol_with_limits(limits),
         ws="none",
         log_level="warning",
         access_log=False,
@@ -87,7 +90,7 @@ def serve(
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
     )
-    logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
+    _quiet_logs()
     stop = threading.Event()
     threading.Thread(target=watch_folders, args=(service, stop), kwargs={"read": read, "log": log}, daemon=True).start()
     address = f"[{host}]" if ":" in host else host
@@ -99,6 +102,13 @@ def serve(
         log.line("Stopped")
     finally:
         stop.set()
+
+
+def _quiet_logs() -> None:
+    """Pace lines that requests cause: one a request would fill the disk."""
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(PacedLines())
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
 
 
 def watch_folders(

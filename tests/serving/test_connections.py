@@ -1,0 +1,147 @@
+"""Limits of a connection on a real socket: heads of requests. Floods are in test_hostile.py."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+
+from genre.serving.http import pacing
+from genre.serving.http.app import create_app
+from genre.serving.http.pacing import Pace, PacedLines
+from genre.serving.service import Service
+
+Served = Callable[..., AbstractContextManager[str]]
+HEAD = b"GET /v1/runs HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def dial(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=10)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.fixture
+def strict(service: Service, serve_app: Served) -> Iterator[str]:
+    with serve_app(create_app(service), head_bytes=2000, headers=10, receive_seconds=1) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"a: b\r\n" * 11, b"a: " + b"b" * 2000, b"b" * 2000, b"a:" + b" " * 2000,
+     b"a: " + b"b" * 900 + b"\r\nc: " + b"d" * 1100 + b"\r\n\r\n"],
+)  # fmt: skip
+def test_a_head_that_is_too_large_is_refused_while_it_comes_in(strict: str, head: bytes) -> None:
+    with dial(strict) as connection:
+        connection.sendall(HEAD)
+        for at in range(0, len(head), 700):
+            connection.sendall(head[at : at + 700])
+        answer = everything(connection)
+    lines, _, body = answer.partition(b"\r\n\r\n")
+    assert lines.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert b"connection: close" in lines
+    assert json.loads(body) == {
+        "error": "headers_too_large", "detail": "a request may have 10 headers, and 2,000 bytes of them"
+    }  # fmt: skip
+
+
+def test_what_is_within_the_limits_is_answered(strict: str) -> None:
+    with dial(strict) as connection:
+        for head in (b"a: b\r\n" * 9, b"a: " + b"b" * 1900 + b"\r\n"):
+            connection.sendall(HEAD + head + b"\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        for byte in HEAD + b"\r\n":  # one byte a packet
+            connection.sendall(bytes([byte]))
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall((HEAD + b"\r\n") * 200 + HEAD + b"Connection: close\r\n\r\n")  # 8 kB at once
+        assert everything(connection).count(b"HTTP/1.1 200 ") == 201
+
+
+def test_a_body_is_no_head(strict: str) -> None:
+    event = b'{"user_id": "u", "item_id": "i1"%s}'
+    head = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with dial(strict) as connection:
+        body = event % (b" " * 200_000)
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in event % (b" " * 20_000))  # tiny chunks
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + pieces + b"0\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def is_cut_off(connection: socket.socket, data: bytes, times: int) -> bool:
+    """Whether the server closes the connection while data is sent again and again."""
+    connection.settimeout(0.05)
+    for _ in range(times):
+        try:
+            connection.sendall(data)
+            if connection.recv(65_536) == b"":
+                return True
+        except TimeoutError:
+            pass
+        except ConnectionError:
+            return True
+    return False
+
+
+def test_a_body_without_an_end_behind_its_answer_is_cut_off(strict: str) -> None:
+    with dial(strict) as connection:
+        connection.sendall(b"POST /no/such/route HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 404 ")
+        assert is_cut_off(connection, (b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n") * 5, 10)
+
+
+def test_empty_lines_between_requests_hold_no_connection(strict: str) -> None:
+    with dial(strict) as connection:
+        connection.sendall(HEAD + b"\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert is_cut_off(connection, b"\r\n", 80)
+
+
+# --- what is paced ------------------------------------------------------------------------------------
+
+
+def test_turns_are_a_pace_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [5.0]
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    pace = Pace(10)
+    assert [round(pace.seconds_to_turn(), 6) for _ in range(3)] == [0, 0.1, 0.2]
+    now[0] += 10
+    assert pace.seconds_to_turn() == 0
+
+
+def test_lines_of_the_log_that_are_alike_are_paced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [5.0]
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    log = logging.getLogger("a logger of this test")
+    paced = PacedLines(seconds=10)
+    log.addFilter(paced)
+
+    def fail(kind: type[Exception]) -> None:
+        try:
+            raise kind("why")
+        except Exception:
+            log.error("a fault", exc_info=sys.exc_info())
+
+    for n in range(1000):
+        log.warning("no HTTP from %s", n)
+        fail(ValueError)
+    fail(KeyError)
+    assert [record.getMessage() for record in caplog.records] == ["no HTTP from 0", "a fault", "a fault"]
+    now[0] += 11
+    log.warning("no HTTP from %s", "elsewhere")
+    assert caplog.records[-1].getMessage() == "no HTTP from elsewhere (999 more like this since the last)"
