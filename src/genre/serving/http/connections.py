@@ -73,7 +73,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._head_bytes > self.limits.head_bytes and self.parser is not None:
                 self.refuse_head()
             if self.parser is not None:
-                self._note_memory()
+                self._note_size()
 
     def on_message_begin(self) -> None:
         """Start the time of a request."""
@@ -92,7 +92,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Note the memory of the headers until the request is answered."""
-        self._note_memory()
+        self._note_size()
         if self.parser is None:
             raise ValueError("the oldest of too many large heads")  # stops the parser
         super().on_headers_complete()
@@ -166,7 +166,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return True
         return self.cycle.scope is self.scope and not self.cycle.response_started and not self.pipeline
 
-    def _note_memory(self) -> None:
+    def _note_size(self) -> None:
         size = self._head_bytes + HEADER_BYTES * self._n_headers + REQUEST_BYTES * len(self.pipeline)
         if size > LARGE_HEAD_BYTES:
             for connection in self.tracked.hold(self, size):
