@@ -37,10 +37,10 @@ def protocol_with_limits(limits: Limits) -> type[HttpToolsProtocol]:
         A subclass of uvicorn's protocol; its instances share the limits of all connections.
     """
     shared = {"limits": limits, "tracked": _Connections(), "refusals": Pace(REFUSALS_PER_SECOND)}
-    return type("LimitedProtocol", (LimitedProtocol,), shared)
+    return type("LimitedProtocol", (_LimitedProtocol,), shared)
 
 
-class LimitedProtocol(HttpToolsProtocol):
+class _LimitedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with limits; one instance a connection. The attributes are those of all connections."""
 
     limits: ClassVar[Limits]
@@ -177,32 +177,32 @@ class _Connections:
     """When each connection has to be done, and the memory of those with large heads of requests."""
 
     def __init__(self) -> None:
-        self._deadlines: dict[LimitedProtocol, float] = {}  # event-loop time; in the order of their start
+        self._deadlines: dict[_LimitedProtocol, float] = {}  # event-loop time; in the order of their start
         self._timer: asyncio.TimerHandle | None = None
-        self._heads: dict[LimitedProtocol, int] = {}  # bytes
+        self._heads: dict[_LimitedProtocol, int] = {}  # bytes
         self._heads_bytes = 0
 
-    def start(self, connection: LimitedProtocol, seconds: float) -> None:
+    def start(self, connection: _LimitedProtocol, seconds: float) -> None:
         """Start the time of a connection anew. One look a second over all costs less than a timer for each."""
         self._deadlines.pop(connection, None)  # so that it goes to the end
         self._deadlines[connection] = connection.loop.time() + seconds
         if self._timer is None:
             self._timer = connection.loop.call_later(SWEEP_SECONDS, self._sweep, connection.loop)
 
-    def stop(self, connection: LimitedProtocol) -> None:
+    def stop(self, connection: _LimitedProtocol) -> None:
         """Forget a connection: it is closed, or rests between two requests."""
         self._deadlines.pop(connection, None)
         self._heads_bytes -= self._heads.pop(connection, 0)
 
-    def has_deadline(self, connection: LimitedProtocol) -> bool:
+    def has_deadline(self, connection: _LimitedProtocol) -> bool:
         """Tell whether the time of a connection runs."""
         return connection in self._deadlines
 
-    def oldest(self) -> LimitedProtocol | None:
+    def oldest(self) -> _LimitedProtocol | None:
         """Return the connection that has been waited for longest."""
         return next(iter(self._deadlines), None)
 
-    def hold(self, connection: LimitedProtocol, size: int) -> list[LimitedProtocol]:
+    def hold(self, connection: _LimitedProtocol, size: int) -> list[_LimitedProtocol]:
         """Note the memory of a connection.
 
         Returns:
@@ -217,7 +217,7 @@ class _Connections:
             self.stop(too_many[-1])
         return too_many
 
-    def disconnect(self, connection: LimitedProtocol) -> None:
+    def disconnect(self, connection: _LimitedProtocol) -> None:
         """Close a connection without an answer."""
         self.stop(connection)
         connection.transport.abort()
