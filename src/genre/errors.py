@@ -14,6 +14,7 @@
     ├── EvaluationError    an evaluation that would not mean anything
     ├── DriftError         a new run that would push items with few users behind them
     ├── StoreError         an event log that cannot be written or read at the moment
+    │   └── UncertainWrite a write that the event log may or may not hold
     ├── ConflictError      an event whose id was recorded with other content
     └── LLMError           a language model whose answer is of no use
         └── BudgetExceeded a cap on calls, tokens or money was reached
@@ -90,7 +91,11 @@ class DriftError(GenreError):
 
 
 class StoreError(GenreError):
-    """An event log that cannot be written or read at the moment; nothing was acknowledged."""
+    """An event log that cannot be written or read at the moment; of a write, nothing was recorded."""
+
+
+class UncertainWrite(StoreError):
+    """A write that may or may not have been recorded: it failed, or was late, at its commit."""
 
 
 class ConflictError(GenreError):

@@ -31,7 +31,7 @@ from genre.recommenders.profiled import Profiled
 from genre.recommenders.reasons import POPULAR
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore, ItemChange
+from genre.serving.events.store import Event, EventStore, ItemChange, Outcome
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest, RankedList
 from genre.serving.search.catalogue import Between, OneOf
@@ -92,7 +92,7 @@ def test_a_history_is_folded_in(service: Service, run: Run) -> None:
 
 def test_an_event_changes_the_next_answer(service: Service) -> None:
     before = service.recommend(ListRequest("u0", k=3))
-    assert service.record([Event("u0", ids(before)[0])]) == [True]
+    assert service.record([Event("u0", ids(before)[0])]) == [Outcome.NEW]
     after = service.recommend(ListRequest("u0", k=3))
     assert after.source == "folded_in"
     assert ids(before)[0] not in ids(after)

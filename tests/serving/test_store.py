@@ -30,6 +30,7 @@ from genre.serving.events.store import (
     Event,
     EventStore,
     ItemChange,
+    Outcome,
     user_digest,
 )
 from genre.serving.refresh import with_log
@@ -37,10 +38,12 @@ from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 from sizes import sized
 
+NEW, DUPLICATE, CONFLICT = Outcome.NEW, Outcome.DUPLICATE, Outcome.CONFLICT
+
 
 def test_events_come_back_oldest_first(store: EventStore) -> None:
     events = [Event("a", "x", 1.0, 30), Event("b", "x", 0.0, 20), Event("a", "y", 0.5, 10), Event("a", "z", 2.0, 30)]
-    assert store.record(events) == [True] * 4
+    assert store.record(events) == [NEW] * 4
     assert store.record([]) == []
     found = store.histories(["a", "b", "nobody"])
     assert [event.item_id for event in found["a"]] == ["y", "x", "z"]
@@ -51,26 +54,26 @@ def test_events_come_back_oldest_first(store: EventStore) -> None:
 
 def test_an_event_id_counts_once(store: EventStore, reopened: Callable[[], EventStore]) -> None:
     first, other = Event("a", "x", 1.0, 1, "e1"), Event("a", "y", 1.0, 2, "e2")
-    assert store.record([first, other, first]) == [True, True, False]
-    assert store.record([first]) == [False]
-    assert reopened().record([other, Event("a", "x", 1.0, 1)]) == [False, True]
+    assert store.record([first, other, first]) == [NEW, NEW, DUPLICATE]
+    assert store.record([first]) == [DUPLICATE]
+    assert reopened().record([other, Event("a", "x", 1.0, 1)]) == [DUPLICATE, NEW]
     assert len(store.histories(["a"])["a"]) == 3
 
 
 def test_an_event_id_is_unique_by_user_and_id(store: EventStore, reopened: Callable[[], EventStore]) -> None:
-    assert store.record([Event("a", "x", 1.0, 1, "1"), Event("b", "x", 1.0, 1, "1")]) == [True, True]
-    assert reopened().record([Event("b", "x", 1.0, 1, "1"), Event("c", "x", 1.0, 1, "1")]) == [False, True]
+    assert store.record([Event("a", "x", 1.0, 1, "1"), Event("b", "x", 1.0, 1, "1")]) == [NEW, NEW]
+    assert reopened().record([Event("b", "x", 1.0, 1, "1"), Event("c", "x", 1.0, 1, "1")]) == [DUPLICATE, NEW]
 
 
 def test_an_event_id_with_other_content_is_refused(store: EventStore) -> None:
     sent = Event("a", "x", 0.25, 0, "1")
-    assert store.record([sent, sent], now=7) == [True, False]
-    assert store.record([sent], now=9) == [False], "sent again without a time, later"
+    assert store.record([sent, sent], now=7) == [NEW, DUPLICATE]
+    assert store.record([sent], now=9) == [DUPLICATE], "sent again without a time, later"
     others = [Event("a", "y", 0.25, 7, "1"), Event("a", "x", 1.0, 7, "1"), Event("a", "x", 0.25, 8, "1")]
     assert store.record([*others, Event("a", "x", 0.25, 7, "1"), Event("a", "y", 1.0, 1, "2")]) == [
-        None, None, None, False, True,
+        CONFLICT, CONFLICT, CONFLICT, DUPLICATE, NEW,
     ]  # fmt: skip
-    assert store.record([Event("z", "x", 1.0, 1, "9"), Event("z", "y", 1.0, 1, "9")]) == [True, None], "in one call"
+    assert store.record([Event("z", "x", 1.0, 1, "9"), Event("z", "y", 1.0, 1, "9")]) == [NEW, CONFLICT], "in one call"
     assert [event.timestamp for event in store.histories(["a"])["a"]] == [1, 7]
 
 
@@ -88,7 +91,7 @@ def test_a_log_of_the_version_before_keeps_its_entries(tmp_path: Path) -> None:
     for _ in range(2):
         store = SQLiteStore(path)
         assert store.read()[:2] == [(4, Event("a", "x", 1.0, 1, "e1")), (9, Deletion("digest"))]
-        assert store.record([Event("a", "x", 1.0, 1, "e1")]) == [False]
+        assert store.record([Event("a", "x", 1.0, 1, "e1")]) == [DUPLICATE]
         store.record([Event("b", "x", 1.0, 1, "e1")])
         assert 9 < store.last() < 12, "numbers go on where they were"
         store.close()
@@ -109,13 +112,16 @@ def test_strange_but_legal_ids_survive(store: EventStore) -> None:
 
 def test_a_deleted_user_is_nowhere(store: EventStore, tmp_path: Path) -> None:
     store.record([Event("forget-me-please", "x", 1.0, 1), Event("b", "x", 1.0, 1)])
-    assert store.delete_user("forget-me-please") == 1
+    assert store.delete_user("forget-me-please", 5) == 1
     assert store.histories(["forget-me-please"])["forget-me-please"] == ()
     entries = list(store.entries())
-    assert entries == [Event("b", "x", 1.0, 1), Deletion(user_digest("forget-me-please", store.key))]
+    assert entries == [Event("b", "x", 1.0, 1), Deletion(user_digest("forget-me-please", store.key), 5)]
+    assert not store.erased
+    store.erase()
+    assert store.erased
     if isinstance(store, SQLiteStore):  # not even in a freed page
         assert all(b"forget-me-please" not in path.read_bytes() for path in tmp_path.glob("events.sqlite*"))
-    store.record([Event("forget-me-please", "y", 1.0, 2)])
+    store.record([Event("forget-me-please", "y", 1.0, 6)])
     assert len(store.histories(["forget-me-please"])["forget-me-please"]) == 1
 
 
@@ -128,7 +134,9 @@ def test_digests_of_deleted_ids_are_keyed(store: EventStore, reopened: Callable[
     assert again.key == store.key
     assert len(store.key) == 32
     old = hashlib.sha256(b"b").hexdigest()  # of the version before
-    deleted = DeletedUsers(again.key, [entry.digest, old])
+    deleted = DeletedUsers(again.key)
+    for digest in (entry.digest, old):
+        deleted.add(Deletion(digest))
     assert [user in deleted for user in "abc"] == [True, True, False]
 
 
@@ -221,8 +229,8 @@ def test_activity_is_counted_by_hour(store: EventStore) -> None:
     store.record(
         [Event("a", "x", 1.0, 7200), Event("b", "x", 1.0, 7300), Event("b", "y", 0.0, 7300), Event("b", "y", 1, 9)]
     )
-    assert store.activity(3600, store.last()) == [Activity("x", 7200, 2)]
-    assert store.activity(3600, store.last() - 3) == [Activity("x", 7200, 1)]
+    assert store.activity(3600, 8000, store.last()) == [Activity("x", 7200, 2)]
+    assert store.activity(3600, 8000, store.last() - 3) == [Activity("x", 7200, 1)]
 
 
 def test_a_user_counts_once_an_item_and_day(store: EventStore) -> None:
@@ -230,7 +238,7 @@ def test_a_user_counts_once_an_item_and_day(store: EventStore) -> None:
     store.record([Event("a", "x", 1.0, day + 60 * minute) for minute in range(500)])
     store.record([Event("a", "x", 1.0, 2 * day), Event("b", "x", 1.0, day), Event("a", "y", 1.0, day)])
     last_hour = day + 60 * 499 // 3600 * 3600
-    assert sorted(store.activity(0, store.last())) == [
+    assert sorted(store.activity(0, 10 * day, store.last())) == [
         Activity("x", day, 1),
         Activity("x", last_hour, 1),
         Activity("x", 2 * day, 1),
@@ -326,15 +334,15 @@ def test_a_full_disk_is_an_error_and_passes(sqlite: SQLiteStore) -> None:
         sqlite.record([Event("a" * 500, "x" * 500, 1.0, at, f"big{at}") for at in range(200)])
     assert sqlite._read.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     sqlite._write.execute("PRAGMA max_page_count = 1000000")
-    assert sqlite.record([Event("a", "y", 1.0, 2)]) == [True]
+    assert sqlite.record([Event("a", "y", 1.0, 2)]) == [NEW]
     assert [event.item_id for event in sqlite.histories(["a"])["a"]] == ["x", "y"]
 
 
 def test_of_a_call_that_fails_nothing_is_kept(store: EventStore) -> None:
     with pytest.raises((StoreError, OverflowError)):
-        store.record([Event("a", "x", 1.0, 1, "e1"), Event("a", "y", 1.0, 2**70, "e2")])
+        store.record([Event("a", "x", 1.0, 1, "e1"), Event("a", "y", 1.0, -(2**70), "e2")])
     assert store.last() == 0
-    assert store.record([Event("a", "x", 1.0, 1, "e1")]) == [True], "and the next one goes on"
+    assert store.record([Event("a", "x", 1.0, 1, "e1")]) == [NEW], "and the next one goes on"
 
 
 def test_a_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
@@ -367,9 +375,9 @@ def test_a_lost_connection_costs_a_read_nothing(postgres: EventStore, request: p
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'genre'"
         assert len(connection.execute(ended).fetchall()) == 2
     assert postgres.last() == 1, "it is asked again"
-    with pytest.raises(StoreError, match="nothing was acknowledged"):
+    with pytest.raises(StoreError, match="nothing was recorded"):
         postgres.record([Event("a", "y", 1.0, 2)])
-    assert postgres.record([Event("a", "y", 1.0, 2)]) == [True], "never twice by itself: the answer may have got lost"
+    assert postgres.record([Event("a", "y", 1.0, 2)]) == [NEW], "never twice by itself: the answer may have got lost"
 
 
 def test_postgres_comes_back_after_a_crash(postgres: EventStore, request: pytest.FixtureRequest) -> None:
@@ -381,5 +389,5 @@ def test_postgres_comes_back_after_a_crash(postgres: EventStore, request: pytest
     with pytest.raises(StoreError):
         postgres.histories(["a"])
     server.start()
-    assert postgres.record([Event("a", "y", 1.0, 2, "e2"), Event("a", "x", 1.0, 1, "e1")]) == [True, False]
+    assert postgres.record([Event("a", "y", 1.0, 2, "e2"), Event("a", "x", 1.0, 1, "e1")]) == [NEW, DUPLICATE]
     assert [event.item_id for event in postgres.histories(["a"])["a"]] == ["x", "y"]

@@ -11,6 +11,7 @@ from genre.serving.events import trending
 def test_counts_decay_and_never_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
     monkeypatch.setattr(trending.time, "time", lambda: now)
+    monkeypatch.setattr(trending.time, "monotonic", lambda: now - 5)
     made, row = trending.Trending(), {"a": 0, "b": 1, "c": 2}
     made.add("a", now, 4)
     made.add("b", now - trending.HALF_LIFE_SECONDS, 4)

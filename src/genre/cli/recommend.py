@@ -75,8 +75,10 @@ def _refuse_deleted(log: Path, user: str | None) -> None:
     if user is None or not log.is_file():
         return
     with closing(SQLiteStore(log)) as store:
-        entries = store.entries(kinds=("deletion",))
-        deleted = DeletedUsers(store.key, (entry.digest for entry in entries if isinstance(entry, Deletion)))
+        deleted = DeletedUsers(store.key)
+        for entry in store.entries(kinds=("deletion",)):
+            if isinstance(entry, Deletion):
+                deleted.add(entry)
         if user in deleted:
             raise UnknownId("this user was deleted; refresh the run to forget the user in its data too")
 

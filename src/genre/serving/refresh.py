@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from genre.errors import ArtifactError, UnknownId
 from genre.log import SILENT, Log
 from genre.runs import read_run
 from genre.serving.drift import Drift, check_drift
-from genre.serving.events.store import DeletedUsers, Deletion, Event, EventStore, ItemChange
+from genre.serving.events.store import DeletedUsers, Deletion, Event, EventStore, ItemChange, settle_times
 from genre.serving.loaded_run import ratings_for
 from genre.serving.new_items import fields_table
 from genre.workspace import locked
@@ -73,12 +74,24 @@ def _by_kind(store: EventStore) -> tuple[DeletedUsers, dict[str, dict[str, Any]]
     events: list[Event] = []
     for entry in store.entries():
         if isinstance(entry, Deletion):
-            deleted.add(entry.digest)
+            deleted.add(entry)
         elif isinstance(entry, ItemChange):
             changes[entry.item_id] = {**changes.get(entry.item_id, {}), **entry.fields}
         else:
             events.append(entry)
-    return deleted, changes, events
+    return deleted, changes, _settled(events)
+
+
+def _settled(events: Sequence[Event]) -> list[Event]:
+    """Return events of many users, in the same order, with times that agree with their order of arrival."""
+    places: dict[str, list[int]] = {}
+    for place, event in enumerate(events):
+        places.setdefault(event.user_id, []).append(place)
+    settled, now = list(events), int(time.time())
+    for of_user in places.values():
+        for place, event in zip(of_user, settle_times([events[place] for place in of_user], now), strict=True):
+            settled[place] = event
+    return settled
 
 
 def _without(dataset: Dataset, deleted: DeletedUsers) -> Dataset:
@@ -104,8 +117,8 @@ def _not_yet_in(dataset: Dataset, events: Sequence[Event]) -> list[Event]:
     times = np.full(len(dataset), np.iinfo(np.int64).max) if dataset.timestamp is None else dataset.timestamp
     newest: dict[tuple[int, int], int] = {}
     known = (column[of_users].tolist() for column in (dataset.user, dataset.item, times))
-    for user, item, time in zip(*known, strict=True):
-        newest[user, item] = max(time, newest.get((user, item), -1))
+    for user, item, timestamp in zip(*known, strict=True):
+        newest[user, item] = max(timestamp, newest.get((user, item), -1))
     pairs = zip(users.tolist(), items.tolist(), strict=True)
     return [e for e, pair in zip(events, pairs, strict=True) if e.timestamp > newest.get(pair, -1)]
 
@@ -213,7 +226,7 @@ def put_in_place(made: Path, folder: Path) -> None:
         folder: Folder of the old run, from now on of the new one.
     """
     storage.read_manifest(made)
-    previous = _previous(folder)
+    previous = previous_folder(folder)
     shutil.rmtree(previous, ignore_errors=True)
     storage.exchange(made, folder)
     made.rename(previous)
@@ -229,12 +242,20 @@ def roll_back(folder: Path) -> None:
         ArtifactError: If no run was replaced.
     """
     with locked(folder):
-        previous = _previous(folder)
+        previous = previous_folder(folder)
         if not previous.is_dir():
             raise ArtifactError(f"{folder}: nothing to go back to; it was not refreshed")
         storage.read_manifest(previous)
         storage.exchange(previous, folder)
 
 
-def _previous(folder: Path) -> Path:
+def previous_folder(folder: Path) -> Path:
+    """Return where `put_in_place` keeps the run that it replaced.
+
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        A hidden folder beside it.
+    """
     return folder.parent / f".{folder.name}.previous"

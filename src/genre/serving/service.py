@@ -17,7 +17,8 @@ from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import reranking_counts
 from genre.recommenders.reasons import POPULAR
 from genre.runs import Run
-from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, user_digest
+from genre.serving.erasure import Erasure
+from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, Outcome, user_digest
 from genre.serving.evidence import explain_item
 from genre.serving.fallback import Fallback, most_popular
 from genre.serving.limits import Limits
@@ -37,6 +38,7 @@ class Service:
     Attributes:
         limits: Time limits and other limits.
         ready: Whether every run has answered with more than popular items; stays true.
+        erasure: What is still kept of deleted users.
         failed_swaps: How often a run that was replaced on disk could not be taken over.
     """
 
@@ -66,6 +68,7 @@ class Service:
         self._store = store
         self._state = State(runs, store, shares=shares, limits=self.limits)
         self.report_shows_deleted = self._state.report_shows_deleted
+        self.erasure = Erasure(store, self._state)
         self._swapping = threading.Lock()
         self._recount = False  # a user was deleted, and trends have to be counted anew
 
@@ -369,26 +372,27 @@ class Service:
         """
         return [name for name, breaker in list(self._state.fallback.breakers.items()) if breaker.open]
 
-    def record(self, events: Sequence[Event]) -> list[bool | None]:
+    def record(self, events: Sequence[Event], *, deadline: float | None = None) -> list[Outcome]:
         """Record events on disk; the next list for their users takes them into account.
 
         Args:
             events: The events; those without a time happened now.
+            deadline: Moment of `time.monotonic()` after which nothing is written; None: the store's own.
 
         Returns:
-            For each event whether it is new; False where the user's event of this id was recorded before, None where
-            it was recorded with another item, weight or time.
+            What became of each event.
         """
-        new = self._store.record(events, int(time.time()))
+        outcomes = self._store.record(events, deadline=deadline)
         self._state.recent_events.drop({event.user_id for event in events})
-        return new
+        return outcomes
 
-    def put_item(self, item_id: str, fields: Mapping[str, Any]) -> dict[str, bool]:
+    def put_item(self, item_id: str, fields: Mapping[str, Any], *, deadline: float | None = None) -> dict[str, bool]:
         """Add an item or change its fields.
 
         Args:
             item_id: The item.
             fields: Values by name of the field.
+            deadline: As in `record`.
 
         Returns:
             By run, whether the item can be recommended from now on.
@@ -399,24 +403,26 @@ class Service:
         for loaded in self._state.loaded_runs.values():
             check_fields(loaded.run.dataset, fields)
         change = ItemChange(item_id, dict(fields))
-        self._store.put_items([change])
+        self._store.put_items([change], deadline=deadline)
         if self._state.apply(change):
             self._state.reload()
         return {name: item_id in loaded.catalogue.row for name, loaded in self._state.loaded_runs.items()}
 
-    def delete_user(self, user_id: str) -> int:
+    def delete_user(self, user_id: str, *, deadline: float | None = None) -> int:
         """Erase a user from the event log and from every answer.
 
-        What recommenders learnt from the user stays in their parameters until the run is refreshed.
+        `erasure` says what is left in files then.
 
         Args:
             user_id: The user.
+            deadline: As in `record`.
 
         Returns:
             Number of erased events.
         """
-        erased = self._store.delete_user(user_id)
-        self._state.apply(Deletion(user_digest(user_id, self._store.key)))
+        now = int(time.time())
+        erased = self._store.delete_user(user_id, now, deadline=deadline)
+        self._state.apply(Deletion(user_digest(user_id, self._store.key), now))
         self._state.recent_events.drop([user_id])
         return erased
 
@@ -434,7 +440,7 @@ class Service:
             self._state.recent_events.drop({entry.user_id for _, entry in page if isinstance(entry, Event)})
             self._state.position = page[-1][0]
             n_entries += len(page)
-        if self._recount:  # which events were deleted is no longer in the log
+        if self._recount or self._state.trending.clock_was_set:  # which events were deleted is not in the log
             self._state.recount()
             self._recount = False
         if items_changed:

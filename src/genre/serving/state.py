@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -35,6 +36,7 @@ class State:
         fallback: The steps that make lists, with their circuit breakers.
         recent_events: The cache of recent events.
         trending: Recent popularity.
+        deleted_users: The deleted users.
         position: Number of the newest entry of the log that is known here.
         loaded_runs: By name.
         shares: Share of the users by name of the run.
@@ -59,8 +61,7 @@ class State:
         self.fallback = Fallback(limits, self.trending)
         self.recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
-        self._deleted_users = DeletedUsers(store.key)
-        self._any_deleted = False  # so that a log without deletions costs no request a digest
+        self.deleted_users = DeletedUsers(store.key)
         self._replacing = threading.Lock()
         self._pairs = RecentPairs()
         self.position = store.last()
@@ -139,7 +140,7 @@ class State:
         Returns:
             Whether the training data of this user must not be used.
         """
-        return self._any_deleted and user_id in self._deleted_users
+        return user_id in self.deleted_users
 
     def report_shows_deleted(self, name: str | None = None) -> bool:
         """Tell whether a user who was deleted since is an example in the report of a run.
@@ -165,8 +166,7 @@ class State:
             Whether the runs have to be loaded again, because an item is new or has changed.
         """
         if isinstance(entry, Deletion):
-            self._deleted_users.add(entry.digest)
-            self._any_deleted = True
+            self.deleted_users.add(entry)
         elif isinstance(entry, ItemChange):
             known = self._changes.get(entry.item_id)
             self._changes[entry.item_id] = {**(known or {}), **entry.fields}
@@ -176,13 +176,14 @@ class State:
             and any(entry.item_id in loaded.catalogue.row for loaded in self.loaded_runs.values())
             and self._pairs.add(entry.user_id, entry.item_id)
         ):
-            self.trending.add(entry.item_id, entry.timestamp)
+            self.trending.add(entry.item_id, math.inf if entry.at_arrival else entry.timestamp)
         return False
 
     def recount(self) -> None:
         """Count trends anew from the log, and drop all cached events: the log has no events of deleted users."""
         self.recent_events.clear()
-        self.trending.restart(self._store.activity(int(time.time()) - REACH_SECONDS, self.position))
+        now = int(time.time())
+        self.trending.restart(self._store.activity(now - REACH_SECONDS, now, self.position))
         self.fallback.clear_caches()
 
     def load(self, name: str, run: Run) -> LoadedRun:

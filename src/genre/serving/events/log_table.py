@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -11,43 +12,49 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from genre.errors import StoreError
 from genre.serving.events.store import (
     KINDS,
     LONGEST_HISTORY,
     PAGE,
+    WRITE_SECONDS,
     Activity,
+    DeletedUsers,
     Deletion,
     Entry,
     Event,
     EventStore,
     ItemChange,
     Kind,
+    Outcome,
+    settle_times,
     user_digest,
 )
 
-EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id'
+EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id, body'
 NEWEST_EVENTS = f"""
-SELECT {EVENT_COLUMNS} FROM log WHERE kind = 'event' AND user_id = ?
+SELECT seq, {EVENT_COLUMNS} FROM log WHERE kind = 'event' AND user_id = ?
 ORDER BY "timestamp" DESC, seq DESC LIMIT {LONGEST_HISTORY}
 """
 ACTIVITY = """
 SELECT item_id, latest / 3600 * 3600, count(*) FROM (
     SELECT item_id, max("timestamp") AS latest FROM log
-    WHERE kind = 'event' AND weight > 0 AND "timestamp" >= ? AND seq <= ?
+    WHERE kind = 'event' AND weight > 0 AND "timestamp" >= ? AND "timestamp" <= ? AND seq <= ?
     GROUP BY item_id, user_id, "timestamp" / 86400
 ) AS daily GROUP BY 1, 2
 """
-
+DELETIONS = """SELECT seq, body, "timestamp" FROM log WHERE kind = 'deletion' AND seq > ? ORDER BY seq"""
 
 HEAVIEST = 1e30  # what single precision holds
-Recorded = tuple[str, float, int]
-"""Item, weight and time of an event in the log."""
+Recorded = tuple[str, float, int, str | None]
+"""Item, weight, time and body of an event in the log."""
 
 
 class LogTable(EventStore):
     """Base of stores with a table `log (seq, kind, user_id, item_id, weight, timestamp, event_id, body)`.
 
-    A row is an event, a changed item with its fields as JSON in `body`, or a deletion with the digest in `body`.
+    A row is an event, a changed item with its fields as JSON in `body`, or a deletion with the digest in `body`. Of an
+    event whose `timestamp` is that of its arrival, `body` is the time that was sent, 0 where none was; of others, null.
     """
 
     placeholder: ClassVar[str]
@@ -55,9 +62,17 @@ class LogTable(EventStore):
     table: ClassVar[str]
     """The name of the table in the database."""
 
+    def __init__(self) -> None:
+        self._deletions_until = 0  # number of the last entry whose deletion is in `_deleted`
+        self._deleted: DeletedUsers | None = None
+        self._n_deletions = self._n_erased = 0  # that were made or seen; of them, those whose rows are gone for good
+
     @abstractmethod
-    def _transaction(self) -> AbstractContextManager[Any]:
-        """Open a transaction: on disk when the block is left, or as if nothing had happened."""
+    def _transaction(self, deadline: float | None = None) -> AbstractContextManager[Any]:
+        """Open a transaction: on disk when the block is left, or as if nothing had happened.
+
+        StoreError where nothing was recorded, UncertainWrite where the commit itself failed.
+        """
 
     @abstractmethod
     def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -67,28 +82,56 @@ class LogTable(EventStore):
         """Put this database's table and placeholder into a statement."""
         return re.sub(r"\blog\b", self.table, statement).replace("?", self.placeholder)
 
+    def _users_deleted(self, log: Any) -> DeletedUsers:
+        """Return the users that were deleted until now, in a transaction that no deletion can overtake."""
+        known = self._deleted = self._deleted or DeletedUsers(self.key)
+        for seq, digest, timestamp in log.execute(self._sql(DELETIONS), (self._deletions_until,)).fetchall():
+            self._deletions_until = seq
+            if deletion := _deletion(digest, timestamp):
+                known.add(deletion)
+        return known
+
     @override
-    def put_items(self, changes: Sequence[ItemChange]) -> None:
-        with self._transaction() as log:
+    def put_items(self, changes: Sequence[ItemChange], *, deadline: float | None = None) -> None:
+        with self._transaction(deadline) as log:
             for change in changes:
                 row = (change.item_id, json.dumps(change.fields, ensure_ascii=False))
                 log.execute(self._sql("INSERT INTO log (kind, item_id, body) VALUES ('item', ?, ?)"), row)
 
     @override
-    def delete_user(self, user_id: str) -> int:
-        with self._transaction() as log:
+    def delete_user(self, user_id: str, now: int = 0, *, deadline: float | None = None) -> int:
+        with self._transaction(deadline) as log:
             erased = log.execute(self._sql("DELETE FROM log WHERE kind = 'event' AND user_id = ?"), (user_id,)).rowcount
-            row = (user_digest(user_id, self.key),)
-            log.execute(self._sql("INSERT INTO log (kind, body) VALUES ('deletion', ?)"), row)
+            row = (user_digest(user_id, self.key), now or int(time.time()))
+            log.execute(self._sql("INSERT INTO log (kind, body, \"timestamp\") VALUES ('deletion', ?, ?)"), row)
+        self._n_deletions += 1
         return int(erased)
+
+    @override
+    def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
+        found: dict[str, list[tuple[int, Event]]] = {user_id: [] for user_id in user_ids}
+        for seq, *row in self._newest_events(user_ids):
+            if event := event_of(row):
+                found[event.user_id].append((seq, event))
+        now = int(time.time())
+        settled = {
+            user: settle_times([event for _, event in sorted(rows, key=_seq)], now) for user, rows in found.items()
+        }
+        return {user: tuple(sorted(events, key=lambda event: event.timestamp)) for user, events in settled.items()}
+
+    @abstractmethod
+    def _newest_events(self, user_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return the rows of `NEWEST_EVENTS` of several users."""
 
     @override
     def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
         wanted = ", ".join("?" for _ in kinds)
-        statement = f"SELECT seq, kind, {EVENT_COLUMNS}, body FROM log WHERE seq > ? AND kind IN ({wanted})"
+        statement = f"SELECT seq, kind, {EVENT_COLUMNS} FROM log WHERE seq > ? AND kind IN ({wanted})"
         while rows := self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds)):
-            found = [(seq, _entry(kind, event, body)) for seq, kind, *event, body in rows]
+            found = [(seq, _entry(kind, event)) for seq, kind, *event in rows]
             if readable := [(seq, entry) for seq, entry in found if entry is not None]:
+                # the process that deleted may have ended before it erased
+                self._n_deletions += any(isinstance(entry, Deletion) for _, entry in readable)
                 return readable
             after = rows[-1][0]
         return []
@@ -98,11 +141,80 @@ class LogTable(EventStore):
         return int(self._select(self._sql("SELECT coalesce(max(seq), 0) FROM log"), ())[0][0])
 
     @override
-    def activity(self, since: int, until: int) -> list[Activity]:
-        return [Activity(*row) for row in self._select(self._sql(ACTIVITY), (since, until))]
+    def activity(self, since: int, now: int, until: int) -> list[Activity]:
+        return [Activity(*row) for row in self._select(self._sql(ACTIVITY), (since, now, until))]
+
+    @override
+    def erase(self) -> None:
+        n_deletions = self._n_deletions  # another one may come while these are erased
+        if self._n_erased < n_deletions and self._erase_freed_rows():
+            self._n_erased = n_deletions
+
+    @property
+    @override
+    def erased(self) -> bool:
+        return self._n_erased == self._n_deletions
+
+    @abstractmethod
+    def _erase_freed_rows(self) -> bool:
+        """Remove what the database keeps of erased rows; return whether all of it is gone."""
 
 
-def same_event(event: Event, recorded: Recorded) -> bool | None:
+def _seq(row: tuple[int, Event]) -> int:
+    return row[0]
+
+
+def time_left(deadline: float | None) -> float:
+    """Return how long a write may wait for its turn.
+
+    Args:
+        deadline: Moment of `time.monotonic()`; None: in `WRITE_SECONDS`.
+
+    Returns:
+        Seconds, above 0.
+
+    Raises:
+        StoreError: If the moment has passed.
+    """
+    left = WRITE_SECONDS if deadline is None else deadline - time.monotonic()
+    if left <= 0:
+        raise StoreError("the event log is busy; nothing was recorded")
+    return left
+
+
+def timed_row(event: Event, now: int) -> tuple[str, str, float, int, str | None, str | None]:
+    """Return the values of `EVENT_COLUMNS` under which an event is recorded.
+
+    Args:
+        event: The event that was sent.
+        now: The present, in seconds since 1970.
+
+    Returns:
+        The values; a time ahead of the present is held to it.
+    """
+    sent = event.timestamp
+    timestamp, body = (sent, None) if 0 != sent <= now else (now, str(sent))
+    return event.user_id, event.item_id, float(event.weight), timestamp, event.event_id, body
+
+
+def is_late(event: Event, now: int, deleted: DeletedUsers) -> bool:
+    """Tell whether an event happened before its user was deleted, such as a retry that was under way.
+
+    Args:
+        event: The event that was sent; one without a time happens now.
+        now: The present, in seconds since 1970.
+        deleted: The deleted users.
+
+    Returns:
+        Whether it is refused. Where the clock was wrong, the order of arrival decides, and it is not.
+    """
+    if event.timestamp == 0 or event.timestamp > now:
+        return False
+    deleted_at = deleted.deleted_at(event.user_id)
+    return deleted_at is not None and event.timestamp <= deleted_at <= now
+
+
+def repeated(event: Event, recorded: Recorded) -> Outcome:
     """Compare an event with the one that was recorded of the same user under the same event id.
 
     Args:
@@ -110,25 +222,31 @@ def same_event(event: Event, recorded: Recorded) -> bool | None:
         recorded: The event in the log.
 
     Returns:
-        False for the same event sent again, None for another one, as `EventStore.record` answers.
+        DUPLICATE for the same event sent again, CONFLICT for another one.
     """
-    item_id, weight, timestamp = recorded
-    same = (event.item_id, float(event.weight)) == (item_id, weight) and event.timestamp in (0, timestamp)
-    return False if same else None
+    item_id, weight, timestamp, body = recorded
+    same_time = event.timestamp in (0, timestamp) or str(event.timestamp) == body
+    same = (event.item_id, float(event.weight)) == (item_id, weight) and same_time
+    return Outcome.DUPLICATE if same else Outcome.CONFLICT
 
 
-def _entry(kind: str, event: Sequence[Any], body: Any) -> Entry | None:
+def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
     """Make an entry from a row of the table; None for a row that no version of this program wrote."""
     if kind == "event":
         return event_of(event)
+    item_id, timestamp, body = event[1], event[3], event[5]
     if kind == "deletion":
-        return Deletion(body) if isinstance(body, str) else None
+        return _deletion(body, timestamp)
     try:
         fields = json.loads(body)
-        json.dumps([event[1], fields], ensure_ascii=False).encode()  # half of a surrogate pair fits into no table
+        json.dumps([item_id, fields], ensure_ascii=False).encode()  # half of a surrogate pair fits into no table
     except (ValueError, TypeError, RecursionError):
         return None
-    return ItemChange(event[1], fields) if isinstance(event[1], str) and isinstance(fields, dict) else None
+    return ItemChange(item_id, fields) if isinstance(item_id, str) and isinstance(fields, dict) else None
+
+
+def _deletion(digest: Any, timestamp: Any) -> Deletion | None:
+    return Deletion(digest, timestamp if isinstance(timestamp, int) else 0) if isinstance(digest, str) else None
 
 
 def event_of(row: Sequence[Any]) -> Event | None:
@@ -140,7 +258,7 @@ def event_of(row: Sequence[Any]) -> Event | None:
     Returns:
         The event; None for a row that no version of this program wrote, such as a weight that is text.
     """
-    user_id, item_id, weight, timestamp, _ = row
+    user_id, item_id, weight, timestamp, event_id, body = row
     texts = isinstance(user_id, str) and isinstance(item_id, str)
     numbers = isinstance(weight, (int, float)) and 0 <= weight < HEAVIEST and isinstance(timestamp, int)
-    return Event(*row) if texts and numbers else None
+    return Event(user_id, item_id, weight, timestamp, event_id, body is not None) if texts and numbers else None

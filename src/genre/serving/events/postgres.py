@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +13,17 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typing_extensions import override
 
-from genre.errors import StoreError
-from genre.serving.events.log_table import EVENT_COLUMNS, NEWEST_EVENTS, LogTable, event_of, same_event
-from genre.serving.events.store import Event
+from genre.errors import StoreError, UncertainWrite
+from genre.serving.events.log_table import (
+    EVENT_COLUMNS,
+    NEWEST_EVENTS,
+    LogTable,
+    is_late,
+    repeated,
+    time_left,
+    timed_row,
+)
+from genre.serving.events.store import Event, Outcome
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -38,27 +47,32 @@ CREATE INDEX IF NOT EXISTS genre_log_by_kind ON genre_log (kind, seq) WHERE kind
 """
 _NEW_KEY = "INSERT INTO genre_log_key (key) VALUES (%s) ON CONFLICT DO NOTHING"
 _APPEND = """
-INSERT INTO genre_log (kind, user_id, item_id, weight, "timestamp", event_id)
-SELECT 'event', u, i, w, t, e
-FROM unnest(%s::text[], %s::text[], %s::float8[], %s::bigint[], %s::text[]) WITH ORDINALITY AS row(u, i, w, t, e, place)
+INSERT INTO genre_log (kind, user_id, item_id, weight, "timestamp", event_id, body)
+SELECT 'event', u, i, w, t, e, b
+FROM unnest(%s::text[], %s::text[], %s::float8[], %s::bigint[], %s::text[], %s::text[])
+    WITH ORDINALITY AS row(u, i, w, t, e, b, place)
 ORDER BY place
 ON CONFLICT (user_id, event_id) DO NOTHING RETURNING user_id, event_id
 """
 _RECORDED = """
-SELECT user_id, event_id, item_id, weight, "timestamp"
+SELECT user_id, event_id, item_id, weight, "timestamp", body
 FROM genre_log JOIN unnest(%s::text[], %s::text[]) AS sent(u, e) ON user_id = u AND event_id = e
 """
 _HISTORIES = f"""
-SELECT {EVENT_COLUMNS} FROM unnest(%s::text[]) AS requested(id), LATERAL (
-    {NEWEST_EVENTS.replace("?", "requested.id").replace(EVENT_COLUMNS, f"seq, {EVENT_COLUMNS}")}
-) AS newest ORDER BY "timestamp", seq
+SELECT seq, {EVENT_COLUMNS} FROM unnest(%s::text[]) AS requested(id), LATERAL (
+    {NEWEST_EVENTS.replace("?", "requested.id")}
+) AS newest
 """
+
+
+_DEAD_ROWS = "SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = 'genre_log'::regclass"
 
 
 class PostgresStore(LogTable):
     """The log in a PostgreSQL table. When the server is lost, the call raises, and the next call connects again."""
 
     placeholder, table = "%s", "genre_log"
+    unerased = "event log: erased rows in PostgreSQL, until they are vacuumed and its own files are written over"
 
     def __init__(self, address: str) -> None:
         """Connect to the database, and make the table where it is missing.
@@ -69,6 +83,7 @@ class PostgresStore(LogTable):
         Raises:
             StoreError: If the database cannot be used.
         """
+        super().__init__()
         given = {name: str(value) for name, value in conninfo_to_dict(address).items() if value is not None}
         settings = make_conninfo(CONNECT, **{"options": SESSION, **given})
         self._write, self._read = _Link(settings), _Link(settings)
@@ -78,11 +93,21 @@ class PostgresStore(LogTable):
             ((self.key,),) = log.execute("SELECT key FROM genre_log_key").fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, deadline: float | None = None) -> Iterator[Connection]:
         """Open a transaction, never twice: a commit whose acknowledgement got lost may have happened."""
-        with self._write.connection() as connection, connection.transaction():
-            connection.execute(_LOCK)
-            yield connection
+        committing = False
+        with self._write.connection(deadline) as connection:
+            try:
+                with connection.transaction():
+                    milliseconds = int(min(time_left(deadline), 3600) * 1000)
+                    connection.execute(f"SET LOCAL statement_timeout = {milliseconds}; {_LOCK}".encode())
+                    yield connection
+                    time_left(deadline)
+                    committing = True
+            except psycopg.Error as error:
+                if committing:
+                    raise UncertainWrite(f"PostgreSQL failed at a commit ({first_line(error)})") from error
+                raise
 
     def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the rows that a statement finds; try again where the connection turns out to be lost."""
@@ -94,29 +119,43 @@ class PostgresStore(LogTable):
             return self._read.rows(statement, values)
 
     @override
-    def record(self, events: Sequence[Event], now: int = 0) -> list[bool | None]:
-        rows = [(e.user_id, e.item_id, float(e.weight), e.timestamp or now, e.event_id) for e in events]
-        columns = [[row[at] for row in rows] for at in range(5)]
-        named = [(e.user_id, e.event_id) for e in events if e.event_id is not None]
-        with self._transaction() as log:
+    def record(self, events: Sequence[Event], now: int = 0, *, deadline: float | None = None) -> list[Outcome]:
+        now = now or int(time.time())
+        with self._transaction(deadline) as log:
+            deleted = self._users_deleted(log)
+            late = {at for at, event in enumerate(events) if is_late(event, now, deleted)}
+            rows = [timed_row(event, now) for at, event in enumerate(events) if at not in late]
+            columns = [[row[at] for row in rows] for at in range(6)]
             new = {name for name in log.execute(_APPEND.encode(), columns).fetchall() if name[1] is not None}
+            named = [(row[0], row[4]) for row in rows if row[4] is not None]
             recorded = {}
             if len(new) < len(named):
                 found = log.execute(_RECORDED.encode(), [[name[at] for name in named] for at in range(2)]).fetchall()
                 recorded = {(row[0], row[1]): row[2:] for row in found}
-        answers: list[bool | None] = []
-        for event in events:
+        outcomes: list[Outcome] = []
+        for at, event in enumerate(events):
             name = (event.user_id, event.event_id)
-            answers.append(event.event_id is None or name in new or same_event(event, recorded[name]))
+            if at in late:
+                outcomes.append(Outcome.DELETED)
+            elif event.event_id is None or name in new:
+                outcomes.append(Outcome.NEW)
+            else:
+                outcomes.append(repeated(event, recorded[name]))
             new.discard(name)  # the same id again, in the same call
-        return answers
+        return outcomes
 
     @override
-    def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        found: dict[str, list[Event]] = {user_id: [] for user_id in user_ids}
-        for event in filter(None, map(event_of, self._select(self._sql(_HISTORIES), [list(user_ids)]))):
-            found[event.user_id].append(event)
-        return {user_id: tuple(events) for user_id, events in found.items()}
+    def _newest_events(self, user_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        return self._select(self._sql(_HISTORIES), [list(user_ids)])
+
+    @override
+    def _erase_freed_rows(self) -> bool:
+        """Vacuum the table and its indexes; a transaction of before, such as a dump, keeps rows from being removed."""
+        with self._read.fresh() as connection:
+            connection.execute("SET statement_timeout = 0")
+            connection.execute("VACUUM (INDEX_CLEANUP ON) genre_log")
+            ((dead,),) = connection.execute(_DEAD_ROWS.encode()).fetchall()
+        return bool(dead == 0)
 
     @override
     def close(self) -> None:
@@ -133,16 +172,23 @@ class _Link:
         self._connection: Connection | None = None
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """Lend the connection to one thread at a time; errors of PostgreSQL become StoreError."""
-        with self._lock:
-            try:
+    def connection(self, deadline: float | None = None) -> Iterator[Connection]:
+        """Lend the connection to one thread at a time."""
+        if not self._lock.acquire(timeout=min(time_left(deadline), threading.TIMEOUT_MAX)):
+            raise StoreError("PostgreSQL is busy; nothing was recorded")
+        try:
+            with _store_errors():
                 if self._connection is None or self._connection.closed:
                     self._connection = psycopg.connect(self.settings, autocommit=True)
                 yield self._connection
-            except psycopg.Error as error:
-                first = str(error).strip().partition("\n")[0]
-                raise StoreError(f"PostgreSQL cannot be used now ({first}); nothing was acknowledged") from error
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def fresh(self) -> Iterator[Connection]:
+        """Open another connection to the same database, closed at the end of the block."""
+        with _store_errors(), psycopg.connect(self.settings, autocommit=True) as connection:
+            yield connection
 
     def rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the rows that a statement finds."""
@@ -153,3 +199,16 @@ class _Link:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
+
+
+def first_line(error: psycopg.Error) -> str:
+    """Return the first line of what PostgreSQL says."""
+    return str(error).strip().partition("\n")[0]
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StoreError(f"PostgreSQL cannot be used now ({first_line(error)}); nothing was recorded") from error

@@ -6,16 +6,17 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
-from genre.errors import StoreError
-from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, event_of, same_event
-from genre.serving.events.store import Event, key_name
+from genre.errors import StoreError, UncertainWrite
+from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, is_late, repeated, time_left, timed_row
+from genre.serving.events.store import Event, Outcome, key_name
 
 _VERSION = 2
 _TABLE = """
@@ -43,13 +44,14 @@ PRAGMA user_version = {_VERSION}; COMMIT;
 """
 """There, an event id was unique among all users."""
 _APPEND = """
-INSERT INTO log (kind, user_id, item_id, weight, timestamp, event_id) VALUES ('event', ?, ?, ?, ?, ?)
+INSERT INTO log (kind, user_id, item_id, weight, timestamp, event_id, body) VALUES ('event', ?, ?, ?, ?, ?, ?)
 ON CONFLICT (user_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
 """
 _KEY_NAMES = f"""
 SELECT DISTINCT substr(body, 1, 8) FROM log WHERE kind = 'deletion' AND body GLOB '{"[0-9a-f]" * 8}:{"[0-9a-f]" * 64}'
 """
-_RECORDED = "SELECT item_id, weight, timestamp FROM log WHERE user_id = ? AND event_id = ?"
+_RECORDED = "SELECT item_id, weight, timestamp, body FROM log WHERE user_id = ? AND event_id = ?"
+_ERASING_SECONDS = 0.05  # that writers may be held up while the write-ahead file is emptied
 
 
 class SQLiteStore(LogTable):
@@ -59,6 +61,7 @@ class SQLiteStore(LogTable):
     """
 
     placeholder, table = "?", "log"
+    unerased = "event log: erased rows in its write-ahead file, for a second or until no other process reads it"
 
     def __init__(self, path: Path) -> None:
         """Open the file, made where it is missing.
@@ -69,6 +72,7 @@ class SQLiteStore(LogTable):
         Raises:
             StoreError: If it cannot be opened, or is of another version.
         """
+        super().__init__()
         self.path = path
         self._writing, self._reading = threading.Lock(), threading.Lock()
         with _store_errors(path):
@@ -106,49 +110,73 @@ class SQLiteStore(LogTable):
         return key
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _store_errors(self.path), self._writing:
+    def _transaction(self, deadline: float | None = None) -> Iterator[sqlite3.Connection]:
+        left = time_left(deadline)
+        if not self._writing.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+            raise StoreError(f"{self.path}: the event log is busy; nothing was recorded")
+        try:
+            yield from self._begin_and_commit(deadline)
+        finally:
+            self._writing.release()
+
+    def _begin_and_commit(self, deadline: float | None) -> Iterator[sqlite3.Connection]:
+        """Yield the connection within a transaction; only a failure of the commit itself leaves a doubt."""
+        with _store_errors(self.path):
+            self._write.execute(f"PRAGMA busy_timeout = {int(min(time_left(deadline), 3600) * 1000)}")
             self._write.execute("BEGIN IMMEDIATE")
             try:
                 yield self._write
-                self._write.execute("COMMIT")
+                time_left(deadline)
             except BaseException:
-                if self._write.in_transaction:
-                    self._write.execute("ROLLBACK")
+                self._roll_back()
                 raise
+        try:
+            self._write.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise UncertainWrite(f"{self.path}: the event log failed at a commit ({error})") from error
+
+    def _roll_back(self) -> None:
+        if self._write.in_transaction:  # some errors have ended it
+            self._write.execute("ROLLBACK")
 
     def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with _store_errors(self.path), self._reading:
             return self._read.execute(statement, values).fetchall()
 
     @override
-    def record(self, events: Sequence[Event], now: int = 0) -> list[bool | None]:
-        answers: list[bool | None] = []
-        with self._transaction() as log:
-            for e in events:
-                row = (e.user_id, e.item_id, e.weight, e.timestamp or now, e.event_id)
-                new = log.execute(_APPEND, row).rowcount == 1
-                answers.append(new or same_event(e, log.execute(_RECORDED, (e.user_id, e.event_id)).fetchone()))
-        return answers
+    def record(self, events: Sequence[Event], now: int = 0, *, deadline: float | None = None) -> list[Outcome]:
+        now = now or int(time.time())
+        with self._transaction(deadline) as log:
+            deleted = self._users_deleted(log)
+            return [Outcome.DELETED if is_late(e, now, deleted) else _record_one(log, e, now) for e in events]
 
     @override
-    def delete_user(self, user_id: str) -> int:
-        erased = super().delete_user(user_id)
-        with _store_errors(self.path), self._writing:  # the write-ahead file holds old pages until it is emptied
-            self._write.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return erased
+    def _newest_events(self, user_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        return [row for user_id in user_ids for row in self._select(NEWEST_EVENTS, (user_id,))]
 
     @override
-    def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
-        return {
-            user_id: tuple(filter(None, map(event_of, reversed(self._select(NEWEST_EVENTS, (user_id,))))))
-            for user_id in user_ids
-        }
+    def _erase_freed_rows(self) -> bool:
+        """Empty the write-ahead file, which holds old pages.
+
+        A reader of an older state of the log, such as a backup, keeps it from being emptied.
+        """
+        with _store_errors(self.path), closing(self._connect()) as log:
+            log.execute(f"PRAGMA busy_timeout = {int(_ERASING_SECONDS * 1000)}")
+            log.execute("PRAGMA wal_checkpoint(PASSIVE)")  # holds nothing up, so that little is left to do
+            return bool(log.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
     @override
     def close(self) -> None:
         self._write.close()
         self._read.close()
+
+
+def _record_one(log: sqlite3.Connection, event: Event, now: int) -> Outcome:
+    """Append an event in a transaction, unless its id was recorded."""
+    if log.execute(_APPEND, timed_row(event, now)).rowcount == 1:
+        return Outcome.NEW
+    return repeated(event, log.execute(_RECORDED, (event.user_id, event.event_id)).fetchone())
 
 
 def make_key(place: Path) -> None:
@@ -177,4 +205,4 @@ def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: the event log cannot be used now ({error}); nothing was acknowledged") from error
+        raise StoreError(f"{path}: the event log cannot be used now ({error}); nothing was recorded") from error

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
+WRITE_SECONDS = 10.0  # that a write waits for its turn where its caller sets no deadline
 LONGEST_HISTORY = 1000  # newest events of one user that are read back
 PAGE = 10_000  # entries of the log that are read at once
 
@@ -24,8 +27,10 @@ class Event:
         user_id: The user.
         item_id: The item.
         weight: Strength; 0: seen but not liked.
-        timestamp: Seconds since 1970.
+        timestamp: Seconds since 1970; of an event that is sent, 0: it happens now.
         event_id: The sender's own id of the event; one that was recorded of the user before is not recorded again.
+        at_arrival: Whether `timestamp` is when the event arrived, by the clock of the service, because no time was sent
+            or one ahead of that clock.
     """
 
     user_id: str
@@ -33,6 +38,16 @@ class Event:
     weight: float = 1.0
     timestamp: int = 0
     event_id: str | None = None
+    at_arrival: bool = False
+
+
+class Outcome(Enum):
+    """What became of an event that was sent."""
+
+    NEW = "recorded"
+    DUPLICATE = "duplicate"  # the user's event of this id was recorded before
+    CONFLICT = "conflict"  # it was recorded with another item, weight or time
+    DELETED = "deleted"  # it happened before its user was deleted, so it is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +69,11 @@ class Deletion:
 
     Attributes:
         digest: What `user_digest` returned; the id itself is not kept.
+        timestamp: When, in seconds since 1970; 0 in logs of version 2.
     """
 
     digest: str
+    timestamp: int = 0
 
 
 Entry = Event | ItemChange | Deletion
@@ -97,6 +114,7 @@ def user_digest(user_id: str, key: bytes = b"") -> str:
     return f"{key_name(key)}:{hmac.digest(key, user_id.encode(), 'sha256').hex()}"
 
 
+@lru_cache(4)
 def key_name(key: bytes) -> str:
     """Return a short hash of a key, by which the digests that were made with it are recognised.
 
@@ -110,69 +128,132 @@ def key_name(key: bytes) -> str:
 
 
 class DeletedUsers:
-    """The users that were deleted, known by their digests alone."""
+    """The users that were deleted, known by their digests alone, and when.
 
-    def __init__(self, key: bytes, digests: Iterable[str] = ()) -> None:
-        """Begin with some.
+    Attributes:
+        n_deletions: How many deletions are known, without those that were added before.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        """Begin without any.
 
         Args:
             key: The key of the log.
-            digests: Digests of deleted users.
         """
-        self._key, self._digests = key, set(digests)
+        self._key = key
+        self._keys = dict[bytes, None]()  # that were used for digests: a digest that is not needed costs
+        self._deleted_at: dict[str, int] = {}
+        self.n_deletions = 0
 
-    def add(self, digest: str) -> None:
+    def add(self, deletion: Deletion) -> None:
         """Add a user.
 
         Args:
-            digest: The digest of a deletion.
+            deletion: The deletion.
         """
-        self._digests.add(digest)
+        self._keys[self._key if ":" in deletion.digest else b""] = None
+        if self._deleted_at.get(deletion.digest, -1) < deletion.timestamp:
+            self.n_deletions += 1
+            self._deleted_at[deletion.digest] = deletion.timestamp
 
-    def __contains__(self, user_id: str) -> bool:
-        return bool(self._digests) and any(user_digest(user_id, key) in self._digests for key in (self._key, b""))
-
-
-class EventStore(ABC):
-    """Base of event stores. Any thread may call any method; StoreError when the log cannot be used.
-
-    Attributes:
-        key: The secret of the digests of deleted users.
-    """
-
-    key: bytes = b""
-
-    @abstractmethod
-    def record(self, events: Sequence[Event], now: int = 0) -> list[bool | None]:
-        """Append events in one commit.
-
-        Args:
-            events: The events.
-            now: The time of events without one, in seconds since 1970.
-
-        Returns:
-            For each event whether it is new; False where the user's event of this id was recorded before, None where
-            it was recorded with another item, weight or time.
-        """
-
-    @abstractmethod
-    def put_items(self, changes: Sequence[ItemChange]) -> None:
-        """Append new or changed items in one commit.
-
-        Args:
-            changes: The changes.
-        """
-
-    @abstractmethod
-    def delete_user(self, user_id: str) -> int:
-        """Erase the events of a user and append the deletion, in one commit.
+    def deleted_at(self, user_id: str) -> int | None:
+        """Return when a user was deleted.
 
         Args:
             user_id: The user.
 
         Returns:
+            Seconds since 1970 of the last time, 0 where the log does not know; None for other users.
+        """
+        digests = (user_digest(user_id, key) for key in self._keys)
+        return max((self._deleted_at[digest] for digest in digests if digest in self._deleted_at), default=None)
+
+    def __contains__(self, user_id: str) -> bool:
+        return self.deleted_at(user_id) is not None
+
+
+def settle_times(events: Sequence[Event], now: int) -> list[Event]:
+    """Correct the times of one user's events where clocks disagree; then the order of arrival decides.
+
+    A time ahead of the present is from a clock that was wrong: it becomes the time of the event before. So does a time
+    that the service's own clock gave, where it went back.
+
+    Args:
+        events: Events of one user, in order of arrival.
+        now: The present, in seconds since 1970.
+
+    Returns:
+        The events, in the same order.
+    """
+    known = (event.timestamp for event in events if event.timestamp <= now)
+    newest, settled = next(known, now), []
+    for event in events:
+        time = event.timestamp if event.timestamp <= now else newest
+        time = max(time, newest) if event.at_arrival else time
+        newest = max(time, newest)
+        settled.append(event if time == event.timestamp else replace(event, timestamp=time))
+    return settled
+
+
+class EventStore(ABC):
+    """Base of event stores. Any thread may call any method.
+
+    StoreError when the log cannot be used; of a call that writes, nothing was recorded then. UncertainWrite where it is
+    not known whether it was.
+
+    Attributes:
+        key: The secret of the digests of deleted users.
+        unerased: What the database keeps of erased rows for a while, and until when.
+    """
+
+    key: bytes = b""
+    unerased: ClassVar[str]
+
+    @abstractmethod
+    def record(self, events: Sequence[Event], now: int = 0, *, deadline: float | None = None) -> list[Outcome]:
+        """Append events in one commit.
+
+        Args:
+            events: The events.
+            now: The present in seconds since 1970; 0: by the clock of this machine.
+            deadline: Moment of `time.monotonic()` after which nothing is written; None: in `WRITE_SECONDS`.
+
+        Returns:
+            What became of each event.
+        """
+
+    @abstractmethod
+    def put_items(self, changes: Sequence[ItemChange], *, deadline: float | None = None) -> None:
+        """Append new or changed items in one commit.
+
+        Args:
+            changes: The changes.
+            deadline: As in `record`.
+        """
+
+    @abstractmethod
+    def delete_user(self, user_id: str, now: int = 0, *, deadline: float | None = None) -> int:
+        """Erase the events of a user and append the deletion, in one commit.
+
+        What the database keeps of erased rows is removed by `erase`.
+
+        Args:
+            user_id: The user.
+            now: The present in seconds since 1970; 0: by the clock of this machine.
+            deadline: As in `record`.
+
+        Returns:
             Number of erased events.
         """
+
+    @abstractmethod
+    def erase(self) -> None:
+        """Remove what the database still keeps of erased rows, as far as that holds up no reader and no writer."""
+
+    @property
+    @abstractmethod
+    def erased(self) -> bool:
+        """Whether the database keeps nothing more of rows that were erased through this store or seen by it."""
 
     @abstractmethod
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
@@ -182,7 +263,7 @@ class EventStore(ABC):
             user_ids: The users.
 
         Returns:
-            Events by user, oldest first.
+            Events by user, oldest first, with times as `settle_times` returns them.
         """
 
     @abstractmethod
@@ -206,11 +287,12 @@ class EventStore(ABC):
         """
 
     @abstractmethod
-    def activity(self, since: int, until: int) -> list[Activity]:
+    def activity(self, since: int, now: int, until: int) -> list[Activity]:
         """Count users by item and hour.
 
         Args:
             since: Time of the oldest event that counts, in seconds since 1970.
+            now: The present; events ahead of it do not count.
             until: Number of the last entry that counts.
 
         Returns:

@@ -15,6 +15,7 @@ from genre.serving.events.store import Activity
 
 HALF_LIFE_SECONDS = 86_400.0
 REACH_SECONDS = 7 * 86_400  # older events weigh less than a hundredth and are not read at the start
+CLOCK_SECONDS = 60.0  # by which a clock may drift until counting begins anew
 WINDOW_SECONDS = 86_400.0  # in which a user counts once an item
 KEPT_PAIRS = 250_000  # some 20 MB, twice
 
@@ -27,8 +28,18 @@ class Trending:
     """
 
     def __init__(self) -> None:
-        self._moment = time.time()
+        self._ahead = time.time() - time.monotonic()  # of a clock that nobody sets
+        self._moment = self._now()
         self._counts: dict[str, float] = {}
+
+    def _now(self) -> float:
+        """Return the present by the clock of the machine when counting began, whatever it was set to since."""
+        return time.monotonic() + self._ahead
+
+    @property
+    def clock_was_set(self) -> bool:
+        """Whether the clock of the machine was set since counting began, so that it has to begin anew."""
+        return abs(time.time() - self._now()) > CLOCK_SECONDS
 
     def restart(self, activity: Iterable[Activity]) -> None:
         """Count anew.
@@ -39,7 +50,7 @@ class Trending:
         other = Trending()
         for item_id, timestamp, users in activity:
             other.add(item_id, timestamp, users)
-        self._moment, self._counts = other._moment, other._counts
+        self._ahead, self._moment, self._counts = other._ahead, other._moment, other._counts
 
     def add(self, item_id: str, timestamp: float, users: int = 1) -> None:
         """Count users of an item.
@@ -49,7 +60,7 @@ class Trending:
             timestamp: When, in seconds since 1970; times to come count as now.
             users: How many.
         """
-        now = time.time()
+        now = self._now()
         if now - self._moment > 100 * HALF_LIFE_SECONDS:  # long before the numbers outgrow a float
             scale = 2.0 ** ((self._moment - now) / HALF_LIFE_SECONDS)
             self._counts = {item: count * scale for item, count in self._counts.items()}
@@ -67,7 +78,7 @@ class Trending:
             Counts; a user of this moment counts 1. `[len(row)]`
         """
         out = np.zeros(len(row), np.float32)
-        scale = 2.0 ** ((self._moment - time.time()) / HALF_LIFE_SECONDS)
+        scale = 2.0 ** ((self._moment - self._now()) / HALF_LIFE_SECONDS)
         for item_id, count in list(self._counts.items()):
             if item_id in row:
                 out[row[item_id]] = count * scale

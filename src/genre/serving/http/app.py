@@ -44,7 +44,8 @@ def create_app(service: Service, *, api_key: str | None = None, hosts: frozenset
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = asyncio.create_task(_keep_warm(calls)), asyncio.create_task(calls.follow_log())
+        loops = _keep_warm(calls), calls.follow_log(), calls.go_on_erasing()
+        tasks = [asyncio.create_task(loop) for loop in loops]
         yield
         for task in tasks:
             task.cancel()
@@ -100,11 +101,15 @@ def _add_health(app: FastAPI, service: Service, metrics: PrometheusMetrics) -> N
     @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", responses=PROBLEMS)
     async def readyz() -> Response:
-        """The service is warmed up (503 before); `missing` names the stages that do not answer now."""
+        """The service is warmed up (503 before).
+
+        `missing` names stages that do not answer now, `erasing` what is still kept of deleted users, and until when.
+        """
         failing = service.failing_calls()
         if not service.ready:
             return problem(503, "not_ready", f"no answer from {', '.join(failing)}" if failing else "warming up")
-        return Response(orjson.dumps({"status": "ready", "missing": failing}), media_type="application/json")
+        found = {"status": "ready", "missing": failing, "erasing": service.erasure.remains()}
+        return Response(orjson.dumps(found), media_type="application/json")
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def metrics_text() -> Response:

@@ -8,14 +8,15 @@ the item factors once instead of 16 times, and committing 100 events at once wai
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
-from genre.errors import ConflictError, GenreError, StoreError
-from genre.serving.events.store import Event
+from genre.errors import ConflictError, GenreError, UncertainWrite
+from genre.serving.events.store import Event, Outcome
 from genre.serving.http.prometheus import PrometheusMetrics
 from genre.serving.requests import ListRequest, RankedList
 from genre.serving.service import Service
@@ -28,7 +29,9 @@ Answer = TypeVar("Answer")
 LISTS_PER_BATCH = 64
 EVENT_REQUESTS_PER_BATCH = 2000
 SYNC_SECONDS = 0.5  # between two looks for events that other processes recorded
-STORE_SECONDS = 5.0  # that a caller waits for the event log
+ERASURE_SECONDS = 1.0  # between two attempts to erase what is left of deleted users
+STORE_SECONDS = 5.0  # after which nothing more is written to the event log for a request
+ANSWER_SECONDS = 0.5  # more, until the caller no longer waits to hear whether it was written
 LOOP_TURNS = 4  # of the event loop between two batches
 
 
@@ -70,6 +73,7 @@ class Batcher(Generic[Request, Answer]):
         try:
             while waiting := self._waiting[key]:
                 batch, self._waiting[key] = waiting[: self._largest], waiting[self._largest :]
+                batch = [one for one in batch if not one[1].done()]  # of the others, the client has gone
                 await self._answer(batch)
                 # Clients just answered send their next requests within a few turns of the loop. Starting without them
                 # would leave two halves that take turns for ever, each in a batch of half the size.
@@ -106,6 +110,18 @@ class RecordedEvents(NamedTuple):
     duplicates: int
 
 
+class TimedEvents(NamedTuple):
+    """The events of one request.
+
+    Attributes:
+        events: what users did.
+        deadline: moment of `time.monotonic()` after which they are not recorded.
+    """
+
+    events: Sequence[Event]
+    deadline: float
+
+
 class AsyncService:
     """The service for coroutines: its calls run in threads; lists and events are batched.
 
@@ -119,7 +135,7 @@ class AsyncService:
         self._answer_pool = ThreadPoolExecutor(16, "genre-answer")
         self._store_pool = ThreadPoolExecutor(4, "genre-store")
         self._lists: Batcher[ListRequest, RankedList] = Batcher(self._recommend, self._answer_pool, LISTS_PER_BATCH)
-        self._events: Batcher[Sequence[Event], RecordedEvents] = Batcher(
+        self._events: Batcher[TimedEvents, RecordedEvents] = Batcher(
             self._record, self._store_pool, EVENT_REQUESTS_PER_BATCH
         )
 
@@ -153,24 +169,29 @@ class AsyncService:
             How many were new; they are on disk.
 
         Raises:
-            StoreError: when the log cannot be written, or does not answer in time.
-            ConflictError: for an event id that was recorded with other content; the other events are recorded.
+            StoreError: when the log cannot be written.
+            UncertainWrite: when it does not answer in time.
+            ConflictError: for an event that is refused; the other events are recorded.
         """
-        return await _within_store_seconds(self._events.submit(events))
+        return await _answer_in_time(self._events.submit(TimedEvents(events, time.monotonic() + STORE_SECONDS)))
 
-    def _record(self, groups: Sequence[Sequence[Event]]) -> list[RecordedEvents | ConflictError]:
-        """Record the events of many requests in one commit."""
-        is_new = iter(self.service.record([event for group in groups for event in group]))
-        outcomes: list[RecordedEvents | ConflictError] = []
-        for group in groups:
-            answers = [next(is_new) for _ in group]
-            counts = RecordedEvents(answers.count(True), answers.count(False))
-            conflicts = [str(e.event_id) for e, new in zip(group, answers, strict=True) if new is None]
-            outcomes.append(_conflict(conflicts, counts) if conflicts else counts)
-            self.metrics.events.labels("recorded").inc(counts.recorded)
-            self.metrics.events.labels("duplicate").inc(counts.duplicates)
-            self.metrics.events.labels("conflict").inc(len(conflicts))
-        return outcomes
+    def _record(self, groups: Sequence[TimedEvents]) -> list[RecordedEvents | ConflictError]:
+        """Record the events of many requests in one commit, in the time of the request that came first."""
+        events = [event for group in groups for event in group.events]
+        outcomes = iter(self.service.record(events, deadline=min((group.deadline for group in groups), default=None)))
+        return [self._count(group.events, [next(outcomes) for _ in group.events]) for group in groups]
+
+    def _count(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> RecordedEvents | ConflictError:
+        """Count what became of the events of one request."""
+        for outcome in outcomes:
+            self.metrics.events.labels(outcome.value).inc()
+        counts = RecordedEvents(outcomes.count(Outcome.NEW), outcomes.count(Outcome.DUPLICATE))
+        if counts.recorded + counts.duplicates == len(events):
+            return counts
+        conflicts = [
+            str(e.event_id) for e, outcome in zip(events, outcomes, strict=True) if outcome is Outcome.CONFLICT
+        ]
+        return _conflict(conflicts, outcomes.count(Outcome.DELETED), counts)
 
     async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a call of the service that reads, in a thread.
@@ -185,22 +206,22 @@ class AsyncService:
         """
         return await asyncio.get_running_loop().run_in_executor(self._answer_pool, partial(call, *args, **kwargs))
 
-    async def write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def write(self, call: Callable[..., T], *args: Any) -> T:
         """Run a call of the service that writes to the event log, in a thread.
 
         Args:
-            call: a method of the service.
-            *args: its arguments.
-            **kwargs: its arguments by name.
+            call: a method of the service that takes a deadline.
+            *args: its other arguments.
 
         Returns:
             Its result.
 
         Raises:
-            StoreError: when the log does not answer in time.
+            StoreError: when the log cannot be written.
+            UncertainWrite: when it does not answer in time.
         """
-        work = partial(call, *args, **kwargs)
-        return await _within_store_seconds(asyncio.get_running_loop().run_in_executor(self._store_pool, work))
+        work = partial(call, *args, deadline=time.monotonic() + STORE_SECONDS)
+        return await _answer_in_time(asyncio.get_running_loop().run_in_executor(self._store_pool, work))
 
     async def follow_log(self) -> None:
         """Read what other processes write into the event log, as long as the service runs."""
@@ -211,25 +232,39 @@ class AsyncService:
             except Exception:  # the next round tries again
                 self.metrics.troubles.labels("sync").inc()
 
+    async def go_on_erasing(self) -> None:
+        """Erase what is left of deleted users, as long as the service runs."""
+        while True:
+            await asyncio.sleep(ERASURE_SECONDS)
+            try:
+                await self.read(self.service.erasure.go_on)
+            except Exception:  # the next round tries again
+                self.metrics.troubles.labels("erasure").inc()
+
     def close(self) -> None:
         """Stop the threads."""
         for pool in (self._answer_pool, self._store_pool):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _conflict(event_ids: Sequence[str], counts: RecordedEvents) -> ConflictError:
+def _conflict(event_ids: Sequence[str], n_deleted: int, counts: RecordedEvents) -> ConflictError:
     """Say which events of a request were refused, and what became of the others."""
-    names = ", ".join(map(repr, event_ids[:5]))
-    return ConflictError(
-        f"event_id {names}: recorded before of the same user with another item, weight or time; give each event an id "
-        f"of its own. Of the other events, {counts.recorded} recorded, {counts.duplicates} duplicates"
-    )
+    problems = []
+    if event_ids:
+        names = ", ".join(map(repr, event_ids[:5]))
+        problems.append(
+            f"event_id {names}: recorded before of the same user with another item, weight or time; give each event an "
+            "id of its own."
+        )
+    if n_deleted:
+        problems.append(f"{n_deleted} from before their user was deleted: refused, do not send them again.")
+    others = f"Of the other events, {counts.recorded} recorded, {counts.duplicates} duplicates"
+    return ConflictError(" ".join([*problems, others]))
 
 
-async def _within_store_seconds(future: asyncio.Future[T]) -> T:
+async def _answer_in_time(future: asyncio.Future[T]) -> T:
     try:
-        async with asyncio.timeout(STORE_SECONDS):
+        async with asyncio.timeout(STORE_SECONDS + ANSWER_SECONDS):
             return await future
     except TimeoutError:
-        message = "the event log does not answer; send it again, with an event_id so that it is counted once"
-        raise StoreError(message) from None
+        raise UncertainWrite("the event log does not answer") from None

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from genre.errors import ConflictError, GenreError, StoreError, UnknownId
+from genre.errors import ConflictError, GenreError, StoreError, UncertainWrite, UnknownId
 from genre.serving.http.prometheus import PrometheusMetrics
 
 ERROR_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "not_legal"}
@@ -25,6 +25,11 @@ WORDS_BY_TYPE = {  # for pydantic's types of errors whose own message speaks of 
     "model_type": "a JSON object is wanted",
     "dict_type": "a JSON object is wanted",
 }
+UNRECORDED = "the event log cannot be used now; nothing was recorded"
+UNCERTAIN = (
+    "the event log did not answer in time: this may or may not have been recorded; send it again with the same "
+    "event_id, so that it is counted once"
+)
 MAX_ERRORS = 5  # listed in one answer
 LOG_SECONDS = 10.0  # between two lines in the log about the same trouble
 
@@ -78,7 +83,7 @@ def add_error_handlers(app: FastAPI, metrics: PrometheusMetrics) -> None:
     async def genre_error(_: Request, error: GenreError) -> Response:
         if isinstance(error, StoreError):
             trouble("store", error)
-            return problem(503, "store_unavailable", "the event log cannot be used now; nothing was recorded")
+            return problem(503, "store_unavailable", UNCERTAIN if isinstance(error, UncertainWrite) else UNRECORDED)
         status, word = STATUS_BY_ERROR.get(type(error), (422, "not_legal"))
         return problem(status, word, str(error))
 

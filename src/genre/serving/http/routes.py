@@ -212,9 +212,9 @@ class _Routes:
         return _json(await self._calls.read(self._service.user, user_id, run=run))
 
     async def delete_user(self, user_id: IdPath) -> Response:
-        """Erase a user from the log and from every answer."""
+        """Erase a user from the log and from every answer; `left` says what files still keep, and until when."""
         erased = await self._calls.write(self._service.delete_user, user_id)
-        return _json({"user_id": user_id, "events": erased})
+        return _json({"user_id": user_id, "events": erased, "left": self._service.erasure.remains_of(user_id)})
 
     async def record(self, body: EventsBody) -> Response:
         """Record events; they are on disk when this answers. An event_id that a user repeats is not counted again."""

@@ -255,6 +255,7 @@ class DeletedUser(BaseModel):
 
     user_id: str
     events: int
+    left: Annotated[list[str], Field(description="what files still keep of the user, and until when")]
 
 
 class CatalogueItem(BaseModel):

@@ -1,0 +1,125 @@
+"""What is still kept of deleted users, where, and until when. Knows no HTTP.
+
+An answer never shows a deleted user. What remains is in files: rows that the database of the event log has freed but
+not yet overwritten, and runs that were made before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from genre.data.dataset import Dataset
+from genre.data.parquet import read_dataset
+from genre.errors import ArtifactError
+from genre.serving.events.store import DeletedUsers, EventStore
+from genre.serving.loaded_run import LoadedRun
+from genre.serving.refresh import previous_folder
+from genre.serving.state import State
+
+
+class Erasure:
+    """Erases what can be erased beside a running service, and lists what cannot."""
+
+    def __init__(self, store: EventStore, state: State) -> None:
+        """Begin without knowing anything.
+
+        Args:
+            store: The event store.
+            state: The loaded runs and the deleted users.
+        """
+        self._store, self._state = store, state
+        self._in_runs: dict[
+            object, tuple[int, str | None]
+        ] = {}  # by what was looked at: how many deletions, what is left
+
+    def go_on(self) -> None:
+        """Erase what the database of the log has freed, and look for deleted users in the runs.
+
+        Raises:
+            StoreError: If the log cannot be used.
+        """
+        try:
+            self._store.erase()
+        finally:
+            self._look_into_runs()
+
+    def remains(self) -> list[str]:
+        """Say what is still kept of deleted users, and until when.
+
+        Returns:
+            A line for each place, none when all is erased.
+        """
+        in_log = [] if self._store.erased else [self._store.unerased]
+        return in_log + [left for _, left in list(self._in_runs.values()) if left]
+
+    def remains_of(self, user_id: str) -> list[str]:
+        """Say what is still kept of a user who was deleted just now, and until when.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            A line for each place.
+        """
+        for loaded in list(self._state.loaded_runs.values()):
+            if user_id in loaded.run.dataset.user_ids:
+                self._in_runs = {**self._in_runs, loaded.run: (self._state.deleted_users.n_deletions, _in_run(loaded))}
+        return [self._store.unerased, *(left for _, left in self._in_runs.values() if left)]
+
+    def _look_into_runs(self) -> None:
+        deleted, before = self._state.deleted_users, self._in_runs
+        n_deletions = deleted.n_deletions
+        found: dict[object, tuple[int, str | None]] = {}
+        for loaded in list(self._state.loaded_runs.values()) if n_deletions else ():
+            known = before.get(loaded.run)
+            if known is None or (known[0] < n_deletions and not known[1]):
+                known = n_deletions, _in_run(loaded) if holds_deleted(loaded.run.dataset, deleted) else None
+            found[loaded.run] = known
+            replaced = previous_folder(loaded.run.folder)
+            if (made := _made_at(replaced)) is not None:
+                known = before.get(made)
+                if known is None or (known[0] < n_deletions and not known[1]):
+                    known = n_deletions, _in_folder(replaced, deleted)
+                found[made] = known
+        self._in_runs = found
+
+
+def holds_deleted(dataset: Dataset, deleted: DeletedUsers) -> bool:
+    """Tell whether data has anything of a deleted user from before the deletion.
+
+    Args:
+        dataset: The data.
+        deleted: The deleted users.
+
+    Returns:
+        Whether it has. Without times in the data or in the log, anything of the user counts.
+    """
+    moments = {row: at for row, user in enumerate(dataset.user_ids.values.to_pylist())
+               if (at := deleted.deleted_at(user)) is not None}  # fmt: skip
+    for row, moment in moments.items():
+        own = dataset.user == row
+        if dataset.timestamp is None or moment == 0 or not own.any() or np.any(dataset.timestamp[own] <= moment):
+            return True
+    return False
+
+
+def _in_run(loaded: LoadedRun) -> str:
+    return f"run {loaded.name}: its data, its report and what it learnt, until it is refreshed"
+
+
+def _in_folder(folder: Path, deleted: DeletedUsers) -> str | None:
+    try:
+        holds = holds_deleted(read_dataset(folder / "dataset" / "tables"), deleted)
+    except ArtifactError:
+        holds = True  # a damaged run may hold anything
+    return f"{folder.name}: the run before, until it is refreshed again or that folder is removed" if holds else None
+
+
+def _made_at(folder: Path) -> tuple[Path, int] | None:
+    """Return what tells one run in a folder from the next; None without a run."""
+    try:
+        return folder, (folder / "manifest.json").stat().st_mtime_ns
+    except OSError:
+        return None

@@ -1,0 +1,156 @@
+"""A deleted user is gone from answers at once, from files soon; until then the service says what is left."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from genre.data.dataset import Dataset
+from genre.data.ids import Ids
+from genre.data.parquet import write_dataset
+from genre.runs import Run
+from genre.serving.erasure import holds_deleted
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import DeletedUsers, Deletion, Event, EventStore, user_digest
+from genre.serving.http import batching
+from genre.serving.http.app import create_app
+from genre.serving.refresh import previous_folder
+from genre.serving.service import Service
+from genre.storage import publish
+
+USER = "forget-me-please"
+
+
+def in_files(folder: Path) -> bool:
+    return any(USER.encode() in path.read_bytes() for path in folder.glob("events.sqlite*"))
+
+
+def test_a_deletion_while_a_backup_reads_stalls_nothing_and_is_finished_later(
+    sqlite: SQLiteStore, tmp_path: Path
+) -> None:
+    sqlite.record([Event(USER, "x", 1.0, 1), Event("b", "x", 1.0, 1)])
+    with sqlite3.connect(sqlite.path, isolation_level=None) as backup:
+        backup.execute("BEGIN")
+        assert backup.execute("SELECT count(*) FROM log").fetchone() == (2,)
+        begin = time.monotonic()
+        assert sqlite.delete_user(USER) == 1
+        sqlite.erase()
+        sqlite.record([Event("b", "y", 1.0, 2)])
+        assert time.monotonic() - begin < 5, "it was 10 s and more"
+        assert not sqlite.erased
+        assert in_files(tmp_path)
+        assert backup.execute("SELECT count(*) FROM log").fetchone() == (2,), "the backup reads what it began with"
+        backup.execute("COMMIT")
+    sqlite.erase()
+    assert sqlite.erased
+    assert not in_files(tmp_path)
+
+
+def test_who_deletes_and_is_killed_is_followed_by_who_erases(sqlite: SQLiteStore, tmp_path: Path, run: Run) -> None:
+    sqlite.record([Event(USER, "x", 1.0, 1)])
+    sqlite.delete_user(USER)
+    assert in_files(tmp_path)
+    other = SQLiteStore(sqlite.path)  # while the first is open, as if it had been killed: its files stay
+    service = Service([run], other)
+    assert service.erasure.remains() == [SQLiteStore.unerased]
+    service.erasure.go_on()
+    assert service.erasure.remains() == []
+    assert not in_files(tmp_path)
+    other.close()
+
+
+def test_postgres_is_vacuumed_once_nobody_sees_the_rows(postgres: Any) -> None:
+    import psycopg
+
+    postgres.record([Event(USER, f"i{n}", 1.0, 1) for n in range(50)])
+    with psycopg.connect(postgres._read.settings) as dump:
+        dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        dump.execute("SELECT count(*) FROM genre_log")
+        postgres.delete_user(USER)
+        postgres.erase()
+        postgres.record([Event("b", "x", 1.0, 1)])
+        assert not postgres.erased
+    postgres.erase()
+    assert postgres.erased
+    ((dead,),) = postgres._select("SELECT n_dead_tup FROM pg_stat_all_tables WHERE relname = 'genre_log'", ())
+    assert dead == 0
+
+
+def test_a_deletion_says_what_is_left_and_readyz_until_when(
+    run: Run, sqlite: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "ERASURE_SECONDS", 0.02)
+    with publish(tmp_path / "toy") as folder:
+        write_dataset(run.dataset, folder / "dataset" / "tables")
+    service = Service([dataclasses.replace(run, folder=tmp_path / "toy")], sqlite)
+    service.warm()
+
+    def erasing(client: TestClient, wanted: list[str]) -> None:
+        deadline = time.monotonic() + 20
+        while (found := client.get("/readyz").json()["erasing"]) != wanted:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
+    with TestClient(create_app(service), base_url="http://localhost") as client:
+        erasing(client, [])
+        left = client.delete("/v1/users/stranger").json()["left"]
+        assert left == [SQLiteStore.unerased]
+        erasing(client, [])
+        left = client.delete("/v1/users/u1").json()["left"]
+        in_run = "run toy: its data, its report and what it learnt, until it is refreshed"
+        assert left == [SQLiteStore.unerased, in_run]
+        assert client.get("/readyz").json()["erasing"][-1] == in_run
+        erasing(client, [in_run])
+        (tmp_path / "toy").rename(previous_folder(tmp_path / "toy"))
+        without = dataclasses.replace(service.run(), dataset=without_user(run.dataset, "u1"))
+        service.swap(without)
+        erasing(client, [".toy.previous: the run before, until it is refreshed again or that folder is removed"])
+        (previous_folder(tmp_path / "toy") / "dataset" / "tables" / "dataset.json").unlink()
+        (previous_folder(tmp_path / "toy") / "manifest.json").unlink()
+        erasing(client, [])
+
+
+def without_user(data: Dataset, user_id: str) -> Dataset:
+    gone = data.user_ids.row(user_id)
+    ids = [user for user in data.user_ids.values.to_pylist() if user != user_id]
+    kept = data.user != gone
+    return Dataset.from_arrays(
+        user=data.user[kept] - (data.user[kept] > gone),
+        item=data.item[kept],
+        user_ids=Ids(ids),
+        item_ids=data.item_ids,
+        timestamp=None if data.timestamp is None else data.timestamp[kept],
+        items=data.items,
+    ).with_features(items=data.item_features)
+
+
+def test_a_new_history_after_a_deletion_is_not_held_against_the_run() -> None:
+    def data(timestamp: int | None) -> Dataset:
+        times = None if timestamp is None else np.array([timestamp, 1])
+        return Dataset.from_arrays(
+            user=np.array([0, 1]), item=np.array([0, 0]), user_ids=Ids(["a", "b"]), item_ids=Ids(["x"]), timestamp=times
+        )
+
+    deleted = DeletedUsers(b"key")
+    assert not holds_deleted(data(5), deleted)
+    deleted.add(Deletion(user_digest("a", b"key"), 5))
+    assert [holds_deleted(data(time), deleted) for time in (5, 6, None)] == [True, False, True]
+
+
+def test_deletions_reach_every_process(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:
+    one, other = Service([run], store), Service([run], reopened())
+    one.delete_user("u1")
+    one.erasure.go_on()
+    other.sync()
+    for service in (one, other):
+        service.erasure.go_on()
+        assert [left for left in service.erasure.remains() if "run toy" in left]
+        assert service.user("u1")["history"] == []
