@@ -132,6 +132,20 @@ def without_user(data: Dataset, user_id: str) -> Dataset:
     ).with_features(items=data.item_features)
 
 
+def test_a_late_retry_is_refused_over_http(run: Run, sqlite: SQLiteStore) -> None:
+    event = {"user_id": "a", "item_id": "i1", "event_id": "e1", "timestamp": int(time.time()) - 60}
+    with TestClient(create_app(Service([run], sqlite)), base_url="http://localhost") as client:
+        assert client.post("/v1/events", json=event).json() == {"recorded": 1, "duplicates": 0}
+        assert client.delete("/v1/users/a").json()["events"] == 1
+        answer = client.post("/v1/events", json=[event, {"user_id": "b", "item_id": "i1"}])
+        assert answer.status_code == 409
+        assert "1 from before their user was deleted" in answer.json()["detail"]
+        assert "1 recorded" in answer.json()["detail"]
+        assert client.get("/v1/users/a").json()["history"] == []
+        assert client.post("/v1/events", json={"user_id": "a", "item_id": "i2"}).status_code == 200
+        assert [item["item_id"] for item in client.get("/v1/users/a").json()["history"]] == ["i2"]
+
+
 def test_a_new_history_after_a_deletion_is_not_held_against_the_run() -> None:
     def data(timestamp: int | None) -> Dataset:
         times = None if timestamp is None else np.array([timestamp, 1])

@@ -65,7 +65,8 @@ def listed() -> list[str]:
 def test_the_page_lists_the_files_that_a_request_enters(
     trace: Trace, run: Run, tmp_path: Path, serve_app: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batching, "SYNC_SECONDS", 1000)  # so that nothing else goes on meanwhile
+    for pause in ("SYNC_SECONDS", "ERASURE_SECONDS"):  # so that nothing else goes on meanwhile
+        monkeypatch.setattr(batching, pause, 1000)
     service = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
     with serve_app(create_app(service, api_key=KEY)) as url:
         while service.failing_calls() or not service.ready:
