@@ -74,6 +74,7 @@ def test_the_page_lists_the_files_that_a_request_enters(
         for k, trace.on in ((2, False), (3, True)):  # the first reads the user's events into memory
             address, headers = f"{url}/v1/users/u0/recommendations?k={k}", {"authorization": f"Bearer {KEY}"}
             answer = httpx.get(address, headers=headers, timeout=30)
+            time.sleep(0.2)  # until what follows an answer has ended too
         trace.on = False
     assert answer.json()["source"] == "personal", answer.text
     assert trace.files == listed()
