@@ -94,16 +94,15 @@ def _deleted(run: Run, args: argparse.Namespace) -> npt.NDArray[np.bool_] | None
 
     from genre.serving.events.opening import default_store_path
     from genre.serving.events.sqlite import SQLiteStore
-    from genre.serving.events.store import DeletedUsers, Deletion
 
     path = Path(args.store or default_store_path(run.folder))
     if not path.is_file():
         return None
     with closing(SQLiteStore(path)) as store:
-        digests = [entry.digest for entry in store.entries(kinds=("deletion",)) if isinstance(entry, Deletion)]
-        deleted = DeletedUsers(store.key, digests)
-        ids = run.dataset.user_ids.values.to_pylist() if digests else []
-    return np.array([one in deleted for one in ids]) if digests else None
+        deleted = store.deleted_users()
+    if not deleted.n_deletions:
+        return None
+    return np.array([user_id in deleted for user_id in run.dataset.user_ids.values.to_pylist()])
 
 
 def _key(run: Run, lists: Lists, args: argparse.Namespace) -> str:

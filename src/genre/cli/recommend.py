@@ -70,16 +70,11 @@ def _recommend(args: argparse.Namespace) -> None:
 def _refuse_deleted(log: Path, user: str | None) -> None:
     """Raise UnknownId for a user whom the event log says to forget, though the run was made before."""
     from genre.serving.events.sqlite import SQLiteStore
-    from genre.serving.events.store import DeletedUsers, Deletion
 
     if user is None or not log.is_file():
         return
     with closing(SQLiteStore(log)) as store:
-        deleted = DeletedUsers(store.key)
-        for entry in store.entries(kinds=("deletion",)):
-            if isinstance(entry, Deletion):
-                deleted.add(entry)
-        if user in deleted:
+        if user in store.deleted_users():
             raise UnknownId("this user was deleted; refresh the run to forget the user in its data too")
 
 

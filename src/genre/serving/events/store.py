@@ -303,6 +303,18 @@ class EventStore(ABC):
     def close(self) -> None:
         """Close the connections to the log."""
 
+    def deleted_users(self) -> DeletedUsers:
+        """Read which users were deleted.
+
+        Returns:
+            The users.
+        """
+        deleted = DeletedUsers(self.key)
+        for entry in self.entries(kinds=("deletion",)):
+            if isinstance(entry, Deletion):
+                deleted.add(entry)
+        return deleted
+
     def entries(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> Iterator[Entry]:
         """Read the log page by page.
 
