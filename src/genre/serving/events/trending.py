@@ -28,7 +28,7 @@ class Trending:
     """
 
     def __init__(self) -> None:
-        self._ahead = time.time() - time.monotonic()  # of a clock that nobody sets
+        self._ahead = time.time() - time.monotonic()  # of the clock that is never set
         self._moment = self._now()
         self._counts: dict[str, float] = {}
 
