@@ -214,7 +214,7 @@ def is_late(event: Event, now: int, deleted: DeletedUsers) -> bool:
     return deleted_at is not None and event.timestamp <= deleted_at <= now
 
 
-def repeated(event: Event, recorded: Recorded) -> Outcome:
+def compare_with_recorded(event: Event, recorded: Recorded) -> Outcome:
     """Compare an event with the one that was recorded of the same user under the same event id.
 
     Args:

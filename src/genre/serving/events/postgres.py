@@ -18,8 +18,8 @@ from genre.serving.events.log_table import (
     EVENT_COLUMNS,
     NEWEST_EVENTS,
     LogTable,
+    compare_with_recorded,
     is_late,
-    repeated,
     time_left,
     timed_row,
 )
@@ -106,7 +106,7 @@ class PostgresStore(LogTable):
                     committing = True
             except psycopg.Error as error:
                 if committing:
-                    raise UncertainWrite(f"PostgreSQL failed at a commit ({first_line(error)})") from error
+                    raise UncertainWrite(f"PostgreSQL failed at a commit ({_first_line(error)})") from error
                 raise
 
     def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -140,7 +140,7 @@ class PostgresStore(LogTable):
             elif event.event_id is None or name in new:
                 outcomes.append(Outcome.NEW)
             else:
-                outcomes.append(repeated(event, recorded[name]))
+                outcomes.append(compare_with_recorded(event, recorded[name]))
             new.discard(name)  # the same id again, in the same call
         return outcomes
 
@@ -201,7 +201,7 @@ class _Link:
             self._connection.close()
 
 
-def first_line(error: psycopg.Error) -> str:
+def _first_line(error: psycopg.Error) -> str:
     """Return the first line of what PostgreSQL says."""
     return str(error).strip().partition("\n")[0]
 
@@ -211,4 +211,4 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise StoreError(f"PostgreSQL cannot be used now ({first_line(error)}); nothing was recorded") from error
+        raise StoreError(f"PostgreSQL cannot be used now ({_first_line(error)}); nothing was recorded") from error

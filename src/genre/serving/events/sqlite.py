@@ -15,7 +15,7 @@ from typing import Any
 from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
-from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, is_late, repeated, time_left, timed_row
+from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, compare_with_recorded, is_late, time_left, timed_row
 from genre.serving.events.store import Event, Outcome, key_name
 
 _VERSION = 2
@@ -176,7 +176,7 @@ def _record_one(log: sqlite3.Connection, event: Event, now: int) -> Outcome:
     """Append an event in a transaction, unless its id was recorded."""
     if log.execute(_APPEND, timed_row(event, now)).rowcount == 1:
         return Outcome.NEW
-    return repeated(event, log.execute(_RECORDED, (event.user_id, event.event_id)).fetchone())
+    return compare_with_recorded(event, log.execute(_RECORDED, (event.user_id, event.event_id)).fetchone())
 
 
 def make_key(place: Path) -> None:
