@@ -342,7 +342,7 @@ class Dataset:
             column = getattr(self, name)
             digest.update(b"-" if column is None else np.ascontiguousarray(column).data)
         digest.update(repr((self.rating_scale, self.positive_rating)).encode())
-        digest.update(b"" if self.part_rules is None else repr(self.part_rules).encode())
+        digest.update(b"" if self.part_rules is None else repr(dataclasses.astuple(self.part_rules)).encode())
         for table in (
             pa.table({"id": self.user_ids.values}),
             pa.table({"id": self.item_ids.values}),
