@@ -167,7 +167,7 @@ allowed = ("none", "new")
 
 @pytest.mark.parametrize(
     ("job", "at_least", "every"),
-    [(PUBLISH, 15, 1), (JSON, 3, 1), (MODEL, 40, sized(11, 1)), (RUN, 100, sized(40, 1))],
+    [(PUBLISH, 15, 1), (JSON, 3, 1), (MODEL, 40, sized(11, 1)), (RUN, 100, sized(70, 1))],
     ids=["publish", "json", "model", "run"],
 )
 def test_the_nth_write_fails(job: str, at_least: int, every: int, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from sizes import sized
 
 GOLDEN = Path(__file__).parents[1] / "golden" / f"run-{storage.FORMAT}"
 EXAMPLES = settings(
-    max_examples=sized(200, 5000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=sized(80, 5000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 LOADERS: dict[str, Callable[[Path], Any]] = {
     "": genre.read_run,

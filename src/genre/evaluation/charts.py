@@ -178,13 +178,7 @@ def history_length_chart(evaluations: Mapping[str, Evaluation], colours: Mapping
     groups = [(name, (lengths >= low) & (lengths <= high)) for low, high, name in LENGTHS]
     groups = [(f"{name}<br>{int(mask.sum())} users", mask) for name, mask in groups if mask.any()]
     traces = [
-        {
-            "type": "bar",
-            "name": name,
-            "x": [title for title, _ in groups],
-            "y": [_mean(found.per_user[label][mask]) for _, mask in groups],
-            "marker": {"color": colours[name]},
-        }
+        _bars(name, [title for title, _ in groups], [_mean(found.per_user[label][mask]) for _, mask in groups], colours)
         for name, found in evaluations.items()
         if label in found.per_user and len(found.history_length) == len(lengths)
     ]
@@ -209,13 +203,7 @@ def popularity_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str
     bands = [band for band, found in first.by_popularity.items() if found["targets"]]
     titles = [f"{band}<br>{_count(first.by_popularity[band]['targets'])}" for band in bands]
     traces = [
-        {
-            "type": "bar",
-            "name": name,
-            "x": titles,
-            "y": [found.by_popularity[band]["recall"] for band in bands],
-            "marker": {"color": colours[name]},
-        }
+        _bars(name, titles, [found.by_popularity[band]["recall"] for band in bands], colours)
         for name, found in present.items()
         if all(band in found.by_popularity for band in bands)
     ]
@@ -226,6 +214,11 @@ def popularity_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str
     return _chart(
         f"{label} by popularity of items", about, traces, x="items, least popular first", y=label, legend=True
     )
+
+
+def _bars(name: str, x: list[str], y: list[float | None], colours: Mapping[str, str]) -> Chart:
+    """Return the trace of one recommender's bars."""
+    return {"type": "bar", "name": name, "x": x, "y": y, "marker": {"color": colours[name]}}
 
 
 def _count(targets: float) -> str:

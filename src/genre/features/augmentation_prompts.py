@@ -156,10 +156,8 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     domain = load_domain(options.domain)
     lines = sent_fields(train.items, options.item_fields)
     rows = np.array([row for row in _most_popular(train, options.max_items) if lines[row]], np.int64)
-    facts = [lines[row] for row in rows]
+    facts, topics = [lines[row] for row in rows], [_rotated(domain.topics, row) for row in rows]
     opening = domain.summary if options.language == "English" else ""
-    wording = {**_only(options.wording(), "item", "language"), "opening": opening}
-    topics = [_rotated(domain.topics, row) for row in rows]
     general = [opening, *domain.wording().values()]
 
     def check(at: int, answer: Any) -> str:
@@ -170,9 +168,8 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
             or _first_ones(answer.topics, topics[at])
         )
 
-    values: list[dict[str, Value]] = [
-        {**wording, "fields": fields, "topics": ", ".join(order)} for fields, order in zip(facts, topics, strict=True)
-    ]
+    wording = {**_only(options.wording(), "item", "language"), "opening": opening}
+    values = _values(wording, topics, fields=facts)
     shape = _shape("Summary", domain, 3, summary=_sentence(opening))
     columns = {"summary": lambda answer: answer.summary, "topics": _topics}
     return PromptBatch(options.prompt("item_summary"), rows, values, shape, check, columns)
@@ -194,10 +191,8 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     domain = load_domain(options.domain)
     histories = liked_lines(train, options)
     rows = np.array([row for row in _users(train, options) if histories[row]], np.int64)[: options.max_users]
-    facts = [histories[row] for row in rows]
+    facts, topics = [histories[row] for row in rows], [_rotated(domain.topics, row) for row in rows]
     opening = domain.profile if options.language == "English" else ""
-    wording = {**_only(options.wording(), "items", "person", "took", "language"), "opening": opening}
-    topics = [_rotated(domain.topics, row) for row in rows]
     general = [opening, *domain.wording().values()]
 
     def check(at: int, answer: Any) -> str:
@@ -209,10 +204,8 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
             or _first_ones(answer.topics, topics[at])
         )
 
-    values: list[dict[str, Value]] = [
-        {**wording, "history": history, "topics": ", ".join(order)}
-        for history, order in zip(facts, topics, strict=True)
-    ]
+    wording = {**_only(options.wording(), "items", "person", "took", "language"), "opening": opening}
+    values = _values(wording, topics, history=facts)
     shape = _shape("Profile", domain, 5, profile=_sentence(opening))
     columns = {"profile": lambda answer: answer.profile, "interests": _topics}
     return PromptBatch(options.prompt("user_profile"), rows, values, shape, check, columns)
@@ -257,18 +250,14 @@ def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name
     short = _lengths(train) <= options.short_history
     rows = np.array([row for row in _users(train, options) if short[row] and histories[row]], np.int64)
     rows = rows[: options.max_invented or options.max_users]
-    facts = [histories[row] for row in rows]
+    facts, topics = [histories[row] for row in rows], [_rotated(domain.topics, row) for row in rows]
 
     def check(at: int, answer: Any) -> str:
         if any(title_key(answer.title) == title_key(line.partition(SEPARATOR)[0]) for line in facts[at]):
             return "the title is in the list already"
         return sentence_problem(answer.description, options.language) or _first_ones(answer.topics, topics[at])
 
-    topics = [_rotated(domain.topics, row) for row in rows]
-    values: list[dict[str, Value]] = [
-        {**options.wording(), "history": facts[at], "profile": profiles[row], "topics": ", ".join(topics[at])}
-        for at, row in enumerate(rows)
-    ]
+    values = _values(options.wording(), topics, history=facts, profile=[profiles[row] for row in rows])
     shape = _shape("NextItem", domain, 3, title=_text(100), description=_text(LONGEST))
     columns = {f"{name}_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
     return PromptBatch(options.prompt("next_item"), rows, values, shape, check, columns, f"{name}_item")
@@ -325,6 +314,15 @@ def _topics(answer: Any) -> str:
 def _only(values: dict[str, Value], *names: str) -> dict[str, Value]:
     """Pick some variables of a prompt."""
     return {name: values[name] for name in names}
+
+
+def _values(
+    wording: Mapping[str, Value], topics: Sequence[Sequence[str]], **by_row: Sequence[Value]
+) -> list[dict[str, Value]]:
+    """Return the variables of each row's prompt: the wording of all, the row's topics, and the row's own values."""
+    names, order = list(by_row), [", ".join(offered) for offered in topics]
+    rows = zip(*by_row.values(), order, strict=True)
+    return [{**wording, **dict(zip([*names, "topics"], row, strict=True))} for row in rows]
 
 
 def _rotated(topics: Sequence[str], row: int) -> list[str]:
