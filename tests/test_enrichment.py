@@ -106,7 +106,7 @@ def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
     assert run.dataset.item_features is not None
     assert without.dataset.item_features.fingerprint != run.dataset.item_features.fingerprint
     assert len(run.recommended(run.history_of_user("u3"), k=3)) > 0
-    assert [finding for finding in audit_run(run.folder) if finding.check == "synthetic texts"] == []
+    assert [finding for finding in audit_run(run.folder).findings if finding.check == "synthetic texts"] == []
 
 
 def test_nothing_is_sent_or_made_twice_and_a_new_prompt_redoes_what_depends_on_it(world: Path) -> None:

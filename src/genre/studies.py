@@ -33,6 +33,7 @@ from genre.version import __version__
 from genre.workspace import SEARCH, Workspace, keep_dataset, key_of, locked, read_search
 
 if TYPE_CHECKING:
+    from genre.evaluation.shortcuts import Solvable
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
 
@@ -164,17 +165,31 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, trust: boo
     learn(work, checked.experiment, kept, log.also(place / "log.jsonl"))
 
 
-def audit_run(folder: str | Path, *, trust: bool = False) -> list[Finding]:
-    """Look for leaks between the parts on which a finished run was evaluated.
+class Audit(NamedTuple):
+    """What an audit found.
+
+    Attributes:
+        findings: Leaks and remarks, errors first.
+        solvable: What the test can be solved by without a model.
+    """
+
+    findings: list[Finding]
+    solvable: Solvable
+
+
+def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
+    """Look for leaks between the parts on which a finished run was evaluated, and for shortcuts of its test.
 
     Args:
         folder: The folder of the run.
         trust: Run code of the folder, as in `read_run`.
 
     Returns:
-        The findings, errors first.
+        The findings and the shortcuts.
     """
+    from genre.evaluation.enough import check_enough
     from genre.evaluation.leakage.audit import audit, time_order_of
+    from genre.evaluation.shortcuts import find_shortcuts, shortcut_findings
 
     done = read_run(folder, trust=trust)
     splitter = read_config(done.folder / "config.full.yaml", trust=trust).experiment.split
@@ -183,7 +198,9 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> list[Finding]:
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
         for problem in check_provenance(done.dataset, split.train)
     ]
-    return leaking_texts + audit(split, order=time_order_of(splitter), recommenders=done.recommenders)
+    solvable = find_shortcuts(split.test)
+    leaks = audit(split, order=time_order_of(splitter), recommenders=done.recommenders)
+    return Audit([*leaking_texts, *leaks, *check_enough(split), *shortcut_findings(solvable)], solvable)
 
 
 class ComparedRuns(NamedTuple):

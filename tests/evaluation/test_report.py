@@ -67,6 +67,8 @@ def report(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
             "name": "toy",
             **dict.fromkeys(("users", "items", "interactions", "train", "validation", "test"), 60),
             "cleaning": {"before": 900, "after": 900, "steps": [], "facts": ["nothing"]},
+            "solvable": {"lines": ["transitions: 31.0% of the test targets"]},
+            "too_little": ["20 users in train"],
         },
         "primary": "ndcg@5",
         "best": "ease",

@@ -79,9 +79,12 @@ def _tune(args: argparse.Namespace) -> None:
 def _audit(args: argparse.Namespace) -> int:
     from genre.studies import audit_run
 
-    findings = audit_run(args.run, trust=args.trust)
+    findings, solvable = audit_run(args.run, trust=args.trust)
     for finding in findings:
         print(printable(str(finding)))
+    print("What the test can be solved by, without a model:")
+    for line in solvable.lines():
+        print(printable(f"  {line}"))
     errors = sum(finding.severity == "error" for finding in findings)
     print(f"{errors} leak{'' if errors == 1 else 's'} found" if errors else "no leak found")
     return 1 if errors else 0

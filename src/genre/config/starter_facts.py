@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST
 from genre.data.repeats import count_repeats
+from genre.data.steps import branching, same_user, step_repeats
+from genre.evaluation.enough import LEAST_USERS, POPULAR
 
 Order = Literal["time", "positions", "lines", "none"]
 
@@ -30,10 +31,6 @@ ORDERS: dict[str, str] = {
 }
 TELLING = 1.2
 """The order of lines is one in time where adjacent pairs repeat so many times as often as after a shuffle."""
-MOST = 2_000_000
-"""So many interactions tell enough about the order of histories."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -141,6 +138,8 @@ def describe(facts: Facts) -> Iterator[str]:
             f"adjacent items occur together again {facts.step_repeats:.1f} times as often as in shuffled histories; "
             f"{facts.branching:.1f} next items for one item"
         )
+    if facts.users < LEAST_USERS:
+        yield f"warning: fewer than {LEAST_USERS} users; {POPULAR}"
     yield f"{facts.repeats:.1%} of the interactions repeat an item of the same user"
 
 
@@ -153,15 +152,10 @@ def _order(dataset: Dataset, *, in_order: bool) -> Order:
     return "none"
 
 
-def _same_user(dataset: Dataset) -> Mask:
-    """Mark the interactions, but the last, that another of the same user follows. [n - 1]."""
-    return np.asarray(dataset.user[1:] == dataset.user[:-1])
-
-
 def _are_positions(dataset: Dataset) -> bool:
     """Tell whether times count the interactions of each user: all histories start alike, or all steps are equal."""
     assert dataset.timestamp is not None
-    steps = np.diff(dataset.timestamp)[_same_user(dataset)]
+    steps = np.diff(dataset.timestamp)[same_user(dataset)]
     if len(steps) == 0:
         return False
     if _share_of_commonest(steps) >= MOSTLY and np.median(steps) > 0:
@@ -177,13 +171,13 @@ def _share_of_commonest(values: Int64) -> float:
 def _share_tied(dataset: Dataset) -> float:
     if dataset.timestamp is None or len(dataset) < 2:
         return 0.0
-    steps = np.diff(dataset.timestamp)[_same_user(dataset)]
+    steps = np.diff(dataset.timestamp)[same_user(dataset)]
     return float((steps == 0).mean()) if len(steps) else 0.0
 
 
 def _is_sorted(dataset: Dataset) -> bool:
     """Tell whether the lines of a user are sorted by item or by weight, so that their order says nothing of time."""
-    inside = _same_user(dataset)
+    inside = same_user(dataset)
     if not inside.any():
         return True
     ids = dataset.item_ids.values.to_pylist()
@@ -192,46 +186,6 @@ def _is_sorted(dataset: Dataset) -> bool:
     steps = [np.diff(column)[inside] for column in columns]
     shares = [[(step >= 0).mean(), (step <= 0).mean()] for step in steps if step.any()]
     return any(max(pair) >= MOSTLY for pair in shares)
-
-
-def step_repeats(dataset: Dataset, *, seed: int = 0) -> float:
-    """Compare how often pairs of adjacent items occur again with the same after each history is shuffled.
-
-    Args:
-        dataset: Interactions in the order of each user.
-        seed: Of the shuffle.
-
-    Returns:
-        1 where the order says nothing; the more, the more of the next item the last one tells.
-    """
-    user, item = dataset.user[:MOST], dataset.item[:MOST]
-    order = np.lexsort((np.random.default_rng(seed).random(len(user)), user))
-    return (1 + _repeated_steps(user, item, dataset.n_items)) / (
-        1 + _repeated_steps(user, item[order], dataset.n_items)
-    )
-
-
-def _repeated_steps(user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], n_items: int) -> int:
-    codes = (item[:-1].astype(np.int64) * n_items + item[1:])[user[1:] == user[:-1]]
-    return len(codes) - len(np.unique(codes))
-
-
-def branching(dataset: Dataset) -> float:
-    """Measure how many next items an item has: the exponential of the entropy of the next item given this one.
-
-    Args:
-        dataset: Interactions in the order of each user.
-
-    Returns:
-        1 where one item always follows another; NaN without steps.
-    """
-    inside = _same_user(dataset)
-    source = dataset.item[:-1][inside][:MOST].astype(np.int64)
-    if len(source) == 0:
-        return float("nan")
-    codes, count = np.unique(source * dataset.n_items + dataset.item[1:][inside][:MOST], return_counts=True)
-    total = np.bincount(source, minlength=dataset.n_items)[codes // dataset.n_items]
-    return float(np.exp(-(count / len(source) * np.log(count / total)).sum()))
 
 
 def _judged_by_time(dataset: Dataset) -> int:

@@ -14,8 +14,10 @@ import numpy as np
 from genre.data.dataset import Dataset
 from genre.data.folds import Split
 from genre.evaluation.comparison import pairwise_p_values
+from genre.evaluation.enough import check_enough
 from genre.evaluation.leaderboard import leaderboard, primary
 from genre.evaluation.results import Evaluation
+from genre.evaluation.shortcuts import find_shortcuts
 from genre.llm.typed_answers import AnswerReport
 
 Entries = Sequence[Mapping[str, Any]]
@@ -72,6 +74,8 @@ def assemble_report(
             "validation": len(split.validation.target),
             "test": len(split.test.target),
             "cleaning": cleaning,
+            "solvable": find_shortcuts(split.test).as_dict(),
+            "too_little": [f"{one.what}; {one.remedy}" for one in check_enough(split)],
         },
         "best": next(iter(evaluations)),
         "primary": label,
