@@ -42,9 +42,9 @@ def test_from_files_to_recommendations(files: Path, capsys: pytest.CaptureFixtur
     for kind in ("als", "mlp", "content"):
         text = "\n".join(line for line in text.splitlines() if f"kind: {kind}" not in line)
     Path("genre.yaml").write_text(text.replace("  items: {kind: embedding, model: minilm}", ""))
-    status, out, _ = run_command(capsys, "run", "genre.yaml", "split.kind=leave-one-out", "--quiet")
+    status, out, _ = run_command(capsys, "run", "genre.yaml", "split.validation=0.2", "--quiet")
     assert status == 2, "leave-one-out has no share of validation, and the message says so"
-    Path("genre.yaml").write_text(Path("genre.yaml").read_text().replace("kind: time", "kind: random"))
+    Path("genre.yaml").write_text(Path("genre.yaml").read_text().replace("kind: leave-one-out", "kind: random"))
     status, out, _ = run_command(capsys, "run", "genre.yaml", "--quiet")
     assert status == 0
     assert "ndcg@10" in out

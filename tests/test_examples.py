@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def test_the_matrix_whose_answer_is_known_is_learnt(tmp_path: Path) -> None:
     """The network's error lies well below the mean's and cannot lie below that of the truth itself."""
-    size = ["--users", "300", "--items", "800", "--density", "0.1", "--output", str(tmp_path)]
+    size = ["--users", "200", "--items", "500", "--density", "0.15", "--output", str(tmp_path)]
     subprocess.run([sys.executable, str(EXAMPLES / "matrix" / "make.py"), *size], check=True, capture_output=True)
     truth = json.loads((tmp_path / "truth.json").read_text())
     here = [f"data.path={tmp_path}/ratings.csv", f"data.items={tmp_path}/items.csv"]

@@ -77,7 +77,7 @@ def slowly(given_rows: list[Row], keep: str) -> list[Row]:
 
 
 @pytest.mark.parametrize("keep", ["first", "last", "max", "sum", "all"])
-@settings(max_examples=sized(15, 1000))
+@settings(max_examples=sized(8, 1000))
 @given(given_rows=rows)
 def test_what_is_left_is_what_the_words_say(keep: Any, given_rows: list[Row]) -> None:
     expected = slowly(given_rows, keep)

@@ -110,7 +110,7 @@ def found_in(engine: DuckDB, path: Path, **options: object) -> tuple[list[tuple[
     return sorted(set(triples)), report.before, report.before - report.after
 
 
-@settings(max_examples=sized(30, 4000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sized(20, 4000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_rows=rows, dialect=dialects)
 def test_what_csv_writes_is_read_back(engine: DuckDB, folder: Path, given_rows: list[Row], dialect: Dialect) -> None:
     content = dialect.write(given_rows)
@@ -133,7 +133,7 @@ dirt = st.sampled_from(
 )
 
 
-@settings(max_examples=sized(30, 4000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sized(20, 4000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     given_rows=rows, dialect=dialects, spoilt=st.lists(st.tuples(st.integers(0, 10_000), dirt), min_size=1, max_size=3)
 )

@@ -82,7 +82,7 @@ def duck() -> Any:
         yield engine
 
 
-@settings(max_examples=sized(30, 1500), deadline=None)
+@settings(max_examples=sized(15, 1500), deadline=None)
 @given(given_=dirty(), items=known, cleaning=cleanings)
 def test_both_engines_give_the_same(duck: DuckDB, given_: Any, items: Any, cleaning: Cleaning) -> None:
     columns, calendar = given_
@@ -90,7 +90,7 @@ def test_both_engines_give_the_same(duck: DuckDB, given_: Any, items: Any, clean
     assert outcome(duck, columns, calendar, items, cleaning) == outcome(Polars(), columns, calendar, items, cleaning)
 
 
-@settings(max_examples=sized(10, 500), deadline=None)
+@settings(max_examples=sized(6, 500), deadline=None)
 @given(given_=dirty(), cleaning=cleanings, seed=st.randoms(use_true_random=False))
 def test_the_order_of_rows_is_no_value(duck: DuckDB, given_: Any, cleaning: Cleaning, seed: Any) -> None:
     columns, calendar = given_

@@ -220,7 +220,7 @@ def test_numbers_that_are_none_become_missing_or_infinite(write: Write) -> None:
     np.testing.assert_array_equal(np.array(rating, float), [np.nan, np.nan, np.inf, -np.inf, np.nan, 2])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=sized(40, 5000))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=sized(25, 5000))
 @given(content=st.binary(max_size=200) | st.text(alphabet='ab1.,;\t"\n\r|: -é', max_size=80).map(str.encode))
 def test_whatever_a_file_holds_only_declared_errors_come_out(write: Write, content: bytes) -> None:
     with contextlib.suppress(GenreError):
