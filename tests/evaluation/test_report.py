@@ -170,8 +170,7 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_chromium_draws_it(
     report: dict[str, Any], evaluations: dict[str, Evaluation], browser: Any, scheme: str, width: int, tmp_path: Path
 ) -> None:
