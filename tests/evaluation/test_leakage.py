@@ -188,7 +188,7 @@ def test_the_same_item_under_two_ids(near: bool) -> None:  # noqa: FBT001
     split = TimeSplit().split(data)
     known = int(split.test.context.item[split.test.context.user == user][0])
     wanted = int(split.test.target.item[split.test.target.user == user][0])
-    titles = data.titles()
+    titles = list(data.titles())
     titles[known] = "The Long Road Home and Back"
     titles[wanted] = "the long road home, and BACK again!" if near else "the long road home: AND back"
     items = data.items.set_column(data.items.column_names.index("title"), "title", pa.array(titles))

@@ -146,7 +146,7 @@ def test_without_a_place_to_keep_them_vectors_are_made(tmp_path: Path) -> None:
 
 
 def test_a_kill_leaves_a_usable_cache(tmp_path: Path) -> None:
-    cache, n = _models(tmp_path), 1000
+    cache, n = _models(tmp_path), 200
     texts = [f"film number {number}" for number in range(n)]
     code = (
         "import os, signal\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sizes import sized
+from sizes import NIGHTLY
 
 SUPPORT = Path(__file__).parents[1] / "support"
 TRAINING = """
@@ -80,10 +80,11 @@ def python(script: str, *arguments: object) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["mlp", "sasrec", "two_tower"][: sized(1, 3)])
+@pytest.mark.skipif(not NIGHTLY, reason="by day: tests/training/test_loop.py and tests/recommenders/test_resume.py")
+@pytest.mark.parametrize("kind", ["mlp", "sasrec", "two_tower"])
 def test_training_killed_at_random_points_ends_as_though_it_had_not_been(kind: str, tmp_path: Path) -> None:
-    found = python(TRAINING, tmp_path, kind, sized(4, 50))
-    assert found["kills"] >= sized(4, 50)
+    found = python(TRAINING, tmp_path, kind, 50)
+    assert found["kills"] >= 50
     assert found["equal"] == found["rounds"]
 
 
