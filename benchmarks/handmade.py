@@ -4,7 +4,8 @@
 
 For each set at least thirty configs are tried: single recommenders over the grid of `singles`, then blends of the best
 of each kind. Every one learns from train alone and is judged by ndcg@10 on the validation part, on a seeded sample of at
-most `users` of its users; the test is not read. All that was tried is written to `handmade/<set>.tsv`, the best as
+most `users` of its users; the weights of a blend are fitted on one half of them and judged on the other, and the reverse.
+The test is not read. All that was tried is written to `handmade/<set>.tsv`, the best as
 `handmade/<set>.yaml`, a whole config. The files that those configs read are put into `--files` first: links to what
 `--data` holds where GENRE reads it as it is, else tables made of it, which are in no repository.
 """
@@ -33,6 +34,7 @@ from genre.config.writing import to_yaml
 from genre.data.folds import Fold, Split
 from genre.engines.duckdb import DuckDB
 from genre.evaluation.evaluator import evaluate
+from genre.evaluation.halving import halves, some_users
 from genre.features.base import item_features
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.base import Recommender
@@ -174,7 +176,6 @@ class Set:
 
 
 GIVEN, TIME, RANDOM = {"kind": "given"}, {"kind": "time"}, {"kind": "random"}
-SASREC = {"kind": "sasrec", "dropout": 0.5, "max_length": 50, "epochs": 20, "patience": 3}
 FILES = {"kind": "files", "interactions": "interactions.csv"}
 SETS: dict[str, Set] = {
     "nemig": Set(nemig, {"kind": "sequences", "path": "histories.txt", "items": "items.csv"}, text=True),
@@ -183,7 +184,6 @@ SETS: dict[str, Set] = {
         {"kind": "files", "interactions": "u.data", "items": "items.csv"},
         text=True,
         timed=True,
-        networks=(SASREC | {"dropout": 0.2},),
     ),
     "ml-latest-small": Set(
         linked("ratings.csv", "movies.csv"),
@@ -288,15 +288,6 @@ def read(experiment: Experiment) -> Split:
     return parts if encoder is None else parts.with_features(items=item_features(parts.train, encoder))
 
 
-def sample(fold: Fold, users: int, seed: int = 0) -> Fold:
-    """The fold of at most so many of its users, drawn at random."""
-    there = np.unique(fold.target.user)
-    if len(there) <= users:
-        return fold
-    drawn = np.random.default_rng(seed).choice(there, users, replace=False)
-    return Fold(fold.context, fold.target.where(np.isin(fold.target.user, drawn)))
-
-
 class Search:
     """What was tried on one set: each config with its validation value, and the best fitted one of each kind."""
 
@@ -306,7 +297,8 @@ class Search:
         self.best: dict[str, tuple[float, Plain, Recommender]] = {}
         self.last: tuple[Plain, Any] | None = None
         self.parts = read(self.experiment([{"kind": "popularity"}]))
-        self.judged = sample(self.parts.validation, one.users)
+        self.judged = some_users(self.parts.validation, one.users, 0)
+        self.halves = halves(self.judged, 0)
 
     def experiment(self, recommenders: list[Plain]) -> Experiment:
         text = to_yaml(self.one.config(self.name, recommenders))
@@ -324,21 +316,26 @@ class Search:
         else:
             model.fit(self.parts.train, validation=self.judged)
             self.last = fitted, model
-        value = self.note(model, tried, began)
+        value = self.note(self.value(model, self.judged), tried, began)
         if tried["kind"] not in self.best or value > self.best[tried["kind"]][0]:
             self.best[tried["kind"]] = value, tried, model
 
     def blend(self, kinds: list[str], **options: Any) -> None:
+        """Weigh a blend on each half of the users and judge it on the other."""
         tried = {"kind": "blend", **options, "recommenders": [self.best[kind][1] for kind in kinds]}
-        [model] = self.experiment([tried]).recommenders
-        assert isinstance(model, Blend)
         began = time.process_time()
-        model.weigh([self.best[kind][2] for kind in kinds], self.judged)
-        self.note(model, tried, began)
-        print("   weights", np.round(model.weights_, 3).tolist(), kinds, flush=True)
+        values = []
+        for weighed, judged in (self.halves, self.halves[::-1]):
+            [model] = self.experiment([tried]).recommenders
+            assert isinstance(model, Blend)
+            model.weigh([self.best[kind][2] for kind in kinds], weighed)
+            values.append(self.value(model, judged))
+        self.note(float(np.mean(values)), tried, began)
 
-    def note(self, model: Recommender, tried: Plain, began: float) -> float:
-        value = evaluate(model, self.judged, metrics=["ndcg@10"], train=self.parts.train).values["ndcg@10"]
+    def value(self, model: Recommender, fold: Fold) -> float:
+        return evaluate(model, fold, metrics=["ndcg@10"], train=self.parts.train).values["ndcg@10"]
+
+    def note(self, value: float, tried: Plain, began: float) -> float:
         cpu = time.process_time() - began
         self.rows.append((value, cpu, tried))
         print(f"{self.name} {len(self.rows)} {value:.4f} {cpu:.1f} s {json.dumps(tried)[:150]}", flush=True)
@@ -349,11 +346,12 @@ class Search:
             if wanted(self.one, tried):
                 self.single(tried)
         ranked = sorted(self.best, key=lambda kind: -self.best[kind][0])
-        for count in range(2, len(ranked) + 1):
+        for count in dict.fromkeys((2, 3, 4, len(ranked))):
             self.blend(ranked[:count])
         self.blend(ranked, length_buckets=3)
-        for left in ranked:  # all but one
-            self.blend([kind for kind in ranked if kind != left])
+        if self.parts.train.n_items <= 5000:
+            for left in ranked:
+                self.blend([kind for kind in ranked if kind != left])
 
     def save(self) -> None:
         value, _, found = max(self.rows, key=lambda row: row[0])

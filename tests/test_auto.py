@@ -53,7 +53,7 @@ def test_the_run_of_the_config_gives_the_value_that_was_found(stars: Path, capsy
 
 def test_a_seed_gives_one_config(stars: Path) -> None:
     texts = [
-        find_config(stars / "stars.csv", output=stars / "genre.yaml", budget=Allowance(trials=7), seed=seed).text
+        find_config(stars / "stars.csv", output=stars / "genre.yaml", allowance=Allowance(trials=7), seed=seed).text
         for seed in (3, 3)
     ]
     assert texts[0] == texts[1]

@@ -45,7 +45,7 @@ def find_config(
     *,
     output: Path,
     columns: Columns | None = None,
-    budget: Allowance | None = None,
+    allowance: Allowance | None = None,
     seed: int = 0,
     runs: str | Path = "runs",
     log: Log = SILENT,
@@ -58,7 +58,7 @@ def find_config(
         users: The table of users; None: there is none.
         output: Where the config will be written; its paths are relative to that folder.
         columns: The columns of the interactions, where their names do not say what they are.
-        budget: CPU time and trials, reading included; None: ten minutes.
+        allowance: CPU time and trials, reading included; None: ten minutes.
         seed: Of the sequence of trials.
         runs: The folder of all runs, where cleaned data and vectors are kept for the run of the config.
         log: A line for each improvement.
@@ -70,7 +70,7 @@ def find_config(
         DataError: The files cannot be read.
         EvaluationError: No trial succeeded.
     """
-    budget = budget or Allowance(seconds=600)
+    allowance = allowance or Allowance(seconds=600)
     first = first_config(
         interactions, items, users, output, columns=columns, keep=lambda *made: leave_dataset(runs, *made)
     )
@@ -83,7 +83,7 @@ def find_config(
         winner = search(
             split,
             contenders(experiment),
-            budget,
+            allowance,
             metric=next(iter(labels(evaluation.metrics[:1], evaluation.k))),
             exclude_seen=evaluation.exclude_seen,
             seed=seed,

@@ -79,7 +79,7 @@ def _auto(args: argparse.Namespace) -> None:
         args.users,
         output=args.output,
         columns=parse_columns(args.column),
-        budget=Allowance(60 * args.budget, args.trials),
+        allowance=Allowance(60 * args.budget, args.trials),
         seed=args.seed,
         runs=args.runs,
         log=ConsoleLog(),

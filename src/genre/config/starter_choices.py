@@ -15,6 +15,8 @@ DENSE_UP_TO = 20_000
 """Items; the weights of `ease` then need 1.6 GB."""
 ENOUGH_BY_TIME = 0.2
 """A split by time is taken where it judges at least this share of the users whom a split of each user would judge."""
+MOST_FOR_BPR = 500_000
+"""Interactions up to which another kind of factors costs little."""
 REPEATED = 0.05
 """From this share of repeated interactions on, lists with items that a user had before are offered."""
 
@@ -78,17 +80,20 @@ def choose_recommenders(facts: Facts) -> list[Choice]:
 def _popular(facts: Facts) -> Iterator[Choice]:
     yield Choice({"kind": "popularity"}, "what everything else has to beat")
     if facts.calendar:
-        yield Choice({"kind": "popularity", "half_life_days": 10}, "popular these days: times are dates")
+        yield Choice({"kind": "popularity", "half_life_days": 3}, "popular these days, since times are dates")
+        yield Choice({"kind": "popularity", "half_life_days": 30}, "popular these months")
 
 
 def _sequential(facts: Facts) -> Iterator[Choice]:
     if facts.ordered:
-        again = f"adjacent items occur together again {facts.step_repeats:.1f} times as often as in shuffled histories"
-        yield Choice({"kind": "transitions"}, again)
-        yield Choice({"kind": "transitions"} | LOOKING_BACK, "the same over whole histories")
+        yield Choice(
+            {"kind": "transitions"}, f"pairs of items in a row repeat {facts.step_repeats:.1f} times a shuffle's"
+        )
+        yield Choice({"kind": "transitions"} | LOOKING_BACK, "what follows what over whole histories")
 
 
 LOOKING_BACK = {"history_half_life": 15, "distance_power": 0.1, "backward": 1, "source_power": 0.35}
+WALK = {"similarity": "rp3beta", "neighbours": 500, "alpha": 0.6, "beta": 0.3}
 
 
 def _collaborative(facts: Facts) -> Iterator[Choice]:
@@ -96,15 +101,21 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
     size = f"{facts.items:,} items" + ("" if ease == "ease" else ", too many for `ease`")
     yield Choice({"kind": ease, "regularization": 300}, f"all items of a history count alike; {size}")
     if facts.ordered:
-        yield Choice({"kind": ease, "regularization": 300, "history_half_life": 3}, "the newest items count more")
-    yield Choice({"kind": "item_knn", "neighbours": 500, "shrinkage": 10}, "items with the same users")
+        yield Choice({"kind": ease, "regularization": 300} | _decay(facts), "the newest items count more")
+    yield Choice({"kind": "item_knn"} | WALK | _decay(facts), "items with the same users, by a random walk")
     yield Choice({"kind": "als", "factors": 64}, "factors, which see further than shared users")
+    if facts.interactions <= MOST_FOR_BPR:
+        yield Choice({"kind": "bpr", "loss": "softmax", "regularization": 0.1}, "factors learnt by ranking")
 
 
 def _textual(facts: Facts) -> Iterator[Choice]:
     if facts.texts:
-        values: dict[str, Any] = {"kind": "content"}
-        yield Choice(values | ({"history_half_life": 3} if facts.ordered else {}), "reads the text of items")
+        yield Choice({"kind": "content"} | _decay(facts), "reads the text of items")
+
+
+def _decay(facts: Facts) -> dict[str, float]:
+    """Return a half-life of a sixth of the median history, where histories have an order."""
+    return {"history_half_life": round(min(max(facts.length / 6, 1.5), 10.0), 1)} if facts.ordered else {}
 
 
 def _ratings(facts: Facts) -> Iterator[Choice]:
