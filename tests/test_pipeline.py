@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import genre
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
+from genre.recommenders.ease import EASE
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.refresh import with_log
 from genre.studies import remake
@@ -82,6 +85,27 @@ def test_editing_one_option_refits_that_one_alone(world: Path) -> None:
     assert second != first
     made = next(line for line in log.lines if line.startswith("Made: "))
     assert made == "Made: recommenders/ease, evaluations/ease. The rest was read back."
+
+
+def test_members_of_a_blend_that_are_fitted_alone_too_are_fitted_once(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[str] = []
+    learn = EASE._fit
+
+    def counted(self: EASE, *given: Any) -> None:
+        fits.append(f"{self.regularization:g}")
+        learn(self, *given)
+
+    monkeypatch.setattr(EASE, "_fit", counted)
+    pair = "[{kind: popularity}, {kind: ease, regularization: 20}]"
+    alone = make(world, f"recommenders=[{{kind: blend, recommenders: {pair}}}]", "name=alone")
+    assert fits == ["20"]
+    beside = f"[{pair[1:-1]}, {{kind: ease}}, {{kind: blend, recommenders: {pair}}}]"
+    both = make(world, f"recommenders={beside}", "name=beside")
+    assert fits == ["20", "20", "300"]
+    history = both.dataset.history()
+    assert np.array_equal(both.recommender("blend").score(history), alone.recommender("blend").score(history))
 
 
 def test_changed_data_is_read_again(world: Path) -> None:

@@ -58,6 +58,8 @@ def test_the_split_follows_from_the_facts(change: dict[str, Any], kind: str, why
         ({"order": "none"}, {"ease", "als", "blend"}, {"transitions", "sasrec"}),
         ({"items": 30_000}, {"ease_neighbours"}, {"ease"}),
         ({"texts": ("title",)}, {"content"}, set()),
+        ({"interactions": 90_000, "length": 40.0}, set(), {"sasrec"}),
+        ({"interactions": 90_000, "length": 40.0, "judged_by_time": 9}, {"sasrec"}, set()),
         ({"rated": True, "liked_from": 4.0}, {"rating_factors"}, {"mlp"}),
     ],
 )

@@ -34,6 +34,7 @@ from genre.log import SILENT, Log
 from genre.output import RERANKING, Evaluated, write_output
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.base import Recommender
+from genre.recommenders.blend import fit_reusing
 from genre.recommenders.llm_reranker import record_reranking
 from genre.recommenders.network_base import check_devices, start_manifests
 from genre.runs import Run, read_run
@@ -211,7 +212,8 @@ def _fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dic
             scratch = work.scratch(name)
             own = log.also(scratch / "log.jsonl")
             with own.measure("fitted", model=label):
-                recommender.fit(split.train, validation=split.validation, checkpoint=scratch / "checkpoint", log=own)
+                parts, place = (split.train, split.validation), scratch / "checkpoint"
+                fit_reusing(recommender, list(fitted.values()), *parts, checkpoint=place, log=own)
             reranking = record_reranking(recommender, label, own)  # of members of a blend, whose weights are fitted
             with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:
                 recommender.save(folder / "model")

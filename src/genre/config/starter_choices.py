@@ -17,6 +17,10 @@ ENOUGH_BY_TIME = 0.2
 """A split by time is taken where it judges at least this share of the users whom a split of each user would judge."""
 MOST_FOR_BPR = 500_000
 """Interactions up to which another kind of factors costs little."""
+FOR_NETWORK = (50_000, 1_000_000)
+"""Interactions between which a network is worth its time in a first run."""
+LONG = 20
+"""Interactions of the median user from which on histories are long."""
 REPEATED = 0.05
 """From this share of repeated interactions on, lists with items that a user had before are offered."""
 
@@ -71,7 +75,7 @@ def choose_recommenders(facts: Facts) -> list[Choice]:
     Returns:
         The entries of `recommenders`.
     """
-    single = [*_popular(facts), *_sequential(facts), *_collaborative(facts), *_textual(facts)]
+    single = [*_popular(facts), *_sequential(facts), *_collaborative(facts), *_textual(facts), *_networks(facts)]
     members = [choice.values for choice in single]
     blend = Choice({"kind": "blend", "recommenders": members}, "their weighted sum; validation fits the weights")
     return [*single, blend, *_ratings(facts)]
@@ -111,6 +115,15 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
 def _textual(facts: Facts) -> Iterator[Choice]:
     if facts.texts:
         yield Choice({"kind": "content"} | _decay(facts), "reads the text of items")
+
+
+def _networks(facts: Facts) -> Iterator[Choice]:
+    """Yield a network where histories are long and in order, and the test is the next item of each user."""
+    low, high = FOR_NETWORK
+    fits = low <= facts.interactions <= high and facts.items <= DENSE_UP_TO and facts.length >= LONG
+    if fits and choose_split(facts).values["kind"] == "leave-one-out":
+        values = {"kind": "sasrec", "learning_rate": 0.002, "epochs": 20, "patience": 3}
+        yield Choice(values, "a network, minutes of CPU, that reads the order of long histories")
 
 
 def _decay(facts: Facts) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -75,10 +76,15 @@ class Blend(Recommender):
 
     # --- learning ---------------------------------------------------------------------------------
 
+    @property
+    def fits_weights(self) -> bool:
+        """Whether weights are fitted."""
+        return self.method == "weights" and self.weights is None
+
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         equal = np.full(len(self.recommenders), 1 / len(self.recommenders))
         self.edges_, self.weights_ = np.zeros(0), equal[None]  # [n_buckets - 1], [n_buckets, n_members]
-        if self.method == "reciprocal_rank" or self.weights is not None:
+        if not self.fits_weights:
             self._fit_members(dataset, validation, log, "members")
             if self.weights is not None:
                 self.weights_ = np.array([self.weights]) / sum(self.weights)
@@ -221,6 +227,34 @@ class Blend(Recommender):
         if all(one is before for one, before in zip(grown, self.members_, strict=True)):
             raise NotSupported("Blend: none of its members can place an item without interactions; fit it again")
         self.members_ = tuple(grown)
+
+
+def fit_reusing(
+    recommender: Recommender,
+    fitted: Sequence[Recommender],
+    dataset: Dataset,
+    validation: Fold,
+    *,
+    checkpoint: Path | None = None,
+    log: Log = SILENT,
+) -> None:
+    """Fit a recommender; of a blend whose members are all fitted already, with the same options, the weights alone.
+
+    Args:
+        recommender: The recommender.
+        fitted: Others, fitted on the same data.
+        dataset: The training part.
+        validation: Held-out interactions.
+        checkpoint: See `Recommender.fit`.
+        log: Where progress is shown.
+    """
+    if isinstance(recommender, Blend) and recommender.fits_weights and len(validation.target):
+        known = {repr(one): one for one in fitted}  # every option, at any depth
+        members = [known[options] for one in recommender.recommenders if (options := repr(one)) in known]
+        if len(members) == len(recommender.recommenders):
+            recommender.weigh(members, validation, log=log)
+            return
+    recommender.fit(dataset, validation=validation, checkpoint=checkpoint, log=log)
 
 
 def _score_as(member: Recommender, history: History) -> Float32:
