@@ -36,6 +36,7 @@ _HOMES = {
     "NCF": "genre.recommenders.ncf",
     "Popularity": "genre.recommenders.popularity",
     "Profiled": "genre.recommenders.profiled",
+    "Ranker": "genre.recommenders.ranker",
     "RatingFactors": "genre.recommenders.rating_factors",
     "Recommender": "genre.recommenders.base",
     "Run": "genre.runs",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from genre.recommenders.ncf import NCF as NCF
     from genre.recommenders.popularity import Popularity as Popularity
     from genre.recommenders.profiled import Profiled as Profiled
+    from genre.recommenders.ranker import Ranker as Ranker
     from genre.recommenders.rating_factors import RatingFactors as RatingFactors
     from genre.recommenders.sasrec import SASRec as SASRec
     from genre.recommenders.scaled import Scaled as Scaled

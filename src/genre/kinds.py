@@ -56,6 +56,7 @@ KINDS: dict[str, dict[str, str]] = {
         "ncf": "genre.recommenders.ncf:NCF",
         "popularity": "genre.recommenders.popularity:Popularity",
         "profiled": "genre.recommenders.profiled:Profiled",
+        "ranker": "genre.recommenders.ranker:Ranker",
         "rating_factors": "genre.recommenders.rating_factors:RatingFactors",
         "sasrec": "genre.recommenders.sasrec:SASRec",
         "scaled": "genre.recommenders.scaled:Scaled",

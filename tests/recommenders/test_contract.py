@@ -17,6 +17,8 @@ from genre.kinds import KINDS, learnt_names
 from genre.llm.settings import LLMOptions
 from genre.log import Log
 from genre.recommenders.base import Recommender
+from genre.recommenders.blend import Blend
+from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
@@ -40,6 +42,7 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "profiled": {"first": _EASE},
     "smoothed": {"recommender": ItemKNN(), "similar": 3},
     "shared_words": {"fields": ("text",)},
+    "ranker": {"first": Blend((_EASE, Content())), "candidates": 4, "hidden": 4, "epochs": 3},
     "scaled": {"first": RatingFactors(factors=4), "method": "z-score"},
     "synthetic": {"first": _EASE},
     "ncf": {"dim": 8, "hidden": (16, 8), "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
@@ -120,7 +123,7 @@ REFUSED = {  # whose data -> kinds, and the message
         (set(KINDS["recommenders"]), "expected 0 to 1e"),
     ),
     "weights zero": (LIKES_ONLY, "every interaction has weight 0"),
-    "one rating": ({"blend"}, "no history has two liked items"),
+    "one rating": ({"blend", "ranker"}, "no history has two liked items"),
 }
 
 

@@ -143,6 +143,19 @@ class History:
         from_end = np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.item))
         return self.keep(from_end <= n)
 
+    def within(self, n_items: int) -> History:
+        """Leave out items that were added after the catalogue had `n_items`.
+
+        Args:
+            n_items: Number of items of the smaller catalogue.
+
+        Returns:
+            As many histories, over the smaller catalogue.
+        """
+        if self.n_items == n_items:
+            return self
+        return dataclasses.replace(self.keep(self.item < n_items), n_items=n_items)
+
     def decayed(self, half_life: float | None) -> History:
         """Halve the weight of an interaction for every so many newer ones in its history.
 

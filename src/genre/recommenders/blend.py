@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -168,13 +168,34 @@ class Blend(Recommender):
     # --- scoring ----------------------------------------------------------------------------------
 
     def _score(self, history: History) -> Float32:
+        return self.combine(history, self.member_scores(history))
+
+    def member_scores(self, history: History) -> Iterator[tuple[int, Float32]]:
+        """Yield the scores of each member that has a weight.
+
+        Args:
+            history: `n` histories.
+
+        Yields:
+            The number of the member and its scores, float32 `[n, n_items]`.
+        """
+        for at in np.flatnonzero(self.weights_.any(axis=0)).tolist():
+            yield at, _score_as(self.members_[at], history)
+
+    def combine(self, history: History, scores: Iterable[tuple[int, Float32]]) -> Float32:
+        """Return the weighted sum of members' scores, in units of their spread or as reciprocal ranks.
+
+        Args:
+            history: `n` histories.
+            scores: What `member_scores` yields for them.
+
+        Returns:
+            The scores of the blend, float32 `[n, n_items]`.
+        """
         total = np.zeros((len(history), history.n_items), np.float32)
         weights = self.weights_[self._bucket(history.lengths)].astype(np.float32)  # [n, n_members]
-        for at, member in enumerate(self.members_):
-            if weights[:, at].any():
-                scores = _score_as(member, history)
-                units = divide_by_std(scores) if self.method == "weights" else _reciprocal_ranks(scores)
-                total += weights[:, [at]] * units
+        for at, found in scores:
+            total += weights[:, [at]] * (divide_by_std(found) if self.method == "weights" else _reciprocal_ranks(found))
         return total
 
     @property
@@ -187,7 +208,7 @@ class Blend(Recommender):
         """Yield each member that counts, the one history with the items it knows, and its weight per unit of score."""
         for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
             if weight:
-                inside = _inside(history, len(member.item_ids_))
+                inside = history.within(len(member.item_ids_))
                 yield member, inside, float(weight / row_std(member.score(inside))[0, 0])
 
     def _popular(self, history: History, items: Int32) -> Float32:
@@ -260,17 +281,10 @@ def fit_reusing(
 def _score_as(member: Recommender, history: History) -> Float32:
     """Return a member's scores, with its mean for items added after it was fitted, `[n, n_items]`."""
     n_known = len(member.item_ids_)
-    scores = member.score(_inside(history, n_known))
+    scores = member.score(history.within(n_known))
     if n_known == history.n_items:
         return scores
     return np.pad(scores, ((0, 0), (0, history.n_items - n_known)), mode="mean")
-
-
-def _inside(history: History, n_items: int) -> History:
-    """Return the histories without items added after there were `n_items`."""
-    if history.n_items == n_items:
-        return history
-    return dataclasses.replace(history.keep(history.item < n_items), n_items=n_items)
 
 
 def _reciprocal_ranks(scores: Float32) -> Float32:

@@ -22,6 +22,10 @@ LEADS = {
     "synthetic_item": "like an invented next item",
     "synthetic_chained_item": "like an invented next item",
     REORDERING: "put higher by a language model",
+    "order": "often next after the newest items",
+    "together": "goes with the history",
+    "text": "reads like the newest items",
+    "lists": "high on several lists",
 }
 """The words for evidence that weighs more than the history, by its name in `Explanation.parts`."""
 Method = Literal["exact", "occlusion", "popularity"]

@@ -10,6 +10,7 @@ const PARTS = {
   words: "Your words", taste: "Your taste", popular: "Popularity",
   profile: "Profile", synthetic_item: "Invented next item", synthetic_chained_item: "Invented next item",
   reordering: "Order by a language model",
+  order: "After the newest items", together: "Same people", text: "Texts", lists: "Lists it is on", below: "Not a candidate",
 };
 
 /** The content of the sheet. alike: similar items. close, like, open: called by its buttons, the last with an item. */
