@@ -164,5 +164,29 @@ class DuckDB(Engine):
             del vars(self)["folder"]
 
 
+def literal(text: str) -> str:
+    """Write a text as a literal of SQL.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text between single quotes, its own quotes doubled.
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Write the name of a column for SQL.
+
+    Args:
+        name: any text.
+
+    Returns:
+        The name between double quotes, its own quotes doubled.
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]

@@ -1,186 +1,25 @@
-"""Delimited text of any dialect: how a file is written, a sample of it, all of it as columns of text.
+"""Delimited text of any dialect -> tables of DuckDB, every column as text.
 
-DuckDB reads the rows, strictly: a row that does not fit is kept aside with its line and the reason. This file finds out
-what DuckDB has to know, from the head of the file. Does not know what a column means.
+DuckDB reads the rows, strictly: a row that does not fit is kept aside with its line and the reason. Does not know what
+a column means.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
-import lzma
 import re
 import shutil
-import zipfile
-import zlib
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import IO
+from collections.abc import Sequence
+from dataclasses import replace
 
-from genre.engines.duckdb import DuckDB
+from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
-from genre.options import nearest
-from genre.preprocessing.tables import Rejected, plain_name, untyped_name
+from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, short
+from genre.preprocessing.sources.opening import opened
+from genre.preprocessing.tables import Rejected
 
-DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
-HEAD_BYTES = 1 << 20
-LONGEST_LINE = 1 << 28
-FEW_LETTERS = 8
-"""Fewer letters beyond ASCII do not tell an alphabet."""
-MOST_ABOVE = 20
 ONE_LINE_END = ".lines"
-"""So many lines may be above the header."""
-READ_BY_DUCKDB = (".gz", ".zst")
-"""Packed text that DuckDB reads as it is; what else fsspec can unpack is unpacked first."""
-PACKED_BADLY = (zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-_NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a delimited file is written.
-
-    Attributes:
-        path: the file as the user named it.
-        place: where DuckDB reads it: the file itself, or an unpacked copy in UTF-8.
-        delimiter: what separates the fields.
-        header: whether the first row names the columns.
-        names: the columns, `column 1` ... where the header gives no name.
-        encoding: the encoding that was found or given.
-        quote: what encloses fields that hold the delimiter; empty: quotes are plain characters.
-        certain: whether the head of the file or the user decides about the quotes.
-        skipped: lines above the header that are left out.
-        guessed: whether the encoding is a guess.
-        named: whether the header has a name that is known.
-    """
-
-    path: str | Path
-    place: str
-    delimiter: str
-    header: bool
-    names: tuple[str, ...]
-    encoding: str = "utf-8"
-    quote: str = '"'
-    certain: bool = True
-    skipped: int = 0
-    guessed: bool = False
-    named: bool = True
-
-    def __str__(self) -> str:
-        header = "with" if self.header else "without"
-        by = DELIMITERS.get(self.delimiter, self.delimiter)
-        encoding = "" if self.encoding == "utf-8" else f", {self.encoding}"
-        quoted = "" if self.quote or self.delimiter in ("::", " ") else ", quotes are plain text"
-        above = f", {self.skipped:,} lines above it left out" if self.skipped else ""
-        guess = " (a guess: set columns: {encoding: ...} where it is another)" if self.guessed else ""
-        return f"{Path(self.path).name}: separated by {by}, {header} a header{above}{encoding}{guess}{quoted}"
-
-    def scan(self, errors: str) -> str:
-        """Write the call of DuckDB's reader that gives every column as text.
-
-        Args:
-            errors: where rows that do not fit are kept: the tables `<errors>_errors` and `<errors>_scans`.
-
-        Returns:
-            A table expression of SQL.
-        """
-        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.names)
-        return (
-            f"read_csv({literal(self.place)}, auto_detect=false, columns={{{columns}}}, header={self.header}, "
-            f"delim={literal(self.delimiter)}, quote={literal(self.quote)}, escape={literal(self.quote)}, nullstr='', "
-            f"skip={self.skipped}, strict_mode=true, max_line_size={LONGEST_LINE}, store_rejects=true, "
-            f"rejects_table='{errors}_errors', "
-            f"rejects_scan='{errors}_scans')"
-        )
-
-
-def literal(text: str) -> str:
-    """Write a text as a literal of SQL.
-
-    Args:
-        text: any text.
-
-    Returns:
-        The text between single quotes, its own quotes doubled.
-    """
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """Write the name of a column for SQL.
-
-    Args:
-        name: any text.
-
-    Returns:
-        The name between double quotes, its own quotes doubled.
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def layout(
-    engine: DuckDB,
-    path: str | Path,
-    known_names: Collection[str],
-    *,
-    delimiter: str | None = None,
-    header: bool | None = None,
-    encoding: str | None = None,
-    quote: str | None = None,
-) -> Layout:
-    """Find out how a file is written from its first megabyte.
-
-    Args:
-        engine: has the temporary folder for an unpacked or re-encoded copy.
-        path: a file, or an address that fsspec opens.
-        known_names: names of columns (lower case, letters and digits only) that give a header away.
-        delimiter: what separates the fields, where the file does not show it.
-        header: whether the first row names the columns, where the file does not show it.
-        encoding: as Python names it; None: found out.
-        quote: what encloses fields; empty: nothing does.
-
-    Returns:
-        The layout.
-
-    Raises:
-        DataError: the file is not there, empty, binary, or has one column only.
-    """
-    head = _head(path)
-    found, guessed = (encoding, False) if encoding else _encoding(path, head)
-    try:
-        text = codecs.getincrementaldecoder(found)().decode(head)
-    except (LookupError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as {found} ({error}); name its encoding") from error
-    text = text.removeprefix("\ufeff")
-    if len(head) == HEAD_BYTES:
-        text = text[: text.rfind("\n") + 1] or text
-    every = text.splitlines()[:300]
-    lines = [line for line in every if line.strip()][:200]
-    if not lines:
-        raise DataError(f"{path}: empty file; expected rows of users and items")
-    delimiter = delimiter or _delimiter(path, lines)
-    quote, certain = _quote(lines, delimiter) if quote is None else (quote, True)
-    cells = _cells(lines, delimiter, quote)
-    above = _lines_above_header(cells, known_names)
-    skipped = _physical_line(every, above) if above or not every[0].strip() else 0
-    cells = cells[above:]
-    if len(cells[0]) < 2:
-        raise DataError(
-            f"{path}: only one column, {_short(cells[0][0])}; if its columns are separated by something else, say so "
-            "with delimiter"
-        )
-    named = any(plain_name(cell) in known_names for cell in cells[0])
-    if header is None:
-        header = named or _has_header(cells)
-    names = tuple(
-        (untyped_name(cell) if header else "") or f"column {number}" for number, cell in enumerate(cells[0], 1)
-    )
-    place = readable(engine, path, found)
-    return Layout(path, place, delimiter, header, names, found, quote, certain, skipped, guessed, named)
+"""Ending of copies in which every line ends in the same way."""
 
 
 def read(
@@ -212,7 +51,7 @@ def read(
         line, text = broken[0]
         others = f" (and {len(broken) - 1:,} more such rows)" if len(broken) > 1 else ""
         raise DataError(
-            f"{look.path}: row {line - look.header - look.skipped:,}: a quote that is not closed, in {_short(text)}"
+            f"{look.path}: row {line - look.header - look.skipped:,}: a quote that is not closed, in {short(text)}"
             f"{others}; close it, double it inside a quoted field, or set quote: '' to read quotes as plain text"
         )
     return name, look, rejected
@@ -254,7 +93,7 @@ def _read(
             fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
             named = ", ".join(look.names[:8]) + (", ..." if len(look.names) > 8 else "")
             reason = f"{fields[2]} fields, expected {fields[1]} ({named})" if fields else message.splitlines()[0]
-            rejected.append(Rejected(str(look.path), line - look.header - look.skipped, reason, _short(text)))
+            rejected.append(Rejected(str(look.path), line - look.header - look.skipped, reason, short(text)))
     return name, rejected, broken
 
 
@@ -278,211 +117,3 @@ def _unreadable(look: Layout, message: str, line: int | None = None) -> DataErro
     if "maximum line size" in message.lower() or "max_line_size" in message.lower():
         return DataError(f"{where}: a line of more than {LONGEST_LINE:,} bytes; look for a quote that is not closed")
     return DataError(f"{where}: not readable as text {look.delimiter!r} separates ({message.splitlines()[0]})")
-
-
-@contextmanager
-def opened(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a file or an address through fsspec, unpacked where its ending says that it is packed.
-
-    Args:
-        path: a file, or an address such as `s3://bucket/clicks.csv.gz`.
-
-    Yields:
-        The bytes of the file.
-
-    Raises:
-        DataError: the file is not there or cannot be read to its end.
-    """
-    import fsspec
-
-    where = str(path)
-    try:
-        with fsspec.open(where, "rb", compression="infer") as stream:
-            yield stream
-    except FileNotFoundError as error:
-        local = Path(where)
-        near = nearest(local.name, [file.name for file in local.parent.glob("*")]) if local.parent.is_dir() else ""
-        raise DataError(f"{path}: no such file{near}; check the path") from error
-    except ImportError as error:
-        raise DataError(f"{path}: {error}; install what reads it") from error
-    except (OSError, EOFError, ValueError, *PACKED_BADLY) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise
-        raise DataError(f"{path}: unreadable file ({error}); check its permissions and that it is whole") from error
-
-
-def is_address(path: object) -> bool:
-    """Tell whether a path is an address that fsspec opens, and no file of this machine.
-
-    Args:
-        path: what a user wrote.
-
-    Returns:
-        True for `s3://bucket/file.csv` and its like.
-    """
-    return isinstance(path, str) and "://" in path
-
-
-def local_copy(engine: DuckDB, path: str | Path) -> str:
-    """Copy a file or address to this engine's temporary folder, unpacked.
-
-    Args:
-        engine: has the folder.
-        path: a file or address.
-
-    Returns:
-        The path of the copy.
-    """
-    name = Path(str(path)).name
-    plain = name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in _packed_suffixes() else name
-    copy = engine.folder / f"{engine.name()}-{re.sub(r'[^A-Za-z0-9.]', '_', plain)}"
-    with opened(path) as stream, copy.open("wb") as target:
-        shutil.copyfileobj(stream, target, 1 << 20)
-    return str(copy)
-
-
-def readable(engine: DuckDB, path: str | Path, encoding: str) -> str:
-    """Find or make a place from which DuckDB reads a file as UTF-8.
-
-    Args:
-        engine: has the folder for a copy.
-        path: a file or address.
-        encoding: as Python names it.
-
-    Returns:
-        The path of the file itself, or of its unpacked copy in UTF-8.
-
-    Raises:
-        DataError: the text is not in its encoding.
-    """
-    suffix = Path(str(path)).suffix.lower()
-    plain = suffix in READ_BY_DUCKDB or suffix not in _packed_suffixes()
-    if encoding == "utf-8" and plain and not is_address(path):
-        return str(path)
-    if encoding == "utf-8":
-        return local_copy(engine, path)
-    copy = engine.folder / f"{engine.name()}.txt"
-    try:
-        with (
-            opened(path) as stream,
-            io.TextIOWrapper(stream, encoding=encoding, newline="") as text,
-            copy.open("w", encoding="utf-8", newline="") as target,
-        ):
-            shutil.copyfileobj(text, target, 1 << 20)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not readable as {encoding} ({error}); name its encoding") from error
-    return str(copy)
-
-
-def _packed_suffixes() -> set[str]:
-    from fsspec.utils import compressions
-
-    return {f".{ending}" for ending in compressions}
-
-
-def _head(path: str | Path) -> bytes:
-    with opened(path) as stream:
-        return bytes(stream.read(HEAD_BYTES))
-
-
-def _encoding(path: str | Path, head: bytes) -> tuple[str, bool]:
-    """The encoding, and whether it is a guess: UTF-8, UTF-16 by its mark, else what the letters look like."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16", False
-    if b"\0" in head:
-        raise DataError(f"{path}: a binary file; expected text, Parquet (.parquet) or JSON lines (.jsonl)")
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError as error:
-        readable = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
-        broken = readable.count("\ufffd")
-        if sum(ord(letter) > 127 for letter in readable) - broken > broken:
-            row = head[: error.start].count(b"\n") + 1
-            remedy = "save the file as UTF-8 or name its encoding"
-            raise DataError(f"{path}: line {row:,}: text that is not UTF-8; {remedy}") from error
-        from charset_normalizer import from_bytes
-
-        best = from_bytes(head[: 1 << 16]).best()
-        foreign = [] if best is None else [letter for letter in str(best)[:4096] if ord(letter) > 127]
-        western = len(foreign) < FEW_LETTERS or 2 * sum(ord(letter) < 0x250 for letter in foreign) >= len(foreign)
-        return "cp1252" if best is None or western else best.encoding, True
-    return "utf-8", False
-
-
-def _lines_above_header(cells: Sequence[Sequence[str]], known_names: Collection[str]) -> int:
-    """How many of the first rows are no part of the table: titles, comments, `sep=;`."""
-    for place, row in enumerate(cells[:MOST_ABOVE]):
-        if len(row) > 1 and sum(plain_name(cell) in known_names for cell in row) > 1:
-            return place
-    width = Counter(map(len, cells)).most_common(1)[0][0]
-    first = cells[0]
-    if any(plain_name(cell) in known_names for cell in first):
-        return 0
-    few = [sum(bool(cell) for cell in row) == 1 for row in cells[:MOST_ABOVE]]
-    return few.index(False) if width > 1 and few[0] and False in few else 0
-
-
-def _physical_line(lines: Sequence[str], rows: int) -> int:
-    """The line at which the row after `rows` rows begins, blank lines counted."""
-    filled = [place for place, line in enumerate(lines) if line.strip()]
-    return filled[rows]
-
-
-def _cells(lines: Sequence[str], delimiter: str, quote: str, *, strict: bool = False) -> list[list[str]]:
-    if len(delimiter) > 1 or not quote:
-        return [line.split(delimiter) for line in lines]
-    longest = csv.field_size_limit(max(csv.field_size_limit(), 2 * HEAD_BYTES))
-    try:
-        rows = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, quotechar=quote, strict=strict)
-        return [[cell.strip() for cell in row] for row in rows]
-    finally:
-        csv.field_size_limit(longest)
-
-
-def _delimiter(path: str | Path, lines: Sequence[str]) -> str:
-    """The one that cuts most lines into the same number of fields, more than one."""
-    best, share = ",", 0.0
-    tabs_first = Path(str(path)).suffix == ".tsv"
-    for delimiter in sorted(DELIMITERS, key=lambda known: (known != "\t") if tabs_first else 0):
-        try:
-            widths = Counter(len(row) for row in _cells(lines, delimiter, '"'))
-        except csv.Error:
-            continue
-        width, count = widths.most_common(1)[0]
-        if width > 1 and count / len(lines) > share + 1e-9:
-            best, share = delimiter, count / len(lines)
-    return best
-
-
-def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:
-    """Whether double quotes enclose fields: yes with commas and semicolons; with tabs and bars the head decides."""
-    if len(delimiter) > 1 or delimiter == " ":
-        return "", True
-    if delimiter in ",;":
-        return '"', True
-    opening = [field for line in lines for field in line.split(delimiter) if field.startswith('"')]
-    if not opening:
-        return '"', False
-    closed = all(len(field) > 1 and field.endswith('"') for field in opening)
-    try:
-        rows = _cells(lines, delimiter, '"', strict=True)
-    except csv.Error:
-        return "", True
-    swallows = any("\n" in cell and delimiter in cell for row in rows for cell in row)  # whole rows in one field
-    return ('"', True) if not swallows and (closed or len({len(row) for row in rows}) == 1) else ("", True)
-
-
-def _has_header(cells: list[list[str]]) -> bool:
-    """A first row with no number, over a column of numbers or without any cell seen again."""
-    first, rest = cells[0], cells[1:]
-    if any(_NUMBER.match(cell) for cell in first):
-        return False
-    columns = [[row[at] for row in rest if at < len(row)] for at in range(len(first))]
-    if any(column and all(_NUMBER.match(cell) for cell in column) for column in columns):
-        return True
-    return bool(rest) and not any(cell in column for cell, column in zip(first, columns, strict=True))
-
-
-def _short(text: str) -> str:
-    line = text.strip()
-    return repr(line if len(line) <= 80 else f"{line[:77]}...")

@@ -7,24 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from genre.engines.duckdb import DuckDB
+from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources import delimited
 from genre.preprocessing.sources.base import Source, several_files
-from genre.preprocessing.sources.columns import (
-    KNOWN_NAMES,
-    N_SAMPLE,
-    Columns,
-    Raw,
-    Side,
-    build_tables,
-    check_distinct,
-    choose,
-    types_of,
-)
-from genre.preprocessing.sources.delimited import identifier, literal
+from genre.preprocessing.sources.building import Raw, build_tables
+from genre.preprocessing.sources.columns import KNOWN_NAMES, N_SAMPLE, Columns, check_distinct, choose, types_of
+from genre.preprocessing.sources.delimited import read
+from genre.preprocessing.sources.dialect import layout
+from genre.preprocessing.sources.entities import Side
+from genre.preprocessing.sources.opening import READ_BY_DUCKDB, is_address, local_copy, opened
 from genre.preprocessing.tables import Rejected, Tables
 
 PARQUET = (".parquet", ".pq")
@@ -107,7 +100,7 @@ class Files(Source):
     def _text(
         self, engine: DuckDB, file: str | Path, part: str | None, notes: list[str], rejected: list[Rejected]
     ) -> list[Raw]:
-        look = delimited.layout(
+        look = layout(
             engine,
             file,
             KNOWN_NAMES,
@@ -117,9 +110,9 @@ class Files(Source):
             quote=self.columns.quote,
         )
         check_distinct(look.names, str(file))
-        sample, look, _ = delimited.read(engine, look, look.names, rows=N_SAMPLE)
+        sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(file))
-        table, look, bad = delimited.read(engine, look, [choice.column for choice in chosen])
+        table, look, bad = read(engine, look, [choice.column for choice in chosen])
         rejected += bad
         notes.append(str(look))
         if not bad:
@@ -141,7 +134,7 @@ def expand(path: str | Path) -> tuple[str, list[str | Path]]:
         DataError: the folder or pattern holds no files, or files of several formats.
     """
     place = Path(str(path))
-    several = None if delimited.is_address(path) else several_files(place)
+    several = None if is_address(path) else several_files(place)
     if several is None:
         return _format(place), [path]
     hidden = ("_", ".") if place.is_dir() else ()  # what Spark and the like leave in a folder
@@ -195,7 +188,7 @@ def _scan(
 
 def _is_array(file: str | Path) -> bool:
     """Whether a file of JSON is one array of objects, not an object a line."""
-    with delimited.opened(file) as stream:
+    with opened(file) as stream:
         return bytes(stream.read(4096)).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
@@ -213,10 +206,10 @@ def _json_columns(engine: DuckDB, listed: str, form: str) -> str:
 def _place(engine: DuckDB, file: str | Path) -> str:
     """A place from which DuckDB reads a file of Parquet or JSON lines."""
     suffix = Path(str(file)).suffix.lower()
-    if delimited.is_address(file) or (suffix in PACKED and suffix not in delimited.READ_BY_DUCKDB):
-        return delimited.local_copy(engine, file)
+    if is_address(file) or (suffix in PACKED and suffix not in READ_BY_DUCKDB):
+        return local_copy(engine, file)
     if not Path(file).exists():
-        with delimited.opened(file):
+        with opened(file):
             pass
     return str(file)
 
@@ -269,13 +262,11 @@ def read_side(
         return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM {table} ORDER BY row"), kind == "json")
     tables, notes = [], []
     for file in files:
-        look = delimited.layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
+        look = layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
         if look.header and not look.named and set(look.names) & set(ids()):
-            look = delimited.layout(
-                engine, file, KNOWN_NAMES, header=False, encoding=columns.encoding, quote=columns.quote
-            )
+            look = layout(engine, file, KNOWN_NAMES, header=False, encoding=columns.encoding, quote=columns.quote)
         check_distinct(look.names, str(file))
-        table, look, rejected = delimited.read(engine, look, look.names)
+        table, look, rejected = read(engine, look, look.names)
         if rejected:
             first = rejected[0]
             raise DataError(f"{file}: row {first.row:,}: {first.reason}; correct or quote the row")

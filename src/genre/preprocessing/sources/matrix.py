@@ -15,14 +15,16 @@ import scipy.sparse as sp
 
 from genre.arrays import Int64
 from genre.data.arrow import as_arrow
-from genre.engines.duckdb import DuckDB
+from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources import delimited
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import Chosen, Columns, Raw, Side, build_tables
-from genre.preprocessing.sources.delimited import identifier
+from genre.preprocessing.sources.building import Raw, build_tables
+from genre.preprocessing.sources.columns import Chosen, Columns
+from genre.preprocessing.sources.delimited import read
+from genre.preprocessing.sources.dialect import layout
+from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.files import read_side
 from genre.preprocessing.sources.values import numbers
 from genre.preprocessing.tables import Rejected, Tables
@@ -124,12 +126,12 @@ def _ids(place: npt.NDArray[np.integer[Any]], n: int, side: Side | None) -> pa.A
 
 def _wide_text(engine: DuckDB, path: Path, missing: float | None) -> tuple[str, tuple[int, int], list[Rejected]]:
     """The same of delimited text: every item's column turned into rows."""
-    look = delimited.layout(engine, path, (), header=True)
+    look = layout(engine, path, (), header=True)
     users, *items = look.names
     if len(set(look.names)) < len(look.names):
         twice = Counter(look.names).most_common(1)[0][0]
         raise DataError(f"{path}: the first row names {twice!r} twice; give each item one column")
-    wide, _, rejected = delimited.read(engine, look, look.names)
+    wide, _, rejected = read(engine, look, look.names)
     n_users = (engine.one(f"SELECT count(*) FROM {wide}"))[0]
     if n_users == 0:
         raise DataError(f"{path}: no rows below the header; expected a row for each user")

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
-from genre.preprocessing.sources import delimited
+from genre.preprocessing.sources.delimited import read
+from genre.preprocessing.sources.dialect import Layout
+from genre.preprocessing.sources.opening import opened, readable
 from genre.preprocessing.sources.values import to_fields
 from genre.preprocessing.tables import Tables
 
@@ -129,11 +131,11 @@ def _read_text(
     engine: DuckDB, path: Path, separator: str, columns: Sequence[str], encoding: str, *, header: bool
 ) -> str:
     """The table of a delimited file with known columns; DataError naming the file and what is wrong in it."""
-    with delimited.opened(path):
+    with opened(path):
         pass
-    place = str(path) if encoding == "utf-8" else delimited.readable(engine, path, encoding)
-    look = delimited.Layout(path, place, separator, header, tuple(columns), encoding, '"' if separator == "," else "")
-    table, _, rejected = delimited.read(engine, look, columns)
+    place = str(path) if encoding == "utf-8" else readable(engine, path, encoding)
+    look = Layout(path, place, separator, header, tuple(columns), encoding, '"' if separator == "," else "")
+    table, _, rejected = read(engine, look, columns)
     if rejected:
         raise DataError(
             f"{path}: not in its published form (row {rejected[0].row}: {rejected[0].reason}); fetch it again"

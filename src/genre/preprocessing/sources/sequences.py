@@ -11,10 +11,13 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources import delimited
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import Chosen, Columns, Raw, build_tables
+from genre.preprocessing.sources.building import Raw, build_tables
+from genre.preprocessing.sources.columns import Chosen, Columns
+from genre.preprocessing.sources.delimited import read
+from genre.preprocessing.sources.dialect import Layout
 from genre.preprocessing.sources.files import read_side
+from genre.preprocessing.sources.opening import opened
 from genre.preprocessing.tables import Tables
 
 N_LINES = 200
@@ -74,7 +77,7 @@ def looks_like_sequences(path: Path) -> bool:
     """
     if path.is_dir():
         return False
-    with delimited.opened(path) as stream:
+    with opened(path) as stream:
         lines = stream.read(1 << 16).decode(errors="replace").splitlines()[:-1][:N_LINES]
     words = [line.split(" ") for line in lines if line.strip()]
     users, lengths = {row[0] for row in words}, {len(row) for row in words}
@@ -84,12 +87,12 @@ def looks_like_sequences(path: Path) -> bool:
 
 def _read(engine: DuckDB, path: str | Path) -> str:
     """The table of users and items, line by line."""
-    with delimited.opened(path) as stream:
+    with opened(path) as stream:
         if not stream.read(1):
             raise DataError(f"{path}: empty file; expected lines of a user and the user's items")
-    look = delimited.Layout(path, str(path), "\x1f", header=False, names=("line",), quote="")
+    look = Layout(path, str(path), "\x1f", header=False, names=("line",), quote="")
     try:
-        lines, _, _ = delimited.read(engine, look, look.names)
+        lines, _, _ = read(engine, look, look.names)
     except DataError as error:
         if "UTF-8" in str(error):
             raise DataError(f"{path}: unreadable file ({error}); expected text in UTF-8") from error

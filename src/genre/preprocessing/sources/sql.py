@@ -17,13 +17,14 @@ from typing import Annotated, Any
 import pyarrow as pa
 
 from genre.data.arrow import plain_bytes
-from genre.engines.duckdb import DuckDB
+from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import Columns, Side, build_tables
-from genre.preprocessing.sources.delimited import identifier
+from genre.preprocessing.sources.building import build_tables
+from genre.preprocessing.sources.columns import Columns
+from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.frames import column_of, raw_interactions
 from genre.preprocessing.tables import Tables
 

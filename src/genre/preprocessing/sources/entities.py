@@ -1,0 +1,145 @@
+"""Tables of users and items: which column holds the ids, what items are called, numbers as numbers.
+
+Does not know where a table is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from genre.data.dataset import TITLE_COLUMNS
+from genre.data.words import is_id_or_address
+from genre.engines.duckdb import DuckDB
+from genre.errors import DataError
+from genre.options import nearest
+from genre.preprocessing.sources.columns import N_SAMPLE, NAMES, Chosen, Columns, listed
+from genre.preprocessing.sources.values import looks_like_names, to_fields
+from genre.preprocessing.tables import plain_name
+
+SIDES = {"users": ("user", (*NAMES["user"].split(), "id")), "items": ("item", (*NAMES["item"].split(), "id"))}
+"""Table of fields -> what its rows are, and the names their id goes by."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A table of users or items as a source has it.
+
+    Attributes:
+        where: what errors call it.
+        table: all its columns.
+        written: whether its values are text that may be numbers, as in a text file.
+        notes: guesses about how it is written.
+    """
+
+    where: str
+    table: pa.Table
+    written: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A table of users or items with its id column first, under its usual name."""
+
+    where: str
+    table: pa.Table
+    note: str
+
+
+def entity_of(side: Side, label: str, chosen: Sequence[Chosen]) -> Entity:
+    """Find the column of ids in a table of users or items."""
+    table, own = side.table, f"{label}_id"
+    names, known = table.column_names, SIDES[f"{label}s"][1]
+    like = next((choice.column for choice in chosen if choice.role == label and choice.why), None)
+    column, why = names[0], "the first column"
+    if like in names and not str(like).startswith("column "):
+        column, why = str(like), "named as in the interactions"
+    elif by_name := [name for name in names if plain_name(name) in known]:
+        column, why = by_name[0], "by its name"
+    if names.count(column) > 1:
+        raise DataError(f"{side.where}: column {column!r} appears {names.count(column)} times; rename one")
+    others = [name for name in names if name != column]
+    if own in others or len(set(others)) < len(others):
+        raise DataError(
+            f"{side.where}: two columns of the {label}s would have one name ({', '.join(names)}); rename one"
+        )
+    table = table.select([column, *others]).rename_columns([own, *others]).replace_schema_metadata()
+    note = f"{label}s: {column!r} ({why}){', fields ' if others else ''}{', '.join(others)}"
+    return Entity(side.where, table, note)
+
+
+def _fields(engine: DuckDB, entity: Entity, label: str, ids: list[str]) -> tuple[pa.Table, str]:
+    """The table with its ids as the interactions write them, and a line on it."""
+    own = f"{label}_id"
+    name = engine.register(entity.table)
+    table = entity.table.set_column(0, own, engine.arrow(f"SELECT {ids[-1]} AS {own} FROM {name}")[own])
+    narrow = [field.with_type(pa.string()) if _is_text(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(narrow)), entity.note  # text of Polars has wide offsets; here there is one kind of text
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _typed_fields(table: pa.Table, keep: Sequence[str]) -> pa.Table:
+    """Fields that are numbers as numbers; ids and titles stay text."""
+    columns = [
+        column if name in keep or not pa.types.is_string(column.type) else to_fields(column)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> tuple[pa.Table, list[str]]:
+    """The table with what items are called under the name `title`, and a line on it where that had another name."""
+    names = items.column_names[1:]
+    if given is False or (given is None and any(name in names for name in TITLE_COLUMNS)):
+        return items, []
+    if given is not None and given not in names:
+        raise DataError(f"{where}: missing column {given!r}{nearest(given, names)}; it has {listed(names)}")
+    alike = (name for name in names if plain_name(name) in TITLE_COLUMNS)
+    words = (name for name in names if not is_id_or_address(name))
+    telling = (name for name in words if looks_like_names(items[name].slice(0, N_SAMPLE)))
+    title, why = given, "as given"
+    if title is None:
+        title, why = next(alike, None), "by its name"
+    if title is None:
+        title, why = next(telling, None), "it holds names"
+    if title is None:
+        return items, ["titles: none found, items are shown by their ids; say which column with columns: {title: ...}"]
+    if title != "title" and "title" in names:
+        raise DataError(f"{where}: the title is to be {title!r}, but another column has that name; rename one")
+    renamed = ["title" if name == title else name for name in items.column_names]
+    return items.rename_columns(renamed), [f"title: {title!r} ({why})"]
+
+
+def entity_tables(
+    engine: DuckDB,
+    entities: dict[str, Entity | None],
+    ids: dict[str, list[str]],
+    wanted: Columns,
+    *,
+    items: Side | None,
+    users: Side | None,
+    name: str,
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """The tables of users and items with ids as in the interactions, numbers as numbers, and a line on each."""
+    made: dict[str, pa.Table] = {}
+    lines: list[str] = []
+    for label, entity in entities.items():
+        if entity is not None:
+            made[f"{label}s"], line = _fields(engine, entity, label, ids[label])
+            lines.append(line)
+    if items is not None:
+        made["items"], said = _titled(made["items"], wanted.title, items.where)
+        lines += said
+    elif isinstance(wanted.title, str):
+        raise DataError(f"{name}: title: {wanted.title!r} is a column of items; give the items table, or leave it out")
+    for label, side in (("users", users), ("items", items)):
+        if side is not None and side.written:
+            made[label] = _typed_fields(made[label], keep=("user_id", "item_id", *TITLE_COLUMNS))
+    return made, lines
