@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from genre.data.ids import Ids
 from genre.engines.base import Engine, Frame
 
+INVISIBLE = r"[\s\x{00A0}\x{00AD}\x{200B}-\x{200F}\x{2060}\x{FEFF}]+"
+"""Blanks, and characters that are not seen."""
 WHOLE = r"^(0|[1-9]\d{0,17})$"
 
 
@@ -43,6 +45,45 @@ def number_ids(frame: Frame, every: Frame, engine: Engine, label: str, known: pa
     table = engine.collect(numbered.sort(label), pa.schema([(label, pa.int64()), (key, pa.string())]))
     narrow = numbered.with_columns(nw.col(label).cast(nw.Int32))
     return frame.join(narrow, on=key, how="left").drop(key), Ids(table[key])
+
+
+def spelt_otherwise(ids: pa.Array, others: pa.Array) -> list[tuple[str, str]]:
+    """Find ids that another table may spell in another way.
+
+    Args:
+        ids: ids that the other table does not have.
+        others: its ids.
+
+    Returns:
+        Each such id, and the first of the others that is the same without blanks, case, leading zeros and `.0`, with
+        accents composed.
+    """
+    found = pc.index_in(_plain_spelling(ids), _plain_spelling(others))
+    return [*zip(ids.filter(pc.is_valid(found)).to_pylist(), others.take(found.drop_null()).to_pylist(), strict=True)]
+
+
+def composed_twins(ids: pa.Array) -> list[tuple[str, str]]:
+    """Find ids that look the same, because one has an accented letter and the other a letter with an accent.
+
+    Args:
+        ids: distinct ids.
+
+    Returns:
+        Each such id, and the one before that looks like it.
+    """
+    accented = ids.filter(pc.invert(pc.string_is_ascii(ids)))
+    plain = pc.utf8_normalize(accented, form="NFC")
+    first = pc.index_in(plain, plain)
+    again = pc.not_equal(first, pa.array(range(len(accented)), pa.int32()))
+    twins = accented.take(first.filter(again))
+    return [*zip(accented.filter(again).to_pylist(), twins.to_pylist(), strict=True)]
+
+
+def _plain_spelling(ids: pa.Array) -> pa.Array:
+    plain = pc.utf8_lower(pc.utf8_normalize(ids, form="NFKC"))
+    for form, instead in ((INVISIBLE, ""), (r"^0+(\d)", r"\1"), (r"(\d)\.0+$", r"\1")):
+        plain = pc.replace_substring_regex(plain, form, instead)
+    return plain
 
 
 def _distinct(frame: Frame, key: str) -> Frame:

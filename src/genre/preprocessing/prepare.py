@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import narwhals as nw
@@ -29,10 +30,12 @@ from genre.preprocessing.cleaning import (
     drop_unusable,
 )
 from genre.preprocessing.cleaning_report import CleaningReport, Step
-from genre.preprocessing.numbering import number_ids
+from genre.preprocessing.numbering import composed_twins, number_ids, spelt_otherwise
 from genre.preprocessing.tables import PARTS, ROWS_A_FILE, Tables
 
 FEW_ROWS = 20
+MOST_COMPARED = 10_000
+"""So many rows with the id of a row before are compared with it."""
 MOSTLY = 0.5
 """A column of which fewer rows have a value is left out."""
 NEARLY_ALL = 0.95
@@ -135,7 +138,7 @@ def _without_empty_columns(frame: Frame, report: CleaningReport) -> Frame:
     counts = [there.cast(nw.Int64).sum().cast(nw.Int64).alias(name) for name, there in given.items()]
     row = frame.select(nw.len().cast(nw.Int64).alias("rows"), *counts).collect("pyarrow").to_native().to_pylist()[0]
     for name in names:
-        if 0 < row[name] < MOSTLY * row["rows"]:
+        if row[name] < MOSTLY * row["rows"]:
             line = (
                 f"{name}: {row['rows'] - row[name]:,} of {row['rows']:,} rows have none, so the column is left out (a "
                 "guess: give the rows a value, or take them out)"
@@ -308,8 +311,12 @@ def _align(
 
     Those stay that have interactions left, and those that never had any where no least number is required.
     """
+    lines = [*_twins(label, ids, named, table)]
     if table is not None:
         _check_shared(label, ids, named, table)
+        lines += _lost_rows(label, table)
+    report.facts += lines
+    report.guesses += lines
     least = getattr(cleaning, f"min_{label}_interactions")
     cold = ~named if least == 0 else np.zeros(len(ids), np.bool_)
     stays = (counts(column, len(ids)) > 0) | cold
@@ -334,17 +341,52 @@ def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.
         )
 
 
+def _twins(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table | None) -> Iterator[str]:
+    """A line on ids that look the same, and on ids of the interactions that the table spells otherwise."""
+    if twins := composed_twins(ids.values):
+        yield (
+            f"{len(twins):,} {label} ids look like another one, such as {twins[0][0]!r} (one has its accents "
+            "composed; a guess: they are two)"
+        )
+    if table is None or named.all():
+        return
+    own = table[f"{label}_id"].cast(pa.string()).combine_chunks()
+    used = ids.values.filter(pa.array(named))
+    without = used.filter(pc.invert(pc.is_in(used, value_set=own)))
+    if spelt := spelt_otherwise(without, ids.values.filter(pa.array(~named))):
+        one, other = spelt[0]
+        yield (
+            f"{len(spelt):,} {label}s are not in the {label}s table under their id, but may be there in another "
+            f"spelling, such as {one!r} as {other!r} (a guess: ids are compared as they are written; write them alike)"
+        )
+
+
+def _lost_rows(label: str, table: pa.Table) -> Iterator[str]:
+    """A line on rows of a table of users or items that have no id, or the id of a row before but other fields."""
+    own = table[f"{label}_id"].cast(pa.string()).combine_chunks()
+    if empty := own.null_count + pc.sum(pc.equal(own, "")).as_py() if len(own) else 0:
+        yield f"{label}s table: {empty:,} rows have no id and are left out"
+    first = pc.index_in(own, own)
+    given = pc.not_equal(own, "").fill_null(False)
+    again = pc.and_(pc.not_equal(first, pa.array(range(len(own)), pa.int32())), given).fill_null(False)
+    if not pc.any(again).as_py():
+        return
+    rows = np.flatnonzero(again.to_numpy(zero_copy_only=False))
+    some = rows[:MOST_COMPARED]
+    pairs = zip(table.take(some).to_pylist(), table.take(first.take(pa.array(some))).to_pylist(), strict=True)
+    if other := next((row for row, before in pairs if row != before), None):
+        yield (
+            f"{label}s table: {len(rows):,} rows have the id of a row before and are left out, such as "
+            f"{other[f'{label}_id']!r}; give each id one row"
+        )
+
+
 def _table(label: str, ids: Ids, table: pa.Table | None, report: CleaningReport) -> pa.Table:
     """The rows of `table` in the order of `ids`, nulls where it does not know one."""
     name = f"{label}_id"
     if table is None:
         return pa.table({name: ids.values})
     own = table[name].cast(pa.string()).combine_chunks()
-    distinct = pc.unique(own.drop_null())
-    if surplus := len(own) - len(distinct):
-        report.facts.append(
-            f"{label}s table: {surplus:,} rows without an id, or with the id of a row before, are left out"
-        )
     found = pc.index_in(ids.values, own)
     if found.null_count:
         report.facts.append(f"{found.null_count:,} {label}s are not in the {label}s table; their fields are empty")

@@ -64,6 +64,19 @@ class Source(ABC):
         return digest.hexdigest()
 
 
+def setting(name: str, value: str) -> str:
+    """Write how a setting of columns is given.
+
+    Args:
+        name: of the setting.
+        value: what it may be.
+
+    Returns:
+        The setting as in a config and as in Python.
+    """
+    return f"set columns: {{{name}: {value!r}}} (in Python: columns={{{name!r}: {value!r}}})"
+
+
 def is_pattern(path: Path) -> bool:
     """Tell a pattern of several files from the path of one.
 

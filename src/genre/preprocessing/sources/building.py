@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.columns import Chosen, Columns, types_of
+from genre.preprocessing.sources.dialect import short
 from genre.preprocessing.sources.entities import Entity, Side, entity_of, entity_tables
 from genre.preprocessing.sources.times import times
 from genre.preprocessing.sources.values import Reading, are_whole, id_text, kind_of, numbers, without_point
 from genre.preprocessing.tables import ROWS_A_FILE, Rejected, Tables
 
+LAST_WHOLE = {"FLOAT": 2**24, "DOUBLE": 2**53}
+"""Type -> the number from which on it does not hold every whole number."""
 LIKE_MISSING = ("NULL", "null", "NaN", "nan", "None", "none", "N/A", "#N/A")
 
 
@@ -29,6 +32,10 @@ class Raw:
         where: what errors call the source.
         part: train, validation or test, where all rows are of one part.
         unused: columns that have no role.
+        european: whether it is written in the form that goes with decimal commas: separated by semicolons.
+        note: a line on how it is written.
+        guessed: whether that is a guess.
+        rejected: rows that could not be read as rows.
     """
 
     table: str
@@ -36,6 +43,10 @@ class Raw:
     where: str
     part: str | None = None
     unused: Sequence[str] = ()
+    european: bool = False
+    note: str = ""
+    guessed: bool = False
+    rejected: tuple[Rejected, ...] = ()
 
 
 def build_tables(
@@ -47,7 +58,6 @@ def build_tables(
     users: Side | None = None,
     items: Side | None = None,
     notes: Sequence[str] = (),
-    rejected: Sequence[Rejected] = (),
     ordered: bool = False,
 ) -> Tables:
     """Turn the raw tables of a source into Tables: ids to text, numbers and times to numbers.
@@ -62,7 +72,6 @@ def build_tables(
         users: what is known of users.
         items: what is known of items.
         notes: lines that come first.
-        rejected: rows that could not be read as rows.
         ordered: whether the place of a row in the source is its time.
 
     Returns:
@@ -75,40 +84,63 @@ def build_tables(
         "user": None if users is None else entity_of(users, "user", raws[0].chosen),
         "item": None if items is None else entity_of(items, "item", raws[0].chosen),
     }
-    ids = {label: _ids(engine, raws, label, entities[label]) for label in entities}
+    odd: list[str] = []
+    again = [_repeats_header(engine, raw) for raw in raws]
+    ids = {label: _ids(engine, raws, label, entities[label], odd) for label in entities}
     readings = _readings(engine, raws, wanted)
-    queries = [_query(raw, number, found, ids) for number, (raw, found) in enumerate(zip(raws, readings, strict=True))]
+    queries = [_query(raw, number, readings[number], ids, again=again[number]) for number, raw in enumerate(raws)]
     times_read = [found["timestamp"] for found in readings if "timestamp" in found]
     calendars = {reading.calendar for reading in times_read if reading.how != "empty"}
     if len(calendars) > 1:
         raise DataError(f"{name}: some files give dates, others plain numbers as times; give them one form")
     lines, guesses = _describe(raws, readings)
-    odd = [*_odd_ids(engine, raws), *(note for side in (users, items) if side is not None for note in side.notes)]
+    odd += [note for side in (users, items) if side is not None for note in side.notes]
     made, said = entity_tables(engine, entities, ids, wanted, items=items, users=users, name=name)
     return Tables(
         engine.frame(engine.view(" UNION ALL BY NAME ".join(queries))),
         **made,
         name=name,
-        notes=(*notes, *lines, *odd, *said),
-        guesses=(*(note for note in notes if "a guess" in note), *guesses, *odd),
-        rejected=tuple(rejected),
+        notes=(*notes, *(raw.note for raw in raws if raw.note), *lines, *odd, *said),
+        guesses=(*(raw.note for raw in raws if raw.guessed), *guesses, *odd),
+        rejected=tuple(bad for raw in raws for bad in raw.rejected),
         calendar=calendars == {True},
         ordered=ordered,
         files=tuple(raw.where for raw in raws),
     )
 
 
-def _odd_ids(engine: DuckDB, raws: Sequence[Raw]) -> Iterator[str]:
-    """A line on ids that look like a missing value."""
-    listed = ", ".join(map(literal, LIKE_MISSING))
-    for raw in raws:
-        for choice in raw.chosen:
-            name = identifier(choice.column)
-            if choice.role not in ("user", "item") or kind_of(types_of(engine, raw.table)[choice.column]) != "text":
-                continue
-            query = f"SELECT {name}, count(*) FROM {raw.table} WHERE {name} IN ({listed}) GROUP BY 1 ORDER BY 1"
-            for value, count in engine.connection.execute(query).fetchall():
-                yield f"{choice.role}: {count:,} rows say {value!r}, read as an id (a guess: drop them if it is none)"
+def _odd_ids(engine: DuckDB, raw: Raw, label: str, distinct: str, column: str) -> Iterator[str]:
+    """A line on ids that look missing, hold several lines, or have lost digits; `distinct` holds each once."""
+    name, sql_type = identifier(column), types_of(engine, distinct)[column]
+    if sql_type in LAST_WHOLE:
+        large = f"isfinite({name}) AND abs({name}) >= {LAST_WHOLE[sql_type]}"
+        if many := engine.one(f"SELECT count(*) FROM {distinct} WHERE {large}")[0]:
+            yield f"{label}: {many:,} ids are too large for {sql_type}, which rounds them (a guess: store ids as text)"
+    if kind_of(sql_type) != "text":
+        return
+    like = f"SELECT {name} FROM {distinct} WHERE {name} IN ({', '.join(map(literal, LIKE_MISSING))}) ORDER BY 1"
+    for (value,) in engine.connection.execute(like).fetchall():
+        count = engine.one(f"SELECT count(*) FROM {raw.table} WHERE {name} = {literal(value)}")[0]
+        yield f"{label}: {count:,} rows say {value!r}, read as an id (a guess: drop them if it is none)"
+    inner = f"trim({name}, chr(10) || chr(13) || ' ')"
+    lines = f"contains({inner}, chr(10)) OR contains({inner}, chr(0))"
+    many, first = engine.one(f"SELECT count(*), min({name}) FROM {distinct} WHERE {lines}")
+    if many:
+        yield f"{label}: {many:,} ids hold line breaks or NUL, such as {short(first)} (a guess: look for stray quotes)"
+
+
+def _is_header(raw: Raw) -> str:
+    """The condition of rows that hold the names of the columns."""
+    columns = [choice.column for choice in raw.chosen if choice.role in ("user", "item")]
+    return " AND ".join(f"trim(CAST({identifier(name)} AS VARCHAR)) = {literal(name)}" for name in columns)
+
+
+def _repeats_header(engine: DuckDB, raw: Raw) -> bool:
+    """Whether a row holds the names of the columns, as where files with a header were joined."""
+    types = types_of(engine, raw.table)
+    if any(types[choice.column] != "VARCHAR" for choice in raw.chosen if choice.role in ("user", "item")):
+        return False
+    return bool(engine.one(f"SELECT 1 FROM {raw.table} WHERE {_is_header(raw)} LIMIT 1"))
 
 
 def _describe(raws: Sequence[Raw], readings: Sequence[dict[str, Reading]]) -> tuple[list[str], list[str]]:
@@ -133,7 +165,13 @@ def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict
         for choice in raw.chosen:
             if choice.role in ("rating", "weight"):
                 readings[choice.role] = numbers(
-                    engine, raw.table, choice.column, where=raw.where, decimal=wanted.decimal
+                    engine,
+                    raw.table,
+                    choice.column,
+                    where=raw.where,
+                    decimal=wanted.decimal,
+                    counted=choice.role == "weight",
+                    european=raw.european,
                 )
             elif choice.role == "timestamp":
                 readings[choice.role] = times(engine, raw.table, choice.column, where=raw.where, written=wanted.format)
@@ -146,13 +184,14 @@ def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict
     return found
 
 
-def _ids(engine: DuckDB, raws: Sequence[Raw], label: str, entity: Entity | None) -> list[str]:
-    """The expression of the ids in each raw table, then in the table of users or items."""
+def _ids(engine: DuckDB, raws: Sequence[Raw], label: str, entity: Entity | None, odd: list[str]) -> list[str]:
+    """The expression of the ids in each raw table, then in the table of users or items; a line on ids that are odd."""
     found = []
     for raw in raws:
         column = next(choice.column for choice in raw.chosen if choice.role == label)
         distinct = engine.keep(f"SELECT {identifier(column)} FROM {raw.table} GROUP BY ALL")
         found.append((distinct, id_text(engine, distinct, column, where=raw.where)))
+        odd += _odd_ids(engine, raw, label, distinct, column)
     if entity is not None:
         name = engine.register(entity.table)
         found.append((name, id_text(engine, name, f"{label}_id", where=entity.where)))
@@ -160,10 +199,10 @@ def _ids(engine: DuckDB, raws: Sequence[Raw], label: str, entity: Entity | None)
     return [without_point(value) if whole else value for _, value in found]
 
 
-def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, list[str]]) -> str:
+def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, list[str]], *, again: bool) -> str:
     """The SELECT of one raw table under the usual names."""
     columns = [f"{ids[label][number]} AS {label}_id" for label in ("user", "item")]
-    troubles = []
+    troubles = [f"CASE WHEN {_is_header(raw)} THEN 'the header again' END"] if again else []
     for role, reading in readings.items():
         columns.append(f"{reading.value} AS {role}")
         if role == "timestamp" and reading.moment is not None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
+from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, short
 from genre.preprocessing.sources.opening import opened
 from genre.preprocessing.tables import Rejected
@@ -44,17 +45,70 @@ def read(
     except _MixedLineEnds:
         look = replace(look, place=_with_one_line_end(engine, look))
         name, rejected, broken = _read(engine, look, columns, rows)
+    if not broken and rows is None:
+        broken = _swallowed_rows(engine, look, name, len(rejected))
     if broken and not look.certain:  # a field begins with a quote somewhere below the head, and none closes it
         look = replace(look, quote="", certain=True)
         name, rejected, broken = _read(engine, look, columns, rows)
     if broken:
-        line, text = broken[0]
+        row, what, text = broken[0]
         others = f" (and {len(broken) - 1:,} more such rows)" if len(broken) > 1 else ""
         raise DataError(
-            f"{look.path}: row {line - look.header - look.skipped:,}: a quote that is not closed, in {short(text)}"
-            f"{others}; close it, double it inside a quoted field, or set quote: '' to read quotes as plain text"
+            f"{look.path}: row {row:,}: {what}, in {short(text)}{others}; close the quote, double it inside a quoted "
+            f"field, or read quotes as plain text: {setting('quote', '')}"
         )
     return name, look, rejected
+
+
+def _swallowed_rows(engine: DuckDB, look: Layout, table: str, rejected: int) -> list[Broken]:
+    """Quoted fields that hold whole rows of the file: the quotes of two rows, each of them never closed.
+
+    Only files with quotes and with more lines than rows are looked at. A field is such a one where the fields of its
+    row, put together again, are lines that have all fields and begin as the first of them does.
+    """
+    if not look.quote or look.stated:
+        return []
+    quotes, lines = _quotes_and_lines(look)
+    rows = engine.one(f"SELECT count(*) FROM {table}")[0]
+    if not quotes or lines <= rows + rejected + look.header + look.skipped:
+        return []
+    breaks = [f"contains({identifier(name)}, chr(10))" for name in look.names]
+    numbered = f"SELECT *, row_number() OVER () AS row FROM {look.scan(engine.name())}"
+    found = engine.connection.execute(f"SELECT * FROM ({numbered}) WHERE {' OR '.join(breaks)} ORDER BY row")
+    broken: list[Broken] = []
+    while some := found.fetchmany(10_000):
+        for *cells, row in some:
+            if taken := _rows_inside(cells, look.delimiter):
+                what = f"a quoted field that takes in {taken:,} more row{'s' * (taken > 1)}"
+                broken.append((row, what, next(cell for cell in cells if cell and "\n" in cell)))
+    return broken
+
+
+def _rows_inside(cells: Sequence[str | None], delimiter: str) -> int:
+    """How many whole rows the fields of one row take in: 0 for a text of several lines."""
+    plain = [cell or "" for cell in cells]
+    lines = delimiter.join(cell if "\n" in cell else cell.replace(delimiter, "") for cell in plain).split("\n")
+    rows = [line.split(delimiter) for line in lines if line.strip()]
+    prose = any(cell.startswith(" ") for row in rows for cell in row[1:])  # a blank after each comma
+    if len(rows) < 2 or prose or any(len(row) != len(plain) for row in rows):
+        return 0
+    shapes = {(bool(re.search(r"\d", row[0])), " " in row[0].strip(), bool(row[0].strip())) for row in rows}
+    return len(rows) - 1 if len(shapes) == 1 else 0
+
+
+def _quotes_and_lines(look: Layout) -> tuple[bool, int]:
+    """Whether a file has quotes, and its lines."""
+    quote, quotes, feeds, returns = look.quote.encode(), False, 0, 0
+    with opened(look.place) as stream:
+        while block := stream.read(1 << 20):
+            quotes = quotes or quote in block
+            feeds += block.count(b"\n")
+            returns += 0 if feeds else block.count(b"\r")
+    return quotes, max(feeds, returns)
+
+
+Broken = tuple[int, str, str]
+"""A row whose quotes are wrong: its number, what is wrong with it, and its text."""
 
 
 class _MixedLineEnds(Exception):
@@ -63,8 +117,8 @@ class _MixedLineEnds(Exception):
 
 def _read(
     engine: DuckDB, look: Layout, columns: Sequence[str], rows: int | None
-) -> tuple[str, list[Rejected], list[tuple[int, str]]]:
-    """One reading: the table, rows that do not fit, and (line, text) of quotes that are not closed."""
+) -> tuple[str, list[Rejected], list[Broken]]:
+    """One reading: the table, rows that do not fit, and quotes that are not closed."""
     import duckdb
 
     wanted = ", ".join(map(identifier, columns))
@@ -80,7 +134,8 @@ def _read(
         if "invalid state" in str(error) and not look.place.endswith(ONE_LINE_END):
             raise _MixedLineEnds from error
         raise _unreadable(look, str(error)) from error
-    rejected, broken = [], []
+    rejected: list[Rejected] = []
+    broken: list[Broken] = []
     for line, kind, text, message in errors:
         if not (text or "").strip():
             continue  # a line of blanks is no row
@@ -88,7 +143,7 @@ def _read(
         if "ENCOD" in kind or "unicode" in message.lower() or "utf" in message.lower():
             raise _unreadable(look, message, line)
         if "UNQUOTED" in kind or "unterminated" in message.lower():
-            broken.append((line, text))
+            broken.append((line - look.header - look.skipped, "a quote that is not closed", text))
         else:
             fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
             named = ", ".join(look.names[:8]) + (", ..." if len(look.names) > 8 else "")
@@ -113,7 +168,7 @@ def _unreadable(look: Layout, message: str, line: int | None = None) -> DataErro
     found = line or (int(number[1]) if (number := re.search(r"[Ll]ine:? (\d+)", message)) else None)
     where = f"{look.path}: row {found - look.header - look.skipped:,}" if found else str(look.path)
     if "utf" in message.lower() or "unicode" in message.lower():
-        return DataError(f"{where}: text that is not UTF-8; save the file as UTF-8 or name its encoding")
+        return DataError(f"{where}: text that is not UTF-8; save the file as UTF-8, or {setting('encoding', 'cp1252')}")
     if "maximum line size" in message.lower() or "max_line_size" in message.lower():
         return DataError(f"{where}: a line of more than {LONGEST_LINE:,} bytes; look for a quote that is not closed")
     return DataError(f"{where}: not readable as text {look.delimiter!r} separates ({message.splitlines()[0]})")

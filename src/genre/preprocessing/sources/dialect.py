@@ -15,6 +15,7 @@ from pathlib import Path
 
 from genre.engines.duckdb import DuckDB, literal
 from genre.errors import DataError
+from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.opening import opened, readable
 from genre.preprocessing.tables import plain_name, untyped_name
 
@@ -25,6 +26,24 @@ FEW_LETTERS = 8
 """Fewer letters beyond ASCII do not tell an alphabet."""
 MOST_ABOVE = 20
 """So many lines may be above the header."""
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""First bytes -> the encoding they stand for; UTF-32 begins as UTF-16 does, so it comes first."""
+EXCEL = "an Excel or other workbook; save the table as CSV, or read it with pandas.read_excel and load the frame"
+BINARY = {
+    b"PK\x03\x04": EXCEL,
+    b"\xd0\xcf\x11\xe0": EXCEL,
+    b"PAR1": "a Parquet file; give it the ending .parquet",
+    b"\x1f\x8b": "packed by gzip; give it the ending .gz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd; give it the ending .zst",
+    b"ARROW1": "an Arrow or Feather file; save it as Parquet, or read it with pyarrow.feather and load the table",
+}
+"""First bytes of files that are no text -> what to do."""
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 
@@ -40,7 +59,9 @@ class Layout:
         names: the columns, `column 1` ... where the header gives no name.
         encoding: the encoding that was found or given.
         quote: what encloses fields that hold the delimiter; empty: quotes are plain characters.
+        escape: what makes a quote inside a quoted field a plain one: a second quote, or a backslash.
         certain: whether the head of the file or the user decides about the quotes.
+        stated: whether the user says what encloses fields.
         skipped: lines above the header that are left out.
         guessed: whether the encoding is a guess.
         named: whether the header has a name that is known.
@@ -53,7 +74,9 @@ class Layout:
     names: tuple[str, ...]
     encoding: str = "utf-8"
     quote: str = '"'
+    escape: str = '"'
     certain: bool = True
+    stated: bool = False
     skipped: int = 0
     guessed: bool = False
     named: bool = True
@@ -63,8 +86,9 @@ class Layout:
         by = DELIMITERS.get(self.delimiter, self.delimiter)
         encoding = "" if self.encoding == "utf-8" else f", {self.encoding}"
         quoted = "" if self.quote or self.delimiter in ("::", " ") else ", quotes are plain text"
+        quoted = ", backslashes before quotes" if self.quote and self.escape == "\\" else quoted
         above = f", {self.skipped:,} lines above it left out" if self.skipped else ""
-        guess = " (a guess: set columns: {encoding: ...} where it is another)" if self.guessed else ""
+        guess = f" (a guess: {setting('encoding', '...')} where it is another)" if self.guessed else ""
         return f"{Path(self.path).name}: separated by {by}, {header} a header{above}{encoding}{guess}{quoted}"
 
     def scan(self, errors: str) -> str:
@@ -77,9 +101,10 @@ class Layout:
             A table expression of SQL.
         """
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.names)
+        escape = self.escape if self.quote else ""
         return (
             f"read_csv({literal(self.place)}, auto_detect=false, columns={{{columns}}}, header={self.header}, "
-            f"delim={literal(self.delimiter)}, quote={literal(self.quote)}, escape={literal(self.quote)}, nullstr='', "
+            f"delim={literal(self.delimiter)}, quote={literal(self.quote)}, escape={literal(escape)}, nullstr='', "
             f"skip={self.skipped}, strict_mode=true, max_line_size={LONGEST_LINE}, store_rejects=true, "
             f"rejects_table='{errors}_errors', "
             f"rejects_scan='{errors}_scans')"
@@ -118,33 +143,52 @@ def layout(
     try:
         text = codecs.getincrementaldecoder(found)().decode(head)
     except (LookupError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as {found} ({error}); name its encoding") from error
+        raise DataError(f"{path}: not readable as {found} ({error}); {setting('encoding', 'cp1252')}") from error
     text = text.removeprefix("\ufeff")
     if len(head) == HEAD_BYTES:
         text = text[: text.rfind("\n") + 1] or text
-    every = text.splitlines()[:300]
+    every = _LINE_END.split(text)[:300]
     lines = [line for line in every if line.strip()][:200]
     if not lines:
         raise DataError(f"{path}: empty file; expected rows of users and items")
-    delimiter = delimiter or _delimiter(path, lines)
+    delimiter = delimiter or _delimiter(path, lines, known_names)
+    stated, escape = quote is not None, quote or '"'
     quote, certain = _quote(lines, delimiter) if quote is None else (quote, True)
-    cells = _cells(lines, delimiter, quote)
+    if quote == '"' and not stated and _has_backslashes(lines, delimiter):
+        escape = "\\"
+    cells = _cells(lines, delimiter, quote, escape=escape)
     above = _lines_above_header(cells, known_names)
     skipped = _physical_line(every, above) if above or not every[0].strip() else 0
     cells = cells[above:]
     if len(cells[0]) < 2:
         raise DataError(
-            f"{path}: only one column, {short(cells[0][0])}; if its columns are separated by something else, say so "
-            "with delimiter"
+            f"{path}: only one column, {short(cells[0][0])}; if something else separates its columns, set delimiter in "
+            "the data section (in Python: genre.load(Files(path, delimiter=...)))"
         )
     named = any(plain_name(cell) in known_names for cell in cells[0])
+    if named and all(len(row) == len(cells[0]) + 1 and row[0] == str(at) for at, row in enumerate(cells[1:], 1)):
+        cells[0] = ["", *cells[0]]  # row numbers without a header, as R writes them
     if header is None:
         header = named or _has_header(cells)
     names = tuple(
         (untyped_name(cell) if header else "") or f"column {number}" for number, cell in enumerate(cells[0], 1)
     )
     place = readable(engine, path, found)
-    return Layout(path, place, delimiter, header, names, found, quote, certain, skipped, guessed, named)
+    return Layout(
+        path,
+        place,
+        delimiter,
+        header,
+        names,
+        found,
+        quote,
+        escape,
+        certain,
+        stated=stated,
+        skipped=skipped,
+        guessed=guessed,
+        named=named,
+    )
 
 
 def _head(path: str | Path) -> bytes:
@@ -154,10 +198,16 @@ def _head(path: str | Path) -> bytes:
 
 def _encoding(path: str | Path, head: bytes) -> tuple[str, bool]:
     """The encoding, and whether it is a guess: UTF-8, UTF-16 by its mark, else what the letters look like."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16", False
+    for mark, name in MARKS.items():
+        if head.startswith(mark):
+            return name, False
+    if found := next((what for start, what in BINARY.items() if head.startswith(start)), None):
+        raise DataError(f"{path}: {found}")
     if b"\0" in head:
-        raise DataError(f"{path}: a binary file; expected text, Parquet (.parquet) or JSON lines (.jsonl)")
+        raise DataError(
+            f"{path}: a binary file; expected text, Parquet (.parquet) or JSON lines (.jsonl); if it is UTF-16, "
+            f"{setting('encoding', 'utf-16-le')}"
+        )
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError as error:
@@ -165,7 +215,7 @@ def _encoding(path: str | Path, head: bytes) -> tuple[str, bool]:
         broken = readable.count("\ufffd")
         if sum(ord(letter) > 127 for letter in readable) - broken > broken:
             row = head[: error.start].count(b"\n") + 1
-            remedy = "save the file as UTF-8 or name its encoding"
+            remedy = f"save the file as UTF-8, or {setting('encoding', 'cp1252')}"
             raise DataError(f"{path}: line {row:,}: text that is not UTF-8; {remedy}") from error
         from charset_normalizer import from_bytes
 
@@ -195,19 +245,32 @@ def _physical_line(lines: Sequence[str], rows: int) -> int:
     return filled[rows]
 
 
-def _cells(lines: Sequence[str], delimiter: str, quote: str, *, strict: bool = False) -> list[list[str]]:
+def _cells(
+    lines: Sequence[str], delimiter: str, quote: str, *, strict: bool = False, escape: str = '"'
+) -> list[list[str]]:
     if len(delimiter) > 1 or not quote:
         return [line.split(delimiter) for line in lines]
     longest = csv.field_size_limit(max(csv.field_size_limit(), 2 * HEAD_BYTES))
     try:
-        rows = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, quotechar=quote, strict=strict)
+        doubled = escape != "\\"
+        rows = csv.reader(
+            [f"{line}\n" for line in lines],
+            delimiter=delimiter,
+            quotechar=quote,
+            strict=strict,
+            doublequote=doubled,
+            escapechar=None if doubled else escape,
+        )
         return [[cell.strip() for cell in row] for row in rows]
     finally:
         csv.field_size_limit(longest)
 
 
-def _delimiter(path: str | Path, lines: Sequence[str]) -> str:
-    """The one that cuts most lines into the same number of fields, more than one."""
+def _delimiter(path: str | Path, lines: Sequence[str], known_names: Collection[str]) -> str:
+    """The one that cuts a header with several known names, else most lines into the same number of fields."""
+    headers = {by: max(_known(line.split(by), known_names) for line in lines[:MOST_ABOVE]) for by in DELIMITERS}
+    if max(headers.values()) > 1:
+        return max(headers, key=lambda by: headers[by])
     best, share = ",", 0.0
     tabs_first = Path(str(path)).suffix == ".tsv"
     for delimiter in sorted(DELIMITERS, key=lambda known: (known != "\t") if tabs_first else 0):
@@ -219,6 +282,25 @@ def _delimiter(path: str | Path, lines: Sequence[str]) -> str:
         if width > 1 and count / len(lines) > share + 1e-9:
             best, share = delimiter, count / len(lines)
     return best
+
+
+def _known(cells: Sequence[str], known_names: Collection[str]) -> int:
+    """How many cells are known names, with nothing in them that may separate fields."""
+    plain = [cell.strip().strip("\"'") for cell in cells]
+    return sum(
+        plain_name(cell) in known_names for cell in plain if not any(by in cell for by in DELIMITERS if by != " ")
+    )
+
+
+def _has_backslashes(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether quotes inside quoted fields stand behind a backslash, as databases write them, and are not doubled."""
+    if len(delimiter) > 1 or not any('\\"' in line for line in lines):
+        return False
+    try:
+        widths = {len(row) for row in _cells(lines, delimiter, '"', strict=True, escape="\\")}
+    except csv.Error:
+        return False
+    return len(widths) == 1
 
 
 def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.opening import READ_BY_DUCKDB, is_address, local_copy, opened
-from genre.preprocessing.tables import Rejected, Tables
+from genre.preprocessing.tables import Tables
 
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -56,21 +57,19 @@ class Files(Source):
         Returns:
             Interactions, items and users.
         """
-        notes: list[str] = []
-        rejected: list[Rejected] = []
         split = self.validation is not None or self.test is not None
         raws: list[Raw] = []
         for part, path in (("train", self.interactions), ("validation", self.validation), ("test", self.test)):
             if path is None:
                 continue
-            read = self._raws(engine, path, part if split else None, notes, rejected)
-            roles, first = ({c.role for c in some[0].chosen} - {"part"} for some in (read, raws or read))
+            found = self._raws(engine, path, part if split else None)
+            roles, first = ({c.role for c in some[0].chosen} - {"part"} for some in (found, raws or found))
             if roles != first:
-                found, expected = ", ".join(sorted(roles)), ", ".join(sorted(first))
+                held, expected = ", ".join(sorted(roles)), ", ".join(sorted(first))
                 raise DataError(
-                    f"{path}: holds {found}, but {self.interactions} holds {expected}; give both the same columns"
+                    f"{path}: holds {held}, but {self.interactions} holds {expected}; give both the same columns"
                 )
-            raws += read
+            raws += found
         return build_tables(
             engine,
             raws,
@@ -78,17 +77,13 @@ class Files(Source):
             name=Path(str(self.interactions)).name.split(".")[0],
             users=read_side(engine, self.users, self.columns, ids=lambda: _some_ids(engine, raws, "user")),
             items=read_side(engine, self.items, self.columns, ids=lambda: _some_ids(engine, raws, "item")),
-            notes=notes,
-            rejected=rejected,
         )
 
-    def _raws(
-        self, engine: DuckDB, path: str | Path, part: str | None, notes: list[str], rejected: list[Rejected]
-    ) -> list[Raw]:
+    def _raws(self, engine: DuckDB, path: str | Path, part: str | None) -> list[Raw]:
         """The raw tables of a file, a folder or a pattern."""
         kind, files = expand(path)
         if kind == "text":
-            return [raw for file in files for raw in self._text(engine, file, part, notes, rejected)]
+            return [self._text(engine, file, part) for file in files]
         sample = _scan(engine, kind, files, path, N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(path))
         names = [*types_of(engine, sample)]
@@ -97,9 +92,7 @@ class Files(Source):
         taken = {choice.column for choice in chosen}
         return [Raw(table, chosen, str(path), part, [name for name in names if name not in taken])]
 
-    def _text(
-        self, engine: DuckDB, file: str | Path, part: str | None, notes: list[str], rejected: list[Rejected]
-    ) -> list[Raw]:
+    def _text(self, engine: DuckDB, file: str | Path, part: str | None) -> Raw:
         look = layout(
             engine,
             file,
@@ -113,12 +106,21 @@ class Files(Source):
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(file))
         table, look, bad = read(engine, look, [choice.column for choice in chosen])
-        rejected += bad
-        notes.append(str(look))
         if not bad:
             _check_rows(engine, table, file)
         taken = {choice.column for choice in chosen}
-        return [Raw(table, chosen, str(file), part, [name for name in look.names if name not in taken])]
+        unused = [name for name in look.names if name not in taken]
+        return Raw(
+            table,
+            chosen,
+            str(file),
+            part,
+            unused,
+            european=look.delimiter == ";",
+            note=str(look),
+            guessed=look.guessed,
+            rejected=tuple(bad),
+        )
 
 
 def expand(path: str | Path) -> tuple[str, list[str | Path]]:
@@ -181,9 +183,7 @@ def _scan(
             raise DataError(f"{path}: a column is called 'row', a name kept for the number of a row; rename it")
         return engine.keep(f"SELECT {wanted}, row_number() OVER () AS row FROM {reader}{limit}")
     except (duckdb.Error, UnicodeDecodeError, OSError) as error:
-        form = "Parquet" if kind == "parquet" else "JSON lines"
-        remedy = "check that the file is there and whole" if kind == "parquet" else "expected one object a line"
-        raise DataError(f"{path}: unreadable as {form} ({_reason(error, places)}); {remedy}") from error
+        raise _unreadable(path, kind, str(error)) from error
 
 
 def _is_array(file: str | Path) -> bool:
@@ -214,11 +214,21 @@ def _place(engine: DuckDB, file: str | Path) -> str:
     return str(file)
 
 
-def _reason(error: Exception, places: Sequence[str]) -> str:
-    line = str(error).strip().splitlines()[0]
-    for place in places:
-        line = line.replace(place, "the file")
-    return line
+def _unreadable(path: str | Path, kind: str, message: str) -> DataError:
+    """The error of a file that DuckDB cannot read, in our words where its reason is known."""
+    place = f" (line {line[1]})" if (line := re.search(r"\bline (\d+)", message)) else ""
+    reasons = {
+        "duplicate key": f"unreadable as JSON lines: an object has a key twice{place}; give each key once",
+        "UTF-16": "unreadable as JSON lines: it is UTF-16; save it as UTF-8",
+        "Malformed JSON": f"unreadable as JSON lines: no whole object{place}; expected one object a line, or an array",
+        "No magic bytes": "unreadable as Parquet: it does not end as Parquet does; check that it is whole and no text",
+        "too small": "unreadable as Parquet: it is too small; check that the file is whole",
+    }
+    known = next((reason for sign, reason in reasons.items() if sign in message), None)
+    form = "Parquet" if kind == "parquet" else "JSON lines"
+    first = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", message.strip().splitlines()[0])
+    remedy = "check that the file is there and whole" if kind == "parquet" else "expected one object a line"
+    return DataError(f"{path}: {known or f'unreadable as {form} ({first}); {remedy}'}")
 
 
 def _check_rows(engine: DuckDB, table: str, path: str | Path) -> None:

@@ -116,7 +116,7 @@ def from_frame(frame: Any) -> pa.Table:
     """Take a frame over as an Arrow table.
 
     Args:
-        frame: of pandas, Polars (eager or lazy), Modin, DuckDB or Arrow, or columns as a mapping.
+        frame: of pandas, Polars (eager or lazy), Modin, DuckDB or Arrow, columns as a mapping, or a list of rows.
 
     Returns:
         The same rows.
@@ -131,6 +131,8 @@ def from_frame(frame: Any) -> pa.Table:
     try:
         if isinstance(frame, Mapping):
             return pa.table(dict(frame))
+        if isinstance(frame, list):
+            return pa.table({name: column_of([row.get(name) for row in frame]) for name in _keys(frame)})
         native = nw.from_native(frame)
         if isinstance(native, nw.LazyFrame):
             return native.collect("pyarrow").to_arrow()
@@ -143,6 +145,13 @@ def from_frame(frame: Any) -> pa.Table:
         raise DataError(
             f"{type(frame).__name__} cannot be read as a frame ({reason}); give a pandas or Polars frame"
         ) from error
+
+
+def _keys(rows: list[Any]) -> list[str]:
+    """The keys of rows that are mappings, in the order in which they come."""
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise TypeError("its rows are no mappings")
+    return [*dict.fromkeys(key for row in rows for key in row)]
 
 
 def column_of(values: list[Any]) -> pa.Array:

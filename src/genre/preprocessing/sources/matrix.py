@@ -68,10 +68,8 @@ class Matrix(Source):
             table, size, rejected = _wide_text(engine, path, self.missing)
         cells = engine.one(f"SELECT count(*) FROM {table}")
         note = f"{path.name}: a matrix of {size[0]:,} x {size[1]:,}, {cells[0]:,} cells known"
-        raw = Raw(table, PAIRS, str(path))
-        return build_tables(
-            engine, [raw], Columns(), name=path.stem, users=users, items=items, notes=[note], rejected=rejected
-        )
+        raw = Raw(table, PAIRS, str(path), note=note, rejected=tuple(rejected))
+        return build_tables(engine, [raw], Columns(), name=path.stem, users=users, items=items)
 
 
 def _array(path: Path) -> Any:

@@ -10,30 +10,46 @@ from collections.abc import Sequence
 
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
+from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.values import NUMBER, Reading, counts_of, kind_of, trimmed, type_of
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+SINCE = {
+    "excel": (1, 86400, 2_209_161_600),
+    "dotnet": (10**7, 1, 62_135_596_800),
+    "filetime": (10**7, 1, 11_644_473_600),
+    "webkit": (10**6, 1, 11_644_473_600),
+}
+"""Counts from another day -> how many make how many seconds, and the seconds from that day to 1970.
+
+Days of Excel from 1899-12-30, ticks of .NET from the year 1, file times of Windows and times of WebKit from 1601.
+"""
 PACKED = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 PACKED_DATE = r"^(19[7-9]\d|20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])[0-5]\d([0-5]\d)?)?$"
 DAYS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%Y", "%d %b %Y"),
     *("%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%m %d, %Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y"),
-    *("%a, %d %b %Y", "%a %b %d %Y", "%Y-%m-%d", "%d/%b/%Y"),
+    *("%a, %d %b %Y", "%a %b %d %Y", "%Y-%m-%d", "%d/%b/%Y", "%d-%b-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d"),
+    "%Y年%m月%d日",
 )
 """The ways to write a day; an hour may follow."""
-HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I %p")
-CTIME = ("%a %b %d %H:%M:%S %Y",)
+HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I %p")
+WHOLE_FORMS = {
+    "%a %b %d %H:%M:%S %Y": (("%a %b %d %H:%M:%S %Y",), ("%a %b %d %H:%M:%S %Y %z",), ("%a %b %d %H:%M:%S %Z %Y",)),
+    "%Y%m%dT%H%M%S": (("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M"), ("%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M%z")),
+}
+"""Forms in which the hour does not follow the day after a separator: without a zone, then with one."""
 ISO_DAY = r"^\d{4}-\d{1,2}-\d{1,2}"
 """Only such a text is ISO: DuckDB reads 31/01/20 as a day of the year 31."""
-DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%y": "%m/%d/%y"}
-"""Day-first form -> the month-first form that the same text may be."""
 CALENDAR_FROM = 10**8
 """Numbers below are an order without a calendar."""
-YEAR_2100 = 4_102_444_800
+YEAR_1980, YEAR_2100 = 315_532_800, 4_102_444_800
 EDGES = sorted(
     {CALENDAR_FROM, *(10**n for n in PACKED), *(10 ** (n - 1) for n in PACKED), *(10**11 * n for n in UNITS.values())}
 )
 """Numbers between two of these are times of one kind."""
+MOSTLY = 0.95
+"""The share of numbers that have to be plausible times of a form."""
 
 
 def times(
@@ -46,7 +62,8 @@ def times(
         table: its name.
         column: the column.
         where: what holds the column, for errors.
-        written: the form the user says: `%d/%m/%Y`, or the unit of numbers (`seconds`, `milliseconds` ...).
+        written: the form the user says: `%d/%m/%Y`, the unit of numbers (`seconds`, `milliseconds` ...), another count
+            (`excel`, `dotnet`, `filetime`, `webkit`), or `order` for numbers that are no times.
         digits: decimals to keep of plain numbers, where another file of the same data needs them; None: found out.
 
     Returns:
@@ -59,6 +76,10 @@ def times(
     name, kind = identifier(column), kind_of(sql_type)
     if kind in ("other", "boolean"):
         raise DataError(f"{where}: column {column!r} holds {sql_type}, expected times")
+    if kind == "date" and sql_type == "TIMESTAMP_NS":
+        return _calendar(
+            engine, table, f"CASE WHEN isfinite({name}) THEN epoch_ns({name}) END", "false", "dates", 10**9
+        )
     if kind == "date":
         return _dates(engine, table, f"CAST({name} AS TIMESTAMP)", "false", "dates")
     if kind in ("whole", "numeric"):
@@ -90,11 +111,18 @@ def _finite(text: str) -> str:
 def _dates(engine: DuckDB, table: str, parsed: str, wrong: str, how: str, *, guess: bool = False) -> Reading:
     """Times of the calendar, from an expression of timestamps."""
     micros = f"CASE WHEN isfinite({parsed}) THEN epoch_us({parsed}) END"
-    fractions = counts_of(engine, table, f"{micros} % 1000000 != 0")[0]
-    seconds = f"{micros} // 1000000"  # DuckDB rounds towards zero, so times before 1970 are lowered first
-    seconds = f"(({micros}) - (({micros}) % 1000000 + 1000000) % 1000000) // 1000000" if fractions else seconds
-    early = f"abs({micros}) < 4102444800000000"
-    moment = f"CASE WHEN {early} THEN {micros} * 1000 END" if fractions else None
+    return _calendar(engine, table, micros, wrong, how, 10**6, guess=guess)
+
+
+def _calendar(
+    engine: DuckDB, table: str, value: str, wrong: str, how: str, per: int, *, guess: bool = False
+) -> Reading:
+    """Times of the calendar, from an expression of whole numbers since 1970, so many a second."""
+    fractions = counts_of(engine, table, f"{value} % {per} != 0")[0]
+    seconds = f"{value} // {per}"  # DuckDB rounds towards zero, so times before 1970 are lowered first
+    seconds = f"(({value}) - (({value}) % {per} + {per}) % {per}) // {per}" if fractions else seconds
+    early = f"abs({value}) < {YEAR_2100 * per}"
+    moment = f"CASE WHEN {early} THEN {value} * {10**9 // per} END" if fractions else None
     return Reading(seconds, wrong, how, guess, moment, calendar=True)
 
 
@@ -112,14 +140,18 @@ def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | Non
         text = f"CAST({value} AS VARCHAR)"
         parsed = f"CASE WHEN regexp_matches({text}, '{PACKED_DATE}') THEN {_unpacked(text)} END"
         known, packed = counts_of(engine, table, f"{value} IS NOT NULL", f"{parsed} IS NOT NULL")
-        if packed >= 0.95 * known:
+        if packed >= MOSTLY * known:
             unread = f"({wrong} OR ({value} IS NOT NULL AND {parsed} IS NULL))" if packed < known else wrong
             return _dates(engine, table, parsed, unread, "packed dates")
-    if written is None and middle < CALENDAR_FROM:
+    since = written if written is not None else _likely_since(engine, table, value, float(middle), fractions)
+    if since is not None and since in SINCE:
+        return _since(engine, table, value, wrong, since, guess=written is None)
+    if written == "order" or (written is None and middle < CALENDAR_FROM):
         return _order(engine, table, value, wrong, int(fractions), digits)
     unit = written or next((unit for unit, per in UNITS.items() if middle < 10**11 * per), "nanoseconds")
     if unit not in UNITS:
-        raise DataError(f"format {unit!r} is no unit of times; expected {', '.join(UNITS)}, or a form with %")
+        units = ", ".join((*UNITS, *SINCE, "order"))
+        raise DataError(f"format {unit!r} is no unit of times; expected {units}, or a form with %, such as %d/%m/%Y")
     largest = max(abs(low), abs(high)) / UNITS[unit]
     if not fractions and UNITS[unit] == 1 and largest <= YEAR_2100:
         return Reading(f"CAST({value} AS BIGINT)", wrong, f"unix {unit}", calendar=True)
@@ -129,6 +161,30 @@ def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | Non
 def _unpacked(text: str) -> str:
     forms = ", ".join(literal(form) for form in PACKED.values())
     return f"TRY_STRPTIME({text}, [{forms}])"
+
+
+def _likely_since(engine: DuckDB, table: str, value: str, middle: float, fractions: int) -> str | None:
+    """The count from another day that nearly all numbers are plausible times of, where unix times are less so."""
+    for name, (many, day, before) in SINCE.items():
+        low, high = ((one + before) * many / day for one in (YEAR_1980, YEAR_2100))
+        if low <= middle <= (10**7 if name == "excel" else high) and (name == "excel" or not fractions):
+            known, inside = counts_of(
+                engine, table, f"{value} IS NOT NULL", f"{value} BETWEEN {low:.0f} AND {high:.0f}"
+            )
+            return name if inside >= MOSTLY * known else None
+    return None
+
+
+def _since(engine: DuckDB, table: str, value: str, wrong: str, name: str, *, guess: bool) -> Reading:
+    """Numbers that count from another day than unix times do."""
+    many, day, before = SINCE[name]
+    if name == "excel":  # to a millisecond: fractions of a day are rounded
+        micros = f"CAST(round(CAST({value} AS DOUBLE) * {day * 1000}) AS BIGINT) * 1000"
+    else:
+        micros = f"CAST({value} AS HUGEINT) // {many // 10**6}"
+    how = f"times as {name} counts them"
+    how += f" (a guess: {setting('format', 'order')} where they are none)" if guess else ""
+    return _calendar(engine, table, f"CAST({micros} - {before * 10**6} AS BIGINT)", wrong, how, 10**6, guess=guess)
 
 
 def _order(engine: DuckDB, table: str, value: str, wrong: str, fractions: int, digits: int | None) -> Reading:
@@ -184,6 +240,8 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, s
         seconds = seconds.replace(f"{{{name}}}", f"CAST(floor({plain(per)}) AS BIGINT)")
         moments = moments.replace(f"{{{name}}}", f"CAST(floor(({value}) * {10**9 // per}) AS BIGINT)")
     how = f"unix {unit}" + (f", some in {' and '.join(others)}" if others else "")
+    if foreign := bounds[0] is None and not others:
+        how += f" (a guess: none is between 1980 and 2100; {setting('format', '...')})"
     unread = wrong
     if largest > 9e18:
         fits = f"abs({main}) < 9e18"
@@ -192,14 +250,16 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, s
     if not others and largest <= YEAR_2100:
         seconds = f"CAST(floor({main}) AS BIGINT)" if UNITS[unit] > 1 or bounds[2] else f"CAST({value} AS BIGINT)"
     moments = f"CASE WHEN abs({main}) <= {YEAR_2100} OR {' OR '.join(within) or 'false'} THEN {moments} END"
-    return Reading(seconds, unread, how, bool(others), moments if bounds[2] or others else None, calendar=True)
+    return Reading(
+        seconds, unread, how, foreign or bool(others), moments if bounds[2] or others else None, calendar=True
+    )
 
 
 def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) -> Reading:
     """Times in words: ISO, or a day in one of many forms with or without an hour and a zone."""
     iso = f"CASE WHEN regexp_matches({text}, '{ISO_DAY}') THEN timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ)) END"
     candidates = {"ISO times": iso} | {day: _day_with_hour(text, day) for day in DAYS}
-    candidates |= {CTIME[0]: _parsed(text, CTIME)}
+    candidates |= {how: _parsed(text, *forms) for how, forms in WHOLE_FORMS.items()}
     sample = engine.keep(
         f"SELECT * FROM (SELECT {text} AS t FROM {table} WHERE NOT {missing}) "
         "USING SAMPLE reservoir(2000 ROWS) REPEATABLE (1)"
@@ -213,8 +273,10 @@ def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) ->
         return Reading("CAST(NULL AS BIGINT)", f"(NOT {missing})", "times in no known form", calendar=True)
     best = max(counts, key=lambda how: counts[how])  # the first of those that fit most
     guess, reason = False, ""
-    if (other := DAY_FIRST.get(best)) in counts and counts[other] == counts[best]:
-        best, reason = _day_or_month(engine, table, candidates, best, other)
+    here = {how: candidates[how].replace(text, "t") for how in likely if counts[how] == counts[best]}
+    others = counts_of(engine, sample, *(f"({value}) IS DISTINCT FROM ({here[best]})" for value in here.values()))
+    if len(rivals := [how for how, count in zip(here, others, strict=True) if count or how == best]) > 1:
+        best, reason = _likeliest(engine, table, {how: candidates[how] for how in rivals})
         guess = True
     named = f"regexp_matches({text}, '\\s[A-Z]{{3,4}}$') AND right({text}, 3) NOT IN ('UTC', 'GMT')"
     if counts_of(engine, table, named)[0]:
@@ -247,23 +309,24 @@ def _parsed(text: str, plain: Sequence[str], *zoned: Sequence[str]) -> str:
     return f"nullif(greatest({first}, TIMESTAMP '1000-01-01'), TIMESTAMP '1000-01-01')"  # 24 is no year
 
 
-def _day_or_month(
-    engine: DuckDB, table: str, candidates: dict[str, str], day_first: str, month_first: str
-) -> tuple[str, str]:
-    """Which of two readings that fit all values: the one in which the rows are in order, else the day first."""
-    kept = engine.keep(
-        f"SELECT {candidates[day_first]} AS d, {candidates[month_first]} AS m, row FROM {table} WHERE row <= 100000"
+def _likeliest(engine: DuckDB, table: str, readings: dict[str, str]) -> tuple[str, str]:
+    """Which of several readings that fit all values: the one in which the rows are in order, else the first."""
+    values = ", ".join(f"{value} AS t{place}" for place, value in enumerate(readings.values()))
+    kept = engine.keep(f"SELECT {values}, row FROM {table} WHERE row <= 100000")
+    steps = ", ".join(f"t{place} - lag(t{place}) OVER (ORDER BY row) AS t{place}" for place in range(len(readings)))
+    signs = ", ".join(
+        f"count(*) FILTER (t{place} {sign} INTERVAL 0 SECOND)" for place in range(len(readings)) for sign in "<>"
     )
-    day, month, both = engine.one(
-        "SELECT count(*) FILTER (d < pd), count(*) FILTER (m < pm), count(*) FROM "
-        f"(SELECT d, m, lag(d) OVER (ORDER BY row) AS pd, lag(m) OVER (ORDER BY row) AS pm FROM {kept})"
-    )
-    remedy = f"set format: '{month_first}' or '{day_first}' under columns"
-    if min(day, month, both - day, both - month) == 0 and day != month and both > 2:
-        sorted_by_day = day in (0, both - 1) or (month not in (0, both - 1) and day < month)
-        best = day_first if sorted_by_day else month_first
-        return best, f" (a guess: both fit, and only so are the rows in order; {remedy})"
-    return day_first, f" (a guess: {month_first} fits as well; {remedy})"
+    turns = engine.one(f"SELECT {signs}, count(*) FROM (SELECT {steps} FROM {kept})")
+    ordered = [how for place, how in enumerate(readings) if min(turns[2 * place], turns[2 * place + 1]) == 0]
+    best, *others = sorted(readings, key=lambda how: how not in ordered)
+    if turns[-1] > 2 and len(ordered) == 1:
+        return (
+            best,
+            f" (a guess: {others[0]} fits as well, but only so are the rows in order; {setting('format', others[0])})",
+        )
+    best, *others = readings
+    return best, f" (a guess: {' and '.join(others)} fits as well; {setting('format', others[0])})"
 
 
 def looks_like_time(engine: DuckDB, table: str, column: str) -> bool:
@@ -281,7 +344,7 @@ def looks_like_time(engine: DuckDB, table: str, column: str) -> bool:
         reading = times(engine, table, column, where="")
     except DataError:
         return False
-    if not reading.calendar:
+    if not reading.calendar or any(name in reading.how for name in SINCE):  # many columns hold numbers of that size
         return False
     given, fit, wrong = counts_of(
         engine,

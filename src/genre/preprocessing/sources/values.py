@@ -17,10 +17,26 @@ import pyarrow.compute as pc
 from genre.data.words import looks_like_text
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
+from genre.preprocessing.sources.base import setting
+from genre.preprocessing.tables import plain_name
 
 MISSING = ("", "\\N", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|Inf|INF|infinity|Infinity)$"
 DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+$|^[+-]?\d{1,3}(\.\d{3})+$"
+THOUSANDS_POINT = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"
+COUNTS = {
+    "count",
+    "counts",
+    "plays",
+    "playcount",
+    "playcounts",
+    "listencount",
+    "quantity",
+    "qty",
+    "clicks",
+    "purchases",
+}
+YES, NO = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 THOUSANDS_COMMA = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 WHOLE = ("INTEGER", "UINTEGER", "BIGNUM")
 NO_VALUES = ("STRUCT", "MAP", "UNION", "BLOB", "BIT", "JSON", "VARIANT", "TIME", "INTERVAL")
@@ -185,7 +201,16 @@ def without_point(value: str) -> str:
     return f"regexp_replace({value}, '\\.0+$', '')"
 
 
-def numbers(engine: DuckDB, table: str, column: str, *, where: str, decimal: str | None = None) -> Reading:
+def numbers(
+    engine: DuckDB,
+    table: str,
+    column: str,
+    *,
+    where: str,
+    decimal: str | None = None,
+    counted: bool = False,
+    european: bool = False,
+) -> Reading:
     """Find out how a column of numbers is written.
 
     Args:
@@ -194,6 +219,8 @@ def numbers(engine: DuckDB, table: str, column: str, *, where: str, decimal: str
         column: the column.
         where: what holds the column, for errors.
         decimal: `.` or `,`, where the user says which.
+        counted: whether the numbers are weights or counts, which may be in thousands.
+        european: whether the file is of a form that goes with decimal commas.
 
     Returns:
         How to read it, as float64.
@@ -210,23 +237,47 @@ def numbers(engine: DuckDB, table: str, column: str, *, where: str, decimal: str
         return Reading(f"CAST({name} AS DOUBLE)")
     text, missing = trimmed(name)
     if decimal != "," and not counts_of(engine, table, f"{value} IS NULL AND NOT {missing}")[0]:
-        return Reading(value)
+        thousand = _pointed_thousands(engine, table, column, european=european) if counted and not decimal else None
+        return thousand or Reading(value)
+    if (said := f"lower({text}) IN ({', '.join(map(literal, YES + NO))})") and not (
+        counts_of(engine, table, f"NOT {missing} AND NOT {said}")[0]
+    ):
+        yes = f"lower({text}) IN ({', '.join(map(literal, YES))})"
+        return Reading(
+            f"CASE WHEN {said} THEN CASE WHEN {yes} THEN 1.0 ELSE 0.0 END END", how=f"{YES[0]} as 1, {NO[0]} as 0"
+        )
     plain = f"regexp_matches({text}, '{NUMBER}')"
     comma = f"regexp_matches({text}, '{DECIMAL_COMMA}')"
-    thousand = f"regexp_matches({text}, '{THOUSANDS_COMMA}')"
-    commas, thousands = counts_of(engine, table, f"NOT {plain} AND {comma}", f"NOT {plain} AND {thousand}")
+    grouped = f"regexp_matches({text}, '{THOUSANDS_COMMA}')"
+    commas, thousands = counts_of(engine, table, f"NOT {plain} AND {comma}", f"NOT {plain} AND {grouped}")
     form, how, guess, value = plain, "", False, text
     if decimal == "," or (decimal is None and commas > thousands):
         pointed = f"replace(replace({text}, '.', ''), ',', '.')"
         value = f"CASE WHEN contains({text}, ',') OR {comma} THEN {pointed} ELSE {text} END"
         form, how = f"({plain} OR {comma})", "numbers with a decimal comma"
     elif decimal is None and thousands:
-        value, form = f"replace({text}, ',', '')", f"({plain} OR {thousand})"
+        value, form = f"replace({text}, ',', '')", f"({plain} OR {grouped})"
         guess = commas == thousands
-        remedy = "; a guess: set decimal: ',' where they are decimal commas" if guess else ""
+        remedy = f" (a guess: {setting('decimal', ',')} where they are decimal commas)" if guess else ""
         how = f"numbers with commas between thousands{remedy}"
     read = f"CASE WHEN {form} THEN coalesce(TRY_CAST({value} AS DOUBLE), {_infinite(text)}) END"
     return Reading(read, f"(NOT {missing} AND NOT {form})", how, guess)
+
+
+def _pointed_thousands(engine: DuckDB, table: str, column: str, *, european: bool) -> Reading | None:
+    """How 1.234 is read where every number with a point may be one of thousands; None: as it is written."""
+    text, missing = trimmed(identifier(column))
+    pointed = f"contains({text}, '.')"
+    if engine.one(f"SELECT 1 FROM {table} WHERE {pointed} AND NOT regexp_matches({text}, '{THOUSANDS_POINT}') LIMIT 1"):
+        return None
+    many, fixed, plain = counts_of(
+        engine, table, pointed, f"{pointed} AND ends_with({text}, '0')", f"NOT {missing} AND NOT {pointed}"
+    )
+    whole = plain_name(column) in COUNTS  # a count has no decimals
+    if not many or not (whole or (plain and (european or fixed))):
+        return None
+    how = f"numbers with points between thousands (a guess: {setting('decimal', '.')} where they are decimals)"
+    return Reading(f"TRY_CAST(replace({text}, '.', '') AS DOUBLE)", how=how, guess=True)
 
 
 def _infinite(text: str) -> str:
@@ -282,4 +333,5 @@ def looks_like_rating(engine: DuckDB, table: str, column: str) -> bool:
     levels, low, high = engine.one(
         f"SELECT count(DISTINCT x), min(x), max(x) FROM (SELECT {reading.value} AS x FROM {table})"
     )
-    return not counts_of(engine, table, reading.wrong)[0] and 1 < levels <= 21 and low >= -10 and high <= 100
+    plain = not reading.how.startswith(YES[0]) and not counts_of(engine, table, reading.wrong)[0]
+    return plain and 1 < levels <= 21 and low >= -10 and high <= 100
