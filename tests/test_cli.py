@@ -149,7 +149,7 @@ def test_a_disk_that_takes_no_more_is_one_line(tmp_path: Path, capsys: pytest.Ca
 def test_columns_that_no_name_tells_are_said_to_init(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("ratings.csv").read_text().replace("user,item,", "user,Ware: bezeichnet,")
     Path("orders.csv").write_text(text)
-    assert "say which with columns" in run_command(capsys, "init", "orders.csv")[2]
+    assert "set columns: {item: " in run_command(capsys, "init", "orders.csv")[2]
     words = ["init", "orders.csv", "--column", "item=Ware: bezeichnet"]
     assert run_command(capsys, *words, "--column", "rating=false")[0] == 0
     written = yaml.safe_load(Path("genre.yaml").read_text())

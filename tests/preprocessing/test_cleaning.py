@@ -183,7 +183,8 @@ def test_tables_of_items_are_lined_up_and_cold_items_stay() -> None:
     assert "1 items have no interactions and stay" in facts
     assert "1 of 4 items have no interactions left and are left out" in facts
     assert "1 items are not in the items table" in facts
-    assert "2 rows without an id, or with the id of a row before, are left out" in facts
+    assert "1 rows have no id and are left out" in facts
+    assert "1 rows have the id of a row before and are left out, such as 'b'" in facts
     core, _ = prepare(tables(given_rows, items=items), Cleaning(min_item_interactions=1))
     assert core.item_ids.values.to_pylist() == ["a", "b"]
     assert "2 of 4 items have no interactions left and are left out" in core.report.facts

@@ -220,8 +220,8 @@ def check_bad_rows(name: str, bad: int, before: int, share: float, first: str) -
     if bad > share * before:
         more = f"; {bad:,} of {before:,} rows cannot be read" if bad > 1 else ""
         raise DataError(
-            f"{name}: {first}{more}; correct it, leave the cell empty, or allow more with cleaning: bad_rows "
-            f"(now {share:g})"
+            f"{name}: {first}{more}; correct it, leave the cell empty, or allow more than {share:g} with cleaning: "
+            "{bad_rows: ...} (in Python: cleaning=Cleaning(bad_rows=...))"
         )
 
 

@@ -337,7 +337,8 @@ def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.
     if len(used) and len(own) and not pc.any(pc.is_in(used, value_set=own)).as_py():
         raise DataError(
             f"none of the {len(used):,} {label}s of the interactions is in the {label}s table: the interactions say "
-            f"{used[0].as_py()!r}, the table says {own[0].as_py()!r}; name the right columns"
+            f"{used[0].as_py()!r}, the table says {own[0].as_py()!r}; name the right columns of both with "
+            f"columns: {{{label}: ...}} (in Python: columns={{{label!r}: ...}}), or give the right table"
         )
 
 

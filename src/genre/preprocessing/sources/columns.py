@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.options import Doc, check_options, nearest
+from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.times import looks_like_time
 from genre.preprocessing.sources.values import looks_like_rating
 from genre.preprocessing.tables import PARTS, plain_name
@@ -112,8 +113,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
         if role not in {choice.role for choice in chosen}:
             found = f"none of {listed(names)} is known to name the {role}" if names else "there are no columns"
             raise DataError(
-                f"{where}: missing column: {found}; say which with columns: {{{role}: ...}}, or to `genre init` with "
-                f"--column {role}=..."
+                f"{where}: missing column: {found}; {setting(role, '...')}, or give `genre init` --column {role}=..."
             )
     return sorted(chosen, key=lambda choice: [*NAMES].index(choice.role))
 

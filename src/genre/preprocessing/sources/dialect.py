@@ -166,7 +166,11 @@ def layout(
             "the data section (in Python: genre.load(Files(path, delimiter=...)))"
         )
     named = any(plain_name(cell) in known_names for cell in cells[0])
-    if named and all(len(row) == len(cells[0]) + 1 and row[0] == str(at) for at, row in enumerate(cells[1:], 1)):
+    if (
+        named
+        and len(cells) > 1
+        and all(len(row) == len(cells[0]) + 1 and row[0] == str(at) for at, row in enumerate(cells[1:], 1))
+    ):
         cells[0] = ["", *cells[0]]  # row numbers without a header, as R writes them
     if header is None:
         header = named or _has_header(cells)

@@ -16,6 +16,7 @@ from genre.data.words import is_id_or_address
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.options import nearest
+from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.columns import N_SAMPLE, NAMES, Chosen, Columns, listed
 from genre.preprocessing.sources.values import looks_like_names, to_fields
 from genre.preprocessing.tables import plain_name
@@ -110,7 +111,7 @@ def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> 
     if title is None:
         title, why = next(telling, None), "it holds names"
     if title is None:
-        return items, ["titles: none found, items are shown by their ids; say which column with columns: {title: ...}"]
+        return items, [f"titles: none found, items are shown by their ids; {setting('title', '...')}"]
     if title != "title" and "title" in names:
         raise DataError(f"{where}: the title is to be {title!r}, but another column has that name; rename one")
     renamed = ["title" if name == title else name for name in items.column_names]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.values import NUMBER, Reading, counts_of, kind_of, trimmed, type_of
+from genre.preprocessing.sources.values import NUMBER, Reading, counts_of, kind_of, spoken, trimmed, type_of
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 SINCE = {
@@ -75,7 +75,7 @@ def times(
     sql_type = type_of(engine, table, column)
     name, kind = identifier(column), kind_of(sql_type)
     if kind in ("other", "boolean"):
-        raise DataError(f"{where}: column {column!r} holds {sql_type}, expected times")
+        raise DataError(f"{where}: column {column!r} holds {spoken(sql_type)}, expected times")
     if kind == "date" and sql_type == "TIMESTAMP_NS":
         return _calendar(
             engine, table, f"CASE WHEN isfinite({name}) THEN epoch_ns({name}) END", "false", "dates", 10**9

@@ -122,6 +122,22 @@ def kind_of(sql_type: str) -> Literal["text", "whole", "numeric", "date", "boole
     return "boolean" if plain == "BOOLEAN" else "text"
 
 
+def spoken(sql_type: str) -> str:
+    """Say what values of a type are.
+
+    Args:
+        sql_type: as DESCRIBE prints it.
+
+    Returns:
+        Words for a message.
+    """
+    kinds = {"STRUCT": "objects", "MAP": "objects", "BLOB": "binary values", "BIT": "bits", "TIME": "times of a day"}
+    if sql_type.endswith("]"):
+        return "lists"
+    known = (words for start, words in kinds.items() if sql_type.startswith(start) and "STAMP" not in sql_type)
+    return next(known, f"values of type {sql_type}")
+
+
 def id_text(engine: DuckDB, table: str, column: str, *, where: str) -> str:
     """Write the expression of a column's ids as text.
 
@@ -140,7 +156,9 @@ def id_text(engine: DuckDB, table: str, column: str, *, where: str) -> str:
     sql_type = type_of(engine, table, column)
     name, kind = identifier(column), kind_of(sql_type)
     if kind == "other":
-        raise DataError(f"{where}: column {column!r} holds {sql_type}, expected ids as text or numbers; give one a row")
+        raise DataError(
+            f"{where}: column {column!r} holds {spoken(sql_type)}, expected ids as text or numbers; give one a row"
+        )
     if sql_type in ("FLOAT", "DOUBLE"):
         whole = f"{name} = floor({name}) AND abs({name}) < 1e18"
         text = (
@@ -231,7 +249,7 @@ def numbers(
     sql_type = type_of(engine, table, column)
     name, kind = identifier(column), kind_of(sql_type)
     if kind in ("other", "date"):
-        raise DataError(f"{where}: column {column!r} holds {sql_type}, expected numbers")
+        raise DataError(f"{where}: column {column!r} holds {spoken(sql_type)}, expected numbers")
     value = f"TRY_CAST({name} AS DOUBLE)"
     if kind != "text":
         return Reading(f"CAST({name} AS DOUBLE)")
