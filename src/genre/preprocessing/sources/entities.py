@@ -44,7 +44,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Entity:
-    """A table of users or items with its id column first, under its usual name."""
+    """A table of users or items with its id column first, under its usual name.
+
+    Attributes:
+        where: what errors call it.
+        table: its columns.
+        note: which column holds the ids and why, and the other columns.
+    """
 
     where: str
     table: pa.Table
@@ -52,7 +58,19 @@ class Entity:
 
 
 def entity_of(side: Side, label: str, chosen: Sequence[Chosen]) -> Entity:
-    """Find the column of ids in a table of users or items."""
+    """Find the column of ids in a table of users or items.
+
+    Args:
+        side: the table as a source has it.
+        label: `user` or `item`.
+        chosen: the columns of the interactions.
+
+    Returns:
+        The table with its ids first.
+
+    Raises:
+        DataError: two columns would have one name.
+    """
     table, own = side.table, f"{label}_id"
     names, known = table.column_names, SIDES[f"{label}s"][1]
     like = next((choice.column for choice in chosen if choice.role == label and choice.why), None)
@@ -128,7 +146,23 @@ def entity_tables(
     users: Side | None,
     name: str,
 ) -> tuple[dict[str, pa.Table], list[str]]:
-    """The tables of users and items with ids as in the interactions, numbers as numbers, and a line on each."""
+    """Write ids as in the interactions, and numbers as numbers.
+
+    Args:
+        engine: works on the tables.
+        entities: `user` and `item`, with their table or None.
+        ids: the expressions of their ids; the last is that of the table.
+        wanted: what the user says of columns.
+        items: the items as the source has them.
+        users: the users as the source has them.
+        name: what the data is called.
+
+    Returns:
+        The tables by name, and a line on each.
+
+    Raises:
+        DataError: the column of titles is not there.
+    """
     made: dict[str, pa.Table] = {}
     lines: list[str] = []
     for label, entity in entities.items():
