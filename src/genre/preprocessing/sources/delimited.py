@@ -16,7 +16,7 @@ from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, short
-from genre.preprocessing.sources.opening import opened
+from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.tables import Rejected
 
 ONE_LINE_END = ".lines"

@@ -16,7 +16,7 @@ from pathlib import Path
 from genre.engines.duckdb import DuckDB, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.opening import opened, readable
+from genre.preprocessing.sources.open_files import opened, readable
 from genre.preprocessing.tables import plain_name, untyped_name
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}

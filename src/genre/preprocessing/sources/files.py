@@ -18,7 +18,7 @@ from genre.preprocessing.sources.columns import KNOWN_NAMES, N_SAMPLE, Columns, 
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
-from genre.preprocessing.sources.opening import READ_BY_DUCKDB, is_address, local_copy, opened
+from genre.preprocessing.sources.open_files import READ_BY_DUCKDB, is_address, local_copy, opened
 from genre.preprocessing.tables import Tables
 
 PARQUET = (".parquet", ".pq")

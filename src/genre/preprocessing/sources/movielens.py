@@ -12,7 +12,7 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import Layout
-from genre.preprocessing.sources.opening import opened, readable
+from genre.preprocessing.sources.open_files import opened, readable
 from genre.preprocessing.sources.values import to_fields
 from genre.preprocessing.tables import Tables
 

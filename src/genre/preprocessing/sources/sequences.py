@@ -17,7 +17,7 @@ from genre.preprocessing.sources.columns import Chosen, Columns
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import Layout
 from genre.preprocessing.sources.files import read_side
-from genre.preprocessing.sources.opening import opened
+from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.tables import Tables
 
 N_LINES = 200
