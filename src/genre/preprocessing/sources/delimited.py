@@ -15,7 +15,7 @@ from dataclasses import replace
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, short
+from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, quoted
 from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.tables import Rejected
 
@@ -54,7 +54,7 @@ def read(
         row, what, text = broken[0]
         others = f" (and {len(broken) - 1:,} more such rows)" if len(broken) > 1 else ""
         raise DataError(
-            f"{look.path}: row {row:,}: {what}, in {short(text)}{others}; close the quote, double it inside a quoted "
+            f"{look.path}: row {row:,}: {what}, in {quoted(text)}{others}; close the quote, double it inside a quoted "
             f"field, or read quotes as plain text: {setting('quote', '')}"
         )
     return name, look, rejected
@@ -148,7 +148,7 @@ def _read(
             fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
             named = ", ".join(look.names[:8]) + (", ..." if len(look.names) > 8 else "")
             reason = f"{fields[2]} fields, expected {fields[1]} ({named})" if fields else message.splitlines()[0]
-            rejected.append(Rejected(str(look.path), line - look.header - look.skipped, reason, short(text)))
+            rejected.append(Rejected(str(look.path), line - look.header - look.skipped, reason, quoted(text)))
     return name, rejected, broken
 
 

@@ -162,8 +162,8 @@ def layout(
     cells = cells[above:]
     if len(cells[0]) < 2:
         raise DataError(
-            f"{path}: only one column, {short(cells[0][0])}; if something else separates its columns, set delimiter in "
-            "the data section (in Python: genre.load(Files(path, delimiter=...)))"
+            f"{path}: only one column, {quoted(cells[0][0])}; if something else separates its columns, set delimiter "
+            "in the data section (in Python: genre.load(Files(path, delimiter=...)))"
         )
     named = any(plain_name(cell) in known_names for cell in cells[0])
     if (
@@ -336,7 +336,7 @@ def _has_header(cells: list[list[str]]) -> bool:
     return bool(rest) and not any(cell in column for cell, column in zip(first, columns, strict=True))
 
 
-def short(text: str) -> str:
+def quoted(text: str) -> str:
     """Shorten a text for a message.
 
     Args:

@@ -13,12 +13,12 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source, several_files
-from genre.preprocessing.sources.building import Raw, build_tables
 from genre.preprocessing.sources.columns import KNOWN_NAMES, N_SAMPLE, Columns, check_distinct, choose, types_of
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.open_files import READ_BY_DUCKDB, is_address, local_copy, opened
+from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.tables import Tables
 
 PARQUET = (".parquet", ".pq")

@@ -16,9 +16,9 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.building import Raw, build_tables
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct, choose
 from genre.preprocessing.sources.entities import Side
+from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.tables import Tables
 
 

@@ -12,12 +12,12 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.building import Raw, build_tables
 from genre.preprocessing.sources.columns import Chosen, Columns
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import Layout
 from genre.preprocessing.sources.files import read_side
 from genre.preprocessing.sources.open_files import opened
+from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.tables import Tables
 
 N_LINES = 200

@@ -22,10 +22,10 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.building import build_tables
 from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.frames import column_of, raw_interactions
+from genre.preprocessing.sources.raw import build_tables
 from genre.preprocessing.tables import Tables
 
 SQLITE = (".sqlite", ".sqlite3", ".db")

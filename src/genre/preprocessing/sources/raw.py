@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.columns import Chosen, Columns, types_of
-from genre.preprocessing.sources.dialect import short
+from genre.preprocessing.sources.dialect import quoted
 from genre.preprocessing.sources.entities import Entity, Side, entity_of, entity_tables
 from genre.preprocessing.sources.times import times
 from genre.preprocessing.sources.values import Reading, are_whole, id_text, kind_of, numbers, without_point
@@ -126,7 +126,7 @@ def _odd_ids(engine: DuckDB, raw: Raw, label: str, distinct: str, column: str) -
     lines = f"contains({inner}, chr(10)) OR contains({inner}, chr(0))"
     many, first = engine.one(f"SELECT count(*), min({name}) FROM {distinct} WHERE {lines}")
     if many:
-        yield f"{label}: {many:,} ids hold line breaks or NUL, such as {short(first)} (a guess: look for stray quotes)"
+        yield f"{label}: {many:,} ids hold line breaks or NUL, such as {quoted(first)} (a guess: look for stray quotes)"
 
 
 def _is_header(raw: Raw) -> str:
