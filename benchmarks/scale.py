@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import resource
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,75 @@ def lists(options: argparse.Namespace) -> None:
     print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MiB")
 
 
+def on_threads(options: argparse.Namespace) -> None:
+    import genre
+    from genre.recommenders.topk import top_k_factors
+    from genre.threads import limit_threads
+
+    data = made_data(6_000, 3_260, 800_000)
+    split = genre.split(data)
+    model = genre.ALS(factors=64, iterations=2, solver="cg").fit(split.train)
+    queries = np.random.default_rng(0).normal(size=(data.n_users, 64)).astype(np.float32)
+    work = {
+        "als cg": lambda: genre.ALS(factors=64, iterations=6, solver="cg").fit(data),
+        "als exact": lambda: genre.ALS(factors=64, iterations=4, solver="exact").fit(data),
+        "item_knn": lambda: genre.ItemKNN(neighbours=100).fit(data),
+        "transitions": lambda: genre.Transitions().fit(data),
+        "ease": lambda: genre.EASE().fit(data),
+        "top-10": lambda: [top_k_factors(queries, model.item_embeddings_, 10) for _ in range(4)],
+        "evaluate": lambda: genre.evaluate(model, split.test, train=split.train),
+    }
+    print(repr(data))
+    print("| work | threads | all threads, CPU s | busiest thread, CPU s | of one thread's: all | busiest |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for name, run in work.items():
+        run()
+        found = {n: [] for n in options.threads}
+        for _ in range(options.repeats):
+            for n in options.threads:
+                with limit_threads(n):
+                    found[n].append(cpu_of_threads(run))
+        one = min(found[options.threads[0]])
+        for n, seen in found.items():
+            total, busiest = min(seen)
+            print(
+                f"| {name} | {n} | {total:.3f} | {busiest:.3f} | {total / one[0]:.2f} | {busiest / one[1]:.2f} |",
+                flush=True,
+            )
+
+
+class TimedPool(ThreadPoolExecutor):
+    """A pool that adds the CPU seconds of its busiest thread to `busiest` when it ends."""
+
+    busiest = 0.0
+
+    def submit(self, function, /, *words):
+        self.by_thread = getattr(self, "by_thread", {})
+
+        def timed(*inner):
+            before, me = time.thread_time(), threading.get_ident()
+            try:
+                return function(*inner)
+            finally:
+                self.by_thread[me] = self.by_thread.get(me, 0) + time.thread_time() - before
+
+        return super().submit(timed, *words)
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        TimedPool.busiest += max(self.by_thread.values(), default=0)
+
+
+def cpu_of_threads(run) -> tuple[float, float]:
+    """CPU seconds of all threads, and of the calling thread with the busiest of each pool, one pool after the other."""
+    from genre import threads as module
+
+    module.ThreadPoolExecutor, TimedPool.busiest = TimedPool, 0.0
+    before, own = time.process_time(), time.thread_time()
+    run()
+    return time.process_time() - before, time.thread_time() - own + TimedPool.busiest
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
@@ -73,6 +144,10 @@ def main() -> None:
     verb.add_argument("--items", type=int, default=3260)
     verb.add_argument("--threads", type=int, default=1)
     verb.set_defaults(work=lists)
+    verb = verbs.add_parser("threads")
+    verb.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
+    verb.add_argument("--repeats", type=int, default=5)
+    verb.set_defaults(work=on_threads)
     options = parser.parse_args()
     options.work(options)
 

@@ -38,6 +38,7 @@ from genre.recommenders.blend import fit_reusing
 from genre.recommenders.llm_reranker import record_reranking
 from genre.recommenders.network_base import check_devices, start_manifests
 from genre.runs import Run, read_run
+from genre.threads import limit_threads
 from genre.version import __version__
 from genre.workspace import (
     Workspace,
@@ -81,7 +82,7 @@ def run(
     checked = config if isinstance(config, Config) else read_config(config, overrides)
     search = [] if isinstance(config, Config) else read_search(Path(config))
     work = workspace_of(checked, runs, search)
-    with locked(work.folder):
+    with locked(work.folder), limit_threads(checked.experiment.threads):
         if work.finished():
             log.line(f"Nothing to do: {work.folder} is up to date.")
             return read_run(work.folder)

@@ -29,6 +29,7 @@ from genre.options import nearest, search_space, type_hints
 from genre.pipeline import augment_split, extract_features, learn, preprocess, run
 from genre.recommenders.base import Recommender
 from genre.runs import manifest_of, read_run
+from genre.threads import limit_threads
 from genre.version import __version__
 from genre.workspace import SEARCH, Workspace, keep_dataset, key_of, locked, read_search
 
@@ -162,7 +163,8 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, trust: boo
     work.begin(checked, read_search(folder / "config.yaml"))
     key = key_of("dataset", __version__, dataset.fingerprint())
     kept = keep_dataset(work, key, lambda: (dataset, cleaning))
-    learn(work, checked.experiment, kept, log.also(place / "log.jsonl"))
+    with limit_threads(checked.experiment.threads):
+        learn(work, checked.experiment, kept, log.also(place / "log.jsonl"))
 
 
 class Audit(NamedTuple):

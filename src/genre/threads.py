@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -31,10 +32,14 @@ def n_threads() -> int:
     """Return how many threads may work at once.
 
     Returns:
-        What `limit_threads` set, else the number of cores that this process may use.
+        What `limit_threads` set, else the environment variable `OMP_NUM_THREADS`, which other numerical libraries read,
+        too, else the number of cores that this process may use.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _LIMIT.get() or cores
+    if limit := _LIMIT.get():
+        return limit
+    if (given := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -79,18 +84,60 @@ def map_slices(work: Callable[[slice], T], n: int, *, least: int, multiple: int 
 
 @contextmanager
 def blas_threads(threads: int = 1) -> Iterator[None]:
-    """Set how many threads the products and decompositions of NumPy and SciPy use during the block, in all threads.
+    """Set how many threads the products and decompositions of NumPy and SciPy use during the block.
+
+    BLAS has one number for the whole process. Of blocks that are open at the same time, in any threads, the last one
+    that was opened decides.
 
     Args:
         threads: Their number; one for many small products, `n_threads()` for a few large ones.
     """
-    with _blas("scipy.linalg" in sys.modules).limit(limits=threads, user_api="blas"):
+    blas = _blas()
+    mine = blas.open(threads)
+    try:
         yield
+    finally:
+        blas.close(mine)
+
+
+class _BLAS:
+    """The BLAS libraries of this process, and the blocks of `blas_threads` that are open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: list[tuple[int, object]] = []
+        self._found: dict[bool, ThreadpoolController] = {}
+        self._before: Any = None
+
+    def open(self, threads: int) -> tuple[int, object]:
+        """Apply a number; what was there before the first block is remembered."""
+        mine = threads, object()
+        with self._lock:
+            limit = self._libraries().limit(limits=threads, user_api="blas")
+            if not self._open:
+                self._before = limit
+            self._open.append(mine)
+        return mine
+
+    def close(self, mine: tuple[int, object]) -> None:
+        """Apply the number of the last block that is still open, or what was there before the first."""
+        with self._lock:
+            self._open.remove(mine)
+            if self._open:
+                self._libraries().limit(limits=self._open[-1][0], user_api="blas")
+            else:
+                self._before.restore_original_limits()
+
+    def _libraries(self) -> ThreadpoolController:
+        """Find the libraries; that takes milliseconds, so it is done once, and again when SciPy has brought its own."""
+        key = "scipy.linalg" in sys.modules
+        if key not in self._found:
+            from threadpoolctl import ThreadpoolController
+
+            self._found[key] = ThreadpoolController()
+        return self._found[key]
 
 
 @lru_cache
-def _blas(scipy_is_loaded: bool) -> ThreadpoolController:  # noqa: FBT001 - a key: SciPy brings a BLAS of its own
-    """Return the BLAS libraries in this process; looking for them takes milliseconds, so they are found once."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+def _blas() -> _BLAS:
+    return _BLAS()

@@ -254,7 +254,12 @@ def workspace_of(config: Config, runs: str | Path, search: Sequence[dict[str, An
     experiment = config.experiment
     augmentation = "" if experiment.augmentation is None else experiment.augmentation.fingerprint()
     starts = [start for recommender in experiment.recommenders for start in start_manifests(recommender)]
-    options = to_dict(experiment), declared(experiment), experiment.data.fingerprint(), augmentation
+    options = (
+        {**to_dict(experiment), "threads": None},
+        declared(experiment),
+        experiment.data.fingerprint(),
+        augmentation,
+    )
     key = key_of(__version__, *options, *starts, *search)
     return Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
 

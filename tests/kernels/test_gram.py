@@ -17,7 +17,9 @@ def test_the_upper_triangle_gets_the_products_of_columns(n_items: int) -> None:
     columns = rows.tocsc()
     gram = rng.normal(size=(n_items, n_items)).astype(np.float32)
     expected = np.triu(gram + (rows.T @ rows).toarray())
-    add_gram(rows.indptr, rows.indices, rows.data, columns.indptr, columns.indices, columns.data, gram)
+    sides = (rows.indptr, rows.indices, rows.data), (columns.indptr, columns.indices, columns.data)
+    for first, last in ((n_items // 3, n_items), (0, n_items // 3)):
+        add_gram(*sides[0], *sides[1], gram, first, last)
     np.testing.assert_allclose(np.triu(gram), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -30,5 +32,7 @@ def test_weights_are_the_columns_of_the_inverse_over_its_diagonal(n_items: int) 
     expected = -p / np.diag(p)
     np.fill_diagonal(expected, 0)
     upper = np.triu(p)
-    inverse_to_weights(upper)
+    scale = np.float32(-1) / upper.diagonal().copy()
+    inverse_to_weights(upper, scale, 0, min(n_items, 64))
+    inverse_to_weights(upper, scale, 64, n_items)
     np.testing.assert_allclose(upper, expected, rtol=1e-5)

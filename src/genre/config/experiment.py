@@ -94,6 +94,11 @@ class Experiment:
             "would have to be paid for again."
         ),
     ] = 0
+    threads: Annotated[
+        int | None,
+        Ge(1),
+        Doc("Threads that work at once; None: one a core, or `OMP_NUM_THREADS`. No result depends on their number."),
+    ] = None
     engine: Annotated[Engine, Doc("Where tables are worked on.")] = field(default_factory=DuckDB)
     cleaning: Annotated[Cleaning, Doc("What is dropped or changed before learning.")] = field(default_factory=Cleaning)
     split: Annotated[Splitter, Doc("How interactions are parted into train, validation and test.")] = field(

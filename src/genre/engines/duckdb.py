@@ -16,6 +16,7 @@ from typing_extensions import override
 from genre.engines.base import Engine, Frame
 from genre.errors import OptionError
 from genre.options import Doc, Ge
+from genre.threads import n_threads
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +27,7 @@ class DuckDB(Engine):
     """DuckDB in this process: tables larger than memory spill to a temporary folder."""
 
     memory_limit: Annotated[str | None, Doc("Memory that tables may take, such as `1500MB`; None: 80 % of it.")] = None
-    threads: Annotated[int | None, Ge(1), Doc("Threads that work on tables; None: one a core.")] = None
+    threads: Annotated[int | None, Ge(1), Doc("Threads that work on tables; None: the `threads` of the config.")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,8 +47,7 @@ class DuckDB(Engine):
         config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(self.folder)}
         if self.memory_limit is not None:
             config["memory_limit"] = self.memory_limit
-        if self.threads is not None:
-            config["threads"] = self.threads
+        config["threads"] = self.threads or n_threads()
         try:
             connection = duckdb.connect(":memory:", config=config)
         except duckdb.Error as error:

@@ -20,9 +20,11 @@ from genre.evaluation.targets import Targets
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.topk import top_k_scores
+from genre.threads import blas_threads, limit_threads, map_slices
 
 BLOCK = 1 << 21  # scores held at once: 8 MB stay in the cache between scoring and ranking
-BATCH = 4096  # histories per call of a recommender's factors or predictions
+BATCH = 512  # histories per call of a recommender's factors
+PREDICTED = 4096  # histories per call of a recommender's predictions
 
 Mask = npt.NDArray[np.bool_]
 
@@ -58,9 +60,12 @@ def rank_by_score(
     item, n_higher, ties = (np.empty_like(targets.item) for _ in range(3))
     n_candidates = np.empty(n, np.int64)
     top = np.empty((n, min(k, history.n_items)), np.int32)
-    seconds, began = 0.0, time.process_time()
-    with log.bar("ranking", n) as bar:
-        for rows, scores in _score_blocks(recommender, history):
+    size = max(1, BLOCK // max(history.n_items, 1))  # histories scored at once
+    unit = BATCH if recommender.capabilities()["factors"] else size
+
+    def rank(some: slice) -> float:
+        seconds, began = 0.0, time.thread_time()
+        for rows, scores in _score_blocks(recommender, history, some, unit, size):
             _check_finite(scores, rows, recommender, targets)
             if candidates is not None:
                 scores[:, ~candidates] = -np.inf
@@ -68,13 +73,18 @@ def rank_by_score(
             hide_seen(scores, seen[ends], history.item)
             if k:
                 top[rows] = top_k_scores(scores, top.shape[1])[0]
-            seconds += time.process_time() - began
+            seconds += time.thread_time() - began
             part = slice(indptr[rows.start], indptr[rows.stop])
             rank_targets(
                 scores, indptr[ends], targets.item[part], item[part], n_higher[part], ties[part], n_candidates[rows]
             )
             bar.advance(len(scores))
-            began = time.process_time()
+            began = time.thread_time()
+        return seconds
+
+    calls_llm = recommender.without_llm() is not recommender  # in order, so that a budget ends at the same call
+    with log.bar("ranking", n) as bar, limit_threads(1 if calls_llm else None), blas_threads():
+        seconds = sum(map_slices(rank, n, least=unit, multiple=unit))
     ranks = Ranks(
         k=1,
         indptr=indptr,
@@ -90,11 +100,13 @@ def rank_by_score(
     return ranks, seconds
 
 
-def _score_blocks(recommender: Recommender, history: History) -> Iterator[tuple[slice, Float32]]:
+def _score_blocks(
+    recommender: Recommender, history: History, some: slice, unit: int, size: int
+) -> Iterator[tuple[slice, Float32]]:
     """Yield consecutive rows and their scores, all in one array that is reused: a block stays in the cache."""
-    size = max(1, BLOCK // max(history.n_items, 1))
-    scratch = np.empty((min(size, max(len(history), 1)), history.n_items), np.float32)
-    for rows, batch in history.blocks(BATCH if recommender.capabilities()["factors"] else size):
+    scratch = np.empty((min(size, max(some.stop - some.start, 1)), history.n_items), np.float32)
+    for first in range(some.start, some.stop, unit):
+        batch = history.select(slice(first, min(first + unit, some.stop)))
         factors = recommender.as_factors(batch)
         for start in range(0, len(batch), size):
             part = slice(start, min(start + size, len(batch)))
@@ -103,7 +115,7 @@ def _score_blocks(recommender: Recommender, history: History) -> Iterator[tuple[
                 np.matmul(factors[0][part], factors[1].T, out=scores)  # [n, dim] x [dim, n_items]
             else:
                 np.copyto(scores, recommender.score(batch.select(part)))  # it may be the recommender's own array
-            yield slice(rows.start + part.start, rows.start + part.stop), scores
+            yield slice(first + part.start, first + part.stop), scores
 
 
 def _check_finite(scores: Float32, rows: slice, recommender: Recommender, targets: Targets) -> None:
@@ -179,7 +191,7 @@ def predict_ratings(recommender: Recommender, fold: Fold, log: Log) -> tuple[Int
     history = fold.context.history(users)
     predicted = np.empty(len(target), np.float32)
     with log.bar("rating", len(users)) as bar:
-        for rows, batch in history.blocks(BATCH):
+        for rows, batch in history.blocks(PREDICTED):
             pairs = slice(*np.searchsorted(row, [rows.start, rows.stop]))  # targets are sorted by user
             local = (row[pairs] - rows.start).astype(np.int32)
             predicted[pairs] = recommender.predict(batch, local, target.item[pairs])

@@ -29,8 +29,10 @@ def add_gram(
     column_row: Int32,
     column_weight: Float32,
     gram: Float32,
+    first: int,
+    last: int,
 ) -> None:
-    """Add X'X to the upper triangle of `gram`, a row of it at a time, which is summed up where it stays in cache.
+    """Add X'X to rows of the upper triangle of `gram`, one at a time, which is summed up where it stays in cache.
 
     Row i of X'X is the sum, over the users u of item i, of x_ui times row u of X. Only items from i on are wanted: as
     the items of each user are sorted and i rises, each user's part that is still wanted begins one place later each
@@ -44,10 +46,16 @@ def add_gram(
         column_row: Its users.
         column_weight: Its values.
         gram: Float32 `[n_items, n_items]`.
+        first: The first row of `gram` to add to.
+        last: The row behind it.
     """
     begin = row_start[:-1].copy()  # where the items from this one on begin
+    if first > 0:
+        for row in range(len(begin)):
+            while begin[row] < row_start[row + 1] and row_item[begin[row]] < first:
+                begin[row] += 1
     total = np.zeros(len(gram), np.float32)
-    for i in range(len(gram)):
+    for i in range(first, last):
         for at in range(column_start[i], column_start[i + 1]):
             row, times = column_row[at], column_weight[at]
             item, weight = row_item[begin[row] : row_start[row + 1]], row_weight[begin[row] : row_start[row + 1]]
@@ -61,20 +69,21 @@ def add_gram(
 
 
 @compiled
-def inverse_to_weights(p: Float32) -> None:
-    """Turn the upper triangle of P into the weights B_ij = -P_ij / P_jj, B_jj = 0, in place.
+def inverse_to_weights(p: Float32, scale: Float32, first: int, last: int) -> None:
+    """Turn some rows of the upper triangle of P into the weights B_ij = -P_ij / P_jj, B_jj = 0, in place.
 
     A tile and its mirror image at a time: P_ij makes B_ij and, as P is symmetric, B_ji.
 
     Args:
         p: Float32 `[n_items, n_items]`; what is below the diagonal is overwritten.
+        scale: -1 / P_jj, float32 `[n_items]`.
+        first: The first row, a multiple of `TILE`.
+        last: The row behind it.
     """
     n = len(p)
-    scale = np.empty(n, np.float32)
-    for i in range(n):
-        scale[i] = -1 / p[i, i]
+    for i in range(first, last):
         p[i, i] = 0
-    for top in range(0, n, TILE):
+    for top in range(first, last, TILE):
         for left in range(top, n, TILE):
             for i in range(top, min(top + TILE, n)):
                 for j in range(max(left, i + 1), min(left + TILE, n)):

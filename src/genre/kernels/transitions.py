@@ -35,36 +35,38 @@ def best_followers(
     source: Float32,
     target: Float32,
     k: int,
+    first: int,
 ) -> tuple[Int64, Int32, Float32]:
-    """Find the `k` items of the largest value after each item, itself left out.
+    """Find the `k` items of the largest value after each item of a range, itself left out.
 
     Args:
         indptr: Bounds of the histories, int64 `[n + 1]`.
         row: History of each interaction, int64 `[nnz]`.
         item: Item of each interaction, oldest first in each history, int32 `[nnz]`.
         weight: Weight of each interaction, float32 `[nnz]`.
-        starts: Item `a` is at the interactions `places[starts[a]:starts[a + 1]]`, int64 `[n_items + 1]`.
+        starts: Item `first + a` is at the interactions `places[starts[a]:starts[a + 1]]`, int64 `[n_rows + 1]`.
         places: Int64 `[nnz]`.
         forward: What a follower counts at a distance of 1, 2, ... steps, float32.
         backward: What an item before counts; empty where only the order of the history counts.
         source: Factor of each item as the first of a pair, float32 `[n_items]`.
         target: Factor of each item as the second, float32 `[n_items]`.
         k: How many followers to keep; of equal values the lower item.
+        first: The first item of the range.
 
     Returns:
-        A CSR matrix `[n_items, n_items]`: indptr, indices (not sorted), data.
+        A CSR matrix `[n_rows, n_items]`: indptr, indices (not sorted), data.
     """
-    n_items = len(starts) - 1
+    n_rows, n_items = len(starts) - 1, len(target)
     reach = 2 * len(forward)
     room = 0
-    for a in range(n_items):
+    for a in range(n_rows):
         room += min(k, n_items, reach * (starts[a + 1] - starts[a]))
-    out_start = np.zeros(n_items + 1, np.int64)
+    out_start = np.zeros(n_rows + 1, np.int64)
     out_item, out_value = np.empty(room, np.int32), np.empty(room, np.float32)
     count = np.zeros(n_items, np.float32)
     touched = np.empty(n_items, np.int32)
     value = np.empty(n_items, np.float32)
-    for a in range(n_items):
+    for a in range(n_rows):
         n_touched = 0
         for at in range(starts[a], starts[a + 1]):
             p = places[at]
@@ -72,11 +74,11 @@ def best_followers(
             ahead, back = min(len(forward), end - 1 - p), min(len(backward), p - begin)
             n_touched = _add_near(item, weight, p, 1, ahead, forward, count, touched, n_touched)
             n_touched = _add_near(item, weight, p, -1, back, backward, count, touched, n_touched)
-        count[a] = 0
+        count[first + a] = 0
         n = 0
         for at in range(n_touched):
             b = touched[at]
-            value[n], touched[n] = source[a] * count[b] * target[b], b
+            value[n], touched[n] = source[first + a] * count[b] * target[b], b
             n += 1 if value[n] > 0 else 0
             count[b] = 0
         begin, end = out_start[a], out_start[a] + min(n, k)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32, Int64
@@ -17,10 +20,12 @@ from genre.errors import DataError, NotSupported
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.factors import Factors
+from genre.threads import map_slices
 
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
 CG_MIN_FACTORS = 96  # from here on a few steps towards the solution are cheaper than the solution
 BLOCK = 8192  # vectors multiplied at once, so that no second table of them is held
+SLICE = 512  # rows to solve that are worth a thread
 EPS = 1e-12  # keeps a share of nothing finite
 System = tuple[Int64, Int32, Float32]  # rows as CSR: indptr, item, and c - 1 of each interaction
 
@@ -139,10 +144,17 @@ class ALS(Factors):
         """
         from genre.kernels.ridge import improve_rows, solve_rows
 
-        if self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_MIN_FACTORS):
-            improve_rows(*system, fixed, gram, ridge, prior_term, solved, CG_STEPS)
-        else:
-            solve_rows(*system, fixed, gram, ridge, prior_term, solved)
+        indptr, item, confidence = system
+        approximate = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_MIN_FACTORS)
+
+        def solve(rows: slice) -> None:
+            ends, prior = indptr[rows.start : rows.stop + 1], prior_term[rows]
+            if approximate:
+                improve_rows(ends, item, confidence, fixed, gram, ridge[rows], prior, solved[rows], CG_STEPS)
+            else:
+                solve_rows(ends, item, confidence, fixed, gram, ridge[rows], prior, solved[rows])
+
+        map_slices(solve, len(solved), least=SLICE)
 
     def _queries(self, history: History) -> Float32:
         """Return the exact solution for each history, as for a user, `[n, factors]`."""
@@ -151,7 +163,12 @@ class ALS(Factors):
         users = np.zeros((len(history), self.factors), np.float32)
         indptr, item, confidence = self._system(history.matrix())
         ridge, no_prior = self._ridge(indptr, confidence), np.zeros((0, self.factors), np.float32)
-        solve_rows(indptr, item, confidence, self.item_embeddings_, self.gram_, ridge, no_prior, users)
+
+        def solve(rows: slice) -> None:
+            ends = indptr[rows.start : rows.stop + 1]
+            solve_rows(ends, item, confidence, self.item_embeddings_, self.gram_, ridge[rows], no_prior, users[rows])
+
+        map_slices(solve, len(users), least=SLICE)
         return users
 
     def _query_terms(self, history: History) -> Float32:
@@ -197,9 +214,15 @@ def rotate_to_eigenbasis(fixed: Float32, solved: Float32) -> Float32:
     """
     gram, axes = principal_axes(fixed)
     for vectors in (fixed, solved):
-        for start in range(0, len(vectors), BLOCK):
-            vectors[start : start + BLOCK] = vectors[start : start + BLOCK] @ axes
+        map_slices(partial(_turn, vectors, axes), len(vectors), least=BLOCK, multiple=BLOCK)
     return gram
+
+
+def _turn(vectors: Float32, axes: Float32, rows: slice) -> None:
+    """Turn some vectors in place, a block after the other."""
+    for start in range(rows.start, rows.stop, BLOCK):
+        block = slice(start, min(start + BLOCK, rows.stop))
+        vectors[block] = vectors[block] @ axes
 
 
 def principal_axes(vectors: Float32) -> tuple[Float32, Float32]:
@@ -211,9 +234,12 @@ def principal_axes(vectors: Float32) -> tuple[Float32, Float32]:
     Returns:
         The eigenvalues `[dim]` and, as columns, the eigenvectors `[dim, dim]`.
     """
-    gram = np.zeros((vectors.shape[1], vectors.shape[1]))
-    for start in range(0, len(vectors), BLOCK):
-        block = vectors[start : start + BLOCK].astype(np.float64)
-        gram += block.T @ block
+
+    def grams(rows: slice) -> list[npt.NDArray[np.float64]]:
+        blocks = (vectors[start : min(start + BLOCK, rows.stop)] for start in range(rows.start, rows.stop, BLOCK))
+        return [block.T @ block for block in (block.astype(np.float64) for block in blocks)]
+
+    # added up in the order of the blocks, so that the number of threads changes no bit
+    gram = sum(itertools.chain(*map_slices(grams, len(vectors), least=BLOCK, multiple=BLOCK)), np.zeros(()))
     values, axes = np.linalg.eigh(gram)
     return np.maximum(values, 0).astype(np.float32), np.ascontiguousarray(axes, np.float32)

@@ -36,6 +36,7 @@ from genre.recommenders.explaining import Explaining
 from genre.recommenders.new_items import Extending
 from genre.recommenders.saving import Saving, is_members
 from genre.recommenders.topk import SCORES_AT_ONCE, top_k_factors, top_k_scores
+from genre.threads import blas_threads
 
 LARGEST_WEIGHT = 1e12
 """Products of two such weights, summed over ten billion interactions, are finite in float32."""
@@ -151,7 +152,8 @@ class Recommender(Saving, Explaining, Extending):
         self.item_ids_ = dataset.item_ids
         self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]
         self._checkpoint = checkpoint
-        self._fit(dataset, validation, log)
+        with blas_threads():
+            self._fit(dataset, validation, log)
         return self
 
     @abstractmethod
@@ -265,13 +267,14 @@ class Recommender(Saving, Explaining, Extending):
         k = min(int(k), histories.n_items)
         item = np.full((len(histories), k), -1, np.int32)
         score = np.full((len(histories), k), -np.inf, np.float32)
-        for rows, block in self._blocks(histories, max(1, SCORES_AT_ONCE // max(histories.n_items, 1))):
-            seen = (block.indptr, block.item) if exclude_seen else None
-            factors = self.as_factors(block)
-            if factors is not None:
-                item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=candidates)
-            else:
-                item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=candidates)
+        with blas_threads():
+            for rows, block in self._blocks(histories, max(1, SCORES_AT_ONCE // max(histories.n_items, 1))):
+                seen = (block.indptr, block.item) if exclude_seen else None
+                factors = self.as_factors(block)
+                if factors is not None:
+                    item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=candidates)
+                else:
+                    item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=candidates)
         return Recommendations(item, score, self.item_ids_)
 
     def _blocks(self, histories: History, size: int) -> Iterator[tuple[slice | Int64, History]]:

@@ -19,8 +19,11 @@ from genre.errors import DataError, TrainingError
 from genre.log import Log
 from genre.options import Doc, Gt, Search
 from genre.recommenders.item_weights import HalfLife, ItemWeights
+from genre.threads import blas_threads, map_slices, n_threads
 
 ANNOUNCED_FROM = 5_000  # items; smaller catalogues are solved in a moment
+THREADED_FROM = 10_000  # items; with fewer, threads of BLAS wait for each other more than they save
+SLICE = 256  # rows of a Gram matrix that are worth a thread
 GB = 1e9
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # bytes, or `max`
 Ridge = Annotated[
@@ -88,21 +91,22 @@ def solve_ease(
     Raises:
         TrainingError: If the Gram matrix is not positive definite in single precision.
     """
-    from genre.kernels.gram import add_gram, inverse_to_weights
+    from genre.kernels.gram import TILE, add_gram, inverse_to_weights
 
     n_items, columns = matrix.shape[1], matrix.tocsc()
     gram = np.zeros((n_items, n_items), np.float32) if features is None else features @ features.T
-    add_gram(  # gram += X'X, the upper triangle
-        *(matrix.indptr, matrix.indices, matrix.data), *(columns.indptr, columns.indices, columns.data), gram
-    )
+    rows, sides = (matrix.indptr, matrix.indices, matrix.data), (columns.indptr, columns.indices, columns.data)
+    map_slices(lambda part: add_gram(*rows, *sides, gram, part.start, part.stop), n_items, least=SLICE)
     gram[np.diag_indices(n_items)] += np.float32(regularization)
     # LAPACK works in place and in Fortran's order, where the upper triangle is the lower one of the transpose
-    _, failed = lapack.spotrf(gram.T, lower=True, clean=False, overwrite_a=True)  # Cholesky factor of the Gram matrix
-    if failed:
-        raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
-    lapack.spotri(gram.T, lower=True, overwrite_c=True)  # P, from the factor
+    with blas_threads(n_threads() if n_items >= THREADED_FROM else 1):
+        _, failed = lapack.spotrf(gram.T, lower=True, clean=False, overwrite_a=True)  # Cholesky factor
+        if failed:
+            raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
+        lapack.spotri(gram.T, lower=True, overwrite_c=True)  # P, from the factor
     diagonal = gram.diagonal().copy()
-    inverse_to_weights(gram)  # -P diag(P)^-1 with zeros on the diagonal
+    scale = np.float32(-1) / diagonal  # -P diag(P)^-1 with zeros on the diagonal
+    map_slices(lambda part: inverse_to_weights(gram, scale, part.start, part.stop), n_items, least=SLICE, multiple=TILE)
     return gram, diagonal
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
 from genre.errors import DataError
+from genre.threads import map_slices
 
 Seen = tuple[Int64, Int32]  # indptr, item: the items that each row must not get
 Mask = npt.NDArray[np.bool_]
@@ -45,21 +46,23 @@ def top_k_scores(
     columns, (indptr, gone) = _narrow(n, scores.shape[1], seen, candidates)
     width = scores.shape[1] if columns is None else len(columns)
     item, score = _empty(n, k)
-    n_rows = max(1, min(n, ROWS))
-    step = max(1, min(width, TILE // n_rows))
-    scratch = np.empty(n_rows * step, np.float32)
-    for start in range(0, n, n_rows):
-        rows = slice(start, min(start + n_rows, n))
-        starts, row, column = by_tile(indptr[start : rows.stop + 1], gone, step, -(-width // step))
-        for number, first in enumerate(range(0, width, step)):
-            tile = slice(first, min(first + step, width))
-            shape = rows.stop - start, tile.stop - first
-            block = scratch[: shape[0] * shape[1]].reshape(shape)
-            part = scores[rows, tile] if columns is None else scores[rows, columns[tile]]
-            np.copyto(block, part, casting="same_kind")
-            here = slice(starts[number], starts[number + 1])
-            hide_in_tile(block, row[here], column[here])
-            _refuse_nan(start, keep_best(block, first, item[rows], score[rows]))
+    step = max(1, min(width, TILE // max(1, min(n, ROWS))))
+
+    def select(part: slice) -> None:
+        scratch = np.empty(min(part.stop - part.start, ROWS) * step, np.float32)
+        for start in range(part.start, part.stop, ROWS):
+            rows = slice(start, min(start + ROWS, part.stop))
+            starts, row, column = by_tile(indptr[start : rows.stop + 1], gone, step, -(-width // step))
+            for number, first in enumerate(range(0, width, step)):
+                tile = slice(first, min(first + step, width))
+                shape = rows.stop - start, tile.stop - first
+                block = scratch[: shape[0] * shape[1]].reshape(shape)
+                np.copyto(block, scores[rows, tile if columns is None else columns[tile]], casting="same_kind")
+                here = slice(starts[number], starts[number + 1])
+                hide_in_tile(block, row[here], column[here])
+                _refuse_nan(start, keep_best(block, first, item[rows], score[rows]))
+
+    map_slices(select, n, least=ROWS, multiple=ROWS)
     return _best_first(item, score, columns)
 
 
@@ -91,12 +94,16 @@ def top_k_factors(
     allowed = np.ascontiguousarray(items if columns is None else items[columns], np.float32)
     queries = np.asarray(queries, np.float32)
     item, score = _empty(len(queries), k)
-    for start in range(0, len(queries), ROWS):
-        rows = slice(start, min(start + ROWS, len(queries)))
-        lanes = group_size(rows.stop - start)
-        hidden = hidden_bits(indptr[start : rows.stop + 1], gone, len(allowed), lanes)
-        bad = keep_best_products(group_queries(queries[rows], lanes), allowed, hidden, item[rows], score[rows])
-        _refuse_nan(start, bad)
+
+    def select(part: slice) -> None:
+        for start in range(part.start, part.stop, ROWS):
+            rows = slice(start, min(start + ROWS, part.stop))
+            lanes = group_size(rows.stop - start)
+            hidden = hidden_bits(indptr[start : rows.stop + 1], gone, len(allowed), lanes)
+            bad = keep_best_products(group_queries(queries[rows], lanes), allowed, hidden, item[rows], score[rows])
+            _refuse_nan(start, bad)
+
+    map_slices(select, len(queries), least=ROWS, multiple=ROWS)
     return _best_first(item, score, columns)
 
 

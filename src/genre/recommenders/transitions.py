@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -16,8 +17,10 @@ from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.item_weights import ItemWeights
 from genre.recommenders.overlap import value_order
+from genre.threads import map_slices
 
 Float64 = npt.NDArray[np.float64]
+SLICE = 256  # items whose followers are worth a thread
 
 
 @dataclass(eq=False)
@@ -105,20 +108,18 @@ def follower_counts(
     item = np.argsort(order).astype(np.int32)[history.item]  # ranked row numbers, so that no name decides a tie
     places = np.argsort(item, kind="stable")  # the interactions, item by item
     starts = np.concatenate([[0], np.cumsum(np.bincount(item, minlength=n_items))])
-    indptr, indices, data = best_followers(
-        history.indptr,
-        history.row_of(),
-        item,
-        history.weight,
-        starts,
-        places,
-        forward.astype(np.float32),
-        backward[backward > 0].astype(np.float32),
-        source[order].astype(np.float32),
-        target[order].astype(np.float32),
-        k,
-    )  # in ranked row numbers
-    row = np.repeat(order, np.diff(indptr))
+    columns = history.row_of(), item, history.weight
+    weights = forward.astype(np.float32), backward[backward > 0].astype(np.float32)
+    factors = source[order].astype(np.float32), target[order].astype(np.float32)
+
+    def follow(items: slice) -> tuple[Int64, Int32, Float32]:
+        range_of = starts[items.start : items.stop + 1]
+        return best_followers(history.indptr, *columns, range_of, places, *weights, *factors, k, items.start)
+
+    parts = map_slices(follow, n_items, least=SLICE)  # in ranked row numbers
+    lengths = np.concatenate([np.diff(indptr) for indptr, _, _ in parts])
+    indices, data = (np.concatenate([part[at] for part in parts]) for at in (1, 2))
+    row = np.repeat(order, lengths)
     matrix = sp.csr_matrix((data, (row, order[indices])), shape=(n_items, n_items))
     matrix.sort_indices()
     return matrix

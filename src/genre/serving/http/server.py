@@ -21,6 +21,7 @@ from genre.runs import Run, read_run
 from genre.serving.events.opening import default_store_path, open_store
 from genre.serving.limits import Limits
 from genre.serving.service import Service
+from genre.threads import blas_threads
 
 try:
     import uvicorn
@@ -97,7 +98,8 @@ def serve(
     url = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if api_key else ''}"
     log.line(f"Serving {', '.join(service.names())} at {url}")
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        with blas_threads():  # requests are scored side by side; products of a few lists are too small for more
+            uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         log.line("Stopped")
     finally:
