@@ -223,7 +223,7 @@ def test_duplicate_items_share_every_name_and_are_shown_with_their_user() -> Non
         return audit(_with_tables(split, items=items))
 
     assert found(data.titles()) == [], "an abstract that says nothing makes no double of items with names of their own"
-    alike = data.titles()
+    alike = list(data.titles())
     alike[known] = alike[wanted] = "The Same"
     links = [f"https://films.example/{item}" for item in range(N_ITEMS)]
     caught_now = found(alike, link=links)
