@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 import warnings
@@ -707,26 +708,29 @@ def test_constant_ratings_are_predicted(name: str, stars: list[float]) -> None:
 SIMPLE = ["ALS", "BPR", "EASE", "ItemKNN", "Popularity", "Transitions", "RatingFactors", "Baseline"]
 
 
+EXTREME = {
+    "constant": [5.0] * 6,
+    "one": [5.0],
+    "huge": [1e30] * 6,
+    "tiny": [1e-30] * 6,
+    "spread": [1e-20, 1, 1e20] * 2,
+    "zero": [0.0] * 6,
+}
+
+
+@functools.cache
+def extreme(column: str, kind: str) -> Dataset:
+    """Read once for all recommenders."""
+    values = EXTREME[column]
+    columns = {name: ids[: len(values)] for name, ids in CONSTANT.items()}
+    return load({**columns, "timestamp": [START + i for i in range(len(values))], kind: values})
+
+
 @pytest.mark.parametrize("name", SIMPLE)
-@pytest.mark.parametrize("column", ["constant", "one", "huge", "tiny", "spread", "zero"])
+@pytest.mark.parametrize("column", EXTREME)
 def test_constant_and_extreme_values_break_no_recommender(name: str, column: str) -> None:
-    n = 1 if column == "one" else 6
-    values = {
-        "constant": [5.0] * 6,
-        "one": [5.0],
-        "huge": [1e30] * 6,
-        "tiny": [1e-30] * 6,
-        "spread": [1e-20, 1, 1e20] * 2,
-    }
-    values["zero"] = [0.0] * 6
-    rated = name in ("RatingFactors", "Baseline")
-    columns = {
-        "user_id": CONSTANT["user_id"][:n],
-        "item_id": CONSTANT["item_id"][:n],
-        "timestamp": [START + i for i in range(n)],
-    }
     try:
-        data = load({**columns, "rating" if rated else "weight": values[column][:n]})
+        data = extreme(column, "rating" if name in ("RatingFactors", "Baseline") else "weight")
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             found = getattr(genre, name)().fit(data).recommend(data.history(), k=2)
