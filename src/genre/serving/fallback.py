@@ -218,6 +218,7 @@ class Fallback:
         seen: History | None = None,
         mask: Mask | None = None,
         fallback: str | None = None,
+        counts: Float32 | None = None,
     ) -> Ranked:
         """Return the most popular items, new interactions included.
 
@@ -228,11 +229,13 @@ class Fallback:
             seen: Histories whose items are left out, or None.
             mask: Items that may be recommended, None for all. `[n_items]`
             fallback: Why no better step made the lists.
+            counts: What is ranked, None for `popularity`. `[n_items]`
 
         Returns:
             The lists.
         """
-        return most_popular(loaded, self.popularity(loaded), k, n, seen, mask, fallback)
+        scores = self.popularity(loaded) if counts is None else counts
+        return Ranked(*_top_k(loaded, scores, k, n, seen, mask), "popular", fallback)
 
     def popularity(self, loaded: LoadedRun) -> Float32:
         """Return the interactions of each item, in the data and recently.
@@ -352,32 +355,6 @@ class Fallback:
         """Match all items with a query; the match is cached for the next request with the same words."""
         assert loaded.matcher is not None
         return self.words_breaker(loaded).call(partial(loaded.matcher.match, query))
-
-
-def most_popular(
-    loaded: LoadedRun,
-    popularity: Float32,
-    k: int,
-    n: int = 1,
-    seen: History | None = None,
-    mask: Mask | None = None,
-    fallback: str | None = None,
-) -> Ranked:
-    """Return the items with the largest counts.
-
-    Args:
-        loaded: The run.
-        popularity: Counts. `[n_items]`
-        k: Length of the lists.
-        n: Number of lists.
-        seen: Histories whose items are left out, or None.
-        mask: Items that may be recommended, None for all. `[n_items]`
-        fallback: Why no better step made the lists.
-
-    Returns:
-        The lists.
-    """
-    return Ranked(*_top_k(loaded, popularity, k, n, seen, mask), "popular", fallback)
 
 
 def _top_k(

@@ -20,7 +20,7 @@ from genre.runs import Run
 from genre.serving.erasure import Erasure
 from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, Outcome, user_digest
 from genre.serving.evidence import explain_item
-from genre.serving.fallback import Fallback, most_popular
+from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.lists import ResolvedRequest, answer_batch, entries_with_reason
 from genre.serving.new_items import check_fields
@@ -200,7 +200,7 @@ class Service:
         loaded = self._state.loaded_run(run)
         if trending:
             counts = self._state.trending.counts(loaded.catalogue.row)
-            ranked = most_popular(loaded, counts, k, mask=counts > 0)
+            ranked = self._state.fallback.popular(loaded, k, mask=counts > 0, counts=counts)
         else:
             ranked = self._state.fallback.popular(loaded, k)
         entries = entries_with_reason(loaded, ranked, "trending" if trending else POPULAR, fields)
