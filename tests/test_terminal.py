@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from genre.cli.main import command_parser, main
-from genre.cli.serve import _read_key
 from genre.cli.study_tables import print_comparisons
 from genre.cli.terminal import print_list, print_recommended, print_run
 from genre.errors import GenreError
@@ -64,12 +63,6 @@ def test_errors_are_escaped_for_the_terminal(
     assert main(["recommend", "run", "--user", "a"]) == 2
     ConsoleLog().line(str(error))
     assert all(char.isprintable() or char == "\n" for char in capsys.readouterr().err)
-
-
-def test_a_key_file_that_is_no_utf8_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "key").write_bytes(b"\xff\xfe" * 20)
-    with pytest.raises(GenreError, match="key: not UTF-8 text"):
-        _read_key(tmp_path / "key")
 
 
 def test_a_folder_that_may_not_be_read_is_one_line_without_wrong_advice(

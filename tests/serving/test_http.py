@@ -26,6 +26,7 @@ from genre.recommenders.llm_reranker import LLMReranker
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
+from genre.serving.http.access import ApiKeys
 from genre.serving.http.app import create_app
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest
@@ -284,7 +285,7 @@ def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def test_every_route_but_health_is_closed_without_the_key(service: Service) -> None:
-    app = create_app(service, api_key=KEY)
+    app = create_app(service, api_keys=ApiKeys({KEY: ["admin"]}))
     client, walked = client_of(app), 0
     for method, path in every_route(app):
         if path in ("/healthz", "/readyz"):
@@ -306,7 +307,7 @@ def test_every_route_but_health_is_closed_without_the_key(service: Service) -> N
 
 
 def test_the_key_opens_as_bearer_and_as_password(service: Service) -> None:
-    client = client_of(create_app(service, api_key=KEY))
+    client = client_of(create_app(service, api_keys=ApiKeys({KEY: ["admin"]})))
     basic = base64.b64encode(f"anybody:{KEY}".encode()).decode()
     for value in (f"Bearer {KEY}", f"bearer {KEY}", f"Basic {basic}"):
         assert client.get("/v1/runs", headers={"authorization": value}).status_code == 200

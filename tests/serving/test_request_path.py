@@ -18,6 +18,7 @@ import genre
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.http import batching
+from genre.serving.http.access import ApiKeys
 from genre.serving.http.app import create_app
 from genre.serving.service import Service
 
@@ -68,7 +69,7 @@ def test_the_page_lists_the_files_that_a_request_enters(
     for pause in ("SYNC_SECONDS", "ERASURE_SECONDS"):  # so that nothing else goes on meanwhile
         monkeypatch.setattr(batching, pause, 1000)
     service = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
-    with serve_app(create_app(service, api_key=KEY)) as url:
+    with serve_app(create_app(service, api_keys=ApiKeys({KEY: ["read"]}))) as url:
         while service.failing_calls() or not service.ready:
             time.sleep(0.05)
         for k, trace.on in ((2, False), (3, True)):  # the first reads the user's events into memory

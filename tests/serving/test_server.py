@@ -123,8 +123,10 @@ def test_an_escaped_percent_is_itself(url: str) -> None:
 def test_other_machines_only_with_a_key(run: Run, host: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"give a key \(--api-key-file\), or serve on"):
         serve([run], host=host, store=tmp_path / "events.sqlite")
-    with pytest.raises(OptionError, match="16 characters"):
-        serve([run], host=host, store=tmp_path / "events.sqlite", api_key="short")
+    (tmp_path / "key").write_text("short")
+    (tmp_path / "key").chmod(0o600)
+    with pytest.raises(OptionError, match="key, line 1: a key needs at least 16 characters, found 5"):
+        serve([run], host=host, store=tmp_path / "events.sqlite", api_keys=tmp_path / "key")
 
 
 def test_a_port_that_is_taken_is_said_before_anything_else(run: Run, tmp_path: Path) -> None:
@@ -207,10 +209,12 @@ def test_limits_and_shares_come_from_the_command_line(run: Run, monkeypatch: pyt
         ("--limit", "in_flight=0", "in_flight: "),
         ("--limit", "rate", "'rate' is not of the form name=value"),
         ("--share", "a=most", "a share is a number"),
+        ("--share", "a=1 --share=a=2", "a is given more than once"),
+        ("--limit", "rate=1 --limit=rate=2", "rate is given more than once"),
     ],
 )
 def test_what_is_no_limit_is_named(flag: str, value: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "a", flag, value]) == 2
+    assert main(["serve", "a", flag, *value.split()]) == 2
     assert complaint in capsys.readouterr().err
 
 
@@ -226,12 +230,12 @@ import sys
 from pathlib import Path
 from genre.recommenders.ease import EASE
 from genre.runs import Run
-from genre.serving.limits import Limits
+from genre.serving.http.access import ApiKeys
 from genre.serving.http.server import serve
 from genre.testing import toy_dataset
 data = toy_dataset()
 run = Run(Path(sys.argv[1]), "toy", data, {"ease": EASE(10.0).fit(data)})
-serve([run], port=int(sys.argv[2]), api_key=sys.argv[3])
+serve([run], port=int(sys.argv[2]), api_keys=ApiKeys({sys.argv[3]: ["admin"]}))
 """
 KEY = "a key of sixteen letters and more"
 

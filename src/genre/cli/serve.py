@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import RUN_FIRST, add_trust, add_verb, command
-from genre.errors import DriftError, GenreError
+from genre.errors import DriftError
 from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ def add_serving_verbs(verbs: Verbs) -> None:
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
     _add_store(parser)
     add_trust(parser)
-    parser.add_argument("--api-key-file", type=Path, help="file with the key that callers must send")
+    text = (
+        "file of keys that callers must send, one a line, each perhaps with its scopes: KEY read,events (default: all)"
+    )
+    parser.add_argument("--api-key-file", type=Path, metavar="FILE", help=text)
+    text = "page of others that may use the service from a browser, such as https://shop.example (default: none)"
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=text)
     text = "such as rate=20 (requests a second from one address) or model_seconds=2; docs/serving.md lists all"
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help=text)
     text = "share of the users that a run gets, by its name, such as movies=0.9 (default: equal shares)"
@@ -59,28 +64,19 @@ def _serve(args: argparse.Namespace) -> None:
     from genre.serving.limits import Limits, parse_settings, parse_shares
 
     limits, shares = parse_settings(Limits, args.limit), parse_shares(args.share)
-    key = None if args.api_key_file is None else _read_key(args.api_key_file)
     read = partial(read_run, trust=args.trust)
     serve(
         [read(folder) for folder in args.runs],
         host=args.host,
         port=args.port,
         store=args.store,
-        api_key=key,
+        api_keys=args.api_key_file,
+        origins=args.allow_origin,
         limits=limits,
         shares=shares,
         read=read,
         log=ConsoleLog(),
     )
-
-
-def _read_key(path: Path) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except OSError as error:
-        raise GenreError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        raise GenreError(f"{path}: not UTF-8 text; write a key of letters and digits into it") from None
 
 
 def _refresh(args: argparse.Namespace) -> None:

@@ -60,7 +60,7 @@ def parse_settings(cls: type[T], settings: Sequence[str]) -> T:
         OptionError: If a name is unknown or a value not legal.
     """
     kind: type = cls
-    given, known = dict(_pair(setting) for setting in settings), type_hints(kind)
+    given, known = _pairs(settings), type_hints(kind)
     strange = next((name for name in given if name not in known), None)
     if strange is not None:
         raise OptionError(f"no limit {strange!r}{suggest_option(cls, strange)}; there are {', '.join(known)}")
@@ -82,14 +82,21 @@ def parse_shares(settings: Sequence[str]) -> dict[str, float] | None:
     Raises:
         OptionError: If a share is not a number.
     """
+    given = _pairs(settings)
     try:
-        return {name: float(value) for name, value in map(_pair, settings)} or None
+        return {name: float(value) for name, value in given.items()} or None
     except ValueError as error:
         raise OptionError(f"a share is a number, such as movies=0.9 ({error})") from error
 
 
-def _pair(setting: str) -> tuple[str, str]:
-    name, sign, value = setting.partition("=")
-    if not sign:
-        raise OptionError(f"{setting!r} is not of the form name=value")
-    return name.strip(), value.strip()
+def _pairs(settings: Sequence[str]) -> dict[str, str]:
+    """Split settings at their first `=`; none may be given twice, since one of them would be ignored."""
+    pairs: dict[str, str] = {}
+    for setting in settings:
+        name, sign, value = (part.strip() for part in setting.partition("="))
+        if not sign:
+            raise OptionError(f"{setting!r} is not of the form name=value")
+        if name in pairs:
+            raise OptionError(f"{name} is given more than once")
+        pairs[name] = value
+    return pairs

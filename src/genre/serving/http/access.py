@@ -1,21 +1,31 @@
-"""Who may use the service: callers with the key, under a name of this machine; and what browsers may do with answers.
+"""Who may use the service: callers with a key, for what the key is for, under a name of this machine, from which pages.
 
-Plain ASGI: each check costs a few microseconds. Knows no route but the two for health, which are open to all.
+Plain ASGI: each check costs a few microseconds. Knows no route but the two for health, which are open to all; the scope
+of each route is in scopes.py.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, SimpleUser
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from genre.errors import OptionError
+from genre.serving.http.pacing import Pace
 from genre.serving.http.problems import problem
 
 HEALTH_PATHS = ("/healthz", "/readyz")
+MIN_KEY_LENGTH = 16
+WRONG_KEYS_PER_SECOND = 200
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -27,16 +37,82 @@ SECURITY_HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # that change nothing
+SINGLE_HEADERS = (b"host", b"authorization", b"content-type", b"content-length", b"origin", b"sec-fetch-site")
+
+KeyScope = Literal["read", "events", "admin"]
+KEY_SCOPES: tuple[KeyScope, ...] = ("read", "events", "admin")
+"""What a key is for: lists and look-ups; recording events; everything, with changes of items and deletions of users."""
+
+
+class ApiKeys:
+    """The keys that are valid, each with its scopes. Several may be valid at once, so that one can replace another."""
+
+    def __init__(self, scopes_by_key: Mapping[str, Collection[KeyScope]]) -> None:
+        """Make a set of keys.
+
+        Args:
+            scopes_by_key: Of each key, what it is for; `admin` includes the other scopes.
+
+        Raises:
+            OptionError: For no key, a key that is too short, or an unknown scope.
+        """
+        self._scopes_by_digest = _checked_keys(scopes_by_key)
+
+    def __len__(self) -> int:
+        return len(self._scopes_by_digest)
+
+    def scopes(self, sent: bytes) -> tuple[KeyScope, ...]:
+        """Return what a key is for.
+
+        Args:
+            sent: What a caller sent as a key. It is compared with every key, in constant time.
+
+        Returns:
+            Its scopes; none for a wrong key.
+        """
+        digest = hashlib.sha256(sent).digest()
+        found: tuple[KeyScope, ...] = ()
+        for valid, scopes in self._scopes_by_digest:
+            if hmac.compare_digest(valid, digest):
+                found = scopes
+        return found
+
+    def replace(self, other: ApiKeys) -> bool:
+        """Take over other keys in place of these, in one step.
+
+        Args:
+            other: The keys that are valid from now on.
+
+        Returns:
+            Whether anything is different.
+        """
+        before, self._scopes_by_digest = self._scopes_by_digest, other._scopes_by_digest
+        return before != self._scopes_by_digest
+
+
+def _checked_keys(scopes_by_key: Mapping[str, Collection[KeyScope]]) -> list[tuple[bytes, tuple[KeyScope, ...]]]:
+    if not scopes_by_key:
+        raise OptionError("no key; write one of at least 16 letters and digits")
+    checked = []
+    for key, scopes in scopes_by_key.items():
+        if len(key) < MIN_KEY_LENGTH:
+            raise OptionError(f"a key needs at least {MIN_KEY_LENGTH} characters, found {len(key)}")
+        strange = [scope for scope in scopes if scope not in KEY_SCOPES]
+        if strange or not scopes:
+            raise OptionError(f"a key is for {', '.join(KEY_SCOPES)}, found {', '.join(strange) or 'none'}")
+        checked.append((hashlib.sha256(key.encode()).digest(), KEY_SCOPES if "admin" in scopes else tuple(scopes)))
+    return checked
 
 
 class KeyAuthentication(AuthenticationBackend):
     """The key check for Starlette's `AuthenticationMiddleware`: a bearer token or the password of basic authentication.
 
-    Basic authentication lets a browser ask for the key; the user name does not matter.
+    Basic authentication lets a browser ask for the key; the user name does not matter. Refusals are paced.
     """
 
-    def __init__(self, key: str) -> None:
-        self._key = key.encode()
+    def __init__(self, keys: ApiKeys) -> None:
+        self._keys, self._refusals = keys, Pace(WRONG_KEYS_PER_SECOND)
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser] | None:
         """Check the `Authorization` header of a request.
@@ -45,17 +121,18 @@ class KeyAuthentication(AuthenticationBackend):
             conn: the request.
 
         Returns:
-            None for a health check; else what Starlette wants of a caller who sent the key.
+            None for a health check; else what Starlette wants of a caller who sent a key, with the scopes of the key.
 
         Raises:
             AuthenticationError: for a missing or wrong key.
         """
         if conn.scope["path"] in HEALTH_PATHS:
             return None
-        sent = _sent_key(conn.headers.get("authorization", ""))
-        if not hmac.compare_digest(sent, self._key):  # in constant time
+        scopes = self._keys.scopes(_sent_key(conn.headers.get("authorization", "")))
+        if not scopes:
+            await self._refusals.turn()
             raise AuthenticationError("send the key: Authorization: Bearer KEY")
-        return AuthCredentials(["key"]), SimpleUser("")
+        return AuthCredentials(scopes), SimpleUser("")
 
 
 def unauthorized(_: HTTPConnection, error: Exception) -> Response:
@@ -84,6 +161,28 @@ def _sent_key(authorization: str) -> bytes:
     return b""
 
 
+class RequireScope:
+    """Around one route: refuses a key that is for something else."""
+
+    def __init__(self, app: ASGIApp, scope_by_method: Mapping[str, KeyScope | None]) -> None:
+        """Make the check of one route.
+
+        Args:
+            app: The route.
+            scope_by_method: What a key has to be for; None: no key is needed.
+        """
+        self._app, self._scope_by_method = app, scope_by_method
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI calls it."""
+        needed = self._scope_by_method[scope["method"]]
+        if needed is None or needed in scope["auth"].scopes:
+            await self._app(scope, receive, send)
+        else:
+            has = ", ".join(scope["auth"].scopes)
+            await problem(403, "forbidden", f"this key is for {has}; this needs one for {needed}")(scope, receive, send)
+
+
 class HostCheck:
     """Middleware that refuses requests addressed to another name.
 
@@ -107,6 +206,75 @@ def _host(scope: Scope) -> str:
     """Return the name in the Host header, without port and brackets."""
     text = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
     return text.rpartition("]")[0].strip("[]") if text.startswith("[") else text.partition(":")[0]
+
+
+class OriginCheck:
+    """Middleware that refuses changes by pages of others, and requests whose headers contradict each other.
+
+    A page may send some requests anywhere, with what the browser knows of the user. Browsers say where a request comes
+    from, in `Sec-Fetch-Site` and, older ones, in `Origin`; programs send neither. Pages that are let in by name get the
+    headers of CORS, by which the browser shows them the answers.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str] = ()) -> None:
+        """Make the check.
+
+        Args:
+            app: What comes behind it.
+            origins: Pages of others that may use the service, such as `https://shop.example`.
+        """
+        self._app, self._origins = app, frozenset(origin.encode() for origin in origins)
+        headers = ["Authorization", "Content-Type"]
+        methods = ["GET", "POST", "PUT", "DELETE"]
+        self._cors = CORSMiddleware(app, allow_origins=list(origins), allow_methods=methods, allow_headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI calls it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if len(headers) < len(scope["headers"]) and (name := _repeated(scope["headers"])) is not None:
+            await problem(400, "bad_request", f"the header {name} is given more than once")(scope, receive, send)
+        elif headers.get(b"origin") in self._origins:
+            await self._cors(scope, receive, send)
+        elif scope["method"] not in SAFE_METHODS and _is_foreign(headers):
+            detail = "a page of another origin may change nothing; let it in by --allow-origin"
+            await problem(403, "foreign_origin", detail)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def checked_origins(origins: Sequence[str]) -> tuple[str, ...]:
+    """Check the origins of pages that may use the service.
+
+    Args:
+        origins: Such as `https://shop.example` or `http://localhost:3000`.
+
+    Returns:
+        The origins.
+
+    Raises:
+        OptionError: If one is no origin; `*`, which would be every page, is none.
+    """
+    for origin in origins:
+        if not re.fullmatch(r"https?://[^/*@?#\s]+", origin):
+            raise OptionError(f"an origin is a scheme and a host, such as https://shop.example, found {origin!r}")
+    return tuple(origins)
+
+
+def _repeated(headers: Collection[tuple[bytes, bytes]]) -> str | None:
+    """Return the name of a header that is given twice though readers of it would take one or the other."""
+    names = [name for name, _ in headers]
+    return next((name.decode() for name in SINGLE_HEADERS if names.count(name) > 1), None)
+
+
+def _is_foreign(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a page of another origin sent a request."""
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        return site not in (b"same-origin", b"none")
+    return origin is not None and origin.partition(b"://")[2] != headers.get(b"host", b"")
 
 
 class SecurityHeaders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
@@ -14,12 +14,21 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from genre.serving.http.access import HostCheck, KeyAuthentication, SecurityHeaders, unauthorized
+from genre.serving.http.access import (
+    ApiKeys,
+    HostCheck,
+    KeyAuthentication,
+    OriginCheck,
+    SecurityHeaders,
+    checked_origins,
+    unauthorized,
+)
 from genre.serving.http.batching import AsyncService
 from genre.serving.http.problems import add_error_handlers, problem
 from genre.serving.http.prometheus import MeasureRequests, PrometheusMetrics
 from genre.serving.http.request_limits import RequestLimits
 from genre.serving.http.routes import PROBLEMS, EscapedSlashes, add_routes
+from genre.serving.http.scopes import require_scopes
 from genre.serving.service import Service
 from genre.version import __version__
 
@@ -28,16 +37,26 @@ MAX_PAUSE_SECONDS = 300.0  # between two attempts at a stage that does not answe
 log = logging.getLogger("genre.serving")
 
 
-def create_app(service: Service, *, api_key: str | None = None, hosts: frozenset[str] | None = None) -> FastAPI:
+def create_app(
+    service: Service,
+    *,
+    api_keys: ApiKeys | None = None,
+    hosts: frozenset[str] | None = None,
+    origins: Sequence[str] = (),
+) -> FastAPI:
     """Build the app. It warms the service up when it starts, and closes it when it ends.
 
     Args:
         service: answers the requests; closed with the app.
-        api_key: the key that callers must send on every route but health; None for none.
+        api_keys: keys of which callers must send one on every route but health; None for none.
         hosts: names that requests may be addressed to; None for any.
+        origins: pages of others that may use the service from a browser, such as `https://shop.example`.
 
     Returns:
         The app, to run by uvicorn or to mount into another.
+
+    Raises:
+        OptionError: for an origin that is none.
     """
     metrics = PrometheusMetrics(service.failing_calls, service.llm_counts, lambda: service.failed_swaps)
     calls = AsyncService(service, metrics)
@@ -66,8 +85,10 @@ def create_app(service: Service, *, api_key: str | None = None, hosts: frozenset
     app.routes.extend(Route(path, page, methods=["GET"]) for path in ("/", "/{file}"))
     add_error_handlers(app, metrics)
     app.add_middleware(RequestLimits, limits=service.limits)  # each one is put around those before it
-    if api_key is not None:
-        app.add_middleware(AuthenticationMiddleware, backend=KeyAuthentication(api_key), on_error=unauthorized)
+    if api_keys is not None:
+        require_scopes(app)
+        app.add_middleware(AuthenticationMiddleware, backend=KeyAuthentication(api_keys), on_error=unauthorized)
+    app.add_middleware(OriginCheck, origins=checked_origins(origins))
     if hosts is not None:
         app.add_middleware(HostCheck, hosts=hosts)
     app.add_middleware(EscapedSlashes)

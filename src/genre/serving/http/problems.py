@@ -68,9 +68,7 @@ def add_error_handlers(app: FastAPI, metrics: PrometheusMetrics) -> None:
             log.error("%s", error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid_request(request: Request, error: RequestValidationError) -> Response:
-        if any(tuple(one["loc"]) == ("body",) for one in error.errors()) and not _is_json(request):
-            return problem(422, "not_legal", "body: send it with content-type: application/json")
+    async def invalid_request(_: Request, error: RequestValidationError) -> Response:
         return problem(422, "not_legal", validation_message(error.errors()))
 
     @app.exception_handler(HTTPException)
@@ -111,6 +109,14 @@ def _words(error: Mapping[str, Any]) -> str:
     return WORDS_BY_TYPE.get(error.get("type", ""), message.removeprefix("Value error, "))
 
 
-def _is_json(request: Request) -> bool:
+def is_json(request: Request) -> bool:
+    """Tell whether the body of a request is said to be JSON.
+
+    Args:
+        request: The request.
+
+    Returns:
+        Whether its content type is one of JSON.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

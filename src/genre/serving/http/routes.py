@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from genre.errors import UnknownId
 from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import AsyncService
+from genre.serving.http.problems import is_json
 from genre.serving.http.schemas import (
     CatalogueItem,
     DeletedUser,
@@ -61,7 +62,7 @@ REPORT_POLICY = (
 """The report is one page with its scripts inside; the sandbox gives it an origin of its own, so it reaches no route."""
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem} for status in (400, 401, 404, 409, 413, 421, 422, 429, 503)
+    status: {"model": Problem} for status in (400, 401, 403, 404, 409, 413, 421, 422, 429, 431, 503)
 }
 
 
@@ -295,6 +296,10 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
+            if self.body_field is not None and not is_json(
+                request
+            ):  # of a foreign page, browsers send other types at once
+                raise RequestValidationError([{"loc": ("body",), "msg": "send it with content-type: application/json"}])
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict

@@ -26,13 +26,14 @@ from genre.threads import blas_threads
 try:
     import uvicorn
 
+    from genre.serving.http.access import ApiKeys, checked_origins
     from genre.serving.http.app import create_app
     from genre.serving.http.connections import protocol_with_limits
+    from genre.serving.http.keys import read_keys, watch_keys
     from genre.serving.http.pacing import PacedLines
 except ImportError as error:
     raise NotAvailable(f"serving needs {error.name}: pip install 'genre-rec[serve]'") from error
 
-MIN_KEY_LENGTH = 16
 WATCH_SECONDS = 2.0  # between two looks at the run folders
 RETRY_SECONDS = 60.0  # until a new run that did not answer is tried again
 BACKLOG = 2048  # connections that the system keeps until they are accepted
@@ -46,7 +47,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     store: str | Path | None = None,
-    api_key: str | None = None,
+    api_keys: ApiKeys | Path | None = None,
+    origins: Sequence[str] = (),
     shares: Mapping[str, float] | None = None,
     limits: Limits | None = None,
     read: Callable[[Path], Run] = read_run,
@@ -59,19 +61,23 @@ def serve(
         host: address to listen on.
         port: 0 for any free one.
         store: path of an SQLite file or address of a PostgreSQL database; None: a file beside the runs.
-        api_key: key that callers must send; needed where other machines can reach the address.
+        api_keys: keys of which callers must send one, or a file of them, which is read again when it changes; needed
+            where other machines can reach the address.
+        origins: pages of others that may use the service from a browser, such as `https://shop.example`.
         shares: run name -> share of the users; None: equal shares.
         limits: time, rate and size limits; None: the defaults.
         read: reads a run that was replaced from its folder.
         log: gets a line when serving starts and when a run is swapped.
 
     Raises:
-        OptionError: for an address that others can reach without a key, a key that is too short, or runs of several
-            experiments without a store.
+        OptionError: for an address that others can reach without a key, a file that holds no keys, an origin that is
+            none, or runs of several experiments without a store.
         NotAvailable: for a port that is in use.
         StoreError: when the event log cannot be opened.
     """
-    _check_key(host, api_key)
+    keys = read_keys(api_keys) if isinstance(api_keys, Path) else api_keys
+    _check_host(host, keys)
+    checked_origins(origins)
     store = store or _default_store(runs)
     listening = _listen(host, port)
     limits = limits or Limits()
@@ -80,9 +86,9 @@ def serve(
         log.line(f"The limit of open files leaves room for {connections} connections, not {limits.connections}")
         limits = replace(limits, connections=connections)
     service = Service(runs, open_store(store), shares=shares, limits=limits)
-    hosts = None if api_key else frozenset({"localhost", "127.0.0.1", "::1", host})
+    hosts = None if keys else frozenset({"localhost", "127.0.0.1", "::1", host})
     config = uvicorn.Config(
-        create_app(service, api_key=api_key, hosts=hosts),
+        create_app(service, api_keys=keys, hosts=hosts, origins=origins),
         http=protocol_with_limits(limits),
         ws="none",
         log_level="warning",
@@ -94,8 +100,11 @@ def serve(
     _quiet_logs()
     stop = threading.Event()
     threading.Thread(target=watch_folders, args=(service, stop), kwargs={"read": read, "log": log}, daemon=True).start()
+    if isinstance(api_keys, Path) and keys is not None:
+        watch = {"target": watch_keys, "args": (api_keys, keys, stop), "kwargs": {"log": log}}
+        threading.Thread(**watch, daemon=True).start()  # type: ignore[arg-type]
     address = f"[{host}]" if ":" in host else host
-    url = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if api_key else ''}"
+    url = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if keys else ''}"
     log.line(f"Serving {', '.join(service.names())} at {url}")
     try:
         with blas_threads():  # requests are scored side by side; products of a few lists are too small for more
@@ -177,13 +186,11 @@ def _signature(folder: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _check_key(host: str, api_key: str | None) -> None:
-    if api_key is None and not _is_local(host):
+def _check_host(host: str, keys: ApiKeys | None) -> None:
+    if keys is None and not _is_local(host):
         raise OptionError(
             f"{host} can be reached from other machines; give a key (--api-key-file), or serve on 127.0.0.1"
         )
-    if api_key is not None and len(api_key) < MIN_KEY_LENGTH:
-        raise OptionError(f"a key needs at least {MIN_KEY_LENGTH} characters, found {len(api_key)}")
 
 
 def _is_local(host: str) -> bool:
