@@ -170,6 +170,11 @@ def test_a_sample_has_the_targets_of_some_users(parts: Split) -> None:
     assert some_users(parts.validation, 1000, 0) is parts.validation
 
 
+def test_a_search_has_an_end(parts: Split) -> None:
+    with pytest.raises(EvaluationError, match="needs an end"):
+        search(parts, STARTS, Allowance())
+
+
 def test_without_a_validation_part_there_is_nothing_to_search_on(parts: Split) -> None:
     empty = Fold(parts.train, parts.validation.target.where(parts.validation.target.user < 0))
     with pytest.raises(EvaluationError, match="needs a validation part"):

@@ -154,8 +154,10 @@ def search(
         The best recommender, a blend where that is better, and every trial.
 
     Raises:
-        EvaluationError: Without a validation part, or when no trial succeeded.
+        EvaluationError: Without a validation part or a limit, or when no trial succeeded.
     """
+    if budget.seconds is None and budget.trials is None:
+        raise EvaluationError("a search needs an end; give it CPU seconds or a number of trials")
     if not len(split.validation.target):
         raise EvaluationError("a search needs a validation part, which is empty; give the split a validation share")
     running = _Halving(split, budget, metric, exclude_seen=exclude_seen, seed=seed, log=log)
