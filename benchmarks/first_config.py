@@ -21,7 +21,7 @@ from typing import Any
 from datasets import machine
 from handmade import HERE, SETS, read
 
-from genre.auto import contenders, find_config
+from genre.auto import find_config
 from genre.config.experiment import Experiment
 from genre.config.reading import parse_config, read_config
 from genre.config.starter import first_config
@@ -51,7 +51,7 @@ class Judge:
         """Fit on train, once for each set of options; of a blend, its members."""
         key = json.dumps(to_dict(model), sort_keys=True)
         if key not in self.fitted:
-            if isinstance(model, Blend) and model.weights is None:
+            if isinstance(model, Blend) and model.fits_weights:
                 model.weigh([self.fit(member) for member in model.recommenders], self.parts.validation)
             else:
                 model.fit(self.parts.train, validation=self.parts.validation)

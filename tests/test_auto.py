@@ -16,7 +16,9 @@ from genre.cli.main import main
 from genre.evaluation.halving import Allowance
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
-from genre.recommenders.popularity import Popularity
+from genre.recommenders.item_knn import ItemKNN
+from genre.recommenders.ranker import Ranker
+from genre.recommenders.smoothed import Smoothed
 
 
 @pytest.fixture
@@ -60,9 +62,16 @@ def test_a_seed_gives_one_config(stars: Path) -> None:
 
 
 def test_options_at_their_defaults_are_not_written() -> None:
-    blend = Blend((EASE(regularization=20.0), Popularity()), length_buckets=2)
-    assert short_form(blend) == {
-        "kind": "blend",
-        "recommenders": [{"kind": "ease", "regularization": 20.0}, {"kind": "popularity"}],
-        "length_buckets": 2,
+    blend = Blend((EASE(regularization=20.0), Smoothed(ItemKNN())), length_buckets=2)
+    assert short_form(Ranker(blend, epochs=3)) == {
+        "kind": "ranker",
+        "first": {
+            "kind": "blend",
+            "recommenders": [
+                {"kind": "ease", "regularization": 20.0},
+                {"kind": "smoothed", "recommender": {"kind": "item_knn"}},
+            ],
+            "length_buckets": 2,
+        },
+        "epochs": 3,
     }

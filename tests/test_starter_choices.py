@@ -55,9 +55,11 @@ def test_the_split_follows_from_the_facts(change: dict[str, Any], kind: str, why
     ("change", "there", "absent"),
     [
         ({}, {"popularity", "transitions", "ease", "item_knn", "als", "blend"}, {"content", "rating_factors"}),
-        ({"order": "none"}, {"ease", "als", "blend"}, {"transitions", "sasrec"}),
+        ({"order": "none"}, {"ease", "als", "blend"}, {"transitions", "sasrec", "ranker"}),
         ({"items": 30_000}, {"ease_neighbours"}, {"ease"}),
-        ({"texts": ("title",)}, {"content"}, set()),
+        ({"texts": ("title",)}, {"content", "shared_words", "ranker"}, set()),
+        ({"texts": ("plot",)}, {"content", "ranker"}, {"shared_words"}),
+        ({"interactions": 600_000}, {"blend"}, {"ranker", "bpr"}),
         ({"interactions": 90_000, "length": 40.0}, set(), {"sasrec"}),
         ({"interactions": 90_000, "length": 40.0, "judged_by_time": 9}, {"sasrec"}, set()),
         ({"rated": True, "liked_from": 4.0}, {"rating_factors"}, {"mlp"}),

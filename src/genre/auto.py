@@ -22,6 +22,7 @@ from genre.preprocessing.sources.columns import Columns
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 from genre.recommenders.popularity import Popularity
+from genre.recommenders.second_stage import SecondStage
 from genre.studies import prepare_split
 from genre.workspace import Workspace, leave_dataset, locked
 
@@ -86,6 +87,7 @@ def find_config(
             allowance,
             metric=next(iter(labels(evaluation.metrics[:1], evaluation.k))),
             exclude_seen=evaluation.exclude_seen,
+            second_stage=first.facts.ordered,
             seed=seed,
             log=log,
         )
@@ -101,9 +103,20 @@ def contenders(experiment: Experiment) -> dict[str, Recommender]:
         experiment: The config.
 
     Returns:
-        Label -> recommender, without blends, which the search makes itself, and those that predict ratings.
+        Label -> recommender, but for blends and second stages, which the search makes, and what predicts ratings.
     """
-    return {label: one for label, one in experiment.named().items() if not isinstance(one, Blend) and not _rates(one)}
+    return {
+        label: one
+        for label, one in experiment.named().items()
+        if not isinstance(
+            one,
+            (
+                Blend,
+                SecondStage,
+            ),
+        )
+        and not _rates(one)
+    }
 
 
 def _rates(recommender: Recommender) -> bool:
@@ -128,10 +141,14 @@ def short_form(recommender: Recommender) -> Mapping[str, Any]:
     Returns:
         Plain values.
     """
-    plain: dict[str, Any] = to_dict(recommender)
-    if isinstance(recommender, Blend):
-        plain["recommenders"] = [short_form(member) for member in recommender.recommenders]
     fields = {field.name: field for field in dataclasses.fields(recommender)}  # type: ignore[arg-type]
+    plain: dict[str, Any] = to_dict(recommender)
+    for name in fields.keys() & plain.keys():
+        value = getattr(recommender, name)
+        if isinstance(value, Recommender):
+            plain[name] = short_form(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Recommender):
+            plain[name] = [short_form(member) for member in value]
     return {name: value for name, value in plain.items() if name not in fields or value != _default(fields[name])}
 
 

@@ -170,6 +170,17 @@ def test_a_sample_has_the_targets_of_some_users(parts: Split) -> None:
     assert some_users(parts.validation, 1000, 0) is parts.validation
 
 
+def test_a_second_stage_is_a_candidate_that_validation_may_reject(parts: Split) -> None:
+    log = Lines()
+    winner = search(parts, STARTS, Allowance(trials=4), second_stage=True, log=log)
+    values = {line.split()[2]: float(line.split()[1]) for line in log.lines if "all validation users" in line}
+    assert {"blend", "ranker"} < set(values)
+    assert winner.value == pytest.approx(max(values.values()), abs=5e-5)
+    model = dataclasses.replace(winner.recommender).fit(parts.train, validation=parts.validation)  # type: ignore[type-var]
+    value = evaluate(model, parts.validation, metrics=["ndcg@10"], train=parts.train).values["ndcg@10"]
+    assert value == winner.value
+
+
 def test_a_search_has_an_end(parts: Split) -> None:
     with pytest.raises(EvaluationError, match="needs an end"):
         search(parts, STARTS, Allowance())

@@ -12,13 +12,13 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import yaml
 
 from genre.config.reading import Config, parse_config
-from genre.config.starter_choices import REPEATED, Choice, choose_recommenders, choose_split
+from genre.config.starter_choices import REPEATED, Choice, Values, choose_recommenders, choose_split
 from genre.config.starter_facts import Facts, describe, measure
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
@@ -166,7 +166,7 @@ def config_text(
         "columns": json.dumps(roles, ensure_ascii=False),
         "largest_weight": f"{facts.largest_weight:,.0f}",
         "positive_rating": f"{facts.liked_from or 0:g}",
-        "split": f"# {split.why[0].upper()}{split.why[1:]}.\nsplit: {_flow(split.values)}",
+        "split": f"# {split.why[0].upper()}{split.why[1:]}.\nsplit: {_yaml(split.values)}",
         "texts": ", ".join(facts.texts[:6]),
         "first_texts": ", ".join(facts.texts[:3]),
         "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),
@@ -186,16 +186,10 @@ def config_text(
 
 
 def _entry(choice: Choice) -> Iterator[str]:
-    """Yield the lines of an entry of `recommenders`, with its reason; the members of a blend have a line each."""
-    members = choice.values.get("recommenders")
-    if members is None:
-        yield from _reasoned(f"  - {_flow(choice.values)}", choice.why)
-        return
-    plain = {name: value for name, value in choice.values.items() if name not in ("kind", "recommenders")}
-    yield from _reasoned(f"  - kind: {choice.values['kind']}", choice.why)
-    yield from (f"    {name}: {_flow(value)}" for name, value in plain.items())
-    yield "    recommenders:"
-    yield from (f"      - {_flow(member)}" for member in members)
+    """Yield the lines of an entry of `recommenders`, with its reason; recommenders inside it have a line each."""
+    first, *others = _yaml(choice.values, flow=None).splitlines()
+    yield from _reasoned(f"  - {first}", choice.why)
+    yield from (f"    {line}" for line in others)
 
 
 def _reasoned(line: str, why: str) -> Iterator[str]:
@@ -207,10 +201,10 @@ def _reasoned(line: str, why: str) -> Iterator[str]:
         yield line
 
 
-def _flow(value: Any) -> str:
-    """Return plain values as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
-    return text.removesuffix("\n").removesuffix("\n...")
+def _yaml(values: Values, *, flow: bool | None = True) -> str:
+    """Return plain values as YAML: on one line, or with a line for each of those that hold others."""
+    text: str = yaml.safe_dump(dict(values), default_flow_style=flow, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n")
 
 
 def _fill_in(values: Mapping[str, str], facts: Mapping[str, bool]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genre.config.starter_facts import Facts
+from genre.data.dataset import TITLE_COLUMNS
 
 DENSE_UP_TO = 20_000
 """Items; the weights of `ease` then need 1.6 GB."""
@@ -17,6 +18,8 @@ ENOUGH_BY_TIME = 0.2
 """A split by time is taken where it judges at least this share of the users whom a split of each user would judge."""
 MOST_FOR_BPR = 500_000
 """Interactions up to which another kind of factors costs little."""
+FOR_RANKER = (5_000, 500_000)
+"""Interactions between which a learnt second stage is worth its time in a first run."""
 FOR_NETWORK = (50_000, 1_000_000)
 """Interactions between which a network is worth its time in a first run."""
 LONG = 20
@@ -78,7 +81,7 @@ def choose_recommenders(facts: Facts) -> list[Choice]:
     single = [*_popular(facts), *_sequential(facts), *_collaborative(facts), *_textual(facts), *_networks(facts)]
     members = [choice.values for choice in single]
     blend = Choice({"kind": "blend", "recommenders": members}, "their weighted sum; validation fits the weights")
-    return [*single, blend, *_ratings(facts)]
+    return [*single, blend, *_second_stage(facts), *_ratings(facts)]
 
 
 def _popular(facts: Facts) -> Iterator[Choice]:
@@ -115,6 +118,27 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
 def _textual(facts: Facts) -> Iterator[Choice]:
     if facts.texts:
         yield Choice({"kind": "content"} | _decay(facts), "reads the text of items")
+    if _titled(facts):
+        yield Choice({"kind": "shared_words"}, "words that titles share")
+
+
+def _titled(facts: Facts) -> bool:
+    return any(column in TITLE_COLUMNS for column in facts.texts)
+
+
+def _second_stage(facts: Facts) -> Iterator[Choice]:
+    """Yield a ranker over what reads the newest items, where there is an order to learn it from."""
+    low, high = FOR_RANKER
+    if not facts.ordered or not low <= facts.interactions <= high:
+        return
+    steps = {"kind": "transitions", "source_power": 0.35, "target_power": 0.15}
+    members: list[Values] = [steps, {"kind": "item_knn"} | WALK | _decay(facts)]
+    if facts.texts:
+        members = [steps, {"kind": "content"} | _decay(facts), {"kind": "smoothed", "recommender": steps}]
+    if _titled(facts):
+        members.append({"kind": "shared_words"})
+    first = {"kind": "blend", "recommenders": members}
+    yield Choice({"kind": "ranker", "first": first}, "learns to order the candidates of a blend anew")
 
 
 def _networks(facts: Facts) -> Iterator[Choice]:

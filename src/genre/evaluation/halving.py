@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ from genre.log import SILENT, Log
 from genre.options import Choices, Search, search_space
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
+from genre.recommenders.ranker import Ranker
+from genre.recommenders.second_stage import SecondStage
 
 USERS = 2000  # validation users that a trial is evaluated on, the same in every trial
 KEPT = 2  # recommenders that are not dropped
@@ -36,7 +38,8 @@ STEP = 0.25  # of the range of an option: the standard deviation of a change
 NONE = 0.25  # chance that a change of an optional number takes it away
 BUCKETS = (1, 3)  # groups of history lengths with weights of their own that a blend is tried with
 ENOUGH = 200  # validation users from which on their halves choose between blends
-FOR_BLEND = 0.2  # share of the budget that is left for the blend
+FOR_BLEND = 0.3  # share of the budget that is left for the blend and the second stage
+REFITS = 3  # a second stage fits every member of the blend twice, and learns itself
 MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
 
 
@@ -134,6 +137,7 @@ def search(
     *,
     metric: str = "ndcg@10",
     exclude_seen: bool = True,
+    second_stage: bool = False,
     seed: int = 0,
     log: Log = SILENT,
 ) -> Winner:
@@ -147,6 +151,7 @@ def search(
         budget: When to stop.
         metric: The label to optimise.
         exclude_seen: See `evaluate`.
+        second_stage: Whether to try a ranker over the blend, which learns from the last item of each history.
         seed: Of the changes of options.
         log: A line for each improvement.
 
@@ -163,7 +168,7 @@ def search(
     running = _Halving(split, budget, metric, exclude_seen=exclude_seen, seed=seed, log=log)
     contenders = [_Contender(name, start) for name, start in starts.items()]
     running.rounds(contenders)
-    return running.winner(contenders)
+    return running.winner(contenders, second_stage=second_stage)
 
 
 class _Halving:
@@ -258,21 +263,32 @@ class _Halving:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def winner(self, contenders: list[_Contender]) -> Winner:
-        """Weigh a blend of all contenders and compare it with the best one on all validation users."""
+    def winner(self, contenders: list[_Contender], *, second_stage: bool) -> Winner:
+        """Weigh a blend of all contenders, rank its candidates anew, and take the best on all validation users."""
         known = {one.name: one for one in sorted(contenders, key=lambda one: -one.value) if one.best is not None}
         if not known:
             raise EvaluationError("no trial succeeded; give the search a larger budget, or look at the lines above")
         fitted = [one.best for one in known.values() if one.best is not None]
-        best, value = fitted[0], self.evaluated(fitted[0], self.split.validation)
+        found = [fitted[0]]
         if len(fitted) > 1:
-            blend = self.blended(fitted)
-            blended = self.evaluated(blend, self.split.validation)
-            if self.sign * blended > self.sign * value:
-                best, value = blend, blended
-        self.log.line(f"{self.metric} {value:.4f} {type(best).__name__.lower()} on all validation users{self.budget}")
+            found.append(self.blended(fitted))
+        if second_stage and self.budget.left() > REFITS * sum(one.seconds for one in known.values()):
+            found += self.ranked(found[-1])
+        values = [self.evaluated(model, self.split.validation) for model in found]
+        for model, value in zip(found, values, strict=True):
+            name = type(model).__name__.lower()
+            self.log.line(f"{self.metric} {value:.4f} {name} on all validation users{self.budget}")
+        at = int(np.argmax(np.multiply(self.sign, values)))
         singles = {name: (_fresh(one.best), self.sign * one.value) for name, one in known.items() if one.best}
-        return Winner(_fresh(best), value, singles, tuple(self.attempts))
+        return Winner(_fresh(found[at]), values[at], singles, tuple(self.attempts))
+
+    def ranked(self, first: Recommender) -> Iterator[Recommender]:
+        """Yield a ranker over the best so far; nothing where it cannot be learnt."""
+        ranker = Ranker(_fresh(first), exclude_seen=self.exclude_seen)
+        try:
+            yield ranker.fit(self.split.train, validation=self.split.validation)
+        except (TrainingError, OptionError, DataError) as error:
+            self.log.line(f"ranker: {error}")
 
 
 def weigh_blend(fitted: list[Recommender], validation: Fold, *, length_buckets: int = 1) -> Blend:
@@ -381,7 +397,9 @@ def _options(model: Recommender) -> dict[str, Any]:
 
 
 def _fresh(model: Recommender) -> Recommender:
-    """Return a copy that is not fitted; of a blend, with members that are not."""
+    """Return a copy that is not fitted, nor are those inside it."""
     if isinstance(model, Blend):
         return dataclasses.replace(model, recommenders=tuple(_fresh(member) for member in model.recommenders))
+    if isinstance(model, SecondStage):
+        return dataclasses.replace(model, first=_fresh(model.first))
     return dataclasses.replace(model)  # type: ignore[type-var]
