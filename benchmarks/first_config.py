@@ -63,10 +63,7 @@ class Judge:
 
     def best(self, experiment: Experiment) -> tuple[str, dict[str, Evaluation]]:
         """The recommender that validation chooses, on both parts."""
-        ranking = [
-            *contenders(experiment).values(),
-            *(one for one in experiment.recommenders if isinstance(one, Blend)),
-        ]
+        ranking = [one for one in experiment.recommenders if not one.capabilities()["ratings"]]
         judged = [(self.evaluate(one, "validation"), one) for one in ranking]
         found, model = max(judged, key=lambda pair: pair[0].values[LABEL])
         return type(model).__name__.lower(), {"validation": found, "test": self.evaluate(model, "test")}
