@@ -96,6 +96,8 @@ def test_a_url_without_a_password_is_legal() -> None:
 def test_two_of_a_kind_get_numbered_names() -> None:
     text = GOOD.replace(", name: strong", "")
     assert parse(text).experiment.labels == ("ease", "als", "ease-2")
+    text += "  - {kind: ease, regularization: 7}\n"
+    assert parse(text).experiment.labels == ("ease", "als", "ease-2", "ease-3")
 
 
 def test_every_mistake_is_reported_at_once_with_its_line() -> None:

@@ -207,9 +207,12 @@ def _labels(entries: list[Any]) -> tuple[str, ...]:
     labels: list[str] = []
     for entry in entries:
         options = entry if isinstance(entry, dict) else {"kind": entry if isinstance(entry, str) else ""}
-        label = str(options.get("name") or options.get("kind")).rpartition(":")[2]
-        repeated = "name" not in options and label in labels
-        labels.append(f"{label}-{labels.count(label) + 1}" if repeated else label)
+        plain = label = str(options.get("name") or options.get("kind")).rpartition(":")[2]
+        number = 1
+        while "name" not in options and label in labels:
+            number += 1
+            label = f"{plain}-{number}"
+        labels.append(label)
     return tuple(labels)
 
 
