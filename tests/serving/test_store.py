@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,7 @@ from genre.serving.events.store import (
     Outcome,
     user_digest,
 )
+from genre.serving.http.server import serve
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
@@ -183,35 +185,60 @@ HOSTILE_BODIES = [
     7,
 ]
 HOSTILE_VALUES = [None, "", "x", b"\xff", -1, 2**62, 1e308, "\x00", "1; DROP TABLE log"]
+HOSTILE_DIGESTS = ["0" * 64, "deadbeef:" + "0" * 64, ":", "\u202e", "x" * 100_000]
+TEXTS = ["", "x", "'; DROP TABLE genre_log", "\u202e", "\ufdd0", "x" * 10_000]
+COLUMNS = "kind, user_id, item_id, weight, timestamp, body"
 
 
-def test_no_entry_of_a_log_stops_a_start(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "events.sqlite"
-    SQLiteStore(path).close()
-    rng = random.Random(0)
-    with sqlite3.connect(path) as log:
-        for _ in range(sized(1000, 1000)):
-            row = [rng.choice(["event", "event", "item", "item", "deletion", "other"])]
-            row += [rng.choice(["u1", "i1", "new", *HOSTILE_VALUES]) for _ in range(4)]
-            row += [rng.choice([None, *HOSTILE_BODIES])]
+def hostile_rows(rng: random.Random, *, typed: bool) -> list[list[Any]]:
+    """Rows that no version of this program wrote; `typed`: as far as the columns of PostgreSQL can hold them."""
+    ids = ["u1", "i1", "new", *(TEXTS if typed else HOSTILE_VALUES)]
+    numbers: list[Any] = [None, -1, 0, 2**62, -(2**62)] if typed else ["u1", *HOSTILE_VALUES]
+    weights: list[Any] = [float("nan"), float("inf"), -1.0, 1e308] if typed else numbers
+    bodies = [body for body in [None, *HOSTILE_BODIES, *HOSTILE_DIGESTS] if not typed or isinstance(body, str | None)]
+    rows = []
+    for _ in range(sized(300, 1000)):
+        kind = rng.choice(["event", "event", "item", "item", "deletion", "other"])
+        rows.append([kind, rng.choice(ids), rng.choice(ids), rng.choice(weights), rng.choice(numbers)])
+        rows[-1].append(rng.choice(bodies))
+    rows.append(["event", "ok", "i1", 1.0, 1, None])
+    rows.append(["item", None, "i1", None, None, '{"title": "Renamed"}'])
+    return rows
+
+
+def test_no_entry_of_a_log_stops_a_start(
+    run: Run, store: EventStore, reopened: Callable[[], EventStore], request: pytest.FixtureRequest
+) -> None:
+    rows = hostile_rows(random.Random(0), typed=not isinstance(store, SQLiteStore))
+    if isinstance(store, SQLiteStore):
+        with sqlite3.connect(store.path) as log:
+            log.executemany(f"INSERT INTO log ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
             log.execute(
-                "INSERT INTO log (kind, user_id, item_id, weight, timestamp, body) VALUES (?, ?, ?, ?, ?, ?)", row
+                "INSERT INTO log (kind, item_id, body) VALUES ('item', CAST(x'ff41' AS TEXT), '{\"title\": \"T\"}')"
             )
-        log.execute("INSERT INTO log (kind, user_id, item_id, weight, timestamp) VALUES ('event', 'ok', 'i1', 1, 1)")
-        log.execute(
-            "INSERT INTO log (kind, item_id, body) VALUES ('item', CAST(x'ff41' AS TEXT), '{\"title\": \"T\"}')"
-        )
-        log.execute("INSERT INTO log (kind, item_id, body) VALUES ('item', 'i1', '{\"title\": \"Renamed\"}')")
-    store = SQLiteStore(path)
-    service = Service([run], store)
+    else:
+        import psycopg
+
+        with psycopg.connect(request.getfixturevalue("postgres_server").address) as log_:
+            log_.cursor().executemany(f"INSERT INTO genre_log ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)", rows)
+    opened = reopened()
+    service = Service([run], opened)
     service.warm()
     service.sync()
+    service.erasure.go_on()
     assert service.item("i1")["title"] == "Renamed"
     assert len(service.recommend(ListRequest(user_id="ok", k=3)).items) == 3
     assert service.recommend(ListRequest(user_id="u1", k=3)).items
     assert service.popular(trending=True) is not None
-    assert "ok" in with_log(run.dataset, store).user_ids
-    service.close()
+    assert "ok" in with_log(run.dataset, opened).user_ids
+    assert opened.record([Event("ok", "i1", 1.0, 2, "e")]) == [NEW]
+    assert opened.delete_user("u1") >= 0
+
+
+def test_a_digest_of_another_key_does_not_stop_a_start(sqlite: SQLiteStore) -> None:
+    with sqlite3.connect(sqlite.path) as log:
+        log.execute("INSERT INTO log (kind, body) VALUES ('deletion', ?)", ("deadbeef:" + "0" * 64,))
+    SQLiteStore(sqlite.path).close()
 
 
 def test_the_log_is_read_from_any_place(store: EventStore) -> None:
@@ -392,3 +419,46 @@ def test_postgres_comes_back_after_a_crash(postgres: EventStore, request: pytest
     server.start()
     assert postgres.record([Event("a", "y", 1.0, 2, "e2"), Event("a", "x", 1.0, 1, "e1")]) == [NEW, DUPLICATE]
     assert [event.item_id for event in postgres.histories(["a"])["a"]] == ["x", "y"]
+
+
+def test_a_postgres_log_is_opened_while_a_dump_reads_it(postgres: EventStore, request: pytest.FixtureRequest) -> None:
+    import psycopg
+
+    address = request.getfixturevalue("postgres_server").address
+    with psycopg.connect(address) as dump:
+        dump.execute("SELECT count(*) FROM genre_log")  # holds a lock until the end of the transaction
+        begin = time.monotonic()
+        second = open_store(address)
+        assert second.record([Event("a", "x", 1.0, 1)]) == [NEW]
+        assert time.monotonic() - begin < 4
+        second.close()
+
+
+def test_a_second_server_on_an_sqlite_log_is_refused(run: Run, tmp_path: Path) -> None:
+    first, second = SQLiteStore(tmp_path / "events.sqlite"), SQLiteStore(tmp_path / "events.sqlite")
+    first.claim()
+    with pytest.raises(StoreError, match=r"another process serves from this event log.*genre log copy"):
+        serve([run], port=0, store=tmp_path / "events.sqlite")
+    second.record([Event("a", "x")])  # by a command
+    first.close()
+    second.claim()
+    second.close()
+
+
+def test_servers_share_a_postgres_log_until_it_is_replaced(
+    postgres: EventStore, request: pytest.FixtureRequest
+) -> None:
+    address = request.getfixturevalue("postgres_server").address
+    one, other, alone, late = (open_store(address) for _ in range(4))
+    one.claim()
+    other.claim()
+    with pytest.raises(StoreError, match="another process serves from it"):
+        alone.claim(alone=True)
+    one.close()
+    other.close()
+    alone.claim(alone=True)
+    with pytest.raises(StoreError, match="is being replaced"):
+        late.claim()
+    alone.close()
+    late.claim()
+    late.close()

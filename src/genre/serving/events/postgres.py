@@ -32,6 +32,8 @@ SESSION = "-c statement_timeout=5000 -c synchronous_commit=on"
 _LOCK = "SELECT pg_advisory_xact_lock(1196314181)"
 """Numbers are given out before a commit, so two writers at once could commit 8 before 7 and a reader that has seen 8
 would never see 7. One writer at a time keeps the log in the order of its numbers; a commit holds a whole group."""
+_CLAIM = 1196314182
+"""The advisory lock of processes that serve from the log: shared, or exclusive while the log is replaced."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS genre_log (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -45,6 +47,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS genre_log_by_event ON genre_log (user_id, even
 CREATE INDEX IF NOT EXISTS genre_log_by_user ON genre_log (user_id, "timestamp", seq) WHERE kind = 'event';
 CREATE INDEX IF NOT EXISTS genre_log_by_kind ON genre_log (kind, seq) WHERE kind <> 'event';
 """
+_HAS_SCHEMA = "SELECT to_regclass('genre_log_key') IS NOT NULL AND to_regclass('genre_log_by_event') IS NOT NULL"
 _NEW_KEY = "INSERT INTO genre_log_key (key) VALUES (%s) ON CONFLICT DO NOTHING"
 _APPEND = """
 INSERT INTO genre_log (kind, user_id, item_id, weight, "timestamp", event_id, body)
@@ -87,10 +90,11 @@ class PostgresStore(LogTable):
         given = {name: str(value) for name, value in conninfo_to_dict(address).items() if value is not None}
         settings = make_conninfo(CONNECT, **{"options": SESSION, **given})
         self._write, self._read = _Link(settings), _Link(settings)
-        with self._transaction() as log:
-            log.execute(_SCHEMA.encode())
-            log.execute(_NEW_KEY, (secrets.token_bytes(32),))
-            ((self.key,),) = log.execute("SELECT key FROM genre_log_key").fetchall()
+        if self._select(_HAS_SCHEMA, ()) != [(True,)]:  # making it locks the table, which a dump would hold up
+            with self._transaction() as log:
+                log.execute(_SCHEMA.encode())
+                log.execute(_NEW_KEY, (secrets.token_bytes(32),))
+        ((self.key,),) = self._select("SELECT key FROM genre_log_key", ())
 
     @contextmanager
     def _transaction(self, deadline: float | None = None) -> Iterator[Connection]:
@@ -158,6 +162,13 @@ class PostgresStore(LogTable):
         return bool(dead == 0)
 
     @override
+    def claim(self, *, alone: bool = False) -> None:
+        shared = "" if alone else "_shared"
+        self._read.first = f"SELECT pg_try_advisory_lock{shared}({_CLAIM})"
+        self._read.close()  # the next connection begins with it, and so does each one after a connection was lost
+        self._read.rows("SELECT 1", ())
+
+    @override
     def close(self) -> None:
         self._write.close()
         self._read.close()
@@ -168,6 +179,7 @@ class _Link:
 
     def __init__(self, settings: str) -> None:
         self.settings = settings
+        self.first: str | None = None  # a statement that has to return true at the begin of each connection
         self._lock = threading.Lock()
         self._connection: Connection | None = None
 
@@ -179,10 +191,17 @@ class _Link:
         try:
             with _store_errors():
                 if self._connection is None or self._connection.closed:
-                    self._connection = psycopg.connect(self.settings, autocommit=True)
+                    self._connection = self._connect()
                 yield self._connection
         finally:
             self._lock.release()
+
+    def _connect(self) -> Connection:
+        connection = psycopg.connect(self.settings, autocommit=True)
+        if self.first and connection.execute(self.first.encode()).fetchone() != (True,):
+            connection.close()
+            raise StoreError("the event log is being replaced, or another process serves from it; stop that process")
+        return connection
 
     @contextmanager
     def fresh(self) -> Iterator[Connection]:

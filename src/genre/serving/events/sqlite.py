@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
@@ -47,6 +48,7 @@ _APPEND = """
 INSERT INTO log (kind, user_id, item_id, weight, timestamp, event_id, body) VALUES ('event', ?, ?, ?, ?, ?, ?)
 ON CONFLICT (user_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
 """
+_KEY_TABLE = "CREATE TABLE IF NOT EXISTS log_key (name TEXT NOT NULL)"
 _KEY_NAMES = f"""
 SELECT DISTINCT substr(body, 1, 8) FROM log WHERE kind = 'deletion' AND body GLOB '{"[0-9a-f]" * 8}:{"[0-9a-f]" * 64}'
 """
@@ -75,6 +77,7 @@ class SQLiteStore(LogTable):
         super().__init__()
         self.path = path
         self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._claimed = FileLock(path.with_name(f".{path.name}.lock"), mode=0o600, thread_local=False)
         with _store_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write, self._read = self._connect(), self._connect()
@@ -96,17 +99,25 @@ class SQLiteStore(LogTable):
 
     def _read_key(self) -> bytes:
         """Read the key of deleted users from the file beside the log, made where it is missing."""
-        place = self.path.with_name(f"{self.path.name}.key")
+        place = key_place(self.path)
         names = {name for (name,) in self._write.execute(_KEY_NAMES)}
-        if not names:
+        self._write.execute(_KEY_TABLE)
+        noted = {name for (name,) in self._write.execute("SELECT name FROM log_key")}
+        needed = names & noted if noted else names  # other digests are of no version of this program, or of another log
+        if not needed:
             make_key(place)
         key = place.read_bytes() if place.exists() else b""
-        if names and key_name(key) not in names:
+        if needed and key_name(key) not in needed:
             self.close()
             raise StoreError(
                 f"{place}: not the key of the deleted users in {self.path}, who would come back without it; copy it "
                 "from where the log was made"
             )
+        if key_name(key) not in noted:
+            self._write.execute("BEGIN IMMEDIATE")
+            self._write.execute("DELETE FROM log_key")
+            self._write.execute("INSERT INTO log_key VALUES (?)", (key_name(key),))
+            self._write.execute("COMMIT")
         return key
 
     @contextmanager
@@ -167,9 +178,20 @@ class SQLiteStore(LogTable):
             return bool(log.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
     @override
+    def claim(self, *, alone: bool = False) -> None:
+        try:
+            self._claimed.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"{self.path}: another process serves from this event log. Stop it, or put the log into PostgreSQL, "
+                "which several processes can share: genre log copy, then serve --store postgresql://..."
+            ) from None
+
+    @override
     def close(self) -> None:
         self._write.close()
         self._read.close()
+        self._claimed.release()
 
 
 def _record_one(log: sqlite3.Connection, event: Event, now: int) -> Outcome:
@@ -177,6 +199,18 @@ def _record_one(log: sqlite3.Connection, event: Event, now: int) -> Outcome:
     if log.execute(_APPEND, timed_row(event, now)).rowcount == 1:
         return Outcome.NEW
     return compare_with_recorded(event, log.execute(_RECORDED, (event.user_id, event.event_id)).fetchone())
+
+
+def key_place(path: Path) -> Path:
+    """Return where the key of a log is.
+
+    Args:
+        path: The log.
+
+    Returns:
+        A file beside it.
+    """
+    return path.with_name(f"{path.name}.key")
 
 
 def make_key(place: Path) -> None:

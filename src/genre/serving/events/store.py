@@ -300,6 +300,17 @@ class EventStore(ABC):
         """
 
     @abstractmethod
+    def claim(self, *, alone: bool = False) -> None:
+        """Note until the store is closed that this process serves from the log.
+
+        Args:
+            alone: Let no other process serve from it, as is needed to replace it.
+
+        Raises:
+            StoreError: If another process serves from the log that may not be shared with this one.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close the connections to the log."""
 

@@ -85,7 +85,9 @@ def serve(
     if connections < limits.connections:
         log.line(f"The limit of open files leaves room for {connections} connections, not {limits.connections}")
         limits = replace(limits, connections=connections)
-    service = Service(runs, open_store(store), shares=shares, limits=limits)
+    events = open_store(store)
+    events.claim()
+    service = Service(runs, events, shares=shares, limits=limits)
     hosts = None if keys else frozenset({"localhost", "127.0.0.1", "::1", host})
     config = uvicorn.Config(
         create_app(service, api_keys=keys, hosts=hosts, origins=origins),
