@@ -26,7 +26,8 @@ golden: .venv/dev  ## writes the golden values of the tests anew; read the diff
 
 LOADERS := tests/reliability tests/test_storage.py tests/test_saved_runs.py tests/test_config.py tests/test_pipeline.py \
   tests/test_enrichment.py tests/data tests/preprocessing tests/features/test_contract.py tests/recommenders/test_contract.py \
-  tests/training/test_loop.py tests/serving/test_store.py tests/serving/test_refresh.py tests/serving/test_drift.py
+  tests/training/test_loop.py tests/serving/test_store.py tests/serving/test_refresh.py tests/serving/test_drift.py \
+  tests/serving/test_log_truth.py tests/serving/test_erasure.py tests/serving/test_clocks.py tests/serving/test_log_verbs.py
 
 nightly: .venv/dev
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(LOADERS) tests/serving/test_openapi.py

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from genre.cli.data import add_data_verbs
 from genre.cli.llm import add_llm_verbs
+from genre.cli.log import add_log_verbs
 from genre.cli.recommend import add_recommend_verb
 from genre.cli.run import add_run_verbs
 from genre.cli.serve import add_serving_verbs
@@ -63,6 +64,13 @@ def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genre", description="A recommendation engine built on language models.")
     parser.add_argument("--version", action="version", version=f"genre {__version__}")
     verbs = parser.add_subparsers(metavar="VERB")
-    for add_verbs in (add_data_verbs, add_run_verbs, add_recommend_verb, add_serving_verbs, add_llm_verbs):
+    for add_verbs in (
+        add_data_verbs,
+        add_run_verbs,
+        add_recommend_verb,
+        add_serving_verbs,
+        add_log_verbs,
+        add_llm_verbs,
+    ):
         add_verbs(verbs)
     return parser

@@ -77,7 +77,7 @@ def _by_kind(store: EventStore) -> tuple[DeletedUsers, dict[str, dict[str, Any]]
             deleted.add(entry)
         elif isinstance(entry, ItemChange):
             changes[entry.item_id] = {**changes.get(entry.item_id, {}), **entry.fields}
-        else:
+        elif isinstance(entry, Event):
             events.append(entry)
     return deleted, changes, _settled(events)
 

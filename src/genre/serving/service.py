@@ -18,7 +18,7 @@ from genre.recommenders.llm_reranker import reranking_counts
 from genre.recommenders.reasons import POPULAR
 from genre.runs import Run
 from genre.serving.erasure import Erasure
-from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, Outcome, user_digest
+from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, Outcome, Pruning, user_digest
 from genre.serving.evidence import explain_item
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
@@ -436,7 +436,7 @@ class Service:
         while page := self._store.read(self._state.position):
             for _, entry in page:
                 items_changed |= self._state.apply(entry)
-                self._recount |= isinstance(entry, Deletion)
+                self._recount |= isinstance(entry, Deletion | Pruning)
             self._state.recent_events.drop({entry.user_id for _, entry in page if isinstance(entry, Event)})
             self._state.position = page[-1][0]
             n_entries += len(page)

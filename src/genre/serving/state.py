@@ -173,7 +173,8 @@ class State:
             self._changes[entry.item_id] = {**(known or {}), **entry.fields}
             return self._changes[entry.item_id] != known
         elif (
-            entry.weight > 0
+            isinstance(entry, Event)
+            and entry.weight > 0
             and any(entry.item_id in loaded.catalogue.row for loaded in self.loaded_runs.values())
             and self._pairs.add(entry.user_id, entry.item_id)
         ):

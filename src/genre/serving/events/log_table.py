@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -24,9 +25,12 @@ from genre.serving.events.store import (
     Entry,
     Event,
     EventStore,
+    Filled,
     ItemChange,
     Kind,
     Outcome,
+    Pruning,
+    Row,
     settle_times,
     user_digest,
 )
@@ -44,6 +48,11 @@ SELECT item_id, latest / 3600 * 3600, count(*) FROM (
 ) AS daily GROUP BY 1, 2
 """
 DELETIONS = """SELECT seq, body, "timestamp" FROM log WHERE kind = 'deletion' AND seq > ? ORDER BY seq"""
+
+DELETE = "INSERT INTO log (kind, body, \"timestamp\") VALUES ('deletion', ?, ?)"
+ERASE = "DELETE FROM log WHERE kind = 'event' AND user_id = ?"
+PRUNE = "DELETE FROM log WHERE kind = 'event' AND seq > ? AND seq <= ? AND \"timestamp\" < ?"
+WHOLE_LOG = 'SELECT seq, kind, user_id, item_id, weight, "timestamp", event_id, body FROM log ORDER BY seq'
 
 HEAVIEST = 1e30  # what single precision holds
 Recorded = tuple[str, float, int, str | None]
@@ -101,9 +110,8 @@ class LogTable(EventStore):
     @override
     def delete_user(self, user_id: str, now: int = 0, *, deadline: float | None = None) -> int:
         with self._transaction(deadline) as log:
-            erased = log.execute(self._sql("DELETE FROM log WHERE kind = 'event' AND user_id = ?"), (user_id,)).rowcount
-            row = (user_digest(user_id, self.key), now or int(time.time()))
-            log.execute(self._sql("INSERT INTO log (kind, body, \"timestamp\") VALUES ('deletion', ?, ?)"), row)
+            erased = log.execute(self._sql(ERASE), (user_id,)).rowcount
+            log.execute(self._sql(DELETE), (user_digest(user_id, self.key), now or int(time.time())))
         self._n_deletions += 1
         return int(erased)
 
@@ -131,7 +139,7 @@ class LogTable(EventStore):
             found = [(seq, _entry(kind, event)) for seq, kind, *event in rows]
             if readable := [(seq, entry) for seq, entry in found if entry is not None]:
                 # the process that deleted may have ended before it erased
-                self._n_deletions += any(isinstance(entry, Deletion) for _, entry in readable)
+                self._n_deletions += any(isinstance(entry, Deletion | Pruning) for _, entry in readable)
                 return readable
             after = rows[-1][0]
         return []
@@ -143,6 +151,69 @@ class LogTable(EventStore):
     @override
     def activity(self, since: int, now: int, until: int) -> list[Activity]:
         return [Activity(*row) for row in self._select(self._sql(ACTIVITY), (since, now, until))]
+
+    @override
+    def events_of(self, user_id: str) -> list[Event]:
+        statement = f"SELECT {EVENT_COLUMNS} FROM log WHERE kind = 'event' AND user_id = ? ORDER BY seq"
+        return [event for event in map(event_of, self._select(self._sql(statement), (user_id,))) if event is not None]
+
+    @override
+    def prune(self, before: int) -> int:
+        erased, last = 0, self.last()
+        for start in range(0, last, PAGE):
+            with self._transaction() as log:
+                n_events = log.execute(self._sql(PRUNE), (start, start + PAGE, before)).rowcount
+                if n_events:  # so that every process counts anew
+                    log.execute(self._sql("INSERT INTO log (kind, \"timestamp\") VALUES ('pruning', ?)"), (before,))
+            erased += n_events
+            self._n_deletions += n_events > 0
+        return erased
+
+    @override
+    def fill(self, pages: Iterable[Sequence[Row]], key: bytes, *, replace: bool = False) -> Filled:
+        entries = unreadable = 0
+        with self._transaction(math.inf) as log:
+            before = self._deletions_of(log)
+            ((n_entries,),) = log.execute(self._sql("SELECT count(*) FROM log")).fetchall()
+            if n_entries and not replace:
+                raise StoreError(f"the log to fill has {n_entries:,} entries already; name an empty one")
+            if before and key != self.key:
+                raise StoreError("the log to replace knows its deleted users by another key; move it away first")
+            log.execute(self._sql("DELETE FROM log"))
+            for page in pages:
+                readable = [row for row in page if _is_portable(row)]
+                self._insert(log, readable)
+                entries, unreadable = entries + len(readable), unreadable + len(page) - len(readable)
+            self._end_filling(log, key)
+            deleted = self._delete_again(log, before - self._deletions_of(log))
+        self._deletions_until, self._deleted = 0, None
+        self._n_deletions += 1
+        return Filled(entries, unreadable, deleted)
+
+    def _deletions_of(self, log: Any) -> set[tuple[str, int]]:
+        """Return digest and time of each deletion in the log, in a transaction."""
+        rows = log.execute(self._sql(DELETIONS), (0,)).fetchall()
+        return {(digest, timestamp or 0) for _, digest, timestamp in rows if _deletion(digest, timestamp)}
+
+    def _delete_again(self, log: Any, deletions: set[tuple[str, int]]) -> int:
+        """Erase the events of users who were deleted after a copy of the log was made, in a transaction."""
+        again = DeletedUsers(self.key)
+        for digest, timestamp in sorted(deletions):
+            again.add(Deletion(digest, timestamp))
+            log.execute(self._sql(DELETE), (digest, timestamp))
+        if deletions:
+            users = log.execute(self._sql("SELECT DISTINCT user_id FROM log WHERE kind = 'event'")).fetchall()
+            for user in [user for user in users if user[0] in again]:
+                log.execute(self._sql(ERASE), user)
+        return len(deletions)
+
+    @abstractmethod
+    def _insert(self, log: Any, rows: Sequence[Row]) -> None:
+        """Insert whole rows with their numbers, in a transaction."""
+
+    @abstractmethod
+    def _end_filling(self, log: Any, key: bytes) -> None:
+        """Go on with the next number and the other log's key, in a transaction."""
 
     @override
     def erase(self) -> None:
@@ -237,12 +308,22 @@ def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
     item_id, timestamp, body = event[1], event[3], event[5]
     if kind == "deletion":
         return _deletion(body, timestamp)
+    if kind == "pruning":
+        return Pruning(timestamp) if isinstance(timestamp, int) else None
     try:
         fields = json.loads(body)
         json.dumps([item_id, fields], ensure_ascii=False).encode()  # half of a surrogate pair fits into no table
     except (ValueError, TypeError, RecursionError):
         return None
     return ItemChange(item_id, fields) if isinstance(item_id, str) and isinstance(fields, dict) else None
+
+
+def _is_portable(row: Row) -> bool:
+    """Tell whether a version of this program wrote a row, and every database can hold it."""
+    _, kind, *event = row
+    texts = [value for value in (row[2], row[3], row[6], row[7]) if value is not None]
+    storable = all(isinstance(text, str) and "\x00" not in text for text in texts)
+    return storable and kind in KINDS and _entry(kind, event) is not None
 
 
 def _deletion(digest: Any, timestamp: Any) -> Deletion | None:

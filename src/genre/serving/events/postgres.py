@@ -17,13 +17,14 @@ from genre.errors import StoreError, UncertainWrite
 from genre.serving.events.log_table import (
     EVENT_COLUMNS,
     NEWEST_EVENTS,
+    WHOLE_LOG,
     LogTable,
     compare_with_recorded,
     is_late,
     time_left,
     timed_row,
 )
-from genre.serving.events.store import Event, Outcome
+from genre.serving.events.store import PAGE, Event, Outcome, Row
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -68,6 +69,10 @@ SELECT seq, {EVENT_COLUMNS} FROM unnest(%s::text[]) AS requested(id), LATERAL (
 """
 
 
+_COPY = b'COPY genre_log (seq, kind, user_id, item_id, weight, "timestamp", event_id, body) FROM STDIN'
+_NEXT_NUMBER = (
+    "SELECT setval(pg_get_serial_sequence('genre_log', 'seq'), coalesce(max(seq), 0) + 1, false) FROM genre_log"
+)
 _DEAD_ROWS = "SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = 'genre_log'::regclass"
 
 
@@ -160,6 +165,27 @@ class PostgresStore(LogTable):
             connection.execute("VACUUM (INDEX_CLEANUP ON) genre_log")
             ((dead,),) = connection.execute(_DEAD_ROWS.encode()).fetchall()
         return bool(dead == 0)
+
+    @override
+    def pages(self) -> Iterator[list[Row]]:
+        with self._read.fresh() as connection, connection.transaction():
+            connection.execute("SET LOCAL statement_timeout = 0")
+            with connection.cursor("log") as cursor:
+                cursor.execute(self._sql(WHOLE_LOG).encode())
+                while page := cursor.fetchmany(PAGE):
+                    yield page
+
+    @override
+    def _insert(self, log: Connection, rows: Sequence[Row]) -> None:
+        with log.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    @override
+    def _end_filling(self, log: Connection, key: bytes) -> None:
+        log.execute(_NEXT_NUMBER.encode())
+        log.execute("UPDATE genre_log_key SET key = %s", (key,))
+        self.key = key
 
     @override
     def claim(self, *, alone: bool = False) -> None:

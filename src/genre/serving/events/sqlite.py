@@ -16,8 +16,16 @@ from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
-from genre.serving.events.log_table import NEWEST_EVENTS, LogTable, compare_with_recorded, is_late, time_left, timed_row
-from genre.serving.events.store import Event, Outcome, key_name
+from genre.serving.events.log_table import (
+    NEWEST_EVENTS,
+    WHOLE_LOG,
+    LogTable,
+    compare_with_recorded,
+    is_late,
+    time_left,
+    timed_row,
+)
+from genre.serving.events.store import PAGE, Event, Outcome, Row, key_name
 
 _VERSION = 2
 _TABLE = """
@@ -92,7 +100,7 @@ class SQLiteStore(LogTable):
     def _connect(self) -> sqlite3.Connection:
         self.path.touch(mode=0o600)  # ids and deeds of users: only this user may read the file, and those beside it
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
-        connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        connection.text_factory = _lenient_text
         for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
             connection.execute(f"PRAGMA {setting}")
         return connection
@@ -178,6 +186,26 @@ class SQLiteStore(LogTable):
             return bool(log.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
     @override
+    def pages(self) -> Iterator[list[Row]]:
+        with _store_errors(self.path), closing(self._connect()) as log:
+            log.execute("BEGIN")
+            yield from _pages(log)
+
+    @override
+    def _insert(self, log: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        log.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    @override
+    def _end_filling(self, log: sqlite3.Connection, key: bytes) -> None:
+        if key != self.key:
+            place = key_place(self.path)
+            _write_secret(aside := place.with_name(f".{place.name}.{secrets.token_hex(4)}"), key)
+            aside.replace(place)
+            self.key = key
+        log.execute("DELETE FROM log_key")
+        log.execute("INSERT INTO log_key VALUES (?)", (key_name(key),))
+
+    @override
     def claim(self, *, alone: bool = False) -> None:
         try:
             self._claimed.acquire(timeout=0)
@@ -222,16 +250,47 @@ def make_key(place: Path) -> None:
     if place.exists():
         return
     aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(32))
-        file.flush()
-        os.fsync(file.fileno())
+    _write_secret(aside, secrets.token_bytes(32))
     try:
         place.hardlink_to(aside)
     except FileExistsError:
         pass
     finally:
         aside.unlink()
+
+
+def _write_secret(place: Path, secret: bytes) -> None:
+    with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_pages(path: Path) -> Iterator[list[Row]]:
+    """Read all rows of a log that no process writes, without changing anything beside it.
+
+    Args:
+        path: The log.
+
+    Yields:
+        Rows, page by page, in order.
+
+    Raises:
+        StoreError: If it cannot be read.
+    """
+    with _store_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as log:
+        log.text_factory = _lenient_text
+        yield from _pages(log)
+
+
+def _pages(log: sqlite3.Connection) -> Iterator[list[Row]]:
+    rows = log.execute(WHOLE_LOG)
+    while page := rows.fetchmany(PAGE):
+        yield page
+
+
+def _lenient_text(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
@@ -76,8 +76,19 @@ class Deletion:
     timestamp: int = 0
 
 
-Entry = Event | ItemChange | Deletion
-Kind = Literal["event", "item", "deletion"]
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """The removal of old events.
+
+    Attributes:
+        timestamp: Events from before this time were removed, in seconds since 1970.
+    """
+
+    timestamp: int
+
+
+Entry = Event | ItemChange | Deletion | Pruning
+Kind = Literal["event", "item", "deletion", "pruning"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -95,6 +106,24 @@ class Activity(NamedTuple):
     item_id: str
     timestamp: int
     users: int
+
+
+Row = tuple[int, str, str | None, str | None, float | None, int | None, str | None, str | None]
+"""A row of the table: seq, kind, user_id, item_id, weight, timestamp, event_id, body."""
+
+
+class Filled(NamedTuple):
+    """What a log took over from another one.
+
+    Attributes:
+        entries: Number of entries.
+        unreadable: Number of rows that were left out: no version of this program wrote them, or they hold a NUL character.
+        deleted: Number of users who were deleted since the other log was copied, and were deleted again.
+    """
+
+    entries: int
+    unreadable: int
+    deleted: int
 
 
 def user_digest(user_id: str, key: bytes = b"") -> str:
@@ -244,6 +273,52 @@ class EventStore(ABC):
 
         Returns:
             Number of erased events.
+        """
+
+    @abstractmethod
+    def prune(self, before: int) -> int:
+        """Erase events from before a time, in many short commits, and append the pruning where there were any.
+
+        Args:
+            before: Seconds since 1970.
+
+        Returns:
+            Number of erased events.
+        """
+
+    @abstractmethod
+    def events_of(self, user_id: str) -> list[Event]:
+        """Return all events of a user.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            The events as they were recorded, in order of arrival.
+        """
+
+    @abstractmethod
+    def pages(self) -> Iterator[list[Row]]:
+        """Read all rows of the log as it is now, page by page, while others write.
+
+        Yields:
+            Rows in order; those that no version of this program wrote are among them.
+        """
+
+    @abstractmethod
+    def fill(self, pages: Iterable[Sequence[Row]], key: bytes, *, replace: bool = False) -> Filled:
+        """Take over all rows of another log, with their numbers and its key, in one commit.
+
+        Args:
+            pages: What `pages` of the other log yields.
+            key: The key of the other log.
+            replace: Replace what is here. Users who were deleted here since the other log was copied stay deleted.
+
+        Returns:
+            What was taken over.
+
+        Raises:
+            StoreError: If this log is not empty and is not to be replaced, or knows deleted users by another key.
         """
 
     @abstractmethod
