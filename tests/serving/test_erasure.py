@@ -118,6 +118,19 @@ def test_a_deletion_says_what_is_left_and_readyz_until_when(
         erasing(client, [])
 
 
+def test_a_damaged_run_of_before_may_hold_anything(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
+    with publish(previous_folder(tmp_path / "toy")) as folder:
+        (folder / "nothing").touch()
+    service = Service([dataclasses.replace(run, folder=tmp_path / "toy")], sqlite)
+    service.erasure.go_on()
+    assert service.erasure.remains() == [], "while no user was deleted"
+    service.delete_user("stranger")
+    service.erasure.go_on()
+    service.erasure.go_on()
+    assert len(service.erasure.remains()) == 1
+    assert ".toy.previous" in service.erasure.remains()[0]
+
+
 def without_user(data: Dataset, user_id: str) -> Dataset:
     gone = data.user_ids.row(user_id)
     ids = [user for user in data.user_ids.values.to_pylist() if user != user_id]

@@ -23,6 +23,7 @@ from genre.serving.events.backup import back_up, restore
 from genre.serving.events.opening import default_store_path, open_store
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, Outcome, user_digest
+from genre.serving.refresh import with_log
 from genre.serving.service import Service
 from genre.storage import publish
 from genre.testing import toy_dataset
@@ -199,6 +200,7 @@ def test_old_events_are_pruned_and_every_process_forgets_them(
     assert [entry.item_id for _, entry in store.read(kinds=("event", "item"))] == ["i6", "i1"]  # type: ignore[union-attr]
     service.sync()
     assert [item["item_id"] for item in service.user("a")["history"]] == ["i6"]
+    assert "a" in with_log(run.dataset, store).user_ids
     assert main(["log", "prune", address, "--days", "30"]) == 0
     assert "0 events" in capsys.readouterr().out
     assert main(["log", "prune", address, "--days", "0"]) == 2

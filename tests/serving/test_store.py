@@ -235,6 +235,12 @@ def test_no_entry_of_a_log_stops_a_start(
     assert opened.delete_user("u1") >= 0
 
 
+def test_a_log_of_unreadable_rows_is_read_to_its_end(sqlite: SQLiteStore) -> None:
+    with sqlite3.connect(sqlite.path) as log:
+        log.executemany("INSERT INTO log (kind, body) VALUES (?, ?)", [("item", "{"), ("pruning", "x"), ("event", "")])
+    assert sqlite.read() == []
+
+
 def test_a_digest_of_another_key_does_not_stop_a_start(sqlite: SQLiteStore) -> None:
     with sqlite3.connect(sqlite.path) as log:
         log.execute("INSERT INTO log (kind, body) VALUES ('deletion', ?)", ("deadbeef:" + "0" * 64,))
@@ -419,6 +425,11 @@ def test_postgres_comes_back_after_a_crash(postgres: EventStore, request: pytest
     server.start()
     assert postgres.record([Event("a", "y", 1.0, 2, "e2"), Event("a", "x", 1.0, 1, "e1")]) == [NEW, DUPLICATE]
     assert [event.item_id for event in postgres.histories(["a"])["a"]] == ["x", "y"]
+
+
+def test_a_statement_that_postgres_refuses_is_not_tried_again(postgres: Any) -> None:
+    with pytest.raises(StoreError, match="PostgreSQL cannot be used now"):
+        postgres._select("SELECT nothing", ())
 
 
 def test_a_postgres_log_is_opened_while_a_dump_reads_it(postgres: EventStore, request: pytest.FixtureRequest) -> None:

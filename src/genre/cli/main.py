@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from genre.cli.data import add_data_verbs
+from genre.cli.event_log import add_log_verbs
 from genre.cli.llm import add_llm_verbs
-from genre.cli.log import add_log_verbs
 from genre.cli.recommend import add_recommend_verb
 from genre.cli.run import add_run_verbs
 from genre.cli.serve import add_serving_verbs

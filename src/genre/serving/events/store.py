@@ -117,7 +117,8 @@ class Filled(NamedTuple):
 
     Attributes:
         entries: Number of entries.
-        unreadable: Number of rows that were left out: no version of this program wrote them, or they hold a NUL character.
+        unreadable: Number of rows that were left out, since they are of no version of this program or hold a NUL
+            character, which PostgreSQL cannot.
         deleted: Number of users who were deleted since the other log was copied, and were deleted again.
     """
 
@@ -396,9 +397,8 @@ class EventStore(ABC):
             The users.
         """
         deleted = DeletedUsers(self.key)
-        for entry in self.entries(kinds=("deletion",)):
-            if isinstance(entry, Deletion):
-                deleted.add(entry)
+        for deletion in [entry for entry in self.entries(kinds=("deletion",)) if isinstance(entry, Deletion)]:
+            deleted.add(deletion)
         return deleted
 
     def entries(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> Iterator[Entry]:
