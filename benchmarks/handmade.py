@@ -3,9 +3,9 @@
     OPENBLAS_NUM_THREADS=1 python benchmarks/handmade.py --data ../shared/data [--sets ml-100k yelp ...]
 
 For each set at least thirty configs are tried: single recommenders over the grid of `singles`, then blends of the best
-of each kind. Every one learns from train alone and is judged by ndcg@10 on the validation part, on a seeded sample of at
+of each kind, and a ranker. Every one learns from train alone and is judged by ndcg@10 on the validation part, on a seeded sample of at
 most `users` of its users; the weights of a blend are fitted on one half of them and judged on the other, and the reverse.
-The test is not read. All that was tried is written to `handmade/<set>.tsv`, the best as
+What an earlier call tried, by its `.tsv`, is not tried again. The test is not read. All that was tried is written to `handmade/<set>.tsv`, the best as
 `handmade/<set>.yaml`, a whole config. The files that those configs read are put into `--files` first: links to what
 `--data` holds where GENRE reads it as it is, else tables made of it, which are in no repository.
 """
@@ -253,6 +253,9 @@ def singles(one: Set, n_items: int) -> Iterator[Plain]:
     if one.text:
         for half_life in (None, 1.5, 3, 10):
             yield {"kind": "content", "history_half_life": half_life}
+        yield {"kind": "shared_words"}
+        for half_life in (1.5, 5):
+            yield {"kind": "smoothed", "recommender": {"kind": "transitions"}, "history_half_life": half_life}
     yield from one.networks
 
 
@@ -276,7 +279,8 @@ def _transitions() -> Iterator[Plain]:
 
 def wanted(one: Set, tried: Plain) -> bool:
     decayed = tried.get("history_half_life") is not None
-    return tried["kind"] not in one.skip and not (decayed and "half_life" in one.skip)
+    kinds = {tried["kind"], tried.get("recommender", tried)["kind"]}
+    return not kinds & set(one.skip) and not (decayed and "half_life" in one.skip)
 
 
 def read(experiment: Experiment) -> Split:
@@ -304,7 +308,21 @@ class Search:
         text = to_yaml(self.one.config(self.name, recommenders))
         return parse_config(text, self.name, folder=self.folder.parent).experiment
 
+    def known(self) -> None:
+        """Take over what an earlier call tried, and fit the best of each kind."""
+        path = HERE / f"{self.name}.tsv"
+        lines = path.read_text().splitlines()[1:] if path.is_file() else []
+        self.rows = [
+            (float(value), float(cpu), json.loads(tried)) for value, cpu, tried in (x.split("\t") for x in lines)
+        ]
+        for value, _, tried in sorted(self.rows, key=lambda row: -row[0]):
+            if "recommenders" not in tried and "first" not in tried and tried["kind"] not in self.best:
+                [model] = self.experiment([tried]).recommenders
+                self.best[tried["kind"]] = value, tried, model.fit(self.parts.train, validation=self.judged)
+
     def single(self, tried: Plain) -> None:
+        if any(tried == row[2] for row in self.rows):
+            return
         [model] = self.experiment([tried]).recommenders
         began = time.process_time()
         fitted = {name: value for name, value in tried.items() if name != "history_half_life"}
@@ -323,6 +341,8 @@ class Search:
     def blend(self, kinds: list[str], **options: Any) -> None:
         """Weigh a blend on each half of the users and judge it on the other."""
         tried = {"kind": "blend", **options, "recommenders": [self.best[kind][1] for kind in kinds]}
+        if any(tried == row[2] for row in self.rows):
+            return
         began = time.process_time()
         values = []
         for weighed, judged in (self.halves, self.halves[::-1]):
@@ -331,6 +351,16 @@ class Search:
             model.weigh([self.best[kind][2] for kind in kinds], weighed)
             values.append(self.value(model, judged))
         self.note(float(np.mean(values)), tried, began)
+
+    def ranker(self, kinds: list[str]) -> None:
+        """Learn a second stage over a light blend, weighed on one half of the users and judged on the other."""
+        first = {"kind": "blend", "recommenders": [self.best[kind][1] for kind in kinds]}
+        tried = {"kind": "ranker", "first": first}
+        [model] = self.experiment([tried]).recommenders
+        began = time.process_time()
+        weighed, judged = self.halves
+        model.fit(self.parts.train, validation=weighed)
+        self.note(self.value(model, judged), tried, began)
 
     def value(self, model: Recommender, fold: Fold) -> float:
         return evaluate(model, fold, metrics=["ndcg@10"], train=self.parts.train).values["ndcg@10"]
@@ -342,6 +372,7 @@ class Search:
         return value
 
     def run(self) -> None:
+        self.known()
         for tried in singles(self.one, self.parts.train.n_items):
             if wanted(self.one, tried):
                 self.single(tried)
@@ -352,6 +383,9 @@ class Search:
         if self.parts.train.n_items <= 5000:
             for left in ranked:
                 self.blend([kind for kind in ranked if kind != left])
+        if "transitions" not in self.one.skip:
+            texts = ("content", "smoothed", "shared_words")
+            self.ranker(["transitions", *(texts if self.one.text else ("item_knn", "als"))])
 
     def save(self) -> None:
         value, _, found = max(self.rows, key=lambda row: row[0])

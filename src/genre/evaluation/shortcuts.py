@@ -15,19 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from genre.arrays import Float32, Int64
+from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.steps import branching, step_codes
 from genre.evaluation.leakage.findings import Finding
-from genre.recommenders.topk import top_k_cosine, top_k_scores
+from genre.recommenders.topk import top_k_cosine
 
 TARGETS = 1000  # test targets that are looked at, drawn at random: a share is then good to .03
 LONGEST = 10  # items of a list
 OF_CATALOGUE = 0.1  # share of the catalogue that a list may hold, so that chance alone explains little
 FLAGGED = 0.15  # share of the targets from which on a shortcut is a finding
 RECENT = 0.1  # the newest share of the interactions before the test
+MOST_TOGETHER = 300_000  # interactions that pairs of items are counted in
+BLOCK = 50  # histories whose scores are held at once
 NEWEST, OLDER = 2, 3  # the newest items of a history, and how many before them are the older ones
 
 Mask = npt.NDArray[np.bool_]
@@ -127,15 +129,15 @@ def find_shortcuts(fold: Fold, *, seed: int = 0) -> Solvable:
     sample = _sample(fold, seed)
     if k < 1 or len(sample.target) == 0:
         return Solvable((), 0.0, float("nan"), ("too few targets with a history, or items, to look for shortcuts",))
+    steps = np.unique(step_codes(fold.context), return_counts=True)
     found, shortcuts = np.zeros(len(sample.target), np.bool_), []
-    for name, hit, what, remedy in _hits(fold.context, sample, k):
+    for name, hit, what, remedy in _hits(fold.context, steps, sample, k):
         beyond = float((hit & ~found).mean())
         shortcuts.append(Shortcut(name, float(hit.mean()), beyond, what, remedy))
         found |= hit
-    codes = np.unique(step_codes(fold.context))
     wanted = sample.last * fold.context.n_items + sample.target
     facts = (f"measured on {len(sample.target):,} test targets with a history, by lists of {k}",)
-    return Solvable(tuple(shortcuts), float(np.isin(wanted, codes).mean()), branching(fold.context), facts)
+    return Solvable(tuple(shortcuts), float(np.isin(wanted, steps[0]).mean()), branching(fold.context), facts)
 
 
 def shortcut_findings(solvable: Solvable) -> Iterator[Finding]:
@@ -168,7 +170,7 @@ def _sample(fold: Fold, seed: int) -> _Sample:
 Hits = tuple[str, Mask, str, str]
 
 
-def _hits(context: Dataset, sample: _Sample, k: int) -> Iterator[Hits]:
+def _hits(context: Dataset, steps: tuple[Int64, Int64], sample: _Sample, k: int) -> Iterator[Hits]:
     """Yield each shortcut with the targets that are in its list. Mask `[n]`."""
     seen = sp.csr_matrix(sample.history.matrix() > 0)
     repeated = np.asarray(seen[np.arange(len(sample.target)), sample.target]).ravel()
@@ -185,7 +187,7 @@ def _hits(context: Dataset, sample: _Sample, k: int) -> Iterator[Hits]:
         yield "text steps", hit, "among the items that read most like the last one", LAST_REMEDY
     yield (
         "transitions",
-        _followed(context, sample, k),
+        _followed(steps, context.n_items, sample, k),
         "among the most frequent followers of the last item",
         LAST_REMEDY,
     )
@@ -213,12 +215,11 @@ def _popular(context: Dataset, sample: _Sample, k: int) -> Mask:
     return np.isin(sample.target, np.argsort(-count, kind="stable")[:k])
 
 
-def _followed(context: Dataset, sample: _Sample, k: int) -> Mask:
+def _followed(steps: tuple[Int64, Int64], n_items: int, sample: _Sample, k: int) -> Mask:
     """Look for targets among the `k` most frequent followers of the last item."""
-    codes, count = np.unique(step_codes(context), return_counts=True)
-    shape = context.n_items, context.n_items
-    follows = sp.csr_matrix((count, (codes // context.n_items, codes % context.n_items)), shape=shape)
-    return _listed(_best(follows[sample.last].toarray().astype(np.float32), k), sample.target)
+    codes, count = steps
+    follows = sp.csr_matrix((count, (codes // n_items, codes % n_items)), shape=(n_items, n_items))
+    return _listed(_best(follows[sample.last], k), sample.target)
 
 
 def _older(history: History) -> History:
@@ -227,20 +228,34 @@ def _older(history: History) -> History:
     return history.keep((from_end > NEWEST) & (from_end <= NEWEST + OLDER))
 
 
-def _together(context: Dataset, history: History, k: int) -> npt.NDArray[np.int32]:
+def _together(context: Dataset, history: History, k: int) -> npt.NDArray[np.int64]:
     """Return the `k` items with the highest cosine of users to a history, without its own. `[n, k]`."""
-    matrix = context.matrix().astype(np.float32)
-    matrix.data[:] = 1
-    norm = 1 / np.sqrt(np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1)).astype(np.float32)
-    scaled = matrix @ sp.diags(norm)
-    seen = history.matrix()
-    seen.data[:] = 1
-    scores = np.asarray((sp.csr_matrix(seen @ sp.diags(norm)) @ matrix.T @ scaled).toarray(), np.float32)
-    scores[seen.nonzero()] = 0
-    return _best(scores, k)
+    matrix = (_some_users(context).matrix() > 0).astype(np.float32)
+    norm = sp.diags(1 / np.sqrt(np.maximum(np.bincount(matrix.indices, minlength=context.n_items), 1)))
+    by_user, scaled = matrix.T.tocsr(), (matrix @ norm).tocsr()
+    lists = [np.empty((0, k), np.int64)]
+    for _, block in history.blocks(BLOCK):
+        own = (block.matrix() > 0).astype(np.float32)
+        scores = sp.csr_matrix(own @ norm @ by_user @ scaled)
+        lists.append(_best(sp.csr_matrix(scores - scores.multiply(own)), k))
+    return np.concatenate(lists)
 
 
-def _best(scores: Float32, k: int) -> npt.NDArray[np.int32]:
-    """Return the `k` items with the highest scores above zero, -1 for places without one. `[n, k]`."""
-    best, value = top_k_scores(scores, k)
-    return np.where(value > 0, best, -1)
+def _some_users(context: Dataset) -> Dataset:
+    """Return the interactions of some users, drawn at random, where there are very many."""
+    share = MOST_TOGETHER / max(len(context), 1)
+    if share >= 1:
+        return context
+    return context.where((np.random.default_rng(0).random(context.n_users) < share)[context.user])
+
+
+def _best(scores: sp.csr_matrix, k: int) -> npt.NDArray[np.int64]:
+    """Return the items with the `k` highest scores above zero, -1 for places without one. `[n, k]`."""
+    out = np.full((scores.shape[0], k), -1, np.int64)
+    for row in range(scores.shape[0]):
+        inside = slice(scores.indptr[row], scores.indptr[row + 1])
+        item, value = scores.indices[inside], scores.data[inside]
+        best = np.lexsort((item, -value))[:k]
+        best = best[value[best] > 0]
+        out[row, : len(best)] = item[best]
+    return out
