@@ -277,7 +277,7 @@ async function loadUser(userId) {
     const liked = user.history.filter((one) => one.weight > 0).slice(-1000);
     if (liked.length) Object.assign(state, { user: userId, taste: liked.map(({ item_id, title: name }) => ({ item_id, title: name })) });
     else problem = `User ${userId} has no history.`;
-    if (user.fallback) problem += ` Recent events are missing: the event log does not answer.`;
+    if (user.fallback) problem = `${problem} Recent events are missing: the event log does not answer.`.trim();
   } catch (error) {
     problem = error.message;
   }
