@@ -68,6 +68,19 @@ def test_titles_are_found_by_content_where_no_name_tells(tmp_path: Path) -> None
     assert render(dataset.items)[2] == "1984. tt0087803. Drama"
 
 
+def test_everything_that_init_may_offer_is_a_legal_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre.config.starter_choices.FOR_RANKER", (0, 10_000))
+    monkeypatch.setattr("genre.config.starter_choices.FOR_NETWORK", (0, 10_000))
+    monkeypatch.setattr("genre.config.starter_choices.LONG", 2)
+    lines = [f"u{u},i{(u + 3 * at) % 20},5,{1_600_000_000 + at * at + u}" for u in range(30) for at in range(6)]
+    (tmp_path / "stars.csv").write_text("\n".join(["user,item,rating,time", *lines]) + "\n")
+    goods = [f"i{at},Blue cup of tea {at}" for at in range(20)]
+    (tmp_path / "goods.csv").write_text("\n".join(["item,title", *goods]) + "\n")
+    made = written(tmp_path, "stars.csv", "goods.csv")[1]
+    kinds = {entry["kind"] for entry in made["recommenders"]}
+    assert {"ranker", "content", "shared_words", "transitions", "rating_factors", "blend"} <= kinds
+
+
 def test_the_column_of_titles_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("user,item\nann,1\nbob,2\n")
     (tmp_path / "goods.csv").write_text("item,kind of thing,words\n1,a cup,Blue cup\n2,a pan,Red pan\n")

@@ -203,7 +203,8 @@ def _reasoned(line: str, why: str) -> Iterator[str]:
 
 def _yaml(values: Values, *, flow: bool | None = True) -> str:
     """Return plain values as YAML: on one line, or with a line for each of those that hold others."""
-    text: str = yaml.safe_dump(dict(values), default_flow_style=flow, sort_keys=False, allow_unicode=True, width=10_000)
+    own = json.loads(json.dumps(values))  # what stands twice is written twice, not as an anchor
+    text: str = yaml.safe_dump(own, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=10_000)
     return text.removesuffix("\n")
 
 
