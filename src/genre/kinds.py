@@ -67,6 +67,16 @@ KINDS: dict[str, dict[str, str]] = {
         "transitions": "genre.recommenders.transitions:Transitions",
         "two_tower": "genre.recommenders.two_tower:TwoTower",
     },
+    "rules": {
+        "at_least": "genre.rules.kinds:AtLeast",
+        "at_most": "genre.rules.kinds:AtMost",
+        "boost": "genre.rules.kinds:Boost",
+        "bury": "genre.rules.kinds:Bury",
+        "hide": "genre.rules.kinds:Hide",
+        "not_within": "genre.rules.kinds:NotWithin",
+        "only": "genre.rules.kinds:Only",
+        "pin": "genre.rules.kinds:Pin",
+    },
 }
 """Section -> short name -> `module:Class`."""
 REMEDY = "make the run again (`genre run` with its config.yaml)"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from genre.data.item_fields import Between, OneOf
 from genre.serving.new_items import with_items
-from genre.serving.search.catalogue import Between, Catalogue, OneOf
+from genre.serving.search.catalogue import Catalogue
 from genre.testing import toy_dataset
 
 

@@ -20,6 +20,7 @@ from genre.preprocessing.sources.base import Source
 from genre.preprocessing.splits import Splitter, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.recommenders.wording import Wording
+from genre.rules.base import Rule
 
 NEEDS_LLM = "needs a language model; add llm: {provider: {kind: llamacpp}}"
 ChangeLLM = Callable[[LLMOptions | None], LLMOptions | None]
@@ -116,6 +117,7 @@ class Experiment:
         default_factory=EvaluationOptions
     )
     output: Annotated[OutputOptions, Doc("The examples that the report shows.")] = field(default_factory=OutputOptions)
+    rules: Annotated[tuple[Rule, ...], Doc("What every list must keep, such as hidden items and limits.")] = ()
     labels: Annotated[tuple[str, ...], Doc("The name of each recommender; computed from `name` and `kind`.")] = ()
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ from genre.options import leaf_types, nearest
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
+from genre.rules.base import Rule
 
 SECTIONS: dict[type, str] = {
     Source: "data",
@@ -36,6 +37,7 @@ SECTIONS: dict[type, str] = {
     Encoder: "features",
     LanguageModel: "llm",
     Recommender: "recommenders",
+    Rule: "rules",
 }
 """The base class of everything that has a `kind` -> its section in `kinds.py`."""
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
+from genre.rules.lists import POOL, unit
 
 Scores = npt.NDArray[np.floating[Any]]
-POOL = 200  # items that are reranked, at least; 20 * k for long lists
 
 
 def pool_size(k: int) -> int:
@@ -54,7 +54,7 @@ def diversify(
     Returns:
         Rows and values of the chosen items, best first. `[k]` each
     """
-    value = (1 - novelty) * _unit(scores) + novelty * _unit(-np.log1p(popularity[items]))
+    value = (1 - novelty) * unit(scores) + novelty * unit(-np.log1p(popularity[items]))
     if diversity == 0 or vectors is None:
         order = np.argsort(-value, kind="stable")[:k]
         return items[order], np.round(value[order], 6)
@@ -76,9 +76,3 @@ def _by_marginal_relevance(
         left[best] = False
         nearest = np.maximum(nearest, similarity[best])
     return items[order], np.round(np.array(worth), 6)
-
-
-def _unit(values: Scores) -> Scores:
-    """Scale to 0..1; all 0 where all are equal."""
-    span = float(values.max() - values.min()) if len(values) else 0.0
-    return np.asarray((values - values.min()) / span if span > 0 else np.zeros(len(values)))

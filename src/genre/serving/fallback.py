@@ -21,6 +21,7 @@ from cachetools import LRUCache, cachedmethod
 
 from genre.arrays import Float32, Int32
 from genre.data.history import History
+from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.topk import top_k_scores
@@ -28,7 +29,6 @@ from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.events.trending import Trending
 from genre.serving.limits import Limits
 from genre.serving.loaded_run import LoadedRun
-from genre.serving.search.catalogue import Mask
 from genre.serving.search.matching import Match, score_parts, standard, without_named
 from genre.serving.search.query import Query
 

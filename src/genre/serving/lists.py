@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
 from genre.data.history import History
+from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import POPULAR, phrase
@@ -22,7 +23,6 @@ from genre.serving.diversify import diversify, pool_size
 from genre.serving.fallback import Fallback, Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory
 from genre.serving.requests import DIGITS, ListRequest, ListSource, RankedList
-from genre.serving.search.catalogue import Mask
 from genre.serving.search.matching import FAINT
 from genre.serving.search.query import Query
 

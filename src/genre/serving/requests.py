@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from genre.data.item_fields import Filter
 from genre.options import DEFAULT_K
-from genre.serving.search.catalogue import Filter
 
 DIGITS = 6  # to which scores are rounded
 

@@ -20,10 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from genre.data.item_fields import Between, Filter, OneOf
 from genre.options import DEFAULT_K, Renamed, new_names
 from genre.serving.events.store import Event
 from genre.serving.requests import ListRequest
-from genre.serving.search.catalogue import Between, Filter, OneOf
 
 DAY = 86_400
 

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from genre.data.dataset import Dataset
-from genre.data.words import fold, split_categories, words
-from genre.errors import DataError
-from genre.options import nearest
+from genre.data.item_fields import Filter, ItemFields, Mask
+from genre.data.words import fold, words
 
-Mask = npt.NDArray[np.bool_]
 COMMON = 0.2  # a word in more than this share of the items says nothing about any of them
-KEPT_MASKS = 64
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """A condition on a field: it holds one of these values.
-
-    Attributes:
-        values: Values as case-folded text; a field with categories holds each of them, and their whole text.
-    """
-
-    values: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Between:
-    """A condition on a field: it is a number in a closed range.
-
-    Attributes:
-        low: Lower bound; None: no bound.
-        high: Upper bound; None: no bound.
-    """
-
-    low: float | None = None
-    high: float | None = None
-
-
-Filter = frozenset[tuple[str, OneOf | Between]]
-"""Conditions by name of the field; an item fulfils all of them."""
 
 
 class Catalogue:
@@ -59,6 +26,7 @@ class Catalogue:
         row: Row of each id.
         titles: Title of each row.
         fields: Values of each row, by name of the field.
+        item_fields: The same, to put conditions on.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -70,10 +38,8 @@ class Catalogue:
         self.item_ids: list[str] = dataset.item_ids.values.to_pylist()
         self.row = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self.titles = list(dataset.titles())
-        names = (name for name in dataset.items.column_names if name != "item_id")
-        self.fields: dict[str, list[Any]] = {name: dataset.items[name].to_pylist() for name in names}
-        self._mask_of = lru_cache(KEPT_MASKS)(self._make_mask)
-        self._rows_by_value, self._numbers = cache(self._make_rows_by_value), cache(self._make_numbers)
+        self.item_fields = ItemFields(dataset.items)
+        self.fields = self.item_fields.values
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -118,7 +84,7 @@ class Catalogue:
         Raises:
             DataError: If no item has a field of that name.
         """
-        allowed = self._mask_of(chosen) if chosen else None
+        allowed = self.item_fields.fulfilling(chosen) if chosen else None
         if include is not None or exclude:
             allowed = np.ones(len(self), bool) if allowed is None else allowed.copy()
             if include is not None:
@@ -127,37 +93,6 @@ class Catalogue:
                 allowed &= inside
             allowed[self.rows(exclude)] = False
         return allowed
-
-    def _make_mask(self, chosen: Filter) -> Mask:
-        allowed = np.ones(len(self), bool)
-        for name, wanted in chosen:
-            if name not in self.fields:
-                known = ", ".join(self.fields) or "none"
-                raise DataError(f"filter: items have no field {name!r}{nearest(name, self.fields)}; fields: {known}")
-            if isinstance(wanted, OneOf):
-                fits = np.zeros(len(self), bool)
-                for value in wanted.values:
-                    fits[self._rows_by_value(name).get(value, [])] = True
-            else:
-                numbers = self._numbers(name)
-                low = -math.inf if wanted.low is None else wanted.low
-                high = math.inf if wanted.high is None else wanted.high
-                fits = (numbers >= low) & (numbers <= high)  # NaN is in no range
-            allowed &= fits
-        return allowed
-
-    def _make_rows_by_value(self, name: str) -> dict[str, list[int]]:
-        """Return the rows that hold each value of a field, whole or one of its categories."""
-        rows: dict[str, list[int]] = {}
-        for row, value in enumerate(self.fields[name]):
-            whole = [] if value is None else [str(value)]
-            for part in {part.casefold() for part in (*whole, *split_categories(value))}:
-                rows.setdefault(part, []).append(row)
-        return rows
-
-    def _make_numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a field as numbers, NaN where it is none. `[n_items]`."""
-        return np.array([_number(value) for value in self.fields[name]])
 
     # --- words ------------------------------------------------------------------------------------
 
@@ -234,10 +169,3 @@ class Catalogue:
         most = max(COMMON * len(self), 2)
         shared = [word for word in wanted & self.words(row) if self._n_items_with_word[word] <= most]
         return tuple(sorted(shared, key=lambda word: (self._n_items_with_word[word], word)))
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan

@@ -1,0 +1,178 @@
+"""The fields of items, and which items fulfil conditions on them: what filters of requests and rules share."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from genre.data.words import split_categories
+from genre.errors import DataError
+from genre.options import nearest
+
+Mask = npt.NDArray[np.bool_]
+KEPT_MASKS = 64
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A condition on a field: it holds one of these values.
+
+    Attributes:
+        values: Values as case-folded text; a field with categories holds each of them, and their whole text.
+    """
+
+    values: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Between:
+    """A condition on a field: it is a number in a closed range.
+
+    Attributes:
+        low: Lower bound; None: no bound.
+        high: Upper bound; None: no bound.
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Age:
+    """A condition on a field: it is a time so many days ago. A time in the future is less than 0 days ago.
+
+    Attributes:
+        newer_than: Fewer days ago than this; None: no bound.
+        older_than: More days ago than this; None: no bound.
+    """
+
+    newer_than: float | None = None
+    older_than: float | None = None
+
+
+Condition = OneOf | Between | Age
+Filter = frozenset[tuple[str, Condition]]
+"""Conditions by name of the field; an item fulfils all of them."""
+
+
+class ItemFields:
+    """The fields of all items. Never changes.
+
+    Attributes:
+        values: Values of each row, by name of the field.
+    """
+
+    def __init__(self, items: pa.Table) -> None:
+        """Read the table of items.
+
+        Args:
+            items: A row for each item; the column `item_id` is no field.
+        """
+        names = (name for name in items.column_names if name != "item_id")
+        self.n_items = items.num_rows
+        self.values: dict[str, list[Any]] = {name: items[name].to_pylist() for name in names}
+        self._fulfilling = lru_cache(KEPT_MASKS)(self._make_mask)
+        self._rows_by_value = cache(self._make_rows_by_value)
+        self._numbers, self._times = cache(self._make_numbers), cache(self._make_times)
+        self.categories = cache(self._make_categories)
+
+    def fulfilling(self, chosen: Filter, now: int = 0) -> Mask:
+        """Return the items that fulfil conditions.
+
+        Args:
+            chosen: The conditions.
+            now: The time that ages count from, in seconds since 1970; of no effect without ages.
+
+        Returns:
+            The mask; equal conditions at an equal time give the very same array. `[n_items]`
+
+        Raises:
+            DataError: If no item has a field of that name.
+        """
+        return self._fulfilling(chosen, now if any(isinstance(wanted, Age) for _, wanted in chosen) else 0)
+
+    def check(self, name: str, what: str = "filter") -> None:
+        """Check that items have a field.
+
+        Args:
+            name: Name of the field.
+            what: What asks for it, for the message.
+
+        Raises:
+            DataError: If no item has a field of that name.
+        """
+        if name not in self.values:
+            known = ", ".join(self.values) or "none"
+            raise DataError(f"{what}: items have no field {name!r}{nearest(name, self.values)}; fields: {known}")
+
+    def _make_mask(self, chosen: Filter, now: int) -> Mask:
+        allowed = np.ones(self.n_items, bool)
+        for name, wanted in chosen:
+            self.check(name)
+            if isinstance(wanted, OneOf):
+                fits = np.zeros(self.n_items, bool)
+                for value in wanted.values:
+                    fits[self._rows_by_value(name).get(value, [])] = True
+            elif isinstance(wanted, Between):
+                fits = _inside(self._numbers(name), wanted.low, wanted.high)
+            else:
+                days = (now - self._times(name)) / DAY
+                fits = _inside(days, wanted.older_than, wanted.newer_than, strict=True)
+            allowed &= fits
+        return allowed
+
+    def _make_rows_by_value(self, name: str) -> dict[str, list[int]]:
+        """Return the rows that hold each value of a field, whole or one of its categories."""
+        rows: dict[str, list[int]] = {}
+        for row, value in enumerate(self.values[name]):
+            whole = [] if value is None else [str(value)]
+            for part in {part.casefold() for part in (*whole, *split_categories(value))}:
+                rows.setdefault(part, []).append(row)
+        return rows
+
+    def _make_categories(self, name: str) -> list[tuple[str, ...]]:
+        """Return the categories that each row has in a field."""
+        return [tuple(part.casefold() for part in split_categories(value)) for value in self.values[name]]
+
+    def _make_numbers(self, name: str) -> npt.NDArray[np.float64]:
+        """Return a field as numbers, NaN where it is none. `[n_items]`."""
+        return np.array([_number(value) for value in self.values[name]], np.float64)
+
+    def _make_times(self, name: str) -> npt.NDArray[np.float64]:
+        """Return a field as seconds since 1970, NaN where it is no time. `[n_items]`."""
+        return np.array([_seconds(value) for value in self.values[name]], np.float64)
+
+
+def _inside(values: npt.NDArray[np.float64], low: float | None, high: float | None, *, strict: bool = False) -> Mask:
+    """Tell which values are in a range; NaN is in none."""
+    bottom, top = -math.inf if low is None else low, math.inf if high is None else high
+    return (values > bottom) & (values < top) if strict else (values >= bottom) & (values <= top)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _seconds(value: Any) -> float:
+    """Return seconds since 1970, of a number of seconds, a date, or a text such as 2026-05-01T12:00 (UTC if unsaid)."""
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            return _number(value)
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime.datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
+    return _number(value)

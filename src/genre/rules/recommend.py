@@ -1,0 +1,87 @@
+"""Lists of a recommender that keep rules, for batches of histories: in `genre recommend`, reports and the audit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from genre.arrays import Float32, Int32
+from genre.data.history import History
+from genre.data.item_fields import Mask
+from genre.recommenders.base import Recommendations, Recommender
+from genre.rules.lists import Past, RuledList, RuleSet, Scores
+
+
+class Candidates(NamedTuple):
+    """Candidates of one list, best first.
+
+    Attributes:
+        items: Rows of items. `[n]`
+        scores: Their scores. `[n]`
+    """
+
+    items: Int32
+    scores: Scores
+
+    def joined(self, more: Candidates) -> Candidates:
+        """Add candidates that another query found.
+
+        Args:
+            more: The others, of the same recommender.
+
+        Returns:
+            All of them, each once, best first.
+        """
+        new = ~np.isin(more.items, self.items)
+        items = np.concatenate([self.items, more.items[new]])
+        scores = np.concatenate([self.scores, more.scores[new]])
+        order = np.argsort(-scores, kind="stable")
+        return Candidates(items[order], scores[order])
+
+
+def recommend_by_rules(
+    recommender: Recommender, history: History, rules: RuleSet, now: int, *, k: int, exclude_seen: bool = True
+) -> list[RuledList]:
+    """Recommend items to each of several histories by rules.
+
+    Args:
+        recommender: A fitted recommender.
+        history: `n` histories.
+        rules: The rules.
+        now: The time, in seconds since 1970.
+        k: Length of the lists.
+        exclude_seen: Leave out the items of the history.
+
+    Returns:
+        A list for each history. `[n]`
+    """
+
+    def query(mask: Mask | None) -> Recommendations:
+        n = min(rules.pool(k), history.n_items)
+        return recommender.recommend(history, k=n, exclude_seen=exclude_seen, candidates=mask)
+
+    queries = [query(rules.allowed(now)), *(query(mask) for mask in rules.wanted(now))]
+    out = []
+    for at in range(len(history)):
+        first, *more = (candidates(found.item[at], found.score[at]) for found in queries)
+        for one in more:
+            first = first.joined(one)
+        had = slice(history.indptr[at], history.indptr[at + 1])
+        past = Past(history.item[had], None if history.timestamp is None else history.timestamp[had])
+        out.append(rules.arrange(first.items, first.scores, k, now, past=past, exclude_seen=exclude_seen))
+    return out
+
+
+def candidates(items: Int32, scores: Float32 | Scores) -> Candidates:
+    """Take the places of a row that are not empty.
+
+    Args:
+        items: Rows of items, best first, -1 behind the last. `[n]`
+        scores: Their scores. `[n]`
+
+    Returns:
+        The candidates.
+    """
+    found = items >= 0
+    return Candidates(items[found], scores[found])
