@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -30,6 +31,8 @@ from genre.errors import OptionError
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.wording import Wording
+from genre.rules.lists import RuleSet, with_note
+from genre.rules.recommend import as_recommendations, recommend_by_rules
 from genre.threads import blas_threads
 
 SIZE = 4096
@@ -171,9 +174,11 @@ class UserLists(Lists):
 
     Attributes:
         reasons: Whether each item gets a sentence; it costs far more than the list.
+        rules: What every list keeps; None: there are no rules.
     """
 
     reasons: bool = False
+    rules: RuleSet | None = None
 
     columns: ClassVar[tuple[str, ...]] = ("user_id", "item_id")
 
@@ -209,11 +214,21 @@ class UserLists(Lists):
             The lists, with reasons where wanted.
         """
         history = history_of_block(inputs, self.dataset.n_items)
-        found = self.recommender.recommend(history, k=self.k)
+        if self.rules is None:
+            found, notes = self.recommender.recommend(history, k=self.k), None
+        else:
+            ruled = recommend_by_rules(self.recommender, history, self.rules, int(time.time()), k=self.k)
+            found, notes = (
+                as_recommendations(ruled, self.k, self.dataset.item_ids),
+                [note for one in ruled for note in one.notes],
+            )
         lists = _as_lists(inputs["row"], found)
         if not self.reasons:
             return lists
-        return lists.append_column("reason", _nested(lists, pa.array(self._sentences(history, found), pa.string())))
+        reasons = self._sentences(history, found)
+        if notes is not None:
+            reasons = [with_note(reason, note) for reason, note in zip(reasons, notes, strict=True)]
+        return lists.append_column("reason", _nested(lists, pa.array(reasons, pa.string())))
 
     def _sentences(self, history: History, found: Recommendations) -> list[str]:
         """Return the sentence of the template for each item of each list."""

@@ -14,12 +14,14 @@ from genre.config.secrets import without_folders
 from genre.config.writing import to_yaml
 from genre.data.dataset import Dataset
 from genre.data.folds import Split
+from genre.errors import UnknownId
 from genre.evaluation.report import write_report
 from genre.evaluation.report_values import assemble_report, example_users, with_fitting_cost
 from genre.evaluation.results import Evaluation
 from genre.features.augmented_columns import read_augmented
 from genre.log import Log
 from genre.recommenders.base import Recommender
+from genre.rules.lists import rules_for
 from genre.runs import Run
 from genre.version import __version__
 from genre.workspace import Workspace
@@ -33,6 +35,24 @@ class Evaluated(NamedTuple):
 
     validation: Evaluation
     test: Evaluation
+
+
+def check_output(experiment: Experiment, dataset: Dataset) -> None:
+    """Check that the data has what the config wants to show, before anything is learnt.
+
+    Args:
+        experiment: The config.
+        dataset: All interactions.
+
+    Raises:
+        UnknownId: The config shows a user who is not in the data.
+        DataError: A rule names a field that items do not have.
+    """
+    try:
+        [dataset.user_ids.row(user) for user in experiment.output.users]
+    except UnknownId as error:
+        raise UnknownId(f"output.users: {error}") from None
+    rules_for(experiment.rules, dataset)
 
 
 def write_output(
@@ -59,7 +79,8 @@ def write_output(
     sizes = {label: work.size(f"recommenders/{label}/model") for label in evaluated}
     tests = {label: with_fitting_cost(each.test, training[label], sizes[label]) for label, each in evaluated.items()}
     best_first = {label: fitted[label] for label in evaluated}
-    shown = Run(work.folder, experiment.name, dataset, best_first, wording=experiment.output.explanations)
+    rules = rules_for(experiment.rules, dataset)
+    shown = Run(work.folder, experiment.name, dataset, best_first, wording=experiment.output.explanations, rules=rules)
     users = example_users(experiment.output.users, dataset, split)
     examples = [shown.example(user, k=experiment.output.k) for user in users]
     worded = shown.wording.counts if shown.wording else {}

@@ -20,7 +20,7 @@ from genre.config.writing import to_dict
 from genre.data.dataset import Dataset, Features
 from genre.data.folds import Split
 from genre.engines.duckdb import DuckDB
-from genre.errors import ConfigError, UnknownId
+from genre.errors import ConfigError
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import primary, rank_key
 from genre.evaluation.results import read_evaluation, write_evaluation
@@ -31,7 +31,7 @@ from genre.features.base import item_features
 from genre.features.users import user_features
 from genre.kinds import declared
 from genre.log import SILENT, Log
-from genre.output import RERANKING, Evaluated, write_output
+from genre.output import RERANKING, Evaluated, check_output, write_output
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import fit_reusing
@@ -91,10 +91,7 @@ def run(
         work.begin(checked, search)
         log = log.also(work.folder / "log.jsonl")
         dataset = preprocess(work, checked.experiment, log)
-        try:
-            [dataset.user_ids.row(user) for user in checked.experiment.output.users]
-        except UnknownId as error:
-            raise UnknownId(f"output.users: {error}") from None
+        check_output(checked.experiment, dataset)
         learn(work, checked.experiment, dataset, log)
     if work.unanswered:
         log.line(f"{work.unanswered:,} questions to a language model failed; the same command sends them again.")

@@ -5,10 +5,13 @@ Reads what `workspace.py` describes; does not know how a run is made.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from genre import storage
 from genre.bulk import UserLists, rows_to_list
@@ -28,6 +31,8 @@ from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import UNUSED_ANSWERS, describe_reranking, reranking_counts
 from genre.recommenders.wording import Wording, describe_wording
+from genre.rules.lists import RuleSet, rules_for, with_note
+from genre.rules.recommend import candidates, recommend_by_rules
 from genre.workspace import read_features
 
 
@@ -62,6 +67,7 @@ class Run:
         wording: Words the reasons; None: a template does.
         splitter: Splits the interactions into the parts that were used; None: unknown.
         unsplit: The data before it was split; None: unknown.
+        rules: What every list keeps; None: there are no rules.
 
     Example:
         >>> import genre
@@ -83,6 +89,7 @@ class Run:
     wording: Wording | None = None
     splitter: Splitter | None = None
     unsplit: Dataset | None = None
+    rules: RuleSet | None = None
 
     @property
     def leaderboard(self) -> Any:
@@ -176,14 +183,18 @@ class Run:
             The items, best first.
         """
         recommender = self.recommender(using)
-        found = recommender.recommend(history, k=k)
-        valid = found.item[0] >= 0
-        items, scores = found.item[0][valid], found.score[0][valid]
+        if self.rules is None:
+            found = recommender.recommend(history, k=k)
+            items, scores = candidates(found.item[0], found.score[0])
+            notes = [""] * len(items)
+        else:
+            (ruled,) = recommend_by_rules(recommender, history, self.rules, int(time.time()), k=k)
+            items, scores, notes = ruled.items, ruled.scores.astype(np.float32), ruled.notes
         titles, explanations = self.dataset.titles(), recommender.explain(history, items, scores=scores)
         reasons = (self.wording or Wording()).sentences(explanations, self.dataset)
         return [
-            Recommended(self.dataset.item_ids[item], titles[item], float(score), reason)
-            for item, score, reason in zip(items, scores, reasons, strict=True)
+            Recommended(self.dataset.item_ids[item], titles[item], float(score), with_note(reason, note))
+            for item, score, reason, note in zip(items, scores, reasons, notes, strict=True)
         ]
 
     def lists(self, *, k: int = DEFAULT_K, using: str | None = None, users: Sequence[str] | None = None) -> UserLists:
@@ -200,7 +211,7 @@ class Run:
         Raises:
             UnknownId: A user or the recommender is not known.
         """
-        return UserLists(self.recommender(using), self.dataset, k, rows_to_list(users, self.dataset))
+        return UserLists(self.recommender(using), self.dataset, k, rows_to_list(users, self.dataset), rules=self.rules)
 
     def recommend_all(
         self, *, k: int = DEFAULT_K, using: str | None = None, users: Sequence[str] | None = None
@@ -346,4 +357,5 @@ def _assemble(path: Path, best_first: Sequence[str], *, trust: bool) -> Run:
         report=storage.read_json(path / "report.json"),
         wording=experiment.output.explanations,
         splitter=experiment.split,
+        rules=rules_for(experiment.rules, dataset),
     )

@@ -73,7 +73,7 @@ def _lists(run: Run, args: argparse.Namespace) -> Lists:
         return SimilarLists(recommender, run.dataset, args.k, np.arange(run.dataset.n_items))
     ids = None if args.users is None else _read_ids(Path(args.users))
     rows = rows_to_list(ids, run.dataset, hidden=_deleted(run, args))
-    return UserLists(recommender, run.dataset, args.k, rows, reasons=args.with_reasons)
+    return UserLists(recommender, run.dataset, args.k, rows, reasons=args.with_reasons, rules=run.rules)
 
 
 def _read_ids(path: Path) -> list[str]:

@@ -50,12 +50,12 @@ class Age:
     """A condition on a field: it is a time so many days ago. A time in the future is less than 0 days ago.
 
     Attributes:
-        newer_than: Fewer days ago than this; None: no bound.
         older_than: More days ago than this; None: no bound.
+        newer_than: Fewer days ago than this; None: no bound.
     """
 
-    newer_than: float | None = None
     older_than: float | None = None
+    newer_than: float | None = None
 
 
 Condition = OneOf | Between | Age

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Int32, Int64
+from genre.data.dataset import Dataset
 from genre.data.item_fields import DAY, ItemFields, Mask
 from genre.rules.base import Rule
 from genre.rules.kinds import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
@@ -57,6 +58,27 @@ class Past(NamedTuple):
 
 
 NOTHING = Past(np.empty(0, np.int32))
+
+
+def rules_for(rules: Sequence[Rule], dataset: Dataset) -> RuleSet | None:
+    """Make rules ready for the items of a dataset.
+
+    Args:
+        rules: The rules.
+        dataset: The data.
+
+    Returns:
+        The rules; None where there are none.
+
+    Raises:
+        DataError: If a rule names a field that items do not have.
+    """
+    if not rules:
+        return None
+    ids = dataset.item_ids.values.to_pylist()
+    found = RuleSet(tuple(rules), ItemFields(dataset.items), {item_id: row for row, item_id in enumerate(ids)})
+    found.check()
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +187,13 @@ class RuleSet:
             now: The time, in seconds since 1970.
 
         Returns:
-            The allowed items of each `at_least` rule. `[n_items]` each
+            The allowed items of each `at_least` rule, and those of all `pin` rules. `[n_items]` each
         """
-        allowed, rules = self.allowed(now), (rule for rule in self.rules if isinstance(rule, AtLeast))
-        held = (self.holds_for(rule, now) for rule in rules)
+        allowed = self.allowed(now)
+        held = [self.holds_for(rule, now) for rule in self.rules if isinstance(rule, AtLeast)]
+        pinned = [self.row[rule.item] for rule in self.rules if isinstance(rule, Pin) and rule.item in self.row]
+        if pinned:
+            held.append(np.isin(np.arange(self.fields.n_items), pinned))
         return [mask if allowed is None else mask & allowed for mask in held]
 
     def _recent(self, past: Past, now: int) -> set[int]:
@@ -331,3 +356,16 @@ def unit(values: Scores) -> Scores:
     """
     span = float(values.max() - values.min()) if len(values) else 0.0
     return np.asarray((values - values.min()) / span if span > 0 else np.zeros(len(values)))
+
+
+def with_note(reason: str, note: str) -> str:
+    """Add what a rule did for an item to the reason for which it is recommended.
+
+    Args:
+        reason: A sentence, or an empty text.
+        note: A note of `RuledList`, or an empty text.
+
+    Returns:
+        Both.
+    """
+    return "; ".join(part for part in (note, reason) if part)

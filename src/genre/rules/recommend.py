@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from genre.arrays import Float32, Int32
 from genre.data.history import History
+from genre.data.ids import Ids
 from genre.data.item_fields import Mask
 from genre.recommenders.base import Recommendations, Recommender
 from genre.rules.lists import Past, RuledList, RuleSet, Scores
@@ -85,3 +87,20 @@ def candidates(items: Int32, scores: Float32 | Scores) -> Candidates:
     """
     found = items >= 0
     return Candidates(items[found], scores[found])
+
+
+def as_recommendations(lists: Sequence[RuledList], k: int, item_ids: Ids) -> Recommendations:
+    """Put lists into one table.
+
+    Args:
+        lists: `n` lists.
+        k: The length of the longest.
+        item_ids: The ids of all items.
+
+    Returns:
+        `[n, k]`; -1 and a score of minus infinity behind the last item of a list.
+    """
+    item, score = np.full((len(lists), k), -1, np.int32), np.full((len(lists), k), -np.inf, np.float32)
+    for at, found in enumerate(lists):
+        item[at, : len(found.items)], score[at, : len(found.items)] = found.items, found.scores
+    return Recommendations(item, score, item_ids)

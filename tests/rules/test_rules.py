@@ -1,0 +1,286 @@
+"""Rules: what a list must keep, checked by a plain reading of each rule, over generated rules and catalogues."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre.data.item_fields import DAY, ItemFields
+from genre.errors import DataError, OptionError
+from genre.recommenders.ease import EASE
+from genre.rules.base import Rule, parse_where
+from genre.rules.kinds import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
+from genre.rules.lists import Past, RuledList, RuleSet, rules_for
+from genre.rules.recommend import recommend_by_rules
+from genre.testing import toy_dataset
+from sizes import sized
+
+NOW = 1_800_000_000
+N_ITEMS = 40
+GENRES = ["war", "love", "farce"]
+
+
+def catalogue(seed: int = 0) -> dict[str, list[Any]]:
+    rng = np.random.default_rng(seed)
+    return {
+        "brand": [str(rng.choice(["acme", "Bolt", "core"])) for _ in range(N_ITEMS)],
+        "genres": [
+            "|".join(rng.choice(["war", "love", "farce"], rng.integers(1, 3), replace=False)) for _ in range(N_ITEMS)
+        ],
+        "stock": [int(rng.integers(0, 4)) for _ in range(N_ITEMS)],
+        "added": [NOW - int(rng.integers(0, 90)) * DAY for _ in range(N_ITEMS)],
+    }
+
+
+def made(rules: list[Rule], columns: dict[str, list[Any]]) -> RuleSet:
+    ids = [f"i{n}" for n in range(N_ITEMS)]
+    fields = ItemFields(pa.table({"item_id": ids, **columns}))
+    return RuleSet(tuple(rules), fields, {one: n for n, one in enumerate(ids)})
+
+
+def arranged(rules: list[Rule], k: int = 8, seed: int = 0, past: Past | None = None, *, seen: bool = True) -> RuledList:
+    """The list that rules make of all items, best first by number, without those that are hidden or had."""
+    columns = catalogue(seed)
+    ready = made(rules, columns)
+    allowed = ready.allowed(NOW)
+    rows = np.arange(N_ITEMS, dtype=np.int32) if allowed is None else np.flatnonzero(allowed).astype(np.int32)
+    past = past or Past(np.empty(0, np.int32))
+    if seen:
+        rows = rows[~np.isin(rows, past.item)]
+    scores = 100.0 - rows
+    return ready.arrange(rows, scores, k, NOW, past=past, exclude_seen=seen)
+
+
+# --- each rule alone ----------------------------------------------------------------------------------
+
+
+def test_without_an_effect_the_list_is_the_best_candidates() -> None:
+    found = arranged([Hide(where={"stock": 99})])
+    assert found.items.tolist() == list(range(8))
+    assert found.scores.tolist() == [100.0 - n for n in range(8)]
+    assert found.notes == [""] * 8
+    assert found.unkept == []
+
+
+def test_hidden_items_are_in_no_list_and_only_leaves_the_others_out() -> None:
+    columns = catalogue()
+    hidden = arranged([Hide(where={"stock": 0}, items=("i3", "unknown"))], k=N_ITEMS)
+    assert set(hidden.items.tolist()) == {n for n in range(N_ITEMS) if columns["stock"][n] != 0 and n != 3}
+    only = arranged([Only(where={"brand": ["ACME", "bolt"], "stock": {"min": 1}})], k=N_ITEMS)
+    assert set(only.items.tolist()) == {
+        n for n in range(N_ITEMS) if columns["brand"][n] in ("acme", "Bolt") and columns["stock"][n] >= 1
+    }
+
+
+def test_ages_count_from_now_over_numbers_dates_and_texts() -> None:
+    times = [NOW - 10 * DAY, NOW - 40 * DAY, NOW + DAY]
+    texts = np.array(times, "datetime64[s]").astype(str).tolist()
+    for column in (times, texts, [one[:10] for one in texts], np.array(times, "datetime64[s]").tolist()):
+        fields = ItemFields(pa.table({"item_id": ["a", "b", "c"], "added": column}))
+        newer = fields.fulfilling(parse_where({"added": {"newer_than": 30}}), NOW)
+        assert newer.tolist() == [True, False, True]
+        older = fields.fulfilling(parse_where({"added": {"older_than": 30}}), NOW)
+        assert older.tolist() == [False, True, False]
+    nothing = ItemFields(pa.table({"item_id": ["a"], "added": ["soon"]}))
+    assert not nothing.fulfilling(parse_where({"added": {"newer_than": 1e9}}), NOW).any()
+
+
+def test_a_boost_of_one_moves_above_all_others_and_says_so() -> None:
+    found = arranged([Boost(items=("i30", "i35"), by=1.0, name="sale")])
+    assert found.items.tolist()[:3] == [30, 35, 0]
+    assert found.notes[:2] == ["moved up by a rule (sale)"] * 2
+
+
+def test_a_bury_of_one_moves_below_all_others() -> None:
+    found = arranged([Bury(items=("i0",), by=1.0)], k=N_ITEMS)
+    assert found.items.tolist()[-1] == 0 or found.items.tolist()[-2] == 0
+
+
+def test_pinned_items_have_their_place_and_their_own_score() -> None:
+    found = arranged([Pin(item="i20", place=3), Pin(item="i2", place=1)])
+    assert found.items.tolist() == [2, 0, 20, 1, 3, 4, 5, 6]
+    assert found.scores[2] == 80.0
+    assert found.notes[2] == "placed here by a rule (pin)"
+    assert arranged([Pin(item="i20", place=30)], k=4).items.tolist() == [0, 1, 2, 20]
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ([Pin(item="x")], "pin: item x is not at place 1: not in the catalogue"),
+        ([Pin(item="i5", name="top"), Hide(items=("i5",))], "top: item i5 is not at place 1: hidden by another rule"),
+        ([Pin(item="i1")], "pin: item i1 is not at place 1: the user had it"),
+        ([Pin(item="i5"), Pin(item="i6")], "pin: item i6 is not at place 1: another rule pins the item or the place"),
+        (
+            [AtLeast(where={"stock": 99}, share=0.5)],
+            "at_least: 0 of 4 places; no more items fit it and the other rules",
+        ),
+        (
+            [Pin(item="i5"), Pin(item="i6", place=2), AtMost(items=("i5", "i6"), n=1)],
+            "at_most: 2 pinned items, 1 allowed",
+        ),
+    ],
+)
+def test_what_cannot_be_kept_is_said(rules: list[Rule], why: str) -> None:
+    assert arranged(rules, past=Past(np.array([1], np.int32))).unkept == [why]
+
+
+def test_an_item_had_within_days_is_not_shown_again() -> None:
+    past = Past(np.array([0, 1, 2], np.int32), np.array([NOW - 40 * DAY, NOW - 10 * DAY, NOW + DAY]))
+    found = arranged([NotWithin(days=30)], past=past, seen=False)
+    assert found.items.tolist() == [0, 3, 4, 5, 6, 7, 8, 9]
+    without_times = arranged([NotWithin(days=30)], past=past._replace(timestamp=None), seen=False)
+    assert without_times.items.tolist() == list(range(3, 11))
+
+
+def test_at_least_reserves_places_and_says_which() -> None:
+    columns = catalogue()
+    found = arranged([AtLeast(where={"brand": "core"}, share=0.5)])
+    core = [columns["brand"][n] == "core" for n in found.items.tolist()]
+    assert sum(core) >= 4
+    plain = sum(columns["brand"][n] == "core" for n in range(8))
+    assert sum(note == "placed here by a rule (at_least)" for note in found.notes) == max(4 - plain, 0)
+
+
+# --- all of them together -----------------------------------------------------------------------------
+
+WHERE = st.sampled_from(
+    [
+        {"brand": "acme"},
+        {"brand": ["bolt", "core"]},
+        {"genres": "war"},
+        {"stock": {"max": 1}},
+        {"added": {"newer_than": 20}},
+        {"added": {"older_than": 45}, "stock": {"min": 1}},
+    ]
+)
+RULES = st.one_of(
+    WHERE.map(lambda where: Hide(where=where)),
+    WHERE.map(lambda where: Only(where=where)),
+    st.builds(lambda where, by: Boost(where=where, by=by), WHERE, st.floats(0.1, 3)),
+    st.builds(lambda where, by: Bury(where=where, by=by), WHERE, st.floats(0.1, 3)),
+    st.builds(lambda item, place: Pin(item=f"i{item}", place=place), st.integers(0, N_ITEMS + 2), st.integers(1, 12)),
+    st.builds(lambda n, per: AtMost(n=n, per=per), st.integers(0, 4), st.sampled_from(["brand", "genres"])),
+    st.builds(lambda n, where: AtMost(n=n, where=where), st.integers(0, 4), WHERE),
+    st.builds(lambda share, where: AtLeast(share=share, where=where), st.floats(0.05, 1), WHERE),
+    st.builds(lambda days: NotWithin(days=days), st.floats(1, 60)),
+)
+
+
+@settings(max_examples=sized(300, 100_000))
+@given(
+    rules=st.lists(RULES, max_size=5),
+    k=st.integers(1, 12),
+    seed=st.integers(0, 5),
+    had=st.lists(st.integers(0, N_ITEMS - 1), unique=True, max_size=8),
+    seen=st.booleans(),
+)
+def test_no_rule_is_broken_or_the_list_says_which(
+    rules: list[Rule], k: int, seed: int, had: list[int], *, seen: bool
+) -> None:
+    columns = catalogue(seed)
+    past = Past(np.array(had, np.int32), NOW - np.arange(len(had)) * 10 * DAY)
+    found = arranged(rules, k, seed, past, seen=seen)
+    rows = found.items.tolist()
+    assert len(rows) == len(set(rows)) <= k
+    assert len(found.notes) == len(rows) == len(found.scores)
+    if seen:
+        assert not set(rows) & set(had)
+    for rule in rules:
+        broken = _broken(rule, rows, k, columns, past)
+        assert not broken or any(one.startswith(f"{rule.label}:") for one in found.unkept), (rule, rows, found.unkept)
+        if isinstance(rule, (Hide, Only, NotWithin)):
+            assert not broken
+
+
+def _broken(rule: Rule, rows: list[int], k: int, columns: dict[str, list[Any]], past: Past) -> bool:
+    """Whether a list breaks a rule, read as a person would."""
+    holds = [row for row in rows if _holds(rule.where, row, columns)]
+    if isinstance(rule, Hide):
+        return bool(holds)
+    if isinstance(rule, Only):
+        return len(holds) < len(rows)
+    if isinstance(rule, NotWithin):
+        assert past.timestamp is not None
+        late = {int(i) for i, t in zip(past.item, past.timestamp, strict=True) if NOW - t < rule.days * DAY}
+        return bool(late & set(rows))
+    if isinstance(rule, Pin):
+        row = int(rule.item[1:])
+        return row not in rows or (rows.index(row) != rule.place - 1 and rows.index(row) != len(rows) - 1)
+    if isinstance(rule, AtLeast):
+        return len(holds) < math.ceil(rule.share * k - 1e-9)
+    if isinstance(rule, AtMost):
+        groups = [columns[rule.per][row].casefold().split("|") for row in rows] if rule.per else [[""] for _ in holds]
+        counts: dict[str, int] = {}
+        for group in (one for many in groups for one in many):
+            counts[group] = counts.get(group, 0) + 1
+        return any(n > rule.n for n in counts.values())
+    return False
+
+
+def _holds(where: dict[str, Any], row: int, columns: dict[str, list[Any]]) -> bool:
+    for name, wanted in where.items():
+        value = columns[name][row]
+        if isinstance(wanted, dict):
+            days = (NOW - value) / DAY if name == "added" else None
+            fits = {
+                "min": lambda b, v=value: v >= b,
+                "max": lambda b, v=value: v <= b,
+                "newer_than": lambda b, d=days: d < b,
+                "older_than": lambda b, d=days: d > b,
+            }
+            if not all(fits[key](bound) for key, bound in wanted.items()):
+                return False
+        else:
+            names = [one.casefold() for one in (wanted if isinstance(wanted, list) else [wanted])]
+            if not set(str(value).casefold().split("|")) & set(names):
+                return False
+    return True
+
+
+# --- over a recommender -------------------------------------------------------------------------------
+
+
+def test_what_a_rule_asks_for_is_found_beyond_the_best_candidates() -> None:
+    """The toy users like items of their own parity; half of each list must be of the other one all the same."""
+    data = toy_dataset()
+    rules = rules_for([AtLeast(where={"genres": "castles"}, share=0.5), Pin(item="i11", place=2)], data)
+    assert rules is not None
+    ease = EASE(10.0).fit(data)
+    lists = recommend_by_rules(ease, data.history([0, 2]), rules, NOW, k=4)
+    genres = data.items["genres"].to_pylist()
+    for one in lists:
+        assert sum(genres[row] == "castles" for row in one.items) >= 2
+        assert not one.unkept or 11 in data.history([0, 2]).item
+        assert np.isfinite(one.scores).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Hide(), "hide: holds for no item"),
+        (lambda: AtMost(n=1), "at_most: give `per`"),
+        (lambda: Hide(where={"stock": {"min": "a"}}), "where.stock: bounds are numbers"),
+        (lambda: Hide(where={"stock": {"least": 1}}), "where.stock: found {'least': 1}; expected a value"),
+        (lambda: Hide(where={"stock": []}), "where.stock: found"),
+        (lambda: Hide(where={"stock": None}), "where.stock: found None"),
+        (lambda: Boost(where={"stock": 1}, by=0.0), "by: "),
+        (lambda: Pin(item="a", place=0), "place: "),
+    ],
+)
+def test_rules_that_say_nothing_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(OptionError) as error:
+        make()
+    assert message in str(error.value)
+
+
+def test_a_field_that_items_do_not_have_is_refused_with_the_nearest() -> None:
+    for rule in (Hide(where={"genre": "war"}), AtMost(n=1, per="genre")):
+        with pytest.raises(DataError, match=r"rules\[0\] \(\w+\): items have no field 'genre' \(did you mean 'genres'"):
+            rules_for([rule], toy_dataset())
