@@ -218,10 +218,8 @@ class UserLists(Lists):
             found, notes = self.recommender.recommend(history, k=self.k), None
         else:
             ruled = recommend_by_rules(self.recommender, history, self.rules, int(time.time()), k=self.k)
-            found, notes = (
-                as_recommendations(ruled, self.k, self.dataset.item_ids),
-                [note for one in ruled for note in one.notes],
-            )
+            found = as_recommendations(ruled, self.k, self.dataset.item_ids)
+            notes = [note for one in ruled for note in one.notes]
         lists = _as_lists(inputs["row"], found)
         if not self.reasons:
             return lists

@@ -39,7 +39,7 @@ class Boost(Rule):
     """These items move up."""
 
     by: Annotated[
-        float, Gt(0), Le(10), Doc("What is added to scores scaled to 0..1 over the candidates; 1: above all others.")
+        float, Gt(0), Le(10), Doc("What is added to scores scaled to 0..1 over the candidates; 1: their whole range.")
     ] = 0.2
 
     kind: ClassVar[str] = "boost"
@@ -50,7 +50,7 @@ class Bury(Rule):
     """These items move down."""
 
     by: Annotated[
-        float, Gt(0), Le(10), Doc("What is taken off scores scaled to 0..1 over the candidates; 1: below all others.")
+        float, Gt(0), Le(10), Doc("What is taken off scores scaled to 0..1 over the candidates; 1: their whole range.")
     ] = 0.2
 
     kind: ClassVar[str] = "bury"

@@ -188,7 +188,7 @@ class Fallback:
             return self.popular(loaded, k, len(history), seen, mask, fallback)
         return Ranked(found.item, found.score, step, fallback)
 
-    def similar(self, loaded: LoadedRun, name: str, row: int, k: int) -> Ranked:
+    def similar(self, loaded: LoadedRun, name: str, row: int, k: int, mask: Mask | None = None) -> Ranked:
         """Return the items most similar to one.
 
         Args:
@@ -196,19 +196,25 @@ class Fallback:
             name: Name of the recommender.
             row: Row of the item.
             k: Length of the list.
+            mask: Items that may be recommended, None for all. `[n_items]`
 
         Returns:
             One list; popular items where no step knows a similar one.
         """
+        n_queried = min(k if mask is None else k + int((~mask).sum()), loaded.n_items)
 
         def work(model: Recommender) -> Recommendations | None:
-            found = model.similar_items(np.array([row], np.int32), k=min(k, loaded.n_items))
+            found = model.similar_items(np.array([row], np.int32), k=n_queried)
             return found if (found.item >= 0).any() else None
 
         found, step, fallback = self.first_answer(loaded, name, "similar", work)
         if found is None:
-            return self.popular(loaded, k, fallback=fallback)
-        return Ranked(found.item, found.score, step, fallback)
+            return self.popular(loaded, k, mask=mask, fallback=fallback)
+        item, score = found.item, found.score
+        if mask is not None:
+            kept = mask[item[0]] & (item[0] >= 0)
+            item, score = item[:, kept][:, :k], score[:, kept][:, :k]
+        return Ranked(item, score, step, fallback)
 
     def popular(
         self,

@@ -6,8 +6,8 @@ The full evidence of one item is made in evidence.py. Knows nothing about what c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import POPULAR, phrase
+from genre.rules.lists import Past, RuledList, RuleSet, with_note
+from genre.rules.recommend import Candidates
 from genre.serving.diversify import diversify, pool_size
 from genre.serving.fallback import Fallback, Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory
@@ -44,6 +46,9 @@ class ResolvedRequest:
         history: The history to score.
         mask: Items that may be recommended, None for all. `[n_items]`
         fallback: Why the history lacks recent events, or None.
+        rules: What the list must keep, or None.
+        now: The time that ages in rules count from, in seconds since 1970.
+        wide: Whether many candidates are needed, because few did not suffice for a list that keeps the rules.
     """
 
     index: int
@@ -53,6 +58,9 @@ class ResolvedRequest:
     history: SingleHistory
     mask: Mask | None
     fallback: str | None
+    rules: RuleSet | None = None
+    now: int = 0
+    wide: bool = False
 
     @property
     def reranked(self) -> bool:
@@ -62,7 +70,10 @@ class ResolvedRequest:
     @property
     def n_scored(self) -> int:
         """How many items are scored: the length of the list, or of the pool it is chosen from."""
-        return pool_size(self.request.k) if self.reranked else self.request.k
+        k = self.request.k
+        return max(
+            pool_size(k) if self.reranked else k, k if self.rules is None else self.rules.pool(k, wide=self.wide)
+        )
 
     @property
     def batch_key(self) -> Hashable:
@@ -70,7 +81,7 @@ class ResolvedRequest:
         if self.request.words is not None:
             return self.index
         exclude_seen, has_likes = self.request.exclude_seen, self.history.has_likes
-        return self.loaded, self.name, id(self.mask), exclude_seen, has_likes, self.reranked
+        return self.loaded, self.name, id(self.mask), exclude_seen, has_likes, self.reranked, id(self.rules)
 
 
 def answer_batch(fallback: Fallback, batch: Sequence[ResolvedRequest]) -> list[RankedList]:
@@ -90,37 +101,68 @@ def answer_batch(fallback: Fallback, batch: Sequence[ResolvedRequest]) -> list[R
     loaded, request = first.loaded, first.request
     history = loaded.batch([resolved.history for resolved in batch])
     k, seen = max(resolved.n_scored for resolved in batch), history if request.exclude_seen else None
-    if request.words is not None:
-        ranked = fallback.by_words(loaded, first.name, request.words, history, k, seen=seen, mask=first.mask)
-    elif first.history.has_likes:
-        ranked = fallback.recommend(loaded, first.name, history, k, seen=seen, mask=first.mask)
-    else:
-        ranked = fallback.popular(loaded, k, len(batch), seen, first.mask)
+
+    def rank(mask: Mask | None) -> Ranked:
+        if request.words is not None:
+            return fallback.by_words(loaded, first.name, request.words, history, k, seen=seen, mask=mask)
+        if first.history.has_likes:
+            return fallback.recommend(loaded, first.name, history, k, seen=seen, mask=mask)
+        return fallback.popular(loaded, k, len(batch), seen, mask)
+
+    ranked = rank(first.mask)
+    more = _wanted_by_rules(first, ranked, rank)
     scores = _rounded(ranked.score)
     if len(batch) == 1:
-        return [_ranked_list(first, history, ranked, scores, 0)]
-    return [
-        _ranked_list(resolved, history.select(slice(at, at + 1)), ranked, scores, at)
-        for at, resolved in enumerate(batch)
-    ]
+        lists = [_ranked_list(first, history, ranked, scores, 0, more)]
+    else:
+        lists = [
+            _ranked_list(resolved, history.select(slice(at, at + 1)), ranked, scores, at, more)
+            for at, resolved in enumerate(batch)
+        ]
+    if first.rules is not None and not first.rules.only_hides and not first.wide:
+        short = [at for at, made in enumerate(lists) if len(made.items) < batch[at].request.k]
+        for at in short if k < loaded.n_items else ():
+            lists[at] = answer_batch(fallback, [replace(batch[at], wide=True)])[0]
+    return lists
 
 
-def _ranked_list(resolved: ResolvedRequest, history: History, ranked: Ranked, scores: Scores, at: int) -> RankedList:
-    """Make the list of row `at`; `history`: the history of that row alone."""
-    loaded, request = resolved.loaded, resolved.request
-    items, values = _without_empty_places(ranked.item[at], scores[at])
+def _wanted_by_rules(
+    first: ResolvedRequest, ranked: Ranked, rank: Callable[[Mask | None], Ranked]
+) -> list[tuple[Int32, Scores]]:
+    """Rank the items that rules want in the lists, where the same step as for the lists answers."""
+    wanted = [] if first.rules is None else first.rules.wanted(first.now)
+    found = [rank(mask if first.mask is None else mask & first.mask) for mask in wanted]
+    return [(more.item, _rounded(more.score)) for more in found if more.step == ranked.step]
+
+
+def _ranked_list(
+    resolved: ResolvedRequest,
+    history: History,
+    ranked: Ranked,
+    scores: Scores,
+    at: int,
+    more: Sequence[tuple[Int32, Scores]],
+) -> RankedList:
+    """Make the list of row `at`; `history`: the history of that row alone; `more`: what rules want in the lists."""
+    loaded, request, rules = resolved.loaded, resolved.request, resolved.rules
+    pool = Candidates(*_without_empty_places(ranked.item[at], scores[at]))
+    for item, score in more:
+        pool = pool.joined(Candidates(*_without_empty_places(item[at], score[at])))
+    items, values = pool
     if resolved.reranked:
         items, values = diversify(
             items,
             values,
-            request.k,
+            request.k if rules is None else len(items),
             novelty=request.novelty,
             diversity=request.diversity,
             popularity=loaded.popularity,
             vectors=None if loaded.content is None else loaded.content.item_vectors_,
         )
-    items, values = items[: request.k], values[: request.k]
+    items, values, notes, unkept = _by_rules(resolved, items, values)
     why = _request_reasons(resolved, history, ranked, items)
+    if any(notes):
+        why = [with_note(reason, note) for reason, note in zip(why, notes, strict=True)]
     entries = _entries(loaded, items, values, why, request.fields)
     source = list_source(ranked.step, resolved.history)
     return RankedList(
@@ -129,6 +171,22 @@ def _ranked_list(resolved: ResolvedRequest, history: History, ranked: Ranked, sc
         run=loaded.name,
         recommender=resolved.name,
         fallback=ranked.fallback or resolved.fallback,
+        unkept=unkept,
+    )
+
+
+def _by_rules(resolved: ResolvedRequest, items: Int32, values: Scores) -> RuledList:
+    """Make the list of candidates, best first."""
+    k, past = resolved.request.k, resolved.history
+    if resolved.rules is None:
+        return RuledList(items[:k], values[:k], [], [])
+    return resolved.rules.arrange(
+        items,
+        values,
+        k,
+        resolved.now,
+        past=Past(past.item, past.timestamp),
+        exclude_seen=resolved.request.exclude_seen,
     )
 
 
@@ -168,13 +226,17 @@ def _entries(
 ) -> list[dict[str, Any]]:
     item_ids, titles, rows = loaded.catalogue.item_ids, loaded.catalogue.titles, items.tolist()
     entries: list[dict[str, Any]] = [
-        {"item_id": item_ids[row], "title": titles[row], "score": score, "reason": reason}
+        {"item_id": item_ids[row], "title": titles[row], "score": _known(score), "reason": reason}
         for row, score, reason in zip(rows, scores.tolist(), why, strict=True)
     ]
     if fields:
         for row, entry in zip(rows, entries, strict=True):
             entry["fields"] = loaded.catalogue.describe(row, fields)
     return entries
+
+
+def _known(score: float) -> float | None:
+    return None if score != score else score  # of a pinned item that the step which made the list did not score
 
 
 def _rounded(scores: Scores) -> Scores:

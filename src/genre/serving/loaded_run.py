@@ -14,10 +14,13 @@ import numpy as np
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset, Features
 from genre.data.history import History
+from genre.data.item_fields import Mask
 from genre.errors import UnknownId
 from genre.options import nearest
 from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
+from genre.rules.base import Rule
+from genre.rules.lists import RuleSet
 from genre.runs import Run
 from genre.serving.events.store import Event
 from genre.serving.new_items import Changes, add_items, with_items
@@ -66,6 +69,7 @@ class LoadedRun:
         encoder_failed: Whether the text encoder failed for new items; they are left out until it works.
         newest: Time of the newest interaction, in seconds since 1970.
         popularity: Interactions of the data by item. `[n_items]`
+        rules: What every list keeps, or None.
     """
 
     def __init__(self, name: str, run: Run, changes: Changes | None = None, before: LoadedRun | None = None) -> None:
@@ -91,6 +95,7 @@ class LoadedRun:
             self._apply(changes, {} if before is None else before._new_vectors)
         self.matcher = QueryMatcher(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
         self.catalogue = Catalogue(self.dataset)
+        self.rules = None if run.rules is None else self.rule_set(run.rules.rules)
         self._histories = self.dataset.history()
         self.newest = 0 if self.dataset.timestamp is None else int(self.dataset.timestamp.max())
         counts = np.bincount(self.dataset.item, self.dataset.weight > 0, minlength=self.dataset.n_items)
@@ -120,6 +125,33 @@ class LoadedRun:
             self.content = self.content.extend(added, new)
             self.models = {name: add_items(model, self.content, added, new) for name, model in self.models.items()}
         self.dataset = dataclasses.replace(self.dataset, item_features=features)
+
+    def rule_set(self, rules: Sequence[Rule]) -> RuleSet:
+        """Make rules ready for the items, new ones included.
+
+        Args:
+            rules: The rules.
+
+        Returns:
+            The rules.
+
+        Raises:
+            DataError: If a rule names a field that items do not have.
+        """
+        found = RuleSet(tuple(rules), self.catalogue.item_fields, self.catalogue.row)
+        found.check()
+        return found
+
+    def allowed(self, now: int) -> Mask | None:
+        """Return the items that the run's rules let into lists.
+
+        Args:
+            now: The time, in seconds since 1970.
+
+        Returns:
+            The mask; None for all items. `[n_items]`
+        """
+        return None if self.rules is None else self.rules.allowed(now)
 
     @property
     def n_items(self) -> int:

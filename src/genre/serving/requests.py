@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from genre.data.item_fields import Filter
 from genre.options import DEFAULT_K
+from genre.rules.base import Rule
 
 DIGITS = 6  # to which scores are rounded
 
@@ -36,6 +37,7 @@ class ListRequest:
         novelty: Weight of rarity beside the score, 0 to 1.
         diversity: Weight of unlikeness among the items of the list, 0 to 1.
         fields: Names of item fields to answer with.
+        rules: What the list must keep, beside the rules of the run.
     """
 
     user_id: str | None = None
@@ -51,6 +53,7 @@ class ListRequest:
     novelty: float = 0.0
     diversity: float = 0.0
     fields: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ class RankedList:
         run: Name of the run.
         recommender: Name of the recommender that was requested, also where a fallback made the list.
         fallback: Why a fallback made the list, such as `model_late`; None where none was needed.
+        unkept: Rules that could not be kept, and why.
     """
 
     items: list[dict[str, Any]]
@@ -70,6 +74,7 @@ class RankedList:
     run: str
     recommender: str
     fallback: str | None = None
+    unkept: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

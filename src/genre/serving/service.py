@@ -141,11 +141,15 @@ class Service:
         loaded = self._state.loaded_run(request.run, request.user_id)
         name = loaded.model_name(request.recommender)
         history = self._state.history(loaded, request.user_id, request.history, events)
-        mask = None
+        mask, rules, now = None, loaded.rules, int(time.time())
         if request.include is not None or request.exclude or request.filter:
             mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)
-        needs_events = request.user_id is not None and request.history is None
-        return ResolvedRequest(index, request, loaded, name, history, mask, failure if needs_events else None)
+        if request.rules:
+            rules = loaded.rule_set((*(rules.rules if rules else ()), *request.rules))
+        if rules is not None and (allowed := rules.allowed(now)) is not None:
+            mask = allowed if mask is None else mask & allowed
+        late = failure if request.user_id is not None and request.history is None else None
+        return ResolvedRequest(index, request, loaded, name, history, mask, late, rules, now)
 
     def similar(
         self,
@@ -172,7 +176,7 @@ class Service:
         name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
         if row is None:
             return self.popular(k=k, run=loaded.name, fields=fields)
-        ranked = self._state.fallback.similar(loaded, name, row, k)
+        ranked = self._state.fallback.similar(loaded, name, row, k, mask=loaded.allowed(int(time.time())))
         why = POPULAR if ranked.step == "popular" else f"similar to {loaded.catalogue.titles[row]}"
         source: ListSource = "folded_in" if ranked.step == "model" else ranked.step
         return RankedList(
@@ -198,11 +202,13 @@ class Service:
             The list.
         """
         loaded = self._state.loaded_run(run)
+        allowed = loaded.allowed(int(time.time()))
         if trending:
             counts = self._state.trending.counts(loaded.catalogue.row)
-            ranked = self._state.fallback.popular(loaded, k, mask=counts > 0, counts=counts)
+            shown = counts > 0 if allowed is None else (counts > 0) & allowed
+            ranked = self._state.fallback.popular(loaded, k, mask=shown, counts=counts)
         else:
-            ranked = self._state.fallback.popular(loaded, k)
+            ranked = self._state.fallback.popular(loaded, k, mask=allowed)
         entries = entries_with_reason(loaded, ranked, "trending" if trending else POPULAR, fields)
         return RankedList(items=entries, source="popular", run=loaded.name, recommender="popular")
 

@@ -22,6 +22,7 @@ from pydantic import (
 
 from genre.data.item_fields import Between, Filter, OneOf
 from genre.options import DEFAULT_K, Renamed, new_names
+from genre.rules.reading import read_rules
 from genre.serving.events.store import Event
 from genre.serving.requests import ListRequest
 
@@ -144,15 +145,20 @@ class RecommendBody(RecommendOptions):
     exclude: Annotated[ManyIds, Field(description="none of these items")] = []
     filter: Annotated[FilterBody, Field(description="field -> a value, a list of values, or {min, max}")] = {}
     fields: Annotated[list[Name], Field(max_length=50, description="item fields to answer with")] = []
+    rules: Annotated[list[dict[str, Any]], Field(max_length=20, description="rules beside those of the run")] = []
 
     def to_request(self) -> ListRequest:
         """Convert to what the service takes.
 
         Returns:
             The request.
+
+        Raises:
+            OptionError: If a rule is none.
         """
         given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in self}
-        return ListRequest(words=given.pop("ask"), **{**given, "filter": _to_filter(self.filter)})
+        made = {"filter": _to_filter(self.filter), "rules": read_rules(self.rules)}
+        return ListRequest(words=given.pop("ask"), **{**given, **made})
 
 
 def _to_filter(given: FilterBody) -> Filter:
