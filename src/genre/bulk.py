@@ -31,8 +31,8 @@ from genre.errors import OptionError
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.wording import Wording
-from genre.rules.lists import RuleSet, with_note
-from genre.rules.recommend import as_recommendations, recommend_by_rules
+from genre.rules.rule_set import RuleSet, with_note
+from genre.rules.ruled_lists import as_recommendations, recommend_by_rules
 from genre.threads import blas_threads
 
 SIZE = 4096

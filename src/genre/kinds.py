@@ -68,14 +68,14 @@ KINDS: dict[str, dict[str, str]] = {
         "two_tower": "genre.recommenders.two_tower:TwoTower",
     },
     "rules": {
-        "at_least": "genre.rules.kinds:AtLeast",
-        "at_most": "genre.rules.kinds:AtMost",
-        "boost": "genre.rules.kinds:Boost",
-        "bury": "genre.rules.kinds:Bury",
-        "hide": "genre.rules.kinds:Hide",
-        "not_within": "genre.rules.kinds:NotWithin",
-        "only": "genre.rules.kinds:Only",
-        "pin": "genre.rules.kinds:Pin",
+        "at_least": "genre.rules.built_in:AtLeast",
+        "at_most": "genre.rules.built_in:AtMost",
+        "boost": "genre.rules.built_in:Boost",
+        "bury": "genre.rules.built_in:Bury",
+        "hide": "genre.rules.built_in:Hide",
+        "not_within": "genre.rules.built_in:NotWithin",
+        "only": "genre.rules.built_in:Only",
+        "pin": "genre.rules.built_in:Pin",
     },
 }
 """Section -> short name -> `module:Class`."""

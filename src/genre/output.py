@@ -21,7 +21,7 @@ from genre.evaluation.results import Evaluation
 from genre.features.augmented_columns import read_augmented
 from genre.log import Log
 from genre.recommenders.base import Recommender
-from genre.rules.lists import rules_for
+from genre.rules.rule_set import rules_for
 from genre.runs import Run
 from genre.version import __version__
 from genre.workspace import Workspace

@@ -31,8 +31,8 @@ from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import UNUSED_ANSWERS, describe_reranking, reranking_counts
 from genre.recommenders.wording import Wording, describe_wording
-from genre.rules.lists import RuleSet, rules_for, with_note
-from genre.rules.recommend import candidates, recommend_by_rules
+from genre.rules.rule_set import RuleSet, rules_for, with_note
+from genre.rules.ruled_lists import candidates, recommend_by_rules
 from genre.workspace import read_features
 
 

@@ -6,6 +6,7 @@ Does not know how a step is done; `pipeline.py` does.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,6 +35,7 @@ from genre.version import __version__
 from genre.workspace import SEARCH, Workspace, keep_dataset, key_of, locked, read_search
 
 if TYPE_CHECKING:
+    from genre.evaluation.rules_cost import RulesCost
     from genre.evaluation.shortcuts import Solvable
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
@@ -203,6 +205,38 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
     solvable = find_shortcuts(split.test)
     leaks = audit(split, order=time_order_of(splitter), recommenders=done.recommenders)
     return Audit([*leaking_texts, *leaks, *check_enough(split), *shortcut_findings(solvable)], solvable)
+
+
+def audit_rules(folder: str | Path, *, k: int | None = None, trust: bool = False) -> list[RulesCost]:
+    """Measure what the rules of a finished run cost its best recommender on the test part.
+
+    Args:
+        folder: The folder of the run.
+        k: Length of the lists; None: the length at which the run was evaluated.
+        trust: Run code of the folder, as in `read_run`.
+
+    Returns:
+        A row without rules, one for each rule, and one for all.
+
+    Raises:
+        ConfigError: The run has no rules.
+    """
+    from genre.evaluation.rules_cost import rules_cost
+
+    done = read_run(folder, trust=trust)
+    experiment = read_config(done.folder / "config.full.yaml", trust=trust).experiment
+    if done.rules is None:
+        raise ConfigError(f"{folder}: has no rules; add `rules:` to its config and make the run again")
+    test, options = experiment.split.split(done.unsplit or done.dataset).test, experiment.evaluation
+    return rules_cost(
+        done.recommender(),
+        test,
+        done.rules,
+        int(time.time()),
+        k=k or options.k,
+        exclude_seen=options.exclude_seen,
+        seed=experiment.seed,
+    )
 
 
 class ComparedRuns(NamedTuple):

@@ -15,9 +15,9 @@ from genre.data.item_fields import DAY, ItemFields
 from genre.errors import DataError, OptionError
 from genre.recommenders.ease import EASE
 from genre.rules.base import Rule, parse_where
-from genre.rules.kinds import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
-from genre.rules.lists import Past, RuledList, RuleSet, rules_for
-from genre.rules.recommend import recommend_by_rules
+from genre.rules.built_in import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
+from genre.rules.rule_set import Past, RuledList, RuleSet, rules_for
+from genre.rules.ruled_lists import recommend_by_rules
 from genre.testing import toy_dataset
 from sizes import sized
 

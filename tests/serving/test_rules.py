@@ -12,8 +12,8 @@ import pytest
 
 from genre.errors import DataError
 from genre.rules.base import Rule
-from genre.rules.kinds import AtLeast, AtMost, Boost, Hide, NotWithin, Pin
-from genre.rules.lists import rules_for
+from genre.rules.built_in import AtLeast, AtMost, Boost, Hide, NotWithin, Pin
+from genre.rules.rule_set import rules_for
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event

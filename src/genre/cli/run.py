@@ -37,6 +37,7 @@ def add_run_verbs(verbs: Verbs) -> None:
         verbs, "audit", _audit, "Look for leaks between the parts of a run; exit status 1 when there are any."
     )
     parser.add_argument("run", help="a run folder")
+    parser.add_argument("--rules", action="store_true", help="measure instead what each rule of the run costs")
     add_trust(parser)
 
     parser = add_verb(
@@ -77,8 +78,13 @@ def _tune(args: argparse.Namespace) -> None:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    from genre.studies import audit_run
+    from genre.studies import audit_rules, audit_run
 
+    if args.rules:
+        from genre.cli.study_tables import print_rules_cost
+
+        print_rules_cost(audit_rules(args.run, trust=args.trust))
+        return 0
     findings, solvable = audit_run(args.run, trust=args.trust)
     for finding in findings:
         print(printable(str(finding)))

@@ -12,6 +12,7 @@ from genre.cli import terminal
 from genre.cli.terminal import escaped
 
 if TYPE_CHECKING:
+    from genre.evaluation.rules_cost import RulesCost
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
     from genre.studies import ComparedRuns
@@ -49,6 +50,24 @@ def print_comparisons(compared: ComparedRuns) -> None:
     for name, only in zip((first, second), alone, strict=True):
         if only:
             console.print(f"Only in {name}: {', '.join(only)}.")
+
+
+def print_rules_cost(found: Sequence[RulesCost]) -> None:
+    """Print what rules cost: without rules, with each alone, and with all.
+
+    Args:
+        found: a row for each; the first is without rules.
+    """
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("rules", "ndcg", "of none", "coverage", "lists with a rule not kept"):
+        table.add_column(column, justify="left" if column == "rules" else "right")
+    none = found[0]
+    for row in found:
+        share = f"{row.ndcg / none.ndcg:.3f}" if none.ndcg else "-"
+        table.add_row(escaped(row.rules), f"{row.ndcg:.4f}", share, f"{row.coverage:.3f}", f"{row.unkept:.1%}")
+    console = terminal.stdout()
+    console.print(table)
+    console.print(f"The best recommender's lists for {none.users:,} users of the test part.")
 
 
 def print_tuned(results: Sequence[TuningResult]) -> None:

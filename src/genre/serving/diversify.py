@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.rules.lists import POOL, unit
+from genre.rules.rule_set import POOL, unit
 
 Scores = npt.NDArray[np.floating[Any]]
 

@@ -19,8 +19,8 @@ from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import POPULAR, phrase
-from genre.rules.lists import Past, RuledList, RuleSet, with_note
-from genre.rules.recommend import Candidates
+from genre.rules.rule_set import Past, RuledList, RuleSet, with_note
+from genre.rules.ruled_lists import ScoredItems
 from genre.serving.diversify import diversify, pool_size
 from genre.serving.fallback import Fallback, Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory
@@ -145,9 +145,9 @@ def _ranked_list(
 ) -> RankedList:
     """Make the list of row `at`; `history`: the history of that row alone; `more`: what rules want in the lists."""
     loaded, request, rules = resolved.loaded, resolved.request, resolved.rules
-    pool = Candidates(*_without_empty_places(ranked.item[at], scores[at]))
+    pool = ScoredItems(*_without_empty_places(ranked.item[at], scores[at]))
     for item, score in more:
-        pool = pool.joined(Candidates(*_without_empty_places(item[at], score[at])))
+        pool = pool.joined(ScoredItems(*_without_empty_places(item[at], score[at])))
     items, values = pool
     if resolved.reranked:
         items, values = diversify(

@@ -20,7 +20,7 @@ from genre.options import nearest
 from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 from genre.rules.base import Rule
-from genre.rules.lists import RuleSet
+from genre.rules.rule_set import RuleSet
 from genre.runs import Run
 from genre.serving.events.store import Event
 from genre.serving.new_items import Changes, add_items, with_items

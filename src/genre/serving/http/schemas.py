@@ -22,7 +22,7 @@ from pydantic import (
 
 from genre.data.item_fields import Between, Filter, OneOf
 from genre.options import DEFAULT_K, Renamed, new_names
-from genre.rules.reading import read_rules
+from genre.rules.built_in import read_rules
 from genre.serving.events.store import Event
 from genre.serving.requests import ListRequest
 

@@ -18,7 +18,7 @@ from genre.arrays import Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.item_fields import DAY, ItemFields, Mask
 from genre.rules.base import Rule
-from genre.rules.kinds import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
+from genre.rules.built_in import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
 
 Scores = npt.NDArray[np.floating[Any]]
 R = TypeVar("R", bound=Rule)
@@ -85,7 +85,8 @@ class RuleSet:
         self.rules, self.fields, self.row = tuple(rules), fields, row
         self.pins, self.shares, self.limits = self._of(Pin), self._of(AtLeast), self._of(AtMost)
         self._hide, self._only = self._of(Hide), self._of(Only)
-        self._boost, self._bury = self._of(Boost), self._of(Bury)
+        self._boost = self._of(Boost)
+        self._bury = self._of(Bury)
         self._days = max((rule.days for rule in self._of(NotWithin)), default=None)
         self._masks: dict[int, Mask] = {}  # of this hour, by the id of the rule; 0: all that are allowed
         self._hour = -1
@@ -243,8 +244,8 @@ class RuleSet:
         added = np.zeros(len(items))
         for rule in self._boost:
             added += self.holds_for(rule, now)[items] * rule.by
-        for rule in self._bury:
-            added -= self.holds_for(rule, now)[items] * rule.by
+        for bury in self._bury:
+            added -= self.holds_for(bury, now)[items] * bury.by
         return added
 
 

@@ -12,11 +12,11 @@ from genre.data.history import History
 from genre.data.ids import Ids
 from genre.data.item_fields import Mask
 from genre.recommenders.base import Recommendations, Recommender
-from genre.rules.lists import Past, RuledList, RuleSet, Scores
+from genre.rules.rule_set import Past, RuledList, RuleSet, Scores
 
 
-class Candidates(NamedTuple):
-    """Candidates of one list, best first.
+class ScoredItems(NamedTuple):
+    """ScoredItems of one list, best first.
 
     Attributes:
         items: Rows of items. `[n]`
@@ -26,7 +26,7 @@ class Candidates(NamedTuple):
     items: Int32
     scores: Scores
 
-    def joined(self, more: Candidates) -> Candidates:
+    def joined(self, more: ScoredItems) -> ScoredItems:
         """Add candidates that another query found.
 
         Args:
@@ -39,7 +39,7 @@ class Candidates(NamedTuple):
         items = np.concatenate([self.items, more.items[new]])
         scores = np.concatenate([self.scores, more.scores[new]])
         order = np.argsort(-scores, kind="stable")
-        return Candidates(items[order], scores[order])
+        return ScoredItems(items[order], scores[order])
 
 
 def recommend_by_rules(
@@ -75,7 +75,7 @@ def recommend_by_rules(
     return out
 
 
-def candidates(items: Int32, scores: Float32 | Scores) -> Candidates:
+def candidates(items: Int32, scores: Float32 | Scores) -> ScoredItems:
     """Take the places of a row that are not empty.
 
     Args:
@@ -86,7 +86,7 @@ def candidates(items: Int32, scores: Float32 | Scores) -> Candidates:
         The candidates.
     """
     found = items >= 0
-    return Candidates(items[found], scores[found])
+    return ScoredItems(items[found], scores[found])
 
 
 def as_recommendations(lists: Sequence[RuledList], k: int, item_ids: Ids) -> Recommendations:
