@@ -172,7 +172,8 @@ class Set:
         paths = {key: f"files/{name}/{value}" for key, value in self.data.items() if key != "kind"}
         made = {"name": name, "data": {"kind": self.data["kind"], **paths}, "cleaning": self.cleaning}
         features = {"features": {"items": {"kind": "embedding", "model": "minilm"}}} if self.text else {}
-        return {**made, "split": self.split, **features, "recommenders": recommenders}
+        whole = {**made, "split": self.split, **features, "recommenders": recommenders}
+        return json.loads(json.dumps(whole))  # without shared parts, which YAML would write as anchors
 
 
 GIVEN, TIME, RANDOM = {"kind": "given"}, {"kind": "time"}, {"kind": "random"}
