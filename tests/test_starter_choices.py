@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from genre.config.starter_choices import choose_recommenders, choose_split
@@ -57,11 +58,14 @@ def test_the_split_follows_from_the_facts(change: dict[str, Any], kind: str, why
         ({}, {"popularity", "transitions", "ease", "item_knn", "als", "blend"}, {"content", "rating_factors"}),
         ({"order": "none"}, {"ease", "als", "blend"}, {"transitions", "sasrec", "ranker"}),
         ({"items": 30_000}, {"ease_neighbours"}, {"ease"}),
-        ({"texts": ("title",)}, {"content", "shared_words", "ranker"}, set()),
-        ({"texts": ("plot",)}, {"content", "ranker"}, {"shared_words"}),
+        ({"texts": ("title",), "shared_words": 0.9}, {"content", "shared_words", "smoothed", "ranker"}, set()),
+        ({"texts": ("title",), "shared_words": 0.2}, {"content", "smoothed", "ranker"}, {"shared_words"}),
+        ({"texts": ("title",), "order": "none"}, {"content"}, {"smoothed"}),
+        ({"length": 3.0}, {"blend"}, {"ranker"}),
         ({"interactions": 600_000}, {"blend"}, {"ranker", "bpr"}),
         ({"interactions": 90_000, "length": 40.0}, set(), {"sasrec"}),
         ({"interactions": 90_000, "length": 40.0, "judged_by_time": 9}, {"sasrec"}, set()),
+        ({"interactions": 90_000, "length": 40.0, "judged_by_time": 9, "torch": False}, set(), {"sasrec"}),
         ({"rated": True, "liked_from": 4.0}, {"rating_factors"}, {"mlp"}),
     ],
 )
@@ -136,6 +140,13 @@ def test_the_order_of_lines_counts_where_it_tells_of_the_next_item() -> None:
     assert measure(histories(shuffled), calendar=False, in_order=False).order == "none"
     assert measure(histories(shuffled), calendar=False, in_order=True).order == "lines", "the form of the file says so"
     assert measure(histories([sorted(row) for row in rows]), calendar=False, in_order=False).order == "none"
+
+
+def test_words_count_as_shared_where_two_titles_have_them() -> None:
+    titles = ["Blue cup", "blue Pan", "lamp", "", "cup"]
+    made = histories(walks(items=5), items=pa.table({"item_id": [f"i{at}" for at in range(5)], "title": titles}))
+    assert measure(made, calendar=False, in_order=True, texts=("title",)).shared_words == pytest.approx(3 / 5)
+    assert measure(made, calendar=False, in_order=True).shared_words == 0
 
 
 def test_facts_are_those_that_a_count_by_hand_gives() -> None:

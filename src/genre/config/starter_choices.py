@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from genre.config.starter_facts import Facts
-from genre.data.dataset import TITLE_COLUMNS
 
 DENSE_UP_TO = 20_000
 """Items; the weights of `ease` then need 1.6 GB."""
@@ -20,6 +19,10 @@ MOST_FOR_BPR = 500_000
 """Interactions up to which another kind of factors costs little."""
 FOR_RANKER = (5_000, 500_000)
 """Interactions between which a learnt second stage is worth its time in a first run."""
+LEAST_LENGTH = 4
+"""Interactions of the median user from which on most train histories have a last item to learn from."""
+SHARING = 0.5
+"""From this share of titles on that share words with others, words are read as they are."""
 FOR_NETWORK = (50_000, 1_000_000)
 """Interactions between which a network is worth its time in a first run."""
 LONG = 20
@@ -118,24 +121,23 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
 def _textual(facts: Facts) -> Iterator[Choice]:
     if facts.texts:
         yield Choice({"kind": "content"} | _decay(facts), "reads the text of items")
-    if _titled(facts):
-        yield Choice({"kind": "shared_words"}, "words that titles share")
-
-
-def _titled(facts: Facts) -> bool:
-    return any(column in TITLE_COLUMNS for column in facts.texts)
+    if facts.shared_words >= SHARING:
+        yield Choice({"kind": "shared_words"}, f"words that {facts.shared_words:.0%} of the titles share with others")
+    if facts.texts and facts.ordered:
+        values = {"kind": "smoothed", "recommender": {"kind": "transitions"}}
+        yield Choice(values, "what follows items that read alike")
 
 
 def _second_stage(facts: Facts) -> Iterator[Choice]:
     """Yield a ranker over what reads the newest items, where there is an order to learn it from."""
     low, high = FOR_RANKER
-    if not facts.ordered or not low <= facts.interactions <= high:
+    if not facts.ordered or not low <= facts.interactions <= high or facts.length < LEAST_LENGTH:
         return
     steps = {"kind": "transitions", "source_power": 0.35, "target_power": 0.15}
     members: list[Values] = [steps, {"kind": "item_knn"} | WALK | _decay(facts)]
     if facts.texts:
         members = [steps, {"kind": "content"} | _decay(facts), {"kind": "smoothed", "recommender": steps}]
-    if _titled(facts):
+    if facts.shared_words >= SHARING:
         members.append({"kind": "shared_words"})
     first = {"kind": "blend", "recommenders": members}
     yield Choice({"kind": "ranker", "first": first}, "learns to order the candidates of a blend anew")
@@ -144,7 +146,7 @@ def _second_stage(facts: Facts) -> Iterator[Choice]:
 def _networks(facts: Facts) -> Iterator[Choice]:
     """Yield a network where histories are long and in order, and the test is the next item of each user."""
     low, high = FOR_NETWORK
-    fits = low <= facts.interactions <= high and facts.items <= DENSE_UP_TO and facts.length >= LONG
+    fits = facts.torch and low <= facts.interactions <= high and facts.items <= DENSE_UP_TO and facts.length >= LONG
     if fits and choose_split(facts).values["kind"] == "leave-one-out":
         values = {"kind": "sasrec", "learning_rate": 0.002, "epochs": 20, "patience": 3}
         yield Choice(values, "a network, minutes of CPU, that reads the order of long histories")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -9,11 +10,12 @@ from typing import Literal
 import numpy as np
 
 from genre.arrays import Int64
-from genre.data.dataset import Dataset
+from genre.data.dataset import TITLE_COLUMNS, Dataset
 from genre.data.folds import TEST
 from genre.data.repeats import count_repeats
 from genre.data.steps import branching, same_user, step_repeats
 from genre.evaluation.enough import LEAST_USERS, POPULAR
+from genre.recommenders.shared_words import word_matrix
 
 Order = Literal["time", "positions", "lines", "none"]
 
@@ -56,6 +58,8 @@ class Facts:
         largest_weight: The largest weight.
         has_test: Whether the data names its test part.
         texts: The columns of items that hold text.
+        shared_words: Share of items whose title has a word that another title has, too.
+        torch: Whether networks can be trained here.
     """
 
     users: int
@@ -75,6 +79,8 @@ class Facts:
     largest_weight: float
     has_test: bool
     texts: tuple[str, ...]
+    shared_words: float = 0.0
+    torch: bool = True
 
     @property
     def ordered(self) -> bool:
@@ -116,6 +122,8 @@ def measure(dataset: Dataset, *, calendar: bool, in_order: bool, texts: tuple[st
         largest_weight=float(dataset.weight.max(initial=0)),
         has_test=dataset.part is not None and bool((dataset.part == TEST).any()),
         texts=texts,
+        shared_words=_share_sharing_words(dataset) if any(name in TITLE_COLUMNS for name in texts) else 0.0,
+        torch=importlib.util.find_spec("torch") is not None,
     )
 
 
@@ -166,6 +174,12 @@ def _are_positions(dataset: Dataset) -> bool:
 
 def _share_of_commonest(values: Int64) -> float:
     return float(np.unique(values, return_counts=True)[1].max() / len(values))
+
+
+def _share_sharing_words(dataset: Dataset) -> float:
+    counts = word_matrix(dataset.titles())
+    shared = np.bincount(counts.indices, minlength=counts.shape[1]) > 1
+    return float((np.diff(counts[:, shared].indptr) > 0).mean()) if dataset.n_items else 0.0
 
 
 def _share_tied(dataset: Dataset) -> float:
