@@ -76,6 +76,12 @@ def test_texts_of_several_lines_are_texts(write: Write, text: str) -> None:
     assert data.items["title"].to_pylist()[0] == text
 
 
+def test_a_text_of_several_lines_may_hold_the_delimiter(write: Write) -> None:
+    """Found by Hypothesis: only a field that holds whole rows says that quotes are plain text."""
+    data, said = loaded(write("i.tsv", 'user_id\titem_id\tnote\n0\t0\t";\t\u00e9a\n2"\n0\t1\t\n'))
+    assert (pairs(data), said) == ([("0", "0"), ("0", "1")], "")
+
+
 def test_a_header_of_known_names_decides_what_separates(write: Write) -> None:
     notes = "".join(f'u{n},i{n % 3},"note {n}, of some words"\n' for n in range(9))
     data, _ = loaded(write("i.csv", f"user_id, item_id, note\n{notes}"))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, quoted
+from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, quoted, rows_inside
 from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.tables import Rejected
 
@@ -78,22 +78,10 @@ def _swallowed_rows(engine: DuckDB, look: Layout, table: str, rejected: int) -> 
     broken: list[Broken] = []
     while some := found.fetchmany(10_000):
         for *cells, row in some:
-            if taken := _rows_inside(cells, look.delimiter):
+            if taken := rows_inside(cells, look.delimiter):
                 what = f"a quoted field that takes in {taken:,} more row{'s' * (taken > 1)}"
                 broken.append((row, what, next(cell for cell in cells if cell and "\n" in cell)))
     return broken
-
-
-def _rows_inside(cells: Sequence[str | None], delimiter: str) -> int:
-    """How many whole rows the fields of one row take in: 0 for a text of several lines."""
-    plain = [cell or "" for cell in cells]
-    lines = delimiter.join(cell if "\n" in cell else cell.replace(delimiter, "") for cell in plain).split("\n")
-    rows = [line.split(delimiter) for line in lines if line.strip()]
-    prose = any(cell.startswith(" ") for row in rows for cell in row[1:])  # a blank after each comma
-    if len(rows) < 2 or prose or any(len(row) != len(plain) for row in rows):
-        return 0
-    shapes = {(bool(re.search(r"\d", row[0])), " " in row[0].strip(), bool(row[0].strip())) for row in rows}
-    return len(rows) - 1 if len(shapes) == 1 else 0
 
 
 def _quotes_and_lines(look: Layout) -> tuple[bool, int]:

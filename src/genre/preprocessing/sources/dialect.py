@@ -321,8 +321,28 @@ def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:
         rows = _cells(lines, delimiter, '"', strict=True)
     except csv.Error:
         return "", True
-    swallows = any("\n" in cell and delimiter in cell for row in rows for cell in row)  # whole rows in one field
+    swallows = any(rows_inside(row, delimiter) for row in rows)
     return ('"', True) if not swallows and (closed or len({len(row) for row in rows}) == 1) else ("", True)
+
+
+def rows_inside(cells: Sequence[str | None], delimiter: str) -> int:
+    """Count the whole rows that a quoted field takes in.
+
+    Args:
+        cells: the fields of one row, as they were read.
+        delimiter: what separates them.
+
+    Returns:
+        How many rows there are in it besides its own; 0 for a text of several lines.
+    """
+    plain = [cell or "" for cell in cells]
+    lines = delimiter.join(cell if "\n" in cell else cell.replace(delimiter, "") for cell in plain).split("\n")
+    rows = [line.split(delimiter) for line in lines if line.strip()]
+    prose = any(cell.startswith(" ") for row in rows for cell in row[1:])  # a blank after each comma
+    if len(rows) < 2 or prose or any(len(row) != len(plain) for row in rows):
+        return 0
+    shapes = {(bool(re.search(r"\d", row[0])), " " in row[0].strip(), bool(row[0].strip())) for row in rows}
+    return len(rows) - 1 if len(shapes) == 1 else 0
 
 
 def _has_header(cells: list[list[str]]) -> bool:

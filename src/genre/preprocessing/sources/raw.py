@@ -85,8 +85,9 @@ def build_tables(
         "item": None if items is None else entity_of(items, "item", raws[0].chosen),
     }
     odd: list[str] = []
-    again = [_repeats_header(engine, raw) for raw in raws]
-    ids = {label: _ids(engine, raws, label, entities[label], odd) for label in entities}
+    distinct = {label: [_distinct(engine, raw, label) for raw in raws] for label in entities}
+    again = [_repeats_header(engine, raw, distinct["user"][number]) for number, raw in enumerate(raws)]
+    ids = {label: _ids(engine, raws, distinct[label], label, entities[label], odd) for label in entities}
     readings = _readings(engine, raws, wanted)
     queries = [_query(raw, number, readings[number], ids, again=again[number]) for number, raw in enumerate(raws)]
     times_read = [found["timestamp"] for found in readings if "timestamp" in found]
@@ -135,12 +136,21 @@ def _is_header(raw: Raw) -> str:
     return " AND ".join(f"trim(CAST({identifier(name)} AS VARCHAR)) = {literal(name)}" for name in columns)
 
 
-def _repeats_header(engine: DuckDB, raw: Raw) -> bool:
-    """Whether a row holds the names of the columns, as where files with a header were joined."""
+def _repeats_header(engine: DuckDB, raw: Raw, users: str) -> bool:
+    """Whether a row holds the names of the columns, as where files with a header were joined; first of all a user."""
     types = types_of(engine, raw.table)
     if any(types[choice.column] != "VARCHAR" for choice in raw.chosen if choice.role in ("user", "item")):
         return False
+    user = next(choice.column for choice in raw.chosen if choice.role == "user")
+    if not engine.one(f"SELECT 1 FROM {users} WHERE contains({identifier(user)}, {literal(user)}) LIMIT 1"):
+        return False
     return bool(engine.one(f"SELECT 1 FROM {raw.table} WHERE {_is_header(raw)} LIMIT 1"))
+
+
+def _distinct(engine: DuckDB, raw: Raw, label: str) -> str:
+    """The table of the different users or items of a raw table, each once."""
+    column = next(choice.column for choice in raw.chosen if choice.role == label)
+    return engine.keep(f"SELECT {identifier(column)} FROM {raw.table} GROUP BY ALL")
 
 
 def _describe(raws: Sequence[Raw], readings: Sequence[dict[str, Reading]]) -> tuple[list[str], list[str]]:
@@ -184,14 +194,15 @@ def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict
     return found
 
 
-def _ids(engine: DuckDB, raws: Sequence[Raw], label: str, entity: Entity | None, odd: list[str]) -> list[str]:
+def _ids(
+    engine: DuckDB, raws: Sequence[Raw], distinct: Sequence[str], label: str, entity: Entity | None, odd: list[str]
+) -> list[str]:
     """The expression of the ids in each raw table, then in the table of users or items; a line on ids that are odd."""
     found = []
-    for raw in raws:
+    for raw, table in zip(raws, distinct, strict=True):
         column = next(choice.column for choice in raw.chosen if choice.role == label)
-        distinct = engine.keep(f"SELECT {identifier(column)} FROM {raw.table} GROUP BY ALL")
-        found.append((distinct, id_text(engine, distinct, column, where=raw.where)))
-        odd += _odd_ids(engine, raw, label, distinct, column)
+        found.append((table, id_text(engine, table, column, where=raw.where)))
+        odd += _odd_ids(engine, raw, label, table, column)
     if entity is not None:
         name = engine.register(entity.table)
         found.append((name, id_text(engine, name, f"{label}_id", where=entity.where)))
