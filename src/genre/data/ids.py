@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genre.data.arrow import as_arrow
 from genre.errors import DataError, UnknownId
 from genre.options import nearest
 
@@ -148,11 +149,20 @@ class Ids:
         Returns:
             Outside ids.
         """
-        return list(self.values.take(pa.array(np.asarray(rows, dtype=np.int64))).to_pylist())
+        return list(self.values.take(as_arrow(np.asarray(rows, dtype=np.int64))).to_pylist())
 
 
 def _texts(values: list[str]) -> pa.StringArray:
+    """Return an Arrow array of texts, from its buffers: PyArrow's own conversion first imports pandas."""
     try:
-        return pa.array(values, pa.string())
-    except (UnicodeEncodeError, pa.ArrowException) as error:
+        encoded = [value.encode() for value in values]
+    except UnicodeEncodeError as error:
         raise DataError(f"an id is not valid text ({error}); ids are Unicode without lone surrogates") from error
+    ends = np.cumsum([0, *map(len, encoded)])
+    if ends[-1] > np.iinfo(np.int32).max:
+        raise DataError(
+            f"the ids have {ends[-1]:,} bytes together; an Arrow array of texts holds 2 GB; use shorter ids"
+        )
+    return pa.StringArray.from_buffers(
+        len(values), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(encoded))
+    )

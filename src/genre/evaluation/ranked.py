@@ -15,7 +15,6 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.history import History
-from genre.kernels.ranks import FAR
 
 Float64 = npt.NDArray[np.float64]
 
@@ -155,6 +154,8 @@ class Ranks:
     @cached_property
     def all_groups(self) -> TieGroups:
         """The tie groups of all relevant items that can be recommended."""
+        from genre.kernels.ranks import FAR
+
         return self._groups(FAR)
 
     def _groups(self, end: int) -> TieGroups:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from genre import storage
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
+from genre.data.parquet import read_table
 from genre.errors import ArtifactError
 from genre.features.base import digest_texts
 from genre.llm.typed_answers import AnswerReport
@@ -183,7 +184,7 @@ def read_augmented(folder: Path) -> Augmented:
     """
     plain = storage.read_json(folder / "augmentation.json")
     try:
-        items, users = (pq.read_table(folder / f"{side}.parquet") for side in ("items", "users"))
+        items, users = (read_table(folder / f"{side}.parquet") for side in ("items", "users"))
         return Augmented(
             {name: items[name].combine_chunks() for name in items.column_names},
             {name: users[name].combine_chunks() for name in users.column_names},

@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from annotated_types import MinLen
-from scipy.stats import rankdata
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
@@ -289,6 +288,8 @@ def _score_as(member: Recommender, history: History) -> Float32:
 
 def _reciprocal_ranks(scores: Float32) -> Float32:
     """Return 1 / (60 + rank); tied items share the last of their ranks, so that a flat tail gains nothing."""
+    from scipy.stats import rankdata  # importing it takes half a second
+
     return np.asarray(1 / (RANK_OFFSET + rankdata(-scores, axis=1, method="max")), np.float32)
 
 
