@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import json
 import signal
 import subprocess
 import sys
@@ -58,6 +60,43 @@ def test_a_run_answers_from_its_folder(world: Path) -> None:
     assert "because of Story" in frame["reason"][0]
     stranger = again.recommend(history=["i1", "story 3"], k=1)
     assert int(stranger["item_id"][0][1:]) % 2 == 1
+
+
+def test_every_step_says_what_it_cost(world: Path) -> None:
+    log = Lines()
+    run = make(world, log=log)
+    steps = [(step["step"], step["model"]) for step in run.report["steps"]]
+    assert steps == [
+        *((step, "") for step in ("preprocessed", "split", "augmented", "encoded")),
+        *((step, name) for step in ("fitted", "evaluated") for name in ("popularity", "ease")),
+    ]
+    assert all(step["cpu_seconds"] >= 0 and step["peak_mib"] > 10 for step in run.report["steps"])
+    assert "CPU seconds: " in "\n".join(log.lines)
+    assert "Peak memory: " in "\n".join(log.lines)
+
+
+def test_many_users_are_sampled_and_the_interval_grows(world: Path) -> None:
+    log = Lines()
+    few = make(world, "evaluation.users=8", log=log)
+    every = make(world)
+    assert "evaluation: 8 of 20 users, drawn at random" in "\n".join(log.lines)
+    assert few.report["leaderboard"][0]["counts"]["users"] == 8
+    assert every.report["leaderboard"][0]["counts"]["users"] == 20
+
+
+def test_fitted_recommenders_are_let_go_once_they_are_saved(world: Path) -> None:
+    alive: list[tuple[int, int]] = []
+
+    class Watching(Lines):
+        def line(self, text: str) -> None:
+            super().line(text)
+            gc.collect()
+            held = [one for one in gc.get_objects() if type(one) is EASE and hasattr(one, "item_weights_")]
+            alive.append((len(held), len(alive)))
+
+    three = [{"kind": "ease", "regularization": ridge, "name": f"ease-{ridge}"} for ridge in (1, 5, 9)]
+    assert len(make(world, f"recommenders={json.dumps(three)}", log=Watching()).recommenders) == 3
+    assert max(held for held, _ in alive) <= 1
 
 
 def test_reports_tell_no_full_local_paths(world: Path) -> None:

@@ -5,7 +5,8 @@ Knows the finished steps of a run, not how they were made.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from genre import plain_yaml, storage
 from genre.config.diagram import mermaid
@@ -26,6 +27,7 @@ from genre.runs import Run
 from genre.version import __version__
 from genre.workspace import Workspace
 
+SHOWN_FROM = 0.05  # CPU seconds; cheaper steps are in the report alone
 RERANKING = "language_model.json"
 """The file with what language models did to the lists of an evaluation; empty without a reranker."""
 
@@ -55,12 +57,46 @@ def check_output(experiment: Experiment, dataset: Dataset) -> None:
     rules_for(experiment.rules, dataset)
 
 
+def steps_of(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what each measured step of a run cost.
+
+    Args:
+        entries: The log of the run.
+
+    Returns:
+        `step`, `model`, `cpu_seconds`, `seconds` and `peak_mib` (of the process so far) of each, in their order.
+    """
+    names = "cpu_seconds", "seconds", "peak_mib"
+    return [
+        {"step": entry["event"], "model": entry.get("model", ""), **{name: entry[name] for name in names}}
+        for entry in entries
+        if "cpu_seconds" in entry
+    ]
+
+
+def describe_cost(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Describe in one line what the steps of a run cost.
+
+    Args:
+        entries: The log of the run.
+
+    Returns:
+        CPU seconds by step and the peak memory.
+    """
+    steps, seconds = steps_of(entries), dict[str, float]()
+    for step in steps:
+        seconds[step["step"]] = seconds.get(step["step"], 0) + step["cpu_seconds"]
+    parts = ", ".join(f"{step} {cpu:.1f}" for step, cpu in seconds.items() if cpu >= SHOWN_FROM)
+    peak = max((step["peak_mib"] for step in steps), default=0)
+    return f"CPU seconds: {parts or 'none'}; in all {sum(seconds.values()):.1f}. Peak memory: {peak:,} MiB."
+
+
 def write_output(
     work: Workspace,
     experiment: Experiment,
     dataset: Dataset,
     split: Split,
-    fitted: dict[str, Recommender],
+    fitted: Mapping[str, Recommender],
     evaluated: dict[str, Evaluated],
     log: Log,
 ) -> None:
@@ -78,9 +114,9 @@ def write_output(
     training = {label: work.entries(f"recommenders/{label}") for label in evaluated}
     sizes = {label: work.size(f"recommenders/{label}/model") for label in evaluated}
     tests = {label: with_fitting_cost(each.test, training[label], sizes[label]) for label, each in evaluated.items()}
-    best_first = {label: fitted[label] for label in evaluated}
-    rules = rules_for(experiment.rules, dataset)
-    shown = Run(work.folder, experiment.name, dataset, best_first, wording=experiment.output.explanations, rules=rules)
+    best = next(iter(evaluated))
+    rules, words = rules_for(experiment.rules, dataset), experiment.output.explanations
+    shown = Run(work.folder, experiment.name, dataset, {best: fitted[best]}, wording=words, rules=rules)
     users = example_users(experiment.output.users, dataset, split)
     examples = [shown.example(user, k=experiment.output.k) for user in users]
     worded = shown.wording.counts if shown.wording else {}
@@ -100,6 +136,7 @@ def write_output(
         reranking={label: storage.read_json(work.folder / "evaluations" / label / RERANKING) for label in evaluated},
         explanations=worded,
         examples=examples,
+        steps=steps_of(work.entries(".")),
     )
     storage.write_json(work.folder / "report.json", report)
     full = to_yaml(without_folders(plain_yaml.read_yaml((work.folder / "config.full.yaml").read_text("utf-8"), "")[0]))

@@ -7,6 +7,7 @@ A step whose inputs have not changed is read back, not done again.
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from genre import storage
-from genre.config.experiment import Experiment
+from genre.config.experiment import EvaluationOptions, Experiment
 from genre.config.reading import Config, read_config
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset, Features
-from genre.data.folds import Split
+from genre.data.folds import Fold, Split
 from genre.engines.duckdb import DuckDB
 from genre.errors import ConfigError
 from genre.evaluation.evaluator import evaluate
@@ -31,7 +32,7 @@ from genre.features.base import item_features
 from genre.features.users import user_features
 from genre.kinds import declared
 from genre.log import SILENT, Log
-from genre.output import RERANKING, Evaluated, check_output, write_output
+from genre.output import RERANKING, Evaluated, check_output, describe_cost, write_output
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import fit_reusing
@@ -41,6 +42,7 @@ from genre.runs import Run, read_run
 from genre.threads import limit_threads
 from genre.version import __version__
 from genre.workspace import (
+    Fitted,
     Workspace,
     dataset_key,
     keep_dataset,
@@ -90,11 +92,13 @@ def run(
             check_devices(recommender)
         work.begin(checked, search)
         log = log.also(work.folder / "log.jsonl")
-        dataset = preprocess(work, checked.experiment, log)
+        with log.measure("preprocessed"):
+            dataset = preprocess(work, checked.experiment, log)
         check_output(checked.experiment, dataset)
         learn(work, checked.experiment, dataset, log)
     if work.unanswered:
         log.line(f"{work.unanswered:,} questions to a language model failed; the same command sends them again.")
+    log.line(describe_cost(work.entries(".")))
     done = ", ".join(work.made) or "nothing"
     log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
     return read_run(work.folder)
@@ -110,9 +114,13 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
         log: Where progress is shown.
     """
     experiment = experiment.with_budgets_of(work.key_of("dataset"))
-    split = augment_split(work, experiment, experiment.split.split(dataset), log)
+    with log.measure("split"):
+        split = experiment.split.split(dataset)
+    with log.measure("augmented"):
+        split = augment_split(work, experiment, split, log)
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
-    split = extract_features(work, experiment, split, log)
+    with log.measure("encoded"):
+        split = extract_features(work, experiment, split, log)
     fitted = _fit(work, experiment, split, log)
     evaluated = _evaluate(work, experiment, split, fitted, log)
     write_output(work, experiment, dataset, split, fitted, evaluated, log)
@@ -200,10 +208,10 @@ def extract_features(work: Workspace, experiment: Experiment, split: Split, log:
     return split.with_features(**sides)
 
 
-def _fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dict[str, Recommender]:
-    """Steps 3 and 4: fit each recommender on the train part."""
-    fitted: dict[str, Recommender] = {}
-    for label, recommender in experiment.named().items():
+def _fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Fitted:
+    """Steps 3 and 4: fit each recommender on the train part; one at a time is in memory."""
+    fitted, options = Fitted(work), experiment.named()
+    for label, recommender in options.items():
         name, key = f"recommenders/{label}", _recommender_key(work, experiment, recommender, split)
         if not work.reuse(name, key):
             log.line(f"training: {label}")
@@ -211,13 +219,35 @@ def _fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> dic
             own = log.also(scratch / "log.jsonl")
             with own.measure("fitted", model=label):
                 parts, place = (split.train, split.validation), scratch / "checkpoint"
-                fit_reusing(recommender, list(fitted.values()), *parts, checkpoint=place, log=own)
-            reranking = record_reranking(recommender, label, own)  # of members of a blend, whose weights are fitted
+                members = {repr(one) for one in getattr(recommender, "recommenders", ())}  # of a blend
+                known = [fitted[name] for name in fitted if repr(options[name]) in members]
+                made = copy.copy(recommender)  # the config keeps none of what is learnt
+                fit_reusing(made, known, *parts, checkpoint=place, log=own)
+            reranking = record_reranking(made, label, own)  # of members of a blend, whose weights are fitted
             with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:
-                recommender.save(folder / "model")
+                made.save(folder / "model")
                 shutil.copy(scratch / "log.jsonl", folder)
-        fitted[label] = type(recommender).load(work.folder / name / "model")
+            del made, known
+        fitted.add(label, type(recommender))
     return fitted
+
+
+def sampled(fold: Fold, options: EvaluationOptions, log: Log) -> Fold:
+    """Draw the users that are evaluated, where a part has more than the config allows.
+
+    Args:
+        fold: A part of the split.
+        options: How recommenders are evaluated.
+        log: Where the number is shown.
+
+    Returns:
+        The part, with the targets of these users.
+    """
+    drawn = fold.sample(options.users, options.seed)
+    if drawn is not fold:
+        every, kept = len(fold.users()), len(drawn.users())
+        log.line(f"evaluation: {kept:,} of {every:,} users, drawn at random; evaluation.users=null takes all")
+    return drawn
 
 
 def _recommender_key(work: Workspace, experiment: Experiment, recommender: Recommender, split: Split) -> str:
@@ -229,26 +259,30 @@ def _recommender_key(work: Workspace, experiment: Experiment, recommender: Recom
     return key_of(*data, features, texts, options, *start_manifests(recommender))
 
 
-def _evaluate(
-    work: Workspace, experiment: Experiment, split: Split, fitted: dict[str, Recommender], log: Log
-) -> dict[str, Evaluated]:
+def _evaluate(work: Workspace, experiment: Experiment, split: Split, fitted: Fitted, log: Log) -> dict[str, Evaluated]:
     """Step 5: evaluate each recommender; the validation part orders them, best first, and the test part reports."""
     evaluated: dict[str, Evaluated] = {}
-    for label, recommender in fitted.items():
-        name, options = f"evaluations/{label}", to_dict(experiment.evaluation)
+    options = to_dict(experiment.evaluation)
+    how = {name: value for name, value in options.items() if name not in ("users", "seed")}
+    folds = {part: sampled(getattr(split, part), experiment.evaluation, log) for part in Evaluated._fields}
+    for label in fitted:
+        name = f"evaluations/{label}"
         key = key_of(name, work.key_of(f"recommenders/{label}"), options)
         if not work.reuse(name, key):
             log.line(f"evaluation: {label}")
-            results = {
-                part: evaluate(recommender, getattr(split, part), **options, train=split.train, name=label, log=log)
-                for part in Evaluated._fields
-            }
+            recommender = fitted[label]
+            with log.measure("evaluated", model=label):
+                results = {
+                    part: evaluate(recommender, fold, **how, train=split.train, name=label, log=log)
+                    for part, fold in folds.items()
+                }
             reranking = record_reranking(recommender, label, log)
             with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:
                 storage.write_json(folder / RERANKING, reranking)
                 for part, result in results.items():
                     (folder / part).mkdir()
                     write_evaluation(folder / part, result)
+            del recommender
         evaluated[label] = Evaluated(*(read_evaluation(work.folder / name / part) for part in Evaluated._fields))
     by = primary([each.validation for each in evaluated.values()])
     return dict(sorted(evaluated.items(), key=lambda entry: rank_key(entry[1].validation.values[by], by)))

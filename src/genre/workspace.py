@@ -16,10 +16,11 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -35,6 +36,7 @@ from genre.features.base import Encoder
 from genre.kinds import declared
 from genre.log import Log
 from genre.preprocessing.cleaning_report import CleaningReport
+from genre.recommenders.base import Recommender
 from genre.recommenders.network_base import start_manifests
 from genre.version import __version__
 
@@ -230,6 +232,42 @@ class Workspace:
         """Yield the folders of other runs of the same name."""
         stem = self.folder.name.rpartition("-")[0]
         yield from (run for run in sorted(self.folder.parent.glob(f"{stem}-????????")) if run != self.folder)
+
+
+class Fitted(Mapping[str, Recommender]):
+    """The fitted recommenders of a workspace, read when they are used and let go when nothing uses them any more."""
+
+    def __init__(self, work: Workspace) -> None:
+        """Begin with none.
+
+        Args:
+            work: The workspace.
+        """
+        self._work = work
+        self._classes: dict[str, type[Recommender]] = {}
+        self._read: WeakValueDictionary[str, Recommender] = WeakValueDictionary()
+
+    def add(self, label: str, kind: type[Recommender]) -> None:
+        """Make a recommender known, whose folder is there.
+
+        Args:
+            label: Its label.
+            kind: Its class.
+        """
+        self._classes[label] = kind
+
+    def __getitem__(self, label: str) -> Recommender:
+        found = self._read.get(label)
+        if found is None:
+            found = self._classes[label].load(self._work.folder / "recommenders" / label / "model")
+            self._read[label] = found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
 
 
 def _holds(folder: Path, key: str) -> bool:

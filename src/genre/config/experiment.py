@@ -52,6 +52,15 @@ class EvaluationOptions:
     exclude_seen: Annotated[
         bool, Doc("Whether lists leave out the items of the history; false where users repeat items.")
     ] = True
+    users: Annotated[
+        int | None,
+        Ge(1),
+        Doc(
+            "Most users that are evaluated; of more, so many are drawn at random, the same for all recommenders. The "
+            "interval of each metric holds what that costs; coverage is that of their lists alone. None: all."
+        ),
+    ] = 50_000
+    seed: Annotated[int, Doc("Seed of the draw.")] = 0
     category: Annotated[
         str | None, Doc("Field of items whose mix `calibration` compares, such as genres; None: no such metric.")
     ] = None

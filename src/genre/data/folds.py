@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Int32
 from genre.data.dataset import Dataset, Features
 from genre.errors import DataError
 
@@ -59,6 +60,31 @@ class Fold:
         """
         target = self.target.with_features(items=items, users=users)
         return Fold(lambda: self.context.with_features(items=items, users=users), target)
+
+    def users(self) -> Int32:
+        """Find the users with a target.
+
+        Returns:
+            Their rows, rising, each once.
+        """
+        return np.flatnonzero(np.bincount(self.target.user, minlength=self.target.n_users)).astype(np.int32)
+
+    def sample(self, most: int | None, seed: int) -> Fold:
+        """Keep the targets of some users, drawn at random.
+
+        Args:
+            most: How many users, at most; None: all.
+            seed: Seed of the draw.
+
+        Returns:
+            The same questions about fewer users; this fold where it has no more.
+        """
+        users = self.users()
+        if most is None or len(users) <= most:
+            return self
+        drawn = np.zeros(self.target.n_users, bool)
+        drawn[np.random.default_rng(seed).choice(users, most, replace=False)] = True
+        return Fold(lambda: self.context, self.target.where(drawn[self.target.user]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,7 @@ def assemble_report(
     reranking: Mapping[str, Mapping[str, Any]],
     explanations: Mapping[str, int],
     examples: Entries,
+    steps: Entries,
 ) -> dict[str, Any]:
     """Put together the values of a report.
 
@@ -55,6 +56,7 @@ def assemble_report(
         reranking: Recommender -> counts of the lists that a language model reordered; empty without a reranker.
         explanations: Counts of the explanations that a language model worded; empty without one.
         examples: Users with their recommendations.
+        steps: What each step cost.
 
     Returns:
         JSON values.
@@ -89,6 +91,7 @@ def assemble_report(
             "explanations": dict(explanations),
         },
         "examples": examples,
+        "steps": steps,
     }
 
 

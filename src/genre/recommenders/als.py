@@ -23,7 +23,7 @@ from genre.recommenders.factors import Factors
 from genre.threads import map_slices
 
 CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
-CG_MIN_FACTORS = 96  # from here on a few steps towards the solution are cheaper than the solution
+CG_MIN_FACTORS = 64  # from here on a few steps are as good as the solution and cost a third (decision 142)
 BLOCK = 8192  # vectors multiplied at once, so that no second table of them is held
 SLICE = 512  # rows to solve that are worth a thread
 EPS = 1e-12  # keeps a share of nothing finite
@@ -82,7 +82,7 @@ class ALS(Factors):
         Literal["auto", "exact", "cg"],
         Doc(
             "Exact solutions, or two steps of conjugate gradients (Takacs et al., 'Applications of the conjugate "
-            "gradient method for implicit feedback collaborative filtering', RecSys 2011). auto: cg from 96 factors on."
+            "gradient method for implicit feedback collaborative filtering', RecSys 2011). auto: cg from 64 factors on."
         ),
     ] = "auto"
     seed: Annotated[int, Doc("Seed of the first item vectors.")] = 0
