@@ -60,12 +60,15 @@ def test_the_seed_fixes_the_sequence_and_a_larger_budget_goes_on(parts: Split) -
 
 
 def test_the_better_half_has_twice_the_trials(parts: Split) -> None:
-    attempts = found(parts, 30).attempts
+    starts = (
+        STARTS | {f"ease-{ridge}": EASE(float(ridge)) for ridge in (20, 200, 2000)} | {"transitions": Transitions()}
+    )
+    attempts = search(parts, starts, Allowance(trials=7 + 2 * 4 + 4 * 4 + 1)).attempts
     names = [one.name for one in attempts]
-    best = {name: max(one.value or 0 for one in attempts[:3] if one.name == name) for name in STARTS}
-    dropped = min(best, key=lambda name: best[name])
-    assert dropped not in names[3:]
-    assert len(names) == 30
+    first = {one.name: one.value or 0 for one in attempts[:7]}
+    better = sorted(first, key=lambda name: -first[name])[:4]
+    assert sorted(names[7:15]) == sorted(2 * better)
+    assert sorted(names[15:31]) == sorted(4 * better)
 
 
 def test_the_winner_fitted_anew_has_the_value_that_was_found(parts: Split) -> None:

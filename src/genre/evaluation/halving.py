@@ -33,7 +33,7 @@ from genre.recommenders.ranker import Ranker
 from genre.recommenders.second_stage import SecondStage
 
 USERS = 2000  # validation users that a trial is evaluated on, the same in every trial
-KEPT = 2  # recommenders that are not dropped
+KEPT = 4  # recommenders that are not dropped: a blend wants several good ones
 STEP = 0.25  # of the range of an option: the standard deviation of a change
 NONE = 0.25  # chance that a change of an optional number takes it away
 BUCKETS = (1, 3)  # groups of history lengths with weights of their own that a blend is tried with
