@@ -12,6 +12,7 @@ set, its recommenders are fitted and judged on the fitting one, and the row says
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import tempfile
 import time
@@ -48,23 +49,26 @@ class Judge:
         self.fitted: dict[str, Recommender] = {}
 
     def fit(self, model: Recommender) -> Recommender:
-        """Fit on train, once for each set of options; of a blend, its members."""
-        key = json.dumps(to_dict(model), sort_keys=True)
+        """Fit on train, once for all options that `fit` reads; of a blend, its members."""
+        options = {**to_dict(model), **dict.fromkeys(model.scoring_options)}
+        key = json.dumps(options, sort_keys=True)
+        if isinstance(model, Blend) and model.fits_weights:
+            return model.weigh([self.fit(member) for member in model.recommenders], self.parts.validation)
         if key not in self.fitted:
-            if isinstance(model, Blend) and model.fits_weights:
-                model.weigh([self.fit(member) for member in model.recommenders], self.parts.validation)
-            else:
-                model.fit(self.parts.train, validation=self.parts.validation)
-            self.fitted[key] = model
-        return self.fitted[key]
+            self.fitted[key] = model.fit(self.parts.train, validation=self.parts.validation)
+        made = copy.copy(self.fitted[key])
+        for name in model.scoring_options:
+            setattr(made, name, getattr(model, name))
+        return made
 
     def evaluate(self, model: Recommender, part: str) -> Evaluation:
-        return evaluate(self.fit(model), self.folds[part], metrics=[LABEL], train=self.parts.train)
+        return evaluate(model, self.folds[part], metrics=[LABEL], train=self.parts.train)
 
     def best(self, experiment: Experiment) -> tuple[str, dict[str, Evaluation]]:
         """The recommender that validation chooses, on both parts."""
         ranking = [one for one in experiment.recommenders if not one.capabilities()["ratings"]]
-        judged = [(self.evaluate(one, "validation"), one) for one in ranking]
+        fitted = [self.fit(one) for one in ranking]
+        judged = [(self.evaluate(one, "validation"), one) for one in fitted]
         found, model = max(judged, key=lambda pair: pair[0].values[LABEL])
         return type(model).__name__.lower(), {"validation": found, "test": self.evaluate(model, "test")}
 
