@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.history import History
-from genre.data.linear import unit_rows
+from genre.data.linear import row_std, unit_rows
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.transitions import follower_counts
 
@@ -51,6 +51,9 @@ class Counts:
         backward: those against the order alone.
         near: cosine of the users of i and j, the 100 nearest.
         frequency: interactions of each item. `[n_items]`
+        followed: how often another item came right after it. `[n_items]`
+        followers: how many different ones did. `[n_items]`
+        before: how many different items it came right after. `[n_items]`
         vectors: item features of length one, of width 0 without features. `[n_items, dim]`
     """
 
@@ -60,6 +63,9 @@ class Counts:
     backward: sp.csr_matrix
     near: sp.csr_matrix
     frequency: Float32
+    followed: Float32
+    followers: Float32
+    before: Float32
     vectors: Float32
 
 
@@ -81,13 +87,17 @@ def count(dataset: Dataset) -> Counts:
     back = sp.csr_matrix(source @ decayed.T @ target, dtype=np.float32)
     forward = sp.csr_matrix(source @ decayed @ target + BACKWARD * back, dtype=np.float32)
     features = dataset.item_features
+    right_after = _next_counts(liked)
     return Counts(
-        next=_next_counts(liked),
+        next=right_after,
         later=follower_counts(liked, np.ones(WINDOW), np.zeros(WINDOW), ones, ones, FOLLOWERS),
-        forward=_sorted(forward),
-        backward=_sorted(back),
+        forward=forward,
+        backward=back,
         near=ItemKNN().fit(dataset).item_weights_,
         frequency=frequency.astype(np.float32),
+        followed=np.asarray(right_after.sum(axis=1), np.float32).ravel(),
+        followers=np.diff(right_after.indptr).astype(np.float32),
+        before=np.bincount(right_after.indices, minlength=n_items).astype(np.float32),
         vectors=np.zeros((n_items, 0), np.float32) if features is None else unit_rows(features.values),
     )
 
@@ -98,12 +108,7 @@ def _next_counts(liked: History) -> sp.csr_matrix:
     counts = sp.csr_matrix((np.ones(int(same.sum()), np.float32), pairs), shape=(liked.n_items,) * 2)
     counts.setdiag(0)
     counts.eliminate_zeros()
-    return _sorted(counts)
-
-
-def _sorted(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    matrix.sum_duplicates()
-    return matrix
+    return counts
 
 
 # --- features -----------------------------------------------------------------------------------------
@@ -146,18 +151,17 @@ def _member_features(members: Sequence[Float32], items: Int32) -> Iterator[Featu
     for at, scores in enumerate(members):
         raw = np.take_along_axis(scores, items, axis=1)
         yield f"member {at}", _log(raw)
-        yield f"member {at} by spread", raw / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+        yield f"member {at} by spread", raw / row_std(scores)
         yield f"member {at} by best", raw / np.maximum(np.abs(scores).max(axis=1, keepdims=True), 1e-9)
         place = np.argsort(np.argsort(-raw, axis=1, kind="stable"), axis=1)
         yield f"member {at} place", np.log1p(place)
 
 
 def _order_features(counts: Counts, liked: History, newest: Int32, items: Int32) -> Iterator[Feature]:
-    followers = np.asarray(counts.next.sum(axis=1), np.float32).ravel()
     for ago in range(2):
         last = newest[:, ago]
         right_after = entries(counts.next, last, items)
-        yield f"follows share of item {ago}", right_after / np.maximum(_of(followers, last), 1)[:, None]
+        yield f"follows share of item {ago}", right_after / np.maximum(_of(counts.followed, last), 1)[:, None]
         yield f"follows next to item {ago}", np.log1p(right_after)
         yield f"follows later than item {ago}", np.log1p(entries(counts.later, last, items))
     for ago in range(NEWEST):
@@ -181,10 +185,7 @@ def _text_features(
     if words is not None:
         weights, n_words = words
         for ago in range(2):
-            last = newest[:, ago]
-            inside = (last >= 0) & (last < weights.shape[0])
-            shared = weights[np.where(inside, last, 0)] @ weights.T  # [n, n_items]
-            yield f"text words of item {ago}", entries(shared, np.where(inside, np.arange(len(items)), -1), items)
+            yield f"text words of item {ago}", _word_cosines(weights, newest[:, ago], items)
         yield "text length", _of(n_words, items)
 
 
@@ -192,12 +193,10 @@ def _popularity_features(counts: Counts, liked: History, newest: Int32, items: I
     def alike(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         return np.broadcast_to(np.log1p(values)[:, None], items.shape)
 
-    n_items = len(counts.frequency)
-    after, before = np.diff(counts.next.indptr), np.bincount(counts.next.indices, minlength=n_items)
     yield "popular item", np.log1p(_of(counts.frequency, items))
-    yield "popular before it", np.log1p(_of(before.astype(np.float32), items))
+    yield "popular before it", np.log1p(_of(counts.before, items))
     yield "history newest popular", alike(_of(counts.frequency, newest[:, 0]))
-    yield "history newest followers", alike(_of(after.astype(np.float32), newest[:, 0]))
+    yield "history newest followers", alike(_of(counts.followers, newest[:, 0]))
     yield "history length", alike(liked.lengths.astype(np.float32))
 
 
@@ -220,7 +219,7 @@ def entries(matrix: sp.csr_matrix, rows: npt.NDArray[np.integer], columns: Int32
     """Return entries of a sparse matrix.
 
     Args:
-        matrix: CSR, columns of a row sorted or not.
+        matrix: CSR.
         rows: A row for each row of `columns`, -1 or beyond the matrix for zeros `[n]`.
         columns: Columns `[n, k]`; those beyond the matrix are zero.
 
@@ -228,14 +227,21 @@ def entries(matrix: sp.csr_matrix, rows: npt.NDArray[np.integer], columns: Int32
         float32 `[n, k]`.
     """
     inside = (rows >= 0) & (rows < matrix.shape[0])
-    picked = sp.csr_matrix(matrix[np.where(inside, rows, 0)])
-    picked.sort_indices()
-    width = max(matrix.shape[1], int(columns.max(initial=0)) + 1)
-    keys = np.repeat(np.arange(len(rows)), np.diff(picked.indptr)) * width + picked.indices  # ascending
-    wanted = np.arange(len(rows))[:, None] * width + columns
-    place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-    found = (keys[place] == wanted) & inside[:, None] if len(keys) else np.zeros(wanted.shape, bool)
-    return np.where(found, picked.data[place] if len(keys) else 0, 0).astype(np.float32)
+    picked = matrix[np.where(inside, rows, 0)].toarray() * inside[:, None]  # [n, columns of the matrix]
+    known = columns < matrix.shape[1]
+    found = np.take_along_axis(picked, np.where(known, columns, 0), axis=1)
+    return np.asarray(np.where(known, found, 0), np.float32)
+
+
+def _word_cosines(weights: sp.csr_matrix, last: Int32, items: Int32) -> Float32:
+    """Return the dot product of the words of one item for each row and those of its candidates, `[n, k]`."""
+    words = weights[np.where((last >= 0) & (last < weights.shape[0]), last, 0)].toarray()  # [n, n_words]
+    words[(last < 0) | (last >= weights.shape[0])] = 0
+    known = items < weights.shape[0]
+    picked = weights[np.where(known, items, 0).ravel()]  # [n k, n_words]
+    pair = np.repeat(np.arange(items.size), np.diff(picked.indptr))
+    products = picked.data * words[pair // items.shape[1], picked.indices]
+    return np.asarray(np.bincount(pair, products, items.size).reshape(items.shape) * known, np.float32)
 
 
 def _of(values: Float32, items: Int32) -> Float32:

@@ -25,7 +25,7 @@ from genre.recommenders.candidate_network import CandidateNetwork, Examples, Tra
 from genre.recommenders.reasons import Terms
 from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.shared_words import SharedWords
-from genre.recommenders.topk import top_k_scores
+from genre.recommenders.topk import SCORES_AT_ONCE, top_k_scores
 
 BELOW = "below"  # the part of an explanation that moves items below the candidates
 SEEDS = 1_000_003  # apart, so that networks of neighbouring seeds differ
@@ -130,7 +130,9 @@ class Ranker(SecondStage):
             users = np.sort(np.random.default_rng(self.seed).choice(users, self.histories, replace=False))
         target = held.target.history(users).item  # one a history
         kept = []
-        for rows, block in held.context.history(users).blocks(BLOCK):
+        for rows, block in held.context.history(users).blocks(
+            max(1, min(BLOCK, SCORES_AT_ONCE // held.context.n_items))
+        ):
             found = find_candidates(first, counts, block, self.candidates, exclude_seen=self.exclude_seen)
             hit = (found.items == target[rows, None]) & np.isfinite(found.base)
             with_target = hit.any(axis=1)

@@ -53,12 +53,13 @@ class SharedWords(Recommender):
     history_half_life: HalfLife | None = None
 
     explains: ClassVar[Method] = "exact"
-    learns: ClassVar[tuple[str, ...]] = ("item_words_", "n_words_")
+    learns: ClassVar[tuple[str, ...]] = ("item_words_", "word_items_", "n_words_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         counts = word_matrix(texts_of(dataset.items, self.fields))  # [n_items, n_words]
         self.n_words_ = np.asarray(counts.sum(axis=1), np.float32).ravel()  # words of each item's text
         self.item_words_ = tf_idf(counts, self.min_count)
+        self.word_items_ = sp.csr_matrix(self.item_words_.T)  # [n_words, n_items]
         if self.item_words_.nnz == 0:
             raise DataError(
                 f"shared_words: no word is in the texts of {self.min_count} items; check fields or lower min_count"
@@ -66,7 +67,7 @@ class SharedWords(Recommender):
 
     def _score(self, history: History) -> Float32:
         queries = self._shares(history).matrix() @ self.item_words_  # [n, n_words]
-        return np.asarray((queries @ self.item_words_.T).toarray(), np.float32)
+        return np.asarray((queries @ self.word_items_).toarray(), np.float32)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         near = self.item_words_[items] @ self.item_words_[history.item].T  # [m, length]
