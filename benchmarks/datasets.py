@@ -50,17 +50,19 @@ def gowalla(data: Path) -> Split:
     return parts(user, item, np.repeat([0, 1, 2], [len(part[0]) for part in rows]), "gowalla")
 
 
-def amazon_beauty(data: Path, *, texts: bool = False) -> Split:
+def amazon_beauty(data: Path, *, texts: bool = False, shuffled: bool = False) -> Split:
     """Amazon 2014 Beauty, 5-core, the S3-Rec file: the last item is the test, the one before the validation.
 
-    texts: with the products' titles as `title`, empty where the file has none.
+    texts: with the products' titles as `title`, empty where the file has none. shuffled: those of other products.
     """
     folder = data / "amazon-beauty"
     split = _last_two(*_lists(folder / "Beauty.txt"), "amazon-beauty")
     if not texts:
         return split
     asin_of, title_of = (json.loads((folder / f"{name}.json").read_text()) for name in ("Beauty_id2asin", TITLES))
-    return _with_items(split, {"title": [title_of.get(asin_of[str(item)]) or "" for item in range(1, 12_102)]})
+    titles = [title_of.get(asin_of[str(item)]) or "" for item in range(1, 12_102)]
+    order = np.random.default_rng(0).permutation(len(titles)) if shuffled else np.arange(len(titles))
+    return _with_items(split, {"title": [titles[at] for at in order]})
 
 
 def beauty_bert4rec(data: Path) -> Split:
