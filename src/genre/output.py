@@ -99,6 +99,8 @@ def write_output(
     fitted: Mapping[str, Recommender],
     evaluated: dict[str, Evaluated],
     log: Log,
+    *,
+    refitted: dict[str, Recommender],
 ) -> None:
     """Write the report for machines and for people.
 
@@ -110,13 +112,15 @@ def write_output(
         fitted: The recommenders by label.
         evaluated: Their evaluations by label, best first.
         log: Where progress is shown.
+        refitted: Those that answer in place of the evaluated ones of their labels, learnt from all interactions.
     """
     training = {label: work.entries(f"recommenders/{label}") for label in evaluated}
     sizes = {label: work.size(f"recommenders/{label}/model") for label in evaluated}
     tests = {label: with_fitting_cost(each.test, training[label], sizes[label]) for label, each in evaluated.items()}
     best = next(iter(evaluated))
+    answers = {best: refitted[best] if best in refitted else fitted[best]}
     rules, words = rules_for(experiment.rules, dataset), experiment.output.explanations
-    shown = Run(work.folder, experiment.name, dataset, {best: fitted[best]}, wording=words, rules=rules)
+    shown = Run(work.folder, experiment.name, dataset, answers, wording=words, rules=rules)
     users = example_users(experiment.output.users, dataset, split)
     examples = [shown.example(user, k=experiment.output.k) for user in users]
     worded = shown.wording.counts if shown.wording else {}
@@ -130,6 +134,7 @@ def write_output(
         split=split,
         cleaning=without_folders(storage.read_json(work.folder / "dataset" / "cleaning.json")),
         evaluations=tests,
+        refitted=list(refitted),
         tuning=work.search,
         training=training,
         augmentation=augmentation,

@@ -123,8 +123,10 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
         split = extract_features(work, experiment, split, log)
     fitted = _fit(work, experiment, split, log)
     evaluated = _evaluate(work, experiment, split, fitted, log)
-    write_output(work, experiment, dataset, split, fitted, evaluated, log)
-    work.finish(best_first=list(evaluated))
+    best = next(iter(evaluated))
+    refitted = _refit(work, dataset, split, best, fitted[best], log) if experiment.evaluation.refit else {}
+    write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted)
+    work.finish(best_first=list(evaluated), refitted=list(refitted))
 
 
 def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
@@ -263,6 +265,7 @@ def _evaluate(work: Workspace, experiment: Experiment, split: Split, fitted: Fit
     """Step 5: evaluate each recommender; the validation part orders them, best first, and the test part reports."""
     evaluated: dict[str, Evaluated] = {}
     options = to_dict(experiment.evaluation)
+    del options["refit"]  # which has no part in what is reported
     how = {name: value for name, value in options.items() if name not in ("users", "seed")}
     folds = {part: sampled(getattr(split, part), experiment.evaluation, log) for part in Evaluated._fields}
     for label in fitted:
@@ -286,3 +289,20 @@ def _evaluate(work: Workspace, experiment: Experiment, split: Split, fitted: Fit
         evaluated[label] = Evaluated(*(read_evaluation(work.folder / name / part) for part in Evaluated._fields))
     by = primary([each.validation for each in evaluated.values()])
     return dict(sorted(evaluated.items(), key=lambda entry: rank_key(entry[1].validation.values[by], by)))
+
+
+def _refit(
+    work: Workspace, dataset: Dataset, split: Split, label: str, evaluated: Recommender, log: Log
+) -> dict[str, Recommender]:
+    """Between steps 5 and 6: learn a recommender again from all interactions, with what validation chose."""
+    name, key = f"refitted/{label}", key_of("refit", work.key_of(f"recommenders/{label}"))
+    if not work.reuse(name, key):
+        log.line(f"refit: {label}, from all interactions")
+        if work.key_of("augmentation"):
+            dataset = read_augmented(work.folder / "augmentation").apply(dataset)
+        everything = dataset.with_features(items=split.train.item_features, users=split.train.user_features)
+        checkpoint = work.scratch(name) / "checkpoint"
+        recommender = evaluated.chosen().fit(everything, checkpoint=checkpoint, log=log)
+        with work.publish(name, key) as folder:
+            recommender.save(folder / "model")
+    return {label: type(evaluated).load(work.folder / name / "model")}

@@ -65,6 +65,7 @@ class Run:
         item_encoder: The encoder of the items; None: items have no features.
         report: The values of `report.json`.
         wording: Words the reasons; None: a template does.
+        refitted: Those of them that were learnt again from all interactions, in place of what the report is about.
         splitter: Splits the interactions into the parts that were used; None: unknown.
         unsplit: The data before it was split; None: unknown.
         rules: What every list keeps; None: there are no rules.
@@ -88,6 +89,7 @@ class Run:
     report: dict[str, Any] = field(default_factory=dict)
     wording: Wording | None = None
     splitter: Splitter | None = None
+    refitted: tuple[str, ...] = ()
     unsplit: Dataset | None = None
     rules: RuleSet | None = None
 
@@ -304,13 +306,15 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_run(folder: str | Path, *, trust: bool = False) -> Run:
+def read_run(folder: str | Path, *, trust: bool = False, evaluated: bool = False) -> Run:
     """Read a finished run.
 
     Args:
         folder: The folder of the run, as `genre run` printed it.
         trust: Import classes of the user from the folder and the working directory too, which runs code of the folder;
             otherwise only modules that can be imported without it.
+        evaluated: Read the recommenders that the report is about, also where one was learnt again from all
+            interactions (`evaluation.refit`) and answers in its place.
 
     Returns:
         The run, ready to recommend.
@@ -327,7 +331,9 @@ def read_run(folder: str | Path, *, trust: bool = False) -> Run:
     """
     path = Path(folder)
     try:
-        return _assemble(path, manifest_of(path)["best_first"], trust=trust)
+        manifest = manifest_of(path)
+        refitted = () if evaluated else tuple(manifest.get("refitted", ()))
+        return _assemble(path, manifest["best_first"], refitted, trust=trust)
     except PermissionError as error:
         raise ArtifactError(f"{error.filename or path}: {error.strerror}; check who may read it") from error
     except NotImportable as error:
@@ -336,7 +342,7 @@ def read_run(folder: str | Path, *, trust: bool = False) -> Run:
         raise ArtifactError(f"{path}: does not fit this version of GENRE ({error}); {REMEDY}") from error
 
 
-def _assemble(path: Path, best_first: Sequence[str], *, trust: bool) -> Run:
+def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], *, trust: bool) -> Run:
     """Read the parts of a run whose files are known to be whole."""
     data_key = storage.read_manifest(path / "dataset")["key"]
     experiment = read_config(path / "config.full.yaml", trust=trust).experiment.with_budgets_of(data_key)
@@ -352,10 +358,14 @@ def _assemble(path: Path, best_first: Sequence[str], *, trust: bool) -> Run:
         name=experiment.name,
         dataset=apply_part_rules(dataset),
         unsplit=dataset,
-        recommenders={label: classes[label].load(path / "recommenders" / label / "model") for label in best_first},
+        recommenders={
+            label: classes[label].load(path / ("refitted" if label in refitted else "recommenders") / label / "model")
+            for label in best_first
+        },
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),
         wording=experiment.output.explanations,
         splitter=experiment.split,
         rules=rules_for(experiment.rules, dataset),
+        refitted=refitted,
     )

@@ -195,7 +195,7 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
     from genre.evaluation.leakage.audit import audit, time_order_of
     from genre.evaluation.shortcuts import find_shortcuts, shortcut_findings
 
-    done = read_run(folder, trust=trust)
+    done = read_run(folder, trust=trust, evaluated=True)
     splitter = read_config(done.folder / "config.full.yaml", trust=trust).experiment.split
     split = splitter.split(done.unsplit or done.dataset)
     leaking_texts = [

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 WIDE = 10_000  # characters, more than any line has
 
 
+def _learnt_again(run: Run) -> str:
+    return ", learnt again from all interactions" if run.report["best"] in run.refitted else ""
+
+
 def print_run(run: Run) -> None:
     """Print leaderboards, example recommendations with reasons, and the path of the report.
 
@@ -33,7 +37,7 @@ def print_run(run: Run) -> None:
     console.print(
         "[dim]± half of a 95 % interval over users.  = not distinguishable from the first by "
         f"{escaped(run.report['primary'])} at 5 %.  ★ best on the validation part: "
-        f"{escaped(run.report['best'])} answers below.[/dim]"
+        f"{escaped(run.report['best'])} answers below{_learnt_again(run)}.[/dim]"
     )
     _print_language_model(run.report["language_model"], console)
     for example in run.report["examples"]:

@@ -67,6 +67,13 @@ class EvaluationOptions:
     group: Annotated[
         str | None, Doc("Field of users whose groups `group_gap` compares, such as gender; None: no such metric.")
     ] = None
+    refit: Annotated[
+        bool,
+        Doc(
+            "Learn the best recommender again from all interactions, the newest ones too, with what validation chose: "
+            "that one answers. What is reported stays what was learnt from the train part."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -32,6 +32,7 @@ def assemble_report(
     split: Split,
     cleaning: Mapping[str, Any],
     evaluations: Mapping[str, Evaluation],
+    refitted: Sequence[str],
     tuning: Entries,
     training: Mapping[str, Entries],
     augmentation: Mapping[str, AnswerReport],
@@ -50,6 +51,7 @@ def assemble_report(
         split: Their three parts.
         cleaning: The report of the cleaning, as JSON values.
         evaluations: Recommender -> its evaluation on the test part; the best on the validation part first.
+        refitted: Recommenders that were learnt again from all interactions before they answer.
         tuning: What `genre tune` found, one entry for each recommender.
         training: Recommender -> the log of its fitting.
         augmentation: Step of the augmentation -> report of the language model's answers.
@@ -80,6 +82,7 @@ def assemble_report(
             "too_little": [f"{one.what}; {one.remedy}" for one in check_enough(split)],
         },
         "best": next(iter(evaluations)),
+        "refitted": list(refitted),
         "primary": label,
         "leaderboard": leaderboard(tests, label),
         "significance": _significance(tests, label),
