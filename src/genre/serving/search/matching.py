@@ -56,6 +56,11 @@ class Match:
     against: Float32
     near: Float32
 
+    @property
+    def n_bytes(self) -> int:
+        """About how much it takes, with the query as the key of a cache."""
+        return 10_000 + self.against.nbytes + self.near.nbytes + (0 if self.fit is None else self.fit.nbytes)
+
 
 class QueryMatcher:
     """Matches queries with the items of a dataset. What it needs of the items is computed once, at the first query.
