@@ -711,3 +711,49 @@ def test_a_run_whose_second_stage_hangs_as_before_is_swapped_in(run: Run, sqlite
     assert service.recommend(ListRequest("u0")).fallback == "rerank_paused"
     with pytest.raises(GenreError, match="toy/reranked/rerank/recommend"):
         Service([run], sqlite, limits=IMPATIENT).swap(reranked())
+
+
+# --- large items --------------------------------------------------------------------------------------
+
+
+def test_items_have_bounds_each_and_together(run: Run, sqlite: SQLiteStore) -> None:
+    service = Service([run], sqlite, limits=Limits(item_chars=1000, new_items_chars=2500))
+    for fields in ({"text": "x" * 1001}, {"tags": ["x" * 100] * 10}, {"n" * 1000: "x"}):
+        with pytest.raises(DataError, match="may have 1,000 characters together"):
+            service.put_item("large", fields)
+    service.put_item("a", {"text": "x" * 900})
+    with pytest.raises(DataError, match="its earlier changes included, found 1,107"):
+        service.put_item("a", {"more": "x" * 199})
+    service.put_item("b", {"text": "x" * 900})
+    with pytest.raises(ConflictError, match="may have 2,500 characters together"):
+        service.put_item("c", {"text": "x" * 900})
+    service.put_item("b", {"text": "x"})  # a change that is smaller makes room
+    service.put_item("c", {"text": "x" * 900})
+    assert sqlite.last() == 4, "what is refused is not recorded"
+
+
+def test_all_work_of_a_query_is_inside_its_time_limit(
+    run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service([run], sqlite, limits=Limits(words_seconds=0.1, failures=100))
+    service.warm()
+
+    def slow(*_: object, **__: object) -> None:
+        time.sleep(1)
+
+    loaded = service._state.loaded_run(None)
+    for owner, name, fallback in (
+        (type(loaded.matcher), "parse", "words_late"),
+        (type(loaded.matcher), "match", "words_late"),
+        (Catalogue, "with_words", "words_late"),
+        (Catalogue, "shared_words", None),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, slow)
+            if name == "with_words":
+                patch.setattr(type(loaded.matcher), "match", slow)
+            begun = time.monotonic()
+            answer = service.recommend(ListRequest(words=f"robots in space {name}", k=3))
+            assert time.monotonic() - begun < 0.9, name
+        assert (answer.fallback, len(answer.items)) == (fallback, 3), name
+        time.sleep(1)  # until the thread is free again

@@ -114,13 +114,13 @@ def _with_query(
     """Add what a query in words adds to the item's score in `Fallback.by_words`."""
     if loaded.matcher is None:
         return evidence
-    query = loaded.matcher.parse(text)
     try:
         match, shares, late = fallback.query_scores(
-            loaded, evidence.recommender, query, loaded.batch([history]) if history.has_likes else None
+            loaded, evidence.recommender, text, loaded.batch([history]) if history.has_likes else None
         )
     except NoAnswer as error:
         return replace(evidence, fallback=evidence.fallback or f"words_{error.outcome}")
+    query = match.query
     query_parts = {name: round(float(share[row]), DIGITS) for name, share in shares.items()}
     evidence = replace(evidence, query_parts=query_parts, fallback=evidence.fallback or late)
     if match.fit is None and history.has_likes and "taste" in shares:  # the list is the recommender's own

@@ -30,7 +30,7 @@ from genre.serving.events.trending import Trending
 from genre.serving.limits import Limits
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.search.matching import Match, score_parts, standard, without_named
-from genre.serving.search.query import Query
+from genre.serving.search.query import clean_query
 
 T = TypeVar("T")
 
@@ -293,26 +293,40 @@ class Fallback:
         """
         fallback = "words_unavailable"
         if loaded.matcher is not None:
-            query, has_likes = loaded.matcher.parse(text), bool((history.weight > 0).any())
+            has_likes = bool((history.weight > 0).any())
             try:
-                match, shares, late = self.query_scores(loaded, name, query, history if has_likes else None)
+                match, shares, late = self.query_scores(loaded, name, text, history if has_likes else None)
             except NoAnswer as error:
                 fallback = f"words_{error.outcome}"
             else:
                 step: Step = "content" if match.fit is not None else "model" if "taste" in shares else "popular"
                 scores = np.asarray(sum(shares.values()), np.float32)
-                allowed = without_named(query, loaded.n_items, mask)
+                allowed = without_named(match.query, loaded.n_items, mask)
                 return Ranked(*_top_k(loaded, scores, k, 1, seen, allowed), step, late, match)
-        titles = np.zeros(loaded.n_items, bool)  # that have any of the words
-        for word in set(words(text, terms=True)):
-            titles[loaded.catalogue.search(word, loaded.n_items, loaded.popularity)] = True
-        titles = titles if mask is None else titles & mask
-        if not titles.any():
+        titles = self.in_time(loaded, "titles", partial(loaded.catalogue.with_words, words(text, terms=True)))
+        allowed = None if titles is None else titles if mask is None else titles & mask
+        if allowed is None or not allowed.any():
             return self.popular(loaded, k, 1, seen, mask, fallback)
-        return self.popular(loaded, k, 1, seen, titles, fallback)._replace(step="content")
+        return self.popular(loaded, k, 1, seen, allowed, fallback)._replace(step="content")
+
+    def in_time(self, loaded: LoadedRun, purpose: str, work: Callable[[], T]) -> T | None:
+        """Do what a query in words needs beside its match, within the same limit.
+
+        Args:
+            loaded: The run.
+            purpose: `titles` or `reasons`.
+            work: What to do.
+
+        Returns:
+            What `work` returns; None where it is late.
+        """
+        try:
+            return self.breaker(f"{loaded.name}/{purpose}", self.limits.words_seconds).call(work)
+        except NoAnswer:
+            return None
 
     def query_scores(
-        self, loaded: LoadedRun, name: str, query: Query, history: History | None
+        self, loaded: LoadedRun, name: str, text: str, history: History | None
     ) -> tuple[Match, dict[str, Float32], str | None]:
         """Score all items for a query in words: what the words, the recommender's taste and popularity add.
 
@@ -322,17 +336,19 @@ class Fallback:
         Args:
             loaded: The run.
             name: Name of the recommender.
-            query: The parsed query.
+            text: The query.
             history: A batch of one history, or None.
 
         Returns:
             How the query matches, the parts of the scores by name (`[n_items]` each), and why the taste is missing.
 
         Raises:
-            NoAnswer: If the words could not be encoded in time.
+            NoAnswer: If the words could not be read and encoded in time.
+            DataError: If the query is empty.
         """
-        match = self._match(loaded, query)
+        match = self._match(loaded, clean_query(text))
         assert loaded.matcher is not None
+        query = match.query
         histories = [] if history is None else [history]
         if query.liked:
             histories.append(
@@ -357,10 +373,11 @@ class Fallback:
         return match, score_parts(match, taste, loaded.matcher.popularity), fallback
 
     @cachedmethod(attrgetter("_matches"), lock=attrgetter("_lock"))
-    def _match(self, loaded: LoadedRun, query: Query) -> Match:
+    def _match(self, loaded: LoadedRun, text: str) -> Match:
         """Match all items with a query; the match is cached for the next request with the same words."""
         assert loaded.matcher is not None
-        return self.words_breaker(loaded).call(partial(loaded.matcher.match, query))
+        matcher = loaded.matcher
+        return self.words_breaker(loaded).call(lambda: matcher.match(matcher.parse(text)))
 
 
 def _top_k(

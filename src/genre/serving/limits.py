@@ -36,6 +36,10 @@ class Limits:
     body_bytes: Annotated[int, Ge(1), Doc("Bytes of one request's body.")] = 1_000_000
     head_bytes: Annotated[int, Ge(1000), Doc("Bytes of one request's address and headers.")] = 65_536
     headers: Annotated[int, Ge(10), Doc("Headers of one request.")] = 100
+    item_chars: Annotated[int, Ge(1), Doc("Characters of all fields of an item that is new or has changed.")] = 20_000
+    new_items_chars: Annotated[
+        int, Ge(1), Doc("Characters of the fields of all items that are new or have changed since the run was made.")
+    ] = 10_000_000
     connections: Annotated[
         int, Ge(1), Doc("Open connections; one more, and the one that has been idle for longest is closed.")
     ] = 2000

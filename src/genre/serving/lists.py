@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,10 +114,10 @@ def answer_batch(fallback: Fallback, batch: Sequence[ResolvedRequest]) -> list[R
     more = _wanted_by_rules(first, ranked, rank)
     scores = _rounded(ranked.score)
     if len(batch) == 1:
-        lists = [_ranked_list(first, history, ranked, scores, 0, more)]
+        lists = [_ranked_list(fallback, first, history, ranked, scores, 0, more)]
     else:
         lists = [
-            _ranked_list(resolved, history.select(slice(at, at + 1)), ranked, scores, at, more)
+            _ranked_list(fallback, resolved, history.select(slice(at, at + 1)), ranked, scores, at, more)
             for at, resolved in enumerate(batch)
         ]
     if first.rules is not None and not first.rules.only_hides and not first.wide:
@@ -136,6 +137,7 @@ def _wanted_by_rules(
 
 
 def _ranked_list(
+    fallback: Fallback,
     resolved: ResolvedRequest,
     history: History,
     ranked: Ranked,
@@ -160,7 +162,7 @@ def _ranked_list(
             vectors=None if loaded.content is None else loaded.content.item_vectors_,
         )
     items, values, notes, unkept = _by_rules(resolved, items, values)
-    why = _request_reasons(resolved, history, ranked, items)
+    why = _request_reasons(fallback, resolved, history, ranked, items)
     if any(notes):
         why = [with_note(reason, note) for reason, note in zip(why, notes, strict=True)]
     entries = _entries(loaded, items, values, why, request.fields)
@@ -252,17 +254,23 @@ def _without_empty_places(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
 # --- reasons ------------------------------------------------------------------------------------------
 
 
-def _request_reasons(resolved: ResolvedRequest, history: History, ranked: Ranked, items: Int32) -> list[str]:
+def _request_reasons(
+    fallback: Fallback, resolved: ResolvedRequest, history: History, ranked: Ranked, items: Int32
+) -> list[str]:
     """Return a sentence for each item; words in common with the query go before the history."""
     loaded, request, match = resolved.loaded, resolved.request, ranked.match
     model, novel = loaded.models[resolved.name], request.novelty > 0
     if request.words is None or (match is None and ranked.step != "content") or ranked.step == "model":
         return reasons(loaded, model, history, items, ranked.step, novel=novel)
-    if match is None:
-        return word_reasons(loaded, set(words(request.words, terms=True)), items.tolist())
-    if ranked.step == "popular":
+    if match is not None and ranked.step == "popular":
         return [popular_reason(match.query)] * len(items)
-    found = query_reasons(loaded, match.query, match.near, items.tolist())
+    if match is None:
+        by_words = partial(word_reasons, loaded, set(words(request.words, terms=True)), items.tolist())
+    else:
+        by_words = partial(query_reasons, loaded, match.query, match.near, items.tolist())
+    found = fallback.in_time(loaded, "reasons", by_words) or [""] * len(items)
+    if match is None:
+        return found
     if not resolved.history.has_likes or all(found):
         return found
     taste = reasons(loaded, model, history, items, "model", novel=True)

@@ -89,6 +89,18 @@ def check_fields(dataset: Dataset, fields: Mapping[str, Any]) -> None:
             raise DataError(f"{name}: its column holds {_describe(kind)}, and {repr(value)[:60]} is no such value")
 
 
+def n_chars(fields: Mapping[str, Any]) -> int:
+    """Return how many characters the fields of an item have, names included.
+
+    Args:
+        fields: Values by name of the field.
+
+    Returns:
+        The number.
+    """
+    return sum(len(name) + len(value if isinstance(value, str) else str(value)) for name, value in fields.items())
+
+
 def _describe(kind: pa.DataType) -> str:
     """Name the type of a column in a message."""
     if pa.types.is_boolean(kind):

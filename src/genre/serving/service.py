@@ -404,11 +404,13 @@ class Service:
             By run, whether the item can be recommended from now on.
 
         Raises:
-            DataError: If a value does not fit its column in a run's data.
+            DataError: If a value does not fit its column in a run's data, or the fields are too long.
+            ConflictError: If the fields of all new and changed items are too long together.
         """
         for loaded in self._state.loaded_runs.values():
             check_fields(loaded.run.dataset, fields)
         change = ItemChange(item_id, dict(fields))
+        self._state.check_size(change)
         self._store.put_items([change], deadline=deadline)
         if self._state.apply(change):
             self._state.reload()

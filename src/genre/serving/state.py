@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from genre.errors import GenreError, UnknownId
+from genre.errors import ConflictError, DataError, GenreError, UnknownId
 from genre.options import nearest
 from genre.runs import Run
 from genre.serving.breaker import CircuitBreaker, NoAnswer
@@ -23,6 +23,7 @@ from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.loaded_run import LoadedRun, SingleHistory
+from genre.serving.new_items import n_chars
 
 EventsByUser = Mapping[str, tuple[Event, ...]]
 
@@ -61,6 +62,7 @@ class State:
         self.fallback = Fallback(limits, self.trending)
         self.recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
+        self._changes_chars = 0
         self.deleted_users = DeletedUsers(store.key)
         self._replacing = threading.Lock()
         self._pairs = RecentPairs()
@@ -157,6 +159,29 @@ class State:
 
     # --- changes ----------------------------------------------------------------------------------
 
+    def check_size(self, change: ItemChange) -> None:
+        """Check that a change of an item is not too large: all changes are kept, searched and encoded.
+
+        Args:
+            change: The change.
+
+        Raises:
+            DataError: If the fields of the item would be too long.
+            ConflictError: If those of all new and changed items together would be.
+        """
+        known, limits = self._changes.get(change.item_id, {}), self.fallback.limits
+        size = n_chars({**known, **change.fields})
+        if size > limits.item_chars:
+            raise DataError(
+                f"the fields of an item may have {limits.item_chars:,} characters together, its earlier changes included, "
+                f"found {size:,}; leave out what is not searched or shown, or raise --limit item_chars"
+            )
+        if self._changes_chars + size - n_chars(known) > limits.new_items_chars:
+            raise ConflictError(
+                f"new and changed items may have {limits.new_items_chars:,} characters together; put them into the data of a "
+                "new run with a new event log, or raise --limit new_items_chars"
+            )
+
     def apply(self, entry: Entry) -> bool:
         """Take in one entry of the event log.
 
@@ -170,8 +195,10 @@ class State:
             self.deleted_users.add(entry)
         elif isinstance(entry, ItemChange):
             known = self._changes.get(entry.item_id)
-            self._changes[entry.item_id] = {**(known or {}), **entry.fields}
-            return self._changes[entry.item_id] != known
+            changed = {**(known or {}), **entry.fields}
+            self._changes[entry.item_id] = changed
+            self._changes_chars += n_chars(changed) - n_chars(known or {})
+            return changed != known
         elif (
             isinstance(entry, Event)
             and entry.weight > 0

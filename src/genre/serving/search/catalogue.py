@@ -125,6 +125,18 @@ class Catalogue:
 
         return sorted(found, key=order)[:k]
 
+    def with_words(self, wanted: Iterable[str]) -> Mask:
+        """Return which titles have any of some words.
+
+        Args:
+            wanted: Words, or beginnings of words.
+
+        Returns:
+            The mask. `[n_items]`
+        """
+        parts = [part for part in {fold(word).strip() for word in wanted} if part]
+        return np.array([any(part in title for part in parts) for title in self._folded_titles], bool)
+
     @cached_property
     def _n_items_with_word(self) -> Counter[str]:
         counts: Counter[str] = Counter()

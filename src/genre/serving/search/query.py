@@ -65,6 +65,24 @@ class Query:
     disliked: tuple[int, ...] = ()
 
 
+def clean_query(text: str) -> str:
+    """Return a query without more than can be read.
+
+    Args:
+        text: The query.
+
+    Returns:
+        Its first characters, with single spaces.
+
+    Raises:
+        DataError: If the query is empty.
+    """
+    text = " ".join(text[:LONGEST].replace(TITLE, " ").split())
+    if not text:
+        raise DataError("the query is empty; say in a few words what it should be")
+    return text
+
+
 def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
     """Parse a query.
 
@@ -78,9 +96,7 @@ def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
     Raises:
         DataError: If the query is empty.
     """
-    text = " ".join(text[:LONGEST].replace(TITLE, " ").split())
-    if not text:
-        raise DataError("the query is empty; say in a few words what it should be")
+    text = clean_query(text)
     text, named = _find_titles(text, by_title)
     unwanted: list[str] = []
     disliked: list[int] = []
