@@ -18,7 +18,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.history import History
 from genre.data.item_fields import Between, OneOf
-from genre.errors import DataError, GenreError, StoreError, UnknownId
+from genre.errors import ConflictError, DataError, GenreError, StoreError, UnknownId
 from genre.llm.settings import LLMOptions
 from genre.recommenders.als import ALS
 from genre.recommenders.base import Recommendations, Recommender
@@ -35,6 +35,7 @@ from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ItemChange, Outcome
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest, RankedList
+from genre.serving.search.catalogue import Catalogue
 from genre.serving.service import Service
 from genre.testing import FakeLanguageModel, missing_item, toy_dataset
 

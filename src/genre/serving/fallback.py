@@ -304,10 +304,10 @@ class Fallback:
                 allowed = without_named(match.query, loaded.n_items, mask)
                 return Ranked(*_top_k(loaded, scores, k, 1, seen, allowed), step, late, match)
         titles = self.in_time(loaded, "titles", partial(loaded.catalogue.with_words, words(text, terms=True)))
-        allowed = None if titles is None else titles if mask is None else titles & mask
-        if allowed is None or not allowed.any():
+        found = titles if titles is None or mask is None else titles & mask
+        if found is None or not found.any():
             return self.popular(loaded, k, 1, seen, mask, fallback)
-        return self.popular(loaded, k, 1, seen, allowed, fallback)._replace(step="content")
+        return self.popular(loaded, k, 1, seen, found, fallback)._replace(step="content")
 
     def in_time(self, loaded: LoadedRun, purpose: str, work: Callable[[], T]) -> T | None:
         """Do what a query in words needs beside its match, within the same limit.

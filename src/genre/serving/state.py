@@ -173,13 +173,13 @@ class State:
         size = n_chars({**known, **change.fields})
         if size > limits.item_chars:
             raise DataError(
-                f"the fields of an item may have {limits.item_chars:,} characters together, its earlier changes included, "
-                f"found {size:,}; leave out what is not searched or shown, or raise --limit item_chars"
+                f"the fields of an item may have {limits.item_chars:,} characters together, its earlier changes "
+                f"included, found {size:,}; leave out what is not searched or shown, or raise --limit item_chars"
             )
         if self._changes_chars + size - n_chars(known) > limits.new_items_chars:
             raise ConflictError(
-                f"new and changed items may have {limits.new_items_chars:,} characters together; put them into the data of a "
-                "new run with a new event log, or raise --limit new_items_chars"
+                f"new and changed items may have {limits.new_items_chars:,} characters together; put them into "
+                "the data of a new run with a new event log, or raise --limit new_items_chars"
             )
 
     def apply(self, entry: Entry) -> bool:
