@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sqlite3
 import time
@@ -13,16 +14,18 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from genre.cli.recommend import _refuse_deleted
 from genre.data.dataset import Dataset
 from genre.data.ids import Ids
 from genre.data.parquet import write_dataset
+from genre.errors import StoreError, UnknownId
 from genre.runs import Run
-from genre.serving.erasure import holds_deleted
+from genre.serving.deleted_users import from_before_deletion
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import DeletedUsers, Deletion, Event, EventStore, user_digest
 from genre.serving.http import batching
 from genre.serving.http.app import create_app
-from genre.serving.refresh import previous_folder
+from genre.serving.refresh import previous_folder, with_log
 from genre.serving.service import Service
 from genre.storage import publish
 
@@ -167,9 +170,52 @@ def test_a_new_history_after_a_deletion_is_not_held_against_the_run() -> None:
         )
 
     deleted = DeletedUsers(b"key")
-    assert not holds_deleted(data(5), deleted)
+    assert not from_before_deletion(data(5), deleted).any()
     deleted.add(Deletion(user_digest("a", b"key"), 5))
-    assert [holds_deleted(data(time), deleted) for time in (5, 6, None)] == [True, False, True]
+    assert [from_before_deletion(data(time), deleted).tolist() for time in (5, 6, None)] == [
+        [True, False], [False, False], [True, False],
+    ]  # fmt: skip
+    deleted.add(Deletion(user_digest("b", b"")))
+    assert from_before_deletion(data(6), deleted).tolist() == [False, True], "deleted at an unknown time"
+
+
+def test_recommend_shows_no_deleted_user(run: Run, store: EventStore, request: pytest.FixtureRequest) -> None:
+    address = str(store.path) if isinstance(store, SQLiteStore) else request.getfixturevalue("postgres_server").address
+
+    def refuse(user: str | None, named: str | None = address) -> None:
+        _refuse_deleted(run, argparse.Namespace(user=user, store=named))
+
+    store.delete_user("u0")
+    for user in ("u1", "stranger", None):
+        refuse(user)
+    refuse("u0", None)  # no log beside the run
+    with pytest.raises(UnknownId, match="this user was deleted"):
+        refuse("u0")
+    with pytest.raises(StoreError, match="no event log"):
+        refuse("u0", "none.sqlite")
+
+
+def test_a_new_history_is_learnt_and_kept_when_its_events_are_pruned(run: Run, sqlite: SQLiteStore) -> None:
+    now = int(time.time())
+    data = run.dataset
+    timed = dataclasses.replace(data, timestamp=np.full(len(data), now - 900, np.int64))
+    for user in ("u1", "u2"):
+        sqlite.delete_user(user, now - 800)
+    sqlite.record([Event("u1", "i2", 1.0, now - 700), Event("u1", "i4", 1.0, now - 600)])
+    first = with_log(timed, sqlite)
+    assert sqlite.prune(now - 650) == 1
+    for again in (with_log(first, sqlite), with_log(with_log(first, sqlite), sqlite)):
+        own = again.item[again.user == again.user_ids.row("u1")]
+        assert again.item_ids.take(own) == ["i2", "i4"]
+        assert "u2" not in again.user_ids
+    service = Service([dataclasses.replace(run, dataset=first.with_features(items=data.item_features))], sqlite)
+    service.erasure.go_on()
+    assert not any("run toy" in left for left in service.erasure.remains())
+    assert [item["item_id"] for item in service.user("u1")["history"]] == ["i2", "i4"]
+    assert "u1" in service.users("u1")
+    old = Service([dataclasses.replace(run, dataset=timed)], sqlite)
+    assert [item["item_id"] for item in old.user("u1")["history"]] == ["i4"], "of the old run only what came since"
+    assert "u1" not in old.users("u1")
 
 
 def test_deletions_reach_every_process(run: Run, store: EventStore, reopened: Callable[[], EventStore]) -> None:

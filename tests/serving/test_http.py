@@ -18,8 +18,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from genre.cli.recommend import _refuse_deleted
-from genre.errors import StoreError, UnknownId
+from genre.errors import StoreError
 from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
@@ -169,14 +168,6 @@ def test_a_report_that_shows_a_deleted_user_is_not_shown(run: Run, sqlite: SQLit
         assert client.get("/v1/runs/toy/report").text == "u0"
         client.delete("/v1/users/u0")
         assert is_problem(client.get("/v1/runs/toy/report"), 404)
-
-
-def test_recommend_shows_no_deleted_user(sqlite: SQLiteStore) -> None:
-    sqlite.delete_user("u0")
-    _refuse_deleted(sqlite.path, "u1")
-    _refuse_deleted(sqlite.path.with_name("none"), "u0")
-    with pytest.raises(UnknownId, match="this user was deleted"):
-        _refuse_deleted(sqlite.path, "u0")
 
 
 def test_items(client: TestClient) -> None:

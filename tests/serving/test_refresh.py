@@ -119,6 +119,7 @@ def test_what_the_log_says_is_learnt_once(folder: Path, store: SQLiteStore, caps
     before, key = read_run(folder), storage.read_manifest(folder)["key"]
     assert main(["refresh", str(folder)]) == 0
     out, err = capsys.readouterr()
+    assert f"to erase them remove {folder.parent / f'.{folder.name}.previous'}" in err
     assert "new from the event log: 4 interactions, 1 user, 1 item; left out: 1 deleted user" in err
     assert "training: ease" in err, "progress is shown"
     assert f"Undo:      genre refresh {folder} --roll-back" in out

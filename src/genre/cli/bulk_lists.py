@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.errors import DataError, GenreError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from genre.bulk import Lists
     from genre.runs import Run
 
@@ -67,12 +63,13 @@ def _lists(run: Run, args: argparse.Namespace) -> Lists:
     import numpy as np
 
     from genre.bulk import SimilarLists, UserLists, rows_to_list
+    from genre.serving.deleted_users import users_to_hide
 
     recommender = run.recommender(args.using)
     if args.similar:
         return SimilarLists(recommender, run.dataset, args.k, np.arange(run.dataset.n_items))
     ids = None if args.users is None else _read_ids(Path(args.users))
-    rows = rows_to_list(ids, run.dataset, hidden=_deleted(run, args))
+    rows = rows_to_list(ids, run.dataset, hidden=users_to_hide(run, args.store))
     return UserLists(recommender, run.dataset, args.k, rows, reasons=args.with_reasons, rules=run.rules)
 
 
@@ -86,23 +83,6 @@ def _read_ids(path: Path) -> list[str]:
     if not ids:
         raise DataError(f"{path}: holds no ids; give one user id a line")
     return ids
-
-
-def _deleted(run: Run, args: argparse.Namespace) -> npt.NDArray[np.bool_] | None:
-    """Return which users the event log says to forget; None where there is no log."""
-    import numpy as np
-
-    from genre.serving.events.opening import default_store_path
-    from genre.serving.events.sqlite import SQLiteStore
-
-    path = Path(args.store or default_store_path(run.folder))
-    if not path.is_file():
-        return None
-    with closing(SQLiteStore(path)) as store:
-        deleted = store.deleted_users()
-    if not deleted.n_deletions:
-        return None
-    return np.array([user_id in deleted for user_id in run.dataset.user_ids.values.to_pylist()])
 
 
 def _key(run: Run, lists: Lists, args: argparse.Namespace) -> str:

@@ -39,7 +39,7 @@ def add_recommend_verb(verbs: Verbs) -> None:
     parser.add_argument("--ask", metavar="WORDS", help=text)
     parser.add_argument("--using", help="a recommender of the run (default: the best on validation)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--store", help="SQLite file of the event log, for deleted users (default: beside the run)")
+    parser.add_argument("--store", help="the event log, for deleted users (default: the SQLite file beside the run)")
     add_list_options(parser)
     add_trust(parser)
 
@@ -47,13 +47,12 @@ def add_recommend_verb(verbs: Verbs) -> None:
 def _recommend(args: argparse.Namespace) -> None:
     from genre.cli.terminal import print_recommended
     from genre.runs import read_run
-    from genre.serving.events.opening import default_store_path
 
     run = read_run(args.run, trust=args.trust)
     if args.all or args.users or args.similar or args.out or args.with_reasons:
         write_lists(run, args)
         return
-    _refuse_deleted(Path(args.store or default_store_path(run.folder)), args.user)
+    _refuse_deleted(run, args)
     history = _history(run, args)
     if args.ask is None:
         rows = run.recommended(history, k=args.k, using=args.using)
@@ -67,15 +66,15 @@ def _recommend(args: argparse.Namespace) -> None:
         print_recommended(rows)
 
 
-def _refuse_deleted(log: Path, user: str | None) -> None:
+def _refuse_deleted(run: Run, args: argparse.Namespace) -> None:
     """Raise UnknownId for a user whom the event log says to forget, though the run was made before."""
-    from genre.serving.events.sqlite import SQLiteStore
+    from genre.serving.deleted_users import users_to_hide
 
-    if user is None or not log.is_file():
+    if args.user is None or args.user not in run.dataset.user_ids:
         return
-    with closing(SQLiteStore(log)) as store:
-        if user in store.deleted_users():
-            raise UnknownId("this user was deleted; refresh the run to forget the user in its data too")
+    hidden = users_to_hide(run, args.store)
+    if hidden is not None and hidden[run.dataset.user_ids.row(args.user)]:
+        raise UnknownId("this user was deleted; refresh the run to forget the user in its data too")
 
 
 def _history(run: Run, args: argparse.Namespace) -> History:

@@ -6,13 +6,13 @@ not yet overwritten, and runs that were made before.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from genre.data.dataset import Dataset
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError
+from genre.serving.deleted_users import from_before_deletion
 from genre.serving.events.store import DeletedUsers, EventStore
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.refresh import previous_folder
@@ -69,49 +69,34 @@ class Erasure:
         return [self._store.unerased, *(left for _, left in self._in_runs.values() if left)]
 
     def _look_into_runs(self) -> None:
+        """Look into each run and the one before it, again only after another deletion."""
         deleted, before = self._state.deleted_users, self._in_runs
         n_deletions = deleted.n_deletions
         found: dict[object, tuple[int, str | None]] = {}
+
+        def look(place: object, into: Callable[[], str | None]) -> None:
+            looked, left = before.get(place, (0, None))
+            found[place] = (looked, left) if left or looked == n_deletions else (n_deletions, into())
+
         for loaded in list(self._state.loaded_runs.values()) if n_deletions else ():
-            known = before.get(loaded.run)
-            if known is None or (known[0] < n_deletions and not known[1]):
-                known = n_deletions, _in_run(loaded) if holds_deleted(loaded.run.dataset, deleted) else None
-            found[loaded.run] = known
             replaced = previous_folder(loaded.run.folder)
+            look(loaded.run, partial(_left_in_run, loaded, deleted))
             if (made := _made_at(replaced)) is not None:
-                known = before.get(made)
-                if known is None or (known[0] < n_deletions and not known[1]):
-                    known = n_deletions, _in_folder(replaced, deleted)
-                found[made] = known
+                look(made, partial(_left_in_folder, replaced, deleted))
         self._in_runs = found
 
 
-def holds_deleted(dataset: Dataset, deleted: DeletedUsers) -> bool:
-    """Tell whether data has anything of a deleted user from before the deletion.
-
-    Args:
-        dataset: The data.
-        deleted: The deleted users.
-
-    Returns:
-        Whether it has. Without times in the data or in the log, anything of the user counts.
-    """
-    moments = {row: at for row, user in enumerate(dataset.user_ids.values.to_pylist())
-               if (at := deleted.deleted_at(user)) is not None}  # fmt: skip
-    for row, moment in moments.items():
-        own = dataset.user == row
-        if dataset.timestamp is None or moment == 0 or not own.any() or np.any(dataset.timestamp[own] <= moment):
-            return True
-    return False
+def _left_in_run(loaded: LoadedRun, deleted: DeletedUsers) -> str | None:
+    return _in_run(loaded) if from_before_deletion(loaded.run.dataset, deleted).any() else None
 
 
 def _in_run(loaded: LoadedRun) -> str:
     return f"run {loaded.name}: its data, its report and what it learnt, until it is refreshed"
 
 
-def _in_folder(folder: Path, deleted: DeletedUsers) -> str | None:
+def _left_in_folder(folder: Path, deleted: DeletedUsers) -> str | None:
     try:
-        holds = holds_deleted(read_dataset(folder / "dataset" / "tables"), deleted)
+        holds = bool(from_before_deletion(read_dataset(folder / "dataset" / "tables"), deleted).any())
     except ArtifactError:
         holds = True  # a damaged run may hold anything
     return f"{folder.name}: the run before, until it is refreshed again or that folder is removed" if holds else None

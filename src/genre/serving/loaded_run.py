@@ -213,6 +213,22 @@ class LoadedRun:
 
     # --- histories --------------------------------------------------------------------------------
 
+    def holds_from_before(self, user_id: str, moment: int) -> bool:
+        """Tell whether the training data has anything of a user from before a moment.
+
+        Args:
+            user_id: The user.
+            moment: Seconds since 1970; 0: unknown.
+
+        Returns:
+            Whether it has; without times, anything of the user counts.
+        """
+        row = int(self.dataset.user_ids.rows((user_id,))[0])
+        if row < 0 or self.dataset.timestamp is None or moment == 0:
+            return row >= 0
+        times = self._training_history(row).timestamp
+        return len(times) == 0 or bool(times.min() <= moment)
+
     def user_history(self, user_id: str, events: Sequence[Event] = (), *, deleted: bool = False) -> SingleHistory:
         """Return the history of a user: the training data and the events since.
 

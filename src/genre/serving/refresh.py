@@ -22,6 +22,7 @@ from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, UnknownId
 from genre.log import SILENT, Log
 from genre.runs import read_run
+from genre.serving.deleted_users import from_before_deletion
 from genre.serving.drift import Drift, check_drift
 from genre.serving.events.store import DeletedUsers, Deletion, Event, EventStore, ItemChange, settle_times
 from genre.serving.loaded_run import ratings_for
@@ -95,8 +96,8 @@ def _settled(events: Sequence[Event]) -> list[Event]:
 
 
 def _without(dataset: Dataset, deleted: DeletedUsers) -> Dataset:
-    """Remove deleted users: their rows, their fields, their ids."""
-    kept_users = np.array([u not in deleted for u in dataset.user_ids.values.to_pylist()], bool)
+    """Remove what is from before the deletion of a user: rows, fields, the id."""
+    kept_users = ~from_before_deletion(dataset, deleted)
     if kept_users.all():
         return dataset
     kept = dataset.where(kept_users[dataset.user])
@@ -193,6 +194,9 @@ def refresh(
         if accept is not None:
             check_drift(read_run(folder, trust=trust), read_run(place, trust=trust), drift or Drift(), accept)
         put_in_place(place, folder)
+        if from_before_deletion(before, store.deleted_users()).any():
+            kept = previous_folder(folder)
+            log.line(f"deleted users are still in the run before, kept for --roll-back; to erase them remove {kept}")
     return True
 
 

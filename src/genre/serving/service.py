@@ -317,8 +317,9 @@ class Service:
         Returns:
             Their ids, without deleted users.
         """
-        known = self._state.loaded_run(run).dataset.user_ids.values.to_pylist()
-        found = (u for u in known if u.startswith(prefix) and not self._state.is_deleted(u))
+        loaded = self._state.loaded_run(run)
+        known = loaded.dataset.user_ids.values.to_pylist()
+        found = (u for u in known if u.startswith(prefix) and not self._state.is_deleted(u, loaded))
         return list(itertools.islice(found, k))
 
     def runs(self) -> list[dict[str, Any]]:

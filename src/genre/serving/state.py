@@ -131,19 +131,22 @@ class State:
         """
         if item_ids is not None or user_id is None:
             return loaded.item_history(item_ids or ())
-        return loaded.user_history(user_id, events.get(user_id, ()), deleted=self.is_deleted(user_id))
+        return loaded.user_history(user_id, events.get(user_id, ()), deleted=self.is_deleted(user_id, loaded))
 
-    def is_deleted(self, user_id: str) -> bool:
-        """Tell whether a user was deleted.
+    def is_deleted(self, user_id: str, loaded: LoadedRun) -> bool:
+        """Tell whether a user was deleted since the data of a run was recorded.
 
         Args:
             user_id: The user.
+            loaded: The run.
 
         Returns:
-            Whether the training data of this user must not be used.
+            Whether what the run has of this user must not be used.
         """
-        deleted = self.deleted_users  # no call without deletions, which most requests meet
-        return deleted.n_deletions > 0 and user_id in deleted
+        if not self.deleted_users.n_deletions:  # which most requests meet
+            return False
+        moment = self.deleted_users.deleted_at(user_id)
+        return moment is not None and loaded.holds_from_before(user_id, moment)
 
     def report_shows_deleted(self, name: str | None = None) -> bool:
         """Tell whether a user who was deleted since is an example in the report of a run.
@@ -154,8 +157,9 @@ class State:
         Returns:
             Whether the report must not be shown.
         """
-        examples = self.loaded_run(name).run.report.get("examples", [])
-        return any(self.is_deleted(str(example["user_id"])) for example in examples)
+        loaded = self.loaded_run(name)
+        examples = loaded.run.report.get("examples", [])
+        return any(self.is_deleted(str(example["user_id"]), loaded) for example in examples)
 
     # --- changes ----------------------------------------------------------------------------------
 
