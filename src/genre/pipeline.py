@@ -25,7 +25,7 @@ from genre.errors import ConfigError
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import primary, rank_key
 from genre.evaluation.results import read_evaluation, write_evaluation
-from genre.evaluation.targets import check_evaluation_fields
+from genre.evaluation.targets import check_evaluation_fields, check_overlap
 from genre.features.augmentation import augment
 from genre.features.augmented_columns import ENCODED, read_augmented, synthetic_digest, write_augmented
 from genre.features.base import item_features
@@ -116,6 +116,8 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     experiment = experiment.with_budgets_of(work.key_of("dataset"))
     with log.measure("split"):
         split = experiment.split.split(dataset)
+    for line in check_overlap(split, exclude_seen=experiment.evaluation.exclude_seen):
+        log.line(line)
     with log.measure("augmented"):
         split = augment_split(work, experiment, split, log)
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from genre import storage
+from genre.arrays import Float32
 from genre.config.experiment import Experiment
 from genre.config.reading import Config, read_config
 from genre.config.writing import to_dict, to_yaml
@@ -21,10 +22,14 @@ from genre.data.parquet import read_dataset
 from genre.errors import ConfigError, EvaluationError
 from genre.evaluation.comparison import Comparison, compare, correct_over_recommenders
 from genre.evaluation.leakage.findings import Finding
+from genre.evaluation.leakage.fitted import Derived
 from genre.evaluation.metric_table import labels
 from genre.evaluation.results import Evaluation, read_evaluation
 from genre.evaluation.targets import check_evaluation_fields
 from genre.features.augmented_columns import check_provenance, read_augmented
+from genre.features.base import Encoder
+from genre.features.concat import Concat
+from genre.features.users import with_history
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
 from genre.pipeline import augment_split, extract_features, learn, preprocess, run
@@ -203,7 +208,15 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
         for problem in check_provenance(done.dataset, split.train)
     ]
     solvable = find_shortcuts(split.test)
-    leaks = audit(split, order=time_order_of(splitter), recommenders=done.recommenders)
+    items, users = (_part_vectors(done.folder, side, split.train) for side in ("items", "users"))
+    leaks = audit(
+        split,
+        order=time_order_of(splitter),
+        recommenders=done.recommenders,
+        derived=_user_vectors(done.folder, split.train),
+        item_vectors=items,
+        user_vectors=users,
+    )
     return Audit([*leaking_texts, *leaks, *check_enough(split), *shortcut_findings(solvable)], solvable)
 
 
@@ -237,6 +250,29 @@ def audit_rules(folder: str | Path, *, k: int | None = None, trust: bool = False
         exclude_seen=options.exclude_seen,
         seed=experiment.seed,
     )
+
+
+def _part_vectors(folder: Path, side: str, train: Dataset) -> dict[str, Float32]:
+    """Encode one side by each part of an encoder that joins several, so that none hides behind the others."""
+    path = folder / "features" / side / "encoder"
+    encoder = Encoder.load(path) if path.is_dir() else None
+    parts = encoder.parts if isinstance(encoder, Concat) else ()
+    table = train.items if side == "items" else with_history(train)
+    return {
+        f"{side} encoder, part {at}: {type(part).__name__}": part.encode(table).values
+        for at, part in enumerate(parts, 1)
+    }
+
+
+def _user_vectors(folder: Path, train: Dataset) -> list[Derived]:
+    """Describe the vectors of users, which are computed again from the train part."""
+    path = folder / "features" / "users" / "encoder"
+    if train.user_features is None or not path.is_dir():
+        return []
+    encoder = Encoder.load(path)
+    return [
+        Derived("user features", train.user_features.values, lambda data: encoder.encode(with_history(data)).values)
+    ]
 
 
 class ComparedRuns(NamedTuple):

@@ -38,6 +38,7 @@ def add_run_verbs(verbs: Verbs) -> None:
     )
     parser.add_argument("run", help="a run folder")
     parser.add_argument("--rules", action="store_true", help="measure instead what each rule of the run costs")
+    parser.add_argument("--strict", action="store_true", help="exit status 1 for warnings, too")
     add_trust(parser)
 
     parser = add_verb(
@@ -91,9 +92,10 @@ def _audit(args: argparse.Namespace) -> int:
     print("What the test can be solved by, without a model:")
     for line in solvable.lines():
         print(printable(f"  {line}"))
-    errors = sum(finding.severity == "error" for finding in findings)
-    print(f"{errors} leak{'' if errors == 1 else 's'} found" if errors else "no leak found")
-    return 1 if errors else 0
+    errors, warnings = (sum(one.severity == severity for one in findings) for severity in ("error", "warning"))
+    found = f"{errors} leak{'' if errors == 1 else 's'} found" if errors else "no leak found"
+    print(f"{found}, {warnings} warning{'' if warnings == 1 else 's'} to look at" if warnings else found)
+    return 1 if errors or (args.strict and warnings) else 0
 
 
 def _compare(args: argparse.Namespace) -> None:

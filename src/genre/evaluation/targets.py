@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from genre.arrays import Int32, Int64
 from genre.data.dataset import Dataset
-from genre.data.folds import Fold
+from genre.data.folds import Fold, Split
 from genre.data.history import History
 from genre.data.words import split_categories
 from genre.errors import EvaluationError
@@ -105,6 +105,36 @@ def collect_targets(
             "cold_targets": int(cold.sum()),
         },
     )
+
+
+def check_overlap(split: Split, *, exclude_seen: bool) -> list[str]:
+    """Check before anything is learnt that the later parts have something to find.
+
+    Args:
+        split: The split.
+        exclude_seen: As in `collect_targets`.
+
+    Returns:
+        A line for each part of which most liked interactions are in the history already.
+
+    Raises:
+        EvaluationError: All liked interactions of a part are: the parts overlap.
+    """
+    lines = []
+    for name, fold in (("validation", split.validation), ("test", split.test)):
+        liked = fold.target.where(fold.target.liked())
+        known, wanted = (part.user.astype(np.int64) * part.n_items + part.item for part in (fold.context, liked))
+        seen = int(np.isin(wanted, known).sum()) if exclude_seen else 0
+        found = f"{name}: {seen:,} of {len(liked):,} liked interactions are in the history of the same user already"
+        remedy = (
+            "remove rows that are in two parts, split the data once, or set evaluation.exclude_seen: false where users "
+            "interact with the same item again"
+        )
+        if seen and seen == len(liked):
+            raise EvaluationError(f"{found}: the parts of the split overlap, so nothing is left to find; {remedy}")
+        if 2 * seen > len(liked):
+            lines.append(f"{found}, and are no targets; {remedy}")
+    return lines
 
 
 def check_evaluation_fields(data: Dataset, category: str | None, group: str | None) -> None:

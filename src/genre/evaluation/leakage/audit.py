@@ -1,6 +1,6 @@
 """The leakage audit: runs every check of a split, its texts and what was fitted on it. A clean split has no findings.
 
-The checks are in `interactions.py`, `ties.py`, `texts.py` and `fitted.py`.
+The checks are in `interactions.py`, `ties.py`, `copies.py`, `variants.py`, `texts.py`, `fields.py` and `fitted.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from genre.data.folds import Split
+from genre.evaluation.leakage.copies import check_copies
+from genre.evaluation.leakage.fields import Vectors, check_table_fields
 from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.leakage.fitted import Derived, check_fitted_values
 from genre.evaluation.leakage.interactions import check_interactions
 from genre.evaluation.leakage.texts import check_texts
 from genre.evaluation.leakage.ties import check_tied_times
+from genre.evaluation.leakage.variants import check_variants
 from genre.preprocessing.entity_splits import StrongSplit
 from genre.preprocessing.splits import LeaveOneOut, Splitter, TimeSplit
 from genre.recommenders.base import Recommender
@@ -46,6 +49,8 @@ def audit(
     recommenders: Mapping[str, Recommender] | None = None,
     derived: Sequence[Derived] = (),
     user_texts: Mapping[str, Sequence[str]] | None = None,
+    item_vectors: Vectors | None = None,
+    user_vectors: Vectors | None = None,
     probe: Callable[[], Recommender] | None = None,
     seed: int = 0,
 ) -> list[Finding]:
@@ -58,6 +63,8 @@ def audit(
         recommenders: Name -> fitted recommender; the interactions it counted must be in train.
         derived: Other values computed from interactions (scalers, profiles), each with the function that computes it.
         user_texts: Name -> one text for each user.
+        item_vectors: Name -> one vector for each item, besides the features of the split.
+        user_vectors: Name -> one vector for each user, besides the features of the split.
         probe: Makes a recommender that is cheap to fit; shows how far a metric moves when tied times are shuffled.
             None: only the share of ties is given.
         seed: Seed of the shuffles.
@@ -68,7 +75,12 @@ def audit(
     findings = [
         *check_interactions(split, order),
         *check_tied_times(split, probe, seed=seed),
+        *check_copies(split),
+        *check_variants(split),
         *check_texts(split, user_texts or {}),
+        *check_table_fields(
+            split, user_texts=user_texts or {}, item_vectors=item_vectors or {}, user_vectors=user_vectors or {}
+        ),
         *check_fitted_values(split, recommenders or {}, derived),
     ]
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from genre.data.dataset import Dataset
 from genre.data.folds import Split
@@ -59,7 +58,7 @@ def refitted(name: str, recommender: Recommender) -> Derived:
 def check_fitted_values(
     split: Split, recommenders: Mapping[str, Recommender], derived: Sequence[Derived]
 ) -> Iterator[Finding]:
-    """Check the counts of recommenders, derived values, and table columns that hold statistics of interactions.
+    """Check the counts of recommenders, and derived values.
 
     Args:
         split: The split.
@@ -73,8 +72,6 @@ def check_fitted_values(
         yield from _counts(split, name, model)
     for made in derived:
         yield from _origin(split, made)
-    for side in ("item", "user"):
-        yield from _columns(split, side)
 
 
 def _counts(split: Split, name: str, model: Recommender) -> Iterator[Finding]:
@@ -131,47 +128,6 @@ def _origin(split: Split, made: Derived) -> Iterator[Finding]:
             made.name,
             "compute it from split.train with a fixed seed, or give the function that computed it",
         )
-
-
-def _columns(split: Split, side: str) -> Iterator[Finding]:
-    """Find table columns that are statistics of all interactions: counts, mean ratings, last times."""
-    whole = together(split.test)[0]
-    table = getattr(whole, f"{side}s")
-    now, before = _statistics(whole, side), _statistics(split.train, side)
-    for name in table.column_names:
-        kind = table[name].type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            continue
-        column = np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-        for label, values in now.items():
-            changed = ~_close(values, before[label]) & np.isfinite(values)  # by the test
-            if changed.sum() >= 5 and _close(column, values)[changed].mean() > 0.9:
-                yield Finding(
-                    f"{side}-field-counts-test",
-                    "error",
-                    f"field {name!r} of {side}s is the {label} over all interactions, the test included",
-                    f"{side} {getattr(whole, f'{side}_ids')[int(np.argmax(changed))]}",
-                    "compute it from the train part, or drop the field",
-                )
-
-
-def _statistics(data: Dataset, side: str) -> dict[str, npt.NDArray[np.float64]]:
-    """Compute label -> one number per user or item, NaN without interactions. [n] each."""
-    rows, n = getattr(data, side), getattr(data, f"n_{side}s")
-    count = np.bincount(rows, minlength=n).astype(np.float64)
-    none = np.where(count > 0, count, np.nan)
-    out = {"number of interactions": none}
-    if data.rating is not None:
-        out["mean rating"] = np.bincount(rows, data.rating, n) / none
-    if data.timestamp is not None:
-        last = np.full(n, -np.inf)
-        np.maximum.at(last, rows, data.timestamp.astype(np.float64))
-        out["time of the last interaction"] = np.where(count > 0, last, np.nan)
-    return out
-
-
-def _close(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    return np.isclose(one, other, rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
 def _same(one: Array, other: Array) -> bool:

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from genre.arrays import Int64
 from genre.data.folds import Fold, Split
 from genre.data.words import words
+from genre.evaluation.leakage.copies import is_excess
 from genre.evaluation.leakage.findings import Finding
 
 NEAR_WORDS = 6  # from so many words on, texts that differ in one word are near-identical
@@ -36,33 +37,48 @@ def check_texts(split: Split, user_texts: Mapping[str, Sequence[str]]) -> Iterat
     Yields:
         Findings.
     """
-    yield from _duplicate_items(split.test)
+    yield from _duplicate_items(split)
     yield from _targets_in_texts(split, user_texts)
 
 
-def _duplicate_items(fold: Fold) -> Iterator[Finding]:
-    """Find targets whose texts are those of another item in the same user's history."""
-    context, target = fold
-    fields = list(_same_text(context.items))
-    duplicate = np.full(len(target), -1)  # the same item in the history
-    for group in fields:
+def _duplicate_items(split: Split) -> Iterator[Finding]:
+    """Find targets whose texts are those of another item in the same user's history.
+
+    A catalogue may have variants that differ in a word, such as a colour: far more of them in the test part than in the
+    validation part are an error, and else only items with equal words are a warning.
+    """
+    fields, equal = (list(_same_text(split.train.items, near=near)) for near in (True, False))
+    target = split.test.target
+    known = _known_under_another_id(split.test, fields)
+    if not (known >= 0).any():
+        return
+    usual = _known_under_another_id(split.validation, fields) >= 0
+    excess = is_excess(int((known >= 0).sum()), len(known), int(usual.sum()), max(len(usual), 1))
+    exactly = _known_under_another_id(split.test, equal) >= 0
+    at = int(np.argmax(exactly if exactly.any() else known >= 0))
+    new, old = (target.item_ids[int(item)] for item in (target.item[at], known[at]))
+    yield Finding(
+        "duplicate-items",
+        "error" if excess else "warning" if exactly.any() else "note",
+        f"{int((known >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item in the user's "
+        f"history, {int(exactly.sum()):,} of them in every word; in validation {int(usual.sum()):,} of {len(usual):,}",
+        f"user {target.user_ids[target.user[at]]}: item {new} in the target, item {old} in the history",
+        "merge items that are the same thing before splitting",
+    )
+
+
+def _known_under_another_id(fold: Fold, fields: Sequence[Int64]) -> Int64:
+    """Return for each target an item of the user's history with the same texts, -1 for none. [n]."""
+    target = fold.target
+    duplicate = np.full(len(target), -1)
+    for group in fields if len(target) else ():
         for row, known in _pairs(fold, group):
             one, other = target.item[row], known
             same = one != other
             for field in fields:
                 same &= (field[one] == field[other]) | (field[one] < 0) | (field[other] < 0)
             duplicate[row[same]] = known[same]
-    if (duplicate >= 0).any():
-        at = int(np.argmax(duplicate >= 0))
-        new, old = (target.item_ids[int(item)] for item in (target.item[at], duplicate[at]))
-        yield Finding(
-            "duplicate-items",
-            "error" if (duplicate >= 0).mean() >= 0.01 else "warning",
-            f"{int((duplicate >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item in the "
-            "user's history",
-            f"user {target.user_ids[target.user[at]]}: item {new} in the target, item {old} in the history",
-            "merge items that are the same thing before splitting",
-        )
+    return duplicate
 
 
 def _pairs(fold: Fold, group: Int64) -> Iterator[tuple[Int64, Int64]]:
@@ -109,10 +125,10 @@ def _targets_in_texts(split: Split, user_texts: Mapping[str, Sequence[str]]) -> 
             )
 
 
-def _same_text(items: pa.Table) -> Iterator[Int64]:
+def _same_text(items: pa.Table, *, near: bool) -> Iterator[Int64]:
     """Yield for each field that names or describes items the group of each item, -1 without words. [n_items].
 
-    Items of a group have the same words, or all but one.
+    Items of a group have the same words, or with `near` all but one.
     """
     for name in items.column_names:
         if name == "item_id" or not _is_text(items[name]):
@@ -123,7 +139,9 @@ def _same_text(items: pa.Table) -> Iterator[Int64]:
             continue  # a category, not a name or a description
         if sum(bool(CODE.fullmatch(text)) for text in raw) > 0.5 * len(texts):
             continue  # addresses and numbers: duplicate items have different ones
-        owner, key = np.array([(at, hash(key)) for at, text in enumerate(texts) for key in _keys_of(text)], np.int64).T
+        owner, key = np.array(
+            [(at, hash(key)) for at, text in enumerate(texts) for key in _keys_of(text, near=near)], np.int64
+        ).T
         distinct, place = np.unique(key, return_inverse=True)
         bridge = sp.csr_matrix((np.ones(len(owner), np.int8), (owner, place)), shape=(len(texts), len(distinct)))
         joined = sp.block_array([[None, bridge], [bridge.T, None]])
@@ -131,12 +149,12 @@ def _same_text(items: pa.Table) -> Iterator[Int64]:
         yield np.where([not text for text in texts], -1, group[: len(texts)]).astype(np.int64)
 
 
-def _keys_of(text: str) -> Iterator[frozenset[str]]:
+def _keys_of(text: str, *, near: bool) -> Iterator[frozenset[str]]:
     """Yield the set of words; of a long text also each set without one word, but not a number: part 2 is not part 3."""
     found = frozenset(text.split()[:MOST_WORDS])
     if found:
         yield found
-    if len(found) >= NEAR_WORDS:
+    if near and len(found) >= NEAR_WORDS:
         for word in found:
             if not any(letter.isdigit() for letter in word):
                 yield found - {word}
