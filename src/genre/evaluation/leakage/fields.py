@@ -23,11 +23,11 @@ from genre.evaluation.leakage.predictiveness import (
 from genre.evaluation.leakage.readings import (
     FieldReading,
     Float64,
+    column_as_texts,
     read_texts,
     reading_of_vectors,
     readings_of,
     shared_words,
-    texts_of,
 )
 
 ENOUGH = 100  # rows from which on a share that is not nearly everything counts
@@ -170,5 +170,5 @@ def _texts(split: Split, side: str) -> dict[str, list[str]]:
     return {
         name: texts
         for name in table.column_names
-        if name != f"{side}_id" and (texts := texts_of(table, name)) is not None
+        if name != f"{side}_id" and (texts := column_as_texts(table, name)) is not None
     }

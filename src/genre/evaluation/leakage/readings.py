@@ -82,7 +82,7 @@ def reading_of_vectors(name: str, vectors: npt.NDArray[np.floating]) -> FieldRea
     size = np.column_stack([np.abs(dense).sum(axis=1), (dense != 0).sum(axis=1), dense.sum(axis=1)])
     centered = dense - dense.mean(axis=0)
     centered[~dense.any(axis=1)] = 0
-    return FieldReading(name, np.column_stack([size, dense]), unit(centered), vectors=True)
+    return FieldReading(name, np.column_stack([size, dense]), _unit(centered), vectors=True)
 
 
 def read_texts(name: str, texts: Sequence[str]) -> Iterator[FieldReading]:
@@ -99,15 +99,8 @@ def read_texts(name: str, texts: Sequence[str]) -> Iterator[FieldReading]:
     yield from _words(name, texts)
 
 
-def unit(matrix: Float64) -> Float64:
-    """Scale rows to length one; rows of zeros stay.
-
-    Args:
-        matrix: Any matrix. [n, d]
-
-    Returns:
-        The scaled matrix. [n, d]
-    """
+def _unit(matrix: Float64) -> Float64:
+    """Scale rows to length one; rows of zeros stay. [n, d]."""
     return np.asarray(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12), np.float64)
 
 
@@ -120,7 +113,7 @@ def _readings_of_column(table: pa.Table, name: str) -> Iterator[FieldReading]:
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         moments = column.cast(pa.timestamp("s")).cast(pa.int64()).cast(pa.float64())
         yield from _numbers(name, np.asarray(moments.to_numpy(zero_copy_only=False), np.float64))
-    elif (texts := texts_of(table, name)) is not None:
+    elif (texts := column_as_texts(table, name)) is not None:
         yield from read_texts(name, texts)
 
 
@@ -189,7 +182,7 @@ def shared_words(columns: Sequence[Sequence[str]]) -> list[sp.csr_matrix]:
     return [sp.csr_matrix(one @ weights) for one in wide]
 
 
-def texts_of(table: pa.Table, name: str) -> list[str] | None:
+def column_as_texts(table: pa.Table, name: str) -> list[str] | None:
     """Return a column as texts.
 
     Args:

@@ -18,7 +18,7 @@ from genre.data.folds import Fold, Split
 from genre.data.words import words
 from genre.evaluation.leakage.copies import is_excess
 from genre.evaluation.leakage.findings import Finding
-from genre.evaluation.leakage.readings import texts_of
+from genre.evaluation.leakage.readings import column_as_texts
 
 MOST_ADDED = 3  # words that a variant has more than its base
 FEWEST_TITLES = 3  # with the same words added
@@ -99,7 +99,7 @@ def _same_fields(data: Dataset) -> Callable[[int, int], bool]:
     columns = []
     for name in data.items.column_names:
         if name != "item_id" and name not in TITLE_COLUMNS:
-            values = texts_of(data.items, name) or data.items[name].to_pylist()
+            values = column_as_texts(data.items, name) or data.items[name].to_pylist()
             if len(set(map(str, values))) >= 0.1 * len(values):
                 columns.append(values)
     return lambda one, other: len(columns) >= 2 and all(values[one] == values[other] for values in columns)
