@@ -1,15 +1,21 @@
 # docker build -t genre .
 # docker run -p 127.0.0.1:8000:8000 -v ./runs:/runs -v genre-cache:/cache -v ./genre.key:/run/secrets/genre_key:ro \
 #     genre /runs/movies-1a2b3c4d
-FROM python:3.12-slim
-
-# what the run needs besides serving: `text` for asking in words, `neural` for networks that torch has to run (sasrec)
-ARG EXTRAS=serve,postgres,text
+# A tag can be moved to another image; a digest cannot: --build-arg PYTHON=3.12.12-slim-trixie@sha256:...
+ARG PYTHON=3.12.12-slim-trixie
+FROM python:${PYTHON}
 
 WORKDIR /opt/genre
+COPY constraints-image.txt ./
+RUN pip install --no-cache-dir --require-hashes --requirement constraints-image.txt
+
+# for networks that torch has to run (sasrec): --build-arg TORCH=torch==2.13.0
+ARG TORCH=
+RUN if [ -n "${TORCH}" ]; then pip install --no-cache-dir "${TORCH}"; fi
+
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir ".[${EXTRAS}]" \
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && useradd --create-home --uid 10001 genre \
     && mkdir /runs /cache && chown genre /runs /cache
 

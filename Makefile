@@ -1,14 +1,16 @@
 # make demo   installs into .venv and runs the example on MovieLens-100K
 # make test   installs what is missing and runs the suite
 # make check  style, types, layers
+# make lock     the lock files, after a change of dependencies
 # make lowest   the service at the lowest versions that pyproject.toml states
 # make nightly, fuzz, coverage    the full sizes of docs/reliability.md
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH := torch==2.13.0  # which of its builds is right depends on the machine, so it is in no lock file
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test check golden nightly fuzz coverage lowest clean
+.PHONY: demo test check golden nightly fuzz coverage lock lowest clean
 
 demo: .venv/demo
 	$(BIN)/genre run examples/movies/movies.yaml
@@ -44,6 +46,9 @@ coverage: .venv/dev  ## of loaders, store and publishing, by branches
 	$(BIN)/python -m coverage run -m pytest $(LOADERS)
 	$(BIN)/python -m coverage report
 
+lock:  ## writes constraints.txt and constraints-image.txt anew, after a change of dependencies
+	.ci/lock.sh
+
 lowest:  ## the service at the lowest versions that pyproject.toml states
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py serve postgres > .venv-lowest/requirements.txt
@@ -54,17 +59,20 @@ lowest:  ## the service at the lowest versions that pyproject.toml states
 	  tests/serving/test_service.py tests/serving/test_store.py tests/reliability/test_hostile.py
 
 clean:
-	rm -rf .venv .venv-lowest build dist *.egg-info
+	rm -rf .venv .venv-lowest .venv-lock build dist *.egg-info
 
 .venv/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "GENRE needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	touch $@
 
-.venv/demo: .venv/python $(SOURCES)
-	$(INSTALL) --editable '.[neural,text,report]'
+.venv/demo: .venv/python $(SOURCES)  # the versions of the lock file, without its hashes: pip takes none beside --editable
+	sed '/--hash/d; s/ *\\$$//' constraints.txt > .venv/versions.txt
+	$(INSTALL) --constraint .venv/versions.txt $(TORCH) --editable '.[text,report]'
 	touch $@
 
 .venv/dev: .venv/python $(SOURCES)
-	$(INSTALL) --editable '.[all,dev]'
+	$(INSTALL) --require-hashes --requirement constraints.txt
+	$(INSTALL) $(TORCH)
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@ .venv/demo
