@@ -82,6 +82,13 @@ def test_the_recommenders_follow_from_the_facts(change: dict[str, Any], there: s
     assert ("content" in members) == ("content" in kinds)
 
 
+@pytest.mark.parametrize(("judged", "buckets"), [(900, None), (2000, 3)])
+def test_a_blend_has_weights_by_length_where_enough_users_are_judged(judged: int, buckets: int | None) -> None:
+    facts = dataclasses.replace(FACTS, order="lines", judged_by_last=judged)
+    [blend] = (one.values for one in choose_recommenders(facts) if one.values["kind"] == "blend")
+    assert blend.get("length_buckets") == buckets
+
+
 def test_history_is_weighed_with_and_without_decay_where_it_has_an_order() -> None:
     def decays(order: str) -> list[Any]:
         choices = choose_recommenders(dataclasses.replace(FACTS, order=order))  # type: ignore[arg-type]

@@ -27,6 +27,8 @@ FOR_NETWORK = (50_000, 1_000_000)
 """Interactions between which a network is worth its time in a first run."""
 LONG = 20
 """Interactions of the median user from which on histories are long."""
+ENOUGH_FOR_BUCKETS = 1_000
+"""Users from which on a blend has weights for three lengths of histories."""
 REPEATED = 0.05
 """From this share of repeated interactions on, lists with items that a user had before are offered."""
 
@@ -83,8 +85,16 @@ def choose_recommenders(facts: Facts) -> list[Choice]:
     """
     single = [*_popular(facts), *_sequential(facts), *_collaborative(facts), *_textual(facts), *_networks(facts)]
     members = [choice.values for choice in single]
-    blend = Choice({"kind": "blend", "recommenders": members}, "their weighted sum; validation fits the weights")
-    return [*single, blend, *_second_stage(facts), *_ratings(facts)]
+    return [*single, _blend(facts, members), *_second_stage(facts), *_ratings(facts)]
+
+
+def _blend(facts: Facts, members: list[Values]) -> Choice:
+    """Return a blend, with weights for short and long histories where enough users are there to fit them on."""
+    by_time = choose_split(facts).values["kind"] == "time"
+    if (facts.judged_by_time if by_time else facts.judged_by_last) < ENOUGH_FOR_BUCKETS:
+        return Choice({"kind": "blend", "recommenders": members}, "their weighted sum; validation fits the weights")
+    values = {"kind": "blend", "length_buckets": 3, "recommenders": members}
+    return Choice(values, "their sum, weighted for short, middling and long histories by validation")
 
 
 def _popular(facts: Facts) -> Iterator[Choice]:

@@ -257,7 +257,9 @@ class _Halving:
         if len(distinct_rows(self.judged.target.user)) < ENOUGH:
             return weigh_blend(fitted, self.split.validation)
         one, other = halves(self.judged, self.seed)
-        values = {n: self.evaluated(weigh_blend(fitted, one, length_buckets=n), other) for n in BUCKETS}
+        members = tuple(fitted)
+        trials = {n: Blend(members, length_buckets=n).weigh(fitted, one) for n in BUCKETS}
+        values = {n: self.evaluated(blend, other) for n, blend in trials.items()}
         best = max(values, key=lambda n: self.sign * values[n])
         return weigh_blend(fitted, self.split.validation, length_buckets=best)
 
@@ -270,9 +272,12 @@ class _Halving:
             raise EvaluationError("no trial succeeded; give the search a larger budget, or look at the lines above")
         fitted = [one.best for one in known.values() if one.best is not None]
         found = [fitted[0]]
+        began = time.process_time()
         if len(fitted) > 1:
             found.append(self.blended(fitted))
-        if second_stage and self.budget.left() > REFITS * sum(one.seconds for one in known.values()):
+        blending = time.process_time() - began
+        needed = REFITS * sum(one.seconds for one in known.values()) + blending
+        if second_stage and self.budget.left() > needed:
             found += self.ranked(found[-1])
         values = [self.evaluated(model, self.split.validation) for model in found]
         for model, value in zip(found, values, strict=True):
