@@ -9,6 +9,9 @@ import pytest
 
 import genre
 from genre.cli.terminal import print_run
+from genre.data.folds import Fold
+from genre.evaluation.results import read_evaluation
+from genre.log import Log
 from genre.recommenders.blend import Blend
 from genre.runs import read_run
 from genre.studies import audit_run
@@ -64,3 +67,30 @@ def test_a_second_run_learns_nothing_again(world: Path) -> None:
     log = Lines()
     genre.run(world / "small.yaml", overrides=["evaluation.refit=true", "output.k=4"], runs=world / "runs", log=log)
     assert not [line for line in log.lines if line.startswith(("refit:", "training:"))]
+
+
+def test_weights_are_fitted_on_other_users_than_a_recommender_is_chosen_by(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genre.pipeline.FEWEST_TO_HALVE", 10)
+    fitted_on = list[set[int]]()
+    fit_weights = Blend._fit_weights
+
+    def noted(self: Blend, fold: Fold, log: Log) -> None:
+        fitted_on.append(set(fold.users().tolist()))
+        fit_weights(self, fold, log)
+
+    monkeypatch.setattr(Blend, "_fit_weights", noted)
+    log = Lines()
+    run = genre.run(world / "small.yaml", runs=tmp_path, log=log)
+    chosen_by = read_evaluation(run.folder / "evaluations" / "blend" / "validation").users.tolist()
+    assert len(fitted_on) == 1
+    assert len(fitted_on[0]) == len(chosen_by) == 10
+    assert fitted_on[0].isdisjoint(chosen_by)
+    assert len(read_evaluation(run.folder / "evaluations" / "blend" / "test").users) == 20, "the test stays whole"
+    assert "validation: 10 users for weights and epochs, 10 to choose by" in log.lines
+
+
+def test_a_small_validation_part_is_not_halved(world: Path) -> None:
+    run = make(world)
+    assert len(read_evaluation(run.folder / "evaluations" / "blend" / "validation").users) == 20

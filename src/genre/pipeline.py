@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ from genre.workspace import (
     read_search,
     workspace_of,
 )
+
+FEWEST_TO_HALVE = 1000
+"""Users of a validation part that is halved: one half fits weights and epochs, the other chooses a recommender."""
 
 
 def run(
@@ -123,8 +127,9 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
     with log.measure("encoded"):
         split = extract_features(work, experiment, split, log)
-    fitted = _fit(work, experiment, split, log)
-    evaluated = _evaluate(work, experiment, split, fitted, log)
+    fitting, choosing = validation_halves(split, log)
+    fitted = _fit(work, experiment, fitting, log)
+    evaluated = _evaluate(work, experiment, choosing, fitted, log)
     best = next(iter(evaluated))
     refitted = _refit(work, dataset, split, best, fitted[best], log) if experiment.evaluation.refit else {}
     write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted)
@@ -210,6 +215,27 @@ def extract_features(work: Workspace, experiment: Experiment, split: Split, log:
         encode = partial(user_features, split.train, fit=not shared, log=log)
         sides["users"] = keep_features(work, "users", key, encoder, encode, log)
     return split.with_features(**sides)
+
+
+def validation_halves(split: Split, log: Log) -> tuple[Split, Split]:
+    """Give one half of the validation users to the fitting of weights and epochs, the other to the choice.
+
+    A blend whose weights were fitted on the users that it is then chosen by looks better than it is.
+
+    Args:
+        split: The parts of the interactions.
+        log: Where the numbers are shown.
+
+    Returns:
+        The parts with the first half, and with the second; both with all users where they are fewer than
+        `FEWEST_TO_HALVE`, of which a half would decide little.
+    """
+    n_users = len(split.validation.users())
+    if n_users < FEWEST_TO_HALVE:
+        return split, split
+    first, second = split.validation.halves()
+    log.line(f"validation: {n_users // 2:,} users for weights and epochs, {n_users - n_users // 2:,} to choose by")
+    return replace(split, validation=first), replace(split, validation=second)
 
 
 def _fit(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Fitted:

@@ -82,9 +82,22 @@ class Fold:
         users = self.users()
         if most is None or len(users) <= most:
             return self
-        drawn = np.zeros(self.target.n_users, bool)
-        drawn[np.random.default_rng(seed).choice(users, most, replace=False)] = True
-        return Fold(lambda: self.context, self.target.where(drawn[self.target.user]))
+        return self._of(np.random.default_rng(seed).choice(users, most, replace=False))
+
+    def halves(self) -> tuple[Fold, Fold]:
+        """Split the users with a target in two at random, the same users every time.
+
+        Returns:
+            The same questions about each half.
+        """
+        order = np.random.default_rng(0).permutation(self.users())
+        return self._of(order[: len(order) // 2]), self._of(order[len(order) // 2 :])
+
+    def _of(self, users: Int32) -> Fold:
+        """Return the questions about some users."""
+        kept = np.zeros(self.target.n_users, bool)
+        kept[users] = True
+        return Fold(lambda: self.context, self.target.where(kept[self.target.user]))
 
 
 @dataclass(frozen=True, eq=False)
