@@ -23,8 +23,8 @@ def discounts(k: int) -> Float64:
     return np.asarray(1 / np.log2(np.arange(2, k + 2)))
 
 
-def ideal_gains(k: int) -> Float64:
-    """Return the largest sum of discounts that 0 to k relevant items can have: all on top of the list.
+def cumulative_discounts(k: int) -> Float64:
+    """Return the sums of the discounts of the first 0 to k ranks: the gain of as many relevant items on top of a list.
 
     Args:
         k: length of the list.
@@ -46,4 +46,4 @@ def ndcg_of_lists(hits: npt.NDArray[np.bool_], n_relevant: npt.NDArray[np.int64]
         Values between 0 and 1. `[n]`
     """
     k = hits.shape[1]
-    return np.asarray(hits @ discounts(k) / ideal_gains(k)[np.minimum(n_relevant, k)])
+    return np.asarray(hits @ discounts(k) / cumulative_discounts(k)[np.minimum(n_relevant, k)])

@@ -19,12 +19,11 @@ A recommender that gives all items the same score gets the value of a random ran
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 import numpy as np
 
-from genre.data.ndcg import ideal_gains
+from genre.data.ndcg import cumulative_discounts
 from genre.evaluation.ranked import Float64, PredictedRatings, Ranks
 
 
@@ -40,7 +39,7 @@ def precision(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    return np.divide(ranks.hits, ranks.k)
+    return np.divide(ranks.expected_hits, ranks.k)
 
 
 def recall(ranks: Ranks) -> Float64:
@@ -54,7 +53,7 @@ def recall(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    return np.divide(ranks.hits, ranks.n_relevant)
+    return np.divide(ranks.expected_hits, ranks.n_relevant)
 
 
 def f1(ranks: Ranks) -> Float64:
@@ -69,7 +68,7 @@ def f1(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    return 2 * ranks.hits / (ranks.k + ranks.n_relevant)
+    return 2 * ranks.expected_hits / (ranks.k + ranks.n_relevant)
 
 
 def ndcg(ranks: Ranks) -> Float64:
@@ -85,8 +84,8 @@ def ndcg(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    cumulative = ideal_gains(ranks.k)  # [k + 1], sums of the discounts 1 / log2(rank + 1) of the first 0..k ranks
-    groups = ranks.groups_in_list
+    cumulative = cumulative_discounts(ranks.k)  # [k + 1]
+    groups = ranks.groups_within_k
     end = np.minimum(groups.n_higher + groups.size, ranks.k)
     gain = groups.relevant / groups.size * (cumulative[end] - cumulative[groups.n_higher])  # [n_groups]
     return np.divide(ranks.sum_per_user(groups.user, gain), cumulative[np.minimum(ranks.n_relevant, ranks.k)])
@@ -104,17 +103,18 @@ def map(ranks: Ranks) -> Float64:  # noqa: A001  # the name the field uses
     Returns:
         `[n_users]`, 0 to 1.
     """
-    # A group has g places after rank a, m relevant items, and b relevant items before it. Its place p (rank a + p)
-    # holds a relevant item with probability m / g. If it does, (p - 1) (m - 1) / (g - 1) others of the group are
-    # expected in the places before, so with s = (m - 1) / (g - 1) the expected precision at rank r = a + p is
-    #     (b + 1 + (r - a - 1) s) / r  =  (b + 1 - (a + 1) s) / r + s,
+    # Place p of a group (rank n_higher + p) holds a relevant item with probability relevant / size. If it does,
+    # (p - 1) slope others of the group are expected in the places before it, with slope = (relevant - 1) / (size - 1).
+    # So the expected precision at rank r = n_higher + p is
+    #     (n_relevant_higher + 1 + (r - n_higher - 1) slope) / r
+    #     = (n_relevant_higher + 1 - (n_higher + 1) slope) / r + slope,
     # and its sum over the places within k needs the sum of 1 / r alone.
-    groups = ranks.groups_in_list
+    groups = ranks.groups_within_k
     places = np.minimum(ranks.k - groups.n_higher, groups.size)
-    s = (groups.relevant - 1) / np.maximum(groups.size - 1, 1)
+    slope = (groups.relevant - 1) / np.maximum(groups.size - 1, 1)
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, ranks.k + 1))])  # of the first 0..k ranks
     inverse_ranks = harmonic[groups.n_higher + places] - harmonic[groups.n_higher]
-    precisions = (groups.n_relevant_higher + 1 - (groups.n_higher + 1) * s) * inverse_ranks + s * places
+    precisions = (groups.n_relevant_higher + 1 - (groups.n_higher + 1) * slope) * inverse_ranks + slope * places
     return ranks.sum_per_user(groups.user, groups.relevant / groups.size * precisions) / ranks.n_relevant
 
 
@@ -155,17 +155,19 @@ def _expected_at_first_hit(ranks: Ranks, gain: Callable[[Float64], Float64]) -> 
     """
     user, n_higher, size, relevant, _ = ranks.first_groups
     out, none_before = np.zeros(len(ranks)), np.ones(len(user))
-    places = np.minimum(ranks.k - n_higher, size - relevant + 1)  # within k, and not beyond where one must have come
-    for j in itertools.count(1):
+    places = np.minimum(
+        ranks.k - n_higher, size - relevant + 1
+    )  # at the latest, the last item that is not relevant + 1
+    j = 0
+    while len(user):  # each user once
+        j += 1
         none = none_before * (size - relevant - j + 1) / (size - j + 1)
         out[user] += (none_before - none) * gain((n_higher + j).astype(np.float64))
         going_on = places > j
-        if not going_on.any():
-            return out
         user, n_higher, size, relevant, places, none_before = (
             column[going_on] for column in (user, n_higher, size, relevant, places, none)
         )
-    raise AssertionError("places are finite")
+    return out
 
 
 def auc(ranks: Ranks) -> Float64:
@@ -186,11 +188,11 @@ def auc(ranks: Ranks) -> Float64:
     others_higher = groups.n_higher - groups.n_relevant_higher
     others_before = others_higher + (groups.size - groups.relevant) / 2  # tied ones count half
     won = groups.relevant * (others[groups.user] - others_before)  # pairs in the right order, [n_groups]
-    pairs = np.where(others > 0, others, np.nan) * ranks.n_relevant
+    pairs = np.where(others > 0, others, np.nan) * ranks.n_relevant  # NaN: there is no pair to order
     return ranks.sum_per_user(groups.user, won) / pairs
 
 
-# --- ratings: the value of a user is a mean over the user's ratings; in a total every rating counts the same ----------
+# --- ratings: the value of a user is a mean over the ratings; a total (evaluator.py) counts every rating alike ---
 
 
 def mse(ratings: PredictedRatings) -> Float64:
@@ -252,4 +254,4 @@ def like_accuracy(ratings: PredictedRatings) -> Float64:
     Returns:
         `[n_users]`, 0 to 1; NaN for a user without ratings.
     """
-    return ratings.mean((ratings.predicted >= ratings.positive) == (ratings.actual >= ratings.positive))
+    return ratings.mean((ratings.predicted >= ratings.like_threshold) == (ratings.actual >= ratings.like_threshold))

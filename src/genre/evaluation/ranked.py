@@ -134,22 +134,22 @@ class Ranks:
         return np.asarray(np.clip(self.k - self.n_higher, 0, self.ties) / self.ties)
 
     @cached_property
-    def hits(self) -> Float64:
+    def expected_hits(self) -> Float64:
         """Expected number of relevant items among the first k. [n_users]."""
-        groups = self.groups_in_list
+        groups = self.groups_within_k
         places = np.minimum(self.k - groups.n_higher, groups.size)  # of each group within the first k
         return self.sum_per_user(groups.user, groups.relevant * places / groups.size)
 
     @cached_property
-    def groups_in_list(self) -> TieGroups:
+    def groups_within_k(self) -> TieGroups:
         """The tie groups that begin within the first k."""
         return self._groups(self.k)
 
     @cached_property
     def first_groups(self) -> TieGroups:
         """Each user's first tie group with a relevant item, where it begins within the first k."""
-        first = self.groups_in_list.n_relevant_higher == 0
-        return TieGroups(*(column[first] for column in self.groups_in_list))
+        first = self.groups_within_k.n_relevant_higher == 0
+        return TieGroups(*(column[first] for column in self.groups_within_k))
 
     @cached_property
     def all_groups(self) -> TieGroups:
@@ -221,7 +221,7 @@ class PredictedRatings:
         predicted: float64 `[n_pairs]`.
         actual: float64 `[n_pairs]`.
         step: Distance between two neighbouring ratings of the scale.
-        positive: The lowest rating that counts as a like.
+        like_threshold: The lowest rating that counts as a like.
     """
 
     n_users: int
@@ -230,7 +230,7 @@ class PredictedRatings:
     predicted: Float64
     actual: Float64
     step: float
-    positive: float
+    like_threshold: float
 
     def __len__(self) -> int:
         return self.n_users

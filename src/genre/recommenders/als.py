@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,27 @@ from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.factors import Factors
 from genre.threads import map_slices
 
-CG_STEPS = 2  # a third one lowers the loss no further, for a third more time
+CG_STEPS = 2  # one step more does not lower the loss, and takes a third more time
 CG_MIN_FACTORS = 64  # from here on a few steps are as good as the solution and cost a third (decision 142)
 BLOCK = 8192  # vectors multiplied at once, so that no second table of them is held
 SLICE = 512  # rows to solve that are worth a thread
-EPS = 1e-12  # keeps a share of nothing finite
-System = tuple[Int64, Int32, Float32]  # rows as CSR: indptr, item, and c - 1 of each interaction
+EPS = 1e-12  # avoids 0 / 0
+
+
+class Side(NamedTuple):
+    """What the equations of all users, or of all items, are made of.
+
+    Attributes:
+        indptr: Row `r` has the interactions `indptr[r]` to `indptr[r + 1]`. int64 `[n + 1]`
+        other: The item (or user) of each interaction. int32 `[nnz]`
+        excess: c - 1 of each interaction, its confidence above that of other pairs. float32 `[nnz]`
+        ridge: Penalty of each row. float32 `[n]`
+    """
+
+    indptr: Int64
+    other: Int32
+    excess: Float32
+    ridge: Float32
 
 
 @dataclass(eq=False)
@@ -88,7 +103,7 @@ class ALS(Factors):
     seed: Annotated[int, Doc("Seed of the first item vectors.")] = 0
 
     extends: ClassVar[str] = "with feature_weight"
-    learns: ClassVar[tuple[str, ...]] = ("gram_",)
+    learns: ClassVar[tuple[str, ...]] = ("gram_",)  # `map_` and `center_` only with feature_weight
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         features = self._unit_features(dataset)  # [n_items, dim + 1], or no rows
@@ -98,75 +113,77 @@ class ALS(Factors):
         rng = np.random.default_rng(self.seed)
         items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)  # y
         users = np.zeros((dataset.n_users, self.factors), np.float32)  # x
-        systems = [self._system(matrix) for matrix in (by_user, by_item)]
-        ridges = [self._ridge(indptr, confidence) for indptr, _, confidence in systems]
+        user_side, item_side = self._side(by_user), self._side(by_item)
+        no_prior = np.zeros((0, self.factors), np.float32)
         for _ in log.track(range(self.iterations), "als"):
-            # solve the users with the items fixed, then the items with the users fixed
-            for system, ridge, fixed, solved in zip(systems, ridges, (items, users), (users, items), strict=True):
-                gram = rotate_to_eigenbasis(fixed, solved)  # diagonal of the Gram matrix [factors]
-                prior_term = np.zeros((0, self.factors), np.float32)
-                if solved is items and len(features):
-                    target = features @ ridge_map(features, items, interactions, self.regularization)
-                    prior_term = np.asarray(
-                        self.feature_weight * ridge[:, None] * target, np.float32
-                    )  # [n_items, factors]
-                self._solve(system, fixed, gram, ridge, prior_term, solved)
+            gram_diagonal = rotate_to_eigenbasis(items, users)  # turns both in place
+            self._solve(user_side, items, gram_diagonal, no_prior, users)
+            gram_diagonal = rotate_to_eigenbasis(users, items)
+            prior = self._prior(features, items, interactions, item_side.ridge)
+            self._solve(item_side, users, gram_diagonal, prior, items)
         self.gram_, axes = principal_axes(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
         if len(features):
             self.map_ = ridge_map(features, self.item_embeddings_, interactions, self.regularization)
-            # An item without interactions is where the map puts it. `gram_` stays that of the learnt vectors: such an
-            # item is not yet one that users left out.
+            # An item without interactions is where the map puts it. `gram_` stays that of the learnt vectors: users had
+            # no chance to take such an item.
             self.item_embeddings_[interactions == 0] = features[interactions == 0] @ self.map_
 
-    def _system(self, matrix: sp.csr_matrix) -> System:
+    def _side(self, matrix: sp.csr_matrix) -> Side:
         """Return the rows of a matrix of weights; c - 1 = alpha * weight takes the place of the weights."""
         matrix.data *= np.float32(self.alpha)
-        return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), matrix.data
+        indptr = np.asarray(matrix.indptr, np.int64)
+        return Side(indptr, np.asarray(matrix.indices, np.int32), matrix.data, self._ridge(indptr, matrix.data))
 
-    def _ridge(self, indptr: Int64, confidence: Float32) -> Float32:
+    def _prior(self, features: Float32, items: Float32, interactions: Int64, ridge: Float32) -> Float32:
+        """Return ridge * feature_weight * map(features) of each item `[n_items, factors]`; no rows without features."""
+        if not len(features):
+            return np.zeros((0, self.factors), np.float32)
+        target = features @ ridge_map(features, items, interactions, self.regularization)
+        return np.asarray(self.feature_weight * ridge[:, None] * target, np.float32)
+
+    def _ridge(self, indptr: Int64, excess: Float32) -> Float32:
         """Return the ridge of each row: regularization * (1 + sum of c - 1)^frequency."""
         if self.frequency == 0:
             return np.full(len(indptr) - 1, self.regularization, np.float32)
-        sums = np.concatenate([[0.0], np.cumsum(confidence, dtype=np.float64)])[indptr]
+        sums = np.concatenate([[0.0], np.cumsum(excess, dtype=np.float64)])[indptr]
         return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
 
-    def _solve(
-        self, system: System, fixed: Float32, gram: Float32, ridge: Float32, prior_term: Float32, solved: Float32
-    ) -> None:
+    def _solve(self, side: Side, fixed: Float32, gram_diagonal: Float32, prior: Float32, solved: Float32) -> None:
         """Set each row x of `solved` to the minimum with `fixed` given, or move it there by a few steps.
 
         The minimum solves, with the sums over the interactions of the row and Y all fixed vectors,
 
-            (Y'Y + ridge I + sum of (c - 1) y y') x = prior_term + sum of c y,
+            (Y'Y + ridge I + sum of (c - 1) y y') x = prior + sum of c y,
 
-        where Y'Y is the diagonal `gram`. Without rows, `prior_term` is zero.
+        where Y'Y is a diagonal matrix. A `prior` without rows is zero.
         """
         from genre.kernels.ridge import improve_rows, solve_rows
 
-        indptr, item, confidence = system
+        indptr, other, excess, ridge = side
         approximate = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_MIN_FACTORS)
 
         def solve(rows: slice) -> None:
-            ends, prior = indptr[rows.start : rows.stop + 1], prior_term[rows]
+            ends = indptr[rows.start : rows.stop + 1]
+            given = other, excess, fixed, gram_diagonal, ridge[rows], prior[rows]
             if approximate:
-                improve_rows(ends, item, confidence, fixed, gram, ridge[rows], prior, solved[rows], CG_STEPS)
+                improve_rows(ends, *given, solved[rows], CG_STEPS)
             else:
-                solve_rows(ends, item, confidence, fixed, gram, ridge[rows], prior, solved[rows])
+                solve_rows(ends, *given, solved[rows])
 
         map_slices(solve, len(solved), least=SLICE)
 
     def _queries(self, history: History) -> Float32:
-        """Return the exact solution for each history, as for a user, `[n, factors]`."""
+        """Return the exact solution for each history `[n, factors]`; steps of cg would need a start to improve."""
         from genre.kernels.ridge import solve_rows
 
         users = np.zeros((len(history), self.factors), np.float32)
-        indptr, item, confidence = self._system(history.matrix())
-        ridge, no_prior = self._ridge(indptr, confidence), np.zeros((0, self.factors), np.float32)
+        indptr, item, excess, ridge = self._side(history.matrix())
+        no_prior = np.zeros((0, self.factors), np.float32)
 
         def solve(rows: slice) -> None:
             ends = indptr[rows.start : rows.stop + 1]
-            solve_rows(ends, item, confidence, self.item_embeddings_, self.gram_, ridge[rows], no_prior, users[rows])
+            solve_rows(ends, item, excess, self.item_embeddings_, self.gram_, ridge[rows], no_prior, users[rows])
 
         map_slices(solve, len(users), least=SLICE)
         return users
@@ -178,10 +195,10 @@ class ALS(Factors):
         """
         seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight  # [length, factors], [length]
         ridge = self._ridge(np.array([0, len(weight)]), weight)
-        system = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen  # A [factors, factors]
-        item_confidence = np.bincount(history.item, weight, history.n_items)[history.item]
-        share = weight / np.maximum(item_confidence, EPS) * (1 + item_confidence)
-        return np.asarray(np.linalg.solve(system, seen.T).T * share[:, None], np.float32)
+        matrix = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen  # A [factors, factors]
+        item_excess = np.bincount(history.item, weight, history.n_items)[history.item]
+        coefficient = weight / np.maximum(item_excess, EPS) * (1 + item_excess)
+        return np.asarray(np.linalg.solve(matrix, seen.T).T * coefficient[:, None], np.float32)
 
     def _unit_features(self, dataset: Dataset) -> Float32:
         """Return centred unit vectors and a constant for each item, or no rows without `feature_weight`."""
@@ -207,7 +224,7 @@ def rotate_to_eigenbasis(fixed: Float32, solved: Float32) -> Float32:
 
     Args:
         fixed: Vectors of the side whose Gram matrix is needed `[n_fixed, dim]`.
-        solved: Vectors of the other side `[n_moving, dim]`.
+        solved: Vectors of the other side `[n_solved, dim]`.
 
     Returns:
         The diagonal of the Gram matrix `[dim]`.

@@ -85,6 +85,20 @@ class Erasure:
                 look(made, partial(_left_in_folder, replaced, deleted))
         self._in_runs = found
 
+    def report_shows_deleted(self, name: str | None = None) -> bool:
+        """Tell whether a user who was deleted since is an example in the report of a run.
+
+        Args:
+            name: Name of the run; None: the first.
+
+        Returns:
+            Whether the report must not be shown.
+        """
+        loaded = self._state.loaded_run(name)
+        examples = loaded.run.report.get("examples", [])
+        return any(self._state.is_deleted(str(example["user_id"]), loaded) for example in examples)
+
+
 
 def _left_in_run(loaded: LoadedRun, deleted: DeletedUsers) -> str | None:
     return _in_run(loaded) if from_before_deletion(loaded.run.dataset, deleted).any() else None

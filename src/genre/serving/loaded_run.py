@@ -126,6 +126,20 @@ class LoadedRun:
             self.models = {name: add_items(model, self.content, added, new) for name, model in self.models.items()}
         self.dataset = dataclasses.replace(self.dataset, item_features=features)
 
+    def rules_with(self, more: Sequence[Rule]) -> RuleSet | None:
+        """Return the rules of the run and those of a request.
+
+        Args:
+            more: Rules of a request.
+
+        Returns:
+            All of them; None where there are none.
+
+        Raises:
+            DataError: If a rule names a field that items do not have.
+        """
+        return self.rule_set((*(self.rules.rules if self.rules else ()), *more)) if more else self.rules
+
     def rule_set(self, rules: Sequence[Rule]) -> RuleSet:
         """Make rules ready for the items, new ones included.
 

@@ -67,7 +67,6 @@ class Service:
         self.failed_swaps = 0
         self._store = store
         self._state = State(runs, store, shares=shares, limits=self.limits)
-        self.report_shows_deleted = self._state.report_shows_deleted
         self.erasure = Erasure(store, self._state)
         self._swapping = threading.Lock()
         self._recount = False  # a user was deleted, and trends have to be counted anew
@@ -82,7 +81,7 @@ class Service:
         runs = list(state.loaded_runs.values())
         failures = {name: why for loaded in runs for name, why in warm_up(fallback, loaded).items()}
         if any(loaded.encoder_failed and not fallback.words_breaker(loaded).open for loaded in runs):
-            state.reload()
+            state.reload()  # the encoder answers again: new items get their vectors
         self.ready = self.ready or all(can_personalise(fallback, loaded) for loaded in state.loaded_runs.values())
         return failures
 
@@ -120,10 +119,10 @@ class Service:
         answers: dict[int, RankedList | GenreError] = {}
         batches: dict[Hashable, list[ResolvedRequest]] = {}
         users = {request.user_id for request in requests if request.user_id is not None and request.history is None}
-        events, failure = self._state.events_of(users)
+        events, events_missing = self._state.events_of(users)
         for index, request in enumerate(requests):
             try:
-                resolved = self._resolve(index, request, events, failure)
+                resolved = self._resolve(index, request, events, events_missing)
             except GenreError as error:  # an unknown run, recommender or field: its request alone gets the error
                 answers[index] = error
             else:
@@ -136,20 +135,30 @@ class Service:
             answers.update(zip((resolved.index for resolved in batch), lists, strict=True))
         return [answers[index] for index in range(len(requests))]
 
-    def _resolve(self, index: int, request: ListRequest, events: EventsByUser, failure: str | None) -> ResolvedRequest:
-        """Look up all names of a request; `failure`: why there are no recent events."""
+    def _resolve(
+        self, index: int, request: ListRequest, events: EventsByUser, events_missing: str | None
+    ) -> ResolvedRequest:
+        """Look up all names of a request; `events_missing`: why there are no recent events."""
         loaded = self._state.loaded_run(request.run, request.user_id)
-        name = loaded.model_name(request.recommender)
-        history = self._state.history(loaded, request.user_id, request.history, events)
-        mask, rules, now = None, loaded.rules, int(time.time())
+        now = int(time.time())
+        rules = loaded.rules_with(request.rules)
+        allowed = None if rules is None else rules.allowed(now)
+        mask = allowed
         if request.include is not None or request.exclude or request.filter:
             mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)
-        if request.rules:
-            rules = loaded.rule_set((*(rules.rules if rules else ()), *request.rules))
-        if rules is not None and (allowed := rules.allowed(now)) is not None:
-            mask = allowed if mask is None else mask & allowed
-        late = failure if request.user_id is not None and request.history is None else None
-        return ResolvedRequest(index, request, loaded, name, history, mask, late, rules, now)
+            mask = mask if mask is None or allowed is None else mask & allowed
+        wants_events = request.user_id is not None and request.history is None
+        return ResolvedRequest(
+            index=index,
+            request=request,
+            loaded=loaded,
+            name=loaded.model_name(request.recommender),
+            history=self._state.history(loaded, request.user_id, request.history, events),
+            mask=mask,
+            fallback=events_missing if wants_events else None,
+            rules=rules,
+            now=now,
+        )
 
     def similar(
         self,
@@ -349,8 +358,8 @@ class Service:
         """
         return list(self._state.loaded_runs)
 
-    def batch_key(self, request: ListRequest) -> tuple[str, str]:
-        """Return what requests have in common that are worth collecting for one call of `recommend_many`.
+    def collection_key(self, request: ListRequest) -> tuple[str, str]:
+        """Return what requests share that are worth waiting for each other, for one call of `recommend_many`.
 
         Args:
             request: A request.
@@ -359,7 +368,7 @@ class Service:
             Names of the run and the recommender that will answer it.
         """
         loaded = self._state.loaded_run(request.run, request.user_id)
-        return loaded.name, loaded.model_name(request.recommender) if request.words is None else "words"
+        return loaded.name, (loaded.model_name(request.recommender) if request.words is None else "words")
 
     def llm_counts(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         """Return what language models did to lists.
@@ -413,7 +422,8 @@ class Service:
         change = ItemChange(item_id, dict(fields))
         self._state.check_size(change)
         self._store.put_items([change], deadline=deadline)
-        if self._state.apply(change):
+        changed = self._state.apply(change)
+        if changed:
             self._state.reload()
         return {name: item_id in loaded.catalogue.row for name, loaded in self._state.loaded_runs.items()}
 
@@ -449,7 +459,7 @@ class Service:
             self._state.recent_events.drop({entry.user_id for _, entry in page if isinstance(entry, Event)})
             self._state.position = page[-1][0]
             n_entries += len(page)
-        if self._recount or self._state.trending.clock_was_set:  # which events were deleted is not in the log
+        if self._recount or self._state.trending.clock_was_set:  # which events went is not in the log
             self._state.recount()
             self._recount = False
         if items_changed:
@@ -472,8 +482,8 @@ class Service:
         with self._swapping:
             self._state.loaded_run(name)
             loaded, fallback = self._state.load(name, run), Fallback(self.limits, self._state.trending)
-            failures, failing_before = warm_up(fallback, loaded), self.failing_calls()
-            lost = [f"{breaker} ({why})" for breaker, why in failures.items() if breaker not in failing_before]
+            failures, failing_in_old_run = warm_up(fallback, loaded), self.failing_calls()
+            lost = [f"{breaker} ({why})" for breaker, why in failures.items() if breaker not in failing_in_old_run]
             if lost:
                 raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
             self._state.replace(loaded, fallback.breakers)

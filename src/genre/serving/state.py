@@ -148,19 +148,6 @@ class State:
         moment = self.deleted_users.deleted_at(user_id)
         return moment is not None and loaded.holds_from_before(user_id, moment)
 
-    def report_shows_deleted(self, name: str | None = None) -> bool:
-        """Tell whether a user who was deleted since is an example in the report of a run.
-
-        Args:
-            name: Name of the run; None: the first.
-
-        Returns:
-            Whether the report must not be shown.
-        """
-        loaded = self.loaded_run(name)
-        examples = loaded.run.report.get("examples", [])
-        return any(self.is_deleted(str(example["user_id"]), loaded) for example in examples)
-
     # --- changes ----------------------------------------------------------------------------------
 
     def check_size(self, change: ItemChange) -> None:

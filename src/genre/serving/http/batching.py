@@ -151,7 +151,7 @@ class AsyncService:
         Raises:
             GenreError: for a run, recommender or field that does not exist.
         """
-        ranked = await self._lists.submit(request, self.service.batch_key(request))
+        ranked = await self._lists.submit(request, self.service.collection_key(request))
         self.metrics.count_answer(ranked)
         return ranked
 

@@ -230,7 +230,7 @@ class _Routes:
 
     async def report(self, run: Annotated[Name, Path()]) -> Response:
         """Return the run's report, one page."""
-        if self._service.report_shows_deleted(run):
+        if self._service.erasure.report_shows_deleted(run):
             raise UnknownId(f"the report of run {run!r} shows a deleted user; refresh the run")
         path = self._service.run(run).folder / "report.html"  # of a served run: the name cannot lead elsewhere
         if path.is_symlink() or not path.is_file():
