@@ -99,7 +99,6 @@ class Erasure:
         return any(self._state.is_deleted(str(example["user_id"]), loaded) for example in examples)
 
 
-
 def _left_in_run(loaded: LoadedRun, deleted: DeletedUsers) -> str | None:
     return _in_run(loaded) if from_before_deletion(loaded.run.dataset, deleted).any() else None
 
