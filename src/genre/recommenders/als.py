@@ -29,7 +29,7 @@ SLICE = 512  # rows to solve that are worth a thread
 EPS = 1e-12  # avoids 0 / 0
 
 
-class Side(NamedTuple):
+class Equations(NamedTuple):
     """What the equations of all users, or of all items, are made of.
 
     Attributes:
@@ -113,14 +113,14 @@ class ALS(Factors):
         rng = np.random.default_rng(self.seed)
         items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)  # y
         users = np.zeros((dataset.n_users, self.factors), np.float32)  # x
-        user_side, item_side = self._side(by_user), self._side(by_item)
+        of_users, of_items = self._equations(by_user), self._equations(by_item)
         no_prior = np.zeros((0, self.factors), np.float32)
         for _ in log.track(range(self.iterations), "als"):
             gram_diagonal = rotate_to_eigenbasis(items, users)  # turns both in place
-            self._solve(user_side, items, gram_diagonal, no_prior, users)
+            self._solve(of_users, items, gram_diagonal, no_prior, users)
             gram_diagonal = rotate_to_eigenbasis(users, items)
-            prior = self._prior(features, items, interactions, item_side.ridge)
-            self._solve(item_side, users, gram_diagonal, prior, items)
+            prior = self._prior(features, items, interactions, of_items.ridge)
+            self._solve(of_items, users, gram_diagonal, prior, items)
         self.gram_, axes = principal_axes(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
         if len(features):
@@ -129,11 +129,11 @@ class ALS(Factors):
             # no chance to take such an item.
             self.item_embeddings_[interactions == 0] = features[interactions == 0] @ self.map_
 
-    def _side(self, matrix: sp.csr_matrix) -> Side:
+    def _equations(self, matrix: sp.csr_matrix) -> Equations:
         """Return the rows of a matrix of weights; c - 1 = alpha * weight takes the place of the weights."""
         matrix.data *= np.float32(self.alpha)
         indptr = np.asarray(matrix.indptr, np.int64)
-        return Side(indptr, np.asarray(matrix.indices, np.int32), matrix.data, self._ridge(indptr, matrix.data))
+        return Equations(indptr, np.asarray(matrix.indices, np.int32), matrix.data, self._ridge(indptr, matrix.data))
 
     def _prior(self, features: Float32, items: Float32, interactions: Int64, ridge: Float32) -> Float32:
         """Return ridge * feature_weight * map(features) of each item `[n_items, factors]`; no rows without features."""
@@ -149,7 +149,9 @@ class ALS(Factors):
         sums = np.concatenate([[0.0], np.cumsum(excess, dtype=np.float64)])[indptr]
         return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
 
-    def _solve(self, side: Side, fixed: Float32, gram_diagonal: Float32, prior: Float32, solved: Float32) -> None:
+    def _solve(
+        self, equations: Equations, fixed: Float32, gram_diagonal: Float32, prior: Float32, solved: Float32
+    ) -> None:
         """Set each row x of `solved` to the minimum with `fixed` given, or move it there by a few steps.
 
         The minimum solves, with the sums over the interactions of the row and Y all fixed vectors,
@@ -160,7 +162,7 @@ class ALS(Factors):
         """
         from genre.kernels.ridge import improve_rows, solve_rows
 
-        indptr, other, excess, ridge = side
+        indptr, other, excess, ridge = equations
         approximate = self.solver == "cg" or (self.solver == "auto" and self.factors >= CG_MIN_FACTORS)
 
         def solve(rows: slice) -> None:
@@ -178,7 +180,7 @@ class ALS(Factors):
         from genre.kernels.ridge import solve_rows
 
         users = np.zeros((len(history), self.factors), np.float32)
-        indptr, item, excess, ridge = self._side(history.matrix())
+        indptr, item, excess, ridge = self._equations(history.matrix())
         no_prior = np.zeros((0, self.factors), np.float32)
 
         def solve(rows: slice) -> None:
