@@ -30,6 +30,7 @@ from genre.evaluation.targets import check_evaluation_fields, check_overlap
 from genre.features.augmentation import augment
 from genre.features.augmented_columns import ENCODED, read_augmented, synthetic_digest, write_augmented
 from genre.features.base import item_features
+from genre.features.placebo import exchange_texts
 from genre.features.users import user_features
 from genre.kinds import declared
 from genre.log import SILENT, Log
@@ -125,6 +126,9 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     with log.measure("augmented"):
         split = augment_split(work, experiment, split, log)
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
+    if experiment.features.placebo:
+        log.line("features: placebo, every item has the fields of another one; a control, not for serving")
+        split = exchange_texts(split)
     with log.measure("encoded"):
         split = extract_features(work, experiment, split, log)
     fitting, choosing = validation_halves(split, log)
@@ -200,17 +204,18 @@ def extract_features(work: Workspace, experiment: Experiment, split: Split, log:
         The parts with the vectors of items and users.
     """
     items, users = experiment.features.items, experiment.features.users
+    placebo = ["placebo"] * experiment.features.placebo
     sides: dict[str, Features] = {}
     if items is not None:
         sources = to_dict(items), declared(items), synthetic_digest(split.train.items, ENCODED)
-        key = key_of("features/items", work.key_of("dataset"), *sources)
+        key = key_of("features/items", work.key_of("dataset"), *sources, *placebo)
         encode = partial(item_features, split.train, log=log)
         sides["items"] = keep_features(work, "items", key, items, encode, log)
     if users is not None:
         shared = items is not None and to_dict(users) == to_dict(items)
         sources = to_dict(users), declared(users), synthetic_digest(split.train.users, ENCODED)
         space = work.key_of("features/items") if shared else ""
-        key = key_of("features/users", work.key_of("dataset"), to_dict(experiment.split), *sources, space)
+        key = key_of("features/users", work.key_of("dataset"), to_dict(experiment.split), *sources, space, *placebo)
         encoder = type(users).load(work.folder / "features" / "items" / "encoder") if shared else users
         encode = partial(user_features, split.train, fit=not shared, log=log)
         sides["users"] = keep_features(work, "users", key, encoder, encode, log)
@@ -286,7 +291,8 @@ def _recommender_key(work: Workspace, experiment: Experiment, recommender: Recom
     texts = synthetic_digest(split.train.items), synthetic_digest(split.train.users)
     options = to_dict(recommender), declared(recommender)
     data = work.key_of("dataset"), to_dict(experiment.split)
-    return key_of(*data, features, texts, options, *start_manifests(recommender))
+    placebo = ["placebo"] * experiment.features.placebo
+    return key_of(*data, features, texts, options, *start_manifests(recommender), *placebo)
 
 
 def _evaluate(work: Workspace, experiment: Experiment, split: Split, fitted: Fitted, log: Log) -> dict[str, Evaluated]:

@@ -32,6 +32,13 @@ class FeatureOptions:
 
     items: Annotated[Encoder | None, Doc("Encoder of the table of items; None: no item vectors.")] = None
     users: Annotated[Encoder | None, Doc("Encoder of the texts of each user's history; None: no user vectors.")] = None
+    placebo: Annotated[
+        bool,
+        Doc(
+            "Give every item the fields of another one, drawn at random: a control for all that reads texts. What is "
+            "still gained by texts then is no gain. Such a run is not for serving."
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,8 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.augmentation is not None and self.llm is None:
             raise ConfigError(f"augmentation: {NEEDS_LLM}")
+        if self.features.placebo and self.evaluation.refit:
+            raise ConfigError("features.placebo: a control is not for serving; leave evaluation.refit out")
         check_needs(self.evaluation.metrics, {"vectors": self.features.items is not None})
 
     def named(self) -> dict[str, Recommender]:
