@@ -25,7 +25,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from genre.serving.http.access import HostCheck, KeyAuthentication, SecurityHeaders, unauthorized
+from genre.serving.http.access import (
+    ApiKeys,
+    HostCheck,
+    KeyAuthentication,
+    OriginCheck,
+    RequireScope,
+    SecurityHeaders,
+    unauthorized,
+)
 from genre.serving.http.prometheus import MeasureRequests, PrometheusMetrics
 from genre.serving.http.request_limits import RequestLimits
 from genre.serving.http.routes import EscapedSlashes
@@ -90,9 +98,11 @@ async def nothing(request: Request, call_next: Callable[[Request], Any]) -> Any:
 def layers() -> dict[str, ASGIApp]:
     metrics = PrometheusMetrics(list, dict)
     hosts = ["localhost", "127.0.0.1", "[::1]"]
-    authentication = AuthenticationMiddleware(bare, KeyAuthentication(KEY), unauthorized)
-    everything: ASGIApp = RequestLimits(bare, Limits(rate=1e9))
-    everything = HostCheck(AuthenticationMiddleware(everything, KeyAuthentication(KEY)), frozenset(hosts))
+    check = KeyAuthentication(ApiKeys({KEY: ["read"]}))
+    authentication = AuthenticationMiddleware(bare, check, unauthorized)
+    scoped = RequireScope(bare, {"GET": "read"})
+    everything: ASGIApp = RequestLimits(scoped, Limits(rate=1e9))
+    everything = HostCheck(OriginCheck(AuthenticationMiddleware(everything, check)), frozenset(hosts))
     everything = MeasureRequests(SecurityHeaders(EscapedSlashes(everything)), metrics)
     return {
         "bare": bare,
@@ -103,6 +113,8 @@ def layers() -> dict[str, ASGIApp]:
         "  FastAPI's HTTPBearer, HTTPBasic in AuthenticationMiddleware": AuthenticationMiddleware(
             bare, FastAPISchemes()
         ),
+        "the same and RequireScope": AuthenticationMiddleware(scoped, check, unauthorized),
+        "OriginCheck": OriginCheck(bare),
         "SecurityHeaders": SecurityHeaders(bare),
         "RequestLimits without a rate": RequestLimits(bare, Limits()),
         "RequestLimits with a rate": RequestLimits(bare, Limits(rate=1e9)),
