@@ -179,6 +179,12 @@ def test_bombs_are_refused_in_no_time(name: str) -> None:
     assert min(taken) < 0.05
 
 
+def test_a_value_is_given_once_on_the_command_line() -> None:
+    assert "override 'evaluation.k=2': evaluation.k is given more than once" in problems(
+        GOOD, "evaluation.k=1", "evaluation.k=2"
+    )
+
+
 def test_overrides_are_checked_the_same_way() -> None:
     experiment = parse(GOOD, "evaluation.k=20", "recommenders.strong.regularization=5").experiment
     assert experiment.evaluation.k == 20

@@ -20,7 +20,7 @@ def apply_override(values: dict[str, Any], origins: dict[str, str], override: st
         override: `dotted.key=value`. A part of the key that leads into a list is a position, a `name` or a `kind`.
 
     Raises:
-        ConfigError: The override is not of this form, or leads nowhere.
+        ConfigError: The override is not of this form, leads nowhere, or sets what an earlier one has set.
     """
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
@@ -32,6 +32,8 @@ def apply_override(values: dict[str, Any], origins: dict[str, str], override: st
     for part in parents:
         path, inside = _path(inside, path, part, override), _enter(inside, part, override)
     path = _path(inside, path, last, override)
+    if origins.get(path) == COMMAND_LINE:
+        raise ConfigError(f"override {override!r}: {path} is given more than once")
     inside[_position(inside, last, override) if isinstance(inside, list) else last] = value
     for beneath in [place for place in origins if place.startswith((f"{path}.", f"{path}["))]:
         del origins[beneath]
