@@ -265,3 +265,14 @@ def test_unknown_names_are_explained(world: Path) -> None:
 def test_no_such_run(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no such run folder"):
         genre.read_run(tmp_path / "none")
+
+
+def test_lists_of_several_lengths_are_evaluated_and_the_first_orders(world: Path) -> None:
+    run = make(world, "evaluation.k=[3, 5]", "evaluation.metrics=[ndcg, recall]")
+    assert run.report["primary"] == "ndcg@3"
+    assert list(run.report["leaderboard"][0]["values"]) == ["ndcg@3", "ndcg@5", "recall@3", "recall@5"]
+    assert "ndcg@3" in (run.folder / "report.html").read_text("utf-8")
+    with pytest.raises(GenreError, match=r"k.*0"):
+        make(world, "evaluation.k=[3, 0]")
+    with pytest.raises(GenreError, match="k"):
+        make(world, "evaluation.k=[]")

@@ -246,7 +246,7 @@ def audit_rules(folder: str | Path, *, k: int | None = None, trust: bool = False
         test,
         done.rules,
         int(time.time()),
-        k=k or options.k,
+        k=k or options.first_k,
         exclude_seen=options.exclude_seen,
         seed=experiment.seed,
     )
@@ -370,7 +370,7 @@ def measure_uplift(
         raise EvaluationError(f"{folder}: no text of the language model was usable, so no arm has any ({reports})")
     evaluations = evaluate_arms(
         arms,
-        k=evaluation.k,
+        k=evaluation.first_k,
         metric=evaluation.metrics[0],
         exclude_seen=evaluation.exclude_seen,
         category=evaluation.category,

@@ -27,7 +27,7 @@ def mermaid(experiment: Experiment) -> str:
         _box("features", "features", encoders or ["none"]),
         _box("recommenders", "recommenders", list(experiment.labels)),
         _box("training", "training", [f"seed {experiment.seed}"]),
-        _box("evaluation", "evaluation", [f"{name}@{evaluation.k}" for name in evaluation.metrics[:3]]),
+        _box("evaluation", "evaluation", [f"{name}@{evaluation.first_k}" for name in evaluation.metrics[:3]]),
         _box("output", "output", ["report, recommend, serve"]),
         "  data --> preprocessing --> features --> recommenders --> evaluation --> output",
         "  recommenders <--> training",

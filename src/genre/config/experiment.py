@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from annotated_types import MinLen
+
 from genre.engines.base import Engine
 from genre.engines.duckdb import DuckDB
 from genre.errors import ConfigError
@@ -45,7 +47,10 @@ class FeatureOptions:
 class EvaluationOptions:
     """How recommenders are evaluated."""
 
-    k: Annotated[int, Ge(1), Doc("Length of the evaluated lists.")] = DEFAULT_K
+    k: Annotated[
+        Annotated[int, Ge(1)] | Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)],
+        Doc("Length of the evaluated lists, or several, `[10, 20]`; the first one orders the leaderboard."),
+    ] = DEFAULT_K
     metrics: Annotated[tuple[str, ...], Doc("Names of `genre list metrics`; the first one orders the leaderboard.")] = (
         "ndcg",
         "recall",
@@ -84,8 +89,13 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-        labels(self.metrics, [self.k])
+        labels(self.metrics, self.k)
         check_needs(self.metrics, {"categories": self.category is not None, "groups": self.group is not None})
+
+    @property
+    def first_k(self) -> int:
+        """The length of the lists that order the leaderboard."""
+        return self.k if isinstance(self.k, int) else self.k[0]
 
 
 @dataclass(frozen=True)
