@@ -534,6 +534,7 @@ BAD_ASKS = [
     {"novelty": 1.01}, {"novelty": -0.1}, {"novelty": float("nan")}, {"diversity": float("inf")}, {"diversity": 1e308},
     {"exclude": ["i"] * 10_001}, {"include": "all"}, {"unknown": 1}, {"fields": ["x"] * 51},
     {"exclude_seen": "perhaps"}, {"k": True}, {"diversity": False}, {"filter": {"year": {"min": True}}},
+    {"rules": [{"kind": []}]}, {"rules": [{"kind": {}}]}, {"rules": [{}]}, {"rules": [{"kind": "hide", "none": 1}]},
 ]  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def read_rules(values: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
 
 def _read(value: Mapping[str, Any], place: str) -> Rule:
     kind = value.get("kind")
-    if kind not in BUILT_IN:
+    if not isinstance(kind, str) or kind not in BUILT_IN:
         known = ", ".join(BUILT_IN)
         raise OptionError(f"{place}: found kind {kind!r}{nearest(str(kind), BUILT_IN)}; kinds: {known}")
     options = {key: option for key, option in value.items() if key != "kind"}
