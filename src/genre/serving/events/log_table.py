@@ -9,6 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -89,7 +90,7 @@ class LogTable(EventStore):
 
     def _sql(self, statement: str) -> str:
         """Put this database's table and placeholder into a statement."""
-        return re.sub(r"\blog\b", self.table, statement).replace("?", self.placeholder)
+        return _in_words_of(self.table, self.placeholder, statement)
 
     def _users_deleted(self, log: Any) -> DeletedUsers:
         """Return the users that were deleted until now, in a transaction that no deletion can overtake."""
@@ -231,6 +232,11 @@ class LogTable(EventStore):
         """Remove what the database keeps of erased rows; return whether all of it is gone."""
 
 
+@lru_cache(100)
+def _in_words_of(table: str, placeholder: str, statement: str) -> str:
+    return re.sub(r"\blog\b", table, statement).replace("?", placeholder)
+
+
 def _seq(row: tuple[int, Event]) -> int:
     return row[0]
 
@@ -279,7 +285,7 @@ def is_late(event: Event, now: int, deleted: DeletedUsers) -> bool:
     Returns:
         Whether it is refused. Where the clock was wrong, the order of arrival decides, and it is not.
     """
-    if event.timestamp == 0 or event.timestamp > now:
+    if not deleted.n_deletions or event.timestamp == 0 or event.timestamp > now:
         return False
     deleted_at = deleted.deleted_at(event.user_id)
     return deleted_at is not None and event.timestamp <= deleted_at <= now

@@ -85,6 +85,7 @@ class SQLiteStore(LogTable):
         super().__init__()
         self.path = path
         self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._waiting = 0.0  # seconds that a write waits for other processes
         self._claimed = FileLock(path.with_name(f".{path.name}.lock"), mode=0o600, thread_local=False)
         with _store_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +142,7 @@ class SQLiteStore(LogTable):
     def _begin_and_commit(self, deadline: float | None) -> Iterator[sqlite3.Connection]:
         """Yield the connection within a transaction; only a failure of the commit itself leaves a doubt."""
         with _store_errors(self.path):
-            self._write.execute(f"PRAGMA busy_timeout = {int(min(time_left(deadline), 3600) * 1000)}")
+            self._wait_at_most(min(time_left(deadline), 3600))
             self._write.execute("BEGIN IMMEDIATE")
             try:
                 yield self._write
@@ -154,6 +155,12 @@ class SQLiteStore(LogTable):
         except sqlite3.Error as error:
             self._roll_back()
             raise UncertainWrite(f"{self.path}: the event log failed at a commit ({error})") from error
+
+    def _wait_at_most(self, seconds: float) -> None:
+        """Limit the wait for the database; setting it costs as much as an event, so nearly the same is left alone."""
+        if not 0 <= self._waiting - seconds < 0.1:
+            self._waiting = seconds + 0.05
+            self._write.execute(f"PRAGMA busy_timeout = {int(self._waiting * 1000)}")
 
     def _roll_back(self) -> None:
         if self._write.in_transaction:  # some errors have ended it
