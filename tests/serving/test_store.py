@@ -22,7 +22,7 @@ import pytest
 from genre.errors import NotAvailable, StoreError
 from genre.runs import Run
 from genre.serving.events.opening import open_store
-from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.sqlite import SQLiteStore, make_key
 from genre.serving.events.store import (
     LONGEST_HISTORY,
     Activity,
@@ -159,6 +159,15 @@ def test_the_log_and_its_key_are_readable_by_their_owner_alone(tmp_path: Path) -
         wrong()
         with pytest.raises(StoreError, match="key of the deleted users"):
             SQLiteStore(tmp_path / "events.sqlite")
+
+
+def test_a_key_that_another_process_made_first_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "events.sqlite.key"
+    place.write_bytes(b"k" * 32)
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # as it was when this process looked
+    make_key(place)
+    assert place.read_bytes() == b"k" * 32
+    assert list(tmp_path.iterdir()) == [place]
 
 
 HOSTILE_BODIES = [
