@@ -15,10 +15,11 @@ from genre.data.dataset import Dataset
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
 from genre.llm.fake import Fault
+from genre.llm.phrases import unsupported
 from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.reasons import Explanation, sentence
-from genre.recommenders.wording import Wording, unfaithful
+from genre.recommenders.wording import Wording
 from genre.testing import FakeLanguageModel, toy_dataset
 
 FILMS = ["Fargo (1996)", "Heat (1995)", "The Big Sleep (1946)", "Babe (1995)"]
@@ -111,9 +112,18 @@ def test_sentences_that_were_paid_for_before_a_cap_are_used(tmp_path: Path) -> N
 
 
 def test_a_reason_has_to_be_given() -> None:
-    evidence = ["recommended film: Fargo (1996)", "watched and liked before: Heat (1995)"]
-    assert unfaithful("Fargo is for you.", evidence) == "it gives no reason that is in the data"
-    assert unfaithful("Fargo, because of Heat.", evidence) == ""
+    evidence = "Fargo (1996)", ("Heat (1995)",), ()
+    assert unsupported("Fargo is for you.", *evidence, "English") == "it gives no reason that is in the data"
+    assert unsupported("Fargo is for you, because of Heat.", *evidence, "English") == ""
+
+
+def test_a_model_may_leave_places_for_titles_and_write_chinese() -> None:
+    assert speak("Because you liked CAUSE, try ITEM.")[0] == "Because you liked Heat (1995), try Fargo (1996)."
+    model = Saying()
+    model.answer = "因为您喜欢CAUSE，我们推荐ITEM。"
+    wording = Wording(LLMOptions(model, ledger=":memory:"), language="Chinese")
+    assert wording.sentences([WHY], films()) == ["因为您喜欢Heat (1995)，我们推荐Fargo (1996)。"]
+    assert "one plain Chinese sentence" in model.prompts[0]
 
 
 def test_deleting_the_cited_history_lowers_the_score_more_than_deleting_any_other() -> None:

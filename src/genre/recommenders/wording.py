@@ -1,28 +1,26 @@
 """Wording: evidence for a recommendation as one sentence, by template or by a language model that is checked.
 
-The model may only rephrase: a sentence with a title, number or name that is not in the evidence, or without any of
-its titles or words, is rejected in favour of the template's.
+The model may only rephrase: a sentence that has more than titles and words of the evidence and words of a closed list
+(`llm/phrases.py`), or has a title in a wrong place, is rejected in favour of the template's.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from genre.data.dataset import Dataset
-from genre.data.titles import title_key
-from genre.data.words import WORD, words
 from genre.errors import BudgetExceeded, GenreError
 from genre.llm.budget import Plan
 from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, sent_fields
-from genre.llm.grounding import invented
 from genre.llm.ledger import Ledger
+from genre.llm.phrases import load_phrases, unsupported, with_titles
 from genre.llm.prompt import Value, load_prompt
 from genre.llm.settings import LLMOptions
 from genre.llm.typed_answers import request_answers
@@ -32,14 +30,37 @@ from genre.recommenders.reasons import Explanation, sentence
 MOST_CAUSES = 2  # items of the history that a sentence names
 MOST_WORDS = 4  # words in common that a sentence names
 LABEL = 25  # characters before a fact, for estimates
-FEWEST_PLAIN = 2  # words without a capital: a row of titles is not a sentence
+Language = Literal["English", "German", "French", "Spanish", "Chinese", "Japanese"]
 
 
 class Sentence(BaseModel):
     """The form of a model's answer."""
 
     model_config = ConfigDict(extra="forbid")
-    sentence: str = Field(min_length=10, max_length=300)
+    sentence: str = Field(min_length=6, max_length=300)
+
+
+def _shape(language: str) -> type[Sentence]:
+    """Return the form of an answer, held to the words of a language where the server can."""
+    hint = Field(min_length=6, max_length=300, json_schema_extra={"pattern": load_phrases()[language].form})
+    return create_model("Sentence", __base__=Sentence, sentence=(str, hint))
+
+
+class _Facts(NamedTuple):
+    """What a sentence may name."""
+
+    item: str
+    causes: tuple[str, ...]
+    shared: tuple[str, ...]
+
+    @classmethod
+    def of(cls, one: Explanation, causes: Sequence[int], names: Sequence[str]) -> _Facts:
+        """Look up the titles of an explanation."""
+        return cls(names[one.item], tuple(names[item] for item in causes), tuple(one.words[:MOST_WORDS]))
+
+    def filled(self, sentence: str) -> str:
+        """Put the titles into a sentence, on one line."""
+        return " ".join(with_titles(sentence, self.item, next(iter(self.causes), "")).split())
 
 
 @dataclass(eq=False)
@@ -57,6 +78,8 @@ class Wording:
     ] = None
     fields: Annotated[tuple[str, ...], Doc("Columns of the items' table that may be sent: the title.")] = ("title",)
     domain: Annotated[str, Doc("films, music, news, shop, social, or the path of your own YAML file.")] = DEFAULT_DOMAIN
+
+    language: Annotated[Language, Doc("Language of the sentences.")] = "English"
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -81,8 +104,8 @@ class Wording:
         n_model = 0
         if self.llm is not None and with_reasons:
             names = [" ".join(fields) for fields in sent_fields(dataset.items, self.fields, labels=False)]
-            evidence = [self._evidence(explanations[at], causes[at], names) for at in with_reasons]
-            for at, written in zip(with_reasons, self._rephrase(evidence, names), strict=True):
+            facts = [_Facts.of(explanations[at], causes[at], names) for at in with_reasons]
+            for at, written in zip(with_reasons, self._rephrase(facts), strict=True):
                 out[at] = written or out[at]
                 n_model += bool(written)
         self.counts["model"] += n_model
@@ -103,38 +126,48 @@ class Wording:
         line, prompt = LABEL + mean_bytes(names), load_prompt("explanation")
         return self._ledger.estimate(prompt, n, n * (len(prompt.text) + (2 + MOST_CAUSES) * line))
 
-    def _evidence(self, one: Explanation, causes: Sequence[int], names: Sequence[str]) -> list[str]:
+    def _evidence(self, facts: _Facts) -> list[str]:
         """Return the evidence as lines `label: fact`, the recommended item first."""
         wording = load_domain(self.domain)
-        lines = [f"recommended {wording.item}: {names[one.item]}"]
-        lines += [f"{wording.took} and liked before: {names[item]}" for item in causes]
-        return lines + ([f"words in common: {', '.join(one.words[:MOST_WORDS])}"] if one.words else [])
+        lines = [f"recommended {wording.item}: {facts.item}"]
+        lines += [f"{wording.took} and liked before: {cause}" for cause in facts.causes]
+        return lines + ([f"words in common: {', '.join(facts.shared)}"] if facts.shared else [])
 
-    def _rephrase(self, evidence: Sequence[list[str]], names: Sequence[str]) -> list[str]:
+    def _rephrase(self, facts: Sequence[_Facts]) -> list[str]:
         """Return the model's sentence for each piece of evidence, empty where it may not be used."""
-        wording = load_domain(self.domain).wording()
+        wording, phrases = load_domain(self.domain).wording(), load_phrases()[self.language]
         values: list[dict[str, Value]] = [
-            {"evidence": lines, "item": wording["item"], "person": wording["person"]} for lines in evidence
+            {
+                "evidence": self._evidence(one),
+                "item": wording["item"],
+                "person": wording["person"],
+                "language": self.language,
+                "opening": phrases.opening,
+            }
+            for one in facts
         ]
-        every = {title_key(name) for name in names}
 
         def check(at: int, answer: Sentence) -> str:
-            return unfaithful(answer.sentence, evidence[at], every)
+            return unsupported(facts[at].filled(answer.sentence), *facts[at], self.language)
 
+        prompt, shape = load_prompt("explanation"), _shape(self.language)
         try:
-            answers = request_answers(self._ledger, load_prompt("explanation"), values, Sentence, check, repair=False)
+            answers = request_answers(self._ledger, prompt, values, shape, check, repair=False)
         except BudgetExceeded:
-            if len(evidence) > 1:  # one by one, so that all paid answers are used
-                return [written for one in evidence for written in self._rephrase([one], names)]
+            if len(facts) > 1:  # one by one, so that all paid answers are used
+                return [written for one in facts for written in self._rephrase([one])]
             self.counts["over_budget"] += 1
             return [""]
         except GenreError:  # a missing package, a full disk: the reasons stay as the template words them
-            self.counts["failed"] += len(evidence)
-            return [""] * len(evidence)
+            self.counts["failed"] += len(facts)
+            return [""] * len(facts)
         self.counts["rejected"] += answers.report.rejected
         self.counts["unreadable"] += answers.report.quarantined - answers.report.rejected
         self.counts["failed"] += answers.report.failed
-        return ["" if answer is None else " ".join(answer.sentence.split()) for answer in answers.values]
+        return [
+            "" if answer is None else one.filled(answer.sentence)
+            for one, answer in zip(facts, answers.values, strict=True)
+        ]
 
     @functools.cached_property
     def _ledger(self) -> Ledger:
@@ -160,27 +193,3 @@ def describe_wording(counts: Mapping[str, int]) -> str:
     reasons = ", ".join(f"{counts[name]:,} {text}" for name, text in why.items() if counts.get(name))
     written = f"{counts.get('model', 0):,} by the model, {counts.get('template', 0):,} by the template"
     return f"{written} ({reasons})" if reasons else written
-
-
-def unfaithful(sentence: str, evidence: Sequence[str], titles: Collection[str] = ()) -> str:
-    """Return what is wrong with a sentence that may only rephrase evidence.
-
-    Args:
-        sentence: the sentence of a model.
-        evidence: lines `label: fact`, the recommended item first.
-        titles: `title_key` of each title of the catalogue.
-
-    Returns:
-        The problem in words; empty when there is none.
-    """
-    new = invented(sentence, evidence, titles=titles)
-    if new:
-        return f"these are not in the data: {', '.join(new[:5])}"
-    if sum(len(word) > 1 and word[0].islower() for word in WORD.findall(sentence)) < FEWEST_PLAIN:
-        return "it is not a sentence"
-    written = f" {' '.join(words(sentence))} "
-    facts = [line.partition(": ")[2] for line in evidence[1:]]
-    reasons = [title_key(fact) for fact in facts] + [" ".join(words(w)) for fact in facts for w in fact.split(", ")]
-    if not any(f" {reason} " in written for reason in reasons if reason):
-        return "it gives no reason that is in the data"
-    return ""
