@@ -6,10 +6,10 @@ only what was liked before, a clause about the future only what is recommended. 
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
@@ -47,13 +47,13 @@ class Phrases:
     form: str
     spaced: bool = True
 
-    @functools.cached_property
+    @cached_property
     def words(self) -> frozenset[str]:
         """All words of the list."""
         return self.past | self.future | self.reasons | self.splits | self.neutral
 
 
-@functools.cache
+@cache
 def load_phrases() -> dict[str, Phrases]:
     """Read the lists of all languages.
 
