@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from genre.config.reading import read_config
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -263,3 +266,21 @@ def test_new_items_have_a_place() -> None:
     with_new = History.of([[0, 12], [12]], 13)
     assert np.isfinite(grown.score(with_new)).all(), "a history that names the new item"
     assert model.score(data.history([0])).shape == (1, 12)
+
+
+def test_the_config_of_the_guide_is_legal(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "second-stage.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    for name in ("interactions", "items"):
+        (tmp_path / f"{name}.csv").write_text("user_id,item_id\nu,i\n")
+    (tmp_path / "shop.yaml").write_text(block)
+    blend, ranker = read_config(tmp_path / "shop.yaml").experiment.recommenders
+    assert isinstance(ranker, Ranker)
+    assert isinstance(blend, Blend)
+    assert repr(ranker.first) == repr(blend)
+    assert [type(member).__name__ for member in blend.recommenders] == [
+        "Transitions",
+        "Content",
+        "SharedWords",
+        "Smoothed",
+    ]
