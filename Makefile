@@ -36,6 +36,7 @@ nightly: .venv/dev
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(LOADERS) tests/serving/test_openapi.py
 	$(BIN)/python benchmarks/serving_faults.py
 	$(BIN)/python benchmarks/soak.py --minutes 30
+	$(MAKE) lowest
 
 fuzz: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
