@@ -7,16 +7,19 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from genre.cli.main import main
 from genre.errors import GenreError, OptionError
+from genre.runs import Run
 from genre.serving.http import scopes
 from genre.serving.http.access import ApiKeys, checked_origins
 from genre.serving.http.app import create_app
@@ -215,6 +218,31 @@ def test_keys_are_replaced_while_it_serves(service: Service, tmp_path: Path) -> 
         thread.join()
     assert len(log.lines) == 5
     assert all(key not in line for line in log.lines for key in KEYS)
+
+
+def test_serve_takes_keys_and_pages_from_the_command_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, shop, statuses = key_file(tmp_path / "keys", READ), "https://shop.example", []
+
+    def served(server: uvicorn.Server, **_: object) -> None:
+        client = client_of(server.config.app)  # type: ignore[arg-type]
+        statuses.append(client.get("/v1/runs").status_code)
+        statuses.append(client.get("/v1/runs", headers=with_key(READ)).status_code)
+        key_file(path, ADMIN)
+        deadline = time.monotonic() + 10
+        while (answer := client.get("/v1/runs", headers={**with_key(ADMIN), "origin": shop})).status_code != 200:
+            assert time.monotonic() < deadline
+        statuses.append(client.get("/v1/runs", headers=with_key(READ)).status_code)
+        assert answer.headers["access-control-allow-origin"] == shop
+
+    monkeypatch.setattr(uvicorn.Server, "run", served)
+    monkeypatch.setattr("genre.serving.http.server._quiet_logs", lambda: None)  # those of other tests stay as they are
+    monkeypatch.setattr("genre.serving.http.server.watch_keys", partial(watch_keys, every=0.01))
+    monkeypatch.setattr("genre.runs.read_run", lambda *_, **__: run)
+    options = ["--port", "0", "--store", str(tmp_path / "events.sqlite")]
+    assert main(["serve", "run", "--api-key-file", str(path), "--allow-origin", shop, *options]) == 0
+    assert statuses == [401, 200, 401]
 
 
 # --- pages of others ----------------------------------------------------------------------------------
