@@ -89,6 +89,9 @@ def test_a_log_moves_from_sqlite_into_postgresql(
     assert moved.record([Event("b", "z"), whole[0][1]]) == [NEW, DUPLICATE]
     assert [seq for seq, _ in moved.read()][-1] > whole[-1][0]
     moved.close()
+    with_password = postgres_server.address.replace("genre@", "genre:secret@")
+    assert main(["log", "copy", with_password, str(sqlite.path.with_name("back.sqlite"))]) == 0
+    assert "secret" not in capsys.readouterr().out
     assert main(["log", "copy", str(sqlite.path), postgres_server.address]) == 2, "it is not empty"
     assert "has 7 entries already" in capsys.readouterr().err
 
@@ -203,7 +206,9 @@ def test_old_events_are_pruned_and_every_process_forgets_them(
     assert "a" in with_log(run.dataset, store).user_ids
     assert main(["log", "prune", address, "--days", "30"]) == 0
     assert "0 events" in capsys.readouterr().out
-    assert main(["log", "prune", address, "--days", "0"]) == 2
+    for days in ("0", "-1", "nan", "inf", "1e300"):
+        assert main(["log", "prune", address, f"--days={days}"]) == 2
+        assert "--days: expected a number above 0" in capsys.readouterr().err
     service.close()
 
 
@@ -230,5 +235,8 @@ def test_everything_of_one_user_is_exported(tmp_path: Path, capsys: pytest.Captu
     assert main(["log", "export", str(folder), "stranger"]) == 0
     assert json.loads(capsys.readouterr().out)["interactions"] == []
     shutil.rmtree(folder)
+    (tmp_path / "no_run").mkdir()
+    assert main(["log", "export", str(tmp_path / "no_run"), "u1"]) == 2
+    assert "no_run" in capsys.readouterr().err
     assert main(["log", "export", str(tmp_path / "none.sqlite"), "u1"]) == 2
     assert "no event log" in capsys.readouterr().err

@@ -463,6 +463,10 @@ def test_a_second_server_on_an_sqlite_log_is_refused(run: Run, tmp_path: Path) -
     first.close()
     second.claim()
     second.close()
+    (tmp_path / ".events.sqlite.lock").unlink(missing_ok=True)
+    (tmp_path / ".events.sqlite.lock").mkdir()
+    with pytest.raises(StoreError, match="cannot be locked"):
+        SQLiteStore(tmp_path / "events.sqlite").claim()
 
 
 def test_servers_share_a_postgres_log_until_it_is_replaced(

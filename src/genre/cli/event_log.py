@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from genre.serving.events.store import EventStore, Filled
 
 DAY = 86_400
+MOST_DAYS = 100_000  # further back than any time of an event
 
 
 def add_log_verbs(verbs: Verbs) -> None:
@@ -63,9 +65,20 @@ def _add_log(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _open(log: str, *, must_exist: bool = True) -> EventStore:
+    from genre.runs import manifest_of
     from genre.serving.events.opening import default_store_path, open_store
+    from genre.storage import MANIFEST
 
-    return open_store(default_store_path(Path(log)) if Path(log).is_dir() else log, must_exist=must_exist)
+    if not Path(log).is_dir():
+        return open_store(log, must_exist=must_exist)
+    if not (Path(log) / MANIFEST).is_file():  # a damaged run is no reason to leave its log alone
+        manifest_of(Path(log))
+    return open_store(default_store_path(Path(log)), must_exist=must_exist)
+
+
+def _shown(log: str) -> str:
+    """Return an address without its password."""
+    return re.sub(r":[^:@/]+@", ":***@", log)
 
 
 def _backup(args: argparse.Namespace) -> None:
@@ -74,7 +87,7 @@ def _backup(args: argparse.Namespace) -> None:
     with closing(_open(args.log)) as store:
         filled = back_up(store, args.folder)
     print(printable(f"Backup: {args.folder} ({_describe(filled)})"))
-    print(printable(f"Next:   {command('genre', 'log', 'restore', str(args.folder), args.log)}"))
+    print(printable(f"Next:   {command('genre', 'log', 'restore', str(args.folder), _shown(args.log))}"))
 
 
 def _restore(args: argparse.Namespace) -> None:
@@ -83,7 +96,7 @@ def _restore(args: argparse.Namespace) -> None:
     with closing(_open(args.log, must_exist=False)) as store:
         filled = restore(args.folder, store, replace=args.replace)
         store.erase()
-    print(printable(f"Restored: {args.log} ({_describe(filled)})"))
+    print(printable(f"Restored: {_shown(args.log)} ({_describe(filled)})"))
 
 
 def _copy(args: argparse.Namespace) -> None:
@@ -91,13 +104,13 @@ def _copy(args: argparse.Namespace) -> None:
 
     with closing(_open(args.log)) as source, closing(_open(args.target, must_exist=False)) as target:
         filled = copy_log(source, target)
-    print(printable(f"Copied: {args.log} to {args.target} ({_describe(filled)})"))
+    print(printable(f"Copied: {_shown(args.log)} to {_shown(args.target)} ({_describe(filled)})"))
     print("Serve and refresh with --store from now on; remove the old log when you have seen that")
 
 
 def _prune(args: argparse.Namespace) -> None:
-    if not args.days > 0:
-        raise OptionError(f"--days: expected a number above 0, found {args.days:g}")
+    if not 0 < args.days <= MOST_DAYS:
+        raise OptionError(f"--days: expected a number above 0, at most {MOST_DAYS:,}, found {args.days:g}")
     with closing(_open(args.log)) as store:
         erased = store.prune(int(time.time() - args.days * DAY))
         store.erase()

@@ -40,5 +40,6 @@ def _in_run(dataset: Dataset, user_id: str) -> dict[str, Any]:
     for name, column in (("rating", own.rating), ("timestamp", own.timestamp)):
         if column is not None:
             columns[name] = column.tolist()
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    known = ([None if value != value else value for value in column] for column in columns.values())  # JSON has no NaN
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*known, strict=True)]
     return {"fields": dataset.users.slice(row, 1).to_pylist()[0], "interactions": rows}

@@ -221,6 +221,8 @@ class SQLiteStore(LogTable):
                 f"{self.path}: another process serves from this event log. Stop it, or put the log into PostgreSQL, "
                 "which several processes can share: genre log copy, then serve --store postgresql://..."
             ) from None
+        except OSError as error:
+            raise StoreError(f"{self.path}: the event log cannot be locked for this process ({error})") from error
 
     @override
     def close(self) -> None:

@@ -74,7 +74,8 @@ class Batcher(Generic[Request, Answer]):
             while waiting := self._waiting[key]:
                 batch, self._waiting[key] = waiting[: self._largest], waiting[self._largest :]
                 batch = [one for one in batch if not one[1].done()]  # of the others, the client has gone
-                await self._answer(batch)
+                if batch:
+                    await self._answer(batch)
                 # Clients just answered send their next requests within a few turns of the loop. Starting without them
                 # would leave two halves that take turns for ever, each in a batch of half the size.
                 for _ in range(LOOP_TURNS):
