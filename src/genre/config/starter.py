@@ -115,7 +115,7 @@ def first_config(
     with DuckDB() as engine:
         tables = source.load(engine)
         dataset, report = prepare(tables, engine)
-        texts = () if source.items is None else _text_columns(dataset.items)
+        texts = _text_columns(dataset.items)
         facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts)
         text = config_text(source, facts, report, output, choose_recommenders(facts))
         config = parse_config(text, str(output), folder=output.resolve().parent)

@@ -173,7 +173,10 @@ def entity_tables(
         made["items"], said = _titled(made["items"], wanted.title, items.where)
         lines += said
     elif isinstance(wanted.title, str):
-        raise DataError(f"{name}: title: {wanted.title!r} is a column of items; give the items table, or leave it out")
+        raise DataError(
+            f"{name}: title: {wanted.title!r} is neither a column of the interactions without a "
+            "role nor of an items table; give the items table, or leave it out"
+        )
     for label, side in (("users", users), ("items", items)):
         if side is not None and side.written:
             made[label] = _typed_fields(made[label], keep=("user_id", "item_id", *TITLE_COLUMNS))

@@ -17,6 +17,7 @@ from genre.preprocessing.sources.columns import KNOWN_NAMES, N_SAMPLE, Columns, 
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
+from genre.preprocessing.sources.one_table import possible_fields
 from genre.preprocessing.sources.open_files import READ_BY_DUCKDB, is_address, local_copy, opened
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.tables import Tables
@@ -87,10 +88,12 @@ class Files(Source):
         sample = _scan(engine, kind, files, path, N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(path))
         names = [*types_of(engine, sample)]
-        table = _scan(engine, kind, files, path, None, [choice.column for choice in chosen])
+        fields = possible_fields(engine, sample, chosen, self.columns)
+        table = _scan(engine, kind, files, path, None, [*(choice.column for choice in chosen), *fields])
         _check_rows(engine, table, path)
         taken = {choice.column for choice in chosen}
-        return [Raw(table, chosen, str(path), part, [name for name in names if name not in taken])]
+        unused = [name for name in names if name not in taken]
+        return [Raw(table, chosen, str(path), part, unused, fields=fields, written=kind == "json")]
 
     def _text(self, engine: DuckDB, file: str | Path, part: str | None) -> Raw:
         look = layout(
@@ -105,7 +108,8 @@ class Files(Source):
         check_distinct(look.names, str(file))
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(file))
-        table, look, bad = read(engine, look, [choice.column for choice in chosen])
+        fields = possible_fields(engine, sample, chosen, self.columns)
+        table, look, bad = read(engine, look, [*(choice.column for choice in chosen), *fields])
         if not bad:
             _check_rows(engine, table, file)
         taken = {choice.column for choice in chosen}
@@ -120,6 +124,8 @@ class Files(Source):
             note=str(look),
             guessed=look.guessed,
             rejected=tuple(bad),
+            fields=fields,
+            written=True,
         )
 
 

@@ -18,6 +18,7 @@ from genre.options import Doc
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct, choose
 from genre.preprocessing.sources.entities import Side
+from genre.preprocessing.sources.one_table import possible_fields
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.tables import Tables
 
@@ -85,7 +86,9 @@ def raw_interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
     chosen = choose(engine, sample, columns, "interactions")
     taken = {choice.column for choice in chosen}
     unused = [name for name in names if name not in taken]
-    return Raw(engine.register(rows.select([*taken, "row"])), chosen, "interactions", unused=unused)
+    fields = possible_fields(engine, sample, chosen, columns)
+    held = engine.register(rows.select([*taken, *fields, "row"]))
+    return Raw(held, chosen, "interactions", unused=unused, fields=fields)
 
 
 def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ Does not know where a table is from.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from genre.errors import DataError
 from genre.preprocessing.sources.columns import Chosen, Columns, types_of
 from genre.preprocessing.sources.dialect import quoted
 from genre.preprocessing.sources.entities import Entity, Side, entity_of, entity_tables
+from genre.preprocessing.sources.one_table import choose_fields, most_frequent
 from genre.preprocessing.sources.times import times
 from genre.preprocessing.sources.values import Reading, are_whole, id_text, kind_of, numbers, without_point
 from genre.preprocessing.tables import ROWS_A_FILE, Rejected, Tables
@@ -36,6 +38,8 @@ class Raw:
         note: a line on how it is written.
         guessed: whether that is a guess.
         rejected: rows that could not be read as rows.
+        fields: columns without a role that `table` holds, too, since they may be fields of items or users.
+        written: whether the values are text that may be numbers, as in a text file.
     """
 
     table: str
@@ -47,6 +51,8 @@ class Raw:
     note: str = ""
     guessed: bool = False
     rejected: tuple[Rejected, ...] = ()
+    fields: Sequence[str] = ()
+    written: bool = False
 
 
 def build_tables(
@@ -80,6 +86,7 @@ def build_tables(
     Raises:
         DataError: a column holds what its role cannot be, or the files do not fit together.
     """
+    raws, users, items, found = _gather_fields(engine, raws, wanted, users=users, items=items)
     entities = {
         "user": None if users is None else entity_of(users, "user", raws[0].chosen),
         "item": None if items is None else entity_of(items, "item", raws[0].chosen),
@@ -101,13 +108,50 @@ def build_tables(
         engine.frame(engine.view(" UNION ALL BY NAME ".join(queries))),
         **made,
         name=name,
-        notes=(*notes, *(raw.note for raw in raws if raw.note), *lines, *odd, *said),
+        notes=(*notes, *(raw.note for raw in raws if raw.note), *lines, *found, *odd, *said),
         guesses=(*(raw.note for raw in raws if raw.guessed), *guesses, *odd),
         rejected=tuple(bad for raw in raws for bad in raw.rejected),
         calendar=calendars == {True},
         ordered=ordered,
         files=tuple(raw.where for raw in raws),
     )
+
+
+def _gather_fields(
+    engine: DuckDB, raws: Sequence[Raw], wanted: Columns, *, users: Side | None, items: Side | None
+) -> tuple[list[Raw], Side | None, Side | None, list[str]]:
+    """Make tables of users and items that have none from columns of the interactions, with a line on each column."""
+    sides, written = {"user": users, "item": items}, any(raw.written for raw in raws)
+    possible = [*dict.fromkeys(name for raw in raws for name in raw.fields)]
+    possible = [name for name in possible if all(name in raw.fields or name not in raw.unused for raw in raws)]
+    queries = {label: _with_ids(engine, raws, label, possible) for label, side in sides.items() if side is None}
+    fields = [*choose_fields(engine, queries, possible, wanted.title)]
+    for label in queries:
+        if own := [field.column for field in fields if field.label == label]:
+            id_column = next(choice.column for choice in raws[0].chosen if choice.role == label)
+            ids = f"SELECT DISTINCT id FROM ({queries[label]}) WHERE id IS NOT NULL"
+            joins = [
+                f"LEFT JOIN ({most_frequent(queries[label], name)}) AS field_{place} USING (id)"
+                for place, name in enumerate(own)
+            ]
+            values = [f"field_{place}.value AS {identifier(name)}" for place, name in enumerate(own)]
+            names = ", ".join([f"id AS {identifier(id_column)}", *values])
+            table = engine.arrow(f"SELECT {names} FROM ({ids}) {' '.join(joins)} ORDER BY id")
+            sides[label] = Side(raws[0].where, table, written=written)
+    gone = {field.column for field in fields}
+    left = [dataclasses.replace(raw, unused=[name for name in raw.unused if name not in gone]) for raw in raws]
+    return left, sides["user"], sides["item"], [str(field) for field in fields]
+
+
+def _with_ids(engine: DuckDB, raws: Sequence[Raw], label: str, columns: Sequence[str]) -> str:
+    """The SELECT of some columns of all raw tables with the `id` of a user or item."""
+    selects = []
+    for raw in raws:
+        column = next(choice.column for choice in raw.chosen if choice.role == label)
+        held = [identifier(name) for name in columns if name in raw.fields]
+        own = id_text(engine, raw.table, column, where=raw.where)
+        selects.append(f"SELECT {', '.join([f'{own} AS id', *held])} FROM {raw.table}")
+    return " UNION ALL BY NAME ".join(selects)
 
 
 def _odd_ids(engine: DuckDB, raw: Raw, label: str, distinct: str, column: str) -> Iterator[str]:

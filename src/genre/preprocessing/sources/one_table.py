@@ -1,0 +1,172 @@
+"""Fields of items and users inside the interactions, as in exports of one table: columns with one value per id.
+
+Does not know where a table is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from genre.engines.duckdb import DuckDB, identifier
+from genre.preprocessing.sources.columns import Chosen, Columns, types_of
+from genre.preprocessing.sources.values import kind_of
+
+ALIKE = 0.9
+"""Share of the repeated rows of an id that must agree with its most frequent value."""
+ALIKE_IN_SAMPLE = 0.8
+"""The same in the first rows, which only tell whether the rest of a column is worth reading."""
+EXPLAINED = 0.8
+"""Share of the rows that differ from the most frequent value of all which the id must explain (Goodman and Kruskal's
+lambda): a column that says `United Kingdom` nearly everywhere belongs to no item."""
+FEWEST = 8
+"""With fewer repeated rows of ids nothing is concluded."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the values of a column depend on an id.
+
+    Attributes:
+        repeats: rows of an id beyond its first, over all ids, where the column has a value.
+        alike: those that agree with the most frequent value of their id.
+        common: share of the most frequent value of all.
+        mixed: ids with several values.
+    """
+
+    repeats: int
+    alike: int
+    common: float
+    mixed: int
+
+    @property
+    def explained(self) -> float:
+        """The share of what varies that the id explains: 1 where each id has one value; at most 0: nothing."""
+        if self.repeats < FEWEST or self.common == 1 or self.alike < ALIKE * self.repeats:
+            return 0.0
+        return 1 - (1 - self.alike / self.repeats) / (1 - self.common)
+
+    @property
+    def possible(self) -> bool:
+        """Whether this, found in the first rows, may become a field."""
+        return self.repeats - self.alike <= max(2, (1 - ALIKE_IN_SAMPLE) * self.repeats)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the interactions that is a field of items or users.
+
+    Attributes:
+        label: `user` or `item`.
+        column: its name.
+        mixed: ids with several values, of which the most frequent counts.
+        given: whether the user named it as the title.
+    """
+
+    label: Literal["user", "item"]
+    column: str
+    mixed: int
+    given: bool
+
+    def __str__(self) -> str:
+        why = "the title as given" if self.given else f"one value per {self.label}"
+        several = f"; {self.mixed:,} {self.label}s have several, the most frequent counts" if self.mixed else ""
+        return f"field of {self.label}s: {self.column!r} ({why}{several})"
+
+
+def possible_fields(engine: DuckDB, sample: str, chosen: Sequence[Chosen], wanted: Columns) -> list[str]:
+    """Find the columns without a role that may hold one value per user or item.
+
+    Args:
+        engine: holds the sample.
+        sample: the name of a table with the first rows and all columns.
+        chosen: the columns that have a role.
+        wanted: what the user says of the columns.
+
+    Returns:
+        Their names; all rows decide later.
+    """
+    taken = {choice.column for choice in chosen}
+    ids = [identifier(choice.column) for choice in chosen if choice.role in ("user", "item")]
+    types = types_of(engine, sample)
+    left = [name for name, kind in types.items() if name not in taken and (kind_of(kind) != "other" or kind[-1] == "]")]
+    return [
+        name
+        for name in left
+        if name == wanted.title
+        or any(agreement(engine, f"SELECT {own} AS id, {_value(name)} AS value FROM {sample}").possible for own in ids)
+    ]
+
+
+def choose_fields(
+    engine: DuckDB, queries: dict[str, str], columns: Sequence[str], title: str | Literal[False] | None
+) -> Iterator[Field]:
+    """Choose which columns are fields of items or users, over all rows.
+
+    Args:
+        engine: holds the rows.
+        queries: `user` and `item`, where they have no table of their own, each with a SELECT of `id` and the columns.
+        columns: those that may be fields.
+        title: the column of titles, where the user names it.
+
+    Yields:
+        The fields.
+    """
+    for column in columns:
+        if column == title and "item" in queries:
+            mixed = agreement(engine, _one_field(queries["item"], column)).mixed
+            yield Field("item", column, mixed, given=True)
+            continue
+        found = {
+            label: agreement(engine, _one_field(query, column))
+            for label, query in queries.items()
+            if column != f"{label}_id"
+        }
+        label = max(("item", "user"), key=lambda label: found[label].explained if label in found else 0.0)
+        if label in found and found[label].explained >= EXPLAINED:
+            yield Field(label, column, found[label].mixed, given=False)  # type: ignore[arg-type]
+
+
+def most_frequent(query: str, column: str) -> str:
+    """Write the query of the most frequent value of each id; of values as frequent the greatest.
+
+    Args:
+        query: a SELECT of the `id` and the column.
+        column: the column.
+
+    Returns:
+        A SELECT of `id` and `value`.
+    """
+    counted = f"SELECT id, value, count(*) AS n FROM ({_one_field(query, column)}) WHERE value IS NOT NULL GROUP BY ALL"
+    return f"SELECT id, arg_max(value, {{n: n, value: value}}) AS value FROM ({counted}) GROUP BY id"
+
+
+def agreement(engine: DuckDB, query: str) -> Agreement:
+    """Measure how far the values of a column depend on an id.
+
+    Args:
+        engine: holds the rows.
+        query: a SELECT of `id` and `value`; rows without either do not count.
+
+    Returns:
+        The counts.
+    """
+    found = engine.one(
+        f"WITH counted AS (SELECT id, value, count(*) AS n FROM ({query}) WHERE id IS NOT NULL AND value IS NOT NULL "
+        "GROUP BY ALL), ids AS (SELECT sum(n) AS n, max(n) AS most FROM counted GROUP BY id) "
+        "SELECT coalesce(sum(n - 1), 0), coalesce(sum(most - 1), 0), count(*) FILTER (most < n), coalesce(sum(n), 0), "
+        "(SELECT max(n) FROM (SELECT sum(n) AS n FROM counted GROUP BY value)) FROM ids"
+    )
+    repeats, alike, mixed, rows, most = (int(value or 0) for value in found)
+    return Agreement(repeats, alike, most / rows if rows else 1.0, mixed)
+
+
+def _one_field(query: str, column: str) -> str:
+    return f"SELECT id, {_value(column)} AS value FROM ({query})"
+
+
+def _value(column: str) -> str:
+    """A column without empty text."""
+    name = identifier(column)
+    return f"CASE WHEN trim(CAST({name} AS VARCHAR)) <> '' THEN {name} END"

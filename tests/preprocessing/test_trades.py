@@ -1,0 +1,58 @@
+"""Sources as trades export them, each with the right Dataset written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import genre
+from genre.errors import DataError
+
+Write = Callable[..., Path]
+SHOP = """customer,stockcode,description,quantity,price,country,date
+ann,85123A,White Heart,6,2.55,France,2024-01-01
+ann,71053,Lantern,2,3.39,France,2024-01-01
+ann,85123A,White Heart,1,2.25,France,2024-01-02
+bob,85123A,Wet heart?,3,2.75,Spain,2024-01-02
+bob,71053,Lantern,1,3.39,Spain,2024-01-02
+bob,84406,Coat Hanger,1,1.10,Spain,2024-01-03
+cid,84406,Coat Hanger,4,0.99,France,2024-01-04
+cid,71053,Lantern,2,3.10,France,2024-01-05
+cid,85123A,White Heart,2,2.55,France,2024-01-05
+dan,71053,Lantern,1,3.39,Spain,2024-01-06
+dan,84406,Coat Hanger,1,1.05,Spain,2024-01-06
+dan,85123A,White Heart,1,2.10,Spain,2024-01-07
+,85123A,White Heart,9,2.55,Italy,2024-01-07
+"""
+
+
+@pytest.mark.filterwarnings("ignore::genre.errors.DataWarning")
+@pytest.mark.parametrize("form", ["csv", "parquet", "frame"])
+def test_columns_with_one_value_per_id_are_fields_of_items_and_users(write: Write, form: str) -> None:
+    path = write("orders.csv", SHOP)
+    frame = pd.read_csv(path)
+    frame.to_parquet(path.with_suffix(".parquet"))
+    data = genre.load({"csv": path, "parquet": path.with_suffix(".parquet"), "frame": frame}[form])
+    assert data.items.to_pydict() == {
+        "item_id": ["71053", "84406", "85123A"],
+        "title": ["Lantern", "Coat Hanger", "White Heart"],
+    }
+    assert data.users.to_pydict() == {
+        "user_id": ["ann", "bob", "cid", "dan"],
+        "country": ["France", "Spain", "France", "Spain"],
+    }
+    assert "field of items: 'description' (one value per item; 1 items have several, the most frequent" in str(
+        data.report
+    )
+    assert "not used: price" in str(data.report), "a price changes from sale to sale"
+
+
+def test_a_title_that_is_given_may_be_a_column_of_the_interactions(write: Write) -> None:
+    rows = "user,item,label\na,1,Cup\nb,1,Cup\nb,2,Pan\n"
+    assert genre.load(write("i.csv", rows), columns={"title": "label"}).titles() == ["Cup", "Pan"]
+    assert genre.load(write("i.csv", rows)).titles() == ["1", "2"], "three rows show nothing"
+    with pytest.raises(DataError, match="'labels' is neither a column of the interactions"):
+        genre.load(write("i.csv", rows), columns={"title": "labels"})
