@@ -21,6 +21,7 @@ KEPT_MASKS = 64
 KEPT_MASKS_BYTES = 16_000_000
 KEPT_FILTER_SIZE = 5_000  # characters of a filter; one above is applied anew each time
 DAY = 86_400
+YEARS = (1500, 2500)  # a number in this range is a year
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,17 @@ class OneOf:
 
     Attributes:
         values: Values as case-folded text; a field with categories holds each of them, and their whole text.
+    """
+
+    values: frozenset[str]
+
+
+@dataclass(frozen=True)
+class NoneOf:
+    """A condition on a field: it holds none of these values; a field without a value fulfils it.
+
+    Attributes:
+        values: Values as case-folded text, compared as in `OneOf`.
     """
 
     values: frozenset[str]
@@ -60,7 +72,20 @@ class Age:
     newer_than: float | None = None
 
 
-Condition = OneOf | Between | Age
+@dataclass(frozen=True)
+class Dated:
+    """A condition on a field: it is a day, or a year as a number, in a closed range.
+
+    Attributes:
+        first: First day, such as `1990-01-01`; None: no bound.
+        last: Last day; None: no bound.
+    """
+
+    first: str | None = None
+    last: str | None = None
+
+
+Condition = OneOf | NoneOf | Between | Age | Dated
 Filter = frozenset[tuple[str, Condition]]
 """Conditions by name of the field; an item fulfils all of them."""
 
@@ -84,8 +109,9 @@ class ItemFields:
         n_masks = max(min(KEPT_MASKS, KEPT_MASKS_BYTES // max(self.n_items, 1)), 1)
         self._kept_mask = lru_cache(n_masks)(self._make_mask)
         self._rows_by_value = cache(self._make_rows_by_value)
-        self._numbers, self._times = cache(self._make_numbers), cache(self._make_times)
+        self._times = cache(self._make_times)
         self.categories = cache(self._make_categories)
+        self.numbers, self.days = cache(self._make_numbers), cache(self._make_days)
 
     def fulfilling(self, chosen: Filter, now: int = 0) -> Mask:
         """Return the items that fulfil conditions.
@@ -121,17 +147,23 @@ class ItemFields:
         allowed = np.ones(self.n_items, bool)
         for name, wanted in chosen:
             self.check(name)
-            if isinstance(wanted, OneOf):
-                fits = np.zeros(self.n_items, bool)
-                for value in wanted.values:
-                    fits[self._rows_by_value(name).get(value, [])] = True
-            elif isinstance(wanted, Between):
-                fits = _inside(self._numbers(name), wanted.low, wanted.high)
-            else:
-                days = (now - self._times(name)) / DAY
-                fits = _inside(days, wanted.older_than, wanted.newer_than, strict=True)
-            allowed &= fits
+            allowed &= self._fits(name, wanted, now)
         return allowed
+
+    def _fits(self, name: str, wanted: Condition, now: int) -> Mask:
+        """Return which items fulfil one condition. `[n_items]`."""
+        if isinstance(wanted, OneOf | NoneOf):
+            held = np.zeros(self.n_items, bool)
+            for value in wanted.values:
+                held[self._rows_by_value(name).get(value, [])] = True
+            return held if isinstance(wanted, OneOf) else ~held
+        if isinstance(wanted, Between):
+            return _inside(self.numbers(name), wanted.low, wanted.high)
+        if isinstance(wanted, Dated):
+            first, last = (None if day is None else _days(day) for day in (wanted.first, wanted.last))
+            return _inside(self.days(name), first, last)
+        days = (now - self._times(name)) / DAY
+        return _inside(days, wanted.older_than, wanted.newer_than, strict=True)
 
     def _make_rows_by_value(self, name: str) -> dict[str, list[int]]:
         """Return the rows that hold each value of a field, whole or one of its categories."""
@@ -153,6 +185,10 @@ class ItemFields:
     def _make_times(self, name: str) -> npt.NDArray[np.float64]:
         """Return a field as seconds since 1970, NaN where it is no time. `[n_items]`."""
         return np.array([_seconds(value) for value in self.values[name]], np.float64)
+
+    def _make_days(self, name: str) -> npt.NDArray[np.float64]:
+        """Return a field as days since 1970, NaN where it is no time; a year is its first day. `[n_items]`."""
+        return np.array([_days(value) for value in self.values[name]], np.float64)
 
 
 def _inside(values: npt.NDArray[np.float64], low: float | None, high: float | None, *, strict: bool = False) -> Mask:
@@ -184,5 +220,14 @@ def _seconds(value: Any) -> float:
 
 def _size(chosen: Filter) -> int:
     """Return about how many characters a filter has."""
-    values = (value for _, one in chosen if isinstance(one, OneOf) for value in one.values)
+    values = (value for _, one in chosen if isinstance(one, OneOf | NoneOf) for value in one.values)
     return sum(len(value) + 50 for value in values) + sum(len(name) + 50 for name, _ in chosen)
+
+
+def _days(value: Any) -> float:
+    """Return whole days since 1970, of what `_seconds` reads or a year: 1995 or `1995`."""
+    number = _number(value)
+    if YEARS[0] <= number <= YEARS[1]:
+        value = datetime.date(int(number), 1, 1)
+    seconds = _seconds(value)
+    return seconds if math.isnan(seconds) else float(seconds // DAY)

@@ -25,7 +25,9 @@ from genre.runs import Run
 from genre.serving.events.store import Event
 from genre.serving.new_items import Changes, add_items, with_items
 from genre.serving.search.catalogue import Catalogue
+from genre.serving.search.facets import Facets
 from genre.serving.search.matching import QueryMatcher
+from genre.serving.search.sentences import SentenceReader
 
 FOREVER = np.iinfo(np.int64).max  # the time of an interaction without one: no event of the same item is newer
 
@@ -70,6 +72,7 @@ class LoadedRun:
         newest: Time of the newest interaction, in seconds since 1970.
         popularity: Interactions of the data by item. `[n_items]`
         rules: What every list keeps, or None.
+        sentences: Reads what users say about the items.
     """
 
     def __init__(self, name: str, run: Run, changes: Changes | None = None, before: LoadedRun | None = None) -> None:
@@ -95,6 +98,7 @@ class LoadedRun:
             self._apply(changes, {} if before is None else before._new_vectors)
         self.matcher = QueryMatcher(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
         self.catalogue = Catalogue(self.dataset)
+        self.sentences = SentenceReader(Facets(self.catalogue.item_fields), self.catalogue.titles)
         self.rules = None if run.rules is None else self.rule_set(run.rules.rules)
         self._histories = self.dataset.history()
         self.newest = 0 if self.dataset.timestamp is None else int(self.dataset.timestamp.max())
@@ -212,6 +216,22 @@ class LoadedRun:
             "takes_words": self.takes_words,
             "report": (self.run.folder / "report.html").is_file(),
         }
+
+    def item_row(self, item_id: str) -> int:
+        """Return the row of an item.
+
+        Args:
+            item_id: The item.
+
+        Returns:
+            Its row.
+
+        Raises:
+            UnknownId: If the run has no such item.
+        """
+        if item_id not in self.catalogue.row:
+            raise UnknownId(f"no item {item_id!r} in run {self.name!r}")
+        return self.catalogue.row[item_id]
 
     def describe_item(self, row: int) -> dict[str, Any]:
         """Describe an item.

@@ -12,11 +12,13 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from genre.errors import GenreError, UnknownId
+from genre.errors import GenreError
 from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import reranking_counts
 from genre.recommenders.reasons import POPULAR
 from genre.runs import Run
+from genre.serving.compare import compare_items
+from genre.serving.dialogues import Dialogues, DialogueTurn, request_of, take_turn
 from genre.serving.erasure import Erasure
 from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, Outcome, Pruning, user_digest
 from genre.serving.evidence import explain_item
@@ -68,6 +70,7 @@ class Service:
         self._store = store
         self._state = State(runs, store, shares=shares, limits=self.limits)
         self.erasure = Erasure(store, self._state)
+        self._dialogues = Dialogues()
         self._swapping = threading.Lock()
         self._recount = False  # a user was deleted, and trends have to be counted anew
 
@@ -265,6 +268,73 @@ class Service:
             )
         return explain_item(state.fallback, loaded, name, past, row, words, failure)
 
+    def converse(
+        self,
+        text: str,
+        *,
+        dialogue_id: str | None = None,
+        user_id: str | None = None,
+        k: int = 3,
+        run: str | None = None,
+        fields: Sequence[str] = (),
+    ) -> DialogueTurn:
+        """Take one turn of a dialogue that narrows the catalogue down.
+
+        Args:
+            text: What the user says.
+            dialogue_id: The dialogue, as the turn before returned it; None: a new one.
+            user_id: The user, whose own items are left out, or None.
+            k: How many items, at most.
+            run: Name of the run; None: the run that the user is assigned to.
+            fields: Names of item fields to answer with.
+
+        Returns:
+            What was understood, the best items so far, and a question; or that nothing fits.
+
+        Raises:
+            UnknownId: If there is no such run or dialogue.
+        """
+        loaded = self._state.loaded_run(run, user_id)
+        past = self._state.history(loaded, user_id, None, self._state.events_of({user_id} if user_id else ())[0])
+        with self._dialogues.opened(dialogue_id) as (opened_id, dialogue):
+            turn, excluded = take_turn(dialogue, text, loaded, past, int(time.time()))
+            turn.dialogue_id = opened_id
+            if not turn.nothing_fits:
+                request = request_of(dialogue, loaded, excluded, user_id=user_id, k=k, fields=fields)
+                turn.items = self.recommend(request).items
+            dialogue.shown = [item["item_id"] for item in turn.items]
+        return turn
+
+    def compare(self, item_id: str, other_id: str, *, run: str | None = None) -> dict[str, Any]:
+        """Compare two items.
+
+        Args:
+            item_id: An item.
+            other_id: Another item.
+            run: Name of the run; None: the first.
+
+        Returns:
+            What they share, where they differ and how alike they are.
+
+        Raises:
+            UnknownId: If there is no such item or run.
+        """
+        loaded = self._state.loaded_run(run)
+        return compare_items(loaded, loaded.item_row(item_id), loaded.item_row(other_id))
+
+    def filters(self, *, n_values: int = 50, run: str | None = None) -> list[dict[str, Any]]:
+        """Return the fields that lists can be filtered by, and their values.
+
+        Args:
+            n_values: How many values of a field, at most; the most frequent.
+            run: Name of the run; None: the first.
+
+        Returns:
+            Of each field its kind, and its values with numbers of items, or its smallest and largest number or day.
+        """
+        facets = self._state.loaded_run(run).sentences.facets
+        return [facet.describe(n_values) for facet in facets.by_name.values()]
+
     def search(self, text: str, *, k: int = 20, run: str | None = None) -> list[dict[str, Any]]:
         """Find items by title.
 
@@ -293,9 +363,7 @@ class Service:
             UnknownId: If there is no such item or run.
         """
         loaded = self._state.loaded_run(run)
-        if item_id not in loaded.catalogue.row:
-            raise UnknownId(f"no item {item_id!r} in run {loaded.name!r}")
-        return loaded.describe_item(loaded.catalogue.row[item_id])
+        return loaded.describe_item(loaded.item_row(item_id))
 
     def user(self, user_id: str, *, run: str | None = None) -> dict[str, Any]:
         """Return a user's history: the run's data and recent events.

@@ -30,7 +30,7 @@ _END = (
     r"[,.;:!?，。；：！？]|\bbut\b|\brather\b|\b(?:and |or )?(?:no|nor|not|without|never)\b|"
     rf"(?<=\w )(?:\bmore\b|{_LIKE_TITLE})|$"
 )
-_NEGATED = re.compile(
+NEGATED = re.compile(
     rf"\bnon[-\s](?P<non>\w+)|(?P<free>\w+)-free\b"
     rf"|\b(?:less(?! than\b)|fewer|not (?:too|so|very|overly)(?: much| many)?) (?P<less>{_ONE})"
     rf"|(?:\bbut\s+)?(?:\banything but\b|\b(?:{_NOT})\b(?! (?:only|just|but)\b)|不要|不想看?|没有|别)\s*"
@@ -97,28 +97,36 @@ def parse_query(text: str, by_title: Mapping[str, int]) -> Query:
         DataError: If the query is empty.
     """
     text = clean_query(text)
-    text, named = _find_titles(text, by_title)
+    text, named = find_titles(text, by_title)
     unwanted: list[str] = []
     disliked: list[int] = []
     places = [at for at, letter in enumerate(text) if letter == TITLE]
-    for match in _NEGATED.finditer(text):
+    for match in NEGATED.finditer(text):
         disliked += [row for at, row in zip(places, named, strict=True) if match.start() <= at < match.end()]
         piece = next((group for group in match.groups() if group is not None), "")
         piece = " ".join(_FILLER.sub(" ", piece.replace(TITLE, " ")).split())
         if WORD.search(piece):
             unwanted.append(piece)
-    wanted = re.sub(rf"{_LIKE}{TITLE}|{TITLE}", " ", _NEGATED.sub(" ", text), flags=re.I)
+    wanted = re.sub(rf"{_LIKE}{TITLE}|{TITLE}", " ", NEGATED.sub(" ", text), flags=re.I)
     pieces = [_EDGES.sub("", " ".join(piece.split())) for piece in re.split(r"[,.;:!?，。；：！？]", wanted)]
     wanted = ", ".join(piece for piece in pieces if WORD.search(_POLITE.sub("", piece)))
     liked = [row for row in dict.fromkeys(named) if row not in disliked]
     return Query(wanted, tuple(unwanted), tuple(liked), tuple(dict.fromkeys(disliked)))
 
 
-def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]]:
-    """Put `TITLE` in place of each title, the longest at a place; return the text and the titles' rows, in order.
+def find_titles(text: str, by_title: Mapping[str, int], *, listed: bool = False) -> tuple[str, list[int]]:
+    """Put `TITLE` in place of each title, the longest at a place.
 
     A title counts behind words such as `like` and in quotes; elsewhere from two words on, written as a title, unless it
     is the whole query: then the item itself is wanted.
+
+    Args:
+        text: A text without `TITLE`.
+        by_title: What `rows_by_title` returned.
+        listed: The text lists titles, so that one word with a capital may be one, too.
+
+    Returns:
+        The text, and the rows of the titles, in order.
     """
     spans = [match.span() for match in WORD.finditer(text)]
     rest, found, at, kept = "", [], 0, 0
@@ -128,7 +136,7 @@ def _find_titles(text: str, by_title: Mapping[str, int]) -> tuple[str, list[int]
         for size in range(min(LONGEST_TITLE, len(spans) - at), 0, -1):
             end = spans[at + size - 1][1]
             row = by_title.get(title_key(text[start:end]), -1)
-            spoken = size > 3 or (size > 1 and not text[start:end].islower())
+            spoken = size > 3 or (size > (0 if listed else 1) and not text[start:end].islower())
             if row >= 0 and (cued or (spoken and end - start < len(text))):
                 found.append(row)
                 rest, kept = f"{rest}{text[kept:start]}{TITLE}", end
