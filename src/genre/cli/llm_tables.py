@@ -80,4 +80,4 @@ def print_plan(steps: Mapping[str, Plan]) -> None:
     for name, step in {**steps, "together": sum(steps.values(), Plan())}.items():
         console.print(f"{name}: {step}", markup=False, soft_wrap=True)
     if any(step.calls for step in steps.values()):
-        console.print("Repairs, where they are on, add at most one call each.")
+        console.print("Repairs, where they are on, add at most one call each, which is part of what is at most spent.")

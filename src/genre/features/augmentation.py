@@ -27,6 +27,7 @@ from genre.features.item_matcher import ItemMatcher
 from genre.llm.budget import Plan
 from genre.llm.domains import sent_fields
 from genre.llm.ledger import Ledger
+from genre.llm.prompt import load_prompt
 from genre.llm.typed_answers import request_answers
 from genre.log import SILENT, Log
 
@@ -51,7 +52,7 @@ def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log =
     made = Augmented()
     for name, fill in steps(options).items():
         batch = fill(made.apply(train), options)
-        log.line(f"augmentation: {name}, {_plan(batch, ledger)}")
+        log.line(f"augmentation: {name}, {_plan(batch, ledger, options)}")
         made = _with_answers(made, name, batch, train, ledger, options, log)
         log.line(f"  {made.reports[name]}")
         log.record("augmented", step=name, **dataclasses.asdict(made.reports[name]))
@@ -107,7 +108,7 @@ def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Pla
     made, plans, known = Augmented(), dict[str, Plan](), True
     for name, fill in steps(options).items():
         batch = fill(made.apply(train), options)
-        plans[name] = _plan(batch, ledger, sure=known)
+        plans[name] = _plan(batch, ledger, options, sure=known)
         if known:
             try:
                 made = _with_answers(made, name, batch, train, ledger.cached_only(), options, SILENT)
@@ -116,9 +117,10 @@ def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Pla
     return plans
 
 
-def _plan(batch: PromptBatch, ledger: Ledger, *, sure: bool = True) -> Plan:
+def _plan(batch: PromptBatch, ledger: Ledger, options: Augmentation, *, sure: bool = True) -> Plan:
     """Estimate what one step would cost."""
-    return ledger.plan(batch.prompt, batch.inputs(), batch.shape.model_json_schema(), sure=sure)
+    mend = load_prompt("repair") if options.repair else None
+    return ledger.plan(batch.prompt, batch.inputs(), batch.shape.model_json_schema(), sure=sure, repair=mend)
 
 
 def provenance(batch: PromptBatch, ledger: Ledger, train: Dataset) -> dict[str, str]:

@@ -5,6 +5,7 @@ Only the train part and the columns that the options list are used. Knows nothin
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,7 +157,7 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     domain = load_domain(options.domain)
     lines = sent_fields(train.items, options.item_fields)
     rows = np.array([row for row in _most_popular(train, options.max_items) if lines[row]], np.int64)
-    facts, topics = [lines[row] for row in rows], [_rotated(domain.topics, row) for row in rows]
+    facts, topics = [lines[row] for row in rows], [_rotated(domain.topics, train.item_ids[row]) for row in rows]
     opening = domain.summary if options.language == "English" else ""
     general = [opening, *domain.wording().values()]
 
@@ -191,7 +192,7 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     domain = load_domain(options.domain)
     histories = liked_lines(train, options)
     rows = np.array([row for row in _users(train, options) if histories[row]], np.int64)[: options.max_users]
-    facts, topics = [histories[row] for row in rows], [_rotated(domain.topics, row) for row in rows]
+    facts, topics = [histories[row] for row in rows], [_rotated(domain.topics, train.user_ids[row]) for row in rows]
     opening = domain.profile if options.language == "English" else ""
     general = [opening, *domain.wording().values()]
 
@@ -250,7 +251,7 @@ def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name
     short = _lengths(train) <= options.short_history
     rows = np.array([row for row in _users(train, options) if short[row] and histories[row]], np.int64)
     rows = rows[: options.max_invented or options.max_users]
-    facts, topics = [histories[row] for row in rows], [_rotated(domain.topics, row) for row in rows]
+    facts, topics = [histories[row] for row in rows], [_rotated(domain.topics, train.user_ids[row]) for row in rows]
 
     def check(at: int, answer: Any) -> str:
         if any(title_key(answer.title) == title_key(line.partition(SEPARATOR)[0]) for line in facts[at]):
@@ -325,9 +326,12 @@ def _values(
     return [{**wording, **dict(zip([*names, "topics"], row, strict=True))} for row in rows]
 
 
-def _rotated(topics: Sequence[str], row: int) -> list[str]:
-    """Start the list of topics at another place for each row, which reveals a model that always takes the first."""
-    start = int(row) * 7 % len(topics)
+def _rotated(topics: Sequence[str], id_: str) -> list[str]:
+    """Start the list of topics at another place for each id, which reveals a model that always takes the first.
+
+    Not for each row number: later items and users would change it.
+    """
+    start = zlib.crc32(id_.encode("utf-8", "surrogatepass")) % len(topics)
     return [*topics[start:], *topics[:start]]
 
 

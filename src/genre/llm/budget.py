@@ -78,16 +78,19 @@ class Spent:
 
 @dataclass(frozen=True)
 class Plan:
-    """An estimate of what a piece of work would cost.
+    """What a piece of work would cost: as expected, and at most.
 
     Attributes:
         questions: How many prompts there are.
         cached: How many of them were answered before.
         calls: Calls to the model that are needed, exactly.
-        tokens_in: Estimated tokens of prompts.
-        tokens_out: Estimated tokens of answers.
-        seconds: Estimated wall time; None before a first call.
-        money: By the provider's prices.
+        tokens_in: Expected tokens of prompts.
+        tokens_out: Expected tokens of answers.
+        seconds: Expected wall time; None before a first call.
+        money: Expected money, by the provider's prices.
+        most_tokens: Tokens in and out that are not exceeded, unless attempts time out: every byte of a prompt a token,
+            every answer as long as allowed, and repaired where repairs are on.
+        most_money: The money of these.
         at_most: The prompts depend on answers that do not exist yet, so that all numbers are upper bounds.
     """
 
@@ -98,10 +101,12 @@ class Plan:
     tokens_out: int = 0
     seconds: float | None = 0.0
     money: float = 0.0
+    most_tokens: int = 0
+    most_money: float = 0.0
     at_most: bool = False
 
     def __add__(self, other: Plan) -> Plan:
-        numbers = ("questions", "cached", "calls", "tokens_in", "tokens_out", "money")
+        numbers = ("questions", "cached", "calls", "tokens_in", "tokens_out", "money", "most_tokens", "most_money")
         return Plan(
             **{name: getattr(self, name) + getattr(other, name) for name in numbers},
             seconds=None if self.seconds is None or other.seconds is None else self.seconds + other.seconds,
@@ -119,5 +124,6 @@ class Plan:
         calls = f"{'at most ' if self.at_most else ''}{self.calls:,} call{'' if self.calls == 1 else 's'}"
         return (
             f"{calls} ({self.questions:,} questions, {self.cached:,} answered before), "
-            f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}"
+            f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}; "
+            f"at most {self.most_tokens:,} tokens, money {self.most_money:.4f}"
         )

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -30,7 +31,9 @@ from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
 OVERHEAD = 64  # tokens a chat template adds, at most
-TOKENS_PER_BYTE = 0.3  # of plain text, a rough guess
+TOKENS_PER_BYTE = 0.26  # of prompts, before the first call tells
+TEXT_TOKENS, WORD_TOKENS = 32, 5  # of a sentence in an answer, and of a value from a list, with quotes and commas
+ANSWER_BYTES = 8  # of a token of an answer that is sent back for a repair, at most
 POLL_SECONDS = 0.02
 BYTES_PER_TOKEN = 64  # more than any tokeniser puts into one, on average: a smaller count is false
 FALSE_FACTOR = 10  # a count this many times what a call can take is false
@@ -119,7 +122,15 @@ class Ledger:
         questions = [_Question(text, None, tuple(own)) for text, own in zip(inputs, continuations, strict=True)]
         return self._answer(prompt, questions, cutoff, log)
 
-    def plan(self, prompt: Prompt, inputs: Sequence[str], schema: Schema | None = None, *, sure: bool = True) -> Plan:
+    def plan(
+        self,
+        prompt: Prompt,
+        inputs: Sequence[str],
+        schema: Schema | None = None,
+        *,
+        sure: bool = True,
+        repair: Prompt | None = None,
+    ) -> Plan:
         """Estimate what `complete` would cost; sends nothing.
 
         Args:
@@ -127,6 +138,7 @@ class Ledger:
             inputs: Its rendered texts.
             schema: A JSON Schema that an answer must follow.
             sure: False where the inputs are not the final ones, so that none of them counts as answered.
+            repair: The prompt of a second request where an answer does not pass; None: there is none.
 
         Returns:
             The estimate.
@@ -135,30 +147,51 @@ class Ledger:
         known = self._table.answers(keys) if sure else {}
         new = {key: text for key, text in zip(keys, inputs, strict=True) if key not in known}
         cached = sum(key in known for key in keys)
-        cost = self.estimate(prompt, len(new), sum(len(text.encode()) for text in new.values()))
+        again = 0 if repair is None else len(repair.text.encode()) + ANSWER_BYTES * self.model.max_tokens
+        size = sum(len(text.encode()) for text in new.values())
+        cost = self.estimate(prompt, len(new), size, schema=schema)
+        if repair is not None:
+            twice = self.estimate(prompt, len(new), size + len(new) * again, schema=schema)
+            most = cost.most_tokens + twice.most_tokens, cost.most_money + twice.most_money
+            cost = dataclasses.replace(cost, most_tokens=most[0], most_money=most[1])
         return dataclasses.replace(cost, questions=len(inputs), cached=cached, at_most=not sure)
 
     def estimate(
-        self, prompt: Prompt, calls: int, size: float, *, tokens_out: float | None = None, reads: int = 1
+        self,
+        prompt: Prompt,
+        calls: int,
+        size: float,
+        *,
+        schema: Schema | None = None,
+        tokens_out: float | None = None,
+        most_size: float | None = None,
+        reads: int = 1,
     ) -> Plan:
-        """Estimate the most that calls of a prompt cost; sends nothing.
+        """Estimate what calls of a prompt cost, as expected and at most; sends nothing.
 
-        The estimate is from earlier calls of this prompt where there are any.
+        The expected cost is that of earlier calls of this prompt where there are any, else it follows from the schema.
 
         Args:
             prompt: The prompt.
             calls: How many.
             size: Bytes of all their inputs together.
-            tokens_out: Tokens of an answer; None: `max_tokens` of the model.
+            schema: A JSON Schema that an answer must follow.
+            tokens_out: Tokens of an answer, as expected and at most; None: what the schema and `max_tokens` say.
+            most_size: Bytes of all their inputs at most; None: `size` is exact.
             reads: How often an input is read for an answer.
 
         Returns:
             The estimate.
         """
         seen_out, seconds, per_byte = self._table.means(self.model.fingerprint, prompt.hash)
-        out = self.model.max_tokens if tokens_out is None else tokens_out
+        longest = self.model.max_tokens
+        expected = min(_answer_tokens(schema), longest) if tokens_out is None else tokens_out
+        most_in = (size if most_size is None else most_size) + calls * (
+            len(json.dumps(schema).encode()) + OVERHEAD + self.model.added_bytes
+        )
+        most = round(most_in * reads), round(calls * max(longest, tokens_out or 0))
         tokens_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
-        answer_tokens = round(calls * (out if seen_out is None else seen_out))
+        answer_tokens = round(calls * (expected if seen_out is None else seen_out))
         return Plan(
             questions=calls,
             calls=calls,
@@ -166,6 +199,8 @@ class Ledger:
             tokens_out=answer_tokens,
             seconds=None if calls and seconds is None else calls * (seconds or 0) / self.model.concurrency,
             money=money_of(self.model, tokens_in, answer_tokens),
+            most_tokens=sum(most),
+            most_money=money_of(self.model, *most),
             at_most=True,
         )
 
@@ -360,6 +395,18 @@ class Ledger:
             "error": answer.error,
         }
         self._table.add(row)
+
+
+def _answer_tokens(schema: Any) -> float:
+    """Return how many tokens an answer that follows a JSON Schema is expected to have."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    if kind == "object":
+        properties: dict[str, Any] = schema.get("properties", {})
+        return 4 + sum(WORD_TOKENS + _answer_tokens(part) for part in properties.values())
+    if kind == "array":
+        n = float(schema.get("minItems", 1) + schema.get("maxItems", 3)) / 2
+        return 2 + n * min(_answer_tokens(schema.get("items")), 2 * WORD_TOKENS)
+    return WORD_TOKENS if isinstance(schema, dict) and ("enum" in schema or kind != "string") else TEXT_TOKENS
 
 
 class _Reached(Exception):

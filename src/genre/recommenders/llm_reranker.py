@@ -47,6 +47,8 @@ LINE_LENGTH = 160  # characters of an item's line, at most
 HISTORIES_AT_ONCE = 16  # in one round of calls
 UNUSED_ANSWERS = ("failed", "unreadable", "over_budget")  # outcomes that leave the first stage's order
 
+LINE_MARK = 8  # bytes of a number or a letter before a line of a prompt
+
 
 @dataclass(eq=False)
 class LLMReranker(SecondStage):
@@ -162,7 +164,7 @@ class LLMReranker(SecondStage):
         """
         fields = [name for name in self.fields if name in items.column_names]  # those still to be generated are short
         lines = [_line(row) for row in sent_fields(items, fields, labels=False)]
-        line = mean_bytes(lines)
+        line, longest = mean_bytes(lines), max((len(one.encode()) for one in lines), default=0) + LINE_MARK
         n_histories = n_lines = 0
         for history in histories:
             rows = np.flatnonzero(self._is_reordered(history))
@@ -171,12 +173,15 @@ class LLMReranker(SecondStage):
         prompt, ledger, n = load_prompt(PROMPTS[self._method]), self._ledger, min(self.n, len(lines))
         if self._method == "titles":
             alone = min(n_histories * n, len(lines))  # each title after no history
-            size = (n_histories + alone) * len(prompt.text) + n_lines * line
-            return ledger.estimate(prompt, n_histories + alone, size, tokens_out=n * line * TOKENS_PER_BYTE, reads=n)
+            size, most = ((n_histories + alone) * len(prompt.text) + n_lines * each for each in (line, longest))
+            out = n * line * TOKENS_PER_BYTE
+            return ledger.estimate(prompt, n_histories + alone, size, tokens_out=out, most_size=most, reads=n)
         shown = 2 * self.shuffles
-        size = shown * (n_histories * (len(prompt.text) + n * line) + n_lines * line)
+        size, most = (
+            shown * (n_histories * (len(prompt.text) + n * each) + n_lines * each) for each in (line, longest)
+        )
         each, reads = (n, n) if self._method == "labels" else (4 * n, 1)
-        return ledger.estimate(prompt, n_histories * shown, size, tokens_out=each, reads=reads)
+        return ledger.estimate(prompt, n_histories * shown, size, tokens_out=each, most_size=most, reads=reads)
 
     def _is_reordered(self, history: History) -> npt.NDArray[np.bool_]:
         """Return whether each history is short enough and has a liked item, `[n]`."""

@@ -123,8 +123,12 @@ class Wording:
             Calls, tokens and money, at most.
         """
         names = [" ".join(fields) for fields in sent_fields(items, self.fields, labels=False)]
-        line, prompt = LABEL + mean_bytes(names), load_prompt("explanation")
-        return self._ledger.estimate(prompt, n, n * (len(prompt.text) + (2 + MOST_CAUSES) * line))
+        prompt, schema = load_prompt("explanation"), _shape(self.language).model_json_schema()
+        usual, longest = (
+            n * (len(prompt.text.encode()) + (2 + MOST_CAUSES) * (LABEL + line))
+            for line in (mean_bytes(names), max((len(name.encode()) for name in names), default=0) + LABEL)
+        )
+        return self._ledger.estimate(prompt, n, usual, most_size=longest, schema=schema)
 
     def _evidence(self, facts: _Facts) -> list[str]:
         """Return the evidence as lines `label: fact`, the recommended item first."""
