@@ -77,6 +77,7 @@ def report(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
         "tuning": [SEARCH.as_dict()],
         "language_model": {"augmentation": {}, "reranking": {}, "explanations": {}},
         "training": {"ease": epochs},
+        "steps": [{"step": "fitted", "model": "ease", "cpu_seconds": 1.0, "seconds": 2.0, "peak_mib": 90}],
         "examples": [{"user_id": "u1", "history_length": 3, "liked": ["A"], "recommended": []}],
     }
     return json.loads(json.dumps(made))
