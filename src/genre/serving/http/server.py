@@ -36,6 +36,7 @@ except ImportError as error:
 
 WATCH_SECONDS = 2.0  # between two looks at the run folders
 RETRY_SECONDS = 60.0  # until a new run that did not answer is tried again
+_STOPPED = ("KeyboardInterrupt", "CancelledError")  # how the traceback of a server ends that was stopped twice
 BACKLOG = 2048  # connections that the system keeps until they are accepted
 MIN_CONNECTIONS = 8  # with fewer, a browser alone would wait for itself
 SPARE_FILES = 200  # beside the connections: the event log, the run, compiled kernels
@@ -121,7 +122,7 @@ def _quiet_logs() -> None:
     """Pace lines that requests cause: one a request would fill the disk."""
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).addFilter(PacedLines())
-    logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().strip().endswith(_STOPPED))
 
 
 def watch_folders(
