@@ -22,7 +22,6 @@ from genre.preprocessing.sources.columns import Columns
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 from genre.recommenders.popularity import Popularity
-from genre.recommenders.second_stage import SecondStage
 from genre.studies import prepare_split
 from genre.workspace import Workspace, leave_dataset, locked
 
@@ -103,20 +102,9 @@ def contenders(experiment: Experiment) -> dict[str, Recommender]:
         experiment: The config.
 
     Returns:
-        Label -> recommender, but for blends and second stages, which the search makes, and what predicts ratings.
+        Label -> recommender, but for blends, which the search makes itself, and what predicts ratings.
     """
-    return {
-        label: one
-        for label, one in experiment.named().items()
-        if not isinstance(
-            one,
-            (
-                Blend,
-                SecondStage,
-            ),
-        )
-        and not _rates(one)
-    }
+    return {label: one for label, one in experiment.named().items() if not isinstance(one, Blend) and not _rates(one)}
 
 
 def _rates(recommender: Recommender) -> bool:

@@ -25,6 +25,7 @@ from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
+from genre.recommenders.ranker import Ranker
 from genre.recommenders.transitions import Transitions
 from genre.testing import toy_dataset
 
@@ -85,7 +86,7 @@ def test_the_winner_fitted_anew_has_the_value_that_was_found(parts: Split) -> No
 def test_each_improvement_has_a_line_with_the_time_left(parts: Split) -> None:
     log = Lines()
     winner = search(parts, STARTS, Allowance(seconds=600, trials=10), log=log)
-    values = [float(line.split()[1]) for line in log.lines[:-1]]
+    values = [float(line.split()[1]) for line in log.lines if "(trial" in line]
     assert values == sorted(values)
     assert all("CPU minutes left" in line for line in log.lines)
     assert f"{winner.value:.4f}" in log.lines[-1]
@@ -176,12 +177,21 @@ def test_a_sample_has_the_targets_of_some_users(parts: Split) -> None:
 def test_a_second_stage_is_a_candidate_that_validation_may_reject(parts: Split) -> None:
     log = Lines()
     winner = search(parts, STARTS, Allowance(trials=4), second_stage=True, log=log)
-    values = {line.split()[2]: float(line.split()[1]) for line in log.lines if "all validation users" in line}
+    values = {line.split()[2]: float(line.split()[1]) for line in log.lines if "at the end" in line}
     assert {"blend", "ranker"} < set(values)
     assert winner.value == pytest.approx(max(values.values()), abs=5e-5)
     model = dataclasses.replace(winner.recommender).fit(parts.train, validation=parts.validation)  # type: ignore[type-var]
     value = evaluate(model, parts.validation, metrics=["ndcg@10"], train=parts.train).values["ndcg@10"]
     assert value == winner.value
+
+
+def test_a_second_stage_to_begin_with_is_no_member_of_the_blend(parts: Split) -> None:
+    first = Blend((ItemKNN(), Transitions()))
+    winner = search(parts, {**STARTS, "ranker": Ranker(first, epochs=2)}, Allowance(trials=4))
+    assert [one.name for one in winner.attempts] == [*STARTS, "ranker"]
+    assert "ranker" in winner.singles
+    inside = winner.recommender.recommenders if isinstance(winner.recommender, Blend) else ()
+    assert not any(isinstance(member, Ranker) for member in inside)
 
 
 def test_a_search_has_an_end(parts: Split) -> None:

@@ -189,6 +189,8 @@ class _Halving:
     def rounds(self, contenders: list[_Contender]) -> None:
         """Try every contender as it is, then the better half again and again, until the budget ends."""
         for contender in contenders:
+            if isinstance(contender.start, SecondStage):  # what it may take, before anything is known of it
+                contender.seconds = REFITS * sum(one.seconds for one in contenders)
             self.attempt(contender, _fresh(contender.start))
         left, trials = [one for one in contenders if one.best is not None], 1
         going = True
@@ -271,21 +273,22 @@ class _Halving:
         if not known:
             raise EvaluationError("no trial succeeded; give the search a larger budget, or look at the lines above")
         fitted = [one.best for one in known.values() if one.best is not None]
-        found = [fitted[0]]
-        began = time.process_time()
-        if len(fitted) > 1:
-            found.append(self.blended(fitted))
+        members = [model for model in fitted if not isinstance(model, SecondStage)]
+        found, began = fitted[:1], time.process_time()
+        if len(members) > 1:
+            found.append(self.blended(members))
         blending = time.process_time() - began
         needed = REFITS * sum(one.seconds for one in known.values()) + blending
         if second_stage and self.budget.left() > needed:
             found += self.ranked(found[-1])
-        values = [self.evaluated(model, self.split.validation) for model in found]
+        values = [self.evaluated(model, self.judged) for model in found]
         for model, value in zip(found, values, strict=True):
-            name = type(model).__name__.lower()
-            self.log.line(f"{self.metric} {value:.4f} {name} on all validation users{self.budget}")
-        at = int(np.argmax(np.multiply(self.sign, values)))
+            self.log.line(f"{self.metric} {value:.4f} {type(model).__name__.lower()} at the end{self.budget}")
+        best = found[int(np.argmax(np.multiply(self.sign, values)))]
+        value = self.evaluated(best, self.split.validation)
+        self.log.line(f"{self.metric} {value:.4f} {type(best).__name__.lower()} on all validation users{self.budget}")
         singles = {name: (_fresh(one.best), self.sign * one.value) for name, one in known.items() if one.best}
-        return Winner(_fresh(found[at]), values[at], singles, tuple(self.attempts))
+        return Winner(_fresh(best), value, singles, tuple(self.attempts))
 
     def ranked(self, first: Recommender) -> Iterator[Recommender]:
         """Yield a ranker over the best so far; nothing where it cannot be learnt."""
