@@ -29,8 +29,9 @@ def from_before_deletion(dataset: Dataset, deleted: DeletedUsers) -> npt.NDArray
         deleted_at[:] = [-1 if moment is None else moment for moment in moments]
     first = np.zeros(dataset.n_users, np.int64)
     if dataset.timestamp is not None:
-        first[dataset.user] = np.iinfo(np.int64).max
-        np.minimum.at(first, dataset.user, dataset.timestamp)
+        own = deleted_at[dataset.user] >= 0  # few of the interactions, and the next two lines are slow
+        first[dataset.user[own]] = np.iinfo(np.int64).max
+        np.minimum.at(first, dataset.user[own], dataset.timestamp[own])
     found: npt.NDArray[np.bool_] = (deleted_at == 0) | (first <= deleted_at)
     return found
 
