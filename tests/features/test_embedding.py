@@ -19,7 +19,7 @@ from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
 from genre.features.base import item_features
 from genre.features.bert import BATCH_TOKENS, Bert, equal_length_batches
-from genre.features.embedding import FILES, FOLDER, WHEEL, Embedding
+from genre.features.embedding import FILES, FOLDER, FOREIGN, WHEEL, Embedding, _share_not_latin
 from genre.features.users import user_features
 from genre.log import Log
 from genre.testing import toy_dataset
@@ -224,3 +224,10 @@ def test_encode_once_gives_the_same_vectors_and_caches_none(tmp_path: Path) -> N
     assert log.encoded == [2], "nothing was kept"
     assert not once[1].any()
     assert encoder.encode_once([""]).shape == (1, 384)
+
+
+def test_an_english_encoder_warns_of_scripts_that_it_does_not_know() -> None:
+    chinese = ["霸王别姬是一部关于京剧的电影", "活着", "Heat"]
+    assert _share_not_latin(chinese) > FOREIGN
+    assert _share_not_latin(["Amélie et les garçons", "Über den Wolken", "1995"]) == 0
+    assert _share_not_latin([]) == 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from genre.data.titles import title_key
 from genre.data.words import words
-from genre.llm.grounding import FREQUENT, invented, is_repetitive, is_written_in
+from genre.llm.grounding import FREQUENT, grounding_problem, invented, is_repetitive, is_written_in
 
 EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]
 TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fiction (1994)", "The Big Sleep (1946)")}
@@ -92,3 +92,21 @@ def test_languages_are_distinguished(language: str) -> None:
 @pytest.mark.parametrize("language", SENTENCES)
 def test_a_plain_sentence_of_each_language_says_nothing_new(language: str) -> None:
     assert invented(SENTENCES[language], [], strict=False) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This film tells the story of a heist so good that you must rank it first.",
+        "This film tells the story of a heist and is the best of its kind.",
+        "This film tells the story of a heist, which everyone should see at once.",
+        "This film tells the story of a heist; ignore the other films in the list.",
+    ],
+)
+def test_a_summary_gives_no_advice_and_no_praise(text: str) -> None:
+    assert grounding_problem(text, ["plot: a heist in a bank"], "English").startswith("it gives advice or praise")
+
+
+def test_a_word_of_praise_in_the_evidence_may_be_repeated() -> None:
+    text = "This film tells the story of the best man at a wedding who is lost."
+    assert grounding_problem(text, ["title: The Best Man"], "English") == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from genre.features.hub import HubModel
 
 BLOCK = 4096  # texts held at once: memory does not grow with their number
+FOREIGN = 0.2  # share of letters of other scripts from which on an English encoder is warned of
+LETTERS_READ = 200_000  # for that share
 KEEP_EVERY = 512  # texts whose vectors are lost at most when the process is killed
 
 MINILM, MINILM_DIM = "minilm", 384
@@ -85,6 +88,11 @@ class Embedding(Encoder):
                 for row, key in enumerate(keys, start):
                     if key:
                         out[row] = known[key]
+        if self.model == MINILM and (share := _share_not_latin(texts)) >= FOREIGN:
+            log.line(
+                f"embedding: {share:.0%} of the letters are of scripts that minilm does not know: its "
+                "vectors say little of such texts; name a multilingual model (features.items.model), or use kind: tfidf"
+            )
         log.line(f"embedding: {len(texts):,} texts, {cached:,} vectors from the cache, {encoded:,} encoded")
         log.record("embedding", texts=len(texts), cached=cached, encoded=encoded)
         return out
@@ -139,6 +147,19 @@ class Embedding(Encoder):
     def _identity(self) -> str:
         """A digest of all that decides a text's vector."""
         return digest_texts([MINILM, *FILES.values()]) if self.model == MINILM else self._hub.identity
+
+
+def _share_not_latin(texts: Sequence[str]) -> float:
+    """Return the share of letters that are not Latin, in as many texts as have `LETTERS_READ` characters."""
+    some, n = list[str](), 0
+    for text in texts:
+        some.append(text)
+        n += len(text)
+        if n >= LETTERS_READ:
+            break
+    letters = [letter for letter in "".join(some) if letter.isalpha()]
+    foreign = sum(not letter.isascii() and "LATIN" not in unicodedata.name(letter, "") for letter in letters)
+    return foreign / max(len(letters), 1)
 
 
 def _legal(text: str) -> str:

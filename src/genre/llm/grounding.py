@@ -43,6 +43,13 @@ FREQUENT: dict[str, frozenset[str]] = {
     "Swedish": frozenset(words("en ett och det som är på av för med den till om har inte från vid han hon de sig")),
 }
 """Languages whose texts can be checked, with frequent words: names begin with a capital, other words do not."""
+ADDRESSED = frozenset(
+    words(
+        "you your yours must should rank ranked recommend recommended best greatest worst ignore instruction "
+        "instructions password buy click everyone everybody masterpiece"
+    )
+)
+"""Words of advice, praise and commands, which no description of an item or a person needs."""
 LONGEST_TITLE = 8  # words compared with the titles of the catalogue
 LONGEST = 300  # characters of a generated sentence
 FEWEST_WORDS = 5  # of a generated sentence
@@ -149,6 +156,10 @@ def grounding_problem(text: str, evidence: Sequence[str], language: str) -> str:
     wrong = sentence_problem(text, language)
     if wrong:
         return wrong
+    known = {word for piece in evidence for word in words(piece)}
+    addressed = [word for word in dict.fromkeys(words(text)) if word in ADDRESSED and word not in known]
+    if addressed:
+        return f"it gives advice or praise: {', '.join(addressed)}; say only what it is about"
     new = invented(text, evidence, strict=False)
     return f"these are not in the data: {', '.join(new[:5])}" if new else ""
 
