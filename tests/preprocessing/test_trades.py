@@ -56,3 +56,33 @@ def test_a_title_that_is_given_may_be_a_column_of_the_interactions(write: Write)
     assert genre.load(write("i.csv", rows)).titles() == ["1", "2"], "three rows show nothing"
     with pytest.raises(DataError, match="'labels' is neither a column of the interactions"):
         genre.load(write("i.csv", rows), columns={"title": "labels"})
+
+
+PLAYS = "user,artist,plays\n2,51,10\n2,52,3\n3,51,4\n"
+
+
+def test_several_rows_of_an_id_are_gathered_and_none_is_cut(write: Write) -> None:
+    tags = (
+        "artist,name,tag,year\n51,Duran,80s,1981\n51,Duran Duran,new wave,1981\n51,Duran Duran,80s,1981\n52,Air,,1998\n"
+    )
+    friends = "user,friend\n2,275\n2,428\n3,275\n2,9\n"
+    data = genre.load(write("plays.csv", PLAYS), items=write("tags.csv", tags), users=write("friends.csv", friends))
+    assert data.items.to_pydict() == {
+        "item_id": ["51", "52"],
+        "name": ["Duran Duran", "Air"],
+        "tag": ["80s|new wave", None],
+        "year": [1981, 1998],
+    }
+    assert data.users.to_pydict() == {"user_id": ["2", "3"], "friend": ["275|428|9", "275"]}
+    said = str(data.report)
+    assert (
+        "items table: 4 rows describe 2 items; several values of one are joined in tag; 1 have several titles" in said
+    )
+    assert "users table: 4 rows describe 2 users; several values of one are joined in friend" in said
+
+
+def test_gathered_lists_stay_lists(write: Write) -> None:
+    casts = pd.DataFrame({"artist": [51, 51, 52], "cast": [["A", "B"], ["B", "C"], ["D"]], "score": [1.0, 2.5, 3.0]})
+    data = genre.load(pd.read_csv(write("plays.csv", PLAYS)), items=casts)
+    assert data.items["cast"].to_pylist() == [["A", "B", "C"], ["D"]]
+    assert data.items["score"].to_pylist() == ["1|2.5", "3"]

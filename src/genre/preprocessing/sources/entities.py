@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from genre.data.dataset import TITLE_COLUMNS
 from genre.data.words import is_id_or_address
-from genre.engines.duckdb import DuckDB
+from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.options import nearest
 from genre.preprocessing.sources.base import setting
@@ -136,6 +137,59 @@ def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> 
     return items.rename_columns(renamed), [f"title: {title!r} ({why})"]
 
 
+def _one_row_an_id(engine: DuckDB, table: pa.Table, label: str) -> tuple[pa.Table, list[str]]:
+    """The table with one row an id, and a line on values that were gathered.
+
+    Different values of an id (tags, friends, a cast) become a list where the column holds lists, else text joined by
+    `|`, in the order of the table; of several titles the most frequent counts, the first of those as frequent.
+    """
+    own, *names = table.column_names
+    rows = engine.register(table.append_column("row of table", pa.array(range(table.num_rows), pa.int64())))
+    named = f"SELECT * FROM {rows} WHERE nullif({own}, '') IS NOT NULL"
+    total, ids = engine.one(f"SELECT count(*), count(DISTINCT {own}) FROM ({named})")
+    if total == ids or not names:
+        return table, []
+    first = engine.keep(f'SELECT {own}, min("row of table") AS row FROM ({named}) GROUP BY {own}')
+    joined, titles, columns = [], 0, {own: engine.arrow(f"SELECT {own} FROM {first} ORDER BY row")[own]}
+    for name, kind in zip(names, table.schema.types[1:], strict=True):
+        values, value = _different_values(name, kind, named, own)
+        different = engine.keep(values)
+        several = engine.one(f"SELECT count(*) FROM (SELECT id FROM {different} GROUP BY id HAVING count(*) > 1)")[0]
+        if name in TITLE_COLUMNS:
+            titles, value = titles + several, "arg_max(value, {n: n, place: -place})"
+        elif not several and not pa.types.is_list(kind):
+            value = "first(value)"
+        else:
+            joined += [name] if several else []
+        one = f"SELECT id, {value} AS value FROM {different} GROUP BY id"
+        columns[name] = engine.arrow(f"SELECT value FROM {first} LEFT JOIN ({one}) ON id = {own} ORDER BY row")["value"]
+    unnamed = table.filter(pc.fill_null(pc.equal(table[own], ""), True))
+    gathered = f"; several values of one are joined in {', '.join(joined)}" if joined else ""
+    most = f"; {titles:,} have several titles, the most frequent counts" if titles else ""
+    line = f"{label} table: {total:,} rows describe {ids:,} {label}{gathered}{most}"
+    lines = [line] if joined or titles else []
+    made = pa.table(columns)
+    return pa.concat_tables([made, unnamed.cast(made.schema)]), lines
+
+
+def _different_values(name: str, kind: pa.DataType, rows: str, own: str) -> tuple[str, str]:
+    """The SELECT of the different values of each id with their number and first place, and how several become one."""
+    column = identifier(name)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        rows = f'SELECT {own}, "row of table", unnest({column}) AS {column} FROM ({rows})'
+        value = "list(value ORDER BY place, value)"
+    else:
+        text = (
+            "regexp_replace(CAST(value AS VARCHAR), '\\.0$', '')"
+            if pa.types.is_floating(kind)
+            else "CAST(value AS VARCHAR)"
+        )
+        value = f"string_agg({text}, '|' ORDER BY place)"
+    there = f"{column} IS NOT NULL AND trim(CAST({column} AS VARCHAR)) <> ''"
+    counted = 'count(*) AS n, min("row of table") AS place'
+    return f"SELECT {own} AS id, {column} AS value, {counted} FROM ({rows}) WHERE {there} GROUP BY ALL", value
+
+
 def entity_tables(
     engine: DuckDB,
     entities: dict[str, Entity | None],
@@ -177,6 +231,9 @@ def entity_tables(
             f"{name}: title: {wanted.title!r} is neither a column of the interactions without a "
             "role nor of an items table; give the items table, or leave it out"
         )
+    for label, table in made.items():
+        made[label], several = _one_row_an_id(engine, table, label)
+        lines += several
     for label, side in (("users", users), ("items", items)):
         if side is not None and side.written:
             made[label] = _typed_fields(made[label], keep=("user_id", "item_id", *TITLE_COLUMNS))
