@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,13 @@ import pandas as pd
 import pytest
 
 import genre
+from genre.config.starter import first_config
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
+from genre.preprocessing.cleaning import Cleaning
+from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources.files import Files
+from polars_engine import Polars
 
 Write = Callable[..., Path]
 SHOP = """customer,stockcode,description,quantity,price,country,date
@@ -86,3 +93,45 @@ def test_gathered_lists_stay_lists(write: Write) -> None:
     data = genre.load(pd.read_csv(write("plays.csv", PLAYS)), items=casts)
     assert data.items["cast"].to_pylist() == [["A", "B", "C"], ["D"]]
     assert data.items["score"].to_pylist() == ["1|2.5", "3"]
+
+
+RETURNS = """customer,product,quantity,date
+ann,cup,2,2024-01-01
+ann,cup,3,2024-01-02
+ann,pan,1,2024-01-02
+ann,cup,-4,2024-01-03
+ann,cup,5,2024-01-04
+ann,pan,-1,2024-01-02
+bob,cup,-2,2024-01-01
+bob,cup,2,2024-01-05
+bob,pan,0,2024-01-06
+cid,cup,7,2024-01-01
+cid,pan,1,2024-01-02
+cid,pan,-3,2024-01-03
+"""
+
+
+@pytest.mark.parametrize("engine", [DuckDB, Polars])
+def test_returns_cancel_the_latest_earlier_purchases_up_to_their_quantity(
+    write: Write, engine: type[DuckDB] | type[Polars]
+) -> None:
+    with DuckDB() as reading, engine() as working:
+        tables = Files(write("sales.csv", RETURNS)).load(reading)
+        tables = dataclasses.replace(
+            tables, interactions=working.read(tables.interactions.collect("pyarrow").to_native())
+        )
+        data, report = prepare(tables, working, Cleaning(returns="cancel", repeats="all"))
+    assert [
+        (data.user_ids[user], data.item_ids[item], weight)
+        for user, item, weight in zip(data.user.tolist(), data.item.tolist(), data.weight.tolist(), strict=True)
+    ] == [("ann", "cup", 1.0), ("ann", "cup", 5.0), ("bob", "cup", 2.0), ("bob", "pan", 0.0), ("cid", "cup", 7.0)]
+    said = "returns: 4; purchases that they cancel: 3, and 1 in part; returns of more than was bought before: 2"
+    assert said in str(report)
+    assert report.after == 5
+
+
+def test_returns_are_written_into_the_first_config_where_there_are_some(write: Write) -> None:
+    made = first_config(write("sales.csv", RETURNS), None, None, Path("genre.yaml"))
+    assert made.config.experiment.cleaning.returns == "cancel"
+    plain = first_config(write("plain.csv", RETURNS.replace(",-", ",")), None, None, Path("genre.yaml"))
+    assert plain.config.experiment.cleaning.returns == "drop"

@@ -114,14 +114,16 @@ def first_config(
     before = source.fingerprint() if keep else ""
     with DuckDB() as engine:
         tables = source.load(engine)
-        dataset, report = prepare(tables, engine)
+        cleaning = Cleaning(returns="cancel")  # without returns it changes nothing
+        dataset, report = prepare(tables, engine, cleaning)
         texts = _text_columns(dataset.items)
         facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts)
         text = config_text(source, facts, report, output, choose_recommenders(facts))
         config = parse_config(text, str(output), folder=output.resolve().parent)
         if keep is not None:
-            if to_dict(config.experiment.cleaning) != to_dict(Cleaning()):
-                dataset, report = prepare(tables, engine, config.experiment.cleaning)
+            final = config.experiment.cleaning
+            if to_dict(final) != to_dict(Cleaning(returns=final.returns)):
+                dataset, report = prepare(tables, engine, final)
             if config.experiment.data.fingerprint() == before:  # no file changed while it was read
                 keep(config, dataset, report)
     return FirstConfig(text, config, facts, source, report)
@@ -180,6 +182,7 @@ def config_text(
         "rated": facts.rated,
         "unrated": not facts.rated,
         "weighted": facts.largest_weight > 1,
+        "returned": any(step.name == "returns" for step in report.steps),
         "repeated": facts.repeats >= REPEATED,
     }
     return _fill_in(values, shown)

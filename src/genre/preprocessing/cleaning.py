@@ -72,6 +72,13 @@ class Cleaning:
             "span, and to dates outside 1980 to 2100: dropped and counted, or kept."
         ),
     ] = "drop"
+    returns: Annotated[
+        Literal["drop", "cancel"],
+        Doc(
+            "Interactions of negative weight are dropped, or also `cancel` the latest earlier purchases of the user "
+            "and item, up to their quantity."
+        ),
+    ] = "drop"
     bad_rows: Annotated[
         float, Ge(0), Le(1), Doc("Share of rows that may be unreadable and are dropped; more is an error.")
     ] = 0.05
@@ -287,7 +294,7 @@ def _noise_causes(
     for name in ("rating", "weight"):
         if name in columns:
             yield Cause("noise", f"{name} not finite", ~nw.col(name).is_finite())
-    if "weight" in columns:
+    if "weight" in columns and cleaning.returns == "drop":
         yield Cause("noise", "weight below zero", nw.col("weight") < 0)
     low, high = _rating_bounds(frame, cleaning, scale) if "rating" in columns else (None, None)
     if low is not None and high is not None:

@@ -31,6 +31,7 @@ from genre.preprocessing.cleaning import (
 )
 from genre.preprocessing.cleaning_report import CleaningReport, Step
 from genre.preprocessing.numbering import composed_twins, number_ids, spelt_otherwise
+from genre.preprocessing.returns import cancel_returns
 from genre.preprocessing.tables import PARTS, ROWS_A_FILE, Tables
 
 FEW_ROWS = 20
@@ -91,6 +92,9 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
         kept = kept.drop("trouble")
     kept, steps = drop_duplicates(kept, engine, ordered=tables.ordered)
     report.steps += _as_written(steps, tables.files, ids)
+    if cleaning.returns == "cancel":
+        kept, steps = cancel_returns(kept, engine)
+        report.steps += steps
     kept, steps = drop_busy_users(kept, cleaning.max_user_interactions)
     report.steps += _as_written(steps, tables.files, ids)
     kept, steps = drop_k_core(
