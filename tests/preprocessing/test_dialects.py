@@ -21,7 +21,8 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import DataError, DataWarning
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
-from genre.preprocessing.sources.columns import Columns
+from genre.preprocessing.sources.columns import KNOWN_NAMES, Columns
+from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.files import Files
 from sizes import sized
 
@@ -316,3 +317,12 @@ def test_what_is_known_of_the_dialect_can_be_set(engine: DuckDB, folder: Path) -
         warnings.simplefilter("error", DataWarning)
         with pytest.raises(DataError, match="not readable as ascii"):
             found_in(engine, path, delimiter="~", columns=Columns(encoding="ascii"))
+
+
+def test_words_of_a_sentence_that_are_names_of_columns_make_no_header(tmp_path: Path) -> None:
+    """`date`, `film` and `score` are columns elsewhere; here they stand in descriptions with commas before them."""
+    rows = [f"i{n},The Date of {n},film with a score and a date for two\n" for n in range(30)]
+    (tmp_path / "items.csv").write_text("item_id,title,description\n" + "".join(rows))
+    with DuckDB() as engine:
+        found = layout(engine, tmp_path / "items.csv", KNOWN_NAMES)
+    assert (found.delimiter, list(found.names)) == (",", ["item_id", "title", "description"])

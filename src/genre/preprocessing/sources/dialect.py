@@ -272,7 +272,7 @@ def _cells(
 
 def _delimiter(path: str | Path, lines: Sequence[str], known_names: Collection[str]) -> str:
     """The one that cuts a header with several known names, else most lines into the same number of fields."""
-    headers = {by: max(_known(line.split(by), known_names) for line in lines[:MOST_ABOVE]) for by in DELIMITERS}
+    headers = {by: max(_known_in_header(line, by, known_names) for line in lines[:MOST_ABOVE]) for by in DELIMITERS}
     if max(headers.values()) > 1:
         return max(headers, key=lambda by: headers[by])
     best, share = ",", 0.0
@@ -286,6 +286,13 @@ def _delimiter(path: str | Path, lines: Sequence[str], known_names: Collection[s
         if width > 1 and count / len(lines) > share + 1e-9:
             best, share = delimiter, count / len(lines)
     return best
+
+
+def _known_in_header(line: str, delimiter: str, known_names: Collection[str]) -> int:
+    """How many known names a line names as a header; a sentence has words among them, so half of its words must be."""
+    cells = line.split(delimiter)
+    known = _known(cells, known_names)
+    return 0 if delimiter == " " and 2 * known < len(cells) else known
 
 
 def _known(cells: Sequence[str], known_names: Collection[str]) -> int:
