@@ -1,8 +1,8 @@
-"""Cost at size: lists for all users, kernels on several threads, and whole runs of the config that `genre init` writes.
+"""Cost at size: lists for all users, kernels on several threads, and the table of `genre plan`.
 
     python benchmarks/scale.py lists [--users 200000 --items 3260 --threads 1]
     python benchmarks/scale.py threads [--threads 1 2]
-    python benchmarks/scale.py run --interactions 1000000 [--folder FOLDER]
+    python benchmarks/scale.py costs [--sizes small middle large] [--output src/genre/costs.json]
 
 The data is made here: popular items and busy users by Zipf's law, with titles. Every figure is CPU time: of the process,
 and for `threads` also of its busiest thread, which is the wall time on idle cores.
@@ -11,7 +11,10 @@ and for `threads` also of its busiest thread, which is the wall time on idle cor
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -136,6 +139,100 @@ def cpu_of_threads(run) -> tuple[float, float]:
     return time.process_time() - before, time.thread_time() - own + TimedPool.busiest
 
 
+SIZES = {"small": (3_000, 2_000, 300_000), "middle": (12_000, 6_000, 1_000_000), "large": (40_000, 12_000, 3_000_000)}
+MEASURED = {
+    "popularity": {},
+    "baseline": {},
+    "item_knn": {"neighbours": 100},
+    "ease": {},
+    "ease_neighbours": {},
+    "als": {"factors": 64, "iterations": 4, "solver": "cg"},
+    "bpr": {"factors": 64, "epochs": 3},
+    "transitions": {},
+    "rating_factors": {},
+    "content": {},
+    "mlp": {"epochs": 1},
+}
+
+
+def costs(options: argparse.Namespace) -> None:
+    """Measure every kind at every size, each in a process of its own, and write the table that `genre plan` reads."""
+    rows = json.loads(options.output.read_text()) if options.output.is_file() else []
+    known = {(row["kind"], row["size"]) for row in rows}
+    for size in options.sizes:
+        for kind in MEASURED:
+            if (kind, size) in known:
+                continue
+            done = subprocess.run([sys.executable, __file__, "cost", kind, size], capture_output=True, text=True)
+            if done.returncode:
+                print(kind, size, done.stderr[-300:], flush=True)
+                continue
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            print(rows[-1], flush=True)
+            options.output.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+def cost(options: argparse.Namespace) -> None:
+    """Measure one fit and one evaluation, with one thread, after a tiny one that loads compiled code."""
+    import dataclasses
+
+    import genre
+    from genre.config.sections import resolve
+    from genre.data.dataset import Features
+    from genre.recommenders.base import Recommender
+    from genre.testing import toy_dataset
+    from genre.threads import limit_threads
+
+    model = resolve(Recommender, options.kind)(**MEASURED[options.kind])
+
+    def with_vectors(data, dim):
+        rng = np.random.default_rng(0)
+        rated = dataclasses.replace(
+            data,
+            rating=rng.integers(1, 6, len(data)).astype(np.float32),
+            rating_scale=(1.0, 5.0, 1.0),
+            positive_rating=4.0,
+        )
+        return rated.with_features(items=Features(rng.normal(size=(data.n_items, dim)).astype(np.float32), "made"))
+
+    def status(name: str) -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
+
+    with limit_threads(1):
+        tiny = genre.split(with_vectors(toy_dataset(), 8))
+        genre.evaluate(dataclasses.replace(model).fit(tiny.train, validation=tiny.validation), tiny.test)
+        data = with_vectors(made_data(*SIZES[options.size]), 384)
+        split = genre.split(data)
+        split.test.context.history()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before, began = status("VmRSS"), time.process_time()
+        model.fit(split.train, validation=split.validation)
+        fit, most = time.process_time() - began, status("VmHWM")
+        fold = split.test.sample(500, 0)
+        began = time.process_time()
+        genre.evaluate(model, fold, metrics=["ndcg", "coverage"], train=split.train)
+        judged = time.process_time() - began
+    lengths = np.diff(data.history().indptr).astype(float)
+    print(
+        json.dumps(
+            {
+                "kind": options.kind,
+                "size": options.size,
+                "options": MEASURED[options.kind],
+                "users": data.n_users,
+                "items": data.n_items,
+                "interactions": len(data),
+                "pairs": float((lengths**2).sum()),
+                "cpu_seconds": round(fit, 3),
+                "mib": round(max(most - before, 0), 1),
+                "evaluated": len(fold.users()),
+                "evaluate_cpu_seconds": round(judged, 3),
+            }
+        )
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
@@ -148,6 +245,14 @@ def main() -> None:
     verb.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
     verb.add_argument("--repeats", type=int, default=5)
     verb.set_defaults(work=on_threads)
+    verb = verbs.add_parser("costs")
+    verb.add_argument("--sizes", nargs="+", default=list(SIZES))
+    verb.add_argument("--output", type=Path, default=Path("src/genre/costs.json"))
+    verb.set_defaults(work=costs)
+    verb = verbs.add_parser("cost")
+    verb.add_argument("kind")
+    verb.add_argument("size")
+    verb.set_defaults(work=cost)
     options = parser.parse_args()
     options.work(options)
 

@@ -23,6 +23,7 @@ from genre.data.dataset import Dataset, Features
 from genre.data.folds import Fold, Split
 from genre.engines.duckdb import DuckDB
 from genre.errors import ConfigError
+from genre.estimates import describe_estimate, estimate_run, refuse_what_cannot_fit
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import primary, rank_key
 from genre.evaluation.results import read_evaluation, write_evaluation
@@ -32,6 +33,7 @@ from genre.features.augmented_columns import ENCODED, read_augmented, synthetic_
 from genre.features.base import item_features
 from genre.features.placebo import exchange_texts
 from genre.features.users import user_features
+from genre.kernels.compiled import announced
 from genre.kinds import declared
 from genre.log import SILENT, Log
 from genre.output import RERANKING, Evaluated, check_output, describe_cost, write_output
@@ -60,7 +62,12 @@ FEWEST_TO_HALVE = 1000
 
 
 def run(
-    config: str | Path | Config, *, overrides: Sequence[str] = (), runs: str | Path = "runs", log: Log = SILENT
+    config: str | Path | Config,
+    *,
+    overrides: Sequence[str] = (),
+    runs: str | Path = "runs",
+    anyway: bool = False,
+    log: Log = SILENT,
 ) -> Run:
     """Do every step of a config that is not done yet and read the run back.
 
@@ -70,6 +77,7 @@ def run(
         config: The path of a YAML file, or a checked config.
         overrides: `dotted.key=value` each, put over what the file says.
         runs: The folder of all runs.
+        anyway: Run even where this machine is expected to have too little memory.
         log: Where progress is shown.
 
     Returns:
@@ -77,7 +85,7 @@ def run(
 
     Raises:
         ConfigError: The config is not legal.
-        DataError: The data cannot be used.
+        DataError: The data cannot be used, or a step is expected to take more memory than this machine has.
         UnknownId: The config shows a user who is not in the data.
 
     Example:
@@ -100,7 +108,13 @@ def run(
         with log.measure("preprocessed"):
             dataset = preprocess(work, checked.experiment, log)
         check_output(checked.experiment, dataset)
-        learn(work, checked.experiment, dataset, log)
+        estimate = estimate_run(checked.experiment, dataset)
+        for line in describe_estimate(estimate, dataset):
+            log.line(line)
+        if not anyway:
+            refuse_what_cannot_fit(estimate)
+        with announced(log.line):
+            learn(work, checked.experiment, dataset, log)
     if work.unanswered:
         log.line(f"{work.unanswered:,} questions to a language model failed; the same command sends them again.")
     log.line(describe_cost(work.entries(".")))

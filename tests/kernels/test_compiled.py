@@ -1,28 +1,27 @@
-"""How a kernel is compiled."""
+"""A first compilation is announced, once; what is compiled already is not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
-import pytest
+import numpy as np
 
-from genre.kernels.compiled import compiled
+from genre.kernels.compiled import COMPILING, announced
 
 
-def test_compiles_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, options_of_calls = numba.njit, []
-
-    def read_only(**options: Any) -> Any:
-        options_of_calls.append(options)
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    monkeypatch.setattr(numba, "njit", read_only)
-
-    def double(x: int) -> int:
+def test_the_first_compilation_is_announced_once() -> None:
+    def twice(x: Any) -> Any:
         return 2 * x
 
-    assert compiled(double)(4) == 8
-    assert len(options_of_calls) == 2
+    lines: list[str] = []
+    kernel: Callable[[Any], Any] = numba.njit(twice)
+    with announced(lines.append):
+        assert kernel(np.int32(2)) == 4
+        assert kernel(np.int64(2)) == 4
+    assert lines == [COMPILING]
+    with announced(lines.append):
+        kernel(np.int32(3))
+    kernel(np.float32(1))
+    assert lines == [COMPILING]

@@ -1,4 +1,4 @@
-"""Verbs that make and compare runs: run, tune, audit, compare, uplift."""
+"""Verbs that make and compare runs: run, plan, tune, audit, compare, uplift."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def add_run_verbs(verbs: Verbs) -> None:
     add_config(parser)
     add_runs_folder(parser)
     parser.add_argument("--quiet", action="store_true", help="print the results only")
+    parser.add_argument("--anyway", action="store_true", help="run even where the memory is expected not to suffice")
+
+    text = "Estimate CPU seconds and memory of a config's run, and what a language model would cost; nothing is learnt."
+    parser = add_verb(verbs, "plan", _plan, text)
+    add_config(parser)
+    add_runs_folder(parser)
 
     parser = add_verb(
         verbs, "tune", _tune, "Search the options of every recommender of a config on the validation part."
@@ -59,7 +65,19 @@ def _run(args: argparse.Namespace) -> None:
     from genre.cli.terminal import print_run
     from genre.pipeline import run
 
-    print_run(run(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog(quiet=args.quiet)))
+    log = ConsoleLog(quiet=args.quiet)
+    print_run(run(args.config, overrides=args.overrides, runs=args.runs, anyway=args.anyway, log=log))
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from genre.cli.llm_tables import print_plan
+    from genre.cli.study_tables import print_costs
+    from genre.plan import plan_run
+
+    plan = plan_run(args.config, overrides=args.overrides, runs=args.runs, log=ConsoleLog())
+    print_costs(plan)
+    if plan.llm:
+        print_plan(plan.llm)
 
 
 def _tune(args: argparse.Namespace) -> None:

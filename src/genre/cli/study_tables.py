@@ -1,4 +1,4 @@
-"""Results of tune, compare and uplift, printed as tables. Knows nothing about how they were computed."""
+"""Results of plan, tune, compare and uplift, printed as tables. Knows nothing about how they were computed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from genre.evaluation.rules_cost import RulesCost
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
+    from genre.plan import RunPlan
     from genre.studies import ComparedRuns
 
 
@@ -68,6 +69,31 @@ def print_rules_cost(found: Sequence[RulesCost]) -> None:
     console = terminal.stdout()
     console.print(table)
     console.print(f"The best recommender's lists for {none.users:,} users of the test part.")
+
+
+def print_costs(plan: RunPlan) -> None:
+    """Print what each step of a run is expected to cost.
+
+    Args:
+        plan: the plan.
+    """
+    from genre.estimates import describe_estimate
+
+    console = terminal.stdout()
+    for line in describe_estimate(plan.steps, plan.dataset):
+        console.print(escaped(line), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("step", "recommender", "CPU s", "GB at the peak", "MB in a server"):
+        table.add_column(column, justify="left" if column in ("step", "recommender") else "right")
+    for step in plan.steps:
+        if step.cpu_seconds is None:
+            table.add_row(step.step, escaped(step.model), "not measured", "", "")
+            continue
+        peak, served = (
+            "" if size is None else f"{size / unit:,.1f}" for size, unit in ((step.peak, 1e9), (step.served, 1e6))
+        )
+        table.add_row(step.step, escaped(step.model), f"{step.cpu_seconds:,.1f}", peak, served)
+    console.print(table)
 
 
 def print_tuned(results: Sequence[TuningResult]) -> None:

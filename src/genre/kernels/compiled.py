@@ -7,10 +7,13 @@ is compared with a plain version, in NumPy or pure Python, in `tests/kernels/`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., object])
+
+COMPILING = "Compiling loops for this processor: once, some seconds of CPU; the machine code is kept."
 
 FAST_MATH = {"reassoc", "contract", "nsz"}
 """What the compiler may assume of floats: sums may be reordered (so that they become vector instructions), a product
@@ -36,3 +39,34 @@ def compiled(function: F) -> F:
         return cast(F, numba.njit(nogil=True, cache=True, fastmath=FAST_MATH)(function))
     except RuntimeError:  # numba found no folder to write to
         return cast(F, numba.njit(nogil=True, fastmath=FAST_MATH)(function))
+
+
+@contextmanager
+def announced(show: Callable[[str], None]) -> Iterator[None]:
+    """Say in one line that kernels are compiled, when the first one is, during the block.
+
+    Args:
+        show: Shows a line.
+    """
+    from numba.core import event
+
+    class Announce(event.Listener):
+        """Shows the line before the first compilation; loading kept machine code is none."""
+
+        waits = True
+
+        def on_start(self, event: object) -> None:
+            del event
+            if self.waits:
+                self.waits = False
+                show(COMPILING)
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    listener = Announce()
+    event.register("numba:compile", listener)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)  # type: ignore[no-untyped-call]

@@ -89,12 +89,13 @@ class Explaining(ABC):
         out = []
         for at, (item, share) in enumerate(zip(items, shares, strict=True)):
             order = np.argsort(-share, kind="stable")
+            order = order[share[order] != 0]
             out.append(
                 Explanation(
                     item=int(item),
                     score=float(scores[at]),
                     method=self.evidence,
-                    history=tuple((int(history.item[one]), float(share[one])) for one in order if share[one] != 0),
+                    history=tuple(zip(history.item[order].tolist(), share[order].tolist(), strict=True)),
                     popular=float(popular[at]),
                     parts={name: float(part[at]) for name, part in parts.items() if part[at] != 0},
                     disliked=disliked,
