@@ -11,7 +11,7 @@ from genre import estimates
 from genre.cli.main import main
 from genre.config.sections import resolve
 from genre.errors import DataError
-from genre.estimates import SECONDS, Facts, estimate_fit
+from genre.estimates import SECONDS, DataSizes, estimate_fit
 from genre.recommenders.base import Recommender
 from lines import Lines
 from small_world import write_interactions
@@ -32,8 +32,8 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "small.yaml"
 
 
-def facts_of(row: dict) -> Facts:
-    return Facts(row["users"], row["items"], row["interactions"], row["pairs"])
+def facts_of(row: dict) -> DataSizes:
+    return DataSizes(row["users"], row["items"], row["interactions"], row["pairs"])
 
 
 @pytest.mark.parametrize("kind", SECONDS)
@@ -48,12 +48,12 @@ def test_the_largest_measured_run_is_estimated_within_a_factor_of_two_and_a_half
 
 
 def test_more_work_costs_more() -> None:
-    rows, facts = estimates._measured(), Facts(1e5, 1e4, 1e7, 2e9)
+    rows, facts = estimates._measured(), DataSizes(1e5, 1e4, 1e7, 2e9)
     few, many = (estimate_fit(genre.ALS(iterations=n), facts, rows) for n in (4, 8))
     assert few is not None
     assert many is not None
     assert many[0] == pytest.approx(2 * few[0])
-    ease = [estimate_fit(genre.EASE(), Facts(1e5, items, 1e7, 2e9), rows) for items in (1e4, 2e4)]
+    ease = [estimate_fit(genre.EASE(), DataSizes(1e5, items, 1e7, 2e9), rows) for items in (1e4, 2e4)]
     assert ease[1][1] > 3 * ease[0][1] - ease[0][1]  # type: ignore[index]
 
 

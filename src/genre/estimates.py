@@ -34,7 +34,7 @@ EVALUATED_SHARE = 0.1  # users that have a target in a part, at least: assumed, 
 
 
 @dataclass(frozen=True)
-class Facts:
+class DataSizes:
     """The sizes of a dataset.
 
     Attributes:
@@ -50,7 +50,7 @@ class Facts:
     pairs: float
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Facts:
+    def of(cls, dataset: Dataset) -> DataSizes:
         """Return the sizes of a dataset.
 
         Args:
@@ -82,7 +82,7 @@ class StepCost:
     served: float | None = None
 
 
-Terms = Callable[[Facts, Recommender], tuple[float, ...]]
+Terms = Callable[[DataSizes, Recommender], tuple[float, ...]]
 
 
 def _by(*names: str) -> Callable[[Recommender], float]:
@@ -90,26 +90,26 @@ def _by(*names: str) -> Callable[[Recommender], float]:
     return lambda model: math.prod(float(getattr(model, name)) for name in names)
 
 
-def _als(facts: Facts, model: Recommender) -> tuple[float, ...]:
+def _als(facts: DataSizes, model: Recommender) -> tuple[float, ...]:
     factors, solver = float(model.factors), model.solver  # type: ignore[attr-defined]
     exact = solver == "exact" or (solver == "auto" and factors < CG_MIN_FACTORS)
     sweeps = float(model.iterations) * (EXACT if exact else 1)  # type: ignore[attr-defined]
     return sweeps * facts.interactions * factors, sweeps * (facts.users + facts.items) * factors
 
 
-def _times(options: Callable[[Recommender], float], *terms: Callable[[Facts], float]) -> Terms:
+def _times(options: Callable[[Recommender], float], *terms: Callable[[DataSizes], float]) -> Terms:
     return lambda facts, model: tuple(options(model) * term(facts) for term in terms)
 
 
-def _n(facts: Facts) -> float:
+def _n(facts: DataSizes) -> float:
     return facts.interactions
 
 
-def _pairs(facts: Facts) -> float:
+def _pairs(facts: DataSizes) -> float:
     return facts.pairs
 
 
-def _rows(facts: Facts) -> float:
+def _rows(facts: DataSizes) -> float:
     return facts.users + facts.items
 
 
@@ -133,7 +133,7 @@ BYTES: dict[str, Terms] = {
     "als": lambda facts, model: (facts.interactions, _rows(facts) * float(model.factors)),  # type: ignore[attr-defined]
     "bpr": lambda facts, model: (facts.interactions, _rows(facts) * float(model.factors)),  # type: ignore[attr-defined]
 }
-SERVED: dict[str, Callable[[Facts, Any], float]] = {
+SERVED: dict[str, Callable[[DataSizes, Any], float]] = {
     "popularity": lambda facts, _: 4 * facts.items,
     "ease": lambda facts, _: 4 * facts.items**2,
     "item_knn": lambda facts, model: 8 * facts.items * min(model.neighbours, facts.items),
@@ -148,8 +148,8 @@ def _measured() -> list[dict[str, Any]]:
     return rows
 
 
-def _facts(row: Mapping[str, Any]) -> Facts:
-    return Facts(row["users"], row["items"], row["interactions"], row["pairs"])
+def _facts(row: Mapping[str, Any]) -> DataSizes:
+    return DataSizes(row["users"], row["items"], row["interactions"], row["pairs"])
 
 
 def fitted_terms(terms: Terms, kind: str, rows: Sequence[Mapping[str, Any]], value: str, least: float) -> Any:
@@ -178,7 +178,7 @@ def fitted_terms(terms: Terms, kind: str, rows: Sequence[Mapping[str, Any]], val
     return found / scale
 
 
-def estimate_fit(model: Recommender, facts: Facts, rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+def estimate_fit(model: Recommender, facts: DataSizes, rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
     """Estimate what fitting a recommender costs.
 
     Args:
@@ -208,7 +208,7 @@ def estimate_fit(model: Recommender, facts: Facts, rows: Sequence[Mapping[str, A
     )
 
 
-def _evaluation_seconds(model: Recommender, facts: Facts, users: float, rows: Sequence[Mapping[str, Any]]) -> float:
+def _evaluation_seconds(model: Recommender, facts: DataSizes, users: float, rows: Sequence[Mapping[str, Any]]) -> float:
     """Estimate ranking the catalogue for some users, at the rate of the kind or of the slowest kind measured."""
     rates: dict[str, float] = {
         row["kind"]: row["evaluate_cpu_seconds"] / row["evaluated"] / row["items"] for row in rows
@@ -226,7 +226,7 @@ def estimate_run(experiment: Experiment, dataset: Dataset) -> list[StepCost]:
     Returns:
         The steps, in their order.
     """
-    facts, rows = Facts.of(dataset), _measured()
+    facts, rows = DataSizes.of(dataset), _measured()
     data = PROCESS + AN_INTERACTION * facts.interactions
     users = 2 * min(experiment.evaluation.users or facts.users, max(1.0, EVALUATED_SHARE * facts.users))
     fits, evaluations = [], []
