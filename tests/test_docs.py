@@ -163,6 +163,8 @@ def known_flags() -> set[str]:
         *ROOT.glob("benchmarks/*.py"),
         ROOT / "tests" / "conftest.py",
         ROOT / "Makefile",
+        ROOT / "Dockerfile",
+        ROOT / ".ci" / "lock.sh",
     ]
     return set(re.findall(r"--[a-z][a-z-]+", "\n".join(place.read_text("utf-8") for place in places)))
 
