@@ -347,7 +347,7 @@ def measure_uplift(
         ConfigError: The config has no augmentation, or no such recommender.
         EvaluationError: No text of the language model was usable.
     """
-    from genre.evaluation.arms import build_arms, stage_weights, without_second_stages
+    from genre.evaluation.arms import ARM_STEPS, build_arms, stage_weights, without_second_stages
     from genre.evaluation.uplift import arm_costs, evaluate_arms, uplift
 
     given = Path(config)
@@ -368,6 +368,9 @@ def measure_uplift(
     if list(arms) == ["without"]:
         reports = "; ".join(f"{step}: {report}" for step, report in augmented.reports.items())
         raise EvaluationError(f"{folder}: no text of the language model was usable, so no arm has any ({reports})")
+    for name, step in ARM_STEPS.items():
+        if step in augmented.reports and name not in arms:
+            log.line(f"uplift: no arm {name}: {augmented.reports[step]}, and none can be used")
     evaluations = evaluate_arms(
         arms,
         k=evaluation.first_k,

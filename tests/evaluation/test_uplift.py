@@ -20,7 +20,7 @@ from genre.errors import EvaluationError
 from genre.evaluation.arms import build_arms, shuffle_texts, stage_weights, without_second_stages
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL as LEVEL
 from genre.evaluation.results import Evaluation
-from genre.evaluation.uplift import evaluate_arms, uplift, user_segments
+from genre.evaluation.uplift import Gain, Uplift, evaluate_arms, uplift, user_segments
 from genre.features.augmented_columns import Augmented
 from genre.features.base import Encoder
 from genre.log import SILENT, Log
@@ -211,3 +211,12 @@ def test_an_arm_without_any_text_is_none() -> None:
     empty = {name: pa.nulls(len(column), column.type) for name, column in made.users.items()}
     found = build_arms(split, Content(), Words(), dataclasses.replace(made, users=empty))
     assert list(found) == ["without", "summaries", "placebo summaries"]
+
+
+def test_an_arm_that_equals_its_placebo_is_named() -> None:
+    def gain(arm: str, value: float) -> Gain:
+        return Gain(arm, "all", 100, 0.1, value, value - 0.1, 0.0, 0.2, 5, 0.5, 0.0, None)
+
+    same = Uplift("ndcg@10", "money", (gain("summaries", 0.12), gain("placebo summaries", 0.12)))
+    assert "summaries and its placebo gain the same" in same.blind_spots()[0]
+    assert Uplift("ndcg@10", "money", (gain("summaries", 0.12), gain("placebo summaries", 0.11))).blind_spots() == []

@@ -28,6 +28,14 @@ PLACEBO = "placebo"
 SYNTHETIC_ARMS: dict[str, Source] = {"synthetic": "history", "chain": "profile"}
 """Arm -> what its synthetic interactions were written from."""
 
+ARM_STEPS = {
+    "summaries": "summaries",
+    "profiles": "profiles",
+    "synthetic": "next items",
+    "chain": "chained items",
+}
+"""Arm -> the step of augmentation that writes its texts."""
+
 
 @dataclass(frozen=True, eq=False)
 class Arm:

@@ -110,15 +110,21 @@ class Uplift:
         }
 
     def blind_spots(self) -> list[str]:
-        """List the segments with too few users for a significant difference.
+        """List the segments with too few users for a significant difference, and the arms that equal their placebo.
 
         Returns:
             One line for each.
         """
-        sizes = {gain.segment: gain.users for gain in self.gains if gain.users < FEWEST_USERS}
-        return [
-            f"{segment}: {users} users are too few for a significant difference" for segment, users in sizes.items()
+        arms = self.by_arm()
+        equal = [
+            f"{arm} and its placebo gain the same in every segment: what the texts say makes no difference"
+            for arm, gains in arms.items()
+            if any(gain.changed for gain in gains)
+            and [gain.value for gain in gains] == [gain.value for gain in arms.get(f"{PLACEBO} {arm}", [])]
         ]
+        sizes = {gain.segment: gain.users for gain in self.gains if gain.users < FEWEST_USERS}
+        few = [f"{segment}: {users} users are too few for a significant difference" for segment, users in sizes.items()]
+        return equal + few
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON.
