@@ -1,0 +1,190 @@
+"""Steps 3 to 5 of a run, between the vectors and the report: fit recommenders, evaluate them, fit the best one again.
+
+A step whose inputs have not changed is read back, not done again. Does not know how the data was made ready.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from dataclasses import replace
+
+from genre import storage
+from genre.config.experiment import EvaluationOptions, Experiment
+from genre.config.writing import to_dict
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold, Split
+from genre.evaluation.evaluator import evaluate
+from genre.evaluation.leaderboard import primary, rank_key
+from genre.evaluation.results import read_evaluation, write_evaluation
+from genre.features.augmented_columns import read_augmented, synthetic_digest
+from genre.kinds import declared
+from genre.log import Log
+from genre.output import RERANKING, Evaluated
+from genre.recommenders.base import Recommender
+from genre.recommenders.blend import fit_reusing
+from genre.recommenders.llm_reranker import record_reranking
+from genre.recommenders.network_base import start_manifests
+from genre.workspace import (
+    Fitted,
+    Workspace,
+    key_of,
+)
+
+FEWEST_TO_HALVE = 1000
+"""Users of a validation part that is halved: one half fits weights and epochs, the other chooses a recommender."""
+
+
+def validation_halves(split: Split, log: Log) -> tuple[Split, Split]:
+    """Give one half of the validation users to the fitting of weights and epochs, the other to the choice.
+
+    A blend whose weights were fitted on the users that it is then chosen by looks better than it is.
+
+    Args:
+        split: The parts of the interactions.
+        log: Where the numbers are shown.
+
+    Returns:
+        The parts with the first half, and with the second; both with all users where they are fewer than
+        `FEWEST_TO_HALVE`, of which a half would decide little.
+    """
+    n_users = len(split.validation.users())
+    if n_users < FEWEST_TO_HALVE:
+        return split, split
+    first, second = split.validation.halves()
+    log.line(f"validation: {n_users // 2:,} users for weights and epochs, {n_users - n_users // 2:,} to choose by")
+    return replace(split, validation=first), replace(split, validation=second)
+
+
+def fit_recommenders(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Fitted:
+    """Steps 3 and 4: fit each recommender on the train part; one at a time is in memory.
+
+    Args:
+        work: The workspace of the run.
+        experiment: The config.
+        split: The parts of the interactions.
+        log: Where progress is shown.
+
+    Returns:
+        The fitted recommenders by label, read from disk when they are needed.
+    """
+    fitted, options = Fitted(work), experiment.named()
+    for label, recommender in options.items():
+        name, key = f"recommenders/{label}", _recommender_key(work, experiment, recommender, split)
+        if not work.reuse(name, key):
+            log.line(f"training: {label}")
+            scratch = work.scratch(name)
+            own = log.also(scratch / "log.jsonl")
+            with own.measure("fitted", model=label):
+                parts, place = (split.train, split.validation), scratch / "checkpoint"
+                members = {repr(one) for one in getattr(recommender, "recommenders", ())}  # of a blend
+                known = [fitted[name] for name in fitted if repr(options[name]) in members]
+                made = copy.copy(recommender)  # the config keeps none of what is learnt
+                fit_reusing(made, known, *parts, checkpoint=place, log=own)
+            reranking = record_reranking(made, label, own)  # of members of a blend, whose weights are fitted
+            with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:
+                made.save(folder / "model")
+                shutil.copy(scratch / "log.jsonl", folder)
+            del made, known
+        fitted.add(label, type(recommender))
+    return fitted
+
+
+def sampled(fold: Fold, options: EvaluationOptions, log: Log) -> Fold:
+    """Draw the users that are evaluated, where a part has more than the config allows.
+
+    Args:
+        fold: A part of the split.
+        options: How recommenders are evaluated.
+        log: Where the number is shown.
+
+    Returns:
+        The part, with the targets of these users.
+    """
+    drawn = fold.sample(options.users, options.seed)
+    if drawn is not fold:
+        every, kept = len(fold.users()), len(drawn.users())
+        log.line(f"evaluation: {kept:,} of {every:,} users, drawn at random; evaluation.users=null takes all")
+    return drawn
+
+
+def _recommender_key(work: Workspace, experiment: Experiment, recommender: Recommender, split: Split) -> str:
+    """Compute the key of a fitted recommender from everything that it depends on."""
+    features = [work.key_of(f"features/{side}") for side in ("items", "users")]
+    texts = synthetic_digest(split.train.items), synthetic_digest(split.train.users)
+    options = to_dict(recommender), declared(recommender)
+    data = work.key_of("dataset"), to_dict(experiment.split)
+    placebo = ["placebo"] * experiment.features.placebo
+    return key_of(*data, features, texts, options, *start_manifests(recommender), *placebo)
+
+
+def evaluate_recommenders(
+    work: Workspace, experiment: Experiment, split: Split, fitted: Fitted, log: Log
+) -> dict[str, Evaluated]:
+    """Step 5: evaluate each recommender; the validation part orders them, best first, and the test part reports.
+
+    Args:
+        work: The workspace of the run.
+        experiment: The config.
+        split: The parts of the interactions.
+        fitted: The recommenders by label.
+        log: Where progress is shown.
+
+    Returns:
+        The evaluations by label, best first.
+    """
+    evaluated: dict[str, Evaluated] = {}
+    options = to_dict(experiment.evaluation)
+    del options["refit"]  # which has no part in what is reported
+    how = {name: value for name, value in options.items() if name not in ("users", "seed")}
+    folds = {part: sampled(getattr(split, part), experiment.evaluation, log) for part in Evaluated._fields}
+    for label in fitted:
+        name = f"evaluations/{label}"
+        key = key_of(name, work.key_of(f"recommenders/{label}"), options)
+        if not work.reuse(name, key):
+            log.line(f"evaluation: {label}")
+            recommender = fitted[label]
+            with log.measure("evaluated", model=label):
+                results = {
+                    part: evaluate(recommender, fold, **how, train=split.train, name=label, log=log)
+                    for part, fold in folds.items()
+                }
+            reranking = record_reranking(recommender, label, log)
+            with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:
+                storage.write_json(folder / RERANKING, reranking)
+                for part, result in results.items():
+                    (folder / part).mkdir()
+                    write_evaluation(folder / part, result)
+            del recommender
+        evaluated[label] = Evaluated(*(read_evaluation(work.folder / name / part) for part in Evaluated._fields))
+    by = primary([each.validation for each in evaluated.values()])
+    return dict(sorted(evaluated.items(), key=lambda entry: rank_key(entry[1].validation.values[by], by)))
+
+
+def refit_recommender(
+    work: Workspace, dataset: Dataset, split: Split, label: str, evaluated: Recommender, log: Log
+) -> dict[str, Recommender]:
+    """Between steps 5 and 6: learn a recommender again from all interactions, with what validation chose.
+
+    Args:
+        work: The workspace of the run.
+        dataset: All interactions.
+        split: Their parts, with vectors.
+        label: The recommender.
+        evaluated: What was fitted on the train part.
+        log: Where progress is shown.
+
+    Returns:
+        The recommender by its label.
+    """
+    name, key = f"refitted/{label}", key_of("refit", work.key_of(f"recommenders/{label}"))
+    if not work.reuse(name, key):
+        log.line(f"refit: {label}, from all interactions")
+        if work.key_of("augmentation"):
+            dataset = read_augmented(work.folder / "augmentation").apply(dataset)
+        everything = dataset.with_features(items=split.train.item_features, users=split.train.user_features)
+        checkpoint = work.scratch(name) / "checkpoint"
+        recommender = evaluated.chosen().fit(everything, checkpoint=checkpoint, log=log)
+        with work.publish(name, key) as folder:
+            recommender.save(folder / "model")
+    return {label: type(evaluated).load(work.folder / name / "model")}
