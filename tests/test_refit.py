@@ -72,7 +72,7 @@ def test_a_second_run_learns_nothing_again(world: Path) -> None:
 def test_weights_are_fitted_on_other_users_than_a_recommender_is_chosen_by(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genre.steps.FEWEST_TO_HALVE", 10)
+    monkeypatch.setattr("genre.fit_and_evaluate.FEWEST_TO_HALVE", 10)
     fitted_on = list[set[int]]()
     fit_weights = Blend._fit_weights
 

@@ -26,6 +26,7 @@ from genre.features.augmented_columns import ENCODED, read_augmented, synthetic_
 from genre.features.base import item_features
 from genre.features.placebo import exchange_texts
 from genre.features.users import user_features
+from genre.fit_and_evaluate import evaluate_recommenders, fit_recommenders, refit_recommender, validation_halves
 from genre.kernels.compiled import announced
 from genre.kinds import declared
 from genre.log import SILENT, Log
@@ -33,7 +34,6 @@ from genre.output import check_output, describe_cost, write_output
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.network_base import check_devices
 from genre.runs import Run, read_run
-from genre.steps import evaluate_recommenders, fit_recommenders, refit_recommender, validation_halves
 from genre.threads import limit_threads
 from genre.version import __version__
 from genre.workspace import (
