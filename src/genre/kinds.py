@@ -13,6 +13,7 @@ from genre.errors import ArtifactError
 KINDS: dict[str, dict[str, str]] = {
     "data": {
         "files": "genre.preprocessing.sources.files:Files",
+        "impressions": "genre.preprocessing.sources.impressions:Impressions",
         "matrix": "genre.preprocessing.sources.matrix:Matrix",
         "movielens": "genre.preprocessing.sources.public:MovieLens",
         "movielens-100k": "genre.preprocessing.sources.public:MovieLens100K",

@@ -16,7 +16,9 @@ from genre.errors import DataError
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.files import Files
+from genre.preprocessing.sources.impressions import NOTE, Impressions
 from polars_engine import Polars
+from reading import prepared
 
 Write = Callable[..., Path]
 SHOP = """customer,stockcode,description,quantity,price,country,date
@@ -135,3 +137,37 @@ def test_returns_are_written_into_the_first_config_where_there_are_some(write: W
     assert made.config.experiment.cleaning.returns == "cancel"
     plain = first_config(write("plain.csv", RETURNS.replace(",-", ",")), None, None, Path("genre.yaml"))
     assert plain.config.experiment.cleaning.returns == "drop"
+
+
+SHOWN = """1\tU1\t{t1}n1 n2\tn3-0 n4-1 n5-0
+2\tU2\t{t2}\tn4-0
+3\tU1\t{t3}n1 n2 n4\tn5-1
+"""
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_impressions_give_clicks_non_clicks_and_histories(write: Write, *, timed: bool) -> None:
+    when = ("11/11/2019 9:05:58 AM\t", "11/12/2019 6:11:30 PM\t", "11/14/2019 7:01:48 AM\t") if timed else ("", "", "")
+    path = write("behaviors.tsv", SHOWN.format(**dict(zip(("t1", "t2", "t3"), when, strict=True))))
+    data, report = prepared(Impressions(path), Cleaning(repeats="all"))
+    found = [
+        (data.user_ids[user], data.item_ids[item], weight)
+        for user, item, weight in zip(data.user.tolist(), data.item.tolist(), data.weight.tolist(), strict=True)
+    ]
+    history = [("U1", "n1", 1.0), ("U1", "n2", 1.0), ("U1", "n4", 1.0)]
+    first = [("U1", "n3", 0.0), ("U1", "n5", 0.0), ("U1", "n4", 1.0)]
+    assert found[:3] == history
+    assert found[3:6] == first if not timed else set(found[3:6]) == set(first)
+    assert found[6:] == [("U1", "n5", 1.0), ("U2", "n4", 0.0)]
+    assert NOTE in str(report)
+    if timed:
+        assert data.timestamp is not None
+        shown = 1573463158  # 2019-11-11 09:05:58
+        assert data.timestamp[:6].tolist() == [shown - 3, shown - 2, shown - 1, shown, shown, shown]
+
+
+def test_impressions_without_marks_name_the_row(write: Write) -> None:
+    with pytest.raises(DataError, match=r"row 2 shows 'n4'; expected ids with -1"):
+        prepared(Impressions(write("behaviors.tsv", "1\tU1\tn1\tn3-0\n2\tU1\tn1\tn4\n")))
+    with pytest.raises(DataError, match="row 1 has 2 fields between tabs"):
+        prepared(Impressions(write("behaviors.tsv", "U1\tn1\n")))
