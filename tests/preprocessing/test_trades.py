@@ -171,3 +171,11 @@ def test_impressions_without_marks_name_the_row(write: Write) -> None:
         prepared(Impressions(write("behaviors.tsv", "1\tU1\tn1\tn3-0\n2\tU1\tn1\tn4\n")))
     with pytest.raises(DataError, match="row 1 has 2 fields between tabs"):
         prepared(Impressions(write("behaviors.tsv", "U1\tn1\n")))
+
+
+def test_a_news_table_of_many_lines_a_text_is_cut_at_its_commas(write: Write) -> None:
+    text = "News of post, time and date\n\nsecond\nthird line, of it\nfourth line"
+    rows = "".join(f'n{n},"Title {n}","{text} {n}"\n' for n in range(9))
+    items = write("news.csv", f"news_id,title,abstract\n{rows}")
+    data = genre.load(write("i.csv", "user_id,item_id\nu,n0\nv,n8\n"), items=items)
+    assert data.titles() == [f"Title {n}" for n in range(9)]
