@@ -1,19 +1,21 @@
-"""Verbs around a running service: serve, refresh."""
+"""Verbs around a running service: serve, mcp, refresh."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import RUN_FIRST, add_trust, add_verb, command
-from genre.errors import DriftError
+from genre.errors import DriftError, OptionError
 from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
+    from genre.serving.http.app import AddRoutes
 
 
 def add_serving_verbs(verbs: Verbs) -> None:
@@ -23,6 +25,30 @@ def add_serving_verbs(verbs: Verbs) -> None:
         verbs: the verbs of `genre`.
     """
     parser = add_verb(verbs, "serve", _serve, "Answer over HTTP, with a page at /.")
+    _add_server_options(parser)
+
+    parser = add_verb(
+        verbs, "mcp", _mcp, "Answer agents by the Model Context Protocol, over standard input and output."
+    )
+    text = "over HTTP in place of that: all that `genre serve` serves, and the protocol at /mcp, under the same keys"
+    parser.add_argument("--http", action="store_true", help=text)
+    _add_server_options(parser)
+
+    parser = add_verb(
+        verbs, "refresh", _refresh, "Learn again from a run's data and event log; a running server loads the result."
+    )
+    parser.usage = RUN_FIRST
+    parser.add_argument("run", help="a run folder")
+    _add_store(parser)
+    add_trust(parser)
+    text = "items that may rise in many lists though few users interacted with them; without ids: all"
+    parser.add_argument("--accept", nargs="*", metavar="ITEM", help=text)
+    text = "how far an item may rise, such as rise=0.1 (of all lists) or backing=0.01; docs/serving.md lists all"
+    parser.add_argument("--drift", action="append", default=[], metavar="NAME=VALUE", help=text)
+    parser.add_argument("--roll-back", action="store_true", help="go back to the run that the last refresh replaced")
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders; users are split over several")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
@@ -39,26 +65,13 @@ def add_serving_verbs(verbs: Verbs) -> None:
     text = "share of the users that a run gets, by its name, such as movies=0.9 (default: equal shares)"
     parser.add_argument("--share", action="append", default=[], metavar="RUN=SHARE", help=text)
 
-    parser = add_verb(
-        verbs, "refresh", _refresh, "Learn again from a run's data and event log; a running server loads the result."
-    )
-    parser.usage = RUN_FIRST
-    parser.add_argument("run", help="a run folder")
-    _add_store(parser)
-    add_trust(parser)
-    text = "items that may rise in many lists though few users interacted with them; without ids: all"
-    parser.add_argument("--accept", nargs="*", metavar="ITEM", help=text)
-    text = "how far an item may rise, such as rise=0.1 (of all lists) or backing=0.01; docs/serving.md lists all"
-    parser.add_argument("--drift", action="append", default=[], metavar="NAME=VALUE", help=text)
-    parser.add_argument("--roll-back", action="store_true", help="go back to the run that the last refresh replaced")
-
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
     text = "SQLite file or postgresql:// address of the event log (default: beside the run)"
     parser.add_argument("--store", help=text)
 
 
-def _serve(args: argparse.Namespace) -> None:
+def _serve(args: argparse.Namespace, add: AddRoutes | None = None) -> None:
     from genre.runs import read_run
     from genre.serving.http.server import serve
     from genre.serving.limits import Limits, parse_settings, parse_shares
@@ -75,8 +88,34 @@ def _serve(args: argparse.Namespace) -> None:
         limits=limits,
         shares=shares,
         read=read,
+        add=add,
         log=ConsoleLog(),
     )
+
+
+def _mcp(args: argparse.Namespace) -> None:
+    from contextlib import redirect_stdout
+
+    from genre.serving.mcp import add_mcp_route, serve_stdio
+
+    if args.http:
+        _serve(args, add_mcp_route)
+        return
+    if args.api_key_file or args.allow_origin:
+        raise OptionError("keys and origins are of HTTP; add --http, or leave them out")
+    from genre.runs import read_run
+    from genre.serving.events.opening import open_store
+    from genre.serving.http.server import default_store
+    from genre.serving.limits import Limits, parse_settings, parse_shares
+    from genre.serving.service import Service
+
+    limits, shares = parse_settings(Limits, args.limit), parse_shares(args.share)
+    with redirect_stdout(sys.stderr):  # standard output is the protocol's
+        runs = [read_run(folder, trust=args.trust) for folder in args.runs]
+        store = open_store(args.store or default_store(runs))
+        store.claim()
+        service = Service(runs, store, shares=shares, limits=limits)
+    serve_stdio(service)
 
 
 def _refresh(args: argparse.Namespace) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import orjson
 from fastapi import FastAPI, Response
@@ -34,6 +34,8 @@ from genre.version import __version__
 
 MAX_PAUSE_SECONDS = 300.0  # between two attempts at a stage that does not answer
 
+AddRoutes = Callable[[FastAPI, AsyncService], AbstractAsyncContextManager[None]]
+
 log = logging.getLogger("genre.serving")
 
 
@@ -43,6 +45,7 @@ def create_app(
     api_keys: ApiKeys | None = None,
     hosts: frozenset[str] | None = None,
     origins: Sequence[str] = (),
+    add: AddRoutes | None = None,
 ) -> FastAPI:
     """Build the app. It warms the service up when it starts, and closes it when it ends.
 
@@ -51,6 +54,7 @@ def create_app(
         api_keys: keys of which callers must send one on every route but health; None for none.
         hosts: names that requests may be addressed to; None for any.
         origins: pages of others that may use the service from a browser, such as `https://shop.example`.
+        add: adds routes of its own; what it returns is open while the app answers.
 
     Returns:
         The app, to run by uvicorn or to mount into another.
@@ -65,7 +69,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loops = _keep_warm(calls), calls.follow_log(), calls.go_on_erasing()
         tasks = [asyncio.create_task(loop) for loop in loops]
-        yield
+        async with added:
+            yield
         for task in tasks:
             task.cancel()
         calls.close()
@@ -83,6 +88,7 @@ def create_app(
     _add_health(app, service, metrics)
     page = StaticFiles(packages=[("genre.serving.http", "web")], html=True)
     app.routes.extend(Route(path, page, methods=["GET"]) for path in ("/", "/{file}"))
+    added = nullcontext() if add is None else add(app, calls)
     add_error_handlers(app, metrics)
     app.add_middleware(RequestLimits, limits=service.limits)  # each one is put around those before it
     if api_keys is not None:

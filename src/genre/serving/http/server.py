@@ -27,7 +27,7 @@ try:
     import uvicorn
 
     from genre.serving.http.access import ApiKeys, checked_origins
-    from genre.serving.http.app import create_app
+    from genre.serving.http.app import AddRoutes, create_app
     from genre.serving.http.connections import protocol_with_limits
     from genre.serving.http.keys import read_keys, watch_keys
     from genre.serving.http.pacing import PacedLines
@@ -53,6 +53,7 @@ def serve(
     shares: Mapping[str, float] | None = None,
     limits: Limits | None = None,
     read: Callable[[Path], Run] = read_run,
+    add: AddRoutes | None = None,
     log: Log = SILENT,
 ) -> None:
     """Serve runs until interrupted. A run whose folder is replaced meanwhile is swapped in once it answers.
@@ -68,6 +69,7 @@ def serve(
         shares: run name -> share of the users; None: equal shares.
         limits: time, rate and size limits; None: the defaults.
         read: reads a run that was replaced from its folder.
+        add: adds routes of its own to the app.
         log: gets a line when serving starts and when a run is swapped.
 
     Raises:
@@ -79,7 +81,7 @@ def serve(
     keys = read_keys(api_keys) if isinstance(api_keys, Path) else api_keys
     _check_host(host, keys)
     checked_origins(origins)
-    store = store or _default_store(runs)
+    store = store or default_store(runs)
     listening = _listen(host, port)
     limits = limits or Limits()
     connections = _raise_file_limit(limits.connections)
@@ -91,7 +93,7 @@ def serve(
     service = Service(runs, events, shares=shares, limits=limits)
     hosts = None if keys else frozenset({"localhost", "127.0.0.1", "::1", host})
     config = uvicorn.Config(
-        create_app(service, api_keys=keys, hosts=hosts, origins=origins),
+        create_app(service, api_keys=keys, hosts=hosts, origins=origins, add=add),
         http=protocol_with_limits(limits),
         ws="none",
         log_level="warning",
@@ -203,8 +205,18 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _default_store(runs: Sequence[Run]) -> Path:
-    """Return the event log of the runs' experiment; equal ids in another experiment may be other users and items."""
+def default_store(runs: Sequence[Run]) -> Path:
+    """Return the event log of the runs' experiment; equal ids in another experiment may be other users and items.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        Path of an SQLite file beside the runs.
+
+    Raises:
+        OptionError: For runs of several experiments.
+    """
     first, *others = dict.fromkeys(default_store_path(run.folder) for run in runs)
     if others:
         raise OptionError(
