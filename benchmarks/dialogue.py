@@ -1,12 +1,13 @@
 """Play dialogues of the form of τ-Rec with the dialogue of a service: who passes, after how many questions, what was misread.
 
-    python benchmarks/dialogue.py FOLDER [--seeds 5] [--show task_036]
+    python benchmarks/dialogue.py FOLDER [--seeds 5] [--tastes] [--show task_036]
 
 FOLDER holds `catalog.json` (films) and `tasks/*.json`: constraints on fields, each with when the user reveals it
 (`volunteer`: at once; `on_ask` and `hidden`: in the answer to a question about that very field), the user's services
 and the films that the user has watched. The simulated user speaks in sentences, drawn by a seed from several wordings
 of each kind of constraint; the tool gets these sentences and nothing else. The services are said in the answer to the
-question about them, watched films at once.
+question about them, watched films at once. `--tastes` adds to the first sentences what the task calls soft
+preferences ("I like witty dialogue."), which are no constraints.
 
 A task is passed when the first film of the last turn fulfils every constraint of the task, was not watched, and is on
 one of the user's services (where the task names some); or, for a task without a valid film, when the tool says that
@@ -84,12 +85,13 @@ WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 class SimulatedUser:
     """Says the constraints of a task in sentences."""
 
-    def __init__(self, task: dict[str, Any], titles: dict[str, str], seed: int) -> None:
+    def __init__(self, task: dict[str, Any], titles: dict[str, str], seed: int, *, tastes: bool = False) -> None:
         self.draw = random.Random(f"{seed} {task['id']}")
         self.task, self.titles = task, titles
         self.unsaid = list(task["constraints"])
         self.said: list[Constraint] = []
         self.services_said = False
+        self.tastes = [_in_first_person(one) for one in task.get("soft_preferences", [])] if tastes else []
 
     @property
     def watched(self) -> list[str]:
@@ -105,6 +107,7 @@ class SimulatedUser:
                     names
                 )
             )
+        sentences += self.tastes
         if not sentences:
             sentences = ["What do you recommend?"]
         return self.draw.choice(OPENINGS) + " ".join(sentences)
@@ -177,6 +180,11 @@ class SimulatedUser:
         )
 
 
+def _in_first_person(taste: str) -> str:
+    verb, _, rest = taste.partition(" ")
+    return f"I {verb.removesuffix('s') if verb.endswith('s') else 'am ' + verb} {rest}."
+
+
 def _durations(minutes: float) -> list[str]:
     hours, rest = divmod(int(minutes), 60)
     said = [f"{int(minutes)} minutes", f"{int(minutes)} min"]
@@ -207,11 +215,12 @@ def fulfils(film: Film, constraints: Sequence[Constraint]) -> bool:
     return all(OPERATORS[one["op"]](film.get(one["field"]), one["value"]) for one in plain)
 
 
-def play(service: Service, task: dict[str, Any], films: dict[str, Film], seed: int, *, show: bool = False) -> Played:
-    user = SimulatedUser(task, {item_id: film["title"] for item_id, film in films.items()}, seed)
+def play(
+    service: Service, task: dict[str, Any], films: dict[str, Film], seed: int, *, tastes: bool, show: bool
+) -> Played:
+    user = SimulatedUser(task, {item_id: film["title"] for item_id, film in films.items()}, seed, tastes=tastes)
     text, turn, misread, fields = user.open(), None, 0, []
     while True:
-        n_said = len(user.said)
         turn = service.converse(text, dialogue_id=None if turn is None else turn.dialogue_id, k=1)
         if show:
             print(f"  user: {text}\n  tool: {turn.candidates} left; {'; '.join(turn.understood)}")
@@ -227,7 +236,6 @@ def play(service: Service, task: dict[str, Any], films: dict[str, Film], seed: i
             break
         fields.append(turn.question.field)
         text = user.answer(turn.question.field)
-        del n_said
     passed, why = _judge(turn, task, films, user)
     return Played(passed, len(fields), len(user.said), misread, fields, why)
 
@@ -277,6 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=5, help="wordings of the user (default: 5)")
+    parser.add_argument("--tastes", action="store_true", help="the user also says what is no constraint")
     parser.add_argument("--show", help="print the dialogues of one task")
     args = parser.parse_args()
     films = {film["id"]: film for film in json.loads((args.folder / "catalog.json").read_text())}
@@ -284,7 +293,7 @@ def main() -> None:
     tasks = [task for task in tasks if args.show in (None, task["id"])]
     with tempfile.TemporaryDirectory() as folder, closing(service_of(films, Path(folder))) as service:
         played = {
-            (seed, task["id"]): play(service, task, films, seed, show=args.show is not None)
+            (seed, task["id"]): play(service, task, films, seed, tastes=args.tastes, show=args.show is not None)
             for seed in range(args.seeds)
             for task in tasks
         }
