@@ -247,7 +247,7 @@ def _tool(method: ToolMethod, *, reading: bool) -> Tool:
         except GenreError as error:
             raise ToolError(str(error)) from error
 
-    hints = ToolAnnotations(read_only_hint=reading, destructive_hint=False, open_world_hint=False)
+    hints = ToolAnnotations.model_validate({"readOnlyHint": reading, "destructiveHint": False, "openWorldHint": False})
     tool = Tool.from_function(call, description=f"{method.__doc__} {NOTICE}", annotations=hints)
     model = tool.fn_metadata.arg_model
     strict: Any = type(model.__name__, (model,), {"model_config": ConfigDict(extra="forbid"), "__module__": __name__})
