@@ -70,15 +70,10 @@ DialogueId = Annotated[
 ToolMethod = Callable[..., Awaitable[dict[str, Any]]]
 
 
-class AgentTools:
+class _AgentTools:
     """The tools. Their signatures are the schemas that agents see, their docstrings the descriptions."""
 
     def __init__(self, calls: AsyncService) -> None:
-        """Make them.
-
-        Args:
-            calls: The service for coroutines.
-        """
         self._calls, self._service = calls, calls.service
 
     async def recommend(
@@ -184,7 +179,7 @@ def mcp_server(calls: AsyncService) -> MCPServer[Any]:
     Returns:
         The server, to run over a transport.
     """
-    tools = AgentTools(calls)
+    tools = _AgentTools(calls)
     made = [_tool(getattr(tools, name), reading=name in READING) for name in (*READING, *WRITING)]
     return MCPServer("genre", version=__version__, instructions=INSTRUCTIONS, tools=made, log_level="WARNING")
 
