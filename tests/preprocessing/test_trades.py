@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import genre
+from genre.config.reading import parse_config
 from genre.config.starter import first_config
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
@@ -179,3 +180,30 @@ def test_a_news_table_of_many_lines_a_text_is_cut_at_its_commas(write: Write) ->
     items = write("news.csv", f"news_id,title,abstract\n{rows}")
     data = genre.load(write("i.csv", "user_id,item_id\nu,n0\nv,n8\n"), items=items)
     assert data.titles() == [f"Title {n}" for n in range(9)]
+
+
+EVENTS = """visitorid,timestamp,event,itemid,quantity
+u1,1433221332,view,a,1
+u1,1433221333,cart,a,1
+u1,1433221334,buy,a,2
+u2,1433221335,view,a,1
+u2,1433221336,view,b,1
+"""
+
+
+def test_kinds_of_events_have_weights(write: Write) -> None:
+    path, kinds = write("events.csv", EVENTS), {"view": 1.0, "cart": 3.0, "buy": 10.0}
+    data = genre.load(path, columns={"event_kinds": kinds}, cleaning=Cleaning(repeats="all"))
+    assert data.user.tolist() == [0, 0, 0, 1, 1]
+    assert data.item.tolist() == [0, 0, 0, 0, 1]
+    assert data.weight.tolist() == [1, 3, 10, 1, 1]
+    assert "weight: 'event' (by its name), read as view: 1, cart: 3, buy: 10" in str(data.report)
+    text = f"data: {{kind: files, interactions: {path}, columns: {{event_kinds: {{view: 1, cart: 3, buy: 10}}}}}}"
+    source = parse_config(f"name: x\n{text}\nrecommenders: [{{kind: popularity}}]\n", "x.yaml").experiment.data
+    assert prepared(source, Cleaning(repeats="all"))[0].weight.tolist() == [1, 3, 10, 1, 1]
+    with pytest.raises(DataError, match="has 1 rows of kind 'buy', which has no weight; add it to event_kinds"):
+        genre.load(path, columns={"event_kinds": {"view": 1.0, "cart": 3.0}})
+    with pytest.raises(DataError, match="missing column 'kind'"):
+        genre.load(path, columns={"event_kinds": kinds, "event": "kind"})
+    with pytest.raises(DataError, match="both say what weighs"):
+        genre.load(path, columns={"event_kinds": kinds, "weight": "quantity"})

@@ -31,6 +31,9 @@ NAMES = {
 }
 """Role -> the names it goes by, letters and digits only, in lower case."""
 
+EVENT_NAMES = "event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype"
+"""Names of the column of kinds of events, where these have weights."""
+
 KNOWN_NAMES = frozenset(" ".join(NAMES.values()).split())
 
 N_SAMPLE = 10_000
@@ -51,6 +54,11 @@ class Columns:
     item: Annotated[str | None, Doc("The column of item ids.")] = None
     rating: Annotated[str | Literal[False] | None, Doc("The column of stars; false: there is none.")] = None
     weight: Annotated[str | Literal[False] | None, Doc("The column of strengths or counts; false: none.")] = None
+    event: Annotated[str | None, Doc("The column of kinds of events, with `event_kinds`.")] = None
+    event_kinds: Annotated[
+        dict[str, float] | None,
+        Doc("Weight of each kind of event, such as `{view: 1, cart: 3, buy: 10}`; 0: seen, but not liked."),
+    ] = None
     timestamp: Annotated[str | Literal[False] | None, Doc("The column of times; false: there is none.")] = None
     part: Annotated[str | Literal[False] | None, Doc("The column of train, validation or test; false: none.")] = None
     title: Annotated[str | Literal[False] | None, Doc("What items are called, in the items table; false: none.")] = None
@@ -103,7 +111,9 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
     """
     names = [*types_of(engine, sample)]
     chosen = [*_given(names, wanted, where)]
-    open_roles = [role for role in NAMES if getattr(wanted, role) is None]
+    chosen += _events(names, wanted, where)
+    taken = {choice.role for choice in chosen}
+    open_roles = [role for role in NAMES if getattr(wanted, role) is None and role not in taken]
     chosen += _by_name(engine, sample, open_roles, [name for name in names if name not in {c.column for c in chosen}])
     roles = {choice.role for choice in chosen}
     if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
@@ -153,6 +163,27 @@ def _given(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
             if column not in names:
                 raise DataError(f"{where}: missing column {column!r}{nearest(column, names)}; it has {listed(names)}")
             yield Chosen(role, column, "as given")
+
+
+def _events(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
+    """The column of kinds of events, which takes the place of the weights."""
+    if wanted.event_kinds is None:
+        if wanted.event is not None:
+            raise DataError(f"{where}: event: {wanted.event!r} has no weights; {setting('event_kinds', '...')}")
+        return
+    if isinstance(wanted.weight, str):
+        raise DataError(f"{where}: weight: {wanted.weight!r} and event_kinds both say what weighs; leave one out")
+    known = [name for name in names if plain_name(name) in EVENT_NAMES.split()]
+    if wanted.event is not None and wanted.event not in names:
+        raise DataError(
+            f"{where}: missing column {wanted.event!r}{nearest(wanted.event, names)}; it has {listed(names)}"
+        )
+    column = wanted.event or next(iter(known), None)
+    if column is None:
+        raise DataError(
+            f"{where}: event_kinds: no column of {listed(names)} is known to hold them; {setting('event', '...')}"
+        )
+    yield Chosen("weight", column, "as given" if wanted.event else "by its name")
 
 
 def listed(names: list[str]) -> str:

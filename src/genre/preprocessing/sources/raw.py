@@ -16,7 +16,15 @@ from genre.preprocessing.sources.dialect import quoted
 from genre.preprocessing.sources.entities import Entity, Side, entity_of, entity_tables
 from genre.preprocessing.sources.one_table import choose_fields, most_frequent
 from genre.preprocessing.sources.times import times
-from genre.preprocessing.sources.values import Reading, are_whole, id_text, kind_of, numbers, without_point
+from genre.preprocessing.sources.values import (
+    Reading,
+    are_whole,
+    event_weights,
+    id_text,
+    kind_of,
+    numbers,
+    without_point,
+)
 from genre.preprocessing.tables import ROWS_A_FILE, Rejected, Tables
 
 LAST_WHOLE = {"FLOAT": 2**24, "DOUBLE": 2**53}
@@ -217,7 +225,11 @@ def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict
     for raw in raws:
         readings = {}
         for choice in raw.chosen:
-            if choice.role in ("rating", "weight"):
+            if choice.role == "weight" and wanted.event_kinds is not None:
+                readings["weight"] = event_weights(
+                    engine, raw.table, choice.column, wanted.event_kinds, where=raw.where
+                )
+            elif choice.role in ("rating", "weight"):
                 readings[choice.role] = numbers(
                     engine,
                     raw.table,

@@ -219,6 +219,37 @@ def without_point(value: str) -> str:
     return f"regexp_replace({value}, '\\.0+$', '')"
 
 
+def event_weights(engine: DuckDB, table: str, column: str, kinds: dict[str, float], *, where: str) -> Reading:
+    """Write the expression of the weights of kinds of events.
+
+    Args:
+        engine: holds the table.
+        table: its name.
+        column: the column of kinds.
+        kinds: the weight of each kind.
+        where: what holds the column, for the error.
+
+    Returns:
+        The reading; null where the kind is missing.
+
+    Raises:
+        DataError: a kind has no weight.
+    """
+    kind = f"nullif(trim(CAST({identifier(column)} AS VARCHAR)), '')"
+    held = ", ".join(literal(name) for name in kinds) or "''"
+    odd = engine.one(
+        f"SELECT {kind}, count(*) FROM {table} WHERE {kind} NOT IN ({held}) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    )
+    if odd:
+        raise DataError(
+            f"{where}: column {column!r} has {odd[1]:,} rows of kind {odd[0]!r}, which has no weight; add it to "
+            "event_kinds (0: seen, but not liked), or take these rows out"
+        )
+    cases = " ".join(f"WHEN {literal(name)} THEN {float(weight)!r}::DOUBLE" for name, weight in kinds.items())
+    value = f"CASE {kind} {cases} END" if cases else "NULL::DOUBLE"
+    return Reading(value, how=", ".join(f"{name}: {weight:g}" for name, weight in kinds.items()))
+
+
 def numbers(
     engine: DuckDB,
     table: str,
