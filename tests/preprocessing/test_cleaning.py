@@ -80,8 +80,8 @@ def slowly(given_rows: list[Row], keep: str) -> list[Row]:
 @settings(max_examples=sized(8, 1000))
 @given(given_rows=rows)
 def test_what_is_left_is_what_the_words_say(keep: Any, given_rows: list[Row]) -> None:
-    for column in (2, 3):  # one without any value is taken as not being there, with a warning
-        assume(not given_rows or any(row[column] is not None for row in given_rows))
+    for column in (2, 3):  # one of which most rows have no value is taken as not being there, with a warning
+        assume(2 * sum(row[column] is not None for row in given_rows) >= len(given_rows))
     expected = slowly(given_rows, keep)
     cleaning = Cleaning(repeats=keep, rating_scale=(1, 5, 1))
     if not expected:
