@@ -41,7 +41,7 @@ def test_from_files_to_recommendations(files: Path, capsys: pytest.CaptureFixtur
     text = Path("genre.yaml").read_text()
     for kind in ("als", "mlp", "content"):
         text = "\n".join(line for line in text.splitlines() if f"kind: {kind}" not in line)
-    Path("genre.yaml").write_text(text.replace("  items: {kind: embedding, model: minilm}", ""))
+    Path("genre.yaml").write_text(text.replace("{kind: embedding, model: minilm}", "{kind: tfidf, dim: 4}"))
     status, out, _ = run_command(capsys, "run", "genre.yaml", "split.validation=0.2", "--quiet")
     assert status == 2, "leave-one-out has no share of validation, and the message says so"
     Path("genre.yaml").write_text(Path("genre.yaml").read_text().replace("kind: leave-one-out", "kind: random"))
