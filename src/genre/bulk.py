@@ -32,7 +32,7 @@ from genre.log import SILENT, Log
 from genre.recommenders.base import Recommendations, Recommender
 from genre.recommenders.wording import Wording
 from genre.rules.rule_set import RuleSet, with_note
-from genre.rules.ruled_lists import as_recommendations, recommend_by_rules
+from genre.rules.ruled_lists import as_recommendations, recommend_by_rules, scored_items
 from genre.threads import blas_threads
 
 SIZE = 4096
@@ -232,8 +232,7 @@ class UserLists(Lists):
         """Return the sentence of the template for each item of each list."""
         wording, out = Wording(), list[str]()
         for row in range(len(history)):
-            valid = found.item[row] >= 0
-            items, scores = found.item[row][valid], found.score[row][valid]
+            items, scores = scored_items(found.item[row], found.score[row])
             explained = self.recommender.explain(history.select(slice(row, row + 1)), items, scores=scores)
             out += wording.sentences(explained, self.dataset)
         return out

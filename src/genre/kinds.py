@@ -83,6 +83,19 @@ KINDS: dict[str, dict[str, str]] = {
 REMEDY = "make the run again (`genre run` with its config.yaml)"
 
 
+def import_class(path: str) -> Any:
+    """Import what a line of `KINDS` names; this runs the code of its module.
+
+    Args:
+        path: `module:Class`.
+
+    Returns:
+        The class.
+    """
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def saved_class(folder: Path, path: str, *bases: type) -> type:
     """Find the class that a saved folder names.
 
@@ -99,9 +112,9 @@ def saved_class(folder: Path, path: str, *bases: type) -> type:
     Raises:
         ArtifactError: It is another class; the message says what to do.
     """
-    module, _, name = path.partition(":")
+    module = path.partition(":")[0]
     if any(path in section.values() for section in KINDS.values()):
-        found = getattr(importlib.import_module(module), name)
+        found = import_class(path)
     else:
         known = {f"{cls.__module__}:{cls.__qualname__}": cls for base in bases for cls in (base, *_below(base))}
         if path not in known:

@@ -32,7 +32,7 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import UNUSED_ANSWERS, describe_reranking, reranking_counts
 from genre.recommenders.wording import Wording, describe_wording
 from genre.rules.rule_set import RuleSet, rules_for, with_note
-from genre.rules.ruled_lists import candidates, recommend_by_rules
+from genre.rules.ruled_lists import recommend_by_rules, scored_items
 from genre.workspace import read_features
 
 
@@ -187,7 +187,7 @@ class Run:
         recommender = self.recommender(using)
         if self.rules is None:
             found = recommender.recommend(history, k=k)
-            items, scores = candidates(found.item[0], found.score[0])
+            items, scores = scored_items(found.item[0], found.score[0])
             notes = [""] * len(items)
         else:
             (ruled,) = recommend_by_rules(recommender, history, self.rules, int(time.time()), k=k)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import genre
 from genre.data.dataset import Dataset
-from genre.errors import DataWarning
+from reading import loaded
 
 Write = Callable[[str, str | bytes], Path]
-
-
-def loaded(data: Any, **options: Any) -> tuple[Dataset, str]:
-    """The Dataset, and what `genre.load` warns of."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DataWarning)
-        dataset = genre.load(data, **options)
-    return dataset, "\n".join(str(one.message) for one in caught)
 
 
 def column_of(write: Write, name: str, values: list[str], by: str = ",", **options: Any) -> tuple[Dataset, str]:

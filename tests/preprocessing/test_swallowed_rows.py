@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 import genre
 from genre.data.dataset import Dataset
-from genre.errors import DataError, DataWarning
+from genre.errors import DataError
+from reading import loaded
 
 Write = Callable[[str, str | bytes], Path]
-
-
-def loaded(data: Any, **options: Any) -> tuple[Dataset, str]:
-    """The Dataset, and what `genre.load` warns of."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DataWarning)
-        dataset = genre.load(data, **options)
-    return dataset, "\n".join(str(one.message) for one in caught)
 
 
 def pairs(data: Dataset) -> list[tuple[str, str]]:

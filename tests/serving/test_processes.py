@@ -15,19 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-import genre
 from genre.cli.main import main
 from genre.serving.events.store import EventStore
 from postgres_server import PostgresServer
+from small_world import story_run
 
-CONFIG = """\
-name: small
-data: {kind: files, interactions: interactions.csv, items: items.csv}
-split: {kind: leave-one-out}
-recommenders: [{kind: ease, regularization: 5}, {kind: popularity}]
-evaluation: {k: 3, metrics: [ndcg]}
-output: {users: [u0], k: 3}
-"""
 RATE = 5
 
 
@@ -50,12 +42,7 @@ class Proxy:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pairs = [(user, item) for user in range(20) for item in range(user % 2, 16, 2) if item != (user % 8) * 2]
-    rows = [f"u{user},i{item},{1_000_000 + 100 * user + item}" for user, item in pairs]
-    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
-    (tmp_path / "items.csv").write_text("\n".join(["item_id,title", *(f"i{item},Story {item}" for item in range(16))]))
-    (tmp_path / "small.yaml").write_text(CONFIG)
-    return genre.run(tmp_path / "small.yaml", runs=tmp_path / "runs").folder
+    return story_run(tmp_path)
 
 
 @pytest.fixture

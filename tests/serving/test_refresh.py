@@ -31,27 +31,14 @@ from genre.storage import publish
 from genre.studies import remake
 from genre.testing import toy_dataset
 from genre.workspace import locked
-
-CONFIG = """\
-name: small
-data: {kind: files, interactions: interactions.csv, items: items.csv}
-split: {kind: leave-one-out}
-recommenders: [{kind: ease, regularization: 5}, {kind: popularity}]
-evaluation: {k: 3, metrics: [ndcg]}
-output: {users: [u0], k: 3}
-"""
+from small_world import story_run
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Even users like even items."""
     world = tmp_path_factory.mktemp("world")
-    pairs = [(user, item) for user in range(20) for item in range(user % 2, 16, 2) if item != (user % 8) * 2]
-    rows = [f"u{user},i{item},{1_000_000 + 100 * user + item}" for user, item in pairs]
-    (world / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
-    (world / "items.csv").write_text("\n".join(["item_id,title", *(f"i{item},Story {item}" for item in range(16))]))
-    (world / "small.yaml").write_text(CONFIG)
-    return genre.run(world / "small.yaml", runs=world / "runs").folder
+    return story_run(world)
 
 
 @pytest.fixture

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+import genre
 from genre.data.dataset import Dataset
 from genre.engines.duckdb import DuckDB
+from genre.errors import DataWarning
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
@@ -39,3 +42,11 @@ def prepared_tables(interactions: dict[str, Any], cleaning: Cleaning | None = No
     """The Dataset and report of typed columns, as a source of the user's own would deliver them."""
     with DuckDB() as engine:
         return prepare(Tables(engine.read(pa.table(interactions)), **known), engine, cleaning)
+
+
+def loaded(data: Any, **options: Any) -> tuple[Dataset, str]:
+    """The Dataset, and what `genre.load` warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        dataset = genre.load(data, **options)
+    return dataset, "\n".join(str(one.message) for one in caught)

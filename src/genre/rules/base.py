@@ -1,9 +1,9 @@
-"""The contract of rules, and the conditions that say for which items one holds. Knows no recommender and no list."""
+"""The contract of rules, how they are read, and the conditions that say for which items one holds. Knows no list."""
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from genre.data.item_fields import Age, Between, Condition, Filter, ItemFields, Mask, OneOf
 from genre.errors import OptionError
-from genre.options import Doc, check_options
+from genre.kinds import KINDS, import_class
+from genre.options import Doc, check_names, check_options, nearest, parse_options
 
 RANGES: dict[type[Between | Age], tuple[str, str]] = {Between: ("min", "max"), Age: ("older_than", "newer_than")}
 """Class of a condition -> the keys of its lower and upper bound."""
@@ -102,3 +103,36 @@ def _condition(name: str, value: Any) -> Condition:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and value == value and abs(value) != float("inf")
+
+
+def read_rules(values: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Make rules of plain values, such as the JSON of a request: built-in kinds alone.
+
+    Args:
+        values: For each rule its `kind` and its options, as in a config.
+
+    Returns:
+        The rules.
+
+    Raises:
+        OptionError: If one is no rule; the message names its place.
+    """
+    return tuple(_read(value, f"rules[{at}]") for at, value in enumerate(values))
+
+
+def _read(value: Mapping[str, Any], place: str) -> Rule:
+    kind = value.get("kind")
+    built_in = KINDS["rules"]
+    if not isinstance(kind, str) or kind not in built_in:
+        known = ", ".join(built_in)
+        raise OptionError(f"{place}: found kind {kind!r}{nearest(str(kind), built_in)}; kinds: {known}")
+    cls: type[Rule] = import_class(built_in[kind])
+    options = {key: option for key, option in value.items() if key != "kind"}
+    try:
+        check_names(cls, options)
+        parsed, problems = parse_options(cls, options)
+        if problems:
+            raise OptionError("; ".join(f"{option}: {problem}" for option, problem in problems))
+        return cls(**parsed)
+    except (TypeError, OptionError) as error:  # TypeError: an option without a default is missing
+        raise OptionError(f"{place}: {error}") from error

@@ -1,13 +1,12 @@
-"""The built-in rules, and how they are read. What each does to a list, and in which order, is in `rule_set.py`."""
+"""The built-in rules. What each does to a list, and in which order, is in `rule_set.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from genre.errors import OptionError
-from genre.options import Doc, Ge, Gt, Le, check_names, nearest, parse_options
+from genre.options import Doc, Ge, Gt, Le
 from genre.rules.base import Rule
 
 
@@ -94,38 +93,3 @@ class AtLeast(Rule):
     share: Annotated[float, Gt(0), Le(1), Doc("Share of the places of a list; rounded up.")]
 
     kind: ClassVar[str] = "at_least"
-
-
-BUILT_IN: dict[str, type[Rule]] = {cls.kind: cls for cls in (AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin)}
-"""The rules that a request may name."""
-
-
-def read_rules(values: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """Make rules of plain values, such as the JSON of a request: built-in kinds alone.
-
-    Args:
-        values: For each rule its `kind` and its options, as in a config.
-
-    Returns:
-        The rules.
-
-    Raises:
-        OptionError: If one is no rule; the message names its place.
-    """
-    return tuple(_read(value, f"rules[{at}]") for at, value in enumerate(values))
-
-
-def _read(value: Mapping[str, Any], place: str) -> Rule:
-    kind = value.get("kind")
-    if not isinstance(kind, str) or kind not in BUILT_IN:
-        known = ", ".join(BUILT_IN)
-        raise OptionError(f"{place}: found kind {kind!r}{nearest(str(kind), BUILT_IN)}; kinds: {known}")
-    options = {key: option for key, option in value.items() if key != "kind"}
-    try:
-        check_names(BUILT_IN[kind], options)
-        parsed, problems = parse_options(BUILT_IN[kind], options)
-        if problems:
-            raise OptionError("; ".join(f"{option}: {problem}" for option, problem in problems))
-        return BUILT_IN[kind](**parsed)
-    except (TypeError, OptionError) as error:  # TypeError: an option without a default is missing
-        raise OptionError(f"{place}: {error}") from error

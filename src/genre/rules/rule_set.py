@@ -124,7 +124,7 @@ class RuleSet:
             return k
         if not wide and not (self._boost or self._bury):
             return NARROW * k
-        return max(POOL, 20 * k)
+        return pool_size(k)
 
     def holds_for(self, rule: Rule, now: int) -> Mask:
         """Return the items for which a rule holds.
@@ -419,6 +419,18 @@ def with_note(reason: str, note: str) -> str:
         Both.
     """
     return "; ".join(part for part in (note, reason) if part)
+
+
+def pool_size(k: int) -> int:
+    """Return how many items are scored so that `k` of them can be chosen in another order.
+
+    Args:
+        k: Length of the list.
+
+    Returns:
+        Size of the pool.
+    """
+    return max(POOL, 20 * k)
 
 
 def unit(values: Scores) -> Scores:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genre.arrays import Float32, Int32
+from genre.arrays import Int32
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.data.item_fields import Mask
@@ -66,7 +66,7 @@ def recommend_by_rules(
     queries = [query(rules.allowed(now)), *(query(mask) for mask in rules.wanted(now))]
     out = []
     for at in range(len(history)):
-        first, *more = (candidates(found.item[at], found.score[at]) for found in queries)
+        first, *more = (scored_items(found.item[at], found.score[at]) for found in queries)
         for one in more:
             first = first.joined(one)
         had = slice(history.indptr[at], history.indptr[at + 1])
@@ -75,18 +75,18 @@ def recommend_by_rules(
     return out
 
 
-def candidates(items: Int32, scores: Float32 | Scores) -> ScoredItems:
-    """Take the places of a row that are not empty.
+def scored_items(items: Int32, scores: Scores) -> ScoredItems:
+    """Cut off the places behind the last item of a row.
 
     Args:
         items: Rows of items, best first, -1 behind the last. `[n]`
         scores: Their scores. `[n]`
 
     Returns:
-        The candidates.
+        The items that are there.
     """
-    found = items >= 0
-    return ScoredItems(items[found], scores[found])
+    n = len(items) if len(items) and items[-1] >= 0 else int((items >= 0).sum())
+    return ScoredItems(items[:n], scores[:n])
 
 
 def as_recommendations(lists: Sequence[RuledList], k: int, item_ids: Ids) -> Recommendations:

@@ -8,21 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.rules.rule_set import POOL, unit
+from genre.rules.rule_set import unit
 
 Scores = npt.NDArray[np.floating[Any]]
-
-
-def pool_size(k: int) -> int:
-    """Return how many items are scored so that `k` of them can be chosen.
-
-    Args:
-        k: Length of the list.
-
-    Returns:
-        Size of the pool.
-    """
-    return max(POOL, 20 * k)
 
 
 def diversify(

@@ -20,9 +20,9 @@ from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import POPULAR, phrase
-from genre.rules.rule_set import Past, RuledList, RuleSet, with_note
-from genre.rules.ruled_lists import ScoredItems
-from genre.serving.diversify import diversify, pool_size
+from genre.rules.rule_set import Past, RuledList, RuleSet, pool_size, with_note
+from genre.rules.ruled_lists import scored_items
+from genre.serving.diversify import diversify
 from genre.serving.fallback import Fallback, Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory
 from genre.serving.requests import DIGITS, ListRequest, ListSource, RankedList
@@ -147,9 +147,9 @@ def _ranked_list(
 ) -> RankedList:
     """Make the list of row `at`; `history`: the history of that row alone; `more`: what rules want in the lists."""
     loaded, request, rules = resolved.loaded, resolved.request, resolved.rules
-    pool = ScoredItems(*_without_empty_places(ranked.item[at], scores[at]))
+    pool = scored_items(ranked.item[at], scores[at])
     for item, score in more:
-        pool = pool.joined(ScoredItems(*_without_empty_places(item[at], score[at])))
+        pool = pool.joined(scored_items(item[at], score[at]))
     items, values = pool
     if resolved.reranked:
         items, values = diversify(
@@ -204,7 +204,7 @@ def entries_with_reason(loaded: LoadedRun, ranked: Ranked, why: str, fields: Seq
     Returns:
         `item_id`, `title`, `score`, `reason` and perhaps `fields` of each, best first.
     """
-    items, scores = _without_empty_places(ranked.item[0], _rounded(ranked.score[0]))
+    items, scores = scored_items(ranked.item[0], _rounded(ranked.score[0]))
     return _entries(loaded, items, scores, [why] * len(items), fields)
 
 
@@ -243,12 +243,6 @@ def _known(score: float) -> float | None:
 
 def _rounded(scores: Scores) -> Scores:
     return np.round(scores.astype(np.float64), DIGITS)  # as float32, the digits behind would be noise
-
-
-def _without_empty_places(items: Int32, scores: Scores) -> tuple[Int32, Scores]:
-    """Cut off the places behind the last item of a row."""
-    n = len(items) if len(items) and items[-1] >= 0 else int((items >= 0).sum())
-    return items[:n], scores[:n]
 
 
 # --- reasons ------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from pydantic import (
     model_validator,
 )
 
-from genre.data.item_fields import Between, Filter, OneOf
+from genre.data.item_fields import Filter
 from genre.options import DEFAULT_K, Renamed, new_names
-from genre.rules.built_in import read_rules
+from genre.rules.base import parse_where, read_rules
 from genre.serving.events.store import Event
 from genre.serving.requests import ListRequest
 
@@ -162,13 +162,7 @@ class RecommendBody(RecommendOptions):
 
 
 def _to_filter(given: FilterBody) -> Filter:
-    return frozenset((name, _to_condition(value)) for name, value in given.items())
-
-
-def _to_condition(value: RangeBody | list[str | int] | str) -> OneOf | Between:
-    if isinstance(value, RangeBody):
-        return Between(value.min, value.max)
-    return OneOf(frozenset(str(one).casefold() for one in (value if isinstance(value, list) else [value])))
+    return parse_where({name: dict(value) if isinstance(value, RangeBody) else value for name, value in given.items()})
 
 
 def split_names(names: str) -> tuple[str, ...]:
