@@ -33,8 +33,7 @@ def step_codes(dataset: Dataset) -> Int64:
     Returns:
         The item times the number of items, plus the next item. `[n_steps]`
     """
-    inside = same_user(dataset)
-    return dataset.item[:-1][inside].astype(np.int64) * dataset.n_items + dataset.item[1:][inside]
+    return _codes(dataset.user, dataset.item, dataset.n_items)
 
 
 def step_repeats(dataset: Dataset, *, seed: int = 0) -> float:
@@ -53,8 +52,14 @@ def step_repeats(dataset: Dataset, *, seed: int = 0) -> float:
 
 
 def _repeated(user: Int32, item: Int32, n_items: int) -> int:
-    codes = (item[:-1].astype(np.int64) * n_items + item[1:])[user[1:] == user[:-1]]
+    codes = _codes(user, item, n_items)
     return len(codes) - len(np.unique(codes))
+
+
+def _codes(user: Int32, item: Int32, n_items: int) -> Int64:
+    inside = user[1:] == user[:-1]
+    codes: Int64 = item[:-1][inside].astype(np.int64) * n_items + item[1:][inside]
+    return codes
 
 
 def branching(dataset: Dataset) -> float:

@@ -1,6 +1,6 @@
 """The dialogues that are going on, and one turn of a dialogue: from a sentence to a request for a list.
 
-Conditions and questions are those of in search/dialogue.py. Knows no recommender and no event log.
+Conditions and questions are in search/dialogue.py. Knows no recommender and no event log.
 """
 
 from __future__ import annotations
