@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.log import SILENT, Log
+from genre.sqlite_files import use_write_ahead_log
 
 Float16 = npt.NDArray[np.float16]
 
@@ -85,7 +86,7 @@ class VectorCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as db, db:
-                db.execute("PRAGMA journal_mode=WAL")
+                use_write_ahead_log(db, _WAIT_SECONDS)
                 db.execute("PRAGMA synchronous=NORMAL")
                 db.execute(_TABLE)
                 return work(db)

@@ -17,6 +17,7 @@ import platformdirs
 from genre.errors import ArtifactError, LLMError
 from genre.llm.base import Completion
 from genre.llm.budget import Spent
+from genre.sqlite_files import use_write_ahead_log
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS exchanges (
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS under_way (
 );
 """
 MEMORY = ":memory:"
+_WAIT_SECONDS = 60.0  # for other processes that write
 KEYS_AT_ONCE = 500  # SQLite allows so many parameters in every version
 
 
@@ -334,8 +336,8 @@ def connect(path: Path) -> sqlite3.Connection:
         if str(path) != MEMORY:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)  # prompts hold data of users: only this user may read the file
-        connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+        use_write_ahead_log(connection, _WAIT_SECONDS)
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(TABLE)
     except (sqlite3.Error, OSError) as error:

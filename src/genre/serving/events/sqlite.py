@@ -26,8 +26,10 @@ from genre.serving.events.log_table import (
     timed_row,
 )
 from genre.serving.events.store import PAGE, Event, Outcome, Row, key_name
+from genre.sqlite_files import use_write_ahead_log
 
 _VERSION = 2
+_WAIT_SECONDS = 10.0  # for another process that writes
 _TABLE = """
 CREATE TABLE IF NOT EXISTS log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -100,9 +102,10 @@ class SQLiteStore(LogTable):
 
     def _connect(self) -> sqlite3.Connection:
         self.path.touch(mode=0o600)  # ids and deeds of users: only this user may read the file, and those beside it
-        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         connection.text_factory = _lenient_text
-        for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+        use_write_ahead_log(connection, _WAIT_SECONDS)
+        for setting in ("synchronous = FULL", "secure_delete = ON"):
             connection.execute(f"PRAGMA {setting}")
         return connection
 
