@@ -26,6 +26,8 @@ _HOMES = {
     "EASENeighbours": "genre.recommenders.ease_neighbours",
     "Encoder": "genre.features.base",
     "Evaluation": "genre.evaluation.results",
+    "Fresh": "genre.recommenders.fresh",
+    "Friends": "genre.recommenders.friends",
     "GenreError": "genre.errors",
     "History": "genre.data.history",
     "ItemKNN": "genre.recommenders.item_knn",
@@ -39,6 +41,7 @@ _HOMES = {
     "Ranker": "genre.recommenders.ranker",
     "RatingFactors": "genre.recommenders.rating_factors",
     "Recommender": "genre.recommenders.base",
+    "Repeat": "genre.recommenders.repeat",
     "Run": "genre.runs",
     "SASRec": "genre.recommenders.sasrec",
     "Scaled": "genre.recommenders.scaled",
@@ -46,6 +49,7 @@ _HOMES = {
     "SharedWords": "genre.recommenders.shared_words",
     "Smoothed": "genre.recommenders.smoothed",
     "SyntheticHistory": "genre.recommenders.synthetic",
+    "Together": "genre.recommenders.together",
     "Transitions": "genre.recommenders.transitions",
     "TwoTower": "genre.recommenders.two_tower",
     "evaluate": "genre.evaluation.evaluator",
@@ -78,6 +82,8 @@ if TYPE_CHECKING:
     from genre.recommenders.ease import EASE as EASE
     from genre.recommenders.ease_features import EASEFeatures as EASEFeatures
     from genre.recommenders.ease_neighbours import EASENeighbours as EASENeighbours
+    from genre.recommenders.fresh import Fresh as Fresh
+    from genre.recommenders.friends import Friends as Friends
     from genre.recommenders.item_knn import ItemKNN as ItemKNN
     from genre.recommenders.llm_reranker import LLMReranker as LLMReranker
     from genre.recommenders.mlp import MLP as MLP
@@ -86,12 +92,14 @@ if TYPE_CHECKING:
     from genre.recommenders.profiled import Profiled as Profiled
     from genre.recommenders.ranker import Ranker as Ranker
     from genre.recommenders.rating_factors import RatingFactors as RatingFactors
+    from genre.recommenders.repeat import Repeat as Repeat
     from genre.recommenders.sasrec import SASRec as SASRec
     from genre.recommenders.scaled import Scaled as Scaled
     from genre.recommenders.semantic_ids import SemanticIds as SemanticIds
     from genre.recommenders.shared_words import SharedWords as SharedWords
     from genre.recommenders.smoothed import Smoothed as Smoothed
     from genre.recommenders.synthetic import SyntheticHistory as SyntheticHistory
+    from genre.recommenders.together import Together as Together
     from genre.recommenders.transitions import Transitions as Transitions
     from genre.recommenders.two_tower import TwoTower as TwoTower
     from genre.runs import Run as Run

@@ -28,7 +28,8 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
 
     Each user has rated all items of its parity but one, `missing_item(user)`, with 5, and one item of the other parity
     with 1. The texts of even items have one topic, those of odd items another; so have the feature vectors of items and
-    users. The invented item of each user (`synthetic_item`) is the missing one.
+    users. The invented item of each user (`synthetic_item`) is the missing one; two users of its parity are its
+    friends.
 
     Args:
         n_users: Number of users, `u0`, `u1`, ...
@@ -59,6 +60,7 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
         }
     )
     invented = [item_ids[missing_item(user, n_items)] for user in range(n_users)]
+    friends = [f"u{(user + 2) % n_users}|u{(user + 4) % n_users}" for user in range(n_users)]
     dataset = Dataset.from_arrays(
         user=users,
         item=items,
@@ -67,7 +69,7 @@ def toy_dataset(n_users: int = 20, n_items: int = 12) -> Dataset:
         user_ids=user_ids,
         item_ids=item_ids,
         items=table,
-        users=pa.table({"user_id": user_ids.values, "synthetic_item": invented}),
+        users=pa.table({"user_id": user_ids.values, "synthetic_item": invented, "friends": friends}),
         rating_scale=(1.0, 5.0, 1.0),
         positive_rating=4.0,
         name="toy",

@@ -39,12 +39,15 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
         "n": 3,
         "weight": 0.3,
     },
+    "fresh": {"half_life_days": 0.01},
     "profiled": {"first": _EASE},
+    "repeat": {"neighbours": 5},
     "smoothed": {"recommender": ItemKNN(), "similar": 3},
     "shared_words": {"fields": ("text",)},
     "ranker": {"first": Blend((_EASE, Content())), "candidates": 4, "hidden": 4, "epochs": 3},
     "scaled": {"first": RatingFactors(factors=4), "method": "z-score"},
     "synthetic": {"first": _EASE},
+    "together": {"gap_minutes": 1.0},
     "ncf": {"dim": 8, "hidden": (16, 8), "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
     "two_tower": {"dim": 8, "ids": 8, "hidden": 16, "epochs": 20, "id_dropout": 0.8, "learning_rate": 0.01},
     "semantic_ids": {"levels": 2, "codes": 4, "dim": 16, "blocks": 1, "epochs": 40, "batch_size": 8},
@@ -80,7 +83,12 @@ KEPT: dict[str, tuple[str, dict[str, object]]] = {
         },
     ),
 }
-IMPERSONAL = {"baseline", "popularity"}  # the same list for every user, so the toy data has no answer for them
+IMPERSONAL = {
+    "baseline",
+    "fresh",
+    "friends",
+    "popularity",
+}  # the same list for every anonymous user, so the toy data has no answer for them
 
 
 def make(kind: str, options: dict[str, object] | None = None) -> Recommender:

@@ -64,3 +64,36 @@ def follower_counts_plain(
     kept = np.zeros_like(counts)
     np.put_along_axis(kept, order, np.take_along_axis(counts, order, axis=1), axis=1)
     return sp.csr_matrix(kept.astype(np.float32))
+
+
+def basket_vector_plain(
+    baskets: list[set[int]], n_items: int, groups: int, basket_decay: float, group_decay: float
+) -> Float64:
+    """Average groups of baskets, the newest weighing most, one basket at a time: see `Repeat`."""
+    m = min(groups, len(baskets))
+    sizes = [len(baskets) // m + (at >= m - len(baskets) % m) for at in range(m)]
+    vector, start = np.zeros(n_items), 0
+    for group, size in enumerate(sizes):
+        own = np.zeros(n_items)
+        for place, basket in enumerate(baskets[start : start + size]):
+            own[sorted(basket)] += basket_decay ** (size - 1 - place)
+        vector += group_decay ** (m - 1 - group) * own / size
+        start += size
+    return vector / m
+
+
+def friends_plain(
+    user: int, own: Float64, friends: list[list[int]], matrix: Float64, similarity_weight: float, second_weight: float
+) -> Float64:
+    """Add up the tastes of friends and their friends, one at a time: see `Friends`."""
+    unit = [row / max(np.linalg.norm(row), 1e-12) for row in (own, *matrix)]
+    weight = np.zeros(len(matrix))
+    for friend in friends[user]:
+        weight[friend] += 1
+        for second in friends[friend]:
+            weight[second] += second_weight * (second != user)
+    scores = np.zeros(matrix.shape[1])
+    for other, times in enumerate(weight):
+        likeness = unit[0] @ unit[1 + other]
+        scores += times * (1 - similarity_weight + similarity_weight * likeness) * unit[1 + other]
+    return scores / max(weight.sum(), 1)

@@ -109,7 +109,7 @@ class ItemFields:
         n_masks = max(min(KEPT_MASKS, KEPT_MASKS_BYTES // max(self.n_items, 1)), 1)
         self._kept_mask = lru_cache(n_masks)(self._make_mask)
         self._rows_by_value = cache(self._make_rows_by_value)
-        self._times = cache(self._make_times)
+        self.times = cache(self._make_times)
         self.categories = cache(self._make_categories)
         self.numbers, self.days = cache(self._make_numbers), cache(self._make_days)
 
@@ -162,7 +162,7 @@ class ItemFields:
         if isinstance(wanted, Dated):
             first, last = (None if day is None else _days(day) for day in (wanted.first, wanted.last))
             return _inside(self.days(name), first, last)
-        days = (now - self._times(name)) / DAY
+        days = (now - self.times(name)) / DAY
         return _inside(days, wanted.older_than, wanted.newer_than, strict=True)
 
     def _make_rows_by_value(self, name: str) -> dict[str, list[int]]:

@@ -26,6 +26,8 @@ LEADS = {
     "together": "goes with the history",
     "text": "reads like the newest items",
     "lists": "high on several lists",
+    "friends": "liked by friends",
+    "neighbours": "frequent with users of like habits",
 }
 """The words for evidence that weighs more than the history, by its name in `Explanation.parts`."""
 Method = Literal["exact", "occlusion", "popularity"]
