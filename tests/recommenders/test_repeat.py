@@ -96,7 +96,7 @@ def test_terms_say_which_purchases_and_how_much_of_others() -> None:
 def test_what_is_not_liked_is_no_basket() -> None:
     data = shop([[{0}, {1}], [{0}, {2}]])
     unliked = dataclasses.replace(data.history([0]), weight=np.zeros(4, np.float32))
-    assert not Repeat(neighbours=1).fit(data).score(unliked).any(), "near to nobody"
+    assert not Repeat(neighbours=1).fit(data).score(unliked).any(), "near to no user"
 
 
 def test_data_without_repeats_is_named() -> None:

@@ -135,7 +135,7 @@ class Repeat(Recommender):
         found, _ = top_k_scores(
             np.asarray(nearness, np.float32), min(self.neighbours, len(some)), seen=itself, candidates=some
         )
-        found[np.diff(own.indptr) == 0] = -1  # a history without likes is near to nobody
+        found[np.diff(own.indptr) == 0] = -1  # without likes there is no distance
         row, slot = np.nonzero(found >= 0)
         share = (1 / np.maximum((found >= 0).sum(axis=1), 1)).astype(np.float32)
         chosen = sp.csr_matrix((share[row], (row, found[row, slot])), shape=(len(history), users.shape[0]))
