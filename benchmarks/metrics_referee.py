@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genre.evaluation.metric_table import METRICS
-from genre.evaluation.ranked import Ranks
+from genre.evaluation.tied_ranks import Ranks
 from genre.kernels.ranks import place_targets
 
 NAMES = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")

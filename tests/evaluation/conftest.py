@@ -13,7 +13,7 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.ids import Ids
-from genre.evaluation.ranked import Ranks
+from genre.evaluation.tied_ranks import Ranks
 from genre.kernels.ranks import FAR
 from genre.log import Log
 from genre.recommenders.base import Recommender

@@ -9,7 +9,8 @@ from scipy.spatial.distance import jensenshannon
 
 from genre.data.history import History
 from genre.evaluation import beyond_accuracy
-from genre.evaluation.ranked import ItemStatistics, Ranks
+from genre.evaluation.item_statistics import ItemStatistics
+from genre.evaluation.tied_ranks import Ranks
 
 
 def test_lists_beyond_accuracy() -> None:

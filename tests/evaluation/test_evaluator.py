@@ -17,8 +17,8 @@ from genre.errors import ArtifactError, EvaluationError, NotFitted
 from genre.evaluation import evaluator, ranking
 from genre.evaluation.evaluator import evaluate, evaluate_lists
 from genre.evaluation.metric_table import METRICS
-from genre.evaluation.ranked import Ranks
 from genre.evaluation.results import read_evaluation, write_evaluation
+from genre.evaluation.tied_ranks import Ranks
 from genre.log import Log
 from genre.preprocessing.splits import split
 from genre.recommenders.base import Recommender

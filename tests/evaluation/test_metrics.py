@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from genre.evaluation import metrics
 from genre.evaluation.metric_table import METRICS
-from genre.evaluation.ranked import PredictedRatings, Ranks
+from genre.evaluation.predicted_ratings import PredictedRatings
+from genre.evaluation.tied_ranks import Ranks
 
 AT_K = ("precision", "recall", "f1", "ndcg", "map", "mrr", "hit_rate")
 

@@ -26,6 +26,7 @@ from genre.data.arrow import plain_bytes
 from genre.data.history import History, row_numbers
 from genre.data.ids import Ids
 from genre.data.titles import Titles
+from genre.data.weights import default_weights
 from genre.errors import DataError
 from genre.kernels.order import user_time_order
 
@@ -352,20 +353,3 @@ class Dataset:
             for part in plain_bytes(table):
                 digest.update(part)
         return digest.hexdigest()
-
-
-def default_weights(n: int, rating: Float32 | None, positive_rating: float | None, low_rating_weight: float) -> Float32:
-    """Make the weights of interactions that come without weights: 1, or less for a rating that is no like.
-
-    Args:
-        n: Number of interactions.
-        rating: Stars `[n]`, or None.
-        positive_rating: A rating at or above it is a like; None: every interaction is.
-        low_rating_weight: Weight of a rating below.
-
-    Returns:
-        float32 `[n]`.
-    """
-    if rating is None or positive_rating is None:
-        return np.ones(n, np.float32)
-    return np.where(rating >= positive_rating, np.float32(1), np.float32(low_rating_weight))

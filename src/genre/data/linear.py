@@ -1,4 +1,4 @@
-"""Small linear algebra that several recommenders share: unit vectors, ridge maps, principal components, scales."""
+"""Small linear algebra that several files share: unit vectors, ridge maps, principal components, scales, ratios."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float32
+from genre.arrays import Float32, Float64
 from genre.errors import DataError
 
 
@@ -123,3 +123,16 @@ def divide_by_std(scores: Float32) -> Float32:
         float32 `[n, n_items]`.
     """
     return np.asarray(scores / row_std(scores), np.float32)
+
+
+def ratio(total: npt.NDArray[np.float64 | np.int64], n: npt.NDArray[np.float64 | np.int64]) -> Float64:
+    """Divide element by element, giving NaN where the divisor is zero.
+
+    Args:
+        total: The dividends.
+        n: The divisors, of the same shape.
+
+    Returns:
+        float64 of the same shape.
+    """
+    return np.asarray(np.divide(total, n, out=np.full(np.shape(total), np.nan), where=n > 0))

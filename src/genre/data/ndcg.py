@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Float64 = npt.NDArray[np.float64]
+from genre.arrays import Float64
 
 
 def discounts(k: int) -> Float64:

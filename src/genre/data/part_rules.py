@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
-from genre.data.dataset import COLUMNS, Dataset, default_weights
+from genre.data.dataset import COLUMNS, Dataset
 from genre.data.rating_scale import find_scale, lowest_like
 from genre.data.repeats import choose_of_repeats
+from genre.data.weights import default_weights, equal_weights
 
 
 def apply_part_rules(dataset: Dataset, train: Dataset | None = None) -> Dataset:
@@ -42,5 +41,5 @@ def apply_part_rules(dataset: Dataset, train: Dataset | None = None) -> Dataset:
     kept, weight = choose_of_repeats(weighed, rules.repeats)
     known = {name: column for name in COLUMNS if (column := getattr(weighed, name)) is not None}
     columns: dict[str, Any] = {name: column[kept] for name, column in known.items()}
-    columns["weight"] = (weight > 0).astype(np.float32) if rules.equal_weights else weight
+    columns["weight"] = equal_weights(weight) if rules.equal_weights else weight
     return dataclasses.replace(weighed, **columns)

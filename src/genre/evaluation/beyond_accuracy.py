@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from genre.arrays import Int32, Int64
+from genre.arrays import Float64, Int32, Int64
+from genre.data.linear import ratio
+from genre.evaluation.item_statistics import ItemStatistics
 from genre.evaluation.metrics import ndcg
-from genre.evaluation.ranked import Float64, ItemStatistics, Ranks, ratio
+from genre.evaluation.tied_ranks import Ranks
 
 BLOCK = 4_000_000  # numbers held at once
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from genre.arrays import Float64
 from genre.errors import EvaluationError
 from genre.evaluation.metric_table import metric_of
-from genre.evaluation.ranked import Float64
 from genre.evaluation.resampling import bootstrap, holm, power_mean, sign_flip
 from genre.evaluation.results import Evaluation
 

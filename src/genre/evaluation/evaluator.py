@@ -15,16 +15,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Int32
+from genre.arrays import Float64, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.linear import ratio
 from genre.errors import EvaluationError, NotFitted
 from genre.evaluation.metric_table import METRICS, check_needs, labels, metric_of
-from genre.evaluation.ranked import Float64, PredictedRatings, Ranks, ratio
+from genre.evaluation.predicted_ratings import PredictedRatings
 from genre.evaluation.ranking import predict_ratings, rank_by_score, rank_in_lists
 from genre.evaluation.resampling import power_mean
 from genre.evaluation.results import Evaluation
 from genre.evaluation.targets import Targets, collect_targets, distinct_rows, fold_digest
+from genre.evaluation.tied_ranks import Ranks
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommendations, Recommender

@@ -5,26 +5,18 @@ item of the target that the user liked is relevant, every other item is not. `n_
 also those that cannot be recommended (not among the candidates), which are never found. Users without relevant items
 are not evaluated; the evaluator counts them.
 
-Ties. A score shared by several items leaves their order open, so each ranking metric is the exact mean over all orders
-of the tied items (McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the
-Presence of Tied Scores", ECIR 2008). A group of `size` tied items with `n_higher` items scored higher fills the ranks
-`n_higher + 1 .. n_higher + size`, and each of its `relevant` relevant items is at each of these ranks with probability
-1 / size. A metric that gives `gain(rank)` to a relevant item is then, in expectation,
-
-    sum over groups of  relevant / size * sum of gain(rank) over the ranks of the group that are at most k.
-
-A recommender that gives all items the same score gets the value of a random ranking. Metrics of the lists themselves
-(coverage, diversity, ...) are in `beyond_accuracy.py`; names and labels in `metric_table.py`.
+Each ranking metric is the exact mean over all orders of items with tied scores; `tied_ranks.py` says how. Metrics
+of the lists themselves (coverage, diversity, ...) are in `beyond_accuracy.py`; names and labels in `metric_table.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from genre.arrays import Float64
 from genre.data.ndcg import cumulative_discounts
-from genre.evaluation.ranked import Float64, PredictedRatings, Ranks
+from genre.evaluation.predicted_ratings import PredictedRatings
+from genre.evaluation.tied_ranks import Ranks
 
 
 def precision(ranks: Ranks) -> Float64:
@@ -85,10 +77,7 @@ def ndcg(ranks: Ranks) -> Float64:
         `[n_users]`, 0 to 1.
     """
     cumulative = cumulative_discounts(ranks.k)  # [k + 1]
-    groups = ranks.groups_within_k
-    end = np.minimum(groups.n_higher + groups.size, ranks.k)
-    gain = groups.relevant / groups.size * (cumulative[end] - cumulative[groups.n_higher])  # [n_groups]
-    return np.divide(ranks.sum_per_user(groups.user, gain), cumulative[np.minimum(ranks.n_relevant, ranks.k)])
+    return ranks.expected_gain(cumulative) / cumulative[np.minimum(ranks.n_relevant, ranks.k)]
 
 
 def map(ranks: Ranks) -> Float64:  # noqa: A001  # the name the field uses
@@ -129,7 +118,7 @@ def mrr(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    return _expected_at_first_hit(ranks, lambda rank: 1 / rank)
+    return ranks.expected_at_first_hit(lambda rank: 1 / rank)
 
 
 def hit_rate(ranks: Ranks) -> Float64:
@@ -143,31 +132,7 @@ def hit_rate(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    return _expected_at_first_hit(ranks, np.ones_like)
-
-
-def _expected_at_first_hit(ranks: Ranks, gain: Callable[[Float64], Float64]) -> Float64:
-    """Compute the expected gain of the rank of the first relevant item within k. [n_users].
-
-    It is in the user's first tie group with a relevant item. Place j of a group of `size` items, `relevant` of them
-    relevant, holds the first one with probability P(none in the places before j) - P(none up to j), where
-    P(none up to j) = P(none before j) * (size - relevant - j + 1) / (size - j + 1).
-    """
-    user, n_higher, size, relevant, _ = ranks.first_groups
-    out, none_before = np.zeros(len(ranks)), np.ones(len(user))
-    places = np.minimum(
-        ranks.k - n_higher, size - relevant + 1
-    )  # at the latest, the last item that is not relevant + 1
-    j = 0
-    while len(user):  # each user once
-        j += 1
-        none = none_before * (size - relevant - j + 1) / (size - j + 1)
-        out[user] += (none_before - none) * gain((n_higher + j).astype(np.float64))
-        going_on = places > j
-        user, n_higher, size, relevant, places, none_before = (
-            column[going_on] for column in (user, n_higher, size, relevant, places, none)
-        )
-    return out
+    return ranks.expected_at_first_hit(np.ones_like)
 
 
 def auc(ranks: Ranks) -> Float64:

@@ -15,8 +15,9 @@ from genre.arrays import Float32, Int32, Int64
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.errors import EvaluationError
-from genre.evaluation.ranked import PredictedRatings, Ranks
+from genre.evaluation.predicted_ratings import PredictedRatings
 from genre.evaluation.targets import Targets
+from genre.evaluation.tied_ranks import Ranks
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.topk import top_k_scores

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genre.evaluation.ranked import Float64, ratio
+from genre.arrays import Float64
+from genre.data.linear import ratio
 
 SIGNIFICANCE_LEVEL = 0.05
 """A difference with a p value up to this counts as real."""

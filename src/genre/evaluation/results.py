@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from genre import storage
-from genre.arrays import Int32, Int64
+from genre.arrays import Float64, Int32, Int64
 from genre.errors import ArtifactError
 from genre.evaluation.metric_table import metric_of
-from genre.evaluation.ranked import Float64
 from genre.evaluation.resampling import bootstrap
 
 

@@ -16,7 +16,7 @@ from genre.data.folds import Fold, Split
 from genre.data.history import History
 from genre.data.words import split_categories
 from genre.errors import EvaluationError
-from genre.evaluation.ranked import ItemStatistics
+from genre.evaluation.item_statistics import ItemStatistics
 from genre.options import nearest
 
 

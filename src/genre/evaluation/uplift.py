@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from genre.arrays import Int64
+from genre.arrays import Float64, Int64
 from genre.errors import EvaluationError
 from genre.evaluation.arms import PLACEBO, Arm
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.ranked import Float64
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL, bootstrap, holm, sign_flip
 from genre.evaluation.results import Evaluation
 from genre.llm.typed_answers import AnswerReport

@@ -17,12 +17,9 @@ Compiled, because the moments m_q m_q' + C_q of all ratings side by side would b
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from genre.arrays import Float32, Int32, Int64
+from genre.arrays import Float32, Float64, Int32, Int64
 from genre.kernels.compiled import compiled
-
-Float64 = npt.NDArray[np.float64]
 
 
 @compiled

@@ -12,12 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float32, Int32, Int64
+from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.errors import DataError, OptionError
 from genre.options import nearest
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

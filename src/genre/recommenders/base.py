@@ -4,7 +4,7 @@ A new algorithm is a dataclass with `_fit` and `_score`, or `_factors` where sco
 fields and stay as given; learnt values are attributes whose names end in `_`. It scores histories, not user numbers: a
 user unknown at training time, an anonymous basket and a history of one minute ago are the same call.
 
-Saving, explaining and adding items are inherited from `saving.py`, `explaining.py` and `new_items.py`.
+Saving, explaining and adding items are inherited from `saving.py`, `explaining.py` and `extending.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from genre.llm.settings import LLMOptions
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K, check_names, check_options
 from genre.recommenders.explaining import Explaining
-from genre.recommenders.new_items import Extending
+from genre.recommenders.extending import Extending
 from genre.recommenders.saving import Saving, is_members
 from genre.recommenders.topk import SCORES_AT_ONCE, top_k_factors, top_k_scores
 from genre.threads import blas_threads

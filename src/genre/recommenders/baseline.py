@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float32, Int32
+from genre.arrays import Float32, Float64, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -17,8 +17,6 @@ from genre.log import Log
 from genre.options import Doc, Ge, Search
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(eq=False)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float32, Int32, Int64
+from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.ndcg import ndcg_of_lists
 from genre.recommenders.topk import top_k_scores
-
-Float64 = npt.NDArray[np.float64]
 
 FACTORS = (0.0, 0.25, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0, 4.0)  # a weight is multiplied by, in each step of the search
 ROUNDS = 4  # over all weights

@@ -14,13 +14,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float32
+from genre.arrays import Float32, Float64
 from genre.llm.answer_reader import json_values
 from genre.llm.base import Completion
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt, load_prompt
 
-Float64 = npt.NDArray[np.float64]
 OrderingMethod = Literal["titles", "labels", "list"]
 PROMPTS: dict[OrderingMethod, str] = {"titles": "next_title", "labels": "choose", "list": "rerank"}
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from genre.arrays import Float32, Int32
+from genre.arrays import Float32, Float64, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -34,7 +34,6 @@ from genre.recommenders.llm_orders import (
     METHODS,
     PROMPTS,
     CandidateRanks,
-    Float64,
     OrderingMethod,
     OrderingTask,
     fuse_orders,

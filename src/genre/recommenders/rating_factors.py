@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from genre.arrays import Float32, Int32, Int64
+from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -19,7 +18,6 @@ from genre.options import Doc, Ge, Gt, Search
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method
 
-Float64 = npt.NDArray[np.float64]
 LEAST_NOISE = 1e-9
 """Least variance of a rating, in squared stars: where all ratings are equal or explained, it would be 0, a divisor."""
 ITEM_BIAS, USER_BIAS = 0, 1  # the entry that is 1 in every user vector, in every item vector

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from genre.arrays import Float32, Int32, Int64
+from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -19,7 +18,6 @@ from genre.recommenders.item_weights import ItemWeights
 from genre.recommenders.overlap import value_order
 from genre.threads import map_slices
 
-Float64 = npt.NDArray[np.float64]
 SLICE = 256  # items whose followers are worth a thread
 
 

@@ -17,6 +17,7 @@ from genre.errors import ConflictError, DataError, GenreError, UnknownId
 from genre.options import nearest
 from genre.runs import Run
 from genre.serving.breaker import CircuitBreaker, NoAnswer
+from genre.serving.dialogues import Dialogues
 from genre.serving.events.recent import RecentEvents
 from genre.serving.events.store import DeletedUsers, Deletion, Entry, Event, EventStore, ItemChange
 from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
@@ -29,7 +30,7 @@ EventsByUser = Mapping[str, tuple[Event, ...]]
 
 
 class State:
-    """The loaded runs, recent events, new items and deleted users.
+    """The loaded runs, recent events, new items, deleted users and dialogues.
 
     Loaded runs are replaced as a whole: a request keeps the one it began with until it is answered.
 
@@ -38,6 +39,7 @@ class State:
         recent_events: The cache of recent events.
         trending: Recent popularity.
         deleted_users: The deleted users.
+        dialogues: The dialogues of the last hour.
         position: Number of the newest entry of the log that is known here.
         loaded_runs: By name.
         shares: Share of the users by name of the run.
@@ -64,6 +66,7 @@ class State:
         self._changes: dict[str, dict[str, Any]] = {}
         self._changes_chars = 0
         self.deleted_users = DeletedUsers(store.key)
+        self.dialogues = Dialogues()
         self._replacing = threading.Lock()
         self._pairs = RecentPairs()
         self.position = store.last()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from genre.arrays import Float64
 from genre.data.folds import Split
 from genre.evaluation.leakage.findings import Finding, Severity
 from genre.evaluation.leakage.predictiveness import (
@@ -22,7 +23,6 @@ from genre.evaluation.leakage.predictiveness import (
 )
 from genre.evaluation.leakage.readings import (
     FieldReading,
-    Float64,
     column_as_texts,
     read_texts,
     reading_of_vectors,

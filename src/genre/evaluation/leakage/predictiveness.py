@@ -23,9 +23,10 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 from scipy.stats import rankdata
 
+from genre.arrays import Float64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
-from genre.evaluation.leakage.readings import FieldReading, Float64
+from genre.evaluation.leakage.readings import FieldReading
 from genre.evaluation.leakage.ties import together
 
 FOLDS = 4

@@ -14,9 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
+from genre.arrays import Float64
 from genre.data.words import words
-
-Float64 = npt.NDArray[np.float64]
 
 MOST_NUMBERS = 4  # numbers of a text that are read, each by its place
 FEWEST_VALUES = 3  # different values of a reading that can say anything

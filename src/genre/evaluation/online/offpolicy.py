@@ -12,9 +12,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from genre.arrays import Int64
+from genre.arrays import Float64, Int64
 from genre.errors import EvaluationError
-from genre.evaluation.ranked import Float64
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 
 MIN_EFFECTIVE = 100.0

@@ -1,67 +1,31 @@
-"""What metrics read: the rank of every relevant item of every user, and predicted with given ratings.
+"""The rank of every relevant item of every user, and the mean over all orders of items with tied scores.
 
 Plain values of arrays. Does not know recommenders or files; `ranking.py` makes these values, `metrics.py` reads them.
+
+Ties. A score shared by several items leaves their order open, so each ranking metric is the exact mean over all orders
+of the tied items (McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the
+Presence of Tied Scores", ECIR 2008). A group of `size` tied items with `n_higher` items scored higher fills the ranks
+`n_higher + 1 .. n_higher + size`, and each of its `relevant` relevant items is at each of these ranks with probability
+1 / size. A metric that gives `gain(rank)` to a relevant item is then, in expectation,
+
+    sum over groups of  relevant / size * sum of gain(rank) over the ranks of the group that are at most k.
+
+A recommender that gives all items the same score gets the value of a random ranking.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
-from genre.arrays import Float32, Int32, Int64
+from genre.arrays import Float64, Int32, Int64
 from genre.data.history import History
-
-Float64 = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class ItemStatistics:
-    """What metrics beyond accuracy know about the items.
-
-    Attributes:
-        popularity: int64 `[n_items]`, how many training users interacted with each item.
-        n_users: How many training users there are.
-        vectors: float32 `[n_items, dim]`, item features, or None.
-        categories: CSR `[n_items, n_categories]`, 1 where the item is in the category, or None.
-    """
-
-    popularity: Int64
-    n_users: int
-    vectors: Float32 | None = None
-    categories: sp.csr_matrix | None = None
-
-    @cached_property
-    def percentile(self) -> Float64:
-        """Popularity percentile: 0 the rarest item, 1 the most popular, equal items share the middle. [n_items]."""
-        counts = np.sort(self.popularity)
-        below = np.searchsorted(counts, self.popularity, "left")
-        not_above = np.searchsorted(counts, self.popularity, "right")
-        return np.asarray((below + not_above) / (2 * max(len(counts), 1)))
-
-    @cached_property
-    def tail(self) -> npt.NDArray[np.bool_]:
-        """The long tail: the rarest items that together hold at most a fifth of all interactions. [n_items]."""
-        counts = np.sort(self.popularity)
-        held = np.cumsum(counts)[np.searchsorted(counts, self.popularity, "right") - 1]  # by all items as rare as it
-        return np.asarray(held <= 0.2 * counts.sum())
-
-
-def ratio(total: npt.NDArray[np.float64 | np.int64], n: npt.NDArray[np.float64 | np.int64]) -> Float64:
-    """Divide element by element, giving NaN where the divisor is zero.
-
-    Args:
-        total: The dividends.
-        n: The divisors, of the same shape.
-
-    Returns:
-        float64 of the same shape.
-    """
-    return np.asarray(np.divide(total, n, out=np.full(np.shape(total), np.nan), where=n > 0))
+from genre.evaluation.item_statistics import ItemStatistics
 
 
 class TieGroups(NamedTuple):
@@ -140,6 +104,48 @@ class Ranks:
         places = np.minimum(self.k - groups.n_higher, groups.size)  # of each group within the first k
         return self.sum_per_user(groups.user, groups.relevant * places / groups.size)
 
+    def expected_gain(self, cumulative: Float64) -> Float64:
+        """Compute the expected sum of a gain over the relevant items within k.
+
+        Args:
+            cumulative: `[k + 1]`, the sum of the gains of the first 0..k ranks.
+
+        Returns:
+            float64 `[n_users]`.
+        """
+        groups = self.groups_within_k
+        end = np.minimum(groups.n_higher + groups.size, self.k)
+        gain = groups.relevant / groups.size * (cumulative[end] - cumulative[groups.n_higher])  # [n_groups]
+        return self.sum_per_user(groups.user, gain)
+
+    def expected_at_first_hit(self, gain: Callable[[Float64], Float64]) -> Float64:
+        """Compute the expected gain of the rank of the first relevant item within k.
+
+        It is in the user's first tie group with a relevant item. Place j of a group of `size` items, `relevant` of them
+        relevant, holds the first one with probability P(none in the places before j) - P(none up to j), where
+        P(none up to j) = P(none before j) * (size - relevant - j + 1) / (size - j + 1).
+
+        Args:
+            gain: The gain of each of some ranks.
+
+        Returns:
+            float64 `[n_users]`, 0 where no relevant item is within k.
+        """
+        user, n_higher, size, relevant, _ = self.first_groups
+        out, none_before = np.zeros(len(self)), np.ones(len(user))
+        last = size - relevant + 1  # behind all items that are not relevant
+        places = np.minimum(self.k - n_higher, last)
+        j = 0
+        while len(user):  # each user once
+            j += 1
+            none = none_before * (size - relevant - j + 1) / (size - j + 1)
+            out[user] += (none_before - none) * gain((n_higher + j).astype(np.float64))
+            going_on = places > j
+            user, n_higher, size, relevant, places, none_before = (
+                column[going_on] for column in (user, n_higher, size, relevant, places, none)
+            )
+        return out
+
     @cached_property
     def groups_within_k(self) -> TieGroups:
         """The tie groups that begin within the first k."""
@@ -208,58 +214,3 @@ class Ranks:
         """The lists as shown, -1 where one ends. int32 [n_users, <= k]."""
         assert self.top is not None  # the evaluator gives `top` to every metric that needs it
         return self.top[:, : self.k]
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedRatings:
-    """Predicted and given ratings of `n_users` users.
-
-    Attributes:
-        n_users: How many users.
-        user: int64 `[n_pairs]`, position of the user, below `n_users`.
-        item: int32 `[n_pairs]`, row number of the item.
-        predicted: float64 `[n_pairs]`.
-        actual: float64 `[n_pairs]`.
-        step: Distance between two neighbouring ratings of the scale.
-        like_threshold: The lowest rating that counts as a like.
-    """
-
-    n_users: int
-    user: Int64
-    item: Int32
-    predicted: Float64
-    actual: Float64
-    step: float
-    like_threshold: float
-
-    def __len__(self) -> int:
-        return self.n_users
-
-    @cached_property
-    def pairs(self) -> Float64:
-        """How many ratings each user gave. [n_users]."""
-        return np.bincount(self.user, minlength=self.n_users).astype(np.float64)
-
-    def mean(self, value: npt.NDArray[np.float64 | np.bool_]) -> Float64:
-        """Average a value over the pairs of each user.
-
-        Args:
-            value: `[n_pairs]`.
-
-        Returns:
-            float64 `[n_users]`, NaN for a user without pairs.
-        """
-        total = np.bincount(self.user, weights=value, minlength=self.n_users)
-        return ratio(total, self.pairs)
-
-    def keep(self, pairs: npt.NDArray[np.bool_]) -> PredictedRatings:
-        """Return the same users with some of the pairs.
-
-        Args:
-            pairs: `[n_pairs]`, True for the pairs to keep.
-
-        Returns:
-            The same `n_users` users.
-        """
-        columns = {name: getattr(self, name)[pairs] for name in ("user", "item", "predicted", "actual")}
-        return replace(self, **columns)
