@@ -20,14 +20,16 @@ Attempt = Callable[[], Any]
 ATTEMPTS: dict[str, tuple[Attempt, type[Exception], str]] = {
     "fit a frame": (lambda: genre.EASE().fit(FRAME), DataError, r"found a DataFrame.*genre\.load\(table\)"),  # type: ignore[arg-type]
     "fit a split": (lambda: genre.EASE().fit(genre.split(DATA)), DataError, r"found a Split.*\.train"),  # type: ignore[arg-type]
-    "score ids": (lambda: MODEL.score(["i1"]), DataError, "found a list; expected a History"),  # type: ignore[arg-type]
-    "explain ids": (lambda: MODEL.explain(["i1"], ["i2"]), DataError, "found a list; expected a History"),  # type: ignore[arg-type]
-    "history of an id": (lambda: DATA.history(["u1"]), DataError, "Ids.rows"),
+    "score a frame": (lambda: MODEL.score(FRAME), DataError, "found a DataFrame; expected a History"),  # type: ignore[arg-type]
+    "score no item": (lambda: MODEL.score(["x1"]), UnknownId, "unknown id 'x1'"),
+    "history of no user": (lambda: DATA.history(["u99"]), UnknownId, "did you mean 'u9'"),
+    "history of a text": (lambda: DATA.history("u1"), DataError, r"\['u1'\]"),
+    "similar to no item": (lambda: MODEL.similar_items(["x1"]), UnknownId, "unknown id 'x1'"),
+    "candidates by number": (lambda: MODEL.recommend(["i1"], candidates=[0, 1]), DataError, "give item ids, or True"),
     "row of an id": (lambda: DATA.user_ids["u1"], DataError, "found the id 'u1'"),  # type: ignore[call-overload]
     "recommend for a text": (lambda: MODEL.recommend("i1"), DataError, r"found the text 'i1'.*\['i1'\]"),
     "recommend for rows": (lambda: MODEL.recommend([0]), UnknownId, "unknown id '0'"),  # type: ignore[list-item]
     "half an item": (lambda: MODEL.recommend(["i1"], k=2.5), DataError, "k is 2.5; expected a whole number"),  # type: ignore[arg-type]
-    "similar to an id": (lambda: MODEL.similar_items(["i1"]), DataError, "Ids.rows"),  # type: ignore[arg-type]
     "similar to one row": (lambda: MODEL.similar_items(1), DataError, r"put one row into a list"),  # type: ignore[arg-type]
     "similar to no row": (lambda: MODEL.similar_items(np.array([99])), DataError, "found item row 99"),
     "run a dict": (lambda: genre.run({"name": "x"}), ConfigError, "found a dict; expected the path"),  # type: ignore[arg-type]

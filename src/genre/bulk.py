@@ -29,10 +29,10 @@ from genre.data.history import History
 from genre.engines.base import Engine, read_block
 from genre.errors import OptionError
 from genre.log import SILENT, Log
-from genre.recommenders.base import Recommendations, Recommender
-from genre.recommenders.wording import Wording
+from genre.recommenders.base import Recommender
+from genre.recommenders.recommendations import Recommendations, sentences_of_lists
 from genre.rules.rule_set import RuleSet, with_note
-from genre.rules.ruled_lists import as_recommendations, recommend_by_rules, scored_items
+from genre.rules.ruled_lists import as_recommendations, recommend_by_rules
 from genre.threads import blas_threads
 
 SIZE = 4096
@@ -223,19 +223,10 @@ class UserLists(Lists):
         lists = _as_lists(inputs["row"], found)
         if not self.reasons:
             return lists
-        reasons = self._sentences(history, found)
+        reasons = sentences_of_lists(self.recommender, history, found.item, found.score, self.dataset)
         if notes is not None:
             reasons = [with_note(reason, note) for reason, note in zip(reasons, notes, strict=True)]
         return lists.append_column("reason", _nested(lists, pa.array(reasons, pa.string())))
-
-    def _sentences(self, history: History, found: Recommendations) -> list[str]:
-        """Return the sentence of the template for each item of each list."""
-        wording, out = Wording(), list[str]()
-        for row in range(len(history)):
-            items, scores = scored_items(found.item[row], found.score[row])
-            explained = self.recommender.explain(history.select(slice(row, row + 1)), items, scores=scores)
-            out += wording.sentences(explained, self.dataset)
-        return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from genre.data.history import History
 from genre.data.parquet import read_dataset
 from genre.data.part_rules import apply_part_rules
 from genre.data.titles import rows_of_names
+from genre.display import Display
 from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, UnknownId
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
@@ -34,6 +35,8 @@ from genre.recommenders.wording import Wording, describe_wording
 from genre.rules.rule_set import RuleSet, rules_for, with_note
 from genre.rules.ruled_lists import recommend_by_rules, scored_items
 from genre.workspace import read_features
+
+MOST_SHOWN = 4  # metrics of a notebook's table
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Recommended:
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A finished run, read back and checked.
 
@@ -93,6 +96,20 @@ class Run:
     unsplit: Dataset | None = None
     rules: RuleSet | None = None
 
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}: best {next(iter(self.recommenders))}, {self.folder})"
+
+    def _repr_html_(self) -> str:
+        rows, best = self.report["leaderboard"], next(iter(self.recommenders))
+        labels = list(dict.fromkeys(label for row in rows for label in row["values"]))[:MOST_SHOWN]
+        cells = [
+            [row["name"], *(row["values"].get(label) for label in labels), "yes" if row["tied_with_best"] else "no"]
+            for row in rows
+        ]
+        note = f"{best} answers, the best on the validation part. Report: {self.folder / 'report.html'}"
+        columns = ("recommender", *labels, f"as good as the first by {self.report['primary']}")
+        return Display(f"{self.name}, test part", columns, cells, note).html()
+
     @property
     def leaderboard(self) -> Any:
         """Metrics on the test part, a row a recommender, best first: a pandas, Polars or Arrow table."""
@@ -120,7 +137,7 @@ class Run:
             raise UnknownId(f"no recommender {name!r} in this run{nearest(name, self.recommenders)}; it has {known}")
         return self.recommenders[name]
 
-    def history_of_user(self, user_id: str) -> History:
+    def history_of_user(self, user_id: str | int) -> History:
         """Return all interactions of one user.
 
         Args:
@@ -137,7 +154,7 @@ class Run:
         except UnknownId as error:
             raise UnknownId(f"{self.folder}: users: {error}; for a new user give a history") from None
 
-    def history_of(self, names: Sequence[str]) -> History:
+    def history_of(self, names: Sequence[str | int]) -> History:
         """Return the history of an anonymous user.
 
         Args:
@@ -151,25 +168,41 @@ class Run:
         """
         if isinstance(names, str):
             raise DataError(f"found the text {names!r}; expected a list of ids or titles: [{names!r}]")
-        return History.of([rows_of_names(names, self.dataset.item_ids, self.dataset.titles())], self.dataset.n_items)
+        return History.of(
+            [rows_of_names([str(name) for name in names], self.dataset.item_ids, self.dataset.titles())],
+            self.dataset.n_items,
+        )
 
     def recommend(
-        self, user_id: str | None = None, *, k: int = DEFAULT_K, history: Sequence[str] = (), using: str | None = None
+        self,
+        user_id: str | int | Sequence[str | int] | None = None,
+        *,
+        k: int = DEFAULT_K,
+        history: Sequence[str | int] = (),
+        using: str | None = None,
     ) -> Any:
-        """Recommend unseen items to a user or for a history.
+        """Recommend unseen items to a user, to each of some users, or for a history.
 
         Args:
-            user_id: The id of a known user; None: use `history`.
+            user_id: The id of a known user, or a list of ids; None: use `history`.
             k: The length of the list.
             history: Ids or titles of items, oldest first.
             using: The label of a recommender; None: the best one.
 
         Returns:
-            A pandas, Polars or Arrow table with the columns item_id, title, score and reason, best first.
+            A pandas, Polars or Arrow table with the columns item_id, title, score and reason, best first; for a list
+            of users with user_id and rank before them.
 
         Raises:
             UnknownId: The user, an item or the recommender is not known.
         """
+        if user_id is not None and not isinstance(user_id, (str, int, np.integer)):
+            rows = [
+                {"user_id": str(one), "rank": rank, **vars(row)}
+                for one in user_id
+                for rank, row in enumerate(self.recommended(self.history_of_user(one), k=k, using=using), start=1)
+            ]
+            return to_frame(rows)
         known = self.history_of(history) if user_id is None else self.history_of_user(user_id)
         return to_frame([vars(row) for row in self.recommended(known, k=k, using=using)])
 

@@ -13,7 +13,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.errors import ArtifactError, EvaluationError, NotFitted
+from genre.errors import ArtifactError, EvaluationError, NotFitted, UnknownId
 from genre.evaluation import evaluator, ranking
 from genre.evaluation.evaluator import evaluate, evaluate_lists
 from genre.evaluation.metric_table import METRICS
@@ -295,7 +295,7 @@ def test_bad_input_is_named(table: Make, fold: MakeFold) -> None:
             evaluate(table(np.zeros((2, 3)), empty.context), empty)
 
 
-def test_candidates_may_be_zeros_and_ones_but_not_row_numbers_or_ids() -> None:
+def test_candidates_may_be_zeros_and_ones_or_ids_but_not_row_numbers() -> None:
     data = toy_dataset()
     train, _, test = split(data)
     model = EASE().fit(train)
@@ -307,12 +307,16 @@ def test_candidates_may_be_zeros_and_ones_but_not_row_numbers_or_ids() -> None:
     assert values["ndcg@10"] < everything["ndcg@10"]
     for ones in (np.ones(data.n_items, int), [1] * data.n_items, np.ones(data.n_items)):
         assert evaluate(model, test, candidates=ones).values == pytest.approx(everything, nan_ok=True)
-    ids = data.item_ids.values.to_pylist()
-    for wrong in (np.arange(data.n_items), np.full(data.n_items, np.nan), np.full(data.n_items, 0.5), ids, ["1"] * 12):
-        with pytest.raises(EvaluationError, match="give True or False for each item, not the row numbers or ids"):
+    assert evaluate(model, test, candidates=data.item_ids.take(np.flatnonzero(mask))).values == pytest.approx(
+        values, nan_ok=True
+    )
+    with pytest.raises(UnknownId, match="unknown id '1'"):
+        evaluate(model, test, candidates=["1"] * 12)
+    for wrong in (np.arange(data.n_items), np.full(data.n_items, np.nan), np.full(data.n_items, 0.5)):
+        with pytest.raises(EvaluationError, match="not the row numbers"):
             evaluate(model, test, candidates=wrong)
     for shape in ([1, 2, 3], np.ones((1, data.n_items), bool), True, []):
-        with pytest.raises(EvaluationError, match=f"for {data.n_items} items; give True or False for each item"):
+        with pytest.raises(EvaluationError, match=f"for {data.n_items} items; give ids, or True or False"):
             evaluate(model, test, candidates=shape)
 
 

@@ -23,15 +23,18 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.arrow import plain_bytes
-from genre.data.history import History, row_numbers
+from genre.data.history import History
 from genre.data.ids import Ids
 from genre.data.titles import Titles
 from genre.data.weights import default_weights
+from genre.display import Display
 from genre.errors import DataError
 from genre.kernels.order import user_time_order
 
 COLUMNS = ("user", "item", "weight", "rating", "timestamp", "part")
 """The columns of a Dataset that hold one value for each interaction."""
+
+MOST_SHOWN = 5  # items of a notebook's table
 
 TITLE_COLUMNS = ("title", "name", "headline")
 """Names of the column of an items table that holds titles; the first that is there is used."""
@@ -99,6 +102,9 @@ class Dataset:
         item_features: Vectors of items, row `i` for item `i`, or None.
         user_features: Vectors of users, or None.
         name: A name to show.
+        part_rules: What is decided in each part of a split by itself; None: nothing.
+        report: What became of every row on the way here (a `CleaningReport`), or None.
+        frame_library: The library of the frames that it was made of, such as `polars`; None: it was made of none.
 
     Example:
         >>> from genre.testing import toy_dataset
@@ -130,6 +136,7 @@ class Dataset:
     name: str = "data"
     part_rules: PartRules | None = None
     report: Any = None
+    frame_library: str | None = None
 
     @classmethod
     def from_arrays(
@@ -218,6 +225,20 @@ class Dataset:
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}: {self.n_users:,} users, {self.n_items:,} items, {len(self):,} interactions)"
 
+    def _repr_html_(self) -> str:
+        return self._display().html()
+
+    def _display(self) -> Display:
+        """Return its counts and the items with the most interactions."""
+        first, last = self.days()
+        times = f", {first} to {last}" if first else ""
+        count = np.bincount(self.item, minlength=self.n_items)
+        titles = self.titles()
+        top = np.argsort(-count, kind="stable")[:MOST_SHOWN].tolist()
+        rows = [[self.item_ids[row], titles[row], int(count[row])] for row in top]
+        caption = f"{self.name}: {self.n_users:,} users, {self.n_items:,} items, {len(self):,} interactions{times}"
+        return Display(caption, ("item_id", "title", "interactions"), rows, "the items with the most interactions")
+
     @property
     def n_users(self) -> int:
         """Number of users, with or without interactions."""
@@ -227,6 +248,16 @@ class Dataset:
     def n_items(self) -> int:
         """Number of items, with or without interactions."""
         return len(self.item_ids)
+
+    def days(self) -> tuple[str | None, str | None]:
+        """Find the days of the oldest and of the newest interaction.
+
+        Returns:
+            Such as `("1997-09-20", "1998-04-22")`; None where nothing has a time.
+        """
+        if self.timestamp is None or not len(self):
+            return None, None
+        return _day(self.timestamp.min()), _day(self.timestamp.max())
 
     def liked(self) -> npt.NDArray[np.bool_]:
         """Find the interactions that count as a like; rankings are evaluated by them.
@@ -242,17 +273,18 @@ class Dataset:
         """Return the histories of users.
 
         Args:
-            users: Rows of users in any order, or a mask `[n_users]`; None for all users.
+            users: Ids or rows of users in any order, or a mask `[n_users]`; None for all users.
 
         Returns:
             A history for each user, empty for a user without interactions.
 
         Raises:
             DataError: If `users` are no row numbers of this dataset.
+            UnknownId: If an id is not in it; the message names the nearest.
         """
         if users is None:
             return self._histories
-        rows = row_numbers(users, self.n_users, "user")
+        rows = self.user_ids.rows_of(users, "user")
         if len(rows) != 1 or "_histories" in vars(self):
             return self._histories.select(rows)
         # Of one user, without a table of all users: a history of all that comes before, then the user's own.
@@ -353,3 +385,8 @@ class Dataset:
             for part in plain_bytes(table):
                 digest.update(part)
         return digest.hexdigest()
+
+
+def _day(seconds: int) -> str:
+    """Return the day of a time."""
+    return str(np.datetime64(int(seconds), "s").astype("datetime64[D]"))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from genre.arrays import Int32
 from genre.data.dataset import Dataset, Features
+from genre.display import Display
 from genre.errors import DataError
 
 Part = npt.NDArray[np.int8]
@@ -47,6 +48,9 @@ class Fold:
         if not isinstance(self._context, Dataset):
             self._context = self._context()
         return self._context
+
+    def __repr__(self) -> str:
+        return f"Fold({len(self.target):,} interactions of {len(self.users()):,} users to find)"
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Fold:
         """Attach vectors of items or users to both datasets.
@@ -100,7 +104,7 @@ class Fold:
         return Fold(lambda: self.context, self.target.where(kept[self.target.user]))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """A dataset cut into three parts of the same users, items and numbering; unpacks in the order of its attributes.
 
@@ -118,6 +122,22 @@ class Split:
 
     def __iter__(self) -> Iterator[Dataset | Fold]:
         return iter((self.train, self.validation, self.test))
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {len(part):,}" for name, part in self._parts().items())
+        return f"Split({sizes} interactions)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, len(part), len(np.unique(part.user)), len(np.unique(part.item)), *part.days()]
+            for name, part in self._parts().items()
+        ]
+        columns = ("part", "interactions", "users", "items", "first day", "last day")
+        return Display(f"{self.train.name}, split", columns, rows, " ".join(self.notes)).html()
+
+    def _parts(self) -> dict[str, Dataset]:
+        """Return the interactions of each part."""
+        return {"train": self.train, "validation": self.validation.target, "test": self.test.target}
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Split:
         """Attach vectors of items or users to all parts.

@@ -14,7 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genre.arrays import Int64
 from genre.data.arrow import as_arrow
+from genre.data.history import row_numbers
 from genre.errors import DataError, UnknownId
 from genre.options import nearest
 
@@ -122,6 +124,48 @@ class Ids:
             return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int32)
         index = self._rows_by_id()
         return np.fromiter((index.get(str(value), -1) for value in outside), np.int32, len(outside))
+
+    def rows_of(self, given: npt.ArrayLike, what: str) -> Int64:
+        """Find the rows that a caller means, by ids or by row numbers.
+
+        Args:
+            given: Ids as texts, row numbers, or a mask `[n]`.
+            what: What a row is, for the message: user, item, ...
+
+        Returns:
+            int64 `[m]`.
+
+        Raises:
+            UnknownId: If there is no such id; the message names the nearest.
+            DataError: If a row number is out of range, or a single id is given in place of a list.
+        """
+        if isinstance(given, str):
+            raise DataError(f"found the text {given!r}; expected a list of {what} ids: [{given!r}]")
+        values = np.asarray(given)
+        if values.ndim == 1 and len(values) and isinstance(values[0], str):
+            return np.array([self.row(value) for value in values.tolist()], np.int64)
+        return row_numbers(given, len(self), what)
+
+    def mask_of(self, given: npt.ArrayLike, what: str) -> npt.NDArray[np.bool_]:
+        """Find the rows that a caller allows.
+
+        Args:
+            given: Ids as texts, or True and False for each row `[n]`.
+            what: What a row is, for the message: user, item, ...
+
+        Returns:
+            bool `[n]`.
+
+        Raises:
+            UnknownId: If there is no such id; the message names the nearest.
+            DataError: If numbers are given, which could be rows or a mask.
+        """
+        values = np.asarray(given)
+        if values.dtype.kind in "iuf" and values.size:
+            raise DataError(f"found {values.flat[0]!r}; give {what} ids, or True or False for each {what}")
+        mask = np.zeros(len(self), bool)
+        mask[self.rows_of(given, what)] = True
+        return mask
 
     def append(self, outside: Sequence[Any]) -> Ids:
         """Add ids behind these, so that every row number stays.

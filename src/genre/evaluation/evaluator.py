@@ -18,6 +18,7 @@ import numpy.typing as npt
 from genre.arrays import Float64, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.ids import Ids
 from genre.data.linear import ratio
 from genre.errors import EvaluationError, NotFitted
 from genre.evaluation.metric_table import METRICS, check_needs, labels, metric_of
@@ -29,7 +30,8 @@ from genre.evaluation.targets import Targets, collect_targets, distinct_rows, fo
 from genre.evaluation.tied_ranks import Ranks
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommender
+from genre.recommenders.recommendations import Recommendations
 
 LIST_METRICS = ("ndcg", "recall", "precision", "f1", "map", "mrr", "hit_rate", "coverage", "novelty")
 RANKING_METRICS = (*LIST_METRICS, "auc")
@@ -75,7 +77,8 @@ def evaluate(
             same item again.
         train: What the recommender was fitted on, where it is not the fold's context. It decides the popularity of
             items, and which users and items are cold.
-        candidates: `[n_items]`, True (or 1) for the only items that may be recommended; None: all.
+        candidates: The only items that may be recommended, as ids, or as `[n_items]` with True (or 1) for each of them;
+            None: all.
         category: The field of items for `calibration`.
         group: The field of users for `group_gap`.
         name: Name of the recommender in the result; None: its class.
@@ -93,7 +96,7 @@ def evaluate(
     wanted = labels(metrics, k)
     ranking = {label: length for label, length in wanted.items() if not metric_of(label).of_ratings}
     rating = _rating_metrics(wanted, recommender, fold, log)
-    allowed = None if candidates is None else _candidate_mask(candidates, fold.context.n_items)
+    allowed = None if candidates is None else _candidate_mask(candidates, fold.context.item_ids)
     if not ranking and not rating:
         raise EvaluationError(
             f"{type(recommender).__name__} predicts no ratings here, and no metric of ranks is given; add ndcg"
@@ -137,9 +140,9 @@ def evaluate_lists(
     """Evaluate lists that another program made.
 
     Args:
-        lists: `[n_lists, m]`, item row numbers, best first, -1 where a list ends; or recommendations.
+        lists: `[n_lists, m]`, item ids, or item row numbers with -1 where a list ends, best first; or recommendations.
         fold: Histories and what the users did next.
-        users: `[n_lists]`, the user row number of each list; None: list `r` is that of user row `r`.
+        users: `[n_lists]`, the id or the row number of the user of each list; None: list `r` is that of user row `r`.
         k: Length of the evaluated lists, or several.
         metrics: Names or labels of metrics.
         exclude_seen: Items in the history are not relevant.
@@ -156,8 +159,11 @@ def evaluate_lists(
             that need scores (`auc`) or longer lists.
     """
     _check_fold(fold, train)
-    items = _row_numbers(lists.item if isinstance(lists, Recommendations) else lists, "lists", "[n_lists, m]")
-    owners = _row_numbers(np.arange(len(items)) if users is None else users, "users", "[n_lists]")
+    items = _row_numbers(
+        lists.item if isinstance(lists, Recommendations) else lists, "lists", "[n_lists, m]", fold.target.item_ids
+    )
+    users = np.arange(len(items)) if users is None else users
+    owners = _row_numbers(users, "users", "[n_lists]", fold.target.user_ids)
     wanted = labels(metrics, k)
     _check_needs(wanted, fold.context, category, group)
     for label, length in wanted.items():
@@ -306,25 +312,29 @@ def _check_arguments(recommender: Recommender, fold: Fold, train: Dataset | None
         )
 
 
-def _candidate_mask(candidates: npt.ArrayLike, n_items: int) -> Mask:
-    """Return the candidates as a mask `[n_items]`; EvaluationError unless they are booleans or the numbers 0 and 1."""
-    values = np.asarray(candidates)
+def _candidate_mask(candidates: npt.ArrayLike, ids: Ids) -> Mask:
+    """Return the candidates as a mask `[n_items]`; EvaluationError unless they are ids, booleans, or 0 and 1."""
+    values, n_items = np.asarray(candidates), len(ids)
+    if values.dtype.kind in "UO" and values.size and isinstance(values.flat[0], str):
+        return ids.mask_of(values, "item")
     if values.shape != (n_items,):
         raise EvaluationError(
             f"candidates has {'x'.join(f'{n:,}' for n in values.shape) or 'one'} values for {n_items:,} items; "
-            "give True or False for each item"
+            "give ids, or True or False for each item"
         )
     if values.dtype.kind not in "biuf" or not (legal := np.isin(values, (0, 1))).all():
         found = values[0] if values.dtype.kind not in "biuf" else values[~legal][0]
         raise EvaluationError(
-            f"candidates holds {found}; give True or False for each item, not the row numbers or ids of items"
+            f"candidates holds {found}; give ids, or True or False for each item, not the row numbers of items"
         )
     return values.astype(np.bool_)
 
 
-def _row_numbers(values: npt.ArrayLike, what: str, shape: Literal["[n_lists]", "[n_lists, m]"]) -> Int32:
-    """Return row numbers as int32; EvaluationError for masks, ids, fractions and another number of dimensions."""
+def _row_numbers(values: npt.ArrayLike, what: str, shape: Literal["[n_lists]", "[n_lists, m]"], ids: Ids) -> Int32:
+    """Return the rows of ids or row numbers as int32; EvaluationError for masks, fractions and other dimensions."""
     found = np.asarray(values)
+    if found.dtype.kind in "UO" and found.size and isinstance(found.flat[0], str):
+        found = ids.rows_of(found.ravel(), what).reshape(found.shape)
     if found.dtype.kind not in "iu" or found.ndim != shape.count(",") + 1:
         raise EvaluationError(f"{what} are {found.dtype} of shape {found.shape}; give row numbers {shape}")
     return np.ascontiguousarray(found, np.int32)

@@ -13,12 +13,13 @@ import numpy as np
 
 from genre import storage
 from genre.arrays import Float64, Int32, Int64
+from genre.display import Display
 from genre.errors import ArtifactError
 from genre.evaluation.metric_table import metric_of
 from genre.evaluation.resampling import bootstrap
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """How good one recommender is on one fold: every metric in total and for each user.
 
@@ -61,6 +62,30 @@ class Evaluation:
     by_popularity: dict[str, dict[str, float]] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     fold_digest: str = ""
+
+    def __repr__(self) -> str:
+        first = next(iter(self.values), None)
+        shown = f", {first} {self.values[first]:.4f}" if first is not None else ""
+        return f"Evaluation({self.name!r}: {len(self.users):,} users{shown})"
+
+    def __str__(self) -> str:
+        return self._display().text()
+
+    def _repr_html_(self) -> str:
+        return self._display().html()
+
+    def _display(self) -> Display:
+        """Return a row a metric."""
+        rows = []
+        for label, value in self.values.items():
+            low, high = self.intervals.get(label, (math.nan, math.nan))
+            rows.append([label, value, low, high, self.warm.get(label, math.nan)])
+        columns = ("metric", "value", "95 % from", "to", "without cold")
+        return Display(f"{self.name}: {len(self.users):,} users", columns, rows, ", ".join(self._counted()))
+
+    def _counted(self) -> list[str]:
+        """Return the counts in words."""
+        return [f"{name.replace('_', ' ')} {n:,}" for name, n in self.counts.items()]
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:

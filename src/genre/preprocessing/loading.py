@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
-from genre.preprocessing.sources.frames import Frames
+from genre.preprocessing.sources.frames import Frames, library_of
 from genre.preprocessing.sources.matrix import Matrix
 from genre.preprocessing.sources.movielens import is_movielens
 from genre.preprocessing.sources.public import CATALOG, MovieLens
@@ -69,6 +70,7 @@ def load(
     with DuckDB() as engine:
         source = _source(data, path, items, users, named)
         dataset, report = prepare(source.load(engine, log=log), engine, cleaning)
+    dataset = dataclasses.replace(dataset, frame_library=library_of(data))
     for line in report.lines():
         log.line(line)
     if lost := report.warnings():

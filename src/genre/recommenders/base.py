@@ -13,7 +13,6 @@ import copy
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,8 +22,7 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
-from genre.data.history import History, row_numbers
-from genre.data.ids import Ids
+from genre.data.history import History
 from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, NotSupported
 from genre.llm.base import LanguageModel
@@ -34,53 +32,13 @@ from genre.log import SILENT, Log
 from genre.options import DEFAULT_K, check_names, check_options
 from genre.recommenders.explaining import Explaining
 from genre.recommenders.extending import Extending
+from genre.recommenders.recommendations import Recommendations
 from genre.recommenders.saving import Saving, is_members
 from genre.recommenders.topk import SCORES_AT_ONCE, top_k_factors, top_k_scores
 from genre.threads import blas_threads
 
 LARGEST_WEIGHT = 1e12
 """Products of two such weights, summed over ten billion interactions, are finite in float32."""
-
-
-@dataclass(frozen=True, eq=False)
-class Recommendations:
-    """The best `k` items of each of `n` histories, best first.
-
-    Attributes:
-        item: Item rows, int32 `[n, k]`; -1 where nothing is left to recommend.
-        score: Their scores, float32 `[n, k]`; -inf there.
-        item_ids: The ids of all items.
-    """
-
-    item: Int32
-    score: Float32
-    item_ids: Ids
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    def ids(self, row: int = 0) -> list[str]:
-        """Return the item ids of one history, best first.
-
-        Args:
-            row: Number of the history.
-
-        Returns:
-            At most `k` ids.
-        """
-        found = self.item[row]
-        return self.item_ids.take(found[found >= 0])
-
-    def pairs(self, row: int = 0) -> list[tuple[str, float]]:
-        """Return `(item_id, score)` of one history, best first.
-
-        Args:
-            row: Number of the history.
-
-        Returns:
-            At most `k` pairs.
-        """
-        return list(zip(self.ids(row), self.score[row].tolist(), strict=False))
 
 
 class Recommender(Saving, Explaining, Extending):
@@ -150,6 +108,7 @@ class Recommender(Saving, Explaining, Extending):
         dataset = apply_part_rules(dataset)
         check_weights(dataset.weight)
         self.item_ids_ = dataset.item_ids
+        self._names = _names_of(dataset)
         self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]
         self._checkpoint = checkpoint
         with blas_threads():
@@ -181,13 +140,13 @@ class Recommender(Saving, Explaining, Extending):
 
     # --- scoring ----------------------------------------------------------------------------------
 
-    def score(self, history: History) -> Float32:
+    def score(self, history: History | Sequence[str]) -> Float32:
         """Return a score for every item; higher is better.
 
         An empty history gets the popularity of each item, unless the class scores it itself (`answers_empty`).
 
         Args:
-            history: `n` histories over the catalogue of `fit`.
+            history: `n` histories over the catalogue of `fit`, or one history as item ids, oldest first.
 
         Returns:
             Finite scores, float32 `[n, n_items]`.
@@ -195,7 +154,9 @@ class Recommender(Saving, Explaining, Extending):
         Raises:
             NotFitted: Before `fit` or `load`.
             DataError: If the histories count another catalogue.
+            UnknownId: If an item id is not in the catalogue.
         """
+        history = self._histories(history)
         self._check(history)
         scores = self._score(history)
         if np.shape(scores) != (len(history), history.n_items):
@@ -243,7 +204,7 @@ class Recommender(Saving, Explaining, Extending):
         *,
         k: int = DEFAULT_K,
         exclude_seen: bool = True,
-        candidates: npt.NDArray[np.bool_] | None = None,
+        candidates: npt.ArrayLike | None = None,
     ) -> Recommendations:
         """Return the best items for each history; of equal scores the lower row number comes first.
 
@@ -251,7 +212,7 @@ class Recommender(Saving, Explaining, Extending):
             history: `n` histories, or one history as item ids, oldest first.
             k: Length of a list; above the size of the catalogue it is the whole catalogue.
             exclude_seen: Leave out the items of the history.
-            candidates: The only items allowed, bool `[n_items]`; None allows all.
+            candidates: The only items allowed, as ids or as bool `[n_items]`; None allows all.
 
         Returns:
             The lists of the `n` histories.
@@ -260,11 +221,12 @@ class Recommender(Saving, Explaining, Extending):
             DataError: If `k` is below one or the histories count another catalogue.
             UnknownId: If an item id is not in the catalogue.
         """
-        histories = history if isinstance(history, History) else self.history_of(history)
+        histories = self._histories(history)
         self._check(histories)
         if not isinstance(k, (int, np.integer)) or k < 1:
             raise DataError(f"k is {k!r}; expected a whole number, one or more")
         k = min(int(k), histories.n_items)
+        allowed = None if candidates is None else self.item_ids_.mask_of(candidates, "item")
         item = np.full((len(histories), k), -1, np.int32)
         score = np.full((len(histories), k), -np.inf, np.float32)
         with blas_threads():
@@ -272,10 +234,10 @@ class Recommender(Saving, Explaining, Extending):
                 seen = (block.indptr, block.item) if exclude_seen else None
                 factors = self.as_factors(block)
                 if factors is not None:
-                    item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=candidates)
+                    item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=allowed)
                 else:
-                    item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=candidates)
-        return Recommendations(item, score, self.item_ids_)
+                    item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=allowed)
+        return self._lists(item, score, histories)
 
     def _blocks(self, histories: History, size: int) -> Iterator[tuple[slice | Int64, History]]:
         """Yield rows and their histories; empty ones are apart where popularity answers them, as no query does."""
@@ -305,36 +267,48 @@ class Recommender(Saving, Explaining, Extending):
             raise DataError(f"found the text {item_ids!r}; expected a list of item ids: [{item_ids!r}]")
         return History.of([[self.item_ids_.row(item_id) for item_id in item_ids]], len(self.item_ids_))
 
-    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
+    def _histories(self, history: History | Sequence[str]) -> History:
+        """Return histories as they are, and item ids as one history."""
+        return self.history_of(history) if isinstance(history, (str, Sequence, np.ndarray)) else history
+
+    def _lists(self, item: Int32, score: Float32, histories: History | None = None) -> Recommendations:
+        """Return lists with what their frame is made of: titles, and reasons where they are for histories."""
+        explains = None if histories is None else self
+        return Recommendations(item, score, self.item_ids_, histories, explains, getattr(self, "_names", None))
+
+    def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
         """Return the items nearest to each of `items`: those to whose scores having seen that item alone adds most.
 
         Popularity, which an item gets without any history, does not count.
 
         Args:
-            items: Item rows `[n]`.
+            items: Item ids or rows `[n]`.
             k: Length of a list.
 
         Returns:
             Lists with -1 where no further item is near.
+
+        Raises:
+            UnknownId: If an item id is not in the catalogue.
         """
-        items = self._item_rows(items)
+        rows = self._item_rows(items)
         n_items = len(self.item_ids_)
-        histories, every = History.of([[int(item)] for item in items], n_items), np.arange(n_items, dtype=np.int32)
-        added = np.empty((len(items), n_items), np.float32)
-        for row in range(len(items)):
-            added[row] = self.contributions(histories.select([row]), every)[:, 0]
-        return self._nearest(items, added, k)
+        histories, every = History.of([[int(item)] for item in rows], n_items), np.arange(n_items, dtype=np.int32)
+        added = np.empty((len(rows), n_items), np.float32)
+        for at in range(len(rows)):
+            added[at] = self.contributions(histories.select([at]), every)[:, 0]
+        return self._nearest(rows, added, k)
 
     def _item_rows(self, items: npt.ArrayLike) -> Int32:
-        """Return numbers of items after a check: DataError where they are none of the catalogue."""
+        """Return the rows of item ids or rows after a check: an error where they are none of the catalogue."""
         self._fitted()
-        return row_numbers(items, len(self.item_ids_), "item").astype(np.int32)
+        return self.item_ids_.rows_of(items, "item").astype(np.int32)
 
     def _nearest(self, items: Int32, nearness: Float32, k: int) -> Recommendations:
         """Return the `k` items nearest to each of `items` by `nearness` `[n, n_items]`, only those above zero."""
         itself = np.arange(len(items) + 1, dtype=np.int64), np.asarray(items, np.int32)
         found, near = top_k_scores(nearness, min(k, nearness.shape[1]), seen=itself)
-        return Recommendations(np.where(near > 0, found, -1), np.where(near > 0, near, -np.inf), self.item_ids_)
+        return self._lists(np.where(near > 0, found, -1), np.where(near > 0, near, -np.inf))
 
     def _score(self, history: History) -> Float32:
         """Return the scores of histories that are not empty, by default the dot products of `_factors`."""
@@ -391,13 +365,19 @@ class Recommender(Saving, Explaining, Extending):
         if not isinstance(history, History):
             raise DataError(
                 f"found a {type(history).__name__}; expected a History, such as dataset.history([0]), or "
-                "history_of(['an item id']) of the recommender"
+                "a list of item ids"
             )
         if history.n_items != len(self.item_ids_):
             raise DataError(
                 f"{type(self).__name__} knows {len(self.item_ids_)} items, the histories count {history.n_items}"
             )
         check_weights(history.weight)
+
+
+def _names_of(dataset: Dataset) -> Dataset:
+    """Return what is shown of users and items: the dataset without interactions and vectors, its tables shared."""
+    none = dataset.where(np.zeros(len(dataset), bool))
+    return dataclasses.replace(none, item_features=None, user_features=None, report=None)
 
 
 def check_weights(weight: Float32) -> None:

@@ -8,9 +8,11 @@ it)`; such falls need not add up to the score. Knows nothing about titles and se
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
 from genre.data.history import History
@@ -58,6 +60,12 @@ class Explaining(ABC):
     @abstractmethod
     def _check(self, history: History) -> None: ...
 
+    @abstractmethod
+    def _histories(self, history: History | Sequence[str]) -> History: ...
+
+    @abstractmethod
+    def _item_rows(self, items: npt.ArrayLike) -> Int32: ...
+
     # --- public -------------------------------------------------------------------------------------
 
     @property
@@ -65,12 +73,14 @@ class Explaining(ABC):
         """How this recommender obtains its evidence; recommenders that combine others have that of their members."""
         return self.explains
 
-    def explain(self, history: History, items: Int32, *, scores: Float32 | None = None) -> list[Explanation]:
+    def explain(
+        self, history: History | Sequence[str], items: npt.ArrayLike, *, scores: Float32 | None = None
+    ) -> list[Explanation]:
         """Return the evidence for each of `items`.
 
         Args:
-            history: One history.
-            items: Item rows `[m]`.
+            history: One history, also as item ids, oldest first.
+            items: Item ids or rows `[m]`.
             scores: The scores that `recommend` gave them `[m]`; with them nothing is scored again, and no language
                 model is called.
 
@@ -79,7 +89,9 @@ class Explaining(ABC):
 
         Raises:
             DataError: If there is not exactly one history, or it counts another catalogue.
+            UnknownId: If an item id is not in the catalogue.
         """
+        history, items = self._histories(history), self._item_rows(items)
         shares, popular, parts = self.terms(history, items)
         scores = self.score(history)[0, items] if scores is None else scores
         without = self.without_llm()

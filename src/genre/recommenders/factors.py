@@ -8,11 +8,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
+import numpy.typing as npt
+
 from genre.arrays import Float32, Int32
 from genre.data.history import History
 from genre.options import DEFAULT_K
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method
+from genre.recommenders.recommendations import Recommendations
 from genre.recommenders.topk import top_k_cosine
 
 EVERY = slice(None)
@@ -50,15 +53,15 @@ class Factors(Recommender):
     def _contributions(self, history: History, items: Int32) -> Float32:
         return self._item_factors(items) @ self._query_terms(history).T  # [m, dim] @ [dim, length]
 
-    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
+    def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
         """Return the items whose embeddings have the highest cosine with that of each of `items`.
 
         Args:
-            items: Item rows `[n]`.
+            items: Item ids or rows `[n]`.
             k: Length of a list.
 
         Returns:
             One list for each item, without the item itself.
         """
-        items = self._item_rows(items)
-        return Recommendations(*top_k_cosine(self.item_embeddings_, items, k), self.item_ids_)
+        rows = self._item_rows(items)
+        return self._lists(*top_k_cosine(self.item_embeddings_, rows, k))

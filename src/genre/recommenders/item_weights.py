@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
 from genre.data.history import History
 from genre.options import DEFAULT_K, Doc, Gt, Search
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method
+from genre.recommenders.recommendations import Recommendations
 
 HalfLife = Annotated[
     float,
@@ -49,18 +51,18 @@ class ItemWeights(Recommender):
         weights = _dense(self.item_weights_[history.item][:, items])  # [length, m]
         return np.asarray(weights.T * history.decayed(self.history_half_life).weight, np.float32)
 
-    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
+    def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
         """Return the items with the largest weights from each of `items`.
 
         Args:
-            items: Item rows `[n]`.
+            items: Item ids or rows `[n]`.
             k: Length of a list.
 
         Returns:
             Lists with -1 where no further weight is above zero.
         """
-        items = self._item_rows(items)
-        return self._nearest(items, _dense(self.item_weights_[items]), k)
+        rows = self._item_rows(items)
+        return self._nearest(rows, _dense(self.item_weights_[rows]), k)
 
 
 def _dense(matrix: Any) -> Float32:

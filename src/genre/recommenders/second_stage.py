@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
@@ -14,8 +15,9 @@ from genre.data.folds import Fold
 from genre.data.history import History
 from genre.log import Log
 from genre.options import DEFAULT_K, Doc
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method, Terms
+from genre.recommenders.recommendations import Recommendations
 
 
 @dataclass(eq=False)
@@ -40,11 +42,11 @@ class SecondStage(Recommender):
         """Return the first stage's scores in an array that may be changed, `[n, n_items]`."""
         return np.array(self.first_[0].score(history), np.float32)
 
-    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
+    def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
         """Return the similar items of the first stage.
 
         Args:
-            items: item rows. `[n]`
+            items: item ids or rows. `[n]`
             k: length of a list.
 
         Returns:

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
-from genre.arrays import Float32, Int32
+from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.linear import unit_rows
 from genre.log import Log
 from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, Lt, Search
-from genre.recommenders.base import Recommendations
 from genre.recommenders.feed_forward import forward, layers_of
 from genre.recommenders.network_base import (
     HistoryCut,
@@ -28,6 +28,7 @@ from genre.recommenders.network_base import (
     weights_of,
     zero_untrained,
 )
+from genre.recommenders.recommendations import Recommendations
 from genre.recommenders.topk import top_k_factors
 from genre.storage import Tensors
 from genre.training.hyperparameters import require_torch
@@ -159,22 +160,20 @@ class TwoTower(NetworkRecommender):
         queries = unit_rows(forward(first + self.weights_["user_first.bias"], layers_of(self.weights_, "user_rest")))
         return queries / np.float32(self.temperature), self.item_table_  # [n, dim], [n_items, dim]
 
-    def similar_items(self, items: Int32, *, k: int = DEFAULT_K) -> Recommendations:
+    def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
         """Return the items whose vectors have the highest cosine with each of `items`.
 
         Args:
-            items: item rows. `[n]`
+            items: item ids or rows. `[n]`
             k: length of a list.
 
         Returns:
             The lists, without the item itself.
         """
-        items = self._item_rows(items)
-        seen = (np.arange(len(items) + 1), items)
-        found, score = top_k_factors(
-            self.item_table_[items], self.item_table_, min(k, len(self.item_table_)), seen=seen
-        )
-        return Recommendations(found, score, self.item_ids_)
+        rows = self._item_rows(items)
+        seen = (np.arange(len(rows) + 1), rows)
+        found, score = top_k_factors(self.item_table_[rows], self.item_table_, min(k, len(self.item_table_)), seen=seen)
+        return self._lists(found, score)
 
     def _extend(self, features: Float32) -> None:
         """Place new items by their text vectors; their embeddings are zero, as dropout made them in training."""

@@ -11,7 +11,8 @@ from genre.arrays import Int32
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.data.item_fields import Mask
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommender
+from genre.recommenders.recommendations import Recommendations
 from genre.rules.rule_set import Past, RuledList, RuleSet, Scores
 
 

@@ -23,7 +23,8 @@ from genre.arrays import Float32, Int32
 from genre.data.history import History
 from genre.data.item_fields import Mask
 from genre.data.words import words
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommender
+from genre.recommenders.recommendations import Recommendations
 from genre.recommenders.topk import top_k_scores
 from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.events.trending import Trending

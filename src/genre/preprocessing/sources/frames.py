@@ -91,14 +91,15 @@ def raw_interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
     return Raw(held, chosen, "interactions", unused=unused, fields=fields)
 
 
-def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Any:
+def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any], library: str | None = None) -> Any:
     """Make a frame of the library that the user has.
 
     Args:
         rows: an Arrow table, rows, or columns.
+        library: the library of the frame, as `library_of` names it; None: whichever is installed.
 
     Returns:
-        A pandas frame; a Polars frame without pandas; an Arrow table without either.
+        A frame of `library`; without it a pandas frame; a Polars frame without pandas; an Arrow table without either.
     """
     if isinstance(rows, pa.Table):
         table = rows
@@ -106,6 +107,10 @@ def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -
         table = pa.table(dict(rows))
     else:
         table = pa.Table.from_pylist([dict(row) for row in rows])
+    if library is not None:
+        import narwhals as nw
+
+        return nw.DataFrame.from_arrow(table, backend=getattr(nw.Implementation, library.upper())).to_native()
     if importlib.util.find_spec("pandas"):
         return table.to_pandas()
     if importlib.util.find_spec("polars"):
@@ -113,6 +118,23 @@ def to_frame(rows: pa.Table | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -
 
         return polars.from_arrow(table)
     return table
+
+
+def library_of(frame: Any) -> str | None:
+    """Name the library of a frame.
+
+    Args:
+        frame: anything.
+
+    Returns:
+        Such as `pandas`, `polars` or `pyarrow`; None for what is no frame, or a frame of rows that are not in memory.
+    """
+    import narwhals as nw
+
+    native = nw.from_native(frame, pass_through=True)
+    if isinstance(native, nw.LazyFrame):
+        return "polars" if native.implementation.is_polars() else None
+    return str(native.implementation.value) if isinstance(native, nw.DataFrame) else None
 
 
 def from_frame(frame: Any) -> pa.Table:

@@ -1,0 +1,82 @@
+"""A small table for people, as plain text for a terminal and as HTML for a notebook. Does not know what is in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+LONGEST = 80  # characters of a cell
+RIGHT, LEFT = ' style="text-align:right"', ' style="text-align:left"'
+
+
+@dataclass(frozen=True)
+class Display:
+    """A table with a caption and a note.
+
+    Attributes:
+        caption: What the table shows.
+        columns: The heads of the columns.
+        rows: The cells: texts, whole numbers, fractions, None where there is nothing.
+        note: A sentence below the table.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""
+
+    def text(self) -> str:
+        """Return the table as lines of text, numbers to the right.
+
+        Returns:
+            Lines without an end of line behind the last.
+        """
+        cells = [[_cell(value) for value in row] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(self.columns, *cells, strict=True)]
+        right = self._numeric()
+        lines = [self.caption]
+        for row in (self.columns, *cells):
+            padded = (
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row, widths, right, strict=True)
+            )
+            lines.append("  ".join(padded).rstrip())
+        return "\n".join([*lines, self.note] if self.note else lines)
+
+    def html(self) -> str:
+        """Return the table as HTML, every text escaped.
+
+        Returns:
+            A `<table>` in the style of the notebook, and the note behind it.
+        """
+        sides = [RIGHT if right else LEFT for right in self._numeric()]
+        head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(self.columns, sides, strict=True))
+        body = "".join(
+            f"<tr>{''.join(f'<td{side}>{escape(_cell(v))}</td>' for v, side in zip(row, sides, strict=True))}</tr>"
+            for row in self.rows
+        )
+        table = f"<caption{LEFT}>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        return f"<table>{table}</table>" + (f"<small>{escape(self.note)}</small>" if self.note else "")
+
+    def _numeric(self) -> list[bool]:
+        """Tell which columns hold numbers."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        return [
+            any(isinstance(v, int | float) for v in column) and not any(isinstance(v, str) for v in column)
+            for column in columns
+        ]
+
+
+def _cell(value: Any) -> str:
+    """Return a value as it is shown, on one line."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    line = "".join(char if char.isprintable() else " " for char in str(value))
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
