@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import machine
@@ -365,6 +366,8 @@ def main() -> None:
         "--search", action="store_true", help="print the validation values of those rows' grids instead"
     )
     parser.add_argument("--again", action="store_true", help="also rows that are finished")
+    text = "of finished rows measure what is learnt from train, and keep the refit value of before"
+    parser.add_argument("--train-alone", action="store_true", help=text)
     options = parser.parse_args()
     for row in ROWS:
         key = key_of(row)
@@ -372,10 +375,12 @@ def main() -> None:
             continue
         if options.search:
             search(row, options.data)
-        elif key not in finished() or options.again:
+        elif key not in finished() or options.again or options.train_alone:
+            before = finished().get(key, {}) if options.train_alone else {}
+            measured = replace(row, refit=False) if before and isinstance(row, Ranking) else row
             began = time.process_time()
-            found = row.run(options.data)
-            kept = finished() | {key: {**found, "cpu": time.process_time() - began}, "machine": machine()}
+            found = {**before, **measured.run(options.data), "cpu": time.process_time() - began}
+            kept = finished() | {key: found, "machine": machine()}
             KEPT.write_text(json.dumps(kept, indent=1, default=float) + "\n")
             PAGE.write_text(page(kept))
             print(key, kept[key], flush=True)

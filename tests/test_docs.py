@@ -136,10 +136,10 @@ def test_scripts_that_are_named_exist(page: Path) -> None:
 
 def test_every_verb_is_in_the_readme_and_no_other() -> None:
     said = subprocess.run([sys.executable, "-m", "genre", "--help"], capture_output=True, text=True, check=True)
-    verbs = set(re.findall(r"^    (\w+)\b", said.stdout, re.M))
+    verbs = set(re.findall(r"^    ([\w-]+)\b", said.stdout, re.M))
     readme = (ROOT / "README.md").read_text("utf-8")
     table = "\n".join(line for line in readme.splitlines() if line.startswith("| `"))
-    assert set(re.findall(r"`(\w+)`", table)) == verbs
+    assert set(re.findall(r"`([\w-]+)`", table)) == verbs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

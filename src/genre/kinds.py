@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, str]] = {
     "split": {
         "cold-items": "genre.preprocessing.entity_splits:ColdItems",
         "cold-users": "genre.preprocessing.entity_splits:ColdUsers",
+        "fold": "genre.preprocessing.one_fold:OneFold",
         "given": "genre.preprocessing.splits:GivenSplit",
         "leave-one-out": "genre.preprocessing.splits:LeaveOneOut",
         "random": "genre.preprocessing.splits:RandomSplit",

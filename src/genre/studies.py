@@ -303,7 +303,7 @@ def compare_runs(folder: str | Path, other: str | Path) -> ComparedRuns:
         EvaluationError: The runs share no recommender.
     """
     paths = Path(folder), Path(other)
-    first, second = (_test_evaluations(path) for path in paths)
+    first, second = (test_evaluations(path) for path in paths)
     shared = [name for name in first if name in second]
     if not shared:
         raise EvaluationError(f"the runs share no recommender: {', '.join(first)} and {', '.join(second)}")
@@ -315,8 +315,15 @@ def compare_runs(folder: str | Path, other: str | Path) -> ComparedRuns:
     )
 
 
-def _test_evaluations(folder: Path) -> dict[str, Evaluation]:
-    """Read the evaluations of a run on the test part, named after the run too."""
+def test_evaluations(folder: Path) -> dict[str, Evaluation]:
+    """Read the evaluations of a run on the test part, named after the run too.
+
+    Args:
+        folder: The folder of a finished run.
+
+    Returns:
+        The evaluations by label, best on the validation part first.
+    """
     evaluations = {
         label: read_evaluation(folder / "evaluations" / label / "test") for label in manifest_of(folder)["best_first"]
     }

@@ -5,7 +5,7 @@ import pytest
 
 from genre.errors import EvaluationError
 from genre.evaluation.comparison import compare, pairwise_p_values
-from genre.evaluation.leaderboard import leaderboard
+from genre.evaluation.leaderboard import leaderboard, tables
 from genre.evaluation.resampling import power_mean
 from genre.evaluation.results import Evaluation
 
@@ -71,6 +71,21 @@ def test_leaderboard_marks_what_is_tied_with_the_best() -> None:
         leaderboard([found("a", rmse=np.ones(2)), found("b", mae=np.ones(2))])
     with pytest.raises(EvaluationError, match="at least one"):
         leaderboard([])
+
+
+def test_what_predicts_ratings_is_not_beaten_in_the_table_of_ranks() -> None:
+    values = np.linspace(0.1, 0.9, 5)
+    ranker = found("ranker", ndcg_at_10=values)
+    rater = found("rater", ndcg_at_10=values / 9, rmse=values)
+    ranking, ratings = tables(leaderboard([ranker, rater], "ndcg@10"), best="ranker")
+    assert [row["name"] for row in ranking["rows"]] == ["ranker"]
+    assert ranking["left_out"] == ["rater"]
+    assert [row["name"] for row in ratings["rows"]] == ["rater"]
+    assert ratings["left_out"] == []
+    answers = tables(leaderboard([ranker, rater], "ndcg@10"), best="rater")[0]
+    assert [row["name"] for row in answers["rows"]] == ["ranker", "rater"], "what answers is shown where it stands"
+    alone = tables(leaderboard([rater]), best="rater")[0]
+    assert [row["name"] for row in alone["rows"]] == ["rater"]
 
 
 def test_pairwise_p_values_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
-"""Verbs that make and compare runs: run, plan, tune, audit, compare, uplift."""
+"""Verbs that make and compare runs: run, plan, tune, cross-validate, audit, compare, evaluate, uplift."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import add_config, add_runs_folder, add_trust, add_verb, command
@@ -39,6 +40,14 @@ def add_run_verbs(verbs: Verbs) -> None:
     parser.add_argument("--trials", type=int, default=30, help="trials for each recommender (default: 30)")
     parser.add_argument("--minutes", type=float, help="time limit for each recommender")
 
+    text = "Run a config on several folds (k-fold, or a rolling origin over time); means and intervals over folds."
+    parser = add_verb(verbs, "cross-validate", _cross_validate, text)
+    add_config(parser)
+    add_runs_folder(parser)
+    parser.add_argument("--folds", type=int, default=5, help="how many folds (default: 5)")
+    text = "dates at which the test parts begin, in place of equal parts (split by time)"
+    parser.add_argument("--cuts", nargs="+", metavar="DATE", default=[], help=text)
+
     parser = add_verb(
         verbs, "audit", _audit, "Look for leaks between the parts of a run; exit status 1 when there are any."
     )
@@ -52,6 +61,20 @@ def add_run_verbs(verbs: Verbs) -> None:
     )
     parser.add_argument("run", help="a run folder")
     parser.add_argument("other", help="another run folder, evaluated on the same test part")
+
+    text = "Evaluate lists that another program made, best first, against a file of what the users did next."
+    parser = add_verb(verbs, "evaluate", _evaluate, text)
+    text = "a file with a row for each place: user, item, and rank or score unless rows are in order; several: compared"
+    parser.add_argument("lists", type=Path, nargs="+", help=text)
+    parser.add_argument("--against", type=Path, required=True, metavar="FILE", help="interactions of the test part")
+    text = "interactions that the lists were learnt from: seen items are no targets, and novelty can be computed"
+    parser.add_argument("--train", type=Path, metavar="FILE", help=text)
+    parser.add_argument(
+        "--items", type=Path, metavar="FILE", help="the catalogue, where it has items without interactions"
+    )
+    parser.add_argument("-k", type=int, nargs="+", default=[10], help="lengths of lists (default: 10)")
+    parser.add_argument("--metrics", nargs="+", help="names of `genre list metrics`, or module:function of your own")
+    parser.add_argument("--repeats", action="store_true", help="items of the user's history are targets, too")
 
     parser = add_verb(
         verbs, "uplift", _uplift, "Did the language model help? Every arm beside its placebo, with cost per point."
@@ -96,6 +119,18 @@ def _tune(args: argparse.Namespace) -> None:
     print("Next:", command("genre", "run", str(tuned)))
 
 
+def _cross_validate(args: argparse.Namespace) -> None:
+    from genre.cli.study_tables import print_fold_means
+    from genre.cross_validation import cross_validate
+
+    dates = [word for word in args.cuts if "=" not in word]  # what follows the dates may be overrides
+    overrides = [*args.overrides, *(word for word in args.cuts if "=" in word)]
+    found = cross_validate(
+        args.config, overrides=overrides, runs=args.runs, folds=args.folds, cuts=dates, log=ConsoleLog()
+    )
+    print_fold_means(found.means)
+
+
 def _audit(args: argparse.Namespace) -> int:
     from genre.studies import audit_rules, audit_run
 
@@ -121,6 +156,22 @@ def _compare(args: argparse.Namespace) -> None:
     from genre.studies import compare_runs
 
     print_comparisons(compare_runs(args.run, args.other))
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from genre.cli.study_tables import print_evaluated_lists
+    from genre.evaluation.list_files import evaluate_files
+
+    found = evaluate_files(
+        args.lists,
+        args.against,
+        train=args.train,
+        items=args.items,
+        k=args.k,
+        metrics=args.metrics,
+        exclude_seen=not args.repeats,
+    )
+    print_evaluated_lists(found)
 
 
 def _uplift(args: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -12,6 +12,8 @@ from genre.cli import terminal
 from genre.cli.terminal import escaped
 
 if TYPE_CHECKING:
+    from genre.evaluation.list_files import EvaluatedLists
+    from genre.evaluation.over_folds import FoldMean
     from genre.evaluation.rules_cost import RulesCost
     from genre.evaluation.tuning import TuningResult
     from genre.evaluation.uplift import Uplift
@@ -51,6 +53,61 @@ def print_comparisons(compared: ComparedRuns) -> None:
     for name, only in zip((first, second), alone, strict=True):
         if only:
             console.print(f"Only in {name}: {', '.join(only)}.")
+
+
+def print_fold_means(means: Sequence[FoldMean]) -> None:
+    """Print means over folds with their 95 % intervals, and differences from the first recommender.
+
+    Args:
+        means: a row for each recommender and metric, the best recommender first.
+    """
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("", "metric", "mean", "±", "least", "most", "minus the first", "±"):
+        table.add_column(column, justify="left" if column in ("", "metric") else "right")
+    for row in means:
+        against = "", ""
+        if row.difference is not None and row.difference_margin is not None:
+            sure = abs(row.difference) > row.difference_margin
+            against = f"{row.difference:+.4f}{' *' if sure else '  '}", f"{row.difference_margin:.4f}"
+        numbers = f"{row.mean:.4f}", f"{row.margin:.4f}", f"{min(row.values):.4f}", f"{max(row.values):.4f}"
+        table.add_row(escaped(row.name), row.label, *numbers, *against)
+    console = terminal.stdout()
+    console.print(table)
+    console.print(
+        f"Test parts of {len(means[0].values)} folds. ± half of a 95 % interval over folds: Student's t with the "
+        "correction of Nadeau and Bengio for train parts that overlap. * the interval of the difference lacks zero."
+    )
+
+
+def print_evaluated_lists(found: EvaluatedLists) -> None:
+    """Print what files of lists are worth, a column a file, the best one first.
+
+    Args:
+        found: their evaluations, and notes.
+    """
+    from genre.evaluation.leaderboard import leaderboard
+
+    rows = leaderboard(found.evaluations)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("metric")
+    for at, row in enumerate(rows):
+        table.add_column(escaped(row["name"]) + (" =" if at and row["tied_with_best"] else ""), justify="right")
+    for label in rows[0]["values"]:
+        table.add_row(escaped(label), *(_with_margin(row, label) for row in rows))
+    console = terminal.stdout()
+    console.print(table)
+    users = found.evaluations[0].counts["users"]
+    tie = "  = not distinguishable from the first at 5 %, by paired sign flips over users." if len(rows) > 1 else ""
+    console.print(f"{users:,} users. ± half of a 95 % interval over users.{tie}")
+    for line in found.notes:
+        console.print(escaped(line), soft_wrap=True)
+
+
+def _with_margin(row: dict[str, Any], label: str) -> str:
+    value, (low, high) = row["values"][label], row["intervals"].get(label) or (None, None)
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if low is None or high is None else f"{value:.4f} ±{(high - low) / 2:.4f}"
 
 
 def print_rules_cost(found: Sequence[RulesCost]) -> None:

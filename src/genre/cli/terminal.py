@@ -31,9 +31,12 @@ def print_run(run: Run) -> None:
     from genre.evaluation.leaderboard import tables
 
     console = stdout()
-    for facts in tables(run.report["leaderboard"]):
+    for facts in tables(run.report["leaderboard"], best=run.report["best"]):
         console.print()
         console.print(_leaderboard(run, facts, console.width))
+        if facts["left_out"]:
+            names = escaped(", ".join(facts["left_out"]))
+            console.print(f"[dim]Predict ratings, so they are in the table of ratings alone: {names}.[/dim]")
     console.print(
         "[dim]± half of a 95 % interval over users.  = not distinguishable from the first by "
         f"{escaped(run.report['primary'])} at 5 %.  ★ best on the validation part: "

@@ -9,10 +9,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from genre.config.experiment import Experiment
+from genre.config.experiment import EvaluationOptions, Experiment
 from genre.config.overrides import COMMAND_LINE
-from genre.config.sections import SECTIONS, base_of, is_list, is_nested, is_optional, kinds_of, resolve
+from genre.config.sections import (
+    SECTIONS,
+    base_of,
+    check_own_metric,
+    is_list,
+    is_nested,
+    is_optional,
+    kinds_of,
+    resolve,
+)
 from genre.errors import ConfigError, GenreError, NotImportable
+from genre.evaluation.metric_table import OWN
 from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
 from genre.llm.base import LanguageModel
@@ -152,6 +162,8 @@ class _Builder:
         parsed, wrong = parse_options(cls, {key: value for key, value in given.items() if key not in nested})
         for key, what in wrong:
             self.problem(_join(path, key), what)
+        if cls is EvaluationOptions and "metrics" in parsed:
+            self._check_own_metrics(parsed["metrics"], _join(path, "metrics"))
         for key in _required(cls):
             if key not in given and key not in computed:
                 self.problem(_join(path, key), f"missing; {cls.__name__} needs it")
@@ -162,6 +174,18 @@ class _Builder:
         except GenreError as error:  # whatever the class itself refuses, such as options that do not go together
             self.problem(path, str(error))
             return None
+
+    def _check_own_metrics(self, names: tuple[str, ...], path: str) -> None:
+        """Import the functions among the metrics, and report those that cannot be."""
+        for at, name in enumerate(names):
+            own = name.partition("@")[0]
+            try:
+                if OWN.fullmatch(own):
+                    check_own_metric(own, self.folder, trust=self.trust)
+            except ConfigError as error:
+                self.problem(f"{path}[{at}]", str(error))
+                if isinstance(error, NotImportable):
+                    self.error_type = NotImportable
 
     def _known(self, cls: type, raw: dict[str, Any], hints: dict[str, Any], path: str) -> dict[str, Any]:
         """Return the values of known options and report the others."""

@@ -51,7 +51,10 @@ class EvaluationOptions:
         Annotated[int, Ge(1)] | Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)],
         Doc("Length of the evaluated lists, or several, `[10, 20]`; the first one orders the leaderboard."),
     ] = DEFAULT_K
-    metrics: Annotated[tuple[str, ...], Doc("Names of `genre list metrics`; the first one orders the leaderboard.")] = (
+    metrics: Annotated[
+        tuple[str, ...],
+        Doc("Names of `genre list metrics`, or `module:function` of your own; the first one orders the leaderboard."),
+    ] = (
         "ndcg",
         "recall",
         "precision",

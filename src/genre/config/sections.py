@@ -67,11 +67,30 @@ def resolve(base: type, kind: str, folder: Path | None = None, *, trust: bool = 
             "or your own package.module:Class"
         )
     if folder is not None and not trust and kind not in KINDS[section]:
-        _refuse_modules_of(folder, kind, target.partition(":")[0])
-    cls = _import_class(kind, target, folder if ":" in kind and trust else None)
+        _refuse_modules_of(folder, f"kind {kind!r}", target.partition(":")[0])
+    cls = _import_class(f"kind {kind!r}", target, folder if ":" in kind and trust else None)
     if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
         raise ConfigError(f"kind {kind!r}: must be a dataclass that extends {base.__name__}")
     return cls
+
+
+def check_own_metric(path: str, folder: Path | None = None, *, trust: bool = True) -> None:
+    """Check that a metric of the user's own can be computed, by running the code of its module where that is trusted.
+
+    Args:
+        path: `module:function`.
+        folder: Where the module may be, besides PYTHONPATH.
+        trust: Whether to import the module. What is not trusted is not imported here, nor may it be in `folder`.
+
+    Raises:
+        NotImportable: Its module cannot be imported, or is in a folder that is not trusted.
+        ConfigError: It is no function.
+    """
+    if folder is not None and not trust:
+        _refuse_modules_of(folder, f"metric {path!r}", path.partition(":")[0])
+        return
+    if not callable(_import_class(f"metric {path!r}", path, folder)):
+        raise ConfigError(f"metric {path!r}: is no function")
 
 
 def _entry_point(section: str, kind: str) -> str:
@@ -83,7 +102,7 @@ def _entry_point(section: str, kind: str) -> str:
     return next((point.value for point in points), "")
 
 
-def _refuse_modules_of(folder: Path, kind: str, module: str) -> None:
+def _refuse_modules_of(folder: Path, what: str, module: str) -> None:
     """Raise NotImportable where a module that is not imported yet, or a package around it, is inside a folder."""
     parts = module.split(".")
     for at in range(len(parts)):
@@ -98,23 +117,23 @@ def _refuse_modules_of(folder: Path, kind: str, module: str) -> None:
             return  # `_import_class` says so
         places = [*(spec.submodule_search_locations or ()), spec.origin if spec.has_location else None]
         if any(place and Path(place).resolve().is_relative_to(folder.resolve()) for place in places):
-            raise NotImportable(f"kind {kind!r}: {module} is a file of the run folder, whose code is not run; {TRUST}")
+            raise NotImportable(f"{what}: {module} is a file of the run folder, whose code is not run; {TRUST}")
 
 
-def _import_class(kind: str, target: str, folder: Path | None) -> Any:
+def _import_class(what: str, target: str, folder: Path | None) -> Any:
     """Return what `module:name` holds; the errors say what to do about a module that cannot be imported."""
     module, _, name = target.partition(":")
     try:
         with _importable(folder):
             return getattr(importlib.import_module(module), name)
     except SyntaxError as error:
-        raise ConfigError(f"kind {kind!r}: {module} is not valid Python ({error}); mend it") from error
+        raise ConfigError(f"{what}: {module} is not valid Python ({error}); mend it") from error
     except ImportError as error:
         own = f"put the folder where its file lies on PYTHONPATH; for a config, start there; for a run, {TRUST}"
-        remedy = own if ":" in kind else "install what it needs"
-        raise NotImportable(f"kind {kind!r}: cannot import {module} ({error}); {remedy}") from error
+        remedy = own if ":" in what else "install what it needs"
+        raise NotImportable(f"{what}: cannot import {module} ({error}); {remedy}") from error
     except AttributeError as error:
-        raise ConfigError(f"kind {kind!r}: {module} has no {name}") from error
+        raise ConfigError(f"{what}: {module} has no {name}") from error
 
 
 TRUST = "if you trust its author, give --trust (in Python: trust=True), which runs code of the folder"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from genre.evaluation.leaderboard import compared_by
 from genre.evaluation.metric_table import metric_of
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 from genre.evaluation.results import Evaluation
@@ -65,7 +66,7 @@ def leaderboard_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> 
         The chart.
     """
     label = report["primary"]
-    rows = [row for row in reversed(report["leaderboard"]) if row["values"].get(label) is not None]
+    rows = compared_by(report["leaderboard"], label, best=report["best"])[::-1]
     ends = [row["intervals"].get(label) or [row["values"][label]] * 2 for row in rows]
     values = [row["values"][label] for row in rows]
     bars = {
@@ -101,8 +102,8 @@ def cost_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart |
     label = report["primary"]
     points = [
         (row["cost"]["fit_cpu_s"], row["values"][label], row["name"])
-        for row in report["leaderboard"]
-        if row["cost"].get("fit_cpu_s") is not None and row["values"].get(label) is not None
+        for row in compared_by(report["leaderboard"], label, best=report["best"])
+        if row["cost"].get("fit_cpu_s") is not None
     ]
     if len(points) < 2:
         return None

@@ -87,16 +87,43 @@ def rank_key(value: float, label: str) -> float:
     return -value if metric_of(label).higher_is_better else value
 
 
-def tables(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def compared_by(rows: Sequence[dict[str, Any]], label: str, *, best: str) -> list[dict[str, Any]]:
+    """Return the rows of a leaderboard that are compared by a metric.
+
+    A recommender that is learnt to predict ratings also orders items, by predicted rating: what a user would like
+    once seen, not what the user sees next. By metrics of ranks it is beaten by models of another purpose, so it is left
+    out there, unless it is the one that answers or there are no others.
+
+    Args:
+        rows: What `leaderboard` returned.
+        label: The metric.
+        best: The recommender that answers.
+
+    Returns:
+        Rows with a value of the metric, best first.
+    """
+    present = [row for row in rows if row["values"].get(label) is not None]
+    if not metric_of(label).of_ratings:
+        rankers = [row for row in present if not _predicts_ratings(row)]
+        present = [row for row in present if row in rankers or row["name"] == best] if rankers else present
+    return sorted(present, key=lambda row: _row_key(row, label))
+
+
+def _predicts_ratings(row: dict[str, Any]) -> bool:
+    return any(metric_of(label).of_ratings for label in row["values"])
+
+
+def tables(rows: Sequence[dict[str, Any]], *, best: str) -> list[dict[str, Any]]:
     """Divide the rows of a leaderboard into a table of ranking metrics and a table of rating metrics.
 
     Args:
         rows: What `leaderboard` returned.
+        best: The recommender that answers.
 
     Returns:
-        A dict for each table: `title`, `labels`, `rows` (those with any of the labels, sorted by the first label, best
-        first) and `best` (label -> best value). The kind of the first metric comes first; a kind without values is
-        left out.
+        A dict for each table: `title`, `labels`, `rows` (those compared by the first label, best first), `left_out`
+        (names of recommenders that predict ratings, in the table of ranking metrics) and `best` (label -> best value).
+        The kind of the first metric comes first; a kind without values is left out.
     """
     labels = dict.fromkeys(label for row in rows for label in row["values"])
     found = []
@@ -104,10 +131,15 @@ def tables(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         shown = [label for label in labels if metric_of(label).of_ratings == of_ratings]
         present = [row for row in rows if any(row["values"].get(label) is not None for label in shown)]
         if present:
-            ordered = {label: sorted(present, key=lambda row: _row_key(row, label)) for label in shown}
-            best = {label: first["values"].get(label) for label, (first, *_) in ordered.items()}
+            known = next(label for label in shown if any(row["values"].get(label) is not None for row in present))
+            kept = compared_by(present, known, best=best)
+            tops = {
+                label: sorted(kept, key=lambda row: _row_key(row, label))[0]["values"].get(label) for label in shown
+            }
+            names = {row["name"] for row in kept}
+            left_out = [row["name"] for row in present if row["name"] not in names]
             title = "ratings" if of_ratings else "ranking"
-            found.append({"title": title, "labels": shown, "rows": ordered[shown[0]], "best": best})
+            found.append({"title": title, "labels": shown, "rows": kept, "left_out": left_out, "best": tops})
     return found
 
 

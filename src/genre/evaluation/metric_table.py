@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,8 @@ import numpy as np
 from genre.errors import EvaluationError
 from genre.evaluation import beyond_accuracy as beyond
 from genre.evaluation import metrics
+from genre.evaluation.tied_ranks import Float64, Ranks
+from genre.kinds import import_class
 from genre.options import nearest
 
 Need = Literal["candidates", "top", "items", "vectors", "categories", "groups", "steps"]
@@ -45,6 +48,8 @@ class Metric:
         return (inspect.getdoc(self.compute) or "").partition("\n")[0].removeprefix("Compute ")
 
 
+OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+"""How a metric of the user's own is named: `module:function`."""
 METRICS: dict[str, Metric] = {
     "precision": Metric(metrics.precision),
     "recall": Metric(metrics.recall),
@@ -78,11 +83,50 @@ NEEDS: dict[Need, str] = {
 """What a metric may need that only an option provides, and which."""
 
 
+@dataclass(frozen=True)
+class OwnMetric:
+    """A metric of the user's own: a function of `Ranks` that gives one number for each user, more being better.
+
+    The function is imported when it is first called, so that results can be read where its module is not.
+
+    Attributes:
+        path: `module:function`.
+    """
+
+    path: str
+
+    def __call__(self, ranks: Ranks) -> Float64:
+        """Compute the metric.
+
+        Args:
+            ranks: The ranks of the relevant items of each user.
+
+        Returns:
+            float64 `[n_users]`, NaN for a user without a value.
+
+        Raises:
+            EvaluationError: The function cannot be imported, or gives something else.
+        """
+        try:
+            function = import_class(self.path)
+        except (ImportError, AttributeError) as error:
+            raise EvaluationError(
+                f"metric {self.path}: cannot be imported ({error}); put the folder of its module on PYTHONPATH"
+            ) from error
+        found, n_users = np.asarray(function(ranks)), len(ranks.indptr) - 1
+        if found.shape != (n_users,) or found.dtype.kind not in "biuf" or np.isinf(found).any():
+            raise EvaluationError(
+                f"metric {self.path}: gave {found.dtype} of shape {found.shape}; give one finite number for "
+                f"each of the {n_users:,} users, NaN for a user without one"
+            )
+        return found.astype(np.float64)
+
+
 def metric_of(label: str) -> Metric:
     """Look up the metric of a name or a label.
 
     Args:
-        label: Such as `ndcg` or `ndcg@10`.
+        label: Such as `ndcg` or `ndcg@10`, or `module:function@10` for one of the user's own.
 
     Returns:
         The metric.
@@ -91,6 +135,8 @@ def metric_of(label: str) -> Metric:
         EvaluationError: For an unknown name, with the nearest one.
     """
     name = label.partition("@")[0]
+    if OWN.fullmatch(name):
+        return Metric(OwnMetric(name), needs=("top", "items"))
     if name not in METRICS:
         raise EvaluationError(f"unknown metric {name!r}{nearest(name, METRICS)}; there are {', '.join(METRICS)}")
     return METRICS[name]

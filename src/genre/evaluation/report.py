@@ -58,7 +58,7 @@ def write_report(
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     page = environment.from_string(template).render(
         report=report,
-        tables=tables(report["leaderboard"]),
+        tables=tables(report["leaderboard"], best=report["best"]),
         charts=charts.all_charts(report, evaluations),
         diagram=diagram,
         config=config,

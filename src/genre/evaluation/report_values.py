@@ -15,7 +15,7 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Split
 from genre.evaluation.comparison import pairwise_p_values
 from genre.evaluation.enough import check_enough
-from genre.evaluation.leaderboard import leaderboard, primary
+from genre.evaluation.leaderboard import compared_by, leaderboard, primary
 from genre.evaluation.results import Evaluation
 from genre.evaluation.shortcuts import find_shortcuts
 from genre.llm.typed_answers import AnswerReport
@@ -64,7 +64,9 @@ def assemble_report(
         JSON values.
     """
     tests = list(evaluations.values())
-    label = primary(tests)
+    label, best = primary(tests), next(iter(evaluations))
+    rows = leaderboard(tests, label)
+    shown = {row["name"] for row in compared_by(rows, label, best=best)}
     return {
         "name": name,
         "genre": version,
@@ -81,11 +83,11 @@ def assemble_report(
             "solvable": find_shortcuts(split.test).as_dict(),
             "too_little": [f"{one.what}; {one.remedy}" for one in check_enough(split)],
         },
-        "best": next(iter(evaluations)),
+        "best": best,
         "refitted": list(refitted),
         "primary": label,
-        "leaderboard": leaderboard(tests, label),
-        "significance": _significance(tests, label),
+        "leaderboard": rows,
+        "significance": _significance([test for test in tests if test.name in shown], label),
         "tuning": tuning,
         "training": training,
         "language_model": {

@@ -17,6 +17,8 @@ from genre.preprocessing.splits import Splitter, assemble
 
 FOLD_IN = 4
 """Added to VALIDATION or TEST: the interactions that form the history of a held-out user."""
+OneOf = tuple[int, int] | None
+"""Which fold of how many; None: a split by shares."""
 ValidationUsers = Annotated[float, Ge(0), Lt(1), Doc("Share of the users held out for the validation; 0: none.")]
 TestUsers = Annotated[float, Gt(0), Lt(1), Doc("Share of the users held out for the test.")]
 
@@ -44,10 +46,17 @@ class StrongSplit(Splitter):
 
     @override
     def split(self, dataset: Dataset) -> Split:
+        return self._split(dataset, None)
+
+    @override
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        return self._split(dataset, (at, folds))
+
+    def _split(self, dataset: Dataset, fold: OneOf) -> Split:
         rng = np.random.default_rng(self.seed)
         indptr = dataset.history().indptr
         lengths = np.diff(indptr)
-        group = _draw_groups(rng, np.flatnonzero(lengths > 1), dataset.n_users, self.validation, self.test)
+        group = _draw_groups(rng, np.flatnonzero(lengths > 1), dataset.n_users, self.validation, self.test, fold)
         position = np.arange(len(dataset)) - indptr[dataset.user]
         if self.order == "random":
             shuffled = np.lexsort((rng.random(len(dataset)), dataset.user))
@@ -79,8 +88,15 @@ class ColdItems(Splitter):
 
     @override
     def split(self, dataset: Dataset) -> Split:
+        return self._split(dataset, None)
+
+    @override
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        return self._split(dataset, (at, folds))
+
+    def _split(self, dataset: Dataset, fold: OneOf) -> Split:
         rng = np.random.default_rng(self.seed)
-        group = _draw_groups(rng, np.unique(dataset.item), dataset.n_items, self.validation, self.test)
+        group = _draw_groups(rng, np.unique(dataset.item), dataset.n_items, self.validation, self.test, fold)
         return assemble(dataset, group[dataset.item], [], empty_validation=self.validation == 0)
 
 
@@ -94,23 +110,43 @@ class ColdUsers(Splitter):
 
     @override
     def split(self, dataset: Dataset) -> Split:
+        return self._split(dataset, None)
+
+    @override
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        return self._split(dataset, (at, folds))
+
+    def _split(self, dataset: Dataset, fold: OneOf) -> Split:
         rng = np.random.default_rng(self.seed)
-        group = _draw_groups(rng, np.unique(dataset.user), dataset.n_users, self.validation, self.test)
+        group = _draw_groups(rng, np.unique(dataset.user), dataset.n_users, self.validation, self.test, fold)
         return assemble(dataset, group[dataset.user], [], empty_validation=self.validation == 0)
 
 
 def _draw_groups(
-    rng: np.random.Generator, rows: npt.NDArray[np.integer], n: int, validation: float, test: float
+    rng: np.random.Generator,
+    rows: npt.NDArray[np.integer],
+    n: int,
+    validation: float,
+    test: float,
+    fold: OneOf,
 ) -> npt.NDArray[np.int8]:
-    """Put each of `n` users or items into TRAIN, VALIDATION or TEST: shares of `rows` at random, at least one. [n]."""
+    """Put each of `n` users or items into TRAIN, VALIDATION or TEST: shares of `rows` at random, at least one. [n].
+
+    Of a fold `at` of `folds` the test is one of as many equal pieces of the draw, and the validation comes after it.
+    """
     n_test, n_validation = (max(round(len(rows) * share), int(share > 0)) for share in (test, validation))
+    start = 0
+    if fold is not None:
+        at, folds = fold
+        start, end = len(rows) * at // folds, len(rows) * (at + 1) // folds
+        n_test = end - start
     if n_test + n_validation >= len(rows):
         raise DataError(
             f"{len(rows)} users or items cannot be divided into train and {validation:g} + {test:g} held out; "
             "hold out a smaller share"
         )
     group = np.zeros(n, np.int8)
-    order = rng.permutation(rows)
+    order = np.roll(rng.permutation(rows), -start)
     group[order[:n_test]] = TEST
     group[order[n_test : n_test + n_validation]] = VALIDATION
     return group

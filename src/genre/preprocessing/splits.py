@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
 
@@ -51,6 +51,33 @@ class Splitter(ABC):
         Raises:
             DataError: When a part would be empty or a needed column is missing.
         """
+
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        """Divide the interactions for one fold of a cross-validation.
+
+        A random draw becomes a k-fold: every interaction (user, item) is in the test part of exactly one fold. A split
+        by time becomes a rolling origin: the test parts follow one another, and what is later than one is unused.
+
+        Args:
+            dataset: All interactions.
+            at: Which fold, from 0.
+            folds: How many there are.
+
+        Returns:
+            The three parts.
+
+        Raises:
+            OptionError: There is one way only to split like this.
+        """
+        raise OptionError(
+            f"{type(self).__name__} makes one split only; cross-validation takes a split of kind time, leave-one-out, "
+            "random, strong, cold-items or cold-users"
+        )
+
+    @property
+    def scheme(self) -> Splitter:
+        """The split whose kind tells what is known of the parts: this one, or that of which this one is a fold."""
+        return self
 
 
 def split(dataset: Dataset, kind: str | Splitter = "time", options: Mapping[str, Any] | None = None) -> Split:
@@ -193,6 +220,9 @@ class TimeSplit(Splitter):
     test_from: Annotated[
         Moment, Doc("Start of the test part instead of its share: a date, ISO text (2016-01-31, UTC) or unix seconds.")
     ] = None
+    test_until: Annotated[
+        Moment, Doc("End of the test part, given likewise; what happened then or later is not used. None: no end.")
+    ] = None
     target: Annotated[
         Literal["all", "first", "last"],
         Doc("Each user's interactions in a part that count: all of them, only the first or only the last."),
@@ -209,6 +239,8 @@ class TimeSplit(Splitter):
             raise OptionError(f"{starts}; exchange them")
         part = (times >= validation_start).astype(np.int8)
         part += times >= test_start
+        if self.test_until is not None:
+            part[times >= _to_seconds(self.test_until, "test_until")] = UNUSED
         notes = [f"validation from {_iso(validation_start)}, test from {_iso(test_start)}"]
         for label, start in (("validation", validation_start), ("test", test_start)):
             if (tied := int(np.count_nonzero(times == start))) > 1:
@@ -216,6 +248,22 @@ class TimeSplit(Splitter):
         if self.target != "all":
             notes += _keep_one_target(dataset, part, self.target)
         return assemble(dataset, part, notes, empty_validation=self.validation == 0 and self.validation_from is None)
+
+    @override
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        """Rolling origin (Tashman 2000): test parts of the share `test` each, back to back, the last one the newest."""
+        if {self.validation_from, self.test_from, self.test_until} != {None}:
+            raise OptionError("folds over time are cut by shares; leave validation_from, test_from and test_until out")
+        if folds * self.test + self.validation >= 1:
+            raise OptionError(
+                f"{folds} test parts of {self.test:g} each and a validation part of {self.validation:g} leave nothing "
+                "to learn from; make the shares smaller, or take fewer folds"
+            )
+        if dataset.timestamp is None:
+            return self.split(dataset)  # which says what is missing
+        starts = _newest(dataset.timestamp, *(self.test * left for left in range(folds, 0, -1)))
+        until = starts[at + 1] if at + 1 < folds else None
+        return replace(self, test_from=starts[at], test_until=until).split(dataset)
 
     def _starts(self, times: npt.NDArray[np.int64]) -> tuple[int, int]:
         """Return when validation and test start.
@@ -245,14 +293,21 @@ class LeaveOneOut(Splitter):
 
     @override
     def split(self, dataset: Dataset) -> Split:
-        indptr = dataset.history().indptr
-        users = np.flatnonzero(np.diff(indptr) >= 3)
+        return self.fold(dataset, 0, 1)
+
+    @override
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        """Test each user's last interaction but `folds` - 1 - `at`; the later ones are not used."""
+        indptr, later = dataset.history().indptr, folds - 1 - at
+        users = np.flatnonzero(np.diff(indptr) >= 3 + later)
         part = np.zeros(len(dataset), np.int8)
-        last = indptr[users + 1] - 1
+        last = indptr[users + 1] - 1 - later
         part[last], part[last - 1] = TEST, VALIDATION
+        for after in range(1, later + 1):
+            part[last + after] = UNUSED
         notes = []
         if few := int((np.diff(indptr) > 0).sum()) - len(users):
-            notes.append(f"{few:,} users with fewer than three interactions are in train only")
+            notes.append(f"{few:,} users with fewer than {3 + later} interactions are in train only")
         if dataset.timestamp is None:
             notes.append("no timestamps: the given order decides which interaction is a user's last")
         elif tied := int((dataset.timestamp[last] == dataset.timestamp[last - 1]).sum()):
@@ -273,6 +328,18 @@ class RandomSplit(Splitter):
 
     @override
     def split(self, dataset: Dataset) -> Split:
+        rank, size = self._draw(dataset)
+        return self._parts(dataset, rank, size, _share(size, self.test))
+
+    @override
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        """K-fold: the test part is one of `folds` equal pieces of the draw, the validation part comes after it."""
+        rank, size = self._draw(dataset)
+        start, end = size * at // folds, size * (at + 1) // folds
+        return self._parts(dataset, (rank - start) % size, size, end - start)
+
+    def _draw(self, dataset: Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the place of each interaction in a random order, and how many there are in that order."""
         rng = np.random.default_rng(self.seed)
         n = len(dataset)
         order = rng.permutation(n)
@@ -283,7 +350,17 @@ class RandomSplit(Splitter):
             within_user = np.lexsort((rank, dataset.user))
             rank[within_user] = np.arange(n) - np.repeat(indptr[:-1], np.diff(indptr))
             size = np.diff(indptr)[dataset.user]
-        n_test, n_validation = (_share(size, part) for part in (self.test, self.validation))
+        return rank, size
+
+    def _parts(
+        self,
+        dataset: Dataset,
+        rank: npt.NDArray[np.int64],
+        size: npt.NDArray[np.int64],
+        n_test: npt.NDArray[np.int64],
+    ) -> Split:
+        """Take the first `n_test` of the order as the test, those that follow as the validation."""
+        n_validation = _share(size, self.validation)
         part = np.where(rank < n_test, TEST, np.where(rank < n_test + n_validation, VALIDATION, TRAIN)).astype(np.int8)
         return assemble(dataset, part, [], empty_validation=self.validation == 0)
 

@@ -104,7 +104,7 @@ def _trained_on(run: Run) -> Dataset:
 
     The newest events may be held out of one run and be news to the next, so training parts are compared, not the data.
     """
-    ordered = isinstance(run.splitter, (TimeSplit, LeaveOneOut))
+    ordered = run.splitter is not None and isinstance(run.splitter.scheme, (TimeSplit, LeaveOneOut))
     return run.splitter.split(run.dataset).train if run.splitter is not None and ordered else run.dataset
 
 

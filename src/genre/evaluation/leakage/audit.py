@@ -36,6 +36,7 @@ def time_order_of(splitter: Splitter) -> TimeOrder:
         `global`: nothing in train is later than any target. `user`: no history is later than the same user's target.
         `none`: no promise.
     """
+    splitter = splitter.scheme
     if isinstance(splitter, TimeSplit):
         return "global"
     by_time = isinstance(splitter, LeaveOneOut) or (isinstance(splitter, StrongSplit) and splitter.order == "time")

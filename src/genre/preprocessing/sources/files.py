@@ -129,6 +129,22 @@ class Files(Source):
         )
 
 
+def column_names(engine: DuckDB, path: str | Path) -> list[str]:
+    """List the columns of a file, or of the first of several.
+
+    Args:
+        engine: reads it.
+        path: a file, folder, pattern or address.
+
+    Returns:
+        Their names, as they are written.
+    """
+    kind, files = expand(path)
+    if kind == "text":
+        return [*layout(engine, files[0], KNOWN_NAMES).names]
+    return [*types_of(engine, _scan(engine, kind, files[:1], path, 1))]
+
+
 def expand(path: str | Path) -> tuple[str, list[str | Path]]:
     """List the files behind a path and tell their format.
 
