@@ -506,26 +506,7 @@ def slow(folder: Path, n: int = 10_000) -> Iterator[str]:
 # --- headers without an end ---------------------------------------------------------------------------
 
 
-HEADERS = """
-import selectors, socket, sys
-endless = [b"x: " + b"y" * 65_000, b"y" * 65_000, b"a: b\\r\\n" * 10_000, (b"a: " + b"b" * 600 + b"\\r\\n") * 90]
-crowd = selectors.DefaultSelector()
-def dial(at):
-    one = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
-    one.sendall(b"GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n")
-    one.setblocking(False)
-    crowd.register(one, selectors.EVENT_WRITE, at)
-for at in range(300):
-    dial(at)
-while True:
-    for key, _ in crowd.select():
-        try:
-            key.fileobj.send(endless[key.data % 4])
-        except OSError:
-            crowd.unregister(key.fileobj)
-            key.fileobj.close()
-            dial(key.data)
-"""
+FLOOD = Path(__file__).parents[1] / "tests" / "support" / "header_flood.py"
 
 
 def headers(folder: Path, seconds: float = 2.0, rounds: int = 5) -> Iterator[str]:
@@ -559,7 +540,7 @@ def headers(folder: Path, seconds: float = 2.0, rounds: int = 5) -> Iterator[str
     before, peak = rss(), 0.0
     rates: list[float] = []
     costs: list[float] = []
-    flood = subprocess.Popen([sys.executable, "-c", HEADERS, str(port)])
+    flood = subprocess.Popen([sys.executable, str(FLOOD), str(port)])
     atexit.register(flood.kill)
     for _ in range(rounds):
         n_flooded, cost_flooded = lists()

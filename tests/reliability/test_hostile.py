@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import header_flood
 from sizes import sized
 
 SECONDS = 0.1
@@ -203,29 +204,6 @@ def test_no_headers_are_an_error_of_the_server(
     assert status_of(server.port, get("/healthz")) == 200
 
 
-FLOOD = """
-import selectors, socket, sys
-endless = [b"x: " + b"y" * 65_000, b"y" * 65_000, b"a: b\\r\\n" * 10_000, (b"a: " + b"b" * 600 + b"\\r\\n") * 90]
-crowd = selectors.DefaultSelector()
-def dial(at):
-    one = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
-    one.sendall(b"GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n")
-    one.setblocking(False)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
-    crowd.register(one, selectors.EVENT_WRITE, at)
-for at in range(300):
-    dial(at)
-while True:
-    for key, _ in crowd.select():
-        try:
-            key.fileobj.send(endless[key.data % 4])
-        except OSError:
-            crowd.unregister(key.fileobj)
-            key.fileobj.close()
-            dial(key.data)
-"""
-
-
 def cpu_seconds(pid: int) -> float:
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
@@ -250,7 +228,7 @@ def test_a_flood_of_headers_leaves_others_half_their_rate_and_takes_no_memory(se
     cost_of_a_list(server, 0.2)
     pid, before, costs = server.pid, resident(server.pid), []
     Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the peak so far
-    with subprocess.Popen([sys.executable, "-c", FLOOD, str(server.port)]) as flood:
+    with subprocess.Popen([sys.executable, header_flood.__file__, str(server.port)]) as flood:
         try:
             for _ in range(10):
                 time.sleep(0.3)

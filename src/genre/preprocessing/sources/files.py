@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from typing_extensions import override
+
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.log import SILENT, Log
@@ -48,16 +50,8 @@ class Files(Source):
     delimiter: Annotated[str | None, Doc("What separates fields, where the head of the file does not tell.")] = None
     header: Annotated[bool | None, Doc("Whether the first row names the columns; None: found out.")] = None
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         split = self.validation is not None or self.test is not None
         raws: list[Raw] = []
         for part, path in (("train", self.interactions), ("validation", self.validation), ("test", self.test)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.data.arrow import plain_bytes
 from genre.engines.duckdb import DuckDB
@@ -32,27 +33,15 @@ class Frames(Source):
     users: Annotated[Any, Doc("Fields of users, by id.")] = None
     columns: Annotated[Columns, Doc("Which column is which, where names do not tell.")] = field(default_factory=Columns)
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         raw = raw_interactions(engine, from_frame(self.interactions), self.columns)
         users = None if self.users is None else Side("users", from_frame(self.users))
         items = None if self.items is None else Side("items", from_frame(self.items))
         return build_tables(engine, [raw], self.columns, name="data", users=users, items=items)
 
+    @override
     def fingerprint(self) -> str:
-        """Return a digest of everything that the tables depend on.
-
-        Returns:
-            Equal fingerprints mean equal tables.
-        """
         digest = hashlib.sha256(repr(self.columns).encode())
         for frame in (self.interactions, self.items, self.users):
             digest.update(b"-" if frame is None else b"+")

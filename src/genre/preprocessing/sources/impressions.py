@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from typing_extensions import override
+
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
@@ -42,16 +44,8 @@ class Impressions(Source):
     items: Annotated[str | Path | None, Doc("Text and other fields of items, by id.")] = None
     users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         lines, timed, rejected = _lines(engine, self.path)
         roles = ("user", "item", "weight", *(("timestamp",) if timed else ()))
         names = {"user": "user_id", "item": "item_id"}

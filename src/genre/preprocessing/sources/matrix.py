@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
+from typing_extensions import override
 
 from genre.arrays import Int64
 from genre.data.arrow import as_arrow
@@ -49,16 +50,8 @@ class Matrix(Source):
         0.0
     )
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         path = Path(self.path)
         users, items = read_side(engine, self.users), read_side(engine, self.items)
         rejected: list[Rejected] = []

