@@ -17,6 +17,7 @@ from genre import storage
 from genre.bulk import UserLists, rows_to_list
 from genre.config.reading import read_config
 from genre.data.dataset import Dataset
+from genre.data.event_kinds import EventKinds
 from genre.data.history import History
 from genre.data.parquet import read_dataset
 from genre.data.part_rules import apply_part_rules
@@ -72,6 +73,7 @@ class Run:
         splitter: Splits the interactions into the parts that were used; None: unknown.
         unsplit: The data before it was split; None: unknown.
         rules: What every list keeps; None: there are no rules.
+        event_kinds: What kinds of events weigh, and which are outcomes.
 
     Example:
         >>> import genre
@@ -95,6 +97,7 @@ class Run:
     refitted: tuple[str, ...] = ()
     unsplit: Dataset | None = None
     rules: RuleSet | None = None
+    event_kinds: EventKinds = field(default_factory=EventKinds)
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}: best {next(iter(self.recommenders))}, {self.folder})"
@@ -400,5 +403,6 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
         wording=experiment.output.explanations,
         splitter=experiment.split,
         rules=rules_for(experiment.rules, dataset),
+        event_kinds=experiment.events,
         refitted=refitted,
     )

@@ -89,11 +89,16 @@ class _Builder:
         made = self.options(Experiment, values, "", computed={"labels": labels})
         if not isinstance(made, Experiment):
             return None
-        try:
-            return made.with_llm_everywhere()
-        except ConfigError as error:
-            self.problem("recommenders", str(error))
-            return None
+        for path, change in (
+            ("events", Experiment.with_one_table_of_kinds),
+            ("recommenders", Experiment.with_llm_everywhere),
+        ):
+            try:
+                made = change(made)
+            except ConfigError as error:
+                self.problem(path, str(error))
+                return None
+        return made
 
     def _check_labels(self, labels: tuple[str, ...]) -> None:
         """Report labels that cannot name a folder, repeated labels and an empty list."""

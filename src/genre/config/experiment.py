@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
+from genre.data.event_kinds import EventKinds
 from genre.engines.base import Engine
 from genre.engines.duckdb import DuckDB
 from genre.errors import ConfigError
@@ -19,6 +20,7 @@ from genre.llm.settings import LLMOptions
 from genre.options import DEFAULT_K, Doc, Ge, check_options
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.base import Source
+from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.splits import Splitter, TimeSplit
 from genre.recommenders.base import Recommender
 from genre.recommenders.wording import Wording
@@ -154,6 +156,9 @@ class Experiment:
     )
     output: Annotated[OutputOptions, Doc("The examples that the report shows.")] = field(default_factory=OutputOptions)
     rules: Annotated[tuple[Rule, ...], Doc("What every list must keep, such as hidden items and limits.")] = ()
+    events: Annotated[
+        EventKinds, Doc("What kinds of events weigh, in files and in the service, and which are outcomes.")
+    ] = field(default_factory=EventKinds)
     labels: Annotated[tuple[str, ...], Doc("The name of each recommender; computed from `name` and `kind`.")] = ()
 
     def __post_init__(self) -> None:
@@ -190,6 +195,29 @@ class Experiment:
             recommenders=_change_llm(self.recommenders, counted),
             output=_change_llm(self.output, counted),
         )
+
+    def with_one_table_of_kinds(self) -> Experiment:
+        """Let the data and the service weigh kinds of events by one table, wherever the config has it.
+
+        Returns:
+            A copy in which `events.weights` and `event_kinds` of the data's columns are equal, where the data has any.
+
+        Raises:
+            ConfigError: The two places differ.
+        """
+        columns = getattr(self.data, "columns", None)
+        if not isinstance(columns, Columns):
+            return self
+        named, given = columns.event_kinds, self.events.weights
+        if named is None:
+            if columns.event is None:
+                return self
+            columns = dataclasses.replace(columns, event_kinds=self.events.table)
+            return dataclasses.replace(self, data=dataclasses.replace(self.data, columns=columns))  # type: ignore[type-var]
+        events = dataclasses.replace(self.events, weights=named)
+        if given and events.table != self.events.table:
+            raise ConfigError("events.weights and data.columns.event_kinds differ; leave event_kinds out")
+        return dataclasses.replace(self, events=events)
 
     def with_llm_everywhere(self) -> Experiment:
         """Give the language model of the config to every part that needs one and names none.

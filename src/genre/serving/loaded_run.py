@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Features
 from genre.data.history import History
 from genre.data.item_fields import Mask
 from genre.errors import UnknownId
@@ -28,8 +28,7 @@ from genre.serving.search.catalogue import Catalogue
 from genre.serving.search.facets import Facets
 from genre.serving.search.matching import QueryMatcher
 from genre.serving.search.sentences import SentenceReader
-
-FOREVER = np.iinfo(np.int64).max  # the time of an interaction without one: no event of the same item is newer
+from genre.serving.weighed_events import FOREVER, is_newer, ratings_for, take_back, weigh_events
 
 
 class SingleHistory(NamedTuple):
@@ -279,14 +278,22 @@ class LoadedRun:
         fresh = self._not_trained_on(trained, events) if events else []
         if not fresh:
             return trained
-        weight = np.array([event.weight for event in fresh], np.float32)
-        return SingleHistory(
-            np.concatenate([trained.item, np.array([self.catalogue.row[event.item_id] for event in fresh], np.int32)]),
+        weight, rating = weigh_events(fresh, self.run.event_kinds, self.dataset)
+        item = np.array([self.catalogue.row[event.item_id] for event in fresh], np.int32)
+        times = np.array([event.timestamp for event in fresh], np.int64)
+        joined = SingleHistory(
+            np.concatenate([trained.item, item]),
             np.concatenate([trained.weight, weight]),
-            np.concatenate([trained.rating, ratings_for(self.dataset, weight)]),
-            np.concatenate([trained.timestamp, np.array([event.timestamp for event in fresh], np.int64)]),
+            np.concatenate([trained.rating, rating]),
+            np.concatenate([trained.timestamp, times]),
             user=-1,
         )
+        if weight.min() >= 0:
+            return joined
+        left = take_back(joined.item, joined.weight)
+        gone = (joined.weight > 0) & (left <= 0)
+        rating = np.where(gone, ratings_for(self.dataset, left), joined.rating)
+        return joined._replace(weight=left, rating=rating)
 
     def item_history(self, item_ids: Sequence[str]) -> SingleHistory:
         """Return a history of given items, each liked.
@@ -336,7 +343,7 @@ class LoadedRun:
         """Return the events of known items that the data does not have: a run may be trained on part of the log."""
         newest: dict[int, int] = dict(zip(trained.item.tolist(), trained.timestamp.tolist(), strict=True))
         row = self.catalogue.row
-        return [e for e in events if e.item_id in row and e.timestamp > newest.get(row[e.item_id], -1)]
+        return [e for e in events if e.item_id in row and is_newer(e, newest.get(row[e.item_id], -1))]
 
 
 def _content_recommender(run: Run) -> Content | None:
@@ -345,18 +352,3 @@ def _content_recommender(run: Run) -> Content | None:
         return None
     own = (one for one in run.recommenders.values() if isinstance(one, Content) and one.recommender is None)
     return next(own, None) or Content().fit(run.dataset)
-
-
-def ratings_for(dataset: Dataset, weight: Float32) -> Float32:
-    """Return ratings for events that come without one: that of a like, or the lowest of the scale.
-
-    Args:
-        dataset: The data, for its scale.
-        weight: Weights of the events. `[n]`
-
-    Returns:
-        Ratings. `[n]`
-    """
-    low, high, _ = dataset.rating_scale or (0.0, 1.0, 1.0)
-    liked = high if dataset.positive_rating is None else dataset.positive_rating
-    return np.where(weight > 0, liked, low).astype(np.float32)

@@ -24,15 +24,19 @@ from genre.serving.http.batching import AsyncService
 from genre.serving.http.prometheus import PrometheusMetrics
 from genre.serving.http.schemas import (
     EventBody,
+    EventKind,
     FilterBody,
     History,
     Id,
     Ids,
     K,
     Name,
+    Position,
+    RecommendationId,
     RecommendBody,
     RunName,
     Timestamp,
+    Value,
     Weight,
     Words,
 )
@@ -152,7 +156,11 @@ class _AgentTools:
         context: Context,
         user_id: Id,
         item_id: Id,
+        kind: EventKind = None,
         weight: Weight = 1.0,
+        recommendation_id: RecommendationId = None,
+        position: Position | None = None,
+        value: Value | None = None,
         timestamp: Timestamp | None = None,
         event_id: Id | None = None,
     ) -> dict[str, Any]:
@@ -161,7 +169,8 @@ class _AgentTools:
         Only where the user did so. An event_id that the user repeats is not counted again.
         """
         _check_scope(context, "events")
-        given = {"weight": weight, "timestamp": timestamp, "event_id": event_id}
+        given = {"kind": kind, "recommendation_id": recommendation_id, "position": position, "value": value}
+        given |= {"timestamp": timestamp, "event_id": event_id} | ({"weight": weight} if kind is None else {})
         event = EventBody(user_id=user_id, item_id=item_id, **given).to_event()  # type: ignore[arg-type]
         return (await self._calls.record([event]))._asdict()
 

@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from genre import storage
-from genre.data.dataset import Dataset
+from genre.config.reading import FULL_CONFIG, read_config
+from genre.data.dataset import Dataset, PartRules
+from genre.data.event_kinds import EventKinds
 from genre.data.ids import Ids
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, UnknownId
@@ -24,21 +26,30 @@ from genre.log import SILENT, Log
 from genre.runs import read_run
 from genre.serving.deleted_users import from_before_deletion
 from genre.serving.drift import Drift, check_drift
-from genre.serving.events.store import DeletedUsers, Deletion, Event, EventStore, ItemChange, settle_times
-from genre.serving.loaded_run import ratings_for
+from genre.serving.events.store import (
+    CHANGES,
+    DeletedUsers,
+    Deletion,
+    Event,
+    EventStore,
+    ItemChange,
+    settle_times,
+)
 from genre.serving.new_items import fields_table
+from genre.serving.weighed_events import FOREVER, is_newer, ratings_for, take_back_of_users, weigh_events
 from genre.workspace import locked
 
 
-def with_log(dataset: Dataset, store: EventStore) -> Dataset:
+def with_log(dataset: Dataset, store: EventStore, kinds: EventKinds | None = None) -> Dataset:
     """Return data with the event log: without deleted users, with new and changed items, new users and events.
 
     An event counts once, however often the log was added: it is left out where the data has the same user and item at
-    that time or later.
+    that time or later. One of negative weight takes earlier interactions with its item back.
 
     Args:
         dataset: The data.
         store: The event log.
+        kinds: The table of kinds of events; None: the built-in one.
 
     Returns:
         The new data, without features; they have to be made anew.
@@ -48,24 +59,36 @@ def with_log(dataset: Dataset, store: EventStore) -> Dataset:
     fresh = _not_yet_in(kept, events)
     user_ids = _with_new_ids(kept.user_ids, [event.user_id for event in fresh])
     item_ids = _with_new_ids(kept.item_ids, [*changes, *(event.item_id for event in fresh)])
-    weight = np.array([event.weight for event in fresh], np.float32)
-    times = np.array([event.timestamp for event in fresh], np.int64)
+    user = np.concatenate([kept.user, user_ids.rows([event.user_id for event in fresh])])
+    item = np.concatenate([kept.item, item_ids.rows([event.item_id for event in fresh])])
+    times = None if kept.timestamp is None else np.concatenate([kept.timestamp, [e.timestamp for e in fresh]])
+    new_weight, new_rating = weigh_events(fresh, kinds or EventKinds(), kept)
+    before = np.concatenate([kept.weight, new_weight])
+    weight = take_back_of_users(user, item, np.zeros(len(user), np.int64) if times is None else times, before)
+    rating = None if kept.rating is None else np.concatenate([kept.rating, new_rating])
+    if rating is not None:
+        rating = np.where((before > 0) & (weight <= 0), ratings_for(kept, weight), rating)
     return Dataset.from_arrays(
-        user=np.concatenate([kept.user, user_ids.rows([event.user_id for event in fresh])]),
-        item=np.concatenate([kept.item, item_ids.rows([event.item_id for event in fresh])]),
+        user=user,
+        item=item,
         user_ids=user_ids,
         item_ids=item_ids,
-        weight=np.concatenate([kept.weight, weight]),
-        rating=None if kept.rating is None else np.concatenate([kept.rating, ratings_for(kept, weight)]),
-        timestamp=None if kept.timestamp is None else np.concatenate([kept.timestamp, times]),
+        weight=weight,
+        rating=rating,
+        timestamp=times,
         part=None if kept.part is None else np.concatenate([kept.part, np.zeros(len(fresh), np.int8)]),
         users=fields_table(kept.users, "user_id", user_ids, {}),
         items=fields_table(kept.items, "item_id", item_ids, changes),
         rating_scale=kept.rating_scale,
         positive_rating=kept.positive_rating,
         name=kept.name,
-        part_rules=kept.part_rules,
+        part_rules=_rules_with(kept.part_rules, given=rating is None and bool((weight != 1).any())),
     )
+
+
+def _rules_with(rules: PartRules | None, *, given: bool) -> PartRules | None:
+    """Note that the data states weights, where events brought some that do not follow from ratings."""
+    return dataclasses.replace(rules, weights_given=True) if rules is not None and given else rules
 
 
 def _by_kind(store: EventStore) -> tuple[DeletedUsers, dict[str, dict[str, Any]], list[Event]]:
@@ -73,7 +96,7 @@ def _by_kind(store: EventStore) -> tuple[DeletedUsers, dict[str, dict[str, Any]]
     deleted = DeletedUsers(store.key)
     changes: dict[str, dict[str, Any]] = {}
     events: list[Event] = []
-    for entry in store.entries():
+    for entry in store.entries(kinds=CHANGES):
         if isinstance(entry, Deletion):
             deleted.add(entry)
         elif isinstance(entry, ItemChange):
@@ -115,13 +138,20 @@ def _not_yet_in(dataset: Dataset, events: Sequence[Event]) -> list[Event]:
     users = dataset.user_ids.rows([event.user_id for event in events])
     items = dataset.item_ids.rows([event.item_id for event in events])
     of_users = np.isin(dataset.user, np.unique(users[users >= 0]))
-    times = np.full(len(dataset), np.iinfo(np.int64).max) if dataset.timestamp is None else dataset.timestamp
+    times = np.full(len(dataset), FOREVER) if dataset.timestamp is None else dataset.timestamp
     newest: dict[tuple[int, int], int] = {}
-    known = (column[of_users].tolist() for column in (dataset.user, dataset.item, times))
-    for user, item, timestamp in zip(*known, strict=True):
+    liked = set[tuple[int, int]]()  # nothing is left to take back of other pairs
+    known = (column[of_users].tolist() for column in (dataset.user, dataset.item, times, dataset.weight))
+    for user, item, timestamp, weight in zip(*known, strict=True):
         newest[user, item] = max(timestamp, newest.get((user, item), -1))
+        if weight > 0:
+            liked.add((user, item))
     pairs = zip(users.tolist(), items.tolist(), strict=True)
-    return [e for e, pair in zip(events, pairs, strict=True) if e.timestamp > newest.get(pair, -1)]
+    return [
+        e
+        for e, pair in zip(events, pairs, strict=True)
+        if is_newer(e, newest.get(pair, -1)) and (newest.get(pair) != FOREVER or pair in liked)
+    ]
 
 
 def _with_new_ids(ids: Ids, seen: Sequence[str]) -> Ids:
@@ -182,7 +212,7 @@ def refresh(
     with locked(folder):
         storage.read_manifest(folder)
         before = read_dataset(folder / "dataset" / "tables")
-        after = with_log(before, store)
+        after = with_log(before, store, _event_kinds(folder, trust=trust))
         _check_items(accept or (), after)
         if after.fingerprint() == before.fingerprint():
             log.line(f"Nothing to do: the event log has nothing that {folder} does not have.")
@@ -198,6 +228,11 @@ def refresh(
             kept = previous_folder(folder)
             log.line(f"deleted users are still in the run before, kept for --roll-back; to erase them remove {kept}")
     return True
+
+
+def _event_kinds(folder: Path, *, trust: bool) -> EventKinds:
+    """Read the table of kinds of a run."""
+    return read_config(folder / FULL_CONFIG, trust=trust).experiment.events
 
 
 def _check_items(accept: Collection[str], dataset: Dataset) -> None:

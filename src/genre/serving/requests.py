@@ -38,6 +38,7 @@ class ListRequest:
         diversity: Weight of unlikeness among the items of the list, 0 to 1.
         fields: Names of item fields to answer with.
         rules: What the list must keep, beside the rules of the run.
+        record: Whether the list is sent to a user and counts as shown.
     """
 
     user_id: str | None = None
@@ -54,6 +55,7 @@ class ListRequest:
     diversity: float = 0.0
     fields: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    record: bool = True
 
 
 @dataclass(slots=True)

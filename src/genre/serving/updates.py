@@ -8,12 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from genre.errors import GenreError
 from genre.runs import Run
 from genre.serving.erasure import Erasure
-from genre.serving.events.store import Deletion, Event, EventStore, ItemChange, Outcome, Pruning, user_digest
+from genre.serving.events.store import CHANGES, Deletion, Event, EventStore, ItemChange, Outcome, Pruning, user_digest
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.new_items import check_fields
@@ -96,10 +97,28 @@ class Updates:
 
         Returns:
             What became of each event.
+
+        Raises:
+            DataError: If there is no such kind of event; nothing is recorded.
         """
-        outcomes = self._store.record(events, deadline=deadline)
+        outcomes = self._store.record(self.weighed(events), deadline=deadline)
         self._state.recent_events.drop({event.user_id for event in events})
         return outcomes
+
+    def weighed(self, events: Sequence[Event]) -> list[Event]:
+        """Give events that have a kind its weight, by the first run's table of kinds.
+
+        Args:
+            events: The events.
+
+        Returns:
+            The events.
+
+        Raises:
+            DataError: If there is no such kind.
+        """
+        kinds = next(iter(self._state.loaded_runs.values())).run.event_kinds
+        return [event if event.kind is None else replace(event, weight=kinds.weight(event.kind)) for event in events]
 
     def put_item(self, item_id: str, fields: Mapping[str, Any], *, deadline: float | None = None) -> dict[str, bool]:
         """Add an item or change its fields.
@@ -150,14 +169,15 @@ class Updates:
         Returns:
             Number of new entries.
         """
-        n_entries, items_changed = 0, False
-        while page := self._store.read(self._state.position):
+        n_entries, items_changed, last = 0, False, self._store.last()
+        while page := self._store.read(self._state.position, CHANGES):
             for _, entry in page:
                 items_changed |= self._state.apply(entry)
                 self._recount |= isinstance(entry, Deletion | Pruning)
             self._state.recent_events.drop({entry.user_id for _, entry in page if isinstance(entry, Event)})
             self._state.position = page[-1][0]
             n_entries += len(page)
+        self._state.position = max(self._state.position, last)  # behind what was shown, which changes nothing
         if self._recount or self._state.trending.clock_was_set:  # which events went is not in the log
             self._state.recount()
             self._recount = False

@@ -20,12 +20,14 @@ def data_of_user(store: EventStore, user_id: str, run: Path | None = None) -> di
         run: Folder of a run; None: the log alone.
 
     Returns:
-        JSON values: `user_id`; `deleted_at` in seconds since 1970, null for a user who was not deleted; `events` in
-        order of arrival; and of the run `fields` and `interactions`, which answers do not show of a deleted user.
+        JSON values: `user_id`; `deleted_at` in seconds since 1970, null for a user who was not deleted; `events` (shows
+        among them) and `lists` in order of arrival; and of the run `fields` and `interactions`, which answers do not
+        show of a deleted user.
     """
     deleted_at = store.deleted_users().deleted_at(user_id)
     events = [dataclasses.asdict(event) for event in store.events_of(user_id)]
-    found: dict[str, Any] = {"user_id": user_id, "deleted_at": deleted_at, "events": events}
+    lists = [dataclasses.asdict(served) for served in store.lists_of(user_id)]
+    found: dict[str, Any] = {"user_id": user_id, "deleted_at": deleted_at, "events": events, "lists": lists}
     if run is not None:
         found |= _in_run(read_dataset(run / "dataset" / "tables"), user_id)
     return found

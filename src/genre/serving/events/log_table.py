@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from genre.data.event_kinds import SHOW
 from genre.errors import StoreError
 from genre.serving.events.store import (
     KINDS,
@@ -32,11 +33,19 @@ from genre.serving.events.store import (
     Outcome,
     Pruning,
     Row,
+    ServedList,
     settle_times,
     user_digest,
 )
 
-EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id, body'
+EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id, body, action, list_id, place, value'
+ROW_COLUMNS = f"seq, kind, {EVENT_COLUMNS}, origin"
+VERSION_3 = {"action": "TEXT", "list_id": "TEXT", "place": "BIGINT", "value": "DOUBLE PRECISION", "origin": "TEXT"}
+"""Columns that version 3 added, with types that every database knows."""
+VERSION_3_INDEXES = """
+CREATE INDEX IF NOT EXISTS {prefix}by_list ON log (list_id, kind) WHERE list_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS {prefix}by_shown ON log (user_id) WHERE kind IN ('list', 'show');
+"""
 NEWEST_EVENTS = f"""
 SELECT seq, {EVENT_COLUMNS} FROM log WHERE kind = 'event' AND user_id = ?
 ORDER BY "timestamp" DESC, seq DESC LIMIT {LONGEST_HISTORY}
@@ -52,19 +61,28 @@ DELETIONS = """SELECT seq, body, "timestamp" FROM log WHERE kind = 'deletion' AN
 
 DELETE = "INSERT INTO log (kind, body, \"timestamp\") VALUES ('deletion', ?, ?)"
 ERASE = "DELETE FROM log WHERE kind = 'event' AND user_id = ?"
-PRUNE = "DELETE FROM log WHERE kind = 'event' AND seq > ? AND seq <= ? AND \"timestamp\" < ?"
-WHOLE_LOG = 'SELECT seq, kind, user_id, item_id, weight, "timestamp", event_id, body FROM log ORDER BY seq'
+ERASE_SHOWN = "DELETE FROM log WHERE kind IN ('list', 'show') AND user_id = ?"
+PRUNE = "DELETE FROM log WHERE kind IN ('event', 'list', 'show') AND seq > ? AND seq <= ? AND \"timestamp\" < ?"
+WHOLE_LOG = f"SELECT {ROW_COLUMNS} FROM log ORDER BY seq"
+PUT_LIST = """
+INSERT INTO log (kind, user_id, "timestamp", body, list_id, place, value, origin) VALUES ('list', ?, ?, ?, ?, ?, ?, ?)
+"""
+USERS = "SELECT DISTINCT user_id FROM log WHERE kind IN ('event', 'list', 'show') AND user_id IS NOT NULL"
 
 HEAVIEST = 1e30  # what single precision holds
-Recorded = tuple[str, float, int, str | None]
-"""Item, weight, time and body of an event in the log."""
+RECORDED_COLUMNS = 'item_id, weight, "timestamp", body, action, list_id, place, value'
+Recorded = tuple[Any, ...]
+"""The values of `RECORDED_COLUMNS` of an event in the log."""
 
 
 class LogTable(EventStore):
-    """Base of stores with a table `log (seq, kind, user_id, item_id, weight, timestamp, event_id, body)`.
+    """Base of stores with a table `log` that has the columns `ROW_COLUMNS`.
 
     A row is an event, a changed item with its fields as JSON in `body`, or a deletion with the digest in `body`. Of an
-    event whose `timestamp` is that of its arrival, `body` is the time that was sent, 0 where none was; of others, null.
+    event whose `timestamp` is that of its arrival, `body` is the time that was sent, 0 where none was; of others, null;
+    its own kind is `action`. A show that was sent as an event is such a row of kind `show`. A list has its length in
+    `place`, its seconds in `value`, items and propensities as JSON in `body`, and run, recommender, source and fallback
+    as JSON in `origin`, so that they are few texts.
     """
 
     placeholder: ClassVar[str]
@@ -109,9 +127,25 @@ class LogTable(EventStore):
                 log.execute(self._sql("INSERT INTO log (kind, item_id, body) VALUES ('item', ?, ?)"), row)
 
     @override
+    def put_lists(self, lists: Sequence[ServedList], now: int = 0, *, deadline: float | None = None) -> int:
+        now = now or int(time.time())
+        with self._transaction(deadline) as log:
+            deleted = self._users_deleted(log)
+            kept = [
+                one for one in lists if one.user_id is None or not is_late(one.user_id, one.timestamp, now, deleted)
+            ]
+            self._many(log, PUT_LIST, [_list_row(one) for one in kept])
+        return len(kept)
+
+    @abstractmethod
+    def _many(self, log: Any, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Execute a statement for each of some rows, in a transaction."""
+
+    @override
     def delete_user(self, user_id: str, now: int = 0, *, deadline: float | None = None) -> int:
         with self._transaction(deadline) as log:
             erased = log.execute(self._sql(ERASE), (user_id,)).rowcount
+            log.execute(self._sql(ERASE_SHOWN), (user_id,))
             log.execute(self._sql(DELETE), (user_digest(user_id, self.key), now or int(time.time())))
         self._n_deletions += 1
         return int(erased)
@@ -135,7 +169,7 @@ class LogTable(EventStore):
     @override
     def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
         wanted = ", ".join("?" for _ in kinds)
-        statement = f"SELECT seq, kind, {EVENT_COLUMNS} FROM log WHERE seq > ? AND kind IN ({wanted})"
+        statement = f"SELECT {ROW_COLUMNS} FROM log WHERE seq > ? AND kind IN ({wanted})"
         while rows := self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds)):
             found = [(seq, _entry(kind, event)) for seq, kind, *event in rows]
             if readable := [(seq, entry) for seq, entry in found if entry is not None]:
@@ -155,8 +189,16 @@ class LogTable(EventStore):
 
     @override
     def events_of(self, user_id: str) -> list[Event]:
-        statement = f"SELECT {EVENT_COLUMNS} FROM log WHERE kind = 'event' AND user_id = ? ORDER BY seq"
-        return [event for event in map(event_of, self._select(self._sql(statement), (user_id,))) if event is not None]
+        return [entry for entry in self._entries_of(user_id, ("event", "show")) if isinstance(entry, Event)]
+
+    @override
+    def lists_of(self, user_id: str) -> list[ServedList]:
+        return [entry for entry in self._entries_of(user_id, ("list",)) if isinstance(entry, ServedList)]
+
+    def _entries_of(self, user_id: str, kinds: Sequence[Kind]) -> list[Entry | None]:
+        wanted = ", ".join("?" for _ in kinds)
+        statement = f"SELECT {ROW_COLUMNS} FROM log WHERE user_id = ? AND kind IN ({wanted}) ORDER BY seq"
+        return [_entry(kind, row) for _, kind, *row in self._select(self._sql(statement), (user_id, *kinds))]
 
     @override
     def prune(self, before: int) -> int:
@@ -203,9 +245,10 @@ class LogTable(EventStore):
             again.add(Deletion(digest, timestamp))
             log.execute(self._sql(DELETE), (digest, timestamp))
         if deletions:
-            users = log.execute(self._sql("SELECT DISTINCT user_id FROM log WHERE kind = 'event'")).fetchall()
+            users = log.execute(self._sql(USERS)).fetchall()
             for user in [user for user in users if user[0] in again]:
                 log.execute(self._sql(ERASE), user)
+                log.execute(self._sql(ERASE_SHOWN), user)
         return len(deletions)
 
     @abstractmethod
@@ -259,8 +302,8 @@ def time_left(deadline: float | None) -> float:
     return left
 
 
-def timed_row(event: Event, now: int) -> tuple[str, str, float, int, str | None, str | None]:
-    """Return the values of `EVENT_COLUMNS` under which an event is recorded.
+def timed_row(event: Event, now: int) -> tuple[Any, ...]:
+    """Return the kind and the values of `EVENT_COLUMNS` under which an event is recorded.
 
     Args:
         event: The event that was sent.
@@ -271,24 +314,27 @@ def timed_row(event: Event, now: int) -> tuple[str, str, float, int, str | None,
     """
     sent = event.timestamp
     timestamp, body = (sent, None) if 0 != sent <= now else (now, str(sent))
-    return event.user_id, event.item_id, float(event.weight), timestamp, event.event_id, body
+    kind = SHOW if event.kind == SHOW else "event"
+    led_by = event.kind, event.recommendation_id, event.position, event.value
+    return kind, event.user_id, event.item_id, float(event.weight), timestamp, event.event_id, body, *led_by
 
 
-def is_late(event: Event, now: int, deleted: DeletedUsers) -> bool:
-    """Tell whether an event happened before its user was deleted, such as a retry that was under way.
+def is_late(user_id: str, timestamp: int, now: int, deleted: DeletedUsers) -> bool:
+    """Tell whether something happened before its user was deleted, such as an event that is sent again.
 
     Args:
-        event: The event that was sent; one without a time happens now.
-        now: The present, in seconds since 1970.
+        user_id: The user.
+        timestamp: When it happened, in seconds since 1970; 0: now.
+        now: The present.
         deleted: The deleted users.
 
     Returns:
         Whether it is refused. Where the clock was wrong, the order of arrival decides, and it is not.
     """
-    if not deleted.n_deletions or event.timestamp == 0 or event.timestamp > now:
+    if not deleted.n_deletions or timestamp == 0 or timestamp > now:
         return False
-    deleted_at = deleted.deleted_at(event.user_id)
-    return deleted_at is not None and event.timestamp <= deleted_at <= now
+    deleted_at = deleted.deleted_at(user_id)
+    return deleted_at is not None and timestamp <= deleted_at <= now
 
 
 def compare_with_recorded(event: Event, recorded: Recorded) -> Outcome:
@@ -301,16 +347,20 @@ def compare_with_recorded(event: Event, recorded: Recorded) -> Outcome:
     Returns:
         DUPLICATE for the same event sent again, CONFLICT for another one.
     """
-    item_id, weight, timestamp, body = recorded
+    item_id, weight, timestamp, body, *led_by = recorded
     same_time = event.timestamp in (0, timestamp) or str(event.timestamp) == body
-    same = (event.item_id, float(event.weight)) == (item_id, weight) and same_time
+    same_weight = event.kind is not None or float(event.weight) == weight  # what a kind weighs may have changed since
+    same = event.item_id == item_id and same_weight and same_time
+    same &= [event.kind, event.recommendation_id, event.position, event.value] == led_by
     return Outcome.DUPLICATE if same else Outcome.CONFLICT
 
 
 def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
     """Make an entry from a row of the table; None for a row that no version of this program wrote."""
-    if kind == "event":
-        return event_of(event)
+    if kind in ("event", SHOW):
+        return event_of(event[:-1])
+    if kind == "list":
+        return _list_of(event)
     item_id, timestamp, body = event[1], event[3], event[5]
     if kind == "deletion":
         return _deletion(body, timestamp)
@@ -327,7 +377,7 @@ def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
 def _is_portable(row: Row) -> bool:
     """Tell whether a version of this program wrote a row, and every database can hold it."""
     _, kind, *event = row
-    texts = [value for value in (row[2], row[3], row[6], row[7]) if value is not None]
+    texts = [row[at] for at in (2, 3, 6, 7, 8, 9, 12) if row[at] is not None]
     storable = all(isinstance(text, str) and "\x00" not in text for text in texts)
     return storable and kind in KINDS and _entry(kind, event) is not None
 
@@ -345,7 +395,36 @@ def event_of(row: Sequence[Any]) -> Event | None:
     Returns:
         The event; None for a row that no version of this program wrote, such as a weight that is text.
     """
-    user_id, item_id, weight, timestamp, event_id, body = row
+    user_id, item_id, weight, timestamp, event_id, body, action, list_id, place, value = row
     texts = isinstance(user_id, str) and isinstance(item_id, str)
-    numbers = isinstance(weight, (int, float)) and 0 <= weight < HEAVIEST and isinstance(timestamp, int)
-    return Event(user_id, item_id, weight, timestamp, event_id, body is not None) if texts and numbers else None
+    numbers = isinstance(weight, (int, float)) and -HEAVIEST < weight < HEAVIEST and isinstance(timestamp, int)
+    if not (texts and numbers and (weight >= 0 or action is not None)):
+        return None
+    return Event(user_id, item_id, weight, timestamp, event_id, body is not None, action, list_id, place, value)
+
+
+def _list_row(served: ServedList) -> tuple[Any, ...]:
+    """Return the values under which `PUT_LIST` records a list."""
+    items: dict[str, Any] = {"items": served.items}
+    if served.propensities:
+        items["propensities"] = served.propensities
+    origin = json.dumps([served.run, served.recommender, served.source, served.fallback], ensure_ascii=False)
+    body = json.dumps(items, ensure_ascii=False)
+    key = served.recommendation_id, len(served.items), served.seconds
+    return served.user_id, served.timestamp, body, *key, origin
+
+
+def _list_of(row: Sequence[Any]) -> ServedList | None:
+    """Make a list from a row of the table; None for a row that no version of this program wrote."""
+    user_id, _, _, timestamp, _, body, _, list_id, _, seconds, origin = row
+    try:
+        run, recommender, source, fallback = json.loads(origin)
+        shown = json.loads(body)
+        items, propensities = tuple(map(str, shown["items"])), tuple(map(float, shown.get("propensities", ())))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    if not (isinstance(list_id, str) and isinstance(timestamp, int) and isinstance(seconds, (int, float))):
+        return None
+    return ServedList(
+        list_id, user_id, run, recommender, source, fallback, items, propensities, timestamp, float(seconds)
+    )

@@ -17,6 +17,10 @@ from genre.errors import StoreError, UncertainWrite
 from genre.serving.events.log_table import (
     EVENT_COLUMNS,
     NEWEST_EVENTS,
+    RECORDED_COLUMNS,
+    ROW_COLUMNS,
+    VERSION_3,
+    VERSION_3_INDEXES,
     WHOLE_LOG,
     LogTable,
     compare_with_recorded,
@@ -48,18 +52,22 @@ CREATE UNIQUE INDEX IF NOT EXISTS genre_log_by_event ON genre_log (user_id, even
 CREATE INDEX IF NOT EXISTS genre_log_by_user ON genre_log (user_id, "timestamp", seq) WHERE kind = 'event';
 CREATE INDEX IF NOT EXISTS genre_log_by_kind ON genre_log (kind, seq) WHERE kind <> 'event';
 """
-_HAS_SCHEMA = "SELECT to_regclass('genre_log_key') IS NOT NULL AND to_regclass('genre_log_by_event') IS NOT NULL"
+_FROM_VERSION_2 = (
+    "ALTER TABLE log " + ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {kind}" for name, kind in VERSION_3.items()) + ";"
+) + VERSION_3_INDEXES.format(prefix="genre_log_")
+_HAS_SCHEMA = "SELECT to_regclass('genre_log_key') IS NOT NULL AND to_regclass('genre_log_by_list') IS NOT NULL"
 _NEW_KEY = "INSERT INTO genre_log_key (key) VALUES (%s) ON CONFLICT DO NOTHING"
-_APPEND = """
-INSERT INTO genre_log (kind, user_id, item_id, weight, "timestamp", event_id, body)
-SELECT 'event', u, i, w, t, e, b
-FROM unnest(%s::text[], %s::text[], %s::float8[], %s::bigint[], %s::text[], %s::text[])
-    WITH ORDINALITY AS row(u, i, w, t, e, b, place)
-ORDER BY place
+_APPEND = f"""
+INSERT INTO genre_log (kind, {EVENT_COLUMNS})
+SELECT k, u, i, w, t, e, b, a, l, p, v
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+            %s::text[], %s::bigint[], %s::float8[])
+    WITH ORDINALITY AS row(k, u, i, w, t, e, b, a, l, p, v, number)
+ORDER BY number
 ON CONFLICT (user_id, event_id) DO NOTHING RETURNING user_id, event_id
 """
-_RECORDED = """
-SELECT user_id, event_id, item_id, weight, "timestamp", body
+_RECORDED = f"""
+SELECT user_id, event_id, {RECORDED_COLUMNS}
 FROM genre_log JOIN unnest(%s::text[], %s::text[]) AS sent(u, e) ON user_id = u AND event_id = e
 """
 _HISTORIES = f"""
@@ -69,7 +77,7 @@ SELECT seq, {EVENT_COLUMNS} FROM unnest(%s::text[]) AS requested(id), LATERAL (
 """
 
 
-_COPY = b'COPY genre_log (seq, kind, user_id, item_id, weight, "timestamp", event_id, body) FROM STDIN'
+_COPY = f"COPY genre_log ({ROW_COLUMNS}) FROM STDIN".encode()
 _NEXT_NUMBER = (
     "SELECT setval(pg_get_serial_sequence('genre_log', 'seq'), coalesce(max(seq), 0) + 1, false) FROM genre_log"
 )
@@ -98,6 +106,7 @@ class PostgresStore(LogTable):
         if self._select(_HAS_SCHEMA, ()) != [(True,)]:  # making it locks the table, which a dump would hold up
             with self._transaction() as log:
                 log.execute(_SCHEMA.encode())
+                log.execute(self._sql(_FROM_VERSION_2).encode())
                 log.execute(_NEW_KEY, (secrets.token_bytes(32),))
         ((self.key,),) = self._select("SELECT key FROM genre_log_key", ())
 
@@ -132,11 +141,11 @@ class PostgresStore(LogTable):
         now = now or int(time.time())
         with self._transaction(deadline) as log:
             deleted = self._users_deleted(log)
-            late = {at for at, event in enumerate(events) if is_late(event, now, deleted)}
+            late = {at for at, event in enumerate(events) if is_late(event.user_id, event.timestamp, now, deleted)}
             rows = [timed_row(event, now) for at, event in enumerate(events) if at not in late]
-            columns = [[row[at] for row in rows] for at in range(6)]
+            columns = [[row[at] for row in rows] for at in range(11)]
             new = {name for name in log.execute(_APPEND.encode(), columns).fetchall() if name[1] is not None}
-            named = [(row[0], row[4]) for row in rows if row[4] is not None]
+            named = [(row[1], row[5]) for row in rows if row[5] is not None]
             recorded = {}
             if len(new) < len(named):
                 found = log.execute(_RECORDED.encode(), [[name[at] for name in named] for at in range(2)]).fetchall()
@@ -152,6 +161,11 @@ class PostgresStore(LogTable):
                 outcomes.append(compare_with_recorded(event, recorded[name]))
             new.discard(name)  # the same id again, in the same call
         return outcomes
+
+    @override
+    def _many(self, log: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        with log.cursor() as cursor:
+            cursor.executemany(self._sql(statement).encode(), rows)
 
     @override
     def _newest_events(self, user_ids: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import threading
@@ -17,7 +18,11 @@ from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
 from genre.serving.events.log_table import (
+    EVENT_COLUMNS,
     NEWEST_EVENTS,
+    RECORDED_COLUMNS,
+    VERSION_3,
+    VERSION_3_INDEXES,
     WHOLE_LOG,
     LogTable,
     compare_with_recorded,
@@ -28,7 +33,7 @@ from genre.serving.events.log_table import (
 from genre.serving.events.store import PAGE, Event, Outcome, Row, key_name
 from genre.sqlite_files import use_write_ahead_log
 
-_VERSION = 2
+_VERSION = 3
 _WAIT_SECONDS = 10.0  # for another process that writes
 _TABLE = """
 CREATE TABLE IF NOT EXISTS log (
@@ -43,26 +48,28 @@ CREATE UNIQUE INDEX IF NOT EXISTS by_event ON log (user_id, event_id) WHERE even
 CREATE INDEX IF NOT EXISTS by_user ON log (user_id, timestamp, seq) WHERE kind = 'event';
 CREATE INDEX IF NOT EXISTS by_kind ON log (kind, seq) WHERE kind <> 'event';
 """
-_SCHEMA = f"BEGIN IMMEDIATE; {_TABLE} {_INDEXES} PRAGMA user_version = {_VERSION}; COMMIT;"
-_FROM_VERSION_1 = f"""
-BEGIN IMMEDIATE;
+_FROM_VERSION = {
+    0: _TABLE + _INDEXES,
+    1: f"""
 DROP INDEX by_user; DROP INDEX by_kind; ALTER TABLE log RENAME TO old_log;
 {_TABLE}
 INSERT INTO log SELECT * FROM old_log;
 DROP TABLE old_log;
 {_INDEXES}
-PRAGMA user_version = {_VERSION}; COMMIT;
-"""
-"""There, an event id was unique among all users."""
-_APPEND = """
-INSERT INTO log (kind, user_id, item_id, weight, timestamp, event_id, body) VALUES ('event', ?, ?, ?, ?, ?, ?)
+""",  # there, an event id was unique among all users
+    2: "".join(f"ALTER TABLE log ADD COLUMN {name} {kind};" for name, kind in VERSION_3.items())
+    + VERSION_3_INDEXES.format(prefix=""),
+}
+"""What makes a log of the version after it; 0, an empty file, becomes version 2."""
+_APPEND = f"""
+INSERT INTO log (kind, {EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (user_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
 """
 _KEY_TABLE = "CREATE TABLE IF NOT EXISTS log_key (name TEXT NOT NULL)"
 _KEY_NAMES = f"""
 SELECT DISTINCT substr(body, 1, 8) FROM log WHERE kind = 'deletion' AND body GLOB '{"[0-9a-f]" * 8}:{"[0-9a-f]" * 64}'
 """
-_RECORDED = "SELECT item_id, weight, timestamp, body FROM log WHERE user_id = ? AND event_id = ?"
+_RECORDED = f"SELECT {RECORDED_COLUMNS} FROM log WHERE user_id = ? AND event_id = ?"
 _ERASING_SECONDS = 0.05  # that writers may be held up while the write-ahead file is emptied
 
 
@@ -93,11 +100,14 @@ class SQLiteStore(LogTable):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write, self._read = self._connect(), self._connect()
             version = self._write.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, 1, _VERSION):
+            if not 0 <= version <= _VERSION:
                 self.close()
-                raise StoreError(f"{path}: an event log of format {version}, this version reads {_VERSION}")
+                raise StoreError(
+                    f"{path}: an event log of format {version}, this version reads formats up to {_VERSION}; use the "
+                    "version of GENRE that wrote it, or a newer one"
+                )
             if version < _VERSION:
-                self._write.executescript(_FROM_VERSION_1 if version else _SCHEMA)
+                self._migrate()
             self.key = self._read_key()
 
     def _connect(self) -> sqlite3.Connection:
@@ -108,6 +118,16 @@ class SQLiteStore(LogTable):
         for setting in ("synchronous = FULL", "secure_delete = ON"):
             connection.execute(f"PRAGMA {setting}")
         return connection
+
+    def _migrate(self) -> None:
+        """Bring the table to this version, in one commit; another process may have done so meanwhile."""
+        with self._transaction() as log:
+            version = log.execute("PRAGMA user_version").fetchone()[0]
+            if version < 2:
+                _execute_all(log, _FROM_VERSION[version])
+            if version < _VERSION:
+                _execute_all(log, _FROM_VERSION[2])
+                log.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _read_key(self) -> bytes:
         """Read the key of deleted users from the file beside the log, made where it is missing."""
@@ -178,7 +198,14 @@ class SQLiteStore(LogTable):
         now = now or int(time.time())
         with self._transaction(deadline) as log:
             deleted = self._users_deleted(log)
-            return [Outcome.DELETED if is_late(e, now, deleted) else _record_one(log, e, now) for e in events]
+            return [
+                Outcome.DELETED if is_late(e.user_id, e.timestamp, now, deleted) else _record_one(log, e, now)
+                for e in events
+            ]
+
+    @override
+    def _many(self, log: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        log.executemany(statement, rows)
 
     @override
     def _newest_events(self, user_ids: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -203,7 +230,7 @@ class SQLiteStore(LogTable):
 
     @override
     def _insert(self, log: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        log.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        log.executemany(f"INSERT INTO log VALUES ({', '.join('?' * (8 + len(VERSION_3)))})", rows)
 
     @override
     def _end_filling(self, log: sqlite3.Connection, key: bytes) -> None:
@@ -296,9 +323,19 @@ def read_pages(path: Path) -> Iterator[list[Row]]:
 
 
 def _pages(log: sqlite3.Connection) -> Iterator[list[Row]]:
-    rows = log.execute(WHOLE_LOG)
+    known = {column[1] for column in log.execute("PRAGMA table_info(log)")}
+    missing = [name for name in VERSION_3 if name not in known]  # of a backup that an older version made
+    rows = log.execute(
+        re.sub("|".join(rf"\b{name}\b" for name in missing), "NULL", WHOLE_LOG) if missing else WHOLE_LOG
+    )
     while page := rows.fetchmany(PAGE):
         yield page
+
+
+def _execute_all(log: sqlite3.Connection, script: str) -> None:
+    """Execute statements within the transaction that is open, which `executescript` would commit."""
+    for statement in filter(None, map(str.strip, script.split(";"))):
+        log.execute(statement)
 
 
 def _lenient_text(text: bytes) -> str:

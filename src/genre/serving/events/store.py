@@ -26,11 +26,16 @@ class Event:
     Attributes:
         user_id: The user.
         item_id: The item.
-        weight: Strength; 0: seen but not liked.
+        weight: Strength; 0: seen but not liked; below 0, of a kind alone: takes earlier interactions back.
         timestamp: Seconds since 1970; of an event that is sent, 0: it happens now.
         event_id: The sender's own id of the event; one that was recorded of the user before is not recorded again.
         at_arrival: Whether `timestamp` is when the event arrived, by the clock of the service, because no time was sent
             or one ahead of that clock.
+        kind: What the user did, such as `click`, which says what it weighs; `show`: the user saw the item. None: the
+            weight says all.
+        recommendation_id: The list that led to it, or None.
+        position: Place of the item in that list, from 1, or None.
+        value: What it is worth, such as a price; of `rate`, the stars. None: nothing is known.
     """
 
     user_id: str
@@ -39,6 +44,10 @@ class Event:
     timestamp: int = 0
     event_id: str | None = None
     at_arrival: bool = False
+    kind: str | None = None
+    recommendation_id: str | None = None
+    position: int | None = None
+    value: float | None = None
 
 
 class Outcome(Enum):
@@ -46,8 +55,37 @@ class Outcome(Enum):
 
     NEW = "recorded"
     DUPLICATE = "duplicate"  # the user's event of this id was recorded before
-    CONFLICT = "conflict"  # it was recorded with another item, weight or time
+    CONFLICT = "conflict"  # it was recorded with another item, weight, time or list
     DELETED = "deleted"  # it happened before its user was deleted, so it is refused
+
+
+@dataclass(frozen=True, slots=True)
+class ServedList:
+    """A list of recommended items that was sent to a user.
+
+    Attributes:
+        recommendation_id: Its id.
+        user_id: The user, or None.
+        run: Name of the run.
+        recommender: Name of the recommender.
+        source: How the list was made.
+        fallback: Why a fallback made it, or None.
+        items: Ids of the items, in order.
+        propensities: Probability with which each item was put at its place, given those before it; empty: 1 each.
+        timestamp: When it was made, in seconds since 1970.
+        seconds: How long that took.
+    """
+
+    recommendation_id: str
+    user_id: str | None
+    run: str
+    recommender: str
+    source: str
+    fallback: str | None
+    items: tuple[str, ...]
+    propensities: tuple[float, ...]
+    timestamp: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +125,11 @@ class Pruning:
     timestamp: int
 
 
-Entry = Event | ItemChange | Deletion | Pruning
-Kind = Literal["event", "item", "deletion", "pruning"]
+Entry = Event | ItemChange | Deletion | Pruning | ServedList
+Kind = Literal["event", "item", "deletion", "pruning", "list", "show"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+CHANGES: tuple[Kind, ...] = ("event", "item", "deletion", "pruning")
+"""Kinds of entries that change what is recommended; the others are what was shown."""
 
 
 class Activity(NamedTuple):
@@ -108,8 +148,8 @@ class Activity(NamedTuple):
     users: int
 
 
-Row = tuple[int, str, str | None, str | None, float | None, int | None, str | None, str | None]
-"""A row of the table: seq, kind, user_id, item_id, weight, timestamp, event_id, body."""
+Row = tuple[Any, ...]
+"""A row of the table: the values of `ROW_COLUMNS` of log_table.py."""
 
 
 class Filled(NamedTuple):
@@ -253,6 +293,19 @@ class EventStore(ABC):
         """
 
     @abstractmethod
+    def put_lists(self, lists: Sequence[ServedList], now: int = 0, *, deadline: float | None = None) -> int:
+        """Append lists that were sent to users in one commit, without those of users who were deleted since.
+
+        Args:
+            lists: The lists.
+            now: As in `record`.
+            deadline: As in `record`.
+
+        Returns:
+            How many were recorded.
+        """
+
+    @abstractmethod
     def put_items(self, changes: Sequence[ItemChange], *, deadline: float | None = None) -> None:
         """Append new or changed items in one commit.
 
@@ -263,7 +316,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def delete_user(self, user_id: str, now: int = 0, *, deadline: float | None = None) -> int:
-        """Erase the events of a user and append the deletion, in one commit.
+        """Erase the events, lists and shows of a user and append the deletion, in one commit.
 
         What the database keeps of erased rows is removed by `erase`.
 
@@ -273,29 +326,40 @@ class EventStore(ABC):
             deadline: As in `record`.
 
         Returns:
-            Number of erased events.
+            Number of erased events, without lists and shows.
         """
 
     @abstractmethod
     def prune(self, before: int) -> int:
-        """Erase events from before a time, in many short commits, and append the pruning where there were any.
+        """Erase events, lists and shows from before a time, in short commits, and append the pruning, if any.
 
         Args:
             before: Seconds since 1970.
 
         Returns:
-            Number of erased events.
+            Number of erased entries.
         """
 
     @abstractmethod
     def events_of(self, user_id: str) -> list[Event]:
-        """Return all events of a user.
+        """Return all events of a user, shows that were sent as events among them.
 
         Args:
             user_id: The user.
 
         Returns:
             The events as they were recorded, in order of arrival.
+        """
+
+    @abstractmethod
+    def lists_of(self, user_id: str) -> list[ServedList]:
+        """Return all lists that were sent to a user.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            The lists, in order.
         """
 
     @abstractmethod

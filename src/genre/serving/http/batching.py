@@ -173,7 +173,9 @@ class AsyncService:
             StoreError: when the log cannot be written.
             UncertainWrite: when it does not answer in time.
             ConflictError: for an event that is refused; the other events are recorded.
+            DataError: for a kind of event that does not exist.
         """
+        events = self.service.weighed(events)
         return await _answer_in_time(self._events.submit(TimedEvents(events, time.monotonic() + STORE_SECONDS)))
 
     def _record(self, groups: Sequence[TimedEvents]) -> list[RecordedEvents | ConflictError]:
@@ -254,8 +256,8 @@ def _conflict(event_ids: Sequence[str], n_deleted: int, counts: RecordedEvents) 
     if event_ids:
         names = ", ".join(map(repr, event_ids[:5]))
         problems.append(
-            f"event_id {names}: recorded before of the same user with another item, weight or time; give each event an "
-            "id of its own."
+            f"event_id {names}: recorded before of the same user with another item, weight, time or list; give each "
+            "event an id of its own."
         )
     if n_deleted:
         problems.append(f"{n_deleted} from before their user was deleted: refused, do not send them again.")

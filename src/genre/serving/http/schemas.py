@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from genre.data.event_kinds import RATE, SHOW
 from genre.data.item_fields import Filter
 from genre.options import DEFAULT_K, Renamed, new_names
 from genre.rules.base import parse_where, read_rules
@@ -55,6 +56,13 @@ K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER]
 Timestamp = Annotated[int, Field(ge=1, le=4_102_444_800), _NUMBER]
+Position = Annotated[int, Field(ge=1, le=1000), _NUMBER]
+Value = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False), _NUMBER]
+EventKind = Annotated[
+    Name | None,
+    Field(description="what the user did: show, click, view, cart, buy, play, skip, like, dislike, rate, ..."),
+]
+RecommendationId = Annotated[Id | None, Field(description="the list that led to it, as its answer names it")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
@@ -195,11 +203,15 @@ class ExplainBody(Body):
 
 
 class EventBody(Body):
-    """A user interacted with an item."""
+    """A user interacted with an item, or saw it (`show`)."""
 
     user_id: Id
     item_id: Id
-    weight: Annotated[Weight, Field(description="strength; 0: seen but not liked")] = 1.0
+    kind: EventKind = None
+    weight: Annotated[Weight, Field(description="strength, for an event without a kind; 0: not liked")] = 1.0
+    recommendation_id: RecommendationId = None
+    position: Annotated[Position | None, Field(description="place of the item in that list, from 1")] = None
+    value: Annotated[Value | None, Field(description="what it is worth, such as a price; of `rate`, the stars")] = None
     timestamp: Annotated[Timestamp | None, Field(description="seconds since 1970; without it: now")] = None
     event_id: Annotated[
         Id | None, Field(description="an event of an id that was recorded of this user is not counted again")
@@ -212,13 +224,33 @@ class EventBody(Body):
             raise ValueError("is in the future; give seconds since 1970")
         return value
 
+    @model_validator(mode="after")
+    def _of_one_meaning(self) -> EventBody:
+        if self.kind is not None and "weight" in self.model_fields_set:
+            raise ValueError("the kind says what an event weighs; leave `weight` out")
+        if self.kind == RATE and self.value is None:
+            raise ValueError("an event of kind `rate` needs `value`, the stars")
+        if self.kind == SHOW and self.recommendation_id is None:
+            raise ValueError("an event of kind `show` needs `recommendation_id`, the list that was shown")
+        return self
+
     def to_event(self) -> Event:
         """Convert to what the service takes.
 
         Returns:
             The event; timestamp 0 stands for now.
         """
-        return Event(self.user_id, self.item_id, self.weight, self.timestamp or 0, self.event_id)
+        return Event(
+            self.user_id,
+            self.item_id,
+            self.weight,
+            self.timestamp or 0,
+            self.event_id,
+            kind=self.kind,
+            recommendation_id=self.recommendation_id,
+            position=self.position,
+            value=self.value,
+        )
 
 
 EventsBody = Annotated[

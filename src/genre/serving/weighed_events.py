@@ -1,0 +1,119 @@
+"""From events to interactions: what the events of a log weigh for learning, and what negative ones take back.
+
+Knows the table of kinds and the data that events are added to, no log and no recommender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.arrays import Float32, Int64
+from genre.data.dataset import Dataset
+from genre.data.event_kinds import RATE, EventKinds
+from genre.serving.events.store import Event
+
+FOREVER = np.iinfo(np.int64).max
+"""The time of an interaction without one: no event of the same item is newer, unless it takes something back."""
+
+
+def is_newer(event: Event, newest: int) -> bool:
+    """Tell whether data does not have an event yet.
+
+    Args:
+        event: The event.
+        newest: Time of the newest interaction of the same user and item in the data; -1 for none.
+
+    Returns:
+        Whether the event is to be added.
+    """
+    return event.timestamp > newest or (newest == FOREVER and event.weight < 0)
+
+
+def weigh_events(events: Sequence[Event], kinds: EventKinds, dataset: Dataset) -> tuple[Float32, Float32]:
+    """Weigh events by their kinds.
+
+    Args:
+        events: The events; those without a kind have a weight of their own.
+        kinds: The table of kinds. A kind that it does not know, of a config of before, weighs what was recorded.
+        dataset: The data they are added to, for its scale of ratings.
+
+    Returns:
+        Weights, below 0 for events that take earlier interactions back, and ratings: the stars of `rate`, else those of
+        a like or the lowest. `[n]` each.
+    """
+    table, positive = kinds.table, dataset.positive_rating
+    weight = np.array([e.weight if e.kind is None else table.get(e.kind, e.weight) for e in events], np.float32)
+    rating = ratings_for(dataset, weight)
+    for at, event in enumerate(events):
+        if event.kind == RATE and event.value is not None:
+            rating[at] = event.value
+            if positive is not None and event.value < positive:
+                weight[at] = 0
+    return weight, rating
+
+
+def take_back(item: npt.NDArray[np.integer], weight: Float32) -> Float32:
+    """Let negative interactions of one user take from the latest earlier ones with the same item.
+
+    As returns do when data is cleaned: the interactions with an item are a pile, a negative one takes from its top.
+
+    Args:
+        item: Rows of items, oldest first. `[n]`
+        weight: Their weights. `[n]`
+
+    Returns:
+        Weights of at least 0; that of a negative one is 0. `[n]`
+    """
+    left = weight.copy()
+    for at in np.flatnonzero(weight < 0):
+        owed, left[at] = -float(weight[at]), 0
+        for before in np.flatnonzero(item[:at] == item[at])[::-1]:
+            taken = min(owed, float(left[before]))
+            left[before] -= taken
+            owed -= taken
+            if owed <= 0:
+                break
+    return left
+
+
+def take_back_of_users(user: Int64, item: Int64, timestamp: Int64, weight: Float32) -> Float32:
+    """Do what `take_back` does for interactions of many users.
+
+    Args:
+        user: Rows of users. `[n]`
+        item: Rows of items. `[n]`
+        timestamp: Times; at one time the given order counts. `[n]`
+        weight: Weights. `[n]`
+
+    Returns:
+        Weights of at least 0. `[n]`
+    """
+    left = weight.copy()
+    negative = np.flatnonzero(weight < 0)
+    if not len(negative):
+        return left
+    width = int(item.max()) + 1
+    pair = user.astype(np.int64) * width + item
+    touched = np.flatnonzero(np.isin(pair, pair[negative]))
+    touched = touched[np.argsort(timestamp[touched], kind="stable")]
+    _, number = np.unique(pair[touched], return_inverse=True)
+    left[touched] = take_back(number, weight[touched])
+    return left
+
+
+def ratings_for(dataset: Dataset, weight: Float32) -> Float32:
+    """Return ratings for interactions that come without one: that of a like, or the lowest of the scale.
+
+    Args:
+        dataset: The data, for its scale.
+        weight: Weights. `[n]`
+
+    Returns:
+        Ratings. `[n]`
+    """
+    low, high, _ = dataset.rating_scale or (0.0, 1.0, 1.0)
+    liked = high if dataset.positive_rating is None else dataset.positive_rating
+    return np.where(weight > 0, liked, low).astype(np.float32)
