@@ -22,7 +22,7 @@ import pytest
 from genre.errors import NotAvailable, StoreError
 from genre.runs import Run
 from genre.serving.events.opening import open_store
-from genre.serving.events.sqlite import SQLiteStore, make_key
+from genre.serving.events.sqlite import SQLiteStore, make_key, read_pages
 from genre.serving.events.store import (
     LONGEST_HISTORY,
     Activity,
@@ -38,6 +38,7 @@ from genre.serving.http.server import serve
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
+from postgres_server import PostgresServer
 from sizes import sized
 
 NEW, DUPLICATE, CONFLICT = Outcome.NEW, Outcome.DUPLICATE, Outcome.CONFLICT
@@ -97,6 +98,57 @@ def test_a_log_of_the_version_before_keeps_its_entries(tmp_path: Path) -> None:
         store.record([Event("b", "x", 1.0, 1, "e1")])
         assert 9 < store.last() < 12, "numbers go on where they were"
         store.close()
+
+
+def log_of_version_2(path: Path) -> None:
+    with sqlite3.connect(path) as old:
+        old.executescript(
+            "CREATE TABLE log (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, user_id TEXT, item_id TEXT, "
+            "weight REAL, timestamp INTEGER, event_id TEXT, body TEXT);"
+            "CREATE UNIQUE INDEX by_event ON log (user_id, event_id) WHERE event_id IS NOT NULL;"
+            "CREATE INDEX by_user ON log (user_id, timestamp, seq) WHERE kind = 'event';"
+            "CREATE INDEX by_kind ON log (kind, seq) WHERE kind <> 'event'; PRAGMA user_version = 2;"
+            "INSERT INTO log VALUES (4, 'event', 'a', 'x', 0.5, 1, 'e1', NULL), (5, 'item', NULL, 'x', NULL, NULL, "
+            "NULL, '{\"stock\": 1}');"
+        )
+
+
+OF_VERSION_2 = [Event("a", "x", 0.5, 1, "e1"), ItemChange("x", {"stock": 1})]
+
+
+def test_a_log_of_version_2_goes_on_as_it_was(tmp_path: Path) -> None:
+    log_of_version_2(tmp_path / "log.sqlite")
+    assert list(next(read_pages(tmp_path / "log.sqlite"))[0][:4]) == [4, "event", "a", "x"], "as a backup is read"
+    stores = [SQLiteStore(tmp_path / "log.sqlite") for _ in range(2)]
+    for store in stores:
+        assert list(store.entries()) == OF_VERSION_2
+        assert store.record([Event("a", "x", 0.5, 1, "e1")]) == [DUPLICATE]
+    click = Event("a", "x", 1.0, 2, "e2", kind="click", recommendation_id="l")
+    assert stores[0].record([click]) == [NEW]
+    assert stores[1].histories(["a"])["a"][-1] == click
+
+
+def test_a_postgres_log_of_version_2_goes_on_as_it_was(postgres_server: PostgresServer) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_server.address, autocommit=True) as connection:
+        connection.execute(
+            """
+            DROP TABLE IF EXISTS genre_log, genre_log_key;
+            CREATE TABLE genre_log (seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind TEXT NOT NULL,
+            user_id TEXT, item_id TEXT, weight DOUBLE PRECISION, "timestamp" BIGINT, event_id TEXT, body TEXT);
+            CREATE TABLE genre_log_key (one BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (one), key BYTEA NOT NULL);
+            CREATE UNIQUE INDEX genre_log_by_event ON genre_log (user_id, event_id);
+            INSERT INTO genre_log_key (key) VALUES ('0123');
+            INSERT INTO genre_log (kind, user_id, item_id, weight, "timestamp", event_id) VALUES
+            ('event', 'a', 'x', 0.5, 1, 'e1');
+            INSERT INTO genre_log (kind, item_id, body) VALUES ('item', 'x', '{"stock": 1}');
+            """
+        )
+    store = open_store(postgres_server.address)
+    assert (list(store.entries()), store.key) == (OF_VERSION_2, b"0123")
+    assert store.record([Event("a", "x", 0.5, 1, "e1")]) == [DUPLICATE]
+    store.close()
 
 
 def test_only_the_newest_events_of_a_user_are_read(store: EventStore) -> None:

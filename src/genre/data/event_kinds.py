@@ -13,6 +13,7 @@ from genre.options import Doc, check_options, nearest
 
 SHOW, CLICK, RATE = "show", "click", "rate"
 BUILT_IN: dict[str, float] = {
+    SHOW: 0.0,
     "view": 1.0,
     CLICK: 1.0,
     "cart": 1.0,
@@ -28,7 +29,7 @@ BUILT_IN: dict[str, float] = {
 
 @dataclass(frozen=True)
 class EventKinds:
-    """The kinds of events, and what they mean. `show` is no interaction: it weighs nothing and is never learnt."""
+    """The kinds of events, and what they mean. A `show` that a service records is no interaction, never learnt."""
 
     weights: Annotated[
         dict[str, float],
@@ -45,7 +46,7 @@ class EventKinds:
     def __post_init__(self) -> None:
         check_options(self)
         if SHOW in self.weights:
-            raise OptionError(f"weights: {SHOW!r} is no interaction and weighs nothing; leave it out")
+            raise OptionError(f"weights: {SHOW!r} is no interaction and weighs 0; leave it out")
         for kind in self.outcomes:
             if kind not in self.table:
                 raise OptionError(f"outcomes: {self._unknown(kind)}")
@@ -62,21 +63,18 @@ class EventKinds:
             kind: A kind.
 
         Returns:
-            Its weight for learning; 0 for a show.
+            Its weight for learning.
 
         Raises:
             DataError: If there is no such kind.
         """
-        if kind == SHOW:
-            return 0.0
         found = self.weights.get(kind, BUILT_IN.get(kind))
         if found is None:
             raise DataError(self._unknown(kind))
         return found
 
     def _unknown(self, kind: str) -> str:
-        known = [SHOW, *self.table]
         return (
-            f"no kind of event {kind!r}{nearest(kind, known)}; there are {', '.join(known)}; others by "
+            f"no kind of event {kind!r}{nearest(kind, self.table)}; there are {', '.join(self.table)}; others by "
             "events: {weights: {name: number}} in the config"
         )

@@ -20,6 +20,7 @@ from genre.serving.limits import Limits
 from genre.serving.new_items import check_fields
 from genre.serving.state import State
 from genre.serving.warmup import can_personalise, warm_up
+from genre.serving.weighed_events import weigh_events
 
 
 class Updates:
@@ -117,8 +118,14 @@ class Updates:
         Raises:
             DataError: If there is no such kind.
         """
-        kinds = next(iter(self._state.loaded_runs.values())).run.event_kinds
-        return [event if event.kind is None else replace(event, weight=kinds.weight(event.kind)) for event in events]
+        run = self._state.loaded_run(None).run
+        for kind in {event.kind for event in events} - {None}:
+            run.event_kinds.weight(kind)
+        weights, _ = weigh_events(events, run.event_kinds, run.dataset)
+        return [
+            event if event.kind is None else replace(event, weight=weight)
+            for event, weight in zip(events, weights.tolist(), strict=True)
+        ]
 
     def put_item(self, item_id: str, fields: Mapping[str, Any], *, deadline: float | None = None) -> dict[str, bool]:
         """Add an item or change its fields.

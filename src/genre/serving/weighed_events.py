@@ -45,7 +45,7 @@ def weigh_events(events: Sequence[Event], kinds: EventKinds, dataset: Dataset) -
         a like or the lowest. `[n]` each.
     """
     table, positive = kinds.table, dataset.positive_rating
-    weight = np.array([e.weight if e.kind is None else table.get(e.kind, e.weight) for e in events], np.float32)
+    weight = np.array([table.get(e.kind or "", e.weight) for e in events], np.float32)
     rating = ratings_for(dataset, weight)
     for at, event in enumerate(events):
         if event.kind == RATE and event.value is not None:
