@@ -312,3 +312,22 @@ def test_what_a_network_starts_from_is_relative_to_the_config(tmp_path: Path) ->
     text = "name: x\ndata: movielens-100k\nrecommenders: [{kind: ncf, init_from: runs/a}, ncf]\n"
     made = parse_config(text, "c.yaml", (), folder=tmp_path).experiment.recommenders
     assert [getattr(one, "init_from", "") for one in made] == [str(tmp_path / "runs" / "a"), None]
+
+
+def test_a_domain_of_ones_own_is_relative_to_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.yaml").write_text("item: a\nitems: b\nperson: c\ntook: d\ntopics: [e]\n")
+    text = """\
+name: a
+data: {kind: files, interactions: i.csv}
+llm: {provider: {kind: llamacpp}}
+augmentation: {item_fields: [title], domain: own.yaml}
+recommenders: [{kind: llm_reranker, first: {kind: popularity}, domain: own.yaml}]
+output: {explanations: {domain: own.yaml}}
+"""
+    monkeypatch.chdir(Path(__file__).parent)
+    made = parse_config(text, "a.yaml", folder=tmp_path).experiment
+    own = str(tmp_path / "own.yaml")
+    assert made.augmentation is not None
+    assert made.output.explanations is not None
+    assert (made.augmentation.domain, made.output.explanations.domain) == (own, own)
+    assert made.recommenders[0].domain == own  # type: ignore[attr-defined]

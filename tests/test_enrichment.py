@@ -17,7 +17,7 @@ from genre.cli.main import main
 from genre.config.origins import explain_config
 from genre.config.reading import parse_config, read_config
 from genre.config.starter import first_config
-from genre.errors import BudgetExceeded, ConfigError, DataError, EvaluationError
+from genre.errors import ConfigError, DataError, EvaluationError
 from genre.features.augmentation import augment
 from genre.features.augmentation_prompts import Augmentation
 from genre.llm.ledger import Ledger
@@ -143,9 +143,15 @@ def test_private_fields_never_leave(world: Path) -> None:
 
 
 def test_a_cap_stops_exactly_and_a_higher_one_goes_on(world: Path) -> None:
-    with pytest.raises(BudgetExceeded, match="10 calls"):
-        make(world, "llm.budget.calls=10")
+    log = Lines()
+    run = make(world, "llm.budget.calls=10", log=log)
     assert len(exchanges(world)) == 10
+    said = "\n".join(log.lines)
+    assert "item_summary: the budget of 10 calls is used up" in said
+    assert "summaries, 16 calls" in said
+    assert "have no answer; the same command sends them again, as far as the budget allows" in said
+    assert run.dataset.items["summary"].null_count == 6, "the run goes on with what there is"
+    assert run.report["language_model"]["augmentation"]["summaries"]["over_budget"] == 6
     make(world, "llm.budget.calls=1000")
     with sqlite3.connect(world / "ledger.sqlite") as connection:
         ((calls, questions),) = connection.execute("SELECT count(*), count(DISTINCT key) FROM exchanges")
@@ -369,7 +375,7 @@ def test_what_failed_is_seen_and_asked_again(world: Path, capsys: pytest.Capture
         assert "summaries, 16 calls" in seen.err
         assert "0 of 16 usable, 0 in quarantine, 16 calls failed" in seen.err
         assert "AuthenticationError" in seen.err
-        assert "questions to a language model failed; the same command sends them again" in seen.err
+        assert "have no answer; the same command sends them again" in seen.err
         assert "summaries: 0 of 16 usable, 0 in quarantine, 16 calls failed" in " ".join(seen.out.split())
         assert "histories reordered, 32 left as they were because calls failed" in " ".join(seen.out.split())
         server.fault = ""

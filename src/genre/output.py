@@ -124,7 +124,7 @@ def write_output(
     users = example_users(experiment.output.users, dataset, split)
     examples = [shown.example(user, k=experiment.output.k) for user in users]
     worded = shown.wording.counts if shown.wording else {}
-    work.unanswered += worded.get("failed", 0)
+    work.unanswered += worded.get("failed", 0) + worded.get("over_budget", 0)
     augmentation = read_augmented(work.folder / "augmentation").reports if work.key_of("augmentation") else {}
     report = assemble_report(
         name=experiment.name,

@@ -103,7 +103,8 @@ def run(
         with announced(log.line):
             learn(work, checked.experiment, dataset, log)
     if work.unanswered:
-        log.line(f"{work.unanswered:,} questions to a language model failed; the same command sends them again.")
+        left = f"{work.unanswered:,} questions to a language model have no answer"
+        log.line(f"{left}; the same command sends them again, as far as the budget allows.")
     log.line(describe_cost(work.entries(".")))
     done = ", ".join(work.made) or "nothing"
     log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
@@ -185,7 +186,7 @@ def augment_split(work: Workspace, experiment: Experiment, split: Split, log: Lo
     key = key_of("augmentation", __version__, work.key_of("dataset"), to_dict(experiment.split), sources)
     if not work.reuse("augmentation", key):
         augmented = augment(split.train, llm.open(), options, log=log)
-        with work.publish("augmentation", work.key_with_failures(key, augmented.failed)) as folder:
+        with work.publish("augmentation", work.key_with_failures(key, augmented.unanswered)) as folder:
             write_augmented(folder, augmented)
     return read_augmented(work.folder / "augmentation").apply_split(split)
 

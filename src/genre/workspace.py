@@ -83,7 +83,7 @@ class Workspace:
         key: The key of the whole run.
         made: Names of the steps that were built so far.
         reused: Names of the steps that were reused so far.
-        unanswered: Number of questions to a language model that failed so far.
+        unanswered: Number of questions to a language model without an answer so far: failed, or over the budget.
         search: What `genre tune` found when it wrote the config of this run; empty for other runs.
     """
 
@@ -164,7 +164,7 @@ class Workspace:
 
         Args:
             key: The key of the step.
-            failed: Number of questions to a language model that failed in it.
+            failed: Number of questions to a language model that failed in it, or came after the budget.
 
         Returns:
             The key to publish the step with.

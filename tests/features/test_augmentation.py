@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset
-from genre.errors import ArtifactError, BudgetExceeded, ConfigError, DataError, OptionError
+from genre.errors import ArtifactError, ConfigError, DataError, OptionError
 from genre.features.augmentation import augment, plan
 from genre.features.augmentation_prompts import (
     Augmentation,
@@ -205,9 +205,13 @@ def test_a_plan_sends_nothing_and_a_cap_keeps_what_was_paid(tmp_path: Path) -> N
         ("chained items", 20),
     ]
     assert model.prompts == []
-    with pytest.raises(BudgetExceeded):
-        augment(data, ledger(tmp_path, model, budget=Budget(calls=15)), ALL)
+    capped = augment(data, ledger(tmp_path, model, budget=Budget(calls=15)), ALL)
     assert len(model.prompts) == 15
+    counts = [(report.usable, report.over_budget) for report in capped.reports.values()]
+    assert counts == [(12, 0), (3, 17), (0, 20), (0, 20)], "what there is is used, the rest is counted"
+    assert "17 not sent: the budget is used up" in str(capped.reports["profiles"])
+    assert capped.users["profile"].null_count == 17
+    assert capped.unanswered == 57
     augment(data, ledger(tmp_path, model), ALL)
     assert len(model.prompts) == 72, "calls of both runs together are the unique questions"
     assert {step.calls for step in plan(data, ledger(tmp_path, model), ALL).values()} == {0}
@@ -253,6 +257,24 @@ def test_a_plan_follows_the_answers_that_are_there(tmp_path: Path) -> None:
     augment(data, ledger(tmp_path, model), ALL)
     assert len(model.prompts) - sent == 40
     assert [step.calls for step in plan(data, ledger(tmp_path, model), ALL).values()] == [0, 0, 0, 0]
+
+
+def test_inventions_that_are_like_no_item_are_counted(tmp_path: Path) -> None:
+    class Elsewhere(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            answer = json.loads(super().reply(prompt, schema))
+            return json.dumps(answer | {"title": "Qwxz", "description": "It is about qwxzs and what they are."})
+
+    options = Augmentation(("title",), summaries=False, synthetic="history", short_history=7)
+    report = augment(toy_dataset(), ledger(tmp_path, Elsewhere()), options).reports["next items"]
+    assert (report.usable, report.unmatched) == (20, 20)
+    assert str(report).endswith("20 of the usable ones are like no item")
+
+
+def test_a_cap_between_an_answer_and_its_repair_leaves_the_first_verdict(tmp_path: Path) -> None:
+    model = FakeLanguageModel(fault="invented")
+    made = augment(toy_dataset(), ledger(tmp_path, model, budget=Budget(calls=13)), Augmentation(("text",)))
+    assert (made.reports["summaries"].quarantined, made.reports["summaries"].over_budget) == (12, 0)
 
 
 def test_audit_finds_what_knows_too_much(tmp_path: Path) -> None:

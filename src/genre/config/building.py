@@ -26,6 +26,7 @@ from genre.evaluation.metric_table import OWN
 from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
 from genre.llm.base import LanguageModel
+from genre.llm.domains import is_domain_file
 from genre.llm.ledger_table import MEMORY
 from genre.llm.settings import LLMOptions
 from genre.options import parse_options, suggest_option, type_hints
@@ -175,7 +176,7 @@ class _Builder:
         if len(self.problems) > before:
             return None
         try:
-            return self._resolve_paths(cls(**parsed, **built, **computed))
+            return self._resolve_paths(cls(**self._with_domain(parsed), **built, **computed))
         except GenreError as error:  # whatever the class itself refuses, such as options that do not go together
             self.problem(path, str(error))
             return None
@@ -201,6 +202,13 @@ class _Builder:
                     _join(path, key), f"unknown option of {cls.__name__}{suggest_option(cls, key)}; legal: {legal}"
                 )
         return {key: value for key, value in raw.items() if key in hints}
+
+    def _with_domain(self, parsed: dict[str, Any]) -> dict[str, Any]:
+        """Return options with a domain that is a relative path resolved from the config's folder: classes read it."""
+        domain = parsed.get("domain")
+        if self.folder is None or not isinstance(domain, str) or not is_domain_file(domain):
+            return parsed
+        return {**parsed, "domain": str(self.folder / domain)}
 
     def _resolve_paths(self, made: Any) -> Any:
         """Return the object with relative paths resolved from the config's folder."""

@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 
 from genre.data.dataset import Dataset
-from genre.errors import BudgetExceeded
 from genre.features.augmentation_prompts import (
     Augmentation,
     PromptBatch,
@@ -42,10 +41,10 @@ def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log =
         log: Where progress is shown.
 
     Returns:
-        The new columns. A wrong answer of the model is counted and leaves a null.
+        The new columns. A wrong answer of the model is counted and leaves a null, and so does a question that came
+        after the budget.
 
     Raises:
-        BudgetExceeded: A cap is reached; every answer is kept.
         LLMError: The model cannot be used at all, such as without a key.
         DataError: A listed column does not exist.
     """
@@ -79,7 +78,8 @@ def _with_answers(
     columns = {column: _column(n, batch, answers.values, text) for column, text in batch.columns.items()}
     if batch.matched:
         columns[batch.matched], share = _matched(data, batch, answers.values, options)
-        report = dataclasses.replace(report, catalogue_matches=share)
+        n_matched = n - columns[batch.matched].null_count
+        report = dataclasses.replace(report, catalogue_matches=share, unmatched=report.usable - n_matched)
     return Augmented(
         made.items | (columns if name == "summaries" else {}),
         made.users | ({} if name == "summaries" else columns),
@@ -110,10 +110,8 @@ def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Pla
         batch = fill(made.apply(train), options)
         plans[name] = _plan(batch, ledger, options, sure=known)
         if known:
-            try:
-                made = _with_answers(made, name, batch, train, ledger.cached_only(), options, SILENT)
-            except BudgetExceeded:
-                known = False
+            made = _with_answers(made, name, batch, train, ledger.cached_only(), options, SILENT)
+            known = not made.reports[name].over_budget
     return plans
 
 

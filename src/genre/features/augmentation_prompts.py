@@ -97,7 +97,7 @@ class Augmentation:
         Returns:
             Equal digests mean equal prompts for equal data.
         """
-        options = {**asdict(self), "prompts": {name: self.prompt(name).hash for name in PROMPTS}}
+        options = {**asdict(self), "domain": "", "prompts": {name: self.prompt(name).hash for name in PROMPTS}}
         return digest_texts([str(options), str(load_domain(self.domain)), load_prompt("repair").hash])
 
     def wording(self) -> dict[str, Value]:

@@ -51,9 +51,9 @@ class Augmented:
     reports: dict[str, AnswerReport] = field(default_factory=dict)
 
     @property
-    def failed(self) -> int:
-        """How many calls failed; these are worth another run."""
-        return sum(report.failed for report in self.reports.values())
+    def unanswered(self) -> int:
+        """How many questions have no answer, since calls failed or the budget was used up; worth another run."""
+        return sum(report.failed + report.over_budget for report in self.reports.values())
 
     def apply(self, dataset: Dataset) -> Dataset:
         """Attach the columns to a dataset.

@@ -12,6 +12,7 @@ END_OF_THOUGHTS = re.compile(rf"</(?:{TAGS})>|\[/THINK\]|◁/think▷|<\|channel
 OPEN_THOUGHTS = re.compile(rf"(?:<(?:{TAGS})>|\[THINK\]|◁think▷|<\|channel\|>analysis).*", re.DOTALL | re.IGNORECASE)
 START = re.compile(r"[{\[]")
 MOST_STARTS = 200  # brackets at which reading is tried, so that time stays linear
+MOST_WRAPPERS = 3  # around an answer
 DECODER = json.JSONDecoder(strict=False)  # a line break within a text is allowed
 
 
@@ -31,7 +32,8 @@ def without_thoughts(text: str) -> str:
 def json_values(text: str) -> Iterator[Any]:
     """Yield the JSON values that an answer may mean, the likeliest first.
 
-    That is the whole text; else objects and lists between words and fences, the last first: drafts come before.
+    That is the whole text; else objects and lists between words and fences, the last first: drafts come before. After
+    each comes what is inside it, where it is a list of one or an object of one key, or JSON written as a text.
 
     Args:
         text: What the model wrote.
@@ -40,9 +42,26 @@ def json_values(text: str) -> Iterator[Any]:
         JSON values.
     """
     try:
-        yield DECODER.decode(text.strip().lstrip("\ufeff"))
+        found = [DECODER.decode(text.strip().lstrip("\ufeff"))]
     except (ValueError, RecursionError):
-        yield from reversed(list(_values_between(without_thoughts(text))))
+        found = list(_values_between(without_thoughts(text)))
+    for value in reversed(found):
+        yield from _unwrapped(value)
+
+
+def _unwrapped(value: Any) -> Iterator[Any]:
+    """Yield a value, then what is the only thing in it."""
+    for _ in range(MOST_WRAPPERS):
+        yield value
+        if isinstance(value, (list, dict)) and len(value) == 1:
+            (value,) = value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str):
+            try:
+                value = DECODER.decode(value)
+            except (ValueError, RecursionError):
+                return
+        else:
+            return
 
 
 def _values_between(text: str) -> Iterator[Any]:

@@ -88,8 +88,8 @@ class Plan:
         tokens_out: Expected tokens of answers.
         seconds: Expected wall time; None before a first call.
         money: Expected money, by the provider's prices.
-        most_tokens: Tokens in and out that are not exceeded, unless attempts time out: every byte of a prompt a token,
-            every answer as long as allowed, and repaired where repairs are on.
+        most_tokens: Tokens in and out that are never exceeded: every byte of a prompt a token, every answer as long as
+            allowed, repaired where repairs are on, and after as many attempts as there may be.
         most_money: The money of these.
         at_most: The prompts depend on answers that do not exist yet, so that all numbers are upper bounds.
     """

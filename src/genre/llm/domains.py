@@ -69,9 +69,21 @@ def load_domain(name: str) -> Domain:
     Raises:
         ConfigError: There is no such pack, or it cannot be used.
     """
-    if name.endswith((".yaml", ".yml")):
+    if is_domain_file(name):
         return _read(name, Path(name))
     return _built_in(name)
+
+
+def is_domain_file(name: str) -> bool:
+    """Tell whether the name of a domain is the path of a file, and not that of a built-in pack.
+
+    Args:
+        name: The option `domain`.
+
+    Returns:
+        True for a path; a relative one in a config starts at the config's folder.
+    """
+    return name.endswith((".yaml", ".yml"))
 
 
 @functools.cache

@@ -170,6 +170,7 @@ class Ledger:
         """Estimate what calls of a prompt cost, as expected and at most; sends nothing.
 
         The expected cost is that of earlier calls of this prompt where there are any, else it follows from the schema.
+        The most is that of all attempts, since one that times out may be billed.
 
         Args:
             prompt: The prompt.
@@ -189,7 +190,8 @@ class Ledger:
         most_in = (size if most_size is None else most_size) + calls * (
             len(json.dumps(schema).encode()) + OVERHEAD + self.model.added_bytes
         )
-        most = round(most_in * reads), round(calls * max(longest, tokens_out or 0))
+        most_out = calls * max(longest, tokens_out or 0)
+        most = tuple(round(tokens * self.model.attempts) for tokens in (most_in * reads, most_out))
         tokens_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
         answer_tokens = round(calls * (expected if seen_out is None else seen_out))
         return Plan(
@@ -203,6 +205,23 @@ class Ledger:
             most_money=money_of(self.model, *most),
             at_most=True,
         )
+
+    def answers_so_far(
+        self, prompt: Prompt, inputs: Sequence[str], schema: Schema | None = None
+    ) -> list[Completion | None]:
+        """Return the answers that are in the ledger; sends nothing.
+
+        Args:
+            prompt: The prompt.
+            inputs: Its rendered texts.
+            schema: The JSON Schema of the answers.
+
+        Returns:
+            One completion an input, in order; None where there is none.
+        """
+        keys = [self._key(prompt, _Question(text, schema)) for text in inputs]
+        found = self._table.answers(keys)
+        return [found.get(key) for key in keys]
 
     def record_verdicts(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
         """Record the verdicts on answers.

@@ -15,8 +15,9 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from genre.errors import BudgetExceeded
 from genre.llm.answer_reader import json_values, without_thoughts
-from genre.llm.base import Completion, one_line
+from genre.llm.base import Completion, Schema, one_line
 from genre.llm.budget import money_of
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import Prompt, Value, load_prompt
@@ -33,7 +34,11 @@ REFUSAL = re.compile(
 REFUSED = "it was a refusal"
 CUT_OFF = "it was cut off at max_tokens; be shorter"
 NEVER_BEGAN = "max_tokens was used up before the answer began; reasoning needs more"
+OVER_BUDGET = Completion("", "failed", error="the budget is used up", sent=False)
+"""What stands for the answer to a question that came after the budget."""
 KEPT_REASONS, SHOWN_REASONS = 5, 3
+PARTS = ("valid", "repaired", "quarantined", "failed", "over_budget")
+"""Counts of a report that add up to its questions."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class AnswerReport:
-    """Counts of how the answers to one prompt turned out: valid + repaired + quarantined + failed = questions.
+    """Counts of how the answers to one prompt turned out; those of PARTS add up to the questions.
 
     Attributes:
         questions: Filled prompts.
@@ -61,6 +66,7 @@ class AnswerReport:
         repaired: Second answers that passed.
         quarantined: Questions without an answer that passed.
         failed: Questions whose call did not end well.
+        over_budget: Questions that were not sent, since the budget was used up.
         truncated: First answers that were cut off.
         refused: First answers that refused.
         format_breaks: First answers that were not JSON of the schema.
@@ -68,6 +74,7 @@ class AnswerReport:
         distinct_ratio: Share of different texts among the usable ones.
         top10_share: Share of the ten most frequent texts among the usable ones.
         catalogue_matches: Share that names an item of the catalogue; None where no item was to be named.
+        unmatched: Usable answers that are like no item of the catalogue; None where no item was to be named.
         reasons: Why answers were not used, the most frequent reasons with their counts.
         tokens_in: Tokens of all prompts, also those paid for in an earlier run.
         tokens_out: Tokens of all answers, also those paid for in an earlier run.
@@ -80,6 +87,7 @@ class AnswerReport:
     repaired: int = 0
     quarantined: int = 0
     failed: int = 0
+    over_budget: int = 0
     truncated: int = 0
     refused: int = 0
     format_breaks: int = 0
@@ -87,6 +95,7 @@ class AnswerReport:
     distinct_ratio: float = 0.0
     top10_share: float = 0.0
     catalogue_matches: float | None = None
+    unmatched: int | None = None
     reasons: dict[str, int] = field(default_factory=dict)
     tokens_in: int = 0
     tokens_out: int = 0
@@ -104,7 +113,7 @@ class AnswerReport:
             The report.
         """
         known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
-        known["questions"] = sum(known.get(name, 0) for name in ("valid", "repaired", "quarantined", "failed"))
+        known["questions"] = sum(known.get(name, 0) for name in PARTS)
         return cls(**known)
 
     @property
@@ -114,7 +123,10 @@ class AnswerReport:
 
     def __str__(self) -> str:
         why = "; ".join(f"{count:,} x {reason}" for reason, count in list(self.reasons.items())[:SHOWN_REASONS])
-        unused = f"{self.quarantined:,} in quarantine, {self.failed:,} calls failed" + (f" ({why})" if why else "")
+        unused = f"{self.quarantined:,} in quarantine, {self.failed:,} calls failed"
+        unused += f", {self.over_budget:,} not sent: the budget is used up" if self.over_budget else ""
+        unused += f" ({why})" if why else ""
+        unused += f"; {self.unmatched:,} of the usable ones are like no item" if self.unmatched else ""
         return f"{self.usable:,} of {self.questions:,} usable, {unused}"
 
 
@@ -155,7 +167,7 @@ def request_answers(
     cutoff: int | None = None,
     log: Log = SILENT,
 ) -> Answers[Shape]:
-    """Request an answer for each filling of a prompt, and check it.
+    """Request an answer for each filling of a prompt, and check it; where the budget ends, go on with what there is.
 
     Args:
         ledger: Where answers come from.
@@ -170,13 +182,10 @@ def request_answers(
 
     Returns:
         The answers that passed, and the report.
-
-    Raises:
-        BudgetExceeded: A cap is reached; every answer is kept.
     """
     schema = shape.model_json_schema()
     inputs = [prompt.render(**one) for one in values]
-    completions = ledger.complete(prompt, inputs, schema, cutoff=cutoff, log=log)
+    completions = _complete(ledger, prompt, inputs, schema, cutoff, log)
     first = [_judge(at, answer, shape, check) for at, answer in enumerate(completions)]
     again = [at for at, tried in enumerate(first) if _can_be_repaired(tried)] if repair else []
     mend = load_prompt("repair")
@@ -184,12 +193,17 @@ def request_answers(
         inputs[at] + mend.render(answer=without_thoughts(first[at].answer.text), problem=first[at].problem)
         for at in again
     ]
-    answers = ledger.complete(mend, repairs, schema, cutoff=cutoff, log=log) if repairs else []
-    second = {at: _judge(at, answer, shape, check) for at, answer in zip(again, answers, strict=True)}
+    answers = _complete(ledger, mend, repairs, schema, cutoff, log) if repairs else []
+    second = {
+        at: _judge(at, answer, shape, check)
+        for at, answer in zip(again, answers, strict=True)
+        if answer is not OVER_BUDGET
+    }
     final = [second.get(at, tried) for at, tried in enumerate(first)]
-    ledger.record_verdicts(
-        prompt, {inputs[at]: _verdict(first[at], second.get(at)) for at in range(len(inputs))}, schema
-    )
+    verdicts = {
+        inputs[at]: _verdict(tried, second.get(at)) for at, tried in enumerate(first) if tried.kind != "over_budget"
+    }
+    ledger.record_verdicts(prompt, verdicts, schema)
     paid = dict(zip([*inputs, *repairs], [*completions, *answers], strict=True))  # equal prompts are sent once
     return Answers(
         [tried.value for tried in final],
@@ -197,14 +211,25 @@ def request_answers(
         tuple(
             Quarantined(at, tried.problem, first[at].answer.text)
             for at, tried in enumerate(final)
-            if tried.value is None and first[at].kind != "failed"
+            if tried.value is None and first[at].kind not in ("failed", "over_budget")
         ),
     )
 
 
+def _complete(
+    ledger: Ledger, prompt: Prompt, inputs: Sequence[str], schema: Schema, cutoff: int | None, log: Log
+) -> list[Completion]:
+    """Return an answer for each input; OVER_BUDGET for those that came after the budget, which is said once."""
+    try:
+        return ledger.complete(prompt, inputs, schema, cutoff=cutoff, log=log)
+    except BudgetExceeded as error:
+        log.line(f"warning: {prompt.name}: {error}")
+        return [OVER_BUDGET if answer is None else answer for answer in ledger.answers_so_far(prompt, inputs, schema)]
+
+
 def _can_be_repaired(tried: _Tried[Any]) -> bool:
     """Tell whether a second request may do better: not after a failed call, nor where there was no room to answer."""
-    return tried.kind not in ("valid", "failed") and tried.problem != NEVER_BEGAN
+    return tried.kind not in ("valid", "failed", "over_budget") and tried.problem != NEVER_BEGAN
 
 
 def _report(
@@ -222,8 +247,11 @@ def _report(
     return AnswerReport(
         questions=len(first),
         repaired=len(usable) - kinds["valid"],
-        quarantined=len(first) - len(usable) - kinds["failed"],
-        **{name: kinds[name] for name in ("valid", "failed", "truncated", "refused", "format_breaks", "rejected")},
+        quarantined=len(first) - len(usable) - kinds["failed"] - kinds["over_budget"],
+        **{
+            name: kinds[name]
+            for name in ("valid", "failed", "over_budget", "truncated", "refused", "format_breaks", "rejected")
+        },
         distinct_ratio=distinct,
         top10_share=top10,
         reasons=_reasons(tried for tried in final if tried.value is None),
@@ -237,7 +265,9 @@ def _report(
 def _reasons(unused: Iterable[_Tried[Any]]) -> dict[str, int]:
     """Count the most frequent reasons, without what is particular to one answer (the names it invented)."""
     counts = Counter(
-        tried.problem if tried.kind == "failed" else re.split("[:;]", tried.problem)[0] for tried in unused
+        tried.problem if tried.kind == "failed" else re.split("[:;]", tried.problem)[0]
+        for tried in unused
+        if tried.kind != "over_budget"  # a count of its own
     )
     return dict(counts.most_common(KEPT_REASONS))
 
@@ -264,6 +294,8 @@ def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tr
     def unusable(kind: str, problem: str) -> _Tried[Shape]:
         return _Tried(answer, None, kind, problem)
 
+    if answer is OVER_BUDGET:
+        return unusable("over_budget", answer.error)
     if answer.outcome == "failed":
         return unusable("failed", answer.error)
     if answer.outcome == "refused":

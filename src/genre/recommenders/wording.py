@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from genre.data.dataset import Dataset
-from genre.errors import BudgetExceeded, GenreError
+from genre.errors import GenreError
 from genre.llm.budget import Plan
 from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, sent_fields
 from genre.llm.ledger import Ledger
@@ -157,17 +157,13 @@ class Wording:
         prompt, shape = load_prompt("explanation"), _shape(self.language)
         try:
             answers = request_answers(self._ledger, prompt, values, shape, check, repair=False)
-        except BudgetExceeded:
-            if len(facts) > 1:  # one by one, so that all paid answers are used
-                return [written for one in facts for written in self._rephrase([one])]
-            self.counts["over_budget"] += 1
-            return [""]
         except GenreError:  # a missing package, a full disk: the reasons stay as the template words them
             self.counts["failed"] += len(facts)
             return [""] * len(facts)
         self.counts["rejected"] += answers.report.rejected
         self.counts["unreadable"] += answers.report.quarantined - answers.report.rejected
         self.counts["failed"] += answers.report.failed
+        self.counts["over_budget"] += answers.report.over_budget
         return [
             "" if answer is None else one.filled(answer.sentence)
             for one, answer in zip(facts, answers.values, strict=True)
