@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import resource
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
+
+EVERY = 5.0  # seconds between two lines about the same work, where no bar can move
+SECOND = 1.0  # between two moves of a bar that the clock moves
 
 
 class Bar(Protocol):
@@ -95,6 +99,16 @@ class Log:
         """
         yield _NoBar()
 
+    @contextmanager
+    def waiting(self, label: str, seconds: float) -> Iterator[None]:
+        """Show a bar that the clock moves, during a block whose progress cannot be seen, such as one call of a library.
+
+        Args:
+            label: The text before the bar.
+            seconds: How long the block is expected to take.
+        """
+        yield
+
     def track(self, items: Iterable[T], label: str, total: float | None = None) -> Iterator[T]:
         """Yield items and advance a progress bar with each.
 
@@ -116,6 +130,26 @@ class _NoBar:
 
     def advance(self, steps: float = 1, /, note: str = "") -> None:
         """Do nothing."""
+
+
+class _Lines:
+    """A bar of lines, for output that is kept: `  als: 40 % after 12 s, about 18 s left`."""
+
+    def __init__(self, log: Log, label: str, total: float | None) -> None:
+        self._log, self._label, self._total = log, label, total
+        self._done, self._begun, self._shown = 0.0, time.monotonic(), time.monotonic()
+
+    def advance(self, steps: float = 1, /, note: str = "") -> None:
+        """Count, and print a line where the last one is `EVERY` seconds old."""
+        self._done += steps
+        now = time.monotonic()
+        if now - self._shown < EVERY:
+            return
+        self._shown = now
+        seconds, share = now - self._begun, self._done / self._total if self._total else 0
+        how_far = f"{share:.0%}".replace("%", " %") if share else f"{self._done:,.0f} done"
+        left = f", about {seconds * (1 - share) / share:,.0f} s left" if 0 < share < 1 else ""
+        self._log.line(f"  {self._label}: {how_far} after {seconds:,.0f} s{left}{f'; {note}' if note else ''}")
 
 
 SILENT = Log()
@@ -152,15 +186,56 @@ class ConsoleLog(Log):
 
     @contextmanager
     def bar(self, label: str, total: float | None = None) -> Iterator[Bar]:
-        """Show a progress bar; none inside another bar, and none in a pipe.
+        """Show a progress bar, in a pipe or a file a line every few seconds; none inside another bar.
 
         Args:
             label: The text before the bar.
             total: The number of steps; None: unknown.
         """
-        if self._open or not self.console.is_terminal:
+        if self._open or self.console.quiet:
             yield _NoBar()
             return
+        self._open = True
+        try:
+            with self._live(label, total) if self.console.is_terminal else self._lines(label, total) as bar:
+                yield bar
+        finally:
+            self._open = False
+
+    @contextmanager
+    def waiting(self, label: str, seconds: float) -> Iterator[None]:
+        """Show a bar that the clock moves; it stays just below its end where the block takes longer than expected.
+
+        Args:
+            label: The text before the bar.
+            seconds: How long the block is expected to take.
+        """
+        done = threading.Event()
+
+        def move(bar: Bar) -> None:
+            moved = 0.0
+            while not done.wait(SECOND):
+                step = min(SECOND, 0.99 * seconds - moved)
+                bar.advance(max(step, 0))
+                moved += max(step, 0)
+
+        with self.bar(label, seconds) as bar:
+            mover = threading.Thread(target=move, args=(bar,), daemon=True)
+            mover.start()
+            try:
+                yield
+            finally:
+                done.set()
+                mover.join()
+
+    @contextmanager
+    def _lines(self, label: str, total: float | None) -> Iterator[Bar]:
+        """Print how far the work is every `EVERY` seconds; nothing for work that is done before."""
+        yield _Lines(self, label, total)
+
+    @contextmanager
+    def _live(self, label: str, total: float | None) -> Iterator[Bar]:
+        """Draw a bar that moves in place."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (
@@ -172,17 +247,13 @@ class ConsoleLog(Log):
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        self._open = True
-        try:
-            with Progress(*columns, console=self.console, transient=True) as progress:
-                task = progress.add_task(label, total=total, note="")
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(label, total=total, note="")
 
-                class Live:
-                    def advance(self, steps: float = 1, /, note: str = "") -> None:
-                        progress.update(task, advance=steps)
-                        if note:
-                            progress.update(task, note=note)
+            class Live:
+                def advance(self, steps: float = 1, /, note: str = "") -> None:
+                    progress.update(task, advance=steps)
+                    if note:
+                        progress.update(task, note=note)
 
-                yield Live()
-        finally:
-            self._open = False
+            yield Live()

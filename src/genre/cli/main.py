@@ -6,11 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from genre.cli.completion import add_completion_verb
 from genre.cli.data import add_data_verbs
 from genre.cli.event_log import add_log_verbs
 from genre.cli.llm import add_llm_verbs
 from genre.cli.recommend import add_recommend_verb
 from genre.cli.run import add_run_verbs
+from genre.cli.run_list import add_runs_verb
 from genre.cli.serve import add_serving_verbs
 from genre.errors import GenreError
 from genre.log import printable
@@ -59,9 +61,10 @@ def command_parser() -> argparse.ArgumentParser:
     """Build the parser of all verbs.
 
     Returns:
-        A parser whose result holds the verb's function as `action` and its parser as `parser`.
+        A parser whose result holds the verb's function as `action`, its parser as `parser`, and itself as `all_verbs`.
     """
     parser = argparse.ArgumentParser(prog="genre", description="A recommendation engine built on language models.")
+    parser.set_defaults(all_verbs=parser)
     parser.add_argument("--version", action="version", version=f"genre {__version__}")
     verbs = parser.add_subparsers(metavar="VERB")
     for add_verbs in (
@@ -71,6 +74,8 @@ def command_parser() -> argparse.ArgumentParser:
         add_serving_verbs,
         add_log_verbs,
         add_llm_verbs,
+        add_runs_verb,
+        add_completion_verb,
     ):
         add_verbs(verbs)
     return parser

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import RUN_FIRST, add_trust, add_verb
+from genre.cli.arguments import add_trust, add_verb
 from genre.cli.bulk_lists import add_list_options, write_lists
 from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
@@ -30,7 +30,7 @@ def add_recommend_verb(verbs: Verbs) -> None:
         verbs: the verbs of `genre`.
     """
     parser = add_verb(verbs, "recommend", _recommend, "Recommend items to a user of a run, or to a history of titles.")
-    parser.usage = RUN_FIRST
+    parser.usage = "%(prog)s run (--user ID | --history ITEM ... | --ask WORDS | --all --out FILE) [options]"
     parser.add_argument("run", help="a run folder")
     parser.add_argument("--user", help="a user id of the data")
     parser.add_argument("--history", nargs="+", metavar="ITEM", default=[], help="ids or titles, oldest first")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import lapack
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.errors import DataError, TrainingError
-from genre.log import Log
+from genre.log import SILENT, Log
 from genre.options import Doc, Gt, Search
 from genre.recommenders.item_weights import HalfLife, ItemWeights
 from genre.threads import blas_threads, map_slices, n_threads
@@ -72,11 +72,11 @@ class EASE(ItemWeights):
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         require_memory("ease", dataset.n_items, "use kind: ease_neighbours")
         announce(log, dataset.n_items, f"all at once in {gram_bytes(dataset.n_items) / GB:.1f} GB")
-        self.item_weights_, _ = solve_ease(dataset.matrix(), self.regularization)
+        self.item_weights_, _ = solve_ease(dataset.matrix(), self.regularization, log=log)
 
 
 def solve_ease(
-    matrix: sp.csr_matrix, regularization: float, features: Float32 | None = None
+    matrix: sp.csr_matrix, regularization: float, features: Float32 | None = None, *, log: Log = SILENT
 ) -> tuple[Float32, Float32]:
     """Return the weights of EASE between the columns of a matrix.
 
@@ -84,6 +84,7 @@ def solve_ease(
         matrix: X, weights above zero `[n_users, n_items]`, columns sorted.
         regularization: Ridge on the diagonal of the Gram matrix.
         features: Further rows of X, transposed, `[n_items, n_rows]`.
+        log: Where progress is shown.
 
     Returns:
         B `[n_items, n_items]`, from the item in the history to the item scored, and diag(P) `[n_items]`.
@@ -92,18 +93,19 @@ def solve_ease(
         TrainingError: If the Gram matrix is not positive definite in single precision.
     """
     from genre.kernels.gram import TILE, add_gram, inverse_to_weights
+    from genre.kernels.inverse import expected_seconds, invert
 
     n_items, columns = matrix.shape[1], matrix.tocsc()
     gram = np.zeros((n_items, n_items), np.float32) if features is None else features @ features.T
     rows, sides = (matrix.indptr, matrix.indices, matrix.data), (columns.indptr, columns.indices, columns.data)
     map_slices(lambda part: add_gram(*rows, *sides, gram, part.start, part.stop), n_items, least=SLICE)
     gram[np.diag_indices(n_items)] += np.float32(regularization)
-    # LAPACK works in place and in Fortran's order, where the upper triangle is the lower one of the transpose
     with blas_threads(n_threads() if n_items >= THREADED_FROM else 1):
-        _, failed = lapack.spotrf(gram.T, lower=True, clean=False, overwrite_a=True)  # Cholesky factor
-        if failed:
-            raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
-        lapack.spotri(gram.T, lower=True, overwrite_c=True)  # P, from the factor
+        seconds = expected_seconds(n_items) if n_items >= ANNOUNCED_FROM else 0
+        with log.waiting("ease", seconds) if seconds else nullcontext():
+            inverted = invert(gram)  # P
+    if not inverted:
+        raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
     diagonal = gram.diagonal().copy()
     scale = np.float32(-1) / diagonal  # -P diag(P)^-1 with zeros on the diagonal
     map_slices(lambda part: inverse_to_weights(gram, scale, part.start, part.stop), n_items, least=SLICE, multiple=TILE)

@@ -54,7 +54,7 @@ class EASEFeatures(ItemWeights):
         matrix, below = dataset.matrix(), self.features_ * np.float32(self.feature_weight**0.5)
         if self.neighbours is None:
             require_memory("ease_features", dataset.n_items, "set neighbours, such as 1000")
-            self.item_weights_, self.inverse_diagonal_ = solve_ease(matrix, self.regularization, below)
+            self.item_weights_, self.inverse_diagonal_ = solve_ease(matrix, self.regularization, below, log=log)
         else:
             self.item_weights_, self.inverse_diagonal_ = solve_neighbourhoods(
                 matrix, self.regularization, self.neighbours, below, log=log
