@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import genre
+from genre.cli.terminal import print_run
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
 from genre.recommenders.ease import EASE
@@ -73,6 +75,23 @@ def test_every_step_says_what_it_cost(world: Path) -> None:
     assert all(step["cpu_seconds"] >= 0 and step["peak_mib"] > 10 for step in run.report["steps"])
     assert "CPU seconds: " in "\n".join(log.lines)
     assert "Peak memory: " in "\n".join(log.lines)
+
+
+def test_discovery_and_repurchase_are_printed_and_reported(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (world / "interactions.csv").read_text().splitlines()
+    again = [f"u{user},i{(user * 2 + 2 + user % 2) % 16},{2_000_000 + user}" for user in range(0, 20, 3)]
+    (world / "interactions.csv").write_text("\n".join([*rows, *again]))
+    run = make(world, "evaluation.exclude_seen=false", "cleaning.repeats=all")
+    apart = run.report["leaderboard"][0]["by_history"]
+    assert apart["discovery"]["targets"] + apart["repurchase"]["targets"] == 20
+    assert apart["repurchase"]["targets"] > 0
+    print_run(run)
+    out = capsys.readouterr().out
+    assert "Lists may hold items of the history" in out
+    assert re.search(r"ndcg@3 +together +discovery +repurchase", out)
+    assert '<th scope="col">repurchase</th>' in (run.folder / "report.html").read_text("utf-8")
+    print_run(make(world))
+    assert "Discovery: lists hold no items that the user had before" in capsys.readouterr().out
 
 
 def test_many_users_are_sampled_and_the_interval_grows(world: Path) -> None:

@@ -16,6 +16,7 @@ from genre.data.history import History
 from genre.errors import ArtifactError, EvaluationError, NotFitted, UnknownId
 from genre.evaluation import evaluator, ranking
 from genre.evaluation.evaluator import evaluate, evaluate_lists
+from genre.evaluation.leaderboard import describe_repeats, leaderboard
 from genre.evaluation.metric_table import METRICS
 from genre.evaluation.results import read_evaluation, write_evaluation
 from genre.evaluation.tied_ranks import Ranks
@@ -359,6 +360,22 @@ def test_what_is_no_fold_or_no_recommender_is_an_error(table: Make, fold: MakeFo
         evaluate(given.context, given)
     with pytest.raises(EvaluationError, match=r"metrics is 'ndcg'; give a list, such as \['ndcg'\]"):
         evaluate(model, given, metrics="ndcg")
+
+
+def test_discovery_and_repurchase_are_measured_apart(table: Make, fold: MakeFold) -> None:
+    given = fold([[0, 1], [2]], [[1, 2], [2]], 4)  # 1 and 2 are repeats of user 0 and 1, 2 is new to user 0
+    model = table(np.array([[0, 3, 2, 1], [3, 2, 1, 0]]), given.context)
+    found = evaluate(model, given, k=1, metrics=["recall", "hit_rate"], exclude_seen=False)
+    assert found.values["hit_rate@1"] == 0.5
+    assert found.by_history["discovery"] == {"users": 1, "targets": 1, "recall@1": 0, "hit_rate@1": 0}
+    assert found.by_history["repurchase"] == {"users": 2, "targets": 2, "recall@1": 0.5, "hit_rate@1": 0.5}
+    rows = leaderboard([found])
+    assert describe_repeats(rows).endswith("1 targets are discoveries, 2 repurchases.")
+    without = evaluate(model, given, k=1, metrics=["recall"])
+    assert without.by_history == {}
+    assert "and the 2 of them are no targets" in describe_repeats(leaderboard([without]))
+    new = evaluate(model, fold([[0], [2]], [[1], [3]], 4), k=1, metrics=["recall"], exclude_seen=False)
+    assert np.isnan(new.by_history["repurchase"]["recall@1"])
 
 
 def test_bad_lists_are_named(fold: MakeFold) -> None:

@@ -37,6 +37,7 @@ def print_run(run: Run) -> None:
         if facts["left_out"]:
             names = escaped(", ".join(facts["left_out"]))
             console.print(f"[dim]Predict ratings, so they are in the table of ratings alone: {names}.[/dim]")
+    _print_repeats(run.report["leaderboard"], run.report["primary"], console)
     console.print(
         "[dim]± half of a 95 % interval over users.  = not distinguishable from the first by "
         f"{escaped(run.report['primary'])} at 5 %.  ★ best on the validation part: "
@@ -55,6 +56,27 @@ def print_run(run: Run) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _print_repeats(rows: Sequence[dict[str, Any]], label: str, console: Console) -> None:
+    """Say what the tables show of items that users had before; discovery and repurchase apart where both are there."""
+    from genre.evaluation.leaderboard import describe_repeats
+
+    console.print(f"[dim]{describe_repeats(rows)}[/dim]")
+    rows = [row for row in rows if row["by_history"] and row["values"].get(label) is not None]
+    if not rows:
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in (label, "together", "discovery", "repurchase"):
+        table.add_column(column, justify="left" if column == label else "right", no_wrap=True)
+    for row in rows:
+        apart = (row["by_history"][part].get(label) for part in ("discovery", "repurchase"))
+        table.add_row(escaped(row["name"]), *(_short(value) for value in (row["values"][label], *apart)))
+    console.print(table)
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}".removeprefix("0")
 
 
 def _print_language_model(outcomes: Mapping[str, Any], console: Console) -> None:
@@ -109,7 +131,7 @@ def _cell(row: dict[str, Any], label: str, best: float | None) -> str:
         return "[dim]-[/dim]"
     low, high = row["intervals"].get(label) or (None, None)
     margin = f"[dim]±{(high - low) / 2:.3f}[/dim]".replace("0.", ".") if low is not None and high is not None else ""
-    shown = f"{value:.4f}".removeprefix("0")
+    shown = _short(value)
     return f"[bold]{shown}[/bold]{margin}" if value == best else f"{shown}{margin}"
 
 

@@ -74,7 +74,7 @@ def evaluate(
         metrics: Names of metrics, or labels with a k of their own (`recall@20`). Rating metrics are left out where the
             recommender predicts no ratings or the data has none, and `accuracy` where their scale has no steps.
         exclude_seen: Items in the history are neither recommended nor relevant; False where users interact with the
-            same item again.
+            same item again, whose discoveries and repurchases are then measured apart, too.
         train: What the recommender was fitted on, where it is not the fold's context. It decides the popularity of
             items, and which users and items are cold.
         candidates: The only items that may be recommended, as ids, or as `[n_items]` with True (or 1) for each of them;
@@ -117,7 +117,7 @@ def evaluate(
             log=log,
         )
         cost["ms_per_user"] = 1000 * seconds / len(targets.users)
-        measured.append(_measure_ranks(ranks, targets, ranking))
+        measured.append(_measure_ranks(ranks, targets, ranking, apart=not exclude_seen))
     if rating:
         measured.append(_measure_ratings(*predict_ratings(recommender, fold, log), trained, rating))
     digest = fold_digest(fold, exclude_seen=exclude_seen)
@@ -174,7 +174,7 @@ def evaluate_lists(
     targets = collect_targets(fold, train, exclude_seen=exclude_seen, category=category, group=group)
     ranks = rank_in_lists(items, owners, targets)
     digest = fold_digest(fold, exclude_seen=exclude_seen)
-    return _merge(name, digest, fold, wanted, [_measure_ranks(ranks, targets, wanted)], {})
+    return _merge(name, digest, fold, wanted, [_measure_ranks(ranks, targets, wanted, apart=not exclude_seen)], {})
 
 
 class _Measured(NamedTuple):
@@ -187,9 +187,10 @@ class _Measured(NamedTuple):
     ratings: Float64
     counts: dict[str, int]
     by_popularity: dict[str, dict[str, float]]
+    by_history: dict[str, dict[str, float]]
 
 
-def _measure_ranks(ranks: Ranks, targets: Targets, wanted: dict[str, int]) -> _Measured:
+def _measure_ranks(ranks: Ranks, targets: Targets, wanted: dict[str, int], *, apart: bool) -> _Measured:
     one = np.ones(len(ranks))
     values, per_user = _compute(ranks, wanted, one)
     is_warm = (targets.items.popularity[ranks.item] > 0) & (targets.history.lengths > 0)[ranks.user]
@@ -198,7 +199,24 @@ def _measure_ranks(ranks: Ranks, targets: Targets, wanted: dict[str, int]) -> _M
         left = ranks.keep(is_warm)
         warm = _compute(left, wanted, np.ones(len(left)))[0] if len(left) else dict.fromkeys(wanted, float("nan"))
     by_popularity = _recall_by_popularity(replace(ranks, k=next((k for k in wanted.values() if k), DEFAULT_K)))
-    return _Measured(targets.users, values, warm, per_user, 0 * one, targets.counts, by_popularity)
+    by_history = _discovery_and_repurchase(ranks, targets, wanted) if apart else {}
+    return _Measured(targets.users, values, warm, per_user, 0 * one, targets.counts, by_popularity, by_history)
+
+
+def _discovery_and_repurchase(ranks: Ranks, targets: Targets, wanted: dict[str, int]) -> dict[str, dict[str, float]]:
+    """Compute the metrics of the same lists over targets that are new to their user, and over those that are not.
+
+    Ming Li et al., "A next basket recommendation reality check", ACM TOIS 2023, who call them explore and repeat.
+    """
+    n_items = targets.history.n_items
+    owner = np.repeat(np.arange(len(targets.history)), targets.history.lengths)
+    repeated = np.isin(ranks.user * n_items + ranks.item, owner * n_items + targets.history.item)
+    found = {}
+    for name, some in (("discovery", ~repeated), ("repurchase", repeated)):
+        part = ranks.keep(some)
+        values = _compute(part, wanted, np.ones(len(part)))[0] if len(part) else dict.fromkeys(wanted, float("nan"))
+        found[name] = {"users": len(part), "targets": int(some.sum()), **values}
+    return found
 
 
 def _recall_by_popularity(ranks: Ranks) -> dict[str, dict[str, float]]:
@@ -219,7 +237,7 @@ def _measure_ratings(users: Int32, ratings: PredictedRatings, trained: Dataset, 
     left = ratings.keep(warm_user[ratings.user] & warm_item[ratings.item])
     warm = _compute(left, dict.fromkeys(wanted, 0), left.pairs)[0]
     counts = {"ratings": len(ratings.user), "cold_ratings": len(ratings.user) - len(left.user)}
-    return _Measured(users, values, warm, per_user, ratings.pairs, counts, {})
+    return _Measured(users, values, warm, per_user, ratings.pairs, counts, {}, {})
 
 
 def _compute(
@@ -249,6 +267,7 @@ def _merge(
     warm: dict[str, float] = {}
     counts: dict[str, int] = {}
     by_popularity: dict[str, dict[str, float]] = {}
+    by_history: dict[str, dict[str, float]] = {}
     for part in measured:
         place = np.searchsorted(users, part.users)
         for label, found in part.per_user.items():
@@ -257,6 +276,7 @@ def _merge(
         ratings[place] += part.ratings.astype(np.int64)
         values, warm, counts = values | part.values, warm | part.warm, counts | part.counts
         by_popularity |= part.by_popularity
+        by_history |= part.by_history
     return Evaluation(
         name=name,
         values={label: values[label] for label in wanted if label in values},
@@ -267,6 +287,7 @@ def _merge(
         history_length=np.bincount(fold.context.user, minlength=fold.context.n_users)[users],
         counts=counts,
         by_popularity=by_popularity,
+        by_history=by_history,
         cost=cost,
         fold_digest=digest,
     )

@@ -19,9 +19,9 @@ from genre.evaluation.results import Evaluation
 def leaderboard(evaluations: Sequence[Evaluation], by: str | None = None, *, seed: int = 0) -> list[dict[str, Any]]:
     """Build one row for each recommender, in plain JSON values, best first.
 
-    The keys of a row are `name`, `values`, `intervals` (label -> [low, high]), `warm`, `cost`, `counts`, `p` and
-    `tied_with_best`. `p` is the chance of a difference from the best this large if the two were equally good (sign-flip
-    test over users, Holm correction over the table); None for the best itself and without per-user values.
+    The keys of a row are `name`, `values`, `intervals` (label -> [low, high]), `warm`, `by_history`, `cost`, `counts`,
+    `p` and `tied_with_best`. `p` is the chance of a difference from the best this large if the two were equally good
+    (sign-flip test over users, Holm correction over the table); None for the best itself and without per-user values.
     `tied_with_best` means that `p` is above 5 %, so this metric does not tell the two apart.
 
     Args:
@@ -109,6 +109,26 @@ def compared_by(rows: Sequence[dict[str, Any]], label: str, *, best: str) -> lis
     return sorted(present, key=lambda row: _row_key(row, label))
 
 
+def describe_repeats(rows: Sequence[dict[str, Any]]) -> str:
+    """Say whether the lists of a leaderboard hold items that their user had before, and how many targets are such.
+
+    Args:
+        rows: What `leaderboard` returned.
+
+    Returns:
+        One sentence; empty for ratings alone.
+    """
+    first = next((row for row in rows if "targets" in row["counts"]), None)
+    if first is None:
+        return ""
+    if parts := first["by_history"]:
+        new, again = (int(parts[name]["targets"]) for name in ("discovery", "repurchase"))
+        return f"Lists may hold items of the history: {new:,} targets are discoveries, {again:,} repurchases."
+    left_out = first["counts"]["targets_seen_before"]
+    what = f"the {left_out:,} of them are no targets" if left_out else "none of them is a target"
+    return f"Discovery: lists hold no items that the user had before, and {what} (evaluation.exclude_seen)."
+
+
 def _predicts_ratings(row: dict[str, Any]) -> bool:
     return any(metric_of(label).of_ratings for label in row["values"])
 
@@ -154,6 +174,7 @@ def _row(found: Evaluation) -> dict[str, Any]:
         "values": _plain(found.values),
         "intervals": {label: [_finite(end) for end in ends] for label, ends in found.intervals.items()},
         "warm": _plain(found.warm),
+        "by_history": {part: _plain(values) for part, values in found.by_history.items()},
         "cost": _plain(found.cost),
         "counts": found.counts,
     }

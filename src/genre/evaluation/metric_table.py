@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from genre.arrays import Float64
 from genre.errors import EvaluationError
 from genre.evaluation import beyond_accuracy as beyond
 from genre.evaluation import metrics
-from genre.evaluation.tied_ranks import Float64, Ranks
+from genre.evaluation.tied_ranks import Ranks
 from genre.kinds import import_class
 from genre.options import nearest
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genre.arrays import Float64
 from genre.errors import EvaluationError
 from genre.evaluation.leaderboard import primary, rank_key
 from genre.evaluation.results import Evaluation
-from genre.evaluation.tied_ranks import Float64
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
 from genre.evaluation import charts
-from genre.evaluation.leaderboard import tables
+from genre.evaluation.leaderboard import describe_repeats, tables
 from genre.evaluation.results import Evaluation
 from genre.log import SILENT, Log
 from genre.recommenders.wording import describe_wording
@@ -59,6 +59,7 @@ def write_report(
     page = environment.from_string(template).render(
         report=report,
         tables=tables(report["leaderboard"], best=report["best"]),
+        repeats=describe_repeats(report["leaderboard"]),
         charts=charts.all_charts(report, evaluations),
         diagram=diagram,
         config=config,

@@ -47,6 +47,8 @@ class Evaluation:
         history_length: int64 `[n]`, interactions in the history of each user.
         counts: Users and targets that were evaluated, cold or left out, by name.
         by_popularity: Band of item popularity -> `targets` and `recall` of them, at the first k.
+        by_history: Where items of the history may be relevant: `discovery` (targets new to their user) and `repurchase`
+            (the others) -> `users`, `targets` and each label, of the same lists.
         cost: `ms_per_user` (CPU) of scoring, and what `with_cost` added.
         fold_digest: Equal for equal folds; evaluations with the same one can be compared user by user.
     """
@@ -60,6 +62,7 @@ class Evaluation:
     history_length: Int64
     counts: dict[str, int]
     by_popularity: dict[str, dict[str, float]] = field(default_factory=dict)
+    by_history: dict[str, dict[str, float]] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     fold_digest: str = ""
 
@@ -136,6 +139,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
         "warm": _to_json(evaluation.warm),
         "intervals": evaluation.intervals,
         "by_popularity": {band: _to_json(found) for band, found in evaluation.by_popularity.items()},
+        "by_history": {part: _to_json(found) for part, found in evaluation.by_history.items()},
         "counts": evaluation.counts,
         "cost": _to_json(evaluation.cost),
         "labels": list(evaluation.per_user),
@@ -176,6 +180,7 @@ def read_evaluation(folder: Path) -> Evaluation:
             history_length=tensors["history_length"],
             counts=plain["counts"],
             by_popularity={band: _from_json(found) for band, found in plain["by_popularity"].items()},
+            by_history={part: _from_json(found) for part, found in plain["by_history"].items()},
             cost=_from_json(plain["cost"]),
             fold_digest=plain["question"],
         )
