@@ -69,7 +69,7 @@ clean:
 
 .venv/demo: .venv/python $(SOURCES)  # the versions of the lock file, without its hashes: pip takes none beside --editable
 	sed '/--hash/d; s/ *\\$$//' constraints.txt > .venv/versions.txt
-	$(INSTALL) --constraint .venv/versions.txt $(TORCH) --editable '.[text,report]'
+	$(INSTALL) --constraint .venv/versions.txt $(TORCH) --editable '.[text,report,serve]'
 	touch $@
 
 .venv/dev: .venv/python $(SOURCES)

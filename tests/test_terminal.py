@@ -45,8 +45,10 @@ def test_ids_are_quoted_for_the_shell_and_escaped_for_the_terminal(
     print_run(run)
     printed = capsys.readouterr().out
     assert all(char.isprintable() or char == "\n" for char in printed)
-    line = next(line for line in printed.splitlines() if line.startswith("Next:"))
-    shell = f"printf '%s\\0' {line.removeprefix('Next:')}"
+    serve, line, audit = (line.removeprefix("Next:").strip() for line in printed.splitlines()[-3:])
+    assert (serve.split()[:2], audit.split()[:2]) == (["genre", "serve"], ["genre", "audit"])
+    line = line.removesuffix("  # a list for one user")
+    shell = f"printf '%s\\0' {line}"
     words = subprocess.run(["bash", "-c", shell], capture_output=True, check=True).stdout.decode().split("\0")
     option = [f"--user={user}"] if user.startswith("-") else ["--user", user]
     assert words == ["genre", "recommend", str(run.folder), *option, "-k", "10", ""]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,7 +66,14 @@ def command(*words: str) -> str:
     Returns:
         The words, quoted where needed; unprintable characters as escapes of `$'...'`.
     """
-    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escapes(word)}'" for word in words)
+    typed = (_program(), *words[1:]) if words[0] == "genre" else words
+    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escapes(word)}'" for word in typed)
+
+
+def _program() -> str:
+    """Return `genre`, or its path as it was typed where the shell does not find it by name."""
+    typed = sys.argv[0]
+    return typed if Path(typed).name == "genre" and "/" in typed and shutil.which("genre") is None else "genre"
 
 
 def _escapes(word: str) -> str:

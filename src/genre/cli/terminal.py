@@ -23,7 +23,7 @@ def _learnt_again(run: Run) -> str:
 
 
 def print_run(run: Run) -> None:
-    """Print leaderboards, example recommendations with reasons, and the path of the report.
+    """Print leaderboards, example recommendations with reasons, the path of the report, and three commands to go on.
 
     Args:
         run: a finished run.
@@ -51,11 +51,13 @@ def print_run(run: Run) -> None:
     console.print(f"\nReport: {escaped(str(run.folder / 'report.html'))}", soft_wrap=True)
     user = run.report["examples"][0]["user_id"]
     option = [f"--user={user}"] if user.startswith("-") else ["--user", user]  # `-1` would be read as an option
-    console.print(
-        f"Next:   {command('genre', 'recommend', str(run.folder), *option, '-k', '10')}",
-        markup=False,
-        soft_wrap=True,
-    )
+    folder = str(run.folder)
+    for head, words, what in (
+        ("Next:  ", ("serve", folder), "a page at http://127.0.0.1:8000/"),
+        ("       ", ("recommend", folder, *option, "-k", "10"), "a list for one user"),
+        ("       ", ("audit", folder), "leaks between the parts"),
+    ):
+        console.print(f"{head} {command('genre', *words)}  # {what}", markup=False, soft_wrap=True)
 
 
 def _print_repeats(rows: Sequence[dict[str, Any]], label: str, console: Console) -> None:
