@@ -3,6 +3,7 @@
 # make check  style, types, layers
 # make lock     the lock files, after a change of dependencies
 # make lowest   the service at the lowest versions that pyproject.toml states
+# make dist     the sdist and the wheel, checked, installed into an empty environment, and the quickstart from there
 # make nightly, fuzz, coverage    the full sizes of docs/reliability.md
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.13.0  # which of its builds is right depends on the machine, so it is in no lock file
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test check golden nightly fuzz coverage lock lowest clean
+.PHONY: demo test check golden nightly fuzz coverage lock lowest dist clean
 
 demo: .venv/demo
 	$(BIN)/genre run examples/movies/movies.yaml
@@ -37,6 +38,7 @@ nightly: .venv/dev
 	$(BIN)/python benchmarks/serving_faults.py
 	$(BIN)/python benchmarks/soak.py --minutes 30
 	$(MAKE) lowest
+	$(MAKE) dist
 
 fuzz: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
@@ -59,8 +61,19 @@ lowest:  ## the service at the lowest versions that pyproject.toml states
 	  tests/serving/test_connections.py tests/serving/test_http.py tests/serving/test_lists.py tests/serving/test_server.py \
 	  tests/serving/test_service.py tests/serving/test_store.py tests/reliability/test_hostile.py
 
+dist:
+	rm -rf dist build .venv-dist
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check 'build>=1.2' 'twine>=6.1'
+	.venv-dist/bin/python -m build
+	.venv-dist/bin/python -m twine check --strict dist/*
+	rm -rf .venv-dist && $(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	mkdir -p build && awk '/^```python/ {n++; next} /^```/ {n += n == 1} n == 1' README.md > build/quickstart.py
+	cd build && ../.venv-dist/bin/python quickstart.py
+
 clean:
-	rm -rf .venv .venv-lowest .venv-lock build dist *.egg-info
+	rm -rf .venv .venv-lowest .venv-lock .venv-dist build dist *.egg-info
 
 .venv/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "GENRE needs Python 3.11 or newer: make PYTHON=python3.12")'

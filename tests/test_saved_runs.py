@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import genre
 from genre import storage
+from genre.config.reading import read_config
 from genre.errors import ArtifactError
 from genre.recommenders.content import Content
 from genre.runs import read_run
@@ -54,6 +56,15 @@ def keep(run: Path, at: Path, inside: str) -> None:
     config = at / "config.full.yaml"
     config.write_text(config.read_text().replace(f"{inside}/", ""))
     storage.write_manifest(at, **facts)
+
+
+@pytest.mark.parametrize("saved", sorted(GOLDEN.glob("run-*/config.yaml")), ids=lambda path: path.parent.name)
+def test_the_config_of_every_format_still_says_the_same(saved: Path) -> None:
+    written, full = yaml.safe_load(saved.read_text()), read_config(saved).full
+    assert written["evaluation"].items() <= full["evaluation"].items()
+    for before, now in zip(written["recommenders"], full["recommenders"], strict=True):
+        plain = {name: value for name, value in before.items() if not isinstance(value, list)}
+        assert plain.items() <= {name: value for name, value in now.items() if not isinstance(value, list)}.items()
 
 
 def answers_of(run: genre.Run) -> dict[str, Any]:
