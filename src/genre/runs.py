@@ -16,6 +16,7 @@ import numpy as np
 from genre import storage
 from genre.bulk import UserLists, rows_to_list
 from genre.config.reading import read_config
+from genre.config.serving_options import ServingOptions
 from genre.data.dataset import Dataset
 from genre.data.event_kinds import EventKinds
 from genre.data.history import History
@@ -74,6 +75,7 @@ class Run:
         unsplit: The data before it was split; None: unknown.
         rules: What every list keeps; None: there are no rules.
         event_kinds: What kinds of events weigh, and which are outcomes.
+        serving: How a service serves the run.
 
     Example:
         >>> import genre
@@ -98,6 +100,7 @@ class Run:
     unsplit: Dataset | None = None
     rules: RuleSet | None = None
     event_kinds: EventKinds = field(default_factory=EventKinds)
+    serving: ServingOptions = field(default_factory=ServingOptions)
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}: best {next(iter(self.recommenders))}, {self.folder})"
@@ -404,5 +407,6 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
         splitter=experiment.split,
         rules=rules_for(experiment.rules, dataset),
         event_kinds=experiment.events,
+        serving=experiment.serving,
         refitted=refitted,
     )

@@ -16,6 +16,7 @@ import pytest
 
 import genre
 from genre.runs import Run
+from genre.serving import shows
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.http import batching
 from genre.serving.http.access import ApiKeys
@@ -25,7 +26,7 @@ from genre.serving.service import Service
 SERVING = Path(genre.__file__).parent / "serving"
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 KEY = "a key of the tests"
-MOST_FILES = 14
+MOST_FILES = 15
 
 Served = Callable[..., AbstractContextManager[str]]
 
@@ -68,6 +69,7 @@ def test_the_page_lists_the_files_that_a_request_enters(
 ) -> None:
     for pause in ("SYNC_SECONDS", "ERASURE_SECONDS"):  # so that nothing else goes on meanwhile
         monkeypatch.setattr(batching, pause, 1000)
+    monkeypatch.setattr(shows, "FLUSH_SECONDS", 1000)
     service = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
     with serve_app(create_app(service, api_keys=ApiKeys({KEY: ["read"]}))) as url:
         while service.failing_calls() or not service.ready:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
+from genre.config.serving_options import ServingOptions
 from genre.data.event_kinds import EventKinds
 from genre.engines.base import Engine
 from genre.engines.duckdb import DuckDB
@@ -159,6 +160,7 @@ class Experiment:
     events: Annotated[
         EventKinds, Doc("What kinds of events weigh, in files and in the service, and which are outcomes.")
     ] = field(default_factory=EventKinds)
+    serving: Annotated[ServingOptions, Doc("How a service serves the run.")] = field(default_factory=ServingOptions)
     labels: Annotated[tuple[str, ...], Doc("The name of each recommender; computed from `name` and `kind`.")] = ()
 
     def __post_init__(self) -> None:

@@ -222,7 +222,9 @@ def serve_stdio(service: Service) -> None:
 
 
 async def _serve_stdio(service: Service) -> None:
-    metrics = PrometheusMetrics(service.failing_calls, service.llm_counts, lambda: service.failed_swaps)
+    metrics = PrometheusMetrics(
+        service.failing_calls, service.llm_counts, lambda: service.failed_swaps, lambda: service.shows.n_lost
+    )
     calls = AsyncService(service, metrics)
     loops = [
         asyncio.create_task(loop) for loop in (calls.read(service.warm), calls.follow_log(), calls.go_on_erasing())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from genre.data.item_fields import Filter
@@ -10,6 +12,7 @@ from genre.options import DEFAULT_K
 from genre.rules.base import Rule
 
 DIGITS = 6  # to which scores are rounded
+ID_BYTES = 12  # of a new id: no two lists of a billion have the same
 
 ListSource = Literal["personal", "folded_in", "content", "popular"]
 """How a list was made.
@@ -39,6 +42,8 @@ class ListRequest:
         fields: Names of item fields to answer with.
         rules: What the list must keep, beside the rules of the run.
         record: Whether the list is sent to a user and counts as shown.
+        recommendation_id: The caller's own id of the list, so that a request that is sent again counts once; None: a
+            new one.
     """
 
     user_id: str | None = None
@@ -56,6 +61,7 @@ class ListRequest:
     fields: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     record: bool = True
+    recommendation_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +75,9 @@ class RankedList:
         recommender: Name of the recommender that was requested, also where a fallback made the list.
         fallback: Why a fallback made the list, such as `model_late`; None where none was needed.
         unkept: Rules that could not be kept, and why.
+        recommendation_id: The id of the list, which events name that it led to.
+        propensities: Probability with which each item was put at its place, given those before it; empty where nothing
+            was drawn at random.
     """
 
     items: list[dict[str, Any]]
@@ -77,6 +86,8 @@ class RankedList:
     recommender: str
     fallback: str | None = None
     unkept: list[str] = field(default_factory=list)
+    recommendation_id: str = field(default_factory=partial(secrets.token_urlsafe, ID_BYTES), compare=False)
+    propensities: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)

@@ -64,6 +64,7 @@ class Service(Updates):
         Returns:
             In the order of the requests, each list, or what is wrong with the request.
         """
+        begin = time.perf_counter()
         answers: dict[int, RankedList | GenreError] = {}
         batches: dict[Hashable, list[ResolvedRequest]] = {}
         users = {request.user_id for request in requests if request.user_id is not None and request.history is None}
@@ -81,7 +82,15 @@ class Service(Updates):
             except GenreError as error:  # a query without a word in it
                 lists = [error] * len(batch)
             answers.update(zip((resolved.index for resolved in batch), lists, strict=True))
-        return [answers[index] for index in range(len(requests))]
+        made = [answers[index] for index in range(len(requests))]
+        shown = []
+        for request, answer in zip(requests, made, strict=True):
+            if isinstance(answer, RankedList):
+                answer.recommendation_id = request.recommendation_id or answer.recommendation_id
+                if request.record:
+                    shown.append((request.user_id, answer))
+        self.shows.add(shown, time.perf_counter() - begin)
+        return made
 
     def _resolve(
         self, index: int, request: ListRequest, events: EventsByUser, events_missing: str | None
@@ -116,6 +125,7 @@ class Service(Updates):
         run: str | None = None,
         recommender: str | None = None,
         fields: Sequence[str] = (),
+        record: bool = True,
     ) -> RankedList:
         """Return the items most similar to one.
 
@@ -125,27 +135,37 @@ class Service(Updates):
             run: Name of the run; None: the first.
             recommender: Name of the recommender; None: the best.
             fields: Names of item fields to answer with.
+            record: Whether the list is sent to a user and counts as shown.
 
         Returns:
             The list; popular items where the item is unknown.
         """
+        begin = time.perf_counter()
         loaded = self._state.loaded_run(run)
         name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
         if row is None:
-            return self.popular(k=k, run=loaded.name, fields=fields)
+            return self.popular(k=k, run=loaded.name, fields=fields, record=record)
         ranked = self._state.fallback.similar(loaded, name, row, k, mask=loaded.allowed(int(time.time())))
         why = POPULAR if ranked.step == "popular" else f"similar to {loaded.catalogue.titles[row]}"
         source: ListSource = "folded_in" if ranked.step == "model" else ranked.step
-        return RankedList(
+        made = RankedList(
             items=entries_with_reason(loaded, ranked, why, fields),
             source=source,
             run=loaded.name,
             recommender=name,
             fallback=ranked.fallback,
         )
+        self.shows.add([(None, made)] if record else [], time.perf_counter() - begin, source="similar")
+        return made
 
     def popular(
-        self, *, k: int = DEFAULT_K, trending: bool = False, run: str | None = None, fields: Sequence[str] = ()
+        self,
+        *,
+        k: int = DEFAULT_K,
+        trending: bool = False,
+        run: str | None = None,
+        fields: Sequence[str] = (),
+        record: bool = True,
     ) -> RankedList:
         """Return the most popular items. With filters: `recommend` without a user.
 
@@ -154,10 +174,12 @@ class Service(Updates):
             trending: By recent events alone; items without any are left out.
             run: Name of the run; None: the first.
             fields: Names of item fields to answer with.
+            record: Whether the list is sent to a user and counts as shown.
 
         Returns:
             The list.
         """
+        begin = time.perf_counter()
         loaded = self._state.loaded_run(run)
         allowed = loaded.allowed(int(time.time()))
         if trending:
@@ -167,7 +189,9 @@ class Service(Updates):
         else:
             ranked = self._state.fallback.popular(loaded, k, mask=allowed)
         entries = entries_with_reason(loaded, ranked, "trending" if trending else POPULAR, fields)
-        return RankedList(items=entries, source="popular", run=loaded.name, recommender="popular")
+        made = RankedList(items=entries, source="popular", run=loaded.name, recommender="popular")
+        self.shows.add([(None, made)] if record else [], time.perf_counter() - begin)
+        return made
 
     def explain(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from genre.config.serving_options import ServingOptions
 from genre.errors import GenreError
 from genre.runs import Run
 from genre.serving.erasure import Erasure
@@ -18,6 +19,7 @@ from genre.serving.events.store import CHANGES, Deletion, Event, EventStore, Ite
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.new_items import check_fields
+from genre.serving.shows import ShowLog
 from genre.serving.state import State
 from genre.serving.warmup import can_personalise, warm_up
 from genre.serving.weighed_events import weigh_events
@@ -27,10 +29,12 @@ class Updates:
     """The runs and the event log behind a service, and everything that changes what is known of them.
 
     Attributes:
+        options: How to serve.
         limits: Time limits and other limits.
         ready: Whether every run has answered with more than popular items; stays true.
         erasure: What is still kept of deleted users.
         failed_swaps: How often a run that was replaced on disk could not be taken over.
+        shows: The lists that were sent to users.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Updates:
         *,
         shares: Mapping[str, float] | None = None,
         limits: Limits | None = None,
+        options: ServingOptions | None = None,
     ) -> None:
         """Load runs.
 
@@ -49,6 +54,7 @@ class Updates:
             shares: Share of the users by name of the run; None: equal shares. A user is assigned to the same run while
                 names and shares stay.
             limits: Limits; None: the defaults.
+            options: How to serve; None: as the config of the first run says.
 
         Raises:
             GenreError: If there is no run, two have one name, or a share is not legal.
@@ -58,6 +64,8 @@ class Updates:
         self.failed_swaps = 0
         self._store = store
         self._state = State(runs, store, shares=shares, limits=self.limits)
+        self.options = options or self._state.loaded_run(None).run.serving
+        self.shows = ShowLog(store, self.options.record_shows)
         self.erasure = Erasure(store, self._state)
         self._swapping = threading.Lock()
         self._recount = False  # a user was deleted, and trends have to be counted anew
@@ -77,8 +85,9 @@ class Updates:
         return failures
 
     def close(self) -> None:
-        """Close the event store."""
+        """Record the lists that wait, and close the event store."""
         self.ready = False
+        self.shows.flush()
         self._store.close()
 
     def failing_calls(self) -> list[str]:
@@ -119,7 +128,7 @@ class Updates:
             DataError: If there is no such kind.
         """
         run = self._state.loaded_run(None).run
-        for kind in {event.kind for event in events} - {None}:
+        for kind in {event.kind for event in events if event.kind is not None}:
             run.event_kinds.weight(kind)
         weights, _ = weigh_events(events, run.event_kinds, run.dataset)
         return [

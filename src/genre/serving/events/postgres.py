@@ -181,6 +181,12 @@ class PostgresStore(LogTable):
         return bool(dead == 0)
 
     @override
+    def query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._read.fresh() as connection:
+            connection.execute("SET statement_timeout = 0")
+            return connection.execute(self._sql(statement).encode(), values).fetchall()
+
+    @override
     def pages(self) -> Iterator[list[Row]]:
         with self._read.fresh() as connection, connection.transaction():
             connection.execute("SET LOCAL statement_timeout = 0")

@@ -223,6 +223,11 @@ class SQLiteStore(LogTable):
             return bool(log.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
     @override
+    def query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with _store_errors(self.path), closing(self._connect()) as log:
+            return log.execute(statement, values).fetchall()
+
+    @override
     def pages(self) -> Iterator[list[Row]]:
         with _store_errors(self.path), closing(self._connect()) as log:
             log.execute("BEGIN")
@@ -256,8 +261,9 @@ class SQLiteStore(LogTable):
 
     @override
     def close(self) -> None:
-        self._write.close()
-        self._read.close()
+        with self._writing, self._reading:  # what another thread executes may not be closed under it
+            self._write.close()
+            self._read.close()
         self._claimed.release()
 
 

@@ -440,6 +440,18 @@ class EventStore(ABC):
         """
 
     @abstractmethod
+    def query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run a statement that reads, on a connection of its own, so that it may take long and holds nothing up.
+
+        Args:
+            statement: SQL over the table `log` with `?` for values, which every database knows.
+            values: The values.
+
+        Returns:
+            The rows that it finds.
+        """
+
+    @abstractmethod
     def claim(self, *, alone: bool = False) -> None:
         """Note until the store is closed that this process serves from the log.
 

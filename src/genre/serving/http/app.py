@@ -62,7 +62,9 @@ def create_app(
     Raises:
         OptionError: for an origin that is none.
     """
-    metrics = PrometheusMetrics(service.failing_calls, service.llm_counts, lambda: service.failed_swaps)
+    metrics = PrometheusMetrics(
+        service.failing_calls, service.llm_counts, lambda: service.failed_swaps, lambda: service.shows.n_lost
+    )
     calls = AsyncService(service, metrics)
 
     @asynccontextmanager

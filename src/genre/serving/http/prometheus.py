@@ -34,6 +34,7 @@ class PrometheusMetrics:
         failing_calls: Callable[[], list[str]],
         reranked: Callable[[], RerankCounts],
         failed_swaps: Callable[[], int] = int,
+        lost_shows: Callable[[], int] = int,
     ) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -49,6 +50,8 @@ class PrometheusMetrics:
         stages.set_function(lambda: len(failing_calls()))
         swaps = Gauge("genre_failed_swaps", "Replaced runs that could not be taken over", registry=registry)
         swaps.set_function(failed_swaps)
+        shows = Gauge("genre_lost_shows", "Lists that were sent but could not be recorded", registry=registry)
+        shows.set_function(lost_shows)
         registry.register(_RerankCollector(reranked))
         self._by_route: dict[tuple[str, int], Histogram] = {}  # finding a label costs more than counting
         self._by_answer: dict[tuple[str, str, str], Counter] = {}

@@ -176,10 +176,11 @@ class _Routes:
         trending: bool = False,  # noqa: FBT001, FBT002  # a query parameter
         run: NameQuery = None,
         fields: FieldsQuery = "",
+        record: bool = True,  # noqa: FBT001, FBT002
     ) -> Response:
         """List the most popular items; with `trending`, those of the last days."""
-        names = split_names(fields)
-        return _json(await self._calls.read(self._service.popular, k=k, trending=trending, run=run, fields=names))
+        popular, names = self._service.popular, split_names(fields)
+        return _json(await self._calls.read(popular, k=k, trending=trending, run=run, fields=names, record=record))
 
     async def similar(
         self,
@@ -188,10 +189,11 @@ class _Routes:
         run: NameQuery = None,
         recommender: NameQuery = None,
         fields: FieldsQuery = "",
+        record: bool = True,  # noqa: FBT001, FBT002
     ) -> Response:
         """List items similar to one; popular items where it is unknown."""
-        similar, names = self._service.similar, split_names(fields)
-        return _json(await self._calls.read(similar, item_id, k=k, run=run, recommender=recommender, fields=names))
+        given = {"k": k, "run": run, "recommender": recommender, "fields": split_names(fields), "record": record}
+        return _json(await self._calls.read(self._service.similar, item_id, **given))  # type: ignore[arg-type]
 
     async def item(self, item_id: IdPath, run: NameQuery = None) -> Response:
         """Return the fields of an item."""

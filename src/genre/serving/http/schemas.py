@@ -120,6 +120,11 @@ class RecommendOptions(Body):
     novelty: Annotated[Share, Field(description="0 to 1: prefer items that few users know")] = 0.0
     diversity: Annotated[Share, Renamed("explore"), Field(description="0 to 1: prefer items unlike each other")] = 0.0
 
+    record: Annotated[bool, Field(description="whether the list is sent to a user and counts as shown")] = True
+    recommendation_id: Annotated[
+        Id | None, Field(description="your own id of the list; of a request that is sent again, it counts once")
+    ] = None
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_old_names(cls, given: Any) -> Any:
@@ -230,8 +235,10 @@ class EventBody(Body):
             raise ValueError("the kind says what an event weighs; leave `weight` out")
         if self.kind == RATE and self.value is None:
             raise ValueError("an event of kind `rate` needs `value`, the stars")
-        if self.kind == SHOW and self.recommendation_id is None:
-            raise ValueError("an event of kind `show` needs `recommendation_id`, the list that was shown")
+        if self.kind == SHOW and None in (self.recommendation_id, self.position):
+            raise ValueError(
+                "an event of kind `show` needs `recommendation_id` and `position`: what was seen, and where"
+            )
         return self
 
     def to_event(self) -> Event:

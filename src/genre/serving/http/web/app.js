@@ -45,6 +45,7 @@ function listBody(recommender) {
     ...person(), ask: state.words || null, k: K, run: state.run, recommender,
     novelty: state.novelty, diversity: state.diversity, exclude: state.hidden, fields: fieldsNow(),
     filter: state.kinds.length && field ? { [field]: state.kinds } : {},
+    record: false, // a person who tries things out is no customer
   };
 }
 
@@ -212,7 +213,7 @@ function showKinds(answer) {
 }
 
 async function showPopular() {
-  const popular = await request(`v1/popular?${inRun({ k: 30, fields: fieldsNow().join(",") })}`);
+  const popular = await request(`v1/popular?${inRun({ k: 30, fields: fieldsNow().join(","), record: false })}`);
   nameCategories(popular.items.flatMap(categoriesOf));
   replace($("popular"), popular.items.map((one) => mini(one, "I like", () => add(one))));
 }
