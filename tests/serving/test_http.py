@@ -71,7 +71,16 @@ def is_problem(answer: Any, status: int) -> bool:
 def test_recommendations_for_a_user(client: TestClient) -> None:
     answer = client.get("/v1/users/u0/recommendations", params={"k": 2})
     body = answer.json()
-    assert set(body) == {"items", "source", "run", "recommender", "fallback", "unkept", "recommendation_id", "propensities"}
+    assert set(body) == {
+        "items",
+        "source",
+        "run",
+        "recommender",
+        "fallback",
+        "unkept",
+        "recommendation_id",
+        "propensities",
+    }
     assert set(body["items"][0]) == {"item_id", "title", "score", "reason"}
     assert (len(body["items"]), body["source"], body["run"]) == (2, "personal", "toy")
     with_fields = client.get("/v1/users/u0/recommendations", params={"k": 1, "fields": "genres, text,absent"}).json()
