@@ -315,7 +315,7 @@ def test_what_a_network_starts_from_is_relative_to_the_config(tmp_path: Path) ->
 
 
 def test_a_domain_of_ones_own_is_relative_to_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own.yaml").write_text("item: a\nitems: b\nperson: c\ntook: d\ntopics: [e]\n")
+    (tmp_path / "own.yaml").write_text("words: {item: a, items: b, person: c, took: d, topics: [e]}\n")
     text = """\
 name: a
 data: {kind: files, interactions: i.csv}

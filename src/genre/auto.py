@@ -45,6 +45,7 @@ def find_config(
     *,
     output: Path,
     columns: Columns | None = None,
+    domain: str | None = None,
     allowance: Allowance | None = None,
     seed: int = 0,
     runs: str | Path = "runs",
@@ -58,6 +59,7 @@ def find_config(
         users: The table of users; None: there is none.
         output: Where the config will be written; its paths are relative to that folder.
         columns: The columns of the interactions, where their names do not say what they are.
+        domain: What the data is about, as in `first_config`.
         allowance: CPU time and trials, reading included; None: ten minutes.
         seed: Of the sequence of trials.
         runs: The folder of all runs, where cleaned data and vectors are kept for the run of the config.
@@ -72,7 +74,13 @@ def find_config(
     """
     allowance = allowance or Allowance(seconds=600)
     first = first_config(
-        interactions, items, users, output, columns=columns, keep=lambda *made: leave_dataset(runs, *made)
+        interactions,
+        items,
+        users,
+        output,
+        columns=columns,
+        domain=domain,
+        keep=lambda *made: leave_dataset(runs, *made),
     )
     experiment = first.config.experiment
     work = Workspace(Path(runs) / f"{experiment.name}-auto", "")

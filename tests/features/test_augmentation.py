@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset
+from genre.domains.packs import load_domain
 from genre.errors import ArtifactError, ConfigError, DataError, OptionError
 from genre.features.augmentation import augment, plan
 from genre.features.augmentation_prompts import (
@@ -28,7 +29,6 @@ from genre.features.item_matcher import ItemMatcher
 from genre.features.text import render
 from genre.llm.base import Schema
 from genre.llm.budget import Budget
-from genre.llm.domains import PACKS, load_domain
 from genre.llm.fake import Fault
 from genre.llm.ledger import Ledger
 from genre.preprocessing.splits import LeaveOneOut
@@ -60,7 +60,7 @@ def test_the_whole_chain_attaches_columns_that_say_where_they_are_from(tmp_path:
     invented = {"synthetic_item", "synthetic_text", "synthetic_chained_item", "synthetic_chained_text"}
     assert {"profile", "interests", *invented} <= set(whole.users.column_names)
     assert whole.items["summary"].null_count == 0
-    assert set(whole.items["topics"].to_pylist()[0].split(", ")) <= set(load_domain("films").topics)
+    assert set(whole.items["topics"].to_pylist()[0].split(", ")) <= set(load_domain("video").words.topics)
     assert check_provenance(whole, data) == []
     for name, report in made.reports.items():
         assert report.questions == report.valid > 0, name
@@ -142,7 +142,7 @@ def test_a_sentence_begins_as_the_domain_says_and_in_other_languages_as_the_mode
     dutch = summary_prompts(data, dataclasses.replace(options, language="Dutch"))
     assert '"summary": "..."' in dutch.inputs()[0].replace('" ..."', '"..."')
     own = tmp_path / "own.yaml"
-    own.write_text("item: a\nitems: b\nperson: c\ntook: d\nsummary: 'It (is'\ntopics: [e]\n")
+    own.write_text("words: {item: a, items: b, person: c, took: d, summary: 'It (is', topics: [e]}\n")
     with pytest.raises(ConfigError, match="begins with words"):
         load_domain(str(own))
 
@@ -242,8 +242,8 @@ def test_a_language_whose_answers_cannot_be_checked_is_refused(language: Any) ->
 def test_an_own_pack_that_was_edited_is_read_again(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     for topics in ("[e]", "[f, g]"):
-        own.write_text(f"item: a\nitems: b\nperson: c\ntook: d\ntopics: {topics}\n")
-        made = load_domain(str(own)).topics
+        own.write_text(f"words: {{item: a, items: b, person: c, took: d, topics: {topics}}}\n")
+        made = load_domain(str(own)).words.topics
     assert made == ("f", "g")
 
 
@@ -291,17 +291,10 @@ def test_audit_finds_what_knows_too_much(tmp_path: Path) -> None:
     assert "synthetic_item" in check_provenance(toy, data)[0]
 
 
-@pytest.mark.parametrize("name", PACKS)
-def test_every_pack_is_whole(name: str) -> None:
-    pack = load_domain(name)
-    assert 20 <= len(pack.topics) <= 60
-    assert all(pack.wording().values())
-
-
 def test_an_own_pack_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "recipes.yaml"
-    file.write_text("item: recipe\nitems: recipes\nperson: cook\ntook: cooked\ntopics: [soup, bread]\n")
-    assert load_domain(str(file)).topics == ("soup", "bread")
+    file.write_text("words: {item: recipe, items: recipes, person: cook, took: cooked, topics: [soup, bread]}\n")
+    assert load_domain(str(file)).words.topics == ("soup", "bread")
     data: Dataset = toy_dataset()
     questions = summary_prompts(data, Augmentation(("title",), domain=str(file)))
     assert "describes a recipe" in questions.inputs()[0]

@@ -54,6 +54,8 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     roles = "user, item, rating, weight, timestamp, part or title"
     text = f"the column of a role whose name does not show it ({roles}), such as item=SKU"
     parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
+    text = "shop, social, news, music, video, your own YAML file, or none (default: what the columns tell)"
+    parser.add_argument("--domain", help=text)
     text = "file to write (default: genre.yaml)"
     parser.add_argument("--output", type=Path, default=Path("genre.yaml"), help=text)
 
@@ -79,6 +81,7 @@ def _auto(args: argparse.Namespace) -> None:
         args.users,
         output=args.output,
         columns=parse_columns(args.column),
+        domain=args.domain,
         allowance=Allowance(60 * args.budget, args.trials),
         seed=args.seed,
         runs=args.runs,
@@ -107,7 +110,8 @@ def _init(args: argparse.Namespace) -> None:
             kept.append(f"{args.runs}: cannot be written ({error.strerror}), so the first run reads the files again")
 
     columns = parse_columns(args.column)
-    first = first_config(args.interactions, args.items, args.users, args.output, columns=columns, keep=keep)
+    files = args.interactions, args.items, args.users
+    first = first_config(*files, args.output, columns=columns, domain=args.domain, keep=keep)
     _write(args.output, first.text)
     print(*describe(first.facts), *kept, sep="\n")
     _print_next(args)

@@ -9,6 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from genre.config.domain_defaults import pack_path
 from genre.config.experiment import EvaluationOptions, Experiment
 from genre.config.overrides import COMMAND_LINE
 from genre.config.sections import (
@@ -26,7 +27,6 @@ from genre.evaluation.metric_table import OWN
 from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
 from genre.llm.base import LanguageModel
-from genre.llm.domains import is_domain_file
 from genre.llm.ledger_table import MEMORY
 from genre.llm.settings import LLMOptions
 from genre.options import parse_options, suggest_option, type_hints
@@ -77,10 +77,13 @@ class _Builder:
         self.problems: list[str] = []
         self.error_type = ConfigError
         self.seed = 0
+        self.domain: str | None = None
 
     def experiment(self, values: dict[str, Any]) -> Experiment | None:
         """Build the whole experiment; None where there are problems."""
         self.seed = values["seed"] if isinstance(values.get("seed"), int) else 0
+        if isinstance(domain := values.get("domain"), str):
+            self.domain = domain
         entries = values.get("recommenders")
         labels: tuple[str, ...] = ()
         if isinstance(entries, list):
@@ -119,8 +122,12 @@ class _Builder:
         places = [path]
         if path not in self.lines:
             places += [place for place in self.origins if place.startswith((f"{path}.", f"{path}["))]
-        overridden = COMMAND_LINE in {self.origins.get(place) for place in places}
-        where = COMMAND_LINE if overridden else f"{self.name}:{self.lines.get(around, 1)}"
+        origins = {self.origins.get(place, "") for place in places}
+        where = f"{self.name}:{self.lines.get(around, 1)}"
+        if COMMAND_LINE in origins:
+            where = COMMAND_LINE
+        elif path not in self.lines and (packs := [one for one in origins if one.startswith("domain ")]):
+            where = packs[0]
         self.problems.append(f"{where}: {path + ': ' if path else ''}{what}")
 
     def value(self, hint: Any, raw: Any, path: str) -> Any:
@@ -160,9 +167,7 @@ class _Builder:
         before, computed = len(self.problems), computed or {}
         hints = {key: hint for key, hint in type_hints(cls).items() if key not in computed}
         given = self._known(cls, raw, hints, path)
-        if "seed" in hints and "seed" not in given and path and not issubclass(cls, LanguageModel):
-            given["seed"] = self.seed
-            self.origins[f"{path}.seed"] = "seed"
+        self._inherit(cls, hints, given, path)
         nested = {key: value for key, value in given.items() if is_nested(hints[key])}
         built = {key: self.value(hints[key], value, _join(path, key)) for key, value in nested.items()}
         parsed, wrong = parse_options(cls, {key: value for key, value in given.items() if key not in nested})
@@ -176,7 +181,7 @@ class _Builder:
         if len(self.problems) > before:
             return None
         try:
-            return self._resolve_paths(cls(**self._with_domain(parsed), **built, **computed))
+            return self._resolve_paths(cls(**parsed, **built, **computed))
         except GenreError as error:  # whatever the class itself refuses, such as options that do not go together
             self.problem(path, str(error))
             return None
@@ -193,6 +198,17 @@ class _Builder:
                 if isinstance(error, NotImportable):
                     self.error_type = NotImportable
 
+    def _inherit(self, cls: type, hints: dict[str, Any], given: dict[str, Any], path: str) -> None:
+        """Give an object the seed and the domain of the config where it has such options and states none, in place."""
+        if "seed" in hints and "seed" not in given and path and not issubclass(cls, LanguageModel):
+            given["seed"] = self.seed
+            self.origins[f"{path}.seed"] = "seed"
+        if "domain" in hints and self.domain is not None and "domain" not in given:
+            given["domain"] = self.domain
+            self.origins[f"{path}.domain"] = "domain"
+        if isinstance(given.get("domain"), str):
+            given["domain"] = pack_path(given["domain"], self.folder)
+
     def _known(self, cls: type, raw: dict[str, Any], hints: dict[str, Any], path: str) -> dict[str, Any]:
         """Return the values of known options and report the others."""
         for key in raw:
@@ -202,13 +218,6 @@ class _Builder:
                     _join(path, key), f"unknown option of {cls.__name__}{suggest_option(cls, key)}; legal: {legal}"
                 )
         return {key: value for key, value in raw.items() if key in hints}
-
-    def _with_domain(self, parsed: dict[str, Any]) -> dict[str, Any]:
-        """Return options with a domain that is a relative path resolved from the config's folder: classes read it."""
-        domain = parsed.get("domain")
-        if self.folder is None or not isinstance(domain, str) or not is_domain_file(domain):
-            return parsed
-        return {**parsed, "domain": str(self.folder / domain)}
 
     def _resolve_paths(self, made: Any) -> Any:
         """Return the object with relative paths resolved from the config's folder."""

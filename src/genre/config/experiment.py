@@ -127,6 +127,13 @@ class Experiment:
     name: Annotated[str, Doc("Names the folder of the run.")]
     data: Annotated[Source, Doc("Where interactions, items and users are read from.")]
     recommenders: Annotated[tuple[Recommender, ...], Doc("The recommenders to fit and compare.")]
+    domain: Annotated[
+        str | None,
+        Doc(
+            "What the data is about: shop, social, news, music, video, or the path of your own YAML file. It fills in "
+            "what the config leaves out, and gives language models their words. None: general defaults."
+        ),
+    ] = None
     seed: Annotated[
         int,
         Doc(

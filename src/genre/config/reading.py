@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genre.config.building import build_experiment
+from genre.config.domain_defaults import add_domain_defaults
 from genre.config.experiment import Experiment
 from genre.config.overrides import apply_override
 from genre.config.secrets import refuse_secrets
@@ -32,7 +33,7 @@ class Config:
         experiment: The checked experiment.
         text: The YAML as the user wrote it.
         full: The plain values with every default filled in.
-        origins: Path of a value (`recommenders[0].seed`) -> `line 3`, `command line` or `seed`.
+        origins: Path of a value (`recommenders[0].seed`) -> `line 3`, `command line`, `domain shop` or `seed`.
     """
 
     experiment: Experiment
@@ -99,8 +100,14 @@ def parse_config(
     """
     values, lines = read_yaml(text, name)
     origins = {path: f"line {line}" for path, line in lines.items()}
-    for override in overrides:
+    first = [override for override in overrides if override.startswith("domain=")]
+    for override in first:
         apply_override(values, origins, override)
+    if Path(name).name != FULL_CONFIG:  # which has no defaults left to fill in
+        add_domain_defaults(values, origins, folder)
+    for override in overrides:
+        if override not in first:
+            apply_override(values, origins, override)
     refuse_secrets(name, text, overrides, values)
     experiment = build_experiment(values, name, lines, origins, folder, trust=trust)
     return Config(experiment, text, to_dict(experiment), origins)

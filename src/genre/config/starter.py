@@ -5,6 +5,7 @@ The facts are in `starter_facts.py`, the choices in `starter_choices.py`. Knows 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -17,11 +18,20 @@ from typing import NamedTuple
 import pyarrow as pa
 import yaml
 
+from genre.config.experiment import EvaluationOptions
 from genre.config.reading import Config, parse_config
-from genre.config.starter_choices import REPEATED, Choice, Values, choose_recommenders, choose_split
+from genre.config.starter_choices import (
+    REPEATED,
+    Choice,
+    Values,
+    choose_recommenders,
+    choose_split,
+    keeps_repeats,
+)
 from genre.config.starter_facts import Facts, describe, measure
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
+from genre.domains.packs import is_own_pack, load_domain, recognise_domain
 from genre.engines.duckdb import DuckDB
 from genre.errors import OptionError
 from genre.features.text import render, text_fields
@@ -35,6 +45,9 @@ from genre.preprocessing.sources.sequences import Sequences, looks_like_sequence
 
 Keep = Callable[[Config, Dataset, CleaningReport], object]
 CONDITION = re.compile(r"\[(\w+)\] ?(.*)")
+METRICS = EvaluationOptions().metrics
+NO_DOMAIN = "none"
+"""What `--domain` says where the columns are not to tell one."""
 REASONS_FROM = 52
 """The column of the reasons; those of longer entries stand above them."""
 
@@ -85,6 +98,7 @@ def first_config(
     output: Path,
     *,
     columns: Columns | None = None,
+    domain: str | None = None,
     keep: Keep | None = None,
 ) -> FirstConfig:
     """Write a commented config for a user's files.
@@ -95,6 +109,7 @@ def first_config(
         users: The table of users; None: there is none.
         output: Where the config will be written; its paths are relative to that folder.
         columns: The columns of the interactions, where their names do not say what they are.
+        domain: What the data is about: a built-in pack, `none`, or the path of an own one; None: what the columns tell.
         keep: Gets the config with the dataset and the report of its step of preprocessing, so that a run need not read
             the files again; None: they are dropped.
 
@@ -106,6 +121,8 @@ def first_config(
     """
     columns = columns or Columns()
     in_order = columns == Columns() and looks_like_sequences(interactions)
+    if domain is not None and is_own_pack(domain):
+        columns = dataclasses.replace(columns, names=load_domain(domain).columns)
     source = (
         Sequences(interactions, items=items, users=users)
         if in_order
@@ -117,7 +134,11 @@ def first_config(
         cleaning = Cleaning(returns="cancel")  # without returns it changes nothing
         dataset, report = prepare(tables, engine, cleaning)
         texts = _text_columns(dataset.items)
-        facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts)
+        domain, signs = (domain, []) if domain else recognise_domain(tables.columns) or (None, [])
+        domain = None if domain == NO_DOMAIN else domain
+        facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts, domain=domain)
+        if signs:
+            report.facts.append(f"domain: {domain} (its columns: {', '.join(signs)}); another one by --domain")
         text = config_text(source, facts, report, output, choose_recommenders(facts))
         config = parse_config(text, str(output), folder=output.resolve().parent)
         if keep is not None:
@@ -155,8 +176,11 @@ def config_text(
     role = "path" if in_order else "interactions"
     named = {role: getattr(source, role), "items": source.items, "users": source.users}
     columns = Columns() if isinstance(source, Sequences) else source.columns
-    roles = {role: name for role, name in vars(columns).items() if name is not None}
-    split = choose_split(facts)
+    roles = {role: name for role, name in vars(columns).items() if name is not None and role != "names"}
+    split, repeated = choose_split(facts), keeps_repeats(facts)
+    pack = {} if facts.domain is None else load_domain(facts.domain).config
+    rated = ["rmse", "mae", "accuracy"] if facts.rated else []
+    metrics = [*pack.get("evaluation", {}).get("metrics", METRICS), *rated]
     values = {
         "verb": verb,
         "name": _name(Path(named[role])),
@@ -172,18 +196,23 @@ def config_text(
         "texts": ", ".join(facts.texts[:6]),
         "first_texts": ", ".join(facts.texts[:3]),
         "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),
+        "domain": _domain_in(facts.domain or "", output),
         "repeats": f"{facts.repeats:.0%}",
+        "kept": "all" if repeated else pack.get("cleaning", {}).get("repeats", "last").replace("all", "last"),
+        "metrics": _yaml(list(dict.fromkeys(metrics))),
         "k": str(DEFAULT_K),
     }
     shown = {
         "columns": bool(roles),
         "described": bool(facts.texts),
         "liked": facts.liked_from is not None,
-        "rated": facts.rated,
-        "unrated": not facts.rated,
+        "trade": facts.domain is not None,
         "weighted": facts.largest_weight > 1,
         "returned": any(step.name == "returns" for step in report.steps),
-        "repeated": facts.repeats >= REPEATED,
+        "repeated": facts.repeats >= REPEATED and not repeated,
+        "again": repeated,
+        "anew": not repeated and pack.get("evaluation", {}).get("exclude_seen") is False,
+        "textless": not facts.texts and "features" in pack,
     }
     return _fill_in(values, shown)
 
@@ -204,7 +233,7 @@ def _reasoned(line: str, why: str) -> Iterator[str]:
         yield line
 
 
-def _yaml(values: Values, *, flow: bool | None = True) -> str:
+def _yaml(values: Values | list[str], *, flow: bool | None = True) -> str:
     """Return plain values as YAML: on one line, or with a line for each of those that hold others."""
     own = json.loads(json.dumps(values))  # what stands twice is written twice, not as an anchor
     text: str = yaml.safe_dump(own, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=10_000)
@@ -235,6 +264,11 @@ def _is_text(column: pa.Table) -> bool:
 def _relative(path: Path, output: Path) -> str:
     """Return a path as it is written in a config at `output`."""
     return Path(os.path.relpath(path.resolve(), output.resolve().parent)).as_posix()
+
+
+def _domain_in(domain: str, output: Path) -> str:
+    """Return a domain as it is written in a config at `output`."""
+    return _relative(Path(domain), output) if is_own_pack(domain) else domain
 
 
 def _name(path: Path) -> str:

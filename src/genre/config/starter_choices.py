@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genre.config.starter_facts import Facts
+from genre.domains.packs import load_domain
 
 DENSE_UP_TO = 20_000
 """Items; the weights of `ease` then need 1.6 GB."""
@@ -29,6 +30,8 @@ LONG = 20
 """Interactions of the median user from which on histories are long."""
 ENOUGH_FOR_BUCKETS = 1_000
 """Users from which on a blend has weights for three lengths of histories."""
+IN_BASKETS = 0.3
+"""From this share of steps on that are at one time, times tell baskets."""
 REPEATED = 0.05
 """From this share of repeated interactions on, lists with items that a user had before are offered."""
 
@@ -83,7 +86,8 @@ def choose_recommenders(facts: Facts) -> list[Choice]:
     Returns:
         The entries of `recommenders`.
     """
-    single = [*_popular(facts), *_sequential(facts), *_collaborative(facts), *_textual(facts), *_networks(facts)]
+    single = [*_popular(facts), *_sequential(facts), *_collaborative(facts), *_textual(facts), *_trade(facts)]
+    single += _networks(facts)
     members = [choice.values for choice in single]
     return [*single, _blend(facts, members), *_second_stage(facts), *_ratings(facts)]
 
@@ -138,6 +142,34 @@ def _textual(facts: Facts) -> Iterator[Choice]:
         yield Choice(values, "what follows items that read alike")
 
 
+def keeps_repeats(facts: Facts) -> bool:
+    """Tell whether users are to get again what they had: their trade says so, and they do it.
+
+    Args:
+        facts: What was found.
+
+    Returns:
+        True where repeats are kept, recommended and judged.
+    """
+    policy = {} if facts.domain is None else load_domain(facts.domain).config.get("evaluation", {})
+    return facts.ordered and facts.repeats >= REPEATED and policy.get("exclude_seen") is False
+
+
+def _trade(facts: Facts) -> Iterator[Choice]:
+    """Yield what the trade needs beside the rest, as far as the data has what it reads."""
+    pack = [] if facts.domain is None else load_domain(facts.domain).config.get("recommenders", [])
+    entries = {entry["kind"]: entry for entry in pack}
+    if keeps_repeats(facts):
+        yield Choice(entries.get("repeat", {"kind": "repeat"}), f"{facts.repeats:.0%} repeat an item of the same user")
+    if facts.calendar and ("together" in entries or facts.tied >= IN_BASKETS):
+        why = f"items of one basket; {facts.tied:.0%} of the steps are within one time"
+        yield Choice(entries.get("together", {"kind": "together"}), why)
+    if facts.calendar and "fresh" in entries:
+        yield Choice(entries["fresh"], "new items first")
+    if facts.friends is not None:
+        yield Choice({"kind": "friends", "field": facts.friends}, f"{facts.friends!r} of users names other users")
+
+
 def _second_stage(facts: Facts) -> Iterator[Choice]:
     """Yield a ranker over what reads the newest items, where there is an order to learn it from."""
     low, high = FOR_RANKER
@@ -150,7 +182,8 @@ def _second_stage(facts: Facts) -> Iterator[Choice]:
     if facts.shared_words >= SHARING:
         members.append({"kind": "shared_words"})
     first = {"kind": "blend", "recommenders": members}
-    yield Choice({"kind": "ranker", "first": first}, "learns to order the candidates of a blend anew")
+    seen = {"exclude_seen": False} if keeps_repeats(facts) else {}
+    yield Choice({"kind": "ranker"} | seen | {"first": first}, "learns to order the candidates of a blend anew")
 
 
 def _networks(facts: Facts) -> Iterator[Choice]:

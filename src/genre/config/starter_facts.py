@@ -14,7 +14,9 @@ from genre.data.dataset import TITLE_COLUMNS, Dataset
 from genre.data.folds import TEST
 from genre.data.repeats import count_repeats
 from genre.data.steps import branching, same_user, step_repeats
+from genre.data.words import split_categories
 from genre.evaluation.enough import LEAST_USERS, POPULAR
+from genre.preprocessing.sources.columns import N_SAMPLE
 from genre.recommenders.shared_words import word_matrix
 
 Order = Literal["time", "positions", "lines", "none"]
@@ -23,6 +25,8 @@ NEWEST = 0.1
 """Share of the interactions that a split by time takes as the test."""
 MOSTLY = 0.9
 """From this share on a property of steps holds for the data."""
+MOSTLY_FRIENDS = 0.5
+"""From this share of values on that are ids of users, a column of users holds their friends."""
 TIED = 0.1
 """From this share on, steps at one time are worth a line."""
 ORDERS: dict[str, str] = {
@@ -58,6 +62,8 @@ class Facts:
         largest_weight: The largest weight.
         has_test: Whether the data names its test part.
         texts: The columns of items that hold text.
+        friends: The column of users that holds ids of other users; None: there is none.
+        domain: The domain that the user names or the columns tell; None: none.
         shared_words: Share of items whose title has a word that another title has, too.
         torch: Whether networks can be trained here.
     """
@@ -80,6 +86,8 @@ class Facts:
     has_test: bool
     texts: tuple[str, ...]
     shared_words: float = 0.0
+    friends: str | None = None
+    domain: str | None = None
     torch: bool = True
 
     @property
@@ -88,7 +96,9 @@ class Facts:
         return self.order != "none"
 
 
-def measure(dataset: Dataset, *, calendar: bool, in_order: bool, texts: tuple[str, ...] = ()) -> Facts:
+def measure(
+    dataset: Dataset, *, calendar: bool, in_order: bool, texts: tuple[str, ...] = (), domain: str | None = None
+) -> Facts:
     """Measure everything that the choices of a first config depend on.
 
     Args:
@@ -96,6 +106,7 @@ def measure(dataset: Dataset, *, calendar: bool, in_order: bool, texts: tuple[st
         calendar: Whether times are seconds since 1970.
         in_order: Whether the form of the file says that histories are in order.
         texts: The columns of items that hold text.
+        domain: The domain that the user names or the columns tell.
 
     Returns:
         The facts.
@@ -123,6 +134,8 @@ def measure(dataset: Dataset, *, calendar: bool, in_order: bool, texts: tuple[st
         has_test=dataset.part is not None and bool((dataset.part == TEST).any()),
         texts=texts,
         shared_words=_share_sharing_words(dataset) if any(name in TITLE_COLUMNS for name in texts) else 0.0,
+        friends=_column_of_friends(dataset),
+        domain=domain,
         torch=importlib.util.find_spec("torch") is not None,
     )
 
@@ -180,6 +193,16 @@ def _share_sharing_words(dataset: Dataset) -> float:
     counts = word_matrix(dataset.titles())
     shared = np.bincount(counts.indices, minlength=counts.shape[1]) > 1
     return float((np.diff(counts[:, shared].indptr) > 0).mean()) if dataset.n_items else 0.0
+
+
+def _column_of_friends(dataset: Dataset) -> str | None:
+    """Find the column of users whose values are ids of other users, several of some."""
+    for name in dataset.users.column_names[1:]:
+        lists = [split_categories(value) for value in dataset.users[name].slice(0, N_SAMPLE).to_pylist()]
+        values = [value for names in lists for value in names]
+        if any(len(names) > 1 for names in lists) and np.mean(dataset.user_ids.rows(values) >= 0) >= MOSTLY_FRIENDS:
+            return str(name)
+    return None
 
 
 def _share_tied(dataset: Dataset) -> float:

@@ -24,9 +24,9 @@ from genre.features.augmentation_prompts import (
 from genre.features.augmented_columns import Augmented, cutoff
 from genre.features.item_matcher import ItemMatcher
 from genre.llm.budget import Plan
-from genre.llm.domains import sent_fields
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import load_prompt
+from genre.llm.sent_fields import sent_fields
 from genre.llm.typed_answers import request_answers
 from genre.log import SILENT, Log
 

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.titles import title_key
+from genre.domains.packs import DEFAULT_DOMAIN, DomainName, Words, load_domain
 from genre.errors import ConfigError
 from genre.features.base import digest_texts
-from genre.llm.domains import DEFAULT_DOMAIN, Domain, column_texts, load_domain, sent_fields
 from genre.llm.grounding import LONGEST, emptiness_problem, grounding_problem, sentence_problem
 from genre.llm.prompt import Prompt, Value, load_prompt
+from genre.llm.sent_fields import column_texts, sent_fields
 from genre.options import Doc, Ge, check_options
 
 PROMPTS = ("item_summary", "user_profile", "next_item")
@@ -38,7 +39,7 @@ class Augmentation:
         tuple[str, ...],
         Doc("Columns of the items' table that may be sent, the title first; nothing else leaves the machine."),
     ]
-    domain: Annotated[str, Doc("films, music, news, shop, social, or the path of your own YAML file.")] = DEFAULT_DOMAIN
+    domain: DomainName = DEFAULT_DOMAIN
     language: Annotated[
         Language,
         Doc(
@@ -98,7 +99,7 @@ class Augmentation:
             Equal digests mean equal prompts for equal data.
         """
         options = {**asdict(self), "domain": "", "prompts": {name: self.prompt(name).hash for name in PROMPTS}}
-        return digest_texts([str(options), str(load_domain(self.domain)), load_prompt("repair").hash])
+        return digest_texts([str(options), str(load_domain(self.domain).words), load_prompt("repair").hash])
 
     def wording(self) -> dict[str, Value]:
         """Return the variables of a prompt that are the same for every item and user.
@@ -106,7 +107,7 @@ class Augmentation:
         Returns:
             Name -> value.
         """
-        domain = load_domain(self.domain)
+        domain = load_domain(self.domain).words
         return {**domain.wording(), "language": self.language}
 
 
@@ -154,7 +155,7 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     Raises:
         DataError: A listed column does not exist.
     """
-    domain = load_domain(options.domain)
+    domain = load_domain(options.domain).words
     lines = sent_fields(train.items, options.item_fields)
     rows = np.array([row for row in _most_popular(train, options.max_items) if lines[row]], np.int64)
     facts, topics = [lines[row] for row in rows], [_rotated(domain.topics, train.item_ids[row]) for row in rows]
@@ -189,7 +190,7 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     Raises:
         DataError: A listed column does not exist.
     """
-    domain = load_domain(options.domain)
+    domain = load_domain(options.domain).words
     histories = liked_lines(train, options)
     rows = np.array([row for row in _users(train, options) if histories[row]], np.int64)[: options.max_users]
     facts, topics = [histories[row] for row in rows], [_rotated(domain.topics, train.user_ids[row]) for row in rows]
@@ -246,7 +247,7 @@ def chained_item_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
 
 def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name: str) -> PromptBatch:
     """Fill the prompts for invented items, whose columns begin with `name`."""
-    domain = load_domain(options.domain)
+    domain = load_domain(options.domain).words
     histories = liked_lines(train, options)
     short = _lengths(train) <= options.short_history
     rows = np.array([row for row in _users(train, options) if short[row] and histories[row]], np.int64)
@@ -354,7 +355,7 @@ def _sentence(opening: str) -> Any:
     return Annotated[str, Field(pattern=f'^{opening} [^"\\\\]{{3,{body}}}[.!?]$')]
 
 
-def _shape(name: str, domain: Domain, most_topics: int, **texts: Any) -> type[BaseModel]:
+def _shape(name: str, domain: Words, most_topics: int, **texts: Any) -> type[BaseModel]:
     """Make a pydantic model of short texts (field -> type) and topics of the closed list."""
     fields: dict[str, Any] = {key: (text, ...) for key, text in texts.items()}
     topic: Any = Literal[domain.topics]

@@ -20,12 +20,13 @@ from genre.arrays import Float32, Float64, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
+from genre.domains.packs import DEFAULT_DOMAIN, DomainName, load_domain
 from genre.errors import BudgetExceeded, DataError, GenreError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Plan
-from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, sent_fields
 from genre.llm.ledger import TOKENS_PER_BYTE, Ledger
 from genre.llm.prompt import load_prompt
+from genre.llm.sent_fields import mean_bytes, sent_fields
 from genre.llm.settings import LLMOptions
 from genre.log import Log
 from genre.options import Doc, Ge, Le
@@ -103,7 +104,7 @@ class LLMReranker(SecondStage):
         Annotated[int, Ge(1)] | None, Doc("Interactions of a history that is reordered, at most; None: any number.")
     ] = 10
     history_length: Annotated[int, Ge(1), Doc("Newest liked items of a history that are sent.")] = 10
-    domain: Annotated[str, Doc("films, music, news, shop, social, or the path of your own YAML file.")] = DEFAULT_DOMAIN
+    domain: DomainName = DEFAULT_DOMAIN
     seed: Annotated[int, Doc("Of the shuffles.")] = 0
 
     learns: ClassVar[tuple[str, ...]] = ("lines_",)
@@ -218,7 +219,7 @@ class LLMReranker(SecondStage):
         """
         lines = [[self.lines_[item] for item in row.item.tolist()] for row in _each(histories)]
         candidates = [[self.lines_[item] for item in row] for row in items.tolist()]
-        shuffles, wording = self._shuffles(items.shape[1]), load_domain(self.domain).wording()
+        shuffles, wording = self._shuffles(items.shape[1]), load_domain(self.domain).words.wording()
         rank = np.tile(np.arange(items.shape[1], dtype=np.float64), (len(items), 1))
         ledger, every = self._ledger, np.arange(len(items))
         left = [every[at : at + HISTORIES_AT_ONCE] for at in range(0, len(items), HISTORIES_AT_ONCE)]

@@ -16,12 +16,13 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from genre.data.dataset import Dataset
+from genre.domains.packs import DEFAULT_DOMAIN, DomainName, load_domain
 from genre.errors import GenreError
 from genre.llm.budget import Plan
-from genre.llm.domains import DEFAULT_DOMAIN, load_domain, mean_bytes, sent_fields
 from genre.llm.ledger import Ledger
 from genre.llm.phrases import load_phrases, unsupported, with_titles
 from genre.llm.prompt import Value, load_prompt
+from genre.llm.sent_fields import mean_bytes, sent_fields
 from genre.llm.settings import LLMOptions
 from genre.llm.typed_answers import request_answers
 from genre.options import Doc, check_options
@@ -77,7 +78,7 @@ class Wording:
         Doc("The language model that rephrases, and its budget; None: the template, or in a config the section `llm`."),
     ] = None
     fields: Annotated[tuple[str, ...], Doc("Columns of the items' table that may be sent: the title.")] = ("title",)
-    domain: Annotated[str, Doc("films, music, news, shop, social, or the path of your own YAML file.")] = DEFAULT_DOMAIN
+    domain: DomainName = DEFAULT_DOMAIN
 
     language: Annotated[Language, Doc("Language of the sentences.")] = "English"
 
@@ -132,14 +133,14 @@ class Wording:
 
     def _evidence(self, facts: _Facts) -> list[str]:
         """Return the evidence as lines `label: fact`, the recommended item first."""
-        wording = load_domain(self.domain)
+        wording = load_domain(self.domain).words
         lines = [f"recommended {wording.item}: {facts.item}"]
         lines += [f"{wording.took} and liked before: {cause}" for cause in facts.causes]
         return lines + ([f"words in common: {', '.join(facts.shared)}"] if facts.shared else [])
 
     def _rephrase(self, facts: Sequence[_Facts]) -> list[str]:
         """Return the model's sentence for each piece of evidence, empty where it may not be used."""
-        wording, phrases = load_domain(self.domain).wording(), load_phrases()[self.language]
+        wording, phrases = load_domain(self.domain).words.wording(), load_phrases()[self.language]
         values: list[dict[str, Value]] = [
             {
                 "evidence": self._evidence(one),

@@ -9,32 +9,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from genre.domains.packs import known_names
 from genre.engines.duckdb import DuckDB, identifier
-from genre.errors import DataError
+from genre.errors import DataError, OptionError
 from genre.options import Doc, check_options, nearest
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.times import looks_like_time
 from genre.preprocessing.sources.values import looks_like_rating
 from genre.preprocessing.tables import PARTS, plain_name
 
-NAMES = {
-    "user": "user userid uid username customer customerid client clientid visitor visitorid member memberid account "
-    "accountid reviewer reviewerid reader readerid listener player playerid person personid session sessionid",
-    "item": "item itemid iid movie movieid film filmid product productid sku stockcode asin parentasin article "
-    "articleid book bookid isbn track trackid song songid artist artistid video videoid news newsid business "
-    "businessid venue venueid poi poiid game gameid course courseid recipe recipeid post postid itemname productname",
+GENERAL = {
+    "user": "user userid uid visitor visitorid account accountid reviewer reviewerid player playerid person personid "
+    "session sessionid",
+    "item": "item itemid iid book bookid isbn business businessid venue venueid poi poiid game gameid course courseid "
+    "recipe recipeid itemname productname",
     "rating": "rating ratings stars star score overall bookrating ratingvalue reviewscore grade vote",
-    "weight": "weight count counts plays playcount playcounts listencount quantity qty frequency clicks purchases",
+    "weight": "weight count counts frequency clicks",
     "timestamp": "timestamp time ts datetime date unixreviewtime reviewtime createdat created eventtime eventdate "
-    "invoicedate orderdate purchasedate watchedat ratedat lastupdated",
+    "lastupdated",
     "part": "part split subset",
 }
-"""Role -> the names it goes by, letters and digits only, in lower case."""
+"""Role -> the names it goes by in every trade, letters and digits only, in lower case."""
+
+NAMES = {role: [*names.split(), *known_names(role)] for role, names in GENERAL.items()}
+"""Role -> the names it goes by, those of the domain packs included."""
 
 EVENT_NAMES = "event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype"
 """Names of the column of kinds of events, where these have weights."""
 
-KNOWN_NAMES = frozenset(" ".join(NAMES.values()).split())
+KNOWN_NAMES = frozenset(name for names in NAMES.values() for name in names)
 
 N_SAMPLE = 10_000
 """So many rows tell what the columns are."""
@@ -62,6 +65,10 @@ class Columns:
     timestamp: Annotated[str | Literal[False] | None, Doc("The column of times; false: there is none.")] = None
     part: Annotated[str | Literal[False] | None, Doc("The column of train, validation or test; false: none.")] = None
     title: Annotated[str | Literal[False] | None, Doc("What items are called, in the items table; false: none.")] = None
+    names: Annotated[
+        dict[str, tuple[str, ...]] | None,
+        Doc("Further names of the columns of a role, letters and digits only: `{item: [matricule]}`."),
+    ] = None
     format: Annotated[
         str | None,
         Doc("How times are written: a form such as `%d/%m/%Y`, or the unit of numbers: seconds to nanoseconds."),
@@ -72,6 +79,9 @@ class Columns:
 
     def __post_init__(self) -> None:
         check_options(self)
+        for role in self.names or ():
+            if role not in NAMES:
+                raise OptionError(f"columns: names: unknown role {role!r}; roles: {', '.join(NAMES)}")
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,9 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
     chosen += _events(names, wanted, where)
     taken = {choice.role for choice in chosen}
     open_roles = [role for role in NAMES if getattr(wanted, role) is None and role not in taken]
-    chosen += _by_name(engine, sample, open_roles, [name for name in names if name not in {c.column for c in chosen}])
+    chosen += _by_name(
+        engine, sample, open_roles, wanted, [name for name in names if name not in {c.column for c in chosen}]
+    )
     roles = {choice.role for choice in chosen}
     if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
         left = [name for name in names if name not in {choice.column for choice in chosen}]
@@ -198,10 +210,10 @@ def listed(names: list[str]) -> str:
     return ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
 
 
-def _by_name(engine: DuckDB, sample: str, roles: list[str], left: list[str]) -> Iterator[Chosen]:
+def _by_name(engine: DuckDB, sample: str, roles: list[str], wanted: Columns, left: list[str]) -> Iterator[Chosen]:
     plain = {name: plain_name(name) for name in left}
     for role in roles:
-        for known in NAMES[role].split():
+        for known in (*(wanted.names or {}).get(role, ()), *NAMES[role]):
             name = next((name for name, letters in plain.items() if letters == known), None)
             if name is not None and (role != "part" or _says_parts(engine, sample, name)):
                 del plain[name]

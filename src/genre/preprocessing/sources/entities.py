@@ -22,7 +22,7 @@ from genre.preprocessing.sources.columns import N_SAMPLE, NAMES, Chosen, Columns
 from genre.preprocessing.sources.values import looks_like_names, to_fields
 from genre.preprocessing.tables import plain_name
 
-SIDES = {"users": ("user", (*NAMES["user"].split(), "id")), "items": ("item", (*NAMES["item"].split(), "id"))}
+SIDES = {"users": ("user", (*NAMES["user"], "id")), "items": ("item", (*NAMES["item"], "id"))}
 """Table of fields -> what its rows are, and the names their id goes by."""
 
 

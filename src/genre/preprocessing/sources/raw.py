@@ -25,7 +25,7 @@ from genre.preprocessing.sources.values import (
     numbers,
     without_point,
 )
-from genre.preprocessing.tables import ROWS_A_FILE, Rejected, Tables
+from genre.preprocessing.tables import ROWS_A_FILE, Rejected, Tables, plain_name
 
 LAST_WHOLE = {"FLOAT": 2**24, "DOUBLE": 2**53}
 """Type -> the number from which on it does not hold every whole number."""
@@ -94,6 +94,7 @@ def build_tables(
     Raises:
         DataError: a column holds what its role cannot be, or the files do not fit together.
     """
+    columns = _plain_columns(raws, users, items)
     raws, users, items, found = _gather_fields(engine, raws, wanted, users=users, items=items)
     entities = {
         "user": None if users is None else entity_of(users, "user", raws[0].chosen),
@@ -121,8 +122,16 @@ def build_tables(
         rejected=tuple(bad for raw in raws for bad in raw.rejected),
         calendar=calendars == {True},
         ordered=ordered,
+        columns=columns,
         files=tuple(raw.where for raw in raws),
     )
+
+
+def _plain_columns(raws: Sequence[Raw], users: Side | None, items: Side | None) -> tuple[str, ...]:
+    """The reduced names of the columns of all tables, each once."""
+    names = [name for raw in raws for name in (*(one.column for one in raw.chosen if one.why), *raw.unused)]
+    names += [name for side in (users, items) if side is not None for name in side.table.column_names]
+    return tuple(dict.fromkeys(map(plain_name, names)))
 
 
 def _gather_fields(
