@@ -19,7 +19,6 @@ import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
 from genre.kernels.compiled import compiled
-from genre.kernels.topk import replace_worst
 
 
 @compiled
@@ -64,7 +63,7 @@ def best_followers(
     out_start = np.zeros(n_rows + 1, np.int64)
     out_item, out_value = np.empty(room, np.int32), np.empty(room, np.float32)
     count = np.zeros(n_items, np.float32)
-    touched = np.empty(n_items, np.int32)
+    touched = np.empty(n_items + 1, np.int32)  # one place behind the longest list, see `_add_near`
     value = np.empty(n_items, np.float32)
     for a in range(n_rows):
         n_touched = 0
@@ -81,8 +80,11 @@ def best_followers(
             value[n], touched[n] = source[first + a] * count[b] * target[b], b
             n += 1 if value[n] > 0 else 0
             count[b] = 0
-        begin, end = out_start[a], out_start[a] + min(n, k)
-        _keep_best(value[:n], touched[:n], out_value[begin:end], out_item[begin:end], n_items)
+        kept = min(n, k)
+        if kept < n:
+            _best_to_front(value[:n], touched[:n], kept)
+        begin, end = out_start[a], out_start[a] + kept
+        out_value[begin:end], out_item[begin:end] = value[:kept], touched[:kept]
         out_start[a + 1] = end
     return out_start, out_item[: out_start[-1]], out_value[: out_start[-1]]
 
@@ -101,31 +103,43 @@ def _add_near(
 ) -> int:
     """Add what interaction `p` counts with those up to `steps` after it (direction 1) or before it (-1) to `count`.
 
-    Items whose count was zero are listed in `touched`; return the new length of the list.
+    Items whose count was zero are listed in `touched`; return the new length of the list. Each item is written behind
+    the list and kept where it is new: a branch that is often guessed wrong costs more.
     """
     for step in range(1, steps + 1):
         other = p + direction * step
-        b = item[other]
-        added = weight[p] * weight[other] * by_distance[step - 1]
-        if count[b] == 0 and added > 0:  # a product of tiny weights may be 0: listed again and again, b would not fit
-            touched[n_touched] = b
-            n_touched += 1
-        count[b] += added
+        b = np.uint32(item[other])  # unsigned: no check for a number that counts from the end
+        before, added = count[b], weight[p] * weight[other] * by_distance[step - 1]
+        touched[n_touched] = b
+        n_touched += (before == 0) & (added > 0)  # a product of tiny weights may be 0, and b be listed again and again
+        count[b] = before + added
     return n_touched
 
 
 @compiled
-def _keep_best(value: Float32, item: Int32, best: Float32, where: Int32, n_items: int) -> None:
-    """Write the largest values, all above 0, and their items to `best` and `where`; of equal values the lower item.
+def _best_to_front(value: Float32, item: Int32, k: int) -> None:
+    """Move the `k` largest values and their items to the front, in any order; of equal values the lower item.
 
-    Not by `np.partition`, whose checks of its arguments alone take numba ten seconds to compile.
+    Hoare's "Algorithm 65: Find", CACM 1961: parts the range in two around a pivot and goes on in the part that holds
+    place `k`. Not by `np.partition`, whose checks of its arguments alone take numba ten seconds to compile.
     """
-    if len(value) == len(best):
-        for at in range(len(value)):
-            best[at], where[at] = value[at], item[at]
-        return
-    for at in range(len(best)):  # a heap of what any value replaces
-        best[at], where[at] = 0, n_items
-    for at in range(len(value)):
-        if value[at] > best[0] or (value[at] == best[0] and item[at] < where[0]):
-            replace_worst(best, where, value[at], item[at])
+    low, high = 0, len(value) - 1
+    while low < high:
+        middle = (low + high) // 2
+        pivot, its_item = value[middle], item[middle]
+        left, right = low, high
+        while left <= right:
+            while value[left] > pivot or (value[left] == pivot and item[left] < its_item):
+                left += 1
+            while value[right] < pivot or (value[right] == pivot and item[right] > its_item):
+                right -= 1
+            if left <= right:
+                value[left], value[right] = value[right], value[left]
+                item[left], item[right] = item[right], item[left]
+                left, right = left + 1, right - 1
+        if k <= right + 1:
+            high = right
+        elif k > left:
+            low = left
+        else:
+            return

@@ -38,9 +38,8 @@ def nearest_neighbours(
     k = max(1, min(k, n_items - 1))
     # popular items first: most pairs then meet at the front of the accumulator, where it stays in cache
     order = value_order(matrix)
-    ranked = sp.csr_matrix(matrix[:, order])
-    ranked.sort_indices()
-    columns = ranked.tocsc()
+    columns = matrix.tocsc()[:, order]
+    ranked = columns.tocsr()
     whole = bool(np.all(ranked.data == 1))  # plain counts fit integers
     weight = (ranked.data[:0], columns.data[:0]) if whole else (ranked.data, columns.data)
     heap_item, heap_value = nearest_items(
@@ -56,7 +55,7 @@ def nearest_neighbours(
         k,
         np.float32(shrinkage),
     )  # [n_items, k] both, in ranked row numbers
-    return _to_csr(heap_item, heap_value, order)
+    return in_catalogue_rows(_without_zeros(heap_item, heap_value), order)
 
 
 def value_order(matrix: sp.csr_matrix) -> npt.NDArray[np.int64]:
@@ -93,12 +92,26 @@ def column_norms(matrix: sp.csr_matrix) -> Norms:
     return np.sqrt(np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, matrix.shape[1]))
 
 
-def _to_csr(item: npt.NDArray[np.int32], value: npt.NDArray[np.float32], order: npt.NDArray[np.int64]) -> sp.csr_matrix:
-    """Return the neighbours `[n_items, k]` in ranked row numbers as a matrix in row numbers of the catalogue."""
-    n_items = len(item)
-    row, slot = np.nonzero(value > 0)
-    out = sp.csr_matrix(
-        (value[row, slot], (order[row], order[item[row, slot]])), shape=(n_items, n_items), dtype=np.float32
-    )
-    out.sort_indices()
-    return out
+def in_catalogue_rows(ranked: sp.csr_matrix, order: npt.NDArray[np.int64]) -> sp.csr_matrix:
+    """Return a matrix from item to item with the row numbers of the catalogue in place of ranks.
+
+    By two changes between rows and columns, each of which sorts: quicker than to sort every row.
+
+    Args:
+        ranked: From rank to rank `[n_items, n_items]`, columns in any order.
+        order: The item at each rank `[n_items]`.
+
+    Returns:
+        The same values as CSR `[n_items, n_items]`, columns sorted.
+    """
+    item = order.astype(np.int32)
+    shape = ranked.shape
+    by_neighbour = sp.csr_matrix((ranked.data, item[ranked.indices], ranked.indptr), shape).tocsc()
+    return sp.csc_matrix((by_neighbour.data, item[by_neighbour.indices], by_neighbour.indptr), shape).tocsr()
+
+
+def _without_zeros(item: npt.NDArray[np.int32], value: npt.NDArray[np.float32]) -> sp.csr_matrix:
+    """Return heaps `[n_items, k]` as a matrix from item to neighbour, without the places that are not filled."""
+    filled = value > 0
+    indptr = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
+    return sp.csr_matrix((value[filled], item[filled], indptr), (len(item), len(item)))

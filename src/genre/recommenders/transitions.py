@@ -15,7 +15,7 @@ from genre.data.history import History
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.item_weights import ItemWeights
-from genre.recommenders.overlap import value_order
+from genre.recommenders.overlap import in_catalogue_rows, value_order
 from genre.threads import map_slices
 
 SLICE = 256  # items whose followers are worth a thread
@@ -117,7 +117,5 @@ def follower_counts(
     parts = map_slices(follow, n_items, least=SLICE)  # in ranked row numbers
     lengths = np.concatenate([np.diff(indptr) for indptr, _, _ in parts])
     indices, data = (np.concatenate([part[at] for part in parts]) for at in (1, 2))
-    row = np.repeat(order, lengths)
-    matrix = sp.csr_matrix((data, (row, order[indices])), shape=(n_items, n_items))
-    matrix.sort_indices()
-    return matrix
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    return in_catalogue_rows(sp.csr_matrix((data, indices, indptr), (n_items, n_items)), order)
