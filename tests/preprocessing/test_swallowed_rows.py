@@ -153,8 +153,8 @@ def test_a_list_of_rows_is_a_frame() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("i.xlsx", b"PK\x03\x04" + bytes(99), "workbook; save the table as CSV"),
-        ("i.xls", b"\xd0\xcf\x11\xe0" + bytes(99), "workbook; save the table as CSV"),
+        ("i.csv", b"PK\x03\x04" + bytes(99), "workbook; give it its ending"),
+        ("i.txt", b"\xd0\xcf\x11\xe0" + bytes(99), "workbook; give it its ending"),
         ("i.csv", b"PAR1" + bytes(99), "give it the ending .parquet"),
         ("i.csv", b"\x1f\x8b" + bytes(99), "give it the ending .gz"),
         ("i.feather", b"ARROW1" + bytes(99), "save it as Parquet"),

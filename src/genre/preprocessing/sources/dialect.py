@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -17,6 +18,7 @@ from genre.engines.duckdb import DuckDB, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.open_files import opened, readable
+from genre.preprocessing.sources.workbooks import is_workbook, sheet_as_csv
 from genre.preprocessing.tables import plain_name, untyped_name
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
@@ -33,7 +35,7 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """First bytes -> the encoding they stand for; UTF-32 begins as UTF-16 does, so it comes first."""
-EXCEL = "an Excel or other workbook; save the table as CSV, or read it with pandas.read_excel and load the frame"
+EXCEL = "an Excel or other workbook; give it its ending, such as .xlsx, or save the table as CSV"
 BINARY = {
     b"PK\x03\x04": EXCEL,
     b"\xd0\xcf\x11\xe0": EXCEL,
@@ -65,6 +67,7 @@ class Layout:
         skipped: lines above the header that are left out.
         guessed: whether the encoding is a guess.
         named: whether the header has a name that is known.
+        sheet: the sheet of a workbook that the text is a copy of.
     """
 
     path: str | Path
@@ -80,16 +83,18 @@ class Layout:
     skipped: int = 0
     guessed: bool = False
     named: bool = True
+    sheet: str = ""
 
     def __str__(self) -> str:
         header = "with" if self.header else "without"
-        by = DELIMITERS.get(self.delimiter, self.delimiter)
+        by = f"separated by {DELIMITERS.get(self.delimiter, self.delimiter)}"
+        by = f"sheet {self.sheet!r}" if self.sheet else by
         encoding = "" if self.encoding == "utf-8" else f", {self.encoding}"
         quoted = "" if self.quote or self.delimiter in ("::", " ") else ", quotes are plain text"
         quoted = ", backslashes before quotes" if self.quote and self.escape == "\\" else quoted
         above = f", {self.skipped:,} lines above it left out" if self.skipped else ""
         guess = f" (a guess: {setting('encoding', '...')} where it is another)" if self.guessed else ""
-        return f"{Path(self.path).name}: separated by {by}, {header} a header{above}{encoding}{guess}{quoted}"
+        return f"{Path(self.path).name}: {by}, {header} a header{above}{encoding}{guess}{quoted}"
 
     def scan(self, errors: str) -> str:
         """Write the call of DuckDB's reader that gives every column as text.
@@ -120,8 +125,9 @@ def layout(
     header: bool | None = None,
     encoding: str | None = None,
     quote: str | None = None,
+    sheet: str | None = None,
 ) -> Layout:
-    """Find out how a file is written from its first megabyte.
+    """Find out how a file is written from its first megabyte; of a workbook, a sheet is copied to text first.
 
     Args:
         engine: has the temporary folder for an unpacked or re-encoded copy.
@@ -131,6 +137,7 @@ def layout(
         header: whether the first row names the columns, where the file does not show it.
         encoding: as Python names it; None: found out.
         quote: what encloses fields; empty: nothing does.
+        sheet: the sheet of a workbook; None: the only one with rows.
 
     Returns:
         The layout.
@@ -138,6 +145,10 @@ def layout(
     Raises:
         DataError: the file is not there, empty, binary, or has one column only.
     """
+    if is_workbook(path):
+        copy, sheet = sheet_as_csv(engine, path, sheet)
+        look = layout(engine, copy, known_names, delimiter=",", header=header, encoding="utf-8", quote='"')
+        return dataclasses.replace(look, path=path, sheet=sheet)
     head = _head(path)
     found, guessed = (encoding, False) if encoding else _encoding(path, head)
     try:

@@ -1,17 +1,18 @@
-"""Files -> Tables: CSV, TSV and other delimited text, Parquet, JSON lines. Does not know about cleaning."""
+"""Files -> Tables: CSV, TSV and other delimited text, workbooks, Parquet, JSON lines. Does not know about cleaning."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typing_extensions import override
 
 from genre.engines.duckdb import DuckDB, identifier, literal
-from genre.errors import DataError
+from genre.errors import DataError, OptionError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source, several_files
@@ -27,6 +28,7 @@ from genre.preprocessing.tables import Tables
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 DELIMITED = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".psv")
+TABLES = ("interactions", "items", "users", "validation", "test")
 PACKED = (".gz", ".bz2", ".zst", ".xz", ".lz4", ".zip", ".br")
 
 
@@ -49,15 +51,27 @@ class Files(Source):
     )
     delimiter: Annotated[str | None, Doc("What separates fields, where the head of the file does not tell.")] = None
     header: Annotated[bool | None, Doc("Whether the first row names the columns; None: found out.")] = None
+    sheets: Annotated[
+        dict[str, str] | None,
+        Doc("Sheets of workbooks: `{interactions: Orders, items: Products}`; None: the only sheet with rows."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for table in self.sheets or ():
+            if table not in TABLES:
+                raise OptionError(f"sheets: unknown table {table!r}; expected {', '.join(TABLES)}")
 
     @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         split = self.validation is not None or self.test is not None
+        sheets = self.sheets or {}
         raws: list[Raw] = []
         for part, path in (("train", self.interactions), ("validation", self.validation), ("test", self.test)):
             if path is None:
                 continue
-            found = self._raws(engine, path, part if split else None)
+            sheet = sheets.get("interactions" if part == "train" else part)
+            found = self._raws(engine, path, part if split else None, sheet)
             roles, first = ({c.role for c in some[0].chosen} - {"part"} for some in (found, raws or found))
             if roles != first:
                 held, expected = ", ".join(sorted(roles)), ", ".join(sorted(first))
@@ -65,20 +79,29 @@ class Files(Source):
                     f"{path}: holds {held}, but {self.interactions} holds {expected}; give both the same columns"
                 )
             raws += found
+
+        def side(table: Literal["users", "items"], path: str | Path | None) -> Side | None:
+            ids, sheet = lambda: _some_ids(engine, raws, table.removesuffix("s")), sheets.get(table)
+            return read_side(engine, path, self.columns, ids=ids, sheet=sheet)
+
         return build_tables(
             engine,
             raws,
             self.columns,
             name=Path(str(self.interactions)).name.split(".")[0],
-            users=read_side(engine, self.users, self.columns, ids=lambda: _some_ids(engine, raws, "user")),
-            items=read_side(engine, self.items, self.columns, ids=lambda: _some_ids(engine, raws, "item")),
+            users=read_side(
+                engine, self.users, self.columns, ids=lambda: _some_ids(engine, raws, "user"), sheet=sheets.get("users")
+            ),
+            items=read_side(
+                engine, self.items, self.columns, ids=lambda: _some_ids(engine, raws, "item"), sheet=sheets.get("items")
+            ),
         )
 
-    def _raws(self, engine: DuckDB, path: str | Path, part: str | None) -> list[Raw]:
+    def _raws(self, engine: DuckDB, path: str | Path, part: str | None, sheet: str | None) -> list[Raw]:
         """The raw tables of a file, a folder or a pattern."""
         kind, files = expand(path)
         if kind == "text":
-            return [self._text(engine, file, part) for file in files]
+            return [self._text(engine, file, part, sheet) for file in files]
         sample = _scan(engine, kind, files, path, N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(path))
         names = [*types_of(engine, sample)]
@@ -89,7 +112,7 @@ class Files(Source):
         unused = [name for name in names if name not in taken]
         return [Raw(table, chosen, str(path), part, unused, fields=fields, written=kind == "json")]
 
-    def _text(self, engine: DuckDB, file: str | Path, part: str | None) -> Raw:
+    def _text(self, engine: DuckDB, file: str | Path, part: str | None, sheet: str | None) -> Raw:
         look = layout(
             engine,
             file,
@@ -98,6 +121,7 @@ class Files(Source):
             header=self.header,
             encoding=self.columns.encoding,
             quote=self.columns.quote,
+            sheet=sheet,
         )
         check_distinct(look.names, str(file))
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
@@ -263,7 +287,12 @@ def _some_ids(engine: DuckDB, raws: Sequence[Raw], role: str) -> set[str]:
 
 
 def read_side(
-    engine: DuckDB, path: str | Path | None, columns: Columns | None = None, *, ids: Callable[[], Collection[str]] = set
+    engine: DuckDB,
+    path: str | Path | None,
+    columns: Columns | None = None,
+    *,
+    ids: Callable[[], Collection[str]] = set,
+    sheet: str | None = None,
 ) -> Side | None:
     """Read a table of users or items with all its columns.
 
@@ -272,6 +301,7 @@ def read_side(
         path: a file, folder, pattern or address; None: there is none.
         columns: how text is written, where the file does not show it.
         ids: gives ids of the interactions: a first row that holds one of them is no header, unless it has a known name.
+        sheet: the sheet of a workbook; None: the only one with rows.
 
     Returns:
         The table, or None.
@@ -288,9 +318,12 @@ def read_side(
         return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM {table} ORDER BY row"), kind == "json")
     tables, notes = [], []
     for file in files:
-        look = layout(engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote)
+        find_layout = partial(
+            layout, engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote, sheet=sheet
+        )
+        look = find_layout()
         if look.header and not look.named and set(look.names) & set(ids()):
-            look = layout(engine, file, KNOWN_NAMES, header=False, encoding=columns.encoding, quote=columns.quote)
+            look = find_layout(header=False)
         check_distinct(look.names, str(file))
         table, look, rejected = read(engine, look, look.names)
         if rejected:
