@@ -48,7 +48,7 @@ class Talkative(FakeLanguageModel):
     def reply(self, prompt: str, schema: Schema | None) -> str:
         answer = json.loads(super().reply(prompt, schema))
         if "profile" in answer:
-            answer["profile"] = "This viewer likes films about space and castles."
+            answer["profile"] = f"This viewer likes films about {'space' if 'space' in prompt else 'castles'}."
         return json.dumps(answer)
 
 
@@ -233,10 +233,53 @@ def test_mistakes_name_the_remedy(tmp_path: Path) -> None:
         Augmentation(("title",), domain="cars")
 
 
-@pytest.mark.parametrize("language", ["Chinese", "German", "Klingon"])
-def test_a_language_whose_answers_cannot_be_checked_is_refused(language: Any) -> None:
+def test_a_language_whose_answers_cannot_be_checked_is_refused() -> None:
+    klingon: Any = "Klingon"
     with pytest.raises(OptionError, match=r"language.*English.*Swedish"):
-        Augmentation(("title",), language=language)
+        Augmentation(("title",), language=klingon)
+    with pytest.raises(OptionError, match="cannot be told from other words in Chinese"):
+        Augmentation(("title",), language="Chinese", grounding="names")
+
+
+def test_chinese_is_served_in_every_step(tmp_path: Path) -> None:
+    stories = "机器人与太空", "宝剑与侠客", "海盗与宝藏", "厨师与美食"
+
+    class Chinese(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            topics = json.loads(super().reply(prompt, schema))["topics"]
+            data = prompt.partition("</data>")[0]
+            about = next(story for story in stories if story in data)
+            says = {
+                "summary": f"这部电影讲述了{about}的故事。",
+                "profile": f"这位观众喜欢关于{about}的电影。",
+                "title": "新的片名",
+                "description": f"一部关于{about}的电影，讲述新的人生。",
+            }
+            wanted = [name for name in says if schema is not None and name in schema["properties"]]
+            return json.dumps({name: says[name] for name in wanted} | {"topics": topics}, ensure_ascii=False)
+
+    toy = toy_dataset()
+    plots = [f"{stories[item % 4]}的相遇" for item in range(toy.n_items)]
+    table = pa.table({"item_id": toy.items["item_id"], "title": [f"第{item}部" for item in range(12)], "plot": plots})
+    data = dataclasses.replace(toy, items=table)
+    options = Augmentation(("title", "plot"), language="Chinese", profiles=True, synthetic="both", short_history=7)
+    made = augment(data, ledger(tmp_path, Chinese()), options)
+    for name, report in made.reports.items():
+        assert report.questions == report.valid > 0, (name, report)
+    assert made.reports["next items"].unmatched == 10, "matched without spaces; ten users have every item of that story"
+
+
+def test_topics_have_to_be_those_that_the_data_name(tmp_path: Path) -> None:
+    class Other(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            return json.dumps({"summary": "This film tells the story of robots in love.", "topics": ["love"]})
+
+    toy = toy_dataset()
+    for genre, usable in (("Horror", 0), ("Love", 12), ("Robots", 12)):
+        table = pa.table({"item_id": toy.items["item_id"], "title": ["Robots"] * 12, "genres": [genre] * 12})
+        book = ledger(tmp_path, Other(name=genre))
+        made = augment(dataclasses.replace(toy, items=table), book, Augmentation(("title", "genres")))
+        assert made.reports["summaries"].usable == usable, made.reports
 
 
 def test_an_own_pack_that_was_edited_is_read_again(tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from genre.data.titles import title_key
 from genre.data.words import words
-from genre.llm.grounding import FREQUENT, grounding_problem, invented, is_repetitive, is_written_in
+from genre.llm.grounding import (
+    CAPITALS,
+    FREQUENT,
+    emptiness_problem,
+    grounding_problem,
+    invented,
+    is_repetitive,
+    is_written_in,
+)
 
 EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]
 TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fiction (1994)", "The Big Sleep (1946)")}
@@ -72,6 +80,7 @@ def test_language_and_repetition() -> None:
 
 SENTENCES = {
     "English": "This film tells the story of a man who is lost in the woods and looks for his way.",
+    "German": "Der Film erzählt von einem Mann, der sich im Wald verirrt und den Weg zu seinem Haus sucht.",
     "Dutch": "De film gaat over een man die in het bos verdwaalt en op zoek is naar zijn weg.",
     "French": "Le film parle d'un homme qui est perdu dans les bois et qui cherche son chemin.",
     "Italian": "Il film parla di un uomo che si perde nel bosco e cerca la strada per la casa.",
@@ -86,10 +95,12 @@ def test_languages_are_distinguished(language: str) -> None:
     assert set(SENTENCES) == set(FREQUENT)
     for other in SENTENCES:
         assert is_written_in(SENTENCES[language], other) == (other == language), other
-    assert not is_written_in("Der Film erzählt von einem Mann, der sich im Wald verirrt und den Weg sucht.", language)
+    assert not is_written_in(
+        "Filmi kertoo miehestä, joka eksyy metsään ja etsii tietään kotiin koko yön ajan.", language
+    )
 
 
-@pytest.mark.parametrize("language", SENTENCES)
+@pytest.mark.parametrize("language", sorted(CAPITALS))
 def test_a_plain_sentence_of_each_language_says_nothing_new(language: str) -> None:
     assert invented(SENTENCES[language], [], strict=False) == []
 
@@ -104,9 +115,89 @@ def test_a_plain_sentence_of_each_language_says_nothing_new(language: str) -> No
     ],
 )
 def test_a_summary_gives_no_advice_and_no_praise(text: str) -> None:
-    assert grounding_problem(text, ["plot: a heist in a bank"], "English").startswith("it gives advice or praise")
+    evidence = ["plot: a heist in a bank"]
+    assert grounding_problem(text, evidence, "English", by_words=False).startswith("it gives advice or praise")
+    assert grounding_problem(text, evidence, "English").startswith("these are not in the data")
 
 
 def test_a_word_of_praise_in_the_evidence_may_be_repeated() -> None:
     text = "This film tells the story of the best man at a wedding who is lost."
-    assert grounding_problem(text, ["title: The Best Man"], "English") == ""
+    assert grounding_problem(text, ["title: The Best Man"], "English", by_words=False) == ""
+
+
+DATA = {
+    "English": [
+        "title: Heat (1995)",
+        "genres: Crime, Drama",
+        "plot: A group of professional bank robbers in Los Angeles.",
+    ],
+    "German": [
+        "title: Metropolis (1927)",
+        "genres: Drama",
+        "plot: Der Sohn des Herrschers verliebt sich in eine Arbeiterin.",
+    ],
+    "Chinese": ["title: 卧虎藏龙", "genres: 武侠, 爱情", "plot: 一把失窃的宝剑让两位侠客和一名贵族少女相遇。"],
+    "Japanese": ["title: 七人の侍", "genres: 時代劇", "plot: 貧しい農民に雇われた七人の侍が野武士から村を守る。"],
+}
+TRUE = [
+    ("English", "This film tells the story of bank robbers in Los Angeles."),
+    ("English", "A crime drama about a group of robbers who are professionals."),
+    ("English", "Heat follows a professional bank robber and his group."),
+    ("German", "Der Film erzählt von dem Sohn des Herrschers, der sich in eine Arbeiterin verliebt."),
+    ("German", "Ein Drama über die Liebe zu einer Arbeiterin."),
+    ("Chinese", "这部电影讲述了两位侠客和一名贵族少女因为失窃的宝剑而相遇的故事。"),
+    ("Chinese", "一部关于宝剑与侠客的武侠爱情电影。"),
+    ("Japanese", "この映画は、七人の侍が野武士から村を守る物語です。"),
+    ("Japanese", "貧しい農民に雇われた侍を描く時代劇です。"),
+]
+FALSE = [
+    ("English", "This film tells the story of bank robbers in nineties Chicago."),
+    ("English", "This film tells the story of robbers who murder a policeman."),
+    ("English", "This film is a comedy about bank robbers."),
+    ("English", "This film tells the story of robbers and won eleven awards."),
+    ("English", "This film has no robbers in it."),
+    ("English", "This film never shows a bank."),
+    ("English", "This film tells the story of a heist in space."),
+    ("English", "This film was made in 1996 about bank robbers."),
+    ("English", "Your password is needed for this film about robbers."),
+    ("German", "Der Film erzählt von dem Sohn des Herrschers, der ermordet wird."),
+    ("German", "Ein Drama über einen Roboter, der sich verliebt."),
+    ("German", "Der Film zeigt keine Arbeiterin und keinen Herrscher."),
+    ("Chinese", "这部电影讲述了两位侠客被杀害的故事。"),
+    ("Chinese", "这部电影获得了奥斯卡奖。"),
+    ("Chinese", "这部电影里没有宝剑。"),
+    ("Chinese", "一部关于机器人与宝剑的喜剧电影。"),
+    ("Japanese", "この映画は、七人の侍が村を滅ぼす物語です。"),
+    ("Japanese", "この映画に侍は登場しません。"),
+    ("Japanese", "宇宙を旅する侍の物語です。"),
+]
+
+
+@pytest.mark.parametrize(("language", "text"), TRUE)
+def test_a_sentence_of_the_data_in_any_language_is_kept(language: str, text: str) -> None:
+    evidence = [*DATA[language], "Liebe" if language == "German" else "love"]
+    assert grounding_problem(text, evidence, language) == ""
+    assert emptiness_problem(text, evidence, ["title"], language) == ""
+
+
+@pytest.mark.parametrize(("language", "text"), FALSE)
+def test_a_false_fact_in_any_language_is_found(language: str, text: str) -> None:
+    assert grounding_problem(text, DATA[language], language).startswith("these are not in the data")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("Chinese", "これは侍の物語です。"),
+        ("Japanese", "这是一部电影的故事和人生。"),
+        ("Chinese", "It is a film about swords."),
+        ("German", "Le film parle d'un homme qui est dans les bois."),
+    ],
+)
+def test_another_language_is_found(language: str, text: str) -> None:
+    assert grounding_problem(text, [text], language).startswith("it is not in")
+
+
+def test_a_circle_and_a_fragment_are_found_without_spaces() -> None:
+    assert is_repetitive("故事的故事的故事的故事的故事")
+    assert grounding_problem("电影", ["电影"], "Chinese") == "it is not a sentence"

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.titles import title_key
+from genre.data.words import words
 from genre.domains.packs import DEFAULT_DOMAIN, DomainName, Words, load_domain
-from genre.errors import ConfigError
+from genre.errors import ConfigError, OptionError
 from genre.features.base import digest_texts
-from genre.llm.grounding import LONGEST, emptiness_problem, grounding_problem, sentence_problem
+from genre.llm.grounding import CAPITALS, LONGEST, emptiness_problem, grounding_problem, sentence_problem
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.llm.sent_fields import column_texts, sent_fields
 from genre.options import Doc, Ge, check_options
@@ -28,7 +29,9 @@ from genre.options import Doc, Ge, check_options
 PROMPTS = ("item_summary", "user_profile", "next_item")
 LINE_LENGTH = 160  # characters of an item in a user's history
 SEPARATOR = " — "  # between the title and the rest of a line
-Language = Literal["English", "Dutch", "French", "Italian", "Portuguese", "Spanish", "Swedish"]
+Language = Literal[
+    "English", "German", "Dutch", "French", "Italian", "Portuguese", "Spanish", "Swedish", "Chinese", "Japanese"
+]
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,16 @@ class Augmentation:
     domain: DomainName = DEFAULT_DOMAIN
     language: Annotated[
         Language,
-        Doc(
-            "Language of the texts, one in which a name begins with a capital and other words do not, so that invented "
-            "names can be found."
-        ),
+        Doc("Language of the texts, one whose sentences can be checked."),
     ] = "English"
+    grounding: Annotated[
+        Literal["words", "names"],
+        Doc(
+            "What a summary or profile may say. words: words of the data, of its topics, and a closed list that "
+            "say no fact; names: whatever brings no new name, number, title, advice or praise, so that false facts may "
+            "pass (a language in which names alone begin with a capital)."
+        ),
+    ] = "words"
     summaries: Annotated[bool, Doc("Write one sentence and topics an item.")] = True
     profiles: Annotated[bool, Doc("Write one sentence and topics a user.")] = False
     synthetic: Annotated[
@@ -72,6 +80,10 @@ class Augmentation:
     def __post_init__(self) -> None:
         check_options(self)
         load_domain(self.domain)
+        if self.grounding == "names" and self.language not in CAPITALS:
+            raise OptionError(
+                f"Augmentation: grounding: names cannot be told from other words in {self.language}; use words"
+            )
 
     def prompt(self, name: str) -> Prompt:
         """Read the prompt of a step, the user's own where there is one.
@@ -164,10 +176,14 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
 
     def check(at: int, answer: Any) -> str:
         title, *others = facts[at]
+        evidence = [*facts[at], *_sayable(answer.topics, domain, options)]
         return (
-            grounding_problem(answer.summary, [*facts[at], *domain.topics], options.language)
-            or emptiness_problem(answer.summary, [*others, *domain.topics], [title, *general])
+            grounding_problem(
+                answer.summary, [*evidence, *general], options.language, by_words=options.grounding == "words"
+            )
+            or emptiness_problem(answer.summary, [*others, *domain.topics], [title, *general], options.language)
             or _first_ones(answer.topics, topics[at])
+            or _other_topics(answer.topics, facts[at], domain)
         )
 
     wording = {**_only(options.wording(), "item", "language"), "opening": opening}
@@ -199,11 +215,12 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
 
     def check(at: int, answer: Any) -> str:
         beside = [line.partition(SEPARATOR)[2] for line in facts[at]]  # to name a title is not to say what is liked
-        evidence = [*beside, *domain.topics, *general]
+        evidence = [*beside, *_sayable(answer.topics, domain, options), *general]
         return (
-            grounding_problem(answer.profile, evidence, options.language)
-            or emptiness_problem(answer.profile, [*beside, *domain.topics], general)
+            grounding_problem(answer.profile, evidence, options.language, by_words=options.grounding == "words")
+            or emptiness_problem(answer.profile, [*beside, *domain.topics], general, options.language)
             or _first_ones(answer.topics, topics[at])
+            or _other_topics(answer.topics, beside, domain)
         )
 
     wording = {**_only(options.wording(), "items", "person", "took", "language"), "opening": opening}
@@ -340,6 +357,19 @@ def _first_ones(chosen: Sequence[str], offered: Sequence[str]) -> str:
     """Return what is wrong with topics that are merely the first of the list."""
     several = len(chosen) > 1 and list(chosen) == list(offered[: len(chosen)])
     return "the topics are simply the first ones of the list; choose those that fit" if several else ""
+
+
+def _sayable(chosen: Sequence[str], domain: Words, options: Augmentation) -> Sequence[str]:
+    """Return the topics that a sentence may name: those that were chosen."""
+    return chosen if options.grounding == "words" else domain.topics
+
+
+def _other_topics(chosen: Sequence[str], facts: Sequence[str], domain: Words) -> str:
+    """Return what is wrong with topics of which none is among those that the data name."""
+    data = f" {' '.join(' '.join(words(fact)) for fact in facts)} "
+    named = [topic for topic in domain.topics if f" {' '.join(words(topic))} " in data]
+    wrong = bool(named) and not set(named) & set(chosen)
+    return f"its topics are not those of the data; {', '.join(named[:5])} is in them" if wrong else ""
 
 
 def _text(most: int) -> Any:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from genre.data.titles import rows_by_title, title_key
-from genre.data.words import words
+from genre.data.words import word_forms, words
 
 COMMON_SHARE = 0.25  # words that more than this share of the items have are ignored
 
@@ -26,8 +26,8 @@ class ItemMatcher:
         self.by_title = rows_by_title(titles)
         self.holders: dict[str, list[int]] = defaultdict(list)
         for row, text in enumerate(texts):
-            for word in set(words(text)):
-                self.holders[word].append(row)
+            for form in _forms(text):
+                self.holders[form].append(row)
 
     def titled(self, title: str) -> int:
         """Find an item by its title, written as people say it.
@@ -51,11 +51,16 @@ class ItemMatcher:
             The row of the item, the lower one on a tie; -1 where no word is shared.
         """
         shared: dict[int, float] = defaultdict(float)
-        for word in sorted(set(words(text))):
-            rows = self.holders.get(word, [])
+        for form in sorted(_forms(text)):
+            rows = self.holders.get(form, [])
             if 0 < len(rows) <= max(1, COMMON_SHARE * self.n):
                 for row in rows:
                     shared[row] += math.log(self.n / len(rows)) + 1e-9
         for row in seen:
             shared.pop(row, None)
         return max(shared, key=lambda row: (shared[row], -row), default=-1)
+
+
+def _forms(text: str) -> set[str]:
+    """Return the forms of all words of a text: stems, and pairs of neighbours in a script without spaces."""
+    return {form for word in words(text) for form in word_forms(word)}

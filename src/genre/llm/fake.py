@@ -118,7 +118,8 @@ def example(schema: dict[str, Any], words: Sequence[str], seed: int) -> Any:
     """
     kind = schema.get("type")
     if "enum" in schema:
-        return schema["enum"][seed % len(schema["enum"])]
+        fitting = [value for value in schema["enum"] if value in words] or schema["enum"]
+        return fitting[seed % len(fitting)]
     if "const" in schema:
         return schema["const"]
     if kind == "object":

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 from genre.data.titles import title_key
 from genre.data.words import COMMON_WORDS, WORD, words
+from genre.llm.neutral_words import UNSPACED_LANGUAGES, is_in_script_of, neutral_words, units, unsupported_words
 
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”«»(\[]|\n|—|–)\s*$")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{2,200})[\"”»]")
@@ -31,6 +32,9 @@ STARTS = frozenset(
 """Words that may begin a sentence with a capital and are no name."""
 FREQUENT: dict[str, frozenset[str]] = {
     "English": COMMON_WORDS,
+    "German": frozenset(
+        words("der die das ein eine und ist von den dem im mit sich auf nicht für zu des aus einem einen auch wird")
+    ),
     "Dutch": frozenset(
         words("de een en het van is dat die in te op met voor zijn aan niet door over uit ook bij naar")
     ),
@@ -42,7 +46,9 @@ FREQUENT: dict[str, frozenset[str]] = {
     "Spanish": frozenset(words("el la los las un una de que y es para con del en por su sus se no al lo como")),
     "Swedish": frozenset(words("en ett och det som är på av för med den till om har inte från vid han hon de sig")),
 }
-"""Languages whose texts can be checked, with frequent words: names begin with a capital, other words do not."""
+"""Languages with spaces whose texts are recognised, by frequent words."""
+CAPITALS = frozenset(FREQUENT) - {"German"}
+"""Languages in which names begin with a capital and other words do not, so that names can be found."""
 ADDRESSED = frozenset(
     words(
         "you your yours must should rank ranked recommend recommended best greatest worst ignore instruction "
@@ -52,7 +58,7 @@ ADDRESSED = frozenset(
 """Words of advice, praise and commands, which no description of an item or a person needs."""
 LONGEST_TITLE = 8  # words compared with the titles of the catalogue
 LONGEST = 300  # characters of a generated sentence
-FEWEST_WORDS = 5  # of a generated sentence
+FEWEST_WORDS, FEWEST_CHARACTERS = 5, 10  # of a generated sentence, with spaces and without
 
 
 def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = (), strict: bool = True) -> list[str]:
@@ -109,17 +115,19 @@ def _titles_in(text: str, titles: Collection[str]) -> list[str]:
 
 
 def is_written_in(text: str, language: str) -> bool:
-    """Tell whether a sentence looks like a language: Latin letters, and a frequent word in every twelve.
+    """Tell whether a sentence looks like a language: its script, and in Latin letters a frequent word in every twelve.
 
     No other language of `FREQUENT` may have more of its frequent words in it.
 
     Args:
         text: A sentence.
-        language: One of `FREQUENT`.
+        language: One of `FREQUENT`, or a language without spaces.
 
     Returns:
         True where it does; also for a short text of Latin letters.
     """
+    if language in UNSPACED_LANGUAGES:
+        return is_in_script_of(text, language)
     letters = [c for c in text if c.isalpha()]
     latin = sum("LATIN" in unicodedata.name(c, "") for c in letters)
     spoken = words(text)
@@ -138,17 +146,19 @@ def is_repetitive(text: str) -> bool:
     Returns:
         True where it does.
     """
-    spoken = words(text)
+    spoken = units(text)
     return len(spoken) >= 8 and len(set(spoken)) * 2 < len(spoken)
 
 
-def grounding_problem(text: str, evidence: Sequence[str], language: str) -> str:
+def grounding_problem(text: str, evidence: Sequence[str], language: str, *, by_words: bool = True) -> str:
     """Check a sentence that may only say what its evidence says.
 
     Args:
         text: A generated sentence.
         evidence: The texts that it was made from.
-        language: One of `FREQUENT`.
+        language: A language of `neutral_words.yaml`.
+        by_words: Whether every word has to be in the evidence or neutral; else only names, numbers, titles, advice and
+            praise are found, in a language of `CAPITALS`.
 
     Returns:
         What is wrong with it, in words for the model; empty when nothing is.
@@ -156,6 +166,9 @@ def grounding_problem(text: str, evidence: Sequence[str], language: str) -> str:
     wrong = sentence_problem(text, language)
     if wrong:
         return wrong
+    if by_words:
+        new = unsupported_words(text, evidence, language)
+        return f"these are not in the data: {', '.join(new[:5])}" if new else ""
     known = {word for piece in evidence for word in words(piece)}
     addressed = [word for word in dict.fromkeys(words(text)) if word in ADDRESSED and word not in known]
     if addressed:
@@ -164,20 +177,21 @@ def grounding_problem(text: str, evidence: Sequence[str], language: str) -> str:
     return f"these are not in the data: {', '.join(new[:5])}" if new else ""
 
 
-def emptiness_problem(text: str, evidence: Sequence[str], empty: Sequence[str]) -> str:
+def emptiness_problem(text: str, evidence: Sequence[str], empty: Sequence[str], language: str) -> str:
     """Check that a text has a word of its evidence: `the user enjoys the film` is true of every user.
 
     Args:
         text: A generated sentence.
         evidence: The texts that it was made from.
         empty: Texts whose words do not count, such as the title and the words of the domain.
+        language: A language of `neutral_words.yaml`, whose neutral words do not count either.
 
     Returns:
         What is wrong with it, in words for the model; empty when nothing is.
     """
-    telling = {word for piece in evidence for word in words(piece)} - COMMON_WORDS
-    telling -= {word for piece in empty for word in words(piece)}
-    return "" if not telling or telling & set(words(text)) else "it says nothing that is in the data"
+    telling = {unit for piece in evidence for unit in units(piece)} - neutral_words()[language]
+    telling -= {unit for piece in empty for unit in units(piece)}
+    return "" if not telling or telling & set(units(text)) else "it says nothing that is in the data"
 
 
 def sentence_problem(text: str, language: str) -> str:
@@ -185,7 +199,7 @@ def sentence_problem(text: str, language: str) -> str:
 
     Args:
         text: A generated text.
-        language: One of `FREQUENT`.
+        language: One of `FREQUENT`, or a language without spaces.
 
     Returns:
         What is wrong with it, in words for the model; empty when nothing is.
@@ -194,7 +208,8 @@ def sentence_problem(text: str, language: str) -> str:
         return f"it is not in {language}"
     if is_repetitive(text):
         return "it goes round in circles"
-    if len(text.split()) < FEWEST_WORDS:
+    spaced = language not in UNSPACED_LANGUAGES
+    if len(text.split()) < FEWEST_WORDS if spaced else len(text) < FEWEST_CHARACTERS:
         return "it is not a sentence"
-    whole = len(text) < LONGEST and text.rstrip()[-2:-1] not in (" ", ",")
+    whole = len(text) < LONGEST and text.rstrip()[-2:-1] not in (" ", ",", "，", "、")
     return "" if whole else "it stops in the middle; be shorter"
