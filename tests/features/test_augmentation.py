@@ -237,7 +237,7 @@ def test_a_language_whose_answers_cannot_be_checked_is_refused() -> None:
     klingon: Any = "Klingon"
     with pytest.raises(OptionError, match=r"language.*English.*Swedish"):
         Augmentation(("title",), language=klingon)
-    with pytest.raises(OptionError, match="cannot be told from other words in Chinese"):
+    with pytest.raises(OptionError, match="cannot be distinguished from other words in Chinese"):
         Augmentation(("title",), language="Chinese", grounding="names")
 
 

@@ -82,7 +82,7 @@ class Augmentation:
         load_domain(self.domain)
         if self.grounding == "names" and self.language not in CAPITALS:
             raise OptionError(
-                f"Augmentation: grounding: names cannot be told from other words in {self.language}; use words"
+                f"Augmentation: grounding: names cannot be distinguished from other words in {self.language}; use words"
             )
 
     def prompt(self, name: str) -> Prompt:
