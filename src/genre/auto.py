@@ -15,6 +15,7 @@ from genre.config.reading import parse_config
 from genre.config.starter import config_text, first_config
 from genre.config.starter_choices import Choice
 from genre.config.writing import to_dict
+from genre.estimates import fit_seconds
 from genre.evaluation.halving import Allowance, Winner, search
 from genre.evaluation.metric_table import labels
 from genre.log import SILENT, Log
@@ -95,6 +96,7 @@ def find_config(
             metric=next(iter(labels(evaluation.metrics[:1], evaluation.k))),
             exclude_seen=evaluation.exclude_seen,
             second_stage=first.facts.ordered,
+            expected=fit_seconds(split.train),
             seed=seed,
             log=log,
         )

@@ -208,6 +208,24 @@ def estimate_fit(model: Recommender, facts: DataSizes, rows: Sequence[Mapping[st
     )
 
 
+def fit_seconds(dataset: Dataset) -> Callable[[Recommender], float | None]:
+    """Return an estimate of what fits on a dataset take.
+
+    Args:
+        dataset: The training part.
+
+    Returns:
+        Recommender -> CPU seconds; None where its kind, or that of a member, was not measured.
+    """
+    facts, rows = DataSizes.of(dataset), _measured()
+
+    def seconds(model: Recommender) -> float | None:
+        found = estimate_fit(model, facts, rows)
+        return None if found is None else found[0]
+
+    return seconds
+
+
 def _evaluation_seconds(model: Recommender, facts: DataSizes, users: float, rows: Sequence[Mapping[str, Any]]) -> float:
     """Estimate ranking the catalogue for some users, at the rate of the kind or of the slowest kind measured."""
     rates: dict[str, float] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,7 +16,9 @@ from genre.data.folds import Fold, Split
 from genre.data.history import History
 from genre.errors import EvaluationError, TrainingError
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.halving import Allowance, Winner, changed_options, halves, search, some_users, weigh_blend
+from genre.evaluation.halving import Allowance, Winner, halves, search, some_users, weigh_blend
+from genre.evaluation.option_changes import changed_options
+from genre.evaluation.trial_costs import TrialCosts
 from genre.log import Log
 from genre.options import Doc, Search
 from genre.preprocessing.splits import LeaveOneOut
@@ -203,3 +206,41 @@ def test_without_a_validation_part_there_is_nothing_to_search_on(parts: Split) -
     empty = Fold(parts.train, parts.validation.target.where(parts.validation.target.user < 0))
     with pytest.raises(EvaluationError, match="needs a validation part"):
         search(Split(parts.train, empty, parts.test), STARTS, Allowance(trials=3))
+
+
+@dataclass(eq=False)
+class Slow(Recommender):
+    """Takes as many CPU seconds to fit as its option says."""
+
+    takes: Annotated[float, Search(0, 10), Doc("CPU seconds.")] = 0.05
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        until = time.process_time() + self.takes
+        while time.process_time() < until:
+            pass
+
+    def _score(self, history: History) -> Float32:
+        return np.zeros((len(history), history.n_items), np.float32)
+
+
+def test_no_trial_begins_that_the_budget_does_not_hold(parts: Split) -> None:
+    def expected(model: Recommender) -> float:
+        return model.takes if isinstance(model, Slow) else 0.01
+
+    starts: dict[str, Recommender] = {"popularity": Popularity(), "slow": Slow(), "slower": Slow(5.0)}
+    began = time.process_time()
+    attempts = search(parts, starts, Allowance(seconds=1.5), expected=expected).attempts
+    assert time.process_time() - began < 1.1 * 1.5
+    assert "slower" not in {one.name for one in attempts}
+    assert max(one.options.get("takes", 0) for one in attempts) < 1.5
+
+
+def test_costs_are_predicted_from_trials_and_from_what_others_measured() -> None:
+    costs = TrialCosts(lambda model: model.takes if isinstance(model, Slow) else None)
+    assert costs.trial("slow", Slow(2.0), 100, fitted=False) == 2.0
+    costs.note("slow", Slow(2.0), fit=6.0, ranked=1.0, users=100)
+    assert costs.fit("slow", Slow(4.0)) == 12.0, "in proportion"
+    assert costs.fit("other", Slow(1.0)) == 3.0, "as this machine takes three times as long"
+    assert costs.trial("slow", Slow(2.0), 200, fitted=True) == 2.0
+    assert costs.fit("new", Popularity()) == 0.0
+    assert (costs.score(["slow"]), costs.refit(["slow", "new"])) == (0.01, 6.0)

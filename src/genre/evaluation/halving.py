@@ -23,10 +23,10 @@ from genre.data.folds import Fold, Split
 from genre.errors import DataError, EvaluationError, OptionError, TrainingError
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.metric_table import metric_of
+from genre.evaluation.option_changes import changed_options, options_of
 from genre.evaluation.targets import distinct_rows
-from genre.evaluation.tuning import matters
+from genre.evaluation.trial_costs import Expected, TrialCosts, unknown
 from genre.log import SILENT, Log
-from genre.options import Choices, Search, search_space
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 from genre.recommenders.ranker import Ranker
@@ -34,12 +34,11 @@ from genre.recommenders.second_stage import SecondStage
 
 USERS = 2000  # validation users that a trial is evaluated on, the same in every trial
 KEPT = 4  # recommenders that are not dropped: a blend wants several good ones
-STEP = 0.25  # of the range of an option: the standard deviation of a change
-NONE = 0.25  # chance that a change of an optional number takes it away
 BUCKETS = (1, 3)  # groups of history lengths with weights of their own that a blend is tried with
 ENOUGH = 200  # validation users from which on their halves choose between blends
-FOR_BLEND = 0.3  # share of the budget that is left for the blend and the second stage
+FOR_BLEND = 0.3, 0.6  # least and largest share of the budget that is left for the blend and the second stage
 REFITS = 3  # a second stage fits every member of the blend twice, and learns itself
+WEIGHING = 2  # to fit weights takes so many times as long as to score the histories that they are fitted on
 MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
 
 
@@ -66,7 +65,7 @@ class Winner:
 
     Attributes:
         recommender: The best one, a blend or a single one, not fitted.
-        value: Its metric on all validation users.
+        value: Its metric on all validation users; on the sampled ones where the budget held no more.
         singles: The best options of each recommender, best first, with the metric on the sampled users.
         attempts: Every trial, in order.
     """
@@ -111,7 +110,6 @@ class _Contender:
     start: Recommender
     best: Recommender | None = None
     value: float = -np.inf  # higher is better, whatever the metric
-    seconds: float = 0.0
     tried: int = 0
 
 
@@ -138,6 +136,7 @@ def search(
     metric: str = "ndcg@10",
     exclude_seen: bool = True,
     second_stage: bool = False,
+    expected: Expected = unknown,
     seed: int = 0,
     log: Log = SILENT,
 ) -> Winner:
@@ -152,6 +151,7 @@ def search(
         metric: The label to optimise.
         exclude_seen: See `evaluate`.
         second_stage: Whether to try a ranker over the blend, which learns from the last item of each history.
+        expected: What a fit takes by runs measured elsewhere; a trial that the budget does not hold is not begun.
         seed: Of the changes of options.
         log: A line for each improvement.
 
@@ -165,7 +165,8 @@ def search(
         raise EvaluationError("a search needs an end; give it CPU seconds or a number of trials")
     if not len(split.validation.target):
         raise EvaluationError("a search needs a validation part, which is empty; give the split a validation share")
-    running = _Halving(split, budget, metric, exclude_seen=exclude_seen, seed=seed, log=log)
+    costs = TrialCosts(expected)
+    running = _Halving(split, budget, costs, metric, exclude_seen=exclude_seen, seed=seed, log=log)
     contenders = [_Contender(name, start) for name, start in starts.items()]
     running.rounds(contenders)
     return running.winner(contenders, second_stage=second_stage)
@@ -175,12 +176,22 @@ class _Halving:
     """A search while it runs."""
 
     def __init__(
-        self, split: Split, budget: Allowance, metric: str, *, exclude_seen: bool, seed: int, log: Log
+        self,
+        split: Split,
+        budget: Allowance,
+        costs: TrialCosts,
+        metric: str,
+        *,
+        exclude_seen: bool,
+        seed: int,
+        log: Log,
     ) -> None:
-        self.split, self.budget, self.metric, self.seed, self.log = split, budget, metric, seed, log
+        self.split, self.budget, self.costs, self.metric = split, budget, costs, metric
+        self.seed, self.log = seed, log
         self.exclude_seen = exclude_seen
         self.sign = 1 if metric_of(metric).higher_is_better else -1
         self.judged = some_users(split.validation, USERS, seed)
+        self.n_judged, self.n_users = len(self.judged.users()), len(split.validation.users())
         self.attempts: list[Attempt] = []
         self.reached = -np.inf
 
@@ -189,8 +200,6 @@ class _Halving:
     def rounds(self, contenders: list[_Contender]) -> None:
         """Try every contender as it is, then the better half again and again, until the budget ends."""
         for contender in contenders:
-            if isinstance(contender.start, SecondStage):  # what it may take, before anything is known of it
-                contender.seconds = REFITS * sum(one.seconds for one in contenders)
             self.attempt(contender, _fresh(contender.start))
         left, trials = [one for one in contenders if one.best is not None], 1
         going = True
@@ -215,28 +224,57 @@ class _Halving:
 
     def attempt(self, contender: _Contender, model: Recommender, *, fitted: bool = False) -> bool:
         """Fit a model unless it is fitted, and evaluate it; False where the budget does not hold it."""
-        left = self.budget.left() - FOR_BLEND * (self.budget.seconds or 0)
-        if left <= 0 or contender.seconds > left or len(self.attempts) == self.budget.trials:
+        left = self.budget.left() - self.reserve()
+        needed = self.costs.trial(contender.name, model, self.n_judged, fitted=fitted)
+        if isinstance(model, SecondStage) and contender.best is None:  # before anything is known of it
+            needed = self.second_stage_seconds(list(self.costs.fitting))
+        if left <= 0 or needed > left or len(self.attempts) == self.budget.trials:
             return False
         began = time.process_time()
         log = None if fitted else _Stopwatch(began + MOST_OF_REST * left)
         value = self.value_of(contender.name, model, log)
-        seconds = time.process_time() - began
-        contender.seconds = max(seconds, contender.seconds)
-        options = {name: new for name, new in _options(model).items() if new != getattr(contender.start, name)}
-        self.attempts.append(Attempt(contender.name, options, value, round(seconds, 2)))
+        options = {name: new for name, new in options_of(model).items() if new != getattr(contender.start, name)}
+        self.attempts.append(Attempt(contender.name, options, value, round(time.process_time() - began, 2)))
         if value is not None and self.sign * value > contender.value:
             contender.best, contender.value = model, self.sign * value
             self.improved(contender.name, options, value)
         return True
 
+    def reserve(self) -> float:
+        """Return what is left for the end: CPU seconds by what the members of a blend have taken so far."""
+        if self.budget.seconds is None:
+            return 0.0
+        least, most = (share * self.budget.seconds for share in FOR_BLEND)
+        return min(max(self.end_seconds(list(self.costs.scoring)), least), most)
+
+    def end_seconds(self, names: list[str]) -> float:
+        """Predict what weighing and evaluating a blend of these takes, on the sampled users."""
+        a_user = self.costs.score(names)
+        weighed = min(self.n_users, Blend.histories)
+        if self.n_judged >= ENOUGH:  # each number of buckets on one half, evaluated on the other
+            weighed += len(BUCKETS) * min(self.n_judged // 2, Blend.histories)
+        ranked = self.n_judged * (2 if self.n_judged >= ENOUGH else 1)
+        return a_user * (WEIGHING * weighed + ranked)
+
+    def second_stage_seconds(self, names: list[str]) -> float:
+        """Predict what learning and evaluating a second stage over these takes."""
+        ranked = min(self.split.train.n_users, Ranker.histories) + self.n_judged + WEIGHING * Blend.histories
+        return REFITS * self.costs.refit(names) + ranked * self.costs.score(names)
+
     def value_of(self, name: str, model: Recommender, log: Log | None) -> float | None:
         """Fit on train, where there is a log, and evaluate on the sampled users; None where that fails."""
+        began = time.process_time()
         try:
             if log is not None:
                 model.fit(self.split.train, validation=self.split.validation, log=log)
-            return self.evaluated(model, self.judged)
+            fitted = time.process_time()
+            value = self.evaluated(model, self.judged)
+            seconds = time.process_time() - fitted
+            fit = None if log is None else fitted - began
+            self.costs.note(name, model, fit=fit, ranked=seconds, users=self.n_judged)
+            return value
         except _OutOfTime:
+            self.costs.fitting[name] = model, time.process_time() - began
             self.log.line(f"{name}: not finished within half of what was left of the budget")
         except (TrainingError, OptionError, DataError) as error:
             self.log.line(f"{name}: {error}")
@@ -272,23 +310,37 @@ class _Halving:
         known = {one.name: one for one in sorted(contenders, key=lambda one: -one.value) if one.best is not None}
         if not known:
             raise EvaluationError("no trial succeeded; give the search a larger budget, or look at the lines above")
-        fitted = [one.best for one in known.values() if one.best is not None]
-        members = [model for model in fitted if not isinstance(model, SecondStage)]
-        found, began = fitted[:1], time.process_time()
-        if len(members) > 1:
-            found.append(self.blended(members))
-        blending = time.process_time() - began
-        needed = REFITS * sum(one.seconds for one in known.values()) + blending
-        if second_stage and self.budget.left() > needed:
+        names = self.affordable([name for name, one in known.items() if not isinstance(one.best, SecondStage)])
+        first = next(iter(known.values())).best
+        assert first is not None
+        found = [first]
+        if len(names) > 1:
+            found.append(self.blended([one.best for name in names if (one := known[name]).best is not None]))
+        if second_stage and self.budget.left() > self.second_stage_seconds(names):
             found += self.ranked(found[-1])
         values = [self.evaluated(model, self.judged) for model in found]
         for model, value in zip(found, values, strict=True):
             self.log.line(f"{self.metric} {value:.4f} {type(model).__name__.lower()} at the end{self.budget}")
-        best = found[int(np.argmax(np.multiply(self.sign, values)))]
-        value = self.evaluated(best, self.split.validation)
-        self.log.line(f"{self.metric} {value:.4f} {type(best).__name__.lower()} on all validation users{self.budget}")
+        at = int(np.argmax(np.multiply(self.sign, values)))
+        best, value, users = found[at], values[at], self.n_judged
+        if self.budget.left() > self.costs.score(names) * self.n_users:
+            value, users = self.evaluated(best, self.split.validation), self.n_users
+        said = "all" if users == self.n_users else f"{users:,} of {self.n_users:,}"
+        self.log.line(
+            f"{self.metric} {value:.4f} {type(best).__name__.lower()} on {said} validation users{self.budget}"
+        )
         singles = {name: (_fresh(one.best), self.sign * one.value) for name, one in known.items() if one.best}
         return Winner(_fresh(best), value, singles, tuple(self.attempts))
+
+    def affordable(self, names: list[str]) -> list[str]:
+        """Return the best recommenders whose blend the budget still holds; at least the first."""
+        kept = names[:1]
+        for name in names[1:]:
+            if self.end_seconds([*kept, name]) <= self.budget.left():
+                kept.append(name)
+        if len(kept) < len(names):
+            self.log.line(f"blend: without {', '.join(sorted(set(names) - set(kept)))}, for which no time is left")
+        return kept
 
     def ranked(self, first: Recommender) -> Iterator[Recommender]:
         """Yield a ranker over the best so far; nothing where it cannot be learnt."""
@@ -353,55 +405,12 @@ def some_users(fold: Fold, most: int, seed: int) -> Fold:
     return Fold(fold.context, fold.target.where(drawn[fold.target.user]))
 
 
-# --- changing options -------------------------------------------------------------------------------
-
-
-def changed_options(model: Recommender, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw other values for one or two of the options that have a search range and an effect.
-
-    Args:
-        model: The recommender.
-        rng: The source of chance.
-
-    Returns:
-        Option -> new value; empty where no option can be searched.
-    """
-    cls, now = type(model), _options(model)
-    others = {name: {key: value for key, value in now.items() if key != name} for name in now}
-    space = {name: one for name, one in search_space(cls).items() if matters(cls, name, one, others[name])}
-    if not space:
-        return {}
-    count = min(len(space), int(rng.integers(1, 3)))
-    picked = rng.choice(sorted(space), count, replace=False).tolist()
-    return {name: _moved(now[name], space[name], rng) for name in picked}
-
-
-def _moved(value: Any, range_: Search | Choices, rng: np.random.Generator) -> Any:
-    """Return a value near another one; numbers have three digits, which read better in a YAML."""
-    if isinstance(range_, Choices):
-        others = [other for other in range_.values if other != value]
-        return others[int(rng.integers(len(others)))] if others else value
-    if range_.optional and value is not None and rng.random() < NONE:
-        return None
-    low, high = (np.log(end) if range_.log else end for end in (range_.low, range_.high))
-    if value is None:
-        moved = rng.uniform(low, high)
-    else:
-        moved = (np.log(max(value, 1e-12)) if range_.log else value) + STEP * (high - low) * rng.normal()
-    number = np.clip(np.exp(moved) if range_.log else moved, range_.low, range_.high)
-    return round(number) if range_.whole else min(max(float(f"{number:.3g}"), range_.low), range_.high)
-
-
 def _with_scoring(model: Recommender, changed: Mapping[str, Any]) -> Recommender:
     """Return a fitted model with other values of options that only scoring reads."""
     made = copy.copy(model)
     for name, value in changed.items():
         setattr(made, name, value)
     return made
-
-
-def _options(model: Recommender) -> dict[str, Any]:
-    return {field.name: getattr(model, field.name) for field in dataclasses.fields(model) if field.init}  # type: ignore[arg-type]
 
 
 def _fresh(model: Recommender) -> Recommender:
