@@ -249,6 +249,15 @@ def singles(one: Set, n_items: int) -> Iterator[Plain]:
             yield {"kind": kind, "regularization": ridge, "history_half_life": half_life}
     for factors, ridge, alpha in ((64, 50, 10), (64, 10, 3), (64, 30, 20), (128, 50, 3), (32, 30, 3)):
         yield {"kind": "als", "factors": factors, "regularization": ridge, "alpha": alpha}
+    if "half_life" in one.skip:  # without an order there is less to try so far
+        for ridge in (30, 600, 2000):
+            yield {"kind": kind, "regularization": ridge}
+        for factors, ridge, alpha in ((128, 30, 20), (64, 100, 20), (32, 50, 20), (128, 100, 10)):
+            yield {"kind": "als", "factors": factors, "regularization": ridge, "alpha": alpha}
+        for neighbours, shrinkage in ((100, 10), (1000, 30)):
+            yield {"kind": "item_knn", "neighbours": neighbours, "shrinkage": shrinkage}
+        for alpha, beta in ((0.8, 0.4), (0.6, 0.5)):
+            yield {"kind": "item_knn", "similarity": "rp3beta", "neighbours": 1000, "alpha": alpha, "beta": beta}
     yield {"kind": "bpr", "factors": 64}
     yield {"kind": "bpr", "factors": 64, "loss": "softmax", "regularization": 0.1}
     if one.text:

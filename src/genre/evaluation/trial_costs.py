@@ -15,8 +15,11 @@ Expected = Callable[[Recommender], float | None]
 CHEAPEST = 0.25  # a trial with other options is not taken for cheaper than this share of the one before
 
 
-def unknown(_: Recommender) -> float | None:
+def unknown(model: Recommender) -> float | None:  # noqa: ARG001
     """Expect nothing of any recommender.
+
+    Args:
+        model: The recommender.
 
     Returns:
         None.
