@@ -15,7 +15,7 @@ Expected = Callable[[Recommender], float | None]
 CHEAPEST = 0.25  # a trial with other options is not taken for cheaper than this share of the one before
 
 
-def unknown(model: Recommender) -> float | None:  # noqa: ARG001
+def unknown(model: Recommender) -> float | None:
     """Expect nothing of any recommender.
 
     Args:
