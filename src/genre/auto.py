@@ -84,6 +84,7 @@ def find_config(
         keep=lambda *made: leave_dataset(runs, *made),
     )
     experiment = first.config.experiment
+    experiment.evaluation.check_catalogue("auto")
     work = Workspace(Path(runs) / f"{experiment.name}-auto", "")
     with locked(work.folder):
         work.begin(first.config)

@@ -123,7 +123,7 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     experiment = experiment.with_budgets_of(work.key_of("dataset"))
     with log.measure("split"):
         split = experiment.split.split(dataset)
-    for line in check_overlap(split, exclude_seen=experiment.evaluation.exclude_seen):
+    for line in check_overlap(split, exclude_seen=experiment.evaluation.leaves_out_seen):
         log.line(line)
     with log.measure("augmented"):
         split = augment_split(work, experiment, split, log)

@@ -124,6 +124,7 @@ def _tune(
     ranged = search_space(type(recommender))
     given = {name: value for name, value in vars(recommender).items() if name in type_hints(type(recommender))}
     evaluation = experiment.evaluation
+    evaluation.check_catalogue("tune")
     return tune(
         type(recommender),
         split,
@@ -367,6 +368,7 @@ def measure_uplift(
     folder = given if given.is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
     storage.read_manifest(folder)
     augmented = read_augmented(folder / "augmentation")
+    evaluation.check_catalogue("uplift")
     split = experiment.split.split(read_dataset(folder / "dataset" / "tables"))
     weights = stage_weights(experiment.recommenders)
     arms = build_arms(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 
@@ -50,6 +50,13 @@ class FeatureOptions:
 class EvaluationOptions:
     """How recommenders are evaluated."""
 
+    kind: Annotated[
+        Literal["catalogue", "impressions"],
+        Doc(
+            "What is ranked: the whole catalogue, or only the items that were shown together, as `data: {kind: "
+            "impressions}` has them; then with `metrics: [auc, mrr, ndcg]` and `cleaning: {repeats: all}`."
+        ),
+    ] = "catalogue"
     k: Annotated[
         Annotated[int, Ge(1)] | Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)],
         Doc("Length of the evaluated lists, or several, `[10, 20]`; the first one orders the leaderboard."),
@@ -97,6 +104,26 @@ class EvaluationOptions:
         check_options(self)
         labels(self.metrics, self.k)
         check_needs(self.metrics, {"categories": self.category is not None, "groups": self.group is not None})
+
+    @property
+    def leaves_out_seen(self) -> bool:
+        """Whether items of the history are no targets; of what was shown, none is left out."""
+        return self.exclude_seen and self.kind == "catalogue"
+
+    def check_catalogue(self, verb: str) -> None:
+        """Refuse a verb that ranks the whole catalogue where the config ranks what was shown.
+
+        Args:
+            verb: Such as `tune`.
+
+        Raises:
+            ConfigError: The config ranks impressions.
+        """
+        if self.kind != "catalogue":
+            raise ConfigError(
+                f"evaluation.kind: genre {verb} ranks the whole catalogue, not what was shown; use `genre run`, or "
+                "kind: catalogue"
+            )
 
     @property
     def first_k(self) -> int:

@@ -20,6 +20,7 @@ import yaml
 
 from genre.config.experiment import EvaluationOptions
 from genre.config.reading import Config, parse_config
+from genre.config.sections import kind_name
 from genre.config.starter_choices import (
     REPEATED,
     Choice,
@@ -28,7 +29,8 @@ from genre.config.starter_choices import (
     choose_split,
     keeps_repeats,
 )
-from genre.config.starter_facts import Facts, describe, measure
+from genre.config.starter_facts import Facts, Form, describe, measure
+from genre.config.starter_source import FirstSource, choose_source, with_event_kinds
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
 from genre.domains.packs import is_own_pack, load_domain, recognise_domain
@@ -41,7 +43,7 @@ from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns
 from genre.preprocessing.sources.files import Files
-from genre.preprocessing.sources.sequences import Sequences, looks_like_sequences
+from genre.preprocessing.sources.impressions import Impressions
 
 Keep = Callable[[Config, Dataset, CleaningReport], object]
 CONDITION = re.compile(r"\[(\w+)\] ?(.*)")
@@ -66,7 +68,7 @@ class FirstConfig(NamedTuple):
     text: str
     config: Config
     facts: Facts
-    source: Files | Sequences
+    source: FirstSource
     report: CleaningReport
 
 
@@ -120,23 +122,23 @@ def first_config(
         DataError: The files cannot be read.
     """
     columns = columns or Columns()
-    in_order = columns == Columns() and looks_like_sequences(interactions)
+    source = choose_source(interactions, items, users, columns)
     if domain is not None and is_own_pack(domain):
         columns = dataclasses.replace(columns, names=load_domain(domain).columns)
-    source = (
-        Sequences(interactions, items=items, users=users)
-        if in_order
-        else Files(interactions=interactions, items=items, users=users, columns=columns)
-    )
+        source = choose_source(interactions, items, users, columns)
     before = source.fingerprint() if keep else ""
     with DuckDB() as engine:
         tables = source.load(engine)
+        if (weighed := with_event_kinds(source, tables, engine)) is not source:
+            source, before = weighed, weighed.fingerprint() if keep else ""
+            tables = source.load(engine)
         cleaning = Cleaning(returns="cancel")  # without returns it changes nothing
         dataset, report = prepare(tables, engine, cleaning)
         texts = _text_columns(dataset.items)
         domain, signs = (domain, []) if domain else recognise_domain(tables.columns) or (None, [])
         domain = None if domain == NO_DOMAIN else domain
         facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts, domain=domain)
+        facts = dataclasses.replace(facts, form=_form(source))
         if signs:
             report.facts.append(f"domain: {domain} (its columns: {', '.join(signs)}); another one by --domain")
         text = config_text(source, facts, report, output, choose_recommenders(facts))
@@ -151,7 +153,7 @@ def first_config(
 
 
 def config_text(
-    source: Files | Sequences,
+    source: FirstSource,
     facts: Facts,
     report: CleaningReport,
     output: Path,
@@ -172,20 +174,20 @@ def config_text(
     Returns:
         YAML, with the findings and reasons as comments.
     """
-    in_order = isinstance(source, Sequences)
-    role = "path" if in_order else "interactions"
+    role = "interactions" if isinstance(source, Files) else "path"
     named = {role: getattr(source, role), "items": source.items, "users": source.users}
-    columns = Columns() if isinstance(source, Sequences) else source.columns
+    columns = source.columns if isinstance(source, Files) else Columns()
     roles = {role: name for role, name in vars(columns).items() if name is not None and role != "names"}
     split, repeated = choose_split(facts), keeps_repeats(facts)
     pack = {} if facts.domain is None else load_domain(facts.domain).config
     rated = ["rmse", "mae", "accuracy"] if facts.rated else []
-    metrics = [*pack.get("evaluation", {}).get("metrics", METRICS), *rated]
+    shown = facts.form == "impressions"
+    metrics = ["auc", "mrr", "ndcg"] if shown else [*pack.get("evaluation", {}).get("metrics", METRICS), *rated]
     values = {
         "verb": verb,
         "name": _name(Path(named[role])),
         "found": "\n".join(f"#   {line}" for line in (*report.lines(), *describe(facts))),
-        "kind": "sequences" if in_order else "files",
+        "kind": kind_name(type(source)),
         "paths": "\n".join(
             f"  {name}: {_relative(Path(path), output)}" for name, path in named.items() if path is not None
         ),
@@ -198,23 +200,29 @@ def config_text(
         "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),
         "domain": _domain_in(facts.domain or "", output),
         "repeats": f"{facts.repeats:.0%}",
-        "kept": "all" if repeated else pack.get("cleaning", {}).get("repeats", "last").replace("all", "last"),
+        "kept": "all"
+        if repeated or shown
+        else "max"
+        if facts.form == "events"
+        else pack.get("cleaning", {}).get("repeats", "last").replace("all", "last"),
         "metrics": _yaml(list(dict.fromkeys(metrics))),
-        "k": str(DEFAULT_K),
+        "k": "[5, 10]" if shown else str(DEFAULT_K),
     }
-    shown = {
+    conditions = {
         "columns": bool(roles),
         "described": bool(facts.texts),
         "liked": facts.liked_from is not None,
         "trade": facts.domain is not None,
-        "weighted": facts.largest_weight > 1,
+        "weighted": facts.largest_weight > 1 and facts.form == "table",
+        "events": facts.form == "events",
+        "impressions": shown,
         "returned": any(step.name == "returns" for step in report.steps),
-        "repeated": facts.repeats >= REPEATED and not repeated,
+        "repeated": facts.repeats >= REPEATED and not (repeated or shown),
         "again": repeated,
-        "anew": not repeated and pack.get("evaluation", {}).get("exclude_seen") is False,
+        "anew": not (repeated or shown) and pack.get("evaluation", {}).get("exclude_seen") is False,
         "textless": not facts.texts and "features" in pack,
     }
-    return _fill_in(values, shown)
+    return _fill_in(values, conditions)
 
 
 def _entry(choice: Choice) -> Iterator[str]:
@@ -264,6 +272,13 @@ def _is_text(column: pa.Table) -> bool:
 def _relative(path: Path, output: Path) -> str:
     """Return a path as it is written in a config at `output`."""
     return Path(os.path.relpath(path.resolve(), output.resolve().parent)).as_posix()
+
+
+def _form(source: FirstSource) -> Form:
+    """Return the form of a source that choices depend on."""
+    if isinstance(source, Impressions):
+        return "impressions"
+    return "events" if isinstance(source, Files) and source.columns.event_kinds else "table"
 
 
 def _domain_in(domain: str, output: Path) -> str:

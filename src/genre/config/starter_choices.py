@@ -62,6 +62,9 @@ def choose_split(facts: Facts) -> Choice:
     """
     if facts.has_test:
         return Choice({"kind": "given"}, "the data names its parts")
+    if facts.form == "impressions":
+        values = {"kind": "time", "validation": 0.1, "test": 0.1}
+        return Choice(values, "the newest tenth of the impressions is the test, each whole")
     by_time, by_last = f"{facts.judged_by_time:,}", f"{facts.judged_by_last:,}"
     if facts.order == "time" and facts.judged_by_time >= ENOUGH_BY_TIME * facts.judged_by_last:
         values = {"kind": "time", "validation": 0.1, "test": 0.1}
@@ -152,7 +155,7 @@ def keeps_repeats(facts: Facts) -> bool:
         True where repeats are kept, recommended and judged.
     """
     policy = {} if facts.domain is None else load_domain(facts.domain).config.get("evaluation", {})
-    return facts.ordered and facts.repeats >= REPEATED and policy.get("exclude_seen") is False
+    return facts.form == "table" and facts.ordered and facts.repeats >= REPEATED and policy.get("exclude_seen") is False
 
 
 def _trade(facts: Facts) -> Iterator[Choice]:

@@ -19,6 +19,7 @@ from genre.evaluation.enough import LEAST_USERS, POPULAR
 from genre.preprocessing.sources.columns import N_SAMPLE
 from genre.recommenders.shared_words import word_matrix
 
+Form = Literal["table", "impressions", "events"]
 Order = Literal["time", "positions", "lines", "none"]
 
 NEWEST = 0.1
@@ -65,6 +66,7 @@ class Facts:
         friends: The column of users that holds ids of other users; None: there is none.
         domain: The domain that the user names or the columns tell; None: none.
         shared_words: Share of items whose title has a word that another title has, too.
+        form: A `table` of interactions, a log of `impressions`, or `events` of several kinds.
         torch: Whether networks can be trained here.
     """
 
@@ -88,6 +90,7 @@ class Facts:
     shared_words: float = 0.0
     friends: str | None = None
     domain: str | None = None
+    form: Form = "table"
     torch: bool = True
 
     @property

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float64, Int32
+from genre.arrays import Float64, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.ids import Ids
@@ -26,6 +26,7 @@ from genre.evaluation.predicted_ratings import PredictedRatings
 from genre.evaluation.ranking import predict_ratings, rank_by_score, rank_in_lists
 from genre.evaluation.resampling import power_mean
 from genre.evaluation.results import Evaluation
+from genre.evaluation.shown import Shown, collect_shown, rank_shown
 from genre.evaluation.targets import Targets, collect_targets, distinct_rows, fold_digest
 from genre.evaluation.tied_ranks import Ranks
 from genre.log import SILENT, Log
@@ -48,6 +49,7 @@ def evaluate(
     k: int | Sequence[int] = DEFAULT_K,
     metrics: Sequence[str] = (*RANKING_METRICS, *RATING_METRICS),
     exclude_seen: bool = True,
+    kind: Literal["catalogue", "impressions"] = "catalogue",
     train: Dataset | None = None,
     candidates: npt.ArrayLike | None = None,
     category: str | None = None,
@@ -75,6 +77,8 @@ def evaluate(
             recommender predicts no ratings or the data has none, and `accuracy` where their scale has no steps.
         exclude_seen: Items in the history are neither recommended nor relevant; False where users interact with the
             same item again, whose discoveries and repurchases are then measured apart, too.
+        kind: `impressions` ranks only what was shown to a user at one time, seen or not, and averages over each user's
+            impressions; metrics are those of ranks alone, such as auc, mrr and ndcg.
         train: What the recommender was fitted on, where it is not the fold's context. It decides the popularity of
             items, and which users and items are cold.
         candidates: The only items that may be recommended, as ids, or as `[n_items]` with True (or 1) for each of them;
@@ -94,6 +98,8 @@ def evaluate(
     """
     _check_arguments(recommender, fold, train)
     wanted = labels(metrics, k)
+    if kind == "impressions":
+        _check_of_ranks(wanted)
     ranking = {label: length for label, length in wanted.items() if not metric_of(label).of_ratings}
     rating = _rating_metrics(wanted, recommender, fold, log)
     allowed = None if candidates is None else _candidate_mask(candidates, fold.context.item_ids)
@@ -103,6 +109,10 @@ def evaluate(
         )
     trained = fold.context if train is None else train
     measured, cost = [], {}
+    if kind == "impressions":
+        part, cost["ms_per_user"] = _measure_shown(recommender, fold, trained, ranking, log)
+        digest = fold_digest(fold, exclude_seen=False)
+        return _merge(name or type(recommender).__name__, f"shown-{digest}", fold, wanted, [part], cost)
     if ranking:
         _check_needs(ranking, fold.context, category, group)
         targets = collect_targets(fold, train, exclude_seen=exclude_seen, category=category, group=group)
@@ -217,6 +227,55 @@ def _discovery_and_repurchase(ranks: Ranks, targets: Targets, wanted: dict[str, 
         values = _compute(part, wanted, np.ones(len(part)))[0] if len(part) else dict.fromkeys(wanted, float("nan"))
         found[name] = {"users": len(part), "targets": int(some.sum()), **values}
     return found
+
+
+def _measure_shown(
+    recommender: Recommender, fold: Fold, trained: Dataset, wanted: dict[str, int], log: Log
+) -> tuple[_Measured, float]:
+    """Measure the ranks among what was shown; also return the CPU milliseconds of a user."""
+    shown = collect_shown(fold)
+    ranks, seconds = rank_shown(recommender, fold, shown, trained, log)
+    popularity = np.bincount(trained.item, trained.weight, trained.n_items)
+    lengths = np.bincount(fold.context.user, minlength=trained.n_users)[shown.users]
+    is_warm = (popularity[ranks.item] > 0) & (lengths > 0)[shown.owner][ranks.user]
+    per_user = _per_user_of_shown(shown, ranks, np.arange(len(shown)), wanted)
+    warm = per_user
+    if not is_warm.all():
+        left = ranks.keep(is_warm)
+        warm = _per_user_of_shown(shown, left, np.unique(ranks.user[is_warm]), wanted)
+    one = np.ones(len(shown.users))
+    counts = {
+        "users": len(shown.users),
+        "users_without_targets": len(distinct_rows(fold.target.user)) - len(shown.users),
+        "impressions": len(shown),
+        "impressions_left_out": shown.left_out,
+        "targets": len(ranks.item),
+        "targets_seen_before": 0,
+        "cold_users": int((lengths == 0).sum()),
+        "cold_items": len(np.unique(ranks.item[popularity[ranks.item] == 0])),
+        "cold_targets": int((popularity[ranks.item] == 0).sum()),
+    }
+    values, warm_values = ({at: power_mean(found, one) for at, found in part.items()} for part in (per_user, warm))
+    measured = _Measured(shown.users, values, warm_values, per_user, 0 * one, counts, {}, {})
+    return measured, 1000 * seconds / len(shown.users)
+
+
+def _per_user_of_shown(shown: Shown, ranks: Ranks, impressions: Int64, wanted: dict[str, int]) -> dict[str, Float64]:
+    """Compute metrics of impressions and average them over each user's."""
+    if not len(ranks):
+        return {label: np.full(len(shown.users), np.nan) for label in wanted}
+    _, per_impression = _compute(ranks, wanted, np.ones(len(ranks)))
+    return {label: shown.mean_per_user(found, impressions) for label, found in per_impression.items()}
+
+
+def _check_of_ranks(wanted: dict[str, int]) -> None:
+    """Refuse metrics that need more than the ranks among what was shown."""
+    legal = [name for name, one in METRICS.items() if not one.of_ratings and set(one.needs) <= {"candidates"}]
+    for label in wanted:
+        if label.partition("@")[0] not in legal:
+            raise EvaluationError(
+                f"metric {label} is none of what was shown together; kind impressions has {', '.join(legal)}"
+            )
 
 
 def _recall_by_popularity(ranks: Ranks) -> dict[str, dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -28,8 +29,10 @@ FORMS = {
     5: ("impression", "user", "time", "history", "shown"),
 }
 """Number of fields of a line -> what they are."""
+SHOWN_ITEMS = re.compile(r"\S+-[01](\s+\S+-[01])*")
 NOTE = "impressions: clicks weigh 1, items shown and not clicked 0, those of histories 1"
-TIMED = "times of histories are unknown: their items are put a second apart before the first impression of the user"
+BEFORE = "times of histories are unknown: their items come before all impressions, in their order"
+LINES = "impressions have no times: the number of the line is the time"
 
 
 @dataclass(eq=False)
@@ -37,7 +40,8 @@ class Impressions(Source):
     """One line an impression, fields between tabs: its id, the user, the time (optional), the history, the items shown.
 
     The history is the ids of items clicked before, oldest first; an item shown is its id with `-1` where it was clicked
-    and `-0` where it was not. A click weighs 1, an item that was shown and not clicked 0 (seen, but not liked).
+    and `-0` where it was not. A click weighs 1, an item that was shown and not clicked 0 (seen, but not liked). All
+    items of an impression are at one time; without times, that is the number of its line. Histories come before all.
     """
 
     path: Annotated[str | Path, Doc("The file, such as `behaviors.tsv`, without a header.")]
@@ -47,7 +51,7 @@ class Impressions(Source):
     @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         lines, timed, rejected = _lines(engine, self.path)
-        roles = ("user", "item", "weight", *(("timestamp",) if timed else ()))
+        roles = ("user", "item", "weight", "timestamp")
         names = {"user": "user_id", "item": "item_id"}
         chosen = [Chosen(role, names.get(role, role), "") for role in roles]
         raw = Raw(_interactions(engine, lines, str(self.path), timed=timed), chosen, str(self.path), rejected=rejected)
@@ -58,9 +62,24 @@ class Impressions(Source):
             name=Path(self.path).stem,
             users=read_side(engine, self.users),
             items=read_side(engine, self.items),
-            notes=[NOTE, TIMED] if timed else [NOTE],
-            ordered=not timed,
+            notes=[NOTE, BEFORE] if timed else [NOTE, BEFORE, LINES],
         )
+
+
+def looks_like_impressions(path: Path) -> bool:
+    """Tell whether the first line of a file is an impression.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True for fields between tabs of which the last is `n3-0 n4-1` or the like.
+    """
+    if not path.is_file():
+        return False
+    with opened(path) as stream:
+        fields = stream.read(1 << 16).decode(errors="replace").partition("\n")[0].strip("\r").split("\t")
+    return len(fields) in FORMS and SHOWN_ITEMS.fullmatch(fields[-1].strip()) is not None
 
 
 def _lines(engine: DuckDB, path: str | Path) -> tuple[str, bool, tuple[Rejected, ...]]:
@@ -80,7 +99,7 @@ def _lines(engine: DuckDB, path: str | Path) -> tuple[str, bool, tuple[Rejected,
 
 def _interactions(engine: DuckDB, lines: str, where: str, *, timed: bool) -> str:
     """The table of users, items, weights and times: histories, each item once, then impressions."""
-    when = "NULL::BIGINT"
+    when = "row"
     if timed:
         reading = times(engine, lines, "time", where=where)
         when = f"CAST({reading.value} AS BIGINT)"
@@ -106,16 +125,16 @@ def _interactions(engine: DuckDB, lines: str, where: str, *, timed: bool) -> str
         f"generate_subscripts({_words('history')}, 1) AS place FROM {lines}"
     )
     once = f"SELECT user_id, item_id, min(row) AS line, arg_min(place, row) AS place FROM ({before}) GROUP BY ALL"
-    first = f"SELECT user_id, min(time) AS time FROM {lines} GROUP BY user_id"
+    first = f"SELECT min(time) AS time FROM {lines}"
     later = "row_number() OVER (PARTITION BY user_id ORDER BY line DESC, place DESC)"
     past = (
         f"SELECT user_id, item_id, 1.0::DOUBLE AS weight, time - {later} AS timestamp, 0 AS part, line, place "
-        f"FROM ({once}) JOIN ({first}) USING (user_id)"
+        f"FROM ({once}) CROSS JOIN ({first})"
     )
     order = "part, line, weight, place"  # of one impression the clicks come last
-    held = "user_id, item_id, weight" + (", timestamp" if timed else "")
     return engine.keep(
-        f"SELECT {held}, row_number() OVER (ORDER BY {order}) AS row FROM ({past} UNION ALL BY NAME {shown})"
+        f"SELECT user_id, item_id, weight, timestamp, row_number() OVER (ORDER BY {order}) AS row "
+        f"FROM ({past} UNION ALL BY NAME {shown})"
     )
 
 
