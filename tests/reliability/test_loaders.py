@@ -59,14 +59,14 @@ def changed(content: bytes, data: st.DataObject) -> bytes:
 EVIL = "from pathlib import Path\nPath({0!r}).touch()\nfrom genre import Popularity as X\n"
 
 
-@pytest.mark.parametrize("kind", ["evil:X", "run.evil:X", "run:X", "evil.inner:X", "registered"])
+@pytest.mark.parametrize("kind", ["evil:X", "run.evil:X", "run:X", "evil.inner:X", "os.path.inner:X", "registered"])
 @pytest.mark.parametrize("place", ["", "..", "/"])
 def test_a_run_folder_of_somebody_else_runs_no_code_from_it(
     kind: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, ran = tmp_path / "run", tmp_path / "it ran"
     shutil.copytree(GOLDEN, folder)
-    for name in ("evil.py", "__init__.py") + (("evil/__init__.py", "evil/inner.py") if "inner" in kind else ()):
+    for name in ("evil.py", "__init__.py") + (("evil/__init__.py", "evil/inner.py") if "evil.inner" in kind else ()):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(EVIL.format(str(ran)))
     (folder / "own-1.dist-info").mkdir()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -20,17 +22,31 @@ from genre.preprocessing.sources.base import Source
 from genre.preprocessing.tables import PARTS, Tables
 
 
+def _engines() -> Iterator[DuckDB]:
+    """Opening an engine takes as long as reading a small file; the tables of one that is never closed pile up."""
+    while True:
+        with DuckDB(threads=1) as engine:
+            yield from itertools.repeat(engine, 100)
+
+
+_ENGINES = _engines()
+
+
+def shared_engine() -> DuckDB:
+    """An engine that many tests and examples share; valid until the next hundred calls."""
+    return next(_ENGINES)
+
+
 def prepared(source: Source, cleaning: Cleaning | None = None) -> tuple[Dataset, CleaningReport]:
     """The Dataset of a source, and the report of its cleaning."""
-    with DuckDB() as engine:
-        return prepare(source.load(engine), engine, cleaning)
+    engine = shared_engine()
+    return prepare(source.load(engine), engine, cleaning)
 
 
 def read_tables(source: Source) -> Any:
     """The Tables of a source with the interactions as an Arrow table, by part, then by `row`, which goes."""
-    with DuckDB() as engine:
-        tables = source.load(engine)
-        rows = tables.interactions.collect("pyarrow").to_native()
+    tables = source.load(shared_engine())
+    rows = tables.interactions.collect("pyarrow").to_native()
     parts = [None] * len(rows) if "part" not in rows.column_names else rows["part"].to_pylist()
     part = [PARTS.index(name) if name in PARTS else -1 for name in parts]
     keys = pa.table({"part": pa.array(part, pa.int64()), "row": rows["row"]})
@@ -40,8 +56,8 @@ def read_tables(source: Source) -> Any:
 
 def prepared_tables(interactions: dict[str, Any], cleaning: Cleaning | None = None, **known: Any) -> Any:
     """The Dataset and report of typed columns, as a source of the user's own would deliver them."""
-    with DuckDB() as engine:
-        return prepare(Tables(engine.read(pa.table(interactions)), **known), engine, cleaning)
+    engine = shared_engine()
+    return prepare(Tables(engine.read(pa.table(interactions)), **known), engine, cleaning)
 
 
 def loaded(data: Any, **options: Any) -> tuple[Dataset, str]:

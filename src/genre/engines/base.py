@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import narwhals as nw
 import pyarrow as pa
@@ -135,6 +135,45 @@ class Engine(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def plain_rows(frame: Frame) -> list[dict[str, Any]]:
+    """Bring a few rows into this process.
+
+    Args:
+        frame: a lazy frame of few rows.
+
+    Returns:
+        Name -> value of each row.
+    """
+    return cast(list[dict[str, Any]], frame.collect("pyarrow").to_native().to_pylist())
+
+
+def totals(frame: Frame, **values: nw.Expr) -> dict[str, int]:
+    """Count over all rows of a frame.
+
+    Args:
+        frame: a lazy frame.
+        values: what is summed: conditions or whole numbers, by name.
+
+    Returns:
+        The sum of each, 0 where there are no rows, and the number of rows as `rows`.
+    """
+    sums = [value.cast(nw.Int64).sum().cast(nw.Int64).alias(name) for name, value in values.items()]
+    row = plain_rows(frame.select(nw.len().cast(nw.Int64).alias("rows"), *sums))[0]
+    return {name: int(total or 0) for name, total in row.items()}
+
+
+def n_rows(frame: Frame) -> int:
+    """Count the rows of a frame.
+
+    Args:
+        frame: a lazy frame.
+
+    Returns:
+        How many there are.
+    """
+    return totals(frame)["rows"]
 
 
 def read_block(path: Path) -> pa.Table:

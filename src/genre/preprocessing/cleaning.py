@@ -14,9 +14,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import narwhals as nw
 import numpy as np
-import numpy.typing as npt
 
-from genre.engines.base import Engine, Frame
+from genre.engines.base import Engine, Frame, n_rows, plain_rows, totals
 from genre.errors import DataError
 from genre.options import Doc, Ge, Gt, Le, check_options
 from genre.preprocessing.cleaning_report import Step
@@ -135,10 +134,10 @@ def drop_duplicates(frame: Frame, engine: Engine, *, ordered: bool) -> tuple[Fra
     alike = engine.write(frame.join(again, on=keys, how="semi"))  # few rows, so that the rest is not grouped in full
     same = [name for name in names if name != "row"]
     first = engine.write(alike.group_by(same).agg(nw.col("row").min(), nw.len().cast(nw.Int64).alias("copies")))
-    dropped = _count(alike) - _count(first)
+    dropped = n_rows(alike) - n_rows(first)
     if not dropped:
         return frame, []
-    before = _count(frame)
+    before = n_rows(frame)
     copies = engine.write(alike.join(first.select("row"), on="row", how="anti").select("row"))
     examples = _examples(first.filter(nw.col("copies") > 1), names)
     step = Step("duplicates", "equal to another row in every column", before, before - dropped, examples)
@@ -158,7 +157,7 @@ def drop_busy_users(frame: Frame, most: int | None) -> tuple[Frame, list[Step]]:
     if most is None:
         return frame, []
     busy = frame.group_by("user").agg(nw.len().alias("n")).filter(nw.col("n") > most)
-    users = _count(busy)
+    users = n_rows(busy)
     if not users:
         return frame, []
     reason = f"{users:,} users with more than {most:,} interactions"
@@ -192,7 +191,7 @@ def drop_k_core(frame: Frame, engine: Engine, min_user: int, min_item: int, *, p
         users = engine.write(_frequent(left, "user", min_user))
         items = engine.write(_frequent(counted.join(users, on="user", how="semi"), "item", min_item))
         left = counted.join(users, on="user", how="semi").join(items, on="item", how="semi")
-        sizes = _count(users), _count(items)
+        sizes = n_rows(users), n_rows(items)
     by_user = frame.join(users, on="user", how="semi")
     kept = engine.write(by_user.join(items, on="item", how="semi"))
     gone = nw.concat([frame.join(users, on="user", how="anti"), by_user.join(items, on="item", how="anti")])
@@ -232,7 +231,7 @@ def check_bad_rows(name: str, bad: int, before: int, share: float, first: str) -
         )
 
 
-def outlier_bounds(levels: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> tuple[float, float]:
+def outlier_bounds(levels: Sequence[float], counts: Sequence[int]) -> tuple[float, float]:
     """Find the range outside of which ratings are outliers.
 
     From the outside in, the rows of an extreme level are outliers when they are at most 1 % of all rows (or one row),
@@ -245,7 +244,7 @@ def outlier_bounds(levels: npt.NDArray[np.float64], counts: npt.NDArray[np.int64
     Returns:
         The lowest and the highest rating that are none.
     """
-    first, last, total = 0, len(levels) - 1, int(counts.sum())
+    first, last, total = 0, len(levels) - 1, sum(counts)
     few = max(1, int(RARE * total))
     moved = True
     while moved and last - first >= 3:
@@ -253,11 +252,11 @@ def outlier_bounds(levels: npt.NDArray[np.float64], counts: npt.NDArray[np.int64
         for side in ("high", "low"):
             inside = (first, last - 1) if side == "high" else (first + 1, last)
             gap = levels[last] - levels[last - 1] if side == "high" else levels[first + 1] - levels[first]
-            beyond = int(counts[last:].sum() if side == "high" else counts[: first + 1].sum())
+            beyond = sum(counts[last:] if side == "high" else counts[: first + 1])
             if inside[1] - inside[0] >= 2 and beyond <= few and gap > levels[inside[1]] - levels[inside[0]]:
                 first, last = inside
                 moved = True
-    return float(levels[first]), float(levels[last])
+    return levels[first], levels[last]
 
 
 class Cause(NamedTuple):
@@ -313,26 +312,25 @@ def _rating_bounds(frame: Frame, cleaning: Cleaning, scale: Scale | None) -> tup
     if cleaning.outliers == "keep":
         return None, None
     finite = frame.filter(~nw.col("rating").is_null(), nw.col("rating").is_finite())
-    table = finite.group_by("rating").agg(nw.len().cast(nw.Int64).alias("n")).sort("rating").collect("pyarrow")
-    levels, counts = table["rating"].to_numpy().astype(float), table["n"].to_numpy().astype(np.int64)
-    if len(levels) == 0:
+    levels = plain_rows(finite.group_by("rating").agg(nw.len().cast(nw.Int64).alias("n")).sort("rating"))
+    if not levels:
         return None, None
-    bounds = outlier_bounds(levels, counts)
-    return bounds if bounds != (levels[0], levels[-1]) else (None, None)
+    bounds = outlier_bounds([row["rating"] for row in levels], [row["n"] for row in levels])
+    return bounds if bounds != (levels[0]["rating"], levels[-1]["rating"]) else (None, None)
 
 
 def _dated(frame: Frame) -> bool:
     """Whether at least half of the times are between 1980 and 2100."""
-    inside = nw.col("timestamp").is_between(*CALENDAR)
-    fit, all_ = _one(frame, inside.cast(nw.Int64).sum().cast(nw.Int64), nw.col("timestamp").count().cast(nw.Int64))
-    return 2 * int(fit or 0) >= int(all_)
+    time = nw.col("timestamp")
+    found = totals(frame, given=~time.is_null(), inside=time.is_between(*CALENDAR))
+    return 2 * found["inside"] >= found["given"]
 
 
 def _drop(frame: Frame, causes: Sequence[Cause]) -> tuple[Frame, list[Step]]:
     """Drop the rows that meet some cause; of several causes the first counts."""
     flagged = _flagged(frame, [*enumerate(causes)])
-    table = flagged.group_by("cause").agg(nw.len().cast(nw.Int64).alias("n")).collect("pyarrow")
-    found = dict(zip(table["cause"].to_list(), (int(n) for n in table["n"].to_list()), strict=True))
+    counts = plain_rows(flagged.group_by("cause").agg(nw.len().cast(nw.Int64).alias("n")))
+    found = {row["cause"]: row["n"] for row in counts}
     left, steps = sum(found.values()), []
     flagged = _flagged(frame, [(place, cause) for place, cause in enumerate(causes) if place in found])
     for name in dict.fromkeys(cause.step for cause in causes):
@@ -357,29 +355,18 @@ def _flagged(frame: Frame, causes: Sequence[tuple[int, Cause]]) -> Frame:
 
 
 def _step(name: str, reason: str, frame: Frame, kept: Frame, gone: Frame) -> Step:
-    before, after = _count(frame), _count(kept)
+    before, after = n_rows(frame), n_rows(kept)
     return Step(name, reason, before, after, _examples(gone, frame.collect_schema().names()))
 
 
 def _examples(frame: Frame, columns: Sequence[str]) -> tuple[dict[str, Any], ...]:
     """The first few rows of a frame, by their place in the source, as plain values."""
     shown = [name for name in SHOWN if name in columns]
-    rows = frame.select(shown).sort("row").head(N_EXAMPLES).collect("pyarrow").to_native().to_pylist()
+    rows = plain_rows(frame.select(shown).sort("row").head(N_EXAMPLES))
     return tuple({name: _plain(value) for name, value in row.items()} for row in rows)
-
-
-def _count(frame: Frame) -> int:
-    return int(_one(frame, nw.len().cast(nw.Int64))[0])
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None if np.isnan(value) else str(value)
     return value
-
-
-def _one(frame: Frame, *values: nw.Expr) -> list[Any]:
-    """Single values of a frame."""
-    named = [value.alias(f"value_{place}") for place, value in enumerate(values)]
-    row = frame.select(*named).collect("pyarrow").to_native().to_pylist()[0]
-    return [row[f"value_{place}"] for place in range(len(values))]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre.data.ids import Ids
-from genre.engines.base import Engine, Frame
+from genre.engines.base import Engine, Frame, totals
 
 INVISIBLE = r"[\s\x{00A0}\x{00AD}\x{200B}-\x{200F}\x{2060}\x{FEFF}]+"
 """Blanks, and characters that are not seen."""
@@ -39,8 +39,7 @@ def number_ids(frame: Frame, every: Frame, engine: Engine, label: str, known: pa
         mentioned = _distinct(nw.concat([mentioned, engine.read(ids).select(nw.col(key).cast(nw.String))]), key)
     mentioned = mentioned.filter(~nw.col(key).is_null(), nw.col(key) != "")
     distinct = engine.write(mentioned.with_columns(nw.col(key).str.len_chars().cast(nw.Int64).alias("length")))
-    others = distinct.filter(~nw.col(key).str.contains(WHOLE)).select(nw.len().cast(nw.Int64).alias("n"))
-    whole = others.collect("pyarrow")["n"].to_list() == [0]
+    whole = not totals(distinct, others=~nw.col(key).str.contains(WHOLE))["others"]
     numbered = engine.write(engine.number(distinct, key, label, order=("length",) if whole else ()).select(label, key))
     table = engine.collect(numbered.sort(label), pa.schema([(label, pa.int64()), (key, pa.string())]))
     narrow = numbered.with_columns(nw.col(label).cast(nw.Int32))
@@ -72,6 +71,8 @@ def composed_twins(ids: pa.Array) -> list[tuple[str, str]]:
         Each such id, and the one before that looks like it.
     """
     accented = ids.filter(pc.invert(pc.string_is_ascii(ids)))
+    if len(accented) < 2:
+        return []
     plain = pc.utf8_normalize(accented, form="NFC")
     first = pc.index_in(plain, plain)
     again = pc.not_equal(first, pa.array(range(len(accented)), pa.int32()))

@@ -18,7 +18,7 @@ from genre.data.dataset import Dataset, PartRules
 from genre.data.ids import Ids
 from genre.data.rating_scale import find_scale, lowest_like
 from genre.data.repeats import count_repeats
-from genre.engines.base import Engine, Frame
+from genre.engines.base import Engine, Frame, n_rows, plain_rows, totals
 from genre.errors import DataError
 from genre.kernels.order import counts, mixed, user_time_order
 from genre.preprocessing.cleaning import (
@@ -81,10 +81,11 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
     frame = _without_empty_columns(frame, report)
     named: dict[str, npt.NDArray[np.bool_]] = {}
     for label, known in (("user", tables.users), ("item", tables.items)):
-        named[label] = np.ones(len(ids[label]), np.bool_) if known is None else _named(frame, label, len(ids[label]))
+        n = len(ids[label])
+        named[label] = np.ones(n, np.bool_) if known is None else _named(frame, engine, label, n)
     kept, steps = drop_unusable(frame, cleaning, scale, calendar=tables.calendar)
     steps = _as_written(steps, tables.files, ids)
-    total = steps[0].before if steps else _count(frame)
+    total = steps[0].before if steps else n_rows(frame)
     report.before = total + len(tables.rejected)
     report.steps += [*_rejected(tables, report.before), *steps]
     _check_bad(tables, steps, report.before, cleaning.bad_rows)
@@ -139,8 +140,7 @@ def _without_empty_columns(frame: Frame, report: CleaningReport) -> Frame:
     given = {name: ~nw.col(name).is_null() for name in names}
     if "trouble" in frame.collect_schema().names():  # a cell that cannot be read is no empty one
         given = {name: there | ~nw.col("trouble").is_null() for name, there in given.items()}
-    counts = [there.cast(nw.Int64).sum().cast(nw.Int64).alias(name) for name, there in given.items()]
-    row = frame.select(nw.len().cast(nw.Int64).alias("rows"), *counts).collect("pyarrow").to_native().to_pylist()[0]
+    row = totals(frame, **given)
     for name in names:
         if row[name] < MOSTLY * row["rows"]:
             line = (
@@ -157,7 +157,7 @@ def _check_parts(frame: Frame) -> None:
     if "part" not in frame.collect_schema().names():
         return
     odd = frame.filter(~nw.col("part").is_in(PARTS) | nw.col("part").is_null()).select("part", "row")
-    first = odd.sort("row").head(1).collect("pyarrow").to_native().to_pylist()
+    first = plain_rows(odd.sort("row").head(1))
     if first:
         raise DataError(
             f"part: row {first[0]['row'] % ROWS_A_FILE:,} says {first[0]['part']!r}; legal are {', '.join(PARTS)}"
@@ -198,15 +198,11 @@ def _as_written(steps: list[Step], files: tuple[str, ...], ids: dict[str, Ids]) 
     return [dataclasses.replace(step, examples=tuple(map(placed, step.examples))) for step in steps]
 
 
-def _count(frame: Frame) -> int:
-    return int(frame.select(nw.len().cast(nw.Int64).alias("n")).collect("pyarrow")["n"].to_list()[0])
-
-
-def _named(frame: Frame, label: str, n: int) -> npt.NDArray[np.bool_]:
+def _named(frame: Frame, engine: Engine, label: str, n: int) -> npt.NDArray[np.bool_]:
     """Which users or items some interaction of the source names, whether it is kept or not: bool `[n]`."""
-    found = frame.group_by(label).agg(nw.len().alias("n")).filter(~nw.col(label).is_null()).collect("pyarrow")
+    found = frame.group_by(label).agg(nw.len().alias("n")).filter(~nw.col(label).is_null())
     named = np.zeros(n, np.bool_)
-    named[found[label].to_numpy()] = True
+    named[as_numpy(engine.collect(found, pa.schema([(label, pa.int64())]))[label], 0)] = True
     return named
 
 

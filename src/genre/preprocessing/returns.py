@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from genre.engines.base import Engine, Frame
+from genre.engines.base import Engine, Frame, n_rows, totals
 from genre.preprocessing.cleaning_report import Step
 
 TINY = 1e-6
@@ -33,7 +33,7 @@ def cancel_returns(frame: Frame, engine: Engine) -> tuple[Frame, list[Step]]:
         return frame, []
     pair = ["user", "item", *(["part"] if "part" in names else [])]
     returned = engine.write(frame.filter(nw.col("weight") < 0).group_by(pair).agg(nw.len().alias("n")).select(pair))
-    if not _counts(returned, nw.len())[0]:
+    if not n_rows(returned):
         return frame, []
     rows = engine.write(frame.join(returned, on=pair, how="semi"))
     piles = engine.write(_piles(rows, names, pair))
@@ -42,19 +42,20 @@ def cancel_returns(frame: Frame, engine: Engine) -> tuple[Frame, list[Step]]:
     piles = engine.write(piles.with_columns(left.alias("left")))
     stays = (nw.col("left") > 0) | (nw.col("weight") == 0)
     purchase, weight = nw.col("weight") > 0, nw.col("weight")
-    n, whole, partly, open_ = _counts(
+    found = totals(
         piles,
-        (weight < 0).cast(nw.Int64).sum(),
-        (purchase & ~stays).cast(nw.Int64).sum(),
-        (purchase & stays & (nw.col("left") < weight)).cast(nw.Int64).sum(),
-        ((weight < 0) & (nw.col("sum") < 0) & (nw.col("sum") <= nw.col("lowest_before"))).cast(nw.Int64).sum(),
+        returns=weight < 0,
+        whole=purchase & ~stays,
+        partly=purchase & stays & (nw.col("left") < weight),
+        open=(weight < 0) & (nw.col("sum") < 0) & (nw.col("sum") <= nw.col("lowest_before")),
     )
     kept = piles.filter(stays).with_columns(nw.col("left").alias("weight")).select(names)
-    before = _counts(frame, nw.len())[0]
-    reason = f"returns: {n:,}; purchases that they cancel: {whole:,}, and {partly:,} in part"
-    reason += f"; returns of more than was bought before: {open_:,}" if open_ else ""
+    before = n_rows(frame)
+    reason = "returns: {returns:,}; purchases that they cancel: {whole:,}, and {partly:,} in part".format(**found)
+    reason += f"; returns of more than was bought before: {found['open']:,}" if found["open"] else ""
     others = frame.join(returned, on=pair, how="anti").select(names)
-    return engine.write(nw.concat([others, kept])), [Step("returns", reason, before, before - n - whole)]
+    after = before - found["returns"] - found["whole"]
+    return engine.write(nw.concat([others, kept])), [Step("returns", reason, before, after)]
 
 
 def _piles(rows: Frame, names: list[str], pair: list[str]) -> Frame:
@@ -70,9 +71,3 @@ def _piles(rows: Frame, names: list[str], pair: list[str]) -> Frame:
         nw.col("sum").cum_min(reverse=True).over(pair, order_by=order).alias("lowest_later"),
         nw.col("sum").cum_min().over(pair, order_by=order).alias("lowest_before"),
     )
-
-
-def _counts(frame: Frame, *values: nw.Expr) -> list[int]:
-    named = [value.cast(nw.Int64).alias(f"value_{place}") for place, value in enumerate(values)]
-    row = frame.select(*named).collect("pyarrow").to_native().to_pylist()[0]
-    return [int(row[f"value_{place}"] or 0) for place in range(len(values))]

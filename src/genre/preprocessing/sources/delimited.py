@@ -115,8 +115,9 @@ def _read(
     try:
         name = engine.keep(f"{numbered} LIMIT {rows}" if rows is not None else numbered)
         errors = engine.connection.execute(
-            f"SELECT line, any_value(error_type), any_value(csv_line), any_value(error_message) "
-            f"FROM {kept}_errors GROUP BY line ORDER BY line"
+            "SELECT line, arg_max(error_type, unclosed), max(csv_line), arg_max(error_message, unclosed) FROM "
+            f"(SELECT *, CAST(error_type AS VARCHAR) = 'UNQUOTED VALUE' AS unclosed FROM {kept}_errors) "
+            "GROUP BY line ORDER BY line"
         ).fetchall()
     except duckdb.Error as error:
         if "invalid state" in str(error) and not look.place.endswith(ONE_LINE_END):
@@ -125,13 +126,13 @@ def _read(
     rejected: list[Rejected] = []
     broken: list[Broken] = []
     for line, kind, text, message in errors:
-        if not (text or "").strip():
-            continue  # a line of blanks is no row
         kind = str(kind)
+        if kind == "MISSING COLUMNS" and not (text or "").strip():
+            continue  # a line of blanks is no row
         if "ENCOD" in kind or "unicode" in message.lower() or "utf" in message.lower():
             raise _unreadable(look, message, line)
         if "UNQUOTED" in kind or "unterminated" in message.lower():
-            broken.append((line - look.header - look.skipped, "a quote that is not closed", text))
+            broken.append((line - look.header - look.skipped, "a quote that is not closed", text or ""))
         else:
             fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
             named = ", ".join(look.names[:8]) + (", ..." if len(look.names) > 8 else "")

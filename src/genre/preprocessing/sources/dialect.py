@@ -289,10 +289,7 @@ def _delimiter(path: str | Path, lines: Sequence[str], known_names: Collection[s
     best, share = ",", 0.0
     tabs_first = Path(str(path)).suffix == ".tsv"
     for delimiter in sorted(DELIMITERS, key=lambda known: (known != "\t") if tabs_first else 0):
-        try:
-            widths = Counter(len(row) for row in _cells(lines, delimiter, '"'))
-        except csv.Error:
-            continue
+        widths = Counter(len(row) for row in _cells(lines, delimiter, '"'))
         width, count = widths.most_common(1)[0]
         if width > 1 and count / len(lines) > share + 1e-9:
             best, share = delimiter, count / len(lines)
@@ -318,11 +315,14 @@ def _has_backslashes(lines: Sequence[str], delimiter: str) -> bool:
     """Whether quotes inside quoted fields stand behind a backslash, as databases write them, and are not doubled."""
     if len(delimiter) > 1 or not any('\\"' in line for line in lines):
         return False
-    try:
-        widths = {len(row) for row in _cells(lines, delimiter, '"', strict=True, escape="\\")}
-    except csv.Error:
-        return False
-    return len(widths) == 1
+
+    def fits(escape: str) -> bool:
+        try:
+            return len({len(row) for row in _cells(lines, delimiter, '"', strict=True, escape=escape)}) == 1
+        except csv.Error:
+            return False
+
+    return not fits('"') and fits("\\")  # a field may end with a backslash: "C:\\"
 
 
 def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:

@@ -141,7 +141,8 @@ def _gather_fields(
     sides, written = {"user": users, "item": items}, any(raw.written for raw in raws)
     possible = [*dict.fromkeys(name for raw in raws for name in raw.fields)]
     possible = [name for name in possible if all(name in raw.fields or name not in raw.unused for raw in raws)]
-    queries = {label: _with_ids(engine, raws, label, possible) for label, side in sides.items() if side is None}
+    open_sides = [label for label, side in sides.items() if side is None and possible]
+    queries = {label: _with_ids(engine, raws, label, possible) for label in open_sides}
     fields = [*choose_fields(engine, queries, possible, wanted.title)]
     for label in queries:
         if own := [field.column for field in fields if field.label == label]:

@@ -88,9 +88,7 @@ def _read(engine: DuckDB, path: str | Path) -> str:
     try:
         lines, _, _ = read(engine, look, look.names)
     except DataError as error:
-        if "UTF-8" in str(error):
-            raise DataError(f"{path}: unreadable file ({error}); expected text in UTF-8") from error
-        raise
+        raise DataError(f"{path}: unreadable file ({error}); expected lines of text in UTF-8") from error
     words = "regexp_split_to_array(trim(regexp_replace(line, '\\s+', ' ', 'g')), ' ')"
     table = engine.keep(
         "SELECT words[1] AS user_id, unnest(words[2:]) AS item_id, row AS line, "

@@ -5,8 +5,10 @@ How a column is written is decided over all of its rows. Does not know where a c
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
@@ -34,11 +36,19 @@ DAYS = (
 )
 """The ways to write a day; an hour may follow."""
 HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I %p")
-WHOLE_FORMS = {
+_TIMES = [f"{separator}{hour}" for hour in HOURS[1:] for separator in (" ", "T", ", ", ":")]
+FORMS: dict[str, tuple[Sequence[str], ...]] = {
+    day: (
+        [day, *(f"{day}{hour}" for hour in _TIMES)],
+        [f"{day}{hour}{zone}" for hour in _TIMES for zone in ("%z", " %z")],
+        [f"{day}{hour} %Z" for hour in _TIMES],  # apart: a name is tried on an offset, and the reader gives up
+    )
+    for day in DAYS
+} | {
     "%a %b %d %H:%M:%S %Y": (("%a %b %d %H:%M:%S %Y",), ("%a %b %d %H:%M:%S %Y %z",), ("%a %b %d %H:%M:%S %Z %Y",)),
     "%Y%m%dT%H%M%S": (("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M"), ("%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M%z")),
 }
-"""Forms in which the hour does not follow the day after a separator: without a zone, then with one."""
+"""The ways to write a time: without a zone, with an offset, with the name of a zone."""
 ISO_DAY = r"^\d{4}-\d{1,2}-\d{1,2}"
 """Only such a text is ISO: DuckDB reads 31/01/20 as a day of the year 31."""
 CALENDAR_FROM = 10**8
@@ -258,12 +268,12 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, s
 def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) -> Reading:
     """Times in words: ISO, or a day in one of many forms with or without an hour and a zone."""
     iso = f"CASE WHEN regexp_matches({text}, '{ISO_DAY}') THEN timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ)) END"
-    candidates = {"ISO times": iso} | {day: _day_with_hour(text, day) for day in DAYS}
-    candidates |= {how: _parsed(text, *forms) for how, forms in WHOLE_FORMS.items()}
     sample = engine.keep(
         f"SELECT * FROM (SELECT {text} AS t FROM {table} WHERE NOT {missing}) "
         "USING SAMPLE reservoir(2000 ROWS) REPEATABLE (1)"
     )
+    shapes = {_shape(value) for (value,) in engine.connection.execute(f"SELECT t FROM {sample}").fetchall()}
+    candidates = {"ISO times": iso} | dict(_fitting(text, shapes))
     tried = [f"{parsed.replace(text, 't')} IS NOT NULL" for parsed in candidates.values()]
     found = dict(zip(candidates, counts_of(engine, sample, *tried), strict=True))
     likely = [how for how, count in found.items() if count and 2 * count >= max(found.values())]
@@ -283,8 +293,8 @@ def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) ->
         reason += " (a guess: a zone of three letters has several meanings)"
         guess = True
     parsed = candidates[best]
-    if counts[best] < given and best != "ISO times":
-        parsed = f"coalesce({parsed}, {iso})"
+    if counts[best] < given and best != "ISO times":  # the sample may lack some of its forms
+        parsed = f"coalesce({parsed}, {_parsed(text, FORMS[best])}, {iso})"
     elif counts[best] < given:
         following = [how for how in likely if how != best and counts[how]]
         parsed = f"coalesce({', '.join([parsed, *(candidates[how] for how in following)])})"
@@ -292,19 +302,33 @@ def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) ->
     return _dates(engine, table, parsed, f"(NOT {missing} AND {parsed} IS NULL)", how + reason, guess=guess)
 
 
-def _day_with_hour(text: str, day: str) -> str:
-    """The expression that reads one form of a day, with any hour behind it and a zone behind that."""
-    hours = [f"{separator}{hour}" for hour in HOURS[1:] for separator in (" ", "T", ", ", ":")]
-    offsets = [f"{day}{hour}{zone}" for hour in hours for zone in ("%z", " %z")]
-    names = [f"{day}{hour} %Z" for hour in hours]  # apart: a name is tried on an offset, and the reader gives up
-    plain = [day, *(f"{day}{hour}" for hour in hours)]
-    return _parsed(text, plain, offsets, names)
+def _fitting(text: str, shapes: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The readings with the forms that some text has the shape of: to try all of them on each row takes long."""
+    for how, groups in FORMS.items():
+        forms = [[form for form in group if _shape_of_form(form) in shapes] for group in groups]
+        if any(forms):
+            yield how, _parsed(text, forms)
 
 
-def _parsed(text: str, plain: Sequence[str], *zoned: Sequence[str]) -> str:
-    """The expression that reads a text by the first form that fits, as a time of UTC."""
-    readings = [f"TRY_STRPTIME({text}, [{', '.join(map(literal, plain))}])"]
-    readings += [f"timezone('UTC', TRY_STRPTIME({text}, [{', '.join(map(literal, forms))}]))" for forms in zoned]
+def _shape(text: str) -> str:
+    """What a time looks like: its numbers as 0, its words and its zone as a."""
+    text = re.sub(r"(:\d\d([.,]\d+)?|T\d{4,6}|[AaPp][Mm]| )( ?)[+-]\d\d:?(\d\d)?$", r"\1\3a", text)
+    return re.sub(r"[^\W\d_]+([/_-][^\W\d_]+)*", "a", re.sub(r"\d+", "0", re.sub(r"\s+", " ", text)))
+
+
+@cache
+def _shape_of_form(form: str) -> str:
+    return _shape(re.sub(r"%[abBpzZ]", "a", re.sub("%[dmyYHMSfI]", "0", form)))
+
+
+def _parsed(text: str, groups: Sequence[Sequence[str]]) -> str:
+    """The expression that reads a text by the first form that fits: without a zone, then with one, as times of UTC."""
+    lists = [f"TRY_STRPTIME({text}, [{', '.join(map(literal, forms))}])" for forms in groups]
+    readings = [
+        f"timezone('UTC', {read})" if place else read
+        for place, (read, forms) in enumerate(zip(lists, groups, strict=True))
+        if forms
+    ]
     first = f"coalesce({', '.join(readings)})"
     return f"nullif(greatest({first}, TIMESTAMP '1000-01-01'), TIMESTAMP '1000-01-01')"  # 24 is no year
 
