@@ -217,3 +217,34 @@ def test_impressions_without_a_time_are_refused_by_their_row(write: Write) -> No
     lines = "1\tU1\t11/13/2019 8:36:57 AM\tN1 N2\tN3-1 N4-0\n2\tU2\tsoon\tN1\tN4-1\n"
     with pytest.raises(DataError, match="row 2 has no time that can be read; correct it or take the row out"):
         read_tables(Impressions(write("behaviors.tsv", lines)))
+
+
+@pytest.mark.parametrize("unit", [10**3, 10**6, 10**9])
+def test_whole_times_in_fine_units_are_exact(write: Write, unit: int) -> None:
+    values = [1_600_000_000 * unit + 123, 1_600_000_000 * unit + 124, 1_600_000_001 * unit - 1]
+    rows = "".join(f"u{n},i,{value}\n" for n, value in enumerate(values))
+    read = read_tables(Files(write("i.csv", f"user_id,item_id,timestamp\n{rows}"))).interactions
+    assert read["timestamp"].to_pylist() == [1_600_000_000] * 3
+    assert read["moment"].to_pylist() == [value * (10**9 // unit) for value in values]
+
+
+def test_names_of_columns_that_differ_in_capitals_alone_are_refused(write: Write) -> None:
+    with pytest.raises(DataError, match="column 'item_id' appears 2 times; rename one"):
+        genre.load(write("i.csv", "user_id,Item_ID,item_id\nu,a,b\n"))
+    with pytest.raises(DataError, match="column 'item_id' appears 2 times; rename one"):
+        genre.load({"user_id": ["u"], "Item_ID": ["a"], "item_id": ["b"]})
+
+
+def test_single_quotes_enclose_fields_where_they_enclose_the_header(write: Write) -> None:
+    data = genre.load(write("i.csv", "'user_id','item_id'\n'u,1','it''s'\n'v','b'\n"))
+    assert data.user_ids.values.to_pylist() == ["u,1", "v"]
+    assert data.item_ids.values.to_pylist() == ["b", "it's"]
+    plain = genre.load(write("j.csv", "'user_id','item_id'\n'u','a\nv,b\n"))
+    assert plain.item_ids.values.to_pylist() == ["'a", "b"]
+
+
+def test_bytes_beside_text_are_no_ids() -> None:
+    rows = [{"user_id": b"u", "item_id": "a", "note": b"x"}, {"user_id": "v", "item_id": "b", "note": 7}]
+    with pytest.raises(DataError, match="column 'user_id' holds binary values"):
+        genre.load(rows)
+    assert genre.load([{**row, "user_id": "w"} for row in rows]).user_ids.values.to_pylist() == ["w"]

@@ -141,7 +141,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
 
 
 def check_distinct(names: Sequence[str], where: str) -> None:
-    """Check that no two columns have one name.
+    """Check that no two columns have one name; capitals make no difference.
 
     Args:
         names: of the columns.
@@ -150,8 +150,9 @@ def check_distinct(names: Sequence[str], where: str) -> None:
     Raises:
         DataError: two have.
     """
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise DataError(f"{where}: column {repeated[0]!r} appears {names.count(repeated[0])} times; rename one")
+    plain = [name.lower() for name in names]
+    if repeated := [name for name in plain if plain.count(name) > 1]:
+        raise DataError(f"{where}: column {repeated[0]!r} appears {plain.count(repeated[0])} times; rename one")
 
 
 def types_of(engine: DuckDB, table: str) -> dict[str, str]:

@@ -163,8 +163,9 @@ def layout(
     if not lines:
         raise DataError(f"{path}: empty file; expected rows of users and items")
     delimiter = delimiter or _delimiter(path, lines, known_names)
-    stated, escape = quote is not None, quote or '"'
+    stated = quote is not None
     quote, certain = _quote(lines, delimiter) if quote is None else (quote, True)
+    escape = quote or '"'
     if quote == '"' and not stated and _has_backslashes(lines, delimiter):
         escape = "\\"
     cells = _cells(lines, delimiter, quote, escape=escape)
@@ -326,9 +327,15 @@ def _has_backslashes(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def _quote(lines: Sequence[str], delimiter: str) -> tuple[str, bool]:
-    """Whether double quotes enclose fields: yes with commas and semicolons; with tabs and bars the head decides."""
+    """What encloses fields, and whether that is certain.
+
+    Double quotes with commas and semicolons; with tabs and bars the head decides. Single ones where they enclose every
+    name of the header.
+    """
     if len(delimiter) > 1 or delimiter == " ":
         return "", True
+    if all(len(field) > 1 and field[0] == field[-1] == "'" for field in lines[0].split(delimiter)):
+        return "'", False
     if delimiter in ",;":
         return '"', True
     opening = [field for line in lines for field in line.split(delimiter) if field.startswith('"')]

@@ -218,7 +218,7 @@ def _scan(
             form = "array" if _is_array(files[0]) else "newline_delimited"
             reader = f"read_json({listed}, columns={_json_columns(engine, listed, form)}, format='{form}')"
         names = [name for name, *_ in engine.connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()]
-        check_distinct([name.lower() for name in names], str(path))
+        check_distinct(names, str(path))
         if "row" in names:
             raise DataError(f"{path}: a column is called 'row', a name kept for the number of a row; rename it")
         return engine.keep(f"SELECT {wanted}, row_number() OVER () AS row FROM {reader}{limit}")

@@ -175,9 +175,13 @@ def column_of(values: list[Any]) -> pa.Array:
         values: of any types, None and NaN where there is none.
 
     Returns:
-        The column; as text where the values are of several types or beyond 64 bits.
+        The column; as text where the values are of several types or beyond 64 bits, binary where bytes are
+        among them.
     """
     try:
         return pa.array(values, from_pandas=True)
     except (OverflowError, pa.ArrowException):
-        return pa.array([None if value is None or value != value else str(value) for value in values], pa.string())
+        there = [None if value is None or value != value else value for value in values]
+        if any(isinstance(value, bytes) for value in there):  # no text: what needs text refuses it
+            return pa.array([value if value is None else str(value).encode() for value in there], pa.binary())
+        return pa.array([value if value is None else str(value) for value in there], pa.string())

@@ -165,7 +165,8 @@ def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | Non
     largest = max(abs(low), abs(high)) / UNITS[unit]
     if not fractions and UNITS[unit] == 1 and largest <= YEAR_2100:
         return Reading(f"CAST({value} AS BIGINT)", wrong, f"unix {unit}", calendar=True)
-    return _in_unit(engine, table, value, wrong, unit, span=(float(low) / UNITS[unit], float(high) / UNITS[unit]))
+    span = (float(low) / UNITS[unit], float(high) / UNITS[unit])
+    return _in_unit(engine, table, value, wrong, unit, span=span, whole=not fractions)
 
 
 def _unpacked(text: str) -> str:
@@ -220,7 +221,9 @@ def _decimals(engine: DuckDB, table: str, value: str) -> int:
     return 9
 
 
-def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, span: tuple[float, float]) -> Reading:
+def _in_unit(
+    engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, span: tuple[float, float], whole: bool
+) -> Reading:
     """Unix times in the unit of most; a value in another unit is read in its own where that fits between the others."""
     low, high = 3 * 10**8, YEAR_2100
 
@@ -248,7 +251,9 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, s
     seconds, moments = cases, cases
     for name, per in UNITS.items():
         seconds = seconds.replace(f"{{{name}}}", f"CAST(floor({plain(per)}) AS BIGINT)")
-        moments = moments.replace(f"{{{name}}}", f"CAST(floor(({value}) * {10**9 // per}) AS BIGINT)")
+        moments = moments.replace(
+            f"{{{name}}}", f"CAST({'' if whole else 'floor'}(({value}) * {10**9 // per}) AS BIGINT)"
+        )
     how = f"unix {unit}" + (f", some in {' and '.join(others)}" if others else "")
     if foreign := bounds[0] is None and not others:
         how += f" (a guess: none is between 1980 and 2100; {setting('format', '...')})"
@@ -257,8 +262,10 @@ def _in_unit(engine: DuckDB, table: str, value: str, wrong: str, unit: str, *, s
         fits = f"abs({main}) < 9e18"
         unread = f"({wrong} OR ({value} IS NOT NULL AND NOT {fits}))"
         seconds = f"CASE WHEN {fits} THEN {seconds} END"
+    if whole and not others and largest <= YEAR_2100:  # exact: a double holds a time to 128 nanoseconds only
+        return _calendar(engine, table, f"CAST({value} AS BIGINT)", unread, how, UNITS[unit], guess=foreign)
     if not others and largest <= YEAR_2100:
-        seconds = f"CAST(floor({main}) AS BIGINT)" if UNITS[unit] > 1 or bounds[2] else f"CAST({value} AS BIGINT)"
+        seconds = f"CAST(floor({main}) AS BIGINT)"
     moments = f"CASE WHEN abs({main}) <= {YEAR_2100} OR {' OR '.join(within) or 'false'} THEN {moments} END"
     return Reading(
         seconds, unread, how, foreign or bool(others), moments if bounds[2] or others else None, calendar=True
