@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from genre.data.dataset import Dataset
 from genre.runs import Run
+from genre.serving.events.deletion import DeletedUsers
 from genre.serving.events.opening import default_store_path, open_store
-from genre.serving.events.store import DeletedUsers
 
 
 def from_before_deletion(dataset: Dataset, deleted: DeletedUsers) -> npt.NDArray[np.bool_]:

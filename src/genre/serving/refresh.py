@@ -26,15 +26,8 @@ from genre.log import SILENT, Log
 from genre.runs import read_run
 from genre.serving.deleted_users import from_before_deletion
 from genre.serving.drift import Drift, check_drift
-from genre.serving.events.store import (
-    CHANGES,
-    DeletedUsers,
-    Deletion,
-    Event,
-    EventStore,
-    ItemChange,
-    settle_times,
-)
+from genre.serving.events.deletion import DeletedUsers, Deletion
+from genre.serving.events.store import CHANGES, Event, EventStore, ItemChange, settle_times
 from genre.serving.new_items import fields_table
 from genre.serving.weighed_events import FOREVER, is_newer, ratings_for, take_back_of_users, weigh_events
 from genre.workspace import locked

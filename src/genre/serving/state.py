@@ -18,8 +18,9 @@ from genre.options import nearest
 from genre.runs import Run
 from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.dialogues import Dialogues
+from genre.serving.events.deletion import DeletedUsers, Deletion
 from genre.serving.events.recent import RecentEvents
-from genre.serving.events.store import DeletedUsers, Deletion, Entry, Event, EventStore, ItemChange
+from genre.serving.events.store import Entry, Event, EventStore, ItemChange
 from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits

@@ -15,7 +15,8 @@ from genre.config.serving_options import ServingOptions
 from genre.errors import GenreError
 from genre.runs import Run
 from genre.serving.erasure import Erasure
-from genre.serving.events.store import CHANGES, Deletion, Event, EventStore, ItemChange, Outcome, Pruning, user_digest
+from genre.serving.events.deletion import Deletion, user_digest
+from genre.serving.events.store import CHANGES, Event, EventStore, ItemChange, Outcome, Pruning
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.new_items import check_fields

@@ -16,14 +16,13 @@ from typing_extensions import override
 
 from genre.data.event_kinds import SHOW
 from genre.errors import StoreError
+from genre.serving.events.deletion import DeletedUsers, Deletion, user_digest
 from genre.serving.events.store import (
     KINDS,
     LONGEST_HISTORY,
     PAGE,
     WRITE_SECONDS,
     Activity,
-    DeletedUsers,
-    Deletion,
     Entry,
     Event,
     EventStore,
@@ -35,7 +34,6 @@ from genre.serving.events.store import (
     Row,
     ServedList,
     settle_times,
-    user_digest,
 )
 
 EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id, body, action, list_id, place, value'

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
+from genre.serving.events.deletion import key_name
 from genre.serving.events.log_table import (
     EVENT_COLUMNS,
     NEWEST_EVENTS,
@@ -30,7 +31,7 @@ from genre.serving.events.log_table import (
     time_left,
     timed_row,
 )
-from genre.serving.events.store import PAGE, Event, Outcome, Row, key_name
+from genre.serving.events.store import PAGE, Event, Outcome, Row
 from genre.sqlite_files import use_write_ahead_log
 
 _VERSION = 3
