@@ -3,6 +3,7 @@
 # make check  style, types, layers
 # make lock     the lock files, after a change of dependencies
 # make lowest   the service at the lowest versions that pyproject.toml states
+# make site     the documentation as HTML in build/site/html; every warning is an error
 # make dist     the sdist and the wheel, checked, installed into an empty environment, and the quickstart from there
 # make nightly, fuzz, coverage    the full sizes of docs/reliability.md
 PYTHON ?= python3
@@ -11,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.13.0  # which of its builds is right depends on the machine, so it is in no lock file
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test check golden nightly fuzz coverage lock lowest dist clean
+.PHONY: demo test check golden nightly fuzz coverage lock lowest dist site clean
 
 demo: .venv/demo
 	$(BIN)/genre run examples/movies/movies.yaml
@@ -41,6 +42,7 @@ nightly: .venv/dev
 	$(BIN)/python benchmarks/soak.py --minutes 30
 	$(MAKE) lowest
 	$(MAKE) dist
+	$(MAKE) site
 
 fuzz: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
@@ -62,6 +64,10 @@ lowest:  ## the service at the lowest versions that pyproject.toml states
 	PYTHONPATH=src .venv-lowest/bin/python -m pytest tests/serving/test_access.py tests/serving/test_batching.py \
 	  tests/serving/test_connections.py tests/serving/test_http.py tests/serving/test_lists.py tests/serving/test_server.py \
 	  tests/serving/test_service.py tests/serving/test_store.py tests/reliability/test_hostile.py
+
+site: .venv/dev
+	$(INSTALL) --editable '.[docs]'
+	COLUMNS=100 $(BIN)/python website/build.py
 
 dist:
 	rm -rf dist build .venv-dist
