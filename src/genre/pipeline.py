@@ -90,6 +90,8 @@ def run(
             return read_run(work.folder)
         for recommender in checked.experiment.recommenders:
             check_devices(recommender)
+        for encoder in checked.experiment.features.encoders():
+            encoder.check_machine()
         work.begin(checked, search)
         log = log.also(work.folder / "log.jsonl")
         with log.measure("preprocessed"):

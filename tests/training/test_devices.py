@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genre.cli.main import main
 from genre.errors import OptionError
+from genre.features.embedding import Embedding
 from genre.networks.semantic_ids import CodeTree, beam_scores
 from genre.recommenders.blend import Blend
 from genre.recommenders.mlp import MLP
@@ -51,6 +52,26 @@ def test_check_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     config.write_text(small_config(f"{{kind: sasrec, device: '{MISSING}'}}"))
     assert main(["check", str(config)]) == 2
     assert f"device '{MISSING}' is not available on this machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "{kind: embedding, model: some, device: X}",
+        "{kind: concat, parts: [{kind: tfidf}, {kind: embedding, model: some, device: X}]}",
+    ],
+)
+def test_check_names_the_device_of_an_encoder(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_interactions(tmp_path / "interactions.csv", 8)
+    config = tmp_path / "small.yaml"
+    for verb in ("check", "run"):
+        config.write_text(
+            small_config("{kind: ease}") + f"features: {{items: {encoder.replace('X', repr(MISSING))}}}\n"
+        )
+        assert main([verb, str(config)]) == 2
+        assert f"device '{MISSING}' is not available on this machine" in capsys.readouterr().err
+    with pytest.raises(OptionError, match="minilm computes on the CPU"):
+        Embedding(device="cuda")
 
 
 class Elsewhere:

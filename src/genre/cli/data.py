@@ -134,6 +134,8 @@ def _check(args: argparse.Namespace) -> None:
     for recommender in config.experiment.recommenders:
         start_manifests(recommender)  # raises where `init_from` names nothing that fits
         check_devices(recommender)
+    for encoder in config.experiment.features.encoders():
+        encoder.check_machine()
 
 
 def _schema(args: argparse.Namespace) -> None:

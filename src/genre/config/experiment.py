@@ -45,6 +45,14 @@ class FeatureOptions:
         ),
     ] = False
 
+    def encoders(self) -> list[Encoder]:
+        """Return the encoders that there are.
+
+        Returns:
+            That of items, then that of users.
+        """
+        return [one for one in (self.items, self.users) if one is not None]
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:

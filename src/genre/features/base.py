@@ -50,6 +50,14 @@ class Encoder(ABC):
     def __post_init__(self) -> None:
         check_options(self)
 
+    def check_machine(self) -> None:
+        """Raise an error where the encoder cannot run on this machine, such as without the device that it names.
+
+        Raises:
+            OptionError: The device does not exist here.
+        """
+        return
+
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
         """Learn what the encoder needs, such as TF-IDF weights; a pretrained encoder learns nothing.
 

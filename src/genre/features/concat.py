@@ -40,6 +40,11 @@ class Concat(Encoder):
             )
 
     @override
+    def check_machine(self) -> None:
+        for part in self.parts:
+            part.check_machine()
+
+    @override
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
         for part in self.parts:
             part.fit(table, log=log)

