@@ -474,6 +474,12 @@ def test_further_options_are_sent_and_are_part_of_the_fingerprint(monkeypatch: p
 def test_options_that_would_break_budgets_or_tell_secrets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OptionError, match="max_tokens, n cannot be set there"):
         provider("http://h/v1", extra_body={"n": 5, "max_tokens": 10**6})
+    for body in ({"api_key": "sk-1"}, {"provider": [{"options": {"X-Access-Token": "a"}}]}):
+        with pytest.raises(OptionError, match=r"extra_body: .* looks like a secret"):
+            provider("http://h/v1", extra_body=body)
+    with pytest.raises(OptionError, match="base_url: holds a key"):
+        provider("http://h/v1?api-key=sk-1234567")
+    provider("http://h/v1", extra_body={"skip_special_tokens": True, "min_tokens": 3})
     with pytest.raises(OptionError, match="api-key is a secret"):
         provider("http://h/v1", headers={"api-key": "sk-1234567"})
     monkeypatch.delenv("GENRE_TEST_HEADER", raising=False)

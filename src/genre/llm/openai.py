@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from genre.errors import LLMError, NotAvailable, OptionError
+from genre.errors import LLMError, NotAvailable
 from genre.llm.attempt_limits import AttemptLimits, Elsewhere, TooLarge, TooLate, refuse_elsewhere
 from genre.llm.base import Completion, LanguageModel, Outcome, Schema, Scores, likelihoods, one_line
+from genre.llm.request_options import check_request_options
 from genre.options import Doc, Ge, Gt, Le
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -50,9 +50,6 @@ REFUSALS = {
     ),
 }
 """Fields that are left out or sent otherwise where a server refuses them: which, words of the refusal, and the note."""
-OWN_FIELDS = {"model", "messages", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of", "stream"}
-OWN_FIELDS |= {"temperature", "seed", "response_format", "logprobs", "top_logprobs", "reasoning_effort"}
-SECRET_HEADER = re.compile("authorization|key|token|secret|cookie|password", re.IGNORECASE)
 THOUGHTS = ("thinking", "reasoning", "redacted_thinking")  # types of parts that are no answer
 MOST_TOKENS = 10_000_000  # in a believable count
 MOST_BYTES = 4_000_000  # of an answer with its headers; a hundred thousand tokens of thoughts are half a megabyte
@@ -106,21 +103,7 @@ class OpenAI(LanguageModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        where = urlsplit(self.base_url)
-        if where.username is not None:
-            raise OptionError("OpenAI: base_url: holds a user or password; put the key where key_variable says")
-        if where.scheme not in ("http", "https") or not where.hostname:
-            raise OptionError(f"OpenAI: base_url: {self.base_url!r} is no address; such as http://localhost:11434/v1")
-        taken = sorted(set(self.extra_body) & OWN_FIELDS)
-        if taken:
-            raise OptionError(
-                f"OpenAI: extra_body: {', '.join(taken)} cannot be set there: budgets and answers need it"
-            )
-        for name, value in self.headers.items():
-            if SECRET_HEADER.search(name) and not value.startswith("$"):
-                raise OptionError(
-                    f"OpenAI: headers: {name} is a secret; put it into a variable, and write $VARIABLE here"
-                )
+        check_request_options(self.base_url, self.extra_body, self.headers)
         self._lock = threading.Lock()
         self._next = 0.0
         self._left_out, self._notes = Counter[str](), list[str]()
