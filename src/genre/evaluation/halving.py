@@ -250,10 +250,10 @@ class _Halving:
     def end_seconds(self, names: list[str]) -> float:
         """Predict what weighing and evaluating a blend of these takes, on the sampled users."""
         a_user = self.costs.score(names)
-        weighed = min(self.n_users, Blend.histories)
+        weighed = 2 * min(self.n_users, Blend.histories)  # again without the members that have no weight
         if self.n_judged >= ENOUGH:  # each number of buckets on one half, evaluated on the other
             weighed += len(BUCKETS) * min(self.n_judged // 2, Blend.histories)
-        ranked = self.n_judged * (2 if self.n_judged >= ENOUGH else 1)
+        ranked = self.n_judged * (3 if self.n_judged >= ENOUGH else 2)
         return a_user * (WEIGHING * weighed + ranked)
 
     def second_stage_seconds(self, names: list[str]) -> float:
@@ -297,8 +297,11 @@ class _Halving:
         if len(distinct_rows(self.judged.target.user)) < ENOUGH:
             return weigh_blend(fitted, self.split.validation)
         one, other = halves(self.judged, self.seed)
-        members = tuple(fitted)
-        trials = {n: Blend(members, length_buckets=n).weigh(fitted, one) for n in BUCKETS}
+        members, began = tuple(fitted), time.process_time()
+        trials = {BUCKETS[0]: Blend(members, length_buckets=BUCKETS[0]).weigh(fitted, one)}
+        seconds = (time.process_time() - began) / len(one.users())  # a history
+        if self.budget.left() > seconds * (len(one.users()) + 2 * min(self.n_users, Blend.histories)):
+            trials |= {n: Blend(members, length_buckets=n).weigh(fitted, one) for n in BUCKETS[1:]}
         values = {n: self.evaluated(blend, other) for n, blend in trials.items()}
         best = max(values, key=lambda n: self.sign * values[n])
         return weigh_blend(fitted, self.split.validation, length_buckets=best)
