@@ -83,7 +83,7 @@ ROWS: tuple[Row, ...] = (
         BEAUTY_SASREC,
         {"ndcg@10": 0.050},
         "SASRec BCE .0318, sampled softmax .0531; BSARec .0610",
-        why="20 epochs: the best of 25 on validation, .0656 there.",
+        why="20 epochs: the best of 25 on validation, .0656 there; its seconds from train alone are of a machine that others loaded.",
     ),
     Ranking(
         "amazon-beauty",
