@@ -5,6 +5,7 @@ Knows recommenders by name and by what they have taken; does not know what is se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -53,7 +54,7 @@ class TrialCosts:
         """
         if fit is not None:
             self.fitting[name] = model, fit
-        self.scoring[name] = max(ranked / max(users, 1), self.scoring.get(name, 0.0))
+        self.scoring[name] = min(ranked / max(users, 1), self.scoring.get(name, math.inf))  # the first compiles kernels
 
     def fit(self, name: str, model: Recommender) -> float:
         """Predict what fitting takes: as the last time, and what other options are expected to add to it.
