@@ -29,6 +29,7 @@ from genre.evaluation.targets import check_evaluation_fields
 from genre.features.augmented_columns import check_provenance, read_augmented
 from genre.features.base import Encoder
 from genre.features.concat import Concat
+from genre.features.embedding import OTHER_MODEL
 from genre.features.users import with_history
 from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
@@ -218,7 +219,16 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
         item_vectors=items,
         user_vectors=users,
     )
-    return Audit([*leaking_texts, *leaks, *check_enough(split), *shortcut_findings(solvable)], solvable)
+    unread = _unread_texts(done.folder, split.train)
+    return Audit([*leaking_texts, *leaks, *unread, *check_enough(split), *shortcut_findings(solvable)], solvable)
+
+
+def _unread_texts(folder: Path, train: Dataset) -> list[Finding]:
+    """Find texts of items that their encoder cannot read."""
+    path = folder / "features" / "items" / "encoder"
+    encoder = Encoder.load(path) if path.is_dir() else None
+    problem = encoder.unread(encoder.texts(train.items)) if encoder is not None else ""
+    return [Finding("unread-texts", "warning", problem, "items", OTHER_MODEL)] if problem else []
 
 
 def audit_rules(folder: str | Path, *, k: int | None = None, trust: bool = False) -> list[RulesCost]:

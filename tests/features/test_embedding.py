@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sqlite3
 import subprocess
@@ -19,9 +20,12 @@ from genre.downloads import fetch_wheel_files
 from genre.errors import NotAvailable
 from genre.features.base import item_features
 from genre.features.bert import BATCH_TOKENS, Bert, equal_length_batches
+from genre.features.concat import Concat
 from genre.features.embedding import FILES, FOLDER, FOREIGN, WHEEL, Embedding, _share_not_latin
+from genre.features.tfidf import TfIdf
 from genre.features.users import user_features
 from genre.log import Log
+from genre.studies import _unread_texts
 from genre.testing import toy_dataset
 
 TEXTS = ["A slow film about a space station", "A quiet, thoughtful science fiction story.", "lipstick, matte red"]
@@ -231,3 +235,22 @@ def test_an_english_encoder_warns_of_scripts_that_it_does_not_know() -> None:
     assert _share_not_latin(chinese) > FOREIGN
     assert _share_not_latin(["Amélie et les garçons", "Über den Wolken", "1995"]) == 0
     assert _share_not_latin([]) == 0
+
+
+def test_texts_that_an_encoder_cannot_read_are_described_with_their_share() -> None:
+    chinese = ["卧虎藏龙", "一部关于宝剑与侠客的电影"]
+    assert Embedding().unread(chinese).startswith("100% of the letters are of scripts that minilm does not know")
+    assert Embedding().unread(["a film about swords", "Amélie"]) == ""
+    assert Concat((TfIdf(), Embedding())).unread(chinese).startswith("100%")
+    assert TfIdf().unread(chinese) == ""
+
+
+def test_the_audit_warns_of_texts_that_the_encoder_of_a_run_cannot_read(tmp_path: Path) -> None:
+    toy = toy_dataset()
+    Embedding().save(tmp_path / "features" / "items" / "encoder")
+    assert _unread_texts(tmp_path, toy) == []
+    table = pa.table(
+        {"item_id": toy.items["item_id"], "title": [f"第{row}部 宝剑与侠客" for row in range(toy.n_items)]}
+    )
+    (finding,) = _unread_texts(tmp_path, dataclasses.replace(toy, items=table))
+    assert (finding.check, finding.severity) == ("unread-texts", "warning")

@@ -58,6 +58,17 @@ class Encoder(ABC):
         """
         return
 
+    def unread(self, texts: Sequence[str]) -> str:
+        """Describe which of some texts the encoder cannot read.
+
+        Args:
+            texts: Texts as `texts` returns them.
+
+        Returns:
+            One sentence with the share; empty where it reads them all, or cannot tell.
+        """
+        return ""
+
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
         """Learn what the encoder needs, such as TF-IDF weights; a pretrained encoder learns nothing.
 

@@ -45,6 +45,10 @@ class Concat(Encoder):
             part.check_machine()
 
     @override
+    def unread(self, texts: Sequence[str]) -> str:
+        return next((problem for part in self.parts if (problem := part.unread(texts))), "")
+
+    @override
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
         for part in self.parts:
             part.fit(table, log=log)

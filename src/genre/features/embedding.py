@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BLOCK = 4096  # texts held at once: memory does not grow with their number
 FOREIGN = 0.2  # share of letters of other scripts from which on an English encoder is warned of
+OTHER_MODEL = "name a multilingual model (features.items.model), or use kind: tfidf"
 LETTERS_READ = 200_000  # for that share
 KEEP_EVERY = 512  # texts whose vectors are lost at most when the process is killed
 
@@ -81,6 +82,14 @@ class Embedding(Encoder):
             check_device(self.device)
 
     @override
+    def unread(self, texts: Sequence[str]) -> str:
+        share = _share_not_latin(texts) if self.model == MINILM else 0.0
+        known = (
+            f"{share:.0%} of the letters are of scripts that minilm does not know: its vectors say little of such texts"
+        )
+        return known if share >= FOREIGN else ""
+
+    @override
     def texts(self, table: pa.Table) -> list[str]:
         return render(table, self.template)
 
@@ -103,11 +112,8 @@ class Embedding(Encoder):
                 for row, key in enumerate(keys, start):
                     if key:
                         out[row] = known[key]
-        if self.model == MINILM and (share := _share_not_latin(texts)) >= FOREIGN:
-            log.line(
-                f"embedding: {share:.0%} of the letters are of scripts that minilm does not know: its "
-                "vectors say little of such texts; name a multilingual model (features.items.model), or use kind: tfidf"
-            )
+        if problem := self.unread(texts):
+            log.line(f"embedding: {problem}; {OTHER_MODEL}")
         log.line(f"embedding: {len(texts):,} texts, {cached:,} vectors from the cache, {encoded:,} encoded")
         log.record("embedding", texts=len(texts), cached=cached, encoded=encoded)
         return out
