@@ -21,6 +21,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.arrow import as_arrow, as_numpy
@@ -191,28 +192,13 @@ class UserLists(Lists):
         reason = pa.field("reason", pa.large_list(pa.string()))
         return super()._schema.append(reason) if self.reasons else super()._schema
 
+    @override
     def inputs(self, rows: Int64) -> pa.Table:
-        """Return the history of each user.
-
-        Args:
-            rows: Rows of users.
-
-        Returns:
-            A line for each user: `row`, and lists of `item`, `weight` and, where the data has them, `rating` and
-            `timestamp`, oldest first.
-        """
         every = len(rows) == self.dataset.n_users
         return block_of_history(self.dataset.history(None if every else rows), rows)
 
+    @override
     def make(self, inputs: pa.Table) -> pa.Table:
-        """Recommend to the users of one block.
-
-        Args:
-            inputs: Lines of `inputs`, sorted by `row`.
-
-        Returns:
-            The lists, with reasons where wanted.
-        """
         history = history_of_block(inputs, self.dataset.n_items)
         if self.rules is None:
             found, notes = self.recommender.recommend(history, k=self.k), None
@@ -239,26 +225,12 @@ class SimilarLists(Lists):
     def _owners(self) -> pa.StringArray:
         return self.dataset.item_ids.values
 
+    @override
     def inputs(self, rows: Int64) -> pa.Table:
-        """Return the items.
-
-        Args:
-            rows: Rows of items.
-
-        Returns:
-            A line for each item: `row`.
-        """
         return pa.table({"row": as_arrow(rows)})
 
+    @override
     def make(self, inputs: pa.Table) -> pa.Table:
-        """Find similar items for the items of one block.
-
-        Args:
-            inputs: Lines of `inputs`, sorted by `row`.
-
-        Returns:
-            The lists.
-        """
         return _as_lists(inputs["row"], self.recommender.similar_items(as_numpy(inputs["row"], 0), k=self.k))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +16,13 @@ from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, ConfigError, UnknownId
 from genre.evaluation.report_values import example_users
 from genre.features.augmentation import plan
+from genre.llm.budget import Plan
+from genre.llm.ledger_table import Exchange, default_path, read_log
+from genre.llm.typed_answers import AnswerReport
 from genre.log import SILENT, Log
 from genre.pipeline import preprocess
 from genre.recommenders.llm_reranker import rerankers
 from genre.workspace import Workspace, locked, workspace_of
-
-if TYPE_CHECKING:
-    from genre.llm.budget import Plan
-    from genre.llm.ledger_table import Exchange
 
 
 def plan_llm(
@@ -78,8 +76,6 @@ def _dataset_of_config(work: Workspace, config: Config, log: Log) -> tuple[Datas
 
 def _plan_steps(experiment: Experiment, dataset: Dataset, split: Split) -> dict[str, Plan]:
     """Plan the augmentation, the reranking of each recommender and the explanations."""
-    from genre.llm.budget import Plan
-
     plans: dict[str, Plan] = {}
     if experiment.augmentation is not None and experiment.llm is not None:
         plans = plan(split.train, experiment.llm.open(), experiment.augmentation)
@@ -96,9 +92,6 @@ def _plan_steps(experiment: Experiment, dataset: Dataset, split: Split) -> dict[
 
 def _plan_of_finished(folder: Path) -> dict[str, Plan]:
     """Plan a finished run: every answer is there already."""
-    from genre.llm.budget import Plan
-    from genre.llm.typed_answers import AnswerReport
-
     sent = storage.read_json(folder / "report.json")["language_model"]
     counts = {step: AnswerReport.from_json(report).questions for step, report in sent["augmentation"].items()}
     counts |= {f"reranking by {label}": found.get("reordered", 0) for label, found in sent["reranking"].items()}
@@ -126,8 +119,6 @@ def exchanges_of(
         ArtifactError: There is no such run, config or file.
         UnknownId: There is no exchange with this id.
     """
-    from genre.llm.ledger_table import default_path, read_log
-
     path = default_path() if source is None else Path(source)
     full, job = path / "config.full.yaml", None
     if full.is_file() or path.suffix in (".yaml", ".yml"):

@@ -244,10 +244,9 @@ def test_an_explanation_has_the_terms_of_the_first_stage_and_of_the_features(hid
     first = Blend((ItemKNN(), Content(), SharedWords(fields=("text",))), weights=(1, 1, 1))
     model = Ranker(first, hidden=hidden, candidates=4, epochs=4).fit(data)
     one, every = data.history([2]), np.arange(data.n_items, dtype=np.int32)
-    by_feature = model.feature_contributions(one, every)
-    found = model._candidates(one).items[0]
-    others = np.setdiff1d(every, found)
-    assert all(not terms[others].any() for terms in by_feature.values())
+    found = model._candidates(one)
+    others = np.setdiff1d(every, found.items[0])
+    assert all(not terms[others].any() for terms in model._by_feature(found, every).values())
     for explanation in model.explain(one, every):
         terms = [share for _, share in explanation.history] + [explanation.popular, *explanation.parts.values()]
         assert sum(terms) == pytest.approx(explanation.score, abs=1e-3)

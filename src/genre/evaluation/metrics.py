@@ -31,7 +31,7 @@ def precision(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    return np.divide(ranks.expected_hits, ranks.k)
+    return ranks.expected_hits / ranks.k
 
 
 def recall(ranks: Ranks) -> Float64:
@@ -45,7 +45,7 @@ def recall(ranks: Ranks) -> Float64:
     Returns:
         `[n_users]`, 0 to 1.
     """
-    return np.divide(ranks.expected_hits, ranks.n_relevant)
+    return ranks.expected_hits / ranks.n_relevant
 
 
 def f1(ranks: Ranks) -> Float64:
@@ -157,7 +157,7 @@ def auc(ranks: Ranks) -> Float64:
     return ranks.sum_per_user(groups.user, won) / pairs
 
 
-# --- ratings: the value of a user is a mean over the ratings; a total (evaluator.py) counts every rating alike ---
+# --- ratings: the value of a user is the mean over this user's ratings; a table shows the mean over all ratings ---
 
 
 def mse(ratings: PredictedRatings) -> Float64:
@@ -173,7 +173,7 @@ def mse(ratings: PredictedRatings) -> Float64:
 
 
 def rmse(ratings: PredictedRatings) -> Float64:
-    """Compute the root of the mean squared error; its total is the root over all ratings, not a mean of roots.
+    """Compute the root of the mean squared error; a table shows that of all ratings, not a mean of roots.
 
     Args:
         ratings: Predicted and given ratings.

@@ -78,6 +78,9 @@ class Encoder(ABC):
 
         Returns:
             The encoder itself.
+
+        Raises:
+            DataError: If it cannot learn from these rows.
         """
         return self
 

@@ -43,19 +43,9 @@ class TfIdf(Encoder):
     def texts(self, table: pa.Table) -> list[str]:
         return render(table, self.template)
 
+    @override
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
-        """Learn the words, their weights and the dimensions.
-
-        Args:
-            table: Rows of items or users.
-            log: Where progress is shown.
-
-        Returns:
-            The encoder itself.
-
-        Raises:
-            DataError: No word is in `min_count` texts.
-        """
+        """Learn the words, their weights and the dimensions."""
         texts = self.texts(table)
         counts, words = count_words(texts, log=log)
         kept = np.bincount(counts.indices, minlength=len(words)) >= self.min_count

@@ -33,19 +33,9 @@ class Vectors(Encoder):
     ]
     id_column: Annotated[str, Doc("The column of ids in the table, and in the file (else its first one).")] = "item_id"
 
+    @override
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
-        """Read the file.
-
-        Args:
-            table: Rows of items or users; the log says how many of them have a vector.
-            log: Where that is shown.
-
-        Returns:
-            The encoder itself.
-
-        Raises:
-            DataError: The file cannot be used, or has none of the ids.
-        """
+        """Read the file; the log says how many rows of the table have a vector."""
         ids, self.values_ = read_vectors(self.path, self.id_column)
         self.ids_: list[str] = ids
         self._row = {id_: row for row, id_ in enumerate(ids)}

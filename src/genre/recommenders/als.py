@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal, NamedTuple
@@ -58,7 +59,8 @@ class ALS(Factors):
     where p_ui is 1 for an interaction and 0 otherwise, by solving for all users with the items fixed and the reverse.
     With `feature_weight` the last term is ridge |y_i - feature_weight * map(features_i)|^2; the linear map is fitted
     anew in each iteration, by ridge regression of the item vectors on their features. No user vectors are kept: a
-    history is solved for when it is scored. This is the ranking form; `rating_factors` factorises ratings.
+    history is solved for when it is scored, with the item vectors in the eigenbasis of their Gram matrix; `gram_` is
+    its diagonal. This is the ranking form; `rating_factors` factorises ratings.
 
     Example:
         Users of the toy data like either even or odd items.
@@ -107,7 +109,7 @@ class ALS(Factors):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         features = self._unit_features(dataset)  # [n_items, dim + 1], or no rows
-        interactions = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items)  # [n_items]
+        counts = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items)  # [n_items]
         by_user = dataset.matrix()
         by_item = by_user.T.tocsr()
         rng = np.random.default_rng(self.seed)
@@ -119,15 +121,15 @@ class ALS(Factors):
             gram_diagonal = rotate_to_eigenbasis(items, users)  # turns both in place
             self._solve(of_users, items, gram_diagonal, no_prior, users)
             gram_diagonal = rotate_to_eigenbasis(users, items)
-            prior = self._prior(features, items, interactions, of_items.ridge)
+            prior = self._prior(features, items, counts, of_items.ridge)
             self._solve(of_items, users, gram_diagonal, prior, items)
         self.gram_, axes = principal_axes(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
         if len(features):
-            self.map_ = ridge_map(features, self.item_embeddings_, interactions, self.regularization)
+            self.map_ = ridge_map(features, self.item_embeddings_, counts, self.regularization)
             # An item without interactions is where the map puts it. `gram_` stays that of the learnt vectors: users had
             # no chance to take such an item.
-            self.item_embeddings_[interactions == 0] = features[interactions == 0] @ self.map_
+            self.item_embeddings_[counts == 0] = features[counts == 0] @ self.map_
 
     def _equations(self, matrix: sp.csr_matrix) -> Equations:
         """Return the rows of a matrix of weights; c - 1 = alpha * weight takes the place of the weights."""
@@ -135,11 +137,11 @@ class ALS(Factors):
         indptr = np.asarray(matrix.indptr, np.int64)
         return Equations(indptr, np.asarray(matrix.indices, np.int32), matrix.data, self._ridge(indptr, matrix.data))
 
-    def _prior(self, features: Float32, items: Float32, interactions: Int64, ridge: Float32) -> Float32:
+    def _prior(self, features: Float32, items: Float32, counts: Int64, ridge: Float32) -> Float32:
         """Return ridge * feature_weight * map(features) of each item `[n_items, factors]`; no rows without features."""
         if not len(features):
             return np.zeros((0, self.factors), np.float32)
-        target = features @ ridge_map(features, items, interactions, self.regularization)
+        target = features @ ridge_map(features, items, counts, self.regularization)
         return np.asarray(self.feature_weight * ridge[:, None] * target, np.float32)
 
     def _ridge(self, indptr: Int64, excess: Float32) -> Float32:
@@ -167,11 +169,11 @@ class ALS(Factors):
 
         def solve(rows: slice) -> None:
             ends = indptr[rows.start : rows.stop + 1]
-            given = other, excess, fixed, gram_diagonal, ridge[rows], prior[rows]
+            system = ends, other, excess, fixed, gram_diagonal, ridge[rows], prior[rows], solved[rows]
             if approximate:
-                improve_rows(ends, *given, solved[rows], CG_STEPS)
+                improve_rows(*system, CG_STEPS)
             else:
-                solve_rows(ends, *given, solved[rows])
+                solve_rows(*system)
 
         map_slices(solve, len(solved), least=SLICE)
 
@@ -237,10 +239,14 @@ def rotate_to_eigenbasis(fixed: Float32, solved: Float32) -> Float32:
     return gram
 
 
+def _blocks(rows: slice) -> Iterator[slice]:
+    """Divide rows into blocks of `BLOCK`."""
+    return (slice(start, min(start + BLOCK, rows.stop)) for start in range(rows.start, rows.stop, BLOCK))
+
+
 def _turn(vectors: Float32, axes: Float32, rows: slice) -> None:
     """Turn some vectors in place, a block after the other."""
-    for start in range(rows.start, rows.stop, BLOCK):
-        block = slice(start, min(start + BLOCK, rows.stop))
+    for block in _blocks(rows):
         vectors[block] = vectors[block] @ axes
 
 
@@ -255,8 +261,8 @@ def principal_axes(vectors: Float32) -> tuple[Float32, Float32]:
     """
 
     def grams(rows: slice) -> list[npt.NDArray[np.float64]]:
-        blocks = (vectors[start : min(start + BLOCK, rows.stop)] for start in range(rows.start, rows.stop, BLOCK))
-        return [block.T @ block for block in (block.astype(np.float64) for block in blocks)]
+        blocks = (vectors[block].astype(np.float64) for block in _blocks(rows))
+        return [block.T @ block for block in blocks]
 
     # added up in the order of the blocks, so that the number of threads changes no bit
     gram = sum(itertools.chain(*map_slices(grams, len(vectors), least=BLOCK, multiple=BLOCK)), np.zeros(()))

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
@@ -322,14 +323,8 @@ class Recommender(Saving, Explaining, Extending):
         """Return `as_factors` of histories that are not empty, or None where scores are not dot products."""
         return None
 
+    @override
     def without_llm(self) -> Recommender:
-        """Return the same recommender without the language models that it calls while scoring.
-
-        Explanations come from this one, so that they cost no calls.
-
-        Returns:
-            A copy whose members have no language models; the recommender itself where there are none.
-        """
         members = {name: value for name, value in self._state().items() if is_members(value)}
         without = {name: tuple(one.without_llm() for one in value) for name, value in members.items()}
         if all(new is old for name in members for new, old in zip(without[name], members[name], strict=True)):

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from genre.arrays import Float32, Float64, Int32
 from genre.data.dataset import Dataset
@@ -74,17 +75,9 @@ class Baseline(Recommender):
     def _score(self, history: History) -> Float32:
         return np.asarray(self.mean_ + self.offsets(history)[:, None] + self.item_offset_, np.float32)
 
+    @override
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
-        """Return the mean plus both offsets, cut to the rating scale.
-
-        Args:
-            history: `n` histories over the catalogue of `fit`.
-            row: Numbers of histories `[n_pairs]`.
-            item: Item rows `[n_pairs]`.
-
-        Returns:
-            Ratings, float32 `[n_pairs]`.
-        """
+        """Return the mean plus both offsets, cut to the rating scale."""
         self._check(history)
         stars = self.mean_ + self.offsets(history)[row] + self.item_offset_[item]
         return np.asarray(np.clip(stars, self.low_, self.high_), np.float32)

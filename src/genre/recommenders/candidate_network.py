@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from genre.arrays import Float32, Int64
 
-Bool = npt.NDArray[np.bool_]
 DECAY = 0.9, 0.999  # of Adam's two running means
 NODES = 16  # points of the path from zero to x at which gradients are taken
 

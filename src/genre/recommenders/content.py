@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
@@ -141,12 +142,9 @@ class Content(Recommender):
         """Exact where the queries are sums over the history."""
         return "exact" if self.sums_queries() else "occlusion"
 
+    @override
     def sums_queries(self) -> bool:
-        """Say whether queries are sums over the history: always without a member.
-
-        Returns:
-            True where each score is a sum of one term for each interaction.
-        """
+        """Say whether queries are sums over the history: always without a member."""
         return not self.member_ or self.member_[0].sums_queries()
 
     def _popular(self, history: History, items: Int32) -> Float32:

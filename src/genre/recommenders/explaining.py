@@ -50,8 +50,10 @@ class Explaining(ABC):
     def without_llm(self) -> Explaining:
         """Return the same recommender without the language models that it calls while scoring.
 
+        Explanations come from this one, so that they cost no calls.
+
         Returns:
-            The recommender whose scores are explained.
+            A copy whose members have no language models; the recommender itself where there are none.
         """
 
     @abstractmethod

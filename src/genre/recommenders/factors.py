@@ -9,6 +9,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import numpy.typing as npt
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32
 from genre.data.history import History
@@ -53,15 +54,8 @@ class Factors(Recommender):
     def _contributions(self, history: History, items: Int32) -> Float32:
         return self._item_factors(items) @ self._query_terms(history).T  # [m, dim] @ [dim, length]
 
+    @override
     def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
-        """Return the items whose embeddings have the highest cosine with that of each of `items`.
-
-        Args:
-            items: Item ids or rows `[n]`.
-            k: Length of a list.
-
-        Returns:
-            One list for each item, without the item itself.
-        """
+        """Return the items whose embeddings have the highest cosine with that of each of `items`."""
         rows = self._item_rows(items)
         return self._lists(*top_k_cosine(self.item_embeddings_, rows, k))

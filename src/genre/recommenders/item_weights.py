@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32
 from genre.data.history import History
@@ -51,16 +52,9 @@ class ItemWeights(Recommender):
         weights = _dense(self.item_weights_[history.item][:, items])  # [length, m]
         return np.asarray(weights.T * history.decayed(self.history_half_life).weight, np.float32)
 
+    @override
     def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
-        """Return the items with the largest weights from each of `items`.
-
-        Args:
-            items: Item ids or rows `[n]`.
-            k: Length of a list.
-
-        Returns:
-            Lists with -1 where no further weight is above zero.
-        """
+        """Return the items with the largest weights from each of `items`."""
         rows = self._item_rows(items)
         return self._nearest(rows, _dense(self.item_weights_[rows]), k)
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.arrays import Float32, Float64, Int32
 from genre.data.dataset import Dataset
@@ -144,12 +145,9 @@ class LLMReranker(SecondStage):
         scores = self.llm.provider.scores if self.llm is not None else "nothing"
         return self.method or ("titles" if scores == "texts" else "list")
 
+    @override
     def without_llm(self) -> Recommender:
-        """Return the first stage, without language models of its own.
-
-        Returns:
-            A fitted recommender.
-        """
+        """Return the first stage, without language models of its own."""
         return self.first_[0].without_llm()
 
     def plan(self, items: pa.Table, histories: Sequence[History]) -> Plan:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
@@ -253,20 +254,8 @@ class MLP(NetworkRecommender):
         """Return what is added to all items' scores: the mean and the user's offset, `[n]`."""
         return np.float32(self.mean_) + offset * np.float32(self.biases)
 
+    @override
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
-        """Return the rating that history `row[j]` would give `item[j]`.
-
-        Args:
-            history: `n` histories.
-            row: numbers of histories. `[n_pairs]`
-            item: item rows. `[n_pairs]`
-
-        Returns:
-            Ratings on the rating scale. float32 `[n_pairs]`
-
-        Raises:
-            NotSupported: the network was trained to rank (bce).
-        """
         self._check(history)
         if not self.on_ratings_:
             raise NotSupported("this MLP was trained to rank (bce); fit it on ratings with loss mse to predict them")

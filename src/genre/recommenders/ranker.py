@@ -183,20 +183,8 @@ class Ranker(SecondStage):
 
     # --- explaining -------------------------------------------------------------------------------
 
-    def feature_contributions(self, history: History, items: Int32) -> dict[str, Float32]:
-        """Return what each feature adds to the scores of candidates, beside a candidate whose features are all average.
-
-        Args:
-            history: One history.
-            items: Item rows `[m]`.
-
-        Returns:
-            Feature -> its terms `[m]`, zero for items that are no candidates.
-        """
-        self._check(history)
-        return self._by_feature(self._candidates(history), items)
-
     def _by_feature(self, found: CandidateBatch, items: Int32) -> dict[str, Float32]:
+        """Return what each feature adds to scores beside an average candidate, `[m]`; zero for other items."""
         place_of = np.full(found.first.shape[1], -1)
         there = np.isfinite(found.base[0])
         place_of[found.items[0, there]] = np.flatnonzero(there)

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from typing_extensions import override
 
 from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.dataset import Dataset
@@ -129,17 +130,9 @@ class RatingFactors(Recommender):
         items[:, ITEM_BIAS] += self.mean_  # meets the 1 of every user
         return self._users(history)[0].astype(np.float32), items
 
+    @override
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
-        """Return the expected ratings, cut to the rating scale.
-
-        Args:
-            history: `n` histories over the catalogue of `fit`.
-            row: Numbers of histories `[n_pairs]`.
-            item: Item rows `[n_pairs]`.
-
-        Returns:
-            Ratings, float32 `[n_pairs]`.
-        """
+        """Return the expected ratings, cut to the rating scale."""
         self._check(history)
         queries, items = self._factors(history)
         return np.asarray(np.clip(np.einsum("nd,nd->n", queries[row], items[item]), self.low_, self.high_), np.float32)

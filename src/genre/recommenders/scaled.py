@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
@@ -84,17 +85,9 @@ class Scaled(SecondStage):
     def _score(self, history: History) -> Float32:
         return self._first_scores(self._scaled(history))
 
+    @override
     def predict(self, history: History, row: Int32, item: Int32) -> Float32:
-        """Return the predictions of the first stage, scaled back and cut to the rating scale.
-
-        Args:
-            history: `n` histories over the catalogue of `fit`, with ratings in stars.
-            row: Numbers of histories `[n_pairs]`.
-            item: Item rows `[n_pairs]`.
-
-        Returns:
-            Ratings in stars, float32 `[n_pairs]`.
-        """
+        """Return the predictions of the first stage, scaled back and cut to the rating scale."""
         self._check(history)
         scaled = self.first_[0].predict(self._scaled(history), row, item)
         return np.clip(self._scaler(history).inverse(scaled, row), np.float32(self.low_), np.float32(self.high_))

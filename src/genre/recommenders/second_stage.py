@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
@@ -42,16 +43,8 @@ class SecondStage(Recommender):
         """Return the first stage's scores in an array that may be changed, `[n, n_items]`."""
         return np.array(self.first_[0].score(history), np.float32)
 
+    @override
     def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
-        """Return the similar items of the first stage.
-
-        Args:
-            items: item ids or rows. `[n]`
-            k: length of a list.
-
-        Returns:
-            The lists.
-        """
         self._fitted()
         return self.first_[0].similar_items(items, k=k)
 

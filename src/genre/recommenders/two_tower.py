@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from typing_extensions import override
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
@@ -160,16 +161,9 @@ class TwoTower(NetworkRecommender):
         queries = unit_rows(forward(first + self.weights_["user_first.bias"], layers_of(self.weights_, "user_rest")))
         return queries / np.float32(self.temperature), self.item_table_  # [n, dim], [n_items, dim]
 
+    @override
     def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
-        """Return the items whose vectors have the highest cosine with each of `items`.
-
-        Args:
-            items: item ids or rows. `[n]`
-            k: length of a list.
-
-        Returns:
-            The lists, without the item itself.
-        """
+        """Return the items whose vectors have the highest cosine with each of `items`."""
         rows = self._item_rows(items)
         seen = (np.arange(len(rows) + 1), rows)
         found, score = top_k_factors(self.item_table_[rows], self.item_table_, min(k, len(self.item_table_)), seen=seen)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
@@ -192,12 +193,8 @@ class ByNeighbours(Recommender):
         """The method of the recommender inside."""
         return self.model.evidence
 
+    @override
     def without_llm(self) -> Recommender:
-        """Return the same recommender without language models.
-
-        Returns:
-            A copy, or itself where it has none.
-        """
         free = self.model.without_llm()
         if free is self.model:
             return self

@@ -31,11 +31,7 @@ class Service(Updates):
     Methods raise UnknownId for the name of a run or recommender that does not exist, and those that write to the event
     store raise StoreError while it cannot be used.
 
-    Attributes:
-        limits: Time limits and other limits.
-        ready: Whether every run has answered with more than popular items; stays true.
-        erasure: What is still kept of deleted users.
-        failed_swaps: How often a run that was replaced on disk could not be taken over.
+    Its attributes, how it begins, and what changes events, items, users and runs are in `Updates`.
     """
 
     def recommend(self, request: ListRequest) -> RankedList:
@@ -396,7 +392,9 @@ class Service(Updates):
         return list(self._state.loaded_runs)
 
     def collection_key(self, request: ListRequest) -> tuple[str, str]:
-        """Return what requests share that are worth waiting for each other, for one call of `recommend_many`.
+        """Return what requests have in common that wait for each other, for one call of `recommend_many`.
+
+        Those of one call are divided further, by `ResolvedRequest.batch_key`, when their names are looked up.
 
         Args:
             request: A request.

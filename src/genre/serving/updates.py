@@ -130,7 +130,7 @@ class Updates:
         """
         run = self._state.loaded_run(None).run
         for kind in {event.kind for event in events if event.kind is not None}:
-            run.event_kinds.weight(kind)
+            run.event_kinds.weight(kind)  # raises where there is no such kind
         weights, _ = weigh_events(events, run.event_kinds, run.dataset)
         return [
             event if event.kind is None else replace(event, weight=weight)
@@ -194,8 +194,8 @@ class Updates:
             self._state.recent_events.drop({entry.user_id for _, entry in page if isinstance(entry, Event)})
             self._state.position = page[-1][0]
             n_entries += len(page)
-        self._state.position = max(self._state.position, last)  # behind what was shown, which changes nothing
-        if self._recount or self._state.trending.clock_was_set:  # which events went is not in the log
+        self._state.position = max(self._state.position, last)  # lists and shows change nothing and are not read
+        if self._recount or self._state.trending.clock_was_set:  # the log does not say which events were erased
             self._state.recount()
             self._recount = False
         if items_changed:

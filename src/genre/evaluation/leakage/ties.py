@@ -15,6 +15,7 @@ import numpy.typing as npt
 from genre.arrays import Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
+from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leakage.findings import Finding
 from genre.options import DEFAULT_K
 from genre.recommenders.base import Recommender
@@ -54,7 +55,6 @@ def check_tied_times(split: Split, probe: Callable[[], Recommender] | None, *, s
 
 def _tie_effect(fold: Fold, at_cut: Mask, target_tied: Mask, probe: Callable[[], Recommender], seed: int) -> str:
     """Describe how the ndcg of a probe moves when interactions at the same time change places at random."""
-    from genre.evaluation.evaluator import evaluate
 
     def value(fold: Fold) -> float:
         return evaluate(probe().fit(fold.context), fold, metrics=[LABEL]).values[LABEL]

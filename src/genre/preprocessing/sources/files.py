@@ -27,7 +27,6 @@ from genre.preprocessing.tables import Tables
 
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-DELIMITED = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".psv")
 TABLES = ("interactions", "items", "users", "validation", "test")
 PACKED = (".gz", ".bz2", ".zst", ".xz", ".lz4", ".zip", ".br")
 

@@ -56,12 +56,9 @@ class SQL(Source):
         items = None if self.items is None else Side("items", fetch(self.items))
         return build_tables(engine, [raw], self.columns, name="data", users=users, items=items)
 
+    @override
     def fingerprint(self) -> str:
-        """Make a digest of the options and of what the queries give now: the data may have changed since.
-
-        Returns:
-            Hexadecimal text.
-        """
+        """Make a digest of the options and of what the queries give now: the data may have changed since."""
         fetch = self._connect()
         digest = hashlib.sha256(repr(self.columns).encode())
         for query in (self.interactions, self.items, self.users):
