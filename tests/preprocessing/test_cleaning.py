@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset
 from genre.data.part_rules import apply_part_rules
-from genre.engines.duckdb import DuckDB
+from genre.engines.base import plain_rows
 from genre.errors import DataError, OptionError
 from genre.preprocessing.cleaning import Cleaning, drop_k_core
-from reading import prepared_tables
+from reading import prepared_tables, shared_engine
 from sizes import sized
 
 Row = tuple[str | None, str | None, float | None, int | None]
@@ -77,7 +77,7 @@ def slowly(given_rows: list[Row], keep: str) -> list[Row]:
 
 
 @pytest.mark.parametrize("keep", ["first", "last", "max", "sum", "all"])
-@settings(max_examples=sized(8, 1000))
+@settings(max_examples=sized(8, 500))
 @given(given_rows=rows)
 def test_what_is_left_is_what_the_words_say(keep: Any, given_rows: list[Row]) -> None:
     for column in (2, 3):  # one of which most rows have no value is taken as not being there, with a warning
@@ -226,9 +226,9 @@ def test_the_k_core_is_what_is_left_of_dropping_one_by_one(
         if not poor:
             break
         kept[poor[0]] = False
-    with DuckDB() as engine:
-        frame = engine.read(pa.table({"user": user, "item": item}))
-        left, steps = drop_k_core(frame, engine, min_user, min_item, pairs=False)
-        rows = sorted(left.select("row").collect("pyarrow")["row"].to_list())
+    engine = shared_engine()
+    frame = engine.read(pa.table({"user": user, "item": item}))
+    left, steps = drop_k_core(frame, engine, min_user, min_item, pairs=False)
+    rows = sorted(row["row"] for row in plain_rows(left.select("row")))
     assert rows == (np.flatnonzero(kept) + 1).tolist()
     assert sum(step.dropped for step in steps) == (~kept).sum()

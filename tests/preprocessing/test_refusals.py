@@ -50,6 +50,12 @@ def test_a_memory_limit_that_is_none_is_refused() -> None:
         assert "MiB" in engine.one("SELECT current_setting('memory_limit')")[0]
 
 
+def test_a_memory_limit_that_holds_no_block_of_a_file_is_named(write: Write) -> None:
+    path = write("i.csv", ROWS * 10)
+    with DuckDB("1MB", threads=1) as engine, pytest.raises(DataError, match=r"i\.csv: .*Out of Memory"):
+        Files(path).load(engine)
+
+
 def test_ratings_without_a_finite_one_have_no_scale() -> None:
     assert find_scale(np.array([math.nan, math.inf], np.float32)) is None
 
@@ -145,6 +151,8 @@ def test_files_give_their_times_in_one_form(write: Write) -> None:
 def test_lines_of_sequences_are_utf_8(write: Write) -> None:
     with pytest.raises(DataError, match=r"unreadable file .* expected lines of text in UTF-8"):
         read_tables(Sequences(write("s.txt", b"u1 a b\nu2 \xff\xfe a\n")))
+    with pytest.raises(DataError, match="empty file; expected lines of a user and the user's items"):
+        read_tables(Sequences(write("t.txt", "\n \n")))
 
 
 def test_an_sqlite_file_may_be_an_address(tmp_path: Path) -> None:
@@ -157,11 +165,14 @@ def test_an_sqlite_file_may_be_an_address(tmp_path: Path) -> None:
     assert (data.user_ids.values.to_pylist(), data.item_ids.values.to_pylist()) == (["007"], ["7"])
     with pytest.raises(DataError, match=r"none\.db: no such file; check the path of the database"):
         genre.load(SQL("i", url=f"sqlite:///{tmp_path}/none.db"))
+    (tmp_path / "text.db").write_text("user_id,item_id\n" * 100)
+    with pytest.raises(DataError, match=r"text\.db: no connection \(file is not a database\)"):
+        genre.load(SQL("i", path=tmp_path / "text.db"))
 
 
 def test_columns_without_known_names_are_told_by_what_they_hold() -> None:
     """A column of lists is neither times nor a rating, and does not stop the search."""
-    frame = {"who": ["u", "v"], "what": ["a", "b"], "tags": [["x"], ["y"]], "when": ["2020-01-05", "2020-02-06"]}
+    frame = {"who": ["u", "v"], "what": ["a", "b"], "when": ["2020-01-05", "2020-02-06"], "tags": [["x"], ["y"]]}
     tables = read_tables(Frames(frame))
     assert tables.interactions["timestamp"].to_pylist() == [seconds(2020, 1, 5), seconds(2020, 2, 6)]
     assert "rating" not in tables.interactions.column_names

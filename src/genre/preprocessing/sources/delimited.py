@@ -15,7 +15,7 @@ from dataclasses import replace
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.dialect import LONGEST_LINE, Layout, quoted, rows_inside
+from genre.preprocessing.sources.dialect import Layout, quoted, rows_inside
 from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.tables import Rejected
 
@@ -158,6 +158,4 @@ def _unreadable(look: Layout, message: str, line: int | None = None) -> DataErro
     where = f"{look.path}: row {found - look.header - look.skipped:,}" if found else str(look.path)
     if "utf" in message.lower() or "unicode" in message.lower():
         return DataError(f"{where}: text that is not UTF-8; save the file as UTF-8, or {setting('encoding', 'cp1252')}")
-    if "maximum line size" in message.lower() or "max_line_size" in message.lower():
-        return DataError(f"{where}: a line of more than {LONGEST_LINE:,} bytes; look for a quote that is not closed")
     return DataError(f"{where}: not readable as text {look.delimiter!r} separates ({message.splitlines()[0]})")

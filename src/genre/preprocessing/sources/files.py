@@ -247,10 +247,8 @@ def _place(engine: DuckDB, file: str | Path) -> str:
     suffix = Path(str(file)).suffix.lower()
     if is_address(file) or (suffix in PACKED and suffix not in READ_BY_DUCKDB):
         return local_copy(engine, file)
-    if not Path(file).exists():
-        with opened(file):
-            pass
-    return str(file)
+    with opened(file):  # which says so where it is not there
+        return str(file)
 
 
 def _unreadable(path: str | Path, kind: str, message: str) -> DataError:
