@@ -51,8 +51,8 @@ def test_a_memory_limit_that_is_none_is_refused() -> None:
 
 
 def test_a_memory_limit_that_holds_no_block_of_a_file_is_named(write: Write) -> None:
-    path = write("i.csv", ROWS * 10)
-    with DuckDB("1MB", threads=1) as engine, pytest.raises(DataError, match=r"i\.csv: .*Out of Memory"):
+    path = write("i.csv", "user_id,item_id,note\n" + f"u,a,{'x' * 34}\n" * 200_000)
+    with DuckDB("3MB", threads=1) as engine, pytest.raises(DataError, match=r"i\.csv: .*Out of Memory"):
         Files(path).load(engine)
 
 
