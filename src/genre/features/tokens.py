@@ -89,9 +89,9 @@ def keywords(text: str) -> list[str]:
 
 def _english(text: str) -> Iterator[Token]:
     """Tag words that are written with spaces."""
-    known: dict[str, Any] = (
-        {} if "'" in text else {"replace": {}}
-    )  # contractions; to look for each takes a tenth of the time
+    known: dict[str, Any] = {}
+    if "'" not in text:
+        known["replace"] = {}  # no contractions: to look for each of them takes a tenth of the time
     for sentence in _tagger()[0](text, **known):
         for word, found, *_ in sentence:
             if (token := _english_token(word, found)) is not None:
