@@ -243,7 +243,7 @@ def by_csv(content: str, by: str, *, blanks: bool = False) -> list[list[str]] | 
         read = list(csv.reader(stream, delimiter=by, strict=True, skipinitialspace=blanks))
     except csv.Error:
         return None
-    return [row for row in read[1:] if any(cell.strip() for cell in row)]
+    return [row for row in read[1:] if len(row) > 1 or any(cell.strip() for cell in row)]
 
 
 def by_lines(content: str, by: str) -> list[list[str]]:
