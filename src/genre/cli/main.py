@@ -11,6 +11,7 @@ from genre.cli.data import add_data_verbs
 from genre.cli.event_log import add_log_verbs
 from genre.cli.llm import add_llm_verbs
 from genre.cli.new_package import add_new_verb
+from genre.cli.online import add_online_verbs
 from genre.cli.recommend import add_recommend_verb
 from genre.cli.run import add_run_verbs
 from genre.cli.run_list import add_runs_verb
@@ -73,6 +74,7 @@ def command_parser() -> argparse.ArgumentParser:
         add_run_verbs,
         add_recommend_verb,
         add_serving_verbs,
+        add_online_verbs,
         add_log_verbs,
         add_llm_verbs,
         add_runs_verb,

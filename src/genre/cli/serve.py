@@ -62,6 +62,8 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=text)
     text = "such as rate=20 (requests a second from one address) or model_seconds=2; docs/serving.md lists all"
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help=text)
+    text = "YAML file with the section serving: in place of that of the first run's config, such as for an experiment"
+    parser.add_argument("--serving", type=Path, metavar="FILE", help=text)
     text = "share of the users that a run gets, by its name, such as movies=0.9 (default: equal shares)"
     parser.add_argument("--share", action="append", default=[], metavar="RUN=SHARE", help=text)
 
@@ -72,12 +74,14 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace, add: AddRoutes | None = None) -> None:
+    from genre.config.reading import read_serving_options
     from genre.runs import read_run
     from genre.serving.http.server import serve
     from genre.serving.limits import Limits, parse_settings, parse_shares
 
     limits, shares = parse_settings(Limits, args.limit), parse_shares(args.share)
     read = partial(read_run, trust=args.trust)
+    options = None if args.serving is None else read_serving_options(args.serving)
     serve(
         [read(folder) for folder in args.runs],
         host=args.host,
@@ -86,6 +90,7 @@ def _serve(args: argparse.Namespace, add: AddRoutes | None = None) -> None:
         api_keys=args.api_key_file,
         origins=args.allow_origin,
         limits=limits,
+        options=options,
         shares=shares,
         read=read,
         add=add,
@@ -103,6 +108,7 @@ def _mcp(args: argparse.Namespace) -> None:
         return
     if args.api_key_file or args.allow_origin:
         raise OptionError("keys and origins are of HTTP; add --http, or leave them out")
+    from genre.config.reading import read_serving_options
     from genre.runs import read_run
     from genre.serving.events.opening import open_store
     from genre.serving.http.server import default_store
@@ -114,7 +120,8 @@ def _mcp(args: argparse.Namespace) -> None:
         runs = [read_run(folder, trust=args.trust) for folder in args.runs]
         store = open_store(args.store or default_store(runs))
         store.claim()
-        service = Service(runs, store, shares=shares, limits=limits)
+        options = None if args.serving is None else read_serving_options(args.serving)
+        service = Service(runs, store, shares=shares, limits=limits, options=options)
     serve_stdio(service)
 
 

@@ -22,6 +22,7 @@ from genre.config.sections import (
     kinds_of,
     resolve,
 )
+from genre.config.serving_options import ServingOptions
 from genre.errors import ConfigError, GenreError, NotImportable
 from genre.evaluation.metric_table import OWN
 from genre.features.augmentation_prompts import Augmentation
@@ -65,6 +66,29 @@ def build_experiment(
     if experiment is None or builder.problems:
         raise builder.error_type("\n".join(builder.problems))
     return experiment
+
+
+def build_serving_options(values: dict[str, Any], name: str, lines: dict[str, int]) -> ServingOptions:
+    """Build the options of a service from a file that has that section alone.
+
+    Args:
+        values: The plain values: one key, `serving`.
+        name: What to call the file in messages.
+        lines: Path of a value -> its line.
+
+    Returns:
+        The checked options.
+
+    Raises:
+        ConfigError: The file is not legal; the message has a line for each problem.
+    """
+    builder = _Builder(name, lines, {}, None, trust=False)
+    if set(values) != {"serving"}:
+        builder.problem("", f"expected the section serving: alone, found {', '.join(map(str, values)) or 'nothing'}")
+    made = builder.options(ServingOptions, values.get("serving") or {}, "serving")
+    if made is None or builder.problems:
+        raise ConfigError("\n".join(builder.problems))
+    return made  # type: ignore[no-any-return]
 
 
 class _Builder:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genre.config.building import build_experiment
+from genre.config.building import build_experiment, build_serving_options
 from genre.config.domain_defaults import add_domain_defaults
 from genre.config.experiment import Experiment
 from genre.config.overrides import apply_override
 from genre.config.secrets import refuse_secrets
+from genre.config.serving_options import ServingOptions
 from genre.config.writing import to_dict
 from genre.errors import ConfigError
 from genre.plain_yaml import read_yaml
@@ -61,6 +62,30 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), *, trust: bool 
             f"found a {type(path).__name__}; expected the path of a YAML file, or what `parse_config` makes of its text"
         )
     file = Path(path)
+    text = _text_of(file)
+    folder = file.resolve().parent
+    trust = trust or not (_is_of_run(file) or _is_of_run(file.resolve()))
+    return parse_config(text, str(file), overrides, folder=folder, trust=trust)
+
+
+def read_serving_options(path: Path) -> ServingOptions:
+    """Read and check a YAML file with the section `serving` alone.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The options.
+
+    Raises:
+        ConfigError: The file cannot be read or is not legal.
+    """
+    values, lines = read_yaml(_text_of(path), str(path))
+    return build_serving_options(values, str(path), lines)
+
+
+def _text_of(file: Path) -> str:
+    """Read a YAML file that is not too large."""
     try:
         raw = file.read_bytes()
         text = raw.decode("utf-8-sig")
@@ -70,9 +95,7 @@ def read_config(path: str | Path, overrides: Sequence[str] = (), *, trust: bool 
         raise ConfigError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{file}: {len(raw):,} bytes; a config has at most {MAX_BYTES:,}")
-    folder = file.resolve().parent
-    trust = trust or not (_is_of_run(file) or _is_of_run(file.resolve()))
-    return parse_config(text, str(file), overrides, folder=folder, trust=trust)
+    return text
 
 
 def _is_of_run(file: Path) -> bool:

@@ -21,9 +21,9 @@ from genre.data.dataset import Dataset, PartRules
 from genre.data.event_kinds import EventKinds
 from genre.data.ids import Ids
 from genre.data.parquet import read_dataset
-from genre.errors import ArtifactError, UnknownId
+from genre.errors import ArtifactError, OptionError, UnknownId
 from genre.log import SILENT, Log
-from genre.runs import read_run
+from genre.runs import manifest_of, read_run
 from genre.serving.deleted_users import from_before_deletion
 from genre.serving.drift import Drift, check_drift
 from genre.serving.events.deletion import DeletedUsers, Deletion
@@ -262,6 +262,28 @@ def put_in_place(made: Path, folder: Path) -> None:
     shutil.rmtree(previous, ignore_errors=True)
     storage.exchange(made, folder)
     made.rename(previous)
+
+
+def promote(run: Path, over: Path) -> None:
+    """Put a copy of a run in the place of another, in one step; `roll_back` undoes it.
+
+    Args:
+        run: Folder of the run, which stays as it is.
+        over: Folder of the other run.
+
+    Raises:
+        ArtifactError: If one of them is no whole run.
+        OptionError: If both are the same.
+    """
+    if run == over:
+        raise OptionError(f"{run}: a run cannot take its own place; name the run that it is to replace")
+    manifest_of(over)
+    with locked(over):
+        manifest_of(run)
+        place = over.parent / f".{over.name}.next"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(run, place)
+        put_in_place(place, over)
 
 
 def roll_back(folder: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from genre.config.serving_options import DAY
 from genre.errors import GenreError
 from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import reranking_counts
@@ -19,6 +20,7 @@ from genre.runs import Run
 from genre.serving.compare import compare_items
 from genre.serving.dialogues import DialogueTurn, request_of, take_turn
 from genre.serving.evidence import explain_item
+from genre.serving.experiment_results import experiments_report
 from genre.serving.lists import ResolvedRequest, answer_batch, entries_with_reason
 from genre.serving.requests import Evidence, ListRequest, ListSource, RankedList
 from genre.serving.state import EventsByUser
@@ -371,6 +373,21 @@ class Service(Updates):
             Of each run its name, share of the users, recommenders (best first), leaderboard, sizes and fields.
         """
         return [loaded.describe(self._state.shares[name]) for name, loaded in self._state.loaded_runs.items()]
+
+    def experiments(self, *, days: float = 30) -> dict[str, Any]:
+        """Tell what experiments found and what lists led to.
+
+        Args:
+            days: How far the table of lists goes back.
+
+        Returns:
+            JSON values: `experiments`, `lists` (a row for each run, recommender and source) and
+            `clicks_on_unknown_lists`.
+        """
+        since = int(time.time() - days * DAY)
+        self.shows.flush()
+        kinds = self.run().event_kinds
+        return experiments_report(self._store, self.options.experiments, kinds.outcomes, since=since)
 
     def run(self, name: str | None = None) -> Run:
         """Return a run that is served.

@@ -5,17 +5,17 @@ Knows how to look things up and how an entry of the log changes them; nothing ab
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import math
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from genre.config.serving_options import OnlineExperiment
 from genre.errors import ConflictError, DataError, GenreError, UnknownId
 from genre.options import nearest
 from genre.runs import Run
+from genre.serving.assignment import assigned, check_arms
 from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.dialogues import Dialogues
 from genre.serving.events.deletion import DeletedUsers, Deletion
@@ -44,10 +44,17 @@ class State:
         position: Number of the newest entry of the log that is known here.
         loaded_runs: By name.
         shares: Share of the users by name of the run.
+        experiments: Experiments between the runs.
     """
 
     def __init__(
-        self, runs: Sequence[Run], store: EventStore, *, shares: Mapping[str, float] | None, limits: Limits
+        self,
+        runs: Sequence[Run],
+        store: EventStore,
+        *,
+        shares: Mapping[str, float] | None,
+        limits: Limits,
+        experiments: Sequence[OnlineExperiment] = (),
     ) -> None:
         """Load runs and what the event log says about items and deleted users.
 
@@ -56,9 +63,10 @@ class State:
             store: The event store.
             shares: Share of the users by name of the run, or None for equal shares.
             limits: Time limits.
+            experiments: Experiments between the runs, of which one decides at a time in place of `shares`.
 
         Raises:
-            GenreError: If there is no run, two have one name, or a share is not legal.
+            GenreError: If there is no run, two have one name, a share is not legal, or an arm is not served.
         """
         self._store = store
         self.trending = Trending()
@@ -76,6 +84,9 @@ class State:
         self.recount()
         self.loaded_runs = {name: LoadedRun(name, run, self._changes) for name, run in _by_name(runs).items()}
         self.shares = _checked_shares(shares, list(self.loaded_runs))
+        self.experiments = tuple(experiments)
+        for one in experiments:
+            check_arms(one, list(self.loaded_runs))
 
     # --- look-ups ---------------------------------------------------------------------------------
 
@@ -100,10 +111,12 @@ class State:
         return self.loaded_runs[run]
 
     def _assigned_run(self, user_id: str) -> str:
-        """Draw the run for a user by a hash of the id, so that it stays the same while the shares do."""
-        draw = int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8).digest(), "big") / 2**64
-        bounds = itertools.accumulate(self.shares.values())
-        return next((name for name, bound in zip(self.shares, bounds, strict=True) if draw < bound), [*self.shares][-1])
+        """Assign a user to a run, by the experiment that goes on now or else by the shares."""
+        now = time.time()
+        experiment = next((one for one in self.experiments if one.begins <= now < one.ends), None)
+        if experiment is None:
+            return assigned(user_id, self.shares)
+        return assigned(user_id, experiment.arms, salt=experiment.name)
 
     def events_of(self, user_ids: Collection[str]) -> tuple[EventsByUser, str | None]:
         """Return recent events of users.

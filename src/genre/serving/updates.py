@@ -64,8 +64,10 @@ class Updates:
         self.ready = False
         self.failed_swaps = 0
         self._store = store
-        self._state = State(runs, store, shares=shares, limits=self.limits)
-        self.options = options or self._state.loaded_run(None).run.serving
+        if not runs:
+            raise GenreError("a service needs at least one run")
+        self.options = options or runs[0].serving
+        self._state = State(runs, store, shares=shares, limits=self.limits, experiments=self.options.experiments)
         self.shows = ShowLog(store, self.options.record_shows)
         self.erasure = Erasure(store, self._state)
         self._swapping = threading.Lock()

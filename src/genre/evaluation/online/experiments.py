@@ -113,9 +113,76 @@ def always_valid_effect(
     variance = first.variance / first.users + second.variance / second.users
     mixture = TIGHTEST * (first.variance + second.variance) / planned
     growth = math.log((variance + mixture) / variance)
-    radius = math.sqrt(variance * (variance + mixture) / mixture * (2 * math.log(1 / level) + growth))
+    radius = _radius(variance, mixture, level)
     evidence = difference**2 * mixture / (2 * variance * (variance + mixture)) - growth / 2  # log likelihood ratio
     return Effect(difference, difference - radius, difference + radius, min(1.0, math.exp(-evidence)), users)
+
+
+def _radius(variance: float, mixture: float, level: float) -> float:
+    """Return half the width of an interval that holds at all times; `variance` is that of the estimate."""
+    growth = math.log((variance + mixture) / variance)
+    return math.sqrt(variance * (variance + mixture) / mixture * (2 * math.log(1 / level) + growth))
+
+
+@dataclass(frozen=True)
+class RateSums:
+    """Sums over users from which a rate, such as clicks a show, and its interval follow.
+
+    Attributes:
+        users: Number of users.
+        parts: Sum of the numerator, such as clicks.
+        wholes: Sum of the denominator, such as shows.
+        parts_squared: Sum of squares of the numerator.
+        wholes_squared: Sum of squares of the denominator.
+        products: Sum of products of both.
+    """
+
+    users: int
+    parts: float
+    wholes: float
+    parts_squared: float
+    wholes_squared: float
+    products: float
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate with its interval.
+
+    Attributes:
+        value: The rate; 0 without a show.
+        low: Lower end of the interval; None while there are too few users.
+        high: Upper end of it.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def always_valid_rate(sums: RateSums, *, planned: int, level: float = SIGNIFICANCE_LEVEL) -> Rate:
+    """Estimate a rate over users, with an interval that holds at all times at once, as `always_valid_effect` has.
+
+    The rate is a ratio of sums; its variance is that of the linearised ratio, sum (part - rate * whole)^2 / wholes^2
+    (delta method), so that many shows of one user count as one user.
+
+    Args:
+        sums: Sums over users.
+        planned: Users at which the interval should be narrowest.
+        level: Chance that the interval ever leaves out the truth.
+
+    Returns:
+        The rate; without an interval below `MIN_USERS` users.
+    """
+    if not sums.wholes:
+        return Rate(0.0, None, None)
+    rate = sums.parts / sums.wholes
+    spread = sums.parts_squared - 2 * rate * sums.products + rate**2 * sums.wholes_squared
+    variance = max(spread, 0.0) / sums.wholes**2
+    if sums.users < MIN_USERS or variance <= 0:
+        return Rate(rate, None, None)
+    radius = _radius(variance, TIGHTEST * variance * sums.users / planned, level)
+    return Rate(rate, rate - radius, rate + radius)
 
 
 def planned_users(

@@ -58,6 +58,26 @@ SELECT count(*) FROM (
 ) AS clicked
 WHERE NOT EXISTS (SELECT 1 FROM log WHERE kind = 'list' AND log.list_id = clicked.list_id)
 """
+ARMS = f"""
+WITH {SERVED},
+firsts AS (
+    SELECT user_id, min(CASE_OF_ARM) AS arm, count(DISTINCT CASE_OF_ARM) AS arms, min(made) AS first FROM served
+    WHERE user_id IS NOT NULL AND (CASE_OF_ARM) IS NOT NULL GROUP BY user_id
+),
+done AS (
+    SELECT firsts.user_id, arm, arms, CASE WHEN first + ? <= ? THEN 1 ELSE 0 END AS finished,
+        max(CASE WHEN event.user_id IS NULL THEN 0 ELSE 1 END) AS outcome
+    FROM firsts LEFT JOIN log AS event ON event.kind = 'event' AND event.user_id = firsts.user_id
+        AND event.action = ? AND event."timestamp" >= first AND event."timestamp" < first + ?
+    GROUP BY 1, 2, 3, 4
+)
+SELECT arm, arms, count(*), sum(finished), sum(finished * outcome) FROM done GROUP BY 1, 2
+"""
+ORIGINS = 'SELECT DISTINCT origin FROM log WHERE kind = \'list\' AND "timestamp" >= ? AND "timestamp" < ?'
+NEWEST_LISTS = """
+SELECT body FROM log WHERE kind = 'list' AND "timestamp" >= ? AND "timestamp" < ? AND origin IN (ORIGINS)
+ORDER BY seq DESC LIMIT 1000
+"""
 FOREVER = 2**62
 
 
@@ -134,7 +154,7 @@ def count_outcomes(
     Returns:
         The counts by origin and span.
     """
-    statement = COUNTS.replace("OUTCOMES", ", ".join("?" for _ in outcomes) or "NULL")
+    statement = COUNTS.replace("OUTCOMES", _places(outcomes) or "NULL")
     rows = store.query(statement, (since, until, since, *outcomes, *outcomes, span, span))
     return [_counts_of(row) for row in rows]
 
@@ -170,3 +190,94 @@ def clicks_on_unknown_lists(store: EventStore, *, since: int = 0, until: int = F
         Their number, apart from all others.
     """
     return int(store.query(UNKNOWN_LISTS, (since, until))[0][0])
+
+
+@dataclass(frozen=True)
+class ArmCounts:
+    """Users of one arm of an experiment.
+
+    Attributes:
+        users: How many have had a list.
+        finished: How many of them have had their days since.
+        outcomes: How many of these have done what counts.
+    """
+
+    users: int = 0
+    finished: int = 0
+    outcomes: int = 0
+
+
+@dataclass(frozen=True)
+class UsersByArm:
+    """Users of an experiment.
+
+    Attributes:
+        by_arm: Of each arm, by name of its run.
+        crossed: Users with lists of several arms, who are in none.
+    """
+
+    by_arm: dict[str, ArmCounts]
+    crossed: int
+
+
+def count_arms(
+    store: EventStore, runs: Sequence[str], outcome: str, *, since: int, until: int, window: int, now: int
+) -> UsersByArm:
+    """Count the users of an experiment and who of them did what counts.
+
+    Args:
+        store: The event log.
+        runs: Names of the runs that are its arms.
+        outcome: The kind of event that counts.
+        since: When it began, in seconds since 1970.
+        until: When it ended.
+        window: Seconds after a user's first list in which the event counts.
+        now: The present; users whose window is not over are not counted by outcome.
+
+    Returns:
+        The counts.
+    """
+    by_run = {run: _origins_of(store, run, since, until) for run in runs}
+    named = {run: origins for run, origins in by_run.items() if origins}
+    counts = dict.fromkeys(runs, ArmCounts())
+    if not named:
+        return UsersByArm(counts, 0)
+    cases = "".join(f" WHEN origin IN ({_places(origins)}) THEN CAST(? AS TEXT)" for origins in named.values())
+    case = [value for run, origins in named.items() for value in (*origins, run)]
+    statement = ARMS.replace("CASE_OF_ARM", f"CASE{cases} END")
+    rows = store.query(statement, (since, until, *case, *case, *case, window, now, outcome, window))
+    crossed = 0
+    for run, arms, *numbers in rows:
+        if arms > 1:
+            crossed += int(numbers[0])
+        else:
+            counts[run] = ArmCounts(*map(int, numbers))
+    return UsersByArm(counts, crossed)
+
+
+def items_of_newest_lists(store: EventStore, run: str, *, since: int = 0, until: int = FOREVER) -> list[set[str]]:
+    """Return the items of the newest 1,000 lists of a run.
+
+    Args:
+        store: The event log.
+        run: Name of the run.
+        since: Time of the first list that counts, in seconds since 1970.
+        until: Time after the last one.
+
+    Returns:
+        Ids of the items of each list.
+    """
+    origins = _origins_of(store, run, since, until)
+    if not origins:
+        return []
+    rows = store.query(NEWEST_LISTS.replace("ORIGINS", _places(origins)), (since, until, *origins))
+    return [set(json.loads(body)["items"]) for (body,) in rows]
+
+
+def _origins_of(store: EventStore, run: str, since: int, until: int) -> list[str]:
+    """Return the texts that stand for the origins of a run's lists, which are few."""
+    return [origin for (origin,) in store.query(ORIGINS, (since, until)) if json.loads(origin)[0] == run]
+
+
+def _places(values: Sequence[Any]) -> str:
+    return ", ".join("?" for _ in values)

@@ -50,6 +50,7 @@ IdPath = Annotated[PathId, Path()]
 TextQuery = Annotated[str, Query(max_length=512)]
 KQuery = Annotated[K, Query()]
 NameQuery = Annotated[Name | None, Query()]
+DaysQuery = Annotated[int, Query(ge=1, le=3650)]
 FieldsQuery = Annotated[FieldNames, Query()]
 
 CACHED_QUERY_BYTES = 200  # a longer query string is checked each time, so that the cache has an end in bytes
@@ -100,6 +101,7 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
         ("GET", "/items", routes.search, ItemsFound),
         ("POST", "/events", routes.record, RecordedCounts),
         ("GET", "/runs", routes.runs, None),
+        ("GET", "/experiments", routes.experiments, None),
         ("GET", "/runs/{run:id}/report", routes.report, None),
     ):
         app.add_api_route(
@@ -225,6 +227,10 @@ class _Routes:
         """Record events; they are on disk when this answers. An event_id that a user repeats is not counted again."""
         events = [event.to_event() for event in (body if isinstance(body, list) else [body])]
         return _json((await self._calls.record(events))._asdict())
+
+    async def experiments(self, days: DaysQuery = 30) -> Response:
+        """Tell what experiments found, and what the lists of the last days led to, by run, recommender and source."""
+        return _json(await self._calls.read(self._service.experiments, days=days))
 
     async def runs(self) -> Response:
         """List the runs that are served, with their recommenders, best first."""

@@ -31,6 +31,7 @@ SCOPE_BY_ROUTE: dict[str, KeyScope | None] = {
     "POST /v1/recommendations": "read",
     "POST /v1/explanations": "read",
     "POST /v1/events": "events",
+    "GET /v1/experiments": "admin",
     "POST /mcp": "read",  # the tool that records events checks for its own scope
     "PUT /v1/items/{item_id:id}": "admin",
     "DELETE /v1/users/{user_id:id}": "admin",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from genre.config.serving_options import ServingOptions
 from genre.errors import NotAvailable, OptionError
 from genre.log import SILENT, Log
 from genre.runs import Run, read_run
@@ -52,6 +53,7 @@ def serve(
     origins: Sequence[str] = (),
     shares: Mapping[str, float] | None = None,
     limits: Limits | None = None,
+    options: ServingOptions | None = None,
     read: Callable[[Path], Run] = read_run,
     add: AddRoutes | None = None,
     log: Log = SILENT,
@@ -68,6 +70,7 @@ def serve(
         origins: pages of others that may use the service from a browser, such as `https://shop.example`.
         shares: run name -> share of the users; None: equal shares.
         limits: time, rate and size limits; None: the defaults.
+        options: how to serve; None: as the config of the first run says.
         read: reads a run that was replaced from its folder.
         add: adds routes of its own to the app.
         log: gets a line when serving starts and when a run is swapped.
@@ -90,7 +93,7 @@ def serve(
         limits = replace(limits, connections=connections)
     events = open_store(store)
     events.claim()
-    service = Service(runs, events, shares=shares, limits=limits)
+    service = Service(runs, events, shares=shares, limits=limits, options=options)
     hosts = None if keys else frozenset({"localhost", "127.0.0.1", "::1", host})
     config = uvicorn.Config(
         create_app(service, api_keys=keys, hosts=hosts, origins=origins, add=add),
