@@ -97,3 +97,24 @@ def test_items_and_users_of_the_future_change_no_prompt_of_the_others(past_and_f
         )
         assert before == {key: after[key] for key in before}, name
         assert name == "summaries" or before == after
+
+
+def test_texts_of_items_that_only_the_future_has_change_no_prompt_of_the_others(
+    past_and_future: tuple[Dataset, Dataset],
+) -> None:
+    data = past_and_future[0]
+    one = train_of(data)
+    future = np.bincount(one.item, minlength=one.n_items) == 0
+    assert 0 < future.sum() < one.n_items
+    texts = ("title", "genres", "plot")
+    items = data.items
+    for name in texts:
+        changed = [f"crime {row}" if future[row] else text for row, text in enumerate(items[name].to_pylist())]
+        items = items.set_column(items.schema.get_field_index(name), name, pa.array(changed))
+    other = train_of(dataclasses.replace(data, items=items))
+    options = Augmentation(item_fields=texts, profiles=True, synthetic="history")
+    for name, fill in steps(options).items():
+        before, after = fill(one, options), fill(other, options)
+        kept = [at for at, row in enumerate(before.rows) if name != "summaries" or not future[row]]
+        sent, sent_after = before.inputs(), after.inputs()
+        assert [sent[at] for at in kept] == [sent_after[at] for at in kept], name
