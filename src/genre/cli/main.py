@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from genre.cli.completion import add_completion_verb
 from genre.cli.data import add_data_verbs
 from genre.cli.event_log import add_log_verbs
+from genre.cli.export import add_export_verb
 from genre.cli.llm import add_llm_verbs
 from genre.cli.new_package import add_new_verb
 from genre.cli.online import add_online_verbs
@@ -78,6 +79,7 @@ def command_parser() -> argparse.ArgumentParser:
         add_log_verbs,
         add_llm_verbs,
         add_runs_verb,
+        add_export_verb,
         add_new_verb,
         add_completion_verb,
     ):
