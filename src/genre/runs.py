@@ -39,6 +39,7 @@ from genre.rules.ruled_lists import recommend_by_rules, scored_items
 from genre.workspace import read_features
 
 MOST_SHOWN = 4  # metrics of a notebook's table
+EXAMPLE_LIKED = 3  # latest liked items that an example of a report names
 
 
 @dataclass(frozen=True)
@@ -296,20 +297,19 @@ class Run:
             lines.append(f"explanations: {describe_wording(worded)}")
         return lines
 
-    def example(self, user: int, *, k: int, liked: int = 3) -> dict[str, Any]:
+    def example(self, user: int, *, k: int) -> dict[str, Any]:
         """Describe one user and the recommendations for a report.
 
         Args:
             user: The row number of the user.
             k: The length of the list.
-            liked: How many of the latest liked items to name.
 
         Returns:
-            JSON values: `user_id`, `history_length`, `liked` titles, and `recommended` items with their reasons.
+            JSON values: `user_id`, `history_length`, titles `liked` last, and `recommended` items with their reasons.
         """
         history = self.dataset.history([user])
         titles = self.dataset.titles()
-        latest = history.item[history.weight > 0][::-1][:liked]
+        latest = history.item[history.weight > 0][::-1][:EXAMPLE_LIKED]
         return {
             "user_id": self.dataset.user_ids[user],
             "history_length": len(history.item),

@@ -231,12 +231,13 @@ def _unread_texts(folder: Path, train: Dataset) -> list[Finding]:
     return [Finding("unread-texts", "warning", problem, "items", OTHER_MODEL)] if problem else []
 
 
-def audit_rules(folder: str | Path, *, k: int | None = None, trust: bool = False) -> list[RulesCost]:
+def audit_rules(folder: str | Path, *, trust: bool = False) -> list[RulesCost]:
     """Measure what the rules of a finished run cost its best recommender on the test part.
+
+    Lists have the first length at which the run was evaluated.
 
     Args:
         folder: The folder of the run.
-        k: Length of the lists; None: the length at which the run was evaluated.
         trust: Run code of the folder, as in `read_run`.
 
     Returns:
@@ -257,7 +258,7 @@ def audit_rules(folder: str | Path, *, k: int | None = None, trust: bool = False
         test,
         done.rules,
         int(time.time()),
-        k=k or options.first_k,
+        k=options.first_k,
         exclude_seen=options.exclude_seen,
         seed=experiment.seed,
     )

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from genre.data.titles import title_key
 from genre.data.words import words
 from genre.llm.grounding import (
     CAPITALS,
@@ -19,7 +18,6 @@ from genre.llm.grounding import (
 )
 
 EVIDENCE = ["recommended: Fargo (1996)", "liked before: Heat (1995)", "liked before: Amélie (2001)", "shares: crime"]
-TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fiction (1994)", "The Big Sleep (1946)")}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +31,7 @@ TITLES = {title_key(title) for title in ("Fargo (1996)", "Heat (1995)", "Pulp Fi
     ],
 )
 def test_what_rephrases_the_evidence_passes(text: str) -> None:
-    assert invented(text, EVIDENCE, titles=TITLES) == []
+    assert invented(text, EVIDENCE) == []
 
 
 @pytest.mark.parametrize(
@@ -41,9 +39,8 @@ def test_what_rephrases_the_evidence_passes(text: str) -> None:
     [
         ("Because you liked Heat (1994), try Fargo.", "1994"),
         ("With Frances McDormand in it, Fargo is for you.", "Frances"),
-        ("Casino fans like Fargo.", "Casino"),
+        ("Fans of Casino like Fargo.", "Casino"),
         ("three crime stories you liked", "three"),
-        ("if you liked pulp fiction, try Fargo", "pulp fiction"),
         ("A friend of “the long goodbye” likes it.", "the long goodbye"),
         ("It won 2 Oscars.", "2"),
         ("rated 9/10 by viewers", "9"),
@@ -52,12 +49,12 @@ def test_what_rephrases_the_evidence_passes(text: str) -> None:
     ],
 )
 def test_what_is_not_in_the_evidence_is_found(text: str, what: str) -> None:
-    assert what in invented(text, EVIDENCE, titles=TITLES)
+    assert what in invented(text, EVIDENCE)
 
 
-def test_without_strictness_a_sentence_may_open_with_any_word() -> None:
-    assert invented("Criminals meet. Robbers, too.", ["a tale"], strict=False) == []
-    assert invented("Criminals meet.", ["a tale"]) == ["Criminals"]
+def test_a_sentence_may_open_with_any_word() -> None:
+    assert invented("Criminals meet. Robbers, too.", ["a tale"]) == []
+    assert invented("There Criminals meet.", ["a tale"]) == ["Criminals"]
 
 
 @example(["\u2120"])  # a sign that decomposes into capitals
@@ -102,7 +99,7 @@ def test_languages_are_distinguished(language: str) -> None:
 
 @pytest.mark.parametrize("language", sorted(CAPITALS))
 def test_a_plain_sentence_of_each_language_says_nothing_new(language: str) -> None:
-    assert invented(SENTENCES[language], [], strict=False) == []
+    assert invented(SENTENCES[language], []) == []
 
 
 @pytest.mark.parametrize(

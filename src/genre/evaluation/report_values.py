@@ -20,6 +20,8 @@ from genre.evaluation.results import Evaluation
 from genre.evaluation.shortcuts import find_shortcuts
 from genre.llm.typed_answers import AnswerReport
 
+EXAMPLES = 3  # users whose lists a report shows where the config names none
+
 Entries = Sequence[Mapping[str, Any]]
 
 
@@ -124,14 +126,13 @@ def with_fitting_cost(evaluation: Evaluation, entries: Entries, bytes_on_disk: i
     )
 
 
-def example_users(user_ids: Sequence[str], dataset: Dataset, split: Split, *, n: int = 3) -> list[int]:
+def example_users(user_ids: Sequence[str], dataset: Dataset, split: Split) -> list[int]:
     """Choose the users whose recommendations a report shows.
 
     Args:
         user_ids: The users that the config names. Users who were erased from the data since are left out.
         dataset: All interactions.
         split: Its parts.
-        n: How many users to choose where the config names none.
 
     Returns:
         Row numbers of the named users; without any, of users of the test part with a short, a medium and a long
@@ -143,5 +144,5 @@ def example_users(user_ids: Sequence[str], dataset: Dataset, split: Split, *, n:
     users = np.unique(split.test.target.user)
     lengths = np.bincount(dataset.user, minlength=dataset.n_users)[users]
     by_length = users[np.argsort(lengths, kind="stable")]
-    places = np.linspace(0, len(by_length) - 1, 2 * n + 1).astype(int)[1::2]  # the middles of n equal groups
+    places = np.linspace(0, len(by_length) - 1, 2 * EXAMPLES + 1).astype(int)[1::2]  # the middles of equal groups
     return [int(user) for user in by_length[places]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from genre.data.titles import title_key
 from genre.data.words import COMMON_WORDS, WORD, words
@@ -22,14 +22,6 @@ NUMBER_WORDS = frozenset(
         "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen"
     )
 )
-STARTS = frozenset(
-    words(
-        "a an and as at based because both but by each for from given he her here his how i if in it its like my of on "
-        "one or our people recommended she similar since so some that the their there these they this those though try "
-        "viewers we what when while who with yes you your"
-    )
-)
-"""Words that may begin a sentence with a capital and are no name."""
 FREQUENT: dict[str, frozenset[str]] = {
     "English": COMMON_WORDS,
     "German": frozenset(
@@ -56,36 +48,33 @@ ADDRESSED = frozenset(
     )
 )
 """Words of advice, praise and commands, which no description of an item or a person needs."""
-LONGEST_TITLE = 8  # words compared with the titles of the catalogue
 LONGEST = 300  # characters of a generated sentence
 FEWEST_WORDS, FEWEST_CHARACTERS = 5, 10  # of a generated sentence, with spaces and without
 
 
-def invented(text: str, evidence: Sequence[str], *, titles: Collection[str] = (), strict: bool = True) -> list[str]:
-    """Find the numbers, names and titles of a text that are nowhere in its evidence.
+def invented(text: str, evidence: Sequence[str]) -> list[str]:
+    """Find the numbers, names and quoted titles of a text that are nowhere in its evidence.
 
-    A text in a script without capitals cannot be checked and counts as invented as a whole.
+    A sentence may open with any word: that its first letter is a capital says nothing. A text in a script without
+    capitals cannot be checked and counts as invented as a whole.
 
     Args:
         text: A generated text.
         evidence: The texts that it was made from.
-        titles: `title_key` of all titles that exist; one of two words or more in the text has to be in the evidence.
-        strict: Whether a capitalised first word of a sentence counts as a name unless it is a common word.
 
     Returns:
         What was invented; empty for a text that says nothing new.
     """
     known = {word for piece in evidence for word in words(piece)}
     whole = [form for piece in evidence for form in (" ".join(words(piece)), title_key(piece.partition(": ")[2]))]
-    found = [match[0] for match in WORD.finditer(text) if not _backed(match, text, known, strict=strict)]
+    found = [match[0] for match in WORD.finditer(text) if not _backed(match, text, known)]
     for quoted in _QUOTED.findall(text):
         if not any(f" {' '.join(words(quoted))} " in f" {piece} " for piece in whole):
             found.append(quoted)
-    found += [title for title in _titles_in(text, titles) if not any(f" {title} " in f" {piece} " for piece in whole)]
     return list(dict.fromkeys(found))
 
 
-def _backed(match: re.Match[str], text: str, known: set[str], *, strict: bool) -> bool:
+def _backed(match: re.Match[str], text: str, known: set[str]) -> bool:
     """Tell whether one word of the text is in the evidence, or is no number and no name."""
     word = match[0]
     root = next(iter(words(word)), word)
@@ -98,20 +87,7 @@ def _backed(match: re.Match[str], text: str, known: set[str], *, strict: bool) -
     if not any(c.isupper() for c in word):
         return True
     opens = bool(_SENTENCE_END.search(text[: match.start()]))
-    return opens and not any(c.isupper() for c in word[1:]) and (not strict or root in STARTS)
-
-
-def _titles_in(text: str, titles: Collection[str]) -> list[str]:
-    """Find titles of two words or more in a text."""
-    if not titles:
-        return []
-    spoken = words(text)
-    spans = (
-        " ".join(spoken[start : start + size])
-        for size in range(2, LONGEST_TITLE + 1)
-        for start in range(len(spoken) - size + 1)
-    )
-    return [span for span in spans if span in titles]
+    return opens and not any(c.isupper() for c in word[1:])
 
 
 def is_written_in(text: str, language: str) -> bool:
@@ -173,7 +149,7 @@ def grounding_problem(text: str, evidence: Sequence[str], language: str, *, by_w
     addressed = [word for word in dict.fromkeys(words(text)) if word in ADDRESSED and word not in known]
     if addressed:
         return f"it gives advice or praise: {', '.join(addressed)}; say only what it is about"
-    new = invented(text, evidence, strict=False)
+    new = invented(text, evidence)
     return f"these are not in the data: {', '.join(new[:5])}" if new else ""
 
 
