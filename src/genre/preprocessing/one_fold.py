@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from typing_extensions import override
@@ -11,7 +11,7 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Split
 from genre.errors import OptionError
 from genre.options import Doc, Ge
-from genre.preprocessing.splits import Splitter
+from genre.preprocessing.splits import Splitter, TimeSplit
 
 
 @dataclass(eq=False)
@@ -22,7 +22,7 @@ class OneFold(Splitter):
     its share of the test part has no effect; a rolling origin for time and leave-one-out.
     """
 
-    of: Annotated[Splitter, Doc("The split.")]
+    of: Annotated[Splitter, Doc("The split.")] = field(default_factory=TimeSplit)
     folds: Annotated[int, Ge(1), Doc("How many folds there are.")] = 5
     at: Annotated[int, Ge(0), Doc("Which of them this one is, from 0; over time the last one is the newest.")] = 0
 
