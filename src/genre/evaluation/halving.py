@@ -38,6 +38,7 @@ BUCKETS = (1, 3)  # groups of history lengths with weights of their own that a b
 ENOUGH = 200  # validation users from which on their halves choose between blends
 FOR_BLEND = 0.3, 0.6  # least and largest share of the budget that is left for the blend and the second stage
 REFITS = 3  # a second stage fits every member of the blend twice, and learns itself
+LEARNING = 0.004  # CPU seconds for a history that a second stage learns from: features and networks, on amazon-beauty
 WEIGHING = 2  # to fit weights takes so many times as long as to score the histories that they are fitted on
 MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
 
@@ -258,8 +259,9 @@ class _Halving:
 
     def second_stage_seconds(self, names: list[str]) -> float:
         """Predict what learning and evaluating a second stage over these takes."""
-        ranked = min(self.split.train.n_users, Ranker.histories) + self.n_judged + WEIGHING * Blend.histories
-        return REFITS * self.costs.refit(names) + ranked * self.costs.score(names)
+        learnt = min(self.split.train.n_users, Ranker.histories)
+        ranked = learnt + self.n_judged + WEIGHING * min(self.n_users, Blend.histories)
+        return REFITS * self.costs.refit(names) + ranked * self.costs.score(names) + LEARNING * learnt
 
     def value_of(self, name: str, model: Recommender, log: Log | None) -> float | None:
         """Fit on train, where there is a log, and evaluate on the sampled users; None where that fails."""
