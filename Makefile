@@ -5,6 +5,7 @@
 # make lowest   the service at the lowest versions that pyproject.toml states
 # make site     the documentation as HTML in build/site/html; every warning is an error
 # make dist     the sdist and the wheel, checked, installed into an empty environment, and the quickstart from there
+# make cluster  the engine for Spark on a cluster of two executors; needs Java 17 and fetches pyspark (457 MB)
 # make nightly, fuzz, coverage    the full sizes of docs/reliability.md
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.13.0  # which of its builds is right depends on the machine, so it is in no lock file
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test check golden nightly fuzz coverage lock lowest dist site clean
+.PHONY: demo test check golden nightly cluster fuzz coverage lock lowest dist site clean
 
 demo: .venv/demo
 	$(BIN)/genre run examples/movies/movies.yaml
@@ -43,6 +44,10 @@ nightly: .venv/dev
 	$(MAKE) lowest
 	$(MAKE) dist
 	$(MAKE) site
+
+cluster: .venv/dev  ## not in `make test`: pyspark is a package of 457 MB, and a cluster takes a minute to start
+	$(INSTALL) 'pyspark>=4,<5'
+	SPARK_MASTER='local-cluster[2,1,1024]' $(BIN)/python -m pytest tests/preprocessing/test_spark.py
 
 fuzz: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import copy
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
+
+import numpy as np
 
 from genre import storage
 from genre.config.experiment import EvaluationOptions, Experiment
@@ -23,6 +27,7 @@ from genre.log import Log
 from genre.output import RERANKING, Evaluated
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import fit_reusing
+from genre.recommenders.item_index import EXACT_UP_TO, RECALL_K, ItemIndex, can_index
 from genre.recommenders.llm_reranker import record_reranking
 from genre.recommenders.network_base import start_manifests
 from genre.workspace import (
@@ -31,6 +36,8 @@ from genre.workspace import (
     key_of,
 )
 
+INDEX_QUERIES = 200
+"""Histories that an index is measured with."""
 FEWEST_TO_HALVE = 1000
 """Users of a validation part that is halved: one half fits weights and epochs, the other chooses a recommender."""
 
@@ -188,3 +195,46 @@ def refit_recommender(
         with work.publish(name, key) as folder:
             recommender.save(folder / "model")
     return {label: type(evaluated).load(work.folder / name / "model")}
+
+
+def index_items(
+    work: Workspace,
+    search: Literal["auto", "exact", "approximate"],
+    dataset: Dataset,
+    fitted: Mapping[str, Recommender],
+    refitted: Mapping[str, Recommender],
+    log: Log,
+) -> None:
+    """Between steps 5 and 6: index the item factors of recommenders, so that large catalogues are answered quickly.
+
+    Args:
+        work: The workspace of the run.
+        search: The option `output.search`.
+        dataset: All interactions; histories to measure with are drawn from them.
+        fitted: The recommenders by label.
+        refitted: Those that answer in place of the fitted ones.
+        log: Where the recall is shown.
+    """
+    if search == "exact" or (search == "auto" and dataset.n_items <= EXACT_UP_TO):
+        return
+    if search == "auto" and not can_index():
+        log.line(f"index: none, so each list compares all {dataset.n_items:,} items; pip install 'genre-rec[index]'")
+        return
+    users = np.unique(dataset.user[dataset.weight > 0])
+    drawn = np.random.default_rng(0).choice(users, min(INDEX_QUERIES, len(users)), replace=False)
+    for label in fitted:
+        of, name = f"{'refitted' if label in refitted else 'recommenders'}/{label}", f"indexes/{label}"
+        if work.reuse(name, key := key_of("index", work.key_of(of))):
+            continue
+        recommender = refitted[label] if label in refitted else fitted[label]
+        with log.measure("indexed", model=label):
+            factors = recommender.as_factors(dataset.history(np.sort(drawn)))
+            made = None if factors is None else ItemIndex.build(factors[1], factors[0])
+        if made is None:
+            continue
+        if not made.answers:
+            log.line(f"index: {label}: recall@{RECALL_K} is {made.recall:.3f} only; its lists compare all items")
+            continue
+        log.line(f"index: {label}: recall@{RECALL_K} against exact {made.recall:.3f}")
+        with work.publish(name, key) as folder:
+            made.save(folder)

@@ -22,6 +22,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "engine": {
         "duckdb": "genre.engines.duckdb:DuckDB",
+        "spark": "genre.engines.spark:Spark",
     },
     "split": {
         "cold-items": "genre.preprocessing.entity_splits:ColdItems",

@@ -8,6 +8,7 @@ A step whose inputs have not changed is read back, not done again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from genre.config.writing import to_dict
 from genre.data.dataset import Dataset, Features
 from genre.data.folds import Split
 from genre.engines.duckdb import DuckDB
+from genre.engines.spark import Spark
 from genre.errors import ConfigError
 from genre.estimates import describe_estimate, estimate_run, refuse_what_cannot_fit
 from genre.evaluation.targets import check_evaluation_fields, check_overlap
@@ -26,11 +28,18 @@ from genre.features.augmented_columns import ENCODED, read_augmented, synthetic_
 from genre.features.base import item_features
 from genre.features.placebo import exchange_texts
 from genre.features.users import user_features
-from genre.fit_and_evaluate import evaluate_recommenders, fit_recommenders, refit_recommender, validation_halves
+from genre.fit_and_evaluate import (
+    evaluate_recommenders,
+    fit_recommenders,
+    index_items,
+    refit_recommender,
+    validation_halves,
+)
 from genre.kernels.compiled import announced
 from genre.kinds import declared
 from genre.log import SILENT, Log
 from genre.output import check_output, describe_cost, write_output
+from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.network_base import check_devices
 from genre.runs import Run, read_run
@@ -140,6 +149,7 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     evaluated = evaluate_recommenders(work, experiment, choosing, fitted, log)
     best = next(iter(evaluated))
     refitted = refit_recommender(work, dataset, split, best, fitted[best], log) if experiment.evaluation.refit else {}
+    index_items(work, experiment.output.search, split.train, fitted, refitted, log)
     write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted)
     work.finish(best_first=list(evaluated), refitted=list(refitted))
 
@@ -158,15 +168,38 @@ def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
 
     def make() -> tuple[Dataset, dict[str, Any]]:
         log.line("preprocessing: reading and cleaning")
-        if not isinstance(experiment.engine, DuckDB):
-            raise ConfigError("engine: sources are read with duckdb; leave the section out or write kind: duckdb")
-        with experiment.engine as engine:
-            dataset, report = prepare(experiment.data.load(engine, log=log), engine, experiment.cleaning)
+        dataset, report = clean(experiment, log)
         for line in report.lines():
             log.line(f"  {line}")
         return dataset, report.as_dict()
 
     return keep_dataset(work, dataset_key(experiment), make)
+
+
+def clean(experiment: Experiment, log: Log) -> tuple[Dataset, CleaningReport]:
+    """Read the interactions with DuckDB and clean them on the engine of the config.
+
+    Another engine gets the columns as typed Parquet, in its own folder: from there on all engines give the same rows.
+
+    Args:
+        experiment: The config.
+        log: Where progress is shown.
+
+    Returns:
+        All interactions, and what was dropped.
+    """
+    engine = experiment.engine
+    if isinstance(engine, DuckDB):
+        with engine:
+            return prepare(experiment.data.load(engine, log=log), engine, experiment.cleaning)
+    if not isinstance(engine, Spark):
+        raise ConfigError("engine: sources are read with duckdb and cleaned with duckdb or spark; write one of these")
+    with engine:
+        with DuckDB() as reader:
+            tables, folder = experiment.data.load(reader, log=log), engine.place()
+            reader.convert(tables.interactions, folder)
+        tables = replace(tables, interactions=engine.read_parquet(folder))
+        return prepare(tables, engine, experiment.cleaning)
 
 
 def augment_split(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Split:

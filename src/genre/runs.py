@@ -24,6 +24,8 @@ from genre.data.parquet import read_dataset
 from genre.data.part_rules import apply_part_rules
 from genre.data.titles import rows_of_names
 from genre.display import Display
+from genre.engines.base import Engine
+from genre.engines.duckdb import DuckDB
 from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, UnknownId
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
@@ -32,6 +34,7 @@ from genre.options import DEFAULT_K, nearest
 from genre.preprocessing.sources.frames import to_frame
 from genre.preprocessing.splits import Splitter
 from genre.recommenders.base import Recommender
+from genre.recommenders.item_index import ItemIndex
 from genre.recommenders.llm_reranker import UNUSED_ANSWERS, describe_reranking, reranking_counts
 from genre.recommenders.wording import Wording, describe_wording
 from genre.rules.rule_set import RuleSet, rules_for, with_note
@@ -77,6 +80,7 @@ class Run:
         rules: What every list keeps; None: there are no rules.
         event_kinds: What kinds of events weigh, and which are outcomes.
         serving: How a service serves the run.
+        engine: Where lists for many users are made.
 
     Example:
         >>> import genre
@@ -102,6 +106,7 @@ class Run:
     rules: RuleSet | None = None
     event_kinds: EventKinds = field(default_factory=EventKinds)
     serving: ServingOptions = field(default_factory=ServingOptions)
+    engine: Engine = field(default_factory=DuckDB)
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}: best {next(iter(self.recommenders))}, {self.folder})"
@@ -392,15 +397,19 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
     if experiment.augmentation is not None:
         dataset = read_augmented(path / "augmentation").apply(dataset)
     dataset = dataset.with_features(**sides)
+    recommenders = {
+        label: classes[label].load(path / ("refitted" if label in refitted else "recommenders") / label / "model")
+        for label in best_first
+    }
+    for label, recommender in recommenders.items():
+        if (place := path / "indexes" / label).is_dir():
+            recommender.use_index(ItemIndex.load(place))
     return Run(
         folder=path,
         name=experiment.name,
         dataset=apply_part_rules(dataset),
         unsplit=dataset,
-        recommenders={
-            label: classes[label].load(path / ("refitted" if label in refitted else "recommenders") / label / "model")
-            for label in best_first
-        },
+        recommenders=recommenders,
         item_encoder=None if encoder is None else type(encoder).load(path / "features" / "items" / "encoder"),
         report=storage.read_json(path / "report.json"),
         wording=experiment.output.explanations,
@@ -409,4 +418,5 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
         event_kinds=experiment.events,
         serving=experiment.serving,
         refitted=refitted,
+        engine=experiment.engine,
     )

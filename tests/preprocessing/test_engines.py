@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from genre import pipeline
+from genre.config.reading import read_config
 from genre.engines.base import Engine, read_block
 from genre.engines.duckdb import DuckDB
-from genre.errors import DataError
+from genre.engines.spark import Spark
+from genre.errors import ConfigError, DataError, NotAvailable
+from genre.log import SILENT
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.tables import Tables
@@ -118,3 +126,30 @@ def test_blocks_without_rows_have_no_file(tmp_path: Path) -> None:
         ]
         none = engine.read(pa.table({"user": [], "item": []}, schema=schema))
         assert [*engine.map_blocks(lambda table: table, none, schema, by="user", size=2, to=tmp_path)] == []
+
+
+def test_a_frame_is_converted_to_parquet(tmp_path):
+    table = pa.table({"user_id": ["a", None, "\u00e9"], "timestamp": [3, 1, None]})
+    with DuckDB() as engine:
+        engine.convert(engine.read(table), tmp_path / "made")
+    assert pq.read_table(tmp_path / "made").to_pylist() == [
+        {"user_id": "a", "timestamp": 3, "row": 1},
+        {"user_id": None, "timestamp": 1, "row": 2},
+        {"user_id": "\u00e9", "timestamp": None, "row": 3},
+    ]
+
+
+def test_spark_says_what_is_missing(monkeypatch, tmp_path):
+    engine = Spark(shared=str(tmp_path / "shared"))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with engine, pytest.raises(NotAvailable, match=r"genre-rec\[spark\]"):
+        engine.read(pa.table({"user_id": ["a"]}))
+    assert [*(tmp_path / "shared").iterdir()] == []  # its folder is gone
+
+
+def test_a_run_takes_no_engine_of_another_kind(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("name: own\ndata: {kind: movielens-100k}\nrecommenders: [{kind: popularity}]\n", "utf-8")
+    experiment = dataclasses.replace(read_config(path).experiment, engine=Polars())
+    with pytest.raises(ConfigError, match="duckdb or spark"):
+        pipeline.clean(experiment, SILENT)

@@ -38,13 +38,12 @@ def write_lists(run: Run, args: argparse.Namespace) -> None:
     Raises:
         GenreError: arguments that exclude each other.
     """
-    from genre.engines.duckdb import DuckDB
     from genre.log import ConsoleLog
 
     _check(args)
     lists, out, log, began = _lists(run, args), Path(args.out), ConsoleLog(), time.process_time()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with DuckDB() as engine:
+    with run.engine as engine:
         n = lists.write(out, engine, _key(run, lists, args), log=log)
     log.line(f"{n:,} lists in {out}, {time.process_time() - began:.1f} CPU seconds")
 

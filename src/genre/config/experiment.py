@@ -141,7 +141,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """The examples that a report shows."""
+    """The examples that a report shows, and how the finished run finds its lists."""
 
     users: Annotated[
         tuple[str, ...], Doc("Ids of the users whose recommendations are shown; empty: three users of the test part.")
@@ -150,6 +150,14 @@ class OutputOptions:
     explanations: Annotated[
         Wording | None, Doc("The language model that words the reasons; None: a template words them.")
     ] = None
+    search: Annotated[
+        Literal["auto", "exact", "approximate"],
+        Doc(
+            "How recommenders with item factors find their lists: by comparing all items (exact), or through an index "
+            "that misses some of the best (approximate; needs `genre-rec[index]`). auto: exact up to 200,000 items. "
+            "What is evaluated is exact."
+        ),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         check_options(self)

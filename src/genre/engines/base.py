@@ -7,6 +7,7 @@ order is total, and counts and row numbers are cast to int64 on the way out.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +123,7 @@ class Engine(ABC):
                 else:
                     here = (nw.col(by) >= block * size) & (nw.col(by) < (block + 1) * size)
                     table = self.collect(kept.filter(here).sort(by), schema)
-                    pending.append(pool.submit(_work, function, table, path))
+                    pending.append(pool.submit(work_on_block, function, table, path))
                 while len(pending) > threads or (pending and pending[0].done()):
                     if (made := pending.popleft().result()) is not None:
                         yield made
@@ -189,13 +190,22 @@ def read_block(path: Path) -> pa.Table:
         return pa.ipc.open_file(file).read_all()
 
 
-def _work(function: Callable[[pa.Table], pa.Table], table: pa.Table, path: Path) -> Path | None:
-    """Apply the function to one block and publish its result; None for a block without rows."""
+def work_on_block(function: Callable[[pa.Table], pa.Table], table: pa.Table, path: Path) -> Path | None:
+    """Apply a function to one block and publish its result.
+
+    Args:
+        function: What `map_blocks` got.
+        table: The rows of the block, sorted.
+        path: The file of its result, which appears whole.
+
+    Returns:
+        The path; None for a block without rows.
+    """
     if not len(table):
         return None
     with limit_threads(1):
         made = function(table)
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")  # a worker that is lost may still be writing
     with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, made.schema) as writer:
         writer.write_table(made)
     aside.replace(path)

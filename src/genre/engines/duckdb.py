@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
+FILE_SIZE = "64MB"
+"""Size of the Parquet files that other engines read in parallel."""
+
+
 @dataclass(eq=False)
 class DuckDB(Engine):
     """DuckDB in this process: tables larger than memory spill to a temporary folder."""
@@ -148,6 +152,18 @@ class DuckDB(Engine):
         name = self.name()
         nw.to_native(frame).create(name)
         return self.frame(name)
+
+    def convert(self, frame: Frame, folder: Path) -> None:
+        """Write a frame as Parquet, in memory that does not grow with it.
+
+        Args:
+            frame: a lazy frame of this engine.
+            folder: a folder that is not there yet.
+        """
+        name = self.name()
+        nw.to_native(frame).create_view(name)
+        target = f"{literal(str(folder))} (FORMAT parquet, FILE_SIZE_BYTES '{FILE_SIZE}')"
+        self.connection.execute(f"COPY (SELECT * FROM {name}) TO {target}")
 
     @override
     def collect(self, frame: Frame, schema: pa.Schema) -> pa.Table:

@@ -19,7 +19,7 @@ from genre.arrays import Float32
 from genre.data.history import History
 from genre.data.linear import principal_components
 from genre.networks.padding import GAPS, gap_buckets, group_by_length, padded_positions
-from genre.training.devices import move_to
+from genre.training.devices import move_to, one_thread
 from genre.training.losses import full_softmax, gbce, sampled_softmax
 from genre.training.negatives import NegativeSampler
 
@@ -203,7 +203,7 @@ def encode_histories(reader: CausalTransformer, table: Float32, history: History
     vectors, items, gaps = move_to(
         reader, torch.from_numpy(table), torch.from_numpy(history.item).long(), gap_buckets(history)
     )
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         for start, end in group_by_length(history.lengths[order] + 1, PADDED):
             rows = order[start:end]
             position, _ = padded_positions(history.indptr[rows], history.lengths[rows], len(items))  # [B, L]

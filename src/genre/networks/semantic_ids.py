@@ -19,7 +19,7 @@ from torch.nn import functional
 from genre.arrays import Float32, Int64
 from genre.data.history import History
 from genre.networks.sasrec import CausalTransformer, encode_histories
-from genre.training.devices import move_to
+from genre.training.devices import move_to, one_thread
 
 LEAST = -20.0  # log-probability of one number of a code, at least
 BEAM_VALUES = 4_000_000  # probabilities held at once
@@ -141,7 +141,7 @@ def beam_scores(network: SemanticIdsNetwork, tree: CodeTree, history: History, b
     (state,) = move_to(network, torch.from_numpy(encode_histories(network.reader, table, history)))  # [n, D]
     size = max(1, BEAM_VALUES // (beam * max(network.sizes)))
     out = np.empty((len(history), len(tree.leaf)), np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         for start in range(0, len(history), size):
             out[start : start + size] = _search(network, tree, state[start : start + size], beam).cpu().numpy()
     return out

@@ -200,7 +200,8 @@ class ALS(Factors):
         seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight  # [length, factors], [length]
         ridge = self._ridge(np.array([0, len(weight)]), weight)
         matrix = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen  # A [factors, factors]
-        item_excess = np.bincount(history.item, weight, history.n_items)[history.item]
+        _, place = np.unique(history.item, return_inverse=True)
+        item_excess = np.bincount(place, weight)[place]
         coefficient = weight / np.maximum(item_excess, EPS) * (1 + item_excess)
         return np.asarray(np.linalg.solve(matrix, seen.T).T * coefficient[:, None], np.float32)
 

@@ -33,6 +33,7 @@ from genre.log import SILENT, Log
 from genre.options import DEFAULT_K, check_names, check_options
 from genre.recommenders.explaining import Explaining
 from genre.recommenders.extending import Extending
+from genre.recommenders.item_index import ItemIndex, top_k_indexed
 from genre.recommenders.recommendations import Recommendations
 from genre.recommenders.saving import Saving, is_members
 from genre.recommenders.topk import SCORES_AT_ONCE, top_k_factors, top_k_scores
@@ -56,6 +57,8 @@ class Recommender(Saving, Explaining, Extending):
     """
 
     scoring_options: ClassVar[tuple[str, ...]] = ()  # those that `fit` ignores: a fitted model takes other values
+
+    _index: ItemIndex | None = None  # finds the best items of large catalogues; not part of what is learnt
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Make the object, once every option that is given by name is one of the class.
@@ -111,7 +114,7 @@ class Recommender(Saving, Explaining, Extending):
         self.item_ids_ = dataset.item_ids
         self._names = _names_of(dataset)
         self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]
-        self._checkpoint = checkpoint
+        self._checkpoint, self._index = checkpoint, None
         with blas_threads():
             self._fit(dataset, validation, log)
         return self
@@ -234,7 +237,9 @@ class Recommender(Saving, Explaining, Extending):
             for rows, block in self._blocks(histories, max(1, SCORES_AT_ONCE // max(histories.n_items, 1))):
                 seen = (block.indptr, block.item) if exclude_seen else None
                 factors = self.as_factors(block)
-                if factors is not None:
+                if factors is not None and self._index is not None:
+                    item[rows], score[rows] = top_k_indexed(self._index, *factors, k, seen=seen, candidates=allowed)
+                elif factors is not None:
                     item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=allowed)
                 else:
                     item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=allowed)
@@ -318,6 +323,21 @@ class Recommender(Saving, Explaining, Extending):
             raise TypeError(f"{type(self).__name__}: implement _score, or _factors where scores are dot products")
         queries, items = factors  # [n, dim], [n_items, dim]
         return np.asarray(queries @ items.T, np.float32)  # [n, n_items]
+
+    def _score_items(self, history: History, items: Int32) -> Float32:
+        factors = self._factors(history)
+        if factors is None:
+            return super()._score_items(history, items)
+        queries, table = factors
+        return np.asarray(queries @ table[items].T, np.float32)  # [n, m]
+
+    def use_index(self, index: ItemIndex) -> None:
+        """Find the best items through an index from now on; lists are then approximate, scores are not.
+
+        Args:
+            index: An index over the item factors of this recommender.
+        """
+        self._index = index
 
     def _factors(self, history: History) -> tuple[Float32, Float32] | None:
         """Return `as_factors` of histories that are not empty, or None where scores are not dot products."""

@@ -74,6 +74,10 @@ class BPR(Factors):
 
     learns: ClassVar[tuple[str, ...]] = ("item_offset_", "history_map_")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._joined: tuple[Float32, Float32] | None = None  # the embeddings, and they with the offsets behind them
+
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         matrix = dataset.matrix()
         indptr, item = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
@@ -135,7 +139,10 @@ class BPR(Factors):
         return np.hstack([users, np.ones((len(users), 1), np.float32)])  # [n, factors + 1]
 
     def _item_factors(self, items: Int32 | slice = EVERY) -> Float32:
-        return np.hstack([self.item_embeddings_[items], self.item_offset_[items][:, None]])  # [m, factors + 1]
+        if self._joined is None or self._joined[0] is not self.item_embeddings_:
+            table = np.hstack([self.item_embeddings_, self.item_offset_[:, None]])  # [n_items, factors + 1]
+            self._joined = self.item_embeddings_, table
+        return self._joined[1][items]
 
     def _popular(self, history: History, items: Int32) -> Float32:
         return self.item_offset_[items]

@@ -190,10 +190,14 @@ class Explaining(ABC):
             return np.zeros((len(items), 0), np.float32)
         copies = history.select(np.zeros(length, np.int64))  # `length` copies of the one history,
         occluded = copies.keep(~np.eye(length, dtype=bool).ravel())  # copy j without its interaction j
-        whole = self._score(history)[0, items]  # [m]
+        whole = self._score_items(history, items)[0]  # [m]
         blocks = occluded.blocks(max(1, SCORES_AT_ONCE // history.n_items))
-        parts = np.concatenate([self._score(block)[:, items] for _, block in blocks])  # [length, m]
+        parts = np.concatenate([self._score_items(block, items) for _, block in blocks])  # [length, m]
         return np.asarray(whole[:, None] - parts.T, np.float32)
+
+    def _score_items(self, history: History, items: Int32) -> Float32:
+        """Return the scores of some items, `[n, m]`."""
+        return self._score(history)[:, items]
 
     def _query_terms(self, history: History) -> Float32:
         """Return what each interaction adds to the query of `_factors`, where a query is such a sum, `[length, dim]`.

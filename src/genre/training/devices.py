@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -49,3 +52,14 @@ def move_to(module: nn.Module, *tensors: Tensor) -> tuple[Tensor, ...]:
     """
     device = next(module.parameters()).device
     return tuple(tensor.to(device) for tensor in tensors)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: small batches lose more by waiting than they gain, and sums have one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from genre.errors import TrainingError
 from genre.log import SILENT, Bar, Log
 from genre.training.checkpoint import Checkpoint
-from genre.training.devices import check_device, move_to
+from genre.training.devices import check_device, move_to, one_thread
 from genre.training.hyperparameters import TrainingOptions
 
 LINES_PER_EPOCH = 7  # of the log
@@ -143,7 +143,7 @@ def train(
         bar.advance(history.epochs * len(batches))
         while history.epochs < options.epochs and not _out_of_patience(history, options):
             started = time.perf_counter()
-            with _one_thread(), _tiny_as_zero(), seeded(_seed(options, history.epochs + 1), options.device):
+            with one_thread(), _tiny_as_zero(), seeded(_seed(options, history.epochs + 1), options.device):
                 history.losses.append(_epoch(module, batches, optimizer, options, history.epochs + 1, label, log, bar))
             if validation is not None:
                 best = _validate(module, validation, history, best, log)
@@ -170,17 +170,6 @@ def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: small batches lose more by waiting than they gain, and sums have one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

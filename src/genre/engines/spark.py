@@ -1,0 +1,199 @@
+"""The engine for a cluster: Spark, by a classic session. Needs pyspark and Java.
+
+Frames are read from Parquet in a folder that all workers see, and every checkpoint is written there. A block is a
+function of row numbers, as on every engine, so results do not depend on partitions, on the order of files or on workers
+that were lost.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from typing_extensions import override
+
+from genre.engines.base import Engine, Frame, work_on_block
+from genre.errors import NotAvailable
+from genre.options import Doc, Ge
+from genre.threads import blas_threads
+
+PLACE_BITS = 33
+"""Spark numbers rows as the partition shifted by so many bits, plus the place inside it."""
+SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.adaptive.coalescePartitions.enabled": "false",  # it would put all blocks into one task
+    "spark.speculation": "false",
+}
+
+
+@dataclass(eq=False)
+class Spark(Engine):
+    """A Spark cluster: cleaning, numbering and lists for all users on its workers; recommenders learn on the driver."""
+
+    master: Annotated[
+        str,
+        Doc("The cluster, as Spark names it: `spark://host:7077`, `yarn`, or `local[4]` for threads of this machine."),
+    ] = "local[*]"
+    partitions: Annotated[int, Ge(1), Doc("Parts that tables are worked on in; two or three a core.")] = 8
+    shared: Annotated[
+        str | None,
+        Doc("A folder that driver and workers see under one path, for tables in between; None: a temporary one."),
+    ] = None
+    settings: Annotated[
+        dict[str, str], Doc("Further settings of the session, such as `{spark.executor.memory: 8g}`.")
+    ] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._names = itertools.count()
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of this engine's tables, removed by `close`."""
+        if self.shared is not None:
+            Path(self.shared).mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="genre-tables-", dir=self.shared))
+
+    @cached_property
+    def session(self) -> Any:
+        """The session: the active one of this process, else a new one."""
+        try:
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise NotAvailable("engine: spark needs pyspark: pip install 'genre-rec[spark]'") from error
+        if (active := SparkSession.getActiveSession()) is not None:
+            return active
+        if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
+            raise NotAvailable(
+                "engine: spark needs Java 17 or newer, such as openjdk-17-jre-headless; or set JAVA_HOME"
+            )
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = SparkSession.builder.master(self.master).appName("genre")
+        own = {**SETTINGS, "spark.sql.shuffle.partitions": str(self.partitions), **self.settings}
+        for name, value in own.items():
+            builder = builder.config(name, value)
+        self._started = builder.getOrCreate()
+        self._started.sparkContext.setLogLevel("ERROR")
+        return self._started
+
+    def place(self) -> Path:
+        """Make a path for a table.
+
+        Returns:
+            A path that no table of this engine has yet.
+        """
+        return self.folder / f"table-{next(self._names):05d}"
+
+    def read_parquet(self, path: Path) -> Frame:
+        """Look at Parquet files as a lazy frame.
+
+        Args:
+            path: A file, or a folder of files.
+
+        Returns:
+            Their rows.
+        """
+        frame: Frame = nw.from_native(self.session.read.parquet(str(path)))
+        return frame
+
+    @override
+    def read(self, table: pa.Table) -> Frame:
+        if "row" not in table.column_names:
+            table = table.append_column("row", pa.array(range(1, table.num_rows + 1), pa.int64()))
+        path = self.place().with_suffix(".parquet")
+        pq.write_table(table, path, row_group_size=max(1, -(-len(table) // self.partitions)))
+        return self.read_parquet(path)
+
+    @override
+    def write(self, frame: Frame) -> Frame:
+        path = self.place()
+        nw.to_native(frame).write.parquet(str(path))
+        return self.read_parquet(path)
+
+    @override
+    def collect(self, frame: Frame, schema: pa.Schema) -> pa.Table:
+        return nw.to_native(frame.select(schema.names)).toArrow().cast(schema)
+
+    @override
+    def number(self, frame: Frame, key: str, name: str, *, order: Sequence[str] = ()) -> Frame:
+        # A row number over all rows would be one task: number inside sorted ranges and add where each range begins.
+        from pyspark.sql import functions
+
+        by = [*order, key]
+        distinct = nw.to_native(frame).select(*by).distinct()
+        ranges = distinct.repartitionByRange(self.partitions, *by).sortWithinPartitions(*by)
+        path = str(self.place())  # written before it is counted: a second evaluation may cut other ranges
+        ranges.withColumn("place", functions.monotonically_increasing_id()).write.parquet(path)
+        placed, part = self.session.read.parquet(path), functions.shiftright("place", PLACE_BITS)
+        counted = placed.groupBy(part.alias("part")).agg(functions.count("*").alias("n")).toArrow().sort_by("part")
+        parts, sizes = counted["part"].to_pylist(), counted["n"].to_pylist()
+        starts = dict(zip(parts, np.cumsum([0, *sizes]).tolist(), strict=False))
+        number = functions.col("place")
+        if starts:
+            start = functions.create_map(*[functions.lit(value) for pair in starts.items() for value in pair])
+            number = number.bitwiseAND(functions.lit((1 << PLACE_BITS) - 1)) + start[part]
+        numbered: Frame = nw.from_native(placed.select(*by, number.cast("long").alias(name)))
+        return numbered
+
+    @override
+    def map_blocks(
+        self,
+        function: Callable[[pa.Table], pa.Table],
+        frame: Frame,
+        schema: pa.Schema,
+        *,
+        by: str,
+        size: int,
+        to: Path,
+    ) -> Iterator[Path]:
+        from pyspark.sql import functions
+
+        block = functions.floor(functions.col(by) / functions.lit(size)).cast("long")
+        blocks = nw.to_native(frame).withColumn("block", block)
+        every = sorted(row.block for row in blocks.select("block").distinct().collect())
+        paths = {number: to.resolve() / f"block-{number:08d}.arrow" for number in every}
+        left = [number for number, path in paths.items() if not path.is_file()]
+        if left:
+            wanted = blocks.filter(functions.col("block").isin(left)).repartition(len(left), "block")
+            make = _block_maker(function, schema, by, {number: str(paths[number]) for number in left})
+            wanted.groupBy("block").applyInArrow(make, "block long").collect()
+        yield from paths.values()
+
+    @override
+    def close(self) -> None:
+        if "session" in vars(self):
+            if hasattr(self, "_started"):
+                self._started.stop()
+                del self._started
+            del vars(self)["session"]
+        if "folder" in vars(self):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            del vars(self)["folder"]
+
+
+def _block_maker(
+    function: Callable[[pa.Table], pa.Table], schema: pa.Schema, by: str, paths: dict[int, str]
+) -> Callable[[pa.Table], pa.Table]:
+    """Return what a worker does with the rows of a block: it writes the result to its path and returns the number."""
+
+    def make(table: pa.Table) -> pa.Table:
+        number = table["block"][0].as_py()
+        with blas_threads():
+            work_on_block(function, table.select(schema.names).cast(schema).sort_by(by), Path(paths[number]))
+        return pa.table({"block": pa.array([number], pa.int64())})
+
+    return make
