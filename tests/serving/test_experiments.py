@@ -203,7 +203,9 @@ def test_what_was_found_is_printed(small_run: Path, tmp_path: Path, capsys: pyte
 def test_a_run_takes_the_place_of_another_and_back(small_run: Path, tmp_path: Path) -> None:
     over, winner = tmp_path / "live", tmp_path / "winner"
     shutil.copytree(small_run, over)
-    other = genre.run(small_run.parents[1] / "x.yaml", ["recommenders[0].kind=item_knn"], runs=small_run.parent)
+    other = genre.run(
+        small_run.parents[1] / "x.yaml", overrides=["recommenders[0].kind=item_knn"], runs=small_run.parent
+    )
     shutil.copytree(other.folder, winner)
     assert main(["promote", str(winner), "--over", str(over)]) == 0
     assert list(genre.read_run(over).recommenders) == ["item_knn"]
