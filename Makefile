@@ -1,4 +1,4 @@
-# make demo   installs into .venv and runs the example on MovieLens-100K
+# make demo   installs into .venv and runs the example on MovieLens-100K; make demo DOMAIN=shop (social, news, music, video) another
 # make test   installs what is missing and runs the suite
 # make check  style, types, layers
 # make lock     the lock files, after a change of dependencies
@@ -15,8 +15,10 @@ SOURCES := pyproject.toml constraints.txt
 
 .PHONY: demo test check golden nightly cluster fuzz coverage lock lowest dist site clean
 
+DOMAIN ?= movies
 demo: .venv/demo
-	$(BIN)/genre run examples/movies/movies.yaml
+	test ! -e examples/$(DOMAIN)/make.py || $(BIN)/python examples/$(DOMAIN)/make.py
+	$(BIN)/genre run examples/$(DOMAIN)/$(DOMAIN).yaml
 
 test: .venv/dev
 	$(BIN)/python -m pytest

@@ -15,6 +15,7 @@ from genre.config.starter import first_config
 from genre.config.writing import to_dict, to_yaml
 from genre.domains.packs import PACKS, load_domain, recognise_domain
 from genre.errors import ConfigError
+from genre.recommenders.blend import Blend
 from genre.recommenders.friends import Friends
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.repeat import Repeat
@@ -59,6 +60,8 @@ def test_what_the_config_says_stays_and_the_rest_is_filled_in() -> None:
     assert to_dict(made.split) == {"kind": "leave-one-out"} | to_dict(parse_config(text, "").experiment.split)
     assert (made.evaluation.k, made.evaluation.exclude_seen, made.evaluation.metrics) == (20, False, ("recall",))
     [repeat] = (one for one in made.recommenders if isinstance(one, Repeat))
+    [blend] = (one for one in made.recommenders if isinstance(one, Blend))
+    assert not blend.exclude_seen, "its weights are fitted for what is evaluated"
     assert repeat.neighbours == 9
     shown = explain_config(config).splitlines()
     for value, origin in (("repeats: all", "domain shop"), ("returns: drop", "line 5"), ("k: 20", "line 6")):

@@ -23,6 +23,7 @@ from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.reasons import sentence
+from genre.recommenders.repeat import Repeat
 from genre.recommenders.transitions import Transitions
 from genre.testing import toy_dataset
 
@@ -251,3 +252,19 @@ def test_similar_items_are_those_beyond_popularity() -> None:
     none = Popularity().fit(data).similar_items(every, k=3)
     assert (none.item == -1).all()
     assert np.isneginf(none.score).all()
+
+
+def test_where_repeats_count_the_weights_are_fitted_for_them() -> None:
+    """Users take one item again and again; what is popular is new to them and never taken."""
+    rows = [(user, item, 3600 * at) for user in range(12) for at in range(6) for item in [user % 6]]
+    rows += [(user, 6 + user % 2, 3600 * 7) for user in range(12)]
+    user, item, time = zip(*sorted(rows), strict=True)
+    ids = {"user_ids": Ids(range(12)), "item_ids": Ids(range(8))}
+    data = Dataset.from_arrays(user=user, item=item, timestamp=time, **ids)
+    again = np.arange(12)
+    later = Dataset.from_arrays(user=again, item=again % 6, timestamp=[3600 * 9] * 12, **ids)
+    validation = Fold(data, later)
+    blend = Blend((Popularity(), Repeat(neighbours=2)), exclude_seen=False).fit(data, validation=validation)
+    assert blend.recommend(data.history(again), k=1, exclude_seen=False).item[:, 0].tolist() == (again % 6).tolist()
+    with pytest.raises(DataError, match="no liked item that is new to its user"):
+        Blend((Popularity(), Repeat(neighbours=2))).fit(data, validation=validation)

@@ -32,6 +32,7 @@ from genre.llm.ledger_table import MEMORY
 from genre.llm.settings import LLMOptions
 from genre.options import parse_options, suggest_option, type_hints
 from genre.preprocessing.sources.base import Source
+from genre.recommenders.base import Recommender
 from genre.recommenders.network_base import NetworkRecommender
 
 
@@ -102,12 +103,15 @@ class _Builder:
         self.error_type = ConfigError
         self.seed = 0
         self.domain: str | None = None
+        self.exclude_seen = True
 
     def experiment(self, values: dict[str, Any]) -> Experiment | None:
         """Build the whole experiment; None where there are problems."""
         self.seed = values["seed"] if isinstance(values.get("seed"), int) else 0
         if isinstance(domain := values.get("domain"), str):
             self.domain = domain
+        if isinstance(evaluation := values.get("evaluation"), dict):
+            self.exclude_seen = evaluation.get("exclude_seen") is not False
         entries = values.get("recommenders")
         labels: tuple[str, ...] = ()
         if isinstance(entries, list):
@@ -223,13 +227,16 @@ class _Builder:
                     self.error_type = NotImportable
 
     def _inherit(self, cls: type, hints: dict[str, Any], given: dict[str, Any], path: str) -> None:
-        """Give an object the seed and the domain of the config where it has such options and states none, in place."""
+        """Give an object the seed, domain and `exclude_seen` of the config where it states none, in place."""
         if "seed" in hints and "seed" not in given and path and not issubclass(cls, LanguageModel):
             given["seed"] = self.seed
             self.origins[f"{path}.seed"] = "seed"
         if "domain" in hints and self.domain is not None and "domain" not in given:
             given["domain"] = self.domain
             self.origins[f"{path}.domain"] = "domain"
+        if "exclude_seen" in hints and issubclass(cls, Recommender) and "exclude_seen" not in given:
+            given["exclude_seen"] = self.exclude_seen
+            self.origins[f"{path}.exclude_seen"] = "evaluation"
         if isinstance(given.get("domain"), str):
             given["domain"] = pack_path(given["domain"], self.folder)
 

@@ -15,6 +15,7 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -297,16 +298,16 @@ class _Halving:
     def blended(self, fitted: list[Recommender]) -> Blend:
         """Weigh a blend, with weights for short and long histories where that is better on users not weighed on."""
         if len(distinct_rows(self.judged.target.user)) < ENOUGH:
-            return weigh_blend(fitted, self.split.validation)
+            return weigh_blend(fitted, self.split.validation, exclude_seen=self.exclude_seen)
         one, other = halves(self.judged, self.seed)
-        members, began = tuple(fitted), time.process_time()
-        trials = {BUCKETS[0]: Blend(members, length_buckets=BUCKETS[0]).weigh(fitted, one)}
+        began, make = time.process_time(), partial(Blend, tuple(fitted), exclude_seen=self.exclude_seen)
+        trials = {BUCKETS[0]: make(length_buckets=BUCKETS[0]).weigh(fitted, one)}
         seconds = (time.process_time() - began) / len(one.users())  # a history
         if self.budget.left() > seconds * (len(one.users()) + 2 * min(self.n_users, Blend.histories)):
-            trials |= {n: Blend(members, length_buckets=n).weigh(fitted, one) for n in BUCKETS[1:]}
+            trials |= {n: make(length_buckets=n).weigh(fitted, one) for n in BUCKETS[1:]}
         values = {n: self.evaluated(blend, other) for n, blend in trials.items()}
         best = max(values, key=lambda n: self.sign * values[n])
-        return weigh_blend(fitted, self.split.validation, length_buckets=best)
+        return weigh_blend(fitted, self.split.validation, length_buckets=best, exclude_seen=self.exclude_seen)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -356,22 +357,26 @@ class _Halving:
             self.log.line(f"ranker: {error}")
 
 
-def weigh_blend(fitted: list[Recommender], validation: Fold, *, length_buckets: int = 1) -> Blend:
+def weigh_blend(
+    fitted: list[Recommender], validation: Fold, *, length_buckets: int = 1, exclude_seen: bool = True
+) -> Blend:
     """Weigh a blend and leave out the members whose weights are zero.
 
     Args:
         fitted: Recommenders fitted on one training part.
         validation: Held-out interactions of that part.
         length_buckets: See `Blend`.
+        exclude_seen: See `Blend`.
 
     Returns:
         The blend of those with a weight; to fit it anew gives the same.
     """
-    weighed = Blend(tuple(fitted), length_buckets=length_buckets).weigh(fitted, validation)
+    make = partial(Blend, length_buckets=length_buckets, exclude_seen=exclude_seen)
+    weighed = make(tuple(fitted)).weigh(fitted, validation)
     useful = [member for member, used in zip(fitted, weighed.weights_.max(axis=0), strict=True) if used > 0]
     if len(useful) == len(fitted):
         return weighed
-    return Blend(tuple(useful), length_buckets=length_buckets).weigh(useful, validation)
+    return make(tuple(useful)).weigh(useful, validation)
 
 
 def halves(fold: Fold, seed: int) -> tuple[Fold, Fold]:

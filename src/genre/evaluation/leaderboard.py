@@ -121,6 +121,9 @@ def describe_repeats(rows: Sequence[dict[str, Any]]) -> str:
     first = next((row for row in rows if "targets" in row["counts"]), None)
     if first is None:
         return ""
+    if "impressions" in first["counts"]:
+        n, without = (first["counts"][name] for name in ("impressions", "impressions_left_out"))
+        return f"Ranked within {n:,} impressions; {without:,} of which all or no items were clicked are left out."
     if parts := first["by_history"]:
         new, again = (int(parts[name]["targets"]) for name in ("discovery", "repurchase"))
         return f"Lists may hold items of the history: {new:,} targets are discoveries, {again:,} repurchases."

@@ -61,6 +61,10 @@ class Blend(Recommender):
     ] = 1
     k: Annotated[int, Ge(1), Doc("Length of the list whose ndcg the weights make best.")] = DEFAULT_K
     histories: Annotated[int, Ge(10), Doc("Histories that weights are fitted on, at most.")] = 3000
+    exclude_seen: Annotated[
+        bool,
+        Doc("Weights are fitted for items that the history lacks; false where users repeat items, as in `evaluation`."),
+    ] = True
     seed: Annotated[int, Doc("Of the choice of those histories.")] = 0
 
     extends: ClassVar[str] = "as its members"
@@ -136,7 +140,7 @@ class Blend(Recommender):
         self.members_ = tuple(members)
 
     def _fit_weights(self, fold: Fold, log: Log) -> None:
-        history, targets = _histories_with_targets(fold, self.histories, self.seed)
+        history, targets = _histories_with_targets(fold, self.histories, self.seed, exclude_seen=self.exclude_seen)
         candidates = list(self._candidates(history, targets))
         lengths = history.lengths
         overall = fit_weights(CandidateLists.of(candidates), self.k, self.weights_[0])
@@ -158,7 +162,8 @@ class Blend(Recommender):
             wanted = targets.select(np.arange(rows.start, rows.stop))
             for row in range(len(block)):
                 seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, wanted))
-                yield best_candidates(scores[row], seen, right, DEPTH)
+                hidden = seen if self.exclude_seen else seen[:0]
+                yield best_candidates(scores[row], hidden, np.unique(right), DEPTH)
 
     def _bucket(self, lengths: Int64) -> Int64:
         """Return the length bucket of histories of these lengths, `[n]`."""
@@ -293,14 +298,18 @@ def _reciprocal_ranks(scores: Float32) -> Float32:
     return np.asarray(1 / (RANK_OFFSET + rankdata(-scores, axis=1, method="max")), np.float32)
 
 
-def _histories_with_targets(fold: Fold, most: int, seed: int) -> tuple[History, History]:
-    """Return at most `most` histories that have targets, and those: items liked and not seen before."""
+def _histories_with_targets(fold: Fold, most: int, seed: int, *, exclude_seen: bool) -> tuple[History, History]:
+    """Return at most `most` histories that have targets, and these: items liked, new to the user or any."""
     target = fold.target.where(fold.target.liked())
     known = fold.context.user.astype(np.int64) * fold.context.n_items + fold.context.item
-    target = target.where(~np.isin(target.user.astype(np.int64) * target.n_items + target.item, known))
+    if exclude_seen:
+        target = target.where(~np.isin(target.user.astype(np.int64) * target.n_items + target.item, known))
     users = np.unique(target.user)
     if len(users) == 0:
-        raise DataError("blend: the validation part has no liked item that is new to its user; give `weights`")
+        raise DataError(
+            "blend: the validation part has no liked item that is new to its user; give `weights`, or "
+            "exclude_seen: false"
+        )
     if len(users) > most:
         users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
     return fold.context.history(users), target.history(users)
