@@ -208,10 +208,10 @@ def test_a_run_takes_the_place_of_another_and_back(small_run: Path, tmp_path: Pa
     )
     shutil.copytree(other.folder, winner)
     assert main(["promote", str(winner), "--over", str(over)]) == 0
-    assert list(genre.read_run(over).recommenders) == ["item_knn"]
+    assert "item_knn" in genre.read_run(over).recommenders
     roll_back(over)
-    assert list(genre.read_run(over).recommenders) == ["popularity"]
-    assert list(genre.read_run(winner).recommenders) == ["item_knn"]
+    assert "item_knn" not in genre.read_run(over).recommenders
+    assert "item_knn" in genre.read_run(winner).recommenders
     with pytest.raises(OptionError, match="its own place"):
         promote(winner, winner)
     with pytest.raises(ArtifactError):
