@@ -232,7 +232,7 @@ def test_everything_of_one_user_is_exported(tmp_path: Path, capsys: pytest.Captu
     assert found["fields"]["user_id"] == "u1"
     assert main(["log", "export", str(store.path), "u3"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found == {"user_id": "u3", "deleted_at": 60, "events": []}
+    assert found == {"user_id": "u3", "deleted_at": 60, "events": [], "lists": []}
     assert main(["log", "export", str(folder), "stranger"]) == 0
     assert json.loads(capsys.readouterr().out)["interactions"] == []
     shutil.rmtree(folder)

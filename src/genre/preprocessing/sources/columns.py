@@ -151,8 +151,9 @@ def check_distinct(names: Sequence[str], where: str) -> None:
         DataError: two have.
     """
     plain = [name.lower() for name in names]
-    if repeated := [name for name in plain if plain.count(name) > 1]:
-        raise DataError(f"{where}: column {repeated[0]!r} appears {plain.count(repeated[0])} times; rename one")
+    for name in names:
+        if (times := plain.count(name.lower())) > 1:
+            raise DataError(f"{where}: column {name!r} appears {times} times; rename one")
 
 
 def types_of(engine: DuckDB, table: str) -> dict[str, str]:
