@@ -214,6 +214,30 @@ def costs(folder: Path, seconds: float, rounds: int, connections: Sequence[int])
         server.stop()
 
 
+def shows(folder: Path, seconds: float, rounds: int, connections: Sequence[int]) -> Iterator[str]:
+    """What it costs to record the lists that were sent: not at all, in a buffer, before the answer."""
+    servers = {"off": Server("off", folder), "buffered": Server("ours", folder), "durable": Server("durable", folder)}
+    yield "| connections | record_shows | CPU us a request | of off | requests/s | p50 ms | p99 ms | errors |"
+    yield "|--:|---|--:|--:|--:|--:|--:|--:|"
+    for count in connections:
+        loads: dict[str, list[Load]] = {how: [] for how in servers}
+        for _ in range(rounds):
+            for how, server in servers.items():
+                loads[how].append(Load(server, GET, count, seconds))
+        for how, some in loads.items():
+            cpu, rate, p50, p99 = (
+                median(getattr(load, name) for load in some) for name in ("cpu", "rate", "p50", "p99")
+            )
+            ratio = median(load.cpu / off.cpu for load, off in zip(some, loads["off"], strict=True))
+            errors = sum(load.errors for load in some)
+            yield f"| {count} | {how} | {cpu:.0f} | {ratio:.2f} | {rate:,.0f} | {p50:.1f} | {p99:.1f} | {errors} |"
+    time.sleep(1)  # the last requests of the load end
+    lost = sum(server.metric("genre_lost_shows") for server in servers.values())
+    yield f"\n{lost:.0f} lists were not recorded."
+    for server in servers.values():
+        server.stop()
+
+
 def events(folder: Path, seconds: float) -> Iterator[str]:
     """Events that are on disk when they are acknowledged, and that the next answer knows them."""
     server = Server("ours", folder)
@@ -320,7 +344,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, nargs="*", default=[16, 64])
     parser.add_argument("--requests", type=int, default=0, help="watch the memory over so many requests")
-    parser.add_argument("--only", choices=["costs", "events", "flood", "memory"])
+    parser.add_argument("--only", choices=["costs", "shows", "events", "flood", "memory"])
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -336,6 +360,7 @@ def main() -> None:
         folder = Path(temporary)
         parts = {
             "costs": costs(folder, args.seconds, args.rounds, args.connections),
+            "shows": shows(folder, args.seconds, args.rounds, args.connections),
             "events": events(folder, args.seconds),
             "flood": flood(folder, args.seconds),
         }

@@ -1,6 +1,6 @@
 """The servers that serving.py drives: ours, bare ones of the same framework, a peer's model behind the same endpoint.
 
-    python benchmarks/serving_world.py ours|hello|constant|peer PORT [STORE]
+    python benchmarks/serving_world.py ours|off|durable|default|hello|constant|peer PORT [STORE]
 
 50,000 items x 64 factors, 20,000 users with 50 interactions each. `peer` runs in an environment with implicit.
 """
@@ -69,11 +69,13 @@ def our_run():  # type: ignore[no-untyped-def]
     return Run(Path("run"), "benchmark", data, {"sum": Sum().fit(data)})
 
 
-def ours(port: int, store: str, in_flight: int | None = None) -> None:
+def ours(port: int, store: str, in_flight: int | None = None, record_shows: str = "buffered") -> None:
+    from genre.config.serving_options import ServingOptions
     from genre.serving.http.server import serve
     from genre.serving.limits import Limits
 
-    serve([our_run()], port=port, store=store, limits=Limits() if in_flight is None else Limits(in_flight=in_flight))
+    limits = Limits() if in_flight is None else Limits(in_flight=in_flight)
+    serve([our_run()], port=port, store=store, limits=limits, options=ServingOptions(record_shows=record_shows))
 
 
 def bare(port: int, answer: object) -> None:
@@ -136,6 +138,8 @@ if __name__ == "__main__":
     }
     if role == "ours":
         ours(port, sys.argv[3], in_flight=64)  # the widest load but for the flood, which meets the default
+    elif role in ("off", "durable"):  # how lists are recorded; ours: buffered
+        ours(port, sys.argv[3], in_flight=64, record_shows=role)
     elif role == "default":
         ours(port, sys.argv[3])
     elif role == "peer":
