@@ -90,6 +90,10 @@ class DriftError(GenreError):
         self.items = tuple(items)
 
 
+class WorseRunError(GenreError):
+    """A new run that is kept back because it is worse than the one that is served, or that cannot be told."""
+
+
 class StoreError(GenreError):
     """An event log that cannot be written or read at the moment; of a write, nothing was recorded."""
 

@@ -33,6 +33,14 @@ def add_online_verbs(verbs: Verbs) -> None:
     parser.add_argument("--days", type=float, default=30, help="how far the table of lists goes back (default: 30)")
     add_trust(parser)
 
+    text = "Estimate what a run would have earned, by the shows of another one that drew places at random."
+    parser = add_verb(verbs, "offpolicy", _offpolicy, text)
+    parser.add_argument("run", type=Path, help="the run to judge, made before the shows")
+    parser.add_argument("--log", help="SQLite file or postgresql:// address of the event log (default: beside the run)")
+    parser.add_argument("--using", metavar="NAME", help="the recommender to judge (default: the best)")
+    parser.add_argument("--outcome", default="click", help="the kind of event that is the reward (default: click)")
+    add_trust(parser)
+
     text = "Put a copy of a run in the place of another one; a running server loads it."
     parser = add_verb(verbs, "promote", _promote, text)
     parser.add_argument("run", type=Path, help="the run that goes live")
@@ -93,6 +101,23 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 def _rate(rate: dict[str, Any]) -> str:
     between = "" if rate["low"] is None else f" ({rate['low']:.2%} to {rate['high']:.2%})"
     return f"{rate['value']:.2%}{between}"
+
+
+def _offpolicy(args: argparse.Namespace) -> None:
+    from genre.runs import read_run
+    from genre.serving.events.opening import default_store_path, open_store
+    from genre.serving.loaded_run import LoadedRun
+    from genre.serving.logged_shows import judge_by_log
+
+    run = read_run(args.run, trust=args.trust)
+    run.event_kinds.weight(args.outcome)
+    loaded = LoadedRun(run.name, run)
+    with closing(open_store(args.log or default_store_path(args.run), must_exist=True)) as store:
+        found = judge_by_log(loaded, store, loaded.model_name(args.using), args.outcome)
+    print(f"{args.outcome} a show, had {loaded.model_name(args.using)} filled these places:")
+    for one in found:
+        print(f"  {one.name}: {one.value:.4f} (95 % interval {one.low:.4f} to {one.high:.4f})")
+    print(f"  {found[0].shows:,} shows, worth {found[0].effective:,.0f} of its own")
 
 
 def _promote(args: argparse.Namespace) -> None:

@@ -45,6 +45,11 @@ def add_serving_verbs(verbs: Verbs) -> None:
     parser.add_argument("--accept", nargs="*", metavar="ITEM", help=text)
     text = "how far an item may rise, such as rise=0.1 (of all lists) or backing=0.01; docs/serving.md lists all"
     parser.add_argument("--drift", action="append", default=[], metavar="NAME=VALUE", help=text)
+    text = (
+        "how much worse the new run may be, such as margin=0.05 or unsure=hold, in place of the config's serving.gate"
+    )
+    parser.add_argument("--gate", action="append", default=[], metavar="NAME=VALUE", help=text)
+    parser.add_argument("--no-gate", action="store_true", help="put the new run in place however good it is")
     parser.add_argument("--roll-back", action="store_true", help="go back to the run that the last refresh replaced")
 
 
@@ -62,6 +67,8 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=text)
     text = "such as rate=20 (requests a second from one address) or model_seconds=2; docs/serving.md lists all"
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help=text)
+    text = "refresh the runs at this interval, such as 6h; each in a process of its own (default: never)"
+    parser.add_argument("--refresh-every", metavar="INTERVAL", help=text)
     text = "YAML file with the section serving: in place of that of the first run's config, such as for an experiment"
     parser.add_argument("--serving", type=Path, metavar="FILE", help=text)
     text = "share of the users that a run gets, by its name, such as movies=0.9 (default: equal shares)"
@@ -91,6 +98,8 @@ def _serve(args: argparse.Namespace, add: AddRoutes | None = None) -> None:
         origins=args.allow_origin,
         limits=limits,
         options=options,
+        refresh_every=args.refresh_every,
+        trust=args.trust,
         shares=shares,
         read=read,
         add=add,
@@ -106,8 +115,8 @@ def _mcp(args: argparse.Namespace) -> None:
     if args.http:
         _serve(args, add_mcp_route)
         return
-    if args.api_key_file or args.allow_origin:
-        raise OptionError("keys and origins are of HTTP; add --http, or leave them out")
+    if args.api_key_file or args.allow_origin or args.refresh_every:
+        raise OptionError("keys, origins and refreshes are of HTTP; add --http, or leave them out")
     from genre.config.reading import read_serving_options
     from genre.runs import read_run
     from genre.serving.events.opening import open_store
@@ -126,6 +135,8 @@ def _mcp(args: argparse.Namespace) -> None:
 
 
 def _refresh(args: argparse.Namespace) -> None:
+    from genre.config.reading import FULL_CONFIG, read_config
+    from genre.config.serving_options import Gate
     from genre.runs import manifest_of
     from genre.serving.drift import Drift
     from genre.serving.events.opening import default_store_path, open_store
@@ -141,10 +152,13 @@ def _refresh(args: argparse.Namespace) -> None:
     manifest_of(run)
     drift = parse_settings(Drift, args.drift)
     accept = None if args.accept == [] else args.accept or ()
+    of_config = read_config(run / FULL_CONFIG, trust=args.trust).experiment.serving.gate
+    gate = None if args.no_gate else parse_settings(Gate, args.gate) if args.gate else of_config
     with closing(open_store(args.store or default_store_path(run), must_exist=True)) as store:
         try:
             make = partial(remake, trust=args.trust)
-            if not refresh(run, store, make, drift=drift, accept=accept, trust=args.trust, log=ConsoleLog()):
+            given = {"drift": drift, "accept": accept, "gate": gate, "trust": args.trust}
+            if not refresh(run, store, make, log=ConsoleLog(), **given):
                 return
         except DriftError as error:
             accepting = _accepting_command(args, run, [*(accept or ()), *error.items])
@@ -155,5 +169,6 @@ def _refresh(args: argparse.Namespace) -> None:
 
 def _accepting_command(args: argparse.Namespace, run: Path, items: list[str]) -> str:
     store = ["--store", args.store] if args.store else []
-    limits = [f"--drift={limit}" for limit in args.drift] + ["--trust"] * args.trust
+    limits = [f"--drift={limit}" for limit in args.drift] + [f"--gate={setting}" for setting in args.gate]
+    limits += ["--no-gate"] * args.no_gate + ["--trust"] * args.trust
     return command("genre", "refresh", str(run), *store, *limits, "--accept", *items)

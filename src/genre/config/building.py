@@ -22,7 +22,7 @@ from genre.config.sections import (
     kinds_of,
     resolve,
 )
-from genre.config.serving_options import ServingOptions
+from genre.config.serving_options import Explore, ServingOptions
 from genre.errors import ConfigError, GenreError, NotImportable
 from genre.evaluation.metric_table import OWN
 from genre.features.augmentation_prompts import Augmentation
@@ -190,7 +190,8 @@ class _Builder:
     def options(self, cls: type, raw: Any, path: str, *, computed: dict[str, Any] | None = None) -> Any:
         """Build a dataclass from its options; `computed` are fields that a config cannot set."""
         if not isinstance(raw, dict):
-            self.problem(path, f"expected options of {cls.__name__}, found {raw!r}")
+            was = f"; explore was diversity, which requests have now; write diversity: {raw}" if cls is Explore else ""
+            self.problem(path, f"expected options of {cls.__name__}, found {raw!r}{was}")
             return None
         before, computed = len(self.problems), computed or {}
         hints = {key: hint for key, hint in type_hints(cls).items() if key not in computed}

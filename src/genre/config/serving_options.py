@@ -9,10 +9,46 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 
 from genre.errors import OptionError
-from genre.options import Doc, Ge, Gt, Le, check_options
+from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, check_options
 
 RecordShows = Literal["buffered", "durable", "off"]
 DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Explore:
+    """A known share of the places of lists is drawn at random, so that other runs can be judged by what was shown."""
+
+    share: Annotated[float, Gt(0), Le(0.5), Doc("Share of the places.")] = 0.05
+    kind: Annotated[
+        Literal["uniform", "thompson"],
+        Doc("`uniform`: each candidate alike; `thompson`: by what may be clicked most, from clicks a show so far."),
+    ] = "uniform"
+    candidates: Annotated[int, Ge(2), Le(1000), Doc("Best items of which one is drawn.")] = 100
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a refreshed run has to keep up to before it goes live."""
+
+    margin: Annotated[
+        float, Gt(0), Le(1), Doc("The largest loss of ndcg that is accepted, as a part of the old value.")
+    ] = 0.02
+    unsure: Annotated[
+        Literal["live", "hold"], Doc("What happens where the newest interactions are too few to tell.")
+    ] = "live"
+    coverage: Annotated[
+        float, Ge(0), Le(1), Doc("Different items in the lists that are needed, as a part of those before.")
+    ] = 0.5
+    k: Annotated[int, Ge(1), Doc("Length of a list.")] = DEFAULT_K
+    users: Annotated[int, Ge(2), Doc("Most users that are compared; of more, so many are drawn.")] = 50_000
+    seed: Annotated[int, Doc("Seed of that draw.")] = 0
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -79,6 +115,8 @@ class ServingOptions:
             "lose the last ones; `durable`, before the answer; `off`."
         ),
     ] = "buffered"
+    explore: Annotated[Explore | None, Doc("What is drawn at random; None: nothing.")] = None
+    gate: Annotated[Gate, Doc("What a refreshed run has to keep up to.")] = field(default_factory=Gate)
     experiments: Annotated[
         tuple[OnlineExperiment, ...], Doc("Experiments between runs that are served together, one at a time.")
     ] = ()

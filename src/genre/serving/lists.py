@@ -23,6 +23,7 @@ from genre.recommenders.reasons import POPULAR, phrase
 from genre.rules.rule_set import Past, RuledList, RuleSet, pool_size, with_note
 from genre.rules.ruled_lists import scored_items
 from genre.serving.diversify import diversify
+from genre.serving.exploration import Explorer
 from genre.serving.fallback import Fallback, Ranked, Step
 from genre.serving.loaded_run import LoadedRun, SingleHistory
 from genre.serving.requests import DIGITS, ListRequest, ListSource, RankedList
@@ -32,6 +33,7 @@ from genre.serving.search.query import Query
 Scores = npt.NDArray[np.floating[Any]]
 
 RARE = "rarer than most"
+AT_RANDOM = "drawn at random, to learn from"
 TELLING = 0.4  # of the nearest category: one that is less near is not a reason
 
 
@@ -49,6 +51,7 @@ class ResolvedRequest:
         fallback: Why the history lacks recent events, or None.
         rules: What the list must keep, or None.
         now: The time that ages in rules count from, in seconds since 1970.
+        explorer: Draws places at random; None: none are drawn.
         wide: Whether many candidates are needed, because few did not suffice for a list that keeps the rules.
     """
 
@@ -62,6 +65,7 @@ class ResolvedRequest:
     rules: RuleSet | None = None
     now: int = 0
     wide: bool = False
+    explorer: Explorer | None = None
 
     @property
     def reranked(self) -> bool:
@@ -73,8 +77,15 @@ class ResolvedRequest:
         """How many items are scored: the length of the list, or of the pool it is chosen from."""
         k = self.request.k
         return max(
-            pool_size(k) if self.reranked else k, k if self.rules is None else self.rules.pool(k, wide=self.wide)
+            pool_size(k) if self.reranked else self.n_candidates,
+            k if self.rules is None else self.rules.pool(k, wide=self.wide),
         )
+
+    @property
+    def n_candidates(self) -> int:
+        """How many items the list is made of: its length, or as many as places are drawn from."""
+        k = self.request.k
+        return k if self.explorer is None else max(k, self.explorer.options.candidates)
 
     @property
     def batch_key(self) -> Hashable:
@@ -162,6 +173,11 @@ def _ranked_list(
             vectors=None if loaded.content is None else loaded.content.item_vectors_,
         )
     items, values, notes, unkept = _by_rules(resolved, items, values)
+    propensities: tuple[float, ...] = ()
+    if resolved.explorer is not None:
+        drawn = resolved.explorer.draw([loaded.catalogue.item_ids[item] for item in items.tolist()], request.k)
+        items, values, propensities = items[drawn.places], values[drawn.places], tuple(drawn.propensities.tolist())
+        notes = [AT_RANDOM if at_random else "" for at_random in drawn.at_random]
     why = _request_reasons(fallback, resolved, history, ranked, items)
     if any(notes):
         why = [with_note(reason, note) for reason, note in zip(why, notes, strict=True)]
@@ -174,12 +190,13 @@ def _ranked_list(
         recommender=resolved.name,
         fallback=ranked.fallback or resolved.fallback,
         unkept=unkept,
+        propensities=propensities,
     )
 
 
 def _by_rules(resolved: ResolvedRequest, items: Int32, values: Scores) -> RuledList:
     """Make the list of candidates, best first."""
-    k, past = resolved.request.k, resolved.history
+    k, past = resolved.n_candidates, resolved.history
     if resolved.rules is None:
         return RuledList(items[:k], values[:k], [], [])
     return resolved.rules.arrange(

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from genre import storage
 from genre.config.reading import FULL_CONFIG, read_config
+from genre.config.serving_options import Gate
 from genre.data.dataset import Dataset, PartRules
 from genre.data.event_kinds import EventKinds
 from genre.data.ids import Ids
@@ -28,6 +29,7 @@ from genre.serving.deleted_users import from_before_deletion
 from genre.serving.drift import Drift, check_drift
 from genre.serving.events.deletion import DeletedUsers, Deletion
 from genre.serving.events.store import CHANGES, Event, EventStore, ItemChange, settle_times
+from genre.serving.gate import check_gate
 from genre.serving.new_items import fields_table
 from genre.serving.weighed_events import FOREVER, is_newer, ratings_for, take_back_of_users, weigh_events
 from genre.workspace import locked
@@ -177,6 +179,7 @@ def refresh(
     *,
     drift: Drift | None = None,
     accept: Collection[str] | None = (),
+    gate: Gate | None = None,
     trust: bool = False,
     log: Log = SILENT,
 ) -> bool:
@@ -190,6 +193,7 @@ def refresh(
         make: Makes the new run.
         drift: How far a few users may push an item; None: the defaults.
         accept: Ids of items that may rise further; None: all.
+        gate: How much worse the new run may be on the newest interactions; None: any.
         trust: Run code of the folder, as in `read_run`.
         log: Where progress goes.
 
@@ -199,6 +203,7 @@ def refresh(
     Raises:
         DriftError: If another item rises too far; the new run is kept, and a call that accepts the item puts it in
             place without training again.
+        WorseRunError: If the new run does not pass the gate; it is kept, as above.
         UnknownId: If an accepted item is neither in the data nor in the log.
         GenreError: If another process is making this run.
     """
@@ -216,6 +221,10 @@ def refresh(
         make(folder, after, place, news=news, log=log)
         if accept is not None:
             check_drift(read_run(folder, trust=trust), read_run(place, trust=trust), drift or Drift(), accept)
+        if gate is not None:
+            runs = read_run(folder, trust=trust, evaluated=True), read_run(place, trust=trust, evaluated=True)
+            exclude_seen = read_config(place / FULL_CONFIG, trust=trust).experiment.evaluation.exclude_seen
+            log.line(check_gate(*runs, gate, exclude_seen=exclude_seen))
         put_in_place(place, folder)
         if from_before_deletion(before, store.deleted_users()).any():
             kept = previous_folder(folder)

@@ -16,11 +16,13 @@ from genre.errors import GenreError
 from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import reranking_counts
 from genre.recommenders.reasons import POPULAR
+from genre.rules.rule_set import RuleSet
 from genre.runs import Run
 from genre.serving.compare import compare_items
 from genre.serving.dialogues import DialogueTurn, request_of, take_turn
 from genre.serving.evidence import explain_item
 from genre.serving.experiment_results import experiments_report
+from genre.serving.exploration import Explorer
 from genre.serving.lists import ResolvedRequest, answer_batch, entries_with_reason
 from genre.serving.requests import Evidence, ListRequest, ListSource, RankedList
 from genre.serving.state import EventsByUser
@@ -113,7 +115,13 @@ class Service(Updates):
             fallback=events_missing if wants_events else None,
             rules=rules,
             now=now,
+            explorer=self._explorer_of(request, rules),
         )
+
+    def _explorer_of(self, request: ListRequest, rules: RuleSet | None) -> Explorer | None:
+        """Return what draws places at random in the list; None where it is made by words, dials or rules for places."""
+        plain = request.words is None and not request.novelty and not request.diversity and request.record
+        return self.explorer if plain and (rules is None or rules.only_hides) else None
 
     def similar(
         self,

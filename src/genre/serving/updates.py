@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from genre.config.serving_options import ServingOptions
-from genre.errors import GenreError
+from genre.errors import GenreError, OptionError
 from genre.runs import Run
 from genre.serving.erasure import Erasure
 from genre.serving.events.deletion import Deletion, user_digest
 from genre.serving.events.store import CHANGES, Event, EventStore, ItemChange, Outcome, Pruning
+from genre.serving.exploration import Explorer, click_counts
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.new_items import check_fields
@@ -24,6 +25,8 @@ from genre.serving.shows import ShowLog
 from genre.serving.state import State
 from genre.serving.warmup import can_personalise, warm_up
 from genre.serving.weighed_events import weigh_events
+
+CLICKS_SECONDS = 60.0  # between two counts of what exploration learns from
 
 
 class Updates:
@@ -36,6 +39,8 @@ class Updates:
         erasure: What is still kept of deleted users.
         failed_swaps: How often a run that was replaced on disk could not be taken over.
         shows: The lists that were sent to users.
+        explorer: Draws places of lists at random, or None.
+        refresh_states: What became of the last refresh of each run, where the server makes them.
     """
 
     def __init__(
@@ -68,6 +73,10 @@ class Updates:
             raise GenreError("a service needs at least one run")
         self.options = options or runs[0].serving
         self._state = State(runs, store, shares=shares, limits=self.limits, experiments=self.options.experiments)
+        self.explorer = None if self.options.explore is None else Explorer(self.options.explore)
+        self.refresh_states: Mapping[str, Any] = {}
+        self._learn_clicks_at = 0.0
+        _check_exploration(self._state, self.explorer)
         self.shows = ShowLog(store, self.options.record_shows)
         self.erasure = Erasure(store, self._state)
         self._swapping = threading.Lock()
@@ -202,6 +211,9 @@ class Updates:
             self._recount = False
         if items_changed:
             self._state.reload()
+        if self.explorer is not None and time.monotonic() > self._learn_clicks_at:
+            self._learn_clicks_at = time.monotonic() + CLICKS_SECONDS
+            self.explorer.learn(*click_counts(self._store))
         return n_entries
 
     def swap(self, run: Run, name: str | None = None) -> None:
@@ -225,3 +237,13 @@ class Updates:
             if lost:
                 raise GenreError(f"run {name!r} does not answer: {', '.join(lost)}")
             self._state.replace(loaded, fallback.breakers)
+
+
+def _check_exploration(state: State, explorer: Explorer | None) -> None:
+    """Refuse to draw places at random in lists whose rules say what is at a place."""
+    for name, loaded in state.loaded_runs.items() if explorer is not None else ():
+        if loaded.rules is not None and not loaded.rules.only_hides:
+            raise OptionError(
+                f"explore: the rules of run {name!r} pin, limit or move items, which drawn places would break; leave "
+                "explore or those rules out (hide, only and not_within may stay)"
+            )

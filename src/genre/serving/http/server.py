@@ -32,6 +32,7 @@ try:
     from genre.serving.http.connections import protocol_with_limits
     from genre.serving.http.keys import read_keys, watch_keys
     from genre.serving.http.pacing import PacedLines
+    from genre.serving.http.refreshing import Refresher, parse_interval
 except ImportError as error:
     raise NotAvailable(f"serving needs {error.name}: pip install 'genre-rec[serve]'") from error
 
@@ -54,6 +55,8 @@ def serve(
     shares: Mapping[str, float] | None = None,
     limits: Limits | None = None,
     options: ServingOptions | None = None,
+    refresh_every: str | None = None,
+    trust: bool = False,
     read: Callable[[Path], Run] = read_run,
     add: AddRoutes | None = None,
     log: Log = SILENT,
@@ -71,6 +74,8 @@ def serve(
         shares: run name -> share of the users; None: equal shares.
         limits: time, rate and size limits; None: the defaults.
         options: how to serve; None: as the config of the first run says.
+        refresh_every: interval of refreshes, such as `6h`; None: there are none.
+        trust: run code of the run folders in refreshes.
         read: reads a run that was replaced from its folder.
         add: adds routes of its own to the app.
         log: gets a line when serving starts and when a run is swapped.
@@ -81,6 +86,7 @@ def serve(
         NotAvailable: for a port that is in use.
         StoreError: when the event log cannot be opened.
     """
+    every = None if refresh_every is None else parse_interval(refresh_every)
     keys = read_keys(api_keys) if isinstance(api_keys, Path) else api_keys
     _check_host(host, keys)
     checked_origins(origins)
@@ -111,6 +117,11 @@ def serve(
     if isinstance(api_keys, Path) and keys is not None:
         watch = {"target": watch_keys, "args": (api_keys, keys, stop), "kwargs": {"log": log}}
         threading.Thread(**watch, daemon=True).start()  # type: ignore[arg-type]
+    if every is not None:
+        folders = {name: service.run(name).folder for name in service.names()}
+        refresher = Refresher(folders, str(store), every, trust=trust, log=log)
+        service.refresh_states = refresher.states
+        threading.Thread(target=refresher.keep_refreshing, args=(stop,), daemon=True).start()
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if keys else ''}"
     log.line(f"Serving {', '.join(service.names())} at {url}")
