@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import time
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from genre.cli.main import main
 from genre.config.reading import parse_config
 from genre.config.serving_options import Explore, ServingOptions
-from genre.data.dataset import Dataset
 from genre.errors import ConfigError, EvaluationError, OptionError
 from genre.rules.built_in import AtMost, Hide
 from genre.rules.rule_set import rules_for
-from genre.runs import Run
+from genre.runs import Run, read_run
+from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.exploration import Explorer, click_counts
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.logged_shows import judge_by_log
-from genre.serving.requests import ListRequest
+from genre.serving.requests import ListRequest, RankedList
 from genre.serving.service import Service
+from small_world import story_run
 
 ITEMS = ["a", "b", "c", "d", "e"]
 
@@ -63,7 +69,8 @@ def test_a_service_draws_places_and_records_how_likely_each_was(run: Run, sqlite
     reasons = {item["reason"] for one in made for item in one.items}
     assert any("drawn at random" in reason for reason in reasons)
     assert sqlite.lists_of("u0")[0].propensities == made[0].propensities != ()
-    assert service.recommend(ListRequest("u0", k=4, diversity=0.5)).propensities == ()
+    for other in ({"diversity": 0.5}, {"exclude": ("i1",)}, {"history": ("i1",)}, {"record": False}):
+        assert service.recommend(ListRequest("u0", k=4, **other)).propensities == ()  # type: ignore[arg-type]
     service.sync()
     assert click_counts(sqlite)[1]
 
@@ -84,45 +91,65 @@ def test_the_old_number_is_refused() -> None:
         parse_config(text, "x.yaml")
 
 
-def test_a_run_is_judged_by_the_shows_of_another(run: Run, sqlite: SQLiteStore) -> None:
-    """The clicks are those of a world in which the content recommender's first item is clicked most."""
-    data: Dataset = run.dataset
-    old = dataclasses.replace(run, dataset=dataclasses.replace(data, timestamp=np.ones(len(data), np.int64)))
-    judge = LoadedRun("toy", old)
-    service = service_of(old, sqlite, Explore(0.5, candidates=6))
-    with pytest.raises(EvaluationError, match="0 lists have propensities"):
-        judge_by_log(judge, sqlite, "content", "click")
-    rng = np.random.default_rng(0)
-    requests = [ListRequest(f"u{at % 20}", k=3) for at in range(600)]
-    for made, request in zip(service.recommend_many(requests), requests, strict=True):
-        assert not isinstance(made, Exception)
-        for item in made.items:
-            if rng.random() < (0.5 if int(item["item_id"][1:]) % 2 else 0.1):
-                sqlite.record([Event(str(request.user_id), item["item_id"], 1.0, 2, kind="click",
-                                     recommendation_id=made.recommendation_id)])  # fmt: skip
-    for name in ("ease", "popularity"):
-        found = judge_by_log(judge, sqlite, name, "click")
-        truth = expected(judge, name)
-        assert [one.name for one in found] == ["IPS", "SNIPS", "DR"]
-        for one in found:
-            assert one.low - 0.05 < truth < one.high + 0.05, (name, one, truth)
-    with pytest.raises(EvaluationError, match="are worth"):
-        judge_by_log(judge, few(sqlite), "ease", "click")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return story_run(tmp_path_factory.mktemp("stories"))
 
 
-def expected(judge: LoadedRun, name: str) -> float:
-    """Clicks a show of the recommender's own lists, near enough: places depend on what was drawn before them."""
+def serve_and_click(folder: Path, store: SQLiteStore, judged: str, n: int) -> tuple[float, float]:
+    """Serve lists of which places are drawn; what `judged` likes best is clicked at a rate of 0.6, the rest at 0.1.
+
+    Returns:
+        Clicks a show that `judged` would have had at these places, and those that there were.
+    """
+    run = read_run(folder)
+    loaded = LoadedRun(run.name, run)
     users = [f"u{at}" for at in range(20)]
-    history = judge.batch([judge.user_history(user) for user in users])
-    items = judge.models[name].recommend(history, k=3).item
-    odd = np.array([int(judge.catalogue.item_ids[item][1:]) % 2 for item in items.ravel()])
-    return float(np.where(odd, 0.5, 0.1).mean())
+    best = loaded.models[judged].recommend(loaded.batch([loaded.user_history(user) for user in users]), k=1).item[:, 0]
+    favourite = {user: loaded.catalogue.item_ids[item] for user, item in zip(users, best.tolist(), strict=True)}
+    requests = [ListRequest(users[at % 20], k=3) for at in range(n)]
+    rng, now, clicks, expected = np.random.default_rng(0), int(time.time()) + 5, [], []
+    for request, made in zip(requests, service_of(run, store, Explore(0.5)).recommend_many(requests), strict=True):
+        assert isinstance(made, RankedList)
+        liked, ids = favourite[str(request.user_id)], [item["item_id"] for item in made.items]
+        expected += [0.1 if liked in ids[:at] else 0.6 for at in range(len(ids))]
+        clicks += [
+            Event(str(request.user_id), item, 1.0, now, kind="click", recommendation_id=made.recommendation_id)
+            for item in ids
+            if rng.random() < (0.6 if item == liked else 0.1)
+        ]
+    store.record(clicks)
+    return float(np.mean(expected)), len(clicks) / len(expected)
 
 
-def few(store: SQLiteStore) -> SQLiteStore:
-    """The same log without all but ten lists."""
-    with store._transaction() as log:
-        log.execute(
-            "DELETE FROM log WHERE kind = 'list' AND seq NOT IN (SELECT seq FROM log WHERE kind = 'list' LIMIT 10)"
-        )
-    return store
+def test_a_run_is_judged_by_the_shows_of_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged = list(read_run(folder).recommenders)[-1]
+    with closing(SQLiteStore(default_store_path(folder))) as store:
+        store.record([Event("u0", "i1", 1.0, 2_000_000)])
+        assert main(["offpolicy", str(folder), "--using", judged]) == 2
+        assert "0 lists have propensities" in capsys.readouterr().err
+        serve_and_click(folder, store, judged, 40)
+        assert main(["offpolicy", str(folder), "--using", judged]) == 2
+        assert "and 100 are needed" in capsys.readouterr().err
+    default_store_path(folder).unlink()
+    with closing(SQLiteStore(default_store_path(folder))) as store:
+        truth, live = serve_and_click(folder, store, judged, 2000)
+    assert main(["offpolicy", str(folder), "--using", judged]) == 0
+    out = capsys.readouterr().out
+    found = re.findall(r"(IPS|SNIPS|DR): (\S+) \(95 % interval (\S+) to (\S+)\)", out)
+    assert [name for name, *_ in found] == ["IPS", "SNIPS", "DR"]
+    for name, *numbers in found:
+        value, low, high = map(float, numbers)
+        assert low < truth < high, (name, numbers, truth)
+        assert live < low, "the list that was served is worse"
+        assert abs(value - truth) < 0.08
+    assert "6,000 shows, worth" in out
+    assert main(["offpolicy", str(folder), "--outcome", "nosuch"]) == 2
+    assert "nosuch" in capsys.readouterr().err
+
+
+def test_lists_that_the_judged_run_may_have_learnt_from_do_not_count(run: Run, sqlite: SQLiteStore) -> None:
+    ahead = dataclasses.replace(run.dataset, timestamp=np.full(len(run.dataset), 4_000_000_000))
+    service_of(run, sqlite, Explore(0.5)).recommend(ListRequest("u0", k=3))
+    with pytest.raises(EvaluationError, match="1 lists have propensities, none of them from after"):
+        judge_by_log(LoadedRun("toy", dataclasses.replace(run, dataset=ahead)), sqlite, "content", "click")

@@ -11,7 +11,7 @@ import pytest
 from genre.config.serving_options import Gate
 from genre.data.dataset import Dataset
 from genre.errors import WorseRunError
-from genre.preprocessing.splits import RandomSplit, TimeSplit
+from genre.preprocessing.splits import LeaveOneOut, RandomSplit
 from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
@@ -51,9 +51,14 @@ def test_with_few_users_it_cannot_be_told_unless_the_loss_is_large() -> None:
 
 
 def runs(tmp_path: Path) -> tuple[Run, Run]:
+    """Runs of which one knows whose items are alike; the newest interaction of each user is with an item that fits."""
     data = toy_dataset(n_users=60, n_items=24)
-    data = dataclasses.replace(data, timestamp=np.arange(len(data), dtype=np.int64))
-    split = TimeSplit()
+    newest_first = np.arange(len(data))[::-1]
+    data = Dataset.from_arrays(
+        user=data.user, item=data.item, user_ids=data.user_ids, item_ids=data.item_ids, weight=data.weight,
+        timestamp=newest_first, items=data.items,
+    )  # fmt: skip
+    split = LeaveOneOut()
     train = split.split(data).train
 
     def run(name: str, model: EASE | Popularity) -> Run:
@@ -65,13 +70,20 @@ def runs(tmp_path: Path) -> tuple[Run, Run]:
 def test_a_worse_run_is_held_and_a_better_one_is_not(tmp_path: Path) -> None:
     good, bad = runs(tmp_path)
     assert "not worse" in check_gate(good, good, Gate())
-    assert "+0" in check_gate(bad, good, Gate(coverage=0.0, unsure="live"))
+    assert "not worse: +0.5" in check_gate(bad, good, Gate(coverage=0.0, unsure="hold")), "few users, but plain"
     with pytest.raises(WorseRunError, match=r"held back, the old run stays.*--no-gate"):
         check_gate(good, bad, Gate(coverage=0.0))
     with pytest.raises(WorseRunError, match="different items in the lists"):
         check_gate(good, bad, Gate(coverage=1.0))
     with pytest.raises(WorseRunError, match="too few interactions to tell"):
-        check_gate(bad, good, Gate(coverage=0.0, unsure="hold"))
+        check_gate(much_shrunk(good), good, Gate(unsure="hold"))
+    assert "too few interactions to tell" in check_gate(much_shrunk(good), good, Gate())
+
+
+def much_shrunk(run: Run) -> Run:
+    """A run that is nearly as good."""
+    train = LeaveOneOut().split(run.dataset).train
+    return dataclasses.replace(run, recommenders={"ease": EASE(1e5).fit(train)})
 
 
 def test_new_items_and_other_splits(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ def judge_difference(old: Float64, new: Float64, margin: float) -> GateResult:
 
     With h half the width of the paired 95 % interval of the mean difference: where h is above half of the margin there
     are too few users to tell; else the new run is worse where the lower end is below minus the margin. So a run that is
-    as good is held in at most 2.5 of 100 refreshes, and one that loses twice the margin practically never passes.
+    as good is held in at most 2.5 of 100 refreshes, and one that loses twice the margin practically never passes. With
+    too few users it is still told that the new run is worse where even the upper end is below minus the margin, and
+    that it is not where even the lower end is above 0.
 
     Args:
         old: The metric of each user under the live run. `[n]`
@@ -68,7 +70,7 @@ def judge_difference(old: Float64, new: Float64, margin: float) -> GateResult:
         margin: The largest loss that is accepted, as a part of the mean of `old`.
 
     Returns:
-        What was found; with too few users to tell, `worse` where even the upper end is below minus the margin.
+        What was found.
     """
     difference, n = new - old, len(old)
     mean, accepted = float(difference.mean()), margin * float(old.mean())
@@ -77,7 +79,8 @@ def judge_difference(old: Float64, new: Float64, margin: float) -> GateResult:
     radius = quantile * deviation / n**0.5
     state: GateState = "not worse"
     if radius > accepted / 2:
-        state = "worse" if mean + radius < -accepted else "too few interactions to tell"
+        unclear = mean - radius <= 0 and mean + radius >= -accepted
+        state = "too few interactions to tell" if unclear else "worse" if mean < 0 else "not worse"
     elif mean - radius < -accepted:
         state = "worse"
     enough = accepted > 0 and np.isfinite(deviation)
@@ -102,7 +105,7 @@ def check_gate(old: Run, new: Run, gate: Gate, *, exclude_seen: bool = True) -> 
     Raises:
         WorseRunError: If the new run is held back.
     """
-    if not isinstance(new.splitter, (TimeSplit, LeaveOneOut)):
+    if new.splitter is None or not isinstance(new.splitter.scheme, (TimeSplit, LeaveOneOut)):
         return "gate: not checked, since the split holds out no newest interactions"
     fold = new.splitter.split(new.dataset).test.sample(gate.users, gate.seed)
     try:
@@ -118,7 +121,7 @@ def check_gate(old: Run, new: Run, gate: Gate, *, exclude_seen: bool = True) -> 
         values.append(found.per_user[f"ndcg@{gate.k}"])
         coverage.append(len(np.unique(lists[lists >= 0])))
     result = judge_difference(values[0], values[1], gate.margin)
-    line = f"gate: ndcg@{gate.k} on the newest interactions is {result}"
+    line = f"gate: ndcg@{gate.k} on the newest interactions, {result}"
     if coverage[1] < gate.coverage * coverage[0]:
         raise WorseRunError(_held(new, f"gate: {coverage[1]:,} different items in the lists, {coverage[0]:,} before"))
     if result.state == "worse" or (result.state != "not worse" and gate.unsure == "hold"):

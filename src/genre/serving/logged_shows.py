@@ -100,7 +100,10 @@ def logged_shows(
 def _own_lists(
     loaded: LoadedRun, model: Recommender, lists: Sequence[ServedList], events: dict[str, list[Event]]
 ) -> Iterator[tuple[ServedList, list[int]]]:
-    """Yield each list with the one that the recommender would have made at that time, long enough for every place."""
+    """Yield each list with the one that the recommender would have made at that time, long enough for every place.
+
+    Rules that hide items are those of the run, as they are at the time of the last list of a batch.
+    """
     for start in range(0, len(lists), BATCH):
         batch = lists[start : start + BATCH]
         histories = []
@@ -109,6 +112,7 @@ def _own_lists(
             before = [event for event in events[user] if event.timestamp < one.timestamp and event.kind != "show"]
             histories.append(loaded.user_history(user, before))
         k = min(2 * max(len(one.items) for one in batch), loaded.n_items)
-        found = model.recommend(loaded.batch(histories), k=k).item
+        allowed = None if loaded.rules is None else loaded.rules.allowed(batch[-1].timestamp)
+        found = model.recommend(loaded.batch(histories), k=k, candidates=allowed).item
         for one, items in zip(batch, found.tolist(), strict=True):
             yield one, [item for item in items if item >= 0]

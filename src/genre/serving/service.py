@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from genre.config.serving_options import DAY
@@ -119,8 +120,12 @@ class Service(Updates):
         )
 
     def _explorer_of(self, request: ListRequest, rules: RuleSet | None) -> Explorer | None:
-        """Return what draws places at random in the list; None where it is made by words, dials or rules for places."""
-        plain = request.words is None and not request.novelty and not request.diversity and request.record
+        """Return what draws places at random in the list; None unless all that is asked for is a list for a user.
+
+        Another recommender is judged by what it would have put in these places, which only the user's history tells.
+        """
+        asked = replace(request, k=DEFAULT_K, run=None, recommender=None, fields=(), recommendation_id=None)
+        plain = request.user_id is not None and asked == ListRequest(request.user_id)
         return self.explorer if plain and (rules is None or rules.only_hides) else None
 
     def similar(
@@ -389,13 +394,14 @@ class Service(Updates):
             days: How far the table of lists goes back.
 
         Returns:
-            JSON values: `experiments`, `lists` (a row for each run, recommender and source) and
-            `clicks_on_unknown_lists`.
+            JSON values: `experiments`, `lists` (a row for each run, recommender and source),
+            `clicks_on_unknown_lists`, and `refreshes` (the last one of each run that the server made).
         """
         since = int(time.time() - days * DAY)
         self.shows.flush()
         kinds = self.run().event_kinds
-        return experiments_report(self._store, self.options.experiments, kinds.outcomes, since=since)
+        report = experiments_report(self._store, self.options.experiments, kinds.outcomes, since=since)
+        return {**report, "refreshes": {name: asdict(state) for name, state in self.refresh_states.copy().items()}}
 
     def run(self, name: str | None = None) -> Run:
         """Return a run that is served.

@@ -74,7 +74,7 @@ class Updates:
         self.options = options or runs[0].serving
         self._state = State(runs, store, shares=shares, limits=self.limits, experiments=self.options.experiments)
         self.explorer = None if self.options.explore is None else Explorer(self.options.explore)
-        self.refresh_states: Mapping[str, Any] = {}
+        self.refresh_states: dict[str, Any] = {}
         self._learn_clicks_at = 0.0
         _check_exploration(self._state, self.explorer)
         self.shows = ShowLog(store, self.options.record_shows)
@@ -245,5 +245,5 @@ def _check_exploration(state: State, explorer: Explorer | None) -> None:
         if loaded.rules is not None and not loaded.rules.only_hides:
             raise OptionError(
                 f"explore: the rules of run {name!r} pin, limit or move items, which drawn places would break; leave "
-                "explore or those rules out (hide, only and not_within may stay)"
+                "explore or those rules out (hide and only may stay)"
             )

@@ -95,13 +95,17 @@ class Refresher:
         self.states[name] = RefreshState(began)
         words = [sys.executable, "-m", "genre", "refresh", str(folder), "--store", self._store]
         words += ["--trust"] * self._trust
-        process = subprocess.Popen(
-            ["nice", "-n", "10", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        threading.Thread(target=_end_at, args=(process, stop), daemon=True).start()
-        output, _ = process.communicate()
-        message = next((line for line in reversed(output.splitlines()) if line.strip()), "")
-        ended_well = process.returncode == 0
+        try:
+            process = subprocess.Popen(
+                ["nice", "-n", "10", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        except OSError as error:
+            ended_well, message = False, str(error)
+        else:
+            threading.Thread(target=_end_at, args=(process, stop), daemon=True).start()
+            output, _ = process.communicate()
+            message = next((line for line in reversed(output.splitlines()) if line.strip()), "")
+            ended_well = process.returncode == 0
         self.states[name] = RefreshState(began, time.monotonic() - moment, ended_well, message)
         self._log.line(f"{name}: refresh {'ended' if ended_well else 'failed or was held back'}: {message}")
 
