@@ -144,6 +144,7 @@ def test_a_run_is_judged_by_the_shows_of_another(folder: Path, capsys: pytest.Ca
         assert live < low, "the list that was served is worse"
         assert abs(value - truth) < 0.08
     assert "6,000 shows, worth" in out
+    assert 0.9 < float(out.rpartition("mean weight ")[2]) < 1.1
     assert main(["offpolicy", str(folder), "--outcome", "nosuch"]) == 2
     assert "nosuch" in capsys.readouterr().err
 

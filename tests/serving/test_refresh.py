@@ -149,16 +149,22 @@ def test_a_push_by_one_user_is_held_back(lately: Path, capsys: pytest.CaptureFix
         assert "pusher" not in read_run(lately).dataset.user_ids
     assert main(["refresh", str(lately), "--drift", "far=1"]) == 2
     assert "no limit 'far'" in capsys.readouterr().err
-    assert main(["refresh", str(lately), "--accept", "new"]) == 0
+    assert main(["refresh", str(lately), "--accept", "new"]) == 2
+    assert "gate: ndcg@10 on the newest interactions, worse: -0.0" in capsys.readouterr().err
+    assert "pusher" not in read_run(lately).dataset.user_ids
+    assert main(["refresh", str(lately), "--accept", "new", "--gate", "width=1"]) == 2
+    assert "width" in capsys.readouterr().err
+    assert main(["refresh", str(lately), "--accept", "new", "--gate", "margin=0.5"]) == 0
     assert "training" not in capsys.readouterr().err, "what was learnt then is taken over now"
     assert "pusher" in read_run(lately).dataset.user_ids
     assert main(["refresh", str(lately), "--roll-back"]) == 0
-    assert main(["refresh", str(lately), "--accept"]) == 0, "whatever rises"
+    assert main(["refresh", str(lately), "--accept", "--no-gate"]) == 0, "whatever rises, and however good it is"
 
 
 def test_the_printed_command_accepts_what_was_held_back(lately: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = ["new", "a newer one", "n3", "n4"]
     told = ["refresh", str(lately), "--store", str(lately.parent / "our log.sqlite"), "--drift", "backing=0.03"]
+    told.append("--no-gate")
     with contextlib.closing(SQLiteStore(Path(told[3]))) as store:
         store.record([Event("pusher", item, 1.0, 40_000_000 + at) for at, item in enumerate(new)])
     assert main([*told, "--accept", "nosuch", "n3"]) == 2

@@ -117,7 +117,8 @@ def _offpolicy(args: argparse.Namespace) -> None:
     print(f"{args.outcome} a show, had {loaded.model_name(args.using)} filled these places:")
     for one in found:
         print(f"  {one.name}: {one.value:.4f} (95 % interval {one.low:.4f} to {one.high:.4f})")
-    print(f"  {found[0].shows:,} shows, worth {found[0].effective:,.0f} of its own")
+    first = found[0]
+    print(f"  {first.shows:,} shows, worth {first.effective:,.0f} of its own; mean weight {first.mean_weight:.2f}")
 
 
 def _promote(args: argparse.Namespace) -> None:

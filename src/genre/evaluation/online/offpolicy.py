@@ -79,6 +79,8 @@ class Estimate:
         high: Upper end of it.
         effective: Effective number of shows.
         shows: Number of shows in the log.
+        mean_weight: Mean importance weight: near 1 where the live policy could draw all that the other one would show;
+            below, IPS takes the rest for shows that earn nothing, and SNIPS leaves it out.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Estimate:
     high: float
     effective: float
     shows: int
+    mean_weight: float
 
 
 def ips(shows: LoggedShows, *, level: float = SIGNIFICANCE_LEVEL) -> Estimate:
@@ -183,7 +186,7 @@ def _estimate(name: str, shows: LoggedShows, values: Float64, level: float) -> E
     """Return the mean of independent values, one a show, with its normal interval."""
     mean = float(values.mean())
     radius = NormalDist().inv_cdf(1 - level / 2) * float(values.std(ddof=1)) / len(values) ** 0.5
-    return Estimate(name, mean, mean - radius, mean + radius, shows.effective, len(values))
+    return Estimate(name, mean, mean - radius, mean + radius, shows.effective, len(values), float(shows.weights.mean()))
 
 
 def _require_effective(shows: LoggedShows) -> None:

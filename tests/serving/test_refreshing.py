@@ -1,0 +1,56 @@
+"""`genre serve --refresh-every`: refreshes in processes of their own, and what is told of them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from genre.errors import OptionError
+from genre.runs import Run, read_run
+from genre.serving.events.opening import default_store_path
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event
+from genre.serving.http.refreshing import Refresher, parse_interval
+from genre.serving.service import Service
+from small_world import story_run
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1m", 60), ("1.5h", 5400), ("6h", 21_600), ("1d", 86_400)])
+def test_intervals(text: str, seconds: float) -> None:
+    assert parse_interval(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "6", "h", "0.5m", "-1h", "6 h", "1w"])
+def test_what_is_no_interval_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="such as 30m, 6h or 1d"):
+        parse_interval(text)
+
+
+def test_each_run_is_refreshed_and_the_end_is_told(tmp_path: Path, run: Run, sqlite: SQLiteStore) -> None:
+    folder = story_run(tmp_path)
+    with contextlib.closing(SQLiteStore(default_store_path(folder))) as store:
+        store.record([Event("fresh", f"i{item}", 1.0, 2_000_000 + item) for item in (2, 4, 6)])
+    refresher = Refresher({"a": folder, "gone": tmp_path / "none"}, str(default_store_path(folder)), 0.01)
+    service = Service([run], sqlite)
+    service.refresh_states = refresher.states
+    stop = threading.Event()
+    refresher.refresh("a", folder, stop)
+    assert "fresh" in read_run(folder).dataset.user_ids
+    refresher.refresh("gone", tmp_path / "none", stop)
+    told = service.experiments()["refreshes"]
+    assert (told["a"]["ended_well"], told["gone"]["ended_well"]) == (True, False)
+    assert "none" in told["gone"]["message"]
+
+
+def test_a_refresh_ends_with_the_server(tmp_path: Path) -> None:
+    stop = threading.Event()
+    refresher = Refresher({"a": tmp_path}, "x.sqlite", 3600)
+    thread = threading.Thread(target=refresher.keep_refreshing, args=(stop,))
+    thread.start()
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert refresher.states == {}
