@@ -91,7 +91,7 @@ class DriftError(GenreError):
 
 
 class WorseRunError(GenreError):
-    """A new run that is kept back because it is worse than the one that is served, or that cannot be told."""
+    """A new run that is kept back because it is worse than the one that is served, or may be."""
 
 
 class StoreError(GenreError):

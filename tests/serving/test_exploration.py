@@ -70,7 +70,7 @@ def test_a_service_draws_places_and_records_how_likely_each_was(run: Run, sqlite
     assert any("drawn at random" in reason for reason in reasons)
     assert sqlite.lists_of("u0")[0].propensities == made[0].propensities != ()
     for other in ({"diversity": 0.5}, {"exclude": ("i1",)}, {"history": ("i1",)}, {"record": False}):
-        assert service.recommend(ListRequest("u0", k=4, **other)).propensities == ()  # type: ignore[arg-type]
+        assert service.recommend(ListRequest("u0", k=4, **other)).propensities == ()
     service.sync()
     assert click_counts(sqlite)[1]
 

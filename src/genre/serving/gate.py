@@ -30,7 +30,7 @@ class GateResult:
     """What the gate found.
 
     Attributes:
-        state: Whether the new run is worse by the margin, is not, or that cannot be told.
+        state: Whether the new run is worse by the margin, is not, or may be.
         old: Mean of the metric over users, of the live run.
         difference: Mean of the new run minus that.
         radius: Half the width of the paired 95 % interval of the difference.
@@ -61,8 +61,8 @@ def judge_difference(old: Float64, new: Float64, margin: float) -> GateResult:
     With h half the width of the paired 95 % interval of the mean difference: where h is above half of the margin there
     are too few users to tell; else the new run is worse where the lower end is below minus the margin. So a run that is
     as good is held in at most 2.5 of 100 refreshes, and one that loses twice the margin practically never passes. With
-    too few users it is still told that the new run is worse where even the upper end is below minus the margin, and
-    that it is not where even the lower end is above 0.
+    too few users it is still worse where even the upper end is below minus the margin, and not worse where even the
+    lower end is above 0.
 
     Args:
         old: The metric of each user under the live run. `[n]`
@@ -96,7 +96,7 @@ def check_gate(old: Run, new: Run, gate: Gate, *, exclude_seen: bool = True) -> 
     Args:
         old: The live run, read with `evaluated=True`.
         new: The new run, read likewise.
-        gate: The margin and what happens where it cannot be told.
+        gate: The margin and what happens where there are too few users.
         exclude_seen: Whether lists leave out the items of the history.
 
     Returns:

@@ -120,12 +120,12 @@ class Service(Updates):
         )
 
     def _explorer_of(self, request: ListRequest, rules: RuleSet | None) -> Explorer | None:
-        """Return what draws places at random in the list; None unless all that is asked for is a list for a user.
+        """Return what draws places at random in the list; None unless it is a plain list for a user.
 
         Another recommender is judged by what it would have put in these places, which only the user's history tells.
         """
-        asked = replace(request, k=DEFAULT_K, run=None, recommender=None, fields=(), recommendation_id=None)
-        plain = request.user_id is not None and asked == ListRequest(request.user_id)
+        bare = replace(request, k=DEFAULT_K, run=None, recommender=None, fields=(), recommendation_id=None)
+        plain = request.user_id is not None and bare == ListRequest(request.user_id)
         return self.explorer if plain and (rules is None or rules.only_hides) else None
 
     def similar(
