@@ -58,7 +58,7 @@ def test_a_list_keeps_its_length_and_no_item_twice() -> None:
 
 
 def service_of(run: Run, store: SQLiteStore, explore: Explore | None = None) -> Service:
-    return Service([run], store, options=ServingOptions("durable", explore))
+    return Service([run], store, options=ServingOptions("durable", explore=explore))
 
 
 def test_a_service_draws_places_and_records_how_likely_each_was(run: Run, sqlite: SQLiteStore) -> None:

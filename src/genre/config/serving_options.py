@@ -115,11 +115,11 @@ class ServingOptions:
             "lose the last ones; `durable`, before the answer; `off`."
         ),
     ] = "buffered"
-    explore: Annotated[Explore | None, Doc("What is drawn at random; None: nothing.")] = None
-    gate: Annotated[Gate, Doc("What a refreshed run has to keep up to.")] = field(default_factory=Gate)
     experiments: Annotated[
         tuple[OnlineExperiment, ...], Doc("Experiments between runs that are served together, one at a time.")
     ] = ()
+    explore: Annotated[Explore | None, Doc("What is drawn at random; None: nothing.")] = None
+    gate: Annotated[Gate, Doc("What a refreshed run has to keep up to.")] = field(default_factory=Gate)
 
     def __post_init__(self) -> None:
         check_options(self)
