@@ -99,6 +99,11 @@ def test_a_decision_has_date_and_status_and_is_in_the_index(page: Path) -> None:
         assert f"**{part}.**" in text, f"{page.name} has no {part}"
 
 
+def test_the_index_of_decisions_is_in_order() -> None:
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8"), re.M)
+    assert [int(row) for row in rows] == [int(page.name[:4]) for page in DECISIONS]
+
+
 @pytest.fixture(scope="module")
 def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the `movies.yaml` that the examples of docstrings name."""

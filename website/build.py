@@ -21,6 +21,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 SECTIONS = (
     ("Start", ("docs/start", "docs/install", "docs/concepts", "README.zh-CN")),
     ("Tasks", "docs/how-to/*"),
+    ("Examples", "examples/*/README"),
     ("Guides", ("docs/evaluation", "docs/serving", "docs/language-models", "docs/reliability")),
     ("Reference", "reference/*"),
     ("Measured", "benchmarks/*"),
@@ -33,7 +34,9 @@ SECTIONS = (
 
 def pages() -> list[Path]:
     """The documents of the site, relative to the root."""
-    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+    found = [
+        path for place in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*/*.md") for path in ROOT.glob(place)
+    ]
     return sorted(path.relative_to(ROOT) for path in found)
 
 

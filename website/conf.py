@@ -7,7 +7,8 @@ from genre.version import __version__
 project, author, copyright = "GENRE", "The GENRE contributors", "The GENRE contributors"  # noqa: A001
 version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-include_patterns = ["index.md", "README*.md", "C*.md", "SECURITY.md", "docs/**", "reference/**", "benchmarks/*.md"]
+include_patterns = ["index.md", "README*.md", "C*.md", "SECURITY.md"]
+include_patterns += ["docs/**", "reference/**", "benchmarks/*.md", "examples/*/*.md"]
 html_theme = "furo"
 html_title = f"GENRE {__version__}"
 html_copy_source = False
