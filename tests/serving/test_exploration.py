@@ -109,7 +109,9 @@ def serve_and_click(folder: Path, store: SQLiteStore, judged: str, n: int) -> tu
     favourite = {user: loaded.catalogue.item_ids[item] for user, item in zip(users, best.tolist(), strict=True)}
     requests = [ListRequest(users[at % 20], k=3) for at in range(n)]
     rng, now, clicks, expected = np.random.default_rng(0), int(time.time()) + 5, [], []
-    for request, made in zip(requests, service_of(run, store, Explore(0.5)).recommend_many(requests), strict=True):
+    service = service_of(run, store)
+    service.explorer = Explorer(Explore(0.5), seed=0)
+    for request, made in zip(requests, service.recommend_many(requests), strict=True):
         assert isinstance(made, RankedList)
         liked, ids = favourite[str(request.user_id)], [item["item_id"] for item in made.items]
         expected += [0.1 if liked in ids[:at] else 0.6 for at in range(len(ids))]
