@@ -17,9 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -27,15 +25,13 @@ from genre.errors import BudgetExceeded
 from genre.llm.base import Completion, LanguageModel, Schema
 from genre.llm.budget import NO_CAP, Budget, Plan, Spent, money_of
 from genre.llm.ledger_table import MEMORY, LedgerTable
+from genre.llm.model_call import BYTES_PER_TOKEN, OVERHEAD, ModelCall, expected_answer_tokens
 from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
-OVERHEAD = 64  # tokens a chat template adds, at most
 TOKENS_PER_BYTE = 0.26  # of prompts, before the first call tells
-TEXT_TOKENS, WORD_TOKENS = 32, 5  # of a sentence in an answer, and of a value from a list, with quotes and commas
 ANSWER_BYTES = 8  # of a token of an answer that is sent back for a repair, at most
 POLL_SECONDS = 0.02
-BYTES_PER_TOKEN = 64  # more than any tokeniser puts into one, on average: a smaller count is false
 FALSE_FACTOR = 10  # a count this many times what a call can take is false
 
 
@@ -92,7 +88,7 @@ class Ledger:
             BudgetExceeded: The next call could exceed a cap; every answer until then is kept.
             LLMError: The model cannot be used at all, or the ledger cannot be written.
         """
-        return self._answer(prompt, [_Question(text, schema) for text in inputs], cutoff, log)
+        return self._answer(prompt, [ModelCall(text, schema) for text in inputs], cutoff, log)
 
     def likelihood(
         self,
@@ -119,7 +115,7 @@ class Ledger:
             BudgetExceeded: The next call could exceed a cap; every answer until then is kept.
             NotSupported: The provider cannot score texts.
         """
-        questions = [_Question(text, None, tuple(own)) for text, own in zip(inputs, continuations, strict=True)]
+        questions = [ModelCall(text, None, tuple(own)) for text, own in zip(inputs, continuations, strict=True)]
         return self._answer(prompt, questions, cutoff, log)
 
     def plan(
@@ -143,7 +139,7 @@ class Ledger:
         Returns:
             The estimate.
         """
-        keys = [self._key(prompt, _Question(text, schema)) for text in inputs]
+        keys = [self._key(prompt, ModelCall(text, schema)) for text in inputs]
         known = self._table.answers(keys) if sure else {}
         new = {key: text for key, text in zip(keys, inputs, strict=True) if key not in known}
         cached = sum(key in known for key in keys)
@@ -186,7 +182,7 @@ class Ledger:
         """
         seen_out, seconds, per_byte = self._table.means(self.model.fingerprint, prompt.hash)
         longest = self.model.max_tokens
-        expected = min(_answer_tokens(schema), longest) if tokens_out is None else tokens_out
+        expected = min(expected_answer_tokens(schema), longest) if tokens_out is None else tokens_out
         most_in = (size if most_size is None else most_size) + calls * (
             len(json.dumps(schema).encode()) + OVERHEAD + self.model.added_bytes
         )
@@ -219,7 +215,7 @@ class Ledger:
         Returns:
             One completion an input, in order; None where there is none.
         """
-        keys = [self._key(prompt, _Question(text, schema)) for text in inputs]
+        keys = [self._key(prompt, ModelCall(text, schema)) for text in inputs]
         found = self._table.answers(keys)
         return [found.get(key) for key in keys]
 
@@ -231,7 +227,7 @@ class Ledger:
             verdicts: Rendered input -> `valid`, `repaired: ...` or `quarantined: ...`.
             schema: The JSON Schema of the answers.
         """
-        rows = [(verdict, self._key(prompt, _Question(text, schema))) for text, verdict in verdicts.items()]
+        rows = [(verdict, self._key(prompt, ModelCall(text, schema))) for text, verdict in verdicts.items()]
         self._table.record_verdicts(rows)
 
     def cached_only(self) -> Ledger:
@@ -257,7 +253,7 @@ class Ledger:
 
     # --- sending ----------------------------------------------------------------------------------
 
-    def _answer(self, prompt: Prompt, questions: list[_Question], cutoff: int | None, log: Log) -> list[Completion]:
+    def _answer(self, prompt: Prompt, questions: list[ModelCall], cutoff: int | None, log: Log) -> list[Completion]:
         """Answer questions from the ledger, and send the others."""
         keys = [self._key(prompt, question) for question in questions]
         answers = self._table.answers(keys)
@@ -270,7 +266,7 @@ class Ledger:
         return [answers[key] for key in keys]
 
     def _send(
-        self, prompt: Prompt, missing: dict[str, _Question], cutoff: int | None, log: Log
+        self, prompt: Prompt, missing: dict[str, ModelCall], cutoff: int | None, log: Log
     ) -> dict[str, Completion]:
         """Send questions to the model, and record each answer as it comes. Returns key -> completion."""
         keys, questions = list(missing), list(missing.values())
@@ -337,7 +333,7 @@ class Ledger:
         mask = self._lock_of("*").name.replace(self._path.name, glob.escape(self._path.name), 1)
         return [path.suffixes[-2][1:] for path in self._path.parent.glob(mask)]
 
-    def _reserve(self, holder: str, key: str, question: _Question) -> Completion | None:
+    def _reserve(self, holder: str, key: str, question: ModelCall) -> Completion | None:
         """Reserve the most that a call can cost, before it is sent; or return the answer that another process has got.
 
         Waits while another process sends the same question, or while the rest of the budget is reserved.
@@ -370,12 +366,12 @@ class Ledger:
                 continue
             lock.unlink(missing_ok=True)
 
-    def _key(self, prompt: Prompt, question: _Question) -> str:
+    def _key(self, prompt: Prompt, question: ModelCall) -> str:
         """Compute the key of an exchange."""
         parts = [self.model.fingerprint, prompt.hash, question.input, question.request()]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()
 
-    def _booked(self, question: _Question, answer: Completion) -> tuple[Completion, bool]:
+    def _booked(self, question: ModelCall, answer: Completion) -> tuple[Completion, bool]:
         """Return an answer with the tokens that it is counted with, and whether they are the most it can have cost.
 
         Counts that cannot be true, or none, must not make a budget endless.
@@ -393,7 +389,7 @@ class Ledger:
             return answer, False
         return dataclasses.replace(answer, tokens_in=most[0], tokens_out=most[1]), answer.outcome != "failed"
 
-    def _keep(self, key: str, prompt: Prompt, question: _Question, answer: Completion, cutoff: int | None) -> None:
+    def _keep(self, key: str, prompt: Prompt, question: ModelCall, answer: Completion, cutoff: int | None) -> None:
         """Record an exchange, and release its reservation."""
         row = {
             "key": key,
@@ -416,41 +412,5 @@ class Ledger:
         self._table.add(row)
 
 
-def _answer_tokens(schema: Any) -> float:
-    """Return how many tokens an answer that follows a JSON Schema is expected to have."""
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    if kind == "object":
-        properties: dict[str, Any] = schema.get("properties", {})
-        return 4 + sum(WORD_TOKENS + _answer_tokens(part) for part in properties.values())
-    if kind == "array":
-        n = float(schema.get("minItems", 1) + schema.get("maxItems", 3)) / 2
-        return 2 + n * min(_answer_tokens(schema.get("items")), 2 * WORD_TOKENS)
-    return WORD_TOKENS if isinstance(schema, dict) and ("enum" in schema or kind != "string") else TEXT_TOKENS
-
-
 class _Reached(Exception):
     """The next call could exceed this cap."""
-
-
-@dataclass(frozen=True)
-class _Question:
-    """A rendered prompt, with the schema of its answer or the continuations to score."""
-
-    input: str
-    schema: Schema | None
-    continuations: tuple[str, ...] | None = None
-
-    def request(self) -> str:
-        """Return schema and continuations as text, part of the key."""
-        return json.dumps({"schema": self.schema, "continuations": self.continuations}, sort_keys=True)
-
-    def least_tokens(self) -> int:
-        """Return a lower bound of tokens in, by the input alone."""
-        return max(1, len(self.input.encode()) // BYTES_PER_TOKEN)
-
-    def most_tokens(self, model: LanguageModel) -> tuple[int, int]:
-        """Return upper bounds of tokens in and out: no tokeniser makes more tokens than bytes."""
-        size = len(self.input.encode()) + len(json.dumps(self.schema).encode()) + OVERHEAD + model.added_bytes
-        if self.continuations is None:
-            return size, model.max_tokens
-        return size * len(self.continuations), sum(len(text.encode()) for text in self.continuations)
