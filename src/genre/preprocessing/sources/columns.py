@@ -150,10 +150,14 @@ def check_distinct(names: Sequence[str], where: str) -> None:
     Raises:
         DataError: two have.
     """
-    plain = [name.lower() for name in names]
     for name in names:
-        if (times := plain.count(name.lower())) > 1:
-            raise DataError(f"{where}: column {name!r} appears {times} times; rename one")
+        alike = [other for other in names if other.lower() == name.lower()]
+        spellings = dict.fromkeys(alike)
+        if len(spellings) > 1:
+            said = " and ".join(map(repr, spellings))
+            raise DataError(f"{where}: columns {said} differ in capitals alone; rename one")
+        if len(alike) > 1:
+            raise DataError(f"{where}: column {name!r} appears {len(alike)} times; rename one")
 
 
 def types_of(engine: DuckDB, table: str) -> dict[str, str]:
