@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,7 +16,7 @@ from genre.config.reading import read_config
 from genre.errors import ArtifactError, DataError, UnknownId
 from genre.preprocessing.cleaning_report import CleaningReport
 from genre.runs import Run
-from genre.workspace import dataset_key, leave_dataset, workspace_of
+from genre.workspace import Fitted, Workspace, dataset_key, leave_dataset, workspace_of
 
 GOLDEN = Path(__file__).parent / "golden" / f"run-{storage.FORMAT}"
 
@@ -44,6 +48,13 @@ def test_the_leaderboard_is_the_report_as_a_table(run: Run) -> None:
     assert run.llm_problems() == [], "no language model was asked"
 
 
+def test_sentences_that_could_not_be_worded_are_said(run: Run) -> None:
+    worded: Any = SimpleNamespace(counts=Counter(valid=3, failed=2))
+    (line,) = dataclasses.replace(run, wording=worded).llm_problems()
+    assert line.startswith("explanations: ")
+    assert "2" in line
+
+
 def test_a_dataset_that_was_left_for_a_run_is_taken_over_and_is_no_run(run: Run, tmp_path: Path) -> None:
     (tmp_path / "i.csv").write_text("user_id,item_id\nu,a\n")
     (tmp_path / "left.yaml").write_text(
@@ -67,3 +78,14 @@ def test_a_run_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(storage, "read_manifest", refuse)
     with pytest.raises(ArtifactError, match=r"manifest\.json: Permission denied; check who may read it"):
         genre.read_run(GOLDEN)
+
+
+def test_fitted_recommenders_of_a_workspace_are_counted_and_read_once(run: Run, tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work", "key")
+    label, recommender = next(iter(run.recommenders.items()))
+    recommender.save(work.folder / "recommenders" / label / "model")
+    fitted = Fitted(work)
+    fitted.add(label, type(recommender))
+    assert len(fitted) == 1
+    held = fitted[label]
+    assert fitted[label] is held

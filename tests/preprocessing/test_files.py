@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from genre.engines.duckdb import DuckDB
 from genre.errors import DataError, GenreError, OptionError
 from genre.preprocessing.sources.columns import Columns
-from genre.preprocessing.sources.files import Files
+from genre.preprocessing.sources.files import Files, column_names
 from reading import prepared, read_tables
 from sizes import sized
 
@@ -316,3 +317,10 @@ def test_what_items_are_called_is_found_or_said(write: Write, columns: dict[str,
 def test_where_nothing_names_the_items_it_is_said(write: Write) -> None:
     source = Files(write("i.csv", CSV), items=write("items.csv", "movieId,code\na,17\nb,18\n"))
     assert any(note.startswith("titles: none found") for note in read_tables(source).notes)
+
+
+def test_the_columns_of_a_file_are_listed_as_they_are_written(write: Write, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"Item": ["a"], "score": [1.0]}), tmp_path / "lists.parquet")
+    with DuckDB() as engine:
+        assert column_names(engine, write("lists.csv", "User,rank\nu,1\n")) == ["User", "rank"]
+        assert column_names(engine, tmp_path / "lists.parquet") == ["Item", "score"]

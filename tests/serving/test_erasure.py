@@ -228,3 +228,11 @@ def test_deletions_reach_every_process(run: Run, store: EventStore, reopened: Ca
         service.erasure.go_on()
         assert [left for left in service.erasure.remains() if "run toy" in left]
         assert service.user("u1")["history"] == []
+
+
+def test_a_report_with_an_example_of_a_deleted_user_is_not_shown(run: Run, sqlite: SQLiteStore) -> None:
+    run.report["examples"] = [{"user_id": "u0"}]
+    service = Service([run], sqlite)
+    assert not service.erasure.report_shows_deleted()
+    service.delete_user("u0")
+    assert service.erasure.report_shows_deleted("toy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -197,3 +198,16 @@ def test_kill_9_a_replay_and_duplicates_change_no_count(tmp_path: Path) -> None:
     ]
     assert found[0] == found[1] != []
     assert clicks_on_unknown_lists(disturbed) == 0
+
+
+def test_rows_of_lists_that_no_version_wrote_are_passed_over(sqlite: SQLiteStore) -> None:
+    sqlite.put_lists([served(name) for name in ("kept", "origin", "items", "time", "name")])
+    with sqlite3.connect(sqlite.path) as spoilt:
+        for name, column, value in (
+            ("origin", "origin", "nothing"),
+            ("items", "body", "[]"),
+            ("time", "timestamp", "noon"),
+            ("name", "list_id", None),
+        ):
+            spoilt.execute(f"UPDATE log SET {column} = ? WHERE list_id = ?", (value, name))
+    assert [one.recommendation_id for one in sqlite.lists_of("a")] == ["kept"]

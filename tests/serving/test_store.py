@@ -529,3 +529,9 @@ def test_servers_share_a_postgres_log_until_it_is_replaced(
     alone.close()
     late.claim()
     late.close()
+
+
+def test_a_log_that_another_process_migrated_meanwhile_is_left_as_it_is(sqlite: SQLiteStore) -> None:
+    sqlite.record([Event("a", "x")])
+    sqlite._migrate()  # as a process does that read the version before the other wrote it
+    assert [event.item_id for event in sqlite.events_of("a")] == ["x"]

@@ -88,12 +88,8 @@ class Files(Source):
             raws,
             self.columns,
             name=Path(str(self.interactions)).name.split(".")[0],
-            users=read_side(
-                engine, self.users, self.columns, ids=lambda: _some_ids(engine, raws, "user"), sheet=sheets.get("users")
-            ),
-            items=read_side(
-                engine, self.items, self.columns, ids=lambda: _some_ids(engine, raws, "item"), sheet=sheets.get("items")
-            ),
+            users=side("users", self.users),
+            items=side("items", self.items),
         )
 
     def _raws(self, engine: DuckDB, path: str | Path, part: str | None, sheet: str | None) -> list[Raw]:
