@@ -17,7 +17,7 @@ from genre.errors import DataError
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.files import Files
-from genre.preprocessing.sources.impressions import NOTE, Impressions
+from genre.preprocessing.sources.impressions import NOTE, Impressions, looks_like_impressions
 from polars_engine import Polars
 from reading import prepared
 
@@ -214,6 +214,7 @@ def test_init_recognises_impressions(write: Write) -> None:
     assert isinstance(made.data, Impressions)
     assert (made.evaluation.kind, made.cleaning.repeats) == ("impressions", "all")
     assert made.evaluation.metrics == ("auc", "mrr", "ndcg")
+    assert not looks_like_impressions(path.parent), "a folder has no first line"
 
 
 def test_init_recognises_kinds_of_events(write: Write) -> None:
