@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,6 @@ from genre.log import printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
-
-DAY = 86_400
 
 
 def add_online_verbs(verbs: Verbs) -> None:
@@ -59,8 +56,7 @@ def _experiments(args: argparse.Namespace) -> None:
     experiment = read_config(args.run / FULL_CONFIG, trust=args.trust).experiment
     options = experiment.serving if args.serving is None else read_serving_options(args.serving)
     with closing(open_store(args.store or default_store_path(args.run), must_exist=True)) as store:
-        since = int(time.time() - args.days * DAY)
-        found = experiments_report(store, options.experiments, experiment.events.outcomes, since=since)
+        found = experiments_report(store, options.experiments, experiment.events.outcomes, days=args.days)
     for one in found["experiments"]:
         print(printable("\n".join(_describe(one))) + "\n")
     print(printable("\n".join(_table(found["lists"]))))

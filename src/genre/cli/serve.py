@@ -15,6 +15,7 @@ from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
+    from genre.config.serving_options import ServingOptions
     from genre.serving.http.app import AddRoutes
 
 
@@ -80,15 +81,21 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", help=text)
 
 
-def _serve(args: argparse.Namespace, add: AddRoutes | None = None) -> None:
+def _serving_options(args: argparse.Namespace) -> ServingOptions | None:
+    """Read the options that stand in place of those of the first run's config."""
     from genre.config.reading import read_serving_options
+
+    return None if args.serving is None else read_serving_options(args.serving)
+
+
+def _serve(args: argparse.Namespace, add: AddRoutes | None = None) -> None:
     from genre.runs import read_run
     from genre.serving.http.server import serve
     from genre.serving.limits import Limits, parse_settings, parse_shares
 
     limits, shares = parse_settings(Limits, args.limit), parse_shares(args.share)
     read = partial(read_run, trust=args.trust)
-    options = None if args.serving is None else read_serving_options(args.serving)
+    options = _serving_options(args)
     serve(
         [read(folder) for folder in args.runs],
         host=args.host,
@@ -117,7 +124,6 @@ def _mcp(args: argparse.Namespace) -> None:
         return
     if args.api_key_file or args.allow_origin or args.refresh_every:
         raise OptionError("keys, origins and refreshes are of HTTP; add --http, or leave them out")
-    from genre.config.reading import read_serving_options
     from genre.runs import read_run
     from genre.serving.events.opening import open_store
     from genre.serving.http.server import default_store
@@ -129,7 +135,7 @@ def _mcp(args: argparse.Namespace) -> None:
         runs = [read_run(folder, trust=args.trust) for folder in args.runs]
         store = open_store(args.store or default_store(runs))
         store.claim()
-        options = None if args.serving is None else read_serving_options(args.serving)
+        options = _serving_options(args)
         service = Service(runs, store, shares=shares, limits=limits, options=options)
     serve_stdio(service)
 
@@ -152,8 +158,10 @@ def _refresh(args: argparse.Namespace) -> None:
     manifest_of(run)
     drift = parse_settings(Drift, args.drift)
     accept = None if args.accept == [] else args.accept or ()
-    of_config = read_config(run / FULL_CONFIG, trust=args.trust).experiment.serving.gate
-    gate = None if args.no_gate else parse_settings(Gate, args.gate) if args.gate else of_config
+    gate = None
+    if not args.no_gate:
+        of_config = read_config(run / FULL_CONFIG, trust=args.trust).experiment.serving.gate
+        gate = parse_settings(Gate, args.gate) if args.gate else of_config
     with closing(open_store(args.store or default_store_path(run), must_exist=True)) as store:
         try:
             make = partial(remake, trust=args.trust)

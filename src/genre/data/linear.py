@@ -1,4 +1,4 @@
-"""Small linear algebra that several files share: unit vectors, ridge maps, principal components, scales, ratios."""
+"""Small linear algebra that several files share: unit vectors, ridge maps, principal components, scales, lengths."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from genre.arrays import Float32, Float64
 from genre.errors import DataError
@@ -123,6 +124,19 @@ def divide_by_std(scores: Float32) -> Float32:
         float32 `[n, n_items]`.
     """
     return np.asarray(scores / row_std(scores), np.float32)
+
+
+def row_lengths(matrix: sp.csr_matrix) -> npt.NDArray[np.floating[Any]]:
+    """Compute the Euclidean lengths of the rows of a sparse matrix.
+
+    Args:
+        matrix: CSR `[n, m]`.
+
+    Returns:
+        Of the matrix's type `[n]`.
+    """
+    squares: npt.NDArray[np.floating[Any]] = np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel()
+    return np.asarray(np.sqrt(squares))
 
 
 def ratio(total: npt.NDArray[np.float64 | np.int64], n: npt.NDArray[np.float64 | np.int64]) -> Float64:

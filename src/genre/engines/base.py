@@ -117,7 +117,7 @@ class Engine(ABC):
         pending: deque[Future[Path | None]] = deque()
         with blas_threads(), ThreadPoolExecutor(threads := n_threads()) as pool:
             for block in range(0 if bounds == [None] else bounds[0] // size + 1):
-                path = to / f"block-{block:08d}.arrow"
+                path = block_path(to, block)
                 if path.is_file():
                     pending.append(_finished(path))
                 else:
@@ -175,6 +175,19 @@ def n_rows(frame: Frame) -> int:
         How many there are.
     """
     return totals(frame)["rows"]
+
+
+def block_path(folder: Path, block: int) -> Path:
+    """Return where the result of a block is kept.
+
+    Args:
+        folder: The folder of all blocks.
+        block: Its number.
+
+    Returns:
+        The file.
+    """
+    return folder / f"block-{block:08d}.arrow"
 
 
 def read_block(path: Path) -> pa.Table:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from typing_extensions import override
 
-from genre.engines.base import Engine, Frame, work_on_block
+from genre.engines.base import Engine, Frame, block_path, work_on_block
 from genre.errors import NotAvailable
 from genre.options import Doc, Ge
 from genre.threads import blas_threads
@@ -165,7 +165,7 @@ class Spark(Engine):
         block = functions.floor(functions.col(by) / functions.lit(size)).cast("long")
         blocks = nw.to_native(frame).withColumn("block", block)
         every = sorted(row.block for row in blocks.select("block").distinct().collect())
-        paths = {number: to.resolve() / f"block-{number:08d}.arrow" for number in every}
+        paths = {number: block_path(to.resolve(), number) for number in every}
         left = [number for number, path in paths.items() if not path.is_file()]
         if left:
             wanted = blocks.filter(functions.col("block").isin(left)).repartition(len(left), "block")

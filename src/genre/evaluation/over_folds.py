@@ -21,6 +21,7 @@ import numpy as np
 from genre.arrays import Float64
 from genre.errors import EvaluationError
 from genre.evaluation.leaderboard import primary, rank_key
+from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 from genre.evaluation.results import Evaluation
 
 
@@ -103,4 +104,4 @@ def _margin(values: Float64, variance: float) -> float:
     """Return half of the 95 % interval of a mean over folds; `variance` is the factor of the values' own variance."""
     from scipy.stats import t
 
-    return float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) * variance**0.5)
+    return float(t.ppf(1 - SIGNIFICANCE_LEVEL / 2, len(values) - 1) * values.std(ddof=1) * variance**0.5)

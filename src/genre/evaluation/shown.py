@@ -16,6 +16,7 @@ import numpy as np
 from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.linear import ratio
 from genre.errors import EvaluationError
 from genre.evaluation.tied_ranks import Ranks
 from genre.log import Log
@@ -60,8 +61,7 @@ class Shown:
         """
         owner = self.owner[impressions]
         n = np.bincount(owner, minlength=len(self.users))
-        total = np.bincount(owner, values, minlength=len(self.users))
-        return np.asarray(np.where(n > 0, total / np.maximum(n, 1), np.nan), np.float64)
+        return ratio(np.bincount(owner, values, minlength=len(self.users)), n)
 
 
 def collect_shown(fold: Fold) -> Shown:

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from genre.arrays import Float32
-from genre.data.linear import unit_rows
+from genre.data.linear import row_lengths, unit_rows
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder
 from genre.features.text import TEMPLATE_DOC, render
@@ -73,7 +73,7 @@ class TfIdf(Encoder):
     def _weigh(self, counts: sp.csr_matrix) -> sp.csr_matrix:
         """Return counts times weights with rows of length one, [n, n_words]."""
         weighted = sp.csr_matrix(counts @ sp.diags_array(self.idf_))
-        lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+        lengths = row_lengths(weighted)
         return sp.csr_matrix(sp.diags_array(1 / np.where(lengths > 0, lengths, 1)) @ weighted)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -23,8 +24,23 @@ ValidationUsers = Annotated[float, Ge(0), Lt(1), Doc("Share of the users held ou
 TestUsers = Annotated[float, Gt(0), Lt(1), Doc("Share of the users held out for the test.")]
 
 
+class EntitySplitter(Splitter):
+    """Base of splits that draw whole users or items: by shares, or one of several equal pieces of the draw."""
+
+    @override
+    def split(self, dataset: Dataset) -> Split:
+        return self._split(dataset, None)
+
+    @override
+    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
+        return self._split(dataset, (at, folds))
+
+    @abstractmethod
+    def _split(self, dataset: Dataset, fold: OneOf) -> Split: ...
+
+
 @dataclass(eq=False)
-class StrongSplit(Splitter):
+class StrongSplit(EntitySplitter):
     """Strong generalisation: whole users are held out of training; a part of their interactions is their history.
 
     Marlin, "Collaborative Filtering: A Machine Learning Perspective", 2004; the protocol of Mult-VAE and EASE. A user
@@ -45,13 +61,6 @@ class StrongSplit(Splitter):
     seed: Annotated[int, Doc("Seed of the drawn users, and of the drawn interactions.")] = 0
 
     @override
-    def split(self, dataset: Dataset) -> Split:
-        return self._split(dataset, None)
-
-    @override
-    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
-        return self._split(dataset, (at, folds))
-
     def _split(self, dataset: Dataset, fold: OneOf) -> Split:
         rng = np.random.default_rng(self.seed)
         indptr = dataset.history().indptr
@@ -75,7 +84,7 @@ class StrongSplit(Splitter):
 
 
 @dataclass(eq=False)
-class ColdItems(Splitter):
+class ColdItems(EntitySplitter):
     """A split by items: some are held out of training with all their interactions, as new items are.
 
     The targets are the interactions with these items; only a recommender that reads their text or other fields can
@@ -87,13 +96,6 @@ class ColdItems(Splitter):
     seed: Annotated[int, Doc("Seed of the drawn items.")] = 0
 
     @override
-    def split(self, dataset: Dataset) -> Split:
-        return self._split(dataset, None)
-
-    @override
-    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
-        return self._split(dataset, (at, folds))
-
     def _split(self, dataset: Dataset, fold: OneOf) -> Split:
         rng = np.random.default_rng(self.seed)
         group = _draw_groups(rng, np.unique(dataset.item), dataset.n_items, self.validation, self.test, fold)
@@ -101,7 +103,7 @@ class ColdItems(Splitter):
 
 
 @dataclass(eq=False)
-class ColdUsers(Splitter):
+class ColdUsers(EntitySplitter):
     """A split by users: some are held out of training, and their histories are empty, as those of new users are."""
 
     validation: ValidationUsers = 0.1
@@ -109,13 +111,6 @@ class ColdUsers(Splitter):
     seed: Annotated[int, Doc("Seed of the drawn users.")] = 0
 
     @override
-    def split(self, dataset: Dataset) -> Split:
-        return self._split(dataset, None)
-
-    @override
-    def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
-        return self._split(dataset, (at, folds))
-
     def _split(self, dataset: Dataset, fold: OneOf) -> Split:
         rng = np.random.default_rng(self.seed)
         group = _draw_groups(rng, np.unique(dataset.user), dataset.n_users, self.validation, self.test, fold)

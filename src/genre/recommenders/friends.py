@@ -12,6 +12,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
+from genre.data.linear import row_lengths
 from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.log import Log
@@ -122,5 +123,6 @@ class Friends(Recommender):
 
 def _unit(matrix: sp.csr_matrix) -> sp.csr_matrix:
     """Divide the rows of a sparse matrix by their lengths; empty ones stay empty."""
-    length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1))).ravel()
-    return sp.csr_matrix(sp.diags((1 / np.maximum(length, 1e-12)).astype(np.float32)) @ matrix, dtype=np.float32)
+    return sp.csr_matrix(
+        sp.diags((1 / np.maximum(row_lengths(matrix), 1e-12)).astype(np.float32)) @ matrix, dtype=np.float32
+    )

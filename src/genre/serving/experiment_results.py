@@ -293,7 +293,7 @@ def broken_guardrail(limits: Guardrails, first: ArmResult, arm: ArmResult) -> st
 
 
 def experiments_report(
-    store: EventStore, experiments: Sequence[OnlineExperiment], outcomes: Sequence[str], *, since: int = 0
+    store: EventStore, experiments: Sequence[OnlineExperiment], outcomes: Sequence[str], *, days: float
 ) -> dict[str, Any]:
     """Collect what experiments found and what lists led to.
 
@@ -301,11 +301,12 @@ def experiments_report(
         store: The event log.
         experiments: The experiments.
         outcomes: Kinds of events that are outcomes.
-        since: Time of the first list in the table, in seconds since 1970.
+        days: How far the table of lists goes back.
 
     Returns:
         JSON values: `experiments`, `lists` (a row for each run, recommender and source) and `clicks_on_unknown_lists`.
     """
+    since = int(time.time() - days * DAY)
     found = [asdict(experiment_result(store, one)) for one in experiments]
     rows = [asdict(row) for row in outcome_table(store, outcomes, since=since)]
     unknown = clicks_on_unknown_lists(store, since=since)

@@ -15,14 +15,15 @@ import numpy as np
 
 from genre.arrays import Float32, Float64, Int32
 from genre.config.serving_options import Explore
+from genre.data.event_kinds import CLICK
 from genre.serving.events.store import EventStore
 
 POSTERIOR_DRAWS = 64
 NEWEST_LISTS = 20_000  # from which clicks a show are counted
 SHOWN = "SELECT body FROM log WHERE kind = 'list' ORDER BY seq DESC LIMIT ?"
-CLICKED = """
+CLICKED = f"""
 SELECT item_id, count(DISTINCT list_id) FROM log
-WHERE kind = 'event' AND action = 'click' AND list_id IS NOT NULL GROUP BY item_id
+WHERE kind = 'event' AND action = '{CLICK}' AND list_id IS NOT NULL GROUP BY item_id
 """
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from genre.data.event_kinds import SHOW
 from genre.errors import EvaluationError
 from genre.evaluation.online.offpolicy import Estimate, LoggedShows, doubly_robust, ips, mean_rewards, snips
 from genre.recommenders.base import Recommender
@@ -109,7 +110,7 @@ def _own_lists(
         histories = []
         for one in batch:
             user = str(one.user_id)
-            before = [event for event in events[user] if event.timestamp < one.timestamp and event.kind != "show"]
+            before = [event for event in events[user] if event.timestamp < one.timestamp and event.kind != SHOW]
             histories.append(loaded.user_history(user, before))
         k = min(2 * max(len(one.items) for one in batch), loaded.n_items)
         allowed = None if loaded.rules is None else loaded.rules.allowed(batch[-1].timestamp)

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from genre.errors import GenreError, NotAvailable
 from genre.options import DEFAULT_K
 from genre.serving.http.batching import AsyncService
-from genre.serving.http.prometheus import PrometheusMetrics
+from genre.serving.http.prometheus import metrics_of
 from genre.serving.http.schemas import (
     EventBody,
     EventKind,
@@ -222,9 +222,7 @@ def serve_stdio(service: Service) -> None:
 
 
 async def _serve_stdio(service: Service) -> None:
-    metrics = PrometheusMetrics(
-        service.failing_calls, service.llm_counts, lambda: service.failed_swaps, lambda: service.shows.n_lost
-    )
+    metrics = metrics_of(service)
     calls = AsyncService(service, metrics)
     loops = [
         asyncio.create_task(loop) for loop in (calls.read(service.warm), calls.follow_log(), calls.go_on_erasing())

@@ -12,7 +12,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from genre.config.serving_options import DAY
 from genre.errors import GenreError
 from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import reranking_counts
@@ -124,6 +123,8 @@ class Service(Updates):
 
         Another recommender is judged by what it would have put in these places, which only the user's history tells.
         """
+        if self.explorer is None:
+            return None
         bare = replace(request, k=DEFAULT_K, run=None, recommender=None, fields=(), recommendation_id=None)
         plain = request.user_id is not None and bare == ListRequest(request.user_id)
         return self.explorer if plain and (rules is None or rules.only_hides) else None
@@ -397,10 +398,9 @@ class Service(Updates):
             JSON values: `experiments`, `lists` (a row for each run, recommender and source),
             `clicks_on_unknown_lists`, and `refreshes` (the last one of each run that the server made).
         """
-        since = int(time.time() - days * DAY)
         self.shows.flush()
         kinds = self.run().event_kinds
-        report = experiments_report(self._store, self.options.experiments, kinds.outcomes, since=since)
+        report = experiments_report(self._store, self.options.experiments, kinds.outcomes, days=days)
         return {**report, "refreshes": {name: asdict(state) for name, state in self.refresh_states.copy().items()}}
 
     def run(self, name: str | None = None) -> Run:

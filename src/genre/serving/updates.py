@@ -123,25 +123,27 @@ class Updates:
         Raises:
             DataError: If there is no such kind of event; nothing is recorded.
         """
-        outcomes = self._store.record(self.weighed(events), deadline=deadline)
+        self.check_kinds(events)
+        outcomes = self._store.record(self._weighed(events), deadline=deadline)
         self._state.recent_events.drop({event.user_id for event in events})
         return outcomes
 
-    def weighed(self, events: Sequence[Event]) -> list[Event]:
-        """Give events that have a kind its weight, by the first run's table of kinds.
+    def check_kinds(self, events: Sequence[Event]) -> None:
+        """Check that the first run's table has the kinds of events.
 
         Args:
             events: The events.
 
-        Returns:
-            The events.
-
         Raises:
             DataError: If there is no such kind.
         """
-        run = self._state.loaded_run(None).run
+        kinds = self._state.loaded_run(None).run.event_kinds
         for kind in {event.kind for event in events if event.kind is not None}:
-            run.event_kinds.weight(kind)  # raises where there is no such kind
+            kinds.weight(kind)
+
+    def _weighed(self, events: Sequence[Event]) -> list[Event]:
+        """Give events that have a kind its weight, by the first run's table of kinds."""
+        run = self._state.loaded_run(None).run
         weights, _ = weigh_events(events, run.event_kinds, run.dataset)
         return [
             event if event.kind is None else replace(event, weight=weight)

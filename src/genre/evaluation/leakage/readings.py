@@ -15,6 +15,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from genre.arrays import Float64
+from genre.data.linear import row_lengths
 from genre.data.words import words
 
 MOST_NUMBERS = 4  # numbers of a text that are read, each by its place
@@ -207,7 +208,7 @@ def _words(name: str, texts: Sequence[str]) -> Iterator[FieldReading]:
     if len(kept):
         has = has[:, kept]
         weighed = has @ sp.diags(np.log(n / counted[kept]))
-        length = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
+        length = row_lengths(weighed)
         yield FieldReading(name, has, sp.csr_matrix(sp.diags(1 / np.maximum(length, 1e-12)) @ weighed))
 
 

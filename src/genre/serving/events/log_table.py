@@ -166,8 +166,7 @@ class LogTable(EventStore):
 
     @override
     def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
-        wanted = ", ".join("?" for _ in kinds)
-        statement = f"SELECT {ROW_COLUMNS} FROM log WHERE seq > ? AND kind IN ({wanted})"
+        statement = f"SELECT {ROW_COLUMNS} FROM log WHERE seq > ? AND kind IN ({placeholders(len(kinds))})"
         while rows := self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds)):
             found = [(seq, _entry(kind, event)) for seq, kind, *event in rows]
             if readable := [(seq, entry) for seq, entry in found if entry is not None]:
@@ -194,8 +193,8 @@ class LogTable(EventStore):
         return [entry for entry in self._entries_of(user_id, ("list",)) if isinstance(entry, ServedList)]
 
     def _entries_of(self, user_id: str, kinds: Sequence[Kind]) -> list[Entry | None]:
-        wanted = ", ".join("?" for _ in kinds)
-        statement = f"SELECT {ROW_COLUMNS} FROM log WHERE user_id = ? AND kind IN ({wanted}) ORDER BY seq"
+        wanted = f"user_id = ? AND kind IN ({placeholders(len(kinds))})"
+        statement = f"SELECT {ROW_COLUMNS} FROM log WHERE {wanted} ORDER BY seq"
         return [_entry(kind, row) for _, kind, *row in self._select(self._sql(statement), (user_id, *kinds))]
 
     @override
@@ -298,6 +297,18 @@ def time_left(deadline: float | None) -> float:
     if left <= 0:
         raise StoreError("the event log is busy; nothing was recorded")
     return left
+
+
+def placeholders(n: int) -> str:
+    """Write the places of values in a statement.
+
+    Args:
+        n: How many there are.
+
+    Returns:
+        Such as `?, ?, ?`.
+    """
+    return ", ".join("?" * n)
 
 
 def timed_row(event: Event, now: int) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genre.data.event_kinds import CLICK
+from genre.serving.events.log_table import placeholders
 from genre.serving.events.store import EventStore
 
 SERVED = """
@@ -154,7 +155,7 @@ def count_outcomes(
     Returns:
         The counts by origin and span.
     """
-    statement = COUNTS.replace("OUTCOMES", _places(outcomes) or "NULL")
+    statement = COUNTS.replace("OUTCOMES", placeholders(len(outcomes)) or "NULL")
     rows = store.query(statement, (since, until, since, *outcomes, *outcomes, span, span))
     return [_counts_of(row) for row in rows]
 
@@ -237,12 +238,14 @@ def count_arms(
     Returns:
         The counts.
     """
-    by_run = {run: _origins_of(store, run, since, until) for run in runs}
-    named = {run: origins for run, origins in by_run.items() if origins}
+    by_run = _origins_by_run(store, since, until)
+    named = {run: by_run[run] for run in runs if run in by_run}
     counts = dict.fromkeys(runs, ArmCounts())
     if not named:
         return UsersByArm(counts, 0)
-    cases = "".join(f" WHEN origin IN ({_places(origins)}) THEN CAST(? AS TEXT)" for origins in named.values())
+    cases = "".join(
+        f" WHEN origin IN ({placeholders(len(origins))}) THEN CAST(? AS TEXT)" for origins in named.values()
+    )
     case = [value for run, origins in named.items() for value in (*origins, run)]
     statement = ARMS.replace("CASE_OF_ARM", f"CASE{cases} END")
     rows = store.query(statement, (since, until, *case, *case, *case, window, now, outcome, window))
@@ -267,17 +270,16 @@ def items_of_newest_lists(store: EventStore, run: str, *, since: int = 0, until:
     Returns:
         Ids of the items of each list.
     """
-    origins = _origins_of(store, run, since, until)
+    origins = _origins_by_run(store, since, until).get(run)
     if not origins:
         return []
-    rows = store.query(NEWEST_LISTS.replace("ORIGINS", _places(origins)), (since, until, *origins))
+    rows = store.query(NEWEST_LISTS.replace("ORIGINS", placeholders(len(origins))), (since, until, *origins))
     return [set(json.loads(body)["items"]) for (body,) in rows]
 
 
-def _origins_of(store: EventStore, run: str, since: int, until: int) -> list[str]:
-    """Return the texts that stand for the origins of a run's lists, which are few."""
-    return [origin for (origin,) in store.query(ORIGINS, (since, until)) if json.loads(origin)[0] == run]
-
-
-def _places(values: Sequence[Any]) -> str:
-    return ", ".join("?" for _ in values)
+def _origins_by_run(store: EventStore, since: int, until: int) -> dict[str, list[str]]:
+    """Return the texts that stand for the origins of lists, which are few, by name of the run."""
+    found: dict[str, list[str]] = {}
+    for (origin,) in store.query(ORIGINS, (since, until)):
+        found.setdefault(json.loads(origin)[0], []).append(origin)
+    return found

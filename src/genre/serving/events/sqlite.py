@@ -28,6 +28,7 @@ from genre.serving.events.log_table import (
     LogTable,
     compare_with_recorded,
     is_late,
+    placeholders,
     time_left,
     timed_row,
 )
@@ -236,7 +237,7 @@ class SQLiteStore(LogTable):
 
     @override
     def _insert(self, log: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        log.executemany(f"INSERT INTO log VALUES ({', '.join('?' * (8 + len(VERSION_3)))})", rows)
+        log.executemany(f"INSERT INTO log VALUES ({placeholders(8 + len(VERSION_3))})", rows)
 
     @override
     def _end_filling(self, log: sqlite3.Connection, key: bytes) -> None:

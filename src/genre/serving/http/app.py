@@ -25,7 +25,7 @@ from genre.serving.http.access import (
 )
 from genre.serving.http.batching import AsyncService
 from genre.serving.http.problems import add_error_handlers, problem
-from genre.serving.http.prometheus import MeasureRequests, PrometheusMetrics
+from genre.serving.http.prometheus import MeasureRequests, PrometheusMetrics, metrics_of
 from genre.serving.http.request_limits import RequestLimits
 from genre.serving.http.routes import PROBLEMS, EscapedSlashes, add_routes
 from genre.serving.http.scopes import require_scopes
@@ -62,9 +62,7 @@ def create_app(
     Raises:
         OptionError: for an origin that is none.
     """
-    metrics = PrometheusMetrics(
-        service.failing_calls, service.llm_counts, lambda: service.failed_swaps, lambda: service.shows.n_lost
-    )
+    metrics = metrics_of(service)
     calls = AsyncService(service, metrics)
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genre.recommenders.llm_reranker import UNUSED_ANSWERS
 from genre.serving.requests import RankedList
+from genre.serving.service import Service
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -87,6 +88,20 @@ class PrometheusMetrics:
             UTF-8 text, as Prometheus reads it.
         """
         return text_of(self._registry)
+
+
+def metrics_of(service: Service) -> PrometheusMetrics:
+    """Make the counters of a service.
+
+    Args:
+        service: The service.
+
+    Returns:
+        Counters that read what the service counts itself.
+    """
+    return PrometheusMetrics(
+        service.failing_calls, service.llm_counts, lambda: service.failed_swaps, lambda: service.shows.n_lost
+    )
 
 
 class MeasureRequests:
