@@ -6,9 +6,11 @@ import email.utils
 import json
 import time
 import tracemalloc
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -343,12 +345,15 @@ def test_a_key_that_an_answer_repeats_is_masked_everywhere(tmp_path: Path) -> No
         return {"error": {"message": f"{'x' * 150} {KEY}", "code": 401}}
 
     seen = ""
-    for at, change in enumerate((repeat, refuse, message({KEY: 1}), lambda request, whole: KEY)):
+    packed = message(f"{quote(KEY + '/', safe='')} {KEY.upper()} {b64encode(KEY.encode()).decode()}")
+    for at, change in enumerate((repeat, refuse, message({KEY: 1}), lambda request, whole: KEY, packed)):
         with serving(change=change) as server:
             ledger = Ledger(tmp_path / "l.sqlite", provider(server.url, timeout_seconds=20))
             (answer,) = ledger.complete(Prompt("t", "x"), [str(at)])
         seen += f"{answer} {read_log(tmp_path / 'l.sqlite')}"
     assert KEY[:12] not in seen, "nor a part of it, where a message is cut"
+    assert KEY.upper() not in seen
+    assert b64encode(KEY.encode()).decode()[:12] not in seen
     assert "Your key is ***." in seen
     assert KEY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 

@@ -52,6 +52,33 @@ def body(made: Any) -> Change:
     return lambda request, whole: made
 
 
+def responses(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An answer of the Responses API."""
+    usage = {"input_tokens": 11, "output_tokens": 3, "total_tokens": 14}
+    return {"object": "response", "status": "completed", "output": list(output), "usage": usage, **more}
+
+
+def responds(content: Any) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": content}
+
+
+THOUGHT: dict[str, Any] = {"type": "reasoning", "summary": [{"type": "summary_text", "text": '{"text": "no"}'}]}
+CALL = {"name": "answer", "arguments": SAID}
+
+
+def only_responses(request: dict[str, Any], whole: dict[str, Any]) -> Any:
+    """A server that knows this model by the Responses API alone."""
+    if "messages" in request:
+        problem = "This is only supported in v1/responses and not in v1/chat/completions."
+        return 404, {"error": {"message": problem, "type": "invalid_request_error", "param": "model"}}
+    return responses(THOUGHT, responds([{"type": "output_text", "text": SAID, "annotations": []}]))
+
+
+def refuses_plainly(made: Any, field: str) -> Change:
+    """A server whose refusal is in a form that the client finds no message in."""
+    return lambda request, whole: made if field in json.dumps(request) else says(SAID)(request, whole)
+
+
 READ: dict[str, Change] = {
     "plain": says(SAID),
     "fenced": says(f"```json\n{SAID}\n```"),
@@ -81,6 +108,28 @@ READ: dict[str, Change] = {
     "fixed temperature": refuses("temperature does not support 0 with this model", "temperature"),
     "no seed": refuses("Unrecognized request argument supplied: seed", "seed"),
     "max_tokens renamed": refuses("Use 'max_completion_tokens' instead of 'max_tokens'", "max_tokens"),
+    "the Responses API": body(responses(THOUGHT, responds([{"type": "output_text", "text": SAID}]))),
+    "the Responses API, by a call of a function": body(responses(THOUGHT, {"type": "function_call", **CALL})),
+    "only the Responses API": only_responses,
+    "a tool call": says(None, message={"tool_calls": [{"type": "function", "function": CALL}]}),
+    "a tool call with an object": says(
+        "", message={"tool_calls": [{"function": {"name": "answer", "arguments": json.loads(SAID)}}]}
+    ),
+    "a function call of old": says(None, message={"function_call": CALL}),
+    "a tool call in words": says(f'<tool_call>\n{{"name": "answer", "arguments": {SAID}}}\n</tool_call>'),
+    "byte order mark before the body": lambda request, whole: (
+        200,
+        b"\xef\xbb\xbf" + json.dumps(says(SAID)(request, whole)).encode(),
+    ),
+    "no JSON schema, said as a text": refuses_plainly((400, {"error": "json_schema is not known"}), "json_schema"),
+    "no JSON mode, said by a validator": refuses_plainly(
+        (422, {"detail": [{"loc": ["body", "response_format"], "msg": "extra fields not permitted"}]}),
+        "response_format",
+    ),
+    "no seed, said by a validator": refuses_plainly((422, {"detail": [{"loc": ["body", "seed"]}]}), '"seed"'),
+    "fixed temperature, said by the parameter": refuses_plainly(
+        (400, {"error": {"message": "Unsupported value", "param": "temperature"}}), '"temperature"'
+    ),
     "refused inside a 200": refuses("temperature does not support 0", "temperature", inside=True),
 }
 """Read at the first answer."""
@@ -111,10 +160,47 @@ COUNTED: dict[str, tuple[Change, str, str]] = {
         "before the answer began",
     ),
     "no content": (says(None), "format_breaks", "it was not JSON"),
-    "a tool call": (
-        says(None, message={"tool_calls": [{"function": {"name": "answer", "arguments": SAID}}]}),
+    "a call of another tool": (
+        says(None, message={"tool_calls": [{"function": {"name": "search", "arguments": '{"query": "robots"}'}}]}),
         "format_breaks",
-        "it was not JSON",
+        "its text is wrong",
+    ),
+    "tool calls of no form": (says(None, message={"tool_calls": 7}), "failed", "did not answer as an OpenAI"),
+    "the Responses API, cut off": (
+        body(responses(THOUGHT, status="incomplete", incomplete_details={"reason": "max_output_tokens"})),
+        "truncated",
+        "max_tokens was used up before the answer began",
+    ),
+    "the Responses API, refused": (
+        body(responses(responds([{"type": "refusal", "refusal": "I will not."}]))),
+        "refused",
+        "refusal",
+    ),
+    "the Responses API, failed": (
+        body(responses(status="failed", error={"code": "server_error", "message": "boom"})),
+        "failed",
+        "boom",
+    ),
+    "the Responses API, still at work": (body(responses(status="queued")), "format_breaks", "it was not JSON"),
+    "cut off, by another name": (says(SAID[:12], finish_reason="MAX_TOKENS"), "truncated", "cut off at max_tokens"),
+    "half a letter": (says('{"text": "a \\ud83d story"}'), "rejected", "it has control characters in it"),
+    "half a letter in a refusal": (
+        lambda request, whole: (401, b'{"error": {"message": "bad \\ud83d key"}}'),
+        "failed",
+        "bad ? key",
+    ),
+    "a null character": (says('{"text": "a \\u0000 story"}'), "rejected", "it has control characters in it"),
+    "a change of direction": (says('{"text": "a \\u202e story"}'), "rejected", "it has control characters in it"),
+    "a stream that was not requested": (
+        lambda request, whole: (200, b'data: {"choices": [{"delta": {}}]}\n\ndata: [DONE]\n\n'),
+        "failed",
+        "did not answer as an OpenAI-compatible server does",
+    ),
+    "brackets without end": (says("[" * 100_000), "format_breaks", "it was not JSON"),
+    "digits without end": (
+        lambda request, whole: (200, b'{"usage": ' + b"1" * 5000 + b"}"),
+        "failed",
+        "did not answer as an OpenAI-compatible server does",
     ),
     "prose": (says("It is a story of robots."), "format_breaks", "it was not JSON"),
     "quotes of Python": (says("{'text': 'a story of robots'}"), "format_breaks", "it was not JSON"),
@@ -150,3 +236,22 @@ def test_a_style_is_counted(style: str, tmp_path: Path) -> None:
     assert getattr(report, kind) == 1, report
     assert report.failed + report.quarantined == 1
     assert reason in next(iter(report.reasons))
+
+
+def test_what_is_sent_by_the_responses_api_means_the_same(tmp_path: Path) -> None:
+    """The refusal is remembered, the schema goes along, nothing is kept at the server, tokens are counted."""
+    with serving(change=only_responses) as server:
+        model = OpenAI(
+            "m", base_url=server.url, key_variable="", timeout_seconds=20, system="Be brief.", reasoning_effort="low"
+        )
+        ledger = Ledger(tmp_path / "l.sqlite", model, job="a")
+        found = request_answers(ledger, Prompt("t", "Say {{x}}"), [{"x": n} for n in "abc"], Shape)
+    assert found.report.valid == 3
+    assert server.paths.count("/v1/responses") == 3
+    sent = next(one for one in server.requests if "input" in one)
+    assert sent.keys() == {
+        *("model", "input", "instructions", "max_output_tokens", "temperature", "text", "reasoning", "store")
+    }
+    assert (sent["instructions"], sent["reasoning"], sent["store"]) == ("Be brief.", {"effort": "low"}, False)
+    assert (sent["text"]["format"]["type"], sent["text"]["format"]["name"]) == ("json_schema", "answer")
+    assert ledger.spent().tokens == 3 * 14

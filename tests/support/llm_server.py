@@ -24,6 +24,7 @@ class TestServer(ThreadingHTTPServer):
         self.fault, self.times, self.change = fault, times, change
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
@@ -41,6 +42,7 @@ class Answer(BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.requests.append(request)
+            server.paths.append(self.path)
             server.headers.append({name.lower(): value for name, value in self.headers.items()})
             server.keys.append(self.headers.get("Authorization", ""))
             fault = server.fault if len(server.requests) <= server.times else ""
@@ -70,7 +72,9 @@ class Answer(BaseHTTPRequestHandler):
             return self.send(200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": []})
         schema = (request.get("response_format") or {}).get("json_schema", {}).get("schema")
         text = (
-            json.dumps(example(schema, ["red", "house"], 0)) if schema else request["messages"][-1]["content"].upper()
+            json.dumps(example(schema, ["red", "house"], 0))
+            if schema
+            else (request["input"] if "input" in request else request["messages"][-1]["content"]).upper()
         )
         choice: dict[str, Any] = {
             "index": 0,
@@ -109,7 +113,7 @@ class Answer(BaseHTTPRequestHandler):
     sent = 0
 
     def send(self, status: int, body: Any) -> None:
-        self.send_bytes(status, json.dumps(body).encode())
+        self.send_bytes(status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
     def send_bytes(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None

@@ -13,6 +13,7 @@ OPEN_THOUGHTS = re.compile(rf"(?:<(?:{TAGS})>|\[THINK\]|◁think▷|<\|channel\|
 START = re.compile(r"[{\[]")
 MOST_STARTS = 200  # brackets at which reading is tried, so that time stays linear
 MOST_WRAPPERS = 3  # around an answer
+TOOL_CALLS = ({"name", "arguments"}, {"name", "parameters"})  # keys of one that is written as text
 DECODER = json.JSONDecoder(strict=False)  # a line break within a text is allowed
 
 
@@ -33,7 +34,7 @@ def json_values(text: str) -> Iterator[Any]:
     """Yield the JSON values that an answer may mean, the likeliest first.
 
     That is the whole text; else objects and lists between words and fences, the last first: drafts come before. After
-    each comes what is inside it, where it is a list of one or an object of one key, or JSON written as a text.
+    each comes what is inside it, where it is a list of one, an object of one key, a tool call, or JSON written as text.
 
     Args:
         text: What the model wrote.
@@ -55,6 +56,8 @@ def _unwrapped(value: Any) -> Iterator[Any]:
         yield value
         if isinstance(value, (list, dict)) and len(value) == 1:
             (value,) = value.values() if isinstance(value, dict) else value
+        elif isinstance(value, dict) and set(value) in TOOL_CALLS:
+            value = value.get("arguments", value.get("parameters"))
         elif isinstance(value, str):
             try:
                 value = DECODER.decode(value)

@@ -13,17 +13,20 @@ import os
 import re
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from typing_extensions import override
 
 from genre.errors import LLMError, NotAvailable
+from genre.llm.answer_bodies import as_chat, as_responses, error_code, message_text, outcome_of, token_count
 from genre.llm.attempt_limits import AttemptLimits, Elsewhere, TooLarge, TooLate, refuse_elsewhere
-from genre.llm.base import Completion, LanguageModel, Outcome, Schema, Scores, likelihoods, one_line
+from genre.llm.base import Completion, LanguageModel, Schema, Scores, likelihoods, one_line
 from genre.llm.request_options import check_request_options
 from genre.options import Doc, Ge, Gt, Le
 
@@ -32,10 +35,15 @@ NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProto
 """Errors before anything was sent, after which nothing is billed; by name, since the library behind them changes."""
 RETRIED = (408, 409, 429)
 """Statuses below 500 after which another attempt may end better."""
-REFUSED = (400, 415, 422, 501)
-"""Statuses of servers that do not know a field."""
+REFUSED = (400, 404, 415, 422, 501)
+"""Statuses of servers that do not know a field or an address."""
 STRUCTURED = ("strict", "schema", "object", "none")
 REFUSALS = {
+    "chat completions": (
+        {"messages"},
+        re.compile(r"/responses\b|responses api", re.IGNORECASE),
+        "the Responses API is used",
+    ),
     "max_tokens": (
         {"max_tokens", "max_completion_tokens"},
         re.compile("max_completion_tokens"),
@@ -50,8 +58,7 @@ REFUSALS = {
     ),
 }
 """Fields that are left out or sent otherwise where a server refuses them: which, words of the refusal, and the note."""
-THOUGHTS = ("thinking", "reasoning", "redacted_thinking")  # types of parts that are no answer
-MOST_TOKENS = 10_000_000  # in a believable count
+MOST_SHOWN = 2_000  # characters of the body of an error
 MOST_BYTES = 4_000_000  # of an answer with its headers; a hundred thousand tokens of thoughts are half a megabyte
 SHORTEST_MASKED = 6  # characters of a key that is masked in answers, too: a shorter word is no secret
 UNSUPPORTED = ("minLength", "maxLength", "pattern", "uniqueItems", "title", "default")
@@ -165,17 +172,17 @@ class OpenAI(LanguageModel):
     ) -> tuple[Completion, dict[str, Any] | None]:
         """Send one chat completion; return it with the JSON object of the choice, None after a failure."""
         key, headers = self._key(), self._headers()
-        secrets = [key, *(headers[name] for name, value in self.headers.items() if value.startswith("$"))]
+        secrets = _written([key, *(headers[name] for name, value in self.headers.items() if value.startswith("$"))])
         start = time.perf_counter()
         try:
             body = self._negotiate(prompt, max_tokens, schema, key, more)
         except Exception as error:
-            message = one_line(self._masked(self._message(error), secrets))
+            message = one_line(_masked(self._message(error), secrets))
             retry_after, lost = _retry(error)
             seconds = time.perf_counter() - start
             return Completion("", "failed", seconds=seconds, error=message, lost=lost, retry_after=retry_after), None
         completion, choice = self._read(body)
-        text, message = (self._masked(part, secrets) for part in (completion.text, completion.error))
+        text, message = (_masked(part, secrets) for part in (completion.text, completion.error))
         seconds = time.perf_counter() - start
         return dataclasses.replace(completion, text=text, error=one_line(message), seconds=seconds), choice
 
@@ -187,11 +194,13 @@ class OpenAI(LanguageModel):
             fields = {**self._fields(prompt, max_tokens, schema, left_out), **more}
             self._pace()
             try:
-                body = self._post(key, fields)
+                body = self._post(key, fields, responses=bool(left_out["chat completions"]))
                 refused = body.get("error") if isinstance(body, dict) else None
-                name = _refused_field(str(refused), fields) if refused and _code(refused) in (0, *REFUSED) else None
+                known = bool(refused) and error_code(refused) in (0, *REFUSED)
+                name = _refused_field(str(refused), fields, left_out) if known else None
             except Exception as error:
-                name = _refused_field(str(error), fields) if getattr(error, "status_code", 0) in REFUSED else None
+                known = getattr(error, "status_code", 0) in REFUSED
+                name = _refused_field(f"{error} {_body_text(error)}", fields, left_out) if known else None
                 if name is None:
                     raise
             if name is None:
@@ -225,35 +234,38 @@ class OpenAI(LanguageModel):
             self._left_out |= left_out
             self._notes += [f"{self.base_url} refuses {name}; {REFUSALS[name][2]}" for name in new]
 
-    def _post(self, key: str, fields: dict[str, Any]) -> Any:
+    def _post(self, key: str, fields: dict[str, Any], *, responses: bool) -> Any:
         """Send one request; return the JSON value of the answer, whatever it is."""
         client, limits = self._client
+        own = client.with_options(api_key=key)
         with limits.attempt():
-            answer = client.with_options(api_key=key).chat.completions.with_raw_response.create(**fields)
-        return json.loads(answer.http_response.text)
+            if responses:
+                sent = {**as_responses(fields), "extra_headers": fields.get("extra_headers")}
+                answer = own.responses.with_raw_response.create(**sent)
+            else:
+                answer = own.chat.completions.with_raw_response.create(**fields)
+        return json.loads(answer.http_response.text.lstrip("\ufeff"))
 
     def _read(self, body: Any) -> tuple[Completion, Any]:
         """Read the JSON value of an answer: text, outcome and counts of tokens, each of which may be of any form."""
-        usage = body.get("usage") if isinstance(body, dict) else None
-        tokens_in, tokens_out = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+        tokens_in, tokens_out = (
+            token_count(body, "prompt_tokens", "input_tokens"),
+            token_count(body, "completion_tokens", "output_tokens"),
+        )
         try:
+            body = as_chat(body)
             refused = body.get("error") or (body.get("choices") or [{}])[0].get("error")
             if refused:
-                retry_after = 0.0 if _code(refused) in RETRIED or _code(refused) >= 500 else None
+                code = error_code(refused)
+                retry_after = 0.0 if code in RETRIED or code >= 500 else None
                 problem = f"the server answered with an error: {refused}"
                 return Completion("", "failed", tokens_in, tokens_out, error=problem, retry_after=retry_after), None
             choice = body["choices"][0]
-            text, outcome = _content(choice["message"].get("content")), _outcome(choice)
+            text, outcome = message_text(choice["message"]), outcome_of(choice)
         except Exception as error:
             problem = self._message(error)
             return Completion("", "failed", tokens_in, tokens_out, error=problem, lost=not tokens_out), None
         return Completion(text, outcome, tokens_in, tokens_out), choice
-
-    def _masked(self, text: str, secrets: Sequence[str]) -> str:
-        """Return a text without key and secret headers, should the server have repeated them."""
-        for secret in secrets:
-            text = text.replace(secret, "***") if len(secret) >= SHORTEST_MASKED else text
-        return text
 
     def _message(self, error: Exception) -> str:
         """Describe an error of the client for people."""
@@ -269,7 +281,7 @@ class OpenAI(LanguageModel):
         if isinstance(error, APIConnectionError):
             return f"no connection to {self.base_url}: {error.__cause__ or error}"
         if isinstance(error, APIError):
-            return f"{type(error).__name__}: {error}"
+            return f"{type(error).__name__}: {_whole(error)}"
         return f"{self.base_url} did not answer as an OpenAI-compatible server does ({type(error).__name__}: {error})"
 
     @functools.cached_property
@@ -327,11 +339,42 @@ class OpenAI(LanguageModel):
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": how == "strict"}}
 
 
-def _refused_field(message: str, fields: dict[str, Any]) -> str | None:
+def _refused_field(message: str, fields: dict[str, Any], left_out: Counter[str]) -> str | None:
     """Return the name in `REFUSALS` of the field that a server's message is about, if it was sent."""
-    return next(
-        (name for name, (sent, words, _) in REFUSALS.items() if sent & fields.keys() and words.search(message)), None
-    )
+    for name, (sent, words, _) in REFUSALS.items():
+        again = name == "chat completions" and left_out[name]  # there is no third way
+        if sent & fields.keys() and words.search(message) and not again:
+            return name
+    return None
+
+
+def _whole(error: Exception) -> str:
+    """Return what an error says, with the body of an answer in which the client found no message."""
+    body = _body_text(error)
+    return f"{error} - {body}" if body and " - " not in str(error) else str(error)
+
+
+def _body_text(error: Exception) -> str:
+    """Return the beginning of the body of the answer that an error is about; empty where there is none."""
+    return str(getattr(getattr(error, "response", None), "text", ""))[:MOST_SHOWN]
+
+
+def _written(secrets: Sequence[str]) -> list[str]:
+    """Return secrets as an answer may write them, the longest first: a shorter word than SHORTEST_MASKED is none."""
+    forms = [
+        form
+        for secret in secrets
+        if len(secret) >= SHORTEST_MASKED
+        for form in (secret, quote(secret, safe=""), b64encode(secret.encode()).decode().rstrip("="))
+    ]
+    return sorted(set(forms), key=len, reverse=True)
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    """Return a text without key and secret headers, should the server have repeated them, and without half letters."""
+    for secret in secrets:
+        text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _retry(error: Exception) -> tuple[float | None, bool]:
@@ -372,34 +415,6 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.replace(".", "", 1).isdigit()
 
 
-def _count(usage: Any, name: str) -> int:
-    """Return a count of tokens that a server sent; 0, which is no count, where it is none."""
-    count = usage.get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= MOST_TOKENS else 0
-
-
-def _code(error: Any) -> int:
-    """Return the status that an error inside an answer names; 0 where it names none."""
-    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
-    text = str(code)
-    return int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0
-
-
-def _content(content: Any) -> str:
-    """Return the text of a message: a string, none, or a list of parts, whose thoughts are left out."""
-    if isinstance(content, list):
-        return "".join(_content(part) for part in content)
-    if isinstance(content, dict):
-        if content.get("type") in THOUGHTS:
-            return ""
-        content = content["text"]
-    elif content is None:
-        return ""
-    if not isinstance(content, str):
-        raise TypeError(f"the content is {type(content).__name__}, and no text")
-    return content
-
-
 def _first_tokens(choice: Any) -> list[dict[str, Any]]:
     """Return the likeliest first tokens of an answer with their log probabilities; none where the server sent none."""
     try:
@@ -407,13 +422,6 @@ def _first_tokens(choice: Any) -> list[dict[str, Any]]:
         return [one for one in tokens if isinstance(one["token"], str) and isinstance(one["logprob"], int | float)]
     except (KeyError, IndexError, TypeError):
         return []
-
-
-def _outcome(choice: dict[str, Any]) -> Outcome:
-    """Return how the model ended its answer."""
-    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
-        return "refused"
-    return "truncated" if choice.get("finish_reason") == "length" else "ok"
 
 
 def _supported(schema: Any) -> Any:

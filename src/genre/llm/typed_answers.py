@@ -31,6 +31,8 @@ REFUSAL = re.compile(
     r"|as an ai\b|as a (large )?language model)",
     re.IGNORECASE,
 )
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that no text needs: controls, changes of direction, halves of letters."""
 REFUSED = "it was a refusal"
 CUT_OFF = "it was cut off at max_tokens; be shorter"
 NEVER_BEGAN = "max_tokens was used up before the answer began; reasoning needs more"
@@ -309,7 +311,7 @@ def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tr
         return unusable("refused", REFUSED) if REFUSAL.search(text) else unusable("format_breaks", _why(error))
     if REFUSAL.search(text):
         return unusable("refused", REFUSED)
-    problem = "it has angle brackets in it" if re.search(r"[<>]", value.model_dump_json()) else check(at, value)
+    problem = _unprintable(value) or check(at, value)
     return unusable("rejected", problem) if problem else _Tried(answer, value, "valid")
 
 
@@ -322,6 +324,18 @@ def _read(text: str, shape: type[Shape]) -> Shape:
         except ValueError as error:
             problems.append((isinstance(value, dict), error))
     raise next((error for is_object, error in problems if is_object), ValueError("no JSON object"))
+
+
+def _unprintable(value: Any) -> str:
+    """Return what is wrong with the characters of an answer, whatever its fields are."""
+    if isinstance(value, BaseModel | dict | list | tuple):
+        parts = dict(value).values() if isinstance(value, BaseModel | dict) else value
+        return next((problem for part in parts if (problem := _unprintable(part))), "")
+    if not isinstance(value, str):
+        return ""
+    if "<" in value or ">" in value:
+        return "it has angle brackets in it"
+    return "it has control characters in it" if CONTROLS.search(value) else ""
 
 
 def _why(error: Exception) -> str:
