@@ -22,7 +22,8 @@ TOPICS, SEED, MEASURED, K = 1000, 3, 200, 100
 
 def made_data(n_items: int):
     """Interactions by topic, with a feature vector for each item."""
-    from genre.data.dataset import Dataset, Features
+    from genre.data.dataset import Dataset
+    from genre.data.features import Features
     from genre.data.ids import Ids
 
     rng = np.random.default_rng(SEED)

@@ -18,7 +18,8 @@ from typing import Any, Literal
 import datasets
 import numpy as np
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.folds import Fold, Split
 from genre.evaluation.comparison import compare
 from genre.evaluation.evaluator import evaluate

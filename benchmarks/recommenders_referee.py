@@ -76,7 +76,8 @@ def matrix(folder: Path) -> sp.csr_matrix:
 
 def dataset(folder: Path, *, rated: bool = False, vectors: bool = False) -> Any:
     """The train part for GENRE; without ratings every interaction weighs one, as it does in the others."""
-    from genre.data.dataset import Dataset, Features
+    from genre.data.dataset import Dataset
+    from genre.data.features import Features
     from genre.data.ids import Ids
 
     rows = part(folder, "train")

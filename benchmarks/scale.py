@@ -178,7 +178,7 @@ def cost(options: argparse.Namespace) -> None:
 
     import genre
     from genre.config.sections import resolve
-    from genre.data.dataset import Features
+    from genre.data.features import Features
     from genre.recommenders.base import Recommender
     from genre.testing import toy_dataset
     from genre.threads import limit_threads

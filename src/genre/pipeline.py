@@ -16,7 +16,8 @@ from typing import Any
 from genre.config.experiment import Experiment
 from genre.config.reading import Config, read_config
 from genre.config.writing import to_dict
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.folds import Split
 from genre.engines.duckdb import DuckDB
 from genre.engines.spark import Spark
@@ -26,7 +27,7 @@ from genre.evaluation.targets import check_evaluation_fields, check_overlap
 from genre.features.augmentation import augment
 from genre.features.augmented_columns import ENCODED, read_augmented, synthetic_digest, write_augmented
 from genre.features.base import item_features
-from genre.features.placebo import exchange_texts
+from genre.features.placebo import exchange_ids, exchange_texts
 from genre.features.users import user_features
 from genre.fit_and_evaluate import (
     evaluate_recommenders,
@@ -244,13 +245,13 @@ def extract_features(work: Workspace, experiment: Experiment, split: Split, log:
     placebo = ["placebo"] * experiment.features.placebo
     sides: dict[str, Features] = {}
     if items is not None:
-        sources = to_dict(items), declared(items), synthetic_digest(split.train.items, ENCODED)
+        sources = to_dict(items), declared(items), items.file_digests(), synthetic_digest(split.train.items, ENCODED)
         key = key_of("features/items", work.key_of("dataset"), *sources, *placebo)
-        encode = partial(item_features, split.train, log=log)
+        encode = partial(item_features, exchange_ids(split.train) if placebo else split.train, log=log)
         sides["items"] = keep_features(work, "items", key, items, encode, log)
     if users is not None:
         shared = items is not None and to_dict(users) == to_dict(items)
-        sources = to_dict(users), declared(users), synthetic_digest(split.train.users, ENCODED)
+        sources = to_dict(users), declared(users), users.file_digests(), synthetic_digest(split.train.users, ENCODED)
         space = work.key_of("features/items") if shared else ""
         key = key_of("features/users", work.key_of("dataset"), to_dict(experiment.split), *sources, space, *placebo)
         encoder = type(users).load(work.folder / "features" / "items" / "encoder") if shared else users

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.features.base import Encoder

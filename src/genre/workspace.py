@@ -29,7 +29,8 @@ from genre import storage
 from genre.config.experiment import Experiment
 from genre.config.reading import Config
 from genre.config.writing import to_dict, to_yaml
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Block, Features
 from genre.data.parquet import read_dataset, write_dataset
 from genre.errors import ArtifactError, GenreError
 from genre.features.base import Encoder
@@ -298,7 +299,8 @@ def workspace_of(config: Config, runs: str | Path, search: Sequence[dict[str, An
         experiment.data.fingerprint(),
         augmentation,
     )
-    key = key_of(__version__, *options, *starts, *search)
+    files = [digest for encoder in experiment.features.encoders() for digest in encoder.file_digests()]
+    key = key_of(__version__, *options, *starts, *files, *search)
     return Workspace(Path(runs) / f"{experiment.name}-{key[:8]}", key)
 
 
@@ -400,8 +402,10 @@ def write_features(folder: Path, features: Features) -> None:
         folder: An existing folder.
         features: The features of items or of users.
     """
-    storage.write_tensors(folder / "values.safetensors", {"values": features.values})
-    storage.write_json(folder / "features.json", {"fingerprint": features.fingerprint})
+    known = {f"known.{at}": block.known for at, block in enumerate(features.blocks)}
+    storage.write_tensors(folder / "values.safetensors", {"values": features.values, **known})
+    blocks = [{"name": block.name, "dim": block.dim} for block in features.blocks]
+    storage.write_json(folder / "features.json", {"fingerprint": features.fingerprint, "blocks": blocks})
 
 
 def read_features(folder: Path) -> Features:
@@ -416,5 +420,9 @@ def read_features(folder: Path) -> Features:
     Raises:
         ArtifactError: A file is missing or damaged.
     """
-    values = storage.read_tensors(folder / "values.safetensors")["values"]
-    return Features(values.astype(np.float32), storage.read_json(folder / "features.json")["fingerprint"])
+    tensors, described = (
+        storage.read_tensors(folder / "values.safetensors"),
+        storage.read_json(folder / "features.json"),
+    )
+    blocks = (Block(known=tensors[f"known.{at}"], **block) for at, block in enumerate(described.get("blocks", [])))
+    return Features(tensors["values"].astype(np.float32), described["fingerprint"], tuple(blocks))

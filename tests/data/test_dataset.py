@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError

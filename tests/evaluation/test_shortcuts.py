@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.folds import Fold, Split
 from genre.data.ids import Ids
 from genre.evaluation.enough import check_enough

@@ -8,7 +8,8 @@ import pytest
 
 import genre
 from genre.errors import ConfigError
-from genre.features.placebo import exchange_texts
+from genre.features.placebo import exchange_ids, exchange_texts
+from genre.features.vectors import Vectors
 from genre.preprocessing.splits import LeaveOneOut, split
 from genre.testing import toy_dataset
 from lines import Lines
@@ -34,6 +35,17 @@ def test_fields_move_together_and_interactions_stay() -> None:
     assert [row["title"] for row in after] != [row["title"] for row in before]
     assert other.test.context.items.equals(other.train.items)
     assert other.train.item.tolist() == parts.train.item.tolist()
+
+
+def test_vectors_by_id_move_with_the_fields(tmp_path: Path) -> None:
+    parts = split(toy_dataset(), LeaveOneOut())
+    path = tmp_path / "v.csv"
+    path.write_text("item_id,value\n" + "\n".join(f"i{row},{row + 1}" for row in range(12)))
+    other = exchange_texts(parts).train
+    titles = parts.train.items["title"].to_pylist()
+    whose = [titles.index(title) for title in other.items["title"].to_pylist()]  # whose fields each item got
+    table = exchange_ids(other).items
+    assert Vectors(path).fit(table).encode(table).values.ravel().tolist() == [row + 1 for row in whose]
 
 
 def test_one_option_takes_away_what_texts_tell_and_nothing_else(tmp_path: Path) -> None:

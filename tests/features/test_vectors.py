@@ -16,6 +16,7 @@ from genre.features.concat import Concat
 from genre.features.tfidf import TfIdf
 from genre.features.vectors import Vectors
 from genre.testing import toy_dataset
+from genre.workspace import read_features, workspace_of, write_features
 
 VALUES = np.array([[1, 2], [3, 4]], np.float32)
 TABLE = pa.table({"item_id": ["b", "x", "a"], "title": ["space robots", "knights", "space rockets"]})
@@ -75,7 +76,7 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
 
 def test_likeness_is_the_weighted_mean_of_the_parts(tmp_path: Path) -> None:
     parts = (TfIdf(template="{title}"), Vectors(write(tmp_path, "csv")))
-    made = Concat(parts, (3.0, 1.0)).fit(TABLE).encode(TABLE).values
+    made = Concat(parts, (3.0, 1.0), whitening=None).fit(TABLE).encode(TABLE).values
     words = TfIdf(template="{title}").fit(TABLE).encode(TABLE).values
     looks = np.array([3, 4]) @ [1, 2] / (5 * np.sqrt(5))
     assert made[0] @ made[2] == pytest.approx(0.75 * words[0] @ words[2] + 0.25 * looks, abs=1e-6)
@@ -107,3 +108,56 @@ def test_a_config_nests_encoders_and_finds_files_beside_it(tmp_path: Path) -> No
     looks = encoder.parts[1]
     assert isinstance(looks, Vectors)
     assert looks.path == tmp_path / "looks.csv"
+
+
+def test_a_row_without_a_block_is_as_long_as_the_others(tmp_path: Path) -> None:
+    encoder = Concat((TfIdf(template="{title}"), Vectors(write(tmp_path, "csv"))), names=("words", "looks")).fit(TABLE)
+    made = encoder.encode(TABLE)
+    assert [block.name for block in made.blocks] == ["words", "looks"]
+    assert made.blocks[1].known.tolist() == [True, False, True]
+    assert not made.values[1, made.columns("looks")].any()
+    assert np.allclose(np.linalg.norm(made.values, axis=1), 1)
+    words = encoder.text_columns(made.values)
+    assert words[:, made.columns("words")].any(axis=1).all()
+    assert not words[:, made.columns("looks")].any(), "texts are compared with texts alone"
+    query = encoder.encode_texts(["space"])
+    assert not query[:, made.columns("looks")].any()
+    assert np.linalg.norm(query) == pytest.approx(1)
+
+
+def test_blocks_have_names_of_their_own(tmp_path: Path) -> None:
+    parts = (TfIdf(), Vectors(tmp_path / "a.csv"), Vectors(tmp_path / "b.csv"))
+    assert Concat(parts).block_names == ("tfidf", "vectors", "vectors-2")
+    with pytest.raises(OptionError, match="names"):
+        Concat(parts, names=("a", "b"))
+    with pytest.raises(OptionError, match="another name"):
+        Concat(parts, names=("a", "b", "a"))
+
+
+def test_blocks_survive_saving(tmp_path: Path) -> None:
+    made = Concat((TfIdf(template="{title}"), Vectors(write(tmp_path, "csv")))).fit(TABLE).encode(TABLE)
+    write_features(tmp_path, made)
+    again = read_features(tmp_path)
+    assert np.array_equal(again.values, made.values)
+    assert [(b.name, b.dim, b.known.tolist()) for b in again.blocks] == [
+        (b.name, b.dim, b.known.tolist()) for b in made.blocks
+    ]
+    larger = again.append(made.values[:2])
+    assert larger.blocks[1].known.tolist() == [True, False, True, True, False]
+    with pytest.raises(DataError, match=r"no block 'vector' of features.*did you mean 'vectors'.*tfidf"):
+        again.columns("vector")
+
+
+def test_a_changed_file_is_another_run(tmp_path: Path) -> None:
+    text = """
+        name: films
+        data: {kind: files, interactions: rows.csv}
+        features: {items: {kind: concat, parts: [{kind: tfidf}, {kind: vectors, path: looks.csv}]}}
+        recommenders: [{kind: content}]
+    """
+    (tmp_path / "rows.csv").write_text("user,item\na,b\n")
+    keys = []
+    for value in "112":
+        (tmp_path / "looks.csv").write_text(f"item_id,f1\nb,{value}\n")
+        keys.append(workspace_of(parse_config(text, "films.yaml", folder=tmp_path), tmp_path).key)
+    assert keys[0] == keys[1] != keys[2]

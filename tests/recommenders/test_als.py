@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError, NotSupported

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.data.dataset import Dataset
+from genre.data.features import join_blocks
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.ids import Ids
@@ -268,3 +269,50 @@ def test_where_repeats_count_the_weights_are_fitted_for_them() -> None:
     assert blend.recommend(data.history(again), k=1, exclude_seen=False).item[:, 0].tolist() == (again % 6).tolist()
     with pytest.raises(DataError, match="no liked item that is new to its user"):
         Blend((Popularity(), Repeat(neighbours=2))).fit(data, validation=validation)
+
+
+def test_an_item_without_a_block_is_scored_by_the_others() -> None:
+    """Items 0 to 5 look and read alike; 4 has no picture, and ranks as high as 5, which has all."""
+    data = _with_pictures()
+    blend = Blend((Content(block="text"), Content(block="image")), weights=(0.5, 0.5)).fit(data)
+    texts, pictures = (member.score(data.history([0])) for member in blend.members_)
+    scores = blend.score(data.history([0]))
+    assert scores[0, 4] == pytest.approx(texts[0, 4] / texts.std(), rel=1e-5), "no weight is lost"
+    has = data.item_features.blocks[1].known  # type: ignore[union-attr]
+    expected = 0.5 * texts[0, 5] / texts.std() + 0.5 * pictures[0, 5] / pictures[0, has].std()
+    assert scores[0, 5] == pytest.approx(expected, rel=1e-5)
+    assert not pictures[0, 4]
+    terms = blend.terms(data.history([0]), np.arange(12, dtype=np.int32))
+    summed = terms.history.sum(axis=1) + terms.popular
+    assert np.ptp(scores[0] - summed) < 1e-5, "the evidence adds up, with a block or without"
+
+
+def test_a_history_without_a_block_is_scored_by_the_others() -> None:
+    data = _with_pictures()
+    blend = Blend((Content(block="text"), Content(block="image")), weights=(0.5, 0.5)).fit(data)
+    alone = History.of([[4]], 12)  # the item without a picture
+    texts = blend.members_[0].score(alone)
+    assert np.allclose(blend.score(alone), texts / texts.std(), atol=1e-5)
+    empty = History.of([[]], 12)
+    assert np.argmax(blend.score(empty)) == np.argmax(blend.popularity_), "of an empty history popularity is known"
+
+
+def test_weights_are_fitted_for_what_members_know() -> None:
+    """A member that knows one of two targets, and ranks it best, is right wherever it says something."""
+    scores = np.array([[3, 2, 1, 0], [0, 0, 0, 5]], np.float32)
+    known = np.array([[True] * 4, [False, False, False, True]])
+    one = Candidates(scores, np.array([True, False, False, True]), 2, known)
+    lists = CandidateLists.of([one, one])
+    assert lists.ndcg(np.array([0.5, 0.5]), 2) == 1
+    assert lists.ndcg(np.array([1.0, 0.0]), 2) < 1
+
+
+def _with_pictures() -> Dataset:
+    """The toy data, whose items have a text and, but for item 4, a picture."""
+    data, rng = toy_dataset(), np.random.default_rng(0)
+    kinds = np.arange(12)[:, None] % 2
+    texts, pictures = (np.hstack([kinds, 1 - kinds]) + rng.normal(0, 0.1, (12, 2)) for _ in range(2))
+    pictures[4] = 0
+    has = np.arange(12) != 4
+    parts = [texts.astype(np.float32), pictures.astype(np.float32)]
+    return data.with_features(items=join_blocks(parts, ["text", "image"], [np.ones(12, bool), has], "made"))

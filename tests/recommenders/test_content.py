@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.data.linear import ridge_map

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from genre.data.dataset import Features
+from genre.data.features import Features
 from genre.data.history import History
 from genre.errors import DataError, NotSupported
 from genre.recommenders.ease import EASE

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from evidence import assert_evidence_is_the_fall
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.errors import ArtifactError, DataError, NotSupported

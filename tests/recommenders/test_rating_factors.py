@@ -7,7 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genre.data.dataset import Features
+from genre.data.features import Features
 from genre.errors import TrainingError
 from genre.log import Log
 from genre.preprocessing.splits import LeaveOneOut

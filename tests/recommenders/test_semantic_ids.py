@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre.data.dataset import Features
+from genre.data.features import Features
 from genre.data.history import History
 from genre.errors import DataError
 from genre.networks.sasrec import encode_histories

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from genre.data.dataset import Features
+from genre.data.features import Features
 from genre.data.history import History
 from genre.errors import DataError, OptionError
 from genre.recommenders.item_knn import ItemKNN

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genre.data.dataset import Features
+from genre.data.features import Features
 from genre.data.history import History
 from genre.networks.two_tower import TwoTowerNetwork
 from genre.recommenders.network_base import load_weights, user_inputs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.ids import Ids
 
 

@@ -1,6 +1,6 @@
-"""Dataset and Features: two of the frozen values that flow through the pipeline; the third, History, is in history.py.
+"""Dataset: the first of the frozen values that flow through the pipeline; the others are in history.py and features.py.
 
-All three speak of users and items by row number. Row `i` is the same user, or the same item, everywhere: in `Ids`, in
+All speak of users and items by row number. Row `i` is the same user, or the same item, everywhere: in `Ids`, in
 the tables, in features, in the columns of scores and in what a recommender learns; outside ids appear where data
 comes in and where answers go out. "Frozen" means that no code writes into the arrays: a changed value is a new object
 that shares the rest.
@@ -23,6 +23,7 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.arrow import plain_bytes
+from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.data.titles import Titles
@@ -38,24 +39,6 @@ MOST_SHOWN = 5  # items of a notebook's table
 
 TITLE_COLUMNS = ("title", "name", "headline")
 """Names of the column of an items table that holds titles; the first that is there is used."""
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """Vectors that are known of users or items before anything is learnt, such as embeddings of their texts.
-
-    Attributes:
-        values: One vector for each user or item; row `i` belongs to row `i` of the dataset. float32 `[n, dim]`
-        fingerprint: Digest of what made them (encoder, options, texts); equal fingerprints mean equal values.
-    """
-
-    values: Float32
-    fingerprint: str
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        return int(self.values.shape[1])
 
 
 @dataclass(frozen=True)

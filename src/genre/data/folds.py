@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Int32
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.display import Display
 from genre.errors import DataError
 

@@ -58,6 +58,33 @@ def with_constant(vectors: Float32) -> Float32:
     return np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1)
 
 
+def whitening(features: Float32, power: float, dim: int) -> tuple[Float32, Float32]:
+    """Return the map that whitens features: centred, it gives them variances to the power of `1 - power`.
+
+    With the covariance E L E', the directions are E L^(-power / 2).
+
+    Args:
+        features: `[n, n_in]`; rows of zeros are left out.
+        power: 0 for rotation only, 1 for full whitening.
+        dim: Directions kept at most; those without variance are left out.
+
+    Returns:
+        The mean `[n_in]` and the directions `[n_in, at most dim]`, strongest first.
+
+    Raises:
+        DataError: If all features are zero.
+    """
+    known = features[features.any(axis=1)].astype(np.float64)
+    if len(known) == 0:
+        raise DataError("whitening: every item's features are zero; give the encoder texts")
+    center = known.mean(axis=0)
+    strength, directions = np.linalg.eigh(np.cov(known.T, ddof=0).reshape(features.shape[1], -1))
+    strongest = np.argsort(-strength)[:dim]
+    strongest = strongest[strength[strongest] > 1e-6 * max(strength.max(), 1e-12)]  # the rest is rounding
+    scale = np.maximum(strength[strongest], 1e-12) ** (-power / 2)
+    return center.astype(np.float32), (directions[:, strongest] * scale).astype(np.float32)
+
+
 def ridge_map(inputs: Float32, targets: Float32, counts: npt.NDArray[Any], ridge: float) -> Float32:
     """Fit the linear map from item features to factors by weighted ridge regression.
 
@@ -99,17 +126,23 @@ def principal_components(values: Float32, dim: int) -> Float32:
     return np.ascontiguousarray(out / (out.std() or 1.0), np.float32)
 
 
-def row_std(scores: Float32) -> Float32:
+def row_std(scores: Float32, known: npt.NDArray[np.bool_] | None = None) -> Float32:
     """Compute the standard deviation of each row.
 
     Args:
         scores: `[n, n_items]`.
+        known: Which scores count, as `scores`; None: all.
 
     Returns:
         `[n, 1]`; 1 for a row of equal values, so that it can be divided by.
     """
-    found = scores.std(axis=1, keepdims=True)
-    return np.where(found > 0, found, np.float32(1))
+    if known is None:
+        found = scores.std(axis=1, keepdims=True)
+    else:  # without the warnings of an empty row
+        n_known = np.maximum(known.sum(axis=1, keepdims=True), 1)
+        mean = np.where(known, scores, 0).sum(axis=1, keepdims=True) / n_known
+        found = np.sqrt(np.where(known, (scores - mean) ** 2, 0).sum(axis=1, keepdims=True) / n_known)
+    return np.where(found > 0, found, 1).astype(np.float32)
 
 
 def divide_by_std(scores: Float32) -> Float32:

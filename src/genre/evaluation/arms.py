@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from genre.data.dataset import Features
+from genre.data.features import Features
 from genre.data.folds import Split
 from genre.features.augmented_columns import Augmented
 from genre.features.base import Encoder, digest_texts, item_features

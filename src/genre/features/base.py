@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from genre import storage
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.errors import ArtifactError, DataError
 from genre.features.text import render
 from genre.kinds import REMEDY, check_learnt, saved_class
@@ -30,6 +31,7 @@ class Encoder(ABC):
 
     Attributes:
         learns: Names of the learnt values that a saved folder must have.
+        reads_text: Whether texts can be compared with its vectors; False for images, sound and vectors made elsewhere.
 
     Example:
         >>> from dataclasses import dataclass
@@ -46,6 +48,7 @@ class Encoder(ABC):
     """
 
     learns: ClassVar[tuple[str, ...]] = ()
+    reads_text: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -130,6 +133,25 @@ class Encoder(ABC):
             The vectors of `encode_texts`. float32 `[n, dim]`
         """
         return self.encode_texts(texts)
+
+    def file_digests(self) -> list[str]:
+        """Compute a digest of each file that an option names, so that a run is made again where one changes.
+
+        Returns:
+            SHA-256 of each file that is there.
+        """
+        return [storage.sha256(path) for path in vars(self).values() if isinstance(path, Path) and path.is_file()]
+
+    def text_columns(self, values: Float32) -> Float32:
+        """Keep of vectors what texts can be compared with.
+
+        Args:
+            values: Vectors that `encode` made. `[n, dim]`
+
+        Returns:
+            The vectors, zero in columns that do not come from texts. `[n, dim]`
+        """
+        return values if self.reads_text else np.zeros_like(values)
 
     @property
     def fingerprint(self) -> str:

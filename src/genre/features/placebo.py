@@ -24,7 +24,7 @@ def exchange_texts(split: Split, *, seed: int = 0) -> Split:
     Returns:
         The same interactions with other tables of items.
     """
-    order = pa.array(np.random.default_rng(seed).permutation(split.train.n_items))
+    order = _order(split.train, seed)
 
     def exchanged(dataset: Dataset) -> Dataset:
         ids, fields = dataset.items.select(["item_id"]), dataset.items.drop_columns(["item_id"]).take(order)
@@ -34,3 +34,25 @@ def exchange_texts(split: Split, *, seed: int = 0) -> Split:
 
     validation, test = (Fold(*map(exchanged, fold)) for fold in (split.validation, split.test))
     return Split(exchanged(split.train), validation, test, split.notes)
+
+
+def exchange_ids(dataset: Dataset, *, seed: int = 0) -> Dataset:
+    """Name each row of the items' table by the item whose fields it has after `exchange_texts`.
+
+    An encoder that looks vectors up by id then finds those of that item, too, so that images move with the texts.
+
+    Args:
+        dataset: A part of what `exchange_texts` returned.
+        seed: The seed that it got.
+
+    Returns:
+        The data, for encoders alone: its table no longer fits its rows.
+    """
+    at = dataset.items.schema.get_field_index("item_id")
+    ids = dataset.items["item_id"].take(_order(dataset, seed))
+    return dataclasses.replace(dataset, items=dataset.items.set_column(at, dataset.items.schema.field(at), ids))
+
+
+def _order(dataset: Dataset, seed: int) -> pa.Array:
+    """Return the row whose fields each row gets, `[n_items]`."""
+    return pa.array(np.random.default_rng(seed).permutation(dataset.n_items))

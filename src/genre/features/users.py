@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pyarrow as pa
 
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.features.base import Encoder
 from genre.log import SILENT, Log
 

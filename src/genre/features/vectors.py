@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
 from genre.arrays import Float32
-from genre.data.dataset import Features
+from genre.data.features import Features, join_blocks
 from genre.data.ids import Ids
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder, digest_texts
@@ -32,6 +32,8 @@ class Vectors(Encoder):
         ),
     ]
     id_column: Annotated[str, Doc("The column of ids in the table, and in the file (else its first one).")] = "item_id"
+
+    reads_text: ClassVar[bool] = False
 
     @override
     def fit(self, table: pa.Table, *, log: Log = SILENT) -> Self:
@@ -53,9 +55,9 @@ class Vectors(Encoder):
         values = self._values()
         ids = self._ids_of(table)
         rows = np.array([self._row.get(id_, -1) for id_ in ids], np.int64)
-        return Features(
-            np.where((rows >= 0)[:, None], values[rows], np.float32(0)), digest_texts([self.fingerprint, *ids])
-        )
+        known = rows >= 0
+        found = np.where(known[:, None], values[rows], np.float32(0))
+        return join_blocks([found], ["vectors"], [known], digest_texts([self.fingerprint, *ids]))
 
     @override
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:

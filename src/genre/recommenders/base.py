@@ -144,6 +144,14 @@ class Recommender(Saving, Explaining, Extending):
 
     # --- scoring ----------------------------------------------------------------------------------
 
+    def known_items(self) -> npt.NDArray[np.bool_] | None:
+        """Return the items that the scores say something of; a blend leaves the others to its other members.
+
+        Returns:
+            bool `[n_items]`, or None for all items.
+        """
+        return None
+
     def score(self, history: History | Sequence[str]) -> Float32:
         """Return a score for every item; higher is better.
 

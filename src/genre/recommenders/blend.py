@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from annotated_types import MinLen
 
 from genre.arrays import Float32, Int32, Int64
@@ -23,6 +24,8 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
 from genre.recommenders.reasons import Method, Terms
 
+Mask = npt.NDArray[np.bool_]
+
 BLOCK = 256  # histories scored at once while weights are fitted
 DEPTH = 200  # items of each member's list that are candidates while weights are fitted
 REMEDY = "give the blend `weights`, or a validation part to fit weights on"
@@ -31,7 +34,10 @@ RANK_OFFSET = 60.0  # of reciprocal ranks: the larger, the less the first ranks 
 
 @dataclass(eq=False)
 class Blend(Recommender):
-    """The weighted sum of the members' scores, each divided by its spread over the catalogue of that history.
+    """The weighted mean of the members' scores, each divided by its spread over the catalogue of that history.
+
+    A member that knows nothing of an item, such as `content` of an item without features or without the block that it
+    reads, leaves its weight for that item to the other members, so that no item falls behind for what it lacks.
 
     The weights are not negative and make ndcg@k best on the validation part; without one, on the last liked item of
     each history, held out for the purpose (the members are then fitted twice). With `reciprocal_rank` nothing is
@@ -158,12 +164,18 @@ class Blend(Recommender):
     def _candidates(self, history: History, targets: History) -> Iterator[Candidates]:
         """Yield the candidates of each history, scored by the members."""
         for rows, block in history.blocks(BLOCK):
-            scores = np.stack([divide_by_std(_score_as(member, block)) for member in self.members_], axis=1)
+            found = [_scaled(member, _score_as(member, block), block) for member in self.members_]
+            scores = np.stack([one for one, _ in found], axis=1)  # [n, n_members, n_items]
+            known = None
+            if any(mask is not None for _, mask in found):
+                known = np.stack([np.ones(one.shape, bool) if mask is None else mask for one, mask in found], axis=1)
             wanted = targets.select(np.arange(rows.start, rows.stop))
             for row in range(len(block)):
                 seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, wanted))
                 hidden = seen if self.exclude_seen else seen[:0]
-                yield best_candidates(scores[row], hidden, np.unique(right), DEPTH)
+                yield best_candidates(
+                    scores[row], hidden, np.unique(right), DEPTH, None if known is None else known[row]
+                )
 
     def _bucket(self, lengths: Int64) -> Int64:
         """Return the length bucket of histories of these lengths, `[n]`."""
@@ -187,7 +199,7 @@ class Blend(Recommender):
             yield at, _score_as(self.members_[at], history)
 
     def combine(self, history: History, scores: Iterable[tuple[int, Float32]]) -> Float32:
-        """Return the weighted sum of members' scores, in units of their spread or as reciprocal ranks.
+        """Return the weighted mean of members' scores in units of their spread, or the sum of reciprocal ranks.
 
         Args:
             history: `n` histories.
@@ -197,10 +209,18 @@ class Blend(Recommender):
             The scores of the blend, float32 `[n, n_items]`.
         """
         total = np.zeros((len(history), history.n_items), np.float32)
+        held = np.zeros(
+            (len(history), 1), np.float32
+        )  # the weights of the members that know an item, one each or [n, 1]
         weights = self.weights_[self._bucket(history.lengths)].astype(np.float32)  # [n, n_members]
         for at, found in scores:
-            total += weights[:, [at]] * (divide_by_std(found) if self.method == "weights" else _reciprocal_ranks(found))
-        return total
+            if self.method == "weights":
+                scaled, known = _scaled(self.members_[at], found, history)
+                total += weights[:, [at]] * scaled
+                held = held + weights[:, [at]] * (1 if known is None else known)
+            else:
+                total += weights[:, [at]] * _reciprocal_ranks(found)
+        return total / np.where(held > 0, held, 1) if self.method == "weights" else total
 
     @property
     def evidence(self) -> Method:
@@ -208,19 +228,30 @@ class Blend(Recommender):
         summed = self.method == "weights" and all(member.evidence != "occlusion" for member in self.members_)
         return "exact" if summed else "occlusion"
 
-    def _shares(self, history: History) -> Iterator[tuple[Recommender, History, float]]:
-        """Yield each member that counts, the one history with the items it knows, and its weight per unit of score."""
-        for weight, member in zip(self.weights_[self._bucket(history.lengths)][0], self.members_, strict=True):
-            if weight:
-                inside = history.within(len(member.item_ids_))
-                yield member, inside, float(weight / row_std(member.score(inside))[0, 0])
+    def _shares(self, history: History, items: Int32) -> Iterator[tuple[Recommender, History, Float32]]:
+        """Yield each member that counts, the one history with the items it knows, and its weights per unit of score.
+
+        The weights are those of `items`, `[m]`: zero where the member knows nothing of an item.
+        """
+        weights = self.weights_[self._bucket(history.lengths)][0]
+        shares = np.zeros((len(weights), len(items)), np.float64)
+        held = np.zeros(len(items))
+        for at in np.flatnonzero(weights).tolist():
+            scores = _score_as(self.members_[at], history)
+            known = _knows(self.members_[at], scores, history)
+            knows = 1 if known is None else known[0, items]
+            shares[at] = weights[at] * knows / row_std(scores, known)[0, 0]
+            held += weights[at] * knows
+        for at in np.flatnonzero(weights).tolist():
+            inside = history.within(len(self.members_[at].item_ids_))
+            yield self.members_[at], inside, (shares[at] / np.where(held > 0, held, 1)).astype(np.float32)
 
     def _popular(self, history: History, items: Int32) -> Float32:
         total = np.zeros(len(items), np.float32)
         if self.method == "weights":
-            for member, inside, share in self._shares(history):
+            for member, inside, share in self._shares(history, items):
                 known = items < inside.n_items
-                total[known] += share * member.popular(inside, items[known])
+                total[known] += share[known] * member.popular(inside, items[known])
         return total
 
     def _terms(self, history: History, items: Int32) -> Terms:
@@ -229,9 +260,9 @@ class Blend(Recommender):
             return super()._terms(history, items)
         shares, popular = np.zeros((len(items), len(history.item)), np.float32), np.zeros(len(items), np.float32)
         parts: dict[str, Float32] = {}
-        for member, inside, share in self._shares(history):
+        for member, inside, share in self._shares(history, items):
             known, kept = items < inside.n_items, history.item < inside.n_items
-            terms = member.terms(inside, items[known]).times(share)
+            terms = member.terms(inside, items[known]).times(share[known])
             shares[np.ix_(known, kept)] += terms.history
             popular[known] += terms.popular
             for name, part in terms.parts.items():
@@ -289,6 +320,26 @@ def _score_as(member: Recommender, history: History) -> Float32:
     if n_known == history.n_items:
         return scores
     return np.pad(scores, ((0, 0), (0, history.n_items - n_known)), mode="mean")
+
+
+def _knows(member: Recommender, scores: Float32, history: History) -> Mask | None:
+    """Return of which items a member's scores say something, bool `[n, n_items]`; None: of all.
+
+    Of an empty history it knows them all, by popularity; of one with nothing that it reads, none.
+    """
+    known = member.known_items()
+    if known is None:
+        return None
+    known = np.pad(known, (0, history.n_items - len(known)), constant_values=True)
+    return np.where((history.lengths == 0)[:, None], True, known & scores.any(axis=1, keepdims=True))
+
+
+def _scaled(member: Recommender, scores: Float32, history: History) -> tuple[Float32, Mask | None]:
+    """Return a member's scores in units of their spread, over the items that it knows, and which those are."""
+    known = _knows(member, scores, history)
+    if known is None:
+        return divide_by_std(scores), None
+    return np.where(known, scores, 0) / row_std(scores, known), known
 
 
 def _reciprocal_ranks(scores: Float32) -> Float32:

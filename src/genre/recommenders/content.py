@@ -15,7 +15,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.linear import check_width, ridge_map, unit_rows, with_constant
+from genre.data.linear import check_width, ridge_map, unit_rows, whitening, with_constant
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
@@ -76,16 +76,24 @@ class Content(Recommender):
             "seldom reach a list; above 1 they take a larger share of the lists from the others."
         ),
     ] = 1.0
+    block: Annotated[
+        str, Doc("The block of item features that is read, such as one part of `concat`; empty: all of them.")
+    ] = ""
 
     explains: ClassVar[Method] = "exact"
     scoring_options: ClassVar[tuple[str, ...]] = ("history_half_life",)
     learns: ClassVar[tuple[str, ...]] = ("center_", "directions_", "item_vectors_", "member_", "map_", "item_factors_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        if dataset.item_features is None:
+        features = dataset.item_features
+        if features is None:
             raise DataError("content: needs item features; name an encoder of items under `features`")
-        self.center_, self.directions_ = whitening(dataset.item_features.values, self.whitening, self.dim)
-        self.item_vectors_ = self.place(dataset.item_features.values)  # [n_items, dim]
+        columns = features.columns(self.block)
+        center, directions = whitening(features.values[:, columns], self.whitening, self.dim)
+        self.center_ = np.zeros(features.dim, np.float32)
+        self.directions_ = np.zeros((features.dim, directions.shape[1]), np.float32)  # zero: columns of other blocks
+        self.center_[columns], self.directions_[columns] = center, directions
+        self.item_vectors_ = self.place(features.values)  # [n_items, dim]
         self.member_: tuple[Recommender, ...] = ()
         self.map_ = self.item_factors_ = np.zeros((0, 0), np.float32)  # [dim + 1, factors], [n_items, factors]
         if self.recommender is not None:
@@ -115,8 +123,14 @@ class Content(Recommender):
             Unit vectors, float32 `[n, dim]`.
         """
         vectors = (check_width(features, self.center_, "content") - self.center_) @ self.directions_
-        vectors[~features.any(axis=1)] = 0
+        read = features[:, self.directions_.any(axis=1)] if self.block else features
+        vectors[~read.any(axis=1)] = 0
         return unit_rows(vectors)
+
+    @override
+    def known_items(self) -> npt.NDArray[np.bool_] | None:
+        """Return which items have features; with a member, which predicts the others, it knows all."""
+        return None if self.member_ else self.item_vectors_.any(axis=1)
 
     def _extend(self, features: Float32) -> None:
         new = self.place(features)
@@ -176,30 +190,3 @@ def _factors_of(member: Recommender, history: History) -> tuple[Float32, Float32
     if factors is None:
         raise DataError(f"content: {type(member).__name__} has no item factors to map texts to; use als or bpr")
     return factors
-
-
-def whitening(features: Float32, power: float, dim: int) -> tuple[Float32, Float32]:
-    """Return the map that whitens features: centred, it gives them variances to the power of `1 - power`.
-
-    With the covariance E L E', the directions are E L^(-power / 2).
-
-    Args:
-        features: `[n, n_in]`; rows of zeros are left out.
-        power: 0 for rotation only, 1 for full whitening.
-        dim: Directions kept at most; those without variance are left out.
-
-    Returns:
-        The mean `[n_in]` and the directions `[n_in, at most dim]`, strongest first.
-
-    Raises:
-        DataError: If all features are zero.
-    """
-    known = features[features.any(axis=1)].astype(np.float64)
-    if len(known) == 0:
-        raise DataError("content: every item's features are zero; give the encoder texts")
-    center = known.mean(axis=0)
-    strength, directions = np.linalg.eigh(np.cov(known.T, ddof=0).reshape(features.shape[1], -1))
-    strongest = np.argsort(-strength)[:dim]
-    strongest = strongest[strength[strongest] > 1e-6 * max(strength.max(), 1e-12)]  # the rest is rounding
-    scale = np.maximum(strength[strongest], 1e-12) ** (-power / 2)
-    return center.astype(np.float32), (directions[:, strongest] * scale).astype(np.float32)

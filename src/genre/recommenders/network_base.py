@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from genre import storage
 from genre.arrays import Float32
-from genre.data.dataset import Dataset, Features
+from genre.data.dataset import Dataset
+from genre.data.features import Features
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.linear import principal_components

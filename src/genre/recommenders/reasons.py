@@ -53,12 +53,14 @@ class Terms(NamedTuple):
         """Return the terms of scores that are multiplied by `share`.
 
         Args:
-            share: The factor.
+            share: The factor, one for all items or one an item `[m]`.
 
         Returns:
             Every term multiplied by it.
         """
-        history, popular = np.asarray(self.history * share, np.float32), np.asarray(self.popular * share, np.float32)
+        factor = np.asarray(share, np.float32)
+        history = np.asarray(self.history * factor[..., None], np.float32)
+        popular = np.asarray(self.popular * factor, np.float32)
         return Terms(
             history, popular, {name: np.asarray(part * share, np.float32) for name, part in self.parts.items()}
         )

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.dataset import Features
 from genre.data.history import History
 from genre.data.item_fields import Mask
 from genre.errors import UnknownId
@@ -124,7 +123,7 @@ class LoadedRun:
             added = [item_id for item_id in added if item_id not in unplaced]
         if added and self.content is not None and features is not None:
             new = np.stack([vectors[item_id] for item_id in added])  # [n_new, dim]
-            features = Features(np.concatenate([features.values, new]), features.fingerprint)
+            features = features.append(new)
             self.content = self.content.extend(added, new)
             self.models = {name: add_items(model, self.content, added, new) for name, model in self.models.items()}
         self.dataset = dataclasses.replace(self.dataset, item_features=features)

@@ -6,6 +6,7 @@ item; named titles stand for their items. No language model is called. Knows ite
 
 from __future__ import annotations
 
+import dataclasses
 from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -82,8 +83,10 @@ class QueryMatcher:
         """
         if dataset.item_features is None:
             raise DataError("queries in words need item features; name an encoder of items under `features`")
-        self.encoder, self.dataset = encoder, dataset
-        self._features = dataset.item_features.values
+        features = dataset.item_features
+        self._features = encoder.text_columns(features.values)
+        self.encoder = encoder
+        self.dataset = dataset.with_features(items=dataclasses.replace(features, values=self._features))
 
     @cached_property
     def categories(self) -> Categories:
