@@ -28,9 +28,9 @@ from genre.config.reading import parse_config, read_config
 from genre.config.starter import first_config
 from genre.config.writing import to_dict
 from genre.data.folds import Split
+from genre.evaluation.allowance import Allowance
 from genre.evaluation.comparison import compare
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.halving import Allowance, some_users
 from genre.evaluation.results import Evaluation
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
@@ -45,7 +45,7 @@ class Judge:
 
     def __init__(self, parts: Split) -> None:
         self.parts = parts
-        self.folds = {"validation": some_users(parts.validation, USERS, 1), "test": some_users(parts.test, USERS, 1)}
+        self.folds = {"validation": parts.validation.sample(USERS, 1), "test": parts.test.sample(USERS, 1)}
         self.fitted: dict[str, Recommender] = {}
 
     def fit(self, model: Recommender) -> Recommender:

@@ -34,7 +34,6 @@ from genre.config.writing import to_yaml
 from genre.data.folds import Fold, Split
 from genre.engines.duckdb import DuckDB
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.halving import halves, some_users
 from genre.features.base import item_features
 from genre.preprocessing.prepare import prepare
 from genre.recommenders.base import Recommender
@@ -311,8 +310,8 @@ class Search:
         self.best: dict[str, tuple[float, Plain, Recommender]] = {}
         self.last: tuple[Plain, Any] | None = None
         self.parts = read(self.experiment([{"kind": "popularity"}]))
-        self.judged = some_users(self.parts.validation, one.users, 0)
-        self.halves = halves(self.judged, 0)
+        self.judged = self.parts.validation.sample(one.users, 0)
+        self.halves = self.judged.halves()
 
     def experiment(self, recommenders: list[Plain]) -> Experiment:
         text = to_yaml(self.one.config(self.name, recommenders))

@@ -15,9 +15,11 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.data.history import History
 from genre.errors import EvaluationError, TrainingError
+from genre.evaluation.allowance import Allowance
 from genre.evaluation.evaluator import evaluate
-from genre.evaluation.halving import Allowance, Winner, halves, search, some_users, weigh_blend
+from genre.evaluation.halving import Winner, search, weigh_blend
 from genre.evaluation.option_changes import changed_options
+from genre.evaluation.pilots import ranker_costs
 from genre.evaluation.trial_costs import TrialCosts
 from genre.log import Log
 from genre.options import Doc, Search
@@ -155,13 +157,6 @@ def test_scoring_options_need_no_new_fit(model: Recommender) -> None:
         assert np.array_equal(fitted.score(data.history()), changed.score(data.history()))
 
 
-def test_halves_part_the_users(parts: Split) -> None:
-    one, other = (set(half.target.user.tolist()) for half in halves(parts.validation, 0))
-    assert not one & other
-    assert one | other == set(parts.validation.target.user.tolist())
-    assert abs(len(one) - len(other)) <= 1
-
-
 def test_a_blend_leaves_out_what_has_no_weight(parts: Split) -> None:
     fitted: list[Recommender] = [model.fit(parts.train) for model in (EASE(), Popularity(), ItemKNN())]
     blend = weigh_blend(fitted, parts.validation)
@@ -170,19 +165,13 @@ def test_a_blend_leaves_out_what_has_no_weight(parts: Split) -> None:
     assert np.array_equal(again.weights_, blend.weights_)
 
 
-def test_a_sample_has_the_targets_of_some_users(parts: Split) -> None:
-    fold = some_users(parts.validation, 10, 0)
-    assert len(np.unique(fold.target.user)) == 10
-    assert fold.context is parts.validation.context
-    assert some_users(parts.validation, 1000, 0) is parts.validation
-
-
 def test_a_second_stage_is_a_candidate_that_validation_may_reject(parts: Split) -> None:
     log = Lines()
     winner = search(parts, STARTS, Allowance(trials=4), second_stage=True, log=log)
     values = {line.split()[2]: float(line.split()[1]) for line in log.lines if "at the end" in line}
-    assert {"blend", "ranker"} < set(values)
-    assert winner.value == pytest.approx(max(values.values()), abs=5e-5)
+    assert set(values) == {"blend", "ranker"}
+    singles = [value for _, value in winner.singles.values()]
+    assert winner.value == pytest.approx(max(*values.values(), *singles), abs=5e-5)
     model = dataclasses.replace(winner.recommender).fit(parts.train, validation=parts.validation)  # type: ignore[type-var]
     value = evaluate(model, parts.validation, metrics=["ndcg@10"], train=parts.train).values["ndcg@10"]
     assert value == winner.value
@@ -243,4 +232,40 @@ def test_costs_are_predicted_from_trials_and_from_what_others_measured() -> None
     assert costs.fit("other", Slow(1.0)) == 3.0, "as this machine takes three times as long"
     assert costs.trial("slow", Slow(2.0), 200, fitted=True) == 2.0
     assert costs.fit("new", Popularity()) == 0.0
-    assert (costs.score(["slow"]), costs.refit(["slow", "new"])) == (0.01, 6.0)
+    assert costs.score(["slow", "new"]) == 0.01
+
+
+def test_a_pilot_predicts_what_a_ranker_takes(parts: Split) -> None:
+    began = time.process_time()
+    members: list[Recommender] = [model.fit(parts.train) for model in (Slow(0.2), Transitions(), ItemKNN())]
+    fitting = time.process_time() - began
+    ranker = Ranker(Blend((Slow(0.2), Transitions(), ItemKNN())))
+    ranker.fit(parts.train, validation=parts.validation)  # compiles
+    costs = ranker_costs(ranker, members, fitting, parts.train, parts.validation)
+    began = time.process_time()
+    ranker.fit(parts.train, validation=parts.validation)
+    taken = time.process_time() - began
+    predicted = costs.first + parts.train.n_users * costs.history
+    assert taken / 2 < predicted < 2 * taken
+    buckets = ranker_costs(
+        Ranker(Blend(ranker.first.recommenders, length_buckets=3)), members, fitting, parts.train, parts.validation
+    )
+    assert buckets.first - costs.first > 0.9 * fitting, "its weights are fitted anew, with members of their own"
+
+
+@dataclass(eq=False)
+class Slower(ItemKNN):
+    """Takes so long in each fit that a second stage over it cannot be paid, nor a second trial."""
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        super()._fit(dataset, validation, log)
+        until = time.process_time() + 0.5
+        while time.process_time() < until:
+            pass
+
+
+def test_a_second_stage_that_cannot_be_paid_is_left_out_and_said(parts: Split) -> None:
+    log, began = Lines(), time.process_time()
+    search(parts, {"popularity": Popularity(), "slower": Slower()}, Allowance(seconds=1.5), second_stage=True, log=log)
+    assert time.process_time() - began < 1.6
+    assert any(line.startswith("ranker: takes at least") for line in log.lines)

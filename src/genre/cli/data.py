@@ -71,7 +71,7 @@ def _refuse_output(output: Path) -> None:
 def _auto(args: argparse.Namespace) -> None:
     from genre.auto import find_config
     from genre.config.starter import parse_columns
-    from genre.evaluation.halving import Allowance
+    from genre.evaluation.allowance import Allowance
     from genre.log import ConsoleLog
 
     _refuse_output(args.output)

@@ -22,10 +22,11 @@ import numpy as np
 
 from genre.data.folds import Fold, Split
 from genre.errors import DataError, EvaluationError, OptionError, TrainingError
+from genre.evaluation.allowance import Allowance, OutOfTime, Stopwatch
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.metric_table import metric_of
 from genre.evaluation.option_changes import changed_options, options_of
-from genre.evaluation.targets import distinct_rows
+from genre.evaluation.pilots import RankerCosts, pilot_blend, ranker_costs
 from genre.evaluation.trial_costs import Expected, TrialCosts, unknown
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender
@@ -38,9 +39,9 @@ KEPT = 4  # recommenders that are not dropped: a blend wants several good ones
 BUCKETS = (1, 3)  # groups of history lengths with weights of their own that a blend is tried with
 ENOUGH = 200  # validation users from which on their halves choose between blends
 FOR_BLEND = 0.3, 0.6  # least and largest share of the budget that is left for the blend and the second stage
-REFITS = 3  # a second stage fits every member of the blend twice, and learns itself
-LEARNING = 0.004  # CPU seconds for a history that a second stage learns from: features and networks, on amazon-beauty
-WEIGHING = 2  # to fit weights takes so many times as long as to score the histories that they are fitted on
+LEAST_LEARNT = 1000  # histories; a second stage that the budget holds for fewer only is left out
+WEIGHING = 2  # until it is measured: fitting weights takes so many times as long as scoring the histories
+OF_BUCKETS = 2.0  # weights by length of histories take so many times as long as one row of weights
 MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
 
 
@@ -79,32 +80,6 @@ class Winner:
 
 
 @dataclass
-class Allowance:
-    """CPU time and trials that a search may use; None: no limit.
-
-    Attributes:
-        seconds: CPU seconds of the process from `began` on.
-        trials: Fits of single recommenders.
-        began: CPU time of the process when the budget began.
-    """
-
-    seconds: float | None = None
-    trials: int | None = None
-    began: float = dataclasses.field(default_factory=time.process_time)
-
-    def left(self) -> float:
-        """Return what is left of the time.
-
-        Returns:
-            CPU seconds, below zero when more was used; infinite without a limit.
-        """
-        return np.inf if self.seconds is None else self.seconds - (time.process_time() - self.began)
-
-    def __str__(self) -> str:
-        return "" if self.seconds is None else f", {max(self.left(), 0) / 60:.1f} CPU minutes left"
-
-
-@dataclass
 class _Contender:
     """A recommender in the search: where it started, and the best of it so far, fitted."""
 
@@ -113,21 +88,6 @@ class _Contender:
     best: Recommender | None = None
     value: float = -np.inf  # higher is better, whatever the metric
     tried: int = 0
-
-
-class _OutOfTime(Exception):
-    """A trial took more than its share of the budget."""
-
-
-class _Stopwatch(Log):
-    """A log that ends the training of a network when its share of the budget is used up."""
-
-    def __init__(self, until: float) -> None:
-        self.until = until
-
-    def record(self, event: str, **fields: Any) -> None:
-        if event == "epoch" and time.process_time() > self.until:
-            raise _OutOfTime
 
 
 def search(
@@ -167,11 +127,12 @@ def search(
         raise EvaluationError("a search needs an end; give it CPU seconds or a number of trials")
     if not len(split.validation.target):
         raise EvaluationError("a search needs a validation part, which is empty; give the split a validation share")
-    costs = TrialCosts(expected)
-    running = _Halving(split, budget, costs, metric, exclude_seen=exclude_seen, seed=seed, log=log)
     contenders = [_Contender(name, start) for name, start in starts.items()]
-    running.rounds(contenders)
-    return running.winner(contenders, second_stage=second_stage)
+    running = _Halving(
+        split, contenders, budget, TrialCosts(expected), metric, exclude_seen=exclude_seen, seed=seed, log=log
+    )
+    running.rounds()
+    return running.winner(second_stage=second_stage)
 
 
 class _Halving:
@@ -180,6 +141,7 @@ class _Halving:
     def __init__(
         self,
         split: Split,
+        contenders: list[_Contender],
         budget: Allowance,
         costs: TrialCosts,
         metric: str,
@@ -188,22 +150,24 @@ class _Halving:
         seed: int,
         log: Log,
     ) -> None:
-        self.split, self.budget, self.costs, self.metric = split, budget, costs, metric
+        self.split, self.contenders, self.budget, self.costs, self.metric = split, contenders, budget, costs, metric
         self.seed, self.log = seed, log
         self.exclude_seen = exclude_seen
         self.sign = 1 if metric_of(metric).higher_is_better else -1
-        self.judged = some_users(split.validation, USERS, seed)
+        self.judged = split.validation.sample(USERS, seed)
         self.n_judged, self.n_users = len(self.judged.users()), len(split.validation.users())
         self.attempts: list[Attempt] = []
         self.reached = -np.inf
+        self.weighing: float | None = None  # CPU seconds a history and member of a blend, once it is measured
 
     # --- rounds -----------------------------------------------------------------------------------
 
-    def rounds(self, contenders: list[_Contender]) -> None:
+    def rounds(self) -> None:
         """Try every contender as it is, then the better half again and again, until the budget ends."""
-        for contender in contenders:
+        for contender in self.contenders:
             self.attempt(contender, _fresh(contender.start))
-        left, trials = [one for one in contenders if one.best is not None], 1
+        self.measure_weighing([one.best for one in self.members()])
+        left, trials = [one for one in self.contenders if one.best is not None], 1
         going = True
         while going and left:
             left = sorted(left, key=lambda one: -one.value)[: max(KEPT, (len(left) + 1) // 2)]
@@ -227,13 +191,10 @@ class _Halving:
     def attempt(self, contender: _Contender, model: Recommender, *, fitted: bool = False) -> bool:
         """Fit a model unless it is fitted, and evaluate it; False where the budget does not hold it."""
         left = self.budget.left() - self.reserve()
-        needed = self.costs.trial(contender.name, model, self.n_judged, fitted=fitted)
-        if isinstance(model, SecondStage) and contender.best is None:  # before anything is known of it
-            needed = self.second_stage_seconds(list(self.costs.fitting))
-        if left <= 0 or needed > left or len(self.attempts) == self.budget.trials:
+        if left <= 0 or len(self.attempts) == self.budget.trials or self.needed(contender, model, fitted=fitted) > left:
             return False
         began = time.process_time()
-        log = None if fitted else _Stopwatch(began + MOST_OF_REST * left)
+        log = None if fitted else Stopwatch(began + (1 if isinstance(model, Ranker) else MOST_OF_REST) * left)
         value = self.value_of(contender.name, model, log)
         options = {name: new for name, new in options_of(model).items() if new != getattr(contender.start, name)}
         self.attempts.append(Attempt(contender.name, options, value, round(time.process_time() - began, 2)))
@@ -247,22 +208,53 @@ class _Halving:
         if self.budget.seconds is None:
             return 0.0
         least, most = (share * self.budget.seconds for share in FOR_BLEND)
-        return min(max(self.end_seconds(list(self.costs.scoring)), least), most)
+        return min(max(self.end_seconds([one.name for one in self.members()]), least), most)
 
     def end_seconds(self, names: list[str]) -> float:
         """Predict what weighing and evaluating a blend of these takes, on the sampled users."""
         a_user = self.costs.score(names)
+        weighing = WEIGHING * a_user if self.weighing is None else self.weighing * len(names)
         weighed = 2 * min(self.n_users, Blend.histories)  # again without the members that have no weight
-        if self.n_judged >= ENOUGH:  # each number of buckets on one half, evaluated on the other
-            weighed += len(BUCKETS) * min(self.n_judged // 2, Blend.histories)
-        ranked = self.n_judged * (3 if self.n_judged >= ENOUGH else 2)
-        return a_user * (WEIGHING * weighed + ranked)
+        halves = self.n_judged >= ENOUGH  # then one half tells whether weights by length are better
+        weighed += min(self.n_judged // 2, Blend.histories) if halves else 0
+        return weighing * weighed + a_user * self.n_judged * (1.5 if halves else 1)
 
-    def second_stage_seconds(self, names: list[str]) -> float:
-        """Predict what learning and evaluating a second stage over these takes."""
-        learnt = min(self.split.train.n_users, Ranker.histories)
-        ranked = learnt + self.n_judged + WEIGHING * min(self.n_users, Blend.histories)
-        return REFITS * self.costs.refit(names) + ranked * self.costs.score(names) + LEARNING * learnt
+    def measure_weighing(self, members: list[Recommender | None]) -> None:
+        """Measure what a blend of these takes to weigh, where there is a budget to keep."""
+        fitted = [member for member in members if member is not None]
+        if self.budget.seconds is not None and len(fitted) > 1:
+            _, seconds = pilot_blend(fitted, self.split.validation, exclude_seen=self.exclude_seen)
+            self.weighing = seconds / len(fitted)
+
+    def members(self) -> list[_Contender]:
+        """Return what a blend can be made of, best first."""
+        tried = [one for one in self.contenders if one.best is not None and not isinstance(one.best, SecondStage)]
+        return sorted(tried, key=lambda one: -one.value)
+
+    def needed(self, contender: _Contender, model: Recommender, *, fitted: bool) -> float:
+        """Predict what a trial takes; of a ranker by a pilot over what was fitted of the kinds of its first stage."""
+        if self.budget.seconds is None:
+            return 0.0
+        if isinstance(model, Ranker) and not fitted:
+            first = model.first.recommenders if isinstance(model.first, Blend) else (model.first,)
+            kinds = {type(one) for one in first}
+            alike = list({type(one.best): one for one in self.members() if type(one.best) in kinds}.values())
+            if alike:
+                costs = self.ranker_costs(model, alike)
+                return costs.first + self.learnt * costs.history + self.n_judged * costs.ranking
+        return self.costs.trial(contender.name, model, self.n_judged, fitted=fitted)
+
+    @property
+    def learnt(self) -> int:
+        """Histories that a ranker learns from."""
+        return min(self.split.train.n_users, Ranker.histories)
+
+    def ranker_costs(self, ranker: Ranker, members: list[_Contender]) -> RankerCosts:
+        """Measure what a ranker takes whose first stage has members like these."""
+        fitted = [(one.name, one.best) for one in members if one.best is not None]
+        fitting = sum(self.costs.fit(name, model) for name, model in fitted)
+        models = [model for _, model in fitted]
+        return ranker_costs(ranker, models, fitting, self.split.train, self.split.validation)
 
     def value_of(self, name: str, model: Recommender, log: Log | None) -> float | None:
         """Fit on train, where there is a log, and evaluate on the sampled users; None where that fails."""
@@ -276,7 +268,7 @@ class _Halving:
             fit = None if log is None else fitted - began
             self.costs.note(name, model, fit=fit, ranked=seconds, users=self.n_judged)
             return value
-        except _OutOfTime:
+        except OutOfTime:
             self.costs.fitting[name] = model, time.process_time() - began
             self.log.line(f"{name}: not finished within half of what was left of the budget")
         except (TrainingError, OptionError, DataError) as error:
@@ -295,41 +287,34 @@ class _Halving:
             changed = "".join(f" {option}={new}" for option, new in options.items())
             self.log.line(f"{self.metric} {value:.4f} {name}{changed} (trial {len(self.attempts)}{self.budget})")
 
-    def blended(self, fitted: list[Recommender]) -> Blend:
-        """Weigh a blend, with weights for short and long histories where that is better on users not weighed on."""
-        if len(distinct_rows(self.judged.target.user)) < ENOUGH:
-            return weigh_blend(fitted, self.split.validation, exclude_seen=self.exclude_seen)
-        one, other = halves(self.judged, self.seed)
-        began, make = time.process_time(), partial(Blend, tuple(fitted), exclude_seen=self.exclude_seen)
-        trials = {BUCKETS[0]: make(length_buckets=BUCKETS[0]).weigh(fitted, one)}
-        seconds = (time.process_time() - began) / len(one.users())  # a history
-        if self.budget.left() > seconds * (len(one.users()) + 2 * min(self.n_users, Blend.histories)):
-            trials |= {n: make(length_buckets=n).weigh(fitted, one) for n in BUCKETS[1:]}
-        values = {n: self.evaluated(blend, other) for n, blend in trials.items()}
-        best = max(values, key=lambda n: self.sign * values[n])
-        return weigh_blend(fitted, self.split.validation, length_buckets=best, exclude_seen=self.exclude_seen)
-
     # --- the end ----------------------------------------------------------------------------------
 
-    def winner(self, contenders: list[_Contender], *, second_stage: bool) -> Winner:
+    def winner(self, *, second_stage: bool) -> Winner:
         """Weigh a blend of all contenders, rank its candidates anew, and take the best on all validation users."""
-        known = {one.name: one for one in sorted(contenders, key=lambda one: -one.value) if one.best is not None}
+        known = {one.name: one for one in sorted(self.contenders, key=lambda one: -one.value) if one.best is not None}
         if not known:
             raise EvaluationError("no trial succeeded; give the search a larger budget, or look at the lines above")
-        names = self.affordable([name for name, one in known.items() if not isinstance(one.best, SecondStage)])
-        first = next(iter(known.values())).best
-        assert first is not None
-        found = [first]
-        if len(names) > 1:
-            found.append(self.blended([one.best for name in names if (one := known[name]).best is not None]))
-        if second_stage and self.budget.left() > self.second_stage_seconds(names):
-            found += self.ranked(found[-1])
-        values = [self.evaluated(model, self.judged) for model in found]
-        for model, value in zip(found, values, strict=True):
-            self.log.line(f"{self.metric} {value:.4f} {type(model).__name__.lower()} at the end{self.budget}")
+        first = next(iter(known.values()))
+        assert first.best is not None
+        found, values, a_user = [first.best], [self.sign * first.value], [self.costs.score([first.name])]
+
+        def judge(model: Recommender) -> None:
+            began = time.process_time()
+            found.append(model)
+            values.append(self.evaluated(model, self.judged))
+            a_user.append((time.process_time() - began) / self.n_judged)
+            kind = type(model).__name__.lower()
+            self.log.line(f"{self.metric} {values[-1]:.4f} {kind} at the end{self.budget}")
+
+        members = self.affordable()
+        if len(members) > 1:
+            judge(self.blended([one.best for one in members if one.best is not None]))
+        if second_stage:
+            for ranker in self.ranked(found[-1], members):
+                judge(ranker)
         at = int(np.argmax(np.multiply(self.sign, values)))
         best, value, users = found[at], values[at], self.n_judged
-        if self.budget.left() > self.costs.score(names) * self.n_users:
+        if users < self.n_users and self.budget.left() > a_user[at] * self.n_users:
             value, users = self.evaluated(best, self.split.validation), self.n_users
         said = "all" if users == self.n_users else f"{users:,} of {self.n_users:,}"
         self.log.line(
@@ -338,23 +323,64 @@ class _Halving:
         singles = {name: (_fresh(one.best), self.sign * one.value) for name, one in known.items() if one.best}
         return Winner(_fresh(best), value, singles, tuple(self.attempts))
 
-    def affordable(self, names: list[str]) -> list[str]:
+    def affordable(self) -> list[_Contender]:
         """Return the best recommenders whose blend the budget still holds; at least the first."""
-        kept = names[:1]
-        for name in names[1:]:
-            if self.end_seconds([*kept, name]) <= self.budget.left():
-                kept.append(name)
-        if len(kept) < len(names):
-            self.log.line(f"blend: without {', '.join(sorted(set(names) - set(kept)))}, for which no time is left")
+        members = self.members()
+        self.measure_weighing([one.best for one in members])
+        kept = members[:1]
+        for one in members[1:]:
+            if self.end_seconds([other.name for other in (*kept, one)]) <= self.budget.left():
+                kept.append(one)
+        left_out = sorted(one.name for one in members if one not in kept)
+        if left_out:
+            self.log.line(f"blend: without {', '.join(left_out)}, for which no time is left")
         return kept
 
-    def ranked(self, first: Recommender) -> Iterator[Recommender]:
-        """Yield a ranker over the best so far; nothing where it cannot be learnt."""
+    def blended(self, fitted: list[Recommender]) -> Blend:
+        """Weigh a blend, with weights for short and long histories where that is better on users not weighed on."""
+        make = partial(Blend, tuple(fitted), exclude_seen=self.exclude_seen)
+        buckets = BUCKETS[0]
+        if self.n_judged >= ENOUGH:
+            one, other = self.judged.halves()
+            began = time.process_time()
+            trials = {buckets: make().weigh(fitted, one)}
+            seconds = (time.process_time() - began) / len(one.users())  # a history
+            values = {buckets: self.evaluated(trials[buckets], other)}
+            histories = len(one.users()) + 2 * min(self.n_users, Blend.histories)
+            if self.budget.left() > OF_BUCKETS * seconds * histories:
+                trials |= {n: make(length_buckets=n).weigh(fitted, one) for n in BUCKETS[1:]}
+                values |= {n: self.evaluated(trials[n], other) for n in BUCKETS[1:]}
+            buckets = max(values, key=lambda n: self.sign * values[n])
+        return weigh_blend(fitted, self.split.validation, length_buckets=buckets, exclude_seen=self.exclude_seen)
+
+    def ranked(self, first: Recommender, members: list[_Contender]) -> Iterator[Ranker]:
+        """Yield a ranker over the best so far, of as many histories as the budget holds; none if these are too few."""
         ranker = Ranker(_fresh(first), exclude_seen=self.exclude_seen)
         try:
-            yield ranker.fit(self.split.train, validation=self.split.validation)
+            log: Log = SILENT
+            if self.budget.seconds is not None:
+                inside = [one for one in members if any(one.best is member for member in _inside(first))]
+                costs = self.ranker_costs(ranker, inside)
+                left = self.budget.left() - self.n_judged * costs.ranking
+                histories = int(max(left - costs.first, 0) / costs.history)
+                if histories < min(self.learnt, LEAST_LEARNT):
+                    needed = costs.first + min(self.learnt, LEAST_LEARNT) * costs.history
+                    self.log.line(f"ranker: takes at least {needed:.0f} CPU seconds, {max(left, 0):.0f} are left")
+                    return
+                if histories < self.learnt:
+                    ranker = dataclasses.replace(ranker, histories=histories)
+                    self.log.line(f"ranker: learns from {histories:,} histories, for which time is left")
+                log = Stopwatch(time.process_time() + left)
+            yield ranker.fit(self.split.train, validation=self.split.validation, log=log)
+        except OutOfTime:
+            self.log.line("ranker: not finished within the budget")
         except (TrainingError, OptionError, DataError) as error:
             self.log.line(f"ranker: {error}")
+
+
+def _inside(model: Recommender) -> tuple[Recommender, ...]:
+    """Return the fitted members of a blend, or the model itself."""
+    return model.members_ if isinstance(model, Blend) else (model,)
 
 
 def weigh_blend(
@@ -377,42 +403,6 @@ def weigh_blend(
     if len(useful) == len(fitted):
         return weighed
     return make(tuple(useful)).weigh(useful, validation)
-
-
-def halves(fold: Fold, seed: int) -> tuple[Fold, Fold]:
-    """Cut the users of a fold in two at random.
-
-    Args:
-        fold: The fold.
-        seed: Of the draw.
-
-    Returns:
-        Two folds with the targets of half of the users each.
-    """
-    users = distinct_rows(fold.target.user)
-    one = some_users(fold, (len(users) + 1) // 2, seed)
-    first = np.zeros(fold.target.n_users, np.bool_)
-    first[one.target.user] = True
-    return one, Fold(fold.context, fold.target.where(~first[fold.target.user]))
-
-
-def some_users(fold: Fold, most: int, seed: int) -> Fold:
-    """Return a fold with the targets of some users.
-
-    Args:
-        fold: The fold.
-        most: Users with targets that are kept, drawn at random.
-        seed: Of the draw.
-
-    Returns:
-        The fold itself where it has no more users.
-    """
-    users = distinct_rows(fold.target.user)
-    if len(users) <= most:
-        return fold
-    drawn = np.zeros(fold.target.n_users, np.bool_)
-    drawn[np.random.default_rng(seed).choice(users, most, replace=False)] = True
-    return Fold(fold.context, fold.target.where(drawn[fold.target.user]))
 
 
 def _with_scoring(model: Recommender, changed: Mapping[str, Any]) -> Recommender:

@@ -100,17 +100,6 @@ class TrialCosts:
         """
         return sum(self.scoring.get(name, 0.0) for name in names)
 
-    def refit(self, names: Iterable[str]) -> float:
-        """Predict what fitting several recommenders again takes.
-
-        Args:
-            names: The recommenders.
-
-        Returns:
-            CPU seconds.
-        """
-        return sum(self.fitting[name][1] for name in names if name in self.fitting)
-
     def _speed(self) -> float:
         """Return how much longer fits take here than where they were measured, at least 1: short fits say little."""
         pairs = [(seconds, self.expected(model)) for model, seconds in self.fitting.values()]

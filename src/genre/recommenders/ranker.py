@@ -6,6 +6,7 @@ Its features are in `candidate_features.py`, its network in `candidate_network.p
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -106,13 +107,18 @@ class Ranker(SecondStage):
 
     # --- learning ---------------------------------------------------------------------------------
 
+    @property
+    def training(self) -> Training:
+        """The options of its networks."""
+        return Training(self.hidden, self.epochs, self.learning_rate, self.weight_decay, self.batch_size)
+
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         super()._fit(dataset, validation, log)  # the first stage that answers; its weights as validation chooses them
         held = hold_out_last(dataset, remedy=REMEDY)
         before = self.first_[0].chosen().fit(held.context, log=log)  # has seen no target
         examples = self._examples(before, count(held.context), held, log)
-        options = Training(self.hidden, self.epochs, self.learning_rate, self.weight_decay, self.batch_size)
-        trained = [train_network(examples, options, seed=self.seed * SEEDS + number) for number in range(self.networks)]
+        seeds = log.track(range(self.seed * SEEDS, self.seed * SEEDS + self.networks), "ranker: networks")
+        trained = [train_network(examples, self.training, seed=seed) for seed in seeds]
         for number, (_, losses) in enumerate(trained):
             log.record("ranker", network=number, histories=len(examples.target), losses=losses)
         self.base_weights_ = np.stack([network.base_weight for network, _ in trained])  # [networks, 1]
@@ -129,10 +135,9 @@ class Ranker(SecondStage):
         if len(users) > self.histories:
             users = np.sort(np.random.default_rng(self.seed).choice(users, self.histories, replace=False))
         target = held.target.history(users).item  # one a history
-        kept = []
-        for rows, block in held.context.history(users).blocks(
-            max(1, min(BLOCK, SCORES_AT_ONCE // held.context.n_items))
-        ):
+        size, kept = max(1, min(BLOCK, SCORES_AT_ONCE // held.context.n_items)), []
+        blocks = held.context.history(users).blocks(size)
+        for rows, block in log.track(blocks, "ranker: candidates", math.ceil(len(users) / size)):
             found = find_candidates(first, counts, block, self.candidates, exclude_seen=self.exclude_seen)
             hit = (found.items == target[rows, None]) & np.isfinite(found.base)
             with_target = hit.any(axis=1)

@@ -1,0 +1,102 @@
+"""What blends and rankers will take, measured on a few histories before a search begins them.
+
+Knows recommenders; does not know what is searched, nor how much time is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold
+from genre.recommenders.base import Recommender
+from genre.recommenders.blend import Blend
+from genre.recommenders.candidate_features import count
+from genre.recommenders.candidate_network import Examples, train_network
+from genre.recommenders.ranker import Ranker, find_candidates
+
+PILOT = 64  # histories
+
+
+@dataclass(frozen=True)
+class RankerCosts:
+    """What a ranker takes, in CPU seconds.
+
+    Attributes:
+        first: The first stage, its weights and all counts, for train and for train without its last items.
+        history: A history that it learns from: candidates, features, and all passes of all networks over it.
+        ranking: A history that it answers.
+    """
+
+    first: float
+    history: float
+    ranking: float
+
+
+def pilot_blend(members: Sequence[Recommender], fold: Fold, *, exclude_seen: bool) -> tuple[Blend, float]:
+    """Weigh a blend on a few histories.
+
+    Args:
+        members: Fitted recommenders.
+        fold: Held-out interactions.
+        exclude_seen: See `Blend`.
+
+    Returns:
+        The blend, and the CPU seconds that each history took.
+    """
+    sample = fold.sample(PILOT, 0)
+    began = time.process_time()
+    blend = Blend(tuple(members), exclude_seen=exclude_seen).weigh(members, sample)
+    return blend, (time.process_time() - began) / len(sample.users())
+
+
+def ranker_costs(
+    ranker: Ranker, members: Sequence[Recommender], fitting: float, train: Dataset, validation: Fold
+) -> RankerCosts:
+    """Measure what a ranker takes on a few histories, with a first stage that is fitted already.
+
+    Args:
+        ranker: The ranker with its options.
+        members: What its first stage is made of or something like it, fitted.
+        fitting: CPU seconds in which these were fitted.
+        train: The training part.
+        validation: Held-out interactions of that part.
+
+    Returns:
+        What it takes.
+    """
+    blend, weighing = pilot_blend(members, validation, exclude_seen=ranker.exclude_seen)
+    began = time.process_time()
+    counts = count(train)
+    counting = time.process_time() - began
+
+    sample = validation.sample(PILOT, 0)
+    users = sample.users()
+    history, targets = sample.context.history(users), sample.target.history(users)
+    began = time.process_time()
+    found = find_candidates(blend, counts, history, ranker.candidates, exclude_seen=ranker.exclude_seen)
+    features = found.features - found.features.mean(axis=(0, 1))
+    features /= np.maximum(features.std(axis=(0, 1)), 1e-6)
+    finding = (time.process_time() - began) / len(users)
+
+    began = time.process_time()
+    examples = Examples(features, found.base, np.zeros(len(users), np.int64))
+    train_network(examples, replace(ranker.training, epochs=1), seed=0)
+    step = (time.process_time() - began) / len(users)
+    last = targets.item[targets.indptr[1:] - 1]
+    hits = float(np.mean((found.items == last[:, None]).any(axis=1)))  # others teach nothing
+
+    fits, weighed = 2, 0.0
+    if isinstance(ranker.first, Blend) and ranker.first.fits_weights:
+        again = ranker.first.length_buckets > 1  # weights that are fitted anew, with members of their own
+        fits = 3 if again else 2
+        weighed = (2 if again else 1) * weighing * min(ranker.first.histories, len(validation.users()))
+    return RankerCosts(
+        first=fits * fitting + weighed + 2 * counting,
+        history=finding + hits * ranker.networks * ranker.epochs * step,
+        ranking=finding + ranker.networks * step,
+    )
