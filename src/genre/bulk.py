@@ -138,7 +138,7 @@ class Lists(ABC):
     def write(self, out: Path, engine: Engine, key: str, *, log: Log = SILENT) -> int:
         """Write all lists into one file, which appears whole or not at all.
 
-        Finished blocks are kept in a folder beside the file until it is there: the same call goes on after them.
+        Finished blocks are kept in a folder until the file is there: the same call goes on after them.
 
         Args:
             out: The file: `.parquet`, `.csv` or `.jsonl`.
@@ -153,7 +153,8 @@ class Lists(ABC):
             OptionError: The file has no such ending.
         """
         open_file = writer_of(out)
-        folder, part = out.with_name(f".{out.name}.{key[:12]}.blocks"), out.with_name(f".{out.name}.part")
+        folder = engine.blocks_folder(out.with_name(f".{out.name}.{key[:12]}.blocks"))
+        part = out.with_name(f".{out.name}.part")
         folder.mkdir(parents=True, exist_ok=True)
         inputs = self.inputs(self.rows)
         n = 0

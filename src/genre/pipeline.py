@@ -42,6 +42,7 @@ from genre.log import SILENT, Log
 from genre.output import check_output, describe_cost, write_output
 from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources.converted import Converted
 from genre.recommenders.network_base import check_devices
 from genre.runs import Run, read_run
 from genre.threads import limit_threads
@@ -180,7 +181,8 @@ def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
 def clean(experiment: Experiment, log: Log) -> tuple[Dataset, CleaningReport]:
     """Read the interactions with DuckDB and clean them on the engine of the config.
 
-    Another engine gets the columns as typed Parquet, in its own folder: from there on all engines give the same rows.
+    Another engine gets the columns as typed Parquet, in its own folder unless the source is such a folder: from there
+    on all engines give the same rows.
 
     Args:
         experiment: The config.
@@ -197,8 +199,11 @@ def clean(experiment: Experiment, log: Log) -> tuple[Dataset, CleaningReport]:
         raise ConfigError("engine: sources are read with duckdb and cleaned with duckdb or spark; write one of these")
     with engine:
         with DuckDB() as reader:
-            tables, folder = experiment.data.load(reader, log=log), engine.place()
-            reader.convert(tables.interactions, folder)
+            tables = experiment.data.load(reader, log=log)
+            if isinstance(experiment.data, Converted):
+                folder = experiment.data.interactions
+            else:
+                reader.convert(tables.interactions, folder := engine.place())
         tables = replace(tables, interactions=engine.read_parquet(folder))
         return prepare(tables, engine, experiment.cleaning)
 

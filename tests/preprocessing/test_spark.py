@@ -100,18 +100,14 @@ def name_of(reader, tables):
 def test_data_and_split_are_those_of_duckdb(spark, table, expected, tmp_path, partitions, files):
     dataset, report = expected
     shuffled = table.take(pa.array(np.random.default_rng(partitions).permutation(N)))
-    spark.session.conf.set("spark.sql.shuffle.partitions", str(partitions))
-    found, said = on_spark(replace_partitions(spark, partitions), shuffled, tmp_path, files)
+    with Spark(partitions=partitions) as engine:  # beside the session of the others
+        found, said = on_spark(engine, shuffled, tmp_path, files)
+        assert engine.session.conf.get("spark.sql.shuffle.partitions") == str(partitions)
     assert found.fingerprint() == dataset.fingerprint()
     assert str(said) == str(report)
     for one, other in zip(genre.split(found), genre.split(dataset), strict=True):
         parts = [(part.target if hasattr(part, "target") else part).fingerprint() for part in (one, other)]
         assert parts[0] == parts[1]
-
-
-def replace_partitions(engine, partitions):
-    engine.partitions = partitions
-    return engine
 
 
 def killing(function, marker, whom):
@@ -166,23 +162,74 @@ def blocks_again(engine, inputs, folder):
     return [*engine.map_blocks(refuse, engine.read(inputs), inputs.schema, by="row", size=bulk.SIZE, to=folder)]
 
 
-def test_a_run_on_spark_is_that_on_duckdb(spark, table, tmp_path, monkeypatch):
+CONFIG = """\
+name: films
+data: {kind: files, interactions: films.csv, items: items.csv}
+cleaning: {min_item_interactions: 5}
+recommenders:
+  - {kind: popularity}
+  - {kind: item_knn, neighbours: 50}
+  - {kind: als, factors: 16, iterations: 5}
+  - {kind: blend, recommenders: [{kind: transitions}, {kind: als, factors: 16, iterations: 5}]}
+evaluation: {metrics: [ndcg, recall]}
+"""
+
+
+def facts_of(run, out, *options):
+    """What a run found, and the lists that it gives to all users."""
+    assert main(["recommend", str(run.folder), "--all", "--out", str(out), *options]) == 0
+    board = [(row["recommender"], row["values"]) for row in run.report["leaderboard"]]
+    return run.dataset.fingerprint(), run.split.train.fingerprint(), board, out.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """MovieLens-100K as one file of interactions and as rows in any order over several, and its run on DuckDB."""
     import pyarrow.csv
 
-    monkeypatch.chdir(tmp_path)
-    pyarrow.csv.write_csv(table, "interactions.csv")
-    Path("own.yaml").write_text(
-        "name: own\ndata: {kind: files, interactions: interactions.csv}\nrecommenders: [{kind: als, factors: 4}]\n"
-        "evaluation: {metrics: [ndcg]}\n",
-        "utf-8",
+    data, folder = genre.load("movielens-100k"), tmp_path_factory.mktemp("films")
+    rows = pa.table(
+        {
+            "user_id": data.user_ids.values.take(pa.array(data.user)),
+            "item_id": data.item_ids.values.take(pa.array(data.item)),
+            "rating": data.rating,
+            "timestamp": data.timestamp,
+        }
     )
-    found = {}
-    for kind in ("spark", "duckdb"):
-        run = genre.run("own.yaml", overrides=[f"engine.kind={kind}"], runs=f"runs-{kind}")
-        assert main(["recommend", str(run.folder), "--all", "--out", f"{kind}.csv"]) == 0
-        found[kind] = (
-            run.dataset.fingerprint(),
-            run.report["leaderboard"][0]["values"],
-            Path(f"{kind}.csv").read_bytes(),
-        )
-    assert found["spark"] == found["duckdb"]
+    pyarrow.csv.write_csv(rows, folder / "films.csv")
+    pyarrow.csv.write_csv(data.items.select(["item_id", "title"]), folder / "items.csv")
+    (folder / "films").mkdir()
+    order = np.random.default_rng(0).permutation(len(rows))
+    for file, some in enumerate(np.array_split(order, [1000, 40000, 45000])):
+        pyarrow.csv.write_csv(rows.take(pa.array(some)), folder / "films" / f"{file}.csv")
+    (folder / "films.yaml").write_text(CONFIG, "utf-8")
+    run = genre.run(folder / "films.yaml", runs=folder / "runs")
+    return folder, facts_of(run, folder / "lists.csv")
+
+
+@pytest.mark.parametrize(
+    ("partitions", "data"),
+    [(1, []), (2, ["data.interactions=films"]), (8, ["data={kind: converted, folder: films-converted}"])],
+    ids=["1 partition", "2 partitions of shuffled files", "8 partitions of what was converted"],
+)
+def test_a_whole_run_is_that_of_one_machine(spark, films, monkeypatch, partitions, data):
+    folder, expected = films
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(bulk, "SIZE", 256)
+    if partitions == 8:
+        assert main(["convert", "films.yaml", "data.interactions=films", "--output", "films-converted"]) == 0
+    overrides = [f"engine={{kind: spark, partitions: {partitions}}}", *data]
+    run = genre.run("films.yaml", overrides=overrides, runs=f"runs-{partitions}")
+    assert facts_of(run, Path(f"lists-{partitions}.csv")) == expected
+
+
+def test_blocks_go_to_the_shared_folder(spark, expected, tmp_path):
+    dataset, _ = expected
+    lists = UserLists(genre.Popularity().fit(dataset), dataset, 5, np.arange(dataset.n_users))
+    with Spark(shared=str(tmp_path / "shared")) as engine:
+        kept = []
+        blocks_of, engine.blocks_folder = engine.blocks_folder, lambda beside: kept.append(blocks_of(beside)) or kept[0]
+        assert lists.write(tmp_path / "lists.csv", engine, "key") == dataset.n_users
+    assert kept[0].parent == tmp_path / "shared"
+    assert not kept[0].exists()
+    assert (tmp_path / "lists.csv").is_file()

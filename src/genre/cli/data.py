@@ -1,4 +1,4 @@
-"""Verbs around a config: init, auto, check, schema, diagram, list."""
+"""Verbs around a config: init, auto, check, convert, schema, diagram, list."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def add_data_verbs(verbs: Verbs) -> None:
 
     text = "Check a config; print it with every default filled in and where each value came from."
     add_config(add_verb(verbs, "check", _check, text))
+
+    text = "Write the data of a config as Parquet, typed and once for all runs; a cluster reads it without the driver."
+    parser = add_verb(verbs, "convert", _convert, text)
+    add_config(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to make")
 
     parser = add_verb(verbs, "schema", _schema, "Write the JSON Schema of configs, for editors.")
     parser.add_argument("--output", default="genre.schema.json", help="file to write, - for standard output")
@@ -136,6 +141,16 @@ def _check(args: argparse.Namespace) -> None:
         check_devices(recommender)
     for encoder in config.experiment.features.encoders():
         encoder.check_machine()
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from genre.config.reading import read_config
+    from genre.log import ConsoleLog
+    from genre.preprocessing.sources.converted import convert
+
+    _refuse_output(args.output)
+    n = convert(read_config(args.config, args.overrides).experiment.data, args.output, log=ConsoleLog())
+    print(f"wrote {n:,} interactions; in the config: data: {{kind: converted, folder: {printable(str(args.output))}}}")
 
 
 def _schema(args: argparse.Namespace) -> None:

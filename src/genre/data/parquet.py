@@ -32,7 +32,7 @@ def write_dataset(dataset: Dataset, folder: str | Path) -> None:
         folder: Where to.
     """
     with publish(Path(folder)) as aside:
-        _write(
+        write_table(
             aside / "interactions.parquet",
             pa.table({name: column for name in COLUMNS if (column := getattr(dataset, name)) is not None}),
         )
@@ -40,14 +40,20 @@ def write_dataset(dataset: Dataset, folder: str | Path) -> None:
             ("users", dataset.user_ids, dataset.users),
             ("items", dataset.item_ids, dataset.items),
         ):
-            _write(aside / f"{label}.ids.parquet", pa.table({"id": ids.values}))
-            _write(aside / f"{label}.parquet", table)
+            write_table(aside / f"{label}.ids.parquet", pa.table({"id": ids.values}))
+            write_table(aside / f"{label}.parquet", table)
         facts: dict[str, Any] = {name: getattr(dataset, name) for name in ("name", "rating_scale", "positive_rating")}
         facts[RULES] = None if dataset.part_rules is None else dataclasses.asdict(dataset.part_rules)
         write_json(aside / "dataset.json", {**facts, "fingerprint": dataset.fingerprint()})
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file that `read_table` reads with the same types.
+
+    Args:
+        path: The file.
+        table: Its rows.
+    """
     pq.write_table(table, path, compression="zstd", use_compliant_nested_type=False)  # list types keep their names
 
 

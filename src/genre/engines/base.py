@@ -129,6 +129,17 @@ class Engine(ABC):
                         yield made
             yield from (made for one in pending if (made := one.result()) is not None)
 
+    def blocks_folder(self, beside: Path) -> Path:
+        """Choose where the blocks of a result are kept until it is whole.
+
+        Args:
+            beside: A folder beside the result.
+
+        Returns:
+            A folder to which all that works on blocks can write: this one, or one of its name in a shared folder.
+        """
+        return beside
+
     def __enter__(self) -> Self:
         return self
 

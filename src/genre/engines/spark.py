@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from typing_extensions import override
 
 from genre.engines.base import Engine, Frame, block_path, work_on_block
-from genre.errors import NotAvailable
+from genre.errors import DataError, NotAvailable
 from genre.options import Doc, Ge
 from genre.threads import blas_threads
 
@@ -66,24 +66,28 @@ class Spark(Engine):
         """The folder of this engine's tables, removed by `close`."""
         if self.shared is not None:
             Path(self.shared).mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="genre-tables-", dir=self.shared))
+        return Path(tempfile.mkdtemp(prefix="genre-tables-", dir=self.shared)).resolve()
 
     @cached_property
     def session(self) -> Any:
-        """The session: the active one of this process, else a new one."""
+        """The session: beside the active one of this process, with SQL settings of its own, else a new one."""
         try:
             from pyspark.sql import SparkSession
         except ImportError as error:
             raise NotAvailable("engine: spark needs pyspark: pip install 'genre-rec[spark]'") from error
+        own = {**SETTINGS, "spark.sql.shuffle.partitions": str(self.partitions), **self.settings}
         if (active := SparkSession.getActiveSession()) is not None:
-            return active
+            beside = active.newSession()
+            for name, value in own.items():
+                if name.startswith("spark.sql."):
+                    beside.conf.set(name, value)
+            return beside
         if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
             raise NotAvailable(
                 "engine: spark needs Java 17 or newer, such as openjdk-17-jre-headless; or set JAVA_HOME"
             )
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master(self.master).appName("genre")
-        own = {**SETTINGS, "spark.sql.shuffle.partitions": str(self.partitions), **self.settings}
         for name, value in own.items():
             builder = builder.config(name, value)
         self._started = builder.getOrCreate()
@@ -107,7 +111,7 @@ class Spark(Engine):
         Returns:
             Their rows.
         """
-        frame: Frame = nw.from_native(self.session.read.parquet(str(path)))
+        frame: Frame = nw.from_native(self.session.read.parquet(_address(path)))
         return frame
 
     @override
@@ -121,7 +125,7 @@ class Spark(Engine):
     @override
     def write(self, frame: Frame) -> Frame:
         path = self.place()
-        nw.to_native(frame).write.parquet(str(path))
+        nw.to_native(frame).write.parquet(_address(path))
         return self.read_parquet(path)
 
     @override
@@ -136,7 +140,7 @@ class Spark(Engine):
         by = [*order, key]
         distinct = nw.to_native(frame).select(*by).distinct()
         ranges = distinct.repartitionByRange(self.partitions, *by).sortWithinPartitions(*by)
-        path = str(self.place())  # written before it is counted: a second evaluation may cut other ranges
+        path = _address(self.place())  # written before it is counted: a second evaluation may cut other ranges
         ranges.withColumn("place", functions.monotonically_increasing_id()).write.parquet(path)
         placed, part = self.session.read.parquet(path), functions.shiftright("place", PLACE_BITS)
         counted = placed.groupBy(part.alias("part")).agg(functions.count("*").alias("n")).toArrow().sort_by("part")
@@ -171,7 +175,17 @@ class Spark(Engine):
             wanted = blocks.filter(functions.col("block").isin(left)).repartition(len(left), "block")
             make = _block_maker(function, schema, by, {number: str(paths[number]) for number in left})
             wanted.groupBy("block").applyInArrow(make, "block long").collect()
-        yield from paths.values()
+        for path in paths.values():
+            if not path.is_file():
+                raise DataError(
+                    f"{path}: is not seen here, though a worker wrote it; set `shared` of the engine to a folder "
+                    "that driver and workers see under one path"
+                )
+            yield path
+
+    @override
+    def blocks_folder(self, beside: Path) -> Path:
+        return beside if self.shared is None else Path(self.shared).resolve() / beside.name
 
     @override
     def close(self) -> None:
@@ -183,6 +197,11 @@ class Spark(Engine):
         if "folder" in vars(self):
             shutil.rmtree(self.folder, ignore_errors=True)
             del vars(self)["folder"]
+
+
+def _address(path: Path) -> str:
+    """Return where Spark finds a path; without the scheme it would look in the file system of the cluster."""
+    return path.absolute().as_uri().replace("%2A", "*")
 
 
 def _block_maker(
