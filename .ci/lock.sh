@@ -17,5 +17,5 @@ lock() {  # FILE EXTRA...
 }
 
 upgrade=("$@")
-BESIDE=$'networkx\nsympy' lock constraints.txt text report tuning serve mcp index postgres excel llm llm-local docs dev  # those two are for torch
+BESIDE=$'networkx\nsympy' lock constraints.txt text report tuning serve mcp index postgres excel images llm llm-local docs dev  # those two are for torch
 lock constraints-image.txt text serve postgres llm

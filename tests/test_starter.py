@@ -203,3 +203,22 @@ def test_init_does_without_a_folder_of_runs(
     printed = capsys.readouterr().out
     assert "taken: cannot be written" in printed
     assert "next: genre run genre.yaml --runs taken" in printed
+
+
+def test_vectors_and_pictures_are_found(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("user,item\n" + "".join(f"u{n % 5},i{n}\n" for n in range(20)))
+    goods = "".join(f"i{n},Blue cup of tea {n},https://shop.example/{n}.JPG?w=90\n" for n in range(20))
+    (tmp_path / "goods.csv").write_text("item,title,photo\n" + goods)
+    (tmp_path / "looks.csv").write_text("id,f1,f2\n" + "".join(f"i{n},{n}.5,1\n" for n in range(9)))
+    (tmp_path / "links.csv").write_text("item,imdb,tmdb\n" + "".join(f"i{n},{n}00,{n}\n" for n in range(20)))
+    (tmp_path / "others.csv").write_text("id,f1,f2\n" + "".join(f"x{n},{n}.5,1\n" for n in range(9)))
+    text, made = written(tmp_path, "rows.csv", "goods.csv")
+    encoder = made["features"]["items"]
+    assert encoder["names"] == ["text", "looks"]
+    assert encoder["parts"][1] == {"kind": "vectors", "path": "looks.csv"}
+    assert [entry["block"] for entry in made["recommenders"] if entry["kind"] == "content"] == ["text", "looks"]
+    assert "{kind: image, model: vision.onnx, column: photo}" in text
+    (tmp_path / "goods.csv").unlink()
+    made = written(tmp_path, "rows.csv")[1]
+    assert made["features"]["items"] == {"kind": "vectors", "path": "looks.csv"}
+    assert {"kind": "content"} in made["recommenders"]

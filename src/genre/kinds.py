@@ -38,6 +38,7 @@ KINDS: dict[str, dict[str, str]] = {
     "features": {
         "concat": "genre.features.concat:Concat",
         "embedding": "genre.features.embedding:Embedding",
+        "image": "genre.features.image:Image",
         "tfidf": "genre.features.tfidf:TfIdf",
         "vectors": "genre.features.vectors:Vectors",
     },

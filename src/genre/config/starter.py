@@ -13,7 +13,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import yaml
@@ -30,6 +30,7 @@ from genre.config.starter_choices import (
     keeps_repeats,
 )
 from genre.config.starter_facts import Facts, Form, describe, measure
+from genre.config.starter_modalities import picture_columns, vector_files
 from genre.config.starter_source import FirstSource, choose_source, with_event_kinds
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
@@ -50,6 +51,8 @@ CONDITION = re.compile(r"\[(\w+)\] ?(.*)")
 METRICS = EvaluationOptions().metrics
 NO_DOMAIN = "none"
 """What `--domain` says where the columns are not to tell one."""
+TEXT_WEIGHT = 9.0
+"""Of the text, where each file of vectors has 1: on films, no larger share of their trailers was better."""
 REASONS_FROM = 52
 """The column of the reasons; those of longer entries stand above them."""
 
@@ -138,7 +141,9 @@ def first_config(
         domain, signs = (domain, []) if domain else recognise_domain(tables.columns) or (None, [])
         domain = None if domain == NO_DOMAIN else domain
         facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts, domain=domain)
-        facts = dataclasses.replace(facts, form=_form(source))
+        vectors = vector_files((interactions, items, users), dataset.item_ids)
+        pictures = picture_columns(dataset.items)
+        facts = dataclasses.replace(facts, form=_form(source), vectors=vectors, pictures=pictures)
         if signs:
             report.facts.append(f"domain: {domain} (its columns: {', '.join(signs)}); another one by --domain")
         text = config_text(source, facts, report, output, choose_recommenders(facts))
@@ -196,6 +201,8 @@ def config_text(
         "positive_rating": f"{facts.liked_from or 0:g}",
         "split": f"# {split.why[0].upper()}{split.why[1:]}.\nsplit: {_yaml(split.values)}",
         "texts": ", ".join(facts.texts[:6]),
+        "encoder": _yaml(_encoder(facts, output)),
+        "picture": facts.pictures[0] if facts.pictures else "",
         "first_texts": ", ".join(facts.texts[:3]),
         "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),
         "domain": _domain_in(facts.domain or "", output),
@@ -220,9 +227,25 @@ def config_text(
         "repeated": facts.repeats >= REPEATED and not (repeated or shown),
         "again": repeated,
         "anew": not (repeated or shown) and pack.get("evaluation", {}).get("exclude_seen") is False,
-        "textless": not facts.texts and "features" in pack,
+        "encoded": bool(facts.texts or facts.vectors),
+        "pictured": bool(facts.pictures),
+        "textless": not (facts.texts or facts.vectors) and "features" in pack,
     }
     return _fill_in(values, conditions)
+
+
+def _encoder(facts: Facts, output: Path) -> dict[str, Any]:
+    """Return the encoder of items: of their text, of a file of vectors, or of a block each, the text above all."""
+    parts: list[dict[str, Any]] = [
+        {"kind": "embedding", "model": "minilm"}
+        if path is None
+        else {"kind": "vectors", "path": _relative(path, output)}
+        for path in facts.blocks.values()
+    ]
+    if len(parts) < 2:
+        return parts[0] if parts else {}
+    weights = [1.0 if path is not None else TEXT_WEIGHT for path in facts.blocks.values()]
+    return {"kind": "concat", "names": list(facts.blocks), "weights": weights, "parts": parts}
 
 
 def _entry(choice: Choice) -> Iterator[str]:

@@ -136,8 +136,11 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
 
 
 def _textual(facts: Facts) -> Iterator[Choice]:
-    if facts.texts:
-        yield Choice({"kind": "content"} | _decay(facts), "reads the text of items")
+    if len(facts.blocks) > 1:
+        for name in facts.blocks:
+            yield Choice({"kind": "content", "block": name} | _decay(facts), f"reads the {name} of items")
+    elif facts.blocks:
+        yield Choice({"kind": "content"} | _decay(facts), f"reads the {next(iter(facts.blocks))} of items")
     if facts.shared_words >= SHARING:
         yield Choice({"kind": "shared_words"}, f"words that {facts.shared_words:.0%} of the titles share with others")
     if facts.texts and facts.ordered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -63,6 +64,8 @@ class Facts:
         largest_weight: The largest weight.
         has_test: Whether the data names its test part.
         texts: The columns of items that hold text.
+        vectors: Files that hold vectors of items.
+        pictures: The columns of items that name pictures.
         friends: The column of users that holds ids of other users; None: there is none.
         domain: The domain that the user names or the columns tell; None: none.
         shared_words: Share of items whose title has a word that another title has, too.
@@ -88,10 +91,18 @@ class Facts:
     has_test: bool
     texts: tuple[str, ...]
     shared_words: float = 0.0
+    vectors: tuple[Path, ...] = ()
+    pictures: tuple[str, ...] = ()
     friends: str | None = None
     domain: str | None = None
     form: Form = "table"
     torch: bool = True
+
+    @property
+    def blocks(self) -> dict[str, Path | None]:
+        """The blocks of the item features: the text, then each file of vectors by its name."""
+        named = {path.stem: path for path in self.vectors}
+        return {**({"text": None} if self.texts else {}), **named}
 
     @property
     def ordered(self) -> bool:
@@ -162,6 +173,10 @@ def describe(facts: Facts) -> Iterator[str]:
             f"adjacent items occur together again {facts.step_repeats:.1f} times as often as in shuffled histories; "
             f"{facts.branching:.1f} next items for one item"
         )
+    if facts.vectors:
+        yield f"vectors of items: {', '.join(path.name for path in facts.vectors)}"
+    if facts.pictures:
+        yield f"pictures of items: {', '.join(facts.pictures)}"
     if facts.users < LEAST_USERS:
         yield f"warning: fewer than {LEAST_USERS} users; {POPULAR}"
     yield f"{facts.repeats:.1%} of the interactions repeat an item of the same user"
