@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,6 +20,7 @@ import genre
 from genre.data.rating_scale import find_scale
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError, OptionError
+from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.frames import Frames
@@ -50,10 +53,12 @@ def test_a_memory_limit_that_is_none_is_refused() -> None:
         assert "MiB" in engine.one("SELECT current_setting('memory_limit')")[0]
 
 
-def test_a_memory_limit_that_holds_no_block_of_a_file_is_named(write: Write) -> None:
-    path = write("i.csv", "user_id,item_id,note\n" + f"u,a,{'x' * 34}\n" * 200_000)
-    with DuckDB("3MB", threads=1) as engine, pytest.raises(DataError, match=r"i\.csv: .*Out of Memory"):
-        Files(path).load(engine)
+@pytest.mark.parametrize("limit", ["3MB", "12MB"])
+def test_too_little_memory_is_no_fault_of_the_file(limit: str, write: Write) -> None:
+    path = write("i.csv", "user_id,item_id\n" + "".join(f"u{n},i{n % 777}\n" for n in range(200_000)))
+    too_little = pytest.raises(OptionError, match=f"engine: memory_limit {limit} is too little for these tables")
+    with too_little, DuckDB(limit, threads=1) as engine:
+        prepare(Files(path).load(engine), engine)
 
 
 def test_ratings_without_a_finite_one_have_no_scale() -> None:
@@ -86,14 +91,25 @@ def test_two_columns_of_one_name_in_an_items_table_are_refused() -> None:
         genre.load({"user_id": ["u"], "item_id": ["a"]}, items=items)
 
 
-def test_a_column_called_row_is_refused_in_parquet_and_read_in_a_frame(tmp_path: Path) -> None:
-    table = pa.table({"user_id": ["u", "v"], "item_id": ["a", "b"], "row": [9, 4]})
+@pytest.mark.parametrize("name", ["row", "Row", "ROW"])
+def test_a_column_called_row_is_a_column_as_others_are(name: str, write: Write, tmp_path: Path) -> None:
+    table = pa.table({name: ["u", "v"], "item_id": ["a", "b"], "rating": [9, 4]})
     pq.write_table(table, tmp_path / "i.parquet")
-    with pytest.raises(DataError, match="a column is called 'row'"):
-        genre.load(tmp_path / "i.parquet")
-    data = genre.load(table)
-    assert data.user_ids.values.to_pylist() == ["u", "v"]
-    assert "not used: row" in str(data.report)
+    pyarrow.csv.write_csv(table, tmp_path / "i.csv")
+    (tmp_path / "i.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    for source in (table, tmp_path / "i.parquet", tmp_path / "i.csv", tmp_path / "i.jsonl"):
+        data = genre.load(source, columns={"user": name})
+        assert data.user_ids.values.to_pylist() == ["u", "v"]
+        alone = (
+            {"user_id": ["u"], "item_id": ["b"]} if source is table else write("alone.csv", "user_id,item_id\nu,b\n")
+        )
+        assert genre.load(alone, items=source).items["title"].to_pylist() == ["u", "v"]
+
+
+def test_the_one_name_that_sources_keep_for_themselves_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"user_id": ["u"], "item_id": ["a"], "row_of_source": [1]})
+    with pytest.raises(DataError, match="column 'row_of_source' appears 2 times; rename one"):
+        genre.load(table)
 
 
 def test_json_lines_are_unpacked_where_duckdb_does_not(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import narwhals as nw
@@ -178,6 +179,20 @@ class DuckDB(Engine):
         if "folder" in vars(self):
             self._temporary.cleanup()
             del vars(self)["folder"]
+
+    @override
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import duckdb
+
+        super().__exit__(kind, error, trace)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            limit = f"memory_limit {self.memory_limit}" if self.memory_limit else "80 % of the memory"
+            raise OptionError(
+                f"engine: {limit} is too little for these tables, also with what the disk can take of them "
+                f"({_first_line(error)}); set a larger memory_limit or fewer threads, or make room for temporary files"
+            ) from error
 
 
 def literal(text: str) -> str:

@@ -13,6 +13,9 @@ PARTS = ("train", "validation", "test")
 """What the `part` of an interaction may say, in this order."""
 
 
+ROW = "row_of_source"
+"""The column that sources add to theirs: the place of a row, from 1. No column of a file may have this name."""
+
 ROWS_A_FILE = 1 << 40
 """The `row` of interactions is the number of their file times this, plus their place in it."""
 

@@ -16,7 +16,7 @@ from genre.options import Doc, check_options, nearest
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.times import looks_like_time
 from genre.preprocessing.sources.values import looks_like_rating
-from genre.preprocessing.tables import PARTS, plain_name
+from genre.preprocessing.tables import PARTS, ROW, plain_name
 
 GENERAL = {
     "user": "user userid uid visitor visitorid account accountid reviewer reviewerid player playerid person personid "
@@ -109,7 +109,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
 
     Args:
         engine: holds the table.
-        sample: the name of a table with the first rows and all columns, and `row`.
+        sample: the name of a table with the first rows and all columns, and `ROW`.
         wanted: what the user says.
         where: what errors call the source.
 
@@ -168,10 +168,10 @@ def types_of(engine: DuckDB, table: str) -> dict[str, str]:
         table: its name.
 
     Returns:
-        Name -> type in DuckDB, without `row`.
+        Name -> type in DuckDB, without `ROW`.
     """
     rows = engine.connection.execute(f"DESCRIBE {table}").fetchall()
-    return {name: kind for name, kind, *_ in rows if name != "row"}
+    return {name: kind for name, kind, *_ in rows if name != ROW}
 
 
 def _given(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:

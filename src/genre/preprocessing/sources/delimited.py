@@ -17,7 +17,7 @@ from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.dialect import Layout, quoted, rows_inside
 from genre.preprocessing.sources.open_files import opened
-from genre.preprocessing.tables import Rejected
+from genre.preprocessing.tables import ROW, Rejected
 
 ONE_LINE_END = ".lines"
 """Ending of copies in which every line ends in the same way."""
@@ -35,7 +35,7 @@ def read(
         rows: so many rows at most; None: all.
 
     Returns:
-        The name of the table (`row` counts from 1), the layout with quotes and line ends settled, and rejected rows.
+        The name of the table (`ROW` counts from 1), the layout with quotes and line ends settled, and rejected rows.
 
     Raises:
         DataError: a quote that is not closed would take other rows in, or the text is not in its encoding.
@@ -73,8 +73,8 @@ def _swallowed_rows(engine: DuckDB, look: Layout, table: str, rejected: int) -> 
     if not quotes or lines <= rows + rejected + look.header + look.skipped:
         return []
     breaks = [f"contains({identifier(name)}, chr(10))" for name in look.names]
-    numbered = f"SELECT *, row_number() OVER () AS row FROM {look.scan(engine.name())}"
-    found = engine.connection.execute(f"SELECT * FROM ({numbered}) WHERE {' OR '.join(breaks)} ORDER BY row")
+    numbered = f"SELECT *, row_number() OVER () AS {ROW} FROM {look.scan(engine.name())}"
+    found = engine.connection.execute(f"SELECT * FROM ({numbered}) WHERE {' OR '.join(breaks)} ORDER BY {ROW}")
     broken: list[Broken] = []
     while some := found.fetchmany(10_000):
         for *cells, row in some:
@@ -111,7 +111,7 @@ def _read(
 
     wanted = ", ".join(map(identifier, columns))
     kept = engine.name()
-    numbered = f"SELECT {wanted}, row_number() OVER () AS row FROM {look.scan(kept)}"
+    numbered = f"SELECT {wanted}, row_number() OVER () AS {ROW} FROM {look.scan(kept)}"
     try:
         name = engine.keep(f"{numbered} LIMIT {rows}" if rows is not None else numbered)
         errors = engine.connection.execute(
@@ -119,6 +119,8 @@ def _read(
             f"(SELECT *, CAST(error_type AS VARCHAR) = 'UNQUOTED VALUE' AS unclosed FROM {kept}_errors) "
             "GROUP BY line ORDER BY line"
         ).fetchall()
+    except duckdb.OutOfMemoryException:
+        raise  # no fault of the file
     except duckdb.Error as error:
         if "invalid state" in str(error) and not look.place.endswith(ONE_LINE_END):
             raise _MixedLineEnds from error

@@ -23,7 +23,7 @@ from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.one_table import possible_fields
 from genre.preprocessing.sources.open_files import READ_BY_DUCKDB, is_address, local_copy, opened
 from genre.preprocessing.sources.raw import Raw, build_tables
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.tables import ROW, Tables
 
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -118,7 +118,7 @@ class Files(Source):
             quote=self.columns.quote,
             sheet=sheet,
         )
-        check_distinct(look.names, str(file))
+        check_distinct([*look.names, ROW], str(file))
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(file))
         fields = possible_fields(engine, sample, chosen, self.columns)
@@ -213,10 +213,10 @@ def _scan(
             form = "array" if _is_array(files[0]) else "newline_delimited"
             reader = f"read_json({listed}, columns={_json_columns(engine, listed, form)}, format='{form}')"
         names = [name for name, *_ in engine.connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()]
-        check_distinct(names, str(path))
-        if "row" in names:
-            raise DataError(f"{path}: a column is called 'row', a name kept for the number of a row; rename it")
-        return engine.keep(f"SELECT {wanted}, row_number() OVER () AS row FROM {reader}{limit}")
+        check_distinct([*names, ROW], str(path))
+        return engine.keep(f"SELECT {wanted}, row_number() OVER () AS {ROW} FROM {reader}{limit}")
+    except duckdb.OutOfMemoryException:
+        raise  # no fault of the file
     except (duckdb.Error, UnicodeDecodeError, OSError) as error:
         raise _unreadable(path, kind, str(error)) from error
 
@@ -308,7 +308,7 @@ def read_side(
     kind, files = expand(path)
     if kind != "text":
         table = _scan(engine, kind, files, path, None)
-        return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM {table} ORDER BY row"), kind == "json")
+        return Side(str(path), engine.arrow(f"SELECT * EXCLUDE ({ROW}) FROM {table} ORDER BY {ROW}"), kind == "json")
     tables, notes = [], []
     for file in files:
         find_layout = partial(
@@ -317,7 +317,7 @@ def read_side(
         look = find_layout()
         if look.header and not look.named and set(look.names) & set(ids()):
             look = find_layout(header=False)
-        check_distinct(look.names, str(file))
+        check_distinct([*look.names, ROW], str(file))
         table, look, rejected = read(engine, look, look.names)
         if rejected:
             first = rejected[0]
@@ -325,4 +325,4 @@ def read_side(
         tables.append(table)
         notes += [str(look)] if look.guessed else []
     query = " UNION ALL BY NAME ".join(f"SELECT * FROM {table}" for table in tables)
-    return Side(str(path), engine.arrow(f"SELECT * EXCLUDE (row) FROM ({query})"), written=True, notes=tuple(notes))
+    return Side(str(path), engine.arrow(f"SELECT * EXCLUDE ({ROW}) FROM ({query})"), written=True, notes=tuple(notes))

@@ -21,7 +21,7 @@ from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinc
 from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.one_table import possible_fields
 from genre.preprocessing.sources.raw import Raw, build_tables
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.tables import ROW, Tables
 
 
 @dataclass(eq=False)
@@ -65,18 +65,16 @@ def raw_interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
         DataError: there is no column of users or items, or no row.
     """
     names = table.column_names
-    check_distinct(names, "interactions")
+    check_distinct([*names, ROW], "interactions")
     if table.num_rows == 0:
         raise DataError("interactions: no rows; expected rows of users and items")
-    if "row" in names:
-        table = table.rename_columns(["row " if name == "row" else name for name in names])
-    rows = table.append_column("row", pa.array(range(1, table.num_rows + 1), pa.int64()))
+    rows = table.append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
     sample = engine.register(rows.slice(0, N_SAMPLE))
     chosen = choose(engine, sample, columns, "interactions")
     taken = {choice.column for choice in chosen}
     unused = [name for name in names if name not in taken]
     fields = possible_fields(engine, sample, chosen, columns)
-    held = engine.register(rows.select([*taken, *fields, "row"]))
+    held = engine.register(rows.select([*taken, *fields, ROW]))
     return Raw(held, chosen, "interactions", unused=unused, fields=fields)
 
 

@@ -22,7 +22,7 @@ from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.sources.times import times
 from genre.preprocessing.sources.values import BLANKS
-from genre.preprocessing.tables import Rejected, Tables
+from genre.preprocessing.tables import ROW, Rejected, Tables
 
 FORMS = {
     4: ("impression", "user", "history", "shown"),
@@ -99,14 +99,14 @@ def _lines(engine: DuckDB, path: str | Path) -> tuple[str, bool, tuple[Rejected,
 
 def _interactions(engine: DuckDB, lines: str, where: str, *, timed: bool) -> str:
     """The table of users, items, weights and times: histories, each item once, then impressions."""
-    when = "row"
+    when = ROW
     if timed:
         reading = times(engine, lines, "time", where=where)
         when = f"CAST({reading.value} AS BIGINT)"
-        wrong = engine.one(f"SELECT min(row) FROM {lines} WHERE {reading.wrong} OR {reading.value} IS NULL")[0]
+        wrong = engine.one(f"SELECT min({ROW}) FROM {lines} WHERE {reading.wrong} OR {reading.value} IS NULL")[0]
         if wrong is not None:
             raise DataError(f"{where}: row {wrong:,} has no time that can be read; correct it or take the row out")
-    lines = engine.keep(f'SELECT trim("user") AS user_id, {when} AS time, history, shown, row FROM {lines}')
+    lines = engine.keep(f'SELECT trim("user") AS user_id, {when} AS time, history, shown, {ROW} AS row FROM {lines}')
     marks = engine.keep(
         f"SELECT user_id, time, row, unnest({_words('shown')}) AS mark, "
         f"generate_subscripts({_words('shown')}, 1) AS place FROM {lines}"
@@ -133,7 +133,7 @@ def _interactions(engine: DuckDB, lines: str, where: str, *, timed: bool) -> str
     )
     order = "part, line, weight, place"  # of one impression the clicks come last
     return engine.keep(
-        f"SELECT user_id, item_id, weight, timestamp, row_number() OVER (ORDER BY {order}) AS row "
+        f"SELECT user_id, item_id, weight, timestamp, row_number() OVER (ORDER BY {order}) AS {ROW} "
         f"FROM ({past} UNION ALL BY NAME {shown})"
     )
 

@@ -28,7 +28,7 @@ from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.files import read_side
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.sources.values import numbers
-from genre.preprocessing.tables import Rejected, Tables
+from genre.preprocessing.tables import ROW, Rejected, Tables
 
 PAIRS = (Chosen("user", "user_id", ""), Chosen("item", "item_id", ""), Chosen("rating", "rating", ""))
 """The columns of a matrix that was turned into pairs."""
@@ -100,7 +100,7 @@ def _pairs(
             "user_id": _ids(row, matrix.shape[0], users),
             "item_id": _ids(column, matrix.shape[1], items),
             "rating": as_arrow(rating),
-            "row": pa.array(np.arange(1, len(row) + 1)),
+            ROW: pa.array(np.arange(1, len(row) + 1)),
         }
     )
     return engine.register(table), matrix.shape
@@ -128,8 +128,8 @@ def _wide_text(engine: DuckDB, path: Path, missing: float | None) -> tuple[str, 
         raise DataError(f"{path}: no rows below the header; expected a row for each user")
     order = pa.table({"item_id": pa.array(items, pa.string()), "place": pa.array(_places(len(items)))})
     cells = engine.keep(
-        f"SELECT {identifier(users)} AS user_id, item_id, rating, row AS line FROM (UNPIVOT {wide} ON COLUMNS("
-        f"* EXCLUDE ({identifier(users)}, row)) INTO NAME item_id VALUE rating)"
+        f"SELECT {identifier(users)} AS user_id, item_id, rating, {ROW} AS line FROM (UNPIVOT {wide} ON COLUMNS("
+        f"* EXCLUDE ({identifier(users)}, {ROW})) INTO NAME item_id VALUE rating)"
     )
     reading = numbers(engine, cells, "rating", where=str(path))
     wrong = engine.one(f"SELECT line, item_id, rating FROM {cells} WHERE {reading.wrong} ORDER BY line LIMIT 1")
@@ -139,9 +139,9 @@ def _wide_text(engine: DuckDB, path: Path, missing: float | None) -> tuple[str, 
         )
     unknown = "" if missing is None else f" AND x != {missing!r}"
     table = engine.keep(
-        f"SELECT user_id, item_id, x AS rating, row_number() OVER (ORDER BY line, place) AS row FROM (SELECT user_id, "
-        f"item_id, line, place, {reading.value} AS x FROM {cells} JOIN {engine.register(order)} USING (item_id)) "
-        f"WHERE x IS NOT NULL AND NOT isnan(x){unknown}"
+        f"SELECT user_id, item_id, x AS rating, row_number() OVER (ORDER BY line, place) AS {ROW} FROM "
+        f"(SELECT user_id, item_id, line, place, {reading.value} AS x FROM {cells} "
+        f"JOIN {engine.register(order)} USING (item_id)) WHERE x IS NOT NULL AND NOT isnan(x){unknown}"
     )
     return table, (int(n_users), len(items)), rejected
 

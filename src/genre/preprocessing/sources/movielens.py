@@ -14,7 +14,7 @@ from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import Layout
 from genre.preprocessing.sources.open_files import opened, readable
 from genre.preprocessing.sources.values import to_fields
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.tables import ROW, Tables
 
 _GENRES_100K = (
     "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
@@ -148,9 +148,9 @@ def _ratings(engine: DuckDB, path: Path, separator: str, *, header: bool = False
     table = _read_text(engine, path, separator, _RATINGS, "utf-8", header=header)
     read = engine.keep(
         "SELECT trim(user_id) AS user_id, trim(item_id) AS item_id, TRY_CAST(rating AS DOUBLE) AS rating, "
-        f"TRY_CAST(timestamp AS BIGINT) AS timestamp, row FROM {table}"
+        f"TRY_CAST(timestamp AS BIGINT) AS timestamp, {ROW} FROM {table}"
     )
-    wrong = engine.one(f"SELECT row FROM {read} WHERE rating IS NULL OR timestamp IS NULL ORDER BY row LIMIT 1")
+    wrong = engine.one(f"SELECT {ROW} FROM {read} WHERE rating IS NULL OR timestamp IS NULL ORDER BY {ROW} LIMIT 1")
     if wrong:
         raise DataError(f"{path}: not in its published form (row {wrong[0]}: no numbers); fetch it again")
     return read
@@ -161,7 +161,7 @@ def _rows(
 ) -> pa.Table:
     """A table of users or items, every column as text."""
     table = _read_text(engine, path, separator, columns, encoding, header=header)
-    return engine.arrow(f"SELECT * EXCLUDE (row) FROM {table} ORDER BY row")
+    return engine.arrow(f"SELECT * EXCLUDE ({ROW}) FROM {table} ORDER BY {ROW}")
 
 
 def _items(ids: pa.ChunkedArray, titles: list[str], genres: list[str]) -> pa.Table:

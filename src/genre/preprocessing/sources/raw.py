@@ -25,7 +25,7 @@ from genre.preprocessing.sources.values import (
     numbers,
     without_point,
 )
-from genre.preprocessing.tables import ROWS_A_FILE, Rejected, Tables, plain_name
+from genre.preprocessing.tables import ROW, ROWS_A_FILE, Rejected, Tables, plain_name
 
 LAST_WHOLE = {"FLOAT": 2**24, "DOUBLE": 2**53}
 """Type -> the number from which on it does not hold every whole number."""
@@ -37,7 +37,7 @@ class Raw:
     """Interactions as a source has them.
 
     Attributes:
-        table: a table of DuckDB with the chosen columns and `row`, the place of each row in the source, from 1.
+        table: a table of DuckDB with the chosen columns and `ROW`.
         chosen: the column of each role.
         where: what errors call the source.
         part: train, validation or test, where all rows are of one part.
@@ -297,4 +297,4 @@ def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, l
         columns.append(f"{literal(raw.part)} AS part")
     elif part is not None:
         columns.append(f"CAST({identifier(part)} AS VARCHAR) AS part")
-    return f"SELECT {', '.join(columns)}, row + {number * ROWS_A_FILE} AS row FROM {raw.table}"
+    return f"SELECT {', '.join(columns)}, {ROW} + {number * ROWS_A_FILE} AS row FROM {raw.table}"

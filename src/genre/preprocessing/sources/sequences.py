@@ -20,7 +20,7 @@ from genre.preprocessing.sources.dialect import Layout
 from genre.preprocessing.sources.files import read_side
 from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.sources.raw import Raw, build_tables
-from genre.preprocessing.tables import Tables
+from genre.preprocessing.tables import ROW, Tables
 
 N_LINES = 200
 """So many lines tell a file of sequences from others."""
@@ -91,11 +91,11 @@ def _read(engine: DuckDB, path: str | Path) -> str:
         raise DataError(f"{path}: unreadable file ({error}); expected lines of text in UTF-8") from error
     words = "regexp_split_to_array(trim(regexp_replace(line, '\\s+', ' ', 'g')), ' ')"
     table = engine.keep(
-        "SELECT words[1] AS user_id, unnest(words[2:]) AS item_id, row AS line, "
-        f"generate_subscripts(words[2:], 1) AS place FROM (SELECT {words} AS words, row FROM {lines}) "
+        f"SELECT words[1] AS user_id, unnest(words[2:]) AS item_id, {ROW} AS line, "
+        f"generate_subscripts(words[2:], 1) AS place FROM (SELECT {words} AS words, {ROW} FROM {lines}) "
         "WHERE words IS NOT NULL"
     )
-    numbered = engine.keep(f"SELECT user_id, item_id, row_number() OVER (ORDER BY line, place) AS row FROM {table}")
+    numbered = engine.keep(f"SELECT user_id, item_id, row_number() OVER (ORDER BY line, place) AS {ROW} FROM {table}")
     if engine.one(f"SELECT count(*) FROM {numbered}") == (0,):
         raise DataError(f"{path}: empty file; expected lines of a user and the user's items")
     return numbered

@@ -14,6 +14,7 @@ from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.values import NUMBER, Reading, counts_of, kind_of, spoken, trimmed, type_of
+from genre.preprocessing.tables import ROW
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 SINCE = {
@@ -343,8 +344,8 @@ def _parsed(text: str, groups: Sequence[Sequence[str]]) -> str:
 def _likeliest(engine: DuckDB, table: str, readings: dict[str, str]) -> tuple[str, str]:
     """Which of several readings that fit all values: the one in which the rows are in order, else the first."""
     values = ", ".join(f"{value} AS t{place}" for place, value in enumerate(readings.values()))
-    kept = engine.keep(f"SELECT {values}, row FROM {table} WHERE row <= 100000")
-    steps = ", ".join(f"t{place} - lag(t{place}) OVER (ORDER BY row) AS t{place}" for place in range(len(readings)))
+    kept = engine.keep(f"SELECT {values}, {ROW} FROM {table} WHERE {ROW} <= 100000")
+    steps = ", ".join(f"t{place} - lag(t{place}) OVER (ORDER BY {ROW}) AS t{place}" for place in range(len(readings)))
     signs = ", ".join(
         f"count(*) FILTER (t{place} {sign} INTERVAL 0 SECOND)" for place in range(len(readings)) for sign in "<>"
     )
