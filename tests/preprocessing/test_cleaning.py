@@ -64,7 +64,7 @@ def slowly(given_rows: list[Row], keep: str) -> list[Row]:
     """What should be left, by the words of the options alone."""
     left = [row for row in given_rows if row[0] and row[1] and None not in row and not math.isinf(row[2] or 0)]
     left = [row for row in left if 1 <= (row[2] or 0) <= 5]
-    left = sorted(set(left), key=lambda row: (row[0], row[3], left.index(row)))
+    left = sorted(set(left), key=lambda row: (row[0], row[3], row[2]))  # at one time the lower rating comes first
     if keep != "all":
         chosen: dict[Any, Row] = {}
         for row in left:
