@@ -26,7 +26,7 @@ from genre.preprocessing.sources.files import Files
 from reading import read_tables, shared_engine
 from sizes import sized
 
-MISSING = {"", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-"}
+MISSING = {"", "\\N", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-"}
 BLANKS = " \t\n\r\x0b\x0c\xa0\ufeff"
 Row = tuple[str, str, str, str]
 
@@ -102,7 +102,7 @@ def is_whole(value: str) -> bool:
     return bool(digits) and set(digits) <= ascii_digits and set(zeros) <= {"0"} and not value.endswith(".")
 
 
-Found = tuple[list[tuple[str, str, float]], int, int]
+Found = tuple[list[tuple[str, str, float | None]], int, int]
 
 
 def found_in(path: Path, **options: object) -> Found:
@@ -111,7 +111,8 @@ def found_in(path: Path, **options: object) -> Found:
     rows = tables.interactions.to_pylist()
     good_rows = [row for row in rows if row["user_id"] and row["item_id"] and row.get("trouble") is None]
     total = len(rows) + len(tables.rejected)
-    return sorted({(row["user_id"], row["item_id"], row["rating"]) for row in good_rows}), total, total - len(good_rows)
+    distinct = {(row["user_id"], row["item_id"], row["rating"]) for row in good_rows}
+    return sorted(distinct, key=lambda row: (*row[:2], row[2] or 0.0)), total, total - len(good_rows)
 
 
 @EXAMPLES
@@ -274,12 +275,14 @@ def by_polars(content: str, by: str) -> int:
         return -1
 
 
-def good(read: list[list[str]]) -> list[tuple[str, str, float]]:
-    """The rows with four cells and a number, perhaps with a delimiter at the end."""
+def good(read: list[list[str]]) -> list[tuple[str, str, float | None]]:
+    """The rows with four cells and a number or nothing, perhaps with a delimiter at the end."""
     out = []
     for row in read:
         try:
-            rating = float(row[2].strip(BLANKS).replace(",", "."))
+            cell = row[2].strip(BLANKS)
+            # An interaction without a rating stays one; cleaning says what becomes of it.
+            rating = None if cell in MISSING else float(cell.replace(",", "."))
         except (IndexError, ValueError):
             continue
         if len(row) - (row[-1] == "" and len(row) == 5) == 4 and row[0].strip(BLANKS) and row[1].strip(BLANKS):
@@ -287,13 +290,13 @@ def good(read: list[list[str]]) -> list[tuple[str, str, float]]:
     return out
 
 
-def one_line_end(row: tuple[str, str, float]) -> tuple[str, str, float]:
+def one_line_end(row: tuple[str, str, float | None]) -> tuple[str, str, float | None]:
     """Where lines end in several ways, they do in fields as well."""
     user, item = (one.replace("\r\n", "\n").replace("\r", "\n") for one in row[:2])
     return user, item, row[2]
 
 
-def without_points(row: tuple[str, str, float]) -> tuple[str, str, float]:
+def without_points(row: tuple[str, str, float | None]) -> tuple[str, str, float | None]:
     user, item = (one.split(".")[0] if is_whole(one) else one for one in row[:2])
     return user, item, row[2]
 
