@@ -148,9 +148,9 @@ def _ratings(engine: DuckDB, path: Path, separator: str, *, header: bool = False
     table = _read_text(engine, path, separator, _RATINGS, "utf-8", header=header)
     read = engine.keep(
         "SELECT trim(user_id) AS user_id, trim(item_id) AS item_id, TRY_CAST(rating AS DOUBLE) AS rating, "
-        f"TRY_CAST(timestamp AS BIGINT) AS timestamp, {ROW} FROM {table}"
+        f"TRY_CAST(timestamp AS BIGINT) AS timestamp, {ROW} AS row FROM {table}"
     )
-    wrong = engine.one(f"SELECT {ROW} FROM {read} WHERE rating IS NULL OR timestamp IS NULL ORDER BY {ROW} LIMIT 1")
+    wrong = engine.one(f"SELECT row FROM {read} WHERE rating IS NULL OR timestamp IS NULL ORDER BY row LIMIT 1")
     if wrong:
         raise DataError(f"{path}: not in its published form (row {wrong[0]}: no numbers); fetch it again")
     return read
