@@ -1,4 +1,4 @@
-"""The kernel of `kernels/strongest.py` against a sort."""
+"""`kernels/strongest.py` against a sort."""
 
 from __future__ import annotations
 

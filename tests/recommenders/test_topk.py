@@ -31,13 +31,14 @@ def questions(draw):
 
 
 @settings(max_examples=300, deadline=None)
-@given(questions(), st.sampled_from([1, 7, 64, 10_000]))
-def test_scores_equal_the_plain_twin(question, tile):
+@given(questions(), st.sampled_from([1, 7, 64, 10_000]), st.booleans())
+def test_scores_equal_the_plain_twin(question, tile, loaded):
     scores, k, seen, candidates = question
     before = scores.copy()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(topk, "TILE", tile)
         patch.setattr(topk, "ROWS", 2)
+        patch.setattr(topk, "compiler_is_loaded", lambda: loaded)
         item, score = top_k_scores(scores, k, seen=seen, candidates=candidates)
     expected = top_k_plain(scores, k, seen=seen, candidates=candidates)
     np.testing.assert_array_equal(item, expected[0])

@@ -7,6 +7,7 @@ is compared with a plain version, in NumPy or pure Python, in `tests/kernels/`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
@@ -39,6 +40,15 @@ def compiled(function: F) -> F:
         return cast(F, numba.njit(nogil=True, cache=True, fastmath=FAST_MATH)(function))
     except RuntimeError:  # numba found no folder to write to
         return cast(F, numba.njit(nogil=True, fastmath=FAST_MATH)(function))
+
+
+def compiler_is_loaded() -> bool:
+    """Tell whether this process has loaded the compiler, which takes half a second.
+
+    Returns:
+        True where a kernel costs no more than its work.
+    """
+    return "numba" in sys.modules
 
 
 @contextmanager

@@ -59,10 +59,9 @@ def sort_by_counting(rows: Any, n_rows: int, by: Any, order: Any) -> int:
     Returns:
         How many of `order` are filled.
     """
-    free = np.zeros(n_rows + 1, np.int64)
-    free[1:] = count_rows(rows, n_rows)
+    free, of_row = np.zeros(n_rows + 1, np.int64), count_rows(rows, n_rows)
     for row in range(n_rows):
-        free[row + 1] += free[row]
+        free[row + 1] = free[row] + of_row[row]
     for turn in range(len(rows)):
         place = turn if by is None else by[turn]
         row = rows[place]

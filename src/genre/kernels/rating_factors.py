@@ -75,9 +75,12 @@ def posteriors(
         pull[one] = 0
         inverse = np.linalg.inv(moment)
         inverse[one, one] = 0
-        out_mean[row] = inverse @ pull
+        solved = inverse @ pull
+        for d in range(dim):
+            out_mean[row, d] = solved[d]
+            for e in range(dim):
+                out_covariance[row, d, e] = inverse[d, e]
         out_mean[row, one] = 1
-        out_covariance[row] = inverse
     return out_mean, out_covariance
 
 

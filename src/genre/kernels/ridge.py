@@ -99,7 +99,7 @@ def solve_rows(
             _long_system(item[begin:end], weight[begin:end], factors, rows, weighted, a, b)
             _factorise(a, weighted)
             _substitute(a, b)
-            out[u] = b[:dim]
+            _copy(b, out[u])
 
 
 @compiled
@@ -162,7 +162,7 @@ def improve_rows(
                 now += inverse[i] * residual[i] * residual[i]
             for i in range(dim):
                 direction[i] = inverse[i] * residual[i] + now / before * direction[i]
-        out[u] = x
+        _copy(x, out[u])
 
 
 @compiled
@@ -291,6 +291,13 @@ def _dot(left: Float32, right: Float32) -> Any:
     for i in range(len(left)):
         total += left[i] * right[i]
     return total
+
+
+@compiled
+def _copy(source: Float32, out: Float32) -> None:
+    """Set out = source[:len(out)]; the compiler spends seconds on the error message of a slice that is set."""
+    for i in range(len(out)):
+        out[i] = source[i]
 
 
 @compiled

@@ -83,9 +83,10 @@ def best_followers(
         kept = min(n, k)
         if kept < n:
             _best_to_front(value[:n], touched[:n], kept)
-        begin, end = out_start[a], out_start[a] + kept
-        out_value[begin:end], out_item[begin:end] = value[:kept], touched[:kept]
-        out_start[a + 1] = end
+        begin = out_start[a]
+        for at in range(kept):
+            out_value[begin + at], out_item[begin + at] = value[at], touched[at]
+        out_start[a + 1] = begin + kept
     return out_start, out_item[: out_start[-1]], out_value[: out_start[-1]]
 
 

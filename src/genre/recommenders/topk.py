@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
 from genre.errors import DataError
+from genre.kernels.compiled import compiler_is_loaded
 from genre.threads import map_slices
 
 Seen = tuple[Int64, Int32]  # indptr, item: the items that each row must not get
@@ -18,6 +19,7 @@ Mask = npt.NDArray[np.bool_]
 
 SCORES_AT_ONCE = 8_000_000  # scores that callers hold at once: 32 MB
 ROWS, TILE = 256, 1 << 18  # rows at once; a tile of scores: 1 MB stays in the cache
+FEW = 1_000_000  # scores up to which partitioning them takes less time than loading the compiler
 
 
 def top_k_scores(
@@ -26,7 +28,8 @@ def top_k_scores(
     """Return the best `k` items of each row of scores.
 
     A tile of the scores is copied to a scratch area that fits the cache, seen items are overwritten there with -inf,
-    and a heap of `k` for each row keeps the best.
+    and a heap of `k` for each row keeps the best. A process that has compiled nothing yet, such as a command that
+    prints one list, partitions each row instead; the lists are the same.
 
     Args:
         scores: float32 `[n, n_items]`; stays as it is.
@@ -40,10 +43,12 @@ def top_k_scores(
     Raises:
         DataError: If a score is NaN, or `seen` or `candidates` do not fit the scores.
     """
-    from genre.kernels.topk import by_tile, hide_in_tile, keep_best
-
     n = len(scores)
     columns, (indptr, gone) = _narrow(n, scores.shape[1], seen, candidates)
+    if scores.size <= FEW and not compiler_is_loaded():
+        return _partition(scores, k, columns, (indptr, gone))
+    from genre.kernels.topk import by_tile, hide_in_tile, keep_best
+
     width = scores.shape[1] if columns is None else len(columns)
     item, score = _empty(n, k)
     step = max(1, min(width, TILE // max(1, min(n, ROWS))))
@@ -64,6 +69,22 @@ def top_k_scores(
 
     map_slices(select, n, least=ROWS, multiple=ROWS)
     return _best_first(item, score, columns)
+
+
+def _partition(scores: Float32, k: int, columns: Int64 | None, seen: Seen) -> tuple[Int32, Float32]:
+    """Return what the heaps of `top_k_scores` would hold, in the same order; `seen` is in numbers of the columns."""
+    item, score = _empty(len(scores), k)
+    indptr, gone = seen
+    for row, given in enumerate(scores):
+        values = np.array(given if columns is None else given[columns], np.float32)
+        values[gone[indptr[row] : indptr[row + 1]]] = -np.inf
+        _refuse_nan(row, 0 if np.isnan(values).any() else -1)
+        least = np.partition(values, -k)[-k] if k < len(values) else -np.inf
+        found = np.flatnonzero((values >= least) & (values > -np.inf))
+        best = found[np.argsort(-values[found], kind="stable")][:k]
+        score[row, : len(best)] = values[best]
+        item[row, : len(best)] = best if columns is None else columns[best]
+    return item, score
 
 
 def top_k_factors(
