@@ -64,6 +64,15 @@ SECRET = "xyzzy42"
         f"https://models.example/v1?api_key={SECRET}",
         f"mysql+pymysql://shop:{SECRET}@db/shop",
         f"host=db user=ann password={SECRET}",
+        f"host=db user=ann password = '{SECRET} 1'",
+        f"postgresql://db/shop?user=ann&p%61ssword={SECRET}",
+        f"https://files.example/a.csv?X-Amz-Credential=a&X-Amz-Signature={SECRET}",
+        f"https://files.example/a.csv?sv=2022&sig={SECRET}%3D",
+        f"s3://AKIAEXAMPLE:{SECRET}@sales/a.csv",
+        f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={SECRET}",
+        f"sk-proj-{SECRET}-0123456789abcdef",
+        f"Authorization Bearer {SECRET}-0123456789abcdef",
+        f"hf_{SECRET}0123456789abcdef",
     ],
 )
 @pytest.mark.parametrize("place", ["value", "folded", "comment", "override", "nested"])
@@ -76,7 +85,8 @@ def test_a_password_in_a_url_of_a_config_is_refused_with_the_remedy(value: str, 
     elif place == "nested":
         text = text.replace("interactions: sales", f"interactions: \"SELECT * FROM postgres_scan('{value}')\"")
     else:
-        text = text.replace("URL", f'"{value}"' if place == "value" else '"' + value.replace(":", "\\x3a") + '"')
+        folded = "".join(f"\\x{ord(letter):02x}" if letter in ":=-_ " else letter for letter in value)
+        text = text.replace("URL", f'"{value}"' if place == "value" else f'"{folded}"')
     refused = problems(text, *overrides)
     assert "PGPASSWORD" in refused
     assert SECRET not in refused
@@ -88,6 +98,9 @@ def test_a_url_without_a_password_is_legal() -> None:
         "sqlite:///shop.db",
         "http://localhost:8000/v1/@x",
         "http://[::1]:80/a@b",
+        "postgresql://shop@db/shop?passfile=/etc/pgpass&sslmode=require",
+        "https://files.example/sk-fi_and_fantasy/a.csv?signal=1",
+        "https://files.example/100%25/secrets/a.csv",
     ):
         text = f"name: shop\ndata: {{kind: sql, interactions: sales, url: '{url}'}}\nrecommenders: [{{kind: ease}}]\n"
         assert parse(text).experiment.name == "shop"

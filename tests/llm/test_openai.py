@@ -485,8 +485,13 @@ def test_options_that_would_break_budgets_or_tell_secrets_are_refused(monkeypatc
     with pytest.raises(OptionError, match="base_url: holds a key"):
         provider("http://h/v1?api-key=sk-1234567")
     provider("http://h/v1", extra_body={"skip_special_tokens": True, "min_tokens": 3})
-    with pytest.raises(OptionError, match="api-key is a secret"):
-        provider("http://h/v1", headers={"api-key": "sk-1234567"})
+    for header in ("api-key", "X-Auth", "X-Amz-Security-Token", "X-Session", "Proxy-Authorization"):
+        with pytest.raises(OptionError, match=f"{header} is a secret"):
+            provider("http://h/v1", headers={header: "sk-1234567"})
+    for key in ("sk-proj-0123456789", "gsk.0123", "a key", "$OPENAI_API_KEY"):
+        with pytest.raises(OptionError, match="the name of an environment variable is wanted") as caught:
+            provider("http://h/v1", key_variable=key)
+        assert key not in str(caught.value)
     monkeypatch.delenv("GENRE_TEST_HEADER", raising=False)
     with pytest.raises(LLMError, match="set the environment variable GENRE_TEST_HEADER"):
         provider("http://h/v1", headers={"api-key": "$GENRE_TEST_HEADER"}).check()

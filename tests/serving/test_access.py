@@ -267,12 +267,24 @@ def test_a_page_of_others_changes_nothing(service: Service, headers: dict[str, s
         ("PUT", "/v1/items/i1", {"title": "x"}),
         ("DELETE", "/v1/users/u0", None),
         ("POST", "/v1/recommendations", {}),
+        ("POST", "/mcp", {}),
+        ("GET", "/v1/users/u0/recommendations", None),  # as an image would be: the list would count as shown
+        ("GET", "/v1/items/i1/similar", None),
+        ("GET", "/v1/popular", None),
     ):
         answer = client.request(method, path, json=body, headers=headers)
         assert (answer.status_code, answer.json()["error"]) == (403, "foreign_origin"), (method, path)
         assert "access-control-allow-origin" not in answer.headers
     assert client.get("/v1/runs", headers=headers).status_code == 200, "browsers show that page no answer"
+    service.shows.flush()
     assert service._store.last() == 0
+
+
+def test_no_address_redirects_to_one_made_of_the_host_header(service: Service) -> None:
+    client = client_of(create_app(service))
+    for method, path in (("GET", "/v1/popular/"), ("POST", "/v1/events/"), ("GET", "/metrics/")):
+        answer = client.request(method, path, json=EVENT, headers={"host": "localhost"}, follow_redirects=False)
+        assert (answer.status_code, answer.headers.get("location")) == (404, None)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,12 @@ def test_what_is_no_interval_is_refused(text: str) -> None:
         parse_interval(text)
 
 
-def test_each_run_is_refreshed_and_the_end_is_told(tmp_path: Path, run: Run, sqlite: SQLiteStore) -> None:
+def test_each_run_is_refreshed_apart_from_the_working_folder(
+    tmp_path: Path, run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("genre", "numpy", "duckdb"):  # in the working folder, which is no place of modules
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
     folder = story_run(tmp_path)
     with contextlib.closing(SQLiteStore(default_store_path(folder))) as store:
         store.record([Event("fresh", f"i{item}", 1.0, 2_000_000 + item) for item in (2, 4, 6)])
@@ -39,6 +44,7 @@ def test_each_run_is_refreshed_and_the_end_is_told(tmp_path: Path, run: Run, sql
     stop = threading.Event()
     refresher.refresh("a", folder, stop)
     assert "fresh" in read_run(folder).dataset.user_ids
+    assert not (tmp_path / "ran").exists()
     refresher.refresh("gone", tmp_path / "none", stop)
     told = service.experiments()["refreshes"]
     assert (told["a"]["ended_well"], told["gone"]["ended_well"]) == (True, False)

@@ -110,7 +110,7 @@ class OpenAI(LanguageModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_request_options(self.base_url, self.extra_body, self.headers)
+        check_request_options(self.base_url, self.key_variable, self.extra_body, self.headers)
         self._lock = threading.Lock()
         self._next = 0.0
         self._left_out, self._notes = Counter[str](), list[str]()

@@ -83,6 +83,7 @@ def create_app(
         docs_url=None,  # those pages load scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # to an address made of the Host header, without the TLS of a proxy in front
     )
     add_routes(app, calls)
     _add_health(app, service, metrics)

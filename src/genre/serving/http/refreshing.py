@@ -84,7 +84,7 @@ class Refresher:
                     self.refresh(name, folder, stop)
 
     def refresh(self, name: str, folder: Path, stop: threading.Event) -> None:
-        """Refresh one run in a process of its own, at low priority.
+        """Refresh one run in a process of its own, at low priority; files of the working folder are no modules there.
 
         Args:
             name: Name of the run.
@@ -93,7 +93,7 @@ class Refresher:
         """
         began, moment = int(time.time()), time.monotonic()
         self.states[name] = RefreshState(began)
-        words = [sys.executable, "-m", "genre", "refresh", str(folder), "--store", self._store]
+        words = [sys.executable, "-P", "-m", "genre", "refresh", str(folder), "--store", self._store]
         words += ["--trust"] * self._trust
         try:
             process = subprocess.Popen(
