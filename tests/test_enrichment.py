@@ -93,7 +93,7 @@ def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
     run = make(world)
     assert {row["name"] for row in run.report["leaderboard"]} == {"ease", "profiled", "synthetic", "llm_reranker"}
     titles = run.dataset.items["summary"].to_pylist()
-    assert all(text.startswith("This film tells the story of what it is about") for text in titles)
+    assert all(text.startswith("This film tells the story of things; it is about") for text in titles)
     origin = run.dataset.users.schema.field("synthetic_item").metadata
     assert {b"genre.model", b"genre.prompt_hash", b"genre.cutoff"} <= set(origin)
     assert run.dataset.users["synthetic_item"].null_count < 16

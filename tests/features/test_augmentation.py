@@ -137,7 +137,7 @@ def test_a_sentence_begins_as_the_domain_says_and_in_other_languages_as_the_mode
     data, model = toy_dataset(), FakeLanguageModel()
     options = Augmentation(("title", "text"), domain="shop")
     made = augment(data, ledger(tmp_path, model), options)
-    assert all(text.startswith("This product is what it is about") for text in made.items["summary"].to_pylist())
+    assert all(text.startswith("This product is things; it is about") for text in made.items["summary"].to_pylist())
     assert '"summary": "This product is ..."' in model.prompts[0]
     dutch = summary_prompts(data, dataclasses.replace(options, language="Dutch"))
     assert '"summary": "..."' in dutch.inputs()[0].replace('" ..."', '"..."')
@@ -272,7 +272,7 @@ def test_chinese_is_served_in_every_step(tmp_path: Path) -> None:
 def test_topics_have_to_be_those_that_the_data_name(tmp_path: Path) -> None:
     class Other(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:
-            return json.dumps({"summary": "This film tells the story of robots in love.", "topics": ["love"]})
+            return json.dumps({"summary": "This film tells the story of love.", "topics": ["love"]})
 
     toy = toy_dataset()
     for genre, usable in (("Horror", 0), ("Love", 12), ("Robots", 12)):

@@ -138,14 +138,14 @@ DATA = {
 }
 TRUE = [
     ("English", "This film tells the story of bank robbers in Los Angeles."),
-    ("English", "A crime drama about a group of robbers who are professionals."),
-    ("English", "Heat follows a professional bank robber and his group."),
-    ("German", "Der Film erzählt von dem Sohn des Herrschers, der sich in eine Arbeiterin verliebt."),
-    ("German", "Ein Drama über die Liebe zu einer Arbeiterin."),
-    ("Chinese", "这部电影讲述了两位侠客和一名贵族少女因为失窃的宝剑而相遇的故事。"),
+    ("English", "A crime drama about a group of professional bank robbers."),
+    ("English", "Heat follows professional bank robbers and a group."),
+    ("German", "Der Film erzählt von dem Sohn des Herrschers und einer Arbeiterin."),
+    ("German", "Ein Drama über die Liebe und eine Arbeiterin."),
+    ("Chinese", "这部电影讲述了一把失窃的宝剑让两位侠客和一名贵族少女相遇的故事。"),
     ("Chinese", "一部关于宝剑与侠客的武侠爱情电影。"),
     ("Japanese", "この映画は、七人の侍が野武士から村を守る物語です。"),
-    ("Japanese", "貧しい農民に雇われた侍を描く時代劇です。"),
+    ("Japanese", "農民と侍を描く時代劇です。"),
 ]
 FALSE = [
     ("English", "This film tells the story of bank robbers in nineties Chicago."),

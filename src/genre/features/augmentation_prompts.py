@@ -22,6 +22,7 @@ from genre.domains.packs import DEFAULT_DOMAIN, DomainName, Words, load_domain
 from genre.errors import ConfigError, OptionError
 from genre.features.base import digest_texts
 from genre.llm.grounding import CAPITALS, LONGEST, emptiness_problem, grounding_problem, sentence_problem
+from genre.llm.neutral_words import neutral_words
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.llm.sent_fields import column_texts, sent_fields
 from genre.options import Doc, Ge, check_options
@@ -179,7 +180,7 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
         evidence = [*facts[at], *_sayable(answer.topics, domain, options)]
         return (
             grounding_problem(
-                answer.summary, [*evidence, *general], options.language, by_words=options.grounding == "words"
+                answer.summary, evidence, options.language, frame=general, by_words=options.grounding == "words"
             )
             or emptiness_problem(answer.summary, [*others, *domain.topics], [title, *general], options.language)
             or _first_ones(answer.topics, topics[at])
@@ -215,9 +216,10 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
 
     def check(at: int, answer: Any) -> str:
         beside = [line.partition(SEPARATOR)[2] for line in facts[at]]  # to name a title is not to say what is liked
-        evidence = [*beside, *_sayable(answer.topics, domain, options), *general]
+        evidence = [*beside, *_sayable(answer.topics, domain, options)]
+        by_words, taste = options.grounding == "words", neutral_words("taste_words")[options.language]
         return (
-            grounding_problem(answer.profile, evidence, options.language, by_words=options.grounding == "words")
+            grounding_problem(answer.profile, evidence, options.language, frame=[*general, *taste], by_words=by_words)
             or emptiness_problem(answer.profile, [*beside, *domain.topics], general, options.language)
             or _first_ones(answer.topics, topics[at])
             or _other_topics(answer.topics, beside, domain)

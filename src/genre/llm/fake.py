@@ -27,6 +27,7 @@ Fault = Literal[
 REFUSAL = "I'm sorry, but as an AI language model I cannot help with that."
 FRENCH = "une histoire très belle qui parle des gens dans leur vie de tous les jours et leurs amours"
 DATA = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
+LABEL = re.compile(r"^[\w ]+: ", re.MULTILINE)  # of a field, which a sentence need not name
 
 
 @dataclass(eq=False)
@@ -90,7 +91,7 @@ class FakeLanguageModel(LanguageModel):
         Returns:
             JSON text.
         """
-        found = WORD.findall(" ".join(DATA.findall(prompt)))
+        found = WORD.findall(LABEL.sub("", "\n".join(DATA.findall(prompt))))
         plain = [word for word in found if len(word) > 2 and word.isascii() and word.isalpha() and word.islower()]
         return json.dumps(example(schema or {"type": "string"}, plain or ["things"], zlib.crc32(prompt.encode())))
 
@@ -130,9 +131,9 @@ def example(schema: dict[str, Any], words: Sequence[str], seed: int) -> Any:
     if kind in ("integer", "number"):
         return int(schema.get("minimum", 1))
     picked = [words[(seed + at) % len(words)] for at in range(4)]
-    said = f"it is about {', '.join(dict.fromkeys(picked))} and what they are to us"
+    said = f"it is about {', '.join(dict.fromkeys(picked))} and other such things"
     opening = re.match(r"\^([\w ,'-]+ )\[", schema.get("pattern", ""))
-    return f"{opening[1]}what {said}." if opening else said
+    return f"{opening[1]}things; {said}." if opening else said
 
 
 def _spoilt(text: str, fault: Fault) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from genre.data.titles import title_key
 from genre.data.words import COMMON_WORDS, WORD, words
+from genre.llm.joined_words import false_join
 from genre.llm.neutral_words import UNSPACED_LANGUAGES, is_in_script_of, neutral_words, units, unsupported_words
 
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”«»(\[]|\n|—|–)\s*$")
@@ -126,15 +127,18 @@ def is_repetitive(text: str) -> bool:
     return len(spoken) >= 8 and len(set(spoken)) * 2 < len(spoken)
 
 
-def grounding_problem(text: str, evidence: Sequence[str], language: str, *, by_words: bool = True) -> str:
+def grounding_problem(
+    text: str, evidence: Sequence[str], language: str, *, frame: Sequence[str] = (), by_words: bool = True
+) -> str:
     """Check a sentence that may only say what its evidence says.
 
     Args:
         text: A generated sentence.
         evidence: The texts that it was made from.
         language: A language of `neutral_words.yaml`.
-        by_words: Whether every word has to be in the evidence or neutral; else only names, numbers, titles, advice and
-            praise are found, in a language of `CAPITALS`.
+        frame: Texts whose words say no fact either, such as the required beginning.
+        by_words: Whether every word has to be in the evidence or neutral, and joined as there; else only names,
+            numbers, titles, advice and praise are found, in a language of `CAPITALS`.
 
     Returns:
         What is wrong with it, in words for the model; empty when nothing is.
@@ -143,8 +147,12 @@ def grounding_problem(text: str, evidence: Sequence[str], language: str, *, by_w
     if wrong:
         return wrong
     if by_words:
-        new = unsupported_words(text, evidence, language)
-        return f"these are not in the data: {', '.join(new[:5])}" if new else ""
+        new = unsupported_words(text, evidence, language, frame)
+        if new:
+            return f"these are not in the data: {', '.join(new[:5])}"
+        clause = false_join(text, evidence, language, frame)
+        return f"the data do not say this: {clause}; quote a whole clause, or list what is named" if clause else ""
+    evidence = [*evidence, *frame]
     known = {word for piece in evidence for word in words(piece)}
     addressed = [word for word in dict.fromkeys(words(text)) if word in ADDRESSED and word not in known]
     if addressed:

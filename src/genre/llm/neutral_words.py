@@ -1,7 +1,7 @@
 """Words of generated sentences that are neither in their data nor on the list of words that say no fact.
 
-The lists are in `prompts/neutral_words.yaml`. A sentence without other words may join the data in a false way, but
-brings no fact of its own. Knows nothing about recommending.
+The lists are in `prompts/neutral_words.yaml`. A sentence without other words brings no fact of its own; joined_words.py
+finds those that join the data in a false way. Knows nothing about recommending.
 """
 
 from __future__ import annotations
@@ -23,29 +23,33 @@ _HAN = re.compile(f"[{HAN}]")
 
 
 @functools.cache
-def neutral_words() -> dict[str, frozenset[str]]:
+def neutral_words(name: str = "neutral_words") -> dict[str, frozenset[str]]:
     """Read the lists of all languages.
+
+    Args:
+        name: `neutral_words`, or `taste_words`, which only a profile may say.
 
     Returns:
         Language -> its words, folded.
     """
-    text = (resources.files("genre") / "prompts" / "neutral_words.yaml").read_text(encoding="utf-8")
+    text = (resources.files("genre") / "prompts" / f"{name}.yaml").read_text(encoding="utf-8")
     lists: dict[str, str] = yaml.safe_load(text)
     return {language: frozenset(fold(word) for word in one.split()) for language, one in lists.items()}
 
 
-def unsupported_words(text: str, evidence: Sequence[str], language: str) -> list[str]:
+def unsupported_words(text: str, evidence: Sequence[str], language: str, frame: Sequence[str] = ()) -> list[str]:
     """Find the words of a sentence that are neither in its evidence, in any form, nor neutral.
 
     Args:
         text: A generated sentence.
         evidence: The texts that it was made from.
         language: A language of `neutral_words.yaml`.
+        frame: Texts whose words count as neutral, such as the required beginning.
 
     Returns:
         The words, each once; empty for a sentence that brings no fact of its own.
     """
-    neutral = neutral_words()[language]
+    neutral = neutral_words()[language] | {word for piece in frame for word in words(piece)}
     known = {word for piece in evidence for word in words(piece)}
     found: list[str] = []
     for word in words(text):
@@ -53,7 +57,7 @@ def unsupported_words(text: str, evidence: Sequence[str], language: str) -> list
             continue
         if UNSPACED.search(word):
             found += _unsupported_pieces(word, " ".join(map(fold, evidence)), neutral)
-        elif word.isdigit() or not any(_is_form(word, other) for other in known):
+        elif word.isdigit() or not any(is_form(word, other) for other in known):
             found.append(word)
     return list(dict.fromkeys(found))
 
@@ -79,8 +83,16 @@ def _is_known(piece: str, evidence: str, neutral: frozenset[str]) -> bool:
     return piece in neutral or re.search(f"(?<![{HAN}]){piece}(?![{HAN}])", evidence) is not None
 
 
-def _is_form(one: str, other: str) -> bool:
-    """Tell whether two words look like forms of one: robot and robots, history and historical."""
+def is_form(one: str, other: str) -> bool:
+    """Tell whether two words look like forms of one: robot and robots, history and historical.
+
+    Args:
+        one: A folded word.
+        other: Another one.
+
+    Returns:
+        True where they do.
+    """
     short, long = sorted((one, other), key=len)
     shared = next((at for at, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
     whole = shared == len(short) >= 4 and len(long) - len(short) <= 3
