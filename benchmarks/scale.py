@@ -2,16 +2,20 @@
 
     python benchmarks/scale.py lists [--users 200000 --items 3260 --threads 1]
     python benchmarks/scale.py threads [--threads 1 2]
+    nice -n 19 python benchmarks/scale.py run [--sizes 1000000 10000000] [--write]
     python benchmarks/scale.py costs [--sizes small middle large] [--output src/genre/costs.json]
 
 The data is made here: popular items and busy users by Zipf's law, with titles. Every figure is CPU time: of the process,
-and for `threads` also of its busiest thread, which is the wall time on idle cores.
+and for `threads` also of its busiest thread, which is the wall time on idle cores. `run` writes the data as CSV (50
+interactions a user, 200 an item), has `genre init` write a config, and runs it as it is: times and memory are those that the
+run itself notes in its log, and `--write` puts them into benchmarks/scale.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -105,6 +109,56 @@ def on_threads(options: argparse.Namespace) -> None:
                 f"| {name} | {n} | {total:.3f} | {busiest:.3f} | {total / one[0]:.2f} | {busiest / one[1]:.2f} |",
                 flush=True,
             )
+
+
+def whole_runs(options: argparse.Namespace) -> None:
+    lines = ["| interactions | step | CPU s | wall s | peak memory, MiB |", "|--:|---|--:|--:|--:|"]
+    print("\n".join(lines), flush=True)
+    for n in options.sizes:
+        for step, cpu, wall, peak in steps_of_a_run(n):
+            lines.append(f"| {n:,} | {step} | {cpu:,.1f} | {wall:,.1f} | {peak:,} |")
+            print(lines[-1], flush=True)
+    if options.write:
+        load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+        head = [
+            "# Whole runs at size",
+            "",
+            "Measured by `nice -n 19 python benchmarks/scale.py run --write`; the protocol is in the docstring of that script.",
+            f"{os.cpu_count()} cores with a load of {load} at the end: CPU seconds count, wall times do not. Compilation",
+            "counts where a process met a kernel for the first time.",
+            "",
+        ]
+        Path(__file__).with_suffix(".md").write_text("\n".join([*head, *lines, ""]), encoding="utf-8")
+
+
+def steps_of_a_run(n: int):
+    """CPU and wall seconds and peak memory of each step, as the log of a run of `genre init`'s config has them."""
+    import pyarrow.csv
+
+    with tempfile.TemporaryDirectory() as folder:
+        data, place = made_data(n // 50, n // 200, n + n // 10), Path(folder)
+        columns = {
+            "user_id": data.user_ids.values.take(pa.array(data.user)),
+            "item_id": data.item_ids.values.take(pa.array(data.item)),
+            "timestamp": data.timestamp,
+        }
+        pyarrow.csv.write_csv(pa.table(columns), place / "interactions.csv")
+        pyarrow.csv.write_csv(data.items, place / "items.csv")
+        del data, columns
+        for words in (["init", "interactions.csv", "items.csv"], ["run", "genre.yaml", "--quiet"]):
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            done = subprocess.run([sys.executable, "-m", "genre", *words], cwd=place, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(done.stderr[-2000:])
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            if words[0] == "run":
+                for line in next(place.glob("runs/*/log.jsonl")).read_text("utf-8").splitlines():
+                    row = json.loads(line)
+                    if "cpu_seconds" in row:
+                        step = " ".join([row["event"], row.get("model", "")]).strip()
+                        yield step, row["cpu_seconds"], row["seconds"], row["peak_mib"]
+            yield f"all of `genre {words[0]}`", cpu, time.perf_counter() - began, after.ru_maxrss // 1024
 
 
 class TimedPool(ThreadPoolExecutor):
@@ -245,6 +299,10 @@ def main() -> None:
     verb.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
     verb.add_argument("--repeats", type=int, default=5)
     verb.set_defaults(work=on_threads)
+    verb = verbs.add_parser("run")
+    verb.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    verb.add_argument("--write", action="store_true", help="write benchmarks/scale.md")
+    verb.set_defaults(work=whole_runs)
     verb = verbs.add_parser("costs")
     verb.add_argument("--sizes", nargs="+", default=list(SIZES))
     verb.add_argument("--output", type=Path, default=Path("src/genre/costs.json"))

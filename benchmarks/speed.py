@@ -37,6 +37,8 @@ PEERS = {
     "RecTools": ["rectools[torch]==0.19.0"],
     "faiss": ["faiss-cpu==1.15.1", "scipy"],
     "RecBole": ["recbole==1.2.1", "torch==2.13.0", "numpy==1.26.4", "scipy==1.11.4", "pandas==2.1.4"],
+    "skrecsys": ["skrecsys==0.9.0"],
+    "kindling-rec": ["kindling-rec==1.0.4"],
     "ranx": ["ranx==0.3.21"],
 }
 LIMITS = {  # the largest acceptable share of the best peer's CPU seconds

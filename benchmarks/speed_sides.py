@@ -247,6 +247,20 @@ def implicit_knn(folder: Path) -> Facts:
     return {"cpu": cpu, "sum of similarities": float(similarity.sum())}
 
 
+@side("item_knn", "skrecsys")
+def skrecsys_knn(folder: Path) -> Facts:
+    from skrecsys.recommendation import ItemKNNRecommender
+
+    model = ItemKNNRecommender(n_neighbors=100, n_jobs=1)
+    cpu, _ = spent(lambda: model._fit(_of_skrecsys(folder, "ml1m")), 3)  # the matrix is given on every side
+    return {"cpu": cpu, "sum of similarities": float(model.similarity_.sum())}
+
+
+def _of_skrecsys(folder: Path, data: str) -> sp.csr_array:
+    rows = matrix(folder, data).astype(np.float64)
+    return sp.csr_array((rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)), shape=rows.shape)
+
+
 @side("ease 3,260", "GENRE", data="ml1m")
 @side("ease 10,000", "GENRE", data="wide")
 def genre_ease(folder: Path, data: str) -> Facts:
@@ -271,6 +285,28 @@ def lenskit_ease(folder: Path, data: str) -> Facts:
     cpu, _ = spent(lambda: model.train(given))
     weights = model.weights
     return {"cpu": cpu, **_weights(weights if isinstance(weights, np.ndarray) else weights.toarray())}
+
+
+@side("ease 3,260", "skrecsys", data="ml1m")
+@side("ease 10,000", "skrecsys", data="wide")
+def skrecsys_ease(folder: Path, data: str) -> Facts:
+    from skrecsys.recommendation import EASE
+
+    rows, model = _of_skrecsys(folder, data), EASE(l2_reg=500, n_jobs=1)
+    cpu, _ = spent(lambda: model._fit(rows))
+    return {"cpu": cpu, **_weights(model.similarity_)}
+
+
+@side("ease 3,260", "kindling-rec", data="ml1m")
+@side("ease 10,000", "kindling-rec", data="wide")
+def kindling_ease(folder: Path, data: str) -> Facts:
+    from kindling._native import kindling_core
+
+    rows = matrix(folder, data).tocoo()
+    places = rows.row.astype(np.int64), rows.col.astype(np.int64)
+    shape = {"n_users": rows.shape[0], "n_items": rows.shape[1]}
+    cpu, weights = spent(lambda: np.asarray(kindling_core.fit_ease_py(*places, **shape, lambda_=500.0), np.float32))
+    return {"cpu": cpu, **_weights(weights)}
 
 
 def _weights(weights: np.ndarray) -> Facts:

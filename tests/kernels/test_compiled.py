@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,3 +27,15 @@ def test_the_first_compilation_is_announced_once() -> None:
         kernel(np.int32(3))
     kernel(np.float32(1))
     assert lines == [COMPILING]
+
+
+def test_one_list_loads_no_compiler_and_a_warm_process_has_it() -> None:
+    """In a process of its own, since the tests have loaded it."""
+    code = (
+        "import numpy as np\nfrom genre.kernels.compiled import compiler_is_loaded, load_compiler\n"
+        "from genre.recommenders.topk import top_k_factors\n"
+        "item, _ = top_k_factors(np.eye(3, dtype=np.float32)[:1], np.eye(3, dtype=np.float32), 2)\n"
+        "assert item.tolist() == [[0, 1]]\nassert not compiler_is_loaded()\n"
+        "load_compiler()\nassert compiler_is_loaded()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

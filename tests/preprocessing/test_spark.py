@@ -178,7 +178,7 @@ evaluation: {metrics: [ndcg, recall]}
 def facts_of(run, out, *options):
     """What a run found, and the lists that it gives to all users."""
     assert main(["recommend", str(run.folder), "--all", "--out", str(out), *options]) == 0
-    board = [(row["recommender"], row["values"]) for row in run.report["leaderboard"]]
+    board = [(row["name"], row["values"]) for row in run.report["leaderboard"]]
     return run.dataset.fingerprint(), run.split.train.fingerprint(), board, out.read_bytes()
 
 

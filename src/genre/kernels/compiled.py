@@ -7,6 +7,7 @@ is compared with a plain version, in NumPy or pure Python, in `tests/kernels/`.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,11 @@ def compiler_is_loaded() -> bool:
         True where a kernel costs no more than its work.
     """
     return "numba" in sys.modules
+
+
+def load_compiler() -> None:
+    """Load the compiler, so that from here on kernels are used for few numbers, too."""
+    importlib.import_module("numba")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from genre.kernels.compiled import load_compiler
 from genre.recommenders.base import Recommender
 from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.fallback import Fallback, recommender_steps
@@ -28,6 +29,7 @@ def warm_up(fallback: Fallback, loaded: LoadedRun) -> dict[str, str]:
     Returns:
         Why a call gave no answer, by name of the breaker; empty where all answered.
     """
+    load_compiler()
     loaded.catalogue.search("a", 1, loaded.popularity)
     loaded.catalogue.shared_words(0, loaded.catalogue.words(0))
     calls = [(breaker, work) for breaker, work in _calls(fallback, loaded) if breaker.open or not breaker.answered]
