@@ -107,10 +107,10 @@ def top_k_factors(
     Raises:
         DataError: If a product is NaN, or `seen` or `candidates` do not fit the items.
     """
-    from genre.kernels.topk import group_queries, group_size, hidden_bits, keep_best_products
-
     if len(queries) == 1:  # nothing to put side by side
         return top_k_scores(np.asarray(queries @ items.T, np.float32), k, seen=seen, candidates=candidates)
+    from genre.kernels.topk import group_queries, group_size, hidden_bits, keep_best_products
+
     columns, (indptr, gone) = _narrow(len(queries), len(items), seen, candidates)
     allowed = np.ascontiguousarray(items if columns is None else items[columns], np.float32)
     queries = np.asarray(queries, np.float32)
