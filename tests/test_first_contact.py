@@ -28,6 +28,8 @@ ATTEMPTS: dict[str, tuple[Attempt, type[Exception], str]] = {
     "candidates by number": (lambda: MODEL.recommend(["i1"], candidates=[0, 1]), DataError, "give item ids, or True"),
     "row of an id": (lambda: DATA.user_ids["u1"], DataError, "found the id 'u1'"),  # type: ignore[call-overload]
     "recommend for a text": (lambda: MODEL.recommend("i1"), DataError, r"found the text 'i1'.*\['i1'\]"),
+    "recommend for bytes": (lambda: MODEL.recommend(b"i1"), DataError, r"found the text b'i1'"),  # type: ignore[arg-type]
+    "items like bytes": (lambda: MODEL.similar_items(b"i1"), DataError, r"found the text b'i1'"),
     "recommend for rows": (lambda: MODEL.recommend([0]), UnknownId, "unknown id '0'"),  # type: ignore[list-item]
     "half an item": (lambda: MODEL.recommend(["i1"], k=2.5), DataError, "k is 2.5; expected a whole number"),  # type: ignore[arg-type]
     "similar to one row": (lambda: MODEL.similar_items(1), DataError, r"put one row into a list"),  # type: ignore[arg-type]

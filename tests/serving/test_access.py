@@ -166,11 +166,16 @@ def test_a_file_that_holds_no_keys_is_one_line_that_shows_none(
 
 def test_no_file_of_keys_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr("genre.runs.read_run", lambda *_, **__: None)
-    for path in (tmp_path, tmp_path / "none"):
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path, why in (
+        (tmp_path, "cannot be read ("),
+        (tmp_path / "none", "cannot be read ("),
+        (tmp_path / "pipe", "no file"),
+    ):
         assert main(["serve", "run", "--api-key-file", str(path)]) == 2
         said = capsys.readouterr().err
         assert said.count("\n") == 1
-        assert f"{path}: cannot be read (" in said
+        assert f"{path}: {why}" in said
 
 
 def test_a_secret_that_a_container_mounts_may_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

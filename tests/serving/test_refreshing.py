@@ -51,6 +51,22 @@ def test_each_run_is_refreshed_apart_from_the_working_folder(
     assert "none" in told["gone"]["message"]
 
 
+def test_refreshes_go_on_after_any_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors, stop = [MemoryError("no room"), UnicodeDecodeError("utf-8", b"x", 0, 1, "odd")], threading.Event()
+
+    def fail(*_: object) -> None:
+        if not errors:
+            stop.set()
+            return
+        raise errors.pop(0)
+
+    refresher = Refresher({"a": tmp_path}, "x.sqlite", 0.01)
+    monkeypatch.setattr(refresher, "refresh", fail)
+    refresher.keep_refreshing(stop)
+    assert errors == []
+    assert (refresher.states["a"].ended_well, "odd" in refresher.states["a"].message) == (False, True)
+
+
 def test_a_refresh_ends_with_the_server(tmp_path: Path) -> None:
     stop = threading.Event()
     refresher = Refresher({"a": tmp_path}, "x.sqlite", 3600)

@@ -176,6 +176,20 @@ def test_the_watch_survives_any_error_and_tries_again(run: Run, sqlite: SQLiteSt
     assert len(log.lines) == 5, "one line an error, and one for the swap"
 
 
+def test_warming_up_goes_on_after_any_error(run: Run, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service([run], sqlite, limits=Limits(pause_seconds=0.01))
+    warm, errors = service.warm, [MemoryError(), ValueError("x")]
+
+    def fail() -> dict[str, str]:
+        if errors:
+            raise errors.pop(0)
+        return warm()
+
+    monkeypatch.setattr(service, "warm", fail)
+    with TestClient(create_app(service)) as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+
+
 def test_runs_of_several_experiments_want_a_log_by_name(run: Run, tmp_path: Path) -> None:
     films, books = (dataclasses.replace(run, folder=tmp_path / name) for name in ("films-0123abcd", "books-0123abcd"))
     with pytest.raises(OptionError, match=r"same data name one for all, such as --store \S+films\.events\.sqlite"):

@@ -535,3 +535,26 @@ def test_a_log_that_another_process_migrated_meanwhile_is_left_as_it_is(sqlite: 
     sqlite.record([Event("a", "x")])
     sqlite._migrate()  # as a process does that read the version before the other wrote it
     assert [event.item_id for event in sqlite.events_of("a")] == ["x"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://genre:hunter22@db/genre",
+        "postgresql+psycopg://genre:hunter22@db/genre",
+        "sqlite:///hunter22.sqlite",
+        "host=db user=genre password=hunter22",
+        "",
+        "hunter22\0.sqlite",
+    ],
+)
+def test_what_names_no_log_is_refused_and_leaves_no_file(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that was not understood was taken for a path, password and all."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError) as refused:
+        open_store(address)
+    assert "hunter22" not in str(refused.value)
+    assert "postgresql://" in str(refused.value)
+    assert list(tmp_path.iterdir()) == []

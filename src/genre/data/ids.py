@@ -139,7 +139,7 @@ class Ids:
             UnknownId: If there is no such id; the message names the nearest.
             DataError: If a row number is out of range, or a single id is given in place of a list.
         """
-        if isinstance(given, str):
+        if isinstance(given, str | bytes):
             raise DataError(f"found the text {given!r}; expected a list of {what} ids: [{given!r}]")
         values = np.asarray(given)
         if values.ndim == 1 and len(values) and isinstance(values[0], str):

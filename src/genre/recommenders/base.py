@@ -235,7 +235,7 @@ class Recommender(Saving, Explaining, Extending):
         """
         histories = self._histories(history)
         self._check(histories)
-        if not isinstance(k, (int, np.integer)) or k < 1:
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
             raise DataError(f"k is {k!r}; expected a whole number, one or more")
         k = min(int(k), histories.n_items)
         allowed = None if candidates is None else self.item_ids_.mask_of(candidates, "item")
@@ -277,13 +277,13 @@ class Recommender(Saving, Explaining, Extending):
             DataError: If the ids are a single text, not a list.
         """
         self._fitted()
-        if isinstance(item_ids, str):
+        if isinstance(item_ids, str | bytes):
             raise DataError(f"found the text {item_ids!r}; expected a list of item ids: [{item_ids!r}]")
         return History.of([[self.item_ids_.row(item_id) for item_id in item_ids]], len(self.item_ids_))
 
     def _histories(self, history: History | Sequence[str]) -> History:
         """Return histories as they are, and item ids as one history."""
-        return self.history_of(history) if isinstance(history, (str, Sequence, np.ndarray)) else history
+        return self.history_of(history) if isinstance(history, (str, bytes, Sequence, np.ndarray)) else history
 
     def _lists(self, item: Int32, score: Float32, histories: History | None = None) -> Recommendations:
         """Return lists with what their frame is made of: titles, and reasons where they are for histories."""

@@ -9,6 +9,9 @@ from genre.errors import NotAvailable, StoreError
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import EventStore
 
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+"""The scheme of an address; no message repeats the rest, which may hold a password."""
+
 
 def open_store(address: str | Path, *, must_exist: bool = False) -> EventStore:
     """Open an event store.
@@ -24,12 +27,20 @@ def open_store(address: str | Path, *, must_exist: bool = False) -> EventStore:
         StoreError: If it cannot be opened, or must exist and does not.
         NotAvailable: If it is in PostgreSQL and psycopg is not installed.
     """
-    if str(address).startswith(("postgresql://", "postgres://")):
+    text = str(address)
+    scheme = ADDRESS.match(text)
+    if scheme and scheme[1].lower() not in ("postgresql", "postgres"):
+        raise StoreError(f"{scheme[1]}://...: no event log; give the path of an SQLite file or a postgresql:// address")
+    if re.search(r"\b(host|dbname|user|password)\s*=", text) and not scheme:
+        raise StoreError("the event log: connection parameters; give them as postgresql://user@host/database")
+    if "\0" in text or not Path(text).name:
+        raise StoreError("the event log has no name; give the path of an SQLite file or a postgresql:// address")
+    if scheme:
         try:
             from genre.serving.events.postgres import PostgresStore
         except ImportError as error:
             raise NotAvailable("a log in PostgreSQL needs psycopg: pip install 'genre-rec[postgres]'") from error
-        return PostgresStore(str(address))
+        return PostgresStore(ADDRESS.sub(lambda found: found[0].lower(), text, count=1))
     if must_exist and not Path(address).is_file():
         raise StoreError(f"{address}: no event log; it is made when the run is first served, name another with --store")
     return SQLiteStore(Path(address))

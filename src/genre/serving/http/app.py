@@ -109,7 +109,10 @@ async def _keep_warm(calls: AsyncService) -> None:
     silent: set[str] = set()
     pause = shortest = max(calls.service.limits.pause_seconds, 1.0)
     while True:
-        troubles = await calls.read(calls.service.warm)
+        try:
+            troubles = await calls.read(calls.service.warm)
+        except Exception as error:  # the next round tries again
+            troubles = {"warming up": f"{type(error).__name__}: {error}"}
         for stage in troubles.keys() - silent:
             log.error("%s does not answer and is tried again now and then (%s)", stage, troubles[stage])
         for stage in silent - troubles.keys():

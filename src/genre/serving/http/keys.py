@@ -54,7 +54,7 @@ def read_keys(path: Path) -> ApiKeys:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             _check_mode(path, os.fstat(file.fileno()))
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -66,11 +66,18 @@ def _lines(path: Path) -> list[str]:
         raise GenreError(f"{path}: not UTF-8 text; write a key of letters and digits into it") from None
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, and no pipe, which would be waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _check_mode(path: Path, found: os.stat_result) -> None:
-    """Refuse a file that others may change, and one of our own that they may read.
+    """Refuse what is no file, a file that others may change, and one of our own that they may read.
 
     A secret that is mounted into a container belongs to another user; its reader cannot change who else may read it.
     """
+    if not stat.S_ISREG(found.st_mode):
+        raise OptionError(f"{path}: no file; write the keys into one")
     mode = stat.S_IMODE(found.st_mode)
     open_to = mode & (stat.S_IRWXG | stat.S_IRWXO)
     if mode & (stat.S_IWGRP | stat.S_IWOTH) or (open_to and found.st_uid == os.geteuid()):
@@ -99,7 +106,7 @@ def watch_keys(
             if keys.replace(read_keys(path)):
                 log.line(f"{path}: changed; {len(keys)} keys are valid now")
             seen, said = now, ""
-        except GenreError as error:
+        except Exception as error:  # the thread lives on whatever happens, since nothing else takes keys away
             if str(error) != said:
                 log.line(f"the keys of before stay valid: {error}")
             said = str(error)

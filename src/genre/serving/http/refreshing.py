@@ -80,8 +80,13 @@ class Refresher:
         """
         while not stop.wait(self._every):
             for name, folder in self._folders.items():
-                if not stop.is_set():
+                if stop.is_set():
+                    return
+                try:
                     self.refresh(name, folder, stop)
+                except Exception as error:  # the next round tries again
+                    self.states[name] = RefreshState(int(time.time()), 0.0, ended_well=False, message=str(error))
+                    self._log.line(f"{name}: no refresh: {error}")
 
     def refresh(self, name: str, folder: Path, stop: threading.Event) -> None:
         """Refresh one run in a process of its own, at low priority; files of the working folder are no modules there.
@@ -97,7 +102,11 @@ class Refresher:
         words += ["--trust"] * self._trust
         try:
             process = subprocess.Popen(
-                ["nice", "-n", "10", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                ["nice", "-n", "10", *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
             )
         except OSError as error:
             ended_well, message = False, str(error)
