@@ -22,6 +22,7 @@ from genre.evaluation.results import Evaluation
 from genre.features.augmented_columns import read_augmented
 from genre.log import Log
 from genre.recommenders.base import Recommender
+from genre.recommenders.popularity import Popularity
 from genre.rules.rule_set import rules_for
 from genre.runs import Run
 from genre.version import __version__
@@ -135,6 +136,7 @@ def write_output(
         cleaning=without_folders(storage.read_json(work.folder / "dataset" / "cleaning.json")),
         evaluations=tests,
         refitted=list(refitted),
+        popularity=[label for label in evaluated if isinstance(fitted[label], Popularity)],
         tuning=work.search,
         training=training,
         augmentation=augmentation,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
 from genre.studies import tune_config
 from genre.testing import toy_dataset
+from watched_pages import axe_faults
 
 CHROMIUM = Path("/usr/bin/chromium")
 SEARCH = TuningResult(
@@ -171,7 +174,7 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (820, "light"), (1280, "light"), (1280, "dark")])
 def test_chromium_draws_it(
     report: dict[str, Any], evaluations: dict[str, Evaluation], browser: Any, scheme: str, width: int, tmp_path: Path
 ) -> None:
@@ -186,6 +189,8 @@ def test_chromium_draws_it(
     page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
     page.goto(path.as_uri())
     page.wait_for_selector("#chart-importances .main-svg")
+    assert page.get_by_role("heading", level=1).inner_text() == f"Use {second['name']}"
+    assert page.locator(".against").inner_text().endswith(f"{first['name']} at 5 %")
     drawn = page.eval_on_selector_all(".chart", "all => all.filter(c => c.querySelector('.main-svg')).length")
     assert drawn == page.locator(".chart").count() == 8
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
@@ -196,8 +201,41 @@ def test_chromium_draws_it(
     assert width > 560 or drawn_wide["width"] >= 720, "a phone scrolls through the diagram and can read it"
     for title in ("Hyperparameter tuning", "Which options matter", "recall@5 by popularity of items"):
         assert page.get_by_role("heading", name=title).count() == 1
+    assert axe_faults(page) == []
     assert troubles == []
     page.close()
+
+
+def test_bars_are_as_strong_as_they_have_users_and_have_intervals(
+    report: dict[str, Any], evaluations: dict[str, Evaluation]
+) -> None:
+    for chart in ("lengths", "popularity"):
+        for trace in traces(charts.all_charts(report, evaluations)[chart]):
+            counts = [int(title.partition("<br>")[2].split()[0].replace(",", "")) for title in trace["x"]]
+            strengths = trace["marker"]["opacity"]
+            assert sorted(zip(counts, strengths, strict=True)) == sorted(
+                zip(sorted(counts), sorted(strengths), strict=True)
+            )
+            assert max(strengths) == 1
+            assert min(strengths) >= 0.15
+            ends = zip(trace["y"], trace["error_y"]["arrayminus"], trace["error_y"]["array"], counts, strict=True)
+            for value, down, up, n in ends:
+                if chart == "lengths" and n == 1:
+                    assert (down, up) == (None, None)
+                elif value is not None:
+                    assert down >= 0
+                    assert up >= 0
+                    assert value - down >= -1e-9
+
+
+def test_the_report_has_the_colours_of_the_page() -> None:
+    """Both open by themselves, so the colours stand in both."""
+    pattern = re.compile(r"--(paper|card|ink|soft|line|press|accent|serif|sans|round): ([^;]+);")
+    page = files("genre.serving.http").joinpath("web", "style.css").read_text("utf-8")
+    own = files("genre.evaluation").joinpath("report.html").read_text("utf-8")
+    found = set(pattern.findall(own.partition("</style>")[0]))
+    assert len(found) == 17
+    assert found <= set(pattern.findall(page))
 
 
 def test_a_tuned_config_shows_its_search_in_its_report(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
@@ -34,6 +35,7 @@ from genre.serving.limits import Limits
 from genre.serving.service import Service
 from genre.testing import toy_dataset
 from postgres_server import PostgresServer, missing
+from watched_pages import QUIET, SIZES, Open, Watched
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -155,3 +157,33 @@ def url(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     service.warm()
     with served(create_app(service)) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    expect.set_options(timeout=20_000)  # a busy machine draws late
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    watched: list[Watched] = []
+
+    def open_one(url: str, size: str = "wide", scheme: str = "light", path: str = "/", **more: Any) -> Page:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **more
+        )
+        page = context.new_page()
+        watched.append(Watched(page, url))
+        page.goto(url + path)
+        expect(page.locator("body[data-ready]")).to_be_attached()
+        return page
+
+    yield open_one
+    for one in watched:
+        assert one.wrong == []
+        one.page.context.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from genre.data.function_words import function_words_of
 from genre.data.item_fields import Between, OneOf
 from genre.serving.new_items import with_items
 from genre.serving.search.catalogue import Catalogue
@@ -68,3 +69,36 @@ def test_shared_words_are_telling_words(catalogue: Catalogue) -> None:
     words = catalogue.words_of([0, 4])
     assert "story" in words
     assert catalogue.shared_words(0, {"boot", "story", "war", "absent"}) == ("boot", "war")
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "shared"),
+    [
+        ("Set for tea and cake", "Mug for tea and milk", ("tea",)),
+        ("Dose für Tee und Gebäck", "Becher für Tee und Milch", ("tee",)),
+        ("Blik voor thee met deksel", "Beker voor thee met oor", ("thee",)),
+        ("Boîte pour café avec couvercle", "Tasse pour café avec anse", ("cafe",)),
+        ("Barattolo della nonna per caffè", "Tazza della nonna", ("nonna",)),
+        ("Caixa para chá com tampa", "Copo para chá com asa", ("cha",)),
+        ("Lata para café con tapa", "Taza para café con asa", ("cafe",)),
+        ("Burk för kaffe och kaka", "Mugg för kaffe och mjölk", ("kaffe",)),
+        ("茶的杯子", "茶的罐", ("茶",)),
+        ("お茶のカップ", "お茶の缶", ("茶",)),
+    ],
+)
+def test_function_words_are_no_reason(first: str, other: str, shared: tuple[str, ...]) -> None:
+    data = toy_dataset()
+    changes = {item: {"title": f"thing{at}", "text": ""} for at, item in enumerate(data.item_ids.values.to_pylist())}
+    catalogue = Catalogue(
+        with_items(data, {**changes, "i0": {"title": first, "text": ""}, "i1": {"title": other, "text": ""}})
+    )
+    found = catalogue.shared_words(0, catalogue.words(1))
+    assert found == shared
+
+
+def test_a_function_word_of_another_language_stays_a_word() -> None:
+    words = function_words_of({"the": 50, "for": 40, "with": 20, "door": 9, "son": 4, "das": 1})
+    assert {"the", "for", "with"} <= words
+    assert not {"door", "son"} & words
+    assert {"door", "voor"} <= function_words_of({"voor": 50, "met": 40, "door": 9, "the": 3})
+    assert not function_words_of({}) & {"for", "die"}

@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from importlib.resources import files
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 import genre
 from genre.recommenders.ease import EASE
@@ -23,12 +20,8 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.http.app import create_app
 from genre.serving.service import Service
+from watched_pages import SIZES, Open, Served, axe_faults, held, like, settled, titles
 
-QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-SIZES = {"wide": (1280, 800), "tablet": (820, 1100), "narrow": (360, 740), "wall": (1920, 1080)}
 NASTY = [
     "<script>document.title = 'hacked'</script>",
     "<img src=x onerror=\"document.title='hacked'\">",
@@ -43,77 +36,6 @@ NASTY = [
     " ",
     "x",
 ]
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield made
-        made.close()
-
-
-class Watched:
-    """A page, and everything on it that should not be: errors, dialogs, requests to others."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page, self.wrong = page, list[str]()
-        page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
-        page.on("request", lambda request: self._own(request, url))
-
-    def _own(self, request: Request, url: str) -> None:
-        if not request.url.startswith((url, "data:")):
-            self.wrong.append(request.url)
-
-
-Open = Callable[..., Page]
-Served = Callable[..., AbstractContextManager[str]]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    watched: list[Watched] = []
-
-    def open_one(url: str, size: str = "wide", scheme: str = "light", path: str = "/", **more: Any) -> Page:
-        width, height = SIZES[size]
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **more
-        )
-        page = context.new_page()
-        watched.append(Watched(page, url))
-        page.goto(url + path)
-        expect(page.locator("body[data-ready]")).to_be_attached()
-        return page
-
-    yield open_one
-    for one in watched:
-        assert one.wrong == []
-        one.page.context.close()
-
-
-def titles(page: Page, where: str = "#list") -> list[str]:
-    return page.locator(f"{where} h3").all_inner_texts()
-
-
-def settled(page: Page, act: Callable[[], object]) -> None:
-    """Act, and wait for the list that answers it."""
-    with page.expect_response(re.compile("v1/recommendations")):
-        act()
-    page.wait_for_timeout(60)  # the list is drawn
-
-
-def held(page: Page) -> str:
-    """What the keyboard is on, by its name."""
-    return str(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
-
-
-def like(page: Page, at: int = 0) -> str:
-    button = page.locator("#list .like:not(:disabled)").nth(at)
-    name = str(button.get_attribute("aria-label")).removeprefix("I like ")
-    settled(page, button.click)
-    return name
 
 
 def test_choosing_titles_changes_the_list_at_once(url: str, open_page: Open) -> None:
@@ -436,12 +358,9 @@ def test_axe_finds_no_fault(
     open_page: Open, request: pytest.FixtureRequest, world: str, size: str, scheme: str
 ) -> None:
     page = open_page(request.getfixturevalue(world), size, scheme)
-    axe = (files("axe_playwright_python") / "axe.min.js").read_text()
 
     def faults() -> list[str]:
-        page.evaluate(axe)
-        found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-        return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
+        return axe_faults(page)
 
     assert faults() == []
     like(page)
@@ -450,7 +369,7 @@ def test_axe_finds_no_fault(
     page.locator("#words").fill("castles")
     settled(page, lambda: page.locator("#words").press("Enter"))
     if size == "narrow":
-        page.locator("summary").click()
+        page.locator("#settings summary").click()
     settled(page, page.locator("#compare").check)
     assert faults() == []
     page.get_by_role("button", name=re.compile("^Why ")).first.click()

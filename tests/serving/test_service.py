@@ -27,9 +27,9 @@ from genre.recommenders.blend import Blend
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
+from genre.recommenders.phrasebook import ENGLISH
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
-from genre.recommenders.reasons import POPULAR
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ItemChange, Outcome
@@ -255,7 +255,7 @@ def test_popular_items_are_never_called_similar(run: Run, sqlite: SQLiteStore) -
     )
     answer = alone.similar("i3", k=3)
     assert (answer.source, answer.fallback) == ("popular", None)
-    assert {one["reason"] for one in answer.items} == {POPULAR}
+    assert {one["reason"] for one in answer.items} == {ENGLISH.popular}
 
 
 def test_content_is_content_alone(run: Run, sqlite: SQLiteStore) -> None:

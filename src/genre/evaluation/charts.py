@@ -11,24 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from genre.evaluation.chart_layout import NEUTRAL, Chart, chart_of
+from genre.evaluation.group_charts import history_length_chart, popularity_chart
 from genre.evaluation.leaderboard import compared_by
 from genre.evaluation.metric_table import metric_of
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 from genre.evaluation.results import Evaluation
 
-Chart = dict[str, Any]  # title, about, figure: a Plotly figure as plain JSON
-
-PALETTE = ("#3b6cf6", "#e8833a", "#1aa179", "#c2417c", "#8a63d2", "#b0892b", "#2aa5c9", "#d64545", "#6b7a90", "#5d9c3a")
+PALETTE = ("#d1552f", "#2f8f93", "#c9962b", "#8566b8", "#5f9344", "#c2527f", "#4a82c9", "#a87a4f", "#8d8479", "#3fa87a")
 LOWEST_COST = 1e-3  # CPU seconds: lower costs are drawn here, since the axis is logarithmic
-NEUTRAL = "#8a93a3"  # visible on a light and on a dark page
-LENGTHS = (
-    (0, 0, "none"),
-    (1, 5, "1-5"),
-    (6, 20, "6-20"),
-    (21, 50, "21-50"),
-    (51, 100, "51-100"),
-    (101, 1 << 60, "over 100"),
-)
 
 
 def all_charts(report: Mapping[str, Any], evaluations: Mapping[str, Evaluation]) -> dict[str, Chart]:
@@ -86,7 +77,7 @@ def leaderboard_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> 
         "hovertemplate": "%{y}: %{x:.4f}<extra></extra>",
     }
     about = "Bars are means over users; whiskers are 95 % intervals by bootstrap over users."
-    return _chart(f"{label} on the test part", about, [bars], x=label, height=90 + 34 * len(rows))
+    return chart_of(f"{label} on the test part", about, [bars], x=label, height=90 + 34 * len(rows))
 
 
 def cost_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
@@ -111,7 +102,7 @@ def cost_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart |
     front = [(x, sign * y) for x, y in pareto((x, sign * y) for x, y, _ in points)]
     traces = [_front_line(front), *(_labelled_point(x, y, name, colours[name]) for x, y, name in points)]
     about = "Up is better, left is cheaper. The dotted line is the Pareto front."
-    chart = _chart("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
+    chart = chart_of("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
     ends = np.log10([max(x, LOWEST_COST) for x, _, _ in points])
     room = 0.2 + 0.15 * float(np.ptp(ends))  # for the names of the outermost points
     chart["figure"]["layout"]["xaxis"] |= {"type": "log", "range": [float(ends.min()) - room, float(ends.max()) + room]}
@@ -161,71 +152,6 @@ def pareto(points: Iterable[tuple[float, float]]) -> Iterable[tuple[float, float
             yield max(x, LOWEST_COST), y
 
 
-def history_length_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
-    """Draw the first metric with per-user values by the number of interactions in the user's history.
-
-    Args:
-        evaluations: Recommender -> its evaluation, best first.
-        colours: Recommender -> colour.
-
-    Returns:
-        The chart; None without such a metric.
-    """
-    first = next(iter(evaluations.values()))
-    label = next((label for label in first.values if label in first.per_user), None)
-    if label is None:
-        return None
-    lengths = first.history_length
-    groups = [(name, (lengths >= low) & (lengths <= high)) for low, high, name in LENGTHS]
-    groups = [(f"{name}<br>{int(mask.sum())} users", mask) for name, mask in groups if mask.any()]
-    traces = [
-        _bars(name, [title for title, _ in groups], [_mean(found.per_user[label][mask]) for _, mask in groups], colours)
-        for name, found in evaluations.items()
-        if label in found.per_user and len(found.history_length) == len(lengths)
-    ]
-    about = "Users without a history get popular items from every recommender."
-    return _chart(f"{label} by length of history", about, traces, x="interactions in the history", y=label, legend=True)
-
-
-def popularity_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str, str]) -> Chart | None:
-    """Draw the recall of rare, middling and popular items.
-
-    Args:
-        evaluations: Recommender -> its evaluation, best first.
-        colours: Recommender -> colour.
-
-    Returns:
-        The chart; None without recall by popularity.
-    """
-    present = {name: found for name, found in evaluations.items() if found.by_popularity}
-    if not present:
-        return None
-    first = next(iter(present.values()))
-    bands = [band for band, found in first.by_popularity.items() if found["targets"]]
-    titles = [f"{band}<br>{_count(first.by_popularity[band]['targets'])}" for band in bands]
-    traces = [
-        _bars(name, titles, [found.by_popularity[band]["recall"] for band in bands], colours)
-        for name, found in present.items()
-        if all(band in found.by_popularity for band in bands)
-    ]
-    label = f"recall@{next((int(label.partition('@')[2]) for label in first.values if '@' in label), 10)}"
-    about = (
-        "Items in bands of popularity, rare ones on the left: the share of relevant items of each band that was found."
-    )
-    return _chart(
-        f"{label} by popularity of items", about, traces, x="items, least popular first", y=label, legend=True
-    )
-
-
-def _bars(name: str, x: list[str], y: list[float | None], colours: Mapping[str, str]) -> Chart:
-    """Return the trace of one recommender's bars."""
-    return {"type": "bar", "name": name, "x": x, "y": y, "marker": {"color": colours[name]}}
-
-
-def _count(targets: float) -> str:
-    return f"{int(targets):,} target{'' if targets == 1 else 's'}"
-
-
 def search_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
     """Draw every trial of hyperparameter tuning, and the best value so far.
 
@@ -263,7 +189,7 @@ def search_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart
         "Dots are trials, lines the best value so far, all on the validation part. "
         "The first trial uses the options of the config."
     )
-    return _chart("Hyperparameter tuning", about, traces, x="trial", y=f"{label} on validation", legend=True)
+    return chart_of("Hyperparameter tuning", about, traces, x="trial", y=f"{label} on validation", legend=True)
 
 
 def _options(options: Mapping[str, Any]) -> str:
@@ -299,14 +225,9 @@ def importances_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> 
         "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
     }
     about = "Share of the metric's variance between trials that each option explains, by recommender (PED-ANOVA)."
-    chart = _chart("Which options matter", about, [bars], x="share", height=90 + 26 * len(rows))
+    chart = chart_of("Which options matter", about, [bars], x="share", height=90 + 26 * len(rows))
     chart["figure"]["layout"]["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
     return chart
-
-
-def _mean(values: Any) -> float | None:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if len(present) else None
 
 
 def significance_chart(report: Mapping[str, Any]) -> Chart | None:
@@ -334,11 +255,13 @@ def significance_chart(report: Mapping[str, Any]) -> Chart | None:
         "texttemplate": "%{text}",
         "zmin": 0,
         "zmax": 1,
+        "xgap": 3,
+        "ygap": 3,
         "colorscale": [
-            [0, "#1aa179"],
-            [SIGNIFICANCE_LEVEL, "#8fcfb9"],
-            [SIGNIFICANCE_LEVEL, "#d9dde5"],
-            [1, "#d9dde5"],
+            [0, "rgba(46, 139, 87, 0.75)"],
+            [SIGNIFICANCE_LEVEL, "rgba(46, 139, 87, 0.4)"],
+            [SIGNIFICANCE_LEVEL, "rgba(143, 133, 119, 0.2)"],
+            [1, "rgba(143, 133, 119, 0.2)"],
         ],
         "showscale": False,
         "hovertemplate": "%{y} and %{x}: p = %{z:.4f}<extra></extra>",
@@ -347,7 +270,7 @@ def significance_chart(report: Mapping[str, Any]) -> Chart | None:
         f"p value of a paired sign-flip test over users. Green: significant at {100 * SIGNIFICANCE_LEVEL:g} %; grey: "
         "not. Corrected by Holm over all pairs, so stricter than the table's marks, which compare with the best only."
     )
-    chart = _chart("Significance of the differences", about, [heat], height=140 + 44 * len(pairs["names"]))
+    chart = chart_of("Significance of the differences", about, [heat], height=140 + 44 * len(pairs["names"]))
     chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
     return chart
 
@@ -385,29 +308,4 @@ def losses_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart
     if not traces:
         return None
     about = "Solid: training loss. Dashed: metric on the validation part; the weights of its best epoch are kept."
-    return _chart("Training", about, traces, x="epoch", y="loss", legend=True)
-
-
-def _chart(
-    title: str,
-    about: str,
-    traces: list[Chart],
-    *,
-    x: str = "",
-    y: str = "",
-    height: int = 360,
-    legend: bool = False,
-) -> Chart:
-    axis = {"automargin": True, "zeroline": False}
-    layout = {
-        "height": height,
-        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "showlegend": legend,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "bargap": 0.3,
-        "xaxis": {**axis, "title": {"text": x}},
-        "yaxis": {**axis, "title": {"text": y}},
-    }
-    return {"title": title, "about": about, "figure": {"data": traces, "layout": layout}}
+    return chart_of("Training", about, traces, x="epoch", y="loss", legend=True)

@@ -15,6 +15,7 @@ from genre.errors import NotAvailable
 from genre.evaluation import charts
 from genre.evaluation.leaderboard import describe_repeats, tables
 from genre.evaluation.results import Evaluation
+from genre.evaluation.verdict import verdict
 from genre.log import SILENT, Log
 from genre.recommenders.wording import describe_wording
 
@@ -58,6 +59,7 @@ def write_report(
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     page = environment.from_string(template).render(
         report=report,
+        verdict=verdict(report),
         tables=tables(report["leaderboard"], best=report["best"]),
         repeats=describe_repeats(report["leaderboard"]),
         charts=charts.all_charts(report, evaluations),

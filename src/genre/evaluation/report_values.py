@@ -35,6 +35,7 @@ def assemble_report(
     cleaning: Mapping[str, Any],
     evaluations: Mapping[str, Evaluation],
     refitted: Sequence[str],
+    popularity: Sequence[str],
     tuning: Entries,
     training: Mapping[str, Entries],
     augmentation: Mapping[str, AnswerReport],
@@ -54,6 +55,7 @@ def assemble_report(
         cleaning: The report of the cleaning, as JSON values.
         evaluations: Recommender -> its evaluation on the test part; the best on the validation part first.
         refitted: Recommenders that were learnt again from all interactions before they answer.
+        popularity: Recommenders of popular items, which others are compared with.
         tuning: What `genre tune` found, one entry for each recommender.
         training: Recommender -> the log of its fitting.
         augmentation: Step of the augmentation -> report of the language model's answers.
@@ -87,6 +89,7 @@ def assemble_report(
         },
         "best": best,
         "refitted": list(refitted),
+        "popularity": list(popularity),
         "primary": label,
         "leaderboard": rows,
         "significance": _significance([test for test in tests if test.name in shown], label),

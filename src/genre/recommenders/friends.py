@@ -21,7 +21,7 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method, Terms
 
 FRIENDS = "friends"
-"""The part of a score that comes from friends; its words are in `reasons.LEADS`."""
+"""The part of a score that comes from friends; its words are in `phrasebook.py`."""
 
 
 @dataclass(eq=False)

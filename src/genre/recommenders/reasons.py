@@ -12,24 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from genre.arrays import Float32
+from genre.recommenders.phrasebook import ENGLISH, Phrasebook
 
-POPULAR = "popular with everybody"
-NO_EVIDENCE = "nothing in the history speaks for it"
 REORDERING = "reordering"
-LEADS = {
-    "popular": "popular",
-    "profile": "fits the profile",
-    "synthetic_item": "like an invented next item",
-    "synthetic_chained_item": "like an invented next item",
-    REORDERING: "put higher by a language model",
-    "order": "often next after the newest items",
-    "together": "goes with the history",
-    "text": "reads like the newest items",
-    "lists": "high on several lists",
-    "friends": "liked by friends",
-    "neighbours": "frequent with users of like habits",
-}
-"""The words for evidence that weighs more than the history, by its name in `Explanation.parts`."""
+"""The part of a score that comes from a language model; its words are in a phrasebook."""
 Method = Literal["exact", "occlusion", "popularity"]
 """How evidence is obtained: terms of the score, falls of the score without an interaction, or popularity alone."""
 
@@ -108,37 +94,39 @@ class Explanation:
         return max({"": raised, "popular": self.popular, **self.parts}.items(), key=lambda one: one[1])[0]
 
 
-def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2) -> str:
+def sentence(explanation: Explanation, titles: Sequence[str], *, most: int = 2, language: Phrasebook = ENGLISH) -> str:
     """Return one line for a person: `because of Fargo (1996) and Heat (1995); shares: crime, drama`.
 
     Args:
         explanation: The evidence.
         titles: The title of each item row.
         most: How many items of the history are named at most.
+        language: The words of the sentence.
 
     Returns:
         The sentence, without a full stop.
     """
     causes = [titles[item] for item in explanation.causes[:most]]
-    return phrase(causes, explanation.words, lead=explanation.lead)
+    return phrase(causes, explanation.words, lead=explanation.lead, language=language)
 
 
-def phrase(causes: Sequence[str], words: Sequence[str] = (), *, lead: str = "") -> str:
+def phrase(causes: Sequence[str], words: Sequence[str] = (), *, lead: str = "", language: Phrasebook = ENGLISH) -> str:
     """Return the sentence for these titles and words.
 
     Args:
         causes: Titles of items of the history.
         words: Shared words; the first four are named.
-        lead: What comes before them, a key of `LEADS`; empty for nothing.
+        lead: What comes before them, a key of `Phrasebook.leads`; empty for nothing.
+        language: The words of the sentence.
 
     Returns:
         The sentence, without a full stop.
     """
     if not (causes or words) and lead in ("", "popular"):
-        return POPULAR if lead else NO_EVIDENCE
-    parts = [LEADS.get(lead, lead)] if lead else []
+        return language.popular if lead else language.no_evidence
+    parts = [language.leads.get(lead, lead)] if lead else []
     if causes:
-        parts.append(f"{'also ' if lead else ''}because of {' and '.join(causes)}")
+        parts.append(language.titles(language.also if lead else language.because, causes))
     if words:
-        parts.append(f"shares: {', '.join(words[:4])}")
-    return "; ".join(parts)
+        parts.append(language.words(language.shares, words[:4]))
+    return language.semicolon.join(parts)

@@ -21,7 +21,7 @@ from genre.recommenders.reasons import Method, Terms
 from genre.recommenders.topk import SCORES_AT_ONCE, top_k_scores
 
 ALIKE = "neighbours"
-"""The part of a score that comes from other users; its words are in `reasons.LEADS`."""
+"""The part of a score that comes from other users; its words are in `phrasebook.py`."""
 
 
 @dataclass(eq=False)

@@ -10,7 +10,8 @@ from genre.data.words import words
 from genre.features.augmented_columns import generated_text
 from genre.recommenders.base import Recommender
 from genre.recommenders.llm_reranker import rerankers
-from genre.recommenders.reasons import POPULAR, REORDERING, Explanation, phrase, sentence
+from genre.recommenders.phrasebook import Phrasebook
+from genre.recommenders.reasons import REORDERING, Explanation, phrase, sentence
 from genre.serving.breaker import NoAnswer
 from genre.serving.fallback import Fallback
 from genre.serving.lists import list_source, popular_reason, query_reasons
@@ -29,6 +30,7 @@ def explain_item(
     row: int,
     text: str | None,
     failure: str | None,
+    language: Phrasebook,
 ) -> Evidence:
     """Return the evidence for one item.
 
@@ -40,6 +42,7 @@ def explain_item(
         row: Row of the item.
         text: The query in words that the list answered, or None.
         failure: Why the history lacks recent events, or None.
+        language: The words of the reason.
 
     Returns:
         The evidence.
@@ -48,14 +51,16 @@ def explain_item(
         DataError: If the query has no word.
     """
     if history.has_likes:
-        evidence = _by_recommender(fallback, loaded, name, history, row)
+        evidence = _by_recommender(fallback, loaded, name, history, row, language)
     else:
-        evidence = _by_popularity(fallback, loaded, name, row)
+        evidence = _by_popularity(fallback, loaded, name, row, language)
     evidence.fallback = evidence.fallback or failure
-    return evidence if text is None else _with_query(fallback, loaded, evidence, history, row, text)
+    return evidence if text is None else _with_query(fallback, loaded, evidence, history, row, text, language)
 
 
-def _by_recommender(fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int) -> Evidence:
+def _by_recommender(
+    fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int, language: Phrasebook
+) -> Evidence:
     """Return the recommender's own evidence, or that of the first step that answers."""
     catalogue = loaded.catalogue
     newest = loaded.batch([history]).last(NEWEST)
@@ -72,7 +77,7 @@ def _by_recommender(fallback: Fallback, loaded: LoadedRun, name: str, history: S
         item_id=catalogue.item_ids[row],
         title=catalogue.titles[row],
         score=round(found.score, DIGITS),
-        reason=sentence(found, catalogue.titles),
+        reason=sentence(found, catalogue.titles, language=language),
         method=found.method,
         source=list_source(step, history),
         run=loaded.name,
@@ -91,7 +96,7 @@ def _by_recommender(fallback: Fallback, loaded: LoadedRun, name: str, history: S
     )
 
 
-def _by_popularity(fallback: Fallback, loaded: LoadedRun, name: str, row: int) -> Evidence:
+def _by_popularity(fallback: Fallback, loaded: LoadedRun, name: str, row: int, language: Phrasebook) -> Evidence:
     """Return the evidence for a popular item: its score is its popularity."""
     count = round(float(fallback.popularity(loaded)[row]), DIGITS)
     item_id, title = loaded.catalogue.item_ids[row], loaded.catalogue.titles[row]
@@ -99,7 +104,7 @@ def _by_popularity(fallback: Fallback, loaded: LoadedRun, name: str, row: int) -
         item_id=item_id,
         title=title,
         score=count,
-        reason=POPULAR,
+        reason=language.popular,
         method="popularity",
         source="popular",
         run=loaded.name,
@@ -109,7 +114,13 @@ def _by_popularity(fallback: Fallback, loaded: LoadedRun, name: str, row: int) -
 
 
 def _with_query(
-    fallback: Fallback, loaded: LoadedRun, evidence: Evidence, history: SingleHistory, row: int, text: str
+    fallback: Fallback,
+    loaded: LoadedRun,
+    evidence: Evidence,
+    history: SingleHistory,
+    row: int,
+    text: str,
+    language: Phrasebook,
 ) -> Evidence:
     """Add what a query in words adds to the item's score in `Fallback.by_words`."""
     if loaded.matcher is None:
@@ -125,13 +136,16 @@ def _with_query(
     evidence = replace(evidence, query_parts=query_parts, fallback=evidence.fallback or late)
     if match.fit is None and history.has_likes and "taste" in shares:  # the list is the recommender's own
         return evidence
-    matched = popular_reason(query) if match.fit is None else query_reasons(loaded, query, match.near, [row])[0]
+    if match.fit is None:
+        matched = popular_reason(query, language)
+    else:
+        matched = query_reasons(loaded, query, match.near, [row], language)[0]
     causes = [cause["title"] for cause in evidence.because if cause["share"] > 0][:2]
-    because = phrase(causes) if causes and query_parts.get("taste", 0) > 0 else ""
+    because = phrase(causes, language=language) if causes and query_parts.get("taste", 0) > 0 else ""
     shared = loaded.catalogue.shared_words(row, set(words(query.wanted, terms=True)))
     return replace(
         evidence,
-        reason="; ".join(part for part in (matched, because) if part),
+        reason=language.semicolon.join(part for part in (matched, because) if part),
         source="popular" if match.fit is None else "content",
         words=list(dict.fromkeys((*shared, *evidence.words)))[:MOST_WORDS],
     )

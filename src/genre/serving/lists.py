@@ -19,7 +19,8 @@ from genre.data.history import History
 from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
-from genre.recommenders.reasons import POPULAR, phrase
+from genre.recommenders.phrasebook import ENGLISH, PHRASEBOOKS, Phrasebook
+from genre.recommenders.reasons import phrase
 from genre.rules.rule_set import Past, RuledList, RuleSet, pool_size, with_note
 from genre.rules.ruled_lists import scored_items
 from genre.serving.diversify import diversify
@@ -32,8 +33,6 @@ from genre.serving.search.query import Query
 
 Scores = npt.NDArray[np.floating[Any]]
 
-RARE = "rarer than most"
-AT_RANDOM = "drawn at random, to learn from"
 TELLING = 0.4  # of the nearest category: one that is less near is not a reason
 
 
@@ -177,7 +176,7 @@ def _ranked_list(
     if resolved.explorer is not None:
         drawn = resolved.explorer.draw([loaded.catalogue.item_ids[item] for item in items.tolist()], request.k)
         items, values, propensities = items[drawn.places], values[drawn.places], tuple(drawn.propensities.tolist())
-        notes = [AT_RANDOM if at_random else "" for at_random in drawn.at_random]
+        notes = [PHRASEBOOKS[request.language].at_random if at_random else "" for at_random in drawn.at_random]
     why = _request_reasons(fallback, resolved, history, ranked, items)
     if any(notes):
         why = [with_note(reason, note) for reason, note in zip(why, notes, strict=True)]
@@ -270,26 +269,33 @@ def _request_reasons(
 ) -> list[str]:
     """Return a sentence for each item; words in common with the query go before the history."""
     loaded, request, match = resolved.loaded, resolved.request, ranked.match
-    model, novel = loaded.models[resolved.name], request.novelty > 0
+    model, novel, language = loaded.models[resolved.name], request.novelty > 0, PHRASEBOOKS[request.language]
     if request.words is None or (match is None and ranked.step != "content") or ranked.step == "model":
-        return reasons(loaded, model, history, items, ranked.step, novel=novel)
+        return reasons(loaded, model, history, items, ranked.step, novel=novel, language=language)
     if match is not None and ranked.step == "popular":
-        return [popular_reason(match.query)] * len(items)
+        return [popular_reason(match.query, language)] * len(items)
     if match is None:
-        by_words = partial(word_reasons, loaded, set(words(request.words, terms=True)), items.tolist())
+        by_words = partial(word_reasons, loaded, set(words(request.words, terms=True)), items.tolist(), language)
     else:
-        by_words = partial(query_reasons, loaded, match.query, match.near, items.tolist())
+        by_words = partial(query_reasons, loaded, match.query, match.near, items.tolist(), language)
     found = fallback.in_time(loaded, "reasons", by_words) or [""] * len(items)
     if match is None:
         return found
     if not resolved.history.has_likes or all(found):
         return found
-    taste = reasons(loaded, model, history, items, "model", novel=True)
+    taste = reasons(loaded, model, history, items, "model", novel=True, language=language)
     return [reason or other for reason, other in zip(found, taste, strict=True)]
 
 
 def reasons(
-    loaded: LoadedRun, model: Recommender, history: History, items: Int32, step: Step, *, novel: bool = False
+    loaded: LoadedRun,
+    model: Recommender,
+    history: History,
+    items: Int32,
+    step: Step,
+    *,
+    novel: bool = False,
+    language: Phrasebook = ENGLISH,
 ) -> list[str]:
     """Return a sentence for each item of a list, empty where nothing speaks for it.
 
@@ -300,19 +306,27 @@ def reasons(
         items: Rows of the items. `[m]`
         step: The step of the fallback that made the list.
         novel: The list favours rare items, so popularity is no reason.
+        language: The words of the sentences.
 
     Returns:
         The sentences. `[m]`
     """
     if not novel:
-        return _reasons(loaded, model, history, items, step, popular=POPULAR)
+        return _reasons(loaded, model, history, items, step, language, popular=language.popular)
     rare = loaded.popularity[items] < np.median(loaded.popularity)
-    found = _reasons(loaded, model, history, items, step, popular="")
-    return [reason or (RARE if few else "") for reason, few in zip(found, rare, strict=True)]
+    found = _reasons(loaded, model, history, items, step, language, popular="")
+    return [reason or (language.rare if few else "") for reason, few in zip(found, rare, strict=True)]
 
 
 def _reasons(
-    loaded: LoadedRun, model: Recommender, history: History, items: Int32, step: Step, *, popular: str
+    loaded: LoadedRun,
+    model: Recommender,
+    history: History,
+    items: Int32,
+    step: Step,
+    language: Phrasebook,
+    *,
+    popular: str,
 ) -> list[str]:
     """Return a sentence for each item; `popular`: the one for items that are there because they are popular."""
     if step == "popular" or model.evidence == "popularity" or len(history.item) == 0:
@@ -324,21 +338,21 @@ def _reasons(
         strength = np.stack([np.maximum(terms.history, 0).sum(axis=1), *beside.values()])  # [2 + n_parts, m]
         leads = [("", *beside)[at] for at in strength.argmax(axis=0).tolist()]
         return [
-            _sentence([titles[item] for item in cause], lead, popular)
+            _sentence([titles[item] for item in cause], lead, popular, language)
             for cause, lead in zip(strongest(terms.history * (history.weight > 0), history.item), leads, strict=True)
         ]
     if loaded.content is None:
         return [""] * len(items)
     vectors, liked = loaded.content.item_vectors_, history.item[history.weight > 0]
     similar = strongest(vectors[items] @ vectors[liked].T, liked)
-    return [f"similar to {titles[cause[0]]}" if cause else "" for cause in similar]
+    return [language.titles(language.similar, [titles[cause[0]]]) if cause else "" for cause in similar]
 
 
-def _sentence(causes: Sequence[str], lead: str, popular: str) -> str:
+def _sentence(causes: Sequence[str], lead: str, popular: str, language: Phrasebook) -> str:
     """Return a sentence for one item; `lead`: the largest part of its score, empty for the history."""
     if lead == "popular" and not (causes and popular):
-        return phrase(causes) if causes else popular
-    return phrase(causes, lead=lead) if causes or lead else ""
+        return phrase(causes, language=language) if causes else popular
+    return phrase(causes, lead=lead, language=language) if causes or lead else ""
 
 
 def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
@@ -357,7 +371,9 @@ def strongest(shares: Float32, causes: Int32) -> list[list[int]]:
     return [[item for item in pair if item >= 0] for pair in found]
 
 
-def query_reasons(loaded: LoadedRun, query: Query, near: Float32, items: Sequence[int]) -> list[str]:
+def query_reasons(
+    loaded: LoadedRun, query: Query, near: Float32, items: Sequence[int], language: Phrasebook = ENGLISH
+) -> list[str]:
     """Return a sentence for each item that matches a query: named items, and categories and words in common.
 
     Args:
@@ -365,6 +381,7 @@ def query_reasons(loaded: LoadedRun, query: Query, near: Float32, items: Sequenc
         query: The parsed query.
         near: How near each category is to the query. `[n_categories]`
         items: Rows of the items. `[m]`
+        language: The words of the sentences.
 
     Returns:
         The sentences, empty where an item is near in meaning alone. `[m]`
@@ -372,39 +389,45 @@ def query_reasons(loaded: LoadedRun, query: Query, near: Float32, items: Sequenc
     assert loaded.matcher is not None
     categories, wanted = loaded.matcher.categories, set(words(query.wanted, terms=True))
     telling = max(near.max(initial=0) * TELLING, FAINT)
-    likes = [f"like {' and '.join(loaded.catalogue.titles[row] for row in query.liked[:2])}"] if query.liked else []
+    liked = [loaded.catalogue.titles[row] for row in query.liked[:2]]
+    likes = [language.titles(language.like, liked)] if liked else []
     found = []
     for item in items:
         held = sorted((at for at in categories.held(item) if near[at] >= telling), key=lambda at: -near[at])
         names = [categories.names[at] for at in held]
         shared = [word for word in loaded.catalogue.shared_words(item, wanted) if word not in map(str.casefold, names)]
-        found.append("; ".join(likes + ([phrase((), names + shared)] if names or shared else [])))
+        common = [phrase((), names + shared, language=language)] if names or shared else []
+        found.append(language.semicolon.join(likes + common))
     return found
 
 
-def popular_reason(query: Query) -> str:
+def popular_reason(query: Query, language: Phrasebook = ENGLISH) -> str:
     """Return the sentence for popular items, in answer to a query that does not say what to look for.
 
     Args:
         query: The parsed query.
+        language: The words of the sentence.
 
     Returns:
         The sentence.
     """
-    without = f"popular, without: {', '.join(query.unwanted)}" if query.unwanted else POPULAR
-    return f"{without}; nothing fits your words" if query.wanted else without
+    without = language.words(language.without, query.unwanted) if query.unwanted else language.popular
+    return f"{without}{language.semicolon}{language.nothing_fits}" if query.wanted else without
 
 
-def word_reasons(loaded: LoadedRun, wanted: set[str], items: Sequence[int]) -> list[str]:
+def word_reasons(
+    loaded: LoadedRun, wanted: set[str], items: Sequence[int], language: Phrasebook = ENGLISH
+) -> list[str]:
     """Return a sentence for each item that was found by the words in its title.
 
     Args:
         loaded: The run.
         wanted: The words of the query.
         items: Rows of the items. `[m]`
+        language: The words of the sentences.
 
     Returns:
         The sentences. `[m]`
     """
     shared = [loaded.catalogue.shared_words(item, wanted) for item in items]
-    return [phrase((), found) if found else "" for found in shared]
+    return [phrase((), found, language=language) if found else "" for found in shared]

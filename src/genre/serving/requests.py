@@ -9,16 +9,17 @@ from typing import Any, Literal
 
 from genre.data.item_fields import Filter
 from genre.options import DEFAULT_K
+from genre.recommenders.phrasebook import Language
 from genre.rules.base import Rule
 
 DIGITS = 6  # to which scores are rounded
 ID_BYTES = 12  # of a new id: no two lists of a billion have the same
 
-ListSource = Literal["personal", "folded_in", "content", "popular"]
+ListSource = Literal["personal", "folded_in", "content", "popular", "together"]
 """How a list was made.
 
 personal: by the recommender, for a user with the history it was trained on. folded_in: by the recommender, for
-another history. content: by the features of the items. popular: popular items.
+another history. content: by the features of the items. popular: popular items. together: by the users of an item.
 """
 
 
@@ -42,6 +43,7 @@ class ListRequest:
         fields: Names of item fields to answer with.
         rules: What the list must keep, beside the rules of the run.
         record: Whether the list is sent to a user and counts as shown.
+        language: Language of the reasons.
         recommendation_id: The caller's own id of the list, so that a request that is sent again counts once; None: a
             new one.
     """
@@ -61,6 +63,7 @@ class ListRequest:
     fields: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     record: bool = True
+    language: Language = "en"
     recommendation_id: str | None = None
 
 

@@ -1,7 +1,8 @@
 """The service: recommends, explains, looks up and records, by the ids of the caller's data. Knows no HTTP.
 
 Every method may be called from any thread. What is known at a moment is in state.py, what changes it in updates.py;
-the steps that score are in fallback.py, lists as people see them are made in lists.py.
+the steps that score are in fallback.py, lists as people see them are made in lists.py, lists without a user in
+item_lists.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from genre.errors import GenreError
 from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import reranking_counts
-from genre.recommenders.reasons import POPULAR
+from genre.recommenders.phrasebook import PHRASEBOOKS, Language
 from genre.rules.rule_set import RuleSet
 from genre.runs import Run
 from genre.serving.compare import compare_items
@@ -23,13 +24,13 @@ from genre.serving.dialogues import DialogueTurn, request_of, take_turn
 from genre.serving.evidence import explain_item
 from genre.serving.experiment_results import experiments_report
 from genre.serving.exploration import Explorer
-from genre.serving.lists import ResolvedRequest, answer_batch, entries_with_reason
-from genre.serving.requests import Evidence, ListRequest, ListSource, RankedList
+from genre.serving.item_lists import ItemLists
+from genre.serving.lists import ResolvedRequest, answer_batch
+from genre.serving.requests import Evidence, ListRequest, RankedList
 from genre.serving.state import EventsByUser
-from genre.serving.updates import Updates
 
 
-class Service(Updates):
+class Service(ItemLists):
     """Recommendations from one or several runs, kept up to date by an event store.
 
     Methods raise UnknownId for the name of a run or recommender that does not exist, and those that write to the event
@@ -125,85 +126,11 @@ class Service(Updates):
         """
         if self.explorer is None:
             return None
-        bare = replace(request, k=DEFAULT_K, run=None, recommender=None, fields=(), recommendation_id=None)
+        bare = replace(
+            request, k=DEFAULT_K, run=None, recommender=None, fields=(), recommendation_id=None, language="en"
+        )
         plain = request.user_id is not None and bare == ListRequest(request.user_id)
         return self.explorer if plain and (rules is None or rules.only_hides) else None
-
-    def similar(
-        self,
-        item_id: str,
-        *,
-        k: int = DEFAULT_K,
-        run: str | None = None,
-        recommender: str | None = None,
-        fields: Sequence[str] = (),
-        record: bool = True,
-    ) -> RankedList:
-        """Return the items most similar to one.
-
-        Args:
-            item_id: The item.
-            k: Length of the list.
-            run: Name of the run; None: the first.
-            recommender: Name of the recommender; None: the best.
-            fields: Names of item fields to answer with.
-            record: Whether the list is sent to a user and counts as shown.
-
-        Returns:
-            The list; popular items where the item is unknown.
-        """
-        begin = time.perf_counter()
-        loaded = self._state.loaded_run(run)
-        name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
-        if row is None:
-            return self.popular(k=k, run=loaded.name, fields=fields, record=record)
-        ranked = self._state.fallback.similar(loaded, name, row, k, mask=loaded.allowed(int(time.time())))
-        why = POPULAR if ranked.step == "popular" else f"similar to {loaded.catalogue.titles[row]}"
-        source: ListSource = "folded_in" if ranked.step == "model" else ranked.step
-        made = RankedList(
-            items=entries_with_reason(loaded, ranked, why, fields),
-            source=source,
-            run=loaded.name,
-            recommender=name,
-            fallback=ranked.fallback,
-        )
-        self.shows.add([(None, made)] if record else [], time.perf_counter() - begin, source="similar")
-        return made
-
-    def popular(
-        self,
-        *,
-        k: int = DEFAULT_K,
-        trending: bool = False,
-        run: str | None = None,
-        fields: Sequence[str] = (),
-        record: bool = True,
-    ) -> RankedList:
-        """Return the most popular items. With filters: `recommend` without a user.
-
-        Args:
-            k: Length of the list.
-            trending: By recent events alone; items without any are left out.
-            run: Name of the run; None: the first.
-            fields: Names of item fields to answer with.
-            record: Whether the list is sent to a user and counts as shown.
-
-        Returns:
-            The list.
-        """
-        begin = time.perf_counter()
-        loaded = self._state.loaded_run(run)
-        allowed = loaded.allowed(int(time.time()))
-        if trending:
-            counts = self._state.trending.counts(loaded.catalogue.row)
-            shown = counts > 0 if allowed is None else (counts > 0) & allowed
-            ranked = self._state.fallback.popular(loaded, k, mask=shown, counts=counts)
-        else:
-            ranked = self._state.fallback.popular(loaded, k, mask=allowed)
-        entries = entries_with_reason(loaded, ranked, "trending" if trending else POPULAR, fields)
-        made = RankedList(items=entries, source="popular", run=loaded.name, recommender="popular")
-        self.shows.add([(None, made)] if record else [], time.perf_counter() - begin)
-        return made
 
     def explain(
         self,
@@ -214,6 +141,7 @@ class Service(Updates):
         words: str | None = None,
         run: str | None = None,
         recommender: str | None = None,
+        language: Language = "en",
     ) -> Evidence:
         """Return the evidence for one item.
 
@@ -224,6 +152,7 @@ class Service(Updates):
             words: The query in words that the list answered, or None.
             run: Name of the run; None: the run that the user is assigned to.
             recommender: Name of the recommender; None: the best.
+            language: Language of the reason.
 
         Returns:
             The evidence; of method `unknown` for an item that is not in the catalogue.
@@ -241,13 +170,13 @@ class Service(Updates):
                 item_id=item_id,
                 title=item_id,
                 score=None,
-                reason="not in the catalogue",
+                reason=PHRASEBOOKS[language].unknown,
                 method="unknown",
                 source="popular",
                 run=loaded.name,
                 recommender=name,
             )
-        return explain_item(state.fallback, loaded, name, past, row, words, failure)
+        return explain_item(state.fallback, loaded, name, past, row, words, failure, PHRASEBOOKS[language])
 
     def converse(
         self,

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from importlib import resources
 
 import orjson
 from fastapi import FastAPI, Response
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
@@ -80,7 +82,7 @@ def create_app(
         title="GENRE",
         version=__version__,
         description="Recommendations over HTTP",
-        docs_url=None,  # those pages load scripts from other hosts
+        docs_url=None,  # those pages load scripts from other hosts; /docs is our own
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,  # to an address made of the Host header, without the TLS of a proxy in front
@@ -88,6 +90,7 @@ def create_app(
     add_routes(app, calls)
     _add_health(app, service, metrics)
     page = StaticFiles(packages=[("genre.serving.http", "web")], html=True)
+    app.routes.append(Route("/docs", _docs, methods=["GET"]))
     app.routes.extend(Route(path, page, methods=["GET"]) for path in ("/", "/{file}"))
     added = nullcontext() if add is None else add(app, calls)
     add_error_handlers(app, metrics)
@@ -102,6 +105,11 @@ def create_app(
     app.add_middleware(SecurityHeaders)
     app.add_middleware(MeasureRequests, metrics=metrics)
     return app
+
+
+async def _docs(_: Request) -> Response:
+    """The description of the API, as a page."""
+    return Response((resources.files("genre.serving.http") / "web" / "docs.html").read_bytes(), media_type="text/html")
 
 
 async def _keep_warm(calls: AsyncService) -> None:

@@ -27,12 +27,14 @@ from genre.serving.http.schemas import (
     EventsBody,
     ExplainBody,
     FieldNames,
+    FilterFields,
     ItemBody,
     ItemsFound,
     K,
     Name,
     PathId,
     Problem,
+    ReasonLanguage,
     RecommendBody,
     RecommendQuery,
     RecordedCounts,
@@ -52,6 +54,8 @@ KQuery = Annotated[K, Query()]
 NameQuery = Annotated[Name | None, Query()]
 DaysQuery = Annotated[int, Query(ge=1, le=3650)]
 FieldsQuery = Annotated[FieldNames, Query()]
+ValuesQuery = Annotated[int, Query(ge=1, le=1000, description="values of a field, at most")]
+LanguageQuery = Annotated[ReasonLanguage, Query()]
 
 CACHED_QUERY_BYTES = 200  # a longer query string is checked each time, so that the cache has an end in bytes
 
@@ -99,6 +103,7 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
         ("GET", "/items/{item_id:id}", routes.item, CatalogueItem),
         ("PUT", "/items/{item_id:id}", routes.put_item, StoredItem),
         ("GET", "/items", routes.search, ItemsFound),
+        ("GET", "/filters", routes.filters, FilterFields),
         ("POST", "/events", routes.record, RecordedCounts),
         ("GET", "/runs", routes.runs, None),
         ("GET", "/experiments", routes.experiments, None),
@@ -161,11 +166,16 @@ class _Routes:
         return _json(await self._calls.recommend(body.to_request()))
 
     async def explain_to_user(
-        self, user_id: IdPath, item_id: IdPath, run: NameQuery = None, recommender: NameQuery = None
+        self,
+        user_id: IdPath,
+        item_id: IdPath,
+        run: NameQuery = None,
+        recommender: NameQuery = None,
+        language: LanguageQuery = "en",
     ) -> Response:
         """Explain why an item would be recommended to a user."""
-        explain = self._service.explain
-        return _json(await self._calls.read(explain, item_id, user_id=user_id, run=run, recommender=recommender))
+        given = {"user_id": user_id, "run": run, "recommender": recommender, "language": language}
+        return _json(await self._calls.read(self._service.explain, item_id, **given))  # type: ignore[arg-type]
 
     async def explain(self, body: ExplainBody) -> Response:
         """Explain why an item would be recommended for a history or to a user."""
@@ -179,23 +189,27 @@ class _Routes:
         run: NameQuery = None,
         fields: FieldsQuery = "",
         record: bool = True,  # noqa: FBT001, FBT002
+        language: LanguageQuery = "en",
     ) -> Response:
         """List the most popular items; with `trending`, those of the last days."""
-        popular, names = self._service.popular, split_names(fields)
-        return _json(await self._calls.read(popular, k=k, trending=trending, run=run, fields=names, record=record))
+        given = {"k": k, "trending": trending, "run": run, "record": record, "language": language}
+        return _json(await self._calls.read(self._service.popular, fields=split_names(fields), **given))  # type: ignore[arg-type]
 
     async def similar(
         self,
         item_id: IdPath,
         k: KQuery = DEFAULT_K,
+        together: bool = False,  # noqa: FBT001, FBT002
         run: NameQuery = None,
         recommender: NameQuery = None,
         fields: FieldsQuery = "",
         record: bool = True,  # noqa: FBT001, FBT002
+        language: LanguageQuery = "en",
     ) -> Response:
-        """List items similar to one; popular items where it is unknown."""
-        given = {"k": k, "run": run, "recommender": recommender, "fields": split_names(fields), "record": record}
-        return _json(await self._calls.read(self._service.similar, item_id, **given))  # type: ignore[arg-type]
+        """List items similar to one, or, with `together`, those that its users have; popular items if it is unknown."""
+        given = {"k": k, "together": together, "run": run, "recommender": recommender, "record": record}
+        similar, names = self._service.similar, split_names(fields)
+        return _json(await self._calls.read(similar, item_id, fields=names, language=language, **given))  # type: ignore[arg-type]
 
     async def item(self, item_id: IdPath, run: NameQuery = None) -> Response:
         """Return the fields of an item."""
@@ -204,6 +218,10 @@ class _Routes:
     async def search(self, search: TextQuery = "", k: KQuery = 20, run: NameQuery = None) -> Response:
         """Find items whose titles hold all the words; without words, popular items."""
         return _json({"items": await self._calls.read(self._service.search, search, k=k, run=run)})
+
+    async def filters(self, values: ValuesQuery = 50, run: NameQuery = None) -> Response:
+        """List the fields that lists can be filtered by, with their most frequent values, or their bounds."""
+        return _json({"filters": await self._calls.read(self._service.filters, n_values=values, run=run)})
 
     async def put_item(self, item_id: IdPath, body: ItemBody) -> Response:
         """Add an item or change its fields; a new one can be recommended at once where the run can read its text."""

@@ -23,6 +23,7 @@ from pydantic import (
 from genre.data.event_kinds import RATE, SHOW
 from genre.data.item_fields import Filter
 from genre.options import DEFAULT_K, Renamed, new_names
+from genre.recommenders.phrasebook import Language
 from genre.rules.base import parse_where, read_rules
 from genre.serving.events.store import Event
 from genre.serving.requests import ListRequest
@@ -54,6 +55,7 @@ History = Annotated[Ids | None, Field(description="item ids, oldest first, inste
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
+ReasonLanguage = Annotated[Language, Field(description="language of the reasons: en, or zh for Chinese")]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER]
 Timestamp = Annotated[int, Field(ge=1, le=4_102_444_800), _NUMBER]
 Position = Annotated[int, Field(ge=1, le=1000), _NUMBER]
@@ -121,6 +123,7 @@ class RecommendOptions(Body):
     diversity: Annotated[Share, Renamed("explore"), Field(description="0 to 1: prefer items unlike each other")] = 0.0
 
     record: Annotated[bool, Field(description="whether the list is sent to a user and counts as shown")] = True
+    language: ReasonLanguage = "en"
     recommendation_id: Annotated[
         Id | None, Field(description="your own id of the list; of a request that is sent again, it counts once")
     ] = None
@@ -205,6 +208,7 @@ class ExplainBody(Body):
     ask: Annotated[Words | None, Field(description="words that the item was found by")] = None
     run: RunName = None
     recommender: RecommenderName = None
+    language: ReasonLanguage = "en"
 
 
 class EventBody(Body):
@@ -309,6 +313,24 @@ class ItemsFound(BaseModel):
     """Items that a search found, best first."""
 
     items: list[CatalogueItem]
+
+
+class FilterField(BaseModel):
+    """A field that lists can be filtered by: its values with numbers of items, or its smallest and largest value."""
+
+    field: str
+    kind: Annotated[str, Field(description="category, name, number or day")]
+    about: Annotated[str, Field(description="what its name says: price, genre, day, maker, ...; empty: nothing")]
+    n_values: int | None = None
+    values: dict[str, int] | None = None
+    min: float | str | None = None
+    max: float | str | None = None
+
+
+class FilterFields(BaseModel):
+    """The fields that lists can be filtered by."""
+
+    filters: list[FilterField]
 
 
 class UserIds(BaseModel):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.data.dataset import Dataset
+from genre.data.function_words import function_words_of
 from genre.data.item_fields import Filter, ItemFields, Mask
 from genre.data.words import fold, words
 
@@ -144,6 +145,10 @@ class Catalogue:
             counts.update(self.words(row))
         return counts
 
+    @cached_property
+    def _function_words(self) -> frozenset[str]:
+        return function_words_of(self._n_items_with_word)
+
     def words(self, row: int) -> set[str]:
         """Return the words of an item's text fields.
 
@@ -169,7 +174,9 @@ class Catalogue:
         return {word for row in rows for word in self.words(row)}
 
     def shared_words(self, row: int, wanted: set[str]) -> tuple[str, ...]:
-        """Return the words that an item's text has in common with others, without words that most items have.
+        """Return the words that an item's text has in common with others, without words that say nothing of it.
+
+        Those are the words of many items, and the function words (`for`, `and`) of the items' languages.
 
         Args:
             row: Row of the item.
@@ -179,5 +186,6 @@ class Catalogue:
             The words, the rarest first.
         """
         most = max(COMMON * len(self), 2)
-        shared = [word for word in wanted & self.words(row) if self._n_items_with_word[word] <= most]
+        telling = (wanted & self.words(row)) - self._function_words
+        shared = [word for word in telling if self._n_items_with_word[word] <= most]
         return tuple(sorted(shared, key=lambda word: (self._n_items_with_word[word], word)))

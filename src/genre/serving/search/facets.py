@@ -69,12 +69,18 @@ class Facet:
             n_values: How many values, at most.
 
         Returns:
-            `field`, `kind`, and `min` and `max`, or `n_values` and `values` with numbers of items.
+            `field`, `kind`, `about`, and `min` and `max`, or `n_values` and `values` with numbers of items.
         """
         if self.kind in ("number", "day"):
-            return {"field": self.name, "kind": self.kind, "min": self.low, "max": self.high}
+            return {"field": self.name, "kind": self.kind, "about": self.about, "min": self.low, "max": self.high}
         shown = dict(list(self.counts.items())[:n_values])
-        return {"field": self.name, "kind": self.kind, "n_values": len(self.counts), "values": shown}
+        return {
+            "field": self.name,
+            "kind": self.kind,
+            "about": self.about,
+            "n_values": len(self.counts),
+            "values": shown,
+        }
 
 
 class Facets:

@@ -1,51 +1,40 @@
-// The page: the chosen titles are kept here, and every change of them requests a new list. Nothing is recorded.
+// The page: the chosen titles are kept here, and every change of them requests a new list. Clicks are recorded only where
+// the switch for it is on.
 
+import { fillCards } from "./cards.js";
 import { BADGES, SOURCES, fallback } from "./codes.js";
-import { cover, ground, nameCategories } from "./covers.js";
-import { $, h, replace, title, upper } from "./dom.js";
+import { $, h, replace, title } from "./dom.js";
+import { filterControls, offered, readFilters } from "./filters.js";
 import { listenToFinder } from "./finder.js";
-import { CATEGORIES, FACTS, categoriesOf, factsOf, mini } from "./items.js";
+import { categoriesOf, chooseFields, fieldsToAnswer, mini, pageOf, shown } from "./items.js";
+import { language, listenToTheme, t, translatePage } from "./language.js";
+import { isRecording, record, recordAs, startRecording, stopRecording } from "./recording.js";
+import { itemPath, query, request } from "./service.js";
 import { evidence } from "./why.js";
 
 const K = 20;
 const state = {
   runs: [], run: "", recommender: "", other: "", compare: false, novelty: 0, diversity: 0,
-  taste: [], hidden: [], words: "", user: "", kinds: [],
+  taste: [], hidden: [], words: "", user: "", filter: {}, fields: [], list: null, begun: 0,
 };
 
 // --- requests ---------------------------------------------------------------------------------------
 
-async function request(path, body) {
-  const options = body === undefined ? {} : {
-    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-  };
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch {
-    throw new Error("The service does not answer.");
-  }
-  const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(found.detail ?? "The service could not answer.");
-  for (const one of [found.items, found.history, found.because].flat()) if (one && !one.title.trim()) one.title = one.item_id;
-  return found;
+const runNow = () => state.runs.find((run) => run.run === state.run) ?? { fields: [], recommenders: [] };
+const inRun = (more = {}) => query({ run: state.run, ...more });
+const options = () => ({ fields: fieldsToAnswer().join(","), record: false, language });
+
+// a recorded visitor, or a loaded history that was not changed, is requested as that user
+function person() {
+  const user = recordAs() || state.user;
+  return user ? { user_id: user } : { history: state.taste.map((one) => one.item_id) };
 }
 
-const runNow = () => state.runs.find((run) => run.run === state.run) ?? { fields: [], recommenders: [] };
-const fieldsNow = () => [...CATEGORIES, ...FACTS].filter((field) => runNow().fields.includes(field));
-const item = (id) => `v1/items/${encodeURIComponent(id)}`;
-const inRun = (more = {}) => new URLSearchParams({ run: state.run, ...more });
-
-// a loaded history that was not changed is requested as that user, whom the recommender knows from its training
-const person = () => (state.user ? { user_id: state.user } : { history: state.taste.map((one) => one.item_id) });
-
-function listBody(recommender) {
-  const field = CATEGORIES.find((name) => runNow().fields.includes(name));
+function listBody(recommender, first) {
   return {
-    ...person(), ask: state.words || null, k: K, run: state.run, recommender,
-    novelty: state.novelty, diversity: state.diversity, exclude: state.hidden, fields: fieldsNow(),
-    filter: state.kinds.length && field ? { [field]: state.kinds } : {},
-    record: false, // a person who tries things out is no customer
+    ...person(), ask: state.words || null, k: K, run: state.run, recommender, language,
+    novelty: state.novelty, diversity: state.diversity, exclude: state.hidden, fields: fieldsToAnswer(), filter: state.filter,
+    record: isRecording() && first, // a person who tries things out is no customer
   };
 }
 
@@ -63,9 +52,11 @@ async function requestLists() {
   $("lists").setAttribute("aria-busy", "true");
   while (stale) {
     stale = false;
-    const started = performance.now(), names = state.compare ? [state.recommender, state.other] : [state.recommender];
+    const started = state.begun || performance.now(), names = state.compare ? [state.recommender, state.other] : [state.recommender];
     try {
-      const lists = await Promise.all(names.map((name) => request("v1/recommendations", listBody(name))));
+      const lists = await Promise.all(names.map((name, at) => request("v1/recommendations", listBody(name, at === 0))));
+      state.begun = 0;
+      [state.list] = lists;
       showLists(lists, performance.now() - started);
       trouble("");
     } catch (error) {
@@ -91,23 +82,23 @@ function chip(id, name, label, remove, kind) {
 }
 
 function showTaste() {
-  const query = state.words ? [chip("", `“${state.words}”`, `Remove “${state.words}”`, dropWords, "query")] : [];
-  replace($("taste"), [...query, ...state.taste.map((one) => chip(one.item_id, one.title, `Remove ${one.title}`, () => drop(one.item_id)))]);
+  const query = state.words ? [chip("", `“${state.words}”`, t("Remove {}", `“${state.words}”`), dropWords, "query")] : [];
+  replace($("taste"), [...query, ...state.taste.map((one) => chip(one.item_id, one.title, t("Remove {}", one.title), () => drop(one.item_id)))]);
   $("no-taste").hidden = state.taste.length > 0 || query.length > 0;
   $("hidden").hidden = state.hidden.length === 0;
-  $("hidden").textContent = state.hidden.length === 1 ? "Show the hidden title again" : `Show ${state.hidden.length} hidden titles again`;
-  $("clear").disabled = !(state.taste.length || state.words || state.hidden.length || state.kinds.length);
+  $("hidden").textContent = state.hidden.length === 1 ? t("Show the hidden title again") : t("Show {} hidden titles again", state.hidden.length);
+  $("clear").disabled = !(state.taste.length || state.words || state.hidden.length || Object.keys(state.filter).length);
 }
 
 function showLists(lists, milliseconds) {
   const [first, second] = lists;
   const begun = state.taste.length > 0 || Boolean(state.words);
   $("headline").textContent = state.words ? `“${state.words}”`
-    : state.user ? `For user ${state.user}` : begun ? "For you" : "Tap a few you like";
+    : recordAs() || state.user ? t("For user {}", recordAs() || state.user) : begun ? t("For you") : t("Choose a few you like");
   $("status").replaceChildren(...statusLine(first, lists, milliseconds, begun));
   $("second").hidden = !second;
   $("one-title").className = second ? "column-title" : "unseen";
-  $("one-title").textContent = second ? first.recommender : "The list";
+  $("one-title").textContent = second ? first.recommender : t("The list");
   $("lists").classList.toggle("two", Boolean(second));
   $("list").classList.toggle("rows", Boolean(second));
   fill($("list"), first, second);
@@ -122,16 +113,19 @@ function showLists(lists, milliseconds) {
 /** How the list came about, how much two lists share, and how long it took. */
 function statusLine(first, lists, milliseconds, begun) {
   const parts = [];
-  const by = state.words && first.source === "content" ? `by your words${state.taste.length ? " and your taste" : ""}`
+  const by = state.words && first.source === "content" ? t(state.taste.length ? "by your words and your taste" : "by your words")
     : sharedReason(first) || SOURCES[first.source];
   if (begun) parts.push(h("b", { class: "badge" }, BADGES[first.source]), ` ${by}`);
-  else parts.push("Popular titles, until you choose some. The list changes with every click; nothing is recorded.");
+  else {
+    parts.push(t(isRecording() ? "Popular titles, until you choose some. The list changes with every click; clicks are recorded."
+      : "Popular titles, until you choose some. The list changes with every click; nothing is recorded."));
+  }
   if (first.fallback) parts.push(` · ${fallback(first.fallback)}`);
   if (lists.length > 1) {
     const others = new Set(lists[1].items.map((one) => one.item_id));
-    parts.push(` · ${first.items.filter((one) => others.has(one.item_id)).length} of ${first.items.length} in both lists`);
+    parts.push(` · ${t("{} of {} in both lists", first.items.filter((one) => others.has(one.item_id)).length, first.items.length)}`);
   }
-  if (begun) parts.push(` · ${Math.max(1, Math.round(milliseconds))}\u00a0ms`);
+  if (begun) parts.push(` · ${t(isRecording() ? "recorded and answered in {} ms" : "{} ms", Math.max(1, Math.round(milliseconds))).replace(/ (?=ms$)/, "\u00a0")}`);
   return parts;
 }
 
@@ -142,80 +136,53 @@ function sharedReason(answer) {
 }
 
 function fill(list, answer, against) {
-  const before = new Map([...list.children].map((card) => [card.dataset.id, card]));
-  const places = new Map([...before].map(([id, card]) => [id, card.getBoundingClientRect()]));
-  const rank = against && new Map(against.items.map((one, at) => [one.item_id, at]));
+  const narrowed = Object.keys(state.filter).length || state.hidden.length;
+  const nothing = t(narrowed ? "Nothing is left to recommend. Remove a filter, or show the hidden titles." : "Nothing is left to recommend.");
   const shared = Boolean(sharedReason(answer));
-  const cards = answer.items.map((one, at) => cardOf(shared ? { ...one, reason: "" } : one, at, answer.recommender, rank));
-  const narrowed = state.kinds.length || state.hidden.length;
-  const rest = h("li", { class: "nothing" }, `Nothing is left to recommend.${narrowed ? " Remove a filter, or show the hidden titles." : ""}`);
-  replace(list, cards.length ? cards : [rest]);
-  move(cards, places);
+  fillCards(list, shared ? answer.items.map((one) => ({ ...one, reason: "" })) : answer.items, against?.items, nothing, {
+    chosen: new Set(state.taste.map((one) => one.item_id)), like: add, hide, why: (one) => explain(one, answer.recommender), link: linkTo,
+  });
 }
 
-/** Cards glide from where they were; new ones appear. */
-function move(cards, places) {
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  for (const card of cards) {
-    const was = places.get(card.dataset.id), is = card.getBoundingClientRect();
-    if (!was) card.animate([{ opacity: 0, transform: "translateY(10px)" }, { opacity: 1, transform: "none" }], { duration: 260, easing: "ease-out" });
-    else if (was.left !== is.left || was.top !== is.top) {
-      card.animate([{ transform: `translate(${was.left - is.left}px, ${was.top - is.top}px)` }, { transform: "none" }], { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" });
-    }
-  }
-}
-
-function cardOf(one, at, recommender, rank) {
-  const chosen = state.taste.some((other) => other.item_id === one.item_id);
-  const face = h("div", { class: "face" },
-    cover(one.item_id, categoriesOf(one)),
-    h("span", { class: "rank", "aria-hidden": "true" }, String(at + 1)),
-    title(one.title, "h3", { title: one.title }));
-  face.style.setProperty("--ground", ground(one.item_id, categoriesOf(one)));
-  const card = h("li", { class: "card", "data-id": one.item_id },
-    face,
-    h("div", { class: "about" },
-      title(factsOf(one), "p", { class: "facts" }),
-      one.reason && title(upper(one.reason), "p", { class: "reason", title: one.reason })),
-    rank && delta(rank.get(one.item_id), at),
-    h("div", { class: "acts" },
-      h("button", { type: "button", class: "like", "aria-label": `I like ${one.title}`, disabled: chosen, onclick: () => add(one) }, "Like"),
-      h("button", { type: "button", "aria-label": `Why ${one.title}`, onclick: () => explain(one, recommender) }, "Why"),
-      h("button", { type: "button", class: "away", "aria-label": `Hide ${one.title}`, onclick: () => hide(one) }, "Hide")));
-  if (rank) {
-    card.addEventListener("pointerenter", () => light(one.item_id, true));
-    card.addEventListener("pointerleave", () => light(one.item_id, false));
-  }
-  return card;
-}
-
-function delta(there, here) {
-  if (there === undefined) return h("span", { class: "delta only" }, "only here");
-  const by = there - here;
-  const text = by === 0 ? "same place" : `${by > 0 ? "▲" : "▼"} ${Math.abs(by)}`;
-  const label = by === 0 ? "same place in both" : `${Math.abs(by)} places ${by > 0 ? "higher" : "lower"} than in the other list`;
-  return h("span", { class: `delta ${by > 0 ? "up" : by < 0 ? "down" : ""}`, "aria-label": label, role: "img" }, text);
-}
-
-function light(id, on) {
-  for (const card of document.querySelectorAll(".card")) if (card.dataset.id === id) card.classList.toggle("lit", on);
-}
+/** A link to the page of an item; following it is a click on it. */
+const linkTo = (one) => {
+  const link = title(one.title, "a", { href: pageOf(one.item_id, state.run, kept()) });
+  link.addEventListener("click", () => { record("click", one, state.list, { keepalive: true }).catch(() => {}); });
+  return link;
+};
 
 function showKinds(answer) {
-  const counts = new Map(state.kinds.map((kind) => [kind, Infinity]));
+  const field = shown.category, chosen = state.filter[field] ?? [];
+  const counts = new Map(chosen.map((kind) => [kind, Infinity]));
   for (const one of answer.items) for (const kind of categoriesOf(one)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   const kinds = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 10).map(([kind]) => kind);
   replace($("kinds"), kinds.map((kind) => {
-    const on = state.kinds.includes(kind);
-    const flip = () => { state.kinds = on ? state.kinds.filter((other) => other !== kind) : [...state.kinds, kind]; refresh(); };
+    const on = chosen.includes(kind);
+    const flip = () => changeFilter(field, on ? chosen.filter((other) => other !== kind) : [...chosen, kind]);
     return h("li", { "data-id": kind }, h("button", { type: "button", "aria-pressed": String(on), onclick: flip }, kind));
   }));
 }
 
+/** The controls of the side; the one that was used keeps the keyboard. */
+function showFilters() {
+  const held = document.activeElement?.closest?.("#filter-fields [data-field]")?.dataset.field;
+  const at = held && [...document.activeElement.closest("[data-field]").querySelectorAll("input, select")].indexOf(document.activeElement);
+  $("filters").hidden = state.fields.length === 0;
+  $("filter-fields").replaceChildren(...filterControls(state.fields, state.filter, changeFilter));
+  $("no-filters").disabled = Object.keys(state.filter).length === 0;
+  if (held) [...$("filter-fields").children].find((one) => one.dataset.field === held)?.querySelectorAll("input, select")[at]?.focus();
+}
+
+function changeFilter(field, value) {
+  const { [field]: _, ...others } = state.filter;
+  state.filter = value && (!Array.isArray(value) || value.length) ? { ...others, [field]: value } : others;
+  showFilters();
+  refresh();
+}
+
 async function showPopular() {
-  const popular = await request(`v1/popular?${inRun({ k: 30, fields: fieldsNow().join(","), record: false })}`);
-  nameCategories(popular.items.flatMap(categoriesOf));
-  replace($("popular"), popular.items.map((one) => mini(one, "I like", () => add(one))));
+  const popular = await request(`v1/popular?${inRun({ k: 30, ...options() })}`);
+  replace($("popular"), popular.items.map((one) => mini(one, t("I like {}", one.title), () => add(one))));
 }
 
 // --- explanations -----------------------------------------------------------------------------------
@@ -223,14 +190,14 @@ async function showPopular() {
 async function explain(one, recommender = state.recommender) {
   const sheet = $("why");
   try {
-    const body = { item_id: one.item_id, ...person(), ask: state.words || null, run: state.run, recommender };
+    const body = { item_id: one.item_id, ...person(), ask: state.words || null, run: state.run, recommender, language };
     const [why, alike] = await Promise.all([
       request("v1/explanations", body),
-      request(`${item(one.item_id)}/similar?${inRun({ recommender, k: 6, fields: fieldsNow().join(",") })}`),
+      request(`${itemPath(one.item_id)}/similar?${inRun({ recommender, k: 6, ...options() })}`),
     ]);
     const close = () => sheet.close();
     sheet.replaceChildren(...evidence(one, why, alike, {
-      close, like: () => { close(); add(one); }, open: (other) => explain(other, recommender),
+      close, like: () => { close(); add(one); }, open: (other) => explain(other, recommender), page: pageOf(one.item_id, state.run, kept()),
     }));
     if (!sheet.open) sheet.showModal();
     else sheet.querySelector(".close").focus();
@@ -241,23 +208,70 @@ async function explain(one, recommender = state.recommender) {
 }
 
 // --- changing ---------------------------------------------------------------------------------------
+/** Record what was done, where the switch is on; the next list answers it. */
+async function follow(kind, one) {
+  if (!isRecording()) {
+    state.user = $("user").value = "";
+    return;
+  }
+  state.begun = performance.now();
+  try {
+    await record(kind, one, state.list);
+    const user = await request(`v1/users/${encodeURIComponent(recordAs())}?${inRun()}`);
+    state.taste = liked(user);
+  } catch (error) {
+    unrecorded(error);
+  }
+}
 
-function add(one) {
+const liked = (user) => user.history.filter((one) => one.weight > 0).slice(-1000).map(({ item_id, title: name }) => ({ item_id, title: name }));
+
+function unrecorded(error) {
+  if (error.status === 403) stopRecording();
+  showRecording();
+  trouble(error.status === 403 ? t("This key may not record events.") : error.message);
+}
+
+async function add(one) {
   if (state.taste.some((other) => other.item_id === one.item_id)) return;
   state.taste = [...state.taste, { item_id: one.item_id, title: one.title }].slice(-1000);
-  state.user = $("user").value = "";
+  await follow("like", one);
+  return refresh();
+}
+
+async function drop(itemId) {
+  const one = state.taste.find((other) => other.item_id === itemId);
+  state.taste = state.taste.filter((other) => other !== one);
+  await follow("dislike", one);
+  return refresh();
+}
+
+async function changeRecording() {
+  if ($("record").checked) {
+    startRecording(state.user);
+    try {
+      if (!state.user) for (const one of state.taste) await record("like", one, null);
+    } catch (error) {
+      unrecorded(error);
+    }
+  } else {
+    stopRecording();
+    state.user = $("user").value = "";
+  }
+  showRecording();
   refresh();
 }
 
-function drop(itemId) {
-  state.taste = state.taste.filter((one) => one.item_id !== itemId);
-  state.user = $("user").value = "";
-  refresh();
+function showRecording() {
+  $("record").checked = isRecording();
+  $("recording").textContent = isRecording() ? t("Stored as user {}. Every click goes to the service, and the list follows at once.", recordAs())
+    : t("Off: nothing is stored. On: likes, hides and clicks go to the service, and the list follows at once.");
 }
 
-function hide(one) {
+async function hide(one) {
   state.hidden = [...state.hidden, one.item_id].slice(-1000);
-  refresh();
+  if (isRecording()) await follow("dislike", one);
+  return refresh();
 }
 
 function dropWords() {
@@ -266,19 +280,24 @@ function dropWords() {
 }
 
 function clear() {
-  Object.assign(state, { taste: [], hidden: [], words: "", user: "", kinds: [] });
+  stopRecording();
+  showRecording();
+  Object.assign(state, { taste: [], hidden: [], words: "", user: "", filter: {} });
   $("words").value = $("user").value = "";
+  showFilters();
   refresh();
 }
 
 async function loadUser(userId) {
   let problem = "";
+  stopRecording();
+  showRecording();
   try {
     const user = await request(`v1/users/${encodeURIComponent(userId)}?${inRun()}`);
-    const liked = user.history.filter((one) => one.weight > 0).slice(-1000);
-    if (liked.length) Object.assign(state, { user: userId, taste: liked.map(({ item_id, title: name }) => ({ item_id, title: name })) });
-    else problem = `User ${userId} has no history.`;
-    if (user.fallback) problem = `${problem} Recent events are missing: the event log does not answer.`.trim();
+    const taste = liked(user);
+    if (taste.length) Object.assign(state, { user: userId, taste });
+    else problem = t("User {} has no history.", userId);
+    if (user.fallback) problem = `${problem} ${t("Recent events are missing: the event log does not answer.")}`.trim();
   } catch (error) {
     problem = error.message;
   }
@@ -289,17 +308,18 @@ async function loadUser(userId) {
 
 // --- starting ---------------------------------------------------------------------------------------
 
-function remember() { // in the address, so that a link shows what its sender saw
-  const kept = {
+/** What a link has to hold so that it shows what its sender saw. */
+function kept() {
+  const values = {
     run: state.runs.length > 1 ? state.run : "", by: state.recommender, with: state.compare ? state.other : "",
     novelty: state.novelty || "", diversity: state.diversity || "", ask: state.words,
-    user: state.user, taste: state.user ? "" : JSON.stringify(state.taste.map((one) => one.item_id)),
-    only: JSON.stringify(state.kinds), hidden: JSON.stringify(state.hidden),
+    user: state.user, taste: state.user || isRecording() ? "" : JSON.stringify(state.taste.map((one) => one.item_id)),
+    filter: JSON.stringify(state.filter), hidden: JSON.stringify(state.hidden),
   };
-  const pairs = Object.entries(kept).filter(([, value]) => value !== "" && value !== "[]");
-  history.replaceState(null, "", `#${new URLSearchParams(pairs)}`);
+  return new URLSearchParams(Object.entries(values).filter(([, value]) => !["", "[]", "{}"].includes(value)));
 }
 
+const remember = () => history.replaceState(null, "", `#${kept()}`);
 /** The texts of a list in a link; a link may come from a stranger, so only plain ids pass. */
 function listIn(text) {
   try {
@@ -312,26 +332,26 @@ function listIn(text) {
 /** These items with their titles, in this order, without those the run does not have. */
 async function named(ids) {
   if (!ids.length) return [];
-  const body = { history: [], include: ids, k: ids.length, run: state.run };
+  const body = { history: [], include: ids, k: ids.length, run: state.run, record: false };
   const found = await request("v1/recommendations", body).catch(() => ({ items: [] }));
   const titles = new Map(found.items.map((one) => [one.item_id, one.title]));
   return [...new Set(ids)].filter((id) => titles.has(id)).map((id) => ({ item_id: id, title: titles.get(id) }));
 }
 
 async function recall() {
-  const kept = new URLSearchParams(location.hash.slice(1));
-  if (state.runs.some((run) => run.run === kept.get("run"))) state.run = kept.get("run");
-  const known = runNow().recommenders, chosen = (name) => (known.includes(kept.get(name)) ? kept.get(name) : "");
+  const link = new URLSearchParams(location.hash.slice(1));
+  if (state.runs.some((run) => run.run === link.get("run"))) state.run = link.get("run");
+  const known = runNow().recommenders, chosen = (name) => (known.includes(link.get(name)) ? link.get(name) : "");
   state.recommender = chosen("by") || known[0];
   state.other = chosen("with") || known.find((name) => name !== state.recommender) || known[0];
   state.compare = Boolean(chosen("with"));
-  state.novelty = Math.min(1, Math.max(0, Number(kept.get("novelty")) || 0));
-  state.diversity = Math.min(1, Math.max(0, Number(kept.get("diversity")) || 0));
-  state.words = (kept.get("ask") ?? "").slice(0, 1000);
-  state.kinds = listIn(kept.get("only")).slice(0, 20);
-  state.hidden = listIn(kept.get("hidden"));
-  state.taste = await named(listIn(kept.get("taste")));
-  return kept.get("user");
+  state.novelty = Math.min(1, Math.max(0, Number(link.get("novelty")) || 0));
+  state.diversity = Math.min(1, Math.max(0, Number(link.get("diversity")) || 0));
+  state.words = (link.get("ask") ?? "").slice(0, 1000);
+  state.filter = readFilters(link.get("filter"));
+  state.hidden = listIn(link.get("hidden"));
+  state.taste = await named(listIn(link.get("taste")));
+  return { user: link.get("user"), like: listIn(JSON.stringify([link.get("like") ?? ""]))[0] };
 }
 
 function choices(select, names, chosen) {
@@ -349,14 +369,14 @@ function showChoices() {
   $("compare").disabled = runNow().recommenders.length < 2;
   for (const dial of ["novelty", "diversity"]) {
     $(dial).value = Math.round(state[dial] * 100);
-    $(`${dial}-is`).textContent = state[dial] ? `${Math.round(state[dial] * 100)}%` : "off";
+    $(`${dial}-is`).textContent = state[dial] ? `${Math.round(state[dial] * 100)}%` : t("off");
   }
   $("settings-are").textContent = state.recommender;
   const values = (runNow().leaderboard ?? []).find((one) => one.name === state.recommender)?.values ?? {};
   const metric = Object.keys(values).find((name) => name.startsWith("ndcg") && typeof values[name] === "number");
   const place = runNow().recommenders.indexOf(state.recommender) + 1;
-  const tested = metric ? `, ${metric} ${values[metric].toFixed(3)} in the test` : "";
-  $("ranking").textContent = `${place === 1 ? "First" : `Number ${place}`} of ${runNow().recommenders.length} by validation${tested}.`;
+  const n = runNow().recommenders.length, ranked = place === 1 ? t("First of {} by validation", n) : t("Number {} of {} by validation", place, n);
+  $("ranking").textContent = t("{}.", metric ? t("{}, {} {} in the test", ranked, metric, values[metric].toFixed(3)) : ranked);
   $("report").hidden = !runNow().report;
   $("report").href = `v1/runs/${encodeURIComponent(state.run)}/report`;
 }
@@ -364,13 +384,19 @@ function showChoices() {
 async function changeRun() {
   state.recommender = runNow().recommenders[0];
   state.other = runNow().recommenders[1] ?? state.recommender;
-  state.kinds = [];
+  state.filter = {};
   await showRun();
   refresh();
 }
 
 async function showRun() {
   showChoices();
+  const { filters } = await request(`v1/filters?${inRun()}`);
+  chooseFields(runNow().fields, filters);
+  state.fields = offered(filters);
+  const names = new Set(runNow().fields); // of a link from another run, filters of fields that this one does not have
+  state.filter = Object.fromEntries(Object.entries(state.filter).filter(([field]) => names.has(field)));
+  showFilters();
   const known = await request(`v1/users?${inRun({ k: 200 })}`);
   $("users").replaceChildren(...known.users.map((id) => h("option", { value: id })));
   await showPopular();
@@ -396,25 +422,24 @@ function listen() {
   for (const dial of ["novelty", "diversity"]) on(dial, "input", () => { state[dial] = $(dial).value / 100; showChoices(); refresh(); });
   on("dismiss", "click", () => trouble(""));
   on("why", "click", (event) => { if (event.target === $("why")) $("why").close(); });
-  on("theme", "click", () => {
-    const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
-    document.documentElement.dataset.theme = dark ? "light" : "dark";
-    localStorage.setItem("theme", document.documentElement.dataset.theme);
-  });
+  on("record", "change", changeRecording);
+  on("no-filters", "click", () => { $("list").focus(); state.filter = {}; showFilters(); refresh(); });
 }
 
 async function start() {
-  const theme = localStorage.getItem("theme");
-  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  translatePage();
+  listenToTheme();
   listen();
-  $("settings").open = matchMedia("(min-width: 761px)").matches;
+  showRecording();
+  $("settings").open = $("filters").open = matchMedia("(min-width: 761px)").matches;
   try {
     state.runs = (await request("v1/runs")).runs;
     state.run = state.runs[0].run;
-    const user = await recall();
+    const { user, like } = await recall();
     await showRun().catch(() => {}); // the list matters more
-    if (user) await loadUser(user);
-    else await refresh();
+    if (isRecording()) state.taste = liked(await request(`v1/users/${encodeURIComponent(recordAs())}?${inRun()}`));
+    await (user && !isRecording() ? loadUser(user) : refresh());
+    for (const one of await named(like ? [like] : [])) await add(one); // from the page of an item
   } catch (error) {
     trouble(error.message);
   }

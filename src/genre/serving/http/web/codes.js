@@ -1,29 +1,34 @@
 // The service's codes in words.
 
-export const BADGES = { personal: "Personal", folded_in: "Your choices", content: "By content", popular: "Popular" };
+import { t } from "./language.js";
+
+export const BADGES = {
+  personal: t("Personal"), folded_in: t("Your choices"), content: t("By content"), popular: t("Popular"), together: t("Chosen together"),
+};
 
 export const SOURCES = {
-  personal: "as the recommender knows this user",
-  folded_in: "computed now, from the titles you chose",
-  content: "by what the titles are about",
-  popular: "most popular titles",
+  personal: t("from this user's whole history"),
+  folded_in: t("from the titles you chose, computed now"),
+  content: t("by what the titles are about"),
+  popular: t("most popular titles"),
+  together: t("by what others chose"),
 };
 
 export const METHODS = {
-  exact: "the shares add up to the score.",
-  occlusion: "each bar is how far the score falls without that title.",
-  popularity: "there is no history, so the most popular titles are shown.",
-  unknown: "this title is not in the catalogue.",
+  exact: t("the shares add up to the score."),
+  occlusion: t("each bar is how far the score falls without that title."),
+  popularity: t("there is no history, so the most popular titles are shown."),
+  unknown: t("this title is not in the catalogue."),
 };
 
 const STAGES = {
-  rerank: "the second stage", model: "the recommender", content: "the recommender by content",
-  words: "the search by description", store: "the event log",
+  rerank: t("the second stage"), model: t("the recommender"), content: t("the recommender by content"),
+  words: t("the search by description"), store: t("the event log"),
 };
-const OUTCOMES = { late: "took too long", failed: "failed", paused: "is paused, having failed", unavailable: "needs a text encoder" };
+const OUTCOMES = { late: t("took too long"), failed: t("failed"), paused: t("is paused, having failed"), unavailable: t("needs a text encoder") };
 
 /** Why a fallback answered, such as `model_late`. */
 export const fallback = (code) => {
   const [stage, outcome] = code.split("_");
-  return STAGES[stage] && OUTCOMES[outcome] ? `${STAGES[stage]} ${OUTCOMES[outcome]}` : code.replaceAll("_", " ");
+  return STAGES[stage] && OUTCOMES[outcome] ? t("{} {}", STAGES[stage], OUTCOMES[outcome]) : code.replaceAll("_", " ");
 };

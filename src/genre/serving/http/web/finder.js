@@ -3,6 +3,7 @@
 import { cover } from "./covers.js";
 import { $, h, title } from "./dom.js";
 import { categoriesOf, factsOf } from "./items.js";
+import { t } from "./language.js";
 
 /**
  * search: text to items. takesWords: whether the run understands descriptions. choose: called with the chosen item.
@@ -21,7 +22,7 @@ export function listenToFinder({ search, takesWords, choose, describe, trouble }
       if (mine !== typed) return;
       const titles = items.map((one, at) => option(at, cover(one.item_id, categoriesOf(one)), title(one.title), title(factsOf(one), "small"), () => choose(one)));
       const spark = h("span", { class: "spark", "aria-hidden": "true" }, "✳");
-      if (takesWords() || !titles.length) titles.push(option(titles.length, spark, title(`Titles like “${text}”`), h("small", {}, "by meaning"), () => describe(text)));
+      if (takesWords() || !titles.length) titles.push(option(titles.length, spark, title(t("Titles like “{}”", text)), h("small", {}, t("by meaning")), () => describe(text)));
       list.replaceChildren(...titles);
       list.hidden = false;
       field.setAttribute("aria-expanded", "true");

@@ -1,0 +1,146 @@
+"""The words of reasons, in each language that lists can be answered in. Knows no evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "zh"]
+"""A language of reasons: English, or Chinese in simplified characters."""
+
+
+@dataclass(frozen=True)
+class Phrasebook:
+    """The words of one language; `{}` is where a title or a list of titles and words stands.
+
+    Attributes:
+        popular: Of an item that is in a list because many users have it.
+        trending: Of one that many users had in the last days.
+        rare: Of one that few users have, in a list that favours such.
+        no_evidence: Of one that nothing in the history speaks for.
+        unknown: Of one that is not in the catalogue.
+        at_random: Of one that was put at its place at random.
+        because: Titles of the history that raise the score.
+        also: The same, behind other evidence.
+        shares: Words in common.
+        similar: The title that an item is near.
+        together: The title that users of an item have, too.
+        like: Titles that a query in words names.
+        without: Words that a query rules out.
+        nothing_fits: Behind `popular` or `without`, where no item fits a query.
+        leads: The words for evidence that weighs more than the history, by its name in `Explanation.parts`.
+        joiner: Between two titles.
+        comma: Between words.
+        semicolon: Between parts of a sentence.
+    """
+
+    popular: str
+    trending: str
+    rare: str
+    no_evidence: str
+    unknown: str
+    at_random: str
+    because: str
+    also: str
+    shares: str
+    similar: str
+    together: str
+    like: str
+    without: str
+    nothing_fits: str
+    leads: Mapping[str, str]
+    joiner: str
+    comma: str
+    semicolon: str
+
+    def titles(self, template: str, titles: Sequence[str]) -> str:
+        """Fill titles into a template.
+
+        Args:
+            template: One of the attributes with a `{}`.
+            titles: The titles.
+
+        Returns:
+            The text.
+        """
+        return template.replace("{}", self.joiner.join(titles))
+
+    def words(self, template: str, words: Sequence[str]) -> str:
+        """Fill words into a template.
+
+        Args:
+            template: One of the attributes with a `{}`.
+            words: The words.
+
+        Returns:
+            The text.
+        """
+        return template.replace("{}", self.comma.join(words))
+
+
+ENGLISH = Phrasebook(
+    popular="popular with everybody",
+    trending="trending",
+    rare="rarer than most",
+    no_evidence="nothing in the history speaks for it",
+    unknown="not in the catalogue",
+    at_random="drawn at random, to learn from",
+    because="because of {}",
+    also="also because of {}",
+    shares="shares: {}",
+    similar="similar to {}",
+    together="often chosen with {}",
+    like="like {}",
+    without="popular, without: {}",
+    nothing_fits="nothing fits your words",
+    leads={
+        "popular": "popular",
+        "profile": "fits the profile",
+        "synthetic_item": "like an invented next item",
+        "synthetic_chained_item": "like an invented next item",
+        "reordering": "put higher by a language model",
+        "order": "often next after the newest items",
+        "together": "goes with the history",
+        "text": "reads like the newest items",
+        "lists": "high on several lists",
+        "friends": "liked by friends",
+        "neighbours": "frequent with users of like habits",
+    },
+    joiner=" and ",
+    comma=", ",
+    semicolon="; ",
+)
+CHINESE = Phrasebook(
+    popular="大家都在选",
+    trending="近期热门",
+    rare="较为小众",
+    no_evidence="历史记录中没有支持它的依据",
+    unknown="不在目录中",
+    at_random="随机抽取，用于学习",
+    because="因为 {}",
+    also="也因为 {}",
+    shares="共同词：{}",
+    similar="与 {} 相似",
+    together="常与 {} 一起被选",
+    like="类似 {}",
+    without="热门，不含：{}",
+    nothing_fits="没有符合描述的内容",
+    leads={
+        "popular": "热门",
+        "profile": "符合画像",
+        "synthetic_item": "与模型设想的下一项相近",
+        "synthetic_chained_item": "与模型设想的下一项相近",
+        "reordering": "由语言模型提前",
+        "order": "常紧接在最近的内容之后",
+        "together": "常与历史中的内容一起出现",
+        "text": "文字与最近的内容相近",
+        "lists": "在多个列表中靠前",
+        "friends": "好友喜欢",
+        "neighbours": "习惯相近的用户常选",
+    },
+    joiner=" 和 ",
+    comma="、",
+    semicolon="；",
+)
+PHRASEBOOKS: dict[Language, Phrasebook] = {"en": ENGLISH, "zh": CHINESE}
