@@ -253,6 +253,12 @@ def test_compare_and_filters(films: Service) -> None:
     with pytest.raises(UnknownId):
         films.compare("f0", "f99")
     by_field = {one["field"]: one for one in films.filters(n_values=3)}
-    assert by_field["runtime"] == {"field": "runtime", "kind": "number", "min": 78.0, "max": 171.0}
+    assert by_field["runtime"] == {
+        "field": "runtime",
+        "kind": "number",
+        "about": "duration",
+        "min": 78.0,
+        "max": 171.0,
+    }
     assert next(iter(by_field["genres"]["values"].items())) == ("Drama", 5)
     assert len(by_field["genres"]["values"]) == 3
