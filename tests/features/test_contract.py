@@ -19,14 +19,25 @@ from genre.features.tfidf import TfIdf
 from genre.features.vectors import Vectors
 from genre.kinds import KINDS
 from genre.log import SILENT, Log
-from genre.testing import check_encoder
+from genre.testing import check_encoder, toy_dataset
+from small_vision import write_vision_model
 
 
 @pytest.mark.parametrize("kind", KINDS["features"])
 def test_contract(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "vectors.npz"
     np.savez(file, ids=[f"i{item}" for item in range(10)], vectors=np.random.default_rng(0).normal(size=(10, 3)))
-    options = {"vectors": {"path": file}, "concat": {"parts": (TfIdf(), Vectors(file)), "weights": (3.0, 1.0)}}
+    options = {
+        "vectors": {"path": file},
+        "concat": {"parts": (TfIdf(), Vectors(file)), "weights": (3.0, 1.0)},
+        "image": {"model": tmp_path / "model.onnx", "column": "title", "folder": tmp_path, "cache_dir": str(tmp_path)},
+    }
+    if kind == "image":
+        from PIL import Image as Pillow
+
+        write_vision_model(tmp_path / "model.onnx")
+        for row, title in enumerate(toy_dataset().items["title"].to_pylist()):
+            Pillow.new("RGB", (9, 9), (20 * row, 90, 10)).save(tmp_path / title, "PNG")
     module, name = KINDS["features"][kind].split(":")
 
     def make() -> Encoder:

