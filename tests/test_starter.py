@@ -12,8 +12,8 @@ import yaml
 import genre
 from genre.cli.main import main
 from genre.config.reading import parse_config
-from genre.config.starter import first_config
-from genre.errors import ArtifactError, DataError
+from genre.config.starter import first_config, parse_columns
+from genre.errors import ArtifactError, DataError, OptionError
 from genre.features.text import render
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.columns import Columns
@@ -90,6 +90,13 @@ def test_the_column_of_titles_can_be_said(tmp_path: Path) -> None:
         assert prepared(files)[0].titles() == titles
     with pytest.raises(DataError, match="did you mean 'words'"):
         read_tables(Files(tmp_path / "orders.csv", tmp_path / "goods.csv", columns=Columns(title="word")))
+
+
+def test_a_role_has_one_column_and_a_column_one_role() -> None:
+    with pytest.raises(OptionError, match="--column title: given twice, words and kind"):
+        parse_columns(["title=words", "user=ann", "title=kind"])
+    with pytest.raises(OptionError, match="user and item are both 'id'"):
+        parse_columns(["user=id", "item=id"])
 
 
 def test_numbers_alone_name_nothing(tmp_path: Path) -> None:

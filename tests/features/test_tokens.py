@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.data.words import words
 from genre.features.tokens import keywords, tokens
 
 
@@ -54,3 +55,9 @@ def test_any_text_is_legal_and_keys_have_no_case(text: str) -> None:
     for token in tokens(text):
         assert token.key == token.key.casefold()
         assert token.text
+
+
+def test_the_rest_of_a_contraction_is_no_keyword() -> None:
+    said = "They're robots who don't know what we've seen; it’s what you’re after, and they'll rock 'n' roll."
+    assert keywords(said) == ["robot", "rock", "roll"]
+    assert not {"re", "don", "ve", "ll"} & set(words(said, terms=True))

@@ -86,9 +86,13 @@ def parse_columns(settings: Sequence[str]) -> Columns:
         The columns.
 
     Raises:
-        OptionError: There is no such role.
+        OptionError: There is no such role, or one is given twice.
     """
-    named = dict(setting.partition("=")[::2] for setting in settings)
+    named: dict[str, str] = {}
+    for role, _, name in (setting.partition("=") for setting in settings):
+        if role in named:
+            raise OptionError(f"--column {role}: given twice, {named[role]} and {name}; a role has one column")
+        named[role] = name
     roles = type_hints(Columns)
     for role, name in named.items():
         if role not in roles or not name:

@@ -15,6 +15,9 @@ UNSPACED = re.compile(rf"[\u3040-\u30ff{HAN}]+")
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 """A word as it is written: letters and digits, apostrophes inside."""
 
+CONTRACTION = re.compile(r"\b[^\W\d_]+n['’]t\b|(?<=\w)['’](?:re|ve|ll|d|m|s)\b", re.IGNORECASE)
+"""What says nothing of a contraction: all of don't, the rest of they're."""
+
 _TERM = re.compile(rf"{UNSPACED.pattern[:-1]}|[^\W\d_]+(?:-[^\W\d_]+)+|[^\W\d_]{{3,}}")
 _PARTICLES = re.compile("[的了和与之在是]")  # Chinese function words
 _ID_OR_ADDRESS = re.compile(
@@ -55,7 +58,7 @@ def words(text: str, *, terms: bool = False) -> list[str]:
         The words, repeats kept.
     """
     if terms:
-        return _TERM.findall(fold(text))
+        return _TERM.findall(CONTRACTION.sub(" ", fold(text)))
     return [word.removesuffix("'s") for word in WORD.findall(fold(text))]
 
 

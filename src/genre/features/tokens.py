@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from genre.data.words import HAN
+from genre.data.words import CONTRACTION, HAN
 from genre.errors import NotAvailable
 
 Part = Literal["noun", "name", "verb", "adjective", "adverb", "number", "other"]
@@ -90,6 +90,7 @@ def keywords(text: str) -> list[str]:
 def _english(text: str) -> Iterator[Token]:
     """Tag words that are written with spaces."""
     known: dict[str, Any] = {}
+    text = CONTRACTION.sub(" ", text)
     if "'" not in text:
         known["replace"] = {}  # no contractions: to look for each of them takes a tenth of the time
     for sentence in _tagger()[0](text, **known):

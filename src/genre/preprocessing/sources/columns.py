@@ -82,6 +82,10 @@ class Columns:
         for role in self.names or ():
             if role not in NAMES:
                 raise OptionError(f"columns: names: unknown role {role!r}; roles: {', '.join(NAMES)}")
+        for one, other in (("user", "item"), ("user", "timestamp"), ("item", "timestamp")):
+            name = getattr(self, one)
+            if name is not None and name == getattr(self, other):
+                raise OptionError(f"columns: {one} and {other} are both {name!r}; name a column for each")
 
 
 @dataclass(frozen=True)
