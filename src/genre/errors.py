@@ -91,7 +91,15 @@ class DriftError(GenreError):
 
 
 class WorseRunError(GenreError):
-    """A new run that is kept back because it is worse than the one that is served, or may be."""
+    """A new run that is kept back because it is worse than the one that is served, or may be.
+
+    Attributes:
+        finding: What the gate found.
+    """
+
+    def __init__(self, text: str, finding: str = "") -> None:
+        super().__init__(text)
+        self.finding = finding
 
 
 class StoreError(GenreError):

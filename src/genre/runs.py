@@ -30,6 +30,7 @@ from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, U
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
 from genre.kinds import REMEDY
+from genre.llm.settings import LLMOptions
 from genre.options import DEFAULT_K, nearest
 from genre.preprocessing.sources.frames import to_frame
 from genre.preprocessing.splits import Splitter
@@ -81,6 +82,7 @@ class Run:
         event_kinds: What kinds of events weigh, and which are outcomes.
         serving: How a service serves the run.
         engine: Where lists for many users are made.
+        llm: The language model of the config; None: it has none.
 
     Example:
         >>> import genre
@@ -107,6 +109,7 @@ class Run:
     event_kinds: EventKinds = field(default_factory=EventKinds)
     serving: ServingOptions = field(default_factory=ServingOptions)
     engine: Engine = field(default_factory=DuckDB)
+    llm: LLMOptions | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}: best {next(iter(self.recommenders))}, {self.folder})"
@@ -419,4 +422,5 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
         serving=experiment.serving,
         refitted=refitted,
         engine=experiment.engine,
+        llm=experiment.llm,
     )

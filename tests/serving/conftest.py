@@ -172,18 +172,20 @@ def browser(chromium: str) -> Iterator[Browser]:
 def open_page(browser: Browser) -> Iterator[Open]:
     watched: list[Watched] = []
 
-    def open_one(url: str, size: str = "wide", scheme: str = "light", path: str = "/", **more: Any) -> Page:
+    def open_one(
+        url: str, size: str = "wide", scheme: str = "light", path: str = "/", expected: str = "", **more: Any
+    ) -> Page:
         width, height = SIZES[size]
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", **more
         )
         page = context.new_page()
-        watched.append(Watched(page, url))
+        watched.append(Watched(page, url, expected))
         page.goto(url + path)
         expect(page.locator("body[data-ready]")).to_be_attached()
         return page
 
     yield open_one
     for one in watched:
-        assert one.wrong == []
+        assert one.faults() == []
         one.page.context.close()

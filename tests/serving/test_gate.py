@@ -89,7 +89,7 @@ def much_shrunk(run: Run) -> Run:
 def test_new_items_and_other_splits(tmp_path: Path) -> None:
     good, _ = runs(tmp_path)
     known = dataclasses.replace(good, recommenders={"ease": EASE(10.0).fit(without_last_item(good.dataset))})
-    assert check_gate(known, good, Gate(coverage=0.0, unsure="live")).startswith("gate: ndcg@10")
+    assert check_gate(known, good, Gate(coverage=0.0, unsure="live")).startswith("ndcg@10")
     drawn = dataclasses.replace(good, splitter=RandomSplit())
     assert "not checked" in check_gate(good, drawn, Gate())
 

@@ -27,6 +27,7 @@ from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ItemChange
 from genre.serving.refresh import put_in_place, refresh, roll_back, with_log
+from genre.serving.refresh_record import read_record, record_path
 from genre.storage import publish
 from genre.studies import remake
 from genre.testing import toy_dataset
@@ -122,7 +123,9 @@ def test_what_the_log_says_is_learnt_once(folder: Path, store: SQLiteStore, caps
     assert "has nothing that" in capsys.readouterr().err
     assert main(["refresh", str(folder), "--roll-back"]) == 0
     assert read_run(folder).dataset.fingerprint() == before.dataset.fingerprint()
-    assert main(["refresh", str(folder), "--roll-back"]) == 0
+    record_path(folder).unlink()
+    record_path(folder).mkdir()
+    assert main(["refresh", str(folder), "--roll-back"]) == 0, "a record that cannot be written is no reason to stop"
     assert "fresh" in read_run(folder).dataset.user_ids, "twice is back again"
 
 
@@ -147,11 +150,18 @@ def test_a_push_by_one_user_is_held_back(lately: Path, capsys: pytest.CaptureFix
         assert "held back, the old run stands" in told
         assert "'new' (new): in 100.0% of the lists, 0.0% before; 1 user took it since, 1 of them new: 'pusher'" in told
         assert "pusher" not in read_run(lately).dataset.user_ids
+    record = read_record(lately)
+    assert record is not None
+    assert (record.result, record.message) == ("held back", "few users push items into the lists: 'new'")
+    assert "pusher" not in record_path(lately).read_text(), "a deletion of the user does not reach this file"
     assert main(["refresh", str(lately), "--drift", "far=1"]) == 2
     assert "no limit 'far'" in capsys.readouterr().err
     assert main(["refresh", str(lately), "--accept", "new"]) == 2
     assert "gate: ndcg@10 on the newest interactions, worse: -0.0" in capsys.readouterr().err
     assert "pusher" not in read_run(lately).dataset.user_ids
+    record = read_record(lately)
+    assert record is not None
+    assert record.gate.startswith("ndcg@10 on the newest interactions, worse: -0.0")
     assert main(["refresh", str(lately), "--accept", "new", "--gate", "width=1"]) == 2
     assert "width" in capsys.readouterr().err
     assert main(["refresh", str(lately), "--accept", "new", "--gate", "margin=0.5"]) == 0

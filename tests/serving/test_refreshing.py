@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.refreshing import Refresher, parse_interval
+from genre.serving.refresh_record import read_record
 from genre.serving.service import Service
 from small_world import story_run
 
@@ -39,16 +41,24 @@ def test_each_run_is_refreshed_apart_from_the_working_folder(
     with contextlib.closing(SQLiteStore(default_store_path(folder))) as store:
         store.record([Event("fresh", f"i{item}", 1.0, 2_000_000 + item) for item in (2, 4, 6)])
     refresher = Refresher({"a": folder, "gone": tmp_path / "none"}, str(default_store_path(folder)), 0.01)
-    service = Service([run], sqlite)
-    service.refresh_states = refresher.states
     stop = threading.Event()
     refresher.refresh("a", folder, stop)
     assert "fresh" in read_run(folder).dataset.user_ids
     assert not (tmp_path / "ran").exists()
     refresher.refresh("gone", tmp_path / "none", stop)
-    told = service.experiments()["refreshes"]
-    assert (told["a"]["ended_well"], told["gone"]["ended_well"]) == (True, False)
-    assert "none" in told["gone"]["message"]
+    refreshed, failed = read_record(folder), read_record(tmp_path / "none")
+    assert refreshed is not None
+    assert (refreshed.result, refreshed.news) == ("went live", "new from the event log: 3 interactions, 1 user")
+    assert refreshed.gate.startswith("ndcg@10 on the newest interactions, ")
+    assert failed is not None
+    assert failed.result == "failed"
+    assert "none" in failed.message
+    service = Service([dataclasses.replace(run, folder=folder)], sqlite)
+    service.operations.schedule = refresher.schedule
+    (state,) = service.operations.report()["refreshes"]
+    assert state["last"]["result"] == "went live"
+    assert state["next"] == refresher.schedule.next_round
+    assert (state["running_since"], refresher.schedule.running) == (None, {})
 
 
 def test_refreshes_go_on_after_any_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,4 +85,4 @@ def test_a_refresh_ends_with_the_server(tmp_path: Path) -> None:
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
-    assert refresher.states == {}
+    assert read_record(tmp_path) is None

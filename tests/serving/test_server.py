@@ -170,7 +170,7 @@ def test_the_watch_survives_any_error_and_tries_again(run: Run, sqlite: SQLiteSt
     finally:
         stop.set()
         thread.join()
-    assert service.failed_swaps == 4
+    assert service.operations.failed_swaps == 4
     with TestClient(create_app(service)) as client:
         assert "genre_failed_swaps 4.0" in client.get("/metrics").text
     assert len(log.lines) == 5, "one line an error, and one for the swap"

@@ -50,7 +50,7 @@ def test_every_answer_has_an_id_and_is_recorded(run: Run, store: EventStore) -> 
     (shown,) = store.lists_of("u0")
     assert shown.items == tuple(item["item_id"] for item in made.items)
     assert (shown.recommendation_id, shown.run, shown.source) == (made.recommendation_id, "toy", "personal")
-    assert {counts.origin.source for counts in count_outcomes(store, ())} == {
+    assert {counts.group.source for counts in count_outcomes(store, ())} == {
         "personal", "similar", "popular", "folded_in",
     }  # fmt: skip
     assert sum(counts.lists for counts in count_outcomes(store, ())) == 4
@@ -92,12 +92,12 @@ def test_what_lists_led_to_is_counted_once(store: EventStore) -> None:
         store.record([click("b", "3", "x"), click("b", "lost", "x"), Event("b", "y", kind="click")])
         store.record([click("b", "3", "x", "show", position=1)])
     best, empty = count_outcomes(store, ("buy",))[0], count_outcomes(store, ("buy",))
-    assert best.origin == Origin("r", "ease", "personal", None)
+    assert best.group == Origin("r", "ease", "personal", None)
     assert (best.units, best.lists, best.empty, best.shows, best.clicks) == (2, 3, 1, 6, 2)
     assert (best.conversions, best.value, best.seconds) == (1, 3.0, 1.5)
-    assert (best.shows_squared, best.clicks_squared, best.shows_clicks) == (36, 4, 12)
-    (popular,) = [one for one in empty if one.origin.source == "popular"]
-    assert (popular.origin.fallback, popular.shows, popular.clicks) == ("model_late", 1, 1), "one place was seen"
+    assert (best.squares["shows"], best.squares["clicks"], best.products["clicks"]) == (36, 4, 12)
+    (popular,) = [one for one in empty if one.group.source == "popular"]
+    assert (popular.group.fallback, popular.shows, popular.clicks) == ("model_late", 1, 1), "one place was seen"
     assert clicks_on_unknown_lists(store) == 1
     assert count_outcomes(store, (), since=101) == []
     spans = count_outcomes(store, (), span=60)

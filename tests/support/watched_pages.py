@@ -20,8 +20,9 @@ SIZES = {"wide": (1280, 800), "tablet": (820, 1100), "narrow": (360, 740), "wall
 class Watched:
     """A page, and everything on it that should not be: errors, dialogs, requests to others."""
 
-    def __init__(self, page: Page, url: str) -> None:
-        self.page, self.wrong = page, list[str]()
+    def __init__(self, page: Page, url: str, expected: str = "") -> None:
+        """Watch a page; `expected`: a pattern of errors that the test brings about."""
+        self.page, self.wrong, self.expected = page, list[str](), expected
         page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
@@ -30,6 +31,9 @@ class Watched:
     def _own(self, request: Request, url: str) -> None:
         if not request.url.startswith((url, "data:")):
             self.wrong.append(request.url)
+
+    def faults(self) -> list[str]:
+        return [text for text in self.wrong if not (self.expected and re.search(self.expected, text))]
 
 
 Open = Callable[..., Page]

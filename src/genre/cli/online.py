@@ -1,8 +1,9 @@
-"""Verbs of what lists led to: experiments, promote."""
+"""Verbs of what lists led to: experiment, offpolicy."""
 
 from __future__ import annotations
 
 import argparse
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from genre.log import printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
+    from genre.config.experiment import Experiment
+    from genre.serving.events.store import EventStore
 
 
 def add_online_verbs(verbs: Verbs) -> None:
@@ -21,14 +24,30 @@ def add_online_verbs(verbs: Verbs) -> None:
     Args:
         verbs: the verbs of `genre`.
     """
-    text = "Show what experiments between runs found, and what lists led to."
-    parser = add_verb(verbs, "experiments", _experiments, text)
-    parser.add_argument("run", type=Path, help="the run whose config has the experiments: the first one that is served")
-    parser.add_argument("--store", help="SQLite file or postgresql:// address of the event log (default: beside it)")
-    text = "YAML file with the section serving: in place of that of the run's config, as for `genre serve`"
-    parser.add_argument("--serving", type=Path, metavar="FILE", help=text)
+    text = "Start, look at, stop and promote experiments between runs; running servers follow within a second."
+    inner = verbs.add_parser("experiment", help=text, description=text).add_subparsers(metavar="VERB", required=True)
+
+    parser = add_verb(inner, "start", _start, "Start the experiments of a file, now or at their own start.")
+    _add_run_and_log(parser)
+    parser.add_argument("file", type=Path, help="YAML file with the section serving: and its experiments")
+
+    parser = add_verb(inner, "status", _status, "Show what experiments found so far, and what lists led to.")
+    _add_run_and_log(parser)
     parser.add_argument("--days", type=float, default=30, help="how far the table of lists goes back (default: 30)")
-    add_trust(parser)
+
+    parser = add_verb(inner, "stop", _stop, "Stop an experiment now; what it found stays.")
+    _add_run_and_log(parser)
+    parser.add_argument("name", help="name of the experiment")
+
+    text = "Stop an experiment and put a copy of the winner in the place of the run; a running server loads it."
+    parser = add_verb(inner, "promote", _promote, text)
+    parser.usage = "%(prog)s RUN [NAME] [--arm FOLDER] [--store STORE] [--trust]"  # argparse looks for NAME there alone
+    _add_run_and_log(parser, "the run whose place is taken: the first arm")
+    parser.add_argument(
+        "name", nargs="?", help="name of the experiment; without it, --arm goes live and none is stopped"
+    )
+    text = "folder of the run that goes live whatever the verdict (default: of the arm that is to be promoted)"
+    parser.add_argument("--arm", type=Path, metavar="FOLDER", help=text)
 
     text = "Estimate what a run would have earned, by the shows of another one that drew places at random."
     parser = add_verb(verbs, "offpolicy", _offpolicy, text)
@@ -38,25 +57,70 @@ def add_online_verbs(verbs: Verbs) -> None:
     parser.add_argument("--outcome", default="click", help="the kind of event that is the reward (default: click)")
     add_trust(parser)
 
-    text = "Put a copy of a run in the place of another one; a running server loads it."
-    parser = add_verb(verbs, "promote", _promote, text)
-    parser.add_argument("run", type=Path, help="the run that goes live")
-    parser.add_argument("--over", type=Path, required=True, metavar="RUN", help="the run whose place it takes")
+
+def _add_run_and_log(parser: argparse.ArgumentParser, text: str = "the run that is served first") -> None:
+    parser.add_argument("run", type=Path, help=text)
+    parser.add_argument("--store", help="SQLite file or postgresql:// address of the event log (default: beside it)")
+    add_trust(parser)
 
 
-def _experiments(args: argparse.Namespace) -> None:
-    from genre.config.reading import FULL_CONFIG, read_config, read_serving_options
+def _config_of(args: argparse.Namespace) -> Experiment:
+    from genre.config.reading import FULL_CONFIG, read_config
     from genre.runs import manifest_of
+
+    manifest_of(args.run)
+    return read_config(args.run / FULL_CONFIG, trust=args.trust).experiment
+
+
+def _log_of(args: argparse.Namespace) -> EventStore:
     from genre.serving.events.opening import default_store_path, open_store
-    from genre.serving.experiment_results import experiments_report
+
+    return open_store(args.store or default_store_path(args.run), must_exist=True)
+
+
+def _start(args: argparse.Namespace) -> None:
+    from genre.config.reading import read_serving_options
+    from genre.serving.experiment_log import running_experiment, start_experiment
+
+    config = _config_of(args)
+    experiments = read_serving_options(args.file).experiments
+    if not experiments:
+        raise OptionError(f"{args.file}: no experiments; write them under serving: experiments:")
+    for experiment in experiments:
+        config.events.weight(experiment.outcome)
+    with closing(_log_of(args)) as store:
+        for experiment in experiments:
+            now = int(time.time())
+            started = start_experiment(store, experiment, now)
+            found = running_experiment(store, experiment.name, now)
+            what = "goes on already" if started is None else "is recorded"
+            until = "it is stopped" if found.end is None else f"{found.end} UTC"
+            print(
+                printable(f"{found.name} {what}: from {found.start} UTC until {until}, on users of {_arms(found.arms)}")
+            )
+
+
+def _arms(arms: dict[str, float]) -> str:
+    return ", ".join(f"{run} ({share / sum(arms.values()):.0%})" for run, share in arms.items())
+
+
+def _stop(args: argparse.Namespace) -> None:
+    from genre.serving.experiment_log import stop_experiment
+
+    with closing(_log_of(args)) as store:
+        stopped = stop_experiment(store, args.name, int(time.time()))
+    print(printable(f"{args.name} {'had ended already' if stopped is None else 'is stopped'}"))
+
+
+def _status(args: argparse.Namespace) -> None:
+    from genre.serving.experiment_log import recorded_experiments
+    from genre.serving.operations import experiments_report
 
     if not 0 < args.days <= 3650:
         raise OptionError(f"--days: expected a number above 0, at most 3650, found {args.days:g}")
-    manifest_of(args.run)
-    experiment = read_config(args.run / FULL_CONFIG, trust=args.trust).experiment
-    options = experiment.serving if args.serving is None else read_serving_options(args.serving)
-    with closing(open_store(args.store or default_store_path(args.run), must_exist=True)) as store:
-        found = experiments_report(store, options.experiments, experiment.events.outcomes, days=args.days)
+    outcomes = _config_of(args).events.outcomes
+    with closing(_log_of(args)) as store:
+        found = experiments_report(store, recorded_experiments(store), outcomes, days=args.days)
     for one in found["experiments"]:
         print(printable("\n".join(_describe(one))) + "\n")
     print(printable("\n".join(_table(found["lists"]))))
@@ -89,7 +153,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         rates = ", ".join(_rate(row[name]) for name in ("click_rate", "conversion_rate"))
         lines.append(
             f"{row['run']}, {row['recommender']}, {row['source']}: {row['lists']:,}, {row['shows']:,}, {rates}, "
-            f"{row['value']:g}, {row['fallbacks']:.1%}, {row['seconds'] * 1000:.1f} ms"
+            f"{row['value']:g}, {row['fallbacks']['value']:.1%}, {row['seconds']['value'] * 1000:.1f} ms"
         )
     return lines
 
@@ -118,8 +182,35 @@ def _offpolicy(args: argparse.Namespace) -> None:
 
 
 def _promote(args: argparse.Namespace) -> None:
+    from genre.serving.experiment_log import named, recorded_experiments, stop_experiment
+    from genre.serving.experiment_results import arm_to_promote
     from genre.serving.refresh import promote
 
-    promote(args.run.resolve(), args.over.resolve())
-    print(printable(f"{args.over} is a copy of {args.run} now; a running server loads it"))
-    print(printable(f"Undo: {command('genre', 'refresh', str(args.over), '--roll-back')}"))
+    run, winner = args.run.resolve(), args.arm and args.arm.resolve()
+    if args.name is None and winner is None:
+        raise OptionError("name the experiment, or by --arm the folder of the run that goes live")
+    if args.name is not None:
+        with closing(_log_of(args)) as store:
+            experiment = named(recorded_experiments(store), args.name)
+            if _folder_of(next(iter(experiment.arms)), run) != run:
+                raise OptionError(f"{run}: not the first arm of {args.name}, which is {next(iter(experiment.arms))}")
+            winner = winner or _folder_of(arm_to_promote(store, experiment), run)
+            stop_experiment(store, args.name, int(time.time()))
+    promote(winner, run)
+    print(printable(f"{run} is a copy of {winner} now; a running server loads it"))
+    print(printable(f"Undo: {command('genre', 'refresh', str(run), '--roll-back')}"))
+
+
+def _folder_of(arm: str, run: Path) -> Path:
+    """Find the run of an arm: by the name of its folder or of its config, beside the first arm."""
+    from genre.config.reading import FULL_CONFIG
+    from genre.plain_yaml import read_yaml
+
+    folders = [path.parent for path in run.parent.glob(f"[!.]*/{FULL_CONFIG}")]
+    by_folder = [folder for folder in folders if folder.name == arm]
+    named = {folder: read_yaml((folder / FULL_CONFIG).read_text("utf-8"), FULL_CONFIG)[0] for folder in folders}
+    found = by_folder or [folder for folder, values in named.items() if values.get("name") == arm]
+    if len(found) != 1:
+        what = f"{len(found)} runs of this name" if found else "no run of this name"
+        raise OptionError(f"arm {arm!r}: {what} in {run.parent}; give its folder by --arm")
+    return found[0]

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS under_way (
     key TEXT PRIMARY KEY, job TEXT NOT NULL, holder TEXT NOT NULL, tokens INTEGER NOT NULL, money REAL NOT NULL
 );
 """
+_OF_JOB = "(job = :job OR substr(job, 1, length(:job) + 1) IN (:job || '@', :job || '/'))"
 MEMORY = ":memory:"
 _WAIT_SECONDS = 60.0  # for other processes that write
 KEYS_AT_ONCE = 500  # SQLite allows so many parameters in every version
@@ -303,7 +304,7 @@ def read_log(
     if not Path(path).is_file():
         return []
     conditions = {
-        "job": "(job = :job OR substr(job, 1, length(:job) + 1) IN (:job || '@', :job || '/'))",
+        "job": _OF_JOB,
         "outcome": "(outcome = :outcome OR verdict = :outcome OR verdict LIKE :outcome || ':%')",
         "number": "id = :number",
     }
@@ -318,6 +319,55 @@ def read_log(
         return [Exchange(*row) for row in connection.execute(query, {**given, "last": last})]
     finally:
         connection.close()
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What calls of language models used in a span of time.
+
+    Attributes:
+        since: Begin of the span, in seconds since 1970.
+        calls: Calls that were answered or may be billed.
+        failed: Calls that failed.
+        tokens: Tokens, in and out together.
+        money: By the provider's prices.
+    """
+
+    since: int
+    calls: int
+    failed: int
+    tokens: int
+    money: float
+
+
+def read_spending(path: str | Path, *, job: str, since: int, span: int) -> list[Spending]:
+    """Add up by span of time what a job used.
+
+    Args:
+        path: The SQLite file.
+        job: As in `read_log`.
+        since: Time of the first exchange that counts, in seconds since 1970.
+        span: Seconds of a span.
+
+    Returns:
+        The spans with any exchange, oldest first; none where there is no file.
+
+    Raises:
+        ArtifactError: The file is no ledger.
+    """
+    if not Path(path).is_file():
+        return []
+    query = (
+        "SELECT CAST(at AS INTEGER) / :span * :span, total(outcome != 'failed' OR tokens_out > 0), "
+        "total(outcome = 'failed'), total(tokens_in + tokens_out), total(money) FROM exchanges "
+        f"WHERE {_OF_JOB} AND at >= :since GROUP BY 1 ORDER BY 1"
+    )
+    connection = connect(Path(path))
+    try:
+        rows = connection.execute(query, {"job": job, "since": since, "span": span}).fetchall()
+    finally:
+        connection.close()
+    return [Spending(*map(int, row[:4]), money=row[4]) for row in rows]
 
 
 def connect(path: Path) -> sqlite3.Connection:

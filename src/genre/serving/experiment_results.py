@@ -1,4 +1,4 @@
-"""What lists led to, by run, recommender and source, and what experiments between runs found. Knows no HTTP.
+"""What experiments between runs found, and what to do with their arms. Knows no HTTP.
 
 Everything is counted from the event log at the time of the call. Intervals hold at all times at once, so that looking
 daily is allowed.
@@ -6,127 +6,26 @@ daily is allowed.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from genre.config.serving_options import DAY, Guardrails, OnlineExperiment
+from genre.errors import ConflictError, UnknownId
 from genre.evaluation.online.experiments import (
     ArmOutcome,
     Assignment,
     Effect,
-    Rate,
-    RateSums,
     always_valid_effect,
-    always_valid_rate,
     check_assignment,
 )
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
-from genre.serving.events.outcomes import (
-    FOREVER,
-    OutcomeCounts,
-    clicks_on_unknown_lists,
-    count_arms,
-    count_outcomes,
-    items_of_newest_lists,
-)
+from genre.serving.events.outcomes import count_arms
 from genre.serving.events.store import EventStore
+from genre.serving.outcome_table import outcome_table
 
-PLANNED = 10_000  # users at which the intervals of the table are narrowest
 GUARDED_LISTS = 100  # of each arm, below which guardrails say nothing
 Verdict = Literal["promote", "stop", "go on"]
-
-
-@dataclass(frozen=True)
-class OutcomeRow:
-    """What lists of one run, recommender and source led to.
-
-    Attributes:
-        run: Name of the run.
-        recommender: Name of the recommender.
-        source: How the lists were made.
-        users: Users, and lists without a user.
-        lists: Number of lists.
-        shows: Number of items shown.
-        clicks: Number of items clicked.
-        conversions: Number of items that led to an outcome.
-        value: What outcomes were worth.
-        click_rate: Clicks a show, with its interval.
-        conversion_rate: Conversions a show, with its interval.
-        fallbacks: Share of lists that a fallback made.
-        empty: Share of lists without an item.
-        seconds: Mean time that a list took.
-        since: Begin of the span of time, in seconds since 1970.
-    """
-
-    run: str
-    recommender: str
-    source: str
-    users: int
-    lists: int
-    shows: int
-    clicks: int
-    conversions: int
-    value: float
-    click_rate: Rate
-    conversion_rate: Rate
-    fallbacks: float
-    empty: float
-    seconds: float
-    since: int
-
-
-def outcome_table(
-    store: EventStore, outcomes: Sequence[str], *, since: int = 0, until: int = FOREVER, span: int = FOREVER
-) -> list[OutcomeRow]:
-    """Tell what lists led to.
-
-    Args:
-        store: The event log.
-        outcomes: Kinds of events that are outcomes.
-        since: Time of the first list that counts, in seconds since 1970.
-        until: Time after the last one.
-        span: Seconds of a span of time.
-
-    Returns:
-        A row for each run, recommender, source and span. A user with lists by a fallback, too, counts twice in it.
-    """
-    groups: dict[tuple[int, str, str, str], list[OutcomeCounts]] = {}
-    for one in count_outcomes(store, outcomes, since=since, until=until, span=span):
-        groups.setdefault((one.since, one.origin.run, one.origin.recommender, one.origin.source), []).append(one)
-    return [_row(key, counts) for key, counts in sorted(groups.items())]
-
-
-def _row(key: tuple[int, str, str, str], counts: Sequence[OutcomeCounts]) -> OutcomeRow:
-    def total(name: str) -> Any:
-        return sum(getattr(one, name) for one in counts)
-
-    def rate(parts: str) -> Rate:
-        names = "units", parts, "shows", f"{parts}_squared", "shows_squared", f"shows_{parts}"
-        return always_valid_rate(RateSums(*map(total, names)), planned=PLANNED)
-
-    since, run, recommender, source = key
-    lists = total("lists")
-    fallbacks = sum(one.lists for one in counts if one.origin.fallback is not None)
-    return OutcomeRow(
-        run=run,
-        recommender=recommender,
-        source=source,
-        users=total("units"),
-        lists=lists,
-        shows=total("shows"),
-        clicks=total("clicks"),
-        conversions=total("conversions"),
-        value=total("value"),
-        click_rate=rate("clicks"),
-        conversion_rate=rate("conversions"),
-        fallbacks=fallbacks / lists,
-        empty=total("empty") / lists,
-        seconds=total("seconds") / lists,
-        since=since,
-    )
 
 
 @dataclass(frozen=True)
@@ -202,13 +101,12 @@ def experiment_result(store: EventStore, experiment: OnlineExperiment, now: int 
     begins, ends = experiment.begins, experiment.ends
     window = int(experiment.days * DAY)
     found = count_arms(store, [*experiment.arms], experiment.outcome, since=begins, until=ends, window=window, now=now)
-    table = outcome_table(store, [experiment.outcome], since=begins, until=ends)
+    table = outcome_table(store, [experiment.outcome], whole_runs=True, since=begins, until=ends)
+    rows = {row.run: row for row in table}
     whole = sum(experiment.arms.values())
     arms = []
     for run, share in experiment.arms.items():
-        rows, counts = [row for row in table if row.run == run], found.by_arm[run]
-        lists = sum(row.lists for row in rows)
-        coverage = len(set[str]().union(*items_of_newest_lists(store, run, since=begins, until=ends)))
+        row, counts = rows.get(run), found.by_arm[run]
         arms.append(
             ArmResult(
                 run=run,
@@ -216,11 +114,11 @@ def experiment_result(store: EventStore, experiment: OnlineExperiment, now: int 
                 users=counts.users,
                 finished=counts.finished,
                 outcome=counts.outcomes / counts.finished if counts.finished else 0.0,
-                lists=lists,
-                fallbacks=_mean(rows, "fallbacks"),
-                empty=_mean(rows, "empty"),
-                seconds=_mean(rows, "seconds"),
-                coverage=coverage,
+                lists=row.lists if row else 0,
+                fallbacks=row.fallbacks.value if row else 0.0,
+                empty=row.empty.value if row else 0.0,
+                seconds=row.seconds.value if row else 0.0,
+                coverage=row.coverage if row else 0,
             )
         )
     users = {arm.run: arm.users for arm in arms}
@@ -234,10 +132,32 @@ def experiment_result(store: EventStore, experiment: OnlineExperiment, now: int 
     )
 
 
-def _mean(rows: Sequence[OutcomeRow], name: str) -> float:
-    """Return the mean of a column over lists."""
-    lists = sum(row.lists for row in rows)
-    return sum(getattr(row, name) * row.lists for row in rows) / lists if lists else 0.0
+def arm_to_promote(store: EventStore, experiment: OnlineExperiment, arm: str | None = None) -> str:
+    """Return the arm that takes the place of the first one.
+
+    Args:
+        store: The event log.
+        experiment: The experiment.
+        arm: The arm, whatever its verdict; None: the one of the largest effect among those that are to be promoted.
+
+    Returns:
+        Name of its run.
+
+    Raises:
+        UnknownId: If the experiment has no such arm, or it is the first.
+        ConflictError: If no arm is named and none is to be promoted.
+    """
+    first, *others = experiment.arms
+    if arm is not None:
+        if arm not in others:
+            raise UnknownId(f"experiment {experiment.name!r} compares {', '.join(others)} with {first}, not {arm!r}")
+        return arm
+    arms = experiment_result(store, experiment).arms[1:]
+    better = [one for one in arms if one.verdict == "promote" and one.effect is not None]
+    if not better:
+        reasons = "; ".join(f"{one.run}: {one.verdict}, {one.reason}" for one in arms)
+        raise ConflictError(f"no arm is to be promoted ({reasons}); name an arm to promote it all the same")
+    return max(better, key=lambda one: one.effect.difference if one.effect else 0.0).run
 
 
 def _judge(
@@ -290,34 +210,3 @@ def broken_guardrail(limits: Guardrails, first: ArmResult, arm: ArmResult) -> st
     if arm.coverage < first.coverage * limits.coverage:
         return f"guardrail: {arm.coverage:,} different items in the newest lists, {first.coverage:,} in {first.run}"
     return ""
-
-
-def experiments_report(
-    store: EventStore, experiments: Sequence[OnlineExperiment], outcomes: Sequence[str], *, days: float
-) -> dict[str, Any]:
-    """Collect what experiments found and what lists led to.
-
-    Args:
-        store: The event log.
-        experiments: The experiments.
-        outcomes: Kinds of events that are outcomes.
-        days: How far the table of lists goes back.
-
-    Returns:
-        JSON values: `experiments`, `lists` (a row for each run, recommender and source) and `clicks_on_unknown_lists`.
-    """
-    since = int(time.time() - days * DAY)
-    found = [asdict(experiment_result(store, one)) for one in experiments]
-    rows = [asdict(row) for row in outcome_table(store, outcomes, since=since)]
-    unknown = clicks_on_unknown_lists(store, since=since)
-    report = {"experiments": found, "lists": rows, "clicks_on_unknown_lists": unknown}
-    return _finite(report)  # type: ignore[no-any-return]
-
-
-def _finite(value: Any) -> Any:
-    """Put None in place of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

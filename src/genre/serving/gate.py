@@ -100,18 +100,18 @@ def check_gate(old: Run, new: Run, gate: Gate, *, exclude_seen: bool = True) -> 
         exclude_seen: Whether lists leave out the items of the history.
 
     Returns:
-        A line on what was found.
+        What was found, in words.
 
     Raises:
         WorseRunError: If the new run is held back.
     """
     if new.splitter is None or not isinstance(new.splitter.scheme, (TimeSplit, LeaveOneOut)):
-        return "gate: not checked, since the split holds out no newest interactions"
+        return "not checked, since the split holds out no newest interactions"
     fold = new.splitter.split(new.dataset).test.sample(gate.users, gate.seed)
     try:
         users = collect_targets(fold, exclude_seen=exclude_seen).users
     except EvaluationError:
-        return "gate: not checked, since no user has a newest interaction to find"
+        return "not checked, since no user has a newest interaction to find"
     values, coverage = [], []
     for run in (old, new):
         lists = _lists(
@@ -121,19 +121,20 @@ def check_gate(old: Run, new: Run, gate: Gate, *, exclude_seen: bool = True) -> 
         values.append(found.per_user[f"ndcg@{gate.k}"])
         coverage.append(len(np.unique(lists[lists >= 0])))
     result = judge_difference(values[0], values[1], gate.margin)
-    line = f"gate: ndcg@{gate.k} on the newest interactions, {result}"
+    line = f"ndcg@{gate.k} on the newest interactions, {result}"
     if coverage[1] < gate.coverage * coverage[0]:
-        raise WorseRunError(_held(new, f"gate: {coverage[1]:,} different items in the lists, {coverage[0]:,} before"))
+        raise _held(new, f"{coverage[1]:,} different items in the lists, {coverage[0]:,} before")
     if result.state == "worse" or (result.state != "not worse" and gate.unsure == "hold"):
-        raise WorseRunError(_held(new, line))
+        raise _held(new, line)
     return line
 
 
-def _held(new: Run, line: str) -> str:
-    return (
-        f"held back, the old run stays; {line}. The new run is in {new.folder}; to put it in place all the same, "
-        "refresh with --no-gate"
+def _held(new: Run, finding: str) -> WorseRunError:
+    text = (
+        f"held back, the old run stays; gate: {finding}. The new run is in {new.folder}; to put it in place all the "
+        "same, refresh with --no-gate"
     )
+    return WorseRunError(text, finding)
 
 
 def _lists(model: Recommender, fold: Fold, users: Int32, k: int, *, exclude_seen: bool) -> Int32:

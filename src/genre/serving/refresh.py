@@ -31,6 +31,7 @@ from genre.serving.events.deletion import DeletedUsers, Deletion
 from genre.serving.events.store import CHANGES, Event, EventStore, ItemChange, settle_times
 from genre.serving.gate import check_gate
 from genre.serving.new_items import fields_table
+from genre.serving.refresh_record import RefreshNotes, RefreshRecord, write_record
 from genre.serving.weighed_events import FOREVER, is_newer, ratings_for, take_back_of_users, weigh_events
 from genre.workspace import locked
 
@@ -208,28 +209,60 @@ def refresh(
         GenreError: If another process is making this run.
     """
     with locked(folder):
-        storage.read_manifest(folder)
-        before = read_dataset(folder / "dataset" / "tables")
-        after = with_log(before, store, _event_kinds(folder, trust=trust))
-        _check_items(accept or (), after)
-        if after.fingerprint() == before.fingerprint():
-            log.line(f"Nothing to do: the event log has nothing that {folder} does not have.")
-            return False
-        news = _news(before, after)
-        log.line(f"data: {news}")
-        place = folder.parent / f".{folder.name}.next"
-        make(folder, after, place, news=news, log=log)
-        if accept is not None:
-            check_drift(read_run(folder, trust=trust), read_run(place, trust=trust), drift or Drift(), accept)
-        if gate is not None:
-            runs = read_run(folder, trust=trust, evaluated=True), read_run(place, trust=trust, evaluated=True)
-            exclude_seen = read_config(place / FULL_CONFIG, trust=trust).experiment.evaluation.exclude_seen
-            log.line(check_gate(*runs, gate, exclude_seen=exclude_seen))
-        put_in_place(place, folder)
-        if from_before_deletion(before, store.deleted_users()).any():
-            kept = previous_folder(folder)
-            log.line(f"deleted users are still in the run before, kept for --roll-back; to erase them remove {kept}")
+        notes = RefreshNotes()
+        try:
+            live = _refresh(folder, store, make, drift or Drift(), accept, gate, notes, trust=trust, log=log)
+        except BaseException as error:
+            _note(folder, notes.record_of_error(error), log)
+            raise
+        _note(folder, notes.record("went live" if live else "nothing new"), log)
+    return live
+
+
+def _refresh(
+    folder: Path,
+    store: EventStore,
+    make: MakeRun,
+    drift: Drift,
+    accept: Collection[str] | None,
+    gate: Gate | None,
+    notes: RefreshNotes,
+    *,
+    trust: bool,
+    log: Log,
+) -> bool:
+    """Refresh a locked folder; what becomes known on the way goes into the notes."""
+    storage.read_manifest(folder)
+    before = read_dataset(folder / "dataset" / "tables")
+    after = with_log(before, store, _event_kinds(folder, trust=trust))
+    _check_items(accept or (), after)
+    if after.fingerprint() == before.fingerprint():
+        log.line(f"Nothing to do: the event log has nothing that {folder} does not have.")
+        return False
+    notes.news = _news(before, after)
+    log.line(f"data: {notes.news}")
+    place = folder.parent / f".{folder.name}.next"
+    make(folder, after, place, news=notes.news, log=log)
+    if accept is not None:
+        check_drift(read_run(folder, trust=trust), read_run(place, trust=trust), drift, accept)
+    if gate is not None:
+        runs = read_run(folder, trust=trust, evaluated=True), read_run(place, trust=trust, evaluated=True)
+        exclude_seen = read_config(place / FULL_CONFIG, trust=trust).experiment.evaluation.exclude_seen
+        notes.gate = check_gate(*runs, gate, exclude_seen=exclude_seen)
+        log.line(f"gate: {notes.gate}")
+    put_in_place(place, folder)
+    if from_before_deletion(before, store.deleted_users()).any():
+        kept = previous_folder(folder)
+        log.line(f"deleted users are still in the run before, kept for --roll-back; to erase them remove {kept}")
     return True
+
+
+def _note(folder: Path, record: RefreshRecord, log: Log) -> None:
+    """Write what became of a refresh; it does not change where that fails."""
+    try:
+        write_record(folder, record)
+    except OSError as error:
+        log.line(f"what became of this refresh could not be written beside {folder}: {error}")
 
 
 def _event_kinds(folder: Path, *, trust: bool) -> EventKinds:
@@ -310,6 +343,7 @@ def roll_back(folder: Path) -> None:
             raise ArtifactError(f"{folder}: nothing to go back to; it was not refreshed")
         storage.read_manifest(previous)
         storage.exchange(previous, folder)
+        _note(folder, RefreshNotes().record("rolled back"), SILENT)
 
 
 def previous_folder(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from genre.errors import GenreError
@@ -22,7 +22,6 @@ from genre.runs import Run
 from genre.serving.compare import compare_items
 from genre.serving.dialogues import DialogueTurn, request_of, take_turn
 from genre.serving.evidence import explain_item
-from genre.serving.experiment_results import experiments_report
 from genre.serving.exploration import Explorer
 from genre.serving.item_lists import ItemLists
 from genre.serving.lists import ResolvedRequest, answer_batch
@@ -316,21 +315,6 @@ class Service(ItemLists):
             Of each run its name, share of the users, recommenders (best first), leaderboard, sizes and fields.
         """
         return [loaded.describe(self._state.shares[name]) for name, loaded in self._state.loaded_runs.items()]
-
-    def experiments(self, *, days: float = 30) -> dict[str, Any]:
-        """Tell what experiments found and what lists led to.
-
-        Args:
-            days: How far the table of lists goes back.
-
-        Returns:
-            JSON values: `experiments`, `lists` (a row for each run, recommender and source),
-            `clicks_on_unknown_lists`, and `refreshes` (the last one of each run that the server made).
-        """
-        self.shows.flush()
-        kinds = self.run().event_kinds
-        report = experiments_report(self._store, self.options.experiments, kinds.outcomes, days=days)
-        return {**report, "refreshes": {name: asdict(state) for name, state in self.refresh_states.copy().items()}}
 
     def run(self, name: str | None = None) -> Run:
         """Return a run that is served.

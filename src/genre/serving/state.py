@@ -15,13 +15,15 @@ from genre.config.serving_options import OnlineExperiment
 from genre.errors import ConflictError, DataError, GenreError, UnknownId
 from genre.options import nearest
 from genre.runs import Run
-from genre.serving.assignment import assigned, check_arms
+from genre.serving.assignment import assigned
 from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.dialogues import Dialogues
 from genre.serving.events.deletion import DeletedUsers, Deletion
+from genre.serving.events.experiment_changes import ExperimentChange
 from genre.serving.events.recent import RecentEvents
 from genre.serving.events.store import Entry, Event, EventStore, ItemChange
 from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
+from genre.serving.experiment_log import experiments_of
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.loaded_run import LoadedRun, SingleHistory
@@ -44,7 +46,7 @@ class State:
         position: Number of the newest entry of the log that is known here.
         loaded_runs: By name.
         shares: Share of the users by name of the run.
-        experiments: Experiments between the runs.
+        experiments: Experiments of the log, of which one decides at a time in place of `shares`.
     """
 
     def __init__(
@@ -54,7 +56,6 @@ class State:
         *,
         shares: Mapping[str, float] | None,
         limits: Limits,
-        experiments: Sequence[OnlineExperiment] = (),
     ) -> None:
         """Load runs and what the event log says about items and deleted users.
 
@@ -63,10 +64,9 @@ class State:
             store: The event store.
             shares: Share of the users by name of the run, or None for equal shares.
             limits: Time limits.
-            experiments: Experiments between the runs, of which one decides at a time in place of `shares`.
 
         Raises:
-            GenreError: If there is no run, two have one name, a share is not legal, or an arm is not served.
+            GenreError: If there is no run, two have one name, or a share is not legal.
         """
         self._store = store
         self.trending = Trending()
@@ -79,14 +79,13 @@ class State:
         self._replacing = threading.Lock()
         self._pairs = RecentPairs()
         self.position = store.last()
-        for entry in store.entries(kinds=("item", "deletion")):
+        self._experiment_changes: list[ExperimentChange] = []
+        self.experiments: tuple[OnlineExperiment, ...] = ()
+        for entry in store.entries(kinds=("item", "deletion", "experiment")):
             self.apply(entry)
         self.recount()
         self.loaded_runs = {name: LoadedRun(name, run, self._changes) for name, run in _by_name(runs).items()}
         self.shares = _checked_shares(shares, list(self.loaded_runs))
-        self.experiments = tuple(experiments)
-        for one in experiments:
-            check_arms(one, list(self.loaded_runs))
 
     # --- look-ups ---------------------------------------------------------------------------------
 
@@ -114,7 +113,7 @@ class State:
         """Assign a user to a run, by the experiment that goes on now or else by the shares."""
         now = time.time()
         experiment = next((one for one in self.experiments if one.begins <= now < one.ends), None)
-        if experiment is None:
+        if experiment is None or not experiment.arms.keys() <= self.loaded_runs.keys():
             return assigned(user_id, self.shares)
         return assigned(user_id, experiment.arms, salt=experiment.name)
 
@@ -194,13 +193,16 @@ class State:
         """Take in one entry of the event log.
 
         Args:
-            entry: An event, a change of an item, or the deletion of a user.
+            entry: An event, a change of an item or of an experiment, or the deletion of a user.
 
         Returns:
             Whether the runs have to be loaded again, because an item is new or has changed.
         """
         if isinstance(entry, Deletion):
             self.deleted_users.add(entry)
+        elif isinstance(entry, ExperimentChange):
+            self._experiment_changes.append(entry)
+            self.experiments = experiments_of(self._experiment_changes)
         elif isinstance(entry, ItemChange):
             known = self._changes.get(entry.item_id)
             changed = {**(known or {}), **entry.fields}

@@ -21,6 +21,7 @@ from genre.serving.exploration import Explorer, click_counts
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits
 from genre.serving.new_items import check_fields
+from genre.serving.operations import Operations
 from genre.serving.shows import ShowLog
 from genre.serving.state import State
 from genre.serving.warmup import can_personalise, warm_up
@@ -37,10 +38,9 @@ class Updates:
         limits: Time limits and other limits.
         ready: Whether every run has answered with more than popular items; stays true.
         erasure: What is still kept of deleted users.
-        failed_swaps: How often a run that was replaced on disk could not be taken over.
         shows: The lists that were sent to users.
         explorer: Draws places of lists at random, or None.
-        refresh_states: What became of the last refresh of each run, where the server makes them.
+        operations: What an operator wants to know.
     """
 
     def __init__(
@@ -63,22 +63,23 @@ class Updates:
             options: How to serve; None: as the config of the first run says.
 
         Raises:
-            GenreError: If there is no run, two have one name, or a share is not legal.
+            GenreError: If there is no run, two have one name, a share is not legal, or an experiment of the options
+                cannot be started.
         """
         self.limits = limits or Limits()
         self.ready = False
-        self.failed_swaps = 0
         self._store = store
         if not runs:
             raise GenreError("a service needs at least one run")
         self.options = options or runs[0].serving
-        self._state = State(runs, store, shares=shares, limits=self.limits, experiments=self.options.experiments)
+        self._state = State(runs, store, shares=shares, limits=self.limits)
         self.explorer = None if self.options.explore is None else Explorer(self.options.explore)
-        self.refresh_states: dict[str, Any] = {}
         self._learn_clicks_at = 0.0
         _check_exploration(self._state, self.explorer)
         self.shows = ShowLog(store, self.options.record_shows)
         self.erasure = Erasure(store, self._state)
+        self.operations = Operations(store, self._state, self.shows)
+        self.operations.start_configured(self.options.experiments)
         self._swapping = threading.Lock()
         self._recount = False  # a user was deleted, and trends have to be counted anew
 

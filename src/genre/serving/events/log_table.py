@@ -17,6 +17,15 @@ from typing_extensions import override
 from genre.data.event_kinds import SHOW
 from genre.errors import StoreError
 from genre.serving.events.deletion import DeletedUsers, Deletion, user_digest
+from genre.serving.events.experiment_changes import (
+    EXPERIMENTS,
+    PUT_EXPERIMENT,
+    Decide,
+    ExperimentChange,
+    change_of_row,
+    row_of_change,
+)
+from genre.serving.events.list_rows import PUT_LIST, list_of, list_row
 from genre.serving.events.store import (
     KINDS,
     LONGEST_HISTORY,
@@ -62,9 +71,6 @@ ERASE = "DELETE FROM log WHERE kind = 'event' AND user_id = ?"
 ERASE_SHOWN = "DELETE FROM log WHERE kind IN ('list', 'show') AND user_id = ?"
 PRUNE = "DELETE FROM log WHERE kind IN ('event', 'list', 'show') AND seq > ? AND seq <= ? AND \"timestamp\" < ?"
 WHOLE_LOG = f"SELECT {ROW_COLUMNS} FROM log ORDER BY seq"
-PUT_LIST = """
-INSERT INTO log (kind, user_id, "timestamp", body, list_id, place, value, origin) VALUES ('list', ?, ?, ?, ?, ?, ?, ?)
-"""
 USERS = "SELECT DISTINCT user_id FROM log WHERE kind IN ('event', 'list', 'show') AND user_id IS NOT NULL"
 
 HEAVIEST = 1e30  # what single precision holds
@@ -132,8 +138,17 @@ class LogTable(EventStore):
             kept = [
                 one for one in lists if one.user_id is None or not is_late(one.user_id, one.timestamp, now, deleted)
             ]
-            self._many(log, PUT_LIST, [_list_row(one) for one in kept])
+            self._many(log, PUT_LIST, [list_row(one) for one in kept])
         return len(kept)
+
+    @override
+    def change_experiments(self, decide: Decide, *, deadline: float | None = None) -> ExperimentChange | None:
+        with self._transaction(deadline) as log:
+            rows = log.execute(self._sql(EXPERIMENTS), ()).fetchall()
+            change = decide([known for row in rows if (known := change_of_row(*row)) is not None])
+            if change is not None:
+                log.execute(self._sql(PUT_EXPERIMENT), row_of_change(change))
+        return change
 
     @abstractmethod
     def _many(self, log: Any, statement: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -369,10 +384,12 @@ def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
     if kind in ("event", SHOW):
         return event_of(event[:-1])
     if kind == "list":
-        return _list_of(event)
+        return list_of(event)
     item_id, timestamp, body = event[1], event[3], event[5]
     if kind == "deletion":
         return _deletion(body, timestamp)
+    if kind == "experiment":
+        return change_of_row(body, timestamp)
     if kind == "pruning":
         return Pruning(timestamp) if isinstance(timestamp, int) else None
     try:
@@ -410,30 +427,3 @@ def event_of(row: Sequence[Any]) -> Event | None:
     if not (texts and numbers and (weight >= 0 or action is not None)):
         return None
     return Event(user_id, item_id, weight, timestamp, event_id, body is not None, action, list_id, place, value)
-
-
-def _list_row(served: ServedList) -> tuple[Any, ...]:
-    """Return the values under which `PUT_LIST` records a list."""
-    items: dict[str, Any] = {"items": served.items}
-    if served.propensities:
-        items["propensities"] = served.propensities
-    origin = json.dumps([served.run, served.recommender, served.source, served.fallback], ensure_ascii=False)
-    body = json.dumps(items, ensure_ascii=False)
-    key = served.recommendation_id, len(served.items), served.seconds
-    return served.user_id, served.timestamp, body, *key, origin
-
-
-def _list_of(row: Sequence[Any]) -> ServedList | None:
-    """Make a list from a row of the table; None for a row that no version of this program wrote."""
-    user_id, _, _, timestamp, _, body, _, list_id, _, seconds, origin = row
-    try:
-        run, recommender, source, fallback = json.loads(origin)
-        shown = json.loads(body)
-        items, propensities = tuple(map(str, shown["items"])), tuple(map(float, shown.get("propensities", ())))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    if not (isinstance(list_id, str) and isinstance(timestamp, int) and isinstance(seconds, (int, float))):
-        return None
-    return ServedList(
-        list_id, user_id, run, recommender, source, fallback, items, propensities, timestamp, float(seconds)
-    )

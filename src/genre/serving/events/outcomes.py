@@ -7,7 +7,7 @@ often they were sent. The statements are those of SQLite and of PostgreSQL.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ served AS (
 
 COUNTS = f"""
 WITH {SERVED},
+parts (origin, part, fallback) AS (VALUES ORIGINS),
 seen AS (
     SELECT list_id, count(DISTINCT place) AS places FROM log
     WHERE kind = 'show' AND list_id IS NOT NULL GROUP BY list_id
@@ -40,18 +41,27 @@ results AS (
     FROM led GROUP BY list_id
 ),
 units AS (
-    SELECT origin, made / ? * ? AS since, unit, count(*) AS lists,
+    SELECT part, made / ? * ? AS since, unit, count(*) AS lists, sum(fallback) AS fallbacks,
         sum(CASE WHEN served.places = 0 THEN 1 ELSE 0 END) AS empty, sum(seconds) AS seconds,
         sum(coalesce(seen.places, served.places)) AS shows, sum(coalesce(clicks, 0)) AS clicks,
         sum(coalesce(conversions, 0)) AS conversions, sum(coalesce(results.value, 0)) AS value
-    FROM served LEFT JOIN seen ON seen.list_id = served.list_id LEFT JOIN results ON results.list_id = served.list_id
+    FROM served JOIN parts ON parts.origin = served.origin
+        LEFT JOIN seen ON seen.list_id = served.list_id LEFT JOIN results ON results.list_id = served.list_id
     GROUP BY 1, 2, 3
 )
-SELECT origin, since, count(*), sum(lists), sum(empty), sum(seconds), sum(shows), sum(clicks), sum(conversions),
-    sum(value), sum(shows * shows), sum(clicks * clicks), sum(shows * clicks), sum(conversions * conversions),
-    sum(shows * conversions)
-FROM units GROUP BY 1, 2 ORDER BY 2, 1
+SELECT part, since, count(*), SUMS FROM units GROUP BY 1, 2 ORDER BY 2, 1
 """
+RATIOS = {
+    "fallbacks": "lists", "empty": "lists", "seconds": "lists",
+    "clicks": "shows", "conversions": "shows", "value": "shows",
+}  # fmt: skip
+"""What is divided by lists or by shows, for which sums of squares and products are needed."""
+TOTALS = ("lists", "shows", *RATIOS)
+_SUMS = ", ".join(
+    [f"sum({name})" for name in TOTALS]
+    + [f"sum({name} * {name})" for name in TOTALS]
+    + [f"sum({part} * {whole})" for part, whole in RATIOS.items()]
+)
 UNKNOWN_LISTS = f"""
 SELECT count(*) FROM (
     SELECT DISTINCT list_id, item_id FROM log WHERE kind = 'event' AND action = '{CLICK}' AND list_id IS NOT NULL
@@ -76,9 +86,15 @@ SELECT arm, arms, count(*), sum(finished), sum(finished * outcome) FROM done GRO
 """
 ORIGINS = 'SELECT DISTINCT origin FROM log WHERE kind = \'list\' AND "timestamp" >= ? AND "timestamp" < ?'
 NEWEST_LISTS = """
-SELECT body FROM log WHERE kind = 'list' AND "timestamp" >= ? AND "timestamp" < ? AND origin IN (ORIGINS)
-ORDER BY seq DESC LIMIT 1000
+WITH parts (origin, part, fallback) AS (VALUES ORIGINS),
+numbered AS (
+    SELECT seq, part, "timestamp" / ? * ? AS since,
+        row_number() OVER (PARTITION BY part, "timestamp" / ? * ? ORDER BY seq DESC) AS number
+    FROM log JOIN parts ON parts.origin = log.origin WHERE kind = 'list' AND "timestamp" >= ? AND "timestamp" < ?
+)
+SELECT part, since, body, value FROM numbered JOIN log ON log.seq = numbered.seq WHERE number <= ?
 """
+NEWEST = 1000  # lists of a group whose items and times are read
 FOREVER = 2**62
 
 
@@ -101,82 +117,107 @@ class Origin:
 
 @dataclass(frozen=True)
 class OutcomeCounts:
-    """What lists of one origin, made in one span of time, led to.
-
-    Sums of squares and products are over units: users, or lists without a user.
+    """What lists of one group, made in one span of time, led to.
 
     Attributes:
-        origin: Where they came from.
+        group: The group.
         since: Begin of the span, in seconds since 1970.
         units: Number of users and of lists without a user.
         lists: Number of lists.
-        empty: How many of them have no item.
-        seconds: How long making them took together.
         shows: Items in them, or those that clients say were seen.
+        fallbacks: How many lists a fallback made.
+        empty: How many lists have no item.
+        seconds: How long making them took together.
         clicks: Items that were clicked.
         conversions: Items that led to an outcome.
         value: What outcomes were worth.
-        shows_squared: Sum of squares of shows.
-        clicks_squared: Sum of squares of clicks.
-        shows_clicks: Sum of products of shows and clicks.
-        conversions_squared: Sum of squares of conversions.
-        shows_conversions: Sum of products of shows and conversions.
+        squares: Sum over units of the square of each of these.
+        products: Sum over units of the product with lists or shows, of what is divided by them.
     """
 
-    origin: Origin
+    group: Any
     since: int
     units: int
     lists: int
+    shows: int
+    fallbacks: int
     empty: int
     seconds: float
-    shows: int
     clicks: int
     conversions: int
     value: float
-    shows_squared: int
-    clicks_squared: int
-    shows_clicks: int
-    conversions_squared: int
-    shows_conversions: int
+    squares: dict[str, float]
+    products: dict[str, float]
+
+
+Group = Callable[[Origin], Hashable]
+"""What lists are counted together."""
+
+
+def each_origin(origin: Origin) -> Origin:
+    """Count the lists of each origin apart.
+
+    Args:
+        origin: An origin.
+
+    Returns:
+        The group.
+    """
+    return origin
 
 
 def count_outcomes(
-    store: EventStore, outcomes: Sequence[str], *, since: int = 0, until: int = FOREVER, span: int = FOREVER
+    store: EventStore,
+    outcomes: Sequence[str],
+    *,
+    group: Group = each_origin,
+    since: int = 0,
+    until: int = FOREVER,
+    span: int = FOREVER,
 ) -> list[OutcomeCounts]:
     """Count what lists led to.
 
     Args:
         store: The event log.
         outcomes: Kinds of events that are outcomes.
+        group: The lists that are counted together; a user counts once in a group.
         since: Time of the first list that counts, in seconds since 1970.
         until: Time after the last one.
         span: Seconds of a span of time; the lists of each are counted apart.
 
     Returns:
-        The counts by origin and span.
+        The counts by span and group.
     """
-    statement = COUNTS.replace("OUTCOMES", placeholders(len(outcomes)) or "NULL")
-    rows = store.query(statement, (since, until, since, *outcomes, *outcomes, span, span))
-    return [_counts_of(row) for row in rows]
+    groups, parts, values = _parts_of(store, group, since, until)
+    if not groups:
+        return []
+    statement = COUNTS.replace("ORIGINS", parts).replace("SUMS", _SUMS)
+    statement = statement.replace("OUTCOMES", placeholders(len(outcomes)) or "NULL")
+    rows = store.query(statement, (since, until, *values, since, *outcomes, *outcomes, span, span))
+    return [_counts_of(groups[row[0]], row[1:]) for row in rows]
 
 
-def _counts_of(row: Sequence[Any]) -> OutcomeCounts:
+def _parts_of(store: EventStore, group: Group, since: int, until: int) -> tuple[list[Any], str, list[Any]]:
+    """Number the groups of origins; return the groups, and SQL with its values that says which origin is in which."""
+    origins = [text for (text,) in store.query(ORIGINS, (since, until))]
+    found = {text: Origin(*json.loads(text)) for text in sorted(origins)}
+    groups = list(dict.fromkeys(group(origin) for origin in found.values()))
+    rows = [(text, groups.index(group(origin)), int(origin.fallback is not None)) for text, origin in found.items()]
+    row = "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+    return groups, ", ".join([row] * len(rows)), [value for one in rows for value in one]
+
+
+def _counts_of(group: Any, row: Sequence[Any]) -> OutcomeCounts:
     """Convert one row; databases differ in the types of sums."""
-    origin, since, *values = row
-    units, lists, empty, seconds, shows, clicks, conversions, value, *products = values
-    return OutcomeCounts(
-        Origin(*json.loads(origin)),
-        int(since),
-        int(units),
-        int(lists),
-        int(empty),
-        float(seconds),
-        int(shows),
-        int(clicks),
-        int(conversions),
-        float(value),
-        *(int(product) for product in products),
-    )
+    since, units, *values = row
+    n = len(TOTALS)
+    totals = {
+        name: float(value) if name in ("seconds", "value") else int(value)
+        for name, value in zip(TOTALS, values, strict=False)
+    }
+    squares = dict(zip(TOTALS, map(float, values[n : 2 * n]), strict=True))
+    products = dict(zip(RATIOS, map(float, values[2 * n :]), strict=True))
+    return OutcomeCounts(group, int(since), int(units), **totals, squares=squares, products=products)  # type: ignore[arg-type]
 
 
 def clicks_on_unknown_lists(store: EventStore, *, since: int = 0, until: int = FOREVER) -> int:
@@ -258,23 +299,44 @@ def count_arms(
     return UsersByArm(counts, crossed)
 
 
-def items_of_newest_lists(store: EventStore, run: str, *, since: int = 0, until: int = FOREVER) -> list[set[str]]:
-    """Return the items of the newest 1,000 lists of a run.
+@dataclass(frozen=True)
+class NewestLists:
+    """The newest lists of a group in one span of time, at most `NEWEST`.
+
+    Attributes:
+        items: Ids of the items in them.
+        seconds: How long making each of them took, ascending.
+    """
+
+    items: frozenset[str]
+    seconds: tuple[float, ...]
+
+
+def newest_lists(
+    store: EventStore, *, group: Group, since: int = 0, until: int = FOREVER, span: int = FOREVER
+) -> dict[tuple[Any, int], NewestLists]:
+    """Read the newest lists of each group.
 
     Args:
         store: The event log.
-        run: Name of the run.
+        group: The lists that belong together.
         since: Time of the first list that counts, in seconds since 1970.
         until: Time after the last one.
+        span: Seconds of a span of time.
 
     Returns:
-        Ids of the items of each list.
+        By group and begin of the span.
     """
-    origins = _origins_by_run(store, since, until).get(run)
-    if not origins:
-        return []
-    rows = store.query(NEWEST_LISTS.replace("ORIGINS", placeholders(len(origins))), (since, until, *origins))
-    return [set(json.loads(body)["items"]) for (body,) in rows]
+    groups, parts, values = _parts_of(store, group, since, until)
+    if not groups:
+        return {}
+    found: dict[tuple[Any, int], tuple[set[str], list[float]]] = {}
+    given = (*values, *(span,) * 4, since, until, NEWEST)
+    for part, begin, body, seconds in store.query(NEWEST_LISTS.replace("ORIGINS", parts), given):
+        items, times = found.setdefault((groups[part], int(begin)), (set(), []))
+        items.update(json.loads(body)["items"])
+        times.append(float(seconds))
+    return {key: NewestLists(frozenset(items), tuple(sorted(times))) for key, (items, times) in found.items()}
 
 
 def _origins_by_run(store: EventStore, since: int, until: int) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from genre.serving.events.deletion import DeletedUsers, Deletion
+from genre.serving.events.experiment_changes import Decide, ExperimentChange
 
 WRITE_SECONDS = 10.0  # that a write waits for its turn where its caller sets no deadline
 LONGEST_HISTORY = 1000  # newest events of one user that are read back
@@ -111,11 +112,11 @@ class Pruning:
     timestamp: int
 
 
-Entry = Event | ItemChange | Deletion | Pruning | ServedList
-Kind = Literal["event", "item", "deletion", "pruning", "list", "show"]
+Entry = Event | ItemChange | Deletion | Pruning | ExperimentChange | ServedList
+Kind = Literal["event", "item", "deletion", "pruning", "experiment", "list", "show"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-CHANGES: tuple[Kind, ...] = ("event", "item", "deletion", "pruning")
-"""Kinds of entries that change what is recommended; the others are what was shown."""
+CHANGES: tuple[Kind, ...] = ("event", "item", "deletion", "pruning", "experiment")
+"""Kinds of entries that change what is recommended, and by which run; the others are what was shown."""
 
 
 class Activity(NamedTuple):
@@ -223,6 +224,18 @@ class EventStore(ABC):
         Args:
             changes: The changes.
             deadline: As in `record`.
+        """
+
+    @abstractmethod
+    def change_experiments(self, decide: Decide, *, deadline: float | None = None) -> ExperimentChange | None:
+        """Append the start or the stop of an experiment, in one transaction with what decides that it is legal.
+
+        Args:
+            decide: Makes the change from all before it; what it raises is raised, and nothing is recorded.
+            deadline: As in `record`.
+
+        Returns:
+            The change; None where there was nothing to change.
         """
 
     @abstractmethod

@@ -1,10 +1,10 @@
-"""The service as an ASGI app: checks before the routes, the routes, health, metrics and the page at `/`."""
+"""The service as an ASGI app: checks before the routes, the routes, health, metrics, and both pages."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib import resources
 
@@ -90,7 +90,7 @@ def create_app(
     add_routes(app, calls)
     _add_health(app, service, metrics)
     page = StaticFiles(packages=[("genre.serving.http", "web")], html=True)
-    app.routes.append(Route("/docs", _docs, methods=["GET"]))
+    app.routes.extend(Route(f"/{name}", _page(name), methods=["GET"]) for name in ("docs", "operate"))
     app.routes.extend(Route(path, page, methods=["GET"]) for path in ("/", "/{file}"))
     added = nullcontext() if add is None else add(app, calls)
     add_error_handlers(app, metrics)
@@ -107,9 +107,14 @@ def create_app(
     return app
 
 
-async def _docs(_: Request) -> Response:
-    """The description of the API, as a page."""
-    return Response((resources.files("genre.serving.http") / "web" / "docs.html").read_bytes(), media_type="text/html")
+def _page(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """Make the route of a page of its own: the description of the API, or the operator's page."""
+
+    async def answer(_: Request) -> Response:
+        content = (resources.files("genre.serving.http") / "web" / f"{name}.html").read_bytes()
+        return Response(content, media_type="text/html")
+
+    return answer
 
 
 async def _keep_warm(calls: AsyncService) -> None:

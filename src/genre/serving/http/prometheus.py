@@ -100,7 +100,7 @@ def metrics_of(service: Service) -> PrometheusMetrics:
         Counters that read what the service counts itself.
     """
     return PrometheusMetrics(
-        service.failing_calls, service.llm_counts, lambda: service.failed_swaps, lambda: service.shows.n_lost
+        service.failing_calls, service.llm_counts, lambda: service.operations.failed_swaps, lambda: service.shows.n_lost
     )
 
 

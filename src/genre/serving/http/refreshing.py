@@ -1,38 +1,22 @@
-"""Refreshes of the served runs at an interval, each in a process of its own, and what became of the last one."""
+"""Refreshes of the served runs at an interval, each in a process of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from genre.errors import OptionError
 from genre.log import SILENT, Log
+from genre.serving.refresh_record import RefreshNotes, RefreshRecord, RefreshSchedule, read_record, write_record
 
 SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 SHORTEST = 60.0
-
-
-@dataclass(frozen=True)
-class RefreshState:
-    """What became of the last refresh of a run.
-
-    Attributes:
-        began: When, in seconds since 1970.
-        seconds: How long it took; None: it goes on.
-        ended_well: Whether the new run went live or there was nothing to do; None: it goes on.
-        message: The last line that it said.
-    """
-
-    began: int
-    seconds: float | None = None
-    ended_well: bool | None = None
-    message: str = ""
 
 
 def parse_interval(text: str) -> float:
@@ -70,7 +54,7 @@ class Refresher:
             log: Gets a line for each refresh.
         """
         self._folders, self._store, self._every, self._trust, self._log = dict(folders), store, every, trust, log
-        self.states: dict[str, RefreshState] = {}
+        self.schedule = RefreshSchedule(int(time.time() + every))
 
     def keep_refreshing(self, stop: threading.Event) -> None:
         """Refresh all runs at the interval.
@@ -85,8 +69,10 @@ class Refresher:
                 try:
                     self.refresh(name, folder, stop)
                 except Exception as error:  # the next round tries again
-                    self.states[name] = RefreshState(int(time.time()), 0.0, ended_well=False, message=str(error))
+                    self.schedule.running.pop(name, None)
+                    _record_failure(folder, RefreshNotes().record("failed", str(error)))
                     self._log.line(f"{name}: no refresh: {error}")
+            self.schedule.next_round = int(time.time() + self._every)
 
     def refresh(self, name: str, folder: Path, stop: threading.Event) -> None:
         """Refresh one run in a process of its own, at low priority; files of the working folder are no modules there.
@@ -96,8 +82,8 @@ class Refresher:
             folder: Its folder.
             stop: Ends the process.
         """
-        began, moment = int(time.time()), time.monotonic()
-        self.states[name] = RefreshState(began)
+        notes = RefreshNotes()
+        self.schedule.running[name] = notes.began
         words = [sys.executable, "-P", "-m", "genre", "refresh", str(folder), "--store", self._store]
         words += ["--trust"] * self._trust
         try:
@@ -115,8 +101,18 @@ class Refresher:
             output, _ = process.communicate()
             message = next((line for line in reversed(output.splitlines()) if line.strip()), "")
             ended_well = process.returncode == 0
-        self.states[name] = RefreshState(began, time.monotonic() - moment, ended_well, message)
+        if not ended_well:
+            _record_failure(folder, notes.record("failed", message))
+        del self.schedule.running[name]
         self._log.line(f"{name}: refresh {'ended' if ended_well else 'failed or was held back'}: {message}")
+
+
+def _record_failure(folder: Path, record: RefreshRecord) -> None:
+    """Record a refresh that ended before it could do so itself, such as one that was killed."""
+    written = read_record(folder)
+    if written is None or written.began < record.began:
+        with contextlib.suppress(OSError):
+            write_record(folder, record)
 
 
 def _end_at(process: subprocess.Popen[str], stop: threading.Event) -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from genre.config.serving_options import OnlineExperiment
 from genre.errors import UnknownId
 from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import AsyncService
@@ -25,6 +26,7 @@ from genre.serving.http.schemas import (
     CatalogueItem,
     DeletedUser,
     EventsBody,
+    ExperimentBody,
     ExplainBody,
     FieldNames,
     FilterFields,
@@ -34,6 +36,7 @@ from genre.serving.http.schemas import (
     Name,
     PathId,
     Problem,
+    PromotedArm,
     ReasonLanguage,
     RecommendBody,
     RecommendQuery,
@@ -44,11 +47,13 @@ from genre.serving.http.schemas import (
     UserPath,
     split_names,
 )
+from genre.serving.operations import ExperimentsReport, OperationsReport
 from genre.serving.requests import Evidence, ListRequest, RankedList
 
 M = TypeVar("M", bound=BaseModel)
 
 IdPath = Annotated[PathId, Path()]
+ExperimentPath = Annotated[Name, Path()]
 TextQuery = Annotated[str, Query(max_length=512)]
 KQuery = Annotated[K, Query()]
 NameQuery = Annotated[Name | None, Query()]
@@ -106,7 +111,11 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
         ("GET", "/filters", routes.filters, FilterFields),
         ("POST", "/events", routes.record, RecordedCounts),
         ("GET", "/runs", routes.runs, None),
-        ("GET", "/experiments", routes.experiments, None),
+        ("GET", "/experiments", routes.experiments, ExperimentsReport),
+        ("POST", "/experiments", routes.start_experiment, OnlineExperiment),
+        ("POST", "/experiments/{name:id}/stop", routes.stop_experiment, OnlineExperiment),
+        ("POST", "/experiments/{name:id}/promote", routes.promote, PromotedArm),
+        ("GET", "/operations", routes.operations, OperationsReport),
         ("GET", "/runs/{run:id}/report", routes.report, None),
     ):
         app.add_api_route(
@@ -248,7 +257,30 @@ class _Routes:
 
     async def experiments(self, days: DaysQuery = 30) -> Response:
         """Tell what experiments found, and what the lists of the last days led to, by run, recommender and source."""
-        return _json(await self._calls.read(self._service.experiments, days=days))
+        return _json(await self._calls.read(self._service.operations.experiments, days=days))
+
+    async def start_experiment(self, body: ExperimentBody) -> Response:
+        """Start an experiment between runs that are served, now or at its start; one decides at a time.
+
+        Sent again, the same experiment changes nothing.
+        """
+        start = self._service.operations.start_experiment
+        return _json(await self._calls.write(start, body.to_experiment()))
+
+    async def stop_experiment(self, name: ExperimentPath) -> Response:
+        """Stop an experiment now; what it found stays."""
+        return _json(await self._calls.write(self._service.operations.stop_experiment, name))
+
+    async def promote(self, name: ExperimentPath, arm: NameQuery = None) -> Response:
+        """Stop an experiment and put a copy of the winner in the place of the first arm, which is swapped in at once.
+
+        Without `arm` that is refused unless a verdict says promote. `genre refresh RUN --roll-back` undoes it.
+        """
+        return _json(await self._calls.read(self._service.operations.promote_arm, name, arm))
+
+    async def operations(self, days: DaysQuery = 30) -> Response:
+        """Tell how the service does: lists over time, drift, language models, refreshes. The page /operate shows it."""
+        return _json(await self._calls.read(self._service.operations.report, days=days))
 
     async def runs(self) -> Response:
         """List the runs that are served, with their recommenders, best first."""

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from genre.config.serving_options import Guardrails, OnlineExperiment
 from genre.data.event_kinds import RATE, SHOW
 from genre.data.item_fields import Filter
 from genre.options import DEFAULT_K, Renamed, new_names
@@ -277,6 +278,51 @@ class Problem(BaseModel):
 
     error: str
     detail: str
+
+
+class GuardrailsBody(Body):
+    """How much worse than the first arm another one may get; what is left out is as in a config."""
+
+    fallbacks: Share | None = None
+    empty: Share | None = None
+    seconds: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False), _NUMBER] | None = None
+    coverage: Share | None = None
+
+
+class ExperimentBody(Body):
+    """An experiment between runs that are served; what is left out is as in a config."""
+
+    name: Annotated[Name, Field(description="with another name users are assigned anew")]
+    arms: Annotated[
+        dict[Name, Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False), _NUMBER]],
+        Field(min_length=2, max_length=20, description="share of the users by run; the first is the one compared with"),
+    ]
+    outcome: Annotated[Name | None, Field(description="the kind of event that counts, 1 or 0 a user")] = None
+    days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False), _NUMBER] | None = None
+    planned: Annotated[int, Field(ge=100, le=1_000_000_000), _NUMBER] | None = None
+    start: Annotated[Name | None, Field(description="such as 2026-12-01 or 2026-12-01T08:00, UTC; null: now")] = None
+    end: Annotated[Name | None, Field(description="null: when it is stopped")] = None
+    guardrails: GuardrailsBody = GuardrailsBody()
+
+    def to_experiment(self) -> OnlineExperiment:
+        """Make the experiment.
+
+        Returns:
+            The experiment.
+
+        Raises:
+            OptionError: For a time that is none, or an end that is not after the start.
+        """
+        given = self.model_dump(exclude_none=True)
+        return OnlineExperiment(**{**given, "guardrails": Guardrails(**given["guardrails"])})
+
+
+class PromotedArm(BaseModel):
+    """An experiment that was stopped, the arm whose copy went live, and the run whose place it took."""
+
+    experiment: str
+    promoted: str
+    over: str
 
 
 class RecordedCounts(BaseModel):

@@ -16,6 +16,7 @@ SCOPE_BY_ROUTE: dict[str, KeyScope | None] = {
     "GET /readyz": None,
     "GET /": "read",
     "GET /docs": "read",
+    "GET /operate": "read",  # the page alone; what it shows needs a key for admin
     "GET /{file}": "read",
     "GET /openapi.json": "read",
     "GET /metrics": "read",
@@ -34,6 +35,10 @@ SCOPE_BY_ROUTE: dict[str, KeyScope | None] = {
     "POST /v1/explanations": "read",
     "POST /v1/events": "events",
     "GET /v1/experiments": "admin",
+    "GET /v1/operations": "admin",
+    "POST /v1/experiments": "admin",
+    "POST /v1/experiments/{name:id}/stop": "admin",
+    "POST /v1/experiments/{name:id}/promote": "admin",
     "POST /mcp": "read",  # the tool that records events checks for its own scope
     "PUT /v1/items/{item_id:id}": "admin",
     "DELETE /v1/users/{user_id:id}": "admin",

@@ -120,7 +120,7 @@ def serve(
     if every is not None:
         folders = {name: service.run(name).folder for name in service.names()}
         refresher = Refresher(folders, str(store), every, trust=trust, log=log)
-        service.refresh_states = refresher.states
+        service.operations.schedule = refresher.schedule
         threading.Thread(target=refresher.keep_refreshing, args=(stop,), daemon=True).start()
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{listening.getsockname()[1]}{' (with a key)' if keys else ''}"
@@ -183,7 +183,7 @@ def watch_folders(
                 log.line(f"{name}: the run in {folder} was replaced and is served now")
             except Exception as error:  # the thread lives on whatever happens, since nothing else takes runs over
                 retry_at[name] = time.monotonic() + retry
-                service.failed_swaps += 1
+                service.operations.failed_swaps += 1
                 if str(error) != said.get(name):
                     log.line(f"{name}: the run in {folder} was replaced, but the old one goes on: {error}")
                 said[name] = str(error)

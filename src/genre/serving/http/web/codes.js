@@ -14,6 +14,11 @@ export const SOURCES = {
   together: t("by what others chose"),
 };
 
+/** The same in a table of lists, where a list may also be of items alike. */
+export const SOURCES_SHORT = {
+  personal: "known users", folded_in: "other histories", content: "by content", popular: "popular items", similar: "similar items", together: "chosen together",
+};
+
 export const METHODS = {
   exact: t("the shares add up to the score."),
   occlusion: t("each bar is how far the score falls without that title."),
@@ -32,3 +37,6 @@ export const fallback = (code) => {
   const [stage, outcome] = code.split("_");
   return STAGES[stage] && OUTCOMES[outcome] ? t("{} {}", STAGES[stage], OUTCOMES[outcome]) : code.replaceAll("_", " ");
 };
+
+/** A stage that does not answer, such as `store` or `movies/ease`. */
+export const stage = (name) => STAGES[name] ?? name;
