@@ -74,7 +74,9 @@ def test_refreshes_go_on_after_any_error(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(refresher, "refresh", fail)
     refresher.keep_refreshing(stop)
     assert errors == []
-    assert (refresher.states["a"].ended_well, "odd" in refresher.states["a"].message) == (False, True)
+    record = read_record(tmp_path)
+    assert record is not None
+    assert (record.result, "odd" in record.message, refresher.schedule.running) == ("failed", True, {})
 
 
 def test_a_refresh_ends_with_the_server(tmp_path: Path) -> None:
