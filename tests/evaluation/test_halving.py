@@ -269,3 +269,12 @@ def test_a_second_stage_that_cannot_be_paid_is_left_out_and_said(parts: Split) -
     search(parts, {"popularity": Popularity(), "slower": Slower()}, Allowance(seconds=1.5), second_stage=True, log=log)
     assert time.process_time() - began < 1.6
     assert any(line.startswith("ranker: takes at least") for line in log.lines)
+
+
+def test_a_search_with_a_second_stage_keeps_its_budget() -> None:
+    parts = LeaveOneOut().split(toy_dataset(n_users=300, n_items=60))
+    starts = {**STARTS, "ranker": Ranker(Blend((Transitions(), ItemKNN())))}
+    log, began = Lines(), time.process_time()
+    search(parts, starts, Allowance(seconds=3), second_stage=True, log=log)
+    assert time.process_time() - began < 1.05 * 3
+    assert any(line.split()[2] == "ranker" or line.startswith("ranker: takes") for line in log.lines)

@@ -270,7 +270,7 @@ class _Halving:
             return value
         except OutOfTime:
             self.costs.fitting[name] = model, time.process_time() - began
-            self.log.line(f"{name}: not finished within half of what was left of the budget")
+            self.log.line(f"{name}: not finished within its share of the budget")
         except (TrainingError, OptionError, DataError) as error:
             self.log.line(f"{name}: {error}")
         return None
