@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +17,16 @@ from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.log import Log
+from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.blend import Blend
 from genre.recommenders.candidate_features import count, entries, newest_items
 from genre.recommenders.candidate_network import CandidateNetwork, Examples, Training, train_network
 from genre.recommenders.content import Content
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
-from genre.recommenders.ranker import Ranker, find_candidates
+from genre.recommenders.ranker import CandidateBatch, Ranker, find_candidates
 from genre.recommenders.shared_words import SharedWords
+from genre.recommenders.transitions import Transitions
 from genre.testing import toy_dataset
 from lines import Lines
 
@@ -283,3 +286,20 @@ def test_the_config_of_the_guide_is_legal(tmp_path: Path) -> None:
         "SharedWords",
         "Smoothed",
     ]
+
+
+def test_what_learns_without_the_targets_has_the_weights_of_what_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = LeaveOneOut().split(toy_dataset(n_users=120, n_items=30))
+    used = []
+
+    def noted(first: Blend, *rest: Any, **options: Any) -> CandidateBatch:
+        used.append((first.weights_.tolist(), first.edges_.tolist(), id(first.members_[0])))
+        return find_candidates(first, *rest, **options)
+
+    monkeypatch.setattr("genre.recommenders.ranker.find_candidates", noted)
+    blend = Blend((ItemKNN(), Popularity(), Transitions()), length_buckets=3)
+    ranker = Ranker(blend, epochs=1).fit(parts.train, validation=parts.validation)
+    ranker.score(parts.train.history([0]))
+    learnt, answers = used[0], used[-1]
+    assert learnt[:2] == answers[:2], "by length of histories too, or the features differ in number"
+    assert learnt[2] != answers[2], "the members are fitted anew"

@@ -26,7 +26,7 @@ from genre.evaluation.allowance import Allowance, OutOfTime, Stopwatch
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.metric_table import metric_of
 from genre.evaluation.option_changes import changed_options, options_of
-from genre.evaluation.pilots import RankerCosts, pilot_blend, ranker_costs
+from genre.evaluation.pilots import BY_LENGTH, RankerCosts, pilot_blend, ranker_costs
 from genre.evaluation.trial_costs import Expected, TrialCosts, unknown
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender
@@ -41,7 +41,6 @@ ENOUGH = 200  # validation users from which on their halves choose between blend
 FOR_BLEND = 0.3, 0.6  # least and largest share of the budget that is left for the blend and the second stage
 LEAST_LEARNT = 1000  # histories; a second stage that the budget holds for fewer only is left out
 WEIGHING = 2  # until it is measured: fitting weights takes so many times as long as scoring the histories
-OF_BUCKETS = 2.0  # weights by length of histories take so many times as long as one row of weights
 MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
 
 
@@ -347,7 +346,7 @@ class _Halving:
             seconds = (time.process_time() - began) / len(one.users())  # a history
             values = {buckets: self.evaluated(trials[buckets], other)}
             histories = len(one.users()) + 2 * min(self.n_users, Blend.histories)
-            if self.budget.left() > OF_BUCKETS * seconds * histories:
+            if self.budget.left() > BY_LENGTH * seconds * histories:
                 trials |= {n: make(length_buckets=n).weigh(fitted, one) for n in BUCKETS[1:]}
                 values |= {n: self.evaluated(trials[n], other) for n in BUCKETS[1:]}
             buckets = max(values, key=lambda n: self.sign * values[n])

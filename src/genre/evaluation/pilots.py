@@ -20,6 +20,7 @@ from genre.recommenders.candidate_network import Examples, train_network
 from genre.recommenders.ranker import Ranker, find_candidates
 
 PILOT = 64  # histories
+BY_LENGTH = 2.0  # weights by length of histories take so many times as long as one row of weights
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,12 @@ def ranker_costs(
     last = targets.item[targets.indptr[1:] - 1]
     hits = float(np.mean((found.items == last[:, None]).any(axis=1)))  # others teach nothing
 
-    fits, weighed = 2, 0.0
+    weighed = 0.0
     if isinstance(ranker.first, Blend) and ranker.first.fits_weights:
-        again = ranker.first.length_buckets > 1  # weights that are fitted anew, with members of their own
-        fits = 3 if again else 2
-        weighed = (2 if again else 1) * weighing * min(ranker.first.histories, len(validation.users()))
+        by_length = 1 if ranker.first.length_buckets == 1 else BY_LENGTH
+        weighed = by_length * weighing * min(ranker.first.histories, len(validation.users()))
     return RankerCosts(
-        first=fits * fitting + weighed + 2 * counting,
+        first=2 * fitting + weighed + 2 * counting,
         history=finding + hits * ranker.networks * ranker.epochs * step,
         ranking=finding + ranker.networks * step,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,21 @@ class Blend(Recommender):
         self.weights_ = np.full((1, len(members)), 1 / len(members))
         self._fit_weights(validation, log)
         return self
+
+    def refit_members(self, dataset: Dataset, *, log: Log = SILENT) -> Self:
+        """Fit the members anew, as validation chose them, and keep all weights, those by length of histories too.
+
+        Args:
+            dataset: Other interactions with the same items.
+            log: Where progress is shown.
+
+        Returns:
+            A new blend, fitted; this one stays as it is.
+        """
+        made = copy.copy(self)
+        made.members_ = tuple(member.chosen().fit(dataset, log=log) for member in self.members_)
+        made.popularity_, made._index = made.members_[0].popularity_, None
+        return made
 
     def _chosen(self) -> dict[str, Any]:
         """Return the members as chosen, and the weights; those of several length buckets are fitted again."""
