@@ -25,6 +25,8 @@ def add_run_verbs(verbs: Verbs) -> None:
     add_config(parser)
     add_runs_folder(parser)
     parser.add_argument("--quiet", action="store_true", help="print the results only")
+    text = "log the finished run to this experiment of MLflow, at MLFLOW_TRACKING_URI (needs `genre-rec[mlflow]`)"
+    parser.add_argument("--mlflow", metavar="EXPERIMENT", help=text)
     parser.add_argument("--anyway", action="store_true", help="run even where the memory is expected not to suffice")
 
     text = "Estimate CPU seconds and memory of a config's run, and what a language model would cost; nothing is learnt."
@@ -89,7 +91,12 @@ def _run(args: argparse.Namespace) -> None:
     from genre.pipeline import run
 
     log = ConsoleLog(quiet=args.quiet)
-    print_run(run(args.config, overrides=args.overrides, runs=args.runs, anyway=args.anyway, log=log))
+    made = run(args.config, overrides=args.overrides, runs=args.runs, anyway=args.anyway, log=log)
+    if args.mlflow:
+        from genre.tracking import track_in_mlflow
+
+        track_in_mlflow(made, args.mlflow, log=log)
+    print_run(made)
 
 
 def _plan(args: argparse.Namespace) -> None:
