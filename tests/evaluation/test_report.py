@@ -187,6 +187,7 @@ def test_chromium_draws_it(
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("dialog", lambda dialog: troubles.append(dialog.message))
     page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
+    page.set_default_timeout(120_000)  # 8 MB of scripts, on a busy machine
     page.goto(path.as_uri())
     page.wait_for_selector("#chart-importances .main-svg")
     assert page.get_by_role("heading", level=1).inner_text() == f"Use {second['name']}"
