@@ -57,16 +57,26 @@ def wishlist(split: Split) -> list[str]:
     return [" / ".join(sorted(own)) for own in lists]
 
 
+def stars(split: Split) -> list[str]:
+    return ["★" * int(n) for n in np.clip(counts(split.test.target), 0, 5)]
+
+
+def wordy(split: Split) -> list[str]:
+    return [" ".join(["word"] * (3 + 2 * int(n))) for n in counts(split.test.target)]
+
+
 @pytest.mark.parametrize(
     ("split", "side", "make"),
     [
+        (BY_TIME, "item", stars),
+        (BY_TIME, "item", wordy),
         (BY_TIME, "item", rising),
         (BY_TIME, "item", shelf),
         (BY_USER, "item", lambda split: fans(whole(split))),
         (BY_USER, "user", mood),
         (BY_USER, "user", wishlist),
     ],
-    ids=["rising", "shelf", "fans", "mood", "wishlist"],
+    ids=["stars", "wordy", "rising", "shelf", "fans", "mood", "wishlist"],
 )
 def test_a_leak_of_a_stranger_is_an_error(split: Split, side: str, make: Callable[[Split], Sequence[str]]) -> None:
     found = audit(with_field(split, side, "planted", make(split)), order="global" if split is BY_TIME else "user")

@@ -61,7 +61,7 @@ def check_table_fields(
         for reading in readings:
             for evidence in count_predictions(reading, changes[0], changes[1]):
                 _keep_worst(found, reading.name, evidence, severity_of_share(evidence, number=reading.number))
-            for evidence in choice_predictions(reading, split, side):
+            for evidence in choice_predictions(reading, split, side) if reading.chosen_by else ():
                 _keep_worst(found, reading.name, evidence, severity_of_area(evidence))
         yield from _findings(found, side)
     yield from _shared_words(split, user_texts)

@@ -5,6 +5,7 @@ Each reading is a matrix with a row for each user or item. Does not know interac
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class FieldReading:
         likeness: Rows that have much in common are near one another; dense or sparse. `[n, d]`
         number: Whether `values` is one column of numbers.
         vectors: Whether the columns are those of vectors.
+        chosen_by: Whether users may choose by it; not by how long a text is.
     """
 
     name: str
@@ -51,6 +53,7 @@ class FieldReading:
     likeness: Float64 | sp.csr_matrix
     number: bool = False
     vectors: bool = False
+    chosen_by: bool = True
 
 
 def readings_of(table: pa.Table, *, without: Sequence[str] = ()) -> Iterator[FieldReading]:
@@ -86,7 +89,7 @@ def reading_of_vectors(name: str, vectors: npt.NDArray[np.floating]) -> FieldRea
 
 
 def read_texts(name: str, texts: Sequence[str]) -> Iterator[FieldReading]:
-    """Read the numbers and words of texts.
+    """Read the numbers, the words and the lengths of texts, a missing one being empty.
 
     Args:
         name: Name in the findings.
@@ -97,6 +100,8 @@ def read_texts(name: str, texts: Sequence[str]) -> Iterator[FieldReading]:
     """
     yield from _numbers_in_texts(name, texts)
     yield from _words(name, texts)
+    for reading in _numbers(f"{name} (length)", np.array([len(text) for text in texts], np.float64)):
+        yield dataclasses.replace(reading, chosen_by=False)
 
 
 def _unit(matrix: Float64) -> Float64:
