@@ -200,7 +200,7 @@ def test_the_page_shows_what_the_log_says(operated: str, open_page: Open, size: 
     for text in ("ease, known users", "120 users", "25 %", "12.5 %", re.compile(r"25 %5[.\d]+ % to 44")):
         expect(personal).to_contain_text(text)
     expect(page.locator("#alerts")).to_contain_text("The last refresh of toy was held back: it is worse.")
-    expect(page.locator("#alerts")).to_contain_text("1 click on lists that the log does not have")
+    expect(page.locator("#alerts")).to_contain_text("Clicks on lists that the log does not have: 1.")
     expect(page.locator("#legend li")).to_have_text(["<b>other</b>", "toy"])
     charts = page.locator("#charts .chart")
     expect(charts).to_have_count(7)
@@ -226,6 +226,15 @@ def test_an_experiment_is_stopped_on_the_page(operated: str, open_page: Open) ->
     page.get_by_role("button", name="Stop now").click()
     expect(page.locator("#experiments .tag").first).to_have_text(re.compile("running|ended"))
     expect(page.get_by_role("button", name="Stop now")).to_be_hidden()
+
+
+def test_the_page_speaks_chinese(operated: str, open_page: Open) -> None:
+    page = open_page(operated, "narrow", path="/operate", locale="zh-CN", **by_key(ADMIN))
+    expect(page.get_by_role("heading", level=1)).to_have_text("运维")
+    expect(page.locator("#status")).to_contain_text("480 个列表，120 次点击，自 ")
+    expect(page.locator("#refreshes .tag").first).to_have_text("被拦下")
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["narrow"][0], "nothing sticks out"
+    assert axe_faults(page) == []
 
 
 def test_another_span_of_time_is_a_choice_and_in_the_address(operated: str, open_page: Open) -> None:

@@ -16,7 +16,8 @@ export const SOURCES = {
 
 /** The same in a table of lists, where a list may also be of items alike. */
 export const SOURCES_SHORT = {
-  personal: "known users", folded_in: "other histories", content: "by content", popular: "popular items", similar: "similar items", together: "chosen together",
+  personal: t("known users"), folded_in: t("other histories"), content: t("by content"), popular: t("popular items"),
+  similar: t("similar items"), together: t("chosen together"),
 };
 
 export const METHODS = {
