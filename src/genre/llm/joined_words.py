@@ -168,12 +168,12 @@ def _without_ends(tokens: Sequence[str], neutral: frozenset[str]) -> list[str]:
 def _is_quote(core: Sequence[str], data: _Data, neutral: frozenset[str], grammar: _Grammar, language: str) -> bool:
     """Tell whether a clause says a whole clause of the data, or one from a preposition on or to the next one."""
     if language in UNSPACED_LANGUAGES:
-        said = "".join(core)
+        whole_said = "".join(core)
         whole = (
             "".join(_without_ends(_tokens("".join(one), data, neutral, grammar, language), neutral))
             for one in data.clauses
         )
-        return any(said == one or (language == "Japanese" and one.endswith(said)) for one in whole if one)
+        return any(whole_said == one or (language == "Japanese" and one.endswith(whole_said)) for one in whole if one)
     said = [token for token in core if token not in grammar.articles]
     for clause in data.clauses:
         plain = [token for token in clause if token not in grammar.articles]
