@@ -27,7 +27,7 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "small.yaml"
 
 
-def make(config: Path, runs: Path, largest_file: int) -> subprocess.CompletedProcess[str]:
+def make(config: Path, runs: Path, largest_file: int = resource.RLIM_INFINITY) -> subprocess.CompletedProcess[str]:
     """`genre run` in a process of its own, no file of which may grow above `largest_file` bytes."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     return subprocess.run(
