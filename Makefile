@@ -69,7 +69,7 @@ lowest:  ## the service at the lowest versions that pyproject.toml states
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py serve postgres > .venv-lowest/requirements.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --requirement .venv-lowest/requirements.txt pytest 'httpx>=0.27' hypothesis
+	  --requirement .venv-lowest/requirements.txt pytest 'httpx>=0.27' hypothesis playwright
 	PYTHONPATH=src .venv-lowest/bin/python -m pytest tests/serving/test_access.py tests/serving/test_batching.py \
 	  tests/serving/test_connections.py tests/serving/test_http.py tests/serving/test_lists.py tests/serving/test_server.py \
 	  tests/serving/test_service.py tests/serving/test_store.py tests/reliability/test_hostile.py
