@@ -112,6 +112,22 @@ def test_the_shift_of_popularity_is_small_by_chance_and_large_for_another_order(
     assert bins.expected.sum() >= len(run.dataset) // 10
 
 
+def test_what_lists_led_to_is_no_drift_of_input(run: Run, sqlite: SQLiteStore) -> None:
+    """What is recommended is clicked; only what users do by themselves says what they want now."""
+    service, now = Service([run], sqlite, options=ServingOptions("off")), int(time.time())
+
+    def happened(list_id: str | None) -> float | None:
+        events = [Event(f"u{u}", "i1", 1.0, now, kind="click", recommendation_id=list_id) for u in range(600)]
+        service.record(events)
+        shift: float | None = service.operations.report()["drift"][0]["popularity_shift"]
+        return shift
+
+    assert happened("a list") is None
+    shift = happened(None)
+    assert shift is not None
+    assert shift > 0.25
+
+
 def test_spending_is_added_up_by_job_and_day(run: Run, tmp_path: Path, sqlite: SQLiteStore) -> None:
     path = tmp_path / "ledger.sqlite"
     table, now = LedgerTable(path), time.time()

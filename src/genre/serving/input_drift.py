@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,8 @@ FEWEST_EVENTS = 500  # below which a shift is mostly chance
 BINS = 10
 NEWEST_PART = 0.1  # of the run's interactions, which the events are compared with
 EVENTS = f"""
-SELECT user_id, item_id FROM log WHERE kind = 'event' AND "timestamp" >= ? AND "timestamp" < ?
+SELECT user_id, item_id, CASE WHEN list_id IS NULL THEN 0 ELSE 1 END FROM log
+WHERE kind = 'event' AND "timestamp" >= ? AND "timestamp" < ?
 ORDER BY seq DESC LIMIT {NEWEST_EVENTS}
 """
 EVENTS_BY_KIND = """
@@ -43,8 +45,8 @@ class InputDrift:
         events: Events that are compared: the newest 100,000 at most.
         new_items: Share of the events on items that it has not learnt, with its interval over users.
         new_users: Share of the users of the events that it has not learnt, with its interval.
-        popularity_shift: Population stability index of the events against the newest tenth of its data, over ten bins
-            of items by popularity: below 0.1 alike, above 0.25 much different; None below 500 events.
+        popularity_shift: Population stability index of the events that no list led to against the newest tenth of its
+            data, over ten bins of items by popularity: below 0.1 alike, above 0.25 much different; None below 500.
     """
 
     run: str
@@ -127,7 +129,21 @@ def population_stability(expected: Int64, observed: Int64) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def newest_events(store: EventStore, since: int, until: int = FOREVER) -> list[tuple[str, str]]:
+class InputEvent(NamedTuple):
+    """An event that came in.
+
+    Attributes:
+        user_id: The user.
+        item_id: The item.
+        led_by_list: Whether a list led to it, so that it depends on what was recommended.
+    """
+
+    user_id: str
+    item_id: str
+    led_by_list: bool
+
+
+def newest_events(store: EventStore, since: int, until: int = FOREVER) -> list[InputEvent]:
     """Read the newest events.
 
     Args:
@@ -136,9 +152,9 @@ def newest_events(store: EventStore, since: int, until: int = FOREVER) -> list[t
         until: Time after the last one.
 
     Returns:
-        User and item of each, the newest first, at most `NEWEST_EVENTS`.
+        The events, the newest first, at most `NEWEST_EVENTS`.
     """
-    return [(str(user), str(item)) for user, item in store.query(EVENTS, (since, until))]
+    return [InputEvent(str(user), str(item), bool(led)) for user, item, led in store.query(EVENTS, (since, until))]
 
 
 def events_by_kind(store: EventStore, since: int, until: int, span: int) -> list[EventsOfKind]:
@@ -157,12 +173,12 @@ def events_by_kind(store: EventStore, since: int, until: int, span: int) -> list
     return [EventsOfKind(str(kind), int(begin), int(count)) for kind, begin, count in rows]
 
 
-def input_drift(loaded: LoadedRun, events: Sequence[tuple[str, str]], bins: ItemBins, now: int) -> InputDrift:
+def input_drift(loaded: LoadedRun, events: Sequence[InputEvent], bins: ItemBins, now: int) -> InputDrift:
     """Compare catalogue and events with what a run has learnt.
 
     Args:
         loaded: The run.
-        events: User and item of each event.
+        events: The events.
         bins: The items of the run.
         now: The present, in seconds since 1970.
 
@@ -170,9 +186,9 @@ def input_drift(loaded: LoadedRun, events: Sequence[tuple[str, str]], bins: Item
         What is different.
     """
     learnt = loaded.run.dataset
-    users, items = [user for user, _ in events], [item for _, item in events]
+    users, items = [one.user_id for one in events], [one.item_id for one in events]
     rows = learnt.item_ids.rows(items)
-    known = rows[rows >= 0].astype(np.int64)
+    known = rows[(rows >= 0) & ~np.array([one.led_by_list for one in events], bool)].astype(np.int64)
     shift = population_stability(bins.expected, bins.count(known)) if len(known) >= FEWEST_EVENTS else None
     added = [item_id for item_id in loaded.changes if item_id not in learnt.item_ids]
     allowed = loaded.allowed(now)
