@@ -50,6 +50,7 @@ _HOMES = {
     "Smoothed": "genre.recommenders.smoothed",
     "SyntheticHistory": "genre.recommenders.synthetic",
     "Together": "genre.recommenders.together",
+    "Transferred": "genre.recommenders.transferred",
     "Transitions": "genre.recommenders.transitions",
     "TwoTower": "genre.recommenders.two_tower",
     "evaluate": "genre.evaluation.evaluator",
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     from genre.recommenders.smoothed import Smoothed as Smoothed
     from genre.recommenders.synthetic import SyntheticHistory as SyntheticHistory
     from genre.recommenders.together import Together as Together
+    from genre.recommenders.transferred import Transferred as Transferred
     from genre.recommenders.transitions import Transitions as Transitions
     from genre.recommenders.two_tower import TwoTower as TwoTower
     from genre.runs import Run as Run

@@ -73,6 +73,7 @@ KINDS: dict[str, dict[str, str]] = {
         "smoothed": "genre.recommenders.smoothed:Smoothed",
         "synthetic": "genre.recommenders.synthetic:SyntheticHistory",
         "together": "genre.recommenders.together:Together",
+        "transferred": "genre.recommenders.transferred:Transferred",
         "transitions": "genre.recommenders.transitions:Transitions",
         "two_tower": "genre.recommenders.two_tower:TwoTower",
     },

@@ -1,8 +1,11 @@
 """Every built-in recommender passes the public contract suite."""
 
+import atexit
 import dataclasses
 import importlib
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,9 @@ from genre.recommenders.rating_factors import RatingFactors
 from genre.testing import FakeLanguageModel, check_recommender, toy_dataset
 
 _EASE = EASE(regularization=10.0)
+_SAVED = Path(tempfile.mkdtemp(prefix="genre-contract-")) / "content"
+atexit.register(shutil.rmtree, _SAVED.parent)
+Content(whitening=0.9).fit(toy_dataset()).save(_SAVED)
 SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "als": {"factors": 4, "regularization": 0.5, "iterations": 8},
     "blend": {"recommenders": (_EASE, ItemKNN())},
@@ -47,6 +53,7 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
     "ranker": {"first": Blend((_EASE, Content())), "candidates": 4, "hidden": 4, "epochs": 3},
     "scaled": {"first": RatingFactors(factors=4), "method": "z-score"},
     "synthetic": {"first": _EASE},
+    "transferred": {"init_from": str(_SAVED)},
     "together": {"gap_minutes": 1.0},
     "ncf": {"dim": 8, "hidden": (16, 8), "epochs": 60, "batch_size": 32, "learning_rate": 0.01},
     "two_tower": {"dim": 8, "ids": 8, "hidden": 16, "epochs": 20, "id_dropout": 0.8, "learning_rate": 0.01},

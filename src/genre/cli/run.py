@@ -64,6 +64,14 @@ def add_run_verbs(verbs: Verbs) -> None:
     parser.add_argument("run", help="a run folder")
     parser.add_argument("other", help="another run folder, evaluated on the same test part")
 
+    text = "Evaluate a recommender of a run on another catalogue: as it is, trained further, and from nothing."
+    parser = add_verb(verbs, "transfer", _transfer, text)
+    parser.add_argument("run", help="a run folder whose items have the vectors of a pretrained encoder")
+    parser.add_argument("--to", dest="config", required=True, metavar="YAML", help="the config of the other catalogue")
+    parser.add_argument("--using", help="the recommender (default: the best of the run that can place new items)")
+    add_runs_folder(parser)
+    add_trust(parser)
+
     text = "Evaluate lists that another program made, best first, against a file of what the users did next."
     parser = add_verb(verbs, "evaluate", _evaluate, text)
     text = "a file with a row for each place: user, item, and rank or score unless rows are in order; several: compared"
@@ -97,6 +105,14 @@ def _run(args: argparse.Namespace) -> None:
 
         track_in_mlflow(made, args.mlflow, log=log)
     print_run(made)
+
+
+def _transfer(args: argparse.Namespace) -> None:
+    from genre.catalogue_transfer import transfer
+    from genre.cli.terminal import print_run
+
+    log = ConsoleLog()
+    print_run(transfer(args.run, args.config, using=args.using, runs=args.runs, trust=args.trust, log=log))
 
 
 def _plan(args: argparse.Namespace) -> None:

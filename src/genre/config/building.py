@@ -33,7 +33,6 @@ from genre.llm.settings import LLMOptions
 from genre.options import parse_options, suggest_option, type_hints
 from genre.preprocessing.sources.base import Source
 from genre.recommenders.base import Recommender
-from genre.recommenders.network_base import NetworkRecommender
 
 
 def build_experiment(
@@ -258,8 +257,8 @@ class _Builder:
         moved: dict[str, Any] = {}
         if isinstance(made, LLMOptions) and made.ledger not in (None, MEMORY):
             moved["ledger"] = str(self.folder / made.ledger)
-        if isinstance(made, NetworkRecommender) and made.init_from is not None:
-            moved["init_from"] = str(self.folder / made.init_from)
+        if isinstance(made, Recommender) and (start := getattr(made, "init_from", None)) is not None:
+            moved["init_from"] = str(self.folder / start)
         if isinstance(made, (Source, Encoder, Augmentation)):
             paths = {option: value for option, value in vars(made).items() if isinstance(value, Path)}
             moved |= {option: self.folder / path for option, path in paths.items() if not path.is_absolute()}

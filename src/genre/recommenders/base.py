@@ -56,8 +56,10 @@ class Recommender(Saving, Explaining, Extending):
         ['i10', 'i4', 'i6', 'i8']
     """
 
+    takes_start: ClassVar[bool] = False  # whether `fit` can start from the weights of a fitted one
     scoring_options: ClassVar[tuple[str, ...]] = ()  # those that `fit` ignores: a fitted model takes other values
 
+    _start: Recommender | None = None  # during `fit` alone
     _index: ItemIndex | None = None  # finds the best items of large catalogues; not part of what is learnt
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
@@ -86,6 +88,7 @@ class Recommender(Saving, Explaining, Extending):
         validation: Fold | None = None,
         checkpoint: Path | None = None,
         log: Log = SILENT,
+        start: Recommender | None = None,
     ) -> Self:
         """Learn from the interactions of `dataset`.
 
@@ -95,11 +98,13 @@ class Recommender(Saving, Explaining, Extending):
                 them.
             checkpoint: A folder where long training saves its progress; the same fit continues from there.
             log: Where progress is shown.
+            start: A fitted one of the same class, from whose weights a network is trained on (`takes_start`).
 
         Returns:
             The recommender itself.
 
         Raises:
+            NotSupported: If the algorithm has no weights to start from.
             DataError: If the data lacks what the algorithm needs, or a weight is too large to compute with.
         """
         if not isinstance(dataset, Dataset):
@@ -109,14 +114,19 @@ class Recommender(Saving, Explaining, Extending):
             )
         if len(dataset) == 0:
             raise DataError(f"{type(self).__name__}: nothing to learn from, the training part has no interactions")
+        if start is not None and not (self.takes_start and type(start) is type(self)):
+            raise NotSupported(
+                f"{type(self).__name__} cannot start from a fitted {type(start).__name__}; a network can, of its class"
+            )
         dataset = apply_part_rules(dataset)
         check_weights(dataset.weight)
         self.item_ids_ = dataset.item_ids
         self._names = _names_of(dataset)
         self.popularity_ = np.bincount(dataset.item, dataset.weight, dataset.n_items).astype(np.float32)  # [n_items]
-        self._checkpoint, self._index = checkpoint, None
+        self._checkpoint, self._index, self._start = checkpoint, None, start
         with blas_threads():
             self._fit(dataset, validation, log)
+        self._start = None  # a fitted recommender keeps no other one
         return self
 
     @abstractmethod

@@ -5,6 +5,7 @@ Needs torch only inside the methods that train. Knows nothing about any one netw
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,16 +83,20 @@ class NetworkRecommender(Recommender, TrainingOptions):
         ),
     ] = True
 
+    takes_start: ClassVar[bool] = True
     learns: ClassVar[tuple[str, ...]] = ("kept_epochs_",)
 
     def _initialise(self, build: Callable[[], Network], log: Log) -> Network:
-        """Build the network with weights drawn from `seed`, then take over those of `init_from`."""
+        """Build the network with weights drawn from `seed`, then take over those of `start` or `init_from`."""
         from genre.training.loop import seeded
 
         with seeded(self.seed):
             network = build()
-        if self.init_from is not None:
-            log.line(f"{type(self).__name__}: {_take_over(self.init_from, self, network)}")
+        source, name = self._start, "the fitted one given as start"
+        if source is None and self.init_from is not None:
+            source, name = type(self).load(saved_in(Path(self.init_from), type(self))), self.init_from
+        if source is not None:
+            log.line(f"{type(self).__name__}: weights from {name}: {_take_over(source, self, network)}")
         return network
 
     def _train(
@@ -130,11 +135,21 @@ class NetworkRecommender(Recommender, TrainingOptions):
             options=self,
             label=type(self).__name__.lower(),
             checkpoint=checkpoint,
-            identity=f"{self._options()} {dataset.fingerprint()} {parts}" if checkpoint else "",
+            identity=f"{self._options()} {dataset.fingerprint()} {parts} {self._start_digest()}" if checkpoint else "",
             log=log,
         )
         self.kept_epochs_ = trained.best_epoch
         read()
+
+    def _start_digest(self) -> str:
+        """Return a digest of the weights that `fit` was given to start from; empty without any."""
+        if self._start is None:
+            return ""
+        weights: storage.Tensors = self._start.weights_  # type: ignore[attr-defined]
+        found = hashlib.blake2b(digest_size=16)
+        for name in sorted(weights):
+            found.update(name.encode() + np.ascontiguousarray(weights[name]).tobytes())
+        return found.hexdigest()
 
     def _chosen(self) -> dict[str, Any]:
         return {"epochs": self.kept_epochs_, "patience": 0} if self.kept_epochs_ else {}
@@ -346,8 +361,8 @@ def start_manifests(recommender: Recommender) -> list[str]:
     Raises:
         ArtifactError: an `init_from` names no folder that fits.
     """
-    inside = (one for one in within(recommender) if isinstance(one, NetworkRecommender) and one.init_from is not None)
-    return [json.dumps(storage.read_manifest(_saved_in(Path(str(one.init_from)), type(one)))) for one in inside]
+    inside = [(getattr(one, "init_from", None), type(one)) for one in within(recommender)]
+    return [json.dumps(storage.read_manifest(saved_in(Path(str(name)), kind))) for name, kind in inside if name]
 
 
 def check_devices(recommender: Recommender) -> None:
@@ -365,15 +380,14 @@ def check_devices(recommender: Recommender) -> None:
             require_torch(type(one).__name__, one.device)
 
 
-def _take_over(folder: str, recommender: NetworkRecommender, network: nn.Module) -> str:
-    """Start `network` with the weights of a saved recommender of the same class; describe in a line what was taken.
+def _take_over(source: Recommender, recommender: NetworkRecommender, network: nn.Module) -> str:
+    """Start `network` with the weights of a fitted recommender of the same class; describe in a line what was taken.
 
     Tables whose rows belong to items (`item_*`) or users (`user_*`) are taken over id by id, or not at all without
     `init_ids`.
     """
     from genre.training.transfer import transfer_weights
 
-    source = type(recommender).load(_saved_in(Path(folder), type(recommender)))
     owners = {}
     for name in network.state_dict():
         for owner in ("item", "user"):
@@ -381,11 +395,22 @@ def _take_over(folder: str, recommender: NetworkRecommender, network: nn.Module)
                 owners[name] = (getattr(source, f"{owner}_ids_"), getattr(recommender, f"{owner}_ids_"))
     saved: storage.Tensors = source.weights_  # type: ignore[attr-defined]  # every network recommender has them
     weights = {name: value for name, value in saved.items() if recommender.init_ids or name not in owners}
-    return f"weights from {folder}: {transfer_weights(network, weights, owners)}"
+    return str(transfer_weights(network, weights, owners))
 
 
-def _saved_in(folder: Path, cls: type[Recommender]) -> Path:
-    """Return where a `cls` is saved: in the folder, in its `model`, or as the only one of its class in a run."""
+def saved_in(folder: Path, cls: type[Recommender]) -> Path:
+    """Find where a recommender is saved.
+
+    Args:
+        folder: its folder, the one around it, or a run that holds one of its class.
+        cls: its class.
+
+    Returns:
+        The folder that `load` reads.
+
+    Raises:
+        ArtifactError: there is none, or there are several.
+    """
     if not folder.is_dir():
         raise ArtifactError(f"init_from: {folder}: no such folder; name a run, or the folder of a saved model")
     for place in (folder, folder / "model"):
