@@ -39,9 +39,11 @@ LOADERS := tests/reliability tests/data tests/preprocessing tests/test_storage.p
   tests/features/test_contract.py tests/recommenders/test_contract.py tests/recommenders/test_item_index.py \
   tests/training/test_loop.py tests/serving/test_store.py tests/serving/test_shows.py tests/serving/test_exploration.py \
   tests/serving/test_experiments.py tests/serving/test_refresh.py tests/serving/test_drift.py tests/serving/test_log_truth.py \
-  tests/serving/test_erasure.py tests/serving/test_clocks.py tests/serving/test_log_verbs.py
+  tests/serving/test_erasure.py tests/serving/test_clocks.py tests/serving/test_log_verbs.py tests/serving/test_ingest.py \
+  tests/serving/test_ingest_kafka.py
 
 nightly: .venv/dev
+	$(INSTALL) 'confluent-kafka>=2.10'
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(LOADERS) tests/serving/test_openapi.py
 	$(BIN)/python benchmarks/serving_faults.py
 	$(BIN)/python benchmarks/soak.py --minutes 30

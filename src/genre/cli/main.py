@@ -10,6 +10,7 @@ from genre.cli.completion import add_completion_verb
 from genre.cli.data import add_data_verbs
 from genre.cli.event_log import add_log_verbs
 from genre.cli.export import add_export_verb
+from genre.cli.ingest import add_ingest_verb
 from genre.cli.llm import add_llm_verbs
 from genre.cli.new_package import add_new_verb
 from genre.cli.online import add_online_verbs
@@ -76,6 +77,7 @@ def command_parser() -> argparse.ArgumentParser:
         add_recommend_verb,
         add_serving_verbs,
         add_online_verbs,
+        add_ingest_verb,
         add_log_verbs,
         add_llm_verbs,
         add_runs_verb,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from genre.config.serving_options import ServingOptions
@@ -25,7 +24,7 @@ from genre.serving.operations import Operations
 from genre.serving.shows import ShowLog
 from genre.serving.state import State
 from genre.serving.warmup import can_personalise, warm_up
-from genre.serving.weighed_events import weigh_events
+from genre.serving.weighed_events import weigh_for_log
 
 CLICKS_SECONDS = 60.0  # between two counts of what exploration learns from
 
@@ -145,11 +144,7 @@ class Updates:
     def _weighed(self, events: Sequence[Event]) -> list[Event]:
         """Give events that have a kind its weight, by the first run's table of kinds."""
         run = self._state.loaded_run(None).run
-        weights, _ = weigh_events(events, run.event_kinds, run.dataset)
-        return [
-            event if event.kind is None else replace(event, weight=weight)
-            for event, weight in zip(events, weights.tolist(), strict=True)
-        ]
+        return weigh_for_log(events, run.event_kinds, run.dataset.positive_rating)
 
     def put_item(self, item_id: str, fields: Mapping[str, Any], *, deadline: float | None = None) -> dict[str, bool]:
         """Add an item or change its fields.

@@ -6,6 +6,7 @@ Knows the table of kinds and the data that events are added to, no log and no re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,15 +45,40 @@ def weigh_events(events: Sequence[Event], kinds: EventKinds, dataset: Dataset) -
         Weights, below 0 for events that take earlier interactions back, and ratings: the stars of `rate`, else those of
         a like or the lowest. `[n]` each.
     """
-    table, positive = kinds.table, dataset.positive_rating
-    weight = np.array([table.get(e.kind or "", e.weight) for e in events], np.float32)
+    weight = _weights(events, kinds, dataset.positive_rating)
     rating = ratings_for(dataset, weight)
     for at, event in enumerate(events):
         if event.kind == RATE and event.value is not None:
             rating[at] = event.value
-            if positive is not None and event.value < positive:
-                weight[at] = 0
     return weight, rating
+
+
+def weigh_for_log(events: Sequence[Event], kinds: EventKinds, positive_rating: float | None) -> list[Event]:
+    """Give events that have a kind its weight, as they are recorded.
+
+    Args:
+        events: The events.
+        kinds: The table of kinds.
+        positive_rating: The lowest rating that is a like, or None.
+
+    Returns:
+        The events, in the same order.
+    """
+    weights = _weights(events, kinds, positive_rating).tolist()
+    return [
+        event if event.kind is None else replace(event, weight=weight)
+        for event, weight in zip(events, weights, strict=True)
+    ]
+
+
+def _weights(events: Sequence[Event], kinds: EventKinds, positive_rating: float | None) -> Float32:
+    """Return what events weigh, `[n]`; a rating that is no like weighs 0."""
+    table = kinds.table
+    weight = np.array([table.get(e.kind or "", e.weight) for e in events], np.float32)
+    for at, event in enumerate(events):
+        if event.kind == RATE and event.value is not None and positive_rating is not None:
+            weight[at] *= event.value >= positive_rating
+    return weight
 
 
 def take_back(item: npt.NDArray[np.integer], weight: Float32) -> Float32:

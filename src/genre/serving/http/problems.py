@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -14,23 +12,15 @@ from starlette.exceptions import HTTPException
 
 from genre.errors import ConflictError, GenreError, StoreError, UncertainWrite, UnknownId
 from genre.serving.http.prometheus import PrometheusMetrics
+from genre.serving.http.validation import validation_message
 
 ERROR_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "not_legal"}
 STATUS_BY_ERROR = {UnknownId: (404, "not_found"), ConflictError: (409, "conflict")}
-WORDS_BY_TYPE = {  # for pydantic's types of errors whose own message speaks of Python
-    "missing": "is missing",
-    "extra_forbidden": "nothing of this name is known",
-    "json_invalid": "no JSON from this character on",
-    "model_attributes_type": "a JSON object is wanted",
-    "model_type": "a JSON object is wanted",
-    "dict_type": "a JSON object is wanted",
-}
 UNRECORDED = "the event log cannot be used now; nothing was recorded"
 UNCERTAIN = (
     "the event log did not answer in time: this may or may not have been recorded; send it again with the same "
     "event_id, so that it is counted once"
 )
-MAX_ERRORS = 5  # listed in one answer
 LOG_SECONDS = 10.0  # between two lines in the log about the same trouble
 
 log = logging.getLogger("genre.serving")
@@ -88,25 +78,6 @@ def add_error_handlers(app: FastAPI, metrics: PrometheusMetrics) -> None:
     @app.exception_handler(Exception)
     async def internal_error(_: Request, error: Exception) -> Response:
         return problem(500, "internal", "an error of the service; its log says more")
-
-
-def validation_message(errors: Sequence[Mapping[str, Any]]) -> str:
-    """Put pydantic's errors into one line: `query.k: ...; body.history.3: ...`.
-
-    Args:
-        errors: as pydantic lists them.
-
-    Returns:
-        The first few errors, each with its place.
-    """
-    lines = (f"{'.'.join(map(str, one['loc']))}: {_words(one)}" for one in errors[:MAX_ERRORS])
-    return "; ".join(lines)[:1000]
-
-
-def _words(error: Mapping[str, Any]) -> str:
-    unit = "characters" if isinstance(error.get("input"), str) else "items"
-    message = str(error["msg"]).replace("items after validation", unit)
-    return WORDS_BY_TYPE.get(error.get("type", ""), message.removeprefix("Value error, "))
 
 
 def is_json(request: Request) -> bool:

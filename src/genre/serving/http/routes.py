@@ -47,6 +47,7 @@ from genre.serving.http.schemas import (
     UserPath,
     split_names,
 )
+from genre.serving.http.validation import first_repeated
 from genre.serving.operations import ExperimentsReport, OperationsReport
 from genre.serving.requests import Evidence, ListRequest, RankedList
 
@@ -336,18 +337,9 @@ def _refuse_unknown_parameters(request: Request) -> None:
             raise RequestValidationError([{"loc": ("query", name[:100]), "msg": f"no such parameter{near}"}])
 
 
-def _first_repeated(names: Sequence[str]) -> str | None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
-
-
 def _refuse_repeated(names: Sequence[str]) -> None:
     """Refuse a query parameter that is given twice: one of them would be ignored."""
-    repeated = _first_repeated(names)
+    repeated = first_repeated(names)
     if repeated is not None:
         raise RequestValidationError([{"loc": ("query", repeated[:100]), "msg": "given more than once"}])
 
@@ -381,7 +373,7 @@ class _StrictRequest(Request):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        repeated = str(_first_repeated([name for name, _ in pairs]))
+        repeated = str(first_repeated([name for name, _ in pairs]))
         raise HTTPException(422, f"body: the key {repeated[:100]!r} more than once in one object")
     return made
 

@@ -1,0 +1,1 @@
+"""Events from streams into the event log: growing files, standard input, Kafka."""

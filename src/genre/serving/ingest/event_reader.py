@@ -1,0 +1,140 @@
+"""From a line to an event, by the rules of `POST /v1/events`, and what it weighs by the run's table of kinds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from genre.config.reading import FULL_CONFIG, read_config
+from genre.data.parquet import read_dataset
+from genre.data.part_rules import apply_part_rules
+from genre.errors import DataError, GenreError
+from genre.runs import manifest_of
+from genre.serving.events.store import Event
+from genre.serving.http.schemas import EventBody
+from genre.serving.http.validation import first_repeated, validation_message
+from genre.serving.ingest.line_source import LONGEST_LINE, Line
+from genre.serving.weighed_events import weigh_for_log
+from genre.storage import MANIFEST
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors begin a file with it
+NO_ID = (
+    "no event_id, and standard input has no place to be read from again; give each event an id, or the whole input a "
+    "name by --stream, if it will be the same when it is sent again"
+)
+
+
+class EventReader:
+    """Reads events, and weighs them by the table of kinds of a run as it is in its folder now."""
+
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
+        """Read the run's table of kinds and its scale of ratings.
+
+        Args:
+            folder: The folder of the run.
+            trust: Run code of the folder.
+
+        Raises:
+            GenreError: If it is no finished run.
+        """
+        self._folder, self._trust = folder, trust
+        self._made: object = None
+        self._load()
+
+    def _load(self) -> None:
+        made = _made_at(self._folder)
+        manifest_of(self._folder)
+        self._kinds = read_config(self._folder / FULL_CONFIG, trust=self._trust).experiment.events
+        self._positive_rating = apply_part_rules(read_dataset(self._folder / "dataset" / "tables")).positive_rating
+        self._made = made
+
+    def follow_run(self) -> None:
+        """Read the run again if its folder was replaced; where that fails, go on with what is known."""
+        if _made_at(self._folder) not in (None, self._made):
+            try:
+                self._load()
+            except (GenreError, OSError):
+                return  # it is being replaced; the next call looks again
+
+    def read(self, line: Line) -> Event:
+        """Read one event.
+
+        Args:
+            line: A line that holds it as JSON.
+
+        Returns:
+            The event, with an id.
+
+        Raises:
+            DataError: If it is none; the message says why.
+        """
+        try:
+            event = EventBody.model_validate(_parse(line.data)).to_event()
+        except ValidationError as error:
+            raise DataError(validation_message(error.errors())) from error
+        if event.event_id is None and line.event_id is None:
+            raise DataError(NO_ID)
+        if event.kind is not None:
+            self._kinds.weight(event.kind)
+        timestamp = event.timestamp or line.timestamp
+        return replace(event, event_id=event.event_id or line.event_id, timestamp=timestamp)
+
+    def weigh(self, events: Sequence[Event]) -> list[Event]:
+        """Give events that have a kind its weight.
+
+        Args:
+            events: The events.
+
+        Returns:
+            The events, in the same order.
+        """
+        return weigh_for_log(events, self._kinds, self._positive_rating)
+
+
+def _made_at(folder: Path) -> tuple[int, int] | None:
+    """Return a value that changes when the whole folder is replaced; None where it is missing."""
+    try:
+        found = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _parse(data: bytes | None) -> Any:
+    if data is None:
+        raise DataError("a message without a value")
+    if len(data) > LONGEST_LINE:
+        raise DataError(f"longer than {LONGEST_LINE:,} bytes; only its begin is kept")
+    try:
+        text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 from byte {error.start} on") from error
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        repeated = str(first_repeated([name for name, _ in pairs]))
+        raise DataError(f"the key {repeated[:100]!r} more than once in one object")
+    return made
+
+
+def is_blank(line: Line) -> bool:
+    """Tell whether a line holds nothing, which is no event and no mistake.
+
+    Args:
+        line: The line.
+
+    Returns:
+        Whether it is empty or white space.
+    """
+    return line.data is not None and not line.data.removeprefix(BYTE_ORDER_MARK).strip()
