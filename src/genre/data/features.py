@@ -55,7 +55,7 @@ class Features:
         """Whether each row has a block, or without blocks a vector that is not zero. bool `[n]`."""
         if not self.blocks:
             return np.asarray(self.values.any(axis=1))
-        return np.any([block.known for block in self.blocks], axis=0)
+        return np.asarray(np.any([block.known for block in self.blocks], axis=0), bool)
 
     def columns(self, name: str) -> slice:
         """Find the columns of a block.
