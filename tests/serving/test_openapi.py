@@ -21,7 +21,10 @@ from genre.serving.service import Service
 from genre.testing import toy_dataset
 from sizes import sized
 
-DEPENDS = re.compile(r"items have no field|is in the future|rules\[|no kind of event|leave `weight` out|needs `")
+DEPENDS = re.compile(
+    r"items have no field|is in the future|rules\[|no kind of event|leave `weight` out|needs `"
+    r"|expected a date such as|is not after start|its end .* has passed"
+)
 """Refusals that a description cannot foretell: they depend on the catalogue, the clock and the kind of a rule."""
 
 
