@@ -367,7 +367,7 @@ def read_spending(path: str | Path, *, job: str, since: int, span: int) -> list[
         rows = connection.execute(query, {"job": job, "since": since, "span": span}).fetchall()
     finally:
         connection.close()
-    return [Spending(*map(int, row[:4]), money=row[4]) for row in rows]
+    return [Spending(int(at), int(calls), int(failed), int(tokens), money) for at, calls, failed, tokens, money in rows]
 
 
 def connect(path: Path) -> sqlite3.Connection:
