@@ -9,6 +9,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from genre.config.experiment import Experiment
 from genre.config.sections import SECTIONS, base_of, is_list, is_nested, is_optional, kinds_of, resolve
+from genre.config.writing import to_dict
 from genre.options import option_docs, type_hints
 
 Schema = dict[str, Any]
@@ -37,7 +38,7 @@ def _options(cls: type, definitions: Schema) -> Schema:
         if option.name in docs:
             value["description"] = docs[option.name]
         if option.default is not dataclasses.MISSING and not is_nested(hints[option.name]):
-            value["default"] = list(option.default) if isinstance(option.default, tuple) else option.default
+            value["default"] = to_dict(option.default)
         elif option.default_factory is dataclasses.MISSING and option.default is dataclasses.MISSING:
             required.append(option.name)
         properties[option.name] = value
