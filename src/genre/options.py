@@ -47,6 +47,7 @@ class Search:
         high: The largest value worth trying.
         log: Whether to search orders of magnitude.
         when: `(another option, its value)` for which this one has an effect; None: always.
+        multiple: Whole numbers that are a multiple of this are worth trying.
         whole: Whole numbers only. `search_space` sets it from the type.
         optional: None is worth trying too. `search_space` sets it from the type.
     """
@@ -55,8 +56,20 @@ class Search:
     high: float
     log: bool = False
     when: tuple[str, Any] | None = None
+    multiple: int = 1
     whole: bool = False
     optional: bool = False
+
+    def whole_number(self, value: float) -> int:
+        """Round a value to a whole number worth trying.
+
+        Args:
+            value: A number.
+
+        Returns:
+            The nearest multiple of `multiple`, not beyond the range.
+        """
+        return int(min(max(round(value / self.multiple) * self.multiple, self.low), self.high))
 
 
 @dataclass(frozen=True)

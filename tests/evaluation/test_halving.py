@@ -14,7 +14,7 @@ from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.data.history import History
-from genre.errors import EvaluationError, TrainingError
+from genre.errors import EvaluationError, OptionError, TrainingError
 from genre.evaluation.allowance import Allowance
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.halving import Winner, search, weigh_blend
@@ -22,7 +22,7 @@ from genre.evaluation.option_changes import changed_options
 from genre.evaluation.pilots import ranker_costs
 from genre.evaluation.trial_costs import TrialCosts
 from genre.log import Log
-from genre.options import Doc, Search
+from genre.options import Doc, Ge, Search
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
@@ -31,6 +31,7 @@ from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.ranker import Ranker
+from genre.recommenders.sasrec import SASRec
 from genre.recommenders.transitions import Transitions
 from genre.testing import toy_dataset
 
@@ -145,6 +146,26 @@ def test_changes_stay_in_their_ranges_and_have_an_effect() -> None:
     assert None in walks
     assert all(0.5 <= value <= 20 for value in walks if value is not None)
     assert changed_options(Blend((EASE(),)), rng) == {}
+    widths = {changed_options(SASRec(), rng).get("dim", 64) for _ in range(100)}
+    assert len(widths) > 5
+    assert all(width % 8 == 0 for width in widths), "which heads divide"
+
+
+@dataclass(eq=False)
+class Picky(Popularity):
+    width: Annotated[int, Ge(1), Search(1, 9), Doc("Must be odd.")] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % 2 == 0:
+            raise OptionError("width: found an even number")
+
+
+def test_options_that_do_not_go_together_end_no_search(parts: Split) -> None:
+    winner = search(parts, {"picky": Picky(), "popularity": Popularity()}, Allowance(trials=8))
+    tried = [one.options["width"] for one in winner.attempts if "width" in one.options]
+    assert tried
+    assert all(width % 2 for width in tried)
 
 
 @pytest.mark.parametrize("model", [ItemKNN(), EASE(), Transitions(), Content()], ids=lambda one: type(one).__name__)

@@ -36,6 +36,7 @@ from genre.recommenders.second_stage import SecondStage
 
 USERS = 2000  # validation users that a trial is evaluated on, the same in every trial
 KEPT = 4  # recommenders that are not dropped: a blend wants several good ones
+DRAWS = 20  # of other options, until their values go together
 BUCKETS = (1, 3)  # groups of history lengths with weights of their own that a blend is tried with
 ENOUGH = 200  # validation users from which on their halves choose between blends
 FOR_BLEND = 0.3, 0.6  # least and largest share of the budget that is left for the blend and the second stage
@@ -177,15 +178,20 @@ class _Halving:
     def change(self, contender: _Contender) -> bool:
         """Try a contender with other options; False where there are none, or no budget for it."""
         assert contender.best is not None
-        contender.tried += 1
         place = sum(contender.name.encode())  # a sequence of its own, whatever the others do
-        rng = np.random.default_rng((self.seed, place, contender.tried))
-        changed = changed_options(contender.best, rng)
-        if not changed:
-            return False
-        if set(changed) <= set(contender.best.scoring_options):
-            return self.attempt(contender, _with_scoring(contender.best, changed), fitted=True)
-        return self.attempt(contender, dataclasses.replace(contender.best, **changed))  # type: ignore[type-var]
+        for _ in range(DRAWS):
+            contender.tried += 1
+            changed = changed_options(contender.best, np.random.default_rng((self.seed, place, contender.tried)))
+            if not changed:
+                return False
+            if set(changed) <= set(contender.best.scoring_options):
+                return self.attempt(contender, _with_scoring(contender.best, changed), fitted=True)
+            try:
+                model: Recommender = dataclasses.replace(contender.best, **changed)  # type: ignore[type-var]
+            except OptionError:  # values that do not go together; others do
+                continue
+            return self.attempt(contender, model)
+        return False
 
     def attempt(self, contender: _Contender, model: Recommender, *, fitted: bool = False) -> bool:
         """Fit a model unless it is fitted, and evaluate it; False where the budget does not hold it."""

@@ -48,7 +48,7 @@ def _moved(value: Any, range_: Search | Choices, rng: np.random.Generator) -> An
     else:
         moved = (np.log(max(value, 1e-12)) if range_.log else value) + STEP * (high - low) * rng.normal()
     number = np.clip(np.exp(moved) if range_.log else moved, range_.low, range_.high)
-    return round(number) if range_.whole else min(max(float(f"{number:.3g}"), range_.low), range_.high)
+    return range_.whole_number(number) if range_.whole else min(max(float(f"{number:.3g}"), range_.low), range_.high)
 
 
 def options_of(model: Recommender) -> dict[str, Any]:

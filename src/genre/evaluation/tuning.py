@@ -254,13 +254,13 @@ def _try(
 
 
 def _suggest(trial: optuna.Trial, option: str, range_: Search | Choices) -> Any:
-    """Draw one value of an option; numbers are rounded to four digits, which read better in a YAML."""
+    """Draw one value of an option, rounded to a multiple or to four digits, which read better in a YAML."""
     if isinstance(range_, Choices):
         return trial.suggest_categorical(option, list(range_.values))
     if range_.optional and not trial.suggest_categorical(option + GIVEN, [True, False]):
         return None
     if range_.whole:
-        return trial.suggest_int(option, int(range_.low), int(range_.high), log=range_.log)
+        return range_.whole_number(trial.suggest_int(option, int(range_.low), int(range_.high), log=range_.log))
     drawn = float(f"{trial.suggest_float(option, range_.low, range_.high, log=range_.log):.4g}")
     return min(max(drawn, range_.low), range_.high)
 

@@ -106,7 +106,7 @@ class Concat(Encoder):
     @override
     def encode_texts(self, texts: Sequence[str], *, log: Log = SILENT) -> Float32:
         made = [part.encode_texts(texts, log=log) for part in self.parts]
-        return self._join(made, [values.any(axis=1) for values in made], "").values
+        return self._join(made, [np.asarray(values.any(axis=1)) for values in made], "").values
 
     @override
     def text_columns(self, values: Float32) -> Float32:

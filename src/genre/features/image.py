@@ -102,7 +102,7 @@ class Image(Encoder):
         if lacking:
             why = "; ".join(f"{n:,}: {reason}" for reason, n in lacking.most_common(5))
             log.line(f"image: {sum(lacking.values()):,} of {len(names):,} rows have no picture ({why})")
-        has = values.any(axis=1)
+        has = np.asarray(values.any(axis=1))
         pictures = [
             found.hex() if isinstance(found, bytes) and own else "" for found, own in zip(read, has, strict=True)
         ]

@@ -225,18 +225,20 @@ class Blend(Recommender):
             The scores of the blend, float32 `[n, n_items]`.
         """
         total = np.zeros((len(history), history.n_items), np.float32)
-        held = np.zeros(
-            (len(history), 1), np.float32
-        )  # the weights of the members that know an item, one each or [n, 1]
+        # The weights of the members that know an item, [n, 1] as long as all members know all items, else [n, n_items].
+        held = np.zeros((len(history), 1), np.float32)
         weights = self.weights_[self._bucket(history.lengths)].astype(np.float32)  # [n, n_members]
         for at, found in scores:
             if self.method == "weights":
                 scaled, known = _scaled(self.members_[at], found, history)
                 total += weights[:, [at]] * scaled
-                held = held + weights[:, [at]] * (1 if known is None else known)
+                held = held + (weights[:, [at]] if known is None else weights[:, [at]] * known.astype(np.float32))
             else:
                 total += weights[:, [at]] * _reciprocal_ranks(found)
-        return total / np.where(held > 0, held, 1) if self.method == "weights" else total
+        if self.method == "weights":
+            held[held <= 0] = 1
+            total /= held
+        return total
 
     @property
     def evidence(self) -> Method:
@@ -355,7 +357,7 @@ def _scaled(member: Recommender, scores: Float32, history: History) -> tuple[Flo
     known = _knows(member, scores, history)
     if known is None:
         return divide_by_std(scores), None
-    return np.where(known, scores, 0) / row_std(scores, known), known
+    return np.asarray(np.where(known, scores, 0) / row_std(scores, known), np.float32), known
 
 
 def _reciprocal_ranks(scores: Float32) -> Float32:

@@ -130,7 +130,7 @@ class Content(Recommender):
     @override
     def known_items(self) -> npt.NDArray[np.bool_] | None:
         """Return which items have features; with a member, which predicts the others, it knows all."""
-        return None if self.member_ else self.item_vectors_.any(axis=1)
+        return None if self.member_ else np.asarray(self.item_vectors_.any(axis=1))
 
     def _extend(self, features: Float32) -> None:
         new = self.place(features)

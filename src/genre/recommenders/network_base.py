@@ -398,7 +398,7 @@ def _take_over(source: Recommender, recommender: NetworkRecommender, network: nn
     return str(transfer_weights(network, weights, owners))
 
 
-def saved_in(folder: Path, cls: type[Recommender]) -> Path:
+def saved_in(folder: Path, cls: type) -> Path:
     """Find where a recommender is saved.
 
     Args:

@@ -116,8 +116,10 @@ class Ranker(SecondStage):
         super()._fit(dataset, validation, log)  # the first stage that answers; its weights as validation chooses them
         held = hold_out_last(dataset, remedy=REMEDY)
         first = self.first_[0]  # what learns without the targets has the weights of what answers, so the same features
-        blend = isinstance(first, Blend)
-        before = first.refit_members(held.context, log=log) if blend else first.chosen().fit(held.context, log=log)
+        if isinstance(first, Blend):
+            before: Recommender = first.refit_members(held.context, log=log)
+        else:
+            before = first.chosen().fit(held.context, log=log)
         examples = self._examples(before, count(held.context), held, log)
         seeds = log.track(range(self.seed * SEEDS, self.seed * SEEDS + self.networks), "ranker: networks")
         trained = [train_network(examples, self.training, seed=seed) for seed in seeds]

@@ -48,7 +48,7 @@ class SASRec(NetworkRecommender):
         True
     """
 
-    dim: Annotated[int, Ge(2), Search(32, 256, log=True), Doc("Width of all vectors.")] = 64
+    dim: Annotated[int, Ge(2), Search(32, 256, log=True, multiple=8), Doc("Width of all vectors.")] = 64
     blocks: Annotated[int, Ge(1), Doc("Transformer blocks.")] = 2
     heads: Annotated[int, Ge(1), Doc("Attention heads of a block; must divide dim.")] = 2
     max_length: MaxLength = 100

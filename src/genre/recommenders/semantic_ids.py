@@ -55,7 +55,7 @@ class SemanticIds(NetworkRecommender):
     codes: Annotated[int, Ge(2), Search(32, 512, log=True), Doc("Values of each number: centroids of a level.")] = 256
     iterations: Annotated[int, Ge(1), Doc("Iterations of k-means.")] = 20
     beam: Annotated[int, Ge(1), Doc("Codes followed at each level of the beam search.")] = 50
-    dim: Annotated[int, Ge(2), Search(32, 256, log=True), Doc("Width of all vectors.")] = 64
+    dim: Annotated[int, Ge(2), Search(32, 256, log=True, multiple=8), Doc("Width of all vectors.")] = 64
     blocks: Annotated[int, Ge(1), Doc("Transformer blocks.")] = 2
     heads: Annotated[int, Ge(1), Doc("Attention heads of a block; must divide dim.")] = 2
     max_length: MaxLength = 50

@@ -12,11 +12,11 @@ import scipy.sparse as sp
 from genre.arrays import Float32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
+from genre.data.linear import whitening
 from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.base import Recommender
-from genre.recommenders.content import whitening
 from genre.recommenders.item_weights import HalfLife, ItemWeights
 from genre.recommenders.topk import top_k_cosine, top_k_scores
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from genre.arrays import Float64, Int64
 from genre.data.dataset import Dataset
@@ -90,7 +91,7 @@ class ItemBins:
         before = np.cumsum(counts[order]) - counts[order]  # interactions with items more popular than this one
         self.bin = np.empty(dataset.n_items, np.int64)
         self.bin[order] = np.minimum(before * BINS // max(len(dataset), 1), BINS - 1)
-        item = dataset.item
+        item = dataset.item.astype(np.int64)
         if dataset.timestamp is not None and len(item):
             at = int(len(item) * (1 - NEWEST_PART))
             item = item[dataset.timestamp >= np.partition(dataset.timestamp, at)[at]]
@@ -206,7 +207,7 @@ def input_drift(loaded: LoadedRun, events: Sequence[InputEvent], bins: ItemBins,
     )
 
 
-def _share_of_events(users: Sequence[str], new: np.ndarray) -> Rate:  # type: ignore[type-arg]
+def _share_of_events(users: Sequence[str], new: npt.NDArray[np.bool_]) -> Rate:
     """Return the share of events that are new, with an interval in which many events of a user count as one user."""
     _, user = np.unique(np.array(users, object).astype(str) if users else np.array([], str), return_inverse=True)
     n = int(user.max()) + 1 if len(user) else 0

@@ -142,8 +142,11 @@ def outcome_table(
 def _row(counts: OutcomeCounts, newest: Mapping[tuple[RowKey, int], NewestLists], planned: int) -> OutcomeRow:
     rates = {part: _rate(counts, part, planned) for part in RATIOS}
     lists = newest.get((counts.group, counts.since), NewestLists(frozenset(), ()))  # made since the others were counted
+    key: RowKey = counts.group
     return OutcomeRow(
-        *counts.group,
+        run=key.run,
+        recommender=key.recommender,
+        source=key.source,
         since=counts.since,
         users=counts.units,
         lists=counts.lists,
