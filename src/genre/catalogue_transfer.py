@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genre.config.reading import parse_config, read_config
+from genre.config.reading import FULL_CONFIG, parse_config, read_config
 from genre.config.writing import to_dict, to_yaml
 from genre.errors import ConfigError, GenreError, NotSupported
 from genre.kinds import learnt_names
@@ -51,7 +51,7 @@ def transfer(
     """
     done = read_run(source, trust=trust)
     other = read_config(config, overrides)
-    own = read_config(done.folder / "config.full.yaml", trust=trust)
+    own = read_config(done.folder / FULL_CONFIG, trust=trust)
     ours, theirs = (to_dict(one.experiment.features.items) for one in (own, other))
     if ours is None or ours != theirs:
         raise ConfigError(

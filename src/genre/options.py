@@ -22,7 +22,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge as Ge
 from annotated_types import Gt as Gt
@@ -34,6 +34,8 @@ from genre.errors import OptionError
 
 DEFAULT_K = 10
 """The length of a recommendation list where the caller gives none."""
+YAML_WORDS = {True: ("on", "yes"), False: ("off", "no")}
+"""Words without quotes that YAML reads as true and false."""
 MOST_COMPARED = 20_000
 """The most known words that a misspelt word is compared with: comparing with more would take seconds."""
 
@@ -163,6 +165,16 @@ def _validators(cls: Any) -> dict[str, Any]:
     return validators
 
 
+@functools.cache
+def _words(cls: Any) -> dict[str, frozenset[Any]]:
+    """Return the words that each option may be, of a `Literal`."""
+    leaves = {name: leaf_types(hint) for name, hint in type_hints(cls).items()}
+    return {
+        name: frozenset(word for leaf in found if typing.get_origin(leaf) is Literal for word in typing.get_args(leaf))
+        for name, found in leaves.items()
+    }
+
+
 def parse_options(
     cls: type, values: dict[str, Any], *, strict: bool = False
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -171,7 +183,8 @@ def parse_options(
     Args:
         cls: The dataclass.
         values: Option name -> value.
-        strict: Whether to convert nothing. Otherwise a list becomes a tuple and 3 becomes 3.0, as YAML and JSON need.
+        strict: Whether to convert nothing. Otherwise a list becomes a tuple and 3 becomes 3.0, as YAML and JSON need,
+            and what YAML reads as false becomes `off` or `no`, of an option with that word.
 
     Returns:
         The converted values, and `(option, problem)` for each value that is not legal.
@@ -183,8 +196,11 @@ def parse_options(
         if validator is None or name not in values:
             continue
         try:
-            exact = strict or isinstance(values[name], bool)  # YAML's `yes` is no number
-            parsed[name] = validator.validate_python(values[name], strict=exact)
+            value = values[name]
+            if isinstance(value, bool) and not strict:
+                value = next((word for word in YAML_WORDS[value] if word in _words(cls)[name]), value)
+            exact = strict or isinstance(value, bool)  # YAML's `yes` is no number
+            parsed[name] = validator.validate_python(value, strict=exact)
         except ValidationError as error:
             for detail in error.errors():
                 where = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))

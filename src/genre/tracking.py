@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from genre import plain_yaml
+from genre.config.reading import FULL_CONFIG
 from genre.config.secrets import without_folders
 from genre.config.writing import to_yaml
 from genre.errors import DataError, NotAvailable
@@ -63,10 +64,10 @@ def track_in_mlflow(run: Run, experiment: str, *, log: Log = SILENT) -> str:
 def _log_run(mlflow: Any, run: Run) -> None:
     """Log what concerns the whole run."""
     report = run.report
-    config, _ = plain_yaml.read_yaml((run.folder / "config.full.yaml").read_text("utf-8"), "config.full.yaml")
+    config, _ = plain_yaml.read_yaml((run.folder / FULL_CONFIG).read_text("utf-8"), FULL_CONFIG)
     config = without_folders(config)  # as in the report: where files lie on this machine stays on it
     mlflow.log_params(dict(_flat(config)))
-    mlflow.log_text(to_yaml(config), "config.full.yaml")
+    mlflow.log_text(to_yaml(config), FULL_CONFIG)
     mlflow.set_tags(
         {"genre.version": report["genre"], "genre.best": report["best"], "genre.data": report["data"]["name"]}
     )

@@ -420,9 +420,7 @@ def read_features(folder: Path) -> Features:
     Raises:
         ArtifactError: A file is missing or damaged.
     """
-    tensors, described = (
-        storage.read_tensors(folder / "values.safetensors"),
-        storage.read_json(folder / "features.json"),
-    )
+    tensors = storage.read_tensors(folder / "values.safetensors")
+    described = storage.read_json(folder / "features.json")
     blocks = (Block(known=tensors[f"known.{at}"], **block) for at, block in enumerate(described.get("blocks", [])))
     return Features(tensors["values"].astype(np.float32), described["fingerprint"], tuple(blocks))

@@ -274,6 +274,13 @@ def test_options_of_the_service_come_from_a_file_of_their_own(tmp_path: Path) ->
     path.write_text("serving: {record_shows: durable, experiments: [{name: e, arms: {one: 1, two: 1}}]}\n")
     found = read_serving_options(path)
     assert (found.record_shows, found.experiments[0].name) == ("durable", "e")
+    for word in ("off", "'off'", "false"):  # without quotes YAML reads off as false
+        path.write_text(f"serving: {{record_shows: {word}}}\n")
+        assert read_serving_options(path).record_shows == "off"
+    for word in ("on", "true", "no way"):
+        path.write_text(f"serving: {{record_shows: {word}}}\n")
+        with pytest.raises(ConfigError, match="record_shows: input should be 'buffered', 'durable' or 'off'"):
+            read_serving_options(path)
     path.write_text("record_shows: durable\n")
     with pytest.raises(ConfigError, match="expected the section serving: alone, found record_shows"):
         read_serving_options(path)

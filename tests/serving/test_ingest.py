@@ -32,6 +32,7 @@ from genre.serving.ingest.ingestion import Ingestion
 from genre.serving.ingest.line_source import LONGEST_LINE, LineSplitter
 from genre.serving.ingest.positions import Positions, Rejects
 from genre.serving.ingest.standard_input import StandardInput
+from genre.serving.outcome_table import by_run
 from genre.storage import publish
 from genre.testing import toy_dataset
 from sizes import sized
@@ -125,7 +126,7 @@ def test_events_are_those_of_the_http_interface(folder: Path, tmp_path: Path, sq
     assert recorded[0].event_id == "own"
     assert len({one.event_id for one in recorded}) == len(given)
     assert (recorded[3].user_id, recorded[3].at_arrival) == ("7", True)
-    (counts,) = count_outcomes(sqlite, ("buy",))
+    (counts,) = count_outcomes(sqlite, ("buy",), group=by_run)
     assert (counts.lists, counts.shows, counts.clicks, counts.conversions, counts.value) == (1, 1, 1, 1, 2.5)
     assert clicks_on_unknown_lists(sqlite) == 1
 
@@ -447,6 +448,8 @@ def test_the_verb(
     assert f"1 rejected ({folder.parent / 'toy.ingest' / 'rejects.jsonl'})" in capsys.readouterr().out
     assert main(["ingest", str(folder), str(path), str(path)]) == 2
     assert "the same source twice" in capsys.readouterr().err
+    assert main(["ingest", str(folder), str(path), "--kafka-config", "kafka.properties"]) == 2
+    assert "--kafka-config is for topics of Kafka" in capsys.readouterr().err
     assert main(["ingest", str(folder), str(path), "--stream", "x"]) == 2
     assert main(["ingest", str(tmp_path / "no_run"), str(path)]) == 2
     with closing(SQLiteStore(folder.parent / "toy.events.sqlite")) as store:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from genre.config.serving_options import RecordShows, ServingOptions
 from genre.errors import StoreError
 from genre.runs import Run
 from genre.serving.events.backup import back_up, restore
-from genre.serving.events.outcomes import Origin, clicks_on_unknown_lists, count_outcomes
+from genre.serving.events.outcomes import Origin, OutcomeCounts, clicks_on_unknown_lists, count_outcomes
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ServedList
 from genre.serving.http.app import create_app
@@ -34,6 +34,10 @@ from sizes import sized
 def served(name: str, user: str | None = "a", items: str = "xyz", at: int = 100, **more: Any) -> ServedList:
     given: dict[str, Any] = {"run": "r", "recommender": "ease", "source": "personal", "fallback": None, **more}
     return ServedList(name, user, items=tuple(items), propensities=(), timestamp=at, seconds=0.5, **given)
+
+
+def counted(store: EventStore, outcomes: Sequence[str], **given: int) -> list[OutcomeCounts]:
+    return count_outcomes(store, outcomes, group=lambda origin: origin, **given)
 
 
 def click(user: str, list_id: str, item: str, kind: str = "click", at: int = 101, **more: Any) -> Event:
@@ -50,10 +54,10 @@ def test_every_answer_has_an_id_and_is_recorded(run: Run, store: EventStore) -> 
     (shown,) = store.lists_of("u0")
     assert shown.items == tuple(item["item_id"] for item in made.items)
     assert (shown.recommendation_id, shown.run, shown.source) == (made.recommendation_id, "toy", "personal")
-    assert {counts.group.source for counts in count_outcomes(store, ())} == {
+    assert {counts.group.source for counts in counted(store, ())} == {
         "personal", "similar", "popular", "folded_in",
     }  # fmt: skip
-    assert sum(counts.lists for counts in count_outcomes(store, ())) == 4
+    assert sum(counts.lists for counts in counted(store, ())) == 4
 
 
 def test_buffered_lists_are_recorded_within_moments_and_when_the_service_ends(run: Run, tmp_path: Path) -> None:
@@ -91,7 +95,7 @@ def test_what_lists_led_to_is_counted_once(store: EventStore) -> None:
         store.record([click("a", "1", "x"), click("a", "1", "y"), click("a", "1", "x", "buy", value=3.0)])
         store.record([click("b", "3", "x"), click("b", "lost", "x"), Event("b", "y", kind="click")])
         store.record([click("b", "3", "x", "show", position=1)])
-    best, empty = count_outcomes(store, ("buy",))[0], count_outcomes(store, ("buy",))
+    best, empty = counted(store, ("buy",))[0], counted(store, ("buy",))
     assert best.group == Origin("r", "ease", "personal", None)
     assert (best.units, best.lists, best.empty, best.shows, best.clicks) == (2, 3, 1, 6, 2)
     assert (best.conversions, best.value, best.seconds) == (1, 3.0, 1.5)
@@ -99,8 +103,8 @@ def test_what_lists_led_to_is_counted_once(store: EventStore) -> None:
     (popular,) = [one for one in empty if one.group.source == "popular"]
     assert (popular.group.fallback, popular.shows, popular.clicks) == ("model_late", 1, 1), "one place was seen"
     assert clicks_on_unknown_lists(store) == 1
-    assert count_outcomes(store, (), since=101) == []
-    spans = count_outcomes(store, (), span=60)
+    assert counted(store, (), since=101) == []
+    spans = counted(store, (), span=60)
     assert {one.since for one in spans} == {60}
 
 
@@ -145,7 +149,7 @@ def test_shows_over_http(run: Run, tmp_path: Path, serve_app: Callable[..., Any]
         item = made["items"][1]["item_id"]
         event = {"user_id": "u0", "item_id": item, "recommendation_id": "mine", "position": 2}
         client.post("/v1/events", json=[{**event, "kind": "show"}, {**event, "kind": "click"}])
-        (counts,) = count_outcomes(store, ())
+        (counts,) = counted(store, ())
         assert (counts.lists, counts.shows, counts.clicks) == (1, 1, 1)
         text = client.get("/metrics").text
         assert "mine" not in text
@@ -193,7 +197,7 @@ def test_kill_9_a_replay_and_duplicates_change_no_count(tmp_path: Path) -> None:
         assert shop(tmp_path / "killed.sqlite", begin, n_lists * (at + 1)).wait() == 0
     undisturbed, disturbed = (SQLiteStore(tmp_path / f"{name}.sqlite") for name in ("undisturbed", "killed"))
     found = [
-        [(one.lists, one.shows, one.clicks, one.conversions, one.value) for one in count_outcomes(store, ("buy",))]
+        [(one.lists, one.shows, one.clicks, one.conversions, one.value) for one in counted(store, ("buy",))]
         for store in (undisturbed, disturbed)
     ]
     assert found[0] == found[1] != []

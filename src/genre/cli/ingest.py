@@ -76,9 +76,10 @@ def _ingest(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    repeated = len(set(args.sources)) < len(args.sources)
-    if repeated:
-        raise OptionError(f"the same source twice: {' '.join(args.sources)}")
+    if len(set(args.sources)) < len(args.sources):
+        raise OptionError(f"the same source twice: {' '.join(args.sources)}; name each once")
+    if args.kafka_config is not None and not any(source.startswith(KAFKA) for source in args.sources):
+        raise OptionError(f"--kafka-config is for topics of Kafka; name one, such as {KAFKA}HOST:PORT/TOPIC")
     if args.stream is not None and STANDARD_INPUT not in args.sources:
         raise OptionError("--stream is a name of standard input; files and topics have their own places")
 

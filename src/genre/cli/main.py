@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words behind `genre`; None for those of the process.
 
     Returns:
-        The exit status: 0, 1 for an audit that found leaks, 2 for an error, 130 when interrupted.
+        The exit status: 0, 1 for an audit that found leaks or an ingestion that rejected or missed lines, 2 for an
+        error, 130 when interrupted.
     """
     parser = command_parser()
     args, rest = parser.parse_known_args(argv)

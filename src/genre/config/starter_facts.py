@@ -17,6 +17,7 @@ from genre.data.repeats import count_repeats
 from genre.data.steps import branching, same_user, step_repeats
 from genre.data.words import split_categories
 from genre.evaluation.enough import LEAST_USERS, POPULAR
+from genre.features.embedding import MINILM
 from genre.preprocessing.sources.columns import N_SAMPLE
 from genre.recommenders.shared_words import word_matrix
 
@@ -64,7 +65,8 @@ class Facts:
         largest_weight: The largest weight.
         has_test: Whether the data names its test part.
         texts: The columns of items that hold text.
-        foreign: Whether the texts are mostly of scripts that the default encoder does not know.
+        text_model: The model that reads the texts: the multilingual one where it is installed and they are partly of
+            scripts that only it knows.
         vectors: Files that hold vectors of items.
         pictures: The columns of items that name pictures.
         friends: The column of users that holds ids of other users; None: there is none.
@@ -92,7 +94,7 @@ class Facts:
     has_test: bool
     texts: tuple[str, ...]
     shared_words: float = 0.0
-    foreign: bool = False
+    text_model: str = MINILM
     vectors: tuple[Path, ...] = ()
     pictures: tuple[str, ...] = ()
     friends: str | None = None

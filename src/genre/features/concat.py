@@ -49,8 +49,10 @@ class Concat(Encoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.parts:
+            raise OptionError("Concat: parts: there are none; give one encoder or more")
         for option, given in (("weights", self.weights), ("names", self.names)):
-            if not self.parts or len(given) not in (0, len(self.parts)):
+            if len(given) not in (0, len(self.parts)):
                 raise OptionError(f"Concat: {option}: {len(given)} for {len(self.parts)} parts; give one each or none")
         if len(set(self.names)) < len(self.names) or "" in self.names:
             raise OptionError(f"Concat: names: {', '.join(map(repr, self.names))}; give each part another name")

@@ -239,10 +239,6 @@ def _in_a_row(tokens: Sequence[str], data: _Data) -> bool:
     )
 
 
-def _is_kind(unit: Sequence[str], data: _Data) -> bool:
-    return all(word in data.names for word in unit)
-
-
 def _units(core: Sequence[str], neutral: frozenset[str], *, spaced: bool) -> Iterator[tuple[list[str], list[str]]]:
     """Yield what is named, each with the neutral words after it; without spaces each piece is a unit."""
     unit, after = list[str](), list[str]()

@@ -248,10 +248,8 @@ class OpenAI(LanguageModel):
 
     def _read(self, body: Any) -> tuple[Completion, Any]:
         """Read the JSON value of an answer: text, outcome and counts of tokens, each of which may be of any form."""
-        tokens_in, tokens_out = (
-            token_count(body, "prompt_tokens", "input_tokens"),
-            token_count(body, "completion_tokens", "output_tokens"),
-        )
+        tokens_in = token_count(body, "prompt_tokens", "input_tokens")
+        tokens_out = token_count(body, "completion_tokens", "output_tokens")
         try:
             body = as_chat(body)
             refused = body.get("error") or (body.get("choices") or [{}])[0].get("error")

@@ -85,7 +85,7 @@ def convert(source: Source, folder: Path, *, log: Log = SILENT) -> int:
                 table: pa.Table | None = getattr(tables, side)
                 if table is not None:
                     write_table(aside / f"{side}.parquet", table)
-            facts = {name.name: getattr(tables, name.name) for name in dataclasses.fields(tables)}
+            facts = {field.name: getattr(tables, field.name) for field in dataclasses.fields(tables)}
             for name in (INTERACTIONS, *SIDES):
                 del facts[name]
             write_json(aside / FACTS, {**facts, "rejected": [dataclasses.asdict(bad) for bad in tables.rejected]})

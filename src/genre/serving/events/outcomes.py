@@ -154,23 +154,11 @@ Group = Callable[[Origin], Hashable]
 """What lists are counted together."""
 
 
-def each_origin(origin: Origin) -> Origin:
-    """Count the lists of each origin apart.
-
-    Args:
-        origin: An origin.
-
-    Returns:
-        The group.
-    """
-    return origin
-
-
 def count_outcomes(
     store: EventStore,
     outcomes: Sequence[str],
     *,
-    group: Group = each_origin,
+    group: Group,
     since: int = 0,
     until: int = FOREVER,
     span: int = FOREVER,

@@ -182,10 +182,14 @@ def read_kafka_config(path: Path) -> dict[str, str]:
         The values by name.
 
     Raises:
-        OptionError: If a line is none, or names a setting that genre ingest makes itself.
+        OptionError: If there is no such text file, a line is none, or names a setting that genre ingest makes itself.
     """
     settings = {}
-    for n, row in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        rows = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: cannot be read ({error}); give --kafka-config a text file of name=value") from error
+    for n, row in enumerate(rows, 1):
         if not row.strip() or row.lstrip().startswith("#"):
             continue
         name, equals, value = (part.strip() for part in row.partition("="))
