@@ -21,7 +21,6 @@ import pytest
 from genre.cli.main import main
 from genre.data.parquet import write_dataset
 from genre.errors import ArtifactError, DataError, StoreError
-from genre.log import Log
 from genre.serving.events.outcomes import clicks_on_unknown_lists, count_outcomes
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, Outcome, ServedList
@@ -35,6 +34,7 @@ from genre.serving.ingest.standard_input import StandardInput
 from genre.serving.outcome_table import by_run
 from genre.storage import publish
 from genre.testing import toy_dataset
+from lines import Lines
 from sizes import sized
 
 CONFIG = """\
@@ -58,15 +58,6 @@ def write_run(place: Path, config: str) -> None:
     with publish(place, best_first=["popularity"]) as aside:
         (aside / "config.full.yaml").write_text(config)
         write_dataset(toy_dataset(), aside / "dataset" / "tables")
-
-
-class Lines(Log):
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.written.append(text)
 
 
 class Ingesting:
@@ -158,8 +149,8 @@ def test_lines_that_are_no_events_are_counted_kept_and_named(folder: Path, tmp_p
     one = Ingesting(folder, path, sqlite).until_quiet()
     n = len(BAD) + 1
     assert str(one.whole.counts) == f"{n + 1} lines: 1 events recorded, 0 were in the log before, {n} rejected"
-    assert one.log.written[0].startswith(f"{path}, 0: not JSON")
-    assert "rejected lines are kept in" in one.log.written[0]
+    assert one.log.lines[0].startswith(f"{path}, 0: not JSON")
+    assert "rejected lines are kept in" in one.log.lines[0]
     one.end()
     kept = [json.loads(row) for row in (tmp_path / "state" / "rejects.jsonl").read_text().splitlines()]
     assert len(kept) == n
@@ -196,7 +187,7 @@ def test_without_follow_a_last_line_is_read_where_it_is_whole(
     with path.open("a") as file:
         file.write("\n" + rows([3])[:20])
     half = Ingesting(folder, path, sqlite, follow=False).until_quiet()
-    assert "ends in half a line" in half.log.written[0]
+    assert "ends in half a line" in half.log.lines[0]
     half.end()
     with path.open("a") as file:
         file.write(rows([3])[20:])
@@ -243,7 +234,7 @@ def test_rotation_loses_nothing_while_running_and_while_stopped(
     again.end()
     assert items(sqlite) == [1, 2, 3, 5, 6, 7, 9], "a file whose name is no rotated one is another file"
     assert again.whole.counts.duplicates == 0
-    assert again.log.written == []
+    assert again.log.lines == []
 
 
 def test_a_file_that_was_written_anew_or_is_gone_is_said(folder: Path, tmp_path: Path, sqlite: SQLiteStore) -> None:
@@ -254,7 +245,7 @@ def test_a_file_that_was_written_anew_or_is_gone_is_said(folder: Path, tmp_path:
     one.until_quiet()
     one.until_quiet()
     assert items(sqlite) == [1, 1, 2]
-    assert "was emptied or written anew" in one.log.written[0]
+    assert "was emptied or written anew" in one.log.lines[0]
     one.end()
     path.write_text(rows([7, 8, 9]))
     again = Ingesting(folder, path, sqlite).until_quiet()
@@ -310,7 +301,7 @@ def test_it_waits_for_a_log_that_cannot_be_written(
     one.whole.go_on(one.stop)
     one.end()
     assert waits[:2] == [1.0, 2.0]
-    assert "trying again" in one.log.written[0]
+    assert "trying again" in one.log.lines[0]
     assert items(sqlite) == [1, 2]
     failures = iter([True])
     path.write_text(rows([1, 2, 3]))

@@ -16,11 +16,11 @@ import pytest
 
 from genre.data.parquet import write_dataset
 from genre.errors import DataError, NotAvailable, OptionError
-from genre.log import Log
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.storage import publish
 from genre.testing import toy_dataset
+from lines import Lines
 from sizes import sized
 
 kafka = pytest.importorskip("confluent_kafka", reason="an extra of 5 MB, which `make nightly` installs")
@@ -117,22 +117,13 @@ def test_kill_9_loses_and_doubles_nothing(folder: Path, tmp_path: Path, broker: 
     assert sorted(int(one.item_id[1:]) for one in events(tmp_path)) == list(range(n))
 
 
-class Lines(Log):
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.written.append(text)
-
-
 def test_messages_that_are_gone_are_said_and_a_topic_made_anew_is_refused(broker: Broker) -> None:
     log = Lines()
     broker.send("gone", values(range(1)))
     topic = KafkaTopic(f"kafka://{broker.address}/gone", "any", log=log)
     first = kafka.TopicPartition("gone", 0, 5)
     assert topic._first(first, 9, 20) == 9
-    assert (topic.n_lost, log.written) == (4, ["gone/0: the broker removed 4 messages before they were read"])
+    assert (topic.n_lost, log.lines) == (4, ["gone/0: the broker removed 4 messages before they were read"])
     assert topic._first(kafka.TopicPartition("gone", 0), 9, 20) == kafka.OFFSET_BEGINNING
     topic._first(kafka.TopicPartition("gone", 0, 21), 0, 20)
     with pytest.raises(DataError, match="it was made anew; give another --group"):

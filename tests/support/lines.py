@@ -1,4 +1,4 @@
-"""A log that remembers the lines it was told."""
+"""A log that keeps its lines."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ class Refresher:
                     self.refresh(name, folder, stop)
                 except Exception as error:  # the next round tries again
                     self.schedule.running.pop(name, None)
-                    _record_failure(folder, RefreshNotes().record("failed", str(error)))
+                    with contextlib.suppress(OSError):
+                        write_record(folder, RefreshNotes().record("failed", str(error)))
                     self._log.line(f"{name}: no refresh: {error}")
             self.schedule.next_round = int(time.time() + self._every)
 
