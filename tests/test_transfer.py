@@ -79,8 +79,12 @@ def test_what_was_learnt_elsewhere_is_right_here(films: Run, place: Path, capsys
     assert found["two_tower-zero-shot"] > found["popularity"] + 0.2, "no interaction of books was learnt from"
     liked = run.recommend(history=["books0", "books3"], k=3, using="two_tower-zero-shot")["item_id"]
     assert {int(item.removeprefix("books")) % 3 for item in liked} == {0}
-    assert main(["transfer", str(films.folder), "--to", str(books), "--runs", str(place / "runs")]) == 0
-    assert "two_tower-zero-shot" in capsys.readouterr().out
+    assert (
+        main(["transfer", str(films.folder), "--to", str(books), "--runs", str(place / "runs"), "evaluation.k=2"]) == 0
+    )
+    out = capsys.readouterr().out
+    assert "two_tower-zero-shot" in out
+    assert "ndcg@2" in out
 
 
 def test_what_cannot_be_transferred_is_refused(films: Run, place: Path) -> None:

@@ -43,6 +43,15 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         parser: the parser of a verb.
     """
     parser.add_argument("config", help="a YAML file")
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments `key=value ...`.
+
+    Args:
+        parser: the parser of a verb.
+    """
     text = "overrides, such as evaluation.k=20"
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)
 

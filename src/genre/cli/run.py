@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import add_config, add_runs_folder, add_trust, add_verb, command
+from genre.cli.arguments import add_config, add_overrides, add_runs_folder, add_trust, add_verb, command
 from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def add_run_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "transfer", _transfer, text)
     parser.add_argument("run", help="a run folder whose items have the vectors of a pretrained encoder")
     parser.add_argument("--to", dest="config", required=True, metavar="YAML", help="the config of the other catalogue")
+    add_overrides(parser)
     parser.add_argument("--using", help="the recommender (default: the best of the run that can place new items)")
     add_runs_folder(parser)
     add_trust(parser)
@@ -111,8 +112,8 @@ def _transfer(args: argparse.Namespace) -> None:
     from genre.catalogue_transfer import transfer
     from genre.cli.terminal import print_run
 
-    log = ConsoleLog()
-    print_run(transfer(args.run, args.config, using=args.using, runs=args.runs, trust=args.trust, log=log))
+    given = {"using": args.using, "overrides": args.overrides, "runs": args.runs, "trust": args.trust}
+    print_run(transfer(args.run, args.config, **given, log=ConsoleLog()))
 
 
 def _plan(args: argparse.Namespace) -> None:

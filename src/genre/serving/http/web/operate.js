@@ -81,6 +81,9 @@ const RESULTS = {
 
 const none = (text) => h("p", { class: "none" }, text);
 
+/** Where each span of time begins. */
+const begins = (since, until, span) => Array.from({ length: Math.max(1, Math.ceil((until - since) / span)) }, (_, at) => since + at * span);
+
 /** A value with its interval under it. */
 function between(rate, write, scale) {
   const interval = rate.low == null ? "–" : t("{} to {}", write(rate.low), write(rate.high));
@@ -172,7 +175,7 @@ const METRICS = [
 
 function showTime({ over_time: rows, since, until, span }) {
   const runs = [...new Set(rows.map((row) => row.run))];
-  const xs = Array.from({ length: Math.max(1, Math.ceil((until - since) / span)) }, (_, at) => since + at * span);
+  const xs = begins(since, until, span);
   const day = span < 86400 ? hourOf : dayOf;
   $("legend").replaceChildren(...(runs.length > 1 ? runs.map((run, at) => h("li", {}, sample(at), title(run))) : []));
   $("time-table").replaceChildren(rows.length ? timeTable(rows, day) : none(t("No list was recorded in this time.")));
@@ -261,7 +264,7 @@ function showDrift({ drift, events, since, until, span }) {
       [t("Shift of popularity"), shiftInWords(one.popularity_shift)],
     ),
   ]));
-  const xs = Array.from({ length: Math.max(1, Math.ceil((until - since) / span)) }, (_, at) => since + at * span);
+  const xs = begins(since, until, span);
   const kinds = [...new Set(events.map((one) => one.kind))].sort();
   $("event-charts").replaceChildren(...kinds.map((kind) => {
     const known = new Map(events.filter((one) => one.kind === kind).map((one) => [one.since, one.events]));
@@ -274,7 +277,7 @@ function showDrift({ drift, events, since, until, span }) {
 function modelsOf({ language_models: models, since, until, span }) {
   if (!models.length) return [none(t("No language model was called in this time."))];
   const sum = (one, name) => one.spans.reduce((total, spent) => total + spent[name], 0);
-  const xs = Array.from({ length: Math.max(1, Math.ceil((until - since) / span)) }, (_, at) => since + at * span);
+  const xs = begins(since, until, span);
   const charts = [[t("Money"), "money", amount], [t("Tokens"), "tokens", short]].filter(([, name]) => models.some((one) => sum(one, name)));
   return [
     table(t("What language models used"), [
@@ -293,7 +296,6 @@ function modelsOf({ language_models: models, since, until, span }) {
     })))),
   ];
 }
-
 
 function refreshOf({ run, last, running_since: running, next }) {
   return h("div", { class: "refresh" }, h("h3", {}, title(run)), facts(
