@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-UNLOCKED = "hub", "spark"  # large, and installed by no target of `make test`
+UNLOCKED = "hub", "kafka", "mlflow", "multilingual", "spark"  # large, and installed by no target of `make test`
 IN_IMAGE = ("serve", "postgres", "text")  # compose keeps its log in PostgreSQL, examples search in words
 MAKEFILE, DOCKERFILE = ((ROOT / name).read_text("utf-8") for name in ("Makefile", "Dockerfile"))
 

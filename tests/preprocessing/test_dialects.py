@@ -232,7 +232,7 @@ def test_what_is_spoilt_is_an_error_or_in_the_report(
     note(f"{before} rows read, {lost} dropped; others find {counts}")
     assert before in counts
     plain = {one_line_end(row) for one in readings for row in good(one)}
-    assert {one_line_end(row) for row in found} <= plain | {without_points(row) for row in plain}
+    assert {one_line_end(row) for row in found} <= {one for row in plain for one in with_and_without_points(row)}
 
 
 def by_csv(content: str, by: str, *, blanks: bool = False) -> list[list[str]] | None:
@@ -296,9 +296,10 @@ def one_line_end(row: tuple[str, str, float | None]) -> tuple[str, str, float | 
     return user, item, row[2]
 
 
-def without_points(row: tuple[str, str, float | None]) -> tuple[str, str, float | None]:
-    user, item = (one.split(".")[0] if is_whole(one) else one for one in row[:2])
-    return user, item, row[2]
+def with_and_without_points(row: tuple[str, str, float | None]) -> set[tuple[str, str, float | None]]:
+    """A column of whole numbers alone loses its points, one of other ids keeps them."""
+    users, items = ({one, one.split(".")[0]} if is_whole(one) else {one} for one in row[:2])
+    return {(user, item, row[2]) for user in users for item in items}
 
 
 LAYOUTS = [(",", "\n", True), (";", "\r\n", True), ("\t", "\n", False), ("|", "\r\n", False), ("::", "\n", False)]

@@ -45,9 +45,9 @@ from genre.serving.http.schemas import (
     UserHistory,
     UserIds,
     UserPath,
+    first_repeated,
     split_names,
 )
-from genre.serving.http.validation import first_repeated
 from genre.serving.operations import ExperimentsReport, OperationsReport
 from genre.serving.requests import Evidence, ListRequest, RankedList
 

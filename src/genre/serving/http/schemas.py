@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -398,3 +399,20 @@ class UserHistory(BaseModel):
     run: str
     history: list[HistoryItem]
     fallback: str | None = None
+
+
+def first_repeated(names: Sequence[str]) -> str | None:
+    """Return the first name that was there before, of which all but the last would be ignored.
+
+    Args:
+        names: Names in order, such as the keys of a JSON object.
+
+    Returns:
+        The name, or None.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

@@ -37,20 +37,3 @@ def _words(error: Mapping[str, Any]) -> str:
     unit = "characters" if isinstance(error.get("input"), str) else "items"
     message = str(error["msg"]).replace("items after validation", unit)
     return WORDS_BY_TYPE.get(error.get("type", ""), message.removeprefix("Value error, "))
-
-
-def first_repeated(names: Sequence[str]) -> str | None:
-    """Return the first name that was there before, of which all but the last would be ignored.
-
-    Args:
-        names: Names in order, such as the keys of a JSON object.
-
-    Returns:
-        The name, or None.
-    """
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
