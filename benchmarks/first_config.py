@@ -16,6 +16,7 @@ import copy
 import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class Judge:
     def best(self, experiment: Experiment) -> tuple[str, dict[str, Evaluation]]:
         """The recommender that validation chooses, on both parts."""
         ranking = [one for one in experiment.recommenders if not one.capabilities()["ratings"]]
+        ranking = [replace(one, exclude_seen=True) if hasattr(one, "exclude_seen") else one for one in ranking]
         fitted = [self.fit(one) for one in ranking]
         judged = [(self.evaluate(one, "validation"), one) for one in fitted]
         found, model = max(judged, key=lambda pair: pair[0].values[LABEL])
