@@ -53,6 +53,13 @@ def test_a_memory_limit_that_is_none_is_refused() -> None:
         assert "MiB" in engine.one("SELECT current_setting('memory_limit')")[0]
 
 
+def test_a_delimiter_at_the_end_of_a_row_makes_no_row_numbers(write: Write) -> None:
+    data, _ = loaded(Files(write("i.csv", "user_id;item_id;rating;note\n1;e5;4;1;\n")))
+    assert (data.user_ids.values.to_pylist(), data.item_ids.values.to_pylist()) == (["1"], ["e5"])
+    data, _ = loaded(Files(write("r.csv", "user_id;item_id;rating\n1;u;e5;4\n2;v;e6;4\n")))
+    assert (data.user_ids.values.to_pylist(), data.item_ids.values.to_pylist()) == (["u", "v"], ["e5", "e6"])
+
+
 @pytest.mark.parametrize("limit", ["3MB", "12MB"])
 def test_too_little_memory_is_no_fault_of_the_file(limit: str, write: Write) -> None:
     path = write("i.csv", "user_id,item_id\n" + "".join(f"u{n},i{n % 777}\n" for n in range(200_000)))

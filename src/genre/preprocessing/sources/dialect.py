@@ -182,6 +182,7 @@ def layout(
         named
         and len(cells) > 1
         and all(len(row) == len(cells[0]) + 1 and row[0] == str(at) for at, row in enumerate(cells[1:], 1))
+        and any(row[-1] for row in cells[1:])  # else each row ends with a delimiter
     ):
         cells[0] = ["", *cells[0]]  # row numbers without a header, as R writes them
     if header is None:
