@@ -180,7 +180,7 @@ def layout(
     named = any(plain_name(cell) in known_names for cell in cells[0])
     if (
         named
-        and len(cells) > 1
+        and len(cells) > 2
         and all(len(row) == len(cells[0]) + 1 and row[0] == str(at) for at, row in enumerate(cells[1:], 1))
         and any(row[-1] for row in cells[1:])  # else each row ends with a delimiter
     ):
