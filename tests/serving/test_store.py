@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from genre.config.serving_options import ServingOptions
 from genre.errors import NotAvailable, StoreError
 from genre.runs import Run
 from genre.serving.events.deletion import DeletedUsers, Deletion, user_digest
@@ -274,7 +275,7 @@ def test_no_entry_of_a_log_stops_a_start(
         with psycopg.connect(request.getfixturevalue("postgres_server").address) as log_:
             log_.cursor().executemany(f"INSERT INTO genre_log ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)", rows)
     opened = reopened()
-    service = Service([run], opened)
+    service = Service([run], opened, options=ServingOptions("off"))  # nothing is written behind the next test
     service.warm()
     service.sync()
     service.erasure.go_on()
