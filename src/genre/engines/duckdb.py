@@ -184,9 +184,11 @@ class DuckDB(Engine):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        import duckdb
-
         super().__exit__(kind, error, trace)
+        if error is None:
+            return
+        import duckdb  # only now: an engine that was never used has not loaded it
+
         if isinstance(error, duckdb.OutOfMemoryException):
             limit = f"memory_limit {self.memory_limit}" if self.memory_limit else "80 % of the memory"
             raise OptionError(
