@@ -10,12 +10,10 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
-
-import yaml
 
 from genre.data.words import UNSPACED, fold, split_categories, words
 from genre.llm.neutral_words import UNSPACED_LANGUAGES, is_form, neutral_words
+from genre.llm.phrases import read_word_lists
 
 MARKS = re.compile(r"(?<=\D)[,.](?=\D|$)|[;:!?()，。；：！？（）–—…|/\n]|\s-\s")
 BRACKETS = re.compile(r"\s*\([^()]*\)\s*$")
@@ -47,13 +45,11 @@ class _Grammar:
 
 @functools.cache
 def _grammars() -> dict[str, _Grammar]:
-    text = (resources.files("genre") / "prompts" / "grammar_words.yaml").read_text(encoding="utf-8")
-    lists: dict[str, dict[str, str]] = yaml.load(text, Loader=yaml.BaseLoader)  # texts alone: `no` is a word
     return {
         language: _Grammar(
             **{name: frozenset(map(fold, one.get(name, "").split())) for name in _Grammar.__annotations__}
         )
-        for language, one in lists.items()
+        for language, one in read_word_lists("grammar_words.yaml").items()
     }
 
 

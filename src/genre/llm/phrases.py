@@ -53,6 +53,20 @@ class Phrases:
         return self.past | self.future | self.reasons | self.splits | self.neutral
 
 
+def read_word_lists(name: str) -> dict[str, dict[str, Any]]:
+    """Read words by language from a file beside the prompts.
+
+    Args:
+        name: Of the file.
+
+    Returns:
+        Language -> name of a list -> its words, as texts and lists of texts: `on` and `no` are words.
+    """
+    text = (resources.files("genre") / "prompts" / name).read_text(encoding="utf-8")
+    lists: dict[str, dict[str, Any]] = yaml.load(text, Loader=yaml.BaseLoader)  # makes nothing but texts
+    return lists
+
+
 @cache
 def load_phrases() -> dict[str, Phrases]:
     """Read the lists of all languages.
@@ -60,8 +74,6 @@ def load_phrases() -> dict[str, Phrases]:
     Returns:
         Language -> its list.
     """
-    text = (resources.files("genre") / "prompts" / "phrases.yaml").read_text(encoding="utf-8")
-    lists: dict[str, dict[str, Any]] = yaml.load(text, Loader=yaml.BaseLoader)  # texts alone: `on` is a word
     return {
         language: Phrases(
             past=frozenset(one["past"]),
@@ -73,7 +85,7 @@ def load_phrases() -> dict[str, Phrases]:
             form=one["form"],
             spaced="spaced" not in one,
         )
-        for language, one in lists.items()
+        for language, one in read_word_lists("phrases.yaml").items()
     }
 
 
