@@ -71,6 +71,11 @@ def test_friends_like_what_friends_like_and_shuffled_ones_do_not(tmp_path: Path)
     other = genre.run(tmp_path / "social.yaml", overrides=placebo, runs=tmp_path / "runs")
     [shuffled] = (row["values"] for row in other.report["leaderboard"] if row["name"] == "friends")
     assert shuffled["recall@10"] < 0.3 * found["friends"]["recall@10"]
+    (tmp_path / "people.yaml").write_text((EXAMPLES / "social" / "people.yaml").read_text())
+    people = genre.run(tmp_path / "people.yaml", runs=tmp_path / "runs")
+    recall = {row["name"]: row["values"]["recall@10"] for row in people.report["leaderboard"]}
+    assert 10 * recall["popularity"] < 0.6 < recall["follow"], "a circle's missing friendships"
+    assert recall["follow"] < recall["follow-taste"], recall
 
 
 @pytest.mark.filterwarnings("ignore::genre.errors.DataWarning")

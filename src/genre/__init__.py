@@ -26,6 +26,7 @@ _HOMES = {
     "EASENeighbours": "genre.recommenders.ease_neighbours",
     "Encoder": "genre.features.base",
     "Evaluation": "genre.evaluation.results",
+    "Follow": "genre.recommenders.follow",
     "Fresh": "genre.recommenders.fresh",
     "Friends": "genre.recommenders.friends",
     "GenreError": "genre.errors",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from genre.recommenders.ease import EASE as EASE
     from genre.recommenders.ease_features import EASEFeatures as EASEFeatures
     from genre.recommenders.ease_neighbours import EASENeighbours as EASENeighbours
+    from genre.recommenders.follow import Follow as Follow
     from genre.recommenders.fresh import Fresh as Fresh
     from genre.recommenders.friends import Friends as Friends
     from genre.recommenders.item_knn import ItemKNN as ItemKNN

@@ -55,6 +55,7 @@ KINDS: dict[str, dict[str, str]] = {
         "ease": "genre.recommenders.ease:EASE",
         "ease_features": "genre.recommenders.ease_features:EASEFeatures",
         "ease_neighbours": "genre.recommenders.ease_neighbours:EASENeighbours",
+        "follow": "genre.recommenders.follow:Follow",
         "fresh": "genre.recommenders.fresh:Fresh",
         "friends": "genre.recommenders.friends:Friends",
         "item_knn": "genre.recommenders.item_knn:ItemKNN",

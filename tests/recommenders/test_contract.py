@@ -45,6 +45,7 @@ SMALL: dict[str, dict[str, object]] = {  # options that suit a world of 20 users
         "n": 3,
         "weight": 0.3,
     },
+    "follow": {"person": "synthetic_item", "taste": "friends"},
     "fresh": {"half_life_days": 0.01},
     "profiled": {"first": _EASE},
     "repeat": {"neighbours": 5},
@@ -92,6 +93,7 @@ KEPT: dict[str, tuple[str, dict[str, object]]] = {
 }
 IMPERSONAL = {
     "baseline",
+    "follow",  # whose right answer in the toy data is the user itself
     "fresh",
     "friends",
     "popularity",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -97,3 +100,27 @@ def friends_plain(
         likeness = unit[0] @ unit[1 + other]
         scores += times * (1 - similarity_weight + similarity_weight * likeness) * unit[1 + other]
     return scores / max(weight.sum(), 1)
+
+
+def follow_plain(
+    user: int, follows: list[set[int]], likes: list[set[int]], measure: str, taste_weight: float
+) -> list[float]:
+    """Count the paths from a user to everybody, one at a time, and compare the tastes: see `Follow`."""
+    share = {
+        "common": lambda degree: 1.0,
+        "resource_allocation": lambda degree: 1 / degree,
+        "adamic_adar": lambda degree: 1 / math.log(1 + degree),
+    }[measure]
+    holders = Counter(thing for some in likes for thing in some)
+    taste = [{thing: math.log(len(likes) / holders[thing]) for thing in some} for some in likes]
+
+    def cosine(one: dict[int, float], other: dict[int, float]) -> float:
+        product = sum(one[thing] * other[thing] for thing in one.keys() & other.keys())
+        return product / max(math.hypot(*one.values()) * math.hypot(*other.values()), 1e-12)
+
+    scores = []
+    for other in range(len(follows)):
+        paths = (follows[middle] for middle in follows[user] if other in follows[middle] and middle != other)
+        score = sum(share(len(some)) for some in paths) + taste_weight * cosine(taste[user], taste[other])
+        scores.append(-1.0 if other == user else score)
+    return scores

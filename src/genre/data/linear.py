@@ -172,6 +172,19 @@ def row_lengths(matrix: sp.csr_matrix) -> npt.NDArray[np.floating[Any]]:
     return np.asarray(np.sqrt(squares))
 
 
+def unit_sparse_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Divide the rows of a sparse matrix by their lengths; empty ones stay empty.
+
+    Args:
+        matrix: `[n, m]`.
+
+    Returns:
+        float32 CSR `[n, m]`.
+    """
+    lengths = (1 / np.maximum(row_lengths(matrix), 1e-12)).astype(np.float32)
+    return sp.csr_matrix(sp.diags(lengths) @ matrix, dtype=np.float32)
+
+
 def ratio(total: npt.NDArray[np.float64 | np.int64], n: npt.NDArray[np.float64 | np.int64]) -> Float64:
     """Divide element by element, giving NaN where the divisor is zero.
 

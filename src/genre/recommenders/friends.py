@@ -12,7 +12,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.linear import row_lengths
+from genre.data.linear import unit_sparse_rows
 from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.log import Log
@@ -82,7 +82,7 @@ class Friends(Recommender):
         ones = np.ones(int(known.sum()), np.float32)
         self.friends_ = sp.csr_matrix((ones, (row[known], friend[known])), shape=(dataset.n_users, dataset.n_users))
         self.friends_.sort_indices()
-        self.user_vectors_ = _unit(dataset.matrix())  # [n_users, n_items]
+        self.user_vectors_ = unit_sparse_rows(dataset.matrix())  # [n_users, n_items]
 
     def _score(self, history: History) -> Float32:
         weights = self._weights(history)
@@ -113,16 +113,9 @@ class Friends(Recommender):
         if self.second_weight:
             weights = sp.csr_matrix(weights + self.second_weight * (weights @ self.friends_))
             weights -= weights.multiply(pick)  # a friend's friend may be the user
-        likeness = weights.sign().multiply(_unit(history.matrix()) @ self.user_vectors_.T)
+        likeness = weights.sign().multiply(unit_sparse_rows(history.matrix()) @ self.user_vectors_.T)
         mixed = (1 - self.similarity_weight) * weights + self.similarity_weight * weights.multiply(likeness)
         mixed = sp.csr_matrix(mixed, dtype=np.float32)
         mixed.eliminate_zeros()
         total = np.asarray(weights.sum(axis=1)).ravel()
         return sp.csr_matrix(sp.diags((1 / np.maximum(total, 1)).astype(np.float32)) @ mixed)
-
-
-def _unit(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Divide the rows of a sparse matrix by their lengths; empty ones stay empty."""
-    return sp.csr_matrix(
-        sp.diags((1 / np.maximum(row_lengths(matrix), 1e-12)).astype(np.float32)) @ matrix, dtype=np.float32
-    )
