@@ -35,7 +35,7 @@ def machine() -> str:
 
 def ml_1m(data: Path) -> Split:
     """MovieLens 1M by `index.npz`, a published random 80/10/10 split; every rating is an interaction."""
-    import h5py
+    import h5py  # type: ignore[import-not-found]
 
     with h5py.File(data / "ml-1m" / "total_data.hdf5") as file:
         user, item = file["user"][:], file["item"][:]
@@ -199,7 +199,9 @@ def _last_two(user: np.ndarray, item: np.ndarray, name: str, timestamp: np.ndarr
     return split(data, LeaveOneOut())
 
 
-def _dataset(user: np.ndarray, item: np.ndarray, name: str, *, items: dict | None = None, **columns: Any) -> Dataset:
+def _dataset(
+    user: np.ndarray, item: np.ndarray, name: str, *, items: dict[str, Any] | None = None, **columns: Any
+) -> Dataset:
     users, ids = (Ids(str(row) for row in range(int(column.max()) + 1)) for column in (user, item))
     table = None if items is None else pa.table({"item_id": ids.values, **items})
     return Dataset.from_arrays(user=user, item=item, user_ids=users, item_ids=ids, items=table, name=name, **columns)

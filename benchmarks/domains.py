@@ -13,9 +13,8 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -48,6 +47,7 @@ NOTES = (
     "- News: clicks of this set are hard to tell for every recommender here; a text reader is no better than popularity, since all articles are on one topic.",
 )
 Rows = list[dict[str, Any]]
+Model = TypeVar("Model", bound=Recommender)
 PROTOCOLS = {
     "shop": "UCI Online Retail: the newest tenth is the test, the tenth before the validation; repeats kept, returns cancel, lists may hold what the "
     "customer had; a basket is customer and minute, the product name is the item.",
@@ -66,14 +66,14 @@ PROTOCOLS = {
 
 def pick(
     name: str,
-    settings: Sequence[Recommender],
+    settings: Sequence[Model],
     split: Split,
     metrics: Sequence[str],
     how: dict[str, Any],
     rows: Rows,
     *,
     against: str | None = None,
-) -> Recommender:
+) -> Model:
     """Fit each setting, choose by the first metric on validation, and add the row of the test part.
 
     `against`: the row that the difference is to; None: the first.
@@ -103,7 +103,7 @@ def shop(data: Path) -> Rows:
     cleaning = Cleaning(repeats="all", returns="cancel", weights="equal")
     file = data / "uci-online-retail" / "online_retail.parquet"
     split = TimeSplit().split(genre.load(file, columns={"item": "Description"}, cleaning=cleaning))
-    how, metrics, rows = {"exclude_seen": False, "k": 10}, ["ndcg", "recall"], Rows()
+    how, metrics, rows = dict[str, Any]({"exclude_seen": False, "k": 10}), ["ndcg", "recall"], Rows()
     decayed = [genre.Popularity(half_life_days=days) for days in (7, 30, 90)]
     popular = pick("decayed popularity", decayed, split, metrics, how, rows)
     pick("popularity", [genre.Popularity()], split, metrics, how, rows)
@@ -140,7 +140,7 @@ def music(data: Path) -> Rows:
         vectors = TfIdf(dim=64, template="{tag}").fit(loaded.items).encode(loaded.items)
         return RandomSplit(seed=0).split(loaded.with_features(items=vectors))
 
-    how, metrics, rows = {"k": 10}, ["ndcg", "recall"], Rows()
+    how, metrics, rows = dict[str, Any]({"k": 10}), ["ndcg", "recall"], Rows()
     real, placebo = split_of(pairs, items), split_of(shuffled, other)
     near = [genre.ItemKNN(neighbours=n, shrinkage=s) for n in (100, 500) for s in (0.0, 20.0)]
     knn = pick("item_knn", near, real, metrics, how, rows)
@@ -174,7 +174,7 @@ def social(data: Path) -> Rows:
     listeners = plays["userID"].unique()
     other = plays.assign(userID=plays["userID"].map(dict(zip(listeners, rng.permutation(listeners), strict=True))))
     real, placebo = (GivenSplit().split(genre.load(edges, users=some, columns=columns)) for some in (plays, other))
-    how, metrics, rows = {"k": 10}, ["ndcg", "recall"], Rows()
+    how, metrics, rows = dict[str, Any]({"k": 10}), ["ndcg", "recall"], Rows()
     pick("popularity (most friends)", [genre.Popularity()], real, metrics, how, rows)
     near = [genre.ItemKNN(neighbours=n, shrinkage=s) for n in (100, 500) for s in (0.0, 20.0)]
     pick("item_knn", near, real, metrics, how, rows)
@@ -182,7 +182,7 @@ def social(data: Path) -> Rows:
     paths = [genre.Follow(one) for one in ("adamic_adar", "resource_allocation", "common")]
     found = pick("follow", paths, real, metrics, how, rows)
     weights = (0.3, 1.0, 3.0, 10.0, 1000.0)
-    tastes = [replace(found, taste="artistID", taste_weight=weight) for weight in weights]
+    tastes = [genre.Follow(found.measure, "artistID", weight) for weight in weights]
     follow = pick("follow with taste", tastes[:-1], real, metrics, how, rows, against="follow")
     pick("follow with shuffled tastes", tastes[:-1], placebo, metrics, how, rows, against="follow")
     pick("follow by taste alone", tastes[-1:], real, metrics, how, rows, against="popularity (most friends)")
@@ -197,7 +197,7 @@ def news(data: Path) -> Rows:
     loaded: Dataset = genre.load(source, cleaning=Cleaning(repeats="all"))
     encoder = TfIdf(dim=128, template="{title}. {abstract}")
     split = TimeSplit().split(loaded.with_features(items=encoder.fit(loaded.items).encode(loaded.items)))
-    how, metrics, rows = {"kind": "impressions", "k": [5, 10]}, ["auc", "mrr", "ndcg"], Rows()
+    how, metrics, rows = dict[str, Any]({"kind": "impressions", "k": [5, 10]}), ["auc", "mrr", "ndcg"], Rows()
     popular = pick("popularity", [genre.Popularity()], split, metrics, how, rows)
     contents = [genre.Content(history_half_life=h) for h in (None, 10.0)]
     content = pick("content", contents, split, metrics, how, rows)
@@ -214,7 +214,7 @@ def video(data: Path) -> Rows:
     films = pd.read_csv(folder / "movies.csv")["movieId"]
     table = table[table["ML_Id"].isin(films)]
     shuffled = table.assign(ML_Id=np.random.default_rng(0).permutation(table["ML_Id"].to_numpy()))
-    how, metrics, rows = {"k": 10}, ["ndcg", "recall"], Rows()
+    how, metrics, rows = dict[str, Any]({"k": 10}), ["ndcg", "recall"], Rows()
 
     def split_of(frame: pd.DataFrame, share: float) -> Split:
         with tempfile.TemporaryDirectory() as aside:

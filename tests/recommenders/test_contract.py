@@ -233,7 +233,7 @@ def test_a_class_without_scores_is_refused_with_what_to_implement() -> None:
 def test_scores_of_another_shape_are_refused_by_name() -> None:
     class Flat(Popularity):
         def _score(self, history: History) -> Float32:
-            return super()._score(history)[0]
+            return np.asarray(super()._score(history)[0], np.float32)
 
     data = toy_dataset()
     with pytest.raises(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -99,18 +100,19 @@ def friends_plain(
     for other, times in enumerate(weight):
         likeness = unit[0] @ unit[1 + other]
         scores += times * (1 - similarity_weight + similarity_weight * likeness) * unit[1 + other]
-    return scores / max(weight.sum(), 1)
+    return np.asarray(scores / max(weight.sum(), 1), np.float64)
 
 
 def follow_plain(
     user: int, follows: list[set[int]], likes: list[set[int]], measure: str, taste_weight: float
 ) -> list[float]:
     """Count the paths from a user to everybody, one at a time, and compare the tastes: see `Follow`."""
-    share = {
-        "common": lambda degree: 1.0,
-        "resource_allocation": lambda degree: 1 / degree,
-        "adamic_adar": lambda degree: 1 / math.log(1 + degree),
-    }[measure]
+    divisors: dict[str, Callable[[int], float]] = {
+        "common": lambda degree: 1,
+        "resource_allocation": lambda degree: degree,
+        "adamic_adar": lambda degree: math.log(1 + degree),
+    }
+    divisor = divisors[measure]
     holders = Counter(thing for some in likes for thing in some)
     taste = [{thing: math.log(len(likes) / holders[thing]) for thing in some} for some in likes]
 
@@ -121,6 +123,6 @@ def follow_plain(
     scores = []
     for other in range(len(follows)):
         paths = (follows[middle] for middle in follows[user] if other in follows[middle] and middle != other)
-        score = sum(share(len(some)) for some in paths) + taste_weight * cosine(taste[user], taste[other])
+        score = sum(1 / divisor(len(some)) for some in paths) + taste_weight * cosine(taste[user], taste[other])
         scores.append(-1.0 if other == user else score)
     return scores

@@ -18,7 +18,7 @@ from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Search, nearest
-from genre.recommenders.item_weights import ItemWeights
+from genre.recommenders.item_weights import HalfLife, ItemWeights
 from genre.recommenders.reasons import Terms
 
 TASTE, ITSELF = "taste", "itself"
@@ -62,12 +62,11 @@ class Follow(ItemWeights):
     person: Annotated[
         str | None, Doc("The column of the users table with a user's id among the items. None: the same id.")
     ] = None
+    history_half_life: HalfLife | None = None
 
     answers_empty: ClassVar[bool] = True
     learns: ClassVar[tuple[str, ...]] = ("item_weights_", "person_", "item_users_", "tastes_")
-    scoring_options: ClassVar[tuple[str, ...]] = ("taste_weight",)
-
-    history_half_life: ClassVar[None] = None
+    scoring_options: ClassVar[tuple[str, ...]] = ("history_half_life", "taste_weight")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         own = dataset.user_ids.values if self.person is None else self._field(dataset, self.person)
@@ -137,12 +136,14 @@ class Follow(ItemWeights):
         """Return the scores by paths, by taste and by popularity, `[n, n_items]` each; zero for oneself."""
         paths, taste, itself = super()._score(history), self._likeness(history), self._itself(history)
         paths[itself] = taste[itself] = 0
-        popular = ~(paths.any(axis=1) | taste.any(axis=1))[:, None] * self.popularity_
+        without = ~np.logical_or(paths.any(axis=1), taste.any(axis=1))
+        popular = np.where(without[:, None], self.popularity_, np.float32(0))
         popular[itself] = 0
         return paths, taste, popular
 
     def _score(self, history: History) -> Float32:
-        scores = np.sum(self._parts(history), axis=0, dtype=np.float32)
+        paths, taste, popular = self._parts(history)
+        scores = np.asarray(paths + taste + popular, np.float32)
         scores[self._itself(history)] = -1  # below all others
         return scores
 
