@@ -6,6 +6,7 @@ import doctest
 import pkgutil
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 import yaml
 
 import genre
+from genre.cli.main import command_parser
+from genre.config.reading import parse_config
+from genre.domains.packs import load_domain
 from small_world import small_config, write_interactions
 
 ROOT = Path(__file__).parents[1]
@@ -34,8 +38,7 @@ WITH_EXAMPLE = {
     ),
     *("Recommender", "Run", "SASRec", "Transitions", "TwoTower", "evaluate", "load", "read_run", "run", "split"),
 }
-GUIDES = [page for page in PAGES if page.name in ("start.md", "concepts.md") or page.parent.name == "how-to"]
-
+GUIDES = [page for page in PAGES if page.name == "concepts.md" or page.parent.name == "how-to"]
 
 BANNED = (
     "asked",
@@ -53,6 +56,9 @@ WRITTEN_PLAINLY = [page for page in PAGES if page.name != "CHANGELOG.md" and pag
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 
+SHELL = ("", "sh", "console")
+
+
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
 
@@ -64,10 +70,6 @@ def named(page: Path) -> str:
 @pytest.mark.parametrize("page", GUIDES, ids=named)
 def test_the_code_of_a_guide_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_as_script("\n".join(blocks(page, "python")), tmp_path, monkeypatch)
-
-
-def test_the_first_code_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_as_script(blocks(ROOT / "README.md", "python")[0], tmp_path, monkeypatch)
 
 
 def run_as_script(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +156,34 @@ def test_names_of_the_package_in_documents_exist(page: Path) -> None:
         pkgutil.resolve_name(name)
 
 
+def commands(text: str) -> tuple[list[str], list[str]]:
+    """Commands of code blocks, also behind a pipe or a prompt; and those in a sentence, which may be incomplete."""
+    code = [block for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S) if language in SHELL]
+    lines = [line for block in code for line in re.sub(r"\\\n", " ", block).splitlines()]
+    whole = [match[1] for line in lines if (match := re.match(r"(?:\$ |.* \| )?genre ([a-z].*)", line))]
+    return whole, re.findall(r"`genre ([a-z-]+(?: [^`]*)?)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_in_documents_are_taken_by_the_command_line(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = command_parser()
+    whole, in_sentences = commands(page.read_text("utf-8"))
+    for command in [*whole, *in_sentences]:
+        plain = re.sub(
+            r"\b[NM]\b", "1", re.sub(r" (>>?|\|) .*", "", command).replace("[key=value ...]", "").replace("...", "X")
+        )
+        plain = re.sub(r"\|\S+", "", plain.replace(" [", " ").replace("]", ""))  # what may be left out; `start|stop`
+        if " VERB" in plain:
+            continue
+        try:
+            _, rest = parser.parse_known_args(shlex.split(plain, comments=True))
+            assert all(re.match(r"[a-z][\w.\[\]]*=", word) for word in rest), f"genre {command}: {rest}"
+        except SystemExit:
+            problem = capsys.readouterr().err.splitlines()[-1]
+            incomplete = command in in_sentences and re.search("required|expected (one|at least one) argument", problem)
+            assert incomplete, f"genre {command}: {problem}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_flags_in_documents_exist(page: Path, known_flags: set[str]) -> None:
     found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text("utf-8")))
@@ -166,6 +196,7 @@ def known_flags() -> set[str]:
     places = [
         *ROOT.glob("src/**/*.py"),
         *ROOT.glob("benchmarks/*.py"),
+        *ROOT.glob("examples/*/make.py"),
         ROOT / "tests" / "conftest.py",
         ROOT / "Makefile",
         ROOT / "Dockerfile",
@@ -174,7 +205,26 @@ def known_flags() -> set[str]:
     return set(re.findall(r"--[a-z][a-z-]+", "\n".join(place.read_text("utf-8") for place in places)))
 
 
+MINIMAL = {  # what every config needs
+    "name": "snippet",
+    "data": {"kind": "files", "interactions": "interactions.csv"},
+    "recommenders": [{"kind": "popularity"}],
+}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_yaml_in_documents_is_yaml(page: Path) -> None:
+def test_yaml_in_documents_is_legal(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block is part of a config, the options of an LLM a line each, or a domain pack."""
+    monkeypatch.chdir(tmp_path)
     for block in blocks(page, "yaml"):
-        assert yaml.safe_load(block)
+        for part in block.splitlines() if block.startswith("provider:") else [block]:
+            values = yaml.safe_load(part)
+            if "words" in values:
+                Path("pack.yaml").write_text(part)
+                assert load_domain("pack.yaml").words
+                continue
+            for module, name in re.findall(r"kind: (\w+):(\w+)", part):
+                (code,) = [code for code in blocks(page, "python") if f"class {name}" in code]
+                Path(f"{module}.py").write_text(code)
+            values = {"llm": values} if "provider" in values else values
+            parse_config(yaml.safe_dump(MINIMAL | values), named(page), folder=tmp_path)
