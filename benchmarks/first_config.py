@@ -84,12 +84,15 @@ def run(name: str, files: Path, minutes: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "genre.yaml"
         began = time.process_time()
-        init = first_config(interactions, items, None, output).config.experiment
+        init = first_config(interactions, items, None, output, exclude_seen=True).config.experiment
         chosen = to_dict(init.split)
         found = {"hand": judge.best(hand), "init": judge.best(init)}
         spent = {"init": time.process_time() - began}
         began = time.process_time()
-        text = find_config(interactions, items, output=output, allowance=Allowance(60 * minutes), runs=scratch).text
+        allowance = Allowance(60 * minutes)
+        text = find_config(
+            interactions, items, output=output, exclude_seen=True, allowance=allowance, runs=scratch
+        ).text
         spent["auto"] = time.process_time() - began
         found["auto"] = judge.best(parse_config(text, "auto", folder=output.parent).experiment)
     same = chosen == to_dict(hand.split)

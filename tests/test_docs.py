@@ -202,7 +202,9 @@ def known_flags() -> set[str]:
         ROOT / "Dockerfile",
         ROOT / ".ci" / "lock.sh",
     ]
-    return set(re.findall(r"--[a-z][a-z-]+", "\n".join(place.read_text("utf-8") for place in places)))
+    text = "\n".join(place.read_text("utf-8") for place in places)
+    opposites = re.findall(r'"--([a-z-]+)", action=argparse.BooleanOptionalAction', text)
+    return {*re.findall(r"--[a-z][a-z-]+", text), *(f"--no-{name}" for name in opposites)}
 
 
 MINIMAL = {  # what every config needs

@@ -175,6 +175,22 @@ def test_init_recognises_a_shop_and_keeps_its_policy(tmp_path: Path) -> None:
     assert "Repeat" not in kinds
 
 
+@pytest.mark.parametrize("weekly", [True, False])
+def test_the_user_decides_whether_lists_hold_what_they_had(tmp_path: Path, *, weekly: bool) -> None:
+    """Against trade and data, too: a shop whose customers buy again may want lists of new things."""
+    sales = shop(tmp_path, weekly=weekly)
+    for exclude_seen, kept in ((True, "last"), (False, "all")):
+        first = first_config(sales, None, None, tmp_path / "genre.yaml", exclude_seen=exclude_seen)
+        made = first.config.experiment
+        assert (made.cleaning.repeats, made.evaluation.exclude_seen) == (kept, exclude_seen)
+        assert any(isinstance(one, Repeat) for one in made.recommenders) == (not exclude_seen)
+        assert all(getattr(one, "exclude_seen", exclude_seen) == exclude_seen for one in made.recommenders)
+        assert "# exclude_seen" not in first.text
+    arguments = ["init", str(sales), "--exclude-seen", "--output", str(tmp_path / "genre.yaml")]
+    assert main([*arguments, "--runs", str(tmp_path / "runs")]) == 0
+    assert read_config(tmp_path / "genre.yaml").experiment.evaluation.exclude_seen
+
+
 def test_init_takes_the_domain_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sales = shop(tmp_path, weekly=True)
     (tmp_path / "bar.yaml").write_text(OWN)

@@ -48,6 +48,7 @@ def find_config(
     output: Path,
     columns: Columns | None = None,
     domain: str | None = None,
+    exclude_seen: bool | None = None,
     allowance: Allowance | None = None,
     seed: int = 0,
     runs: str | Path = "runs",
@@ -62,6 +63,7 @@ def find_config(
         output: Where the config will be written; its paths are relative to that folder.
         columns: The columns of the interactions, where their names do not say what they are.
         domain: What the data is about, as in `first_config`.
+        exclude_seen: Whether lists leave out items of the history; None: what trade and data tell.
         allowance: CPU time and trials, reading included; None: ten minutes.
         seed: Of the sequence of trials.
         runs: The folder of all runs, where cleaned data and vectors are kept for the run of the config.
@@ -82,6 +84,7 @@ def find_config(
         output,
         columns=columns,
         domain=domain,
+        exclude_seen=exclude_seen,
         keep=lambda *made: leave_dataset(runs, *made),
     )
     experiment = first.config.experiment

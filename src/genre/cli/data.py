@@ -61,6 +61,8 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
     text = "shop, social, news, music, video, your own YAML file, or none (default: what the columns tell)"
     parser.add_argument("--domain", help=text)
+    text = "lists leave out what a user had, or may repeat it (default: what trade and data tell)"
+    parser.add_argument("--exclude-seen", action=argparse.BooleanOptionalAction, help=text)
     text = "file to write (default: genre.yaml)"
     parser.add_argument("--output", type=Path, default=Path("genre.yaml"), help=text)
 
@@ -87,6 +89,7 @@ def _auto(args: argparse.Namespace) -> None:
         output=args.output,
         columns=parse_columns(args.column),
         domain=args.domain,
+        exclude_seen=args.exclude_seen,
         allowance=Allowance(60 * args.budget, args.trials),
         seed=args.seed,
         runs=args.runs,
@@ -116,7 +119,9 @@ def _init(args: argparse.Namespace) -> None:
 
     columns = parse_columns(args.column)
     files = args.interactions, args.items, args.users
-    first = first_config(*files, args.output, columns=columns, domain=args.domain, keep=keep)
+    first = first_config(
+        *files, args.output, columns=columns, domain=args.domain, exclude_seen=args.exclude_seen, keep=keep
+    )
     _write(args.output, first.text)
     print(*describe(first.facts), *kept, sep="\n")
     _print_next(args)

@@ -110,6 +110,7 @@ def first_config(
     *,
     columns: Columns | None = None,
     domain: str | None = None,
+    exclude_seen: bool | None = None,
     keep: Keep | None = None,
 ) -> FirstConfig:
     """Write a commented config for a user's files.
@@ -121,6 +122,7 @@ def first_config(
         output: Where the config will be written; its paths are relative to that folder.
         columns: The columns of the interactions, where their names do not say what they are.
         domain: What the data is about: a built-in pack, `none`, or the path of an own one; None: what the columns tell.
+        exclude_seen: Whether lists leave out items of the history; None: what trade and data tell.
         keep: Gets the config with the dataset and the report of its step of preprocessing, so that a run need not read
             the files again; None: they are dropped.
 
@@ -151,7 +153,9 @@ def first_config(
         pictures = picture_columns(dataset.items)
         model = _text_model(render(dataset.items.slice(0, N_SAMPLE))) if texts else MINILM
         form = _form(source)
-        facts = dataclasses.replace(facts, form=form, vectors=vectors, pictures=pictures, text_model=model)
+        facts = dataclasses.replace(
+            facts, exclude_seen=exclude_seen, form=form, vectors=vectors, pictures=pictures, text_model=model
+        )
         if signs:
             report.facts.append(f"domain: {domain} (its columns: {', '.join(signs)}); another one by --domain")
         text = config_text(source, facts, report, output, choose_recommenders(facts))
@@ -193,6 +197,7 @@ def config_text(
     roles = {role: name for role, name in vars(columns).items() if name is not None and role != "names"}
     split, repeated = choose_split(facts), keeps_repeats(facts)
     pack = {} if facts.domain is None else load_domain(facts.domain).config
+    trade_repeats = pack.get("evaluation", {}).get("exclude_seen") is False
     rated = ["rmse", "mae", "accuracy"] if facts.rated else []
     shown = facts.form == "impressions"
     metrics = ["auc", "mrr", "ndcg"] if shown else [*pack.get("evaluation", {}).get("metrics", METRICS), *rated]
@@ -232,9 +237,9 @@ def config_text(
         "events": facts.form == "events",
         "impressions": shown,
         "returned": any(step.name == "returns" for step in report.steps),
-        "repeated": facts.repeats >= REPEATED and not (repeated or shown),
+        "repeated": facts.repeats >= REPEATED and not (repeated or shown or facts.exclude_seen),
         "again": repeated,
-        "anew": not (repeated or shown) and pack.get("evaluation", {}).get("exclude_seen") is False,
+        "anew": not (repeated or shown) and (facts.exclude_seen or trade_repeats),
         "encoded": bool(facts.texts or facts.vectors),
         "pictured": bool(facts.pictures),
         "textless": not (facts.texts or facts.vectors) and "features" in pack,

@@ -149,7 +149,7 @@ def _textual(facts: Facts) -> Iterator[Choice]:
 
 
 def keeps_repeats(facts: Facts) -> bool:
-    """Tell whether users are to get again what they had: their trade says so, and they do it.
+    """Tell whether users are to get again what they had: they or their trade say so, and they do it.
 
     Args:
         facts: What was found.
@@ -157,6 +157,8 @@ def keeps_repeats(facts: Facts) -> bool:
     Returns:
         True where repeats are kept, recommended and judged.
     """
+    if facts.exclude_seen is not None:
+        return facts.form == "table" and not facts.exclude_seen
     policy = {} if facts.domain is None else load_domain(facts.domain).config.get("evaluation", {})
     return facts.form == "table" and facts.ordered and facts.repeats >= REPEATED and policy.get("exclude_seen") is False
 
@@ -165,7 +167,7 @@ def _trade(facts: Facts) -> Iterator[Choice]:
     """Yield what the trade needs beside the rest, as far as the data has what it reads."""
     pack = [] if facts.domain is None else load_domain(facts.domain).config.get("recommenders", [])
     entries = {entry["kind"]: entry for entry in pack}
-    if keeps_repeats(facts):
+    if keeps_repeats(facts) and facts.ordered:
         yield Choice(entries.get("repeat", {"kind": "repeat"}), f"{facts.repeats:.0%} repeat an item of the same user")
     if facts.calendar and ("together" in entries or facts.tied >= IN_BASKETS):
         why = f"items of one basket; {facts.tied:.0%} of the steps are within one time"

@@ -71,6 +71,7 @@ class Facts:
         pictures: The columns of items that name pictures.
         friends: The column of users that holds ids of other users; None: there is none.
         domain: The domain that the user names or the columns tell; None: none.
+        exclude_seen: Whether the user leaves items of the history out of lists; None: trade and data decide.
         shared_words: Share of items whose title has a word that another title has, too.
         form: A `table` of interactions, a log of `impressions`, or `events` of several kinds.
         torch: Whether networks can be trained here.
@@ -99,6 +100,7 @@ class Facts:
     pictures: tuple[str, ...] = ()
     friends: str | None = None
     domain: str | None = None
+    exclude_seen: bool | None = None
     form: Form = "table"
     torch: bool = True
 
