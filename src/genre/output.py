@@ -20,13 +20,14 @@ from genre.evaluation.report import write_report
 from genre.evaluation.report_values import assemble_report, example_users, with_fitting_cost
 from genre.evaluation.results import Evaluation
 from genre.features.augmented_columns import read_augmented
+from genre.features.thumbnails import PictureOptions, make_thumbnails, read_digests
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
 from genre.rules.rule_set import rules_for
-from genre.runs import Run
+from genre.runs import PICTURES, Run
 from genre.version import __version__
-from genre.workspace import Workspace
+from genre.workspace import Workspace, key_of
 
 SHOWN_FROM = 0.05  # CPU seconds; cheaper steps are in the report alone
 RERANKING = "language_model.json"
@@ -49,13 +50,33 @@ def check_output(experiment: Experiment, dataset: Dataset) -> None:
 
     Raises:
         UnknownId: The config shows a user who is not in the data.
-        DataError: A rule names a field that items do not have.
+        DataError: A rule, or `output.pictures`, names a field that items do not have.
+        NotAvailable: There is nothing here that makes small pictures.
     """
     try:
         [dataset.user_ids.row(user) for user in experiment.output.users]
     except UnknownId as error:
         raise UnknownId(f"output.users: {error}") from None
     rules_for(experiment.rules, dataset)
+    if experiment.output.pictures is not None:
+        experiment.output.pictures.names(dataset.items)
+
+
+def keep_pictures(work: Workspace, options: PictureOptions, dataset: Dataset, log: Log) -> None:
+    """Make the small pictures of items, unless they are there.
+
+    Args:
+        work: The workspace of the run.
+        options: Where pictures are, and how large they become.
+        dataset: The items.
+        log: Where progress is shown.
+    """
+    names = options.names(dataset.items)
+    digests = read_digests(options, names)
+    key = key_of(PICTURES, work.key_of("dataset"), options.side, *map(repr, digests))
+    if not work.reuse(PICTURES, key):
+        with work.publish(PICTURES, key) as folder:
+            make_thumbnails(options, names, digests, log).save(folder)
 
 
 def steps_of(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ from genre.fit_and_evaluate import (
 from genre.kernels.compiled import announced
 from genre.kinds import declared
 from genre.log import SILENT, Log
-from genre.output import check_output, describe_cost, write_output
+from genre.output import check_output, describe_cost, keep_pictures, write_output
 from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.converted import Converted
@@ -152,6 +152,9 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     best = next(iter(evaluated))
     refitted = refit_recommender(work, dataset, split, best, fitted[best], log) if experiment.evaluation.refit else {}
     index_items(work, experiment.output.search, split.train, fitted, refitted, log)
+    if experiment.output.pictures is not None:
+        with log.measure("pictures"):
+            keep_pictures(work, experiment.output.pictures, dataset, log)
     write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted)
     work.finish(best_first=list(evaluated), refitted=list(refitted))
 

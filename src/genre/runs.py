@@ -29,6 +29,7 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, UnknownId
 from genre.features.augmented_columns import read_augmented
 from genre.features.base import Encoder
+from genre.features.thumbnails import Thumbnails
 from genre.kinds import REMEDY
 from genre.llm.settings import LLMOptions
 from genre.options import DEFAULT_K, nearest
@@ -42,6 +43,7 @@ from genre.rules.rule_set import RuleSet, rules_for, with_note
 from genre.rules.ruled_lists import recommend_by_rules, scored_items
 from genre.workspace import read_features
 
+PICTURES = "pictures"  # the folder of the small pictures of items
 MOST_SHOWN = 4  # metrics of a notebook's table
 EXAMPLE_LIKED = 3  # latest liked items that an example of a report names
 
@@ -83,6 +85,7 @@ class Run:
         serving: How a service serves the run.
         engine: Where lists for many users are made.
         llm: The language model of the config; None: it has none.
+        pictures: Small pictures of the items; None: it has none.
 
     Example:
         >>> import genre
@@ -110,6 +113,7 @@ class Run:
     serving: ServingOptions = field(default_factory=ServingOptions)
     engine: Engine = field(default_factory=DuckDB)
     llm: LLMOptions | None = None
+    pictures: Thumbnails | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}: best {next(iter(self.recommenders))}, {self.folder})"
@@ -423,4 +427,5 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
         refitted=refitted,
         engine=experiment.engine,
         llm=experiment.llm,
+        pictures=None if experiment.output.pictures is None else Thumbnails.load(path / PICTURES),
     )

@@ -27,6 +27,7 @@ from genre.errors import ConfigError, GenreError, NotImportable
 from genre.evaluation.metric_table import OWN
 from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
+from genre.features.thumbnails import PictureOptions
 from genre.llm.base import LanguageModel
 from genre.llm.ledger_table import MEMORY
 from genre.llm.settings import LLMOptions
@@ -259,7 +260,7 @@ class _Builder:
             moved["ledger"] = str(self.folder / made.ledger)
         if isinstance(made, Recommender) and (start := getattr(made, "init_from", None)) is not None:
             moved["init_from"] = str(self.folder / start)
-        if isinstance(made, (Source, Encoder, Augmentation)):
+        if isinstance(made, (Source, Encoder, Augmentation, PictureOptions)):
             paths = {option: value for option, value in vars(made).items() if isinstance(value, Path)}
             moved |= {option: self.folder / path for option, path in paths.items() if not path.is_absolute()}
         return dataclasses.replace(made, **moved) if moved else made

@@ -17,6 +17,7 @@ from genre.errors import ConfigError
 from genre.evaluation.metric_table import check_needs, labels
 from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
+from genre.features.thumbnails import PictureOptions
 from genre.llm.settings import LLMOptions
 from genre.options import DEFAULT_K, Doc, Ge, check_options
 from genre.preprocessing.cleaning import Cleaning
@@ -158,6 +159,10 @@ class OutputOptions:
             "What is evaluated is exact."
         ),
     ] = "auto"
+    pictures: Annotated[
+        PictureOptions | None,
+        Doc("Pictures of items for the page of a service, fetched while the run is made; None: it shows covers."),
+    ] = None
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,14 +20,20 @@ from genre.data.linear import unit_rows
 from genre.downloads import cache_folder
 from genre.errors import DataError, NotAvailable
 from genre.features.base import Encoder, digest_texts
-from genre.features.pictures import PictureError, Pictures
+from genre.features.pictures import (
+    UNREADABLE,
+    PictureError,
+    PictureFiles,
+    Pictures,
+    describe_lacking,
+    open_picture,
+    picture_names,
+)
 from genre.features.vector_cache import Float16, VectorCache
 from genre.log import SILENT, Log
 from genre.options import Doc, Ge, Gt
 from genre.threads import n_threads
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-MOST_PIXELS = 50_000_000
 SIZE = 224  # pixels a side where the model leaves it open
 MISSING = "reading pictures needs pillow and onnxruntime: pip install 'genre-rec[images]'"
 
@@ -77,12 +81,10 @@ class Image(Encoder):
 
     @override
     def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
-        if self.column not in table.column_names:
-            raise DataError(f"image: no column {self.column!r}; the table has {', '.join(table.column_names)}")
-        names = [str(name or "").strip() for name in table[self.column].to_pylist()]
-        store = self._pictures()
+        names = picture_names(table, self.column, "image")
+        files = self._files()
         with ThreadPoolExecutor(max(4, n_threads())) as pool:  # mostly waiting for the network
-            read = list(pool.map(lambda name: self._key(store, name), names))
+            read = list(pool.map(lambda name: files.digest(name, fetch=self._fetches), names))
         cache = VectorCache(cache_folder(self.cache_dir) / "vectors" / f"{self.fingerprint}.sqlite", self.dim_, log=log)
         known = cache.get([found for found in read if isinstance(found, bytes)])
         values = np.zeros((len(names), self.dim_), np.float32)
@@ -94,14 +96,13 @@ class Image(Encoder):
                     if isinstance(found, str):
                         raise PictureError(found)
                     if found not in known:
-                        known[found] = self._vector(self._bytes(store, name))
+                        known[found] = self._vector(files.read(name, fetch=self._fetches))
                         cache.put({found: known[found]})
                     values[row] = known[found]
                 except PictureError as error:
                     lacking[str(error)] += 1
         if lacking:
-            why = "; ".join(f"{n:,}: {reason}" for reason, n in lacking.most_common(5))
-            log.line(f"image: {sum(lacking.values()):,} of {len(names):,} rows have no picture ({why})")
+            log.line(f"image: {describe_lacking(lacking, len(names))}")
         has = np.asarray(values.any(axis=1))
         pictures = [
             found.hex() if isinstance(found, bytes) and own else "" for found, own in zip(read, has, strict=True)
@@ -118,33 +119,10 @@ class Image(Encoder):
         """A digest of the model and of how a picture becomes its input."""
         return digest_texts([self.digest_, str(self.mean), str(self.std)])
 
-    def _pictures(self) -> Pictures:
-        """Return the store of fetched pictures."""
+    def _files(self) -> PictureFiles:
+        """Return the pictures that the table names, with those that were fetched."""
         place = cache_folder(self.cache_dir) / "pictures"
-        return Pictures(place, most_bytes=self.most_bytes, seconds=self.timeout)
-
-    def _key(self, store: Pictures, name: str) -> bytes | str:
-        """Return the key of a picture's content, or why there is none; the picture itself is on disk."""
-        try:
-            return hashlib.blake2b(self._bytes(store, name), digest_size=16).digest()
-        except PictureError as error:
-            return str(error)
-
-    def _bytes(self, store: Pictures, name: str) -> bytes:
-        """Return a picture by its address or path."""
-        if not name:
-            raise PictureError("no address")
-        if "://" in name:
-            return store.get(name, fetch=self._fetches)
-        try:
-            path = (self.folder / name).resolve()
-            if not path.is_relative_to(self.folder.resolve()):
-                raise PictureError("a path outside the folder")
-            if path.stat().st_size > self.most_bytes:
-                raise PictureError(f"above {self.most_bytes:,} bytes")
-            return path.read_bytes()
-        except (OSError, ValueError) as error:
-            raise PictureError("no such file") from error
+        return PictureFiles(self.folder, Pictures(place, most_bytes=self.most_bytes, seconds=self.timeout))
 
     def _vector(self, picture: bytes) -> Float16:
         """Return the unit vector of one picture, in the precision of the cache, `[dim]`."""
@@ -152,20 +130,15 @@ class Image(Encoder):
 
     def _input(self, picture: bytes) -> Float32:
         """Decode, scale and cut a picture, `[3, height, width]`."""
-        from PIL import Image as Pillow
         from PIL import ImageOps
 
         height, width = self._size()
-        try:
-            with Pillow.open(io.BytesIO(picture), formats=FORMATS) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
-                    raise PictureError(f"above {MOST_PIXELS:,} pixels")
+        with open_picture(picture) as opened:
+            try:
                 opened.draft("RGB", (2 * width, 2 * height))  # JPEG: decodes no more than needed
                 cut = ImageOps.fit(ImageOps.exif_transpose(opened).convert("RGB"), (width, height))
-        except PictureError:
-            raise
-        except Exception as error:  # whatever a decoder makes of bytes that are no picture
-            raise PictureError("not a readable picture") from error
+            except Exception as error:  # whatever a decoder makes of a picture that breaks off
+                raise PictureError(UNREADABLE) from error
         pixels = np.asarray(cut, np.float32) / 255  # [height, width, 3]
         scaled = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)

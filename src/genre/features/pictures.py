@@ -4,26 +4,36 @@ An items table is the data of others: its addresses may name hosts inside the ne
 resolved here, every address that it has must be public, and the connection goes to an address that was checked, not to
 the name, which could resolve to another one a moment later. Redirects are followed by the same rule. No proxy is used.
 
-Knows nothing about what is in a picture.
+Knows nothing about what a picture is for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import ipaddress
 import os
 import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
+
+import pyarrow as pa
 
 from genre.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+MOST_PIXELS = 50_000_000
+UNREADABLE = "not a readable picture"
 TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 PORTS = {"http": 80, "https": 443}
 MOST_REDIRECTS = 3
@@ -155,6 +165,117 @@ class Pictures:
         if answer.length:  # what Content-Length announced and did not come
             raise PictureError("cut off")
         return bytes(found)
+
+
+class PictureFiles:
+    """Pictures as a table names them: by address, or by a path below a folder.
+
+    Attributes:
+        folder: Where paths start; nothing outside it is read.
+        store: The pictures with an address.
+    """
+
+    def __init__(self, folder: Path, store: Pictures) -> None:
+        self.folder, self.store = folder, store
+
+    def read(self, name: str, *, fetch: bool) -> bytes:
+        """Return a picture.
+
+        Args:
+            name: Its address or path.
+            fetch: Whether to fetch one with an address where it is not kept.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            PictureError: It cannot be had, or must not.
+        """
+        if not name:
+            raise PictureError("no address")
+        if "://" in name:
+            return self.store.get(name, fetch=fetch)
+        try:
+            path = (self.folder / name).resolve()
+            if not path.is_relative_to(self.folder.resolve()):
+                raise PictureError("a path outside the folder")
+            if path.stat().st_size > self.store.most_bytes:
+                raise PictureError(f"above {self.store.most_bytes:,} bytes")
+            return path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise PictureError("no such file") from error
+
+    def digest(self, name: str, *, fetch: bool) -> bytes | str:
+        """Return what tells the content of a picture from others.
+
+        Args:
+            name: Its address or path.
+            fetch: As in `read`.
+
+        Returns:
+            A digest of 16 bytes, or why there is no picture.
+        """
+        try:
+            return hashlib.blake2b(self.read(name, fetch=fetch), digest_size=16).digest()
+        except PictureError as error:
+            return str(error)
+
+
+def picture_names(table: pa.Table, column: str, what: str) -> list[str]:
+    """Return what the rows of a table name as their pictures.
+
+    Args:
+        table: The table.
+        column: The column of addresses or paths.
+        what: Who asks for it, for the message.
+
+    Returns:
+        Of each row the address or path; empty for none.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    if column not in table.column_names:
+        raise DataError(f"{what}: no column {column!r}; the table has {', '.join(table.column_names)}")
+    return [str(name or "").strip() for name in table[column].to_pylist()]
+
+
+def open_picture(data: bytes) -> PILImage:
+    """Open a picture for decoding.
+
+    Args:
+        data: Its bytes.
+
+    Returns:
+        The opened picture, of one of `FORMATS` and at most `MOST_PIXELS` pixels; not decoded yet.
+
+    Raises:
+        PictureError: It is none, or has more pixels.
+    """
+    from PIL import Image
+
+    try:
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # whatever a decoder makes of bytes that are no picture
+        raise PictureError(UNREADABLE) from error
+    if opened.width * opened.height > MOST_PIXELS:
+        raise PictureError(f"above {MOST_PIXELS:,} pixels")
+    return opened
+
+
+def describe_lacking(lacking: Mapping[str, int], n: int) -> str:
+    """Say how many rows have no picture, and why.
+
+    Args:
+        lacking: Number of rows by reason.
+        n: Number of all rows.
+
+    Returns:
+        A line.
+    """
+    found = Counter(lacking)
+    why = "; ".join(f"{count:,}: {reason}" for reason, count in found.most_common(5))
+    return f"{found.total():,} of {n:,} rows have no picture ({why})"
 
 
 def is_public(address: str) -> bool:

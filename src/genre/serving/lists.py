@@ -218,7 +218,7 @@ def entries_with_reason(loaded: LoadedRun, ranked: Ranked, why: str, fields: Seq
         fields: Names of item fields to add.
 
     Returns:
-        `item_id`, `title`, `score`, `reason` and perhaps `fields` of each, best first.
+        `item_id`, `title`, `score`, `reason`, and perhaps `picture` and `fields` of each, best first.
     """
     items, scores = scored_items(ranked.item[0], _rounded(ranked.score[0]))
     return _entries(loaded, items, scores, [why] * len(items), fields)
@@ -247,6 +247,9 @@ def _entries(
         {"item_id": item_ids[row], "title": titles[row], "score": _known(score), "reason": reason}
         for row, score, reason in zip(rows, scores.tolist(), why, strict=True)
     ]
+    if loaded.catalogue.pictures is not None:
+        for row, entry in zip(rows, entries, strict=True):
+            entry |= loaded.catalogue.picture(row)
     if fields:
         for row, entry in zip(rows, entries, strict=True):
             entry["fields"] = loaded.catalogue.describe(row, fields)

@@ -95,7 +95,7 @@ class LoadedRun:
         if changes:
             self._apply(changes, {} if before is None else before._new_vectors)
         self.matcher = QueryMatcher(run.item_encoder, self.dataset) if self.takes_words and run.item_encoder else None
-        self.catalogue = Catalogue(self.dataset)
+        self.catalogue = Catalogue(self.dataset, run.pictures)
         self.sentences = SentenceReader(Facets(self.catalogue.item_fields), self.catalogue.titles)
         self.rules = None if run.rules is None else self.rule_set(run.rules.rules)
         self._histories = self.dataset.history()
@@ -238,10 +238,11 @@ class LoadedRun:
             row: Its row.
 
         Returns:
-            `item_id`, `title` and `fields`.
+            `item_id`, `title`, `picture` where it has one, and `fields`.
         """
         catalogue = self.catalogue
-        return {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row], "fields": catalogue.describe(row)}
+        named = {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row]}
+        return {**named, **catalogue.picture(row), "fields": catalogue.describe(row)}
 
     # --- histories --------------------------------------------------------------------------------
 

@@ -72,7 +72,8 @@ class RankedList:
     """A list of recommended items.
 
     Attributes:
-        items: Best first: `item_id`, `title`, `score`, `reason`, and `fields` where the request names some.
+        items: Best first: `item_id`, `title`, `picture` where there is one, `score`, `reason`, and `fields` where the
+            request names some.
         source: How the list was made.
         run: Name of the run.
         recommender: Name of the recommender that was requested, also where a fallback made the list.

@@ -253,7 +253,7 @@ class Service(ItemLists):
             run: Name of the run; None: the first.
 
         Returns:
-            `item_id`, `title` and `fields` of each.
+            `item_id`, `title`, `picture` where it has one, and `fields` of each.
         """
         loaded = self._state.loaded_run(run)
         return [loaded.describe_item(row) for row in loaded.catalogue.search(text, k, loaded.popularity)]
@@ -266,13 +266,26 @@ class Service(ItemLists):
             run: Name of the run; None: the first.
 
         Returns:
-            `item_id`, `title` and `fields`.
+            `item_id`, `title`, `picture` where it has one, and `fields`.
 
         Raises:
             UnknownId: If there is no such item or run.
         """
         loaded = self._state.loaded_run(run)
         return loaded.describe_item(loaded.item_row(item_id))
+
+    def picture(self, name: str) -> bytes | None:
+        """Return the small picture of an item of any run that is served.
+
+        Args:
+            name: The last part of `picture` in answers.
+
+        Returns:
+            A WebP file, or None where there is no such picture.
+        """
+        runs = [loaded.run for loaded in self._state.loaded_runs.values()]
+        found = (run.pictures.get(name) for run in runs if run.pictures is not None)
+        return next((picture for picture in found if picture is not None), None)
 
     def user(self, user_id: str, *, run: str | None = None) -> dict[str, Any]:
         """Return a user's history: the run's data and recent events.

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
+from genre.features.thumbnails import MEDIA_TYPE
 from genre.serving.http.access import (
     ApiKeys,
     HostCheck,
@@ -34,6 +35,7 @@ from genre.serving.http.scopes import require_scopes
 from genre.serving.service import Service
 from genre.version import __version__
 
+KEPT = "private, max-age=31536000, immutable"
 MAX_PAUSE_SECONDS = 300.0  # between two attempts at a stage that does not answer
 
 AddRoutes = Callable[[FastAPI, AsyncService], AbstractAsyncContextManager[None]]
@@ -91,6 +93,7 @@ def create_app(
     _add_health(app, service, metrics)
     page = StaticFiles(packages=[("genre.serving.http", "web")], html=True)
     app.routes.extend(Route(f"/{name}", _page(name), methods=["GET"]) for name in ("docs", "operate"))
+    app.routes.append(Route("/pictures/{name}", _pictures(service), methods=["GET"]))
     app.routes.extend(Route(path, page, methods=["GET"]) for path in ("/", "/{file}"))
     added = nullcontext() if add is None else add(app, calls)
     add_error_handlers(app, metrics)
@@ -113,6 +116,18 @@ def _page(name: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_: Request) -> Response:
         content = (resources.files("genre.serving.http") / "web" / f"{name}.html").read_bytes()
         return Response(content, media_type="text/html")
+
+    return answer
+
+
+def _pictures(service: Service) -> Callable[[Request], Awaitable[Response]]:
+    """Make the route of the small pictures of items. What a name stands for never changes, so browsers keep it."""
+
+    async def answer(request: Request) -> Response:
+        found = service.picture(request.path_params["name"])
+        if found is None:
+            return problem(404, "not_found", "no such picture")
+        return Response(found, media_type=MEDIA_TYPE, headers={"cache-control": KEPT})
 
     return answer
 

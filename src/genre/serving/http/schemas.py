@@ -354,6 +354,7 @@ class CatalogueItem(BaseModel):
     item_id: str
     title: str
     fields: dict[str, Any]
+    picture: Annotated[str | None, Field(description="address of a small picture, below that of the service")] = None
 
 
 class ItemsFound(BaseModel):

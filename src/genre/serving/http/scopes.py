@@ -18,6 +18,7 @@ SCOPE_BY_ROUTE: dict[str, KeyScope | None] = {
     "GET /docs": "read",
     "GET /operate": "read",  # the page alone; what it shows needs a key for admin
     "GET /{file}": "read",
+    "GET /pictures/{name}": "read",
     "GET /openapi.json": "read",
     "GET /metrics": "read",
     "GET /v1/users": "read",

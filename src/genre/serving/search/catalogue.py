@@ -15,6 +15,7 @@ from genre.data.dataset import Dataset
 from genre.data.function_words import function_words_of
 from genre.data.item_fields import Filter, ItemFields, Mask
 from genre.data.words import fold, words
+from genre.features.thumbnails import Thumbnails
 
 COMMON = 0.2  # a word in more than this share of the items says nothing about any of them
 
@@ -28,14 +29,17 @@ class Catalogue:
         titles: Title of each row.
         fields: Values of each row, by name of the field.
         item_fields: The same, to put conditions on.
+        pictures: The small pictures of the items; None: there are none.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, pictures: Thumbnails | None = None) -> None:
         """Read the items' table.
 
         Args:
             dataset: The data.
+            pictures: Small pictures of its items.
         """
+        self.pictures = pictures
         self.item_ids: list[str] = dataset.item_ids.values.to_pylist()
         self.row = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self.titles = list(dataset.titles())
@@ -68,6 +72,18 @@ class Catalogue:
         """
         wanted = self.fields if names is None else [name for name in names if name in self.fields]
         return {name: value for name in wanted if (value := self.fields[name][row]) is not None}
+
+    def picture(self, row: int) -> dict[str, str]:
+        """Return the address of an item's picture, below that of the service.
+
+        Args:
+            row: Row of the item.
+
+        Returns:
+            `picture`; nothing for an item without one.
+        """
+        name = None if self.pictures is None else self.pictures.name(row)
+        return {} if name is None else {"picture": f"pictures/{name}"}
 
     # --- filters ----------------------------------------------------------------------------------
 

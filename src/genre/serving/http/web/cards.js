@@ -1,6 +1,6 @@
 // The cards of a list: a cover, a title, facts, a reason and three buttons each. Knows nothing of requests.
 
-import { cover, ground } from "./covers.js";
+import { art, ground } from "./covers.js";
 import { h, replace, title, upper } from "./dom.js";
 import { categoriesOf, factsOf } from "./items.js";
 import { t } from "./language.js";
@@ -30,7 +30,7 @@ function move(cards, places) {
 /** acts: ids that are chosen, what the buttons do, and the link to an item's page. */
 function cardOf(one, at, rank, { chosen, like, why, hide, link }) {
   const face = h("div", { class: "face" },
-    cover(one.item_id, categoriesOf(one)),
+    art(one, categoriesOf(one)),
     h("span", { class: "rank", "aria-hidden": "true" }, String(at + 1)),
     h("h3", { dir: "auto", title: one.title }, link(one)));
   face.style.setProperty("--ground", ground(one.item_id, categoriesOf(one)));

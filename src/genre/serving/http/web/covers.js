@@ -96,8 +96,18 @@ const hueOf = (category) => HUES[(places.get(category) ?? hash(category)) % HUES
 /** The hue, in degrees, that a cover is painted on. */
 export const ground = (itemId, categories) => hueOf(categories[0] ?? String(hash(`${itemId}`) % 10)) + (hash(`${itemId}`) % 21) - 10;
 
+/** The picture of an item where it has one, in the place of a cover and of the same size; the cover where it cannot be had. */
+export function art(one, categories) {
+  const painted = cover(one.item_id, categories);
+  if (!one.picture) return painted;
+  const picture = document.createElement("img");
+  Object.assign(picture, { className: "art", alt: one.title, width: 100, height: 150, loading: "lazy", decoding: "async", src: one.picture });
+  picture.addEventListener("error", () => picture.replaceWith(painted));
+  return picture;
+}
+
 /** A picture of 100 by 150 for an item of these categories; decoration, so hidden from readers. */
-export function cover(itemId, categories) {
+function cover(itemId, categories) {
   const seed = hash(`${itemId}`), rnd = randomFrom(seed), under = ground(itemId, categories);
   const paint = categories.length > 1 ? hueOf(categories[1]) : under + (seed % 3 ? 28 : -34);
   const ink = (light) => `hsl(${paint} ${Math.round(64 - light * 4)}% ${Math.round(27 + light * 38)}%)`;

@@ -1,6 +1,6 @@
 // The field at the top: finds titles while one types, and takes descriptions. A combobox with a list under it.
 
-import { cover } from "./covers.js";
+import { art } from "./covers.js";
 import { $, h, title } from "./dom.js";
 import { categoriesOf, factsOf } from "./items.js";
 import { t } from "./language.js";
@@ -20,7 +20,7 @@ export function listenToFinder({ search, takesWords, choose, describe, trouble }
     try {
       const items = await search(text.slice(0, 500));
       if (mine !== typed) return;
-      const titles = items.map((one, at) => option(at, cover(one.item_id, categoriesOf(one)), title(one.title), title(factsOf(one), "small"), () => choose(one)));
+      const titles = items.map((one, at) => option(at, art(one, categoriesOf(one)), title(one.title), title(factsOf(one), "small"), () => choose(one)));
       const spark = h("span", { class: "spark", "aria-hidden": "true" }, "✳");
       if (takesWords() || !titles.length) titles.push(option(titles.length, spark, title(t("Titles like “{}”", text)), h("small", {}, t("by meaning")), () => describe(text)));
       list.replaceChildren(...titles);

@@ -1,6 +1,6 @@
 // The page of one item: its fields, similar items, and those that the same users have.
 
-import { cover } from "./covers.js";
+import { art } from "./covers.js";
 import { $, h, title } from "./dom.js";
 import { categoriesOf, chooseFields, factsOf, fieldsToAnswer, mini, pageOf } from "./items.js";
 import { language, listenToTheme, t, translatePage } from "./language.js";
@@ -19,7 +19,7 @@ function show(one, similar, together) {
   const like = () => {
     record("like", one, null).catch(() => {}).finally(() => { location.href = `./#${query({ like: one.item_id })}${state && `&${state}`}`; });
   };
-  $("lead").replaceChildren(cover(one.item_id, categoriesOf(one)),
+  $("lead").replaceChildren(art(one, categoriesOf(one)),
     h("div", {}, title(one.title, "h1"), title(factsOf(one), "p", { class: "facts" }),
       h("button", { type: "button", class: "like", onclick: like }, t("Like"))));
   const strip = (where, list) => {

@@ -1,6 +1,6 @@
 // What the page shows of an item: its categories, a line of facts, a small cover to press.
 
-import { cover, nameCategories } from "./covers.js";
+import { art, nameCategories } from "./covers.js";
 import { h, title } from "./dom.js";
 import { query } from "./service.js";
 
@@ -39,7 +39,7 @@ export const factsOf = (item) => {
 export const mini = (one, label, act) => {
   const link = typeof act === "string" ? ["a", { href: act }] : ["button", { type: "button", onclick: act }];
   return h("li", { "data-id": one.item_id },
-    h(link[0], { ...link[1], class: "mini", "aria-label": label }, cover(one.item_id, categoriesOf(one)), title(one.title, "span", { class: "mini-title" })));
+    h(link[0], { ...link[1], class: "mini", "aria-label": label }, art(one, categoriesOf(one)), title(one.title, "span", { class: "mini-title" })));
 };
 
 /** The address of an item's page; what the list was made of goes along behind the #, for the way back. */

@@ -1,7 +1,7 @@
 // The explanation of one item: its evidence as bars and words.
 
 import { METHODS, fallback } from "./codes.js";
-import { cover } from "./covers.js";
+import { art } from "./covers.js";
 import { h, title, upper } from "./dom.js";
 import { categoriesOf, factsOf, mini } from "./items.js";
 import { t } from "./language.js";
@@ -24,7 +24,7 @@ export function evidence(one, why, alike, { close, like, open, page }) {
   const total = why.method === "exact" ? (query.length ? t("Score by {}", why.recommender) : t("Score")) : "";
   return [
     h("button", { type: "button", class: "close", "aria-label": t("Close"), onclick: close }, "×"),
-    h("div", { class: "lead" }, cover(one.item_id, categoriesOf(one)),
+    h("div", { class: "lead" }, art(one, categoriesOf(one)),
       h("div", {}, title(one.title, "h2", { id: "why-title" }), title(factsOf(one), "p", { class: "facts" }),
         why.reason && title(upper(why.reason), "p", { class: "reason" }),
         h("button", { type: "button", class: "like", onclick: like }, t("Like")),
