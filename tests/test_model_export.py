@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import genre
-from genre import model_export
+from genre import onnx_graphs
 from genre.cli.main import main
+from genre.data.history import History
 from genre.errors import ArtifactError, NotSupported, UnknownId
-from genre.model_export import export_model
+from genre.model_export import CHECKED, export_model
+from genre.onnx_graphs import graph_of
+from genre.testing import toy_dataset
 from small_world import small_config, write_interactions
 
 
@@ -60,19 +65,68 @@ def test_a_folder_is_read_back_and_has_a_card_of_the_report(
     assert main(["export", str(run.folder), "--out", str(out)]) == 2, "nothing is overwritten"
 
 
+NETWORKS: dict[str, Callable[[], genre.Recommender]] = {
+    "two_tower": lambda: genre.TwoTower(dim=6, ids=5, hidden=9, epochs=2),
+    "ncf": lambda: genre.NCF(dim=4, hidden=(7, 5), epochs=2),
+    "mlp of ratings": lambda: genre.MLP(dim=4, hidden=(7, 5), epochs=2),
+    "mlp of likes": lambda: genre.MLP(dim=4, hidden=(7,), dot=3, loss="bce", pooling="attention", epochs=2),
+    "sasrec": lambda: genre.SASRec(dim=8, blocks=2, epochs=2, batch_size=8, max_length=4),
+    "sasrec with times": lambda: genre.SASRec(dim=8, blocks=1, heads=4, time=True, epochs=2, batch_size=8),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_score_as_onnx_graphs(name: str) -> None:
+    """Known users and strangers, histories of every length, an item that was had twice, one that was not liked."""
+    data = toy_dataset()
+    model = NETWORKS[name]().fit(data)
+    known = data.history()
+    lengths = np.arange(len(known)) % 6 + 1
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    draw = np.random.default_rng(0)
+    n = int(indptr[-1])
+    weight = draw.choice([0, 1, 2.5], n, p=[0.2, 0.5, 0.3]).astype(np.float32)
+    weight[indptr[:-1]] = 1  # each history has something that was liked
+    times = 1_600_000_000 + np.cumsum(2 ** draw.integers(0, 25, n) - draw.integers(0, 2, n))
+    history = History(
+        indptr=indptr,
+        item=draw.integers(0, data.n_items, n).astype(np.int32),
+        weight=weight,
+        n_items=data.n_items,
+        user=np.where(np.arange(len(known)) % 3, known.user, -1).astype(np.int32),
+        rating=draw.integers(1, 6, n).astype(np.float32),
+        timestamp=times.astype(np.int64),
+    )
+    made, inputs = graph_of(model, history)
+    session = onnxruntime.InferenceSession(made.SerializeToString())
+    (scores,) = session.run(None, inputs)
+    np.testing.assert_allclose(scores, model.score(history), atol=1e-5)
+    shorter = {name: value[:1, : lengths[0]] if value.ndim == 2 else value[:1] for name, value in inputs.items()}
+    np.testing.assert_allclose(session.run(None, shorter)[0], scores[:1], atol=1e-5)
+
+
+def test_a_network_is_exported_with_the_ids_of_its_users(run: genre.Run, tmp_path: Path) -> None:
+    network = genre.TwoTower(dim=6, ids=5, hidden=9, epochs=1).fit(run.dataset)
+    with_network = dataclasses.replace(run, recommenders={**run.recommenders, "two_tower": network})
+    out = export_model(with_network, tmp_path / "out", "onnx", using="two_tower")
+    assert pq.read_table(out / "users.parquet")["user_id"].to_pylist() == run.dataset.user_ids[:]
+    assert "`user` `[n]` is a row of `users.parquet`" in (out / "README.md").read_text("utf-8")
+
+
 def test_what_cannot_be_exported_leaves_nothing(
     run: genre.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, product = tmp_path / "out", model_export._product
-    with pytest.raises(NotSupported, match="Popularity are no product"):
+    out = tmp_path / "out"
+    with pytest.raises(NotSupported, match="no graph for the scores of Popularity"):
         export_model(run, out, "onnx", using="popularity")
     with pytest.raises(UnknownId, match="did you mean 'ease'"):
         export_model(run, out, "folder", using="eese")
     with monkeypatch.context() as patched:
-        patched.setattr(model_export, "_product", lambda *given: (*product(*given)[:2], product(*given)[2] + 1))
+        other = {"history": np.ones((CHECKED, run.dataset.n_items), np.float32)}
+        patched.setattr(onnx_graphs, "graph_of", lambda *given: (graph_of(*given)[0], other))
         with pytest.raises(ArtifactError, match="computes other scores"):
             export_model(run, out, "onnx", using="ease")
-    monkeypatch.setattr(model_export, "LARGEST", 10)
+    monkeypatch.setattr(onnx_graphs, "LARGEST", 10)
     with pytest.raises(NotSupported, match="beyond the format"):
         export_model(run, out, "onnx", using="ease")
     assert not out.exists()

@@ -6,21 +6,18 @@ Does not know how the recommender was learnt.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from genre import storage
-from genre.arrays import Float32
-from genre.errors import ArtifactError, NotAvailable, NotSupported
+from genre.errors import ArtifactError, NotAvailable
 from genre.recommenders.base import Recommender
-from genre.recommenders.factors import Factors
-from genre.recommenders.item_weights import ItemWeights
 from genre.runs import Run
 
 Form = Literal["folder", "onnx"]
-LARGEST = 2_000_000_000  # bytes of a matrix inside an ONNX file, whose format ends at 2 GiB
-OPSET, IR_VERSION = 17, 9
 CHECKED = 16  # users whose scores are compared
 TOLERANCE = 1e-4  # of the largest score: single precision, summed in another order
 
@@ -29,9 +26,9 @@ def export_model(run: Run, out: str | Path, form: Form, *, using: str | None = N
     """Write a recommender with the ids and titles of its items and a model card; whole or not at all.
 
     `folder` is what `genre.Recommender.load` reads (in `model/`). `onnx` is `model.onnx`: for item-item recommenders
-    the weights of histories `[n, n_items]` become scores `[n, n_items]`, for factor models queries `[n, dim]` do. Row
-    `i` of `items.parquet` is column `i` of the scores. What onnxruntime computes is compared with the recommender
-    before the folder appears.
+    the weights of histories `[n, n_items]` become scores `[n, n_items]`, for factor models queries `[n, dim]` do, for
+    networks padded histories. Row `i` of `items.parquet` is column `i` of the scores. What onnxruntime computes is
+    compared with the recommender before the folder appears.
 
     Args:
         run: A finished run.
@@ -44,13 +41,10 @@ def export_model(run: Run, out: str | Path, form: Form, *, using: str | None = N
 
     Raises:
         ArtifactError: The folder exists, or onnxruntime computes other scores.
-        NotSupported: The scores of this recommender are no such product.
+        NotSupported: There is no graph for this kind of recommender.
         NotAvailable: The packages of ONNX are missing.
         UnknownId: The run has no such recommender.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path, label = Path(out), using or next(iter(run.recommenders))
     model = run.recommender(using)
     if path.exists():
@@ -59,7 +53,7 @@ def export_model(run: Run, out: str | Path, form: Form, *, using: str | None = N
         if form == "folder":
             model.save(aside / "model")
         else:
-            _write_onnx(run, model, aside / "model.onnx")
+            _write_onnx(run, model, aside)
         titles = run.dataset.titles().column()
         pq.write_table(pa.table({"item_id": run.dataset.item_ids.values, "title": titles}), aside / "items.parquet")
         (aside / "README.md").write_text(model_card(run, label, form), encoding="utf-8")
@@ -118,50 +112,31 @@ def _usage(form: Form) -> str:
     if form == "folder":
         return "`genre.Recommender.load('model').recommend(['an item id'], k=10)`. `items.parquet` has ids and titles."
     return (
-        "`model.onnx` has one input and one output, `scores` `[n, n_items]`; column `i` is row `i` of `items.parquet`. "
-        "The input `history` `[n, n_items]` holds the weight of each item that a person had; an input `queries` "
-        "`[n, dim]` is what `as_factors(history)[0]` of the recommender returns. Items of the history are not left out."
+        "`model.onnx` has one output, `scores` `[n, n_items]`; column `i` is row `i` of `items.parquet`. Its inputs "
+        "are some of these: `history` `[n, n_items]`, the weight of each item that a person had; `queries` `[n, dim]`, "
+        "what `as_factors(history)[0]` of the recommender returns; or histories side by side, oldest interaction "
+        "first: `items` `[n, length]`, rows of `items.parquet`, -1 behind the end, and with them `weights` (above 0: "
+        "liked), `ratings`, or `times` in seconds since 1970. Without weights or ratings, `items` are liked ones. "
+        "`user` `[n]` is a row of `users.parquet`, -1 for a person who is not in it. Items of the history are not left "
+        "out."
     )
 
 
-def _write_onnx(run: Run, model: Recommender, path: Path) -> None:
-    """Write the product that makes the scores, and compare what onnxruntime computes with the recommender."""
+def _write_onnx(run: Run, model: Recommender, folder: Path) -> None:
+    """Write the graph that makes the scores, and compare what onnxruntime computes with the recommender."""
     try:
-        import onnx
         import onnxruntime
+
+        from genre.onnx_graphs import graph_of
     except ImportError as error:
         raise NotAvailable("ONNX needs onnx and onnxruntime: pip install 'genre-rec[text]'") from error
     history = run.dataset.history(np.flatnonzero(np.bincount(run.dataset.user))[:CHECKED])
-    name, given, matrix = _product(model, history)
-    if matrix.nbytes > LARGEST:
-        raise NotSupported(f"onnx: a matrix of {matrix.nbytes / 1e9:.1f} GB is beyond the format; use --to folder")
-    helper = onnx.helper
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", [name, "weights"], ["scores"])],
-        "scores",
-        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", len(matrix)])],
-        [helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["n", matrix.shape[1]])],
-        [onnx.numpy_helper.from_array(matrix, "weights")],
-    )
-    made = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
-    onnx.checker.check_model(made)
-    path.write_bytes(made.SerializeToString())
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found, expected = session.run(None, {name: given})[0], model.score(history)
+    made, inputs = graph_of(model, history)
+    (folder / "model.onnx").write_bytes(made.SerializeToString())
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    each = [{name: value[at : at + 1] for name, value in inputs.items()} for at in range(len(history))]
+    found, expected = np.concatenate([session.run(None, one)[0] for one in each]), model.score(history)
     if not np.allclose(found, expected, atol=TOLERANCE * max(1, float(np.abs(expected).max())), rtol=0):
-        raise ArtifactError(f"{path.name}: onnxruntime computes other scores than the recommender; use --to folder")
-
-
-def _product(model: Recommender, history: Any) -> tuple[str, Float32, Float32]:
-    """Return the input's name, its value for some histories, and the matrix it is multiplied with."""
-    if isinstance(model, ItemWeights) and model.history_half_life is None:
-        weights: Any = model.item_weights_
-        dense = np.asarray(weights.toarray() if hasattr(weights, "toarray") else weights, np.float32)
-        return "history", np.asarray(history.matrix().toarray(), np.float32), np.ascontiguousarray(dense)
-    factors = model.as_factors(history) if isinstance(model, Factors) else None
-    if factors is None:
-        raise NotSupported(
-            f"onnx: the scores of {type(model).__name__} are no product of a history or a query with a matrix; use "
-            "--to folder, or --using an item-item or factor model of the run"
-        )
-    return "queries", np.asarray(factors[0], np.float32), np.ascontiguousarray(factors[1].T, np.float32)
+        raise ArtifactError("model.onnx: onnxruntime computes other scores than the recommender; use --to folder")
+    if "user" in inputs:
+        pq.write_table(pa.table({"user_id": run.dataset.user_ids.values}), folder / "users.parquet")
