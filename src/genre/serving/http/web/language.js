@@ -294,6 +294,12 @@ const CHINESE = {
   "The event log does not answer.": "事件日志没有响应。",
   "This needs a key.": "需要密钥。",
   "The key is for something else.": "此密钥没有该权限。",
+  "The request is not legal.": "请求不合规定。",
+  "The request is too large.": "请求太大。",
+  "There is no such thing.": "没有所请求的内容。",
+  "This contradicts what there is.": "与现有内容冲突。",
+  "The service does not answer to this name.": "服务不应答这个名称。",
+  "Another page may change nothing here.": "其他页面不能在这里修改内容。",
 };
 
 export const LANGUAGES = { en: "English", zh: "中文" };

@@ -2,6 +2,7 @@
 
 import { lines, sample, whisker } from "./charts.js";
 import { SOURCES_SHORT, stage } from "./codes.js";
+import { said, trouble } from "./details.js";
 import { $, h, title } from "./dom.js";
 import { language, listenToTheme, t, translatePage } from "./language.js";
 
@@ -21,8 +22,8 @@ async function request(path, method = "GET") {
     throw new Error(t("The service does not answer."));
   }
   const found = await answer.json().catch(() => ({}));
-  if (answer.status === 401 || answer.status === 403) throw new NoKey(found.detail ?? t("The key is for something else."));
-  if (!answer.ok) throw new Error(found.detail ?? t("The service could not answer."));
+  if (answer.status === 401 || answer.status === 403) throw new NoKey(trouble(found));
+  if (!answer.ok) throw new Error(trouble(found));
   return found;
 }
 
@@ -129,7 +130,7 @@ function alerts({ experiments, clicks_on_unknown_lists: unknown }, { missing, lo
   if (lost) found.push(t("Lists sent since this process began that could not be recorded: {}.", count(lost)));
   if (swaps) found.push(t("A replaced run could not be taken over ({} times since this process began); the log of the service says why.", count(swaps)));
   for (const { run, last } of refreshes) {
-    if (last && (last.result === "failed" || last.result === "held back")) found.push(t(last.result === "failed" ? "The last refresh of {} failed: {}." : "The last refresh of {} was held back: {}.", run, last.message || last.gate));
+    if (last && (last.result === "failed" || last.result === "held back")) found.push(t(last.result === "failed" ? "The last refresh of {} failed: {}." : "The last refresh of {} was held back: {}.", run, said(last.message || last.gate)));
   }
   for (const one of drift) {
     if (one.popularity_shift > 0.25) found.push(t("Events are much different from what {} has learnt (shift {}).", one.run, amount(one.popularity_shift)));
@@ -139,7 +140,7 @@ function alerts({ experiments, clicks_on_unknown_lists: unknown }, { missing, lo
   for (const one of experiments) {
     if (one.assignment?.flagged) found.push(t("Experiment {}: users were not assigned as was meant; believe no number of it.", one.name));
     else if (one.state === "running") {
-      for (const arm of one.arms.filter((other) => other.verdict && other.verdict !== "go on")) found.push(t("Experiment {}: {} {}; {}.", one.name, VERDICTS[arm.verdict], arm.run, arm.reason));
+      for (const arm of one.arms.filter((other) => other.verdict && other.verdict !== "go on")) found.push(t("Experiment {}: {} {}; {}.", one.name, VERDICTS[arm.verdict], arm.run, said(arm.reason)));
     }
   }
   if (unknown) found.push(t("Clicks on lists that the log does not have: {}. They are in no row; the lists were lost, or not recorded.", count(unknown)));
@@ -210,15 +211,15 @@ function experimentsOf(experiments) {
 
 /** Buttons that stop or promote, behind a fold, so that no click does it by accident. */
 function changes({ name, state, arms }) {
-  const said = h("p", { class: "hint", role: "status" });
+  const note = h("p", { class: "hint", role: "status" });
   const act = (text, path, done) => h("button", { type: "button", onclick: async (event) => {
     event.currentTarget.disabled = true;
     try {
       await request(`v1/experiments/${encodeURIComponent(name)}/${path}`, "POST");
-      said.textContent = done;
+      note.textContent = done;
       await load();
     } catch (error) {
-      said.textContent = error.message;
+      note.textContent = error.message;
     }
   } }, text);
   const [first, ...others] = arms.map((arm) => arm.run);
@@ -227,7 +228,7 @@ function changes({ name, state, arms }) {
     h("p", { class: "acts" },
       state === "ended" ? null : act(t("Stop now"), "stop", t("Stopped.")),
       ...others.map((run) => act(t("Promote {}", run), `promote?${new URLSearchParams({ arm: run })}`, t("{} goes live within seconds.", run)))),
-    said);
+    note);
 }
 
 function armsTable({ name, arms }) {
@@ -243,7 +244,7 @@ function armsTable({ name, arms }) {
     { name: t("Fallbacks"), number: true, of: (arm) => percent(arm.fallbacks) },
     { name: t("Empty"), number: true, of: (arm) => percent(arm.empty) },
     { name: t("Time of a list"), number: true, of: (arm) => duration(arm.seconds) },
-    { name: t("Verdict"), of: (arm) => (arm.verdict ? [tag(VERDICTS[arm.verdict], { promote: "good", stop: "bad" }[arm.verdict]), h("small", {}, title(arm.reason))] : "–") },
+    { name: t("Verdict"), of: (arm) => (arm.verdict ? [tag(VERDICTS[arm.verdict], { promote: "good", stop: "bad" }[arm.verdict]), h("small", {}, title(said(arm.reason)))] : "–") },
   ], arms);
 }
 
@@ -301,9 +302,9 @@ function refreshOf({ run, last, running_since: running, next }) {
   return h("div", { class: "refresh" }, h("h3", {}, title(run)), facts(
     [t("Last"), ...(last ? [tag(RESULTS[last.result][0], RESULTS[last.result][1]), h("small", {}, t("{}, took {}", moment(last.began), duration(last.seconds)))] : [t("never, since it was made")])],
     [t("Next"), running ? t("goes on since {}", moment(running)) : next ? moment(next) : t("by hand: this server makes none (--refresh-every)")],
-    last?.news && [t("News"), title(last.news)],
-    last?.gate && [t("Gate"), title(last.gate)],
-    last?.message && [t("Why"), title(last.message)],
+    last?.news && [t("News"), title(said(last.news))],
+    last?.gate && [t("Gate"), title(said(last.gate))],
+    last?.message && [t("Why"), title(said(last.message))],
   ));
 }
 

@@ -1,11 +1,7 @@
 // Requests to the service. Knows nothing of what is on the page.
 
-import { language, t } from "./language.js";
-
-const TROUBLES = { // by the code of an answer that is no success
-  busy: "Too many requests; wait a moment.", too_many_requests: "Too many requests; wait a moment.",
-  not_ready: "The service is not ready yet.", store_unavailable: "The event log does not answer.", unauthorized: "This needs a key.", forbidden: "The key is for something else.",
-};
+import { trouble } from "./details.js";
+import { t } from "./language.js";
 
 /** Send a request; a body makes it a POST. keepalive: it is finished also when the page is left. */
 export async function request(path, body, { keepalive = false } = {}) {
@@ -19,10 +15,7 @@ export async function request(path, body, { keepalive = false } = {}) {
     throw new Error(t("The service does not answer."));
   }
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const said = language === "en" ? found.detail : [TROUBLES[found.error] && t(TROUBLES[found.error]), found.detail].filter(Boolean).join(" ");
-    throw Object.assign(new Error(said || t("The service could not answer.")), { status: answer.status });
-  }
+  if (!answer.ok) throw Object.assign(new Error(trouble(found)), { status: answer.status });
   for (const one of [found.items, found.history, found.because].flat()) if (one && !one.title.trim()) one.title = one.item_id;
   return found;
 }
