@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.gate import judge_difference
-from genre.serving.http.access import ApiKeys
+from genre.serving.http.access import ApiKeys, KeyScope
 from genre.serving.http.app import create_app
 from genre.serving.limits import Limits
 from genre.serving.service import Service
@@ -26,13 +26,14 @@ WEB = files("genre.serving.http") / "web"
 KEPT = re.compile(
     r"ndcg@\d+|\b(?:GENRE|JSON|Authorization|Bearer|KEY|toy|nosuch|ease|content|item_knn|popularity|item_id|title|text"
     r"|genres|year|query|body|object|path|filter|k|history|ask|read|events|admin|language|weight|event_id|i\d"
-    r"|genre serve|features|allow-origin|origin|novelty|list|en|zh|or|integer|timestamp|user_id|values|run|days|record)\b"
+    r"|genre serve|features|allow-origin|origin|novelty|list|en|zh|or|integer|timestamp|user_id|values|run"
+    r"|days|record)\b"
 )
 
 
 @pytest.fixture
 def chinese(url: str, open_page: Open) -> Page:
-    page = open_page(url, locale="zh-CN")
+    page: Page = open_page(url, locale="zh-CN")
     page.evaluate("import('./details.js').then((module) => { window.details = module; })")
     return page
 
@@ -90,7 +91,8 @@ def test_what_is_wrong_with_a_request_is_said_in_chinese(run: Run, chinese: Page
         answers = list(failing(http))
         answers.append(http.post("/v1/recommendations", content=b"x" * 1_000_000).json())
         answers.append(http.put("/v1/recommendations").json())
-    keys = ApiKeys({"k" * 20: ("read",)})
+    scopes: tuple[KeyScope, ...] = ("read",)
+    keys = ApiKeys({"k" * 20: scopes})
     with TestClient(create_app(Service([run], SQLiteStore(tmp_path / "keys.sqlite")), api_keys=keys)) as http:
         answers += [http.get("/v1/runs").json(), http.get("/v1/operations", auth=("", "k" * 20)).json()]
     texts = {answer["detail"]: translated(chinese, answer) for answer in answers if "detail" in answer}
