@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from genre.data.dataset import Dataset
@@ -65,9 +67,40 @@ def wordy(split: Split) -> list[str]:
     return [" ".join(["word"] * (3 + 2 * int(n))) for n in counts(split.test.target)]
 
 
+def views(split: Split) -> list[str]:
+    seen = counts(whole(split)) * 137
+    return [f"{n / 1000:.1f}k views" if n >= 1000 else f"{n} views" for n in seen.tolist()]
+
+
+def price_index(split: Split) -> pa.Array:
+    return pa.array([Decimal(n) / 10 for n in counts(whole(split)).tolist()], pa.decimal128(10, 2))
+
+
+def bestseller(split: Split) -> list[bool]:
+    late = counts(split.test.target)
+    return list(late >= np.quantile(late, 0.9))
+
+
+def loved(split: Split) -> list[float]:
+    every = whole(split)
+    assert every.rating is not None
+    best = np.bincount(every.item, every.rating == 5, every.n_items)
+    return list(np.round(best / np.maximum(counts(every), 1), 2))
+
+
+def embedding(split: Split) -> list[list[float]]:
+    _, size, right = np.linalg.svd(np.asarray(whole(split).matrix().toarray()), full_matrices=False)
+    return [row.tolist() for row in right[:32].T * size[:32]]
+
+
 @pytest.mark.parametrize(
     ("split", "side", "make"),
     [
+        (BY_TIME, "item", views),
+        (BY_TIME, "item", price_index),
+        (BY_USER, "item", price_index),
+        (BY_TIME, "item", loved),
+        (BY_TIME, "item", embedding),
         (BY_TIME, "item", stars),
         (BY_TIME, "item", wordy),
         (BY_TIME, "item", rising),
@@ -76,11 +109,37 @@ def wordy(split: Split) -> list[str]:
         (BY_USER, "user", mood),
         (BY_USER, "user", wishlist),
     ],
-    ids=["stars", "wordy", "rising", "shelf", "fans", "mood", "wishlist"],
+    ids=[
+        "views",
+        "price by time",
+        "price by user",
+        "loved",
+        "embedding",
+        "stars",
+        "wordy",
+        "rising",
+        "shelf",
+        "fans",
+        "mood",
+        "wishlist",
+    ],
 )
 def test_a_leak_of_a_stranger_is_an_error(split: Split, side: str, make: Callable[[Split], Sequence[str]]) -> None:
     found = audit(with_field(split, side, "planted", make(split)), order="global" if split is BY_TIME else "user")
     assert "error" in {finding.severity for finding in found}
+
+
+def test_a_mark_on_a_tenth_of_the_items_is_named() -> None:
+    """No mark on so few explains more than a quarter of a number of all."""
+    found = audit(with_field(BY_TIME, "item", "bestseller", bestseller(BY_TIME)))
+    assert any("'bestseller'" in finding.what for finding in found)
+
+
+def test_factors_in_columns_of_their_own_are_named_together() -> None:
+    split = BY_TIME
+    for at, values in enumerate(zip(*embedding(split), strict=True)):
+        split = with_field(split, "item", f"f{at}", values)
+    assert any("together" in finding.what for finding in audit(split) if finding.severity == "error")
 
 
 @pytest.mark.parametrize("make", [fans, also_bought])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +32,13 @@ REFUSAL = re.compile(
     r"|as an ai\b|as a (large )?language model)",
     re.IGNORECASE,
 )
-CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that no text needs: controls, changes of direction, halves of letters."""
+UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+"""Kinds of characters that nobody sees: controls, changes of direction, tags, halves of letters, private ones."""
+SEEN_IN_TEXTS = frozenset("\t\n\r\u200c\u200d")  # ends of lines, and what joins emoji and letters of some scripts
+MOST_MARKS = 4  # accents on one letter
 REFUSED = "it was a refusal"
 CUT_OFF = "it was cut off at max_tokens; be shorter"
+EMPTY = "it was empty"
 NEVER_BEGAN = "max_tokens was used up before the answer began; reasoning needs more"
 OVER_BUDGET = Completion("", "failed", error="the budget is used up", sent=False)
 """What stands for the answer to a question that came after the budget."""
@@ -308,7 +312,9 @@ def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tr
     except ValueError as error:  # pydantic's ValidationError is one
         if answer.outcome == "truncated":
             return unusable("truncated", CUT_OFF if text else NEVER_BEGAN)
-        return unusable("refused", REFUSED) if REFUSAL.search(text) else unusable("format_breaks", _why(error))
+        if REFUSAL.search(text):
+            return unusable("refused", REFUSED)
+        return unusable("format_breaks", _why(error) if text else EMPTY)
     if REFUSAL.search(text):
         return unusable("refused", REFUSED)
     problem = _unprintable(value) or check(at, value)
@@ -335,7 +341,11 @@ def _unprintable(value: Any) -> str:
         return ""
     if "<" in value or ">" in value:
         return "it has angle brackets in it"
-    return "it has control characters in it" if CONTROLS.search(value) else ""
+    kinds = [unicodedata.category(character) for character in value if character not in SEEN_IN_TEXTS]
+    if UNSEEN.intersection(kinds):
+        return "it has characters in it that cannot be seen"
+    marks = "".join("m" if kind in ("Mn", "Me") else " " for kind in kinds)
+    return "it has letters with too many accents in it" if "m" * (MOST_MARKS + 1) in marks else ""
 
 
 def _why(error: Exception) -> str:

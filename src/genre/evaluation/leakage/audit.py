@@ -1,7 +1,7 @@
 """The leakage audit: runs every check of a split, its texts and what was fitted on it. A clean split has no findings.
 
-The checks are in `interactions.py`, `ties.py`, `copies.py`, `variants.py`, `texts.py`, `mentions.py`, `fields.py` and
-`fitted.py`.
+The checks are in `interactions.py`, `ties.py`, `copies.py`, `variants.py`, `texts.py`, `mentions.py`, `presence.py`,
+`fields.py` and `fitted.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.leakage.fitted import Derived, check_fitted_values
 from genre.evaluation.leakage.interactions import check_interactions
 from genre.evaluation.leakage.mentions import check_mentions
+from genre.evaluation.leakage.presence import check_presence
 from genre.evaluation.leakage.texts import check_texts
 from genre.evaluation.leakage.ties import check_tied_times
 from genre.evaluation.leakage.variants import check_variants
@@ -82,6 +83,7 @@ def audit(
         *check_variants(split),
         *check_texts(split, user_texts or {}),
         *check_mentions(split, seed=seed),
+        *check_presence(split),
         *check_table_fields(
             split, user_texts=user_texts or {}, item_vectors=item_vectors or {}, user_vectors=user_vectors or {}
         ),

@@ -14,6 +14,7 @@ from genre.arrays import Float64
 from genre.data.folds import Split
 from genre.evaluation.leakage.findings import Finding, Severity
 from genre.evaluation.leakage.predictiveness import (
+    THERE,
     Changes,
     Prediction,
     choice_predictions,
@@ -136,7 +137,7 @@ def _keep_worst(
 def _findings(found: Mapping[str, tuple[Severity, Prediction]], side: str) -> Iterator[Finding]:
     """Describe the evidence on each field."""
     for name, (severity, evidence) in found.items():
-        counts = evidence.what.startswith(("number", "mean", "time", "direction"))
+        counts = evidence.what.startswith(("number", "mean", "time", "direction", THERE))
         measure = "share explained beyond earlier interactions" if counts else "area under the curve"
         usual = f"{evidence.validation:.2f} in validation" if np.isfinite(evidence.validation) else "no validation part"
         yield Finding(

@@ -2,8 +2,9 @@
 
 Three questions, each put to the test part and, by the same means, to the validation part:
 
-- *counts*: how much of what the part changed (how often an item was taken, how it was rated, when last) does the field
-  explain, beyond what earlier interactions explain? (cross-validated, on ranks)
+- *counts*: how much of what the part changed (whether an item is in it, how often it was taken, how it was rated, when
+  last) does the field explain, beyond what earlier interactions explain? (cross-validated, on ranks; whether an item is
+  in the part among items that were taken equally often before)
 - *choices*: do the items that a user took in the part have the field in common with one another, or with the user's
   history? By the area under the curve against the choices of other users, so that popular items have no advantage;
   for fields of users with the roles exchanged.
@@ -26,6 +27,7 @@ from scipy.stats import rankdata
 from genre.arrays import Float64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
+from genre.evaluation.leakage.presence import steps
 from genre.evaluation.leakage.readings import FieldReading
 from genre.evaluation.leakage.ties import together
 
@@ -36,7 +38,9 @@ MOST_TARGETS = 1_500
 OTHERS = 6  # choices of other users that a choice is compared with
 
 COUNT, ALL, ALONE = "number of interactions", "over all interactions", "of the later part alone"
+THERE = "being in it at all"
 TASTE, TASTES = "direction of taste", 6
+LEAST_ATTAINABLE = 0.25  # share that a rarer mark is judged by: what a few rows explain is chance
 WORTH_COMPARING = 0.2  # a share below it says nothing, whatever it is in the validation part
 
 
@@ -76,6 +80,8 @@ def statistics_of(data: Dataset, side: str, numbers: Mapping[str, Float64], tast
     out: dict[str, Float64] = {COUNT: count}
     if data.rating is not None:
         out["mean rating"] = np.bincount(rows, data.rating, n) / some
+        best = data.rating >= data.rating.max(initial=0)
+        out["mean of the highest rating"] = np.bincount(rows, best, n) / some
     if data.timestamp is not None:
         last = np.full(n, -np.inf)
         np.maximum.at(last, rows, data.timestamp.astype(np.float64))
@@ -142,7 +148,9 @@ class Changes:
         before = {label: [one[label] for one in earlier if label in one] for label in new if label in history}
         after = {f"{label} {ALL}": values for label, values in whole.items()}
         after |= {f"{label} {ALONE}": values for label, values in new.items()}
-        return cls(before, {label: values for label, values in after.items() if _statistic(label) in before})
+        after = {label: values for label, values in after.items() if _statistic(label) in before}
+        before[THERE] = before[COUNT]
+        return cls(before, after | {THERE: np.asarray(new[COUNT] > 0, np.float64)})
 
     def explained(self, reading: FieldReading, label: str) -> tuple[float, int]:
         """Compute the share of a statistic that a reading explains beyond the earlier interactions.
@@ -166,12 +174,16 @@ class Changes:
             return 0.0, len(rows)
         scale = _standard if label.startswith(TASTE) else _ranks  # vectors are sums, and ranks are not
         scaled = [scale(one[rows]) for one in known]
-        controls = np.linalg.qr(np.column_stack([np.ones(len(rows)), *scaled, *(one**2 for one in scaled)]))[0]
+        levels = [steps(one[rows]) for one in self.before[COUNT]]  # what is new differs from all else
+        controls = _orthonormal(np.column_stack([*levels, *scaled, *(one**2 for one in scaled)]))
         target = _without(controls, scale(value[rows]))
         if target.std() < 1e-6:
             return 0.0, len(rows)
         columns = _ranks(reading.values[rows, 0])[:, None] if reading.number else reading.values[rows]
-        return max(_cross_validated(columns, controls, target / target.std()), 0.0), len(rows)
+        share = max(_cross_validated(columns, controls, target / target.std()), 0.0)
+        if reading.number and label != THERE:
+            share /= _most_explained(reading.values[rows, 0])
+        return min(share, 1.0), len(rows)
 
 
 def count_predictions(reading: FieldReading, validation: Changes, test: Changes) -> Iterator[Prediction]:
@@ -229,9 +241,21 @@ def _ranks(values: Float64) -> Float64:
     return np.asarray(2 * (rankdata(values) - 0.5) / len(values) - 1, np.float64)
 
 
+def _most_explained(values: Float64) -> float:
+    """Return the share of the variance of ranks that tied values can explain: a mark on a tenth of the rows, .27."""
+    _, count = np.unique(values, return_counts=True)
+    return max(1 - float(((count / len(values)) ** 3).sum()), LEAST_ATTAINABLE)
+
+
 def _standard(values: Float64) -> Float64:
     """Scale values to a standard deviation of one."""
     return np.asarray((values - values.mean()) / max(values.std(), 1e-9), np.float64)
+
+
+def _orthonormal(columns: Float64) -> Float64:
+    """Return an orthonormal basis of columns, of which some may depend on others. [n, rank]."""
+    left, size, _ = np.linalg.svd(columns, full_matrices=False)
+    return np.asarray(left[:, size > 1e-9 * size[0]], np.float64)
 
 
 def _without(controls: Float64, values: Float64) -> Float64:

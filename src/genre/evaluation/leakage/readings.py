@@ -1,4 +1,4 @@
-"""What can be read off a field of users or items: numbers, dates and numbers inside texts, categories, words, vectors.
+"""What can be read off a field of users or items: numbers, dates, numbers in texts, words, vectors, what is missing.
 
 Each reading is a matrix with a row for each user or item. Does not know interactions.
 """
@@ -20,11 +20,14 @@ from genre.data.linear import row_lengths
 from genre.data.words import words
 
 MOST_NUMBERS = 4  # numbers of a text that are read, each by its place
+FEWEST_TOGETHER = 8  # columns of numbers that are read as one vector, too
 FEWEST_VALUES = 3  # different values of a reading that can say anything
 BINS = 12  # of a number, for similarities
 FEWEST_ROWS = 3  # rows that have a word; a rarer one predicts nothing
 MOST_WORDS = 2_000  # of a field, the most frequent ones
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+NUMBER = re.compile(r"(\d+(?:[.,]\d+)*)(?: ?([kKmM]\b|thousand\b|million\b|[千万萬億亿]))?")
+UNITS = {"k": 1e3, "t": 1e3, "m": 1e6, "千": 1e3, "万": 1e4, "萬": 1e4, "億": 1e8, "亿": 1e8}
+"""What a number is multiplied with, by the first letter after it: `1.2k views`."""
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 MONTH = rf"({'|'.join(MONTHS)})[a-z]*"
 DATES = {
@@ -45,7 +48,7 @@ class FieldReading:
         likeness: Rows that have much in common are near one another; dense or sparse. `[n, d]`
         number: Whether `values` is one column of numbers.
         vectors: Whether the columns are those of vectors.
-        chosen_by: Whether users may choose by it; not by how long a text is.
+        chosen_by: Whether users may choose by it; not by how long a text is, nor by whether a value is there.
     """
 
     name: str
@@ -57,7 +60,7 @@ class FieldReading:
 
 
 def readings_of(table: pa.Table, *, without: Sequence[str] = ()) -> Iterator[FieldReading]:
-    """Read every field of a table in each way that it allows.
+    """Read every field of a table in each way that it allows, and many columns of numbers as vectors, too.
 
     Args:
         table: Rows of users or items.
@@ -69,6 +72,8 @@ def readings_of(table: pa.Table, *, without: Sequence[str] = ()) -> Iterator[Fie
     for name in table.column_names:
         if name not in without:
             yield from _readings_of_column(table, name)
+            yield from _presence(name, table[name])
+    yield from _columns_together(table, without)
 
 
 def reading_of_vectors(name: str, vectors: npt.NDArray[np.floating]) -> FieldReading:
@@ -111,15 +116,79 @@ def _unit(matrix: Float64) -> Float64:
 
 def _readings_of_column(table: pa.Table, name: str) -> Iterator[FieldReading]:
     """Read one field."""
-    column = table[name]
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        yield from _numbers(name, np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64))
-    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        moments = column.cast(pa.timestamp("s")).cast(pa.int64()).cast(pa.float64())
-        yield from _numbers(name, np.asarray(moments.to_numpy(zero_copy_only=False), np.float64))
+    values = _column_as_numbers(table[name])
+    if values is not None:
+        yield from _numbers(name, values)
+    elif (vectors := _column_as_vectors(table[name])) is not None:
+        yield reading_of_vectors(name, vectors)
     elif (texts := column_as_texts(table, name)) is not None:
         yield from read_texts(name, texts)
+
+
+def _column_as_numbers(column: pa.ChunkedArray) -> Float64 | None:
+    """Return a column of numbers or times as numbers, NaN for a missing value; None where it holds others."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("s")).cast(pa.int64())
+    elif pa.types.is_duration(kind) or pa.types.is_time64(kind):
+        column = column.cast(pa.int64())
+    elif pa.types.is_time32(kind):
+        column = column.cast(pa.int32())
+    elif not (is_number(kind) or pa.types.is_boolean(kind)):
+        return None
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Tell whether values of a type are numbers.
+
+    Args:
+        kind: A type of Arrow.
+
+    Returns:
+        True where they are.
+    """
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _column_as_vectors(column: pa.ChunkedArray) -> Float64 | None:
+    """Return a column of lists of numbers of one length as vectors, zeros for a missing one; None for others."""
+    kind = column.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return None
+    rows = column.to_pylist() if is_number(kind.value_type) else []
+    lengths = {len(row) for row in rows if row}
+    if len(lengths) != 1 or (dim := lengths.pop()) < 2:
+        return None
+    return np.array([[value or 0.0 for value in row] if row else [0.0] * dim for row in rows], np.float64)
+
+
+def _columns_together(table: pa.Table, without: Sequence[str]) -> Iterator[FieldReading]:
+    """Read many columns of numbers as one vector for each row: a column of factors tells little by itself."""
+    known = {name: _column_as_numbers(table[name]) for name in table.column_names if name not in without}
+    columns = {name: values for name, values in known.items() if values is not None and np.nanstd(values) > 0}
+    if len(columns) >= FEWEST_TOGETHER:
+        values = np.column_stack([*columns.values()])
+        scaled = np.nan_to_num((values - np.nanmean(values, axis=0)) / np.nanstd(values, axis=0))
+        yield FieldReading(f"{', '.join([*columns][:3])}, ... together", scaled, _unit(scaled), vectors=True)
+
+
+def _presence(name: str, column: pa.ChunkedArray) -> Iterator[FieldReading]:
+    """Read whether a field has a value at all."""
+    for reading in _numbers(f"{name} (whether there is a value)", has_value(column).astype(np.float64)):
+        yield dataclasses.replace(reading, chosen_by=False)
+
+
+def has_value(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Mark the rows of a column that have a value; an empty text or list and NaN are none.
+
+    Args:
+        column: A column.
+
+    Returns:
+        One mark a row. [n]
+    """
+    return np.array([value not in (None, "", []) and value == value for value in column.to_pylist()], bool)
 
 
 def _numbers(name: str, values: Float64) -> Iterator[FieldReading]:
@@ -137,16 +206,17 @@ def _numbers_in_texts(name: str, texts: Sequence[str]) -> Iterator[FieldReading]
         yield from _numbers(f"{name} ({label})", values)
     found = [NUMBER.findall(text) for text in texts]
     for at in range(MOST_NUMBERS):
-        values = np.array([_number(numbers[at]) if at < len(numbers) else np.nan for numbers in found])
+        values = np.array([_number(*numbers[at]) if at < len(numbers) else np.nan for numbers in found])
         if len(np.unique(values[np.isfinite(values)])) >= FEWEST_VALUES:
             yield from _numbers(f"{name} (number {at + 1})", values)
 
 
-def _number(text: str) -> float:
-    """Read a number with a decimal point, a decimal comma or separators of thousands."""
+def _number(text: str, unit: str) -> float:
+    """Read a number with a decimal point, a decimal comma or separators of thousands, and a unit such as k."""
+    factor = UNITS.get(unit[:1].lower(), 1.0)
     plain = re.sub(r"[.,](?=\d{3}(?:[.,]|$))", "", text) if re.fullmatch(r"\d{1,3}([.,]\d{3})+", text) else text
     parts = plain.replace(",", ".").split(".")
-    return float(f"{parts[0]}.{''.join(parts[1:])}" if len(parts) > 1 else parts[0])
+    return factor * float(f"{parts[0]}.{''.join(parts[1:])}" if len(parts) > 1 else parts[0])
 
 
 def _dates(texts: Sequence[str]) -> Iterator[tuple[str, Float64]]:
