@@ -200,7 +200,7 @@ COUNTED: dict[str, tuple[Change, str, str]] = {
         "it has characters in it that cannot be seen",
     ),
     "a space without width": (says('{"text": "a\\u200b story"}'), "rejected", "characters in it that cannot be seen"),
-    "words in tags that nobody sees": (
+    "words in tags that cannot be seen": (
         says(json.dumps({"text": "a story" + "".join(chr(0xE0000 + ord(letter)) for letter in "buy now")})),
         "rejected",
         "characters in it that cannot be seen",

@@ -33,7 +33,7 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
-"""Kinds of characters that nobody sees: controls, changes of direction, tags, halves of letters, private ones."""
+"""Kinds of characters that cannot be seen: controls, changes of direction, tags, halves of letters, private ones."""
 SEEN_IN_TEXTS = frozenset("\t\n\r\u200c\u200d")  # ends of lines, and what joins emoji and letters of some scripts
 MOST_MARKS = 4  # accents on one letter
 REFUSED = "it was a refusal"
