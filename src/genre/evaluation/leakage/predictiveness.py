@@ -27,7 +27,7 @@ from scipy.stats import rankdata
 from genre.arrays import Float64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
-from genre.evaluation.leakage.presence import steps
+from genre.evaluation.leakage.presence import popularity_levels
 from genre.evaluation.leakage.readings import FieldReading
 from genre.evaluation.leakage.ties import together
 
@@ -174,7 +174,7 @@ class Changes:
             return 0.0, len(rows)
         scale = _standard if label.startswith(TASTE) else _ranks  # vectors are sums, and ranks are not
         scaled = [scale(one[rows]) for one in known]
-        levels = [steps(one[rows]) for one in self.before[COUNT]]  # what is new differs from all else
+        levels = [popularity_levels(one[rows]) for one in self.before[COUNT]]  # what is new differs from all else
         controls = _orthonormal(np.column_stack([*levels, *scaled, *(one**2 for one in scaled)]))
         target = _without(controls, scale(value[rows]))
         if target.std() < 1e-6:

@@ -71,7 +71,7 @@ def _share(marked: Mask, fold: Fold, side: str) -> _Share:
     """Count marked rows in a part, beside what is expected of rows with about as many earlier interactions."""
     n = getattr(fold.target, f"n_{side}s")
     there = np.bincount(getattr(fold.target, side), minlength=n) > 0
-    level = steps(np.bincount(getattr(fold.context, side), minlength=n).astype(np.float64)).argmax(axis=1)
+    level = popularity_levels(np.bincount(getattr(fold.context, side), minlength=n).astype(np.float64)).argmax(axis=1)
     size, inside, chosen = (np.bincount(level[rows], minlength=level.max() + 1) for rows in (..., there, marked))
     share = inside / np.maximum(size, 1)
     variance = chosen * share * (1 - share) * (size - chosen) / np.maximum(size - 1, 1)  # hypergeometric
@@ -79,14 +79,14 @@ def _share(marked: Mask, fold: Fold, side: str) -> _Share:
     return _Share(found, float((chosen * share).sum()), float(np.sqrt(variance.sum())), int(marked.sum()))
 
 
-def steps(counts: Float64) -> Float64:
+def popularity_levels(counts: Float64) -> Float64:
     """Mark rows of about equal counts.
 
     Args:
         counts: One for each row.
 
     Returns:
-        A column of zeros and ones for each of 0, 1, 2-3, 4-7, ... that occurs. [n, steps]
+        A column of zeros and ones for each of 0, 1, 2-3, 4-7, ... that occurs. [n, levels]
     """
     step = np.floor(np.log2(counts + 1))
     return np.asarray(step[:, None] == np.unique(step), np.float64)
