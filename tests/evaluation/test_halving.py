@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -268,6 +269,17 @@ def test_a_pilot_predicts_what_a_ranker_takes(parts: Split) -> None:
     taken = time.process_time() - began
     predicted = costs.first + parts.train.n_users * costs.history
     assert taken / 2 < predicted < 2 * taken
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_cost_of_a_second_stage_is_measured_without_the_users_that_have_no_history(parts: Split) -> None:
+    """They have no candidates, and a step of training over none of them divided by zero."""
+    train = parts.train
+    context = train.where(train.user % 2 == 0)
+    members = [one.fit(context) for one in (Transitions(), ItemKNN())]
+    ranker = Ranker(Blend((Transitions(), ItemKNN())))
+    costs = ranker_costs(ranker, members, 0.1, context, Fold(context, parts.validation.target))
+    assert 0 < costs.history < math.inf
 
 
 @dataclass(eq=False)

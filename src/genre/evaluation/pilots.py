@@ -85,11 +85,13 @@ def ranker_costs(
     finding = (time.process_time() - began) / len(users)
 
     began = time.process_time()
-    examples = Examples(features, found.base, np.zeros(len(users), np.int64))
+    taught = np.flatnonzero(np.isfinite(found.base[:, 0]))  # a history without a liked item has no candidates
+    examples = Examples(features[taught], found.base[taught], np.zeros(len(taught), np.int64))
     train_network(examples, replace(ranker.training, epochs=1), seed=0)
-    step = (time.process_time() - began) / len(users)
+    step = (time.process_time() - began) / max(len(taught), 1)
     last = targets.item[targets.indptr[1:] - 1]
-    hits = float(np.mean((found.items == last[:, None]).any(axis=1)))  # others teach nothing
+    is_target = (found.items == last[:, None]) & np.isfinite(found.base)
+    hits = float(np.mean(is_target.any(axis=1)))  # others teach nothing
 
     weighed = 0.0
     if isinstance(ranker.first, Blend) and ranker.first.fits_weights:
