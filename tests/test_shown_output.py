@@ -210,4 +210,5 @@ def test_a_pushed_item_is_held_back_and_operators_see_it(shell: Shell) -> None:
 @pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.parent.name)
 def test_the_page_of_an_example(page: Path, shell: Shell) -> None:
     shutil.copytree(page.parent, shell.folder / "examples" / page.parent.name)
-    assert shell.walk(page, skip=("genre serve",)) == 1
+    outputs = sum(language == "text" for language, _ in fenced(page))
+    assert shell.walk(page, skip=("genre serve",)) == outputs >= 1
