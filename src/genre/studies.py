@@ -125,7 +125,6 @@ def _tune(
     ranged = search_space(type(recommender))
     given = {name: value for name, value in vars(recommender).items() if name in type_hints(type(recommender))}
     evaluation = experiment.evaluation
-    evaluation.check_catalogue("tune")
     return tune(
         type(recommender),
         split,
@@ -137,6 +136,7 @@ def _tune(
         storage=work.folder / "tuning.sqlite",
         name=label,
         exclude_seen=evaluation.exclude_seen,
+        kind=evaluation.kind,
         category=evaluation.category,
         group=evaluation.group,
         seed=experiment.seed,

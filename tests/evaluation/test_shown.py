@@ -12,6 +12,8 @@ import pytest
 
 import genre
 from genre.arrays import Float32
+from genre.auto import find_config
+from genre.config.reading import read_config
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -132,5 +134,11 @@ evaluation: {kind: impressions, k: [1, 2], metrics: [auc, ndcg]}
     assert found["item_knn"]["auc"] == 1.0
     assert found["popularity"]["auc"] < 0.8
     assert [*found["item_knn"]] == ["auc", "ndcg@1", "ndcg@2"]
-    with pytest.raises(ConfigError, match="genre tune ranks the whole catalogue"):
-        tune_config(tmp_path / "shown.yaml", runs=tmp_path / "runs", trials=1)
+    (results, tuned) = tune_config(tmp_path / "shown.yaml", runs=tmp_path / "runs", trials=2)
+    assert {result.name: result.metric for result in results} == {"popularity": "auc", "item_knn": "auc"}
+    [knn] = (result for result in results if result.name == "item_knn")
+    assert knn.first == knn.value == 1.0, "within what was shown, as in the run"
+    assert read_config(tuned).experiment.evaluation.kind == "impressions"
+    output = tmp_path / "auto.yaml"
+    with pytest.raises(ConfigError, match=r"genre auto ranks the whole catalogue.*`genre run` and `genre tune`"):
+        find_config(tmp_path / "behaviors.tsv", output=output, runs=tmp_path / "runs")

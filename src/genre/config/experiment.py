@@ -123,15 +123,15 @@ class EvaluationOptions:
         """Refuse a verb that ranks the whole catalogue where the config ranks what was shown.
 
         Args:
-            verb: Such as `tune`.
+            verb: Such as `auto`.
 
         Raises:
             ConfigError: The config ranks impressions.
         """
         if self.kind != "catalogue":
             raise ConfigError(
-                f"evaluation.kind: genre {verb} ranks the whole catalogue, not what was shown; use `genre run`, or "
-                "kind: catalogue"
+                f"evaluation.kind: genre {verb} ranks the whole catalogue, not what was shown; use `genre run` and "
+                "`genre tune`, or kind: catalogue"
             )
 
     @property

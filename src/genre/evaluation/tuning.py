@@ -125,6 +125,7 @@ def tune(
     storage: str | Path = "tuning.sqlite",
     name: str | None = None,
     exclude_seen: bool = True,
+    kind: Literal["catalogue", "impressions"] = "catalogue",
     category: str | None = None,
     group: str | None = None,
     seed: int = 0,
@@ -145,6 +146,7 @@ def tune(
         storage: The SQLite file of the study.
         name: Name of the recommender in the study and the result; None: its class.
         exclude_seen: See `evaluate`.
+        kind: See `evaluate`.
         category: See `evaluate`.
         group: See `evaluate`.
         seed: Seed of the sampler.
@@ -173,6 +175,7 @@ def tune(
             split.validation,
             metrics=[label],
             exclude_seen=exclude_seen,
+            kind=kind,
             train=split.train,
             category=category,
             group=group,
@@ -180,7 +183,7 @@ def tune(
         return found.values[label]
 
     facts = [name, f"{make.__module__}:{make.__qualname__}", given, begin, repr(space), label, exclude_seen, seed]
-    facts += [category, group]
+    facts += [category, group, *([] if kind == "catalogue" else [kind])]
     study = _study(Path(storage), name, [*facts, fold_digest(split.validation), len(split.train)], label, seed)
     with log.bar(f"tuning {name}", trials) as bar:
         bar.advance(len(_finished_trials(study)))
