@@ -12,6 +12,7 @@ from genre.errors import ArtifactError
 
 KINDS: dict[str, dict[str, str]] = {
     "data": {
+        "catalogues": "genre.preprocessing.sources.catalogues:Catalogues",
         "converted": "genre.preprocessing.sources.converted:Converted",
         "files": "genre.preprocessing.sources.files:Files",
         "impressions": "genre.preprocessing.sources.impressions:Impressions",

@@ -6,7 +6,7 @@ Reads what `workspace.py` describes; does not know how a run is made.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from genre import storage
 from genre.bulk import UserLists, rows_to_list
 from genre.config.reading import read_config
 from genre.config.serving_options import ServingOptions
+from genre.data.context import check_context
 from genre.data.dataset import Dataset
 from genre.data.event_kinds import EventKinds
 from genre.data.history import History
@@ -199,6 +200,7 @@ class Run:
         k: int = DEFAULT_K,
         history: Sequence[str | int] = (),
         using: str | None = None,
+        context: Mapping[str, str | int] | None = None,
     ) -> Any:
         """Recommend unseen items to a user, to each of some users, or for a history.
 
@@ -207,6 +209,7 @@ class Run:
             k: The length of the list.
             history: Ids or titles of items, oldest first.
             using: The label of a recommender; None: the best one.
+            context: Circumstances of the request, such as `{"hour": 21, "device": "phone"}`; a `ranker` may read them.
 
         Returns:
             A pandas, Polars or Arrow table with the columns item_id, title, score and reason, best first; for a list
@@ -214,16 +217,37 @@ class Run:
 
         Raises:
             UnknownId: The user, an item or the recommender is not known.
+            DataError: A name of the context is not known.
         """
         if user_id is not None and not isinstance(user_id, (str, int, np.integer)):
             rows = [
                 {"user_id": str(one), "rank": rank, **vars(row)}
                 for one in user_id
-                for rank, row in enumerate(self.recommended(self.history_of_user(one), k=k, using=using), start=1)
+                for rank, row in enumerate(
+                    self.recommended(self.in_context(self.history_of_user(one), context), k=k, using=using), start=1
+                )
             ]
             return to_frame(rows)
         known = self.history_of(history) if user_id is None else self.history_of_user(user_id)
-        return to_frame([vars(row) for row in self.recommended(known, k=k, using=using)])
+        return to_frame([vars(row) for row in self.recommended(self.in_context(known, context), k=k, using=using)])
+
+    def in_context(self, history: History, context: Mapping[str, str | int] | None) -> History:
+        """Say in which circumstances lists are wanted.
+
+        Args:
+            history: Histories.
+            context: Such as `{"hour": 21, "device": "phone"}`; None: not known.
+
+        Returns:
+            The same histories in that context.
+
+        Raises:
+            DataError: A name is neither of a time nor a context column of the data.
+        """
+        if not context:
+            return history
+        columns = [] if self.dataset.contexts is None else self.dataset.contexts.column_names
+        return history.in_context(None, **check_context(context, columns))
 
     def recommended(self, history: History, *, k: int, using: str | None = None) -> list[Recommended]:
         """Recommend unseen items for one history, each with its reason.

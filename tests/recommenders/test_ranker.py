@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def test_no_feature_has_seen_its_target(monkeypatch: pytest.MonkeyPatch) -> None
     data = in_a_ring(n_users=40)
     counted, learnt = list[set[tuple[int, int]]](), list[Fold]()
 
-    def noted(dataset: Dataset) -> object:
+    def noted(dataset: Dataset, context: Sequence[str]) -> object:
         counted.append(set(zip(dataset.user.tolist(), dataset.item.tolist(), strict=True)))
         return count(dataset)
 

@@ -23,7 +23,7 @@ from sizes import sized
 
 DEPENDS = re.compile(
     r"items have no field|is in the future|rules\[|no kind of event|leave `weight` out|needs `"
-    r"|expected a date such as|is not after start|its end .* has passed"
+    r"|expected a date such as|is not after start|its end .* has passed|context: .* is not known|is given twice"
 )
 """Refusals that a description cannot foretell: they depend on the catalogue, the clock and the kind of a rule."""
 

@@ -38,6 +38,8 @@ def add_recommend_verb(verbs: Verbs) -> None:
     text = "what to look for in words, alone or together with --user or --history"
     parser.add_argument("--ask", metavar="WORDS", help=text)
     parser.add_argument("--using", help="a recommender of the run (default: the best on validation)")
+    text = "circumstances of the request, such as hour=21 device=phone, where a ranker of the run reads them"
+    parser.add_argument("--context", nargs="+", metavar="NAME=VALUE", default=[], help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--store", help="the event log, for deleted users (default: the SQLite file beside the run)")
     add_list_options(parser)
@@ -55,7 +57,7 @@ def _recommend(args: argparse.Namespace) -> None:
     _refuse_deleted(run, args)
     history = _history(run, args)
     if args.ask is None:
-        rows = run.recommended(history, k=args.k, using=args.using)
+        rows = run.recommended(run.in_context(history, _context(args)), k=args.k, using=args.using)
     else:
         rows = _recommend_by_words(run, history, args)
     for trouble in run.llm_problems(args.using):
@@ -85,6 +87,14 @@ def _history(run: Run, args: argparse.Namespace) -> History:
     return run.history_of(args.history) if args.user is None else run.history_of_user(args.user)
 
 
+def _context(args: argparse.Namespace) -> dict[str, str]:
+    """Return what --context says, as names and values."""
+    pairs = [(name, value) for name, equals, value in (one.partition("=") for one in args.context) if equals and value]
+    if len(dict(pairs)) < len(args.context):
+        raise GenreError(f"--context {' '.join(args.context)}: expected NAME=VALUE, each name once, such as hour=21")
+    return dict(pairs)
+
+
 def _recommend_by_words(run: Run, history: History, args: argparse.Namespace) -> list[Recommended]:
     from genre.runs import Recommended
     from genre.serving.events.sqlite import SQLiteStore
@@ -95,7 +105,8 @@ def _recommend_by_words(run: Run, history: History, args: argparse.Namespace) ->
     if run.item_encoder is None:
         raise GenreError(f"{args.run}: its config has no features.items, and words are matched against those")
     past = None if args.user is not None else tuple(run.dataset.item_ids.take(history.item))
-    request = ListRequest(user_id=args.user, history=past, words=args.ask, k=args.k, recommender=args.using)
+    given = {"k": args.k, "recommender": args.using, "context": tuple(_context(args).items())}
+    request = ListRequest(user_id=args.user, history=past, words=args.ask, **given)
     with tempfile.TemporaryDirectory() as folder:
         limits = Limits(model_seconds=STAGE_SECONDS, words_seconds=STAGE_SECONDS)
         with closing(Service([run], SQLiteStore(Path(folder) / "events.sqlite"), limits=limits)) as service:

@@ -32,7 +32,7 @@ from genre.display import Display
 from genre.errors import DataError
 from genre.kernels.order import user_time_order
 
-COLUMNS = ("user", "item", "weight", "rating", "timestamp", "part")
+COLUMNS = ("user", "item", "weight", "rating", "timestamp", "part", "context")
 """The columns of a Dataset that hold one value for each interaction."""
 
 MOST_SHOWN = 5  # items of a notebook's table
@@ -80,6 +80,8 @@ class Dataset:
         rating: Stars, or None. float32 `[n]`
         timestamp: Seconds since 1970, or None. int64 `[n]`
         part: 0 train, 1 validation, 2 test, for data that comes with its split, or None. int8 `[n]`
+        context: Row of `contexts` of each interaction, -1 where unknown; or None. int32 `[n]`
+        contexts: Arrow table of the circumstances that occur, such as `device`, all texts; None without `context`.
         rating_scale: Lowest star, highest star and step (0: any value between); None without ratings.
         positive_rating: A rating at or above it is a like; None means that every interaction is.
         item_features: Vectors of items, row `i` for item `i`, or None.
@@ -112,6 +114,8 @@ class Dataset:
     rating: Float32 | None = None
     timestamp: Int64 | None = None
     part: npt.NDArray[np.int8] | None = None
+    context: Int32 | None = None
+    contexts: pa.Table | None = None
     rating_scale: tuple[float, float, float] | None = None
     positive_rating: float | None = None
     item_features: Features | None = None
@@ -133,6 +137,8 @@ class Dataset:
         rating: npt.ArrayLike | None = None,
         timestamp: npt.ArrayLike | None = None,
         part: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        contexts: pa.Table | None = None,
         users: pa.Table | None = None,
         items: pa.Table | None = None,
         rating_scale: tuple[float, float, float] | None = None,
@@ -154,6 +160,8 @@ class Dataset:
             rating: Stars `[n]`.
             timestamp: Whole seconds since 1970 `[n]`; without it the given order is the order in time.
             part: 0 train, 1 validation, 2 test `[n]`.
+            context: Row of `contexts` `[n]`, -1 where unknown.
+            contexts: The circumstances that occur, all texts.
             users: Fields of users, row `i` for user `i`.
             items: Fields of items, row `i` for item `i`.
             rating_scale: Lowest star, highest star and step.
@@ -179,7 +187,9 @@ class Dataset:
         for label, rows, ids in (("user", user_rows, user_ids), ("item", item_rows, item_ids)):
             if len(rows) and (rows.min() < 0 or rows.max() >= len(ids)):
                 raise DataError(f"{label} row numbers leave the range 0..{len(ids) - 1}")
+        circumstances = None if context is None else np.asarray(context, np.int32)
         columns = {"item": item_rows, "weight": strength, "rating": stars, "timestamp": times, "part": parts}
+        columns["context"] = circumstances
         for label, column in columns.items():
             if column is not None and len(column) != len(user_rows):
                 raise DataError(f"{label} has {len(column)} values for {len(user_rows)} interactions")
@@ -195,6 +205,8 @@ class Dataset:
             rating=None if stars is None else stars[order],
             timestamp=None if times is None else times[order],
             part=None if parts is None else parts[order],
+            context=None if circumstances is None else circumstances[order],
+            contexts=contexts,
             rating_scale=rating_scale,
             positive_rating=positive_rating,
             name=name,
@@ -356,7 +368,8 @@ class Dataset:
         digest = hashlib.blake2b(digest_size=16)
         for name in COLUMNS:
             column = getattr(self, name)
-            digest.update(b"-" if column is None else np.ascontiguousarray(column).data)
+            if column is not None or name != "context":  # which older data does not have
+                digest.update(b"-" if column is None else np.ascontiguousarray(column).data)
         digest.update(repr((self.rating_scale, self.positive_rating)).encode())
         digest.update(b"" if self.part_rules is None else repr(dataclasses.astuple(self.part_rules)).encode())
         for table in (
@@ -364,6 +377,7 @@ class Dataset:
             pa.table({"id": self.item_ids.values}),
             self.users,
             self.items,
+            *([] if self.contexts is None else [self.contexts]),
         ):
             for part in plain_bytes(table):
                 digest.update(part)

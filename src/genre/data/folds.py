@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Int32
+from genre.data.context import Context
 from genre.data.dataset import Dataset
 from genre.data.features import Features
+from genre.data.history import History
 from genre.display import Display
 from genre.errors import DataError
 
@@ -65,6 +67,30 @@ class Fold:
         """
         target = self.target.with_features(items=items, users=users)
         return Fold(lambda: self.context.with_features(items=items, users=users), target)
+
+    def histories(self, users: npt.NDArray[np.integer]) -> History:
+        """Return histories in the context of what comes next: the time and circumstances of the first target of each.
+
+        Args:
+            users: Rows of users.
+
+        Returns:
+            A history for each.
+        """
+        history, target = self.context.history(users), self.target
+        if target.timestamp is None and target.context is None:
+            return history
+        first = np.searchsorted(target.user, users)  # by user, then time
+        there = (first < len(target)) & (target.user[np.minimum(first, len(target) - 1)] == users)
+        at = np.where(there, np.minimum(first, len(target) - 1), 0)
+        time = None if target.timestamp is None else np.where(there, target.timestamp[at], -1)
+        values = {}
+        if target.context is not None and target.contexts is not None:
+            row = np.where(there, target.context[at], -1)
+            for name in target.contexts.column_names:
+                texts = np.array([*target.contexts[name].to_pylist(), ""], object)  # the last for an unknown one
+                values[name] = texts[row]
+        return history.in_context(Context(time, values))
 
     def users(self) -> Int32:
         """Find the users with a target.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32, Int64
+from genre.data.context import Context
 from genre.errors import DataError
 
 
@@ -32,6 +33,7 @@ class History:
         user: The user's row at training time, -1 for an anonymous history. int32 `[n]`
         rating: Stars, or None. float32 `[nnz]`
         timestamp: Seconds since 1970, or None. int64 `[nnz]`
+        context: When and in which circumstances each list is wanted, or None. `[n]`
 
     Example:
         >>> from genre.testing import toy_dataset
@@ -53,6 +55,7 @@ class History:
     user: Int32
     rating: Float32 | None = None
     timestamp: Int64 | None = None
+    context: Context | None = None
 
     @classmethod
     def of(cls, items: Sequence[Sequence[int] | Int32], n_items: int) -> History:
@@ -112,12 +115,12 @@ class History:
         if isinstance(rows, slice) and rows.step in (None, 1):
             first, stop, _ = rows.indices(len(self))
             bounds = self.indptr[first : max(first, stop) + 1]
-            return self._at(slice(bounds[0], bounds[-1]), bounds - bounds[0], self.user[first:stop])
+            return self._at(slice(bounds[0], bounds[-1]), bounds - bounds[0], slice(first, stop))
         picked = np.arange(len(self))[rows] if isinstance(rows, slice) else row_numbers(rows, len(self), "history")
         lengths = self.indptr[picked + 1] - self.indptr[picked]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         position = np.arange(indptr[-1]) + np.repeat(self.indptr[picked] - indptr[:-1], lengths)
-        return self._at(position, indptr, self.user[picked])
+        return self._at(position, indptr, picked)
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> History:
         """Keep the interactions where a mask is True; a history may become empty, none is dropped.
@@ -129,7 +132,7 @@ class History:
             As many histories.
         """
         kept = np.concatenate([[0], np.cumsum(mask)])[self.indptr].astype(np.int64)
-        return self._at(np.flatnonzero(mask), kept, self.user)
+        return self._at(np.flatnonzero(mask), kept, slice(None))
 
     def last(self, n: int) -> History:
         """Keep the newest interactions of each history.
@@ -170,6 +173,21 @@ class History:
         newer = np.repeat(self.indptr[1:], self.lengths) - 1 - np.arange(len(self.item))
         return dataclasses.replace(self, weight=(self.weight * np.exp2(-newer / half_life)).astype(np.float32))
 
+    def in_context(self, context: Context | None = None, **values: str | int) -> History:
+        """Say when and in which circumstances the lists are wanted.
+
+        Args:
+            context: The context of each history; None: `values`, for all histories.
+            **values: Such as `hour=21` or `device="phone"`.
+
+        Returns:
+            The same histories in this context; recommenders that read none score them as before.
+        """
+        if context is None:
+            texts = {name: np.full(len(self), str(value), object) for name, value in values.items()}
+            context = Context(None if self.context is None else self.context.time, texts)
+        return dataclasses.replace(self, context=context)
+
     def anonymous(self) -> History:
         """Forget which users the histories belong to.
 
@@ -203,15 +221,16 @@ class History:
         out.eliminate_zeros()
         return out
 
-    def _at(self, position: Int64 | slice, indptr: Int64, user: Int32) -> History:
+    def _at(self, position: Int64 | slice, indptr: Int64, rows: Int64 | slice) -> History:
         return History(
             indptr=indptr,
             item=self.item[position],
             weight=self.weight[position],
             n_items=self.n_items,
-            user=np.asarray(user, np.int32),
+            user=self.user[rows],
             rating=None if self.rating is None else self.rating[position],
             timestamp=None if self.timestamp is None else self.timestamp[position],
+            context=None if self.context is None else self.context.select(rows),
         )
 
 

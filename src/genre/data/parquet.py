@@ -1,8 +1,8 @@
 """A Dataset as a folder of Parquet files, which is read whole or refused. Features are kept elsewhere.
 
 `interactions.parquet` has the columns of the dataset, users and items by row number; `users.ids.parquet` and
-`items.ids.parquet` the id of each row; `users.parquet` and `items.parquet` their fields, row by row; `dataset.json`
-the rest.
+`items.ids.parquet` the id of each row; `users.parquet` and `items.parquet` their fields, row by row; `contexts.parquet`
+the circumstances of interactions, where there are any; `dataset.json` the rest.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from genre.data.ids import Ids
 from genre.errors import ArtifactError, DataError
 from genre.storage import publish, read_json, read_manifest, write_json
 
+CONTEXTS = "contexts.parquet"
 RULES = "settling"  # the key of `Dataset.part_rules` in dataset.json, format 2
 
 
@@ -42,6 +43,8 @@ def write_dataset(dataset: Dataset, folder: str | Path) -> None:
         ):
             write_table(aside / f"{label}.ids.parquet", pa.table({"id": ids.values}))
             write_table(aside / f"{label}.parquet", table)
+        if dataset.contexts is not None:
+            write_table(aside / CONTEXTS, dataset.contexts)
         facts: dict[str, Any] = {name: getattr(dataset, name) for name in ("name", "rating_scale", "positive_rating")}
         facts[RULES] = None if dataset.part_rules is None else dataclasses.asdict(dataset.part_rules)
         write_json(aside / "dataset.json", {**facts, "fingerprint": dataset.fingerprint()})
@@ -95,6 +98,7 @@ def _assemble(path: Path) -> Dataset:
     """Build the dataset of a folder whose files have been checked."""
     interactions = read_table(path / "interactions.parquet")
     columns: dict[str, Any] = {name: as_numpy(interactions[name], 0) for name in interactions.column_names}
+    contexts = read_table(path / CONTEXTS) if (path / CONTEXTS).is_file() else None
     facts = read_json(path / "dataset.json")
     scale = facts["rating_scale"]
     return Dataset.from_arrays(
@@ -103,6 +107,7 @@ def _assemble(path: Path) -> Dataset:
         item_ids=Ids(read_table(path / "items.ids.parquet")["id"].combine_chunks()),
         users=read_table(path / "users.parquet"),
         items=read_table(path / "items.parquet"),
+        contexts=contexts,
         rating_scale=None if scale is None else tuple(np.asarray(scale, float).tolist()),
         positive_rating=facts["positive_rating"],
         name=facts["name"],

@@ -115,7 +115,7 @@ def rank_shown(recommender: Recommender, fold: Fold, shown: Shown, trained: Data
     Raises:
         EvaluationError: A score is NaN or infinite.
     """
-    history = fold.context.history(shown.users)
+    history = fold.histories(shown.users)
     known = np.bincount(trained.user, minlength=trained.n_users)[shown.users] > 0
     history = dataclasses.replace(history, user=np.where(known, shown.users, -1).astype(np.int32))
     row = np.repeat(np.arange(len(shown)), np.diff(shown.indptr))  # the impression of each item

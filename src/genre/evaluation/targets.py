@@ -83,7 +83,7 @@ def collect_targets(
             "exclude_seen=False where users interact with the same item again"
         )
     indptr = np.append(indptr[users], indptr[-1])
-    history = fold.context.history(users)
+    history = fold.histories(users)
     has_training = np.bincount(trained.user, minlength=n_users) > 0
     history = dataclasses.replace(history, user=np.where(has_training[users], users, -1).astype(np.int32))
     items = _item_statistics(trained, category)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,9 +48,12 @@ TYPES = {
     "timestamp": pa.int64(),
     "moment": pa.int64(),
     "part": pa.string(),
+    "context": pa.string(),
     "row": pa.int64(),
 }
 """Columns of interactions -> the type in which they leave the engine."""
+TEXTS = ("part", "context")
+"""Those of them that become numbers behind it."""
 
 
 def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) -> tuple[Dataset, CleaningReport]:
@@ -106,13 +110,13 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
         pairs=cleaning.repeats != "all",
     )
     report.steps += _as_written(steps, tables.files, ids)
-    columns = _columns(kept, engine)
+    columns, contexts = _columns(kept, engine)
     if len(columns["user"]) == 0:
         raise DataError(f"{tables.name}: no interaction is left after cleaning:\n{report}")
     report.after = len(columns["user"])
     rows = {label: columns.pop(label) for label in ("user", "item")}
     _check_users(rows["user"], len(ids["user"]), report)
-    made: dict[str, Any] = {}
+    made: dict[str, Any] = {"contexts": None if contexts is None else _contexts(contexts, tables.context)}
     for label, table in (("user", tables.users), ("item", tables.items)):
         made[label], made[f"{label}_ids"], made[f"{label}s"] = _align(
             label, rows[label], ids[label], table, named[label], cleaning, report
@@ -123,7 +127,8 @@ def prepare(tables: Tables, engine: Engine, cleaning: Cleaning | None = None) ->
 def _typed(frame: Frame) -> Frame:
     """The columns that are known, in the types that every engine shares."""
     names = frame.collect_schema().names()
-    types: dict[str, Any] = {"user_id": nw.String, "item_id": nw.String, "trouble": nw.String, "part": nw.String}
+    types: dict[str, Any] = {"user_id": nw.String, "item_id": nw.String, "trouble": nw.String}
+    types |= {"part": nw.String, "context": nw.String}
     types |= {"timestamp": nw.Int64, "moment": nw.Int64, "row": nw.Int64}
     columns = [nw.col(name).cast(types[name]) for name in names if name in types]
     for name in {"rating", "weight"}.intersection(names):
@@ -206,26 +211,40 @@ def _named(frame: Frame, engine: Engine, label: str, n: int) -> npt.NDArray[np.b
     return named
 
 
-def _columns(frame: Frame, engine: Engine) -> dict[str, npt.NDArray[Any]]:
-    """The columns as arrays, by user, then the finest time; by the place in the source where there is no time."""
+def _columns(frame: Frame, engine: Engine) -> tuple[dict[str, npt.NDArray[Any]], pa.Array | None]:
+    """The columns as arrays, by user, then the finest time; by the place in the source where there is no time.
+
+    Beside them the different texts of `context`, whose places its column has.
+    """
     names = frame.collect_schema().names()
     ordered = "timestamp" not in names  # only then the place in the source counts
     known = [(name, kind) for name, kind in TYPES.items() if name in names and (name != "row" or ordered)]
     table = engine.collect(frame, pa.schema([("user", pa.int32()), ("item", pa.int32()), *known]))
     columns = {
-        name: as_numpy(table[name], -1 if name == "moment" else 0) for name in table.column_names if name != "part"
+        name: as_numpy(table[name], -1 if name == "moment" else 0) for name in table.column_names if name not in TEXTS
     }
     if "part" in names:
         columns["part"] = as_numpy(pc.index_in(table["part"], pa.array(PARTS)), -1).astype(np.int8)
+    contexts = None
+    if "context" in names:
+        contexts = pc.unique(table["context"])
+        contexts = contexts.take(pc.sort_indices(contexts))
+        columns["context"] = as_numpy(pc.index_in(table["context"], contexts), -1).astype(np.int32)
     time = columns.pop("moment", columns.get("timestamp"))
     n_users = int(columns["user"].max(initial=-1)) + 1
     if time is None:
         order = user_time_order(columns["user"], columns.pop("row"), n_users)
-        return {name: column[order] for name, column in columns.items()}
+        return {name: column[order] for name, column in columns.items()}, contexts
     order = user_time_order(columns["user"], time, n_users)
     columns = {name: column[order] for name, column in columns.items()}
     _order_ties(columns, time[order])
-    return columns
+    return columns, contexts
+
+
+def _contexts(texts: pa.Array, names: tuple[str, ...]) -> pa.Table:
+    """The table of circumstances, a row for each text of `context`; what is not known is an empty text."""
+    rows = [json.loads(text) for text in texts.to_pylist()]
+    return pa.table({name: pa.array([row[at] or "" for row in rows], pa.string()) for at, name in enumerate(names)})
 
 
 def _order_ties(columns: dict[str, npt.NDArray[Any]], time: npt.NDArray[np.int64]) -> None:
@@ -240,7 +259,7 @@ def _order_ties(columns: dict[str, npt.NDArray[Any]], time: npt.NDArray[np.int64
         return
     rows = np.unique(np.concatenate([tied, tied + 1]))
     run = np.cumsum((np.diff(user[rows], prepend=-1) != 0) | (np.diff(time[rows], prepend=time[rows[0]]) != 0))
-    strength = [column[rows] for name in ("weight", "rating") if (column := columns.get(name)) is not None]
+    strength = [column[rows] for name in ("context", "weight", "rating") if (column := columns.get(name)) is not None]
     pair = (user[rows].astype(np.uint64) << np.uint64(32)) | item[rows].astype(np.uint64)
     order = np.lexsort((*strength, mixed(pair), run))
     for name, column in columns.items():

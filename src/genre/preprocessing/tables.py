@@ -45,7 +45,8 @@ class Tables:
         interactions: a lazy frame of `user_id`, `item_id` (text), `row` (int64: the place in the source, from 1; see
             `ROWS_A_FILE`), and where known `rating`, `weight` (float64), `timestamp` (int64: seconds since 1970, or an
             order), `moment` (int64: nanoseconds, where fractions of a second are known), `part` (text: train,
-            validation or test, for data that comes with its split), and `trouble` (text: a cell that cannot be read).
+            validation or test, for data that comes with its split), `context` (text: a JSON list with the value of each
+            column of `context`), and `trouble` (text: a cell that cannot be read).
         users: `user_id`, then any other columns. None: only the ids are known.
         items: `item_id`, then any other columns. None: only the ids are known.
         name: what the data is called.
@@ -58,6 +59,7 @@ class Tables:
         files: what errors call each file of interactions, in the order of their numbers.
         rating_scale: lowest rating, highest rating and step, where the owner of the data states them.
         positive_rating: from here on a rating is a like, where the owner of the data states it.
+        context: the columns with the circumstances of interactions, such as a device.
     """
 
     interactions: Frame
@@ -73,6 +75,7 @@ class Tables:
     files: tuple[str, ...] = ()
     rating_scale: tuple[float, float, float] | None = None
     positive_rating: float | None = None
+    context: tuple[str, ...] = ()
 
 
 def untyped_name(name: str) -> str:

@@ -381,4 +381,4 @@ def _histories_with_targets(fold: Fold, most: int, seed: int, *, exclude_seen: b
         )
     if len(users) > most:
         users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
-    return fold.context.history(users), target.history(users)
+    return fold.histories(users), target.history(users)

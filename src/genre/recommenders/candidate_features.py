@@ -17,6 +17,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.history import History
 from genre.data.linear import row_std, unit_rows
+from genre.recommenders.context_features import ContextCounts, context_features, count_contexts
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.transitions import follower_counts
 
@@ -34,6 +35,7 @@ GROUPS = {
     "text": "text",
     "popular": POPULARITY,
     "history": "lists",
+    "context": "context",
 }
 """The first word of a feature's name -> the part of an explanation that it belongs to."""
 
@@ -55,6 +57,7 @@ class Counts:
         followers: how many different ones did. `[n_items]`
         before: how many different items it came right after. `[n_items]`
         vectors: item features of length one, of width 0 without features. `[n_items, dim]`
+        contexts: in which contexts items are taken.
     """
 
     next: sp.csr_matrix
@@ -67,13 +70,15 @@ class Counts:
     followers: Float32
     before: Float32
     vectors: Float32
+    contexts: ContextCounts
 
 
-def count(dataset: Dataset) -> Counts:
+def count(dataset: Dataset, context: Sequence[str] = ()) -> Counts:
     """Count what the features need.
 
     Args:
         dataset: A training part.
+        context: The names of context that are read.
 
     Returns:
         Its counts.
@@ -99,6 +104,7 @@ def count(dataset: Dataset) -> Counts:
         followers=np.diff(right_after.indptr).astype(np.float32),
         before=np.bincount(right_after.indices, minlength=n_items).astype(np.float32),
         vectors=np.zeros((n_items, 0), np.float32) if features is None else unit_rows(features.values),
+        contexts=count_contexts(dataset, context),
     )
 
 
@@ -120,6 +126,7 @@ def candidate_features(
     items: Int32,
     members: Sequence[Float32],
     words: tuple[sp.csr_matrix, Float32] | None,
+    context: Sequence[str] = (),
 ) -> tuple[list[str], Float32]:
     """Return the features of candidates.
 
@@ -129,6 +136,7 @@ def candidate_features(
         items: Candidates of each, best of the first stage first, -1 for padding `[n, k]`.
         members: The scores that each member gives all items `[n, n_items]`.
         words: Word weights of each item as rows of length one, and words of its text; None: without.
+        context: The names of context that are read, those that were counted.
 
     Returns:
         Names of the features, and their values, float32 `[n, k, n_features]`.
@@ -140,6 +148,7 @@ def candidate_features(
         _order_features(counts, liked, newest, items),
         _text_features(counts.vectors, words, newest, items),
         _popularity_features(counts, liked, newest, items),
+        context_features(counts.contexts, context, history.context, len(history), items),
     ]
     named = [feature for part in parts for feature in part]
     return [name for name, _ in named], np.stack([np.asarray(values, np.float32) for _, values in named], axis=2)

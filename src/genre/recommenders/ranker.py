@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -23,6 +24,7 @@ from genre.recommenders.base import Recommender, within
 from genre.recommenders.blend import Blend
 from genre.recommenders.candidate_features import GROUPS, POPULARITY, Counts, candidate_features, count
 from genre.recommenders.candidate_network import CandidateNetwork, Examples, Training, train_network
+from genre.recommenders.context_features import ContextCounts
 from genre.recommenders.reasons import Terms
 from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.shared_words import SharedWords
@@ -33,7 +35,8 @@ SEEDS = 1_000_003  # apart, so that networks of neighbouring seeds differ
 MARGIN = 1e-3  # between the last candidate and the next item
 BLOCK = 256  # histories whose candidates are scored at once
 REMEDY = "a ranker learns from the last item of each history; leave it out, or give it more interactions"
-COUNTS = tuple(field.name for field in dataclasses.fields(Counts))
+COUNTS = tuple(field.name for field in dataclasses.fields(Counts) if field.name != "contexts")
+CONTEXTS = tuple(f"context_{name}" for name in ContextCounts._fields)
 
 
 class CandidateBatch(NamedTuple):
@@ -71,8 +74,12 @@ class Ranker(SecondStage):
     first stage stays.
 
     Explanations are the terms of the first stage, times a, and parts that the features add: what came after the newest
-    items (order), what the same users have (together), texts (text), the members' lists (lists), and popularity. With
-    `hidden: 0` they are exact terms of a linear score; else integrated gradients, which add up to it.
+    items (order), what the same users have (together), texts (text), the members' lists (lists), the circumstances of
+    the request (context), and popularity. With `hidden: 0` they are exact terms of a linear score; else integrated
+    gradients, which add up to it.
+
+    With `context` it learns in the circumstances of each last item, and scores in those of the request
+    (`History.in_context`); what a request does not say counts neither for nor against a candidate.
 
     Example:
         >>> import genre
@@ -98,10 +105,14 @@ class Ranker(SecondStage):
     exclude_seen: Annotated[
         bool, Doc("Candidates are items that the history lacks; false where users repeat items.")
     ] = True
+    context: Annotated[
+        tuple[str, ...],
+        Doc("Read of a request: hour, weekday, month, recent (popularity before it), columns of data.columns.context."),
+    ] = ()
     seed: Annotated[int, Doc("Of the networks and of the choice of histories.")] = 0
 
     learns: ClassVar[tuple[str, ...]] = (
-        *(f"{name}_" for name in COUNTS),
+        *(f"{name}_" for name in (*COUNTS, *CONTEXTS)),
         *("center_", "spread_", "base_weights_", "hidden_weights_", "hidden_offsets_", "output_weights_"),
     )
 
@@ -120,7 +131,7 @@ class Ranker(SecondStage):
             before: Recommender = first.refit_members(held.context, log=log)
         else:
             before = first.chosen().fit(held.context, log=log)
-        examples = self._examples(before, count(held.context), held, log)
+        examples = self._examples(before, count(held.context, self.context), held, log)
         seeds = log.track(range(self.seed * SEEDS, self.seed * SEEDS + self.networks), "ranker: networks")
         trained = [train_network(examples, self.training, seed=seed) for seed in seeds]
         for number, (_, losses) in enumerate(trained):
@@ -129,9 +140,11 @@ class Ranker(SecondStage):
         self.hidden_weights_ = np.stack([network.hidden_weights for network, _ in trained])
         self.hidden_offsets_ = np.stack([network.hidden_offsets for network, _ in trained])
         self.output_weights_ = np.stack([network.output_weights for network, _ in trained])
-        counts = count(dataset)
+        counts = count(dataset, self.context)
         for name in COUNTS:
             setattr(self, f"{name}_", getattr(counts, name))
+        for name, value in zip(CONTEXTS, counts.contexts, strict=True):
+            setattr(self, f"{name}_", value)
 
     def _examples(self, first: Recommender, counts: Counts, held: Fold, log: Log) -> Examples:
         """Return the candidates of the shortened histories whose target is among them, features standardised."""
@@ -140,9 +153,9 @@ class Ranker(SecondStage):
             users = np.sort(np.random.default_rng(self.seed).choice(users, self.histories, replace=False))
         target = held.target.history(users).item  # one a history
         size, kept = max(1, min(BLOCK, SCORES_AT_ONCE // held.context.n_items)), []
-        blocks = held.context.history(users).blocks(size)
+        blocks = held.histories(users).blocks(size)
         for rows, block in log.track(blocks, "ranker: candidates", math.ceil(len(users) / size)):
-            found = find_candidates(first, counts, block, self.candidates, exclude_seen=self.exclude_seen)
+            found = self._find(first, counts, block)
             hit = (found.items == target[rows, None]) & np.isfinite(found.base)
             with_target = hit.any(axis=1)
             kept.append((found.features[with_target], found.base[with_target], hit[with_target].argmax(axis=1)))
@@ -159,10 +172,16 @@ class Ranker(SecondStage):
     # --- scoring ----------------------------------------------------------------------------------
 
     def _counts(self) -> Counts:
-        return Counts(**{name: getattr(self, f"{name}_") for name in COUNTS})
+        contexts = ContextCounts(*(getattr(self, f"{name}_") for name in CONTEXTS))
+        return Counts(**{name: getattr(self, f"{name}_") for name in COUNTS}, contexts=contexts)
 
     def _candidates(self, history: History) -> CandidateBatch:
-        return find_candidates(self.first_[0], self._counts(), history, self.candidates, exclude_seen=self.exclude_seen)
+        return self._find(self.first_[0], self._counts(), history)
+
+    def _find(self, first: Recommender, counts: Counts, history: History) -> CandidateBatch:
+        return find_candidates(
+            first, counts, history, self.candidates, exclude_seen=self.exclude_seen, context=self.context
+        )
 
     def _networks(self) -> list[CandidateNetwork]:
         parts = self.base_weights_, self.hidden_weights_, self.hidden_offsets_, self.output_weights_
@@ -229,7 +248,13 @@ class Ranker(SecondStage):
 
 
 def find_candidates(
-    first: Recommender, counts: Counts, history: History, k: int, *, exclude_seen: bool
+    first: Recommender,
+    counts: Counts,
+    history: History,
+    k: int,
+    *,
+    exclude_seen: bool,
+    context: Sequence[str] = (),
 ) -> CandidateBatch:
     """Return the best items of a first stage with their features, not standardised.
 
@@ -239,6 +264,7 @@ def find_candidates(
         history: `n` histories.
         k: Candidates of each.
         exclude_seen: Leave out the items of the history.
+        context: The names of context that are read.
 
     Returns:
         The candidates; none for a history without a liked item.
@@ -254,5 +280,5 @@ def find_candidates(
     base[history.keep(history.weight > 0).lengths == 0] = -np.inf
     readers = (one for one in within(first) if isinstance(one, SharedWords) and hasattr(one, "n_words_"))
     words = next(((one.item_words_, one.n_words_) for one in readers), None)
-    names, features = candidate_features(counts, history, items, list(members.values()), words)
+    names, features = candidate_features(counts, history, items, list(members.values()), words, context)
     return CandidateBatch(scores, items, base, names, features)

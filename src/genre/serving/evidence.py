@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +33,7 @@ def explain_item(
     text: str | None,
     failure: str | None,
     language: Phrasebook,
+    context: Mapping[str, str],
 ) -> Evidence:
     """Return the evidence for one item.
 
@@ -43,6 +46,7 @@ def explain_item(
         text: The query in words that the list answered, or None.
         failure: Why the history lacks recent events, or None.
         language: The words of the reason.
+        context: The circumstances of the request.
 
     Returns:
         The evidence.
@@ -51,7 +55,7 @@ def explain_item(
         DataError: If the query has no word.
     """
     if history.has_likes:
-        evidence = _by_recommender(fallback, loaded, name, history, row, language)
+        evidence = _by_recommender(fallback, loaded, name, history, row, language, context)
     else:
         evidence = _by_popularity(fallback, loaded, name, row, language)
     evidence.fallback = evidence.fallback or failure
@@ -59,11 +63,17 @@ def explain_item(
 
 
 def _by_recommender(
-    fallback: Fallback, loaded: LoadedRun, name: str, history: SingleHistory, row: int, language: Phrasebook
+    fallback: Fallback,
+    loaded: LoadedRun,
+    name: str,
+    history: SingleHistory,
+    row: int,
+    language: Phrasebook,
+    context: Mapping[str, str],
 ) -> Evidence:
     """Return the recommender's own evidence, or that of the first step that answers."""
     catalogue = loaded.catalogue
-    newest = loaded.batch([history]).last(NEWEST)
+    newest = loaded.in_context(loaded.batch([history]).last(NEWEST), int(time.time()), [context])
 
     def work(model: Recommender) -> Explanation:
         return model.explain(newest, np.array([row], np.int32))[0]

@@ -110,7 +110,8 @@ def answer_batch(fallback: Fallback, batch: Sequence[ResolvedRequest]) -> list[R
     """
     first = batch[0]
     loaded, request = first.loaded, first.request
-    history = loaded.batch([resolved.history for resolved in batch])
+    contexts = [dict(resolved.request.context) for resolved in batch]
+    history = loaded.in_context(loaded.batch([resolved.history for resolved in batch]), first.now, contexts)
     k, seen = max(resolved.n_scored for resolved in batch), history if request.exclude_seen else None
 
     def rank(mask: Mask | None) -> Ranked:

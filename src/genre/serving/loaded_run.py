@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
+from genre.data.context import Context
 from genre.data.history import History
 from genre.data.item_fields import Mask
 from genre.errors import UnknownId
 from genre.options import nearest
-from genre.recommenders.base import Recommender
+from genre.recommenders.base import Recommender, within
 from genre.recommenders.content import Content
 from genre.rules.base import Rule
 from genre.rules.rule_set import RuleSet
@@ -99,6 +100,9 @@ class LoadedRun:
         self.sentences = SentenceReader(Facets(self.catalogue.item_fields), self.catalogue.titles)
         self.rules = None if run.rules is None else self.rule_set(run.rules.rules)
         self._histories = self.dataset.history()
+        self._reads_context = any(
+            getattr(one, "context", ()) for model in self.models.values() for one in within(model)
+        )
         self.newest = 0 if self.dataset.timestamp is None else int(self.dataset.timestamp.max())
         counts = np.bincount(self.dataset.item, self.dataset.weight > 0, minlength=self.dataset.n_items)
         self.popularity = counts.astype(np.float32)
@@ -329,6 +333,26 @@ class LoadedRun:
             rating=np.concatenate([one.rating for one in histories]) if rated else None,
             timestamp=np.concatenate([one.timestamp for one in histories]) if timed else None,
         )
+
+    @property
+    def context_columns(self) -> list[str]:
+        """The columns of the data with circumstances of interactions."""
+        return [] if self.dataset.contexts is None else list(self.dataset.contexts.column_names)
+
+    def in_context(self, history: History, now: int, values: Sequence[Mapping[str, str]]) -> History:
+        """Say when and in which circumstances lists are wanted, where a recommender of the run reads that.
+
+        Args:
+            history: A batch of histories.
+            now: Seconds since 1970.
+            values: What each request says.
+
+        Returns:
+            The same histories in their contexts.
+        """
+        if not self._reads_context:
+            return history
+        return history.in_context(Context.of_requests([now] * len(history), values))
 
     def _training_history(self, row: int) -> SingleHistory:
         """Return the history of a row of the training data, empty for row -1."""

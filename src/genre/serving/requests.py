@@ -44,6 +44,7 @@ class ListRequest:
         rules: What the list must keep, beside the rules of the run.
         record: Whether the list is sent to a user and counts as shown.
         language: Language of the reasons.
+        context: Circumstances of the request, such as `(("device", "phone"),)`; the time is the service's own.
         recommendation_id: The caller's own id of the list, so that a request that is sent again counts once; None: a
             new one.
     """
@@ -64,6 +65,7 @@ class ListRequest:
     rules: tuple[Rule, ...] = ()
     record: bool = True
     language: Language = "en"
+    context: tuple[tuple[str, str], ...] = ()
     recommendation_id: str | None = None
 
 

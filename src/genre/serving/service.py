@@ -13,6 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from genre.data.context import check_context
 from genre.errors import GenreError
 from genre.options import DEFAULT_K
 from genre.recommenders.llm_reranker import reranking_counts
@@ -98,6 +99,7 @@ class Service(ItemLists):
         """Look up all names of a request; `events_missing`: why there are no recent events."""
         loaded = self._state.loaded_run(request.run, request.user_id)
         now = int(time.time())
+        check_context(dict(request.context), loaded.context_columns)
         rules = loaded.rules_with(request.rules)
         allowed = None if rules is None else rules.allowed(now)
         mask = allowed
@@ -126,7 +128,14 @@ class Service(ItemLists):
         if self.explorer is None:
             return None
         bare = replace(
-            request, k=DEFAULT_K, run=None, recommender=None, fields=(), recommendation_id=None, language="en"
+            request,
+            k=DEFAULT_K,
+            run=None,
+            recommender=None,
+            fields=(),
+            recommendation_id=None,
+            language="en",
+            context=(),
         )
         plain = request.user_id is not None and bare == ListRequest(request.user_id)
         return self.explorer if plain and (rules is None or rules.only_hides) else None
@@ -141,6 +150,7 @@ class Service(ItemLists):
         run: str | None = None,
         recommender: str | None = None,
         language: Language = "en",
+        context: Mapping[str, str] | None = None,
     ) -> Evidence:
         """Return the evidence for one item.
 
@@ -152,16 +162,18 @@ class Service(ItemLists):
             run: Name of the run; None: the run that the user is assigned to.
             recommender: Name of the recommender; None: the best.
             language: Language of the reason.
+            context: Circumstances of the request, such as a device; the time is the service's own.
 
         Returns:
             The evidence; of method `unknown` for an item that is not in the catalogue.
 
         Raises:
-            GenreError: If there is no such run or recommender, or the query has no word.
+            GenreError: If there is no such run, recommender or name of context, or the query has no word.
         """
         state = self._state
         loaded = state.loaded_run(run, user_id)
         name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
+        check_context(context or {}, loaded.context_columns)
         events, failure = state.events_of({user_id} if user_id is not None and history is None else ())
         past = state.history(loaded, user_id, history, events)
         if row is None:
@@ -175,7 +187,9 @@ class Service(ItemLists):
                 run=loaded.name,
                 recommender=name,
             )
-        return explain_item(state.fallback, loaded, name, past, row, words, failure, PHRASEBOOKS[language])
+        return explain_item(
+            state.fallback, loaded, name, past, row, words, failure, PHRASEBOOKS[language], context or {}
+        )
 
     def converse(
         self,

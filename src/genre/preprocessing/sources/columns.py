@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from genre.data.context import TIME_NAMES
 from genre.domains.packs import known_names
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError, OptionError
@@ -33,6 +34,9 @@ GENERAL = {
 
 NAMES = {role: [*names.split(), *known_names(role)] for role, names in GENERAL.items()}
 """Role -> the names it goes by, those of the domain packs included."""
+
+CONTEXT = "context"
+"""The role of columns with circumstances, of which there may be several."""
 
 EVENT_NAMES = "event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype"
 """Names of the column of kinds of events, where these have weights."""
@@ -64,6 +68,10 @@ class Columns:
     ] = None
     timestamp: Annotated[str | Literal[False] | None, Doc("The column of times; false: there is none.")] = None
     part: Annotated[str | Literal[False] | None, Doc("The column of train, validation or test; false: none.")] = None
+    context: Annotated[
+        tuple[str, ...] | None,
+        Doc("Columns with the circumstances of interactions, such as a device; `ranker` reads them with `context`."),
+    ] = None
     title: Annotated[str | Literal[False] | None, Doc("What items are called, in the items table; false: none.")] = None
     names: Annotated[
         dict[str, tuple[str, ...]] | None,
@@ -86,6 +94,11 @@ class Columns:
             name = getattr(self, one)
             if name is not None and name == getattr(self, other):
                 raise OptionError(f"columns: {one} and {other} are both {name!r}; name a column for each")
+        for name in self.context or ():
+            if name in TIME_NAMES or (self.context or ()).count(name) > 1:
+                raise OptionError(
+                    f"columns: context: {name!r} is named twice, or means the time ({', '.join(TIME_NAMES)}); rename it"
+                )
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ class Chosen:
     """The column taken for a role, and why.
 
     Attributes:
-        role: user, item, rating, weight, timestamp or part.
+        role: user, item, rating, weight, timestamp, part or context.
         column: its name in the source.
         why: how it was found.
     """
@@ -124,7 +137,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
         DataError: there is no user or item, or a column that the user names is not there.
     """
     names = [*types_of(engine, sample)]
-    chosen = [*_given(names, wanted, where)]
+    chosen = [*_given(names, wanted, where), *_context(names, wanted, where)]
     chosen += _events(names, wanted, where)
     taken = {choice.role for choice in chosen}
     open_roles = [role for role in NAMES if getattr(wanted, role) is None and role not in taken]
@@ -141,7 +154,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
             raise DataError(
                 f"{where}: missing column: {found}; {setting(role, '...')}, or give `genre init` --column {role}=..."
             )
-    return sorted(chosen, key=lambda choice: [*NAMES].index(choice.role))
+    return sorted(chosen, key=lambda choice: [*NAMES, CONTEXT].index(choice.role))
 
 
 def check_distinct(names: Sequence[str], where: str) -> None:
@@ -185,6 +198,13 @@ def _given(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
             if column not in names:
                 raise DataError(f"{where}: missing column {column!r}{nearest(column, names)}; it has {listed(names)}")
             yield Chosen(role, column, "as given")
+
+
+def _context(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
+    for column in wanted.context or ():
+        if column not in names:
+            raise DataError(f"{where}: missing column {column!r}{nearest(column, names)}; it has {listed(names)}")
+        yield Chosen(CONTEXT, column, "as given")
 
 
 def _events(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
-from genre.preprocessing.sources.columns import Chosen, Columns, types_of
+from genre.preprocessing.sources.columns import CONTEXT, Chosen, Columns, types_of
 from genre.preprocessing.sources.dialect import quoted
 from genre.preprocessing.sources.entities import Entity, Side, entity_of, entity_tables
 from genre.preprocessing.sources.one_table import choose_fields, most_frequent
@@ -124,6 +124,7 @@ def build_tables(
         ordered=ordered,
         columns=columns,
         files=tuple(raw.where for raw in raws),
+        context=wanted.context or (),
     )
 
 
@@ -292,6 +293,10 @@ def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, l
             troubles.append(f"CASE WHEN {reading.wrong} THEN {said} END")
     if troubles:
         columns.append(f"coalesce({', '.join(troubles)}) AS trouble")
+    circumstances = [identifier(choice.column) for choice in raw.chosen if choice.role == CONTEXT]
+    if circumstances:
+        texts = ", ".join(f"trim(CAST({name} AS VARCHAR))" for name in circumstances)
+        columns.append(f"CAST(to_json([{texts}]) AS VARCHAR) AS context")
     part = next((choice.column for choice in raw.chosen if choice.role == "part"), None)
     if raw.part is not None:
         columns.append(f"{literal(raw.part)} AS part")

@@ -24,6 +24,7 @@ from genre.serving.http.batching import AsyncService
 from genre.serving.http.problems import is_json
 from genre.serving.http.schemas import (
     CatalogueItem,
+    ContextText,
     DeletedUser,
     EventsBody,
     ExperimentBody,
@@ -46,6 +47,7 @@ from genre.serving.http.schemas import (
     UserIds,
     UserPath,
     first_repeated,
+    split_context,
     split_names,
 )
 from genre.serving.operations import ExperimentsReport, OperationsReport
@@ -62,6 +64,7 @@ DaysQuery = Annotated[int, Query(ge=1, le=3650)]
 FieldsQuery = Annotated[FieldNames, Query()]
 ValuesQuery = Annotated[int, Query(ge=1, le=1000, description="values of a field, at most")]
 LanguageQuery = Annotated[ReasonLanguage, Query()]
+ContextQuery = Annotated[ContextText, Query()]
 
 CACHED_QUERY_BYTES = 200  # a longer query string is checked each time, so that the cache has an end in bytes
 
@@ -182,9 +185,11 @@ class _Routes:
         run: NameQuery = None,
         recommender: NameQuery = None,
         language: LanguageQuery = "en",
+        context: ContextQuery = "",
     ) -> Response:
         """Explain why an item would be recommended to a user."""
         given = {"user_id": user_id, "run": run, "recommender": recommender, "language": language}
+        given["context"] = split_context(context)  # type: ignore[assignment]
         return _json(await self._calls.read(self._service.explain, item_id, **given))  # type: ignore[arg-type]
 
     async def explain(self, body: ExplainBody) -> Response:

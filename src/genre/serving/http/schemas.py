@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -43,6 +44,44 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
+def split_names(names: str) -> tuple[str, ...]:
+    """Split names with commas between them.
+
+    Args:
+        names: such as `title, year`.
+
+    Returns:
+        The names, without spaces around them.
+    """
+    return tuple(name for part in names.split(",") if (name := part.strip()))
+
+
+def split_context(text: str) -> dict[str, str]:
+    """Split circumstances of a request with commas between them.
+
+    Args:
+        text: such as `device=phone, hour=21`.
+
+    Returns:
+        Name -> value.
+
+    Raises:
+        ValueError: A name is given twice.
+    """
+    found: dict[str, str] = {}
+    for part in split_names(text):
+        name, _, value = (one.strip() for one in part.partition("="))
+        if name in found:
+            raise ValueError(f"{name!r} is given twice; give each name once: device=phone,hour=21")
+        found[name] = value
+    return found
+
+
+def _context_text(text: str) -> str:
+    split_context(text)
+    return text
+
+
 _NUMBER = BeforeValidator(_not_bool)
 _TEXT = StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
 Id = Annotated[str, BeforeValidator(_number_as_text, json_schema_input_type=Annotated[str, _TEXT] | int), _TEXT]
@@ -58,6 +97,18 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
 ReasonLanguage = Annotated[Language, Field(description="language of the reasons: en, or zh for Chinese")]
+ContextText = Annotated[
+    str,
+    Field(
+        max_length=1000,
+        pattern=r"^$|^[^=,]+=[^=,]+(,[^=,]+=[^=,]+)*$",
+        description="circumstances of the request, commas between: device=phone,hour=21",
+    ),
+    AfterValidator(_context_text),
+]
+ContextBody = Annotated[
+    dict[Name, Id], Field(max_length=20, description="circumstances of the request, such as a device, or the hour")
+]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), _NUMBER]
 Timestamp = Annotated[int, Field(ge=1, le=4_102_444_800), _NUMBER]
 Position = Annotated[int, Field(ge=1, le=1000), _NUMBER]
@@ -143,6 +194,7 @@ class RecommendQuery(RecommendOptions):
     """What to recommend to the user in the path."""
 
     fields: FieldNames = ""
+    context: ContextText = ""
 
     def to_request(self) -> ListRequest:
         """Convert to what the service takes.
@@ -150,7 +202,8 @@ class RecommendQuery(RecommendOptions):
         Returns:
             A request without a user.
         """
-        return ListRequest(**{**dict(self), "fields": split_names(self.fields)})
+        made = {"fields": split_names(self.fields), "context": tuple(split_context(self.context).items())}
+        return ListRequest(**{**dict(self), **made})
 
 
 class RecommendBody(RecommendOptions):
@@ -164,6 +217,7 @@ class RecommendBody(RecommendOptions):
     filter: Annotated[FilterBody, Field(description="field -> a value, a list of values, or {min, max}")] = {}
     fields: Annotated[list[Name], Field(max_length=50, description="item fields to answer with")] = []
     rules: Annotated[list[dict[str, Any]], Field(max_length=20, description="rules beside those of the run")] = []
+    context: ContextBody = {}
 
     def to_request(self) -> ListRequest:
         """Convert to what the service takes.
@@ -175,24 +229,16 @@ class RecommendBody(RecommendOptions):
             OptionError: If a rule is none.
         """
         given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in self}
-        made = {"filter": _to_filter(self.filter), "rules": read_rules(self.rules)}
+        made = {
+            "filter": _to_filter(self.filter),
+            "rules": read_rules(self.rules),
+            "context": tuple(self.context.items()),
+        }
         return ListRequest(words=given.pop("ask"), **{**given, **made})
 
 
 def _to_filter(given: FilterBody) -> Filter:
     return parse_where({name: dict(value) if isinstance(value, RangeBody) else value for name, value in given.items()})
-
-
-def split_names(names: str) -> tuple[str, ...]:
-    """Split names with commas between them.
-
-    Args:
-        names: such as `title, year`.
-
-    Returns:
-        The names, without spaces around them.
-    """
-    return tuple(name for part in names.split(",") if (name := part.strip()))
 
 
 class UserPath(BaseModel):
@@ -211,6 +257,7 @@ class ExplainBody(Body):
     run: RunName = None
     recommender: RecommenderName = None
     language: ReasonLanguage = "en"
+    context: ContextBody = {}
 
 
 class EventBody(Body):

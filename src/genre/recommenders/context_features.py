@@ -1,0 +1,172 @@
+"""What a ranker knows of a candidate in the context of a request: its hours, its devices, its recent popularity.
+
+Counts come from one training part. Knows no model that reads the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from genre.arrays import Float32, Int32, Int64
+from genre.data.context import EARLIEST, TIME_NAMES, Context, Texts, time_texts
+from genre.data.dataset import Dataset
+from genre.errors import DataError
+from genre.options import nearest
+
+RECENT = "recent"
+"""The name of context for how popular a candidate was just before the request."""
+HALF_LIVES = (1.0, 7.0, 30.0)  # days, of recent popularity
+DAY = 86_400.0
+SHRINKAGE = 5.0  # interactions of an item that count as spread like all others'
+LEAST = 0.01  # interactions, in a logarithm
+MOST_VALUES = 1_000  # of one name of context, the most frequent
+
+Feature = tuple[str, npt.NDArray[np.floating]]
+
+
+class ContextCounts(NamedTuple):
+    """What is counted of contexts in a training part.
+
+    Attributes:
+        values: The values of all names as `name=value`.
+        lift: Logarithm of how much oftener an item is taken in the context of a value than items are. `[n_items, n]`
+        starts: Item `i` was taken at `times[starts[i]:starts[i + 1]]`; empty unless `recent` is wanted. `[n_items + 1]`
+        times: Seconds since 1970, ascending for each item. `[n_interactions]`
+        decayed: Interactions of the item up to and with each time, halved by `HALF_LIVES`. `[3, n_interactions]`
+    """
+
+    values: list[str]
+    lift: Float32
+    starts: Int64
+    times: Int64
+    decayed: Float32
+
+
+def count_contexts(dataset: Dataset, names: Sequence[str]) -> ContextCounts:
+    """Count in which contexts items are taken.
+
+    With n_iv the likes of item i in the context of value v, n_i all of them, and p_v the share of v of all likes,
+
+        lift(i, v) = log((n_iv + SHRINKAGE p_v) / ((n_i + SHRINKAGE) p_v))
+
+    Args:
+        dataset: A training part.
+        names: `hour`, `weekday`, `month`, `recent`, or context columns of the data.
+
+    Returns:
+        Its counts.
+
+    Raises:
+        DataError: The data does not know a name.
+    """
+    _check(dataset, names)
+    liked, n_items = dataset.where(dataset.weight > 0), dataset.n_items
+    total = np.bincount(liked.item, minlength=n_items)[:, None].astype(np.float64)  # [n_items, 1]
+    found, lifts = list[str](), [np.zeros((n_items, 0), np.float32)]
+    for name in (one for one in names if one != RECENT):
+        distinct, code, often = np.unique(_texts(liked, name), return_inverse=True, return_counts=True)
+        kept = np.sort(np.argsort(-often, kind="stable")[:MOST_VALUES])
+        kept = kept[distinct[kept] != ""]
+        count = np.zeros((n_items, len(distinct)))
+        np.add.at(count, (liked.item, code), 1)
+        known = total - count[:, distinct == ""]  # likes whose context is known
+        known = known if known.shape[1] else total
+        share = often[kept] / max(often[kept].sum(), 1)
+        lifts.append(np.log((count[:, kept] + SHRINKAGE * share) / ((known + SHRINKAGE) * share)).astype(np.float32))
+        found += [f"{name}={value}" for value in distinct[kept]]
+    none = np.zeros(0, np.int64)
+    recent = _recent(liked) if RECENT in names else (none, none, np.zeros((len(HALF_LIVES), 0), np.float32))
+    return ContextCounts(found, np.concatenate(lifts, axis=1), *recent)
+
+
+def context_features(
+    counts: ContextCounts, names: Sequence[str], context: Context | None, n: int, items: Int32
+) -> Iterator[Feature]:
+    """Return the features of candidates in the contexts of requests; zero where a context is not known.
+
+    Args:
+        counts: Of the training part.
+        names: As for `count_contexts`.
+        context: Of each request, or None.
+        n: How many requests there are.
+        items: Candidates of each `[n, k]`.
+
+    Yields:
+        Name and values `[n, k]`.
+    """
+    place = {value: at for at, value in enumerate(counts.values)}
+    lift = np.pad(counts.lift, ((0, 1), (0, 1)))  # the last row for new items, the last column for unknown values
+    row = np.minimum(items, len(counts.lift))
+    for name in names:
+        if name == RECENT:
+            time = None if context is None else context.time
+            yield from _recent_features(counts, np.full(n, -1) if time is None else time, items)
+            continue
+        texts = None if context is None else context.of(name)
+        code = np.full(n, -1) if texts is None else np.array([place.get(f"{name}={text}", -1) for text in texts])
+        yield f"context {name}", lift[row, code.astype(np.int64)[:, None]]
+
+
+def _check(dataset: Dataset, names: Sequence[str]) -> None:
+    columns = [] if dataset.contexts is None else dataset.contexts.column_names
+    known = (*TIME_NAMES, RECENT, *columns)
+    for name in names:
+        if name not in known:
+            raise DataError(
+                f"ranker: context: the data has no {name!r}{nearest(name, known)}; there are {', '.join(known)}; name "
+                "a column of the interactions by data.columns.context"
+            )
+    timed = [name for name in names if name in (*TIME_NAMES, RECENT)]
+    if timed and (dataset.timestamp is None or dataset.timestamp.max(initial=0) < EARLIEST):
+        raise DataError(f"ranker: context: {timed[0]} needs times of a clock; this data has an order at most")
+
+
+def _texts(dataset: Dataset, name: str) -> Texts:
+    """Return one value of context of each interaction, empty where unknown."""
+    if dataset.contexts is not None and dataset.context is not None and name in dataset.contexts.column_names:
+        return np.array([*dataset.contexts[name].to_pylist(), ""], object)[dataset.context]
+    assert dataset.timestamp is not None  # as `_check` says
+    return time_texts(name, dataset.timestamp)
+
+
+def _recent(liked: Dataset) -> tuple[Int64, Int64, Float32]:
+    """Return row starts, times and decayed counts of the interactions of each item, as `ContextCounts` holds them."""
+    assert liked.timestamp is not None
+    order = np.lexsort((liked.timestamp, liked.item))
+    item, times = liked.item[order], liked.timestamp[order]
+    starts = np.searchsorted(item, np.arange(liked.n_items + 1)).astype(np.int64)
+    gap = np.diff(times, prepend=times[:1])
+    gap[starts[:-1][starts[:-1] < len(item)]] = np.iinfo(np.int64).max  # the first of an item has nothing before it
+    decayed = np.empty((len(HALF_LIVES), len(item)), np.float32)
+    for row, days in enumerate(HALF_LIVES):
+        falls = np.exp2(-gap / (days * DAY))
+        count = 0.0
+        for at, fall in enumerate(falls.tolist()):  # one pass; each count needs the one before
+            count = count * fall + 1
+            decayed[row, at] = count
+    return starts, times, decayed
+
+
+def _recent_features(counts: ContextCounts, time: Int64, items: Int32) -> Iterator[Feature]:
+    """Yield the logarithms of the decayed counts just before each request, at the latest at the end of the data."""
+    end = counts.times.max(initial=0) + 1
+    now = np.where((time < 0) | (time > end), end, time)
+    row = np.minimum(items, len(counts.starts) - 2)
+    known = items < len(counts.starts) - 1
+    # the last interaction of each candidate before now: items and times are sorted, so one search finds all
+    span = end - counts.times.min(initial=0) + 2
+    origin = counts.times.min(initial=0)
+    owner = np.repeat(np.arange(len(counts.starts) - 1), np.diff(counts.starts))
+    keys = owner * span + (counts.times - origin)
+    wanted = row * span + np.clip(now - origin, 0, span - 1)[:, None]
+    last = np.searchsorted(keys, wanted) - 1  # [n, k]
+    there = known & (last >= counts.starts[row])
+    at = np.where(there, last, 0)
+    elapsed = now[:, None] - counts.times[at] if len(counts.times) else np.zeros(items.shape)
+    for days, decayed in zip(HALF_LIVES, counts.decayed, strict=True):
+        before = decayed[at] * np.exp2(-elapsed / (days * DAY)) if len(decayed) else np.zeros(items.shape)
+        yield f"context recent {days:g} days", np.log(np.where(there, before, 0) + LEAST)

@@ -1,0 +1,109 @@
+"""Context from a file to an answer: what is taken on a television is recommended on a television."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+import genre
+from genre.cli.main import main
+from genre.errors import DataError
+from genre.runs import Run
+from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.http.app import create_app
+from genre.serving.requests import ListRequest
+from genre.serving.service import Service
+
+CONFIG = """\
+name: daily
+data: {kind: files, interactions: plays.csv, columns: {context: [device]}}
+split: {kind: leave-one-out}
+recommenders:
+  - {kind: ranker, first: {kind: popularity}, context: [hour, device], candidates: 24, hidden: 8, epochs: 60,
+     batch_size: 32, networks: 1}
+  - {kind: popularity}
+evaluation: {k: 5, metrics: [ndcg]}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Even items are taken in the morning on a phone, odd ones in the evening on a television."""
+    folder, rng = tmp_path_factory.mktemp("daily"), np.random.default_rng(1)
+    rows = ["user_id,item_id,time,device"]
+    for user in range(150):
+        for item in rng.permutation(24)[:8].tolist():
+            odd = item % 2
+            rows.append(f"u{user},i{item},2024-05-{rng.integers(1, 29):02} {8 + 12 * odd:02}:00,{['phone', 'tv'][odd]}")
+    (folder / "plays.csv").write_text("\n".join(rows))
+    (folder / "daily.yaml").write_text(CONFIG)
+    made: Run = genre.run(folder / "daily.yaml", runs=folder / "runs")
+    return made
+
+
+@pytest.fixture
+def service(run: Run, tmp_path: Path) -> Iterator[Service]:
+    made = Service([run], SQLiteStore(tmp_path / "events.sqlite"))
+    yield made
+    made.close()
+
+
+def parities(items: list[dict[str, Any]]) -> set[int]:
+    return {int(item["item_id"][1:]) % 2 for item in items}
+
+
+def test_the_ranker_in_context_is_best_and_says_so(run: Run) -> None:
+    values = {row["name"]: row["values"]["ndcg@5"] for row in run.report["leaderboard"]}
+    assert run.report["best"] == "ranker"
+    assert values["ranker"] > values["popularity"] + 0.1
+
+
+def test_lists_over_http_follow_the_context(service: Service) -> None:
+    with TestClient(create_app(service), base_url="http://localhost") as client:
+        path = "/v1/users/u0/recommendations"
+        for device, hour, odd in (("tv", 20, 1), ("phone", 8, 0)):
+            found = client.get(path, params={"k": 4, "context": f"device={device}, hour={hour}"}).json()
+            assert parities(found["items"]) == {odd}
+            body = {"user_id": "u0", "k": 4, "context": {"device": device, "hour": hour}}
+            assert client.post("/v1/recommendations", json=body).json()["items"] == found["items"]
+            item_id = found["items"][0]["item_id"]
+            why = client.get(f"/v1/users/u0/explanations/{item_id}", params={"context": f"device={device},hour={hour}"})
+            parts = {part["name"]: part["share"] for part in why.json()["parts"]}
+            assert parts["context"] > 0
+            assert client.post("/v1/explanations", json={**body, "item_id": item_id, "k": None}).status_code == 422
+            del body["k"]
+            again = client.post("/v1/explanations", json={**body, "item_id": item_id}).json()
+            assert again["parts"] == why.json()["parts"]
+            assert again["score"] == pytest.approx(found["items"][0]["score"], abs=1e-5)
+        for wrong in ("device", "device=", "device=tv,device=phone"):
+            assert client.get(path, params={"context": wrong}).status_code == 422
+        refused = client.get(path, params={"context": "devise=tv"})
+        assert refused.status_code == 422
+        assert "did you mean 'device'" in refused.json()["detail"]
+
+
+def test_requests_of_one_batch_have_their_own_context(service: Service) -> None:
+    wanted = [
+        ListRequest("u0", k=3, context=(("device", name), ("hour", hour)))
+        for name, hour in (("tv", "20"), ("phone", "8"))
+    ]
+    evening, morning = service.recommend_many([*wanted])
+    assert parities(evening.items) == {1}  # type: ignore[union-attr]
+    assert parities(morning.items) == {0}  # type: ignore[union-attr]
+
+
+def test_the_command_and_python_take_context(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = run.recommend("u0", k=4, context={"device": "tv", "hour": 20})
+    assert {int(name[1:]) % 2 for name in frame["item_id"]} == {1}
+    command = ["recommend", str(run.folder), "--user", "u0", "-k", "4", "--json", "--context", "device=tv", "hour=20"]
+    assert main(command) == 0
+    assert [row["item_id"] for row in json.loads(capsys.readouterr().out)] == list(frame["item_id"])
+    with pytest.raises(DataError, match="context: 'wheather' is not known"):
+        run.recommend("u0", context={"wheather": "rain"})
+    assert main([*command[:-1], "hour"]) == 2
