@@ -12,7 +12,7 @@ from genre.config.reading import parse_config, read_config
 from genre.config.writing import to_yaml
 from genre.errors import ConfigError, DataError, DataWarning
 from genre.preprocessing.cleaning import Cleaning
-from genre.preprocessing.sources.catalogues import Catalogue, Catalogues
+from genre.preprocessing.sources.catalogues import NamedSource, Catalogues
 from genre.preprocessing.sources.files import Files
 
 CONFIG = """\
@@ -65,9 +65,9 @@ def test_the_config_is_read_written_and_keyed_by_the_files(folder: Path) -> None
     again = parse_config(to_yaml(read_config(folder / "both.yaml").full), "again", folder=folder).experiment
     assert first.data.fingerprint() == again.data.fingerprint()
     assert isinstance(first.data, Catalogues)
-    renamed = Catalogues((first.data.catalogues[0], Catalogue("novels", first.data.catalogues[1].data)))
+    renamed = Catalogues((first.data.catalogues[0], NamedSource("novels", first.data.catalogues[1].data)))
     assert renamed.fingerprint() != first.data.fingerprint()
-    missing = Catalogues((Catalogue("a", Files(folder / "gone.csv")), Catalogue("b", Files(folder / "books.csv"))))
+    missing = Catalogues((NamedSource("a", Files(folder / "gone.csv")), NamedSource("b", Files(folder / "books.csv"))))
     assert missing.not_there() == [folder / "gone.csv"]
     for wrong in ("name: books, data", "name: 'a:b', data"):
         with pytest.raises(ConfigError, match=r"different names|without ':'"):
@@ -78,7 +78,7 @@ def test_rows_keep_their_files_and_users_their_fields(folder: Path, tmp_path: Pa
     (tmp_path / "films.csv").write_text("user,item,rating,country\nann,1,5,no\nben,1,4,no\n")
     (tmp_path / "books.csv").write_text("user,item,rating\nann,1,3\n,2,4\nben,2,x\ncid,1,5\n")
     sources = (Files(tmp_path / "films.csv"), Files(tmp_path / "books.csv"))
-    both = Catalogues((Catalogue("films", sources[0]), Catalogue("books", sources[1])))
+    both = Catalogues((NamedSource("films", sources[0]), NamedSource("books", sources[1])))
     with pytest.warns(DataWarning, match="row 3, column 'rating'"):
         data = genre.load(both, cleaning=Cleaning(bad_rows=0.9))
     examples = [example for step in data.report.steps for example in step.examples]
@@ -87,4 +87,4 @@ def test_rows_keep_their_files_and_users_their_fields(folder: Path, tmp_path: Pa
     assert sorted(data.item_ids.values.to_pylist()) == ["books:1", "films:1"]
     (tmp_path / "plain.csv").write_text("user,item\nann,1\n")
     with pytest.raises(DataError, match="films and books: one has rating, the other has not"):
-        genre.load(Catalogues((Catalogue("films", sources[0]), Catalogue("books", Files(tmp_path / "plain.csv")))))
+        genre.load(Catalogues((NamedSource("films", sources[0]), NamedSource("books", Files(tmp_path / "plain.csv")))))

@@ -27,8 +27,8 @@ SEPARATOR = ":"
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """One of several catalogues."""
+class NamedSource:
+    """A source of one of several catalogues."""
 
     name: Annotated[
         str, Doc("What the catalogue is called: before the ids of its items, and in their field `catalogue`.")
@@ -50,7 +50,7 @@ class Catalogues(Source):
     name the first that has a value.
     """
 
-    catalogues: Annotated[tuple[Catalogue, ...], Doc("At least two, each with a name and its `data`.")]
+    catalogues: Annotated[tuple[NamedSource, ...], Doc("At least two, each with a name and its `data`.")]
 
     def __post_init__(self) -> None:
         super().__post_init__()
