@@ -12,7 +12,7 @@ from genre.config.reading import parse_config, read_config
 from genre.config.writing import to_yaml
 from genre.errors import ConfigError, DataError, DataWarning
 from genre.preprocessing.cleaning import Cleaning
-from genre.preprocessing.sources.catalogues import NamedSource, Catalogues
+from genre.preprocessing.sources.catalogues import Catalogues, NamedSource
 from genre.preprocessing.sources.files import Files
 
 CONFIG = """\
