@@ -313,12 +313,13 @@ def flood(folder: Path, seconds: float) -> Iterator[str]:
 
 def memory(folder: Path, requests: int) -> Iterator[str]:
     """Resident memory over many requests: lists and events, ten to one."""
-    from genre.serving.events.recent import KEPT_EVENTS
+    from genre.serving.state import EVENT_BYTES, KEPT_BYTES
 
     server, sent, seen = Server("ours", folder), 0, []
+    most_kept = KEPT_BYTES // EVENT_BYTES
     start = server.rss()
     recorded = 0
-    while recorded < 1.1 * KEPT_EVENTS:  # fills the memory of recent events
+    while recorded < 1.1 * most_kept:  # fills the memory of recent events
         recorded += Load(server, POST, 32, 10).requests
     Load(server, GET, 32, 40)
     while sent < requests:
@@ -332,7 +333,7 @@ def memory(folder: Path, requests: int) -> Iterator[str]:
     half = seen[len(seen) // 4 :]
     slope = np.polyfit([n for n, _ in half], [rss for _, rss in half], 1)[0] * 1e6 if len(half) > 1 else float("nan")
     descriptors = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
-    yield f"\n{start:.0f} MB after the start, before {recorded:,} events filled what is kept of them in memory ({KEPT_EVENTS:,})."
+    yield f"\n{start:.0f} MB after the start, before {recorded:,} events filled what is kept of them in memory ({most_kept:,} at most)."
     yield f"Slope behind the first quarter: {slope:.1f} MB a million requests; {descriptors} open files at the end."
     server.stop()
 

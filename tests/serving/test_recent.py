@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from genre.serving.breaker import CircuitBreaker
-from genre.serving.events.recent import EVENT_BYTES, RecentEvents
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
+from genre.serving.state import EVENT_BYTES, RecentEvents
 
 
 def test_an_event_during_a_read_is_not_forgotten(sqlite: SQLiteStore) -> None:
@@ -43,7 +43,7 @@ def test_a_user_is_read_once(sqlite: SQLiteStore) -> None:
 
 
 def test_the_cache_holds_so_many_bytes_and_no_more(sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genre.serving.events.recent.KEPT_BYTES", 10 * EVENT_BYTES)
+    monkeypatch.setattr("genre.serving.state.KEPT_BYTES", 10 * EVENT_BYTES)
     recent = RecentEvents(sqlite, CircuitBreaker("store", 5.0))
     users = [f"u{n}" for n in range(20)]
     for round_ in range(3):

@@ -1,4 +1,4 @@
-"""What the service knows at this moment: the loaded runs, and what the event log added to them.
+"""What the service knows at this moment: the loaded runs, what the event log added to them, and recent events of users.
 
 Knows how to look things up and how an entry of the log changes them; nothing about lists.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+from cachetools import LRUCache
 
 from genre.config.serving_options import OnlineExperiment
 from genre.errors import ConflictError, DataError, GenreError, UnknownId
@@ -20,7 +22,6 @@ from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.dialogues import Dialogues
 from genre.serving.events.deletion import DeletedUsers, Deletion
 from genre.serving.events.experiment_changes import ExperimentChange
-from genre.serving.events.recent import RecentEvents
 from genre.serving.events.store import Entry, Event, EventStore, ItemChange
 from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
 from genre.serving.experiment_log import experiments_of
@@ -30,6 +31,9 @@ from genre.serving.loaded_run import LoadedRun, SingleHistory
 from genre.serving.new_items import n_chars
 
 EventsByUser = Mapping[str, tuple[Event, ...]]
+
+KEPT_BYTES = 40_000_000  # some 100,000 events with short ids
+EVENT_BYTES = 300  # of an event, or of a user without any, beside the text of its ids
 
 
 class State:
@@ -282,3 +286,66 @@ def _checked_shares(shares: Mapping[str, float] | None, names: Sequence[str]) ->
     if min(given.values()) < 0 or not total > 0:
         raise GenreError(f"shares must not be negative nor all 0, found {given}")
     return {name: given.get(name, 0.0) / total for name in names}
+
+
+class RecentEvents:
+    """A cache of the event store by user. A user with new events is dropped, and read again when needed."""
+
+    def __init__(self, store: EventStore, breaker: CircuitBreaker) -> None:
+        """Make an empty cache.
+
+        Args:
+            store: The event store.
+            breaker: The circuit breaker of reads.
+        """
+        self._store, self._breaker = store, breaker
+        self._cache: LRUCache[str, tuple[Event, ...]] = LRUCache(KEPT_BYTES, getsizeof=_bytes_of_events)
+        self._lock = threading.Lock()
+        self._n_drops = 0  # events that were read before a drop may be old
+
+    def of(self, user_ids: Collection[str]) -> dict[str, tuple[Event, ...]]:
+        """Return the newest events of users.
+
+        Args:
+            user_ids: Ids of users.
+
+        Returns:
+            Events by user, oldest first.
+
+        Raises:
+            NoAnswer: If the store does not answer in time.
+        """
+        with self._lock:
+            found = {user_id: self._cache[user_id] for user_id in user_ids if user_id in self._cache}
+            n_drops = self._n_drops
+        missing = [user_id for user_id in user_ids if user_id not in found]
+        if missing:
+            read = self._breaker.call(lambda: self._store.histories(missing))
+            with self._lock:
+                if self._n_drops == n_drops:
+                    self._cache.update(read)
+            found.update(read)
+        return found
+
+    def drop(self, user_ids: Iterable[str]) -> None:
+        """Drop users of whom something new is known.
+
+        Args:
+            user_ids: Ids of users.
+        """
+        with self._lock:
+            self._n_drops += 1
+            for user_id in user_ids:
+                self._cache.pop(user_id, None)
+
+    def clear(self) -> None:
+        """Drop all users."""
+        with self._lock:
+            self._n_drops += 1
+            self._cache.clear()
+
+
+def _bytes_of_events(events: Collection[Event]) -> int:
+    """Return about how much a user's events take; an id of one character may take four bytes."""
+    ids = sum(len(event.user_id) + len(event.item_id) + len(event.event_id or "") for event in events)
+    return EVENT_BYTES * (len(events) + 1) + 4 * ids
