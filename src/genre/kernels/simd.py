@@ -1,17 +1,17 @@
-"""Two inner loops written in LLVM instructions by hand, because numba's own code for them is over 1.5 times slower.
+"""What loops over arrays need to keep the processor's vector units busy: a hint to the compiler, and two loops by hand.
 
 A vector register holds several numbers side by side, its lanes (8 float32 with AVX2, 16 with AVX-512), and one
 instruction multiplies all of them. The processor is only busy when sums stay in registers from the first product to
 the last. Numba writes them to memory and reads them back in each round, since it cannot know that the arrays do not
-overlap:
+overlap, and takes half registers on processors that have AVX-512 but were slow with it once.
 
-- `products_of_few`, `products_of_many` (used by `topk.py`): products of a few items with a group of queries, compared
-  with each query's threshold before they leave the registers.
-- `add_gram_tile` (used by `ridge.py`): a tile of a Gram matrix, L'R.
+- `sums_in_registers` (used by `layers.py`) tells the compiler both. The loop stays a plain one.
+- `products_of_few`, `products_of_many` (used by `topk.py`), in LLVM instructions: products of a few items with a group
+  of queries, compared with each query's threshold before they leave the registers.
+- `add_gram_tile` (used by `ridge.py`), in LLVM instructions: a tile of a Gram matrix, L'R.
 
-Decision record 101 has the figures, and the plain loops that replaced other code of this kind. The functions take
-addresses as integers and check nothing: the callers guarantee that all arrays are contiguous and large enough. Knows
-nothing about what the numbers mean.
+Decision records 101 and 201 have the figures. The two take addresses as integers and check nothing: the callers
+guarantee that all arrays are contiguous and large enough. Knows nothing about what the numbers mean.
 """
 
 from __future__ import annotations
@@ -34,6 +34,33 @@ MANY_QUERIES = 32 if AVX512 else 16  # and where there are many
 
 TILE_ROWS, TILE_COLUMNS = 4, 16  # of `add_gram_tile`
 _TILE_LANES = 8  # so that the tile fits the registers of every processor of the last ten years
+
+
+@intrinsic
+def sums_in_registers(typing: Any) -> Any:
+    """Let sums of the calling function stay in the widest registers; call it in the first line of a compiled function.
+
+    It does nothing when it runs. It promises the compiler that no array the function writes to overlaps another of its
+    arguments (`noalias`), asks for registers of 512 bits where the processor has them (LLVM prefers 256 on Intel's),
+    and keeps the function out of its callers, in which the promise would be lost.
+
+    Args:
+        typing: The compiler's.
+
+    Returns:
+        For the compiler: the signature, and the function that marks the caller.
+    """
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        caller = builder.function
+        caller.attributes.add("noinline")
+        set.add(caller.attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` refuses names with a value
+        for argument in caller.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), make
 
 
 def _vector(lanes: int) -> Any:
