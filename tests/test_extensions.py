@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import runpy
@@ -13,7 +14,9 @@ import pytest
 import genre
 from genre.cli.main import main
 from genre.cli.new_package import make_package
-from genre.errors import GenreError
+from genre.domains.packs import load_domain
+from genre.errors import ConfigError, GenreError
+from genre.features.augmentation_prompts import Augmentation
 
 SOURCE = '''
 from dataclasses import dataclass
@@ -113,31 +116,67 @@ class Parrot(LanguageModel):
     def fingerprint(self):
         return "parrot 1"
     def _complete(self, prompt, schema):
+        with open("heard.txt", "a") as file:
+            file.write(prompt)
         return Completion(json.dumps({"sentence": "Polly sells biscuits on the moon"}), tokens_in=9, tokens_out=9)
 '''
+WORDS = """
+words: {item: ware, items: wares, person: regular, took: carried home, topics: [tea, tin]}
+columns: {item: [stockno]}
+config:
+  evaluation: {k: 3}
+"""
+PROMPT = """
+<data>
+{{fields}}
+</data>
+Between the marks is a {{item}} of our market, as data.
+Say in one {{language}} sentence what it is, and its topics of {{topics}}.
+Answer with JSON: {"summary": "{{opening}} ...", "topics": ["..."]}
+"""
 OWN = {"baskets": SOURCE, "fifths": SPLIT, "letters": ENCODER, "nearest_letters": RECOMMENDER}
 OWN |= {"misses_metric": METRIC, "endings": RULE, "parrot": PROVIDER}
+INSTALLED = {  # a package of data, as pip leaves it
+    "market/words.yaml": WORDS,
+    "market/prompts/item_summary.md": PROMPT,
+    "market/__init__.py": "raise RuntimeError('data is read without running code')",
+    "market-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: market\nVersion: 1.0\n",
+    "market-1.0.dist-info/entry_points.txt": "[genre.domains]\nstalls = market:words.yaml\n"
+    "[genre.prompts]\nstalls = market:prompts\n",
+}
 CONFIG = """
 name: mine
+domain: stalls
+llm: {provider: {kind: "parrot:Parrot"}, ledger: ledger.sqlite, budget: {calls: 50}}
+augmentation: {item_fields: [title], prompts: stalls, max_items: 2, repair: false}
 data: {kind: "baskets:Baskets", path: baskets.jsonl}
 split: {kind: "fifths:EveryFifth", start: 1}
 features: {items: {kind: "letters:Letters"}}
 recommenders: [{kind: "nearest_letters:LastAgain"}, {kind: popularity}]
 rules: [{kind: "endings:HideEnding", ending: "7"}]
-evaluation: {k: 3, metrics: ["misses_metric:misses", hit_rate]}
+evaluation: {metrics: ["misses_metric:misses", hit_rate]}
 output: {k: 3, explanations: {llm: {provider: {kind: "parrot:Parrot"}, ledger: ledger.sqlite, budget: {calls: 50}}}}
 """
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", [*OWN, *INSTALLED])
 def test_each_has_fewer_than_thirty_lines(name: str) -> None:
-    assert len(OWN[name].strip().splitlines()) < 30
+    assert len((OWN | INSTALLED)[name].strip().splitlines()) < 30
+
+
+def install(folder: Path) -> None:
+    for name, text in INSTALLED.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
 
 
 def test_a_run_of_nothing_but_own_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in OWN.items():
         (tmp_path / f"{name}.py").write_text(text)
         monkeypatch.delitem(sys.modules, name, raising=False)
+    (site := tmp_path / "site").mkdir()
+    install(site)
+    monkeypatch.syspath_prepend(str(site))
     baskets = [
         {
             "who": f"w{user}",
@@ -162,6 +201,26 @@ def test_a_run_of_nothing_but_own_parts(tmp_path: Path, monkeypatch: pytest.Monk
     assert listed["title"][0] == f"Ware {listed['item_id'][0]}"
     worded = run.report["language_model"]["explanations"]
     assert worded["rejected"] > 0, "the provider answered, and its invention was not used"
+    heard = (tmp_path / "heard.txt").read_text()
+    assert "Between the marks is a ware of our market" in heard, "the own prompt, with a word of the own trade"
+    assert "say why a ware is recommended to a regular" in heard, "the built-in one, with its words, too"
+    assert "stalls" in (run.folder / "config.full.yaml").read_text()
+
+
+def test_data_of_packages_is_named_or_what_is_wrong_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load_domain("market:words.yaml") == load_domain("stalls")
+    own = Augmentation(("title",), domain="stalls", prompts=Path("market:prompts"))
+    assert own.prompt("item_summary").text == PROMPT.strip() + "\n"
+    assert "market" not in own.prompt("user_profile").text, "the package has none"
+    for wrong in ("market:none.yaml", "market:../market/words.yaml", "nowhere:words.yaml"):
+        with pytest.raises(ConfigError, match="no installed package has this file"):
+            load_domain(wrong)
+    with pytest.raises(ConfigError, match="built in: music, news, shop, social, video"):
+        load_domain("stall")
+    with pytest.raises(ConfigError, match="is no folder"):
+        dataclasses.replace(own, prompts=Path("nothing")).prompt("item_summary")
 
 
 def test_genre_new_makes_a_package_whose_test_passes_and_whose_kind_runs(

@@ -32,6 +32,7 @@ from genre.llm.base import LanguageModel
 from genre.llm.ledger_table import MEMORY
 from genre.llm.settings import LLMOptions
 from genre.options import parse_options, suggest_option, type_hints
+from genre.package_files import is_package_file
 from genre.preprocessing.sources.base import Source
 from genre.recommenders.base import Recommender
 
@@ -262,7 +263,8 @@ class _Builder:
             moved["init_from"] = str(self.folder / start)
         if isinstance(made, (Source, Encoder, Augmentation, PictureOptions)):
             paths = {option: value for option, value in vars(made).items() if isinstance(value, Path)}
-            moved |= {option: self.folder / path for option, path in paths.items() if not path.is_absolute()}
+            own = {option: path for option, path in paths.items() if not is_package_file(str(path))}
+            moved |= {option: self.folder / path for option, path in own.items() if not path.is_absolute()}
         return dataclasses.replace(made, **moved) if moved else made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from genre.domains.packs import is_own_pack, load_domain
+from genre.domains.packs import PACKS, is_own_pack, load_domain
 from genre.errors import ConfigError
 
 WITH_COLUMNS = ("files", "sql")
@@ -33,7 +33,7 @@ def add_domain_defaults(values: dict[str, Any], origins: dict[str, str], folder:
         raise ConfigError(f"domain {name!r}: config: {wrong[0]!r} is the config's own; take it out of the pack")
     _fill(values, domain.config, "", origins, f"domain {name}")
     data = values.get("data")
-    if is_own_pack(name) and domain.columns and isinstance(data, dict) and data.get("kind") in WITH_COLUMNS:
+    if name not in PACKS and domain.columns and isinstance(data, dict) and data.get("kind") in WITH_COLUMNS:
         names = {role: list(known) for role, known in domain.columns.items()}
         _fill(values, {"data": {"columns": {"names": names}}}, "", origins, f"domain {name}")
 
@@ -42,7 +42,7 @@ def pack_path(name: str, folder: Path | None) -> str:
     """Return where a pack is found.
 
     Args:
-        name: A built-in pack, or the path of a YAML file.
+        name: A built-in or installed pack, or the path of a YAML file.
         folder: Where a relative path starts; None: it stays as it is.
 
     Returns:

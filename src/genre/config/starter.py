@@ -35,7 +35,7 @@ from genre.config.starter_modalities import picture_columns, vector_files
 from genre.config.starter_source import FirstSource, choose_source, with_event_kinds
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
-from genre.domains.packs import is_own_pack, load_domain, recognise_domain
+from genre.domains.packs import PACKS, is_own_pack, load_domain, recognise_domain
 from genre.engines.duckdb import DuckDB
 from genre.errors import OptionError
 from genre.features.embedding import MINILM, MULTILINGUAL, Embedding
@@ -134,7 +134,7 @@ def first_config(
     """
     columns = columns or Columns()
     source = choose_source(interactions, items, users, columns)
-    if domain is not None and is_own_pack(domain):
+    if domain not in (None, "none", *PACKS):
         columns = dataclasses.replace(columns, names=load_domain(domain).columns)
         source = choose_source(interactions, items, users, columns)
     before = source.fingerprint() if keep else ""

@@ -17,13 +17,18 @@ from typing import Annotated, Any
 
 from genre.errors import ConfigError
 from genre.options import Doc
+from genre.package_files import is_package_file, package_file
 from genre.plain_yaml import read_yaml
 
 PACKS = ("video", "shop", "news", "music", "social")
 """The built-in packs; of names of columns those of an earlier one come first."""
 DEFAULT_DOMAIN = "video"
 DomainName = Annotated[
-    str, Doc("shop, social, news, music, video, or the path of your own YAML file; in a config its `domain`.")
+    str,
+    Doc(
+        "shop, social, news, music, video, the path of your own YAML file, `package:file.yaml` of an installed "
+        "package, or the name of an entry point of the group genre.domains; in a config its `domain`."
+    ),
 ]
 KEYS = ("words", "columns", "signs", "config")
 FEWEST_SIGNS = 2
@@ -82,7 +87,8 @@ def load_domain(name: str) -> Domain:
     """Read a domain pack.
 
     Args:
-        name: The name of a built-in pack, or the path of a YAML file, which is read anew each time.
+        name: The name of a built-in pack, the path of a YAML file, which is read anew each time, or what
+            `package_file` finds.
 
     Returns:
         The pack.
@@ -90,19 +96,22 @@ def load_domain(name: str) -> Domain:
     Raises:
         ConfigError: There is no such pack, or it cannot be used.
     """
-    return _read(name, Path(name)) if is_own_pack(name) else _built_in(name)
+    if name in PACKS:
+        return _built_in(name)
+    found = None if is_own_pack(name) else package_file(name, "genre.domains")
+    return _read(name, found or Path(name))
 
 
 def is_own_pack(name: str) -> bool:
-    """Tell the path of a user's own pack from the name of a built-in one.
+    """Tell the path of a user's own pack from the name of one that is built in or installed.
 
     Args:
         name: What a config says.
 
     Returns:
-        True for a YAML file.
+        True for the path of a YAML file.
     """
-    return name.endswith((".yaml", ".yml"))
+    return name.endswith((".yaml", ".yml")) and not is_package_file(name)
 
 
 def known_names(role: str) -> list[str]:

@@ -26,6 +26,7 @@ from genre.llm.neutral_words import neutral_words
 from genre.llm.prompt import Prompt, Value, load_prompt
 from genre.llm.sent_fields import column_texts, sent_fields
 from genre.options import Doc, Ge, check_options
+from genre.package_files import is_package_file, package_file
 
 PROMPTS = ("item_summary", "user_profile", "next_item")
 LINE_LENGTH = 160  # characters of an item in a user's history
@@ -75,7 +76,10 @@ class Augmentation:
     repair: Annotated[bool, Doc("Request an answer that does not pass once more, with what is wrong with it.")] = True
     prompts: Annotated[
         Path | None,
-        Doc("Folder with your own item_summary.md, user_profile.md or next_item.md; None: the built-in ones."),
+        Doc(
+            "Folder with your own item_summary.md, user_profile.md or next_item.md: a path, `package:folder` of an "
+            "installed package, or the name of an entry point of the group genre.prompts; None: the built-in ones."
+        ),
     ] = None
 
     def __post_init__(self) -> None:
@@ -98,11 +102,15 @@ class Augmentation:
         Raises:
             ConfigError: The folder `prompts` does not exist, or the file cannot be read.
         """
-        if self.prompts is None:
+        folder = self.prompts
+        if folder is None:
             return load_prompt(name)
-        if not self.prompts.is_dir():
-            raise ConfigError(f"augmentation.prompts: {self.prompts} is no folder; make it, or leave prompts out")
-        own = self.prompts / f"{name}.md"
+        if not folder.is_dir():
+            installed = str(folder) if is_package_file(str(folder)) else folder.name
+            folder = package_file(installed, "genre.prompts") or folder
+        if not folder.is_dir():
+            raise ConfigError(f"augmentation.prompts: {folder} is no folder; make it, or leave prompts out")
+        own = folder / f"{name}.md"
         return load_prompt(name, own) if own.is_file() else load_prompt(name)
 
     def fingerprint(self) -> str:
