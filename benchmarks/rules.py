@@ -1,9 +1,10 @@
 """What do rules add to the cost of a list?
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/rules.py [--users 6000] [--items 3260] [--turns 4]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/rules.py [--users 6000] [--items 3260] [--batches 240]
 
 Lists of 10 of ALS with 64 factors, asked in the process in batches of 16, by services with different rules that take
-turns; the least CPU time of `--turns` counts, beside that of a service without rules.
+turns, each with the same users. The median over the batches of the CPU time, and of its ratio to that of the service
+without rules for the same batch.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 
 BATCH = 16
-LISTS = 60 * BATCH
+WARM_UP = 10  # batches that do not count
 HIDE, LIMIT, BOOST = Hide(where={"stock": 0}), AtMost(n=2, per="brand"), Boost(where={"brand": "b3"})
 SETS: dict[str, tuple[Rule, ...]] = {
     "no rule": (),
@@ -45,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=6000)
     parser.add_argument("--items", type=int, default=3260)
-    parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--batches", type=int, default=240)
     options = parser.parse_args()
     data = world(options.users, options.items)
     with tempfile.TemporaryDirectory() as folder:
@@ -56,21 +57,22 @@ def main() -> None:
             )
             for at, (name, rules) in enumerate(SETS.items())
         }
-        least = dict.fromkeys(SETS, np.inf)
+        spent = np.zeros((options.batches, len(SETS)))
         rng = np.random.default_rng(1)
-        for _ in range(options.turns):
-            for name, service in services.items():
-                asked = [ListRequest(f"u{user}") for user in rng.integers(0, options.users, LISTS)]
+        for batch in range(-WARM_UP, options.batches):
+            asked = [ListRequest(f"u{user}") for user in rng.integers(0, options.users, BATCH)]
+            for at in np.roll(np.arange(len(SETS)), batch).tolist():
                 begun = time.process_time()
-                for at in range(0, LISTS, BATCH):
-                    service.recommend_many(asked[at : at + BATCH])
-                least[name] = min(least[name], (time.process_time() - begun) / LISTS)
+                list(services.values())[at].recommend_many(asked)
+                if batch >= 0:
+                    spent[batch, at] = time.process_time() - begun
         for service in services.values():
             with closing(service):
                 pass
+    ratios = np.median(spent / spent[:, :1], axis=0)
     print("| rules | CPU microseconds a list | of no rule |\n|---|--:|--:|")
-    for name, seconds in least.items():
-        print(f"| {name} | {seconds * 1e6:.0f} | {seconds / least['no rule']:.2f} |")
+    for name, seconds, ratio in zip(SETS, np.median(spent, axis=0) / BATCH, ratios, strict=True):
+        print(f"| {name} | {seconds * 1e6:.0f} | {ratio:.2f} |")
 
 
 def world(n_users: int, n_items: int, each: int = 100) -> genre.Dataset:

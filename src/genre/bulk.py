@@ -32,7 +32,8 @@ from genre.errors import OptionError
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.recommendations import Recommendations, sentences_of_lists
-from genre.rules.rule_set import RuleSet, with_note
+from genre.rules.arranging import with_note
+from genre.rules.rule_set import RuleSet
 from genre.rules.ruled_lists import as_recommendations, recommend_by_rules
 from genre.threads import blas_threads
 

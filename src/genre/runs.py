@@ -40,7 +40,8 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.item_index import ItemIndex
 from genre.recommenders.llm_reranker import UNUSED_ANSWERS, describe_reranking, reranking_counts
 from genre.recommenders.wording import Wording, describe_wording
-from genre.rules.rule_set import RuleSet, rules_for, with_note
+from genre.rules.arranging import with_note
+from genre.rules.rule_set import RuleSet, rules_for
 from genre.rules.ruled_lists import recommend_by_rules, scored_items
 from genre.workspace import read_features
 

@@ -68,8 +68,7 @@ def map_slices(work: Callable[[slice], T], n: int, *, least: int, multiple: int 
     Returns:
         The results, in the order of the slices.
     """
-    threads = n_threads()
-    if threads == 1 or n < 2 * least:
+    if n < 2 * least or (threads := n_threads()) == 1:
         return [work(slice(0, n))]
     size = max(least, -(-n // (SLICES_A_THREAD * threads)))
     size = -(-size // multiple) * multiple

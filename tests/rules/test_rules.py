@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.arrays import Float32
+from genre.data.dataset import Dataset
+from genre.data.folds import Fold
+from genre.data.history import History
+from genre.data.ids import Ids
 from genre.data.item_fields import DAY, ItemFields
 from genre.errors import DataError, OptionError
+from genre.log import Log
+from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
+from genre.rules.arranging import Past, RuledList, arrange
 from genre.rules.base import Rule, parse_where
 from genre.rules.built_in import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
-from genre.rules.rule_set import Past, RuledList, RuleSet, rules_for
+from genre.rules.rule_set import RuleSet, rules_for
 from genre.rules.ruled_lists import recommend_by_rules
 from genre.testing import toy_dataset
 from sizes import sized
@@ -54,7 +63,7 @@ def arranged(rules: list[Rule], k: int = 8, seed: int = 0, past: Past | None = N
     if seen:
         rows = rows[~np.isin(rows, past.item)]
     scores = 100.0 - rows
-    return ready.arrange(rows, scores, k, NOW, past=past, exclude_seen=seen)
+    return arrange(ready, rows, scores, k, NOW, past=past, exclude_seen=seen)
 
 
 # --- each rule alone ----------------------------------------------------------------------------------
@@ -91,10 +100,11 @@ def test_ages_count_from_now_over_numbers_dates_and_texts() -> None:
     assert not nothing.fulfilling(parse_where({"added": {"newer_than": 1e9}}), NOW).any()
 
 
-def test_a_boost_of_one_moves_above_all_others_and_says_so() -> None:
-    found = arranged([Boost(items=("i30", "i35"), by=1.0, name="sale")])
-    assert found.items.tolist()[:3] == [30, 35, 0]
-    assert found.notes[:2] == ["moved up by a rule (sale)"] * 2
+def test_a_boost_of_one_moves_the_last_of_four_times_the_list_above_all_others_and_says_so() -> None:
+    found = arranged([Boost(items=("i31", "i35"), by=1.0, name="sale")])
+    assert found.items.tolist()[:2] == [0, 31]  # a tie: the better score first
+    assert found.items.tolist().index(35) == 6  # 4 of 31 steps below the last of the 32, and again a tie
+    assert [found.notes[at] for at in (1, 6)] == ["moved up by a rule (sale)"] * 2
 
 
 def test_a_bury_of_one_moves_below_all_others() -> None:
@@ -160,6 +170,7 @@ WHERE = st.sampled_from(
         {"added": {"older_than": 45}, "stock": {"min": 1}},
     ]
 )
+BY = st.sampled_from([0.1, 0.25, 0.5, 1.0, 3.0])
 RULES = st.one_of(
     WHERE.map(lambda where: Hide(where=where)),
     WHERE.map(lambda where: Only(where=where)),
@@ -259,6 +270,53 @@ def test_what_a_rule_asks_for_is_found_beyond_the_best_candidates() -> None:
         assert sum(genres[row] == "castles" for row in one.items) >= 2
         assert not one.unkept or 11 in data.history([0, 2]).item
         assert np.isfinite(one.scores).all()
+
+
+@dataclass(eq=False)
+class Given(Recommender):
+    """A recommender of given scores, the same for every history, that counts how often it is called."""
+
+    scores: tuple[float, ...] = ()
+
+    answers_empty: ClassVar[bool] = True
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        raise NotImplementedError
+
+    def _score(self, history: History) -> Float32:
+        self.calls = getattr(self, "calls", 0) + 1
+        return np.tile(np.array(self.scores, np.float32), (len(history), 1))
+
+
+@settings(max_examples=sized(60, 20_000), deadline=None)
+@given(
+    moves=st.lists(
+        st.builds(lambda kind, where, by: kind(where=where, by=by), st.sampled_from([Boost, Bury]), WHERE, BY),
+        min_size=1,
+        max_size=2,
+    ),
+    others=st.sampled_from([[], [Hide(where={"stock": 0})], [Pin(item="i3", place=2)]]),
+    k=st.integers(1, 5),
+    seed=st.integers(0, 2**16),
+)
+def test_moved_items_are_found_as_if_all_were_candidates(
+    moves: list[Rule], others: list[Rule], k: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = (rng.permutation(N_ITEMS) + rng.random(N_ITEMS)).astype(np.float32)
+    model = Given(tuple(scores.tolist()))
+    model.item_ids_, model.popularity_ = Ids([f"i{n}" for n in range(N_ITEMS)]), np.zeros(N_ITEMS, np.float32)
+    ready = made([*moves, *others], catalogue(seed % 6))
+    history = History.of([rng.choice(N_ITEMS, 3, replace=False).tolist()], N_ITEMS)
+    (found,) = recommend_by_rules(model, history, ready, NOW, k=k)
+    assert model.calls == 1
+    allowed = ready.allowed(NOW)
+    kept = np.ones(N_ITEMS, bool) if allowed is None else allowed.copy()
+    kept[history.item] = False
+    rows = np.argsort(-scores, kind="stable").astype(np.int32)
+    rows = rows[kept[rows]]
+    expected = arrange(ready, rows, scores[rows], k, NOW, past=Past(history.item))
+    assert found.items.tolist() == expected.items.tolist()
 
 
 @pytest.mark.parametrize(

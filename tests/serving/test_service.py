@@ -21,7 +21,7 @@ from genre.data.item_fields import Between, OneOf
 from genre.errors import ConflictError, DataError, GenreError, StoreError, UnknownId
 from genre.llm.settings import LLMOptions
 from genre.recommenders.als import ALS
-from genre.recommenders.base import Recommendations, Recommender
+from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.blend import Blend
 from genre.recommenders.content import Content
@@ -30,6 +30,7 @@ from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.phrasebook import ENGLISH
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
+from genre.recommenders.recommendations import Recommendations
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ItemChange, Outcome

@@ -11,8 +11,9 @@ from genre.data.folds import Fold
 from genre.data.ndcg import ndcg_of_lists
 from genre.errors import EvaluationError
 from genre.recommenders.base import Recommender
+from genre.rules.arranging import RuledList
 from genre.rules.base import Rule
-from genre.rules.rule_set import RuledList, RuleSet
+from genre.rules.rule_set import RuleSet
 from genre.rules.ruled_lists import recommend_by_rules
 
 USERS = 2000

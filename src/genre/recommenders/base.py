@@ -4,7 +4,8 @@ A new algorithm is a dataclass with `_fit` and `_score`, or `_factors` where sco
 fields and stay as given; learnt values are attributes whose names end in `_`. It scores histories, not user numbers: a
 user unknown at training time, an anonymous basket and a history of one minute ago are the same call.
 
-Saving, explaining and adding items are inherited from `saving.py`, `explaining.py` and `extending.py`.
+Lists, explanations, saving and adding items are inherited from `listing.py`, `explaining.py`, `saving.py` and
+`extending.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from genre.arrays import Float32, Int32, Int64
+from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
@@ -30,20 +31,17 @@ from genre.llm.base import LanguageModel
 from genre.llm.budget import Budget
 from genre.llm.settings import LLMOptions
 from genre.log import SILENT, Log
-from genre.options import DEFAULT_K, check_names, check_options
-from genre.recommenders.explaining import Explaining
+from genre.options import check_names, check_options
 from genre.recommenders.extending import Extending
-from genre.recommenders.item_index import ItemIndex, top_k_indexed
-from genre.recommenders.recommendations import Recommendations
+from genre.recommenders.listing import Listing
 from genre.recommenders.saving import Saving, is_members
-from genre.recommenders.topk import SCORES_AT_ONCE, top_k_factors, top_k_scores
 from genre.threads import blas_threads
 
 LARGEST_WEIGHT = 1e12
 """Products of two such weights, summed over ten billion interactions, are finite in float32."""
 
 
-class Recommender(Saving, Explaining, Extending):
+class Recommender(Saving, Listing, Extending):
     """The base of all algorithms: `_fit` and one of `_score` and `_factors` are theirs, the rest is inherited.
 
     Example:
@@ -60,7 +58,6 @@ class Recommender(Saving, Explaining, Extending):
     scoring_options: ClassVar[tuple[str, ...]] = ()  # those that `fit` ignores: a fitted model takes other values
 
     _start: Recommender | None = None  # during `fit` alone
-    _index: ItemIndex | None = None  # finds the best items of large catalogues; not part of what is learnt
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Make the object, once every option that is given by name is one of the class.
@@ -220,59 +217,6 @@ class Recommender(Saving, Explaining, Extending):
         """
         raise NotSupported(f"{type(self).__name__} ranks items; it does not predict ratings")
 
-    def recommend(
-        self,
-        history: History | Sequence[str],
-        *,
-        k: int = DEFAULT_K,
-        exclude_seen: bool = True,
-        candidates: npt.ArrayLike | None = None,
-    ) -> Recommendations:
-        """Return the best items for each history; of equal scores the lower row number comes first.
-
-        Args:
-            history: `n` histories, or one history as item ids, oldest first.
-            k: Length of a list; above the size of the catalogue it is the whole catalogue.
-            exclude_seen: Leave out the items of the history.
-            candidates: The only items allowed, as ids or as bool `[n_items]`; None allows all.
-
-        Returns:
-            The lists of the `n` histories.
-
-        Raises:
-            DataError: If `k` is below one or the histories count another catalogue.
-            UnknownId: If an item id is not in the catalogue.
-        """
-        histories = self._histories(history)
-        self._check(histories)
-        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
-            raise DataError(f"k is {k!r}; expected a whole number, one or more")
-        k = min(int(k), histories.n_items)
-        allowed = None if candidates is None else self.item_ids_.mask_of(candidates, "item")
-        item = np.full((len(histories), k), -1, np.int32)
-        score = np.full((len(histories), k), -np.inf, np.float32)
-        with blas_threads():
-            for rows, block in self._blocks(histories, max(1, SCORES_AT_ONCE // max(histories.n_items, 1))):
-                seen = (block.indptr, block.item) if exclude_seen else None
-                factors = self.as_factors(block)
-                if factors is not None and self._index is not None:
-                    item[rows], score[rows] = top_k_indexed(self._index, *factors, k, seen=seen, candidates=allowed)
-                elif factors is not None:
-                    item[rows], score[rows] = top_k_factors(*factors, k, seen=seen, candidates=allowed)
-                else:
-                    item[rows], score[rows] = top_k_scores(self.score(block), k, seen=seen, candidates=allowed)
-        return self._lists(item, score, histories)
-
-    def _blocks(self, histories: History, size: int) -> Iterator[tuple[slice | Int64, History]]:
-        """Yield rows and their histories; empty ones are apart where popularity answers them, as no query does."""
-        for rows, block in histories.blocks(size):
-            empty = block.lengths == 0
-            if self.answers_empty or not empty.any() or empty.all():
-                yield rows, block
-            else:
-                for kind in (np.flatnonzero(~empty), np.flatnonzero(empty)):
-                    yield rows.start + kind, block.select(kind)
-
     def history_of(self, item_ids: Sequence[str]) -> History:
         """Return one anonymous history.
 
@@ -295,45 +239,6 @@ class Recommender(Saving, Explaining, Extending):
         """Return histories as they are, and item ids as one history."""
         return self.history_of(history) if isinstance(history, (str, bytes, Sequence, np.ndarray)) else history
 
-    def _lists(self, item: Int32, score: Float32, histories: History | None = None) -> Recommendations:
-        """Return lists with what their frame is made of: titles, and reasons where they are for histories."""
-        explains = None if histories is None else self
-        return Recommendations(item, score, self.item_ids_, histories, explains, getattr(self, "_names", None))
-
-    def similar_items(self, items: npt.ArrayLike, *, k: int = DEFAULT_K) -> Recommendations:
-        """Return the items nearest to each of `items`: those to whose scores having seen that item alone adds most.
-
-        Popularity, which an item gets without any history, does not count.
-
-        Args:
-            items: Item ids or rows `[n]`.
-            k: Length of a list.
-
-        Returns:
-            Lists with -1 where no further item is near.
-
-        Raises:
-            UnknownId: If an item id is not in the catalogue.
-        """
-        rows = self._item_rows(items)
-        n_items = len(self.item_ids_)
-        histories, every = History.of([[int(item)] for item in rows], n_items), np.arange(n_items, dtype=np.int32)
-        added = np.empty((len(rows), n_items), np.float32)
-        for at in range(len(rows)):
-            added[at] = self.contributions(histories.select([at]), every)[:, 0]
-        return self._nearest(rows, added, k)
-
-    def _item_rows(self, items: npt.ArrayLike) -> Int32:
-        """Return the rows of item ids or rows after a check: an error where they are none of the catalogue."""
-        self._fitted()
-        return self.item_ids_.rows_of(items, "item").astype(np.int32)
-
-    def _nearest(self, items: Int32, nearness: Float32, k: int) -> Recommendations:
-        """Return the `k` items nearest to each of `items` by `nearness` `[n, n_items]`, only those above zero."""
-        itself = np.arange(len(items) + 1, dtype=np.int64), np.asarray(items, np.int32)
-        found, near = top_k_scores(nearness, min(k, nearness.shape[1]), seen=itself)
-        return self._lists(np.where(near > 0, found, -1), np.where(near > 0, near, -np.inf))
-
     def _score(self, history: History) -> Float32:
         """Return the scores of histories that are not empty, by default the dot products of `_factors`."""
         factors = self._factors(history)
@@ -348,14 +253,6 @@ class Recommender(Saving, Explaining, Extending):
             return super()._score_items(history, items)
         queries, table = factors
         return np.asarray(queries @ table[items].T, np.float32)  # [n, m]
-
-    def use_index(self, index: ItemIndex) -> None:
-        """Find the best items through an index from now on; lists are then approximate, scores are not.
-
-        Args:
-            index: An index over the item factors of this recommender.
-        """
-        self._index = index
 
     def _factors(self, history: History) -> tuple[Float32, Float32] | None:
         """Return `as_factors` of histories that are not empty, or None where scores are not dot products."""

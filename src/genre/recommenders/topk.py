@@ -152,10 +152,10 @@ def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) ->
     if candidates.shape != (n_items,):
         raise DataError(f"candidates: one True or False an item, {n_items} of them; found shape {candidates.shape}")
     columns = np.flatnonzero(candidates)
-    place = np.full(n_items, -1, np.int32)
+    kept = np.flatnonzero(candidates[item])
+    place = np.empty(n_items, np.int32)  # of the items that are candidates
     place[columns] = np.arange(len(columns), dtype=np.int32)
-    kept = place[item] >= 0
-    return columns, (np.concatenate([[0], np.cumsum(kept)])[indptr], place[item[kept]])
+    return columns, (np.searchsorted(kept, indptr), place[item[kept]])
 
 
 def _empty(n: int, k: int) -> tuple[Int32, Float32]:
@@ -189,7 +189,7 @@ def _checked(seen: Seen | None, n: int, n_items: int) -> Seen:
     if seen is None:
         return np.zeros(n + 1, np.int64), np.empty(0, np.int32)
     indptr, item = np.ascontiguousarray(seen[0], np.int64), np.ascontiguousarray(seen[1], np.int32)
-    if len(indptr) != n + 1 or indptr[0] < 0 or indptr[-1] > len(item) or (np.diff(indptr) < 0).any():
+    if len(indptr) != n + 1 or indptr[0] < 0 or indptr[-1] > len(item) or (indptr[1:] < indptr[:-1]).any():
         raise DataError(f"seen: the row starts do not fit {n} rows and {len(item)} items")
     if len(item) and (item.min() < 0 or item.max() >= n_items):
         raise DataError(f"seen: item numbers leave the range 0..{n_items - 1}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -39,7 +40,10 @@ class Boost(Rule):
     """These items move up."""
 
     by: Annotated[
-        float, Gt(0), Le(10), Doc("What is added to scores scaled to 0..1 over the candidates; 1: their whole range.")
+        float,
+        Gt(0),
+        Le(10),
+        Doc("What is added to scores scaled to 0..1 over the best 4 k items; 1: their whole range."),
     ] = 0.2
 
     kind: ClassVar[str] = "boost"
@@ -50,7 +54,10 @@ class Bury(Rule):
     """These items move down."""
 
     by: Annotated[
-        float, Gt(0), Le(10), Doc("What is taken off scores scaled to 0..1 over the candidates; 1: their whole range.")
+        float,
+        Gt(0),
+        Le(10),
+        Doc("What is taken off scores scaled to 0..1 over the best 4 k items; 1: their whole range."),
     ] = 0.2
 
     kind: ClassVar[str] = "bury"
@@ -93,3 +100,14 @@ class AtLeast(Rule):
     share: Annotated[float, Gt(0), Le(1), Doc("Share of the places of a list; rounded up.")]
 
     kind: ClassVar[str] = "at_least"
+
+    def places(self, k: int) -> int:
+        """Return how many places the rule asks for.
+
+        Args:
+            k: Length of the list.
+
+        Returns:
+            The number, 1 to `k`.
+        """
+        return math.ceil(self.share * k - 1e-9)

@@ -10,14 +10,15 @@ import numpy as np
 from genre.arrays import Int32
 from genre.data.history import History
 from genre.data.ids import Ids
-from genre.data.item_fields import Mask
 from genre.recommenders.base import Recommender
+from genre.recommenders.listing import Among
 from genre.recommenders.recommendations import Recommendations
-from genre.rules.rule_set import Past, RuledList, RuleSet, Scores
+from genre.rules.arranging import Past, RuledList, arrange
+from genre.rules.rule_set import RuleSet, Scores
 
 
 class ScoredItems(NamedTuple):
-    """ScoredItems of one list, best first.
+    """Items with their scores, best first.
 
     Attributes:
         items: Rows of items. `[n]`
@@ -27,20 +28,27 @@ class ScoredItems(NamedTuple):
     items: Int32
     scores: Scores
 
-    def joined(self, more: ScoredItems) -> ScoredItems:
-        """Add candidates that another query found.
+    def joined(self, more: Sequence[tuple[Int32, Scores]]) -> ScoredItems:
+        """Add candidates that other queries found.
 
         Args:
-            more: The others, of the same recommender.
+            more: Rows of their items, -1 behind the last, and their scores, of the same recommender.
 
         Returns:
             All of them, each once, best first.
         """
-        new = ~np.isin(more.items, self.items)
-        items = np.concatenate([self.items, more.items[new]])
-        scores = np.concatenate([self.scores, more.scores[new]])
-        order = np.argsort(-scores, kind="stable")
-        return ScoredItems(items[order], scores[order])
+        known, items, scores = set(self.items.tolist()) if more else set(), [self.items], [self.scores]
+        for rows, values in more:
+            new = [at for at, row in enumerate(rows.tolist()) if row >= 0 and row not in known]
+            if new:
+                items.append(rows[new])
+                scores.append(values[new])
+                known.update(items[-1].tolist())
+        if len(items) == 1:
+            return self
+        joined, known_scores = np.concatenate(items), np.concatenate(scores)
+        order = np.argsort(-known_scores, kind="stable")
+        return ScoredItems(joined[order], known_scores[order])
 
 
 def recommend_by_rules(
@@ -59,20 +67,29 @@ def recommend_by_rules(
     Returns:
         A list for each history. `[n]`
     """
+    lists = _recommend(recommender, history, rules, now, k, exclude_seen=exclude_seen, wide=False)
+    short = [at for at, found in enumerate(lists) if len(found.items) < k]
+    if short and not rules.only_hides and rules.pool(k, wide=False) < history.n_items:
+        again = _recommend(recommender, history.select(short), rules, now, k, exclude_seen=exclude_seen, wide=True)
+        for at, found in zip(short, again, strict=True):
+            lists[at] = found
+    return lists
 
-    def query(mask: Mask | None) -> Recommendations:
-        n = min(rules.pool(k), history.n_items)
-        return recommender.recommend(history, k=n, exclude_seen=exclude_seen, candidates=mask)
 
-    queries = [query(rules.allowed(now)), *(query(mask) for mask in rules.wanted(now))]
+def _recommend(
+    recommender: Recommender, history: History, rules: RuleSet, now: int, k: int, *, exclude_seen: bool, wide: bool
+) -> list[RuledList]:
+    """Recommend items by rules, from few candidates or from many."""
+    among = [Among(rules.pool(k, wide=wide), rules.allowed(now)), *rules.wanted(now, k, wide=wide)]
+    first, *more = recommender.recommend_among(history, among, exclude_seen=exclude_seen)
     out = []
     for at in range(len(history)):
-        first, *more = (scored_items(found.item[at], found.score[at]) for found in queries)
-        for one in more:
-            first = first.joined(one)
+        items, scores = scored_items(first.item[at], first.score[at]).joined(
+            [(found.item[at], found.score[at]) for found in more]
+        )
         had = slice(history.indptr[at], history.indptr[at + 1])
         past = Past(history.item[had], None if history.timestamp is None else history.timestamp[had])
-        out.append(rules.arrange(first.items, first.scores, k, now, past=past, exclude_seen=exclude_seen))
+        out.append(arrange(rules, items, scores, k, now, past=past, exclude_seen=exclude_seen))
     return out
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.rules.rule_set import unit
 
 Scores = npt.NDArray[np.floating[Any]]
 
@@ -64,3 +63,16 @@ def _by_marginal_relevance(
         left[best] = False
         nearest = np.maximum(nearest, similarity[best])
     return items[order], np.round(np.array(worth), 6)
+
+
+def unit(values: Scores) -> Scores:
+    """Scale to 0..1; all 0 where all are equal.
+
+    Args:
+        values: Scores. `[n]`
+
+    Returns:
+        The scaled scores. `[n]`
+    """
+    least, most = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+    return np.asarray((values - least) / (most - least)) if most > least else np.zeros(len(values))

@@ -24,6 +24,7 @@ from genre.data.history import History
 from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
+from genre.recommenders.listing import Among
 from genre.recommenders.recommendations import Recommendations
 from genre.recommenders.topk import top_k_scores
 from genre.serving.breaker import CircuitBreaker, NoAnswer
@@ -165,29 +166,28 @@ class Fallback:
         return None, "popular", fallback
 
     def recommend(
-        self, loaded: LoadedRun, name: str, history: History, k: int, *, seen: History | None, mask: Mask | None
-    ) -> Ranked:
+        self, loaded: LoadedRun, name: str, history: History, among: Sequence[Among], *, seen: History | None
+    ) -> list[Ranked]:
         """Return the best items of each history.
 
         Args:
             loaded: The run.
             name: Name of the recommender.
             history: A batch of histories.
-            k: Length of the lists.
+            among: Length and mask of each list that is made of a history. `[m]`
             seen: The same batch where its items are left out, else None.
-            mask: Items that may be recommended, None for all. `[n_items]`
 
         Returns:
-            A list a history.
+            A list a history, for each of `among`. `[m]`
         """
 
-        def work(model: Recommender) -> Recommendations:
-            return model.recommend(history, k=min(k, loaded.n_items), exclude_seen=seen is not None, candidates=mask)
+        def work(model: Recommender) -> list[Recommendations]:
+            return model.recommend_among(history, among, exclude_seen=seen is not None)
 
         found, step, fallback = self.first_answer(loaded, name, "recommend", work)
         if found is None:
-            return self.popular(loaded, k, len(history), seen, mask, fallback)
-        return Ranked(found.item, found.score, step, fallback)
+            return [self.popular(loaded, one, len(history), seen, fallback) for one in among]
+        return [Ranked(lists.item, lists.score, step, fallback) for lists in found]
 
     def similar(self, loaded: LoadedRun, name: str, row: int, k: int, mask: Mask | None = None) -> Ranked:
         """Return the items most similar to one.
@@ -210,7 +210,7 @@ class Fallback:
 
         found, step, fallback = self.first_answer(loaded, name, "similar", work)
         if found is None:
-            return self.popular(loaded, k, mask=mask, fallback=fallback)
+            return self.popular(loaded, Among(k, mask), fallback=fallback)
         item, score = found.item, found.score
         if mask is not None:
             kept = mask[item[0]] & (item[0] >= 0)
@@ -220,10 +220,9 @@ class Fallback:
     def popular(
         self,
         loaded: LoadedRun,
-        k: int,
+        among: Among,
         n: int = 1,
         seen: History | None = None,
-        mask: Mask | None = None,
         fallback: str | None = None,
         counts: Float32 | None = None,
     ) -> Ranked:
@@ -231,10 +230,9 @@ class Fallback:
 
         Args:
             loaded: The run.
-            k: Length of the lists.
+            among: Length of the lists, and a mask of the items that may be recommended.
             n: Number of lists.
             seen: Histories whose items are left out, or None.
-            mask: Items that may be recommended, None for all. `[n_items]`
             fallback: Why no better step made the lists.
             counts: What is ranked, None for `popularity`. `[n_items]`
 
@@ -242,7 +240,7 @@ class Fallback:
             The lists.
         """
         scores = self.popularity(loaded) if counts is None else counts
-        return Ranked(*_top_k(loaded, scores, k, n, seen, mask), "popular", fallback)
+        return Ranked(*_top_k(loaded, scores, among, n, seen), "popular", fallback)
 
     def popularity(self, loaded: LoadedRun) -> Float32:
         """Return the interactions of each item, in the data and recently.
@@ -267,11 +265,10 @@ class Fallback:
         name: str,
         text: str,
         history: History,
-        k: int,
+        among: Sequence[Among],
         *,
         seen: History | None,
-        mask: Mask | None,
-    ) -> Ranked:
+    ) -> list[Ranked]:
         """Return the items that match a query in words best, blended with one history.
 
         By meaning where the run has a text encoder that answers in time; else by the words in titles; popular items
@@ -282,12 +279,11 @@ class Fallback:
             name: Name of the recommender that scores the history.
             text: The query.
             history: A batch of one history.
-            k: Length of the list.
+            among: Length and mask of each list. `[m]`
             seen: The same history where its items are left out, else None.
-            mask: Items that may be recommended, None for all. `[n_items]`
 
         Returns:
-            One list.
+            One list for each of `among`. `[m]`
 
         Raises:
             DataError: If the query has no word.
@@ -302,13 +298,19 @@ class Fallback:
             else:
                 step: Step = "content" if match.fit is not None else "model" if "taste" in shares else "popular"
                 scores = np.asarray(sum(shares.values()), np.float32)
-                allowed = without_named(match.query, loaded.n_items, mask)
-                return Ranked(*_top_k(loaded, scores, k, 1, seen, allowed), step, late, match)
+                unnamed = [Among(k, without_named(match.query, loaded.n_items, mask)) for k, mask in among]
+                return [Ranked(*_top_k(loaded, scores, one, 1, seen), step, late, match) for one in unnamed]
         titles = self.in_time(loaded, "titles", partial(loaded.catalogue.with_words, words(text, terms=True)))
-        found = titles if titles is None or mask is None else titles & mask
+        return [self._by_titles(loaded, titles, one, seen, fallback) for one in among]
+
+    def _by_titles(
+        self, loaded: LoadedRun, titles: Mask | None, among: Among, seen: History | None, fallback: str
+    ) -> Ranked:
+        """Return the most popular items among those whose titles fit, of all items where none does."""
+        found = titles if titles is None or among.candidates is None else titles & among.candidates
         if found is None or not found.any():
-            return self.popular(loaded, k, 1, seen, mask, fallback)
-        return self.popular(loaded, k, 1, seen, found, fallback)._replace(step="content")
+            return self.popular(loaded, among, 1, seen, fallback)
+        return self.popular(loaded, Among(among.k, found), 1, seen, fallback)._replace(step="content")
 
     def in_time(self, loaded: LoadedRun, purpose: str, work: Callable[[], T]) -> T | None:
         """Do what a query in words needs beside its match, within the same limit.
@@ -381,13 +383,11 @@ class Fallback:
         return self.words_breaker(loaded).call(lambda: matcher.match(matcher.parse(text)))
 
 
-def _top_k(
-    loaded: LoadedRun, scores: Float32, k: int, n: int, seen: History | None, mask: Mask | None
-) -> tuple[Int32, Float32]:
-    """Return the `k` best items by one row of scores `[n_items]`, for `n` lists that leave out different items."""
+def _top_k(loaded: LoadedRun, scores: Float32, among: Among, n: int, seen: History | None) -> tuple[Int32, Float32]:
+    """Return the best items by one row of scores `[n_items]`, for `n` lists that leave out different items."""
     left_out = None if seen is None else (seen.indptr, seen.item)
     every = np.broadcast_to(scores, (n, len(scores)))
-    return top_k_scores(every, min(k, loaded.n_items), seen=left_out, candidates=mask)
+    return top_k_scores(every, min(among.k, loaded.n_items), seen=left_out, candidates=among.candidates)
 
 
 def recommender_steps(loaded: LoadedRun, name: str) -> list[tuple[Label, Recommender]]:

@@ -11,6 +11,7 @@ from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.item_fields import Mask
 from genre.options import DEFAULT_K
+from genre.recommenders.listing import Among
 from genre.recommenders.phrasebook import PHRASEBOOKS, Language
 from genre.serving.fallback import Ranked
 from genre.serving.lists import entries_with_reason
@@ -106,7 +107,7 @@ class ItemLists(Updates):
         if trending:
             ranked = self._ranked_by(loaded, self._state.trending.counts(loaded.catalogue.row), k, allowed)
         else:
-            ranked = self._state.fallback.popular(loaded, k, mask=allowed)
+            ranked = self._state.fallback.popular(loaded, Among(k, allowed))
         entries = entries_with_reason(loaded, ranked, words.trending if trending else words.popular, fields)
         made = RankedList(items=entries, source="popular", run=loaded.name, recommender="popular")
         self.shows.add([(None, made)] if record else [], time.perf_counter() - begin)
@@ -115,7 +116,7 @@ class ItemLists(Updates):
     def _ranked_by(self, loaded: LoadedRun, counts: Float32, k: int, allowed: Mask | None) -> Ranked:
         """Rank the items with a count above 0."""
         shown = counts > 0 if allowed is None else (counts > 0) & allowed
-        return self._state.fallback.popular(loaded, k, mask=shown, counts=counts)
+        return self._state.fallback.popular(loaded, Among(k, shown), counts=counts)
 
 
 def chosen_together(dataset: Dataset, row: int) -> Float32:

@@ -6,7 +6,7 @@ The full evidence of one item is made in evidence.py. Knows nothing about what c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,10 +19,12 @@ from genre.data.history import History
 from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
+from genre.recommenders.listing import Among
 from genre.recommenders.phrasebook import ENGLISH, PHRASEBOOKS, Phrasebook
 from genre.recommenders.reasons import phrase
-from genre.rules.rule_set import Past, RuledList, RuleSet, pool_size, with_note
-from genre.rules.ruled_lists import scored_items
+from genre.rules.arranging import Past, RuledList, arrange, with_note
+from genre.rules.rule_set import RuleSet, pool_size
+from genre.rules.ruled_lists import ScoredItems, scored_items
 from genre.serving.diversify import diversify
 from genre.serving.exploration import Explorer
 from genre.serving.fallback import Fallback, Ranked, Step
@@ -113,55 +115,39 @@ def answer_batch(fallback: Fallback, batch: Sequence[ResolvedRequest]) -> list[R
     contexts = [dict(resolved.request.context) for resolved in batch]
     history = loaded.in_context(loaded.batch([resolved.history for resolved in batch]), first.now, contexts)
     k, seen = max(resolved.n_scored for resolved in batch), history if request.exclude_seen else None
-
-    def rank(mask: Mask | None) -> Ranked:
-        if request.words is not None:
-            return fallback.by_words(loaded, first.name, request.words, history, k, seen=seen, mask=mask)
-        if first.history.has_likes:
-            return fallback.recommend(loaded, first.name, history, k, seen=seen, mask=mask)
-        return fallback.popular(loaded, k, len(batch), seen, mask)
-
-    ranked = rank(first.mask)
-    more = _wanted_by_rules(first, ranked, rank)
-    scores = _rounded(ranked.score)
-    if len(batch) == 1:
-        lists = [_ranked_list(fallback, first, history, ranked, scores, 0, more)]
+    among = [Among(k, first.mask)]
+    if first.rules is not None:
+        longest, wide = max(resolved.n_candidates for resolved in batch), first.wide or first.reranked
+        among += first.rules.wanted(first.now, longest, wide=wide, within=first.mask)
+    if request.words is not None:
+        ranked, *rest = fallback.by_words(loaded, first.name, request.words, history, among, seen=seen)
+    elif first.history.has_likes:
+        ranked, *rest = fallback.recommend(loaded, first.name, history, among, seen=seen)
     else:
-        lists = [
-            _ranked_list(fallback, resolved, history.select(slice(at, at + 1)), ranked, scores, at, more)
-            for at, resolved in enumerate(batch)
-        ]
-    if first.rules is not None and not first.rules.only_hides and not first.wide:
-        short = [at for at, made in enumerate(lists) if len(made.items) < batch[at].request.k]
-        for at in short if k < loaded.n_items else ():
-            lists[at] = answer_batch(fallback, [replace(batch[at], wide=True)])[0]
+        ranked, *rest = (fallback.popular(loaded, one, len(batch), seen) for one in among)
+    more = [(one.item, _rounded(one.score)) for one in rest if one.step == ranked.step]
+    scores = _rounded(ranked.score)
+    chosen = [  # all of them, then all reasons: what the processor has in its caches is used again
+        _choose(
+            resolved,
+            scored_items(ranked.item[at], scores[at]).joined([(item[at], score[at]) for item, score in more]),
+        )
+        for at, resolved in enumerate(batch)
+    ]
+    narrow = first.rules is not None and not first.rules.only_hides and not first.wide and k < loaded.n_items
+    lists = []
+    for at, (resolved, found) in enumerate(zip(batch, chosen, strict=True)):
+        if narrow and len(found.items) < resolved.request.k:
+            lists += answer_batch(fallback, [replace(resolved, wide=True)])
+        else:
+            own = history if len(batch) == 1 else history.select(slice(at, at + 1))
+            lists.append(_ranked_list(fallback, resolved, own, ranked, found))
     return lists
 
 
-def _wanted_by_rules(
-    first: ResolvedRequest, ranked: Ranked, rank: Callable[[Mask | None], Ranked]
-) -> list[tuple[Int32, Scores]]:
-    """Rank the items that rules want in the lists, where the same step as for the lists answers."""
-    wanted = [] if first.rules is None else first.rules.wanted(first.now)
-    found = [rank(mask if first.mask is None else mask & first.mask) for mask in wanted]
-    return [(more.item, _rounded(more.score)) for more in found if more.step == ranked.step]
-
-
-def _ranked_list(
-    fallback: Fallback,
-    resolved: ResolvedRequest,
-    history: History,
-    ranked: Ranked,
-    scores: Scores,
-    at: int,
-    more: Sequence[tuple[Int32, Scores]],
-) -> RankedList:
-    """Make the list of row `at`; `history`: the history of that row alone; `more`: what rules want in the lists."""
-    loaded, request, rules = resolved.loaded, resolved.request, resolved.rules
-    pool = scored_items(ranked.item[at], scores[at])
-    for item, score in more:
-        pool = pool.joined(scored_items(item[at], score[at]))
-    items, values = pool
+def _choose(resolved: ResolvedRequest, pool: ScoredItems) -> RuledList:
+    """Choose the items of a list from candidates, best first: by novelty and diversity, and by rules."""
+    (items, values), request, rules, k = pool, resolved.request, resolved.rules, resolved.n_candidates
     if resolved.reranked:
         items, values = diversify(
             items,
@@ -169,10 +155,21 @@ def _ranked_list(
             request.k if rules is None else len(items),
             novelty=request.novelty,
             diversity=request.diversity,
-            popularity=loaded.popularity,
-            vectors=None if loaded.content is None else loaded.content.item_vectors_,
+            popularity=resolved.loaded.popularity,
+            vectors=None if resolved.loaded.content is None else resolved.loaded.content.item_vectors_,
         )
-    items, values, notes, unkept = _by_rules(resolved, items, values)
+    if rules is None:
+        return RuledList(items[:k], values[:k], [], [])
+    past = Past(resolved.history.item, resolved.history.timestamp)
+    return arrange(rules, items, values, k, resolved.now, past=past, exclude_seen=request.exclude_seen)
+
+
+def _ranked_list(
+    fallback: Fallback, resolved: ResolvedRequest, history: History, ranked: Ranked, chosen: RuledList
+) -> RankedList:
+    """Make the list of chosen items; `history`: the history of that list alone."""
+    loaded, request = resolved.loaded, resolved.request
+    items, values, notes, unkept = chosen
     propensities: tuple[float, ...] = ()
     if resolved.explorer is not None:
         drawn = resolved.explorer.draw([loaded.catalogue.item_ids[item] for item in items.tolist()], request.k)
@@ -191,21 +188,6 @@ def _ranked_list(
         fallback=ranked.fallback or resolved.fallback,
         unkept=unkept,
         propensities=propensities,
-    )
-
-
-def _by_rules(resolved: ResolvedRequest, items: Int32, values: Scores) -> RuledList:
-    """Make the list of candidates, best first."""
-    k, past = resolved.n_candidates, resolved.history
-    if resolved.rules is None:
-        return RuledList(items[:k], values[:k], [], [])
-    return resolved.rules.arrange(
-        items,
-        values,
-        k,
-        resolved.now,
-        past=Past(past.item, past.timestamp),
-        exclude_seen=resolved.request.exclude_seen,
     )
 
 
