@@ -17,6 +17,7 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.ids import Ids
+from genre.errors import DataError
 from genre.log import Log
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.blend import Blend
@@ -271,9 +272,9 @@ def test_new_items_have_a_place() -> None:
     assert model.score(data.history([0])).shape == (1, 12)
 
 
-def test_the_config_of_the_guide_is_legal(tmp_path: Path) -> None:
+def test_the_configs_of_the_guide_are_legal(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "second-stage.md").read_text("utf-8")
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    block, in_context = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
     for name in ("interactions", "items"):
         (tmp_path / f"{name}.csv").write_text("user_id,item_id\nu,i\n")
     (tmp_path / "shop.yaml").write_text(block)
@@ -287,6 +288,10 @@ def test_the_config_of_the_guide_is_legal(tmp_path: Path) -> None:
         "SharedWords",
         "Smoothed",
     ]
+    (tmp_path / "player.yaml").write_text(in_context)
+    *_, ranker = read_config(tmp_path / "player.yaml").experiment.recommenders
+    assert isinstance(ranker, Ranker)
+    assert ranker.context == ("hour", "weekday", "recent", "device")
 
 
 def test_what_learns_without_the_targets_has_the_weights_of_what_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,3 +309,46 @@ def test_what_learns_without_the_targets_has_the_weights_of_what_answers(monkeyp
     learnt, answers = used[0], used[-1]
     assert learnt[:2] == answers[:2], "by length of histories too, or the features differ in number"
     assert learnt[2] != answers[2], "the members are fitted anew"
+
+
+# --- impressions ----------------------------------------------------------------------------------------
+
+
+def shown_to_readers(n_users: int = 150, n_items: int = 40) -> Dataset:
+    """Of four items shown, the one of the reader's half of the catalogue is clicked; the popular one never is."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(n_users):
+        rows += [(user, item, 1.0, at) for at, item in enumerate(rng.permutation(n_items // 2)[:4] * 2 + user % 2)]
+        for at in range(4, 7):
+            clicked = int(rng.integers(n_items // 2)) * 2 + user % 2
+            others = rng.permutation(n_items // 2)[:3] * 2 + 1 - user % 2
+            rows += [(user, clicked, 1.0, at), *((user, int(other), 0.0, at) for other in others)]
+    users, items, weights, times = zip(*rows, strict=True)
+    ids = Ids(f"u{row}" for row in range(n_users)), Ids(f"i{row}" for row in range(n_items))
+    return Dataset.from_arrays(
+        user=users, item=items, weight=weights, timestamp=times, user_ids=ids[0], item_ids=ids[1]
+    )
+
+
+def test_it_learns_from_what_was_shown_and_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = shown_to_readers()
+    learnt = list[Examples]()
+
+    def noted(examples: Examples, training: Training, seed: int) -> object:
+        learnt.append(examples)
+        return train_network(examples, training, seed=seed)
+
+    monkeypatch.setattr("genre.recommenders.ranker.train_network", noted)
+    first = Blend((Popularity(), ItemKNN()), weights=(1, 0.001))
+    model = Ranker(first, candidates=40, hidden=4, epochs=30, networks=1, batch_size=32, learn_from="impressions").fit(
+        data
+    )
+    assert (np.isfinite(learnt[0].base).sum(axis=1) <= 4).all()
+    assert len(learnt[0].target) == 150
+    reader = model.recommend(data.history([0, 1]), k=5).item
+    assert (reader % 2 == [[0], [1]]).all()
+    with pytest.raises(DataError, match="no last item was shown with another"):
+        Ranker(Popularity(), learn_from="impressions").fit(data.where(data.weight > 0))
+    with pytest.raises(DataError, match="the data has none"):
+        Ranker(Popularity(), learn_from="impressions").fit(in_a_ring())

@@ -9,15 +9,18 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, hold_out_last
 from genre.data.history import History
 from genre.data.linear import divide_by_std, row_std, unit_rows
+from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Search
 from genre.recommenders.base import Recommender, within
@@ -78,6 +81,9 @@ class Ranker(SecondStage):
     the request (context), and popularity. With `hidden: 0` they are exact terms of a linear score; else integrated
     gradients, which add up to it.
 
+    Where the data are impressions, `learn_from: impressions` has it tell the last item from what was shown with it and
+    not taken, in place of the best of the first stage.
+
     With `context` it learns in the circumstances of each last item, and scores in those of the request
     (`History.in_context`); what a request does not say counts neither for nor against a candidate.
 
@@ -105,6 +111,10 @@ class Ranker(SecondStage):
     exclude_seen: Annotated[
         bool, Doc("Candidates are items that the history lacks; false where users repeat items.")
     ] = True
+    learn_from: Annotated[
+        Literal["lists", "impressions"],
+        Doc("Beside the last item: the best of the first stage (lists), or what was shown with it and not taken."),
+    ] = "lists"
     context: Annotated[
         tuple[str, ...],
         Doc("Read of a request: hour, weekday, month, recent (popularity before it), columns of data.columns.context."),
@@ -152,20 +162,22 @@ class Ranker(SecondStage):
         if len(users) > self.histories:
             users = np.sort(np.random.default_rng(self.seed).choice(users, self.histories, replace=False))
         target = held.target.history(users).item  # one a history
+        shown = None if self.learn_from == "lists" else _shown(held, users)
         size, kept = max(1, min(BLOCK, SCORES_AT_ONCE // held.context.n_items)), []
         blocks = held.histories(users).blocks(size)
         for rows, block in log.track(blocks, "ranker: candidates", math.ceil(len(users) / size)):
-            found = self._find(first, counts, block)
-            hit = (found.items == target[rows, None]) & np.isfinite(found.base)
-            with_target = hit.any(axis=1)
+            found = self._find(first, counts, block, None if shown is None else shown[rows].toarray() > 0)
+            there = np.isfinite(found.base)
+            hit = (found.items == target[rows, None]) & there
+            with_target = hit.any(axis=1) & (there.sum(axis=1) > 1)
             kept.append((found.features[with_target], found.base[with_target], hit[with_target].argmax(axis=1)))
         features, base, place = (np.concatenate(part) for part in zip(*kept, strict=True))
         log.line(f"ranker: learns from {len(place):,} of {len(users):,} histories, {features.shape[2]} features")
         if not len(place):
             log.line("ranker: no last item is among the candidates, so it scores as its first stage; raise candidates")
-        there = features[np.isfinite(base)] if len(place) else np.zeros((1, features.shape[2]), np.float32)
-        self.center_ = there.mean(axis=0, dtype=np.float64).astype(np.float32)
-        spread = there.std(axis=0, dtype=np.float64).astype(np.float32)
+        known = features[np.isfinite(base)] if len(place) else np.zeros((1, features.shape[2]), np.float32)
+        self.center_ = known.mean(axis=0, dtype=np.float64).astype(np.float32)
+        spread = known.std(axis=0, dtype=np.float64).astype(np.float32)
         self.spread_ = np.where(spread > 1e-6, spread, np.float32(1))
         return Examples((features - self.center_) / self.spread_, base, place)
 
@@ -178,10 +190,11 @@ class Ranker(SecondStage):
     def _candidates(self, history: History) -> CandidateBatch:
         return self._find(self.first_[0], self._counts(), history)
 
-    def _find(self, first: Recommender, counts: Counts, history: History) -> CandidateBatch:
-        return find_candidates(
-            first, counts, history, self.candidates, exclude_seen=self.exclude_seen, context=self.context
-        )
+    def _find(
+        self, first: Recommender, counts: Counts, history: History, shown: npt.NDArray[np.bool_] | None = None
+    ) -> CandidateBatch:
+        k, unseen = self.candidates, self.exclude_seen and shown is None
+        return find_candidates(first, counts, history, k, exclude_seen=unseen, context=self.context, shown=shown)
 
     def _networks(self) -> list[CandidateNetwork]:
         parts = self.base_weights_, self.hidden_weights_, self.hidden_offsets_, self.output_weights_
@@ -247,6 +260,24 @@ class Ranker(SecondStage):
             self.vectors_ = np.concatenate([vectors, unit_rows(features)])
 
 
+def _shown(held: Fold, users: npt.NDArray[np.integer]) -> sp.csr_matrix:
+    """Return what was shown with the held-out item of each user and not taken, and that item, `[n, n_items]`."""
+    context, target = held.context, held.target
+    if context.timestamp is None or target.timestamp is None:
+        raise DataError("ranker: learn_from impressions: what was shown together has one time, and the data has none")
+    time = np.full(context.n_users, -1, np.int64)
+    time[target.user] = target.timestamp  # one target a user
+    beside = (context.weight <= 0) & (context.timestamp == time[context.user])
+    if not beside.any():
+        raise DataError(
+            "ranker: learn_from impressions: no last item was shown with another that was not taken; read the data "
+            "with kind: impressions and keep all of it with cleaning: {repeats: all}, or use learn_from: lists"
+        )
+    user, item = np.append(context.user[beside], target.user), np.append(context.item[beside], target.item)
+    pairs = sp.csr_matrix((np.ones(len(user), np.int8), (user, item)), (context.n_users, context.n_items))
+    return sp.csr_matrix(pairs[users])
+
+
 def find_candidates(
     first: Recommender,
     counts: Counts,
@@ -255,6 +286,7 @@ def find_candidates(
     *,
     exclude_seen: bool,
     context: Sequence[str] = (),
+    shown: npt.NDArray[np.bool_] | None = None,
 ) -> CandidateBatch:
     """Return the best items of a first stage with their features, not standardised.
 
@@ -265,6 +297,7 @@ def find_candidates(
         k: Candidates of each.
         exclude_seen: Leave out the items of the history.
         context: The names of context that are read.
+        shown: The only items that may be candidates; None: all. `[n, n_items]`
 
     Returns:
         The candidates; none for a history without a liked item.
@@ -276,7 +309,10 @@ def find_candidates(
         members = {0: first.score(history)}
         scores = divide_by_std(members[0])
     seen = (history.indptr, history.item) if exclude_seen else None
-    items, base = top_k_scores(scores, min(k, history.n_items), seen=seen)
+    if shown is None:
+        items, base = top_k_scores(scores, min(k, history.n_items), seen=seen)
+    else:
+        items, base = top_k_scores(np.where(shown, scores, -np.inf), min(k, int(shown.sum(axis=1).max(initial=1))))
     base[history.keep(history.weight > 0).lengths == 0] = -np.inf
     readers = (one for one in within(first) if isinstance(one, SharedWords) and hasattr(one, "n_words_"))
     words = next(((one.item_words_, one.n_words_) for one in readers), None)
