@@ -38,7 +38,7 @@ WITH_EXAMPLE = {
     ),
     *("Recommender", "Run", "SASRec", "Transitions", "TwoTower", "evaluate", "load", "read_run", "run", "split"),
 }
-GUIDES = [page for page in PAGES if page.name == "concepts.md" or page.parent.name == "how-to"]
+GUIDES = [ROOT / "docs" / "concepts.md", *(page for page in PAGES if page.parent.name == "how-to")]
 
 BANNED = (
     "asked",

@@ -79,7 +79,8 @@ def with_service(shell: Shell, run: Path) -> None:
 def test_no_page_shows_an_output_that_no_test_compares() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
     with_output = {page for page in pages if {"text", "console"} & {language for language, _ in fenced(page)}}
-    assert with_output == {*EXAMPLES, *PRINTING}
+    in_step = {page for page in with_output if page.parent.name == "zh"}  # tests/test_chinese_pages.py
+    assert with_output - in_step == {*EXAMPLES, *PRINTING}
 
 
 def test_the_readme(shell: Shell) -> None:

@@ -19,7 +19,11 @@ from reference import write_reference
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 SECTIONS = (
-    ("Start", ("docs/start", "docs/install", "docs/concepts", "README.zh-CN")),
+    ("Start", ("docs/start", "docs/install", "docs/concepts")),
+    (
+        "中文",
+        ("README.zh-CN", *(f"docs/zh/{name}" for name in ("start", "concepts", "data", "extend", "tune", "serving"))),
+    ),
     ("Tasks", "docs/how-to/*"),
     ("Examples", "examples/*/README"),
     ("Guides", ("docs/evaluation", "docs/serving", "docs/language-models", "docs/reliability")),
