@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from genre.errors import EvaluationError
 from genre.evaluation.online.experiments import ArmOutcome, always_valid_effect, check_assignment, planned_users
 from genre.evaluation.online.offpolicy import Estimate, LoggedShows, doubly_robust, ips, mean_rewards, snips
+from genre.evaluation.online.show_files import judge_files
 
 LOOKS = 200
 RATE = 0.1
@@ -128,40 +128,15 @@ def _policy(rng: np.random.Generator, items: int, floor: float) -> np.ndarray:
 
 def open_bandit(folder: Path) -> None:
     """Judge BTS on the log of random, campaign by campaign."""
-    import pandas as pd
-
     print("| campaign | estimator | clicks a show | 95 % interval | effective shows | on its own log |")
     print("|---|---|--:|--:|--:|--:|")
     for campaign in ("all", "men", "women"):
-        random, bts = (pd.read_csv(folder / policy / campaign / f"{campaign}.csv") for policy in ("random", "bts"))
-        items = int(max(random.item_id.max(), bts.item_id.max())) + 1
-        place = np.unique(np.concatenate([random.position, bts.position]))
-        cell, own = (np.searchsorted(place, t.position) * items + t.item_id.to_numpy() for t in (random, bts))
-        size = items * len(place)
-        shown = np.bincount(own, minlength=size)
-        policy = np.bincount(own, bts.propensity_score, size) / np.maximum(shown, 1)
-        table = policy.reshape(len(place), items)
-        policy = (table / table.sum(axis=1, keepdims=True)).ravel()
-        reward = random.click.to_numpy(float)
-        means, fold = mean_rewards(reward, cell, size)
-        at = np.searchsorted(place, random.position)
-        expected = np.einsum("fpi,pi->fp", means.reshape(-1, len(place), items), policy.reshape(len(place), items))
-        log = LoggedShows(
-            reward,
-            np.minimum(random.propensity_score.to_numpy(float), 1.0),
-            policy[cell],
-            means[fold, cell],
-            expected[fold, at],
-        )
-        clicks = bts.click.to_numpy(float)
-        radius = 1.96 * clicks.std(ddof=1) / len(clicks) ** 0.5
-        truth = f"{clicks.mean():.4f} ({clicks.mean() - radius:.4f} to {clicks.mean() + radius:.4f})"
-        for estimator in (ips, snips, doubly_robust):
-            try:
-                e = estimator(log)
-            except EvaluationError as error:
-                print(f"| {campaign} | {estimator.__name__} | refused: {error} | | | {truth} |")
-                continue
+        random, bts = (folder / policy / campaign / f"{campaign}.csv" for policy in ("random", "bts"))
+        judged = judge_files(random, bts, "click")
+        own = judged.own
+        assert own is not None
+        truth = f"{own.value:.4f} ({own.low:.4f} to {own.high:.4f})"
+        for e in judged.estimates:
             interval = f"{e.low:.4f} to {e.high:.4f}"
             print(
                 f"| {campaign} | {e.name} | {e.value:.4f} | {interval} | {e.effective:,.0f} of {e.shows:,} | {truth} |"

@@ -15,6 +15,7 @@ from genre.log import printable
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
     from genre.config.experiment import Experiment
+    from genre.evaluation.online.offpolicy import Estimate
     from genre.serving.events.store import EventStore
 
 
@@ -51,10 +52,15 @@ def add_online_verbs(verbs: Verbs) -> None:
 
     text = "Estimate what a run would have earned, by the shows of another one that drew places at random."
     parser = add_verb(verbs, "offpolicy", _offpolicy, text)
-    parser.add_argument("run", type=Path, help="the run to judge, made before the shows")
+    parser.add_argument("run", type=Path, nargs="?", help="the run to judge, made before the shows")
     parser.add_argument("--log", help="SQLite file or postgresql:// address of the event log (default: beside the run)")
     parser.add_argument("--using", metavar="NAME", help="the recommender to judge (default: the best)")
-    parser.add_argument("--outcome", default="click", help="the kind of event that is the reward (default: click)")
+    text = "in place of a run: file of shows of another system, with item, position, propensity and the outcome"
+    parser.add_argument("--shows", type=Path, metavar="FILE", help=text)
+    text = "with --shows: file of the policy to judge, with item, position and probability, or its own file of shows"
+    parser.add_argument("--policy", type=Path, metavar="FILE", help=text)
+    text = "the kind of event that is the reward; with --shows, its column (default: click)"
+    parser.add_argument("--outcome", default="click", help=text)
     add_trust(parser)
 
 
@@ -164,6 +170,38 @@ def _rate(rate: dict[str, Any]) -> str:
 
 
 def _offpolicy(args: argparse.Namespace) -> None:
+    for_runs = [name for name in ("run", "log", "using") if getattr(args, name) is not None]
+    if args.shows is not None and for_runs:
+        raise OptionError(f"--shows judges a file, no run; leave out {', '.join(for_runs)}")
+    if args.shows is None and (args.run is None or args.policy is not None):
+        raise OptionError("name the run to judge; or a file of shows by --shows, and the policy to judge by --policy")
+    if args.shows is None:
+        _judge_run(args)
+    else:
+        _judge_files(args)
+
+
+def _judge_files(args: argparse.Namespace) -> None:
+    from genre.evaluation.online.show_files import judge_files
+
+    judged = judge_files(args.shows, args.policy, args.outcome)
+    name = args.shows if args.policy is None else args.policy
+    print(printable(f"{args.outcome} a show, had the policy of {name} filled these places:"))
+    _print_estimates(judged.estimates)
+    if (own := judged.own) is not None:
+        print(f"  in its own log: {own.value:.4f} (95 % interval {own.low:.4f} to {own.high:.4f}), {own.shows:,} shows")
+    for note in judged.notes:
+        print(printable(f"  {note}"))
+
+
+def _print_estimates(found: list[Estimate]) -> None:
+    for one in found:
+        print(f"  {one.name}: {one.value:.4f} (95 % interval {one.low:.4f} to {one.high:.4f})")
+    first = found[0]
+    print(f"  {first.shows:,} shows, worth {first.effective:,.0f} of its own; mean weight {first.mean_weight:.2f}")
+
+
+def _judge_run(args: argparse.Namespace) -> None:
     from genre.runs import read_run
     from genre.serving.events.opening import default_store_path, open_store
     from genre.serving.loaded_run import LoadedRun
@@ -175,10 +213,7 @@ def _offpolicy(args: argparse.Namespace) -> None:
     with closing(open_store(args.log or default_store_path(args.run), must_exist=True)) as store:
         found = judge_by_log(loaded, store, loaded.model_name(args.using), args.outcome)
     print(f"{args.outcome} a show, had {loaded.model_name(args.using)} filled these places:")
-    for one in found:
-        print(f"  {one.name}: {one.value:.4f} (95 % interval {one.low:.4f} to {one.high:.4f})")
-    first = found[0]
-    print(f"  {first.shows:,} shows, worth {first.effective:,.0f} of its own; mean weight {first.mean_weight:.2f}")
+    _print_estimates(found)
 
 
 def _promote(args: argparse.Namespace) -> None:

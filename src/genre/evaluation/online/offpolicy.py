@@ -154,6 +154,20 @@ def doubly_robust(shows: LoggedShows, *, level: float = SIGNIFICANCE_LEVEL) -> E
     return _estimate("DR", shows, corrected, level)
 
 
+def on_policy(reward: Float64, *, level: float = SIGNIFICANCE_LEVEL) -> Estimate:
+    """Return the mean reward in a policy's own log, with its interval: what estimates are compared with.
+
+    Args:
+        reward: What each show earned. `[n]`
+        level: Chance that the interval leaves out the truth, in large samples.
+
+    Returns:
+        The mean, every show worth one of its own.
+    """
+    ones = np.ones(len(reward))
+    return _estimate("own log", LoggedShows(reward, ones, ones), reward, level)
+
+
 def mean_rewards(
     reward: Float64, item: Int64, n_items: int, *, folds: int = FOLDS, prior: float = 100.0, seed: int = 0
 ) -> tuple[Float64, Int64]:
