@@ -31,8 +31,8 @@ from genre.engines.base import Engine, read_block
 from genre.errors import OptionError
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender
+from genre.recommenders.phrasebook import with_note
 from genre.recommenders.recommendations import Recommendations, sentences_of_lists
-from genre.rules.arranging import with_note
 from genre.rules.rule_set import RuleSet
 from genre.rules.ruled_lists import as_recommendations, recommend_by_rules
 from genre.threads import blas_threads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -88,6 +89,9 @@ def test_pins_boosts_and_shares_say_what_they_did(serve: Serve) -> None:
     boosted = serve(Boost(items=(last,), by=1.5)).recommend(ListRequest("u0", k=3)).items[0]
     assert boosted["item_id"] == last
     assert boosted["reason"].startswith("moved up by a rule (boost)")
+    chinese = [one["reason"] for one in service.recommend(ListRequest("u0", k=4, language="zh")).items]
+    assert chinese[1].startswith("由规则（campaign）放在这里")
+    assert not any(re.search("rule|because", reason) for reason in chinese)
     assert service.recommend(ListRequest(history=("i1",), k=4)).unkept == [
         "campaign: item i1 is not at place 2: the user had it"
     ]

@@ -21,6 +21,8 @@ class Phrasebook:
         no_evidence: Of one that nothing in the history speaks for.
         unknown: Of one that is not in the catalogue.
         at_random: Of one that was put at its place at random.
+        placed: Of one that a rule, named in it, put at its place.
+        moved_up: Of one that a rule moved up.
         because: Titles of the history that raise the score.
         also: The same, behind other evidence.
         shares: Words in common.
@@ -41,6 +43,8 @@ class Phrasebook:
     no_evidence: str
     unknown: str
     at_random: str
+    placed: str
+    moved_up: str
     because: str
     also: str
     shares: str
@@ -86,6 +90,8 @@ ENGLISH = Phrasebook(
     no_evidence="nothing in the history speaks for it",
     unknown="not in the catalogue",
     at_random="drawn at random, to learn from",
+    placed="placed here by a rule ({})",
+    moved_up="moved up by a rule ({})",
     because="because of {}",
     also="also because of {}",
     shares="shares: {}",
@@ -120,6 +126,8 @@ CHINESE = Phrasebook(
     no_evidence="历史记录中没有支持它的依据",
     unknown="不在目录中",
     at_random="随机抽取，用于学习",
+    placed="由规则（{}）放在这里",
+    moved_up="由规则（{}）提前",
     because="因为 {}",
     also="也因为 {}",
     shares="共同词：{}",
@@ -148,3 +156,17 @@ CHINESE = Phrasebook(
     semicolon="；",
 )
 PHRASEBOOKS: dict[Language, Phrasebook] = {"en": ENGLISH, "zh": CHINESE}
+
+
+def with_note(reason: str, note: str, language: Language = "en") -> str:
+    """Put what else is to be said of an item, such as what a rule did for it, before its reason.
+
+    Args:
+        reason: A sentence, or an empty text.
+        note: Another one, or an empty text.
+        language: Their language.
+
+    Returns:
+        Both.
+    """
+    return PHRASEBOOKS[language].semicolon.join(part for part in (note, reason) if part)

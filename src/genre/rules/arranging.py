@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from genre.arrays import Int32, Int64
 from genre.data.item_fields import DAY
+from genre.recommenders.phrasebook import PHRASEBOOKS, Language, Phrasebook
 from genre.rules.built_in import AtLeast, AtMost
 from genre.rules.rule_set import NARROW, RuleSet, Scores
 
@@ -52,7 +53,15 @@ NOTHING = Past(np.empty(0, np.int32))
 
 
 def arrange(
-    rules: RuleSet, items: Int32, scores: Scores, k: int, now: int, *, past: Past = NOTHING, exclude_seen: bool = True
+    rules: RuleSet,
+    items: Int32,
+    scores: Scores,
+    k: int,
+    now: int,
+    *,
+    past: Past = NOTHING,
+    exclude_seen: bool = True,
+    language: Language = "en",
 ) -> RuledList:
     """Make the list of one user.
 
@@ -64,6 +73,7 @@ def arrange(
         now: The time, in seconds since 1970.
         past: What the user had.
         exclude_seen: Whether a pinned item that the user had is left out.
+        language: Language of the notes.
 
     Returns:
         The list, of length `k` where there are enough candidates.
@@ -78,7 +88,7 @@ def arrange(
     if moves is not None:
         added = moves[items]
         order = np.argsort(-(_scaled(scores, k) + added), kind="stable")
-    draft = _Draft(rules, items if order is None else items[order], k, now)
+    draft = _Draft(rules, items if order is None else items[order], k, now, PHRASEBOOKS[language])
     if rules.pins:
         draft.pin(past.item if exclude_seen else NOTHING.item, recent)
     for rule in rules.shares:
@@ -111,8 +121,8 @@ def _scaled(scores: Scores, k: int) -> Scores:
 class _Draft:
     """A list in the making. Candidates are known by their place among all, best first after boosts."""
 
-    def __init__(self, rules: RuleSet, items: Int32, k: int, now: int) -> None:
-        self.rules, self.k, self.now = rules, k, now
+    def __init__(self, rules: RuleSet, items: Int32, k: int, now: int, words: Phrasebook) -> None:
+        self.rules, self.k, self.now, self.words = rules, k, now, words
         self.items = items
         self.rows: list[int] = items.tolist()
         self.pinned: dict[int, int] = {}  # place in the list, from 0 -> row
@@ -138,7 +148,7 @@ class _Draft:
                 why = "another rule pins the item or the place"
             else:
                 self.pinned[place] = row
-                self.notes[row] = f"placed here by a rule ({rule.label})"
+                self.notes[row] = self.words.titles(self.words.placed, [rule.label])
                 self._take(row)
                 continue
             self.unkept.append(f"{rule.label}: item {rule.item} is not at place {rule.place}: {why}")
@@ -155,7 +165,7 @@ class _Draft:
             if self._choose(at, self.rows[at]):
                 have += 1
                 if self.rows[at] not in first:
-                    self.notes[self.rows[at]] = f"placed here by a rule ({rule.label})"
+                    self.notes[self.rows[at]] = self.words.titles(self.words.placed, [rule.label])
         if have < wanted:
             self.unkept.append(f"{rule.label}: {have} of {wanted} places; no more items fit it and the other rules")
 
@@ -192,7 +202,7 @@ class _Draft:
         for place, at in enumerate(places):
             if at >= 0 and added[at] > 0 and place < order[at] and self.rows[at] not in self.notes:
                 row = self.rows[at]
-                self.notes[row] = f"moved up by a rule ({self.rules.booster(row, self.now)})"
+                self.notes[row] = self.words.titles(self.words.moved_up, [self.rules.booster(row, self.now)])
 
     def _choose(self, at: int, row: int) -> bool:
         """Choose a candidate, the item `row`, unless it is taken or a limit is full; tell whether it was chosen."""
@@ -241,16 +251,3 @@ class _Limit:
         """Say where pinned items alone are more than the limit."""
         over = {key: n for key, n in self.used.items() if n > self.most}
         return [f"{self.label}: {n} pinned items{key and f' of {key}'}, {self.most} allowed" for key, n in over.items()]
-
-
-def with_note(reason: str, note: str) -> str:
-    """Add what a rule did for an item to the reason for which it is recommended.
-
-    Args:
-        reason: A sentence, or an empty text.
-        note: A note of `RuledList`, or an empty text.
-
-    Returns:
-        Both.
-    """
-    return "; ".join(part for part in (note, reason) if part)

@@ -20,9 +20,9 @@ from genre.data.item_fields import Mask
 from genre.data.words import words
 from genre.recommenders.base import Recommender
 from genre.recommenders.listing import Among
-from genre.recommenders.phrasebook import ENGLISH, PHRASEBOOKS, Phrasebook
+from genre.recommenders.phrasebook import ENGLISH, PHRASEBOOKS, Phrasebook, with_note
 from genre.recommenders.reasons import phrase
-from genre.rules.arranging import Past, RuledList, arrange, with_note
+from genre.rules.arranging import Past, RuledList, arrange
 from genre.rules.rule_set import RuleSet, pool_size
 from genre.rules.ruled_lists import ScoredItems, scored_items
 from genre.serving.diversify import diversify
@@ -161,7 +161,8 @@ def _choose(resolved: ResolvedRequest, pool: ScoredItems) -> RuledList:
     if rules is None:
         return RuledList(items[:k], values[:k], [], [])
     past = Past(resolved.history.item, resolved.history.timestamp)
-    return arrange(rules, items, values, k, resolved.now, past=past, exclude_seen=request.exclude_seen)
+    seen, language = request.exclude_seen, request.language
+    return arrange(rules, items, values, k, resolved.now, past=past, exclude_seen=seen, language=language)
 
 
 def _ranked_list(
@@ -177,7 +178,7 @@ def _ranked_list(
         notes = [PHRASEBOOKS[request.language].at_random if at_random else "" for at_random in drawn.at_random]
     why = _request_reasons(fallback, resolved, history, ranked, items)
     if any(notes):
-        why = [with_note(reason, note) for reason, note in zip(why, notes, strict=True)]
+        why = [with_note(reason, note, request.language) for reason, note in zip(why, notes, strict=True)]
     entries = _entries(loaded, items, values, why, request.fields)
     source = list_source(ranked.step, resolved.history)
     return RankedList(
