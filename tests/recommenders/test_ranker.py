@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from genre.config.reading import read_config
 from genre.data.dataset import Dataset
-from genre.data.folds import Fold
+from genre.data.folds import Fold, hold_out_last
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.errors import DataError
@@ -309,6 +309,24 @@ def test_what_learns_without_the_targets_has_the_weights_of_what_answers(monkeyp
     learnt, answers = used[0], used[-1]
     assert learnt[:2] == answers[:2], "by length of histories too, or the features differ in number"
     assert learnt[2] != answers[2], "the members are fitted anew"
+
+
+def test_what_was_taken_in_one_basket_with_the_target_is_left_out() -> None:
+    """Else a ranker learns what stands beside an item in a basket, not what comes in the next one."""
+    ids = Ids("abc"), Ids("vwxyz")
+    data = Dataset.from_arrays(
+        user=[0, 0, 0, 0, 1, 1, 2, 2],
+        item=[0, 1, 2, 3, 0, 1, 2, 3],
+        weight=[1, 1, 1, 0, 1, 1, 1, 1],
+        timestamp=[1, 2, 2, 2, 5, 5, 1, 2],
+        user_ids=ids[0],
+        item_ids=ids[1],
+    )
+    context, target = hold_out_last(data, remedy="", whole_basket=True)
+    assert list(zip(target.user.tolist(), target.item.tolist(), strict=True)) == [(0, 2), (1, 1), (2, 3)]
+    left = [(0, 0), (0, 3), (1, 0), (2, 2)]  # of a the basket is gone but for what was not liked; b has no other one
+    assert list(zip(context.user.tolist(), context.item.tolist(), strict=True)) == left
+    assert len(hold_out_last(data, remedy="").context) == 5
 
 
 # --- impressions ----------------------------------------------------------------------------------------

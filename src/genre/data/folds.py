@@ -184,12 +184,14 @@ class Split:
         )
 
 
-def hold_out_last(dataset: Dataset, *, remedy: str) -> Fold:
+def hold_out_last(dataset: Dataset, *, remedy: str, whole_basket: bool = False) -> Fold:
     """Hold out the last liked interaction of each history with at least two: targets that training data has of itself.
 
     Args:
         dataset: A training part.
         remedy: What to do where no history has two, for the message.
+        whole_basket: Leave out what was liked at the same time, too, where there are likes at other times: a list is
+            made before a basket, not within it.
 
     Returns:
         What is left, and the held-out interactions.
@@ -204,4 +206,11 @@ def hold_out_last(dataset: Dataset, *, remedy: str) -> Fold:
     held[liked[last & (np.bincount(user, minlength=dataset.n_users)[user] > 1)]] = True
     if not held.any():
         raise DataError(f"no history has two liked items; {remedy}")
-    return Fold(dataset.where(~held), dataset.where(held))
+    left = ~held
+    if whole_basket and dataset.timestamp is not None:
+        time = np.full(dataset.n_users, np.iinfo(np.int64).max)
+        time[dataset.user[held]] = dataset.timestamp[held]
+        beside = (dataset.timestamp == time[dataset.user]) & (dataset.weight > 0)
+        before = np.bincount(dataset.user, (dataset.weight > 0) & ~beside, dataset.n_users) > 0
+        left &= ~(beside & before[dataset.user])
+    return Fold(dataset.where(left), dataset.where(held))

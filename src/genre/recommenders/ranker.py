@@ -64,11 +64,12 @@ class CandidateBatch(NamedTuple):
 class Ranker(SecondStage):
     """The best `candidates` of a first stage, scored anew by a small network that reads what is known of each.
 
-    It learns from training data alone. The last liked item of each history is taken away and becomes the target; the
-    first stage is fitted on what is left, so that no feature has seen a target; the network learns to put the target
-    first among the candidates of the shortened history (softmax cross-entropy; histories whose target is no candidate
-    teach nothing). Then the first stage is fitted on everything, and features come from that one. The network starts as
-    the first stage itself, a = 1 and f = 0 in
+    It learns from training data alone. The last liked item of each history is taken away and becomes the target, with
+    what was liked at the same time, since a list is made before a basket, not within it. The first stage is fitted on
+    what is left, so that no feature has seen a target; the network learns to put the target first among the candidates
+    of the shortened history (softmax cross-entropy; histories whose target is no candidate teach nothing). Then the
+    first stage is fitted on everything, and features come from that one. The network starts as the first stage itself,
+    a = 1 and f = 0 in
 
         score(history, candidate) = a * first(history, candidate) + f(features),
 
@@ -135,7 +136,7 @@ class Ranker(SecondStage):
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
         super()._fit(dataset, validation, log)  # the first stage that answers; its weights as validation chooses them
-        held = hold_out_last(dataset, remedy=REMEDY)
+        held = hold_out_last(dataset, remedy=REMEDY, whole_basket=True)
         first = self.first_[0]  # what learns without the targets has the weights of what answers, so the same features
         if isinstance(first, Blend):
             before: Recommender = first.refit_members(held.context, log=log)
