@@ -9,7 +9,7 @@ import numpy as np
 
 from genre import storage
 from genre.config.experiment import Experiment
-from genre.config.reading import Config, read_config
+from genre.config.reading import FULL_CONFIG, Config, read_config
 from genre.data.dataset import Dataset
 from genre.data.folds import Split
 from genre.data.parquet import read_dataset
@@ -43,8 +43,8 @@ def plan_llm(
         ConfigError: The config uses no language model.
     """
     given = Path(config)
-    is_run = (given / "config.full.yaml").is_file()
-    checked = read_config(given / "config.full.yaml" if is_run else config, overrides)
+    is_run = (given / FULL_CONFIG).is_file()
+    checked = read_config(given / FULL_CONFIG if is_run else config, overrides)
     if not _uses_llm(checked.experiment):
         raise ConfigError(f"{config}: uses no language model; add the sections llm and augmentation")
     work = Workspace(given, storage.read_manifest(given)["key"]) if is_run else workspace_of(checked, runs)
@@ -120,7 +120,7 @@ def exchanges_of(
         UnknownId: There is no exchange with this id.
     """
     path = default_path() if source is None else Path(source)
-    full, job = path / "config.full.yaml", None
+    full, job = path / FULL_CONFIG, None
     if full.is_file() or path.suffix in (".yaml", ".yml"):
         experiment = read_config(full if full.is_file() else path).experiment
         if experiment.llm is None:

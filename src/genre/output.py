@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from genre import plain_yaml, storage
 from genre.config.diagram import mermaid
 from genre.config.experiment import Experiment
+from genre.config.reading import FULL_CONFIG
 from genre.config.secrets import without_folders
 from genre.config.writing import to_yaml
 from genre.data.dataset import Dataset
@@ -167,5 +168,5 @@ def write_output(
         steps=steps_of(work.entries(".")),
     )
     storage.write_json(work.folder / "report.json", report)
-    full = to_yaml(without_folders(plain_yaml.read_yaml((work.folder / "config.full.yaml").read_text("utf-8"), "")[0]))
+    full = to_yaml(without_folders(plain_yaml.read_yaml((work.folder / FULL_CONFIG).read_text("utf-8"), "")[0]))
     write_report(work.folder / "report.html", report, tests, diagram=mermaid(experiment), config=full, log=log)

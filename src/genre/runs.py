@@ -15,7 +15,7 @@ import numpy as np
 
 from genre import storage
 from genre.bulk import UserLists, rows_to_list
-from genre.config.reading import read_config
+from genre.config.reading import FULL_CONFIG, read_config
 from genre.config.serving_options import ServingOptions
 from genre.data.context import check_context
 from genre.data.dataset import Dataset
@@ -421,7 +421,7 @@ def read_run(folder: str | Path, *, trust: bool = False, evaluated: bool = False
 def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], *, trust: bool) -> Run:
     """Read the parts of a run whose files are known to be whole."""
     data_key = storage.read_manifest(path / "dataset")["key"]
-    experiment = read_config(path / "config.full.yaml", trust=trust).experiment.with_budgets_of(data_key)
+    experiment = read_config(path / FULL_CONFIG, trust=trust).experiment.with_budgets_of(data_key)
     sides = {side.name: read_features(side) for side in sorted((path / "features").glob("[!.]*"))}
     classes = {label: type(recommender) for label, recommender in experiment.named().items()}
     encoder = experiment.features.items

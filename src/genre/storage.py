@@ -131,6 +131,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(body)
 
 
+def published_at(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a published folder from the one that takes its place.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        File number and time of its manifest; None where it has none.
+    """
+    try:
+        found = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def _refuse_unnamed(folder: Path, files: dict[str, str]) -> None:
     """Raise ArtifactError for a link below a folder, and for a file that its manifest does not name.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from genre import storage
 from genre.arrays import Float32
 from genre.config.experiment import Experiment
-from genre.config.reading import Config, read_config
+from genre.config.reading import FULL_CONFIG, Config, read_config
 from genre.config.writing import to_dict, to_yaml
 from genre.data.dataset import Dataset
 from genre.data.folds import Split
@@ -164,7 +164,7 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, trust: boo
         trust: Run code of the folder, as in `read_run`.
         log: Where progress is shown.
     """
-    checked = read_config(folder / "config.full.yaml", trust=trust)
+    checked = read_config(folder / FULL_CONFIG, trust=trust)
     checked = dataclasses.replace(checked, text=(folder / "config.yaml").read_text("utf-8"))
     cleaning = storage.read_json(folder / "dataset" / "cleaning.json")
     cleaning["facts"] = [*cleaning["facts"], news]
@@ -203,7 +203,7 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
     from genre.evaluation.shortcuts import find_shortcuts, shortcut_findings
 
     done = read_run(folder, trust=trust, evaluated=True)
-    splitter = read_config(done.folder / "config.full.yaml", trust=trust).experiment.split
+    splitter = read_config(done.folder / FULL_CONFIG, trust=trust).experiment.split
     split = splitter.split(done.unsplit or done.dataset)
     leaking_texts = [
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
@@ -249,7 +249,7 @@ def audit_rules(folder: str | Path, *, trust: bool = False) -> list[RulesCost]:
     from genre.evaluation.rules_cost import rules_cost
 
     done = read_run(folder, trust=trust)
-    experiment = read_config(done.folder / "config.full.yaml", trust=trust).experiment
+    experiment = read_config(done.folder / FULL_CONFIG, trust=trust).experiment
     if done.rules is None:
         raise ConfigError(f"{folder}: has no rules; add `rules:` to its config and make the run again")
     test, options = experiment.split.split(done.unsplit or done.dataset).test, experiment.evaluation
@@ -370,7 +370,7 @@ def measure_uplift(
     from genre.evaluation.uplift import arm_costs, evaluate_arms, uplift
 
     given = Path(config)
-    checked = read_config(given / "config.full.yaml" if given.is_dir() else config, () if given.is_dir() else overrides)
+    checked = read_config(given / FULL_CONFIG if given.is_dir() else config, () if given.is_dir() else overrides)
     experiment, evaluation = checked.experiment, checked.experiment.evaluation
     options, encoder = experiment.augmentation, experiment.features.items
     if options is None or encoder is None:

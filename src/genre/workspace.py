@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from genre import storage
 from genre.config.experiment import Experiment
-from genre.config.reading import Config
+from genre.config.reading import FULL_CONFIG, Config
 from genre.config.writing import to_dict, to_yaml
 from genre.data.dataset import Dataset
 from genre.data.features import Block, Features
@@ -123,7 +123,7 @@ class Workspace:
         (self.folder / storage.MANIFEST).unlink(missing_ok=True)
         (self.folder / "log.jsonl").unlink(missing_ok=True)
         (self.folder / "config.yaml").write_text(config.text, encoding="utf-8")
-        (self.folder / "config.full.yaml").write_text(to_yaml(config.full), encoding="utf-8")
+        (self.folder / FULL_CONFIG).write_text(to_yaml(config.full), encoding="utf-8")
         if search is not None:
             storage.write_json(self.folder / SEARCH, self.search)
 

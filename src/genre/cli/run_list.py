@@ -66,8 +66,9 @@ def list_runs(folder: Path) -> list[ListedRun]:
 
 def _found(folder: Path) -> Iterator[ListedRun]:
     from genre import storage
+    from genre.config.reading import FULL_CONFIG
 
-    for config in folder.glob("[!.]*/config.full.yaml"):
+    for config in folder.glob(f"[!.]*/{FULL_CONFIG}"):
         manifest = config.parent / storage.MANIFEST
         if not manifest.is_file():
             yield ListedRun(config.parent, None)

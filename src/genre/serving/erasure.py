@@ -18,6 +18,7 @@ from genre.serving.events.store import EventStore
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.refresh import previous_folder
 from genre.serving.state import State
+from genre.storage import published_at
 
 
 class Erasure:
@@ -82,8 +83,8 @@ class Erasure:
         for loaded in list(self._state.loaded_runs.values()) if n_deletions else ():
             replaced = previous_folder(loaded.run.folder)
             look(loaded.run, partial(_left_in_run, loaded, deleted))
-            if (made := _made_at(replaced)) is not None:
-                look(made, partial(_left_in_folder, replaced, deleted))
+            if (published := published_at(replaced)) is not None:
+                look(published, partial(_left_in_folder, replaced, deleted))
         self._in_runs = found
 
     def report_shows_deleted(self, name: str | None = None) -> bool:
@@ -114,11 +115,3 @@ def _left_in_folder(folder: Path, deleted: DeletedUsers) -> str | None:
     except ArtifactError:
         holds = True  # a damaged run may hold anything
     return f"{folder.name}: the run before, until it is refreshed again or that folder is removed" if holds else None
-
-
-def _made_at(folder: Path) -> tuple[Path, int] | None:
-    """Return what tells one run in a folder from the next; None without a run."""
-    try:
-        return folder, (folder / "manifest.json").stat().st_mtime_ns
-    except OSError:
-        return None

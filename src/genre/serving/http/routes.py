@@ -18,7 +18,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genre.config.serving_options import OnlineExperiment
-from genre.errors import UnknownId
+from genre.errors import DataError, UnknownId
 from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import AsyncService
 from genre.serving.http.problems import is_json
@@ -46,6 +46,7 @@ from genre.serving.http.schemas import (
     UserHistory,
     UserIds,
     UserPath,
+    distinct_keys,
     first_repeated,
     split_context,
     split_names,
@@ -372,15 +373,10 @@ class StrictRoute(APIRoute):
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
-        return json.loads(await self.body(), object_pairs_hook=_object)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        repeated = str(first_repeated([name for name, _ in pairs]))
-        raise HTTPException(422, f"body: the key {repeated[:100]!r} more than once in one object")
-    return made
+        try:
+            return json.loads(await self.body(), object_pairs_hook=distinct_keys)
+        except DataError as error:
+            raise HTTPException(422, f"body: {error}") from error
 
 
 def _parameters(**models: type[BaseModel]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from pydantic import (
 from genre.config.serving_options import Guardrails, OnlineExperiment
 from genre.data.event_kinds import RATE, SHOW
 from genre.data.item_fields import Filter
+from genre.errors import DataError
 from genre.options import DEFAULT_K, Renamed, new_names
 from genre.recommenders.phrasebook import Language
 from genre.rules.base import parse_where, read_rules
@@ -464,3 +465,22 @@ def first_repeated(names: Sequence[str]) -> str | None:
             return name
         seen.add(name)
     return None
+
+
+def distinct_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON, as `object_pairs_hook` of `json.loads`.
+
+    Args:
+        pairs: Its keys and values.
+
+    Returns:
+        The object.
+
+    Raises:
+        DataError: If a key is given twice, of which all but the last would be ignored.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        repeated = str(first_repeated([name for name, _ in pairs]))
+        raise DataError(f"the key {repeated[:100]!r} more than once in one object")
+    return made

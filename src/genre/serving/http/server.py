@@ -22,6 +22,7 @@ from genre.runs import Run, read_run
 from genre.serving.events.opening import default_store_path, open_store
 from genre.serving.limits import Limits
 from genre.serving.service import Service
+from genre.storage import published_at
 from genre.threads import blas_threads
 
 try:
@@ -163,7 +164,7 @@ def watch_folders(
         log: gets a line for each swap and each failure.
     """
     folders = {name: service.run(name).folder for name in service.names()}
-    seen = {name: _signature(folder) for name, folder in folders.items()}
+    seen = {name: published_at(folder) for name, folder in folders.items()}
     retry_at: dict[str, float] = {}
     said: dict[str, str] = {}
     frozen = False
@@ -172,7 +173,7 @@ def watch_folders(
             freeze_garbage()
             frozen = True
         for name, folder in folders.items():
-            now = _signature(folder)
+            now = published_at(folder)
             if now is None or (now == seen[name] and time.monotonic() < retry_at.get(name, math.inf)):
                 continue
             seen[name] = now
@@ -194,15 +195,6 @@ def freeze_garbage() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _signature(folder: Path) -> tuple[int, int] | None:
-    """Return a value that changes when the whole folder is replaced."""
-    try:
-        found = (folder / "manifest.json").stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def _check_host(host: str, keys: ApiKeys | None) -> None:

@@ -16,11 +16,11 @@ from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, GenreError
 from genre.runs import manifest_of
 from genre.serving.events.store import Event
-from genre.serving.http.schemas import EventBody, first_repeated
+from genre.serving.http.schemas import EventBody, distinct_keys
 from genre.serving.http.validation import validation_message
 from genre.serving.ingest.line_source import LONGEST_LINE, Line
 from genre.serving.weighed_events import weigh_for_log
-from genre.storage import MANIFEST
+from genre.storage import published_at
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors begin a file with it
 NO_ID = (
@@ -47,7 +47,7 @@ class EventReader:
         self._load()
 
     def _load(self) -> None:
-        made = _made_at(self._folder)
+        made = published_at(self._folder)
         manifest_of(self._folder)
         self._kinds = read_config(self._folder / FULL_CONFIG, trust=self._trust).experiment.events
         self._positive_rating = apply_part_rules(read_dataset(self._folder / "dataset" / "tables")).positive_rating
@@ -55,7 +55,7 @@ class EventReader:
 
     def follow_run(self) -> None:
         """Read the run again if its folder was replaced; where that fails, go on with what is known."""
-        if _made_at(self._folder) not in (None, self._made):
+        if published_at(self._folder) not in (None, self._made):
             try:
                 self._load()
             except (GenreError, OSError):
@@ -96,15 +96,6 @@ class EventReader:
         return weigh_for_log(events, self._kinds, self._positive_rating)
 
 
-def _made_at(folder: Path) -> tuple[int, int] | None:
-    """Return a value that changes when the whole folder is replaced; None where it is missing."""
-    try:
-        found = (folder / MANIFEST).stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
 def _parse(data: bytes | None) -> Any:
     if data is None:
         raise DataError("a message without a value")
@@ -115,17 +106,9 @@ def _parse(data: bytes | None) -> Any:
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 from byte {error.start} on") from error
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return json.loads(text, object_pairs_hook=distinct_keys)
     except (ValueError, RecursionError) as error:
         raise DataError(f"not JSON: {error}") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        repeated = str(first_repeated([name for name, _ in pairs]))
-        raise DataError(f"the key {repeated[:100]!r} more than once in one object")
-    return made
 
 
 def is_blank(line: Line) -> bool:
