@@ -5,8 +5,10 @@ item of the target that the user liked is relevant, every other item is not. `n_
 also those that cannot be recommended (not among the candidates), which are never found. Users without relevant items
 are not evaluated; the evaluator counts them.
 
-Each ranking metric is the exact mean over all orders of items with tied scores; `tied_ranks.py` says how. Metrics
-of the lists themselves (coverage, diversity, ...) are in `beyond_accuracy.py`; names and labels in `metric_table.py`.
+Each ranking metric is the exact mean over all orders of items with tied scores; `tied_ranks.py` says how. Items to
+which a user's scores give one value are a group. A group of `size` items, `relevant` of them relevant, has the ranks
+`n_higher + 1 .. n_higher + size`; `n_relevant_higher` relevant items rank before it. Metrics of the lists themselves
+(coverage, diversity, ...) are in `beyond_accuracy.py`; names and labels in `metric_table.py`.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from genre.errors import LLMError, NotAvailable
 from genre.llm.answer_bodies import as_chat, as_responses, error_code, message_text, outcome_of, token_count
 from genre.llm.attempt_limits import AttemptLimits, Elsewhere, TooLarge, TooLate, refuse_elsewhere
 from genre.llm.base import Completion, LanguageModel, Schema, Scores, likelihoods, one_line
+from genre.llm.refusals import REFUSALS, REFUSED, refused_field
 from genre.llm.request_options import check_request_options
 from genre.options import Doc, Ge, Gt, Le
 
@@ -35,29 +36,7 @@ NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProto
 """Errors before anything was sent, after which nothing is billed; by name, since the library behind them changes."""
 RETRIED = (408, 409, 429)
 """Statuses below 500 after which another attempt may end better."""
-REFUSED = (400, 404, 415, 422, 501)
-"""Statuses of servers that do not know a field or an address."""
 STRUCTURED = ("strict", "schema", "object", "none")
-REFUSALS = {
-    "chat completions": (
-        {"messages"},
-        re.compile(r"/responses\b|responses api", re.IGNORECASE),
-        "the Responses API is used",
-    ),
-    "max_tokens": (
-        {"max_tokens", "max_completion_tokens"},
-        re.compile("max_completion_tokens"),
-        "the other of max_tokens and max_completion_tokens is sent",
-    ),
-    "temperature": ({"temperature"}, re.compile("temperature", re.IGNORECASE), "its default is used"),
-    "seed": ({"seed"}, re.compile(r"\bseed\b", re.IGNORECASE), "none is sent"),
-    "response_format": (
-        {"response_format"},
-        re.compile("response.?format|schema|json.?(object|mode)|structured|grammar|guided|strict", re.IGNORECASE),
-        "JSON is requested in a weaker way",
-    ),
-}
-"""Fields that are left out or sent otherwise where a server refuses them: which, words of the refusal, and the note."""
 MOST_SHOWN = 2_000  # characters of the body of an error
 MOST_BYTES = 4_000_000  # of an answer with its headers; a hundred thousand tokens of thoughts are half a megabyte
 SHORTEST_MASKED = 6  # characters of a key that is masked in answers, too: a shorter word is no secret
@@ -197,10 +176,10 @@ class OpenAI(LanguageModel):
                 body = self._post(key, fields, responses=bool(left_out["chat completions"]))
                 refused = body.get("error") if isinstance(body, dict) else None
                 known = bool(refused) and error_code(refused) in (0, *REFUSED)
-                name = _refused_field(str(refused), fields, left_out) if known else None
+                name = refused_field(str(refused), fields, left_out) if known else None
             except Exception as error:
                 known = getattr(error, "status_code", 0) in REFUSED
-                name = _refused_field(f"{error} {_body_text(error)}", fields, left_out) if known else None
+                name = refused_field(f"{error} {_body_text(error)}", fields, left_out) if known else None
                 if name is None:
                     raise
             if name is None:
@@ -335,15 +314,6 @@ class OpenAI(LanguageModel):
             return {"type": "json_object"}
         body = _supported(schema) if how == "strict" else schema
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": how == "strict"}}
-
-
-def _refused_field(message: str, fields: dict[str, Any], left_out: Counter[str]) -> str | None:
-    """Return the name in `REFUSALS` of the field that a server's message is about, if it was sent."""
-    for name, (sent, words, _) in REFUSALS.items():
-        again = name == "chat completions" and left_out[name]  # there is no third way
-        if sent & fields.keys() and words.search(message) and not again:
-            return name
-    return None
 
 
 def _whole(error: Exception) -> str:

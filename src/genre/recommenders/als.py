@@ -132,7 +132,7 @@ class ALS(Factors):
             self.item_embeddings_[counts == 0] = features[counts == 0] @ self.map_
 
     def _equations(self, matrix: sp.csr_matrix) -> Equations:
-        """Return the rows of a matrix of weights; c - 1 = alpha * weight takes the place of the weights."""
+        """Return the rows of a matrix of weights, which is overwritten: c - 1 = alpha * weight takes their place."""
         matrix.data *= np.float32(self.alpha)
         indptr = np.asarray(matrix.indptr, np.int64)
         return Equations(indptr, np.asarray(matrix.indices, np.int32), matrix.data, self._ridge(indptr, matrix.data))
@@ -193,7 +193,7 @@ class ALS(Factors):
         return users
 
     def _query_terms(self, history: History) -> Float32:
-        """Return the terms of x = A^-1 (sum of c y), one for each interaction, `[length, factors]`.
+        """Return the terms of x = A^-1 (sum of c y), one for each interaction of one history, `[length, factors]`.
 
         Several interactions with one item have one confidence together; each has a share in proportion to its weight.
         """
@@ -206,7 +206,10 @@ class ALS(Factors):
         return np.asarray(np.linalg.solve(matrix, seen.T).T * coefficient[:, None], np.float32)
 
     def _unit_features(self, dataset: Dataset) -> Float32:
-        """Return centred unit vectors and a constant for each item, or no rows without `feature_weight`."""
+        """Return centred unit vectors and a constant for each item, or no rows without `feature_weight`.
+
+        The mean is kept as `center_`: new items are centred by it, too.
+        """
         if not self.feature_weight:
             return np.zeros((0, 1), np.float32)
         if dataset.item_features is None:

@@ -49,7 +49,7 @@ class ResolvedRequest:
         name: Name of the recommender.
         history: The history to score.
         mask: Items that may be recommended, None for all. `[n_items]`
-        fallback: Why the history lacks recent events, or None.
+        events_missing: Why the history lacks recent events, or None.
         rules: What the list must keep, or None.
         now: The time that ages in rules count from, in seconds since 1970.
         explorer: Draws places at random; None: none are drawn.
@@ -62,7 +62,7 @@ class ResolvedRequest:
     name: str
     history: SingleHistory
     mask: Mask | None
-    fallback: str | None
+    events_missing: str | None
     rules: RuleSet | None = None
     now: int = 0
     wide: bool = False
@@ -186,7 +186,7 @@ def _ranked_list(
         source=source,
         run=loaded.name,
         recommender=resolved.name,
-        fallback=ranked.fallback or resolved.fallback,
+        fallback=ranked.fallback or resolved.events_missing,
         unkept=unkept,
         propensities=propensities,
     )

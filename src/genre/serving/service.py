@@ -114,7 +114,7 @@ class Service(ItemLists):
             name=loaded.model_name(request.recommender),
             history=self._state.history(loaded, request.user_id, request.history, events),
             mask=mask,
-            fallback=events_missing if wants_events else None,
+            events_missing=events_missing if wants_events else None,
             rules=rules,
             now=now,
             explorer=self._explorer_of(request, rules),
