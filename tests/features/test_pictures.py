@@ -148,3 +148,20 @@ def test_public_addresses_and_checked_certificates() -> None:
     assert is_public("8.8.8.8")
     assert is_public("2606:4700::1111")
     assert ssl.create_default_context().verify_mode == ssl.CERT_REQUIRED
+
+
+def test_a_host_that_does_not_answer_is_left_alone(site: ThreadingHTTPServer, tmp_path: Path) -> None:
+    connected: list[str] = []
+    pictures = store(tmp_path, site, connected)
+
+    def reasons(host: str, n: int) -> list[str]:
+        found = []
+        for at in range(n):
+            with pytest.raises(PictureError) as caught:
+                pictures.get(f"http://{host}/{at}.png", fetch=True)
+            found.append(str(caught.value))
+        return found
+
+    assert reasons("nowhere.example", 10) == ["no answer: gaierror"] * 8 + ["a host that does not answer"] * 2
+    assert reasons("shop.example", 10) == ["HTTP 404"] * 10, "an answer, if not a picture"
+    assert pictures.get("http://shop.example/red.png?size=1", fetch=True) == RED

@@ -37,6 +37,7 @@ UNREADABLE = "not a readable picture"
 TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 PORTS = {"http": 80, "https": 443}
 MOST_REDIRECTS = 3
+MOST_SILENT = 8  # requests in a row that a host may leave without an answer; then it gets no more
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK = 1 << 16
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # IPv4 addresses behind a translator, private ones too
@@ -69,6 +70,7 @@ class Pictures:
     ) -> None:
         self.folder, self.most_bytes, self.seconds = folder, most_bytes, seconds
         self._resolve, self._connect = resolve, connect
+        self._silent = Counter[str]()  # requests in a row without an answer, by host
 
     def get(self, url: str, *, fetch: bool) -> bytes:
         """Return a picture, from the folder where it is there and whole.
@@ -103,9 +105,14 @@ class Pictures:
         """Fetch a picture, over at most `MOST_REDIRECTS` redirects."""
         until = time.monotonic() + self.seconds
         for _ in range(MOST_REDIRECTS + 1):
+            host = url.partition("://")[2].partition("/")[0]
+            if self._silent[host] >= MOST_SILENT:
+                raise PictureError("a host that does not answer")
             try:
                 found = self._request(url, until)
+                self._silent[host] = 0
             except (OSError, http.client.HTTPException, ValueError) as error:
+                self._silent[host] += 1
                 reason = "too slow" if isinstance(error, TimeoutError) else f"no answer: {type(error).__name__}"
                 raise PictureError(reason) from error
             if isinstance(found, bytes):
