@@ -411,7 +411,7 @@ print(n, whole, end(child))
 def test_kill_9_at_any_moment_loses_and_doubles_nothing(folder: Path, tmp_path: Path) -> None:
     """With files that grow and are rotated, and events without ids of their own."""
     command = [sys.executable, "-c", KILLS, str(folder), str(tmp_path), str(sized(5, 100))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=sized(600, 3600))
     n, whole, status = map(int, done.stdout.splitlines()[-1].split())
     assert whole in (0, 1), "1: the last kill left rejected lines to it"
     assert status == 0, "SIGTERM ends it in order"

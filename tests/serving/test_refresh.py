@@ -32,6 +32,7 @@ from genre.storage import publish
 from genre.studies import remake
 from genre.testing import toy_dataset
 from genre.workspace import locked
+from sizes import NIGHTLY
 from small_world import story_run
 
 
@@ -58,13 +59,18 @@ def clicks(user: str, *items: int) -> list[Event]:
     return [Event(user, f"i{item}", 1.0, 2_000_000 + item, f"{user}-{item}") for item in items]
 
 
-def test_a_server_takes_a_refreshed_run_over_and_back(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "every",
+    [None, pytest.param("1m", marks=pytest.mark.skipif(not NIGHTLY, reason="a minute by the clock: make nightly"))],
+)
+def test_a_server_takes_a_refreshed_run_over_and_back(folder: Path, every: str | None) -> None:
+    """By `genre refresh` beside it, and by the server itself, when its time has come."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    words = ["serve", str(folder), "--port", str(port), *(() if every is None else ("--refresh-every", every))]
     server = subprocess.Popen(
-        [sys.executable, "-c", "from genre.cli.main import main; main()", "serve", str(folder), "--port", str(port)],
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", "from genre.cli.main import main; main()", *words], stderr=subprocess.DEVNULL
     )
     client, statuses = httpx.Client(base_url=f"http://127.0.0.1:{port}"), set[int]()
 
@@ -74,7 +80,7 @@ def test_a_server_takes_a_refreshed_run_over_and_back(folder: Path) -> None:
         return str(answer.json()["source"])
 
     def until(wanted: str) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + (30 if every is None else 150)
         while source() != wanted:
             assert time.monotonic() < deadline, f"still {source()}"
             time.sleep(0.05)
@@ -90,8 +96,12 @@ def test_a_server_takes_a_refreshed_run_over_and_back(folder: Path) -> None:
         events = [{"user_id": "fresh", "item_id": f"i{item}", "event_id": f"e{item}"} for item in (1, 3, 5)]
         assert client.post("/v1/events", json=events).status_code == 200
         assert source() == "folded_in", "known from its clicks, not from training"
-        assert main(["refresh", str(folder)]) == 0
+        if every is None:
+            assert main(["refresh", str(folder)]) == 0
         until("personal")
+        record = read_record(folder)
+        assert record is not None
+        assert (record.result, record.news) == ("went live", "new from the event log: 3 interactions, 1 user")
         assert main(["refresh", str(folder), "--roll-back"]) == 0
         until("folded_in")
         assert statuses == {200}

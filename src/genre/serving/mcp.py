@@ -151,6 +151,15 @@ class _AgentTools:
         given = {"dialogue_id": dialogue_id, "user_id": user_id, "k": k, "run": run, "fields": fields}
         return dataclasses.asdict(await self._calls.read(converse, text, **given))  # type: ignore[arg-type]
 
+    async def experiments(
+        self,
+        context: Context,
+        days: Annotated[int, Field(ge=1, le=3650, description="how far the table of lists goes back")] = 30,
+    ) -> dict[str, Any]:
+        """Look at the experiments between runs and what they found so far, and at what the lists of each run led to."""
+        _check_scope(context, "admin")
+        return await self._calls.read(self._service.operations.experiments, days=days)
+
     async def record_event(
         self,
         context: Context,
@@ -175,7 +184,7 @@ class _AgentTools:
         return (await self._calls.record([event]))._asdict()
 
 
-READING = ("recommend", "similar", "explain", "find_items", "filters", "compare", "dialogue")
+READING = ("recommend", "similar", "explain", "find_items", "filters", "compare", "dialogue", "experiments")
 WRITING = ("record_event",)
 
 

@@ -40,7 +40,7 @@ SCOPE_BY_ROUTE: dict[str, KeyScope | None] = {
     "POST /v1/experiments": "admin",
     "POST /v1/experiments/{name:id}/stop": "admin",
     "POST /v1/experiments/{name:id}/promote": "admin",
-    "POST /mcp": "read",  # the tool that records events checks for its own scope
+    "POST /mcp": "read",  # the tools that record events and look at experiments check for their own scopes
     "PUT /v1/items/{item_id:id}": "admin",
     "DELETE /v1/users/{user_id:id}": "admin",
 }
