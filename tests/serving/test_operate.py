@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from genre.config.serving_options import OnlineExperiment, ServingOptions
+from genre.evaluation.online.experiments import Rate
 from genre.llm.ledger_table import LedgerTable, read_spending
 from genre.llm.settings import LLMOptions
 from genre.runs import Run
@@ -79,7 +80,7 @@ def test_a_user_counts_once_in_a_run_whatever_made_the_lists(store: EventStore) 
         assert rate.high is not None
         assert 0 <= rate.low < rate.value < rate.high
     assert (toy.fallbacks.value, toy.fallbacks.low) == (0.5, None), "half of the lists of every user: no variance"
-    assert (toy.seconds.value, toy.slow_seconds, toy.coverage) == (pytest.approx(0.002), 0.002, 6)
+    assert (toy.seconds.value, toy.slow_seconds, toy.coverage) == (pytest.approx(0.002), Rate(0.002, 0.002, 0.002), 6)
     days = outcome_table(store, ("buy",), whole_runs=True, since=now - 9 * DAY, span=DAY)
     assert sum(row.lists for row in days) == 480
     assert {row.since % DAY for row in days} == {0}
@@ -189,7 +190,9 @@ def by_key(key: str) -> dict[str, Any]:
 
 
 def test_the_page_needs_a_key_for_admin_and_takes_one(operated: str, open_page: Open) -> None:
-    page = open_page(operated, path="/operate", expected="status of 40[13]", **by_key(READ))
+    page = open_page(operated, expected="status of 40[13]", **by_key(READ))
+    page.get_by_role("link", name="Operate").click()
+    expect(page).to_have_url(f"{operated}/operate")
     expect(page.locator("#key-why")).to_have_text("This key is for read; this needs one for admin.")
     expect(page.locator("#report")).to_be_hidden()
     assert axe_faults(page) == []

@@ -1,7 +1,7 @@
 """What lists led to, by run, recommender and source, or by run over time. Knows no experiment and no HTTP.
 
-Everything is counted from the event log at the time of the call. Intervals hold at all times at once, so that looking
-daily is allowed.
+Everything is counted from the event log at the time of the call. Intervals of rates hold at all times at once, so that
+looking daily is allowed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from genre.evaluation.online.experiments import Rate, RateSums, always_valid_rate
+from genre.evaluation.online.quantiles import quantile
 from genre.serving.events.outcomes import (
     FOREVER,
     RATIOS,
@@ -62,8 +63,10 @@ class OutcomeRow:
         fallbacks: Share of lists that a fallback made, with its interval.
         empty: Share of lists without an item, with its interval.
         seconds: Mean time that a list took, with its interval.
-        slow_seconds: 95 of 100 of the newest 1,000 lists took at most this.
-        coverage: Different items in the newest 1,000 lists.
+        slow_seconds: 95 of 100 of the newest 1,000 lists took at most this; its interval is that of these lists as
+            independent ones, at one time of looking.
+        coverage: Different items in the newest 1,000 lists. It is a count of what was shown, not an estimate of
+            something else, so it has no interval.
     """
 
     run: str
@@ -82,7 +85,7 @@ class OutcomeRow:
     fallbacks: Rate
     empty: Rate
     seconds: Rate
-    slow_seconds: float
+    slow_seconds: Rate
     coverage: int
 
 
@@ -160,7 +163,7 @@ def _row(counts: OutcomeCounts, newest: Mapping[tuple[RowKey, int], NewestLists]
         fallbacks=rates["fallbacks"],
         empty=rates["empty"],
         seconds=rates["seconds"],
-        slow_seconds=lists.seconds[int(SLOW * (len(lists.seconds) - 1))] if lists.seconds else 0.0,
+        slow_seconds=quantile(lists.seconds, SLOW),
         coverage=len(lists.items),
     )
 

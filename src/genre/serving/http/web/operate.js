@@ -159,7 +159,7 @@ function listsTable({ lists }) {
     { name: t("Conversions a show"), number: true, of: (row) => between(row.conversion_rate, percent, scales.conversion_rate) },
     { name: t("Value a show"), number: true, of: (row) => between(row.value_rate, amount, scales.value_rate) },
     { name: t("Fallbacks"), number: true, of: (row) => between(row.fallbacks, percent, scales.fallbacks) },
-    { name: t("Time of a list"), number: true, of: (row) => [...between(row.seconds, duration), h("small", {}, t("95 of 100: {}", duration(row.slow_seconds))), whisker(row.seconds, ...scales.seconds)] },
+    { name: t("Time of a list"), number: true, of: (row) => [...between(row.seconds, duration), h("small", {}, t("95 of 100: {}", duration(row.slow_seconds.value)), row.slow_seconds.low == null ? "" : ` (${t("{} to {}", duration(row.slow_seconds.low), duration(row.slow_seconds.high))})`), whisker(row.seconds, ...scales.seconds)] },
     { name: t("Coverage"), number: true, of: (row) => [count(row.coverage), h("small", {}, t("items"))] },
   ], lists);
 }
