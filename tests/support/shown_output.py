@@ -78,6 +78,8 @@ class Shell:
         self.folder, self.capsys = folder, capsys
         self.programs: dict[str, Callable[[list[str]], str]] = {}
         """Programs besides `genre` and `python`: a function of the words behind the name, which returns the output."""
+        self.before: dict[str, Callable[[], None]] = {}
+        """What is done before each command of `genre` with this verb."""
 
     def run(self, command: str) -> str:
         """Run one line as written, on the run folder of the name that is there; messages come before the output."""
@@ -86,6 +88,7 @@ class Shell:
         if not words:
             return ""
         if words[0] == "genre":
+            self.before.get(words[1], lambda: None)()
             main(words[1:])
         elif words[0] in self.programs:
             return self.programs[words[0]](words[1:])
