@@ -18,7 +18,14 @@ from genre.errors import ArtifactError, DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend, _reciprocal_ranks
-from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
+from genre.recommenders.blend_weights import (
+    CandidateLists,
+    Candidates,
+    best_candidates,
+    climb_ndcg,
+    cross_entropy,
+    fit_weights,
+)
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
@@ -100,6 +107,53 @@ def test_no_blend_is_worse_than_its_best_member(seed: int) -> None:
     assert (weights >= 0).all()
     assert lists.ndcg(weights, 5) >= max(lists.ndcg(alone, 5) for alone in np.eye(3))
     assert lists.ndcg(weights, 5) >= lists.ndcg(np.full(3, 1 / 3), 5)
+
+
+@pytest.mark.parametrize("partly", [False, True])
+def test_the_gradient_of_the_cross_entropy_is_its_slope(*, partly: bool) -> None:
+    """Against differences, with lists of different lengths, several targets, and members that do not know all."""
+    rng, some = np.random.default_rng(0), []
+    for width in (4, 9, 6):
+        right = np.zeros(width, bool)
+        right[rng.choice(width, 2, replace=False)] = True
+        known = rng.random((3, width)) < 0.7 if partly else None
+        scores = rng.normal(size=(3, width)) * (1 if known is None else known)
+        some.append(Candidates(scores.astype(np.float32), right, 2, known))
+    lists, weights = CandidateLists.of(some), np.array([0.5, 1.5, 0.8])
+    _, gradient = cross_entropy(lists, weights)
+    step = 1e-2
+    slope = [
+        (cross_entropy(lists, weights + step * one)[0] - cross_entropy(lists, weights - step * one)[0]) / (2 * step)
+        for one in np.eye(3)
+    ]
+    assert np.allclose(gradient, slope, atol=1e-3)
+    assert np.abs(gradient).max() > 0.05
+
+
+def test_the_cross_entropy_by_hand() -> None:
+    scores = np.array([[1, 0], [0, 3]], np.float32)
+    lists = CandidateLists.of([Candidates(scores, np.array([True, False]), 1)])
+    assert np.isclose(cross_entropy(lists, np.array([2.0, 0.5]))[0], np.log(1 + np.exp(1.5 - 2)))
+
+
+def many_members(n: int, seed: int) -> CandidateLists:
+    """Twelve members that each know a little of the targets."""
+    rng, candidates = np.random.default_rng(seed), []
+    for _ in range(n):
+        scores = rng.normal(size=(12, 60)).astype(np.float32)
+        right = np.arange(60) == rng.integers(60)
+        scores[:, right] += 0.6
+        candidates.append(Candidates(scores, right, 1))
+    return CandidateLists.of(candidates)
+
+
+def test_few_histories_are_weighed_by_what_holds_for_others() -> None:
+    """Climbing ndcg on sixty histories follows their chances; the smooth loss finds that all members count alike."""
+    few, others, equal = many_members(60, 0), many_members(600, 1), np.full(12, 1 / 12)
+    start = np.append(1.0, np.zeros(11))  # a poor one
+    found = others.ndcg(fit_weights(few, 10, start), 10)
+    assert found > others.ndcg(climb_ndcg(few, 10, start), 10) + 0.02
+    assert found > 0.9 * others.ndcg(equal, 10)
 
 
 def test_noise_gets_little_weight() -> None:
