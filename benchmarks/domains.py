@@ -51,7 +51,8 @@ NOTES = (
     "- Transfer: from MovieLens to MovieTweetings a network as it is says less than plain likeness of texts, and popularity says more than either; the other way it is ahead of likeness of",
     "  texts and level with popularity, on 74 users. Trained further it is ahead of likeness of texts in both, and its interval to popularity holds 0 in both. On a",
     "  shop, what films taught it is worth a sixth of likeness of texts: nothing carries over.",
-    "- News: clicks of this set are hard to tell for every recommender here; a text reader is no better than popularity, since all articles are on one topic.",
+    "- News: clicks of this set are hard to tell for every recommender here; a text reader is no better than popularity, since all articles are on one topic,",
+    "  and neither is the two-tower, which reads the same texts and learns from 14,000 clicks.",
 )
 Rows = list[dict[str, Any]]
 Model = TypeVar("Model", bound=Recommender)
