@@ -116,8 +116,8 @@ def shortened(split: Split) -> Split:
         from_end = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(data))
         return data.where((data.user % 2 == 0) | (from_end <= SHORT))
 
-    folds = (Fold(cut(fold.context), fold.target) for fold in (split.validation, split.test))
-    return Split(cut(split.train), *folds)
+    validation, test = (Fold(cut(fold.context), fold.target) for fold in (split.validation, split.test))
+    return Split(cut(split.train), validation, test)
 
 
 def augmented(train: Dataset, model: LanguageModel, chosen: argparse.Namespace) -> Augmented:

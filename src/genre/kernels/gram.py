@@ -20,7 +20,6 @@ from genre.kernels.compiled import compiled
 TILE = 64  # a tile and its mirror image stay in the first-level cache
 
 
-@compiled
 def add_gram(
     row_start: Int32,
     row_item: Int32,
@@ -49,12 +48,33 @@ def add_gram(
         first: The first row of `gram` to add to.
         last: The row behind it.
     """
-    begin = row_start[:-1].copy()  # where the items from this one on begin
+    rows, columns = (row_start, row_item, row_weight), (column_start, column_row, column_weight)
+    _add_gram(*rows, *columns, gram, first, last, row_start[:-1].copy(), np.zeros(len(gram), np.float32))
+
+
+@compiled
+def _add_gram(
+    row_start: Int32,
+    row_item: Int32,
+    row_weight: Float32,
+    column_start: Int32,
+    column_row: Int32,
+    column_weight: Float32,
+    gram: Float32,
+    first: int,
+    last: int,
+    begin: Int32,
+    total: Float32,
+) -> None:
+    """Add with scratch space.
+
+    begin: where the items of each row from this one on begin, at first the whole rows.
+    total: zeros `[n_items]`.
+    """
     if first > 0:
         for row in range(len(begin)):
             while begin[row] < row_start[row + 1] and row_item[begin[row]] < first:
                 begin[row] += 1
-    total = np.zeros(len(gram), np.float32)
     for i in range(first, last):
         for at in range(column_start[i], column_start[i + 1]):
             row, times = column_row[at], column_weight[at]

@@ -24,7 +24,6 @@ from genre.kernels.topk import replace_worst
 Counts = npt.NDArray[np.int32] | Float32
 
 
-@compiled
 def nearest_items(
     row_start: Int32,
     row_item: Int32,
@@ -59,9 +58,38 @@ def nearest_items(
     """
     n_items = len(column_start) - 1
     where, best = np.zeros((n_items, k), np.int32), np.zeros((n_items, k), np.float32)
-    bar = np.zeros(n_items, np.float32)  # a little below the roots of the heaps, side by side
-    done = np.zeros(len(row_start) - 1, np.int32)  # items of each user that came before
-    touched = np.empty(n_items, np.int32)
+    rows, columns = (row_start, row_item, row_weight), (column_start, column_user, column_weight)
+    done, touched = np.zeros(len(row_start) - 1, np.int32), np.empty(n_items, np.int32)
+    bar = np.zeros(n_items, np.float32)
+    _find_nearest(*rows, *columns, overlap, source, target, shrinkage, where, best, bar, done, touched)
+    return where, best
+
+
+@compiled
+def _find_nearest(
+    row_start: Int32,
+    row_item: Int32,
+    row_weight: Float32,
+    column_start: Int32,
+    column_user: Int32,
+    column_weight: Float32,
+    overlap: Counts,
+    source: Float32,
+    target: Float32,
+    shrinkage: np.float32,
+    where: Int32,
+    best: Float32,
+    bar: Float32,
+    done: Int32,
+    touched: Int32,
+) -> None:
+    """Fill the heaps `where` and `best` of all items.
+
+    bar: a little below the roots of the heaps, side by side.
+    done: items of each user that came before, zeros.
+    touched: scratch.
+    """
+    n_items = len(column_start) - 1
     for i in range(n_items):
         users = column_user[column_start[i] : column_start[i + 1]]
         weight = column_weight[column_start[i] : column_start[i + 1]]  # empty without weights
@@ -85,7 +113,6 @@ def nearest_items(
                 bar[i] = _offer(best[i], where[i], both / forth, j)
             if both > bar[j] * back:
                 bar[j] = _offer(best[j], where[j], both / back, i)
-    return where, best
 
 
 @compiled

@@ -20,7 +20,6 @@ FAR = 1 << 30
 """The rank of an item that is in no list: far behind all others."""
 
 
-@compiled
 def distinct(
     indptr: Int64, item: Int32, seen_indptr: Int64, seen_item: Int32, n_items: int
 ) -> tuple[Int64, Int32, int]:
@@ -37,7 +36,18 @@ def distinct(
         The new indptr and items, and how many entries were left out because they were seen.
     """
     out, out_indptr = np.empty(len(item), np.int32), np.zeros(len(indptr), np.int64)
-    stamp = np.full(n_items, -1, np.int32)  # 2 row: seen by the row; 2 row + 1: counted already
+    seen = _keep_distinct(indptr, item, seen_indptr, seen_item, np.full(n_items, -1, np.int32), out, out_indptr)
+    return out_indptr, out[: out_indptr[-1]], seen
+
+
+@compiled
+def _keep_distinct(
+    indptr: Int64, item: Int32, seen_indptr: Int64, seen_item: Int32, stamp: Int32, out: Int32, out_indptr: Int64
+) -> int:
+    """Fill `out` and `out_indptr`; return how many entries were left out because they were seen.
+
+    stamp: -1 for each item; becomes 2 row where seen by the row, 2 row + 1 where counted already.
+    """
     total, seen = 0, 0
     for row in range(len(indptr) - 1):
         for at in range(seen_indptr[row], seen_indptr[row + 1]):
@@ -51,7 +61,7 @@ def distinct(
                 out[total] = item[at]
                 total += 1
         out_indptr[row + 1] = total
-    return out_indptr, out[:total], seen
+    return seen
 
 
 @compiled

@@ -35,7 +35,6 @@ TINY_PIVOT = np.float32(1e-6)  # of the diagonal: rounding may leave nothing, or
 CONVERGED = 1e-20  # squared length of the residual at which there is nothing left to improve
 
 
-@compiled
 def solve_rows(
     indptr: Int64,
     item: Int32,
@@ -64,42 +63,60 @@ def solve_rows(
         out: Float32 `[n_rows, dim]`.
     """
     dim = factors.shape[1]
-    wide = _round_up(dim, TILE_COLUMNS)
-    system, b = np.zeros(wide * wide, np.float32), np.zeros(wide, np.float32)
+    wide = -(-dim // TILE_COLUMNS) * TILE_COLUMNS
+    system, flipped, b, scale = (np.zeros(size, np.float32) for size in (wide * wide, dim * wide, wide, dim))
     rows, weighted = np.zeros((CHUNK, wide), np.float32), np.zeros((CHUNK, wide), np.float32)
-    flipped, scale = np.zeros(dim * wide, np.float32), np.zeros(dim, np.float32)
-    has_pull = len(pull) > 0
+    _solve_rows(indptr, item, weight, factors, gram, ridge, pull, out, system, flipped, b, scale, rows, weighted)
+
+
+@compiled
+def _solve_rows(
+    indptr: Int64,
+    item: Int32,
+    weight: Float32,
+    factors: Float32,
+    gram: Float32,
+    ridge: Float32,
+    pull: Float32,
+    out: Float32,
+    system: Float32,
+    flipped: Float32,
+    b: Float32,
+    scale: Float32,
+    rows: Float32,
+    weighted: Float32,
+) -> None:
+    """Solve with scratch space; each function is called in one place, where the optimiser copies it to.
+
+    system: `[wide * wide]`, wide the dimension rounded up.
+    flipped: `[dim * wide]`.
+    b: `[wide]`.
+    scale: `[dim]`.
+    rows, weighted: `[CHUNK, wide]`, zeros.
+    """
+    dim = factors.shape[1]
     for u in range(len(out)):
         begin, end = indptr[u], indptr[u + 1]
-        length = end - begin
-        if length <= dim:
-            for i in range(dim):
-                scale[i] = 1 / np.sqrt(gram[i] + ridge[u])
-                out[u, i] = scale[i] * pull[u, i] if has_pull else 0  # D^-1/2 pull
-            n = _round_up(length, TILE_COLUMNS)
-            a, z = system[: n * n].reshape((n, n)), b[:n]
-            y = flipped[: dim * n].reshape((dim, n))
-            _short_system(item[begin:end], weight[begin:end], factors, scale, y, a, z)
-            if has_pull:
-                for i in range(dim):
-                    for q in range(n):
-                        z[q] -= out[u, i] * y[i, q]
-            _factorise(a, weighted)
-            _substitute(a, z)
-            for i in range(dim):
-                out[u, i] = scale[i] * (out[u, i] + _dot(y[i], z))
+        seen, w, own, target = item[begin:end], weight[begin:end], pull[u : u + 1], out[u]  # own: no or one row
+        short = len(seen) <= dim
+        n = ((len(seen) if short else dim) + TILE_COLUMNS - 1) // TILE_COLUMNS * TILE_COLUMNS
+        a, y, z = system[: n * n].reshape((n, n)), flipped[: dim * n].reshape((dim, n)), b[:n]
+        a[:] = 0
+        z[:] = 0
+        if short:
+            _short_system(seen, w, factors, gram, ridge[u], own, target, scale, y, a, z)
         else:
-            a = system.reshape((wide, wide))
-            a[:] = 0
-            b[:] = 0
-            for i in range(wide):
-                a[i, i] = gram[i] + ridge[u] if i < dim else 1
-                if has_pull and i < dim:
-                    b[i] = pull[u, i]
-            _long_system(item[begin:end], weight[begin:end], factors, rows, weighted, a, b)
-            _factorise(a, weighted)
-            _substitute(a, b)
-            _copy(b, out[u])
+            _long_system(seen, w, factors, gram, ridge[u], own, rows, weighted, a, z)
+        _factorise(a, weighted)
+        _substitute(a, z)
+        for i in range(dim):
+            if short:
+                total, row = np.float32(0), y[i]
+                for q in range(n):
+                    total += row[q] * z[q]
+                target[i] = scale[i] * (target[i] + total)
+            else:
+                target[i] = z[i]
 
 
 @compiled
@@ -162,7 +179,9 @@ def improve_rows(
                 now += inverse[i] * residual[i] * residual[i]
             for i in range(dim):
                 direction[i] = inverse[i] * residual[i] + now / before * direction[i]
-        _copy(x, out[u])
+        target = out[u]
+        for i in range(dim):  # to set a slice is to compile the message of an error
+            target[i] = x[i]
 
 
 @compiled
@@ -197,16 +216,26 @@ def _long_system(
     item: Int32,
     weight: Float32,
     factors: Float32,
+    gram: Float32,
+    ridge: float,
+    pull: Float32,
     rows: Float32,
     weighted: Float32,
     a: Float32,
     b: Float32,
 ) -> None:
-    """Add Y' W Y to `a` (its upper triangle) and Y' (1 + w) to `b`, `CHUNK` rows of Y `[n, dim]` at a time.
+    """Set `a`, zeros, to diag(gram + ridge) + Y' W Y (its upper triangle) and `b`, zeros, to pull + Y' (1 + w).
 
+    `CHUNK` rows of Y `[n, dim]` at a time; `a` has ones on its diagonal behind `dim`.
+
+    pull: no row, or one.
     rows, weighted: scratch `[CHUNK, wide]`, zeros behind `dim`.
     """
     dim = factors.shape[1]
+    for i in range(len(b)):
+        a[i, i] = gram[i] + ridge if i < dim else 1
+        if len(pull) > 0 and i < dim:
+            b[i] = pull[0, i]
     for start in range(0, len(item), CHUNK):
         n = min(CHUNK, len(item) - start)
         for q in range(n):
@@ -216,20 +245,35 @@ def _long_system(
                 row[i] = y[i]
                 scaled[i] = w * y[i]
                 b[i] += (1 + w) * y[i]
-        _add_gram(a, weighted, rows, n, 0)
+        _add_gram(a, weighted, rows, n, start - start)
 
 
 @compiled
 def _short_system(
-    item: Int32, weight: Float32, factors: Float32, scale: Float32, y: Float32, a: Float32, z: Float32
+    item: Int32,
+    weight: Float32,
+    factors: Float32,
+    gram: Float32,
+    ridge: float,
+    pull: Float32,
+    start: Float32,
+    scale: Float32,
+    y: Float32,
+    a: Float32,
+    z: Float32,
 ) -> None:
-    """Set y = (Y D^-1/2)' `[dim, n]`, a = W^-1 + y'y (upper triangle) and z = 1 + 1 / weight.
+    """Set y = (Y D^-1/2)' `[dim, n]`, and `a` and `z`, zeros, to W^-1 + y'y (upper triangle) and what it is to solve.
 
     n is the length of the row rounded up; what is added has ones on the diagonal of `a` and zeros elsewhere.
+
+    pull: no row, or one.
+    start: filled with D^-1/2 pull `[dim]`.
+    scale: filled with the diagonal of D^-1/2 `[dim]`.
     """
-    a[:] = 0
     y[:] = 0
-    z[:] = 0
+    for i in range(len(scale)):
+        scale[i] = 1 / np.sqrt(gram[i] + ridge)
+        start[i] = scale[i] * pull[0, i] if len(pull) > 0 else 0
     for q in range(len(z)):
         if q < len(item):
             source = factors[item[q]]
@@ -239,7 +283,11 @@ def _short_system(
             z[q] = 1 + 1 / weight[q]
         else:
             a[q, q] = 1
-    _add_gram(a, y, y, len(y), 0)
+    _add_gram(a, y, y, len(y), len(a) - len(z))
+    if len(pull) > 0:
+        for i in range(len(scale)):
+            for q in range(len(z)):
+                z[q] -= start[i] * y[i, q]
 
 
 @compiled
@@ -268,7 +316,8 @@ def _factorise(a: Float32, negative: Float32) -> None:
             for t in range(BLOCK):
                 for j in range(k + BLOCK, n):
                     negative[t, j] = -a[k + t, j]
-            _add_gram(a, negative, a[k : k + BLOCK], BLOCK, k + BLOCK)
+            below = a[k : k + BLOCK]
+            _add_gram(a, negative, below, len(below), k + len(below))
 
 
 @compiled
@@ -282,7 +331,10 @@ def _substitute(a: Float32, b: Float32) -> None:
             part[j] -= y * row[j]
         part[0] = y
     for k in range(n - 1, -1, -1):
-        b[k] = (b[k] - _dot(a[k, k + 1 :], b[k + 1 :])) / a[k, k]
+        row, part, total = a[k], b, np.float32(0)
+        for j in range(k + 1, n):
+            total += row[j] * part[j]
+        b[k] = (b[k] - total) / row[k]
 
 
 @compiled
@@ -291,18 +343,6 @@ def _dot(left: Float32, right: Float32) -> Any:
     for i in range(len(left)):
         total += left[i] * right[i]
     return total
-
-
-@compiled
-def _copy(source: Float32, out: Float32) -> None:
-    """Set out = source[:len(out)]; the compiler spends seconds on the error message of a slice that is set."""
-    for i in range(len(out)):
-        out[i] = source[i]
-
-
-@compiled
-def _round_up(n: int, size: int) -> int:
-    return (n + size - 1) // size * size
 
 
 @compiled

@@ -90,21 +90,30 @@ def keep_best_products(queries: Float32, items: Float32, hidden: Int32, item: In
     last = np.zeros((ITEMS_AT_ONCE, dim), np.float32)  # what is left, filled up with items hidden from every query
     hidden_last = np.full((groups, ITEMS_AT_ONCE), -1, np.int32)
     last[: len(items) - whole], hidden_last[:, : len(items) - whole] = items[whole:], hidden[:, whole:]
-    bad = _keep_products(queries, items[:whole], hidden, 0, threshold, item, score)
-    return bad if bad >= 0 else _keep_products(queries, last, hidden_last, whole, threshold, item, score)
+    scratch = np.empty((ITEMS_AT_ONCE, lanes), np.float32), np.empty(ITEMS_AT_ONCE, np.int64)
+    bad = _keep_products(queries, items[:whole], hidden, 0, threshold, item, score, *scratch)
+    return bad if bad >= 0 else _keep_products(queries, last, hidden_last, whole, threshold, item, score, *scratch)
 
 
 @compiled
 def _keep_products(
-    queries: Float32, items: Float32, hidden: Int32, first: int, threshold: Float32, item: Int32, score: Float32
+    queries: Float32,
+    items: Float32,
+    hidden: Int32,
+    first: int,
+    threshold: Float32,
+    item: Int32,
+    score: Float32,
+    products: Float32,
+    above: Int64,
 ) -> int:
     """Offer the products of a multiple of `ITEMS_AT_ONCE` items, numbered from `first`, to the heaps.
 
     threshold: the root of each query's heap, `[n_groups, lanes]`, kept up to date.
+    products, above: scratch `[ITEMS_AT_ONCE, lanes]` and `[ITEMS_AT_ONCE]`.
     """
     groups, dim, lanes = queries.shape
     n, n_items = len(item), len(items)
-    products, above = np.empty((ITEMS_AT_ONCE, lanes), np.float32), np.empty(ITEMS_AT_ONCE, np.int64)
     tile = max(1, CACHED // max(1, ITEMS_AT_ONCE * dim)) * ITEMS_AT_ONCE
     for begin in range(0, n_items, tile):
         for group in range(groups):
@@ -196,7 +205,6 @@ def hide_in_tile(scores: Float32, row: Int32, column: Int32) -> None:
         scores[row[p], column[p]] = -np.inf
 
 
-@compiled
 def group_queries(queries: Float32, lanes: int) -> Float32:
     """Put `lanes` queries side by side in each group.
 
@@ -208,14 +216,12 @@ def group_queries(queries: Float32, lanes: int) -> Float32:
         Float32 `[n_groups, dim, lanes]`, zeros behind the last query.
     """
     n, dim = queries.shape
-    groups = np.zeros(((n + lanes - 1) // lanes, dim, lanes), np.float32)
-    for r in range(n):
-        for d in range(dim):
-            groups[r // lanes, d, r % lanes] = queries[r, d]
-    return groups
+    n_groups = -(-n // lanes)
+    rows = np.zeros((n_groups * lanes, dim), np.float32)
+    rows[:n] = queries
+    return np.ascontiguousarray(rows.reshape(n_groups, lanes, dim).transpose(0, 2, 1))
 
 
-@compiled
 def hidden_bits(indptr: Int64, item: Int32, n_items: int, lanes: int) -> Int32:
     """Turn the items that each query must not get into bits, one for each lane of a group.
 
@@ -228,15 +234,19 @@ def hidden_bits(indptr: Int64, item: Int32, n_items: int, lanes: int) -> Int32:
     Returns:
         Int32 `[n_groups, n_items]`; query `r` has bit `r % lanes` of group `r // lanes`.
     """
-    n = len(indptr) - 1
-    hidden = np.zeros(((n + lanes - 1) // lanes, n_items), np.int32)
-    for r in range(n):
-        for p in range(indptr[r], indptr[r + 1]):
-            hidden[r // lanes, item[p]] |= np.int32(1 << (r % lanes))
+    hidden = np.zeros((-(-(len(indptr) - 1) // lanes), n_items), np.int32)
+    _mark_hidden(indptr, item, lanes, hidden)
     return hidden
 
 
 @compiled
+def _mark_hidden(indptr: Int64, item: Int32, lanes: int, hidden: Int32) -> None:
+    """Set the bits of `hidden_bits`."""
+    for r in range(len(indptr) - 1):
+        for p in range(indptr[r], indptr[r + 1]):
+            hidden[r // lanes, item[p]] |= np.int32(1 << (r % lanes))
+
+
 def by_tile(indptr: Int64, item: Int32, width: int, n_tiles: int) -> tuple[Int64, Int32, Int32]:
     """Sort the items of CSR rows by the tile of columns they fall into (a counting sort).
 
@@ -249,20 +259,26 @@ def by_tile(indptr: Int64, item: Int32, width: int, n_tiles: int) -> tuple[Int64
     Returns:
         Where each tile begins, int64 `[n_tiles + 1]`, then the row and the column inside the tile of each entry.
     """
-    wide = np.uint32(width)  # unsigned and of 32 bits: the quicker division
+    tile = item[indptr[0] : indptr[-1]] // np.int32(width)
     starts = np.zeros(n_tiles + 1, np.int64)
-    for p in range(indptr[0], indptr[-1]):
-        starts[np.uint32(item[p]) // wide + 1] += 1
-    starts = np.cumsum(starts)
-    free = starts[:-1].copy()
-    row, column = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+    np.cumsum(np.bincount(tile, minlength=n_tiles), out=starts[1:])
+    row, column = np.empty_like(tile), np.empty_like(tile)
+    _place_in_tiles(indptr, item, np.uint32(width), starts[:-1].copy(), row, column)
+    return starts, row, column
+
+
+@compiled
+def _place_in_tiles(indptr: Int64, item: Int32, width: np.uint32, free: Int64, row: Int32, column: Int32) -> None:
+    """Place each entry of `by_tile`; `width` is unsigned and of 32 bits: the quicker division.
+
+    free: the next place of each tile, `[n_tiles]`.
+    """
     for r in range(len(indptr) - 1):
         for p in range(indptr[r], indptr[r + 1]):
-            tile = np.uint32(item[p]) // wide
+            tile = np.uint32(item[p]) // width
             row[free[tile]] = r
             column[free[tile]] = item[p] - tile * width
             free[tile] += 1
-    return starts, row, column
 
 
 @compiled
