@@ -25,7 +25,7 @@ name: daily
 data: {kind: files, interactions: plays.csv, columns: {context: [device]}}
 split: {kind: leave-one-out}
 recommenders:
-  - {kind: ranker, first: {kind: popularity}, context: [hour, device], candidates: 24, hidden: 8, epochs: 60,
+  - {kind: ranker, first: {kind: popularity}, context: [hour, device], candidates: 24, hidden: 8, epochs: 120,
      batch_size: 32, networks: 1}
   - {kind: popularity}
 evaluation: {k: 5, metrics: [ndcg]}
@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Even items are taken in the morning on a phone, odd ones in the evening on a television."""
     folder, rng = tmp_path_factory.mktemp("daily"), np.random.default_rng(1)
     rows = ["user_id,item_id,time,device"]
-    for user in range(150):
+    for user in range(300):
         for item in rng.permutation(24)[:8].tolist():
             odd = item % 2
             rows.append(f"u{user},i{item},2024-05-{rng.integers(1, 29):02} {8 + 12 * odd:02}:00,{['phone', 'tv'][odd]}")
