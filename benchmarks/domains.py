@@ -45,7 +45,7 @@ NOTES = (
     "- Social: paths over friends are far above popularity and as good as matrix factorisation; tastes add to them, shuffled tastes nothing.",
     "- Video: the features of trailers say next to nothing of taste here: alone they are hardly above their placebo, and no blend gains from them. Late fusion",
     "  finds that out by itself; early fusion needs its weight chosen (0.02 of 1).",
-    "- Context: hours and weekdays tell nothing of films. Popularity just before the request raises the ranker's value on both sets of films, by less than its interval. On the 74 users of",
+    "- Context: hours and weekdays tell nothing of films. Popularity just before the request raises the ranker's value on MovieTweetings, by less than its interval. On the 74 users of",
     "  MovieLens nothing is told apart; on MovieTweetings, where few days decide what is rated, every ranker is behind decayed popularity, and no blend is ahead of it. In the shop",
     "  the context raises the ranker, which is far ahead of decayed popularity, but behind the blend below it, which validation takes: what is bought again is found by `repeat`.",
     "- Transfer: from MovieLens to MovieTweetings a network as it is says less than plain likeness of texts, and popularity says more than either; the other way it is ahead of likeness of",
@@ -69,7 +69,7 @@ PROTOCOLS = {
     "trailers, given to other films.",
     "context-shop": "The newest tenth is the test, the tenth before the validation; the set as under Shop, with repeats. A ranker over the blend, without and with context; "
     "the list of a user is made in the context of the user's first interaction of the part.",
-    "context-tweets": "The same split; 7 of 10 and more is a like, no repeats.",
+    "context-tweets": "The same split; 7 of 10 and more is a like, no repeats. Measured before the ranker left out what was liked at the time of a last item.",
     "context-films": "The same split; no repeats.",
     "transfer-tweets": "`genre transfer RUN --to target.yaml`, where RUN has learnt `two_tower` from MovieLens latest small over MiniLM of titles and genres. Newest tenth test, the tenth before "
     "validation; `two_tower` with `id_dropout: 0.8, epochs: 12`, one setting. CPU s: of training here.",
