@@ -33,8 +33,8 @@ from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.phrasebook import with_note
 from genre.recommenders.recommendations import Recommendations, sentences_of_lists
+from genre.rules.recommending import as_recommendations, recommend_by_rules
 from genre.rules.rule_set import RuleSet
-from genre.rules.ruled_lists import as_recommendations, recommend_by_rules
 from genre.threads import blas_threads
 
 SIZE = 4096

@@ -41,8 +41,8 @@ from genre.recommenders.item_index import ItemIndex
 from genre.recommenders.llm_reranker import UNUSED_ANSWERS, describe_reranking, reranking_counts
 from genre.recommenders.phrasebook import with_note
 from genre.recommenders.wording import Wording, describe_wording
+from genre.rules.recommending import recommend_by_rules, scored_items
 from genre.rules.rule_set import RuleSet, rules_for
-from genre.rules.ruled_lists import recommend_by_rules, scored_items
 from genre.workspace import read_features
 
 PICTURES = "pictures"  # the folder of the small pictures of items

@@ -22,11 +22,11 @@ from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
-from genre.rules.arranging import Past, RuledList, arrange
+from genre.rules.applying import Past, RuledList, apply_rules
 from genre.rules.base import Rule, parse_where
 from genre.rules.built_in import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
+from genre.rules.recommending import recommend_by_rules
 from genre.rules.rule_set import RuleSet, rules_for
-from genre.rules.ruled_lists import recommend_by_rules
 from genre.testing import toy_dataset
 from sizes import sized
 
@@ -53,7 +53,7 @@ def made(rules: list[Rule], columns: dict[str, list[Any]]) -> RuleSet:
     return RuleSet(tuple(rules), fields, {one: n for n, one in enumerate(ids)})
 
 
-def arranged(rules: list[Rule], k: int = 8, seed: int = 0, past: Past | None = None, *, seen: bool = True) -> RuledList:
+def applied(rules: list[Rule], k: int = 8, seed: int = 0, past: Past | None = None, *, seen: bool = True) -> RuledList:
     """The list that rules make of all items, best first by number, without those that are hidden or had."""
     columns = catalogue(seed)
     ready = made(rules, columns)
@@ -63,14 +63,14 @@ def arranged(rules: list[Rule], k: int = 8, seed: int = 0, past: Past | None = N
     if seen:
         rows = rows[~np.isin(rows, past.item)]
     scores = 100.0 - rows
-    return arrange(ready, rows, scores, k, NOW, past=past, exclude_seen=seen)
+    return apply_rules(ready, rows, scores, k, NOW, past=past, exclude_seen=seen)
 
 
 # --- each rule alone ----------------------------------------------------------------------------------
 
 
 def test_without_an_effect_the_list_is_the_best_candidates() -> None:
-    found = arranged([Hide(where={"stock": 99})])
+    found = applied([Hide(where={"stock": 99})])
     assert found.items.tolist() == list(range(8))
     assert found.scores.tolist() == [100.0 - n for n in range(8)]
     assert found.notes == [""] * 8
@@ -79,9 +79,9 @@ def test_without_an_effect_the_list_is_the_best_candidates() -> None:
 
 def test_hidden_items_are_in_no_list_and_only_leaves_the_others_out() -> None:
     columns = catalogue()
-    hidden = arranged([Hide(where={"stock": 0}, items=("i3", "unknown"))], k=N_ITEMS)
+    hidden = applied([Hide(where={"stock": 0}, items=("i3", "unknown"))], k=N_ITEMS)
     assert set(hidden.items.tolist()) == {n for n in range(N_ITEMS) if columns["stock"][n] != 0 and n != 3}
-    only = arranged([Only(where={"brand": ["ACME", "bolt"], "stock": {"min": 1}})], k=N_ITEMS)
+    only = applied([Only(where={"brand": ["ACME", "bolt"], "stock": {"min": 1}})], k=N_ITEMS)
     assert set(only.items.tolist()) == {
         n for n in range(N_ITEMS) if columns["brand"][n] in ("acme", "Bolt") and columns["stock"][n] >= 1
     }
@@ -101,23 +101,23 @@ def test_ages_count_from_now_over_numbers_dates_and_texts() -> None:
 
 
 def test_a_boost_of_one_moves_the_last_of_four_times_the_list_above_all_others_and_says_so() -> None:
-    found = arranged([Boost(items=("i31", "i35"), by=1.0, name="sale")])
+    found = applied([Boost(items=("i31", "i35"), by=1.0, name="sale")])
     assert found.items.tolist()[:2] == [0, 31]  # a tie: the better score first
     assert found.items.tolist().index(35) == 6  # 4 of 31 steps below the last of the 32, and again a tie
     assert [found.notes[at] for at in (1, 6)] == ["moved up by a rule (sale)"] * 2
 
 
 def test_a_bury_of_one_moves_below_all_others() -> None:
-    found = arranged([Bury(items=("i0",), by=1.0)], k=N_ITEMS)
+    found = applied([Bury(items=("i0",), by=1.0)], k=N_ITEMS)
     assert found.items.tolist()[-1] == 0 or found.items.tolist()[-2] == 0
 
 
 def test_pinned_items_have_their_place_and_their_own_score() -> None:
-    found = arranged([Pin(item="i20", place=3), Pin(item="i2", place=1)])
+    found = applied([Pin(item="i20", place=3), Pin(item="i2", place=1)])
     assert found.items.tolist() == [2, 0, 20, 1, 3, 4, 5, 6]
     assert found.scores[2] == 80.0
     assert found.notes[2] == "placed here by a rule (pin)"
-    assert arranged([Pin(item="i20", place=30)], k=4).items.tolist() == [0, 1, 2, 20]
+    assert applied([Pin(item="i20", place=30)], k=4).items.tolist() == [0, 1, 2, 20]
 
 
 @pytest.mark.parametrize(
@@ -138,20 +138,20 @@ def test_pinned_items_have_their_place_and_their_own_score() -> None:
     ],
 )
 def test_what_cannot_be_kept_is_said(rules: list[Rule], why: str) -> None:
-    assert arranged(rules, past=Past(np.array([1], np.int32))).unkept == [why]
+    assert applied(rules, past=Past(np.array([1], np.int32))).unkept == [why]
 
 
 def test_an_item_had_within_days_is_not_shown_again() -> None:
     past = Past(np.array([0, 1, 2], np.int32), np.array([NOW - 40 * DAY, NOW - 10 * DAY, NOW + DAY]))
-    found = arranged([NotWithin(days=30)], past=past, seen=False)
+    found = applied([NotWithin(days=30)], past=past, seen=False)
     assert found.items.tolist() == [0, 3, 4, 5, 6, 7, 8, 9]
-    without_times = arranged([NotWithin(days=30)], past=past._replace(timestamp=None), seen=False)
+    without_times = applied([NotWithin(days=30)], past=past._replace(timestamp=None), seen=False)
     assert without_times.items.tolist() == list(range(3, 11))
 
 
 def test_at_least_reserves_places_and_says_which() -> None:
     columns = catalogue()
-    found = arranged([AtLeast(where={"brand": "core"}, share=0.5)])
+    found = applied([AtLeast(where={"brand": "core"}, share=0.5)])
     core = [columns["brand"][n] == "core" for n in found.items.tolist()]
     assert sum(core) >= 4
     plain = sum(columns["brand"][n] == "core" for n in range(8))
@@ -197,7 +197,7 @@ def test_no_rule_is_broken_or_the_list_says_which(
 ) -> None:
     columns = catalogue(seed)
     past = Past(np.array(had, np.int32), NOW - np.arange(len(had)) * 10 * DAY)
-    found = arranged(rules, k, seed, past, seen=seen)
+    found = applied(rules, k, seed, past, seen=seen)
     rows = found.items.tolist()
     assert len(rows) == len(set(rows)) <= k
     assert len(found.notes) == len(rows) == len(found.scores)
@@ -315,7 +315,7 @@ def test_moved_items_are_found_as_if_all_were_candidates(
     kept[history.item] = False
     rows = np.argsort(-scores, kind="stable").astype(np.int32)
     rows = rows[kept[rows]]
-    expected = arrange(ready, rows, scores[rows], k, NOW, past=Past(history.item))
+    expected = apply_rules(ready, rows, scores[rows], k, NOW, past=Past(history.item))
     assert found.items.tolist() == expected.items.tolist()
 
 

@@ -1,8 +1,9 @@
 """Recommender + Fold -> Evaluation: every candidate is ranked for every user of the fold, in blocks.
 
-The full catalogue is ranked; nothing is sampled. Items in the history are not recommended (`exclude_seen`). Relevant is
-what the fold's target likes (`Dataset.liked`), each item once. Users and items without training interactions (cold)
-count in every total; a second total leaves them out (`warm`). Does not know about training or files.
+The full catalogue is ranked; no items are sampled, and users only where the caller hands over a smaller fold
+(`Fold.sample`). Items in the history are not recommended (`exclude_seen`). Relevant is what the fold's target likes
+(`Dataset.liked`), each item once. Users and items without training interactions (cold) count in every total; a second
+total leaves them out (`warm`). Does not know about training or files.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from genre.data.folds import Fold
 from genre.data.ndcg import ndcg_of_lists
 from genre.errors import EvaluationError
 from genre.recommenders.base import Recommender
-from genre.rules.arranging import RuledList
+from genre.rules.applying import RuledList
 from genre.rules.base import Rule
+from genre.rules.recommending import recommend_by_rules
 from genre.rules.rule_set import RuleSet
-from genre.rules.ruled_lists import recommend_by_rules
 
 USERS = 2000
 """Users whose lists are measured, at most; a sample of them by the seed."""

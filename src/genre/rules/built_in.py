@@ -1,4 +1,4 @@
-"""The built-in rules. What each does to a list, and in which order, is in `rule_set.py`."""
+"""The built-in rules. What each does to a list, and in which order, is in `applying.py`."""
 
 from __future__ import annotations
 

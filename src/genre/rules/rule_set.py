@@ -1,6 +1,6 @@
 """The rules of a shop made ready for a catalogue: for which items each holds, and which candidates lists need.
 
-What rules do to a list of candidates is in `arranging.py`. Knows no list.
+What rules do to a list of candidates is in `applying.py`. Knows no list.
 """
 
 from __future__ import annotations

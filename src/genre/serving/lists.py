@@ -22,9 +22,9 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.listing import Among
 from genre.recommenders.phrasebook import ENGLISH, PHRASEBOOKS, Phrasebook, with_note
 from genre.recommenders.reasons import phrase
-from genre.rules.arranging import Past, RuledList, arrange
+from genre.rules.applying import Past, RuledList, apply_rules
+from genre.rules.recommending import ScoredItems, scored_items
 from genre.rules.rule_set import RuleSet, pool_size
-from genre.rules.ruled_lists import ScoredItems, scored_items
 from genre.serving.diversify import diversify
 from genre.serving.exploration import Explorer
 from genre.serving.fallback import Fallback, Ranked, Step
@@ -162,7 +162,7 @@ def _choose(resolved: ResolvedRequest, pool: ScoredItems) -> RuledList:
         return RuledList(items[:k], values[:k], [], [])
     past = Past(resolved.history.item, resolved.history.timestamp)
     seen, language = request.exclude_seen, request.language
-    return arrange(rules, items, values, k, resolved.now, past=past, exclude_seen=seen, language=language)
+    return apply_rules(rules, items, values, k, resolved.now, past=past, exclude_seen=seen, language=language)
 
 
 def _ranked_list(

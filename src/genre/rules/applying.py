@@ -52,7 +52,7 @@ class Past(NamedTuple):
 NOTHING = Past(np.empty(0, np.int32))
 
 
-def arrange(
+def apply_rules(
     rules: RuleSet,
     items: Int32,
     scores: Scores,

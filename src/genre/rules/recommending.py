@@ -13,7 +13,7 @@ from genre.data.ids import Ids
 from genre.recommenders.base import Recommender
 from genre.recommenders.listing import Among
 from genre.recommenders.recommendations import Recommendations
-from genre.rules.arranging import Past, RuledList, arrange
+from genre.rules.applying import Past, RuledList, apply_rules
 from genre.rules.rule_set import RuleSet, Scores
 
 
@@ -89,7 +89,7 @@ def _recommend(
         )
         had = slice(history.indptr[at], history.indptr[at + 1])
         past = Past(history.item[had], None if history.timestamp is None else history.timestamp[had])
-        out.append(arrange(rules, items, scores, k, now, past=past, exclude_seen=exclude_seen))
+        out.append(apply_rules(rules, items, scores, k, now, past=past, exclude_seen=exclude_seen))
     return out
 
 
