@@ -6,13 +6,14 @@ Counts come from one training part. Knows no model that reads the features.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.context import EARLIEST, TIME_NAMES, Context, Texts, time_texts
+from genre.data.context import DAY, EARLIEST, HOUR, TIME_NAMES, Context, Texts, time_texts
 from genre.data.dataset import Dataset
 from genre.errors import DataError
 from genre.options import nearest
@@ -20,7 +21,6 @@ from genre.options import nearest
 RECENT = "recent"
 """The name of context for how popular a candidate was just before the request."""
 HALF_LIVES = (1.0, 7.0, 30.0)  # days, of recent popularity
-DAY = 86_400.0
 SHRINKAGE = 5.0  # interactions of an item that count as spread like all others'
 LEAST = 0.01  # interactions, in a logarithm
 MOST_VALUES = 1_000  # of one name of context, the most frequent
@@ -68,15 +68,18 @@ def count_contexts(dataset: Dataset, names: Sequence[str]) -> ContextCounts:
     total = np.bincount(liked.item, minlength=n_items)[:, None].astype(np.float64)  # [n_items, 1]
     found, lifts = list[str](), [np.zeros((n_items, 0), np.float32)]
     for name in (one for one in names if one != RECENT):
-        distinct, code, often = np.unique(_texts(liked, name), return_inverse=True, return_counts=True)
+        texts, row = _texts(liked, name)
+        distinct, code = np.unique(texts, return_inverse=True)
+        often = np.bincount(code[row], minlength=len(distinct))
         kept = np.sort(np.argsort(-often, kind="stable")[:MOST_VALUES])
-        kept = kept[distinct[kept] != ""]
-        count = np.zeros((n_items, len(distinct)))
-        np.add.at(count, (liked.item, code), 1)
-        known = total - count[:, distinct == ""]  # likes whose context is known
-        known = known if known.shape[1] else total
+        kept = kept[(distinct[kept] != "") & (often[kept] > 0)]
+        column = np.where(distinct == "", len(kept) + 1, len(kept))  # behind the kept values: rare ones, unknown ones
+        column[kept] = np.arange(len(kept))
+        cell = liked.item.astype(np.int64) * (len(kept) + 2) + column[code[row]]
+        count = np.bincount(cell, minlength=n_items * (len(kept) + 2)).reshape(n_items, -1)
+        known = total - count[:, -1:]  # likes whose context is known
         share = often[kept] / max(often[kept].sum(), 1)
-        lifts.append(np.log((count[:, kept] + SHRINKAGE * share) / ((known + SHRINKAGE) * share)).astype(np.float32))
+        lifts.append(np.log((count[:, :-2] + SHRINKAGE * share) / ((known + SHRINKAGE) * share)).astype(np.float32))
         found += [f"{name}={value}" for value in distinct[kept]]
     none = np.zeros(0, np.int64)
     recent = _recent(liked) if RECENT in names else (none, none, np.zeros((len(HALF_LIVES), 0), np.float32))
@@ -99,16 +102,18 @@ def context_features(
         Name and values `[n, k]`.
     """
     place = {value: at for at, value in enumerate(counts.values)}
-    lift = np.pad(counts.lift, ((0, 1), (0, 1)))  # the last row for new items, the last column for unknown values
-    row = np.minimum(items, len(counts.lift))
+    known, row = (items >= 0) & (items < len(counts.lift)), np.minimum(items, len(counts.lift) - 1)
     for name in names:
         if name == RECENT:
             time = None if context is None else context.time
             yield from _recent_features(counts, np.full(n, -1) if time is None else time, items)
             continue
         texts = None if context is None else context.of(name)
-        code = np.full(n, -1) if texts is None else np.array([place.get(f"{name}={text}", -1) for text in texts])
-        yield f"context {name}", lift[row, code.astype(np.int64)[:, None]]
+        if texts is None or not place:
+            yield f"context {name}", np.zeros(items.shape)
+            continue
+        code = np.array([place.get(f"{name}={text}", -1) for text in texts], np.int64)[:, None]
+        yield f"context {name}", np.where(known & (code >= 0), counts.lift[row, code], 0)
 
 
 def _check(dataset: Dataset, names: Sequence[str]) -> None:
@@ -125,12 +130,13 @@ def _check(dataset: Dataset, names: Sequence[str]) -> None:
         raise DataError(f"ranker: context: {timed[0]} needs times of a clock; this data has an order at most")
 
 
-def _texts(dataset: Dataset, name: str) -> Texts:
-    """Return one value of context of each interaction, empty where unknown."""
+def _texts(dataset: Dataset, name: str) -> tuple[Texts, Int64]:
+    """Return the few texts of one name of context, empty where unknown, and which of them each interaction has."""
     if dataset.contexts is not None and dataset.context is not None and name in dataset.contexts.column_names:
-        return np.array([*dataset.contexts[name].to_pylist(), ""], object)[dataset.context]
+        return np.array([*dataset.contexts[name].to_pylist(), ""], object), dataset.context.astype(np.int64)
     assert dataset.timestamp is not None  # as `_check` says
-    return time_texts(name, dataset.timestamp)
+    hours, row = np.unique(dataset.timestamp // HOUR, return_inverse=True)  # millions of interactions have few hours
+    return time_texts(name, hours * HOUR), row
 
 
 def _recent(liked: Dataset) -> tuple[Int64, Int64, Float32]:
@@ -143,30 +149,34 @@ def _recent(liked: Dataset) -> tuple[Int64, Int64, Float32]:
     gap[starts[:-1][starts[:-1] < len(item)]] = np.iinfo(np.int64).max  # the first of an item has nothing before it
     decayed = np.empty((len(HALF_LIVES), len(item)), np.float32)
     for row, days in enumerate(HALF_LIVES):
-        falls = np.exp2(-gap / (days * DAY))
-        count = 0.0
-        for at, fall in enumerate(falls.tolist()):  # one pass; each count needs the one before
-            count = count * fall + 1
-            decayed[row, at] = count
+        falls = np.exp2(-gap / (days * DAY)).tolist()
+        decayed[row] = [*accumulate(falls, lambda count, fall: count * fall + 1, initial=0.0)][1:]
     return starts, times, decayed
 
 
 def _recent_features(counts: ContextCounts, time: Int64, items: Int32) -> Iterator[Feature]:
     """Yield the logarithms of the decayed counts just before each request, at the latest at the end of the data."""
-    end = counts.times.max(initial=0) + 1
-    now = np.where((time < 0) | (time > end), end, time)
+    if not len(counts.times):
+        for days in HALF_LIVES:
+            yield f"context recent {days:g} days", np.full(items.shape, np.log(LEAST))
+        return
+    end = counts.times[counts.starts[1:] - 1].max() + 1  # the last time of each item; of one without, that of another
+    now = np.where((time < 0) | (time > end), end, time)[:, None]
     row = np.minimum(items, len(counts.starts) - 2)
-    known = items < len(counts.starts) - 1
-    # the last interaction of each candidate before now: items and times are sorted, so one search finds all
-    span = end - counts.times.min(initial=0) + 2
-    origin = counts.times.min(initial=0)
-    owner = np.repeat(np.arange(len(counts.starts) - 1), np.diff(counts.starts))
-    keys = owner * span + (counts.times - origin)
-    wanted = row * span + np.clip(now - origin, 0, span - 1)[:, None]
-    last = np.searchsorted(keys, wanted) - 1  # [n, k]
-    there = known & (last >= counts.starts[row])
+    first = counts.starts[row]
+    last = _first_not_before(now, counts.times, first, counts.starts[row + 1]) - 1  # [n, k]
+    there = (items < len(counts.starts) - 1) & (last >= first)
     at = np.where(there, last, 0)
-    elapsed = now[:, None] - counts.times[at] if len(counts.times) else np.zeros(items.shape)
+    elapsed = now - counts.times[at]
     for days, decayed in zip(HALF_LIVES, counts.decayed, strict=True):
-        before = decayed[at] * np.exp2(-elapsed / (days * DAY)) if len(decayed) else np.zeros(items.shape)
+        before = decayed[at] * np.exp2(-elapsed / (days * DAY))
         yield f"context recent {days:g} days", np.log(np.where(there, before, 0) + LEAST)
+
+
+def _first_not_before(now: Int64, times: Int64, low: Int64, high: Int64) -> Int64:
+    """Return where the first of the sorted `times[low:high]` is that is not before `now`, else `high`; by bisection."""
+    while (looking := low < high).any():
+        middle = np.where(looking, (low + high) // 2, 0)
+        earlier = times[middle] < now
+        low, high = np.where(looking & earlier, middle + 1, low), np.where(looking & ~earlier, middle, high)
+    return low
