@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genre.arrays import Float64
+from genre.arrays import Float64, Int64
 from genre.data.folds import Fold, Split
 from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.leakage.readings import has_value
@@ -38,6 +38,29 @@ class _Share(NamedTuple):
         return (self.found - self.expected) / self.deviation if self.deviation else 0.0
 
 
+class _Part(NamedTuple):
+    """Which rows are in a part, and about how many interactions each had before. `[n]` each."""
+
+    there: Mask
+    level: Int64
+
+    @classmethod
+    def of(cls, fold: Fold, side: str) -> _Part:
+        """Count the interactions of items or users."""
+        n = getattr(fold.target, f"n_{side}s")
+        before, inside = (np.bincount(getattr(data, side), minlength=n) for data in (fold.context, fold.target))
+        return cls(inside > 0, popularity_levels(before.astype(np.float64)).argmax(axis=1))
+
+    def share(self, marked: Mask) -> _Share:
+        """Count marked rows in the part, beside what is expected of rows with about as many earlier interactions."""
+        n_levels = self.level.max() + 1
+        size, inside, chosen = (np.bincount(self.level[rows], minlength=n_levels) for rows in (..., self.there, marked))
+        share = inside / np.maximum(size, 1)
+        variance = chosen * share * (1 - share) * (size - chosen) / np.maximum(size - 1, 1)  # hypergeometric
+        found = int((self.there & marked).sum())
+        return _Share(found, float((chosen * share).sum()), float(np.sqrt(variance.sum())), int(marked.sum()))
+
+
 def check_presence(split: Split) -> Iterator[Finding]:
     """Find fields that tell by being there, or by being missing, what is in the test part.
 
@@ -49,12 +72,13 @@ def check_presence(split: Split) -> Iterator[Finding]:
     """
     for side in ("item", "user"):
         table = getattr(split.train, f"{side}s")
+        parts = [_Part.of(fold, side) for fold in (split.test, split.validation)]
         for name in table.column_names:
             has = has_value(table[name])
             for what, marked in (("have", has), ("lack", ~has)):
                 if name == f"{side}_id" or min(marked.sum(), (~marked).sum()) < FEWEST:
                     continue
-                test, usual = (_share(marked, fold, side) for fold in (split.test, split.validation))
+                test, usual = (part.share(marked) for part in parts)
                 if test.excess >= max(LIKELY, 2 * usual.excess) and test.found >= PURE * test.n:
                     yield Finding(
                         f"{side}-field-only-in-test",
@@ -65,18 +89,6 @@ def check_presence(split: Split) -> Iterator[Finding]:
                         f"{side} {getattr(split.train, f'{side}_ids')[int(np.argmax(marked))]}",
                         "fill the field for all from what was known before the test, or leave it out",
                     )
-
-
-def _share(marked: Mask, fold: Fold, side: str) -> _Share:
-    """Count marked rows in a part, beside what is expected of rows with about as many earlier interactions."""
-    n = getattr(fold.target, f"n_{side}s")
-    there = np.bincount(getattr(fold.target, side), minlength=n) > 0
-    level = popularity_levels(np.bincount(getattr(fold.context, side), minlength=n).astype(np.float64)).argmax(axis=1)
-    size, inside, chosen = (np.bincount(level[rows], minlength=level.max() + 1) for rows in (..., there, marked))
-    share = inside / np.maximum(size, 1)
-    variance = chosen * share * (1 - share) * (size - chosen) / np.maximum(size - 1, 1)  # hypergeometric
-    found = int((there & marked).sum())
-    return _Share(found, float((chosen * share).sum()), float(np.sqrt(variance.sum())), int(marked.sum()))
 
 
 def popularity_levels(counts: Float64) -> Float64:
