@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.ndcg import ndcg_of_lists
@@ -227,6 +226,8 @@ def descend_cross_entropy(lists: CandidateLists, start: Float64) -> Float64:
     Returns:
         Weights that are not negative and sum to one; `start` where no target is among the candidates. `[n_members]`
     """
+    from scipy.optimize import minimize  # importing it takes a quarter of a second, which a list need not wait for
+
     lists = lists.select(np.flatnonzero(lists.relevant.any(axis=1)))
     if not len(lists.n_relevant):
         return start
