@@ -247,8 +247,7 @@ class Run:
         """
         if not context:
             return history
-        columns = [] if self.dataset.contexts is None else self.dataset.contexts.column_names
-        return history.in_context(None, **check_context(context, columns))
+        return history.in_context(None, **check_context(context, self.dataset.context_names))
 
     def recommended(self, history: History, *, k: int, using: str | None = None) -> list[Recommended]:
         """Recommend unseen items for one history, each with its reason.

@@ -23,6 +23,7 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.arrow import plain_bytes
+from genre.data.context import Texts
 from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
@@ -243,6 +244,23 @@ class Dataset:
     def n_items(self) -> int:
         """Number of items, with or without interactions."""
         return len(self.item_ids)
+
+    @property
+    def context_names(self) -> list[str]:
+        """The circumstances of interactions that are known, such as `device`."""
+        return [] if self.contexts is None else list(self.contexts.column_names)
+
+    def context_texts(self, name: str) -> Texts:
+        """Return the values of one circumstance.
+
+        Args:
+            name: One of `context_names`.
+
+        Returns:
+            Texts of the rows of `contexts`, and behind the last an empty one, which row -1 is. `[n_contexts + 1]`
+        """
+        assert self.contexts is not None
+        return np.array([*self.contexts[name].to_pylist(), ""], object)
 
     def days(self) -> tuple[str | None, str | None]:
         """Find the days of the oldest and of the newest interaction.

@@ -81,15 +81,11 @@ class Fold:
         if target.timestamp is None and target.context is None:
             return history
         first = np.searchsorted(target.user, users)  # by user, then time
-        there = (first < len(target)) & (target.user[np.minimum(first, len(target) - 1)] == users)
-        at = np.where(there, np.minimum(first, len(target) - 1), 0)
+        at = np.minimum(first, len(target) - 1)
+        there = target.user[at] == users
         time = None if target.timestamp is None else np.where(there, target.timestamp[at], -1)
-        values = {}
-        if target.context is not None and target.contexts is not None:
-            row = np.where(there, target.context[at], -1)
-            for name in target.contexts.column_names:
-                texts = np.array([*target.contexts[name].to_pylist(), ""], object)  # the last for an unknown one
-                values[name] = texts[row]
+        row = -1 if target.context is None else np.where(there, target.context[at], -1)
+        values = {name: target.context_texts(name)[row] for name in target.context_names}
         return history.in_context(Context(time, values))
 
     def users(self) -> Int32:

@@ -117,8 +117,7 @@ def context_features(
 
 
 def _check(dataset: Dataset, names: Sequence[str]) -> None:
-    columns = [] if dataset.contexts is None else dataset.contexts.column_names
-    known = (*TIME_NAMES, RECENT, *columns)
+    known = (*TIME_NAMES, RECENT, *dataset.context_names)
     for name in names:
         if name not in known:
             raise DataError(
@@ -132,8 +131,8 @@ def _check(dataset: Dataset, names: Sequence[str]) -> None:
 
 def _texts(dataset: Dataset, name: str) -> tuple[Texts, Int64]:
     """Return the few texts of one name of context, empty where unknown, and which of them each interaction has."""
-    if dataset.contexts is not None and dataset.context is not None and name in dataset.contexts.column_names:
-        return np.array([*dataset.contexts[name].to_pylist(), ""], object), dataset.context.astype(np.int64)
+    if name in dataset.context_names and dataset.context is not None:
+        return dataset.context_texts(name), dataset.context.astype(np.int64)
     assert dataset.timestamp is not None  # as `_check` says
     hours, row = np.unique(dataset.timestamp // HOUR, return_inverse=True)  # millions of interactions have few hours
     return time_texts(name, hours * HOUR), row

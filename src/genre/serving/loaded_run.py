@@ -334,11 +334,6 @@ class LoadedRun:
             timestamp=np.concatenate([one.timestamp for one in histories]) if timed else None,
         )
 
-    @property
-    def context_columns(self) -> list[str]:
-        """The columns of the data with circumstances of interactions."""
-        return [] if self.dataset.contexts is None else list(self.dataset.contexts.column_names)
-
     def in_context(self, history: History, now: int, values: Sequence[Mapping[str, str]]) -> History:
         """Say when and in which circumstances lists are wanted, where a recommender of the run reads that.
 

@@ -99,7 +99,7 @@ class Service(ItemLists):
         """Look up all names of a request; `events_missing`: why there are no recent events."""
         loaded = self._state.loaded_run(request.run, request.user_id)
         now = int(time.time())
-        check_context(dict(request.context), loaded.context_columns)
+        check_context(dict(request.context), loaded.dataset.context_names)
         rules = loaded.rules_with(request.rules)
         allowed = None if rules is None else rules.allowed(now)
         mask = allowed
@@ -173,7 +173,7 @@ class Service(ItemLists):
         state = self._state
         loaded = state.loaded_run(run, user_id)
         name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
-        check_context(context or {}, loaded.context_columns)
+        check_context(context or {}, loaded.dataset.context_names)
         events, failure = state.events_of({user_id} if user_id is not None and history is None else ())
         past = state.history(loaded, user_id, history, events)
         if row is None:
