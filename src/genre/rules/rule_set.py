@@ -6,6 +6,7 @@ What rules do to a list of candidates is in `applying.py`. Knows no list.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,23 @@ MOST_MOVES = 4
 """Sums of boosts whose items are looked for one by one."""
 HOUR = 3600
 """Ages are counted to the hour, so that masks are made once an hour."""
+
+
+@dataclass(eq=False)
+class _Hour:
+    """What rules want within one hour; each part is made when it is first used.
+
+    Attributes:
+        number: Hours since 1970.
+        masks: The items for which a rule holds, by its id; at 0 all that are allowed.
+        wanted: What `RuleSet.wanted` looks for.
+        added: What rules add to the score of each item.
+    """
+
+    number: int
+    masks: dict[int, Mask] = field(default_factory=dict)
+    wanted: list[tuple[Rule | None, Mask, int]] | None = None
+    added: Scores | None = None
 
 
 class RuleSet:
@@ -57,10 +75,7 @@ class RuleSet:
         self._boost = self._of(Boost)
         self._bury = self._of(Bury)
         self.days = max((rule.days for rule in self._of(NotWithin)), default=None)
-        self._masks: dict[int, Mask] = {}  # of this hour, by the id of the rule; 0: all that are allowed
-        self._wanted: list[tuple[Rule | None, Mask, int]] = []
-        self._added: Scores = np.empty(0)
-        self._hour = self._hour_of_wanted = self._hour_of_added = -1
+        self._hour = _Hour(-1)
 
     def _of(self, kind: type[R]) -> list[R]:
         return [rule for rule in self.rules if isinstance(rule, kind)]
@@ -105,7 +120,7 @@ class RuleSet:
         Returns:
             The mask, the very same within an hour. `[n_items]`
         """
-        masks = self._masks_of(now)
+        masks = self._at(now).masks
         if id(rule) not in masks:
             masks[id(rule)] = rule.holds_for(self.fields, self.row, now // HOUR * HOUR)
         return masks[id(rule)]
@@ -121,17 +136,18 @@ class RuleSet:
         """
         if not self._hide and not self._only:
             return None
-        masks = self._masks_of(now)
+        masks = self._at(now).masks
         if 0 not in masks:
             hidden = [self.holds_for(rule, now) for rule in self._hide]
             shown = [self.holds_for(rule, now) for rule in self._only]
             masks[0] = np.logical_and.reduce([*(~mask for mask in hidden), *shown])
         return masks[0]
 
-    def _masks_of(self, now: int) -> dict[int, Mask]:
-        if self._hour != now // HOUR:
-            self._hour, self._masks = now // HOUR, {}
-        return self._masks
+    def _at(self, now: int) -> _Hour:
+        hour = self._hour
+        if hour.number != now // HOUR:
+            hour = self._hour = _Hour(now // HOUR)
+        return hour
 
     def wanted(self, now: int, k: int, *, wide: bool = True, within: Mask | None = None) -> list[Among]:
         """Return what lists may have some of, wherever it is in the catalogue.
@@ -148,12 +164,13 @@ class RuleSet:
         Returns:
             Allowed items and how many of them to look for.
         """
-        if self._hour_of_wanted != now // HOUR:
-            self._wanted, self._hour_of_wanted = self._make_wanted(now), now // HOUR
+        hour = self._at(now)
+        if hour.wanted is None:
+            hour.wanted = self._make_wanted(now)
         in_order = not (self.limits or self.days)  # the best of them are those to take
         moves = bool(self._boost or self._bury)
         out = []
-        for rule, mask, n_items in self._wanted:
+        for rule, mask, n_items in hour.wanted:
             if isinstance(rule, Pin):
                 n = n_items
             elif isinstance(rule, AtLeast):
@@ -195,11 +212,11 @@ class RuleSet:
         """
         if not (self._boost or self._bury):
             return None
-        if self._hour_of_added != now // HOUR:
+        hour = self._at(now)
+        if hour.added is None:
             moves = [(rule, rule.by) for rule in self._boost] + [(rule, -rule.by) for rule in self._bury]
-            self._added = np.sum([self.holds_for(rule, now) * by for rule, by in moves], axis=0)
-            self._hour_of_added = now // HOUR
-        return self._added
+            hour.added = np.sum([self.holds_for(rule, now) * by for rule, by in moves], axis=0)
+        return hour.added
 
     def booster(self, row: int, now: int) -> str:
         """Return what the first rule that moves an item up is called.
