@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -24,7 +23,6 @@ from genre.features.pictures import (
     UNREADABLE,
     PictureError,
     PictureFiles,
-    Pictures,
     describe_lacking,
     open_picture,
     picture_names,
@@ -82,9 +80,8 @@ class Image(Encoder):
     @override
     def encode(self, table: pa.Table, *, log: Log = SILENT) -> Features:
         names = picture_names(table, self.column, "image")
-        files = self._files()
-        with ThreadPoolExecutor(max(4, n_threads())) as pool:  # mostly waiting for the network
-            read = list(pool.map(lambda name: files.digest(name, fetch=self._fetches), names))
+        files = PictureFiles(self.folder, self.cache_dir, self.most_bytes, self.timeout)
+        read = files.digests(names, fetch=self._fetches)
         cache = VectorCache(cache_folder(self.cache_dir) / "vectors" / f"{self.fingerprint}.sqlite", self.dim_, log=log)
         known = cache.get([found for found in read if isinstance(found, bytes)])
         values = np.zeros((len(names), self.dim_), np.float32)
@@ -118,11 +115,6 @@ class Image(Encoder):
     def fingerprint(self) -> str:
         """A digest of the model and of how a picture becomes its input."""
         return digest_texts([self.digest_, str(self.mean), str(self.std)])
-
-    def _files(self) -> PictureFiles:
-        """Return the pictures that the table names, with those that were fetched."""
-        place = cache_folder(self.cache_dir) / "pictures"
-        return PictureFiles(self.folder, Pictures(place, most_bytes=self.most_bytes, seconds=self.timeout))
 
     def _vector(self, picture: bytes) -> Float16:
         """Return the unit vector of one picture, in the precision of the cache, `[dim]`."""

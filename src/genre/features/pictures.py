@@ -19,14 +19,17 @@ import ssl
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow as pa
 
+from genre.downloads import cache_folder
 from genre.errors import DataError
+from genre.threads import n_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -182,8 +185,9 @@ class PictureFiles:
         store: The pictures with an address.
     """
 
-    def __init__(self, folder: Path, store: Pictures) -> None:
-        self.folder, self.store = folder, store
+    def __init__(self, folder: Path, cache_dir: str | None, most_bytes: int, seconds: float) -> None:
+        place = cache_folder(cache_dir) / "pictures"
+        self.folder, self.store = folder, Pictures(place, most_bytes=most_bytes, seconds=seconds)
 
     def read(self, name: str, *, fetch: bool) -> bytes:
         """Return a picture.
@@ -212,16 +216,20 @@ class PictureFiles:
         except (OSError, ValueError) as error:
             raise PictureError("no such file") from error
 
-    def digest(self, name: str, *, fetch: bool) -> bytes | str:
-        """Return what tells the content of a picture from others.
+    def digests(self, names: Sequence[str], *, fetch: bool) -> list[bytes | str]:
+        """Return what tells the content of each picture from others.
 
         Args:
-            name: Its address or path.
+            names: Addresses or paths.
             fetch: As in `read`.
 
         Returns:
-            A digest of 16 bytes, or why there is no picture.
+            Digests of 16 bytes, or why there is no picture.
         """
+        with ThreadPoolExecutor(max(4, n_threads())) as pool:  # mostly waiting for the network
+            return list(pool.map(lambda name: self._digest(name, fetch=fetch), names))
+
+    def _digest(self, name: str, *, fetch: bool) -> bytes | str:
         try:
             return hashlib.blake2b(self.read(name, fetch=fetch), digest_size=16).digest()
         except PictureError as error:
@@ -234,7 +242,7 @@ def picture_names(table: pa.Table, column: str, what: str) -> list[str]:
     Args:
         table: The table.
         column: The column of addresses or paths.
-        what: Who asks for it, for the message.
+        what: What names the column, for the message.
 
     Returns:
         Of each row the address or path; empty for none.

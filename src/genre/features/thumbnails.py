@@ -7,7 +7,6 @@ import importlib.util
 import io
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,20 +16,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from genre.arrays import Int32, Int64
-from genre.downloads import cache_folder
 from genre.errors import NotAvailable
 from genre.features.pictures import (
     UNREADABLE,
     PictureError,
     PictureFiles,
-    Pictures,
     describe_lacking,
     open_picture,
     picture_names,
 )
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, check_options
-from genre.threads import n_threads
 
 ARRAYS = ("data", "end", "digest", "of_item")
 NOTHING = b"\0"  # an empty file cannot be mapped into memory
@@ -77,8 +73,7 @@ class PictureOptions:
         Returns:
             Those with a path, and those that were fetched.
         """
-        place = cache_folder(self.cache_dir) / "pictures"
-        return PictureFiles(self.folder, Pictures(place, most_bytes=self.most_bytes, seconds=self.timeout))
+        return PictureFiles(self.folder, self.cache_dir, self.most_bytes, self.timeout)
 
 
 class Thumbnails:
@@ -153,9 +148,7 @@ def read_digests(options: PictureOptions, names: Sequence[str]) -> list[bytes | 
     Returns:
         Of each item the digest of its picture, or why it has none.
     """
-    files = options.files()
-    with ThreadPoolExecutor(max(4, n_threads())) as pool:  # mostly waiting for the network
-        return list(pool.map(lambda name: files.digest(name, fetch=True), names))
+    return options.files().digests(names, fetch=True)
 
 
 def make_thumbnails(
