@@ -141,6 +141,7 @@ def test_the_command_writes_lists(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["recommend", str(run), "--all", "--similar", "--out", str(tmp_path / "similar.csv")]) == 0
     for wrong, said in (
         ([*words, "--user", "u1"], "--user is of one list"),
+        ([*words, "--context", "hour=3"], "--context is of one list"),
         (["recommend", str(run), "--all"], "--out lists.parquet"),
         ([*words, "--similar"], "--similar goes with --all"),
         ([*words[:3], str(tmp_path / "none.txt"), *words[4:]], "one user id a line"),

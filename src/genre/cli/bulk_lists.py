@@ -49,7 +49,7 @@ def write_lists(run: Run, args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    single = [name for name in ("user", "history", "ask", "json") if getattr(args, name)]
+    single = [name for name in ("user", "history", "ask", "context", "json") if getattr(args, name)]
     if single:
         raise GenreError(f"--{single[0]} is of one list, --out of many; give one of them")
     if not args.out or not (args.all or args.users):
