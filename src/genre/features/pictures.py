@@ -186,6 +186,14 @@ class PictureFiles:
     """
 
     def __init__(self, folder: Path, cache_dir: str | None, most_bytes: int, seconds: float) -> None:
+        """Name the folders.
+
+        Args:
+            folder: Where paths start.
+            cache_dir: The cache folder, in which fetched pictures are kept; None: that of this user.
+            most_bytes: The largest picture that is read.
+            seconds: How long fetching one picture may take.
+        """
         place = cache_folder(cache_dir) / "pictures"
         self.folder, self.store = folder, Pictures(place, most_bytes=most_bytes, seconds=seconds)
 
