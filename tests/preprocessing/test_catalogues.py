@@ -13,6 +13,7 @@ from genre.config.writing import to_yaml
 from genre.errors import ConfigError, DataError, DataWarning
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.catalogues import Catalogues, NamedSource
+from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
 
 CONFIG = """\
@@ -88,3 +89,22 @@ def test_rows_keep_their_files_and_users_their_fields(folder: Path, tmp_path: Pa
     (tmp_path / "plain.csv").write_text("user,item\nann,1\n")
     with pytest.raises(DataError, match="films and books: one has rating, the other has not"):
         genre.load(Catalogues((NamedSource("films", sources[0]), NamedSource("books", Files(tmp_path / "plain.csv")))))
+
+
+def test_circumstances_are_the_same_columns_or_refused(tmp_path: Path) -> None:
+    """They are kept by their places, so that a shop would be taken for a device."""
+    (tmp_path / "films.csv").write_text("user,item,device,shop\nann,1,phone,north\nben,2,tv,south\n")
+
+    def both(first: tuple[str, ...], second: tuple[str, ...]) -> Catalogues:
+        columns = (Columns(context=first), Columns(context=second))
+        return Catalogues(
+            tuple(
+                NamedSource(name, Files(tmp_path / "films.csv", columns=one))
+                for name, one in zip(("films", "books"), columns, strict=True)
+            )
+        )
+
+    assert genre.load(both(("device",), ("device",))).context_names == ["device"]
+    for wrong in (("shop",), ("device", "shop")):
+        with pytest.raises(DataError, match=r"columns.context is device and .*shop; name the same columns"):
+            genre.load(both(("device",), wrong))

@@ -75,6 +75,11 @@ class Catalogues(Source):
         ]
         if len({one.calendar for one in tables}) > 1:
             raise DataError(f"{', '.join(names)}: some have dates, others an order for times; give them one form")
+        if len(known := {one.context for one in tables}) > 1:
+            found = " and ".join(", ".join(one) or "none" for one in sorted(known))
+            raise DataError(
+                f"{', '.join(names)}: columns.context is {found}; name the same columns in one order for each, or none"
+            )
         scales = {(one.rating_scale, one.positive_rating) for one in tables}
         scale, positive = scales.pop() if len(scales) == 1 else (None, None)
         return Tables(
