@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from genre.cli.main import main
 from genre.errors import DataError
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
+from genre.serving.events.store import Event
 from genre.serving.http.app import create_app
+from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 
@@ -107,3 +110,16 @@ def test_the_command_and_python_take_context(run: Run, capsys: pytest.CaptureFix
     with pytest.raises(DataError, match="context: 'wheather' is not known"):
         run.recommend("u0", context={"wheather": "rain"})
     assert main([*command[:-1], "hour"]) == 2
+
+
+def test_a_refreshed_run_keeps_its_circumstances(run: Run, tmp_path: Path) -> None:
+    """Those of events are unknown; without the rest the ranker could not be fitted again."""
+    with closing(SQLiteStore(tmp_path / "events.sqlite")) as store:
+        store.record([Event("u0", "i0", 1.0, 1_900_000_000)])
+        made = with_log(run.dataset, store)
+    assert made.context is not None
+    assert made.context_names == ["device"]
+    known, old = made.context >= 0, run.dataset.context
+    assert old is not None
+    assert (~known).sum() == len(made) - len(run.dataset) == 1
+    assert made.context[known].tolist() == old.tolist()
