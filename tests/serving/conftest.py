@@ -159,7 +159,7 @@ def url(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, its event loop runs, and no test can start one
 def browser(chromium: str) -> Iterator[Browser]:
     expect.set_options(timeout=20_000)  # a busy machine draws late
     with sync_playwright() as playwright:
