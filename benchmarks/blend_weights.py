@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -48,15 +47,11 @@ def run(name: str, data: Path, files: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     one.make(data, folder)
     judge = Judge(read(read_config(HERE / f"{name}.yaml").experiment))
-    interactions = folder / one.data.get("interactions", one.data.get("path"))
-    items = folder / one.data["items"] if "items" in one.data else None
+    interactions, items = one.tables(folder)
     with tempfile.TemporaryDirectory() as scratch:
         init = first_config(interactions, items, None, Path(scratch) / "genre.yaml", exclude_seen=True)
     *_, blend = (each for each in init.config.experiment.recommenders if isinstance(each, Blend))
-    options = [
-        replace(each, exclude_seen=True) if hasattr(each, "exclude_seen") else each for each in blend.recommenders
-    ]
-    members = [judge.fit(each) for each in options]
+    members = [judge.fit(each) for each in blend.recommenders]
     validation = judge.folds["validation"]
     halves = validation.halves()
     for label, way in WAYS.items():

@@ -16,7 +16,6 @@ import copy
 import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,6 @@ class Judge:
     def best(self, experiment: Experiment) -> tuple[str, dict[str, Evaluation]]:
         """The recommender that validation chooses, on both parts."""
         ranking = [one for one in experiment.recommenders if not one.capabilities()["ratings"]]
-        ranking = [replace(one, exclude_seen=True) if hasattr(one, "exclude_seen") else one for one in ranking]
         fitted = [self.fit(one) for one in ranking]
         judged = [(self.evaluate(one, "validation"), one) for one in fitted]
         found, model = max(judged, key=lambda pair: pair[0].values[LABEL])
@@ -79,8 +77,7 @@ def run(name: str, files: Path, minutes: float) -> dict[str, Any]:
     one, folder = SETS[name], files / name
     hand = read_config(HERE / f"{name}.yaml").experiment
     judge = Judge(read(hand))
-    interactions = folder / one.data.get("interactions", one.data.get("path"))
-    items = folder / one.data["items"] if "items" in one.data else None
+    interactions, items = one.tables(folder)
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "genre.yaml"
         began = time.process_time()

@@ -167,6 +167,11 @@ class Set:
     skip: tuple[str, ...] = ()
     users: int = 4000
 
+    def tables(self, folder: Path) -> tuple[Path, Path | None]:
+        """The files of interactions and of items, None without one."""
+        interactions = self.data.get("interactions", self.data.get("path"))
+        return folder / interactions, folder / self.data["items"] if "items" in self.data else None
+
     def config(self, name: str, recommenders: list[Plain]) -> Plain:
         paths = {key: f"files/{name}/{value}" for key, value in self.data.items() if key != "kind"}
         made = {"name": name, "data": {"kind": self.data["kind"], **paths}, "cleaning": self.cleaning}

@@ -134,7 +134,7 @@ def first_config(
     """
     columns = columns or Columns()
     source = choose_source(interactions, items, users, columns)
-    if domain not in (None, "none", *PACKS):
+    if domain not in (None, NO_DOMAIN, *PACKS):
         columns = dataclasses.replace(columns, names=load_domain(domain).columns)
         source = choose_source(interactions, items, users, columns)
     before = source.fingerprint() if keep else ""

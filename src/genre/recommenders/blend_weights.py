@@ -263,8 +263,9 @@ def cross_entropy(lists: CandidateLists, weights: Float64) -> tuple[float, Float
     n, v = len(lists.n_relevant), weights.astype(np.float32)
     wanted = (lists.relevant / lists.relevant.sum(axis=1, keepdims=True)).astype(np.float32)  # [n, width]
     z = np.tensordot(v, lists.scores, axes=1)  # [n, width]
-    if lists.known is not None:
-        held = np.tensordot(v, lists.known.astype(np.float32), axes=1)
+    known = None if lists.known is None else lists.known.astype(np.float32)
+    if known is not None:
+        held = np.tensordot(v, known, axes=1)
         mean = z / np.where(held > 0, held, 1)  # N / D
         gained = np.where(held > 0, v.sum() / np.where(held > 0, held, 1), np.float32(0))  # V / D
         z *= gained
@@ -274,10 +275,10 @@ def cross_entropy(lists: CandidateLists, weights: Float64) -> tuple[float, Float
     total = chance.sum(axis=1, keepdims=True)
     loss = -float(np.sum(wanted * np.where(lists.padding, 0, z - np.log(total)), dtype=np.float64)) / n
     error = chance / total - wanted  # of z, [n, width]
-    if lists.known is None:
+    if known is None:
         return loss, np.tensordot(lists.scores, error, axes=2).astype(np.float64) / n
     gradient = np.tensordot(lists.scores, error * gained, axes=2) + np.sum(error * mean)
-    gradient -= np.tensordot(lists.known.astype(np.float32), error * mean * gained, axes=2)
+    gradient -= np.tensordot(known, error * mean * gained, axes=2)
     return loss, gradient.astype(np.float64) / n
 
 

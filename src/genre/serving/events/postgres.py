@@ -261,7 +261,7 @@ class _Link:
             return connection.execute(statement.encode(), values).fetchall()
 
     def close(self) -> None:
-        """Close the connection, and give its claim back first: a server drops one some time after the client left."""
+        """Give the claim back and close the connection; a server alone releases it only after the client left."""
         if self._connection is not None and not self._connection.closed:
             with suppress(psycopg.Error), self._connection:
                 self._connection.execute("SELECT pg_advisory_unlock_all()")
