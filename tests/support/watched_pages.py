@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from importlib.resources import files
 
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page, Request, expect
 
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -50,7 +50,7 @@ def settled(page: Page, act: Callable[[], object]) -> None:
     """Act, and wait for the list that answers it."""
     with page.expect_response(re.compile("v1/recommendations")):
         act()
-    page.wait_for_timeout(60)  # the list is drawn
+    expect(page.locator("#lists")).not_to_have_attribute("aria-busy", "true")
 
 
 def held(page: Page) -> str:

@@ -39,6 +39,7 @@ function listBody(recommender, first) {
 }
 
 let running = null, stale = false;
+let problem = ""; // what the last action could not do, said with the list that answers it
 
 /** Request a list and show it. One request at a time: all changes made meanwhile go into the next one. */
 function refresh() {
@@ -58,11 +59,12 @@ async function requestLists() {
       state.begun = 0;
       [state.list] = lists;
       showLists(lists, performance.now() - started);
-      trouble("");
+      trouble(problem);
     } catch (error) {
-      if (!stale) trouble(error.message);
+      if (!stale) trouble(problem || error.message);
     }
   }
+  problem = "";
   running = null;
   $("lists").removeAttribute("aria-busy");
   remember();
@@ -229,7 +231,7 @@ const liked = (user) => user.history.filter((one) => one.weight > 0).slice(-1000
 function unrecorded(error) {
   if (error.status === 403) stopRecording();
   showRecording();
-  trouble(error.status === 403 ? t("This key may not record events.") : error.message);
+  problem = error.status === 403 ? t("This key may not record events.") : error.message;
 }
 
 async function add(one) {
@@ -289,7 +291,6 @@ function clear() {
 }
 
 async function loadUser(userId) {
-  let problem = "";
   stopRecording();
   showRecording();
   try {
@@ -302,8 +303,7 @@ async function loadUser(userId) {
     problem = error.message;
   }
   $("user").value = state.user;
-  await refresh();
-  if (problem) trouble(problem);
+  return refresh();
 }
 
 // --- starting ---------------------------------------------------------------------------------------
