@@ -22,7 +22,7 @@ from genre.errors import GenreError, NotAvailable
 from genre.options import DEFAULT_K
 from genre.serving.http.batching import AsyncService
 from genre.serving.http.prometheus import metrics_of
-from genre.serving.http.schemas import (
+from genre.serving.http.request_models import (
     EventBody,
     EventKind,
     FilterBody,

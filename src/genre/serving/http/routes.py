@@ -1,4 +1,4 @@
-"""The routes under `/v1`: each hands a checked request to the service. schemas.py says what is legal."""
+"""The routes under `/v1`: each hands a checked request to the service. request_models.py says what is legal."""
 
 from __future__ import annotations
 
@@ -22,34 +22,36 @@ from genre.errors import DataError, UnknownId
 from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import AsyncService
 from genre.serving.http.problems import is_json
-from genre.serving.http.schemas import (
-    CatalogueItem,
+from genre.serving.http.request_models import (
     ContextText,
-    DeletedUser,
     EventsBody,
     ExperimentBody,
     ExplainBody,
     FieldNames,
-    FilterFields,
     ItemBody,
-    ItemsFound,
     K,
     Name,
     PathId,
-    Problem,
-    PromotedArm,
     ReasonLanguage,
     RecommendBody,
     RecommendQuery,
-    RecordedCounts,
-    StoredItem,
-    UserHistory,
-    UserIds,
     UserPath,
     distinct_keys,
     first_repeated,
     split_context,
     split_names,
+)
+from genre.serving.http.response_models import (
+    CatalogueItem,
+    DeletedUser,
+    FilterFields,
+    ItemsFound,
+    Problem,
+    PromotedArm,
+    RecordedCounts,
+    StoredItem,
+    UserHistory,
+    UserIds,
 )
 from genre.serving.operations import ExperimentsReport, OperationsReport
 from genre.serving.requests import Evidence, ListRequest, RankedList

@@ -16,7 +16,7 @@ from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, GenreError
 from genre.runs import manifest_of
 from genre.serving.events.store import Event
-from genre.serving.http.schemas import EventBody, distinct_keys
+from genre.serving.http.request_models import EventBody, distinct_keys
 from genre.serving.http.validation import validation_message
 from genre.serving.ingest.line_source import LONGEST_LINE, Line
 from genre.serving.weighed_events import weigh_for_log
