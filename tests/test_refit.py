@@ -13,7 +13,7 @@ from genre.data.folds import Fold
 from genre.evaluation.results import read_evaluation
 from genre.log import Log
 from genre.recommenders.blend import Blend
-from genre.runs import read_run
+from genre.run_folder import read_run
 from genre.studies import audit_run
 from lines import Lines
 from small_world import small_config, write_interactions

@@ -18,7 +18,7 @@ from genre import storage
 from genre.config.reading import read_config
 from genre.errors import ArtifactError
 from genre.recommenders.content import Content
-from genre.runs import read_run
+from genre.run_folder import read_run
 from lines import Lines
 from small_world import write_interactions
 

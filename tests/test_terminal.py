@@ -62,7 +62,7 @@ def test_errors_are_escaped_for_the_terminal(
     def failing(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("genre.runs.read_run", failing)
+    monkeypatch.setattr("genre.run_folder.read_run", failing)
     assert main(["recommend", "run", "--user", "a"]) == 2
     ConsoleLog().line(str(error))
     assert all(char.isprintable() or char == "\n" for char in capsys.readouterr().err)

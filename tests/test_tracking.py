@@ -10,7 +10,7 @@ import pytest
 import genre
 from genre.cli.main import main
 from genre.errors import NotAvailable
-from genre.runs import read_run
+from genre.run_folder import read_run
 from genre.tracking import metric_name, track_in_mlflow
 from small_world import small_config, write_interactions
 

@@ -56,7 +56,7 @@ _HOMES = {
     "TwoTower": "genre.recommenders.two_tower",
     "evaluate": "genre.evaluation.evaluator",
     "load": "genre.preprocessing.loading",
-    "read_run": "genre.runs",
+    "read_run": "genre.run_folder",
     "run": "genre.pipeline",
     "split": "genre.preprocessing.splits",
 }
@@ -106,8 +106,8 @@ if TYPE_CHECKING:
     from genre.recommenders.transferred import Transferred as Transferred
     from genre.recommenders.transitions import Transitions as Transitions
     from genre.recommenders.two_tower import TwoTower as TwoTower
+    from genre.run_folder import read_run as read_run
     from genre.runs import Run as Run
-    from genre.runs import read_run as read_run
 
 
 def __getattr__(name: str) -> Any:

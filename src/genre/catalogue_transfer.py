@@ -16,7 +16,8 @@ from genre.log import SILENT, Log
 from genre.pipeline import run as run_config
 from genre.recommenders.base import Recommender
 from genre.recommenders.network_base import NetworkRecommender
-from genre.runs import Run, read_run
+from genre.run_folder import read_run
+from genre.runs import Run
 
 
 def transfer(

@@ -26,9 +26,9 @@ from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
 from genre.rules.rule_set import rules_for
-from genre.runs import PICTURES, Run
+from genre.runs import Run
 from genre.version import __version__
-from genre.workspace import Workspace, key_of
+from genre.workspace import PICTURES, Workspace, key_of
 
 SHOWN_FROM = 0.05  # CPU seconds; cheaper steps are in the report alone
 RERANKING = "language_model.json"

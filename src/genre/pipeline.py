@@ -44,7 +44,8 @@ from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.converted import Converted
 from genre.recommenders.network_base import check_devices
-from genre.runs import Run, read_run
+from genre.run_folder import read_run
+from genre.runs import Run
 from genre.threads import limit_threads
 from genre.version import __version__
 from genre.workspace import (

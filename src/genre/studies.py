@@ -35,7 +35,7 @@ from genre.log import SILENT, Log
 from genre.options import nearest, search_space, type_hints
 from genre.pipeline import augment_split, extract_features, learn, preprocess, run
 from genre.recommenders.base import Recommender
-from genre.runs import manifest_of, read_run
+from genre.run_folder import manifest_of, read_run
 from genre.threads import limit_threads
 from genre.version import __version__
 from genre.workspace import SEARCH, Workspace, keep_dataset, key_of, locked, read_search

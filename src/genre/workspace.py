@@ -41,6 +41,8 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.network_base import start_manifests
 from genre.version import __version__
 
+PICTURES = "pictures"
+"""The folder of the small pictures of items."""
 SEARCH = "tuning.json"
 """The file with what `genre tune` found, beside the config it wrote and in the run of that config."""
 

@@ -165,7 +165,7 @@ def test_a_file_that_holds_no_keys_is_one_line_that_shows_none(
 
 
 def test_no_file_of_keys_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setattr("genre.runs.read_run", lambda *_, **__: None)
+    monkeypatch.setattr("genre.run_folder.read_run", lambda *_, **__: None)
     os.mkfifo(tmp_path / "pipe", 0o600)
     for path, why in (
         (tmp_path, "cannot be read ("),
@@ -244,7 +244,7 @@ def test_serve_takes_keys_and_pages_from_the_command_line(
     monkeypatch.setattr(uvicorn.Server, "run", served)
     monkeypatch.setattr("genre.serving.http.server._quiet_logs", lambda: None)  # those of other tests stay as they are
     monkeypatch.setattr("genre.serving.http.server.watch_keys", partial(watch_keys, every=0.01))
-    monkeypatch.setattr("genre.runs.read_run", lambda *_, **__: run)
+    monkeypatch.setattr("genre.run_folder.read_run", lambda *_, **__: run)
     options = ["--port", "0", "--store", str(tmp_path / "events.sqlite")]
     assert main(["serve", "run", "--api-key-file", str(path), "--allow-origin", shop, *options]) == 0
     assert statuses == [401, 200, 401]

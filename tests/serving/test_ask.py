@@ -252,7 +252,7 @@ def test_the_command_line_says_what_the_service_says(
     service: Service, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "slow science fiction like Solaris, nothing violent"
-    monkeypatch.setattr("genre.runs.read_run", lambda _, **__: service.run())
+    monkeypatch.setattr("genre.run_folder.read_run", lambda _, **__: service.run())
     assert main(["recommend", "runs/films", "--ask", text, "-k", "4", "--json", *more]) == 0
     said = json.loads(capsys.readouterr().out)
     body = {"ask": text, "k": 4, **({"history": ["i1", "i4"]} if "--history" in more else {})}

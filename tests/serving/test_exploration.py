@@ -19,7 +19,8 @@ from genre.config.serving_options import Explore, ServingOptions
 from genre.errors import ConfigError, EvaluationError, OptionError
 from genre.rules.built_in import AtMost, Hide
 from genre.rules.rule_set import rules_for
-from genre.runs import Run, read_run
+from genre.run_folder import read_run
+from genre.runs import Run
 from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event

@@ -22,7 +22,7 @@ from genre.cli.main import main
 from genre.data.dataset import Dataset
 from genre.errors import ArtifactError, DataError, GenreError
 from genre.log import Log
-from genre.runs import read_run
+from genre.run_folder import read_run
 from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ItemChange

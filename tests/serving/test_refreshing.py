@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from genre.errors import OptionError
-from genre.runs import Run, read_run
+from genre.run_folder import read_run
+from genre.runs import Run
 from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event

@@ -203,7 +203,7 @@ def test_runs_of_several_experiments_want_a_log_by_name(run: Run, tmp_path: Path
 
 def test_limits_and_shares_come_from_the_command_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr("genre.runs.read_run", lambda _, **__: run)
+    monkeypatch.setattr("genre.run_folder.read_run", lambda _, **__: run)
     monkeypatch.setattr("genre.serving.http.server.serve", lambda _, **options: given.update(options))
     limits, shares = ["--limit", "rate=20", "--limit", "model_seconds=2.5"], ["--share", "a=3", "--share", "b=1"]
     assert main(["serve", "a", "b", *limits, *shares]) == 0

@@ -65,7 +65,7 @@ def _add_log(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _open(log: str, *, must_exist: bool = True) -> EventStore:
-    from genre.runs import manifest_of
+    from genre.run_folder import manifest_of
     from genre.serving.events.opening import default_store_path, open_store
     from genre.storage import MANIFEST
 

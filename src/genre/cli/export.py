@@ -30,7 +30,7 @@ def add_export_verb(verbs: Verbs) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from genre.model_export import export_model
-    from genre.runs import read_run
+    from genre.run_folder import read_run
 
     out = export_model(read_run(args.run, trust=args.trust), args.out, args.to, using=args.using)
     print(printable(f"wrote {out}: {', '.join(sorted(path.name for path in out.iterdir()))}"))

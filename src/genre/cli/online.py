@@ -72,7 +72,7 @@ def _add_run_and_log(parser: argparse.ArgumentParser, text: str = "the run that 
 
 def _config_of(args: argparse.Namespace) -> Experiment:
     from genre.config.reading import FULL_CONFIG, read_config
-    from genre.runs import manifest_of
+    from genre.run_folder import manifest_of
 
     manifest_of(args.run)
     return read_config(args.run / FULL_CONFIG, trust=args.trust).experiment
@@ -202,7 +202,7 @@ def _print_estimates(found: list[Estimate]) -> None:
 
 
 def _judge_run(args: argparse.Namespace) -> None:
-    from genre.runs import read_run
+    from genre.run_folder import read_run
     from genre.serving.events.opening import default_store_path, open_store
     from genre.serving.loaded_run import LoadedRun
     from genre.serving.logged_shows import judge_by_log

@@ -48,7 +48,7 @@ def add_recommend_verb(verbs: Verbs) -> None:
 
 def _recommend(args: argparse.Namespace) -> None:
     from genre.cli.terminal import print_recommended
-    from genre.runs import read_run
+    from genre.run_folder import read_run
 
     run = read_run(args.run, trust=args.trust)
     if args.all or args.users or args.similar or args.out or args.with_reasons:

@@ -89,7 +89,7 @@ def _serving_options(args: argparse.Namespace) -> ServingOptions | None:
 
 
 def _serve(args: argparse.Namespace, add: AddRoutes | None = None) -> None:
-    from genre.runs import read_run
+    from genre.run_folder import read_run
     from genre.serving.http.server import serve
     from genre.serving.limits import Limits, parse_settings, parse_shares
 
@@ -124,7 +124,7 @@ def _mcp(args: argparse.Namespace) -> None:
         return
     if args.api_key_file or args.allow_origin or args.refresh_every:
         raise OptionError("keys, origins and refreshes are of HTTP; add --http, or leave them out")
-    from genre.runs import read_run
+    from genre.run_folder import read_run
     from genre.serving.events.opening import open_store
     from genre.serving.http.server import default_store
     from genre.serving.limits import Limits, parse_settings, parse_shares
@@ -143,7 +143,7 @@ def _mcp(args: argparse.Namespace) -> None:
 def _refresh(args: argparse.Namespace) -> None:
     from genre.config.reading import FULL_CONFIG, read_config
     from genre.config.serving_options import Gate
-    from genre.runs import manifest_of
+    from genre.run_folder import manifest_of
     from genre.serving.drift import Drift
     from genre.serving.events.opening import default_store_path, open_store
     from genre.serving.limits import parse_settings

@@ -24,7 +24,7 @@ from genre.data.ids import Ids
 from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError, OptionError, UnknownId
 from genre.log import SILENT, Log
-from genre.runs import manifest_of, read_run
+from genre.run_folder import manifest_of, read_run
 from genre.serving.deleted_users import from_before_deletion
 from genre.serving.drift import Drift, check_drift
 from genre.serving.events.deletion import DeletedUsers, Deletion

@@ -18,7 +18,8 @@ from pathlib import Path
 from genre.config.serving_options import ServingOptions
 from genre.errors import NotAvailable, OptionError
 from genre.log import SILENT, Log
-from genre.runs import Run, read_run
+from genre.run_folder import read_run
+from genre.runs import Run
 from genre.serving.events.opening import default_store_path, open_store
 from genre.serving.limits import Limits
 from genre.serving.service import Service

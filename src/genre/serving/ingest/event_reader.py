@@ -14,7 +14,7 @@ from genre.config.reading import FULL_CONFIG, read_config
 from genre.data.parquet import read_dataset
 from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, GenreError
-from genre.runs import manifest_of
+from genre.run_folder import manifest_of
 from genre.serving.events.store import Event
 from genre.serving.http.request_models import EventBody, distinct_keys
 from genre.serving.http.validation import validation_message
