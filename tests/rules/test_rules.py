@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
+from genre.data.durations import DAY
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.ids import Ids
-from genre.data.item_fields import DAY, ItemFields
+from genre.data.item_fields import ItemFields
 from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.recommenders.base import Recommender

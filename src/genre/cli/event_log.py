@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import add_verb, command
+from genre.data.durations import DAY
 from genre.errors import OptionError
 from genre.log import printable
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
     from genre.serving.events.store import EventStore, Filled
 
-DAY = 86_400
 MOST_DAYS = 100_000  # further back than any time of an event
 
 

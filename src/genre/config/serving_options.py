@@ -12,7 +12,6 @@ from genre.errors import OptionError
 from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, check_options
 
 RecordShows = Literal["buffered", "durable", "off"]
-DAY = 86_400
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Int64
+from genre.data.durations import DAY, HOUR
 from genre.errors import DataError
 from genre.options import nearest
 
 Texts = npt.NDArray[np.object_]
 
-HOUR, DAY = 3_600, 86_400
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 TIME_NAMES = ("hour", "weekday", "month")
 """The names of context that a time has: 0 to 23, `monday` to `sunday`, 1 to 12."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from genre.data.durations import DAY
 from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.options import nearest
@@ -20,7 +21,6 @@ Mask = npt.NDArray[np.bool_]
 KEPT_MASKS = 64
 KEPT_MASKS_BYTES = 16_000_000
 KEPT_FILTER_SIZE = 5_000  # characters of a filter; one above is applied anew each time
-DAY = 86_400
 YEARS = (1500, 2500)  # a number in this range is a year
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.context import DAY, EARLIEST, HOUR, TIME_NAMES, Context, Texts, time_texts
+from genre.data.context import EARLIEST, TIME_NAMES, Context, Texts, time_texts
 from genre.data.dataset import Dataset
+from genre.data.durations import DAY, HOUR
 from genre.errors import DataError
 from genre.options import nearest
 

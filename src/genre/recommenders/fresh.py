@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
+from genre.data.durations import DAY
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.item_fields import DAY, ItemFields
+from genre.data.item_fields import ItemFields
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Search

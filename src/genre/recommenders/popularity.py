@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
+from genre.data.durations import DAY
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.words import split_categories
@@ -19,7 +20,6 @@ from genre.options import Doc, Gt, Search, nearest
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method
 
-SECONDS_PER_DAY = 86_400
 TINY = 1e-12
 
 
@@ -76,7 +76,7 @@ class Popularity(Recommender):
         """Return the factor of each interaction by its age, `[n]`."""
         if dataset.timestamp is None:
             raise DataError("popularity: half_life_days and window_days need timestamps; the data has none")
-        days = (dataset.timestamp.max() - dataset.timestamp) / SECONDS_PER_DAY
+        days = (dataset.timestamp.max() - dataset.timestamp) / DAY
         recent = days <= np.inf if self.window_days is None else days <= self.window_days
         return np.asarray(recent * np.exp2(-days / (self.half_life_days or np.inf)))
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Int32, Int64
-from genre.data.item_fields import DAY
+from genre.data.durations import DAY
 from genre.recommenders.phrasebook import PHRASEBOOKS, Language, Phrasebook
 from genre.rules.built_in import AtLeast, AtMost
 from genre.rules.rule_set import NARROW, RuleSet, Scores

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.data.dataset import Dataset
+from genre.data.durations import HOUR
 from genre.data.item_fields import ItemFields, Mask
 from genre.recommenders.listing import Among
 from genre.rules.base import Rule
@@ -27,8 +28,6 @@ NARROW = 4
 """Candidates by the length of a list; if rules leave too few of them, the pool is."""
 MOST_MOVES = 4
 """Sums of boosts whose items are looked for one by one."""
-HOUR = 3600
-"""Ages are counted to the hour, so that masks are made once an hour."""
 
 
 @dataclass(eq=False)
@@ -36,7 +35,7 @@ class _Hour:
     """What rules want within one hour; each part is made when it is first used.
 
     Attributes:
-        number: Hours since 1970.
+        number: Hours since 1970: ages are counted to the hour, so that masks are made once an hour.
         masks: The items for which a rule holds, by its id; at 0 all that are allowed.
         wanted: What `RuleSet.wanted` looks for.
         added: What rules add to the score of each item.

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from genre.config.serving_options import DAY, Guardrails, OnlineExperiment
+from genre.config.serving_options import Guardrails, OnlineExperiment
+from genre.data.durations import DAY
 from genre.errors import ConflictError, UnknownId
 from genre.evaluation.online.experiments import (
     ArmOutcome,

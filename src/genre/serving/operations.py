@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from genre.config.serving_options import DAY, OnlineExperiment
+from genre.config.serving_options import OnlineExperiment
+from genre.data.durations import DAY, HOUR
 from genre.llm.ledger_table import Spending, read_spending
 from genre.llm.settings import LLMOptions
 from genre.recommenders.llm_reranker import rerankers
@@ -36,7 +37,6 @@ from genre.serving.refresh_record import RefreshRecord, RefreshSchedule, read_re
 from genre.serving.shows import ShowLog
 from genre.serving.state import State
 
-HOUR = 3600
 HOURLY_DAYS, DAILY_DAYS = 2, 92  # up to so many days, a span of time is an hour, a day; above, a week
 
 

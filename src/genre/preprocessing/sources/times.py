@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 
+from genre.data.durations import DAY
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
@@ -18,7 +19,7 @@ from genre.preprocessing.tables import ROW
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 SINCE = {
-    "excel": (1, 86400, 2_209_161_600),
+    "excel": (1, DAY, 2_209_161_600),
     "dotnet": (10**7, 1, 62_135_596_800),
     "filetime": (10**7, 1, 11_644_473_600),
     "webkit": (10**6, 1, 11_644_473_600),
@@ -237,7 +238,7 @@ def _in_unit(
         f"FROM (SELECT CAST({main} AS DOUBLE) AS s FROM {table}) "
         f"WHERE s BETWEEN {low} AND {high}"
     )
-    year = 366 * 86400
+    year = 366 * DAY
     first, last = (bounds[0] or low) - 2 * year, (bounds[1] or high) + 2 * year
     usual = f"{main} BETWEEN {low} AND {YEAR_2100}"
     strange, largest = span[0] < low or span[1] > high, max(map(abs, span))

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from genre.arrays import Float32
+from genre.data.durations import DAY
 from genre.serving.events.store import Activity
 
-HALF_LIFE_SECONDS = 86_400.0
-REACH_SECONDS = 7 * 86_400  # older events weigh less than a hundredth and are not read at the start
+HALF_LIFE_SECONDS = DAY
+REACH_SECONDS = 7 * DAY  # older events weigh less than a hundredth and are not read at the start
 CLOCK_SECONDS = 60.0  # by which a clock may drift until counting begins anew
-WINDOW_SECONDS = 86_400.0  # in which a user counts once an item
+WINDOW_SECONDS = DAY  # in which a user counts once an item
 KEPT_PAIRS = 250_000  # some 20 MB, twice
 
 

@@ -11,11 +11,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from genre.data.durations import DAY, HOUR
 from genre.errors import OptionError
 from genre.log import SILENT, Log
 from genre.serving.refresh_record import RefreshNotes, RefreshRecord, RefreshSchedule, read_record, write_record
 
-SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+SECONDS = {"m": 60, "h": HOUR, "d": DAY}
 SHORTEST = 60.0
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from genre.config.serving_options import Guardrails, OnlineExperiment
+from genre.data.durations import DAY
 from genre.data.event_kinds import RATE, SHOW
 from genre.data.item_fields import Filter
 from genre.errors import DataError
@@ -31,8 +32,6 @@ from genre.recommenders.phrasebook import Language
 from genre.rules.base import parse_where, read_rules
 from genre.serving.events.store import Event
 from genre.serving.requests import ListRequest
-
-DAY = 86_400
 
 
 def _number_as_text(value: Any) -> Any:
