@@ -5,7 +5,7 @@ What rules do to a list of candidates is in `applying.py`. Knows no list.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,6 +30,21 @@ MOST_MOVES = 4
 """Sums of boosts whose items are looked for one by one."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """Items that lists may have some of.
+
+    Attributes:
+        mask: The items. `[n_items]`
+        n_items: Their number.
+        enough: How many of the best of them suffice for a list, by its length; None: as many as a pool has.
+    """
+
+    mask: Mask
+    n_items: int
+    enough: Callable[[int], int] | None
+
+
 @dataclass(eq=False)
 class _Hour:
     """What rules want within one hour; each part is made when it is first used.
@@ -43,7 +58,7 @@ class _Hour:
 
     number: int
     masks: dict[int, Mask] = field(default_factory=dict)
-    wanted: list[tuple[Rule | None, Mask, int]] | None = None
+    wanted: list[_Wanted] | None = None
     added: Scores | None = None
 
 
@@ -166,39 +181,31 @@ class RuleSet:
         hour = self._at(now)
         if hour.wanted is None:
             hour.wanted = self._make_wanted(now)
-        in_order = not (self.limits or self.days)  # the best of them are those to take
-        moves = bool(self._boost or self._bury)
+        pool = self.pool(k, wide=wide)
         out = []
-        for rule, mask, n_items in hour.wanted:
-            if isinstance(rule, Pin):
-                n = n_items
-            elif isinstance(rule, AtLeast):
-                n = rule.places(k) if in_order and not moves else self.pool(k, wide=wide)
-            else:
-                n = k if in_order and rule is None else self.pool(k, wide=wide)
-            if n_items:
-                out.append(Among(min(n, n_items), mask if within is None else mask & within))
+        for one in hour.wanted:
+            n = min(pool if one.enough is None else one.enough(k), one.n_items)
+            if n:
+                out.append(Among(n, one.mask if within is None else one.mask & within))
         return out
 
-    def _make_wanted(self, now: int) -> list[tuple[Rule | None, Mask, int]]:
-        """Return masks of items that lists may have some of, for which rule, and their numbers.
-
-        None in place of a rule: to all of these items the same is added.
-        """
-        found: list[tuple[Rule | None, Mask]] = [(rule, self.holds_for(rule, now)) for rule in self.shares]
+    def _make_wanted(self, now: int) -> list[_Wanted]:
+        in_order = not (self.limits or self.days)  # the best of them are those to take
+        added, allowed = self.added(now), self.allowed(now)
+        found: list[tuple[Mask, Callable[[int], int] | None]] = [
+            (self.holds_for(rule, now), rule.places if in_order and added is None else None) for rule in self.shares
+        ]
         pinned = [self.row[rule.item] for rule in self.pins if rule.item in self.row]
         if pinned:
-            found.append((self.pins[0], np.isin(np.arange(self.fields.n_items), pinned)))
-        added = self.added(now)
+            found.append((np.isin(np.arange(self.fields.n_items), pinned), lambda _: len(pinned)))
         if added is not None:
             least, *values = np.unique(added)  # of the items with the least added, the best are in the pool
             if len(values) <= MOST_MOVES:
-                found += [(None, added == value) for value in values]
+                found += [(added == value, (lambda k: k) if in_order else None) for value in values]
             else:
-                found.append(((*self._boost, *self._bury)[0], added > least))
-        allowed = self.allowed(now)
-        masks = [(rule, mask if allowed is None else mask & allowed) for rule, mask in found]
-        return [(rule, mask, int(np.count_nonzero(mask))) for rule, mask in masks]
+                found.append((added > least, None))
+        masks = [(mask if allowed is None else mask & allowed, enough) for mask, enough in found]
+        return [_Wanted(mask, int(np.count_nonzero(mask)), enough) for mask, enough in masks]
 
     def added(self, now: int) -> Scores | None:
         """Return what rules add to the score of each item, of scores scaled to 0..1.
