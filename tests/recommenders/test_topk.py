@@ -26,7 +26,8 @@ def questions(draw):
     if draw(st.booleans()):
         lengths = rng.integers(0, 2 * n_items, n)
         seen = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), rng.integers(0, n_items, lengths.sum())
-    candidates = rng.random(n_items) < 0.3 if draw(st.booleans()) else None
+    share = draw(st.sampled_from([None, 0.3, 0.8]))
+    candidates = None if share is None else rng.random(n_items) < share
     return scores, draw(st.integers(1, n_items + 3)), seen, candidates
 
 

@@ -92,7 +92,8 @@ def top_k_factors(
 ) -> tuple[Int32, Float32]:
     """Return the best `k` items of each query by dot product.
 
-    Each product is compared as soon as it is computed; the scores `[n, n_items]` never exist in memory.
+    Each product is compared as soon as it is computed; the scores `[n, n_items]` never exist in memory. Few candidates
+    are copied side by side; where most items are candidates, hiding the others costs less than the copy.
 
     Args:
         queries: `[n, dim]`.
@@ -111,6 +112,10 @@ def top_k_factors(
         return top_k_scores(np.asarray(queries @ items.T, np.float32), k, seen=seen, candidates=candidates)
     from genre.kernels.topk import group_queries, group_size, hidden_bits, keep_best_products
 
+    _check_mask(candidates, len(items))
+    forbidden = None  # all bits of each item that is no candidate
+    if candidates is not None and 2 * np.count_nonzero(candidates) > len(items):
+        forbidden, candidates = candidates.astype(np.int32) - 1, None
     columns, (indptr, gone) = _narrow(len(queries), len(items), seen, candidates)
     allowed = np.ascontiguousarray(items if columns is None else items[columns], np.float32)
     queries = np.asarray(queries, np.float32)
@@ -121,6 +126,8 @@ def top_k_factors(
             rows = slice(start, min(start + ROWS, part.stop))
             lanes = group_size(rows.stop - start)
             hidden = hidden_bits(indptr[start : rows.stop + 1], gone, len(allowed), lanes)
+            if forbidden is not None:
+                hidden |= forbidden
             bad = keep_best_products(group_queries(queries[rows], lanes), allowed, hidden, item[rows], score[rows])
             _refuse_nan(start, bad)
 
@@ -147,15 +154,19 @@ def top_k_cosine(vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]
 def _narrow(n: int, n_items: int, seen: Seen | None, candidates: Mask | None) -> tuple[Int64 | None, Seen]:
     """Return the allowed columns, None for all, and `seen` in numbers of those columns."""
     indptr, item = _checked(seen, n, n_items)
+    _check_mask(candidates, n_items)
     if candidates is None:
         return None, (indptr, item)
-    if candidates.shape != (n_items,):
-        raise DataError(f"candidates: one True or False an item, {n_items} of them; found shape {candidates.shape}")
     columns = np.flatnonzero(candidates)
     kept = np.flatnonzero(candidates[item])
     place = np.empty(n_items, np.int32)  # of the items that are candidates
     place[columns] = np.arange(len(columns), dtype=np.int32)
     return columns, (np.searchsorted(kept, indptr), place[item[kept]])
+
+
+def _check_mask(candidates: Mask | None, n_items: int) -> None:
+    if candidates is not None and candidates.shape != (n_items,):
+        raise DataError(f"candidates: one True or False an item, {n_items} of them; found shape {candidates.shape}")
 
 
 def _empty(n: int, k: int) -> tuple[Int32, Float32]:
