@@ -28,10 +28,10 @@ from genre.config.reading import parse_config, read_config
 from genre.config.starter import first_config
 from genre.config.writing import to_dict
 from genre.data.folds import Split
-from genre.evaluation.allowance import Allowance
 from genre.evaluation.comparison import compare
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.results import Evaluation
+from genre.evaluation.search_budget import Allowance
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 

@@ -13,7 +13,7 @@ import genre
 from genre import storage
 from genre.auto import find_config, short_form
 from genre.cli.main import main
-from genre.evaluation.allowance import Allowance
+from genre.evaluation.search_budget import Allowance
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN

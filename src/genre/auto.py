@@ -16,9 +16,9 @@ from genre.config.starter import config_text, first_config
 from genre.config.starter_choices import Choice
 from genre.config.writing import to_dict
 from genre.estimates import fit_seconds
-from genre.evaluation.allowance import Allowance
 from genre.evaluation.halving import Winner, search
 from genre.evaluation.metric_table import labels
+from genre.evaluation.search_budget import Allowance
 from genre.log import SILENT, Log
 from genre.preprocessing.sources.columns import Columns
 from genre.recommenders.base import Recommender

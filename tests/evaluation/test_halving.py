@@ -16,11 +16,11 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold, Split
 from genre.data.history import History
 from genre.errors import EvaluationError, OptionError, TrainingError
-from genre.evaluation.allowance import Allowance
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.halving import Winner, search, weigh_blend
 from genre.evaluation.option_changes import changed_options
 from genre.evaluation.pilots import ranker_costs
+from genre.evaluation.search_budget import Allowance
 from genre.evaluation.trial_costs import TrialCosts
 from genre.log import Log
 from genre.options import Doc, Ge, Search

@@ -7,7 +7,7 @@ from genre.data.dataset import Dataset
 from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
-from genre.data.linear import ridge_map
+from genre.data.linear_algebra import ridge_map
 from genre.errors import DataError
 from genre.recommenders.als import ALS
 from genre.recommenders.bpr import BPR

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import shutil
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,35 +60,6 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     """
     text = "run code of the run folder too: classes of its author's own, which its config names"
     parser.add_argument("--trust", action="store_true", help=text)
-
-
-def command(*words: str) -> str:
-    """Write a command that can be copied from the terminal into a shell, whatever its words hold.
-
-    Args:
-        *words: the words of the command, such as ids of the data.
-
-    Returns:
-        The words, quoted where needed; unprintable characters as escapes of `$'...'`.
-    """
-    typed = (_program(), *words[1:]) if words[0] == "genre" else words
-    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escapes(word)}'" for word in typed)
-
-
-def _program() -> str:
-    """Return `genre`, or its path as it was typed where the shell does not find it by name."""
-    typed = sys.argv[0]
-    return typed if Path(typed).name == "genre" and "/" in typed and shutil.which("genre") is None else "genre"
-
-
-def _escapes(word: str) -> str:
-    """Escape backslashes, quotes and unprintable characters as bash, zsh and POSIX 2024 read them in `$'...'`."""
-    plain = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "".join(char if char.isprintable() else _octal(char) for char in plain)
-
-
-def _octal(char: str) -> str:
-    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def add_runs_folder(parser: argparse.ArgumentParser) -> None:

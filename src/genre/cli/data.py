@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.cli.arguments import add_config, add_runs_folder, add_verb, command
+from genre.cli.arguments import add_config, add_runs_folder, add_verb
+from genre.cli.shell import command
 from genre.errors import DataError, GenreError
 from genre.log import printable
 
@@ -78,7 +79,7 @@ def _refuse_output(output: Path) -> None:
 def _auto(args: argparse.Namespace) -> None:
     from genre.auto import find_config
     from genre.config.starter import parse_columns
-    from genre.evaluation.allowance import Allowance
+    from genre.evaluation.search_budget import Allowance
     from genre.log import ConsoleLog
 
     _refuse_output(args.output)

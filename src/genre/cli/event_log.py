@@ -10,7 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import add_verb, command
+from genre.cli.arguments import add_verb
+from genre.cli.shell import command
 from genre.data.durations import DAY
 from genre.errors import OptionError
 from genre.log import printable

@@ -9,7 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import add_verb, command
+from genre.cli.arguments import add_verb
+from genre.cli.shell import command
 from genre.errors import GenreError
 from genre.version import __version__
 

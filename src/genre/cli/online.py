@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genre.cli.arguments import add_trust, add_verb, command
+from genre.cli.arguments import add_trust, add_verb
+from genre.cli.shell import command
 from genre.errors import OptionError
 from genre.log import printable
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import add_config, add_overrides, add_runs_folder, add_trust, add_verb, command
+from genre.cli.arguments import add_config, add_overrides, add_runs_folder, add_trust, add_verb
+from genre.cli.shell import command
 from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genre.cli.arguments import RUN_FIRST, add_trust, add_verb, command
+from genre.cli.arguments import RUN_FIRST, add_trust, add_verb
+from genre.cli.shell import command
 from genre.errors import DriftError, OptionError
 from genre.log import ConsoleLog, printable
 

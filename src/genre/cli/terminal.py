@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from genre.cli.arguments import command
+from genre.cli.shell import command
 from genre.log import printable
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from genre.arrays import Float64, Int32, Int64
-from genre.data.linear import ratio
+from genre.data.linear_algebra import ratio
 from genre.evaluation.item_statistics import ItemStatistics
 from genre.evaluation.metrics import ndcg
 from genre.evaluation.tied_ranks import Ranks

@@ -20,7 +20,7 @@ from genre.arrays import Float64, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.ids import Ids
-from genre.data.linear import ratio
+from genre.data.linear_algebra import ratio
 from genre.errors import EvaluationError, NotFitted
 from genre.evaluation.metric_table import METRICS, check_needs, labels, metric_of
 from genre.evaluation.predicted_ratings import PredictedRatings

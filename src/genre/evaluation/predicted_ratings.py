@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float64, Int32, Int64
-from genre.data.linear import ratio
+from genre.data.linear_algebra import ratio
 
 
 @dataclass(frozen=True, eq=False)

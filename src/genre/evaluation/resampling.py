@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from genre.arrays import Float64
-from genre.data.linear import ratio
+from genre.data.linear_algebra import ratio
 
 SIGNIFICANCE_LEVEL = 0.05
 """A difference with a p value up to this counts as real."""

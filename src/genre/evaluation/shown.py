@@ -16,7 +16,7 @@ import numpy as np
 from genre.arrays import Float32, Float64, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
-from genre.data.linear import ratio
+from genre.data.linear_algebra import ratio
 from genre.errors import EvaluationError
 from genre.evaluation.tied_ranks import Ranks
 from genre.log import Log

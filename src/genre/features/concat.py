@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from genre.arrays import Float32
 from genre.data.features import Features, join_blocks
-from genre.data.linear import unit_rows, whitening
+from genre.data.linear_algebra import unit_rows, whitening
 from genre.errors import NotFitted, OptionError
 from genre.features.base import Encoder, digest_texts
 from genre.log import SILENT, Log

@@ -15,7 +15,7 @@ from typing_extensions import override
 from genre import storage
 from genre.arrays import Float32
 from genre.data.features import Features, join_blocks
-from genre.data.linear import unit_rows
+from genre.data.linear_algebra import unit_rows
 from genre.downloads import cache_folder
 from genre.errors import DataError, NotAvailable
 from genre.features.base import Encoder, digest_texts

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from typing_extensions import override
 
 from genre.arrays import Float32
-from genre.data.linear import row_lengths, unit_rows
+from genre.data.linear_algebra import row_lengths, unit_rows
 from genre.errors import DataError, NotFitted
 from genre.features.base import Encoder
 from genre.features.text import TEMPLATE_DOC, render

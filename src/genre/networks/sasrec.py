@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from genre.arrays import Float32
 from genre.data.history import History
-from genre.data.linear import principal_components
+from genre.data.linear_algebra import principal_components
 from genre.networks.padding import GAPS, gap_buckets, group_by_length, padded_positions
 from genre.training.devices import move_to, one_thread
 from genre.training.losses import full_softmax, gbce, sampled_softmax

@@ -17,7 +17,7 @@ from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, hold_out_last
 from genre.data.history import History
-from genre.data.linear import divide_by_std, row_std
+from genre.data.linear_algebra import divide_by_std, row_std
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K, Doc, Ge

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.history import History
-from genre.data.linear import row_std, unit_rows
+from genre.data.linear_algebra import row_std, unit_rows
 from genre.recommenders.context_features import ContextCounts, context_features, count_contexts
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.transitions import follower_counts

@@ -15,7 +15,7 @@ from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.linear import check_width, ridge_map, unit_rows, whitening, with_constant
+from genre.data.linear_algebra import check_width, ridge_map, unit_rows, whitening, with_constant
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search

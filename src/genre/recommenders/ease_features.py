@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
-from genre.data.linear import check_width, unit_rows
+from genre.data.linear_algebra import check_width, unit_rows
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Search

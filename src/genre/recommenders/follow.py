@@ -13,7 +13,7 @@ from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.linear import unit_sparse_rows
+from genre.data.linear_algebra import unit_sparse_rows
 from genre.data.words import split_categories
 from genre.errors import DataError
 from genre.log import Log

@@ -21,7 +21,7 @@ from genre.data.dataset import Dataset
 from genre.data.features import Features
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.linear import principal_components
+from genre.data.linear_algebra import principal_components
 from genre.data.ndcg import ndcg_of_lists
 from genre.errors import ArtifactError, DataError
 from genre.log import Log

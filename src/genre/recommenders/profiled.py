@@ -11,7 +11,7 @@ from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.linear import divide_by_std, row_std, unit_rows
+from genre.data.linear_algebra import divide_by_std, row_std, unit_rows
 from genre.errors import DataError
 from genre.log import Log
 from genre.options import Doc, Ge, Le, Search

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from genre.arrays import Float32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
-from genre.data.linear import whitening
+from genre.data.linear_algebra import whitening
 from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search

@@ -14,7 +14,7 @@ from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.linear import unit_rows
+from genre.data.linear_algebra import unit_rows
 from genre.log import Log
 from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, Lt, Search
 from genre.recommenders.feed_forward import forward, layers_of

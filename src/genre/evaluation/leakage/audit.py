@@ -1,7 +1,7 @@
 """The leakage audit: runs every check of a split, its texts and what was fitted on it. A clean split has no findings.
 
-The checks are in `interactions.py`, `ties.py`, `copies.py`, `variants.py`, `texts.py`, `mentions.py`, `presence.py`,
-`fields.py` and `fitted.py`.
+The checks are in `interactions.py`, `ties.py`, `copies.py`, `item_variants.py`, `texts.py`, `mentions.py`,
+`presence.py`, `fields.py` and `fitted.py`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from genre.evaluation.leakage.fields import Vectors, check_table_fields
 from genre.evaluation.leakage.findings import Finding
 from genre.evaluation.leakage.fitted import Derived, check_fitted_values
 from genre.evaluation.leakage.interactions import check_interactions
+from genre.evaluation.leakage.item_variants import check_variants
 from genre.evaluation.leakage.mentions import check_mentions
 from genre.evaluation.leakage.presence import check_presence
 from genre.evaluation.leakage.texts import check_texts
 from genre.evaluation.leakage.ties import check_tied_times
-from genre.evaluation.leakage.variants import check_variants
 from genre.preprocessing.entity_splits import StrongSplit
 from genre.preprocessing.splits import LeaveOneOut, Splitter, TimeSplit
 from genre.recommenders.base import Recommender

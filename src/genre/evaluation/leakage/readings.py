@@ -16,7 +16,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from genre.arrays import Float64
-from genre.data.linear import row_lengths
+from genre.data.linear_algebra import row_lengths
 from genre.data.words import words
 
 MOST_NUMBERS = 4  # numbers of a text that are read, each by its place

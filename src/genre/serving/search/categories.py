@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
-from genre.data.linear import unit_rows
+from genre.data.linear_algebra import unit_rows
 from genre.data.words import split_categories
 
 SAMPLE = 2_000  # items by which a column is taken for one of categories

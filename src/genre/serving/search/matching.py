@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
-from genre.data.linear import unit_rows
+from genre.data.linear_algebra import unit_rows
 from genre.data.titles import rows_by_title
 from genre.data.words import COMMON_WORDS, UNSPACED, word_forms, words
 from genre.errors import DataError
