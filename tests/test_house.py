@@ -141,3 +141,16 @@ def test_files_that_coverage_and_the_makefile_name_exist() -> None:
     named += re.findall(r"\b(?:tests|benchmarks|examples)/[\w./]*\w", (root / "Makefile").read_text("utf-8"))
     assert len(named) > 50
     assert {name for name in named if not any(root.glob(name))} == set()
+
+
+def test_what_has_a_full_size_runs_at_night() -> None:
+    root = SOURCE.parents[1]
+    text = (root / "Makefile").read_text("utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^LOADERS := .*|^\tHYPOTHESIS_PROFILE=nightly .*", text, re.M)
+    assert len(lines) == 2
+    places = [root / name for name in re.findall(r"tests/[\w/.]+", " ".join(lines))]
+    sized = [
+        path for path in root.glob("tests/**/test_*.py") if re.search("^from sizes", path.read_text("utf-8"), re.M)
+    ]
+    assert len(sized) > 10
+    assert [path for path in sized if not any(path.is_relative_to(place) for place in places)] == []

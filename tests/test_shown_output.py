@@ -218,7 +218,7 @@ def test_a_pushed_item_is_held_back_and_operators_see_it(shell: Shell) -> None:
     assert shell.walk(HOW_TO / "operate.md", "The routes behind it") == 1
 
 
-@pytest.mark.skipif(not NIGHTLY, reason="the full sizes of the examples take minutes")
+@pytest.mark.skipif(not NIGHTLY, reason="the full sizes of the examples take half a CPU minute")
 @pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.parent.name)
 def test_the_page_of_an_example(page: Path, shell: Shell) -> None:
     shutil.copytree(page.parent, shell.folder / "examples" / page.parent.name)
