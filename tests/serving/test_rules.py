@@ -95,6 +95,9 @@ def test_pins_boosts_and_shares_say_what_they_did(serve: Serve) -> None:
     assert service.recommend(ListRequest(history=("i1",), k=4)).unkept == [
         "campaign: item i1 is not at place 2: the user had it"
     ]
+    assert service.recommend(ListRequest(history=("i1",), k=4, language="zh")).unkept == [
+        "campaign：条目 i1 不在第 2 位：该用户已有"
+    ]
 
 
 def test_an_item_bought_yesterday_is_not_shown_again(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""The words of reasons, in each language that lists can be answered in. Knows no evidence."""
+"""The words of reasons and of rules, in each language that lists can be answered in. Knows no evidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Language = Literal["en", "zh"]
 
 @dataclass(frozen=True)
 class Phrasebook:
-    """The words of one language; `{}` is where a title or a list of titles and words stands.
+    """The words of one language; `{}` is where a title or a list of titles and words stands, `{name}` a value.
 
     Attributes:
         popular: Of an item that is in a list because many users have it.
@@ -23,6 +23,13 @@ class Phrasebook:
         at_random: Of one that was put at its place at random.
         placed: Of one that a rule, named in it, put at its place.
         moved_up: Of one that a rule moved up.
+        not_at_place: A pin that could not be kept, and why: `unknown` or one of the next three.
+        hidden: Another rule hides the item.
+        had: The user had it, and seen items are left out.
+        pinned_twice: Another rule has pinned the item, or another item at the place.
+        too_few: A share that could not be kept.
+        too_many: A limit that pinned items are above.
+        too_many_of: The same, in one category.
         because: Titles of the history that raise the score.
         also: The same, behind other evidence.
         shares: Words in common.
@@ -45,6 +52,13 @@ class Phrasebook:
     at_random: str
     placed: str
     moved_up: str
+    not_at_place: str
+    hidden: str
+    had: str
+    pinned_twice: str
+    too_few: str
+    too_many: str
+    too_many_of: str
     because: str
     also: str
     shares: str
@@ -92,6 +106,13 @@ ENGLISH = Phrasebook(
     at_random="drawn at random, to learn from",
     placed="placed here by a rule ({})",
     moved_up="moved up by a rule ({})",
+    not_at_place="{rule}: item {item} is not at place {place}: {why}",
+    hidden="hidden by another rule",
+    had="the user had it",
+    pinned_twice="another rule pins the item or the place",
+    too_few="{rule}: {have} of {wanted} places; no more items fit it and the other rules",
+    too_many="{rule}: {n} pinned items, {most} allowed",
+    too_many_of="{rule}: {n} pinned items of {category}, {most} allowed",
     because="because of {}",
     also="also because of {}",
     shares="shares: {}",
@@ -128,6 +149,13 @@ CHINESE = Phrasebook(
     at_random="随机抽取，用于学习",
     placed="由规则（{}）放在这里",
     moved_up="由规则（{}）提前",
+    not_at_place="{rule}：条目 {item} 不在第 {place} 位：{why}",
+    hidden="被另一条规则隐藏",
+    had="该用户已有",
+    pinned_twice="另一条规则固定了该条目或该位置",
+    too_few="{rule}：{wanted} 个位置中只有 {have} 个；没有更多条目同时符合它和其他规则",
+    too_many="{rule}：固定了 {n} 个条目，至多允许 {most} 个",
+    too_many_of="{rule}：固定了 {n} 个属于 {category} 的条目，至多允许 {most} 个",
     because="因为 {}",
     also="也因为 {}",
     shares="共同词：{}",

@@ -73,7 +73,7 @@ def apply_rules(
         now: The time, in seconds since 1970.
         past: What the user had.
         exclude_seen: Whether a pinned item that the user had is left out.
-        language: Language of the notes.
+        language: Language of the notes, and of what could not be kept.
 
     Returns:
         The list, of length `k` where there are enough candidates.
@@ -139,21 +139,22 @@ class _Draft:
         for rule in self.rules.pins:
             row, place = self.rules.row.get(rule.item), min(rule.place, self.k) - 1
             if row is None:
-                why = "not in the catalogue"
+                why = self.words.unknown
             elif allowed is not None and not allowed[row]:
-                why = "hidden by another rule"
+                why = self.words.hidden
             elif row in recent or (seen == row).any():
-                why = "the user had it"
+                why = self.words.had
             elif place in self.pinned or row in self.taken:
-                why = "another rule pins the item or the place"
+                why = self.words.pinned_twice
             else:
                 self.pinned[place] = row
                 self.notes[row] = self.words.titles(self.words.placed, [rule.label])
                 self._take(row)
                 continue
-            self.unkept.append(f"{rule.label}: item {rule.item} is not at place {rule.place}: {why}")
+            said = self.words.not_at_place.format(rule=rule.label, item=rule.item, place=rule.place, why=why)
+            self.unkept.append(said)
         for limit in self.limits:
-            self.unkept += limit.broken()
+            self.unkept += limit.broken(self.words)
 
     def reserve(self, rule: AtLeast, first: Int32) -> None:
         """Choose what a rule asks for; `first`: items that would be in the list without any rule."""
@@ -167,7 +168,7 @@ class _Draft:
                 if self.rows[at] not in first:
                     self.notes[self.rows[at]] = self.words.titles(self.words.placed, [rule.label])
         if have < wanted:
-            self.unkept.append(f"{rule.label}: {have} of {wanted} places; no more items fit it and the other rules")
+            self.unkept.append(self.words.too_few.format(rule=rule.label, have=have, wanted=wanted))
 
     def fill(self) -> None:
         """Fill the places that are free with the best candidates within all limits."""
@@ -247,7 +248,10 @@ class _Limit:
             if n >= self.most:
                 self.full.add(key)
 
-    def broken(self) -> list[str]:
+    def broken(self, words: Phrasebook) -> list[str]:
         """Say where pinned items alone are more than the limit."""
-        over = {key: n for key, n in self.used.items() if n > self.most}
-        return [f"{self.label}: {n} pinned items{key and f' of {key}'}, {self.most} allowed" for key, n in over.items()]
+        return [
+            (words.too_many_of if key else words.too_many).format(rule=self.label, n=n, category=key, most=self.most)
+            for key, n in self.used.items()
+            if n > self.most
+        ]

@@ -68,7 +68,7 @@ class Pin(Rule):
     """One item has a fixed place in every list."""
 
     item: Annotated[str, Doc("Id of the item.")]
-    place: Annotated[int, Ge(1), Le(1000), Doc("Its place; 1: the first. In a shorter list it is the last.")] = 1
+    place: Annotated[int, Ge(1), Le(1000), Doc("Its place; 1: the first. A shorter list ends with it.")] = 1
 
     kind: ClassVar[str] = "pin"
     needs_items: ClassVar[bool] = False

@@ -43,7 +43,7 @@ class ListRequest:
         fields: Names of item fields to answer with.
         rules: What the list must keep, beside the rules of the run.
         record: Whether the list is sent to a user and counts as shown.
-        language: Language of the reasons.
+        language: Language of the reasons, and of rules that could not be kept.
         context: Circumstances of the request, such as `(("device", "phone"),)`; the time is the service's own.
         recommendation_id: The caller's own id of the list, so that a request that is sent again counts once; None: a
             new one.

@@ -96,7 +96,9 @@ History = Annotated[Ids | None, Field(description="item ids, oldest first, inste
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 K = Annotated[int, Field(ge=1, le=1000), _NUMBER]
 FieldNames = Annotated[str, Field(max_length=1000, description="item fields to answer with, commas between")]
-ReasonLanguage = Annotated[Language, Field(description="language of the reasons: en, or zh for Chinese")]
+ReasonLanguage = Annotated[
+    Language, Field(description="language of reasons, and of rules that could not be kept: en, or zh for Chinese")
+]
 ContextText = Annotated[
     str,
     Field(
