@@ -18,7 +18,9 @@ SHORTENED = {"serving"}
 """Pages that follow some sections, in fewer words."""
 HEAD = re.compile(r"\A<!-- in step with (\S+): (.+) -->\n")
 LINK_TO_CHINESE = re.compile(r"^\[中文\]\(.*\)\n\n", re.M)
-INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+FENCED = re.compile(r"^ *```\w*\n.*?^ *```", re.M | re.S)
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)(（英文）|，英文)?")
+NUMBER = re.compile(r"(?<![A-Za-z0-9_.])\d+(?:[.,]\d+)*(?![A-Za-z0-9_])")
 
 
 def named(page: Path) -> str:
@@ -44,7 +46,17 @@ def english_sections(page: Path) -> dict[str, str]:
 
 def code(text: str) -> list[str]:
     """The code blocks without their comments, which may be translated."""
-    return [re.sub(r"[ ]*#[ ].*", "", block) for block in re.findall(r"^```\w*\n.*?^```", text, re.M | re.S)]
+    return [re.sub(r"[ ]*#[ ].*", "", block) for block in FENCED.findall(text)]
+
+
+def inline(text: str) -> set[str]:
+    """The code in sentences and tables, on one line each."""
+    return {" ".join(found.split()) for found in re.findall(r"`([^`]+)`", FENCED.sub("", text))}
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers in sentences and tables."""
+    return set(NUMBER.findall(re.sub(r"`[^`]+`|\]\([^)]*\)", "", FENCED.sub("", text))))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -66,12 +78,13 @@ def test_sections_code_and_names_are_the_same(page: Path) -> None:
     for name, chinese in zip(known, here, strict=True):
         if page.stem not in SHORTENED:
             assert code(chinese) == code(there[name]), name
-            lacking = set(INLINE.findall(there[name])) - set(INLINE.findall(chinese))
+            lacking = inline(there[name]) - inline(chinese)
+            lacking |= numbers(there[name]) - numbers(chinese)
             assert not lacking, f"{name}: {sorted(lacking)}"
         else:
             assert [block for block in code(chinese) if block not in code(there[name])] == [], name
-        words = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--.*?-->", "", chinese, flags=re.S)
-        assert len(re.findall("[\u4e00-\u9fff]", words)) > len(re.findall("[A-Za-z]", words)) / 2, f"{name} is Chinese"
+        words = re.sub(r"```.*?```|`[^`]*`|\[English\]\([^)]*\)|\]\([^)]*\)|<!--.*?-->", "", chinese, flags=re.S)
+        assert len(re.findall("[\u4e00-\u9fff]", words)) >= len(re.findall("[A-Za-z]", words)) / 2, f"{name} is Chinese"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -80,3 +93,13 @@ def test_each_page_leads_to_the_other(page: Path) -> None:
     assert f"[English]({Path('..') / english.resolve().relative_to(ROOT / 'docs')})" in page.read_text("utf-8")
     back = "zh" if english.resolve().parent.name == "docs" else "../zh"
     assert f"[中文]({back}/{page.name})" in english.read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.zh-CN.md"], ids=named)
+def test_links_lead_to_chinese_pages_where_there_are_some(page: Path) -> None:
+    """Apart from those to the page's own English page."""
+    for target, said_to_be_english in LINK.findall(page.read_text("utf-8")):
+        file = (page.parent / target).resolve()
+        there = file.parent.name in ("docs", "how-to") and (ROOT / "docs" / "zh" / file.name).exists()
+        assert not there or file.name == page.name, f"{page.name}: {target} is there in Chinese"
+        assert file.parent.name != "zh" or not said_to_be_english, f"{page.name}: {target} is in Chinese"

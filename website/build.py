@@ -20,20 +20,18 @@ ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 SECTIONS = (
     ("Start", ("docs/start", "docs/install", "docs/concepts")),
-    (
-        "中文",
-        ("README.zh-CN", *(f"docs/zh/{name}" for name in ("start", "concepts", "data", "extend", "tune", "serving"))),
-    ),
-    ("Tasks", "docs/how-to/*"),
-    ("Examples", "examples/*/README"),
+    ("中文", ("README.zh-CN", "docs/zh/start", "docs/zh/concepts", "docs/zh/*")),
+    ("Tasks", ("docs/how-to/*",)),
+    ("Examples", ("examples/*/README",)),
     ("Guides", ("docs/evaluation", "docs/serving", "docs/language-models", "docs/reliability")),
-    ("Reference", "reference/*"),
-    ("Measured", "benchmarks/*"),
+    ("Reference", ("reference/*",)),
+    ("Measured", ("benchmarks/*",)),
     (
         "Project",
         ("docs/architecture", "docs/conventions", "docs/decisions/README", "CONTRIBUTING", "SECURITY", "CHANGELOG"),
     ),
 )
+"""The lists of pages: a caption, and the pages below it, each once."""
 
 
 def pages() -> list[Path]:
@@ -87,10 +85,9 @@ def index(source: Path) -> str:
     """
     parts = ["```{include} README.md\n```\n"]
     for caption, names in SECTIONS:
-        if isinstance(names, str):
-            found = sorted(path.relative_to(source).with_suffix("").as_posix() for path in source.glob(f"{names}.md"))
-            names = tuple(found)
-        parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(names) + "\n```\n")
+        found = [path for name in names for path in sorted(source.glob(f"{name}.md"))]
+        listed = dict.fromkeys(path.relative_to(source).with_suffix("").as_posix() for path in found)
+        parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(listed) + "\n```\n")
     return "\n".join(parts)
 
 
