@@ -16,6 +16,7 @@ from genre.config.writing import to_dict, to_yaml
 from genre.domains.packs import PACKS, load_domain, recognise_domain
 from genre.errors import ConfigError
 from genre.recommenders.blend import Blend
+from genre.recommenders.follow import Follow
 from genre.recommenders.friends import Friends
 from genre.recommenders.llm_reranker import LLMReranker
 from genre.recommenders.repeat import Repeat
@@ -210,6 +211,25 @@ def test_init_writes_friends_where_users_name_users(tmp_path: Path) -> None:
     first = first_config(tmp_path / "plays.csv", None, tmp_path / "pairs.csv", tmp_path / "genre.yaml")
     [friends] = (one for one in first.config.experiment.recommenders if isinstance(one, Friends))
     assert friends.field == "friend"
+    assert not any(isinstance(one, Follow) for one in first.config.experiment.recommenders)
+    assert f"genre init {tmp_path / 'pairs.csv'} --users {tmp_path / 'plays.csv'}" in first.text, "a run of its own"
+
+
+@pytest.mark.parametrize(
+    ("header", "letter", "found"), [("user,item", "u", True), ("member,friend", "", True), ("user,item", "", False)]
+)
+def test_init_proposes_whom_to_follow_where_items_are_users(
+    tmp_path: Path, header: str, letter: str, *, found: bool
+) -> None:
+    """Numbers that are ids of both say nothing, unless a name does."""
+    pairs = "".join(f"{letter}{n % 6},{letter}{n // 6}\n" for n in range(36))
+    (tmp_path / "pairs.csv").write_text(f"{header}\n{pairs}")
+    likes = "".join(f"{letter}{n % 6},{n},post {n % 4}\n" for n in range(24))
+    (tmp_path / "likes.csv").write_text(f"{header.partition(',')[0]},line,post\n{likes}")
+    first = first_config(tmp_path / "pairs.csv", None, tmp_path / "likes.csv", tmp_path / "genre.yaml")
+    follow = [one for one in first.config.experiment.recommenders if isinstance(one, Follow)]
+    assert [one.taste for one in follow] == ([None, "post"] if found else []), "nobody shares a line"
+    assert ("items are users: whom to follow" in first.text) == found
 
 
 def test_a_news_table_without_texts_gets_no_encoder(tmp_path: Path) -> None:

@@ -235,6 +235,19 @@ def test_texts_in_other_scripts_get_the_multilingual_encoder_where_it_is_install
     assert written(tmp_path, "rows.csv", "goods.csv")[1]["features"]["items"]["model"] == model
 
 
+def test_circumstances_are_kept_for_a_ranker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a request knows, too, by the names of columns; others may be outcomes. One value an item is a field."""
+    monkeypatch.setattr("genre.config.starter_choices.FOR_RANKER", (0, 10_000))
+    lines = [f"u{n % 9},i{n % 20},{n},{'tv' if n % 7 else 'phone'},{n % 11 % 2},s{n % 20}\n" for n in range(180)]
+    (tmp_path / "plays.csv").write_text("user,item,time,Device,completed,store\n" + "".join(lines))
+    text, made = written(tmp_path, "plays.csv")
+    assert made["data"]["columns"] == {"context": ["Device"]}
+    [ranker] = (entry for entry in made["recommenders"] if entry["kind"] == "ranker")
+    assert ranker["context"] == ["Device"]
+    assert "in the circumstances of a request (Device)" in text
+    assert "not used: completed" in text
+
+
 def test_vectors_and_pictures_are_found(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("user,item\n" + "".join(f"u{n % 5},i{n}\n" for n in range(20)))
     goods = "".join(f"i{n},Blue cup of tea {n},https://shop.example/{n}.JPG?w=90\n" for n in range(20))

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -32,7 +33,7 @@ from genre.config.starter_choices import (
 )
 from genre.config.starter_facts import Facts, Form, describe, measure
 from genre.config.starter_modalities import picture_columns, vector_files
-from genre.config.starter_source import FirstSource, choose_source, with_event_kinds
+from genre.config.starter_source import FirstSource, choose_source, with_context, with_event_kinds
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
 from genre.domains.packs import PACKS, is_own_pack, load_domain, recognise_domain
@@ -140,15 +141,22 @@ def first_config(
     before = source.fingerprint() if keep else ""
     with DuckDB() as engine:
         tables = source.load(engine)
-        if (weighed := with_event_kinds(source, tables, engine)) is not source:
-            source, before = weighed, weighed.fingerprint() if keep else ""
+        if (fuller := with_context(with_event_kinds(source, tables, engine), tables)) is not source:
+            source, before = fuller, fuller.fingerprint() if keep else ""
             tables = source.load(engine)
         cleaning = Cleaning(returns="cancel")  # without returns it changes nothing
         dataset, report = prepare(tables, engine, cleaning)
         texts = _text_columns(dataset.items)
         domain, signs = (domain, []) if domain else recognise_domain(tables.columns) or (None, [])
         domain = None if domain == NO_DOMAIN else domain
-        facts = measure(dataset, calendar=tables.calendar, in_order=tables.ordered, texts=texts, domain=domain)
+        facts = measure(
+            dataset,
+            calendar=tables.calendar,
+            in_order=tables.ordered,
+            texts=texts,
+            columns=tables.columns,
+            domain=domain,
+        )
         vectors = vector_files((interactions, items, users), dataset.item_ids)
         pictures = picture_columns(dataset.items)
         model = _text_model(render(dataset.items.slice(0, N_SAMPLE))) if texts else MINILM
@@ -215,6 +223,7 @@ def config_text(
         "split": f"# {split.why[0].upper()}{split.why[1:]}.\nsplit: {_yaml(split.values)}",
         "texts": ", ".join(facts.texts[:6]),
         "encoder": _yaml(_encoder(facts, output)),
+        "edges": shlex.join(["genre", "init", str(named["users"]), "--users", str(named[role])]),
         "picture": facts.pictures[0] if facts.pictures else "",
         "first_texts": ", ".join(facts.texts[:3]),
         "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),
@@ -242,6 +251,7 @@ def config_text(
         "anew": not (repeated or shown) and (facts.exclude_seen or trade_repeats),
         "encoded": bool(facts.texts or facts.vectors),
         "pictured": bool(facts.pictures),
+        "befriended": facts.friends is not None and not facts.people,
         "textless": not (facts.texts or facts.vectors) and "features" in pack,
     }
     return _fill_in(values, conditions)

@@ -174,6 +174,11 @@ def _trade(facts: Facts) -> Iterator[Choice]:
         yield Choice(entries.get("together", {"kind": "together"}), why)
     if facts.calendar and "fresh" in entries:
         yield Choice(entries["fresh"], "new items first")
+    if facts.people:
+        yield Choice({"kind": "follow"}, "items are users: whom to follow, by whom they follow")
+        if facts.taste is not None:
+            values = {"kind": "follow", "taste": facts.taste}
+            yield Choice(values, f"the same, and who shares {facts.taste!r} of users")
     if facts.friends is not None:
         yield Choice({"kind": "friends", "field": facts.friends}, f"{facts.friends!r} of users names other users")
 
@@ -191,7 +196,10 @@ def _second_stage(facts: Facts) -> Iterator[Choice]:
         members.append({"kind": "shared_words"})
     first = {"kind": "blend", "recommenders": members}
     seen = {"exclude_seen": False} if keeps_repeats(facts) else {}
-    yield Choice({"kind": "ranker"} | seen | {"first": first}, "learns to order the candidates of a blend anew")
+    reads = {"context": [*facts.context]} if facts.context else {}
+    why = "learns to order the candidates of a blend anew"
+    why += f", in the circumstances of a request ({', '.join(facts.context)})" if facts.context else ""
+    yield Choice({"kind": "ranker"} | seen | reads | {"first": first}, why)
 
 
 def _networks(facts: Facts) -> Iterator[Choice]:

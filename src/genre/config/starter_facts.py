@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from genre.data.words import split_categories
 from genre.evaluation.enough import LEAST_USERS, POPULAR
 from genre.features.embedding import MINILM
 from genre.preprocessing.sources.columns import N_SAMPLE
+from genre.preprocessing.tables import plain_name
 from genre.recommenders.shared_words import word_matrix
 
 Form = Literal["table", "impressions", "events"]
@@ -28,8 +29,10 @@ NEWEST = 0.1
 """Share of the interactions that a split by time takes as the test."""
 MOSTLY = 0.9
 """From this share on a property of steps holds for the data."""
-MOSTLY_FRIENDS = 0.5
-"""From this share of values on that are ids of users, a column of users holds their friends."""
+MOSTLY_PEOPLE = 0.5
+"""From this share of values on that are ids of users, a column holds users."""
+PEOPLE = "friend friendid friends followee followeeid followed followedid following follows"
+"""Names of columns of users; elsewhere numbers that are ids of users, too, say nothing."""
 TIED = 0.1
 """From this share on, steps at one time are worth a line."""
 ORDERS: dict[str, str] = {
@@ -69,7 +72,10 @@ class Facts:
             scripts that only it knows.
         vectors: Files that hold vectors of items.
         pictures: The columns of items that name pictures.
+        people: Whether items are users, so that interactions say who follows whom.
         friends: The column of users that holds ids of other users; None: there is none.
+        taste: The column of users that lists things which several of them have; None: there is none.
+        context: The columns with the circumstances of interactions.
         domain: The domain that the user names or the columns tell; None: none.
         exclude_seen: Whether the user leaves items of the history out of lists; None: trade and data decide.
         shared_words: Share of items whose title has a word that another title has, too.
@@ -98,7 +104,10 @@ class Facts:
     text_model: str = MINILM
     vectors: tuple[Path, ...] = ()
     pictures: tuple[str, ...] = ()
+    people: bool = False
     friends: str | None = None
+    taste: str | None = None
+    context: tuple[str, ...] = ()
     domain: str | None = None
     exclude_seen: bool | None = None
     form: Form = "table"
@@ -117,7 +126,13 @@ class Facts:
 
 
 def measure(
-    dataset: Dataset, *, calendar: bool, in_order: bool, texts: tuple[str, ...] = (), domain: str | None = None
+    dataset: Dataset,
+    *,
+    calendar: bool,
+    in_order: bool,
+    texts: tuple[str, ...] = (),
+    columns: Collection[str] = (),
+    domain: str | None = None,
 ) -> Facts:
     """Measure everything that the choices of a first config depend on.
 
@@ -126,11 +141,14 @@ def measure(
         calendar: Whether times are seconds since 1970.
         in_order: Whether the form of the file says that histories are in order.
         texts: The columns of items that hold text.
+        columns: Names of all columns of the source, as `plain_name` writes them.
         domain: The domain that the user names or the columns tell.
 
     Returns:
         The facts.
     """
+    friends, taste = _columns_of_lists(dataset)
+    of_sides = {plain_name(name) for side in (dataset.users, dataset.items) for name in side.column_names}
     lengths = np.bincount(dataset.user, minlength=dataset.n_users)
     lengths = lengths[lengths > 0]
     order = _order(dataset, in_order=in_order)
@@ -154,7 +172,12 @@ def measure(
         has_test=dataset.part is not None and bool((dataset.part == TEST).any()),
         texts=texts,
         shared_words=_share_sharing_words(dataset) if any(name in TITLE_COLUMNS for name in texts) else 0.0,
-        friends=_column_of_friends(dataset),
+        people=_are_people(
+            dataset, dataset.item_ids.values.to_pylist(), named=not of_sides.issuperset({*columns} & {*PEOPLE.split()})
+        ),
+        friends=friends,
+        taste=taste,
+        context=tuple(dataset.context_names),
         domain=domain,
         torch=importlib.util.find_spec("torch") is not None,
     )
@@ -183,6 +206,8 @@ def describe(facts: Facts) -> Iterator[str]:
         yield f"vectors of items: {', '.join(path.name for path in facts.vectors)}"
     if facts.pictures:
         yield f"pictures of items: {', '.join(facts.pictures)}"
+    if facts.context:
+        yield f"circumstances of interactions: {', '.join(facts.context)}; a `ranker` reads them"
     if facts.users < LEAST_USERS:
         yield f"warning: fewer than {LEAST_USERS} users; {POPULAR}"
     yield f"{facts.repeats:.1%} of the interactions repeat an item of the same user"
@@ -219,14 +244,26 @@ def _share_sharing_words(dataset: Dataset) -> float:
     return float((np.diff(counts[:, shared].indptr) > 0).mean()) if dataset.n_items else 0.0
 
 
-def _column_of_friends(dataset: Dataset) -> str | None:
-    """Find the column of users whose values are ids of other users, several of some."""
-    for name in dataset.users.column_names[1:]:
+def _columns_of_lists(dataset: Dataset) -> tuple[str | None, str | None]:
+    """Find the first column of users that lists other users, and the first that lists things which they share."""
+    friends, taste = None, None
+    for name in map(str, dataset.users.column_names[1:]):
         lists = [split_categories(value) for value in dataset.users[name].slice(0, N_SAMPLE).to_pylist()]
-        values = [value for names in lists for value in names]
-        if any(len(names) > 1 for names in lists) and np.mean(dataset.user_ids.rows(values) >= 0) >= MOSTLY_FRIENDS:
-            return str(name)
-    return None
+        values = [value for some in lists for value in some]
+        if not any(len(some) > 1 for some in lists):
+            continue
+        if _are_people(dataset, values, named=plain_name(name) in PEOPLE.split()):
+            friends = friends or name
+        elif 2 * len(set(values)) <= len(values):
+            taste = taste or name
+    return friends, taste
+
+
+def _are_people(dataset: Dataset, values: Sequence[object], *, named: bool) -> bool:
+    """Tell whether most values are users: by a name, or by ids that are more than numbers, which meet by chance."""
+    ids = list(map(str, values))
+    telling = named or 2 * sum(value.isdigit() for value in ids) < len(ids)
+    return telling and float(np.mean(dataset.user_ids.rows(ids) >= 0)) >= MOSTLY_PEOPLE
 
 
 def _share_tied(dataset: Dataset) -> float:

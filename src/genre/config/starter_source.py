@@ -17,6 +17,12 @@ from genre.preprocessing.tables import Tables, plain_name
 
 MOST_KINDS = 20
 """A column of events with more values names something else."""
+CIRCUMSTANCES = (
+    "device devicetype devicecategory platform os operatingsystem browser client clienttype app channel medium network "
+    "placement surface weather season daypart timeofday location place city country region language locale store "
+    "branch companion companions mood occasion"
+)
+"""Names of columns that a request knows, too, before anything is taken; what other columns say may be an outcome."""
 FirstSource = Files | Sequences | Impressions
 
 
@@ -37,6 +43,24 @@ def choose_source(interactions: Path, items: Path | None, users: Path | None, co
     if columns == Columns() and looks_like_sequences(interactions):
         return Sequences(interactions, items=items, users=users)
     return Files(interactions=interactions, items=items, users=users, columns=columns)
+
+
+def with_context(source: FirstSource, tables: Tables) -> FirstSource:
+    """Read the circumstances of interactions where columns without another role have the name of some.
+
+    Args:
+        source: The source.
+        tables: What it read.
+
+    Returns:
+        A source that keeps these columns, where there are some; else the same source.
+    """
+    if not isinstance(source, Files) or source.columns.context:
+        return source
+    names = tuple(name for name in tables.unused if plain_name(name) in CIRCUMSTANCES.split())
+    if not names:
+        return source
+    return dataclasses.replace(source, columns=dataclasses.replace(source.columns, context=names))
 
 
 def with_event_kinds(source: FirstSource, tables: Tables, engine: DuckDB) -> FirstSource:

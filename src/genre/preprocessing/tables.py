@@ -56,6 +56,7 @@ class Tables:
         calendar: whether timestamps are seconds since 1970, not only an order.
         ordered: whether the place of a row in the source is its time.
         columns: names of all columns as the source has them, as `plain_name` writes them.
+        unused: columns of all files of interactions that have no role, as the source names them.
         files: what errors call each file of interactions, in the order of their numbers.
         rating_scale: lowest rating, highest rating and step, where the owner of the data states them.
         positive_rating: from here on a rating is a like, where the owner of the data states it.
@@ -72,6 +73,7 @@ class Tables:
     calendar: bool = False
     ordered: bool = False
     columns: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     rating_scale: tuple[float, float, float] | None = None
     positive_rating: float | None = None

@@ -123,6 +123,7 @@ def build_tables(
         calendar=calendars == {True},
         ordered=ordered,
         columns=columns,
+        unused=tuple(name for name in raws[0].unused if all(name in raw.unused for raw in raws)),
         files=tuple(raw.where for raw in raws),
         context=wanted.context or (),
     )
