@@ -15,6 +15,7 @@ from genre.config.reading import parse_config
 from genre.config.starter import config_text, first_config
 from genre.config.starter_choices import Choice
 from genre.config.writing import to_dict
+from genre.display import counted
 from genre.estimates import fit_seconds
 from genre.evaluation.halving import Winner, search
 from genre.evaluation.metric_table import labels
@@ -128,7 +129,7 @@ def _rates(recommender: Recommender) -> bool:
 
 def _entries(experiment: Experiment, winner: Winner) -> Iterator[Choice]:
     """Yield the recommenders of the config: the best one, the most popular items beside it, and those of ratings."""
-    tried = f"{winner.value:.4f} on validation, the best after {len(winner.attempts)} trials"
+    tried = f"{winner.value:.4f} on validation, the best after {counted(len(winner.attempts), 'trial')}"
     yield Choice(short_form(winner.recommender), tried)
     if not isinstance(winner.recommender, Popularity):
         yield Choice({"kind": "popularity"}, "what it has to beat")

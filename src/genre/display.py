@@ -1,4 +1,4 @@
-"""A small table for people, as plain text for a terminal and as HTML for a notebook. Does not know what is in it."""
+"""Counts in words, and small tables as plain text for a terminal and as HTML for a notebook. Does not know of what."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from typing import Any
 
 LONGEST = 80  # characters of a cell
 RIGHT, LEFT = ' style="text-align:right"', ' style="text-align:left"'
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """Write a number with what is counted, in the singular or the plural.
+
+    Args:
+        n: The number.
+        one: The singular.
+        many: The plural; empty: the singular with an s.
+
+    Returns:
+        Such as `1 user` or `2,000 users`.
+    """
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
 
 
 @dataclass(frozen=True)

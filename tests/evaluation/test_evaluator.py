@@ -383,8 +383,8 @@ def test_bad_lists_are_named(fold: MakeFold) -> None:
     for lists, options, message in [
         (np.array([[1, 1], [0, 2]]), {"k": 2}, "list 0 holds an item twice"),
         (np.array([[1, 2], [0, 3]]), {"k": 2}, "list 1 holds"),
-        (np.array([[1, 2]]), {"k": 2, "users": [0]}, "1 users have a target but no list"),
-        (np.array([[1, 2]]), {"k": 2, "users": [0, 1]}, "1 lists for 2 users"),
+        (np.array([[1, 2]]), {"k": 2, "users": [0]}, "1 user with a target but no list"),
+        (np.array([[1, 2]]), {"k": 2, "users": [0, 1]}, "1 list for 2 users"),
         (np.array([[1, 2], [0, 2]]), {"k": 3}, "ndcg@3 cannot be computed from lists of 2"),
         (np.array([[1], [0]]), {"k": 2}, "ndcg@2 cannot be computed from lists of 1"),
         (np.array([[1, 2], [0, 2]]), {"k": 2, "metrics": ["auc"]}, "auc cannot be computed"),

@@ -37,8 +37,8 @@ def test_lists_are_evaluated_and_everything_left_out_is_counted(files: Path) -> 
     assert "novelty@2" in result.values
     notes = "\n".join(found.notes)
     assert "1 of 3 users have no list" in notes
-    assert "1 lists are of users with nothing to find" in notes
-    assert "1 targets are in the history of their user" in notes
+    assert "not used: 1 list of users with nothing to find" in notes
+    assert "1 target in the history of the same user" in notes
 
 
 def test_without_train_nothing_is_seen_and_nothing_popular(files: Path) -> None:

@@ -82,7 +82,7 @@ def test_the_shows_may_say_what_the_policy_would_have_shown(tmp_path: Path) -> N
         ("item,click,pscore\na,1,1", "item,probability\na,1.5", "row 1: probability is 1.5; expected 0 to 1"),
         ("item,click,pscore\na,1,1", "item,position,probability\na,1,1", "has positions and"),
         ("item,click,pscore\na,1,0", "item,probability\na,1", "propensity of show 1 is 0.0"),
-        ("item,click,pscore\na,1,1", "item,probability\na,1", "1 shows are worth 1 of the policy to judge, and 100"),
+        ("item,click,pscore\na,1,1", "item,probability\na,1", "1 show is worth 1 of the policy to judge, and 100"),
         ("item,click,pscore\na,1,1", "item,probability\na,0", "no item has a probability above 0"),
         ("item,click,pscore\na,1,1", None, "no column of the policy to judge; call it target"),
     ],

@@ -140,7 +140,7 @@ def test_what_a_killed_process_had_under_way_counts_as_spent(tmp_path: Path) -> 
             assert not waiting.done(), "the one call is reserved"
             worker.kill()
             worker.wait()
-            with pytest.raises(BudgetExceeded, match="1 calls"):
+            with pytest.raises(BudgetExceeded, match="1 call"):
                 waiting.result(10)
     assert ledger.spent().calls == 1
     assert ledger.spent().tokens > 100, "with the most that it can have cost"

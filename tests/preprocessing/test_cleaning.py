@@ -127,7 +127,7 @@ def test_each_step_says_what_it_dropped_and_why() -> None:
         "low ratings: 1 of 4 rows dropped, rated below 2: 1 (for example row 8)",
         "duplicates: 1 of 3 rows dropped, equal to another row in every column (for example row 1)",
     ]
-    repeats = "1 interactions repeat an item of the same user; decided in each part of the split (the last kept)"
+    repeats = "1 interaction repeats an item of the same user; decided in each part of the split (the last kept)"
     assert repeats in report.facts
     assert report.steps[1].examples[0] == {"row": 5, "user_id": "u", "item_id": "b", "rating": "inf", "timestamp": 4}
 
@@ -137,7 +137,7 @@ def test_busy_users_go_with_all_they_did() -> None:
     dataset, report = prepare(tables(given_rows), Cleaning(max_user_interactions=8))
     assert dataset.user_ids.values.to_pylist() == ["human"]
     assert dataset.item_ids.values.to_pylist() == ["i1"]
-    assert "1 users with more than 8 interactions" in str(report)
+    assert "1 user with more than 8 interactions" in str(report)
 
 
 def test_weights_are_summed_over_repeats_and_must_be_sane() -> None:
@@ -182,11 +182,11 @@ def test_tables_of_items_are_lined_up_and_cold_items_stay() -> None:
     assert dataset.titles() == ["a", "B", "Cold"]
     assert dataset.items["item_id"].combine_chunks() == dataset.item_ids.values
     facts = "\n".join(report.facts)
-    assert "1 items have no interactions and stay" in facts
+    assert "1 item without interactions" in facts
     assert "1 of 4 items have no interactions left and are left out" in facts
-    assert "1 items are not in the items table" in facts
-    assert "1 rows have no id and are left out" in facts
-    assert "1 rows have the id of a row before and are left out, such as 'b'" in facts
+    assert "1 item not in the items table" in facts
+    assert "1 row without an id left out" in facts
+    assert "1 row with the id of a row before left out, such as 'b'" in facts
     core, _ = prepare(tables(given_rows, items=items), Cleaning(min_item_interactions=1))
     assert core.item_ids.values.to_pylist() == ["a", "b"]
     assert "2 of 4 items have no interactions left and are left out" in core.report.facts

@@ -150,7 +150,7 @@ def test_leave_one_out_takes_the_last_two_of_each_user_with_three(data: Dataset)
 def test_leave_one_out_counts_ties_and_short_histories() -> None:
     data = dataset([(0, 1, 1), (0, 2, 2), (0, 3, 2), (1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 1, 1)])
     notes = LeaveOneOut().split(data).notes
-    assert "1 users with fewer than 3 interactions are in train only" in notes
+    assert "1 user with fewer than 3 interactions, in train only" in notes
     assert "1 of 2 users: the test ties in time with the interaction before it" in notes
 
 

@@ -104,8 +104,8 @@ def test_a_header_that_comes_again_is_no_user(write: Write) -> None:
 def test_rows_that_an_items_table_loses_are_a_warning(write: Write) -> None:
     events = write("i.csv", "user_id,item_id\nu,a\nu,b\nv,a\n")
     _, said = loaded(events, items=write("t.csv", "item_id,title\na,Alpha\na,Alpha two\nb,Beta\n,Nothing\n"))
-    assert "items table: 1 rows have no id" in said
-    assert "have the id of a row before" not in said, "both titles are counted, and one is chosen"
+    assert "items table: 1 row without an id" in said
+    assert "the id of a row before" not in said, "both titles are counted, and one is chosen"
     _, said = loaded(events, items=write("t.csv", "item_id,title\na,Alpha\nb,Beta\na,Alpha\n"))
     assert said == "", "the same row again loses nothing"
 
@@ -123,13 +123,13 @@ def test_ids_that_an_items_table_spells_otherwise_are_a_warning(write: Write, on
 
 def test_ids_that_only_look_the_same_are_a_warning() -> None:
     _, said = loaded({"user_id": ["u", "v"], "item_id": ["caf\u00e9", "cafe\u0301"]})
-    assert "1 item ids look like another one" in said
+    assert "1 item id nearly like another" in said
     assert loaded({"user_id": ["u", "v"], "item_id": ["caf\u00e9", "\u00e9caf"]})[1] == ""
 
 
 def test_ids_that_floats_have_rounded_are_a_warning() -> None:
     _, said = loaded(pd.DataFrame({"user_id": [2.0**53 + 2, 1.0], "item_id": [1, 2]}))
-    assert "user: 1 ids are too large for DOUBLE" in said
+    assert "user: 1 id is too large for DOUBLE" in said
 
 
 @pytest.mark.parametrize("column", ["rating", "timestamp"])

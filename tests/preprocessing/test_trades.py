@@ -54,7 +54,7 @@ def test_columns_with_one_value_per_id_are_fields_of_items_and_users(write: Writ
         "user_id": ["ann", "bob", "cid", "dan"],
         "country": ["France", "Spain", "France", "Spain"],
     }
-    assert "field of items: 'description' (one value per item; 1 items have several, the most frequent" in str(
+    assert "field of items: 'description' (one value per item; 1 item with several, the most frequent" in str(
         data.report
     )
     assert "not used: price" in str(data.report), "a price changes from sale to sale"
@@ -86,7 +86,7 @@ def test_several_rows_of_an_id_are_gathered_and_none_is_cut(write: Write) -> Non
     assert data.users.to_pydict() == {"user_id": ["2", "3"], "friend": ["275|428|9", "275"]}
     said = str(data.report)
     assert (
-        "items table: 4 rows describe 2 items; several values of one are joined in tag; 1 have several titles" in said
+        "items table: 4 rows describe 2 items; several values of one are joined in tag; 1 with several titles" in said
     )
     assert "users table: 4 rows describe 2 users; several values of one are joined in friend" in said
 
@@ -200,7 +200,7 @@ def test_kinds_of_events_have_weights(write: Write) -> None:
     text = f"data: {{kind: files, interactions: {path}, columns: {{event_kinds: {{view: 1, cart: 3, buy: 10}}}}}}"
     source = parse_config(f"name: x\n{text}\nrecommenders: [{{kind: popularity}}]\n", "x.yaml").experiment.data
     assert prepared(source, Cleaning(repeats="all"))[0].weight.tolist() == [1, 3, 10, 1, 1]
-    with pytest.raises(DataError, match="has 1 rows of kind 'buy', which has no weight; add it to event_kinds"):
+    with pytest.raises(DataError, match="has 1 row of kind 'buy', which has no weight; add it to event_kinds"):
         genre.load(path, columns={"event_kinds": {"view": 1.0, "cart": 3.0}})
     with pytest.raises(DataError, match="missing column 'kind'"):
         genre.load(path, columns={"event_kinds": kinds, "event": "kind"})

@@ -130,7 +130,7 @@ def test_a_run_is_judged_by_the_shows_of_another(folder: Path, capsys: pytest.Ca
     with closing(SQLiteStore(default_store_path(folder))) as store:
         store.record([Event("u0", "i1", 1.0, 2_000_000)])
         assert main(["offpolicy", str(folder), "--using", judged]) == 2
-        assert "0 lists have propensities" in capsys.readouterr().err
+        assert "0 lists with propensities" in capsys.readouterr().err
         serve_and_click(folder, store, judged, 40)
         assert main(["offpolicy", str(folder), "--using", judged]) == 2
         assert "and 100 are needed" in capsys.readouterr().err
@@ -155,5 +155,5 @@ def test_a_run_is_judged_by_the_shows_of_another(folder: Path, capsys: pytest.Ca
 def test_lists_that_the_judged_run_may_have_learnt_from_do_not_count(run: Run, sqlite: SQLiteStore) -> None:
     ahead = dataclasses.replace(run.dataset, timestamp=np.full(len(run.dataset), 4_000_000_000))
     service_of(run, sqlite, Explore(0.5)).recommend(ListRequest("u0", k=3))
-    with pytest.raises(EvaluationError, match="1 lists have propensities, none of them from after"):
+    with pytest.raises(EvaluationError, match="1 list with propensities, none of them from after"):
         judge_by_log(LoadedRun("toy", dataclasses.replace(run, dataset=ahead)), sqlite, "content", "click")

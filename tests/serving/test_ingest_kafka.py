@@ -83,7 +83,7 @@ def test_messages_of_all_partitions_are_recorded_once(folder: Path, tmp_path: Pa
     address = f"kafka://{broker.address}/whole"
     first = ingest(folder, address, tmp_path)
     out, _ = first.communicate(timeout=120)
-    assert "82 lines: 80 events recorded, 0 were in the log before, 2 rejected" in out
+    assert "82 lines: 80 events recorded, 0 in the log before, 2 rejected" in out
     assert first.returncode == 1
     kept = events(tmp_path)
     assert sorted(int(one.item_id[1:]) for one in kept) == list(range(80))
@@ -92,7 +92,7 @@ def test_messages_of_all_partitions_are_recorded_once(folder: Path, tmp_path: Pa
     out, _ = ingest(folder, address, tmp_path).communicate(timeout=120)
     assert "10 lines: 10 events recorded" in out, "the group goes on where it was"
     out, _ = ingest(folder, address, tmp_path, "--group", "other").communicate(timeout=120)
-    assert "92 lines: 0 events recorded, 90 were in the log before, 2 rejected" in out
+    assert "92 lines: 0 events recorded, 90 in the log before, 2 rejected" in out
 
 
 def test_kill_9_loses_and_doubles_nothing(folder: Path, tmp_path: Path, broker: Broker) -> None:
@@ -123,7 +123,7 @@ def test_messages_that_are_gone_are_said_and_a_topic_made_anew_is_refused(broker
     topic = KafkaTopic(f"kafka://{broker.address}/gone", "any", log=log)
     first = kafka.TopicPartition("gone", 0, 5)
     assert topic._first(first, 9, 20) == 9
-    assert (topic.n_lost, log.lines) == (4, ["gone/0: the broker removed 4 messages before they were read"])
+    assert (topic.n_lost, log.lines) == (4, ["gone/0: the broker removed 4 messages that had not been read"])
     assert topic._first(kafka.TopicPartition("gone", 0), 9, 20) == kafka.OFFSET_BEGINNING
     topic._first(kafka.TopicPartition("gone", 0, 21), 0, 20)
     with pytest.raises(DataError, match="it was made anew; give another --group"):

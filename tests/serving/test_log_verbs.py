@@ -83,7 +83,7 @@ def test_a_log_moves_from_sqlite_into_postgresql(
         statement = "INSERT INTO log (kind, user_id, item_id, weight, timestamp) VALUES ('event', ?, 'x', 1, 1)"
         log.execute(statement, ("a\0b",))
     assert main(["log", "copy", str(sqlite.path), postgres_server.address]) == 0
-    assert "(6 entries, 2 rows left out that are unreadable or hold a NUL character)" in capsys.readouterr().out
+    assert "(6 entries, 2 rows left out, unreadable or with a NUL character)" in capsys.readouterr().out
     moved = open_store(postgres_server.address)
     assert moved.read() == whole
     assert moved.key == sqlite.key

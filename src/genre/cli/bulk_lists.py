@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genre.display import counted
 from genre.errors import DataError, GenreError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write_lists(run: Run, args: argparse.Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with run.engine as engine:
         n = lists.write(out, engine, _key(run, lists, args), log=log)
-    log.line(f"{n:,} lists in {out}, {time.process_time() - began:.1f} CPU seconds")
+    log.line(f"{counted(n, 'list')} in {out}, {time.process_time() - began:.1f} CPU seconds")
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre.cli.arguments import add_config, add_runs_folder, add_verb
 from genre.cli.shell import command
+from genre.display import counted
 from genre.errors import DataError, GenreError
 from genre.log import printable
 
@@ -156,7 +157,8 @@ def _convert(args: argparse.Namespace) -> None:
 
     _refuse_output(args.output)
     n = convert(read_config(args.config, args.overrides).experiment.data, args.output, log=ConsoleLog())
-    print(f"wrote {n:,} interactions; in the config: data: {{kind: converted, folder: {printable(str(args.output))}}}")
+    where = printable(str(args.output))
+    print(f"wrote {counted(n, 'interaction')}; in the config: data: {{kind: converted, folder: {where}}}")
 
 
 def _schema(args: argparse.Namespace) -> None:

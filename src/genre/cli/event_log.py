@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from genre.cli.arguments import add_verb
 from genre.cli.shell import command
 from genre.data.durations import DAY
+from genre.display import counted
 from genre.errors import OptionError
 from genre.log import printable
 
@@ -116,7 +117,7 @@ def _prune(args: argparse.Namespace) -> None:
         erased = store.prune(int(time.time() - args.days * DAY))
         store.erase()
         left = "" if store.erased else f"; {store.unerased}"
-    print(f"{erased:,} events older than {args.days:g} days deleted{left}")
+    print(f"{counted(erased, 'event')} older than {args.days:g} days deleted{left}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -128,9 +129,9 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _describe(filled: Filled) -> str:
-    parts = [f"{filled.entries:,} entries"]
+    parts = [counted(filled.entries, "entry", "entries")]
     if filled.unreadable:
-        parts.append(f"{filled.unreadable:,} rows left out that are unreadable or hold a NUL character")
+        parts.append(f"{counted(filled.unreadable, 'row')} left out, unreadable or with a NUL character")
     if filled.deleted:
-        parts.append(f"{filled.deleted:,} users deleted since, deleted again")
+        parts.append(f"{counted(filled.deleted, 'user')} deleted since, deleted again")
     return ", ".join(parts)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre.cli.arguments import add_trust, add_verb
 from genre.cli.shell import command
+from genre.display import counted
 from genre.errors import OptionError
 from genre.log import printable
 
@@ -138,7 +139,7 @@ def _status(args: argparse.Namespace) -> None:
 def _describe(one: dict[str, Any]) -> list[str]:
     lines = [f"{one['name']} ({one['state']}): {one['outcome']} within {one['days']:g} days, by user"]
     for arm in one["arms"]:
-        line = f"  {arm['run']}: {arm['users']:,} users, {arm['finished']:,} finished, {arm['outcome']:.2%}"
+        line = f"  {arm['run']}: {counted(arm['users'], 'user')}, {arm['finished']:,} finished, {arm['outcome']:.2%}"
         if (effect := arm["effect"]) is not None:
             known = effect["low"] is not None
             line += f", {effect['difference']:+.2%}"
@@ -146,7 +147,7 @@ def _describe(one: dict[str, Any]) -> list[str]:
             line += f": {arm['verdict']}, {arm['reason']}"
         lines.append(line)
     if one["crossed"]:
-        lines.append(f"  left out: {one['crossed']:,} users with lists of several arms")
+        lines.append(f"  left out: {counted(one['crossed'], 'user')} with lists of several arms")
     return lines
 
 
@@ -190,7 +191,8 @@ def _judge_files(args: argparse.Namespace) -> None:
     print(printable(f"{args.outcome} a show, had the policy of {name} filled these places:"))
     _print_estimates(judged.estimates)
     if (own := judged.own) is not None:
-        print(f"  in its own log: {own.value:.4f} (95 % interval {own.low:.4f} to {own.high:.4f}), {own.shows:,} shows")
+        interval = f"95 % interval {own.low:.4f} to {own.high:.4f}"
+        print(f"  in its own log: {own.value:.4f} ({interval}), {counted(own.shows, 'show')}")
     for note in judged.notes:
         print(printable(f"  {note}"))
 
@@ -199,7 +201,8 @@ def _print_estimates(found: list[Estimate]) -> None:
     for one in found:
         print(f"  {one.name}: {one.value:.4f} (95 % interval {one.low:.4f} to {one.high:.4f})")
     first = found[0]
-    print(f"  {first.shows:,} shows, worth {first.effective:,.0f} of its own; mean weight {first.mean_weight:.2f}")
+    shows = counted(first.shows, "show")
+    print(f"  {shows}, worth {first.effective:,.0f} of its own; mean weight {first.mean_weight:.2f}")
 
 
 def _judge_run(args: argparse.Namespace) -> None:

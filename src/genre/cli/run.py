@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from genre.cli.arguments import add_config, add_overrides, add_runs_folder, add_trust, add_verb
 from genre.cli.shell import command
+from genre.display import counted
 from genre.log import ConsoleLog, printable
 
 if TYPE_CHECKING:
@@ -171,8 +172,8 @@ def _audit(args: argparse.Namespace) -> int:
     for line in solvable.lines():
         print(printable(f"  {line}"))
     errors, warnings = (sum(one.severity == severity for one in findings) for severity in ("error", "warning"))
-    found = f"{errors} leak{'' if errors == 1 else 's'} found" if errors else "no leak found"
-    print(f"{found}, {warnings} warning{'' if warnings == 1 else 's'} to look at" if warnings else found)
+    found = f"{counted(errors, 'leak')} found" if errors else "no leak found"
+    print(f"{found}, {counted(warnings, 'warning')} to look at" if warnings else found)
     return 1 if errors or (args.strict and warnings) else 0
 
 

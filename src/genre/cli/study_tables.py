@@ -10,6 +10,7 @@ from rich.table import Table
 
 from genre.cli import terminal
 from genre.cli.terminal import escaped
+from genre.display import counted
 
 if TYPE_CHECKING:
     from genre.evaluation.list_files import EvaluatedLists
@@ -98,7 +99,7 @@ def print_evaluated_lists(found: EvaluatedLists) -> None:
     console.print(table)
     users = found.evaluations[0].counts["users"]
     tie = "  = not distinguishable from the first at 5 %, by paired sign flips over users." if len(rows) > 1 else ""
-    console.print(f"{users:,} users. ± half of a 95 % interval over users.{tie}")
+    console.print(f"{counted(users, 'user')}. ± half of a 95 % interval over users.{tie}")
     for line in found.notes:
         console.print(escaped(line), soft_wrap=True)
 
@@ -125,7 +126,7 @@ def print_rules_cost(found: Sequence[RulesCost]) -> None:
         table.add_row(escaped(row.rules), f"{row.ndcg:.4f}", share, f"{row.coverage:.3f}", f"{row.unkept:.1%}")
     console = terminal.stdout()
     console.print(table)
-    console.print(f"The best recommender's lists for {none.users:,} users of the test part.")
+    console.print(f"The best recommender's lists for {counted(none.users, 'user')} of the test part.")
 
 
 def print_costs(plan: RunPlan) -> None:

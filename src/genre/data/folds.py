@@ -13,7 +13,7 @@ from genre.data.context import Context
 from genre.data.dataset import Dataset
 from genre.data.features import Features
 from genre.data.history import History
-from genre.display import Display
+from genre.display import Display, counted
 from genre.errors import DataError
 
 Part = npt.NDArray[np.int8]
@@ -53,7 +53,7 @@ class Fold:
         return self._context
 
     def __repr__(self) -> str:
-        return f"Fold({len(self.target):,} interactions of {len(self.users()):,} users to find)"
+        return f"Fold({counted(len(self.target), 'interaction')} of {counted(len(self.users()), 'user')} to find)"
 
     def with_features(self, *, items: Features | None = None, users: Features | None = None) -> Fold:
         """Attach vectors of items or users to both datasets.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from genre.data.folds import Split
+from genre.display import counted
 from genre.evaluation.leakage.findings import Finding
 
 LEAST_USERS = 100  # with shared tastes to learn from
@@ -30,12 +31,12 @@ def check_enough(split: Split) -> Iterator[Finding]:
     lengths = np.bincount(train.user, minlength=train.n_users)
     users, judged = int((lengths > 0).sum()), len(np.unique(test.user[test.liked()]))
     if users < LEAST_USERS:
-        yield _warning("too-few-users", f"{users:,} users in train, fewer than {LEAST_USERS}", POPULAR)
+        yield _warning("too-few-users", f"{counted(users, 'user')} in train, fewer than {LEAST_USERS}", POPULAR)
     if users and (mean := len(train) / users) < LEAST_LENGTH:
         yield _warning("short-histories", f"{mean:.1f} interactions of the mean user in train", TEXT)
     if judged < LEAST_JUDGED:
-        wide = f"{judged:,} users with a liked target: a hit rate is known to ± {0.98 / max(judged, 1) ** 0.5:.2f}"
-        yield _warning("too-few-targets", wide, MORE)
+        wide = f"a hit rate is known to ± {0.98 / max(judged, 1) ** 0.5:.2f}"
+        yield _warning("too-few-targets", f"{counted(judged, 'user')} with a liked target: {wide}", MORE)
 
 
 POPULAR = "GENRE is hardly the right tool: list popular items or let a person choose"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genre.display import counted
 from genre.evaluation.chart_layout import NEUTRAL, Chart, chart_of
 from genre.evaluation.resampling import bootstrap
 from genre.evaluation.results import Evaluation
@@ -42,7 +43,7 @@ def history_length_chart(evaluations: Mapping[str, Evaluation], colours: Mapping
     groups = [(name, (lengths >= low) & (lengths <= high)) for low, high, name in LENGTHS]
     groups = [(name, mask) for name, mask in groups if mask.any()]
     counts = [int(mask.sum()) for _, mask in groups]
-    titles = [f"{name}<br>{n:,} user{'' if n == 1 else 's'}" for (name, _), n in zip(groups, counts, strict=True)]
+    titles = [f"{name}<br>{counted(n, 'user')}" for (name, _), n in zip(groups, counts, strict=True)]
     traces = [
         _bars(name, titles, [_mean_with_ends(found.per_user[label][mask]) for _, mask in groups], counts, colours)
         for name, found in evaluations.items()
@@ -73,7 +74,7 @@ def popularity_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str
     first = next(iter(present.values()))
     bands = [band for band, found in first.by_popularity.items() if found["targets"]]
     counts = [int(first.by_popularity[band]["targets"]) for band in bands]
-    titles = [f"{band}<br>{n:,} target{'' if n == 1 else 's'}" for band, n in zip(bands, counts, strict=True)]
+    titles = [f"{band}<br>{counted(n, 'target')}" for band, n in zip(bands, counts, strict=True)]
     traces = [
         _bars(name, titles, [_share_with_ends(found.by_popularity[band]) for band in bands], counts, colours)
         for name, found in present.items()

@@ -21,6 +21,7 @@ from genre.arrays import Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST, TRAIN, Fold
 from genre.data.part_rules import apply_part_rules
+from genre.display import counted
 from genre.engines.duckdb import DuckDB
 from genre.errors import EvaluationError
 from genre.evaluation.evaluator import LIST_METRICS, evaluate_lists
@@ -111,9 +112,9 @@ def evaluate_files(
             evaluate_lists(rows, fold, users=users, k=k, metrics=wanted, exclude_seen=exclude_seen, name=name)
         )
     if seen := evaluations[0].counts["targets_seen_before"]:
-        notes.append(f"{seen:,} targets are in the history of their user and do not count")
+        notes.append(f"not counted: {counted(seen, 'target')} in the history of the same user")
     if without := evaluations[0].counts["users_without_targets"]:
-        notes.append(f"{without:,} users of {against} have no target: nothing they liked, or nothing new")
+        notes.append(f"{counted(without, 'user')} of {against} without a target: nothing they liked, or nothing new")
     return EvaluatedLists(evaluations, notes)
 
 
@@ -220,4 +221,4 @@ def _counts(one: _Lists, user: Int32, targets: Int64) -> Iterator[str]:
         yield f"{one.path}: {without:,} of {len(targets):,} users have no list; theirs counts as empty"
     unused = len(pc.unique(one.user)) - len(np.intersect1d(listed, targets))
     if unused:
-        yield f"{one.path}: {unused:,} lists are of users with nothing to find, and are not used"
+        yield f"{one.path}: not used: {counted(unused, 'list')} of users with nothing to find"

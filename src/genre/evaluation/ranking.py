@@ -14,6 +14,7 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int32, Int64
 from genre.data.folds import Fold
 from genre.data.history import History
+from genre.display import counted
 from genre.errors import EvaluationError
 from genre.evaluation.predicted_ratings import PredictedRatings
 from genre.evaluation.targets import Targets
@@ -147,7 +148,7 @@ def rank_in_lists(lists: Int32, users: npt.NDArray[np.integer], targets: Targets
 
     n_items = targets.history.n_items
     if len(users) != len(lists):
-        raise EvaluationError(f"{len(lists)} lists for {len(users)} users; give one list a user")
+        raise EvaluationError(f"{counted(len(lists), 'list')} for {counted(len(users), 'user')}; give one list a user")
     bad = unsound_list(lists, n_items)
     if bad >= 0:
         raise EvaluationError(f"list {bad} holds an item twice, or an item row above {n_items - 1}; check the lists")
@@ -155,7 +156,8 @@ def rank_in_lists(lists: Int32, users: npt.NDArray[np.integer], targets: Targets
     row_of[users] = np.arange(len(users))
     rows = row_of[targets.users]
     if (rows < 0).any():
-        raise EvaluationError(f"{(rows < 0).sum():,} users have a target but no list; give an empty list (-1) at least")
+        without = counted(int((rows < 0).sum()), "user")
+        raise EvaluationError(f"{without} with a target but no list; give an empty list (-1) at least")
     top = lists[rows]
     item, n_higher = place_targets(top, targets.indptr, targets.item, n_items)
     return Ranks(

@@ -13,7 +13,7 @@ import numpy as np
 
 from genre import storage
 from genre.arrays import Float64, Int32, Int64
-from genre.display import Display
+from genre.display import Display, counted
 from genre.errors import ArtifactError
 from genre.evaluation.metric_table import metric_of
 from genre.evaluation.resampling import bootstrap
@@ -69,7 +69,7 @@ class Evaluation:
     def __repr__(self) -> str:
         first = next(iter(self.values), None)
         shown = f", {first} {self.values[first]:.4f}" if first is not None else ""
-        return f"Evaluation({self.name!r}: {len(self.users):,} users{shown})"
+        return f"Evaluation({self.name!r}: {counted(len(self.users), 'user')}{shown})"
 
     def __str__(self) -> str:
         return self._display().text()
@@ -84,7 +84,7 @@ class Evaluation:
             low, high = self.intervals.get(label, (math.nan, math.nan))
             rows.append([label, value, low, high, self.warm.get(label, math.nan)])
         columns = ("metric", "value", "95 % from", "to", "without cold")
-        return Display(f"{self.name}: {len(self.users):,} users", columns, rows, ", ".join(self._counted()))
+        return Display(f"{self.name}: {counted(len(self.users), 'user')}", columns, rows, ", ".join(self._counted()))
 
     def _counted(self) -> list[str]:
         """Return the counts in words."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genre.display import counted
 from genre.evaluation.leaderboard import compared_by, rank_key
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 
@@ -93,8 +94,8 @@ def _value_line(row: Row, label: str) -> str:
     ends = row["intervals"].get(label)
     interval = f", 95 % interval {_number(ends[0])} to {_number(ends[1])}" if ends and None not in ends else ""
     users = row["counts"].get("users")
-    counted = f", over {users:,} user{'' if users == 1 else 's'}" if users else ""
-    return f"{row['name']} has {label} {_number(row['values'][label])} on the test part{interval}{counted}."
+    over = f", over {counted(users, 'user')}" if users else ""
+    return f"{row['name']} has {label} {_number(row['values'][label])} on the test part{interval}{over}."
 
 
 def _difference_line(used: Row, other: Row, label: str, p: float | None) -> str:

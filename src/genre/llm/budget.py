@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from genre.display import counted
 from genre.llm.base import LanguageModel
 from genre.options import Doc, Ge, check_options
 
@@ -46,9 +47,9 @@ class Budget:
             The cap in words; empty while none is exceeded.
         """
         if self.calls is not None and spent.calls > self.calls:
-            return f"{self.calls:,} calls"
+            return counted(self.calls, "call")
         if self.tokens is not None and spent.tokens > self.tokens:
-            return f"{self.tokens:,} tokens"
+            return counted(self.tokens, "token")
         return f"money {self.money}" if self.money is not None and spent.money > self.money else ""
 
 
@@ -73,7 +74,7 @@ class Spent:
         return Spent(self.calls + other.calls, self.tokens + other.tokens, self.money + other.money)
 
     def __str__(self) -> str:
-        return f"{self.calls:,} calls, {self.tokens:,} tokens, money {self.money:.4f}"
+        return f"{counted(self.calls, 'call')}, {counted(self.tokens, 'token')}, money {self.money:.4f}"
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,14 @@ class Plan:
     def __str__(self) -> str:
         if not self.calls:
             return (
-                f"nothing to ask ({self.questions:,} questions, all answered before)"
+                f"nothing to ask ({counted(self.questions, 'question')}, all answered before)"
                 if self.questions
                 else "nothing to ask"
             )
         took = "time unknown until a first call" if self.seconds is None else f"about {self.seconds:,.0f} s"
-        calls = f"{'at most ' if self.at_most else ''}{self.calls:,} call{'' if self.calls == 1 else 's'}"
+        calls = f"{'at most ' if self.at_most else ''}{counted(self.calls, 'call')}"
         return (
-            f"{calls} ({self.questions:,} questions, {self.cached:,} answered before), "
+            f"{calls} ({counted(self.questions, 'question')}, {self.cached:,} answered before), "
             f"about {self.tokens_in:,} tokens in, {self.tokens_out:,} out, {took}, money {self.money:.4f}; "
             f"at most {self.most_tokens:,} tokens, money {self.most_money:.4f}"
         )

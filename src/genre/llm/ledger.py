@@ -21,6 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from genre.display import counted
 from genre.errors import BudgetExceeded
 from genre.llm.base import Completion, LanguageModel, Schema
 from genre.llm.budget import NO_CAP, Budget, Plan, Spent, money_of
@@ -298,8 +299,8 @@ class Ledger:
             finally:
                 if uncounted:
                     log.line(
-                        f"{prompt.name}: {len(uncounted):,} answers without believable counts of tokens; the most "
-                        "that each can have cost is counted"
+                        f"{prompt.name}: {counted(len(uncounted), 'answer')} without believable counts of tokens; the "
+                        "most that each can have cost is counted"
                     )
         return dict(zip(keys, answers, strict=True))
 

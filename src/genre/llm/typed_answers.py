@@ -16,6 +16,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from genre.display import counted
 from genre.errors import BudgetExceeded
 from genre.llm.answer_reader import json_values, without_thoughts
 from genre.llm.base import Completion, Schema, one_line
@@ -129,7 +130,7 @@ class AnswerReport:
 
     def __str__(self) -> str:
         why = "; ".join(f"{count:,} x {reason}" for reason, count in list(self.reasons.items())[:SHOWN_REASONS])
-        unused = f"{self.quarantined:,} in quarantine, {self.failed:,} calls failed"
+        unused = f"{self.quarantined:,} in quarantine, {counted(self.failed, 'call')} failed"
         unused += f", {self.over_budget:,} not sent: the budget is used up" if self.over_budget else ""
         unused += f" ({why})" if why else ""
         unused += f"; {self.unmatched:,} of the usable ones are like no item" if self.unmatched else ""

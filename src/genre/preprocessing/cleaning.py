@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import narwhals as nw
 import numpy as np
 
+from genre.display import counted
 from genre.engines.base import Engine, Frame, n_rows, plain_rows, totals
 from genre.errors import DataError
 from genre.options import Doc, Ge, Gt, Le, check_options
@@ -160,7 +161,7 @@ def drop_busy_users(frame: Frame, most: int | None) -> tuple[Frame, list[Step]]:
     users = n_rows(busy)
     if not users:
         return frame, []
-    reason = f"{users:,} users with more than {most:,} interactions"
+    reason = f"{counted(users, 'user')} with more than {most:,} interactions"
     gone = frame.join(busy, on="user", how="semi")
     kept = frame.join(busy, on="user", how="anti")
     return kept, [_step("busy users", reason, frame, kept, gone)]

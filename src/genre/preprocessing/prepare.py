@@ -19,6 +19,7 @@ from genre.data.dataset import Dataset, PartRules
 from genre.data.ids import Ids
 from genre.data.rating_scale import find_scale, lowest_like
 from genre.data.repeats import count_repeats
+from genre.display import counted
 from genre.engines.base import Engine, Frame, n_rows, plain_rows, totals
 from genre.errors import DataError
 from genre.kernels.order import counts, mixed, user_time_order
@@ -312,7 +313,8 @@ def _dataset(
         kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}
         how = kept.get(cleaning.repeats, f"the {cleaning.repeats} kept")
         report.facts.append(
-            f"{again:,} interactions repeat an item of the same user; decided in each part of the split ({how})"
+            f"{counted(again, 'interaction repeats', 'interactions repeat')} an item of the same user; decided in each "
+            f"part of the split ({how})"
         )
     return dataset
 
@@ -340,7 +342,7 @@ def _align(
     cold = ~named if least == 0 else np.zeros(len(ids), np.bool_)
     stays = (counts(column, len(ids)) > 0) | cold
     if cold.any():
-        report.facts.append(f"{int(cold.sum()):,} {label}s have no interactions and stay, known by the {label}s table")
+        report.facts.append(f"{counted(int(cold.sum()), label)} without interactions, known by the {label}s table")
     if not stays.all():
         gone = int((~stays).sum())
         report.facts.append(f"{gone:,} of {len(ids):,} {label}s have no interactions left and are left out")
@@ -365,7 +367,7 @@ def _twins(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table |
     """A line on ids that look the same, and on ids of the interactions that the table spells otherwise."""
     if twins := composed_twins(ids.values):
         yield (
-            f"{len(twins):,} {label} ids look like another one, such as {twins[0][0]!r} (one has its accents "
+            f"{counted(len(twins), f'{label} id')} nearly like another, such as {twins[0][0]!r} (one has its accents "
             "composed; a guess: they are two)"
         )
     if table is None or named.all():
@@ -376,7 +378,7 @@ def _twins(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table |
     if spelt := spelt_otherwise(without, ids.values.filter(pa.array(~named))):
         one, other = spelt[0]
         yield (
-            f"{len(spelt):,} {label}s are not in the {label}s table under their id, but may be there in another "
+            f"{counted(len(spelt), label)} not in the {label}s table under their id, but perhaps there in another "
             f"spelling, such as {one!r} as {other!r} (a guess: ids are compared as they are written; write them alike)"
         )
 
@@ -385,7 +387,7 @@ def _lost_rows(label: str, table: pa.Table) -> Iterator[str]:
     """A line on rows of a table of users or items that have no id, or the id of a row before but other fields."""
     own = table[f"{label}_id"].cast(pa.string()).combine_chunks()
     if empty := own.null_count + pc.sum(pc.equal(own, "")).as_py() if len(own) else 0:
-        yield f"{label}s table: {empty:,} rows have no id and are left out"
+        yield f"{label}s table: {counted(empty, 'row')} without an id left out"
     first = pc.index_in(own, own)
     given = pc.not_equal(own, "").fill_null(False)
     again = pc.and_(pc.not_equal(first, pa.array(range(len(own)), pa.int32())), given).fill_null(False)
@@ -396,7 +398,7 @@ def _lost_rows(label: str, table: pa.Table) -> Iterator[str]:
     pairs = zip(table.take(some).to_pylist(), table.take(first.take(pa.array(some))).to_pylist(), strict=True)
     if other := next((row for row, before in pairs if row != before), None):
         yield (
-            f"{label}s table: {len(rows):,} rows have the id of a row before and are left out, such as "
+            f"{label}s table: {counted(len(rows), 'row')} with the id of a row before left out, such as "
             f"{other[f'{label}_id']!r}; give each id one row"
         )
 
@@ -409,5 +411,5 @@ def _table(label: str, ids: Ids, table: pa.Table | None, report: CleaningReport)
     own = table[name].cast(pa.string()).combine_chunks()
     found = pc.index_in(ids.values, own)
     if found.null_count:
-        report.facts.append(f"{found.null_count:,} {label}s are not in the {label}s table; their fields are empty")
+        report.facts.append(f"{counted(found.null_count, label)} not in the {label}s table, with empty fields")
     return table.take(found).combine_chunks().set_column(table.column_names.index(name), name, ids.values)

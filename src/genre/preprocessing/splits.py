@@ -21,6 +21,7 @@ from typing_extensions import override
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST, TRAIN, UNUSED, VALIDATION, Fold, Part, Split
 from genre.data.part_rules import apply_part_rules
+from genre.display import counted
 from genre.errors import DataError, OptionError
 from genre.kernels.order import mark
 from genre.kinds import KINDS
@@ -307,7 +308,7 @@ class LeaveOneOut(Splitter):
             part[last + after] = UNUSED
         notes = []
         if few := int((np.diff(indptr) > 0).sum()) - len(users):
-            notes.append(f"{few:,} users with fewer than {3 + later} interactions are in train only")
+            notes.append(f"{counted(few, 'user')} with fewer than {3 + later} interactions, in train only")
         if dataset.timestamp is None:
             notes.append("no timestamps: the given order decides which interaction is a user's last")
         elif tied := int((dataset.timestamp[last] == dataset.timestamp[last - 1]).sum()):

@@ -16,7 +16,7 @@ from genre.data.dataset import Dataset
 from genre.data.history import History
 from genre.data.ids import Ids
 from genre.data.titles import Titles
-from genre.display import Display
+from genre.display import Display, counted
 from genre.preprocessing.sources.frames import to_frame
 from genre.recommenders.explaining import Explaining
 
@@ -47,7 +47,7 @@ class Recommendations:
         return len(self.item)
 
     def __repr__(self) -> str:
-        return f"Recommendations({len(self):,} lists of {self.item.shape[1]})"
+        return f"Recommendations({counted(len(self), 'list')} of {self.item.shape[1]})"
 
     def __str__(self) -> str:
         return self._display().text()
@@ -140,8 +140,8 @@ class Recommendations:
         table = self._table(self.dataset, lists).slice(0, MOST_SHOWN)
         rows = [list(row.values()) for row in table.to_pylist()]
         left = int((self.item >= 0).sum()) - len(rows)
-        note = f"{left:,} more rows; `to_frame()` has them all" if left else ""
-        return Display(f"{len(self):,} list{'' if len(self) == 1 else 's'}, best first", table.column_names, rows, note)
+        note = f"{counted(left, 'more row')}; `to_frame()` has them all" if left else ""
+        return Display(f"{counted(len(self), 'list')}, best first", table.column_names, rows, note)
 
 
 def sentences_of_lists(

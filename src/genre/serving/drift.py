@@ -17,6 +17,7 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
 from genre.data.history import History
+from genre.display import counted
 from genre.errors import DriftError
 from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, check_options
 from genre.preprocessing.splits import LeaveOneOut, TimeSplit
@@ -66,7 +67,7 @@ class PushedItem:
 
     def __str__(self) -> str:
         n, shown = len(self.users), ", ".join(map(repr, self.users[:SHOWN_USERS]))
-        who = f"{n:,} user{'' if n == 1 else 's'} took it since, {self.new_users:,} of them new: {shown}"
+        who = f"{counted(n, 'user')} took it since, {self.new_users:,} of them new: {shown}"
         return (
             f"{self.item_id!r} ({self.title}): in {self.after:.1%} of the lists, {self.before:.1%} before; "
             f"{who}{', ...' if n > SHOWN_USERS else ''}"

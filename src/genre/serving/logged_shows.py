@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from genre.data.event_kinds import SHOW
+from genre.display import counted
 from genre.errors import EvaluationError
 from genre.evaluation.online.offpolicy import Estimate, LoggedShows, doubly_robust, ips, mean_rewards, snips
 from genre.recommenders.base import Recommender
@@ -44,7 +45,7 @@ def judge_by_log(loaded: LoadedRun, store: EventStore, name: str, outcome: str) 
     fresh = [one for one in lists if one.timestamp > loaded.newest]
     if not fresh:
         raise EvaluationError(
-            f"{len(lists):,} lists have propensities, none of them from after the newest interaction that run "
+            f"{counted(len(lists), 'list')} with propensities, none of them from after the newest interaction that run "
             f"{loaded.name!r} was made of: it may have learnt from them. Serve with explore: {{share: 0.05}}, and "
             "judge a run that was made before"
         )

@@ -22,6 +22,7 @@ from genre.data.dataset import Dataset, PartRules
 from genre.data.event_kinds import EventKinds
 from genre.data.ids import Ids
 from genre.data.parquet import read_dataset
+from genre.display import counted
 from genre.errors import ArtifactError, OptionError, UnknownId
 from genre.log import SILENT, Log
 from genre.run_folder import manifest_of, read_run
@@ -286,12 +287,8 @@ def _news(before: Dataset, after: Dataset) -> str:
     lost = int(np.isin(before.user, before.user_ids.rows(list(gone))).sum())
     users, items = after.n_users - before.n_users + len(gone), after.n_items - before.n_items
     counts = [(len(after) - len(before) + lost, "interaction"), (users, "user"), (items, "item")]
-    new = "new from the event log: " + (", ".join(_count(n, what) for n, what in counts if n) or "fields of items")
-    return new + (f"; left out: {_count(len(gone), 'deleted user')}" if gone else "")
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    new = "new from the event log: " + (", ".join(counted(n, what) for n, what in counts if n) or "fields of items")
+    return new + (f"; left out: {counted(len(gone), 'deleted user')}" if gone else "")
 
 
 def put_in_place(made: Path, folder: Path) -> None:

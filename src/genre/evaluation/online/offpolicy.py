@@ -13,6 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from genre.arrays import Float64, Int64
+from genre.display import counted
 from genre.errors import EvaluationError
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 
@@ -206,7 +207,7 @@ def _estimate(name: str, shows: LoggedShows, values: Float64, level: float) -> E
 def _require_effective(shows: LoggedShows) -> None:
     if shows.effective < MIN_EFFECTIVE:
         raise EvaluationError(
-            f"{len(shows.reward):,} shows are worth {shows.effective:.0f} of the policy to judge, and "
-            f"{MIN_EFFECTIVE:.0f} are needed: it would rarely have shown what was shown; record more shows, or draw a "
-            "larger share of the places at random"
+            f"{counted(len(shows.reward), 'show is', 'shows are')} worth {shows.effective:.0f} of the policy to judge, "
+            f"and {MIN_EFFECTIVE:.0f} are needed: it would rarely have shown what was shown; record more shows, or "
+            "draw a larger share of the places at random"
         )

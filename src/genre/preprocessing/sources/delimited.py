@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
+from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
@@ -52,7 +53,7 @@ def read(
         name, rejected, broken = _read(engine, look, columns, rows)
     if broken:
         row, what, text = broken[0]
-        others = f" (and {len(broken) - 1:,} more such rows)" if len(broken) > 1 else ""
+        others = f" (and {counted(len(broken) - 1, 'more such row')})" if len(broken) > 1 else ""
         raise DataError(
             f"{look.path}: row {row:,}: {what}, in {quoted(text)}{others}; close the quote, double it inside a quoted "
             f"field, or read quotes as plain text: {setting('quote', '')}"

@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genre.display import counted
 from genre.engines.duckdb import DuckDB, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
@@ -92,7 +93,7 @@ class Layout:
         encoding = "" if self.encoding == "utf-8" else f", {self.encoding}"
         quoted = "" if self.quote or self.delimiter in ("::", " ") else ", quotes are plain text"
         quoted = ", backslashes before quotes" if self.quote and self.escape == "\\" else quoted
-        above = f", {self.skipped:,} lines above it left out" if self.skipped else ""
+        above = f", {counted(self.skipped, 'line')} above it left out" if self.skipped else ""
         guess = f" (a guess: {setting('encoding', '...')} where it is another)" if self.guessed else ""
         return f"{Path(self.path).name}: {by}, {header} a header{above}{encoding}{guess}{quoted}"
 

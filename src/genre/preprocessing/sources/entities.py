@@ -165,7 +165,7 @@ def _one_row_an_id(engine: DuckDB, table: pa.Table, label: str) -> tuple[pa.Tabl
         columns[name] = engine.arrow(f"SELECT value FROM {first} LEFT JOIN ({one}) ON id = {own} ORDER BY row")["value"]
     unnamed = table.filter(pc.fill_null(pc.equal(table[own], ""), True))
     gathered = f"; several values of one are joined in {', '.join(joined)}" if joined else ""
-    most = f"; {titles:,} have several titles, the most frequent counts" if titles else ""
+    most = f"; {titles:,} with several titles, the most frequent counts" if titles else ""
     line = f"{label} table: {total:,} rows describe {ids:,} {label}{gathered}{most}"
     lines = [line] if joined or titles else []
     made = pa.table(columns)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier
 from genre.preprocessing.sources.columns import Chosen, Columns, types_of
 from genre.preprocessing.sources.values import kind_of
@@ -71,7 +72,7 @@ class Field:
 
     def __str__(self) -> str:
         why = "the title as given" if self.given else f"one value per {self.label}"
-        several = f"; {self.mixed:,} {self.label}s have several, the most frequent counts" if self.mixed else ""
+        several = f"; {counted(self.mixed, self.label)} with several, the most frequent counts" if self.mixed else ""
         return f"field of {self.label}s: {self.column!r} ({why}{several})"
 
 

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.columns import CONTEXT, Chosen, Columns, types_of
@@ -180,18 +181,21 @@ def _odd_ids(engine: DuckDB, raw: Raw, label: str, distinct: str, column: str) -
     if sql_type in LAST_WHOLE:
         large = f"isfinite({name}) AND abs({name}) >= {LAST_WHOLE[sql_type]}"
         if many := engine.one(f"SELECT count(*) FROM {distinct} WHERE {large}")[0]:
-            yield f"{label}: {many:,} ids are too large for {sql_type}, which rounds them (a guess: store ids as text)"
+            large = counted(many, "id is", "ids are")
+            yield f"{label}: {large} too large for {sql_type}, which rounds such (a guess: store ids as text)"
     if kind_of(sql_type) != "text":
         return
     like = f"SELECT {name} FROM {distinct} WHERE {name} IN ({', '.join(map(literal, LIKE_MISSING))}) ORDER BY 1"
     for (value,) in engine.connection.execute(like).fetchall():
         count = engine.one(f"SELECT count(*) FROM {raw.table} WHERE {name} = {literal(value)}")[0]
-        yield f"{label}: {count:,} rows say {value!r}, read as an id (a guess: drop them if it is none)"
+        say = counted(count, "row says", "rows say")
+        yield f"{label}: {say} {value!r}, read as an id (a guess: drop them if it is none)"
     inner = f"trim({name}, chr(10) || chr(13) || ' ')"
     lines = f"contains({inner}, chr(10)) OR contains({inner}, chr(0))"
     many, first = engine.one(f"SELECT count(*), min({name}) FROM {distinct} WHERE {lines}")
     if many:
-        yield f"{label}: {many:,} ids hold line breaks or NUL, such as {quoted(first)} (a guess: look for stray quotes)"
+        hold = counted(many, "id holds", "ids hold")
+        yield f"{label}: {hold} line breaks or NUL, such as {quoted(first)} (a guess: look for stray quotes)"
 
 
 def _is_header(raw: Raw) -> str:

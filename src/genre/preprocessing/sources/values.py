@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre.data.words import looks_like_text
+from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
@@ -242,8 +243,8 @@ def event_weights(engine: DuckDB, table: str, column: str, kinds: dict[str, floa
     )
     if odd:
         raise DataError(
-            f"{where}: column {column!r} has {odd[1]:,} rows of kind {odd[0]!r}, which has no weight; add it to "
-            "event_kinds (0: seen, but not liked), or take these rows out"
+            f"{where}: column {column!r} has {counted(odd[1], 'row')} of kind {odd[0]!r}, which has no weight; add it "
+            "to event_kinds (0: seen, but not liked), or take these rows out"
         )
     cases = " ".join(f"WHEN {literal(name)} THEN {float(weight)!r}::DOUBLE" for name, weight in kinds.items())
     value = f"CASE {kind} {cases} END" if cases else "NULL::DOUBLE"

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import cast
 
+from genre.display import counted
 from genre.errors import GenreError, OptionError
 from genre.log import SILENT, Log
 from genre.serving.http.access import KEY_SCOPES, ApiKeys, KeyScope
@@ -104,7 +105,7 @@ def watch_keys(
             continue
         try:
             if keys.replace(read_keys(path)):
-                log.line(f"{path}: changed; {len(keys)} keys are valid now")
+                log.line(f"{path}: changed; {counted(len(keys), 'key is', 'keys are')} valid now")
             seen, said = now, ""
         except Exception as error:  # the thread lives on whatever happens, since nothing else takes keys away
             if str(error) != said:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genre.display import counted
 from genre.errors import DataError, StoreError
 from genre.log import SILENT, Log
 from genre.serving.events.store import Event, EventStore, Outcome
@@ -45,8 +46,8 @@ class LineCounts:
 
     def __str__(self) -> str:
         return (
-            f"{self.lines:,} lines: {self.recorded:,} events recorded, {self.duplicates:,} were in the log before, "
-            f"{self.rejected:,} rejected"
+            f"{counted(self.lines, 'line')}: {counted(self.recorded, 'event')} recorded, "
+            f"{self.duplicates:,} in the log before, {self.rejected:,} rejected"
         )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from typing_extensions import override
 
+from genre.display import counted
 from genre.errors import DataError, NotAvailable, OptionError
 from genre.log import SILENT, Log
 from genre.serving.ingest.line_source import Line, LineSource
@@ -103,7 +104,7 @@ class KafkaTopic(LineSource):
             )
         if offset < low:
             self.n_lost += low - offset
-            self._log.line(f"{name}: the broker removed {low - offset:,} messages before they were read")
+            self._log.line(f"{name}: the broker removed {counted(low - offset, 'message')} that had not been read")
         return max(offset, low)
 
     @override

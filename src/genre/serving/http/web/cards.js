@@ -55,7 +55,7 @@ function delta(there, here) {
   if (there === undefined) return h("span", { class: "delta only" }, t("only here"));
   const by = there - here;
   const text = by === 0 ? t("same place") : `${by > 0 ? "▲" : "▼"} ${Math.abs(by)}`;
-  const label = by === 0 ? t("same place in both") : t(by > 0 ? "{} places higher than in the other list" : "{} places lower than in the other list", Math.abs(by));
+  const label = by === 0 ? t("same place in both") : t(by > 0 ? "higher by {} than in the other list" : "lower by {} than in the other list", Math.abs(by));
   return h("span", { class: `delta ${by > 0 ? "up" : by < 0 ? "down" : ""}`, "aria-label": label, role: "img" }, text);
 }
 
