@@ -219,7 +219,7 @@ RULES = st.one_of(
 )
 
 
-@settings(max_examples=sized(300, 20_000))
+@settings(max_examples=sized(300, 100_000))
 @given(
     rules=st.lists(RULES, max_size=5),
     k=st.integers(1, 12),
