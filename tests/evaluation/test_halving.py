@@ -35,6 +35,7 @@ from genre.recommenders.ranker import Ranker
 from genre.recommenders.sasrec import SASRec
 from genre.recommenders.transitions import Transitions
 from genre.testing import toy_dataset
+from lines import Lines
 
 STARTS: dict[str, Recommender] = {"popularity": Popularity(), "item_knn": ItemKNN(), "ease": EASE()}
 
@@ -42,14 +43,6 @@ STARTS: dict[str, Recommender] = {"popularity": Popularity(), "item_knn": ItemKN
 @pytest.fixture(scope="module")
 def parts() -> Split:
     return LeaveOneOut().split(toy_dataset(n_users=60))
-
-
-class Lines(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def found(parts: Split, trials: int, seed: int = 0) -> Winner:

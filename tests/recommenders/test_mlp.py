@@ -18,6 +18,7 @@ from genre.networks.mlp import MLPNetwork
 from genre.recommenders.mlp import MLP, OFFSET_DAMPING
 from genre.recommenders.network_base import load_weights, user_inputs
 from genre.testing import toy_dataset
+from lines import Lines
 
 TINY = {"hidden": (16, 8), "dim": 4, "epochs": 3, "batch_size": 32, "learning_rate": 0.01}
 
@@ -133,15 +134,9 @@ def test_a_history_without_stars_counts_as_liked() -> None:
 
 
 def test_without_vectors_it_learns_from_ids_and_logs_that() -> None:
-    lines: list[str] = []
-
-    class Lines(Log):
-        def line(self, text: str) -> None:
-            lines.append(text)
-
-    data = replace(toy_dataset(), item_features=None)
-    model = MLP(**{**TINY, "epochs": 60}).fit(data, log=Lines())  # type: ignore[arg-type]
-    assert lines[0] == "mlp: the items have no vectors; learning from ids alone"
+    data, log = replace(toy_dataset(), item_features=None), Lines()
+    model = MLP(**{**TINY, "epochs": 60}).fit(data, log=log)  # type: ignore[arg-type]
+    assert log.lines[0] == "mlp: the items have no vectors; learning from ids alone"
     stars = model.predict(data.history(), data.user, data.item)
     assert data.rating is not None
     assert stars[data.rating == 5].min() > stars[data.rating == 1].max()

@@ -2,30 +2,17 @@
 
 import { lines, sample, whisker } from "./charts.js";
 import { SOURCES_SHORT, stage } from "./codes.js";
-import { said, trouble } from "./details.js";
+import { said } from "./details.js";
 import { $, h, title } from "./dom.js";
 import { language, listenToTheme, t, translatePage } from "./language.js";
+import { send } from "./service.js";
 
 let key = "";
 
 // --- requests ---------------------------------------------------------------------------------------
 
-class NoKey extends Error {}
-
 /** A request with the key of the form, or else with what the browser itself has sent so far. */
-async function request(path, method = "GET") {
-  const options = key ? { method, headers: { authorization: `Bearer ${key}` }, credentials: "omit" } : { method };
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch {
-    throw new Error(t("The service does not answer."));
-  }
-  const found = await answer.json().catch(() => ({}));
-  if (answer.status === 401 || answer.status === 403) throw new NoKey(trouble(found));
-  if (!answer.ok) throw new Error(trouble(found));
-  return found;
-}
+const request = (path, method = "GET") => send(path, key ? { method, headers: { authorization: `Bearer ${key}` }, credentials: "omit" } : { method });
 
 let latest = 0;
 
@@ -41,7 +28,7 @@ async function load() {
     show(experiments, operations);
   } catch (error) {
     if (turn !== latest) return;
-    const noKey = error instanceof NoKey;
+    const noKey = [401, 403].includes(error.status);
     $("report").hidden = noKey;
     if (noKey) askForKey(error.message);
     $("status").textContent = noKey ? t("Waiting for a key.") : error.message;
