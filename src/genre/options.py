@@ -225,6 +225,18 @@ def check_options(instance: Any) -> None:
         raise OptionError(f"{cls.__name__}: {lines}")
 
 
+def options_of(instance: Any) -> dict[str, Any]:
+    """Return the options of a dataclass instance.
+
+    Args:
+        instance: The instance.
+
+    Returns:
+        Name -> value, of what its constructor takes.
+    """
+    return {field.name: getattr(instance, field.name) for field in dataclasses.fields(instance) if field.init}
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest the known word that is spelt most like an unknown one.
 

@@ -19,7 +19,7 @@ from genre.features.augmentation_prompts import Augmentation
 from genre.features.base import Encoder
 from genre.features.thumbnails import PictureOptions
 from genre.llm.settings import LLMOptions
-from genre.options import DEFAULT_K, Doc, Ge, check_options
+from genre.options import DEFAULT_K, Doc, Ge, check_options, options_of
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import Columns
@@ -311,7 +311,7 @@ def _change_llm(made: Any, change: ChangeLLM) -> Any:
         return made if all(new is old for new, old in zip(parts, made, strict=True)) else parts
     if not isinstance(made, (Recommender, Wording, OutputOptions)):
         return made
-    old = {option.name: getattr(made, option.name) for option in dataclasses.fields(made) if option.init}  # type: ignore[arg-type]
+    old = options_of(made)
     new = {name: change(value) if name == "llm" else _change_llm(value, change) for name, value in old.items()}
     changed = {name: value for name, value in new.items() if value is not old[name]}
     return dataclasses.replace(made, **changed) if changed else made  # type: ignore[type-var]

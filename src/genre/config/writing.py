@@ -10,6 +10,7 @@ import yaml
 
 from genre.config.experiment import Experiment
 from genre.config.sections import SECTIONS, kind_name
+from genre.options import options_of
 
 
 def to_dict(made: Any) -> Any:
@@ -29,8 +30,7 @@ def to_dict(made: Any) -> Any:
         return values
     if dataclasses.is_dataclass(made) and not isinstance(made, type):
         kind = {"kind": kind_name(type(made))} if isinstance(made, tuple(SECTIONS)) else {}
-        options = [option.name for option in dataclasses.fields(made) if option.init]
-        return kind | {name: to_dict(getattr(made, name)) for name in options}
+        return kind | {name: to_dict(value) for name, value in options_of(made).items()}
     if isinstance(made, (tuple, list)):
         return [to_dict(item) for item in made]
     if isinstance(made, dict):

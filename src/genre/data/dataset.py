@@ -331,6 +331,14 @@ class Dataset:
         """
         return self.history().matrix()
 
+    def pairs(self) -> Int64:
+        """Encode the user and the item of each interaction as one number.
+
+        Returns:
+            user * n_items + item, `[n]`.
+        """
+        return self.user.astype(np.int64) * self.n_items + self.item
+
     def where(self, mask: npt.NDArray[np.bool_]) -> Dataset:
         """Keep the interactions where a mask is True; users, items and features stay, and so does their numbering.
 

@@ -7,6 +7,7 @@ order is total, and counts and row numbers are cast to int64 on the way out.
 
 from __future__ import annotations
 
+import itertools
 import os
 from abc import ABC, abstractmethod
 from collections import deque
@@ -31,6 +32,7 @@ class Engine(ABC):
 
     def __post_init__(self) -> None:
         check_options(self)
+        self._names = itertools.count()  # of tables
 
     @abstractmethod
     def read(self, table: pa.Table) -> Frame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,10 +32,6 @@ class DuckDB(Engine):
 
     memory_limit: Annotated[str | None, Doc("Memory that tables may take, such as `1500MB`; None: 80 % of it.")] = None
     threads: Annotated[int | None, Ge(1), Doc("Threads that work on tables; None: the `threads` of the config.")] = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._names = itertools.count()
 
     @cached_property
     def folder(self) -> Path:

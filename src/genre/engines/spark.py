@@ -7,7 +7,6 @@ that were lost.
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import sys
@@ -56,10 +55,6 @@ class Spark(Engine):
     settings: Annotated[
         dict[str, str], Doc("Further settings of the session, such as `{spark.executor.memory: 8g}`.")
     ] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._names = itertools.count()
 
     @cached_property
     def folder(self) -> Path:

@@ -19,6 +19,7 @@ from genre.features.augmented_columns import Augmented
 from genre.features.base import Encoder, digest_texts, item_features
 from genre.features.text import render
 from genre.log import SILENT, Log
+from genre.options import options_of
 from genre.recommenders.base import Recommender, within
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.second_stage import SecondStage
@@ -106,7 +107,7 @@ def without_second_stages(recommender: Recommender) -> Recommender:
     """
     while isinstance(recommender, SecondStage):
         recommender = recommender.first
-    old = {option.name: getattr(recommender, option.name) for option in dataclasses.fields(recommender) if option.init}  # type: ignore[arg-type]
+    old = options_of(recommender)
     new = {name: _option_without_stages(value) for name, value in old.items()}
     changed = {name: value for name, value in new.items() if value != old[name]}
     return dataclasses.replace(recommender, **changed) if changed else recommender  # type: ignore[type-var]

@@ -24,11 +24,12 @@ from genre.data.folds import Fold, Split
 from genre.errors import DataError, EvaluationError, OptionError, TrainingError
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.metric_table import metric_of
-from genre.evaluation.option_changes import changed_options, options_of
+from genre.evaluation.option_changes import changed_options
 from genre.evaluation.pilots import BY_LENGTH, RankerCosts, pilot_blend, ranker_costs
 from genre.evaluation.search_budget import Allowance, OutOfTime, Stopwatch
 from genre.evaluation.trial_costs import Expected, TrialCosts, unknown
 from genre.log import SILENT, Log
+from genre.options import options_of
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 from genre.recommenders.ranker import Ranker

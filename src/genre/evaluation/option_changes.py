@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from genre.evaluation.tuning import matters
-from genre.options import Choices, Search, search_space
+from genre.options import Choices, Search, options_of, search_space
 from genre.recommenders.base import Recommender
 
 STEP = 0.25  # of the range of an option: the standard deviation of a change
@@ -49,15 +48,3 @@ def _moved(value: Any, range_: Search | Choices, rng: np.random.Generator) -> An
         moved = (np.log(max(value, 1e-12)) if range_.log else value) + STEP * (high - low) * rng.normal()
     number = np.clip(np.exp(moved) if range_.log else moved, range_.low, range_.high)
     return range_.whole_number(number) if range_.whole else min(max(float(f"{number:.3g}"), range_.low), range_.high)
-
-
-def options_of(model: Recommender) -> dict[str, Any]:
-    """Return the options of a recommender.
-
-    Args:
-        model: The recommender.
-
-    Returns:
-        Name -> value.
-    """
-    return {field.name: getattr(model, field.name) for field in dataclasses.fields(model) if field.init}  # type: ignore[arg-type]

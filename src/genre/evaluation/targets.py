@@ -123,8 +123,7 @@ def check_overlap(split: Split, *, exclude_seen: bool) -> list[str]:
     lines = []
     for name, fold in (("validation", split.validation), ("test", split.test)):
         liked = fold.target.where(fold.target.liked())
-        known, wanted = (part.user.astype(np.int64) * part.n_items + part.item for part in (fold.context, liked))
-        seen = int(np.isin(wanted, known).sum()) if exclude_seen else 0
+        seen = int(np.isin(liked.pairs(), fold.context.pairs()).sum()) if exclude_seen else 0
         found = f"{name}: {seen:,} of {len(liked):,} liked interactions are in the history of the same user already"
         remedy = (
             "remove rows that are in two parts, split the data once, or set evaluation.exclude_seen: false where users "

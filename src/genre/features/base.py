@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -21,7 +20,7 @@ from genre.errors import ArtifactError, DataError
 from genre.features.text import render
 from genre.kinds import REMEDY, check_learnt, saved_class
 from genre.log import SILENT, Log
-from genre.options import check_options
+from genre.options import check_options, options_of
 
 
 class Encoder(ABC):
@@ -214,7 +213,7 @@ class Encoder(ABC):
 
     def _options(self) -> dict[str, Any]:
         """Return the options as JSON values."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+        return options_of(self)
 
     def _state(self) -> dict[str, Any]:
         """Return the learnt values by name: arrays and JSON values."""

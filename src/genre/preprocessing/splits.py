@@ -173,12 +173,11 @@ def assemble(
 
 def _repeat_notes(label: str, fold: Fold) -> Iterator[str]:
     """Count the targets that the history of their user holds already."""
-    context, target = fold.context, fold.target
-    pairs = [part.user.astype(np.int64) * part.n_items + part.item for part in (context, target)]
-    seen = np.sort(pairs[0])  # by hashing, as `np.isin` does, this takes ten times as long
-    if len(seen) and (known := int((seen[np.searchsorted(seen, pairs[1]).clip(max=len(seen) - 1)] == pairs[1]).sum())):
+    seen, pairs = np.sort(fold.context.pairs()), fold.target.pairs()
+    # by hashing, as `np.isin` does, this takes ten times as long
+    if len(seen) and (known := int((seen[np.searchsorted(seen, pairs).clip(max=len(seen) - 1)] == pairs).sum())):
         yield (
-            f"{label}: {known:,} of {len(target):,} interactions repeat an item of the user's history; they are no "
+            f"{label}: {known:,} of {len(pairs):,} interactions repeat an item of the user's history; they are no "
             "targets where seen items are excluded"
         )
 

@@ -370,9 +370,8 @@ def _reciprocal_ranks(scores: Float32) -> Float32:
 def _histories_with_targets(fold: Fold, most: int, seed: int, *, exclude_seen: bool) -> tuple[History, History]:
     """Return at most `most` histories that have targets, and these: items liked, new to the user or any."""
     target = fold.target.where(fold.target.liked())
-    known = fold.context.user.astype(np.int64) * fold.context.n_items + fold.context.item
     if exclude_seen:
-        target = target.where(~np.isin(target.user.astype(np.int64) * target.n_items + target.item, known))
+        target = target.where(~np.isin(target.pairs(), fold.context.pairs()))
     users = np.unique(target.user)
     if len(users) == 0:
         raise DataError(

@@ -19,6 +19,7 @@ from genre import storage
 from genre.data.ids import Ids
 from genre.errors import ArtifactError, DataError, NotFitted
 from genre.kinds import REMEDY, check_learnt, saved_class
+from genre.options import options_of
 
 
 class Saving(ABC):
@@ -119,7 +120,7 @@ def is_members(value: object) -> bool:
 
 
 def _options_of(made: Any) -> dict[str, Any]:
-    return {option.name: _to_json(getattr(made, option.name)) for option in dataclasses.fields(made) if option.init}
+    return {name: _to_json(value) for name, value in options_of(made).items()}
 
 
 def _to_json(value: Any) -> Any:

@@ -78,7 +78,7 @@ def _copied_rows(split: Split) -> Iterator[Finding]:
 
 def _repeated(earlier: Dataset, later: Dataset) -> Mask:
     """Mark the later interactions whose pair the earlier ones have. [n]."""
-    return np.isin(_pairs(later), _pairs(earlier))
+    return np.isin(later.pairs(), earlier.pairs())
 
 
 def _repeated_within(train: Dataset) -> Mask:
@@ -87,11 +87,6 @@ def _repeated_within(train: Dataset) -> Mask:
         return np.zeros(0, bool)
     late = train.timestamp >= np.quantile(train.timestamp, 0.8)
     return _repeated(train.where(~late), train.where(late))
-
-
-def _pairs(data: Dataset) -> npt.NDArray[np.int64]:
-    """Encode each user-item pair as one number. [n]."""
-    return data.user.astype(np.int64) * data.n_items + data.item
 
 
 def _second_accounts(split: Split) -> Iterator[Finding]:

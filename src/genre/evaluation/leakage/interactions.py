@@ -42,7 +42,7 @@ def _pairs(train: Dataset, fold: Fold, name: str) -> Iterator[Finding]:
     """Find target interactions that training or the history already has."""
     target = fold.target
     for place, known in (("train", train), ("the history", fold.context)):
-        twice = np.isin(_keys(target), _keys(known))
+        twice = np.isin(target.pairs(), known.pairs())
         same_time = np.isin(_moments(target), _moments(known)) & twice
         if same_time.any():
             yield Finding(
@@ -93,7 +93,7 @@ def _times(train: Dataset, fold: Fold, name: str, order: str) -> Iterator[Findin
 def _beyond_history(split: Split) -> Iterator[Finding]:
     """Find training interactions of test users that are missing in their histories."""
     of_test_users = np.isin(split.train.user, split.test.target.user)
-    hidden = of_test_users & ~np.isin(_keys(split.train), _keys(split.test.context))  # a newer repeat stands for both
+    hidden = of_test_users & ~np.isin(split.train.pairs(), split.test.context.pairs())  # a newer repeat stands for both
     if hidden.any():
         yield Finding(
             "train-beyond-history",
@@ -128,14 +128,9 @@ def _ids_follow_time(split: Split) -> Iterator[Finding]:
             )
 
 
-def _keys(data: Dataset) -> Int64:
-    """Encode each user-item pair as one number. [n]."""
-    return data.user.astype(np.int64) * data.n_items + data.item
-
-
 def _moments(data: Dataset) -> Int64:
     """Encode each user-item pair at its time as one number, almost surely distinct; without times the pair. [n]."""
-    keys = _keys(data)
+    keys = data.pairs()
     return keys if data.timestamp is None else keys * np.int64(1_000_003) + data.timestamp * np.int64(7_919_993)
 
 

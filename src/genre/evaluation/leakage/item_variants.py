@@ -62,9 +62,8 @@ def _in_history(fold: Fold, base: Mapping[int, int]) -> Mask:
     near = np.full((target.n_items, 2), -1, np.int64)
     for item, other in base.items():
         near[item, 0], near[other, 1] = other, item
-    seen = context.user.astype(np.int64) * context.n_items + context.item
     pairs = target.user.astype(np.int64)[:, None] * target.n_items + near[target.item]
-    return np.asarray((np.isin(pairs, seen) & (near[target.item] >= 0)).any(axis=1))
+    return np.asarray((np.isin(pairs, context.pairs()) & (near[target.item] >= 0)).any(axis=1))
 
 
 def _bases(data: Dataset) -> dict[int, int]:

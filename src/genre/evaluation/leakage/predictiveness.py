@@ -345,7 +345,7 @@ def word_prediction(users: sp.csr_matrix, items: sp.csr_matrix, split: Split) ->
     for fold in (split.validation, split.test):
         target, rng = fold.target, np.random.default_rng(0)
         written = (np.diff(users.indptr)[target.user] > 0) & (np.diff(items.indptr)[target.item] > 0)
-        rows = _sample(np.flatnonzero(written & ~np.isin(_pairs(target), _pairs(fold.context))))
+        rows = _sample(np.flatnonzero(written & ~np.isin(target.pairs(), fold.context.pairs())))
         user, item = target.user[rows].astype(np.int64), target.item.astype(np.int64)
         own, wins = _products(users, user, items, item[rows]), np.zeros(len(rows))
         for _ in range(OTHERS):
@@ -353,11 +353,6 @@ def word_prediction(users: sp.csr_matrix, items: sp.csr_matrix, split: Split) ->
             wins += (own > theirs + 1e-9) + 0.5 * (np.abs(own - theirs) <= 1e-9)
         areas.append((float(wins.mean() / OTHERS) if len(rows) else float("nan"), len(rows)))
     return Prediction("words of what is chosen", areas[1][0], areas[0][0], areas[1][1])
-
-
-def _pairs(data: Dataset) -> npt.NDArray[np.int64]:
-    """Encode each user-item pair as one number. [n]."""
-    return data.user.astype(np.int64) * data.n_items + data.item
 
 
 def _sample(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
