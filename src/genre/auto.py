@@ -89,7 +89,6 @@ def find_config(
         keep=lambda *made: leave_dataset(runs, *made),
     )
     experiment = first.config.experiment
-    experiment.evaluation.check_catalogue("auto")
     work = Workspace(Path(runs) / f"{experiment.name}-auto", "")
     with locked(work.folder):
         work.begin(first.config)
@@ -100,7 +99,8 @@ def find_config(
             contenders(experiment),
             allowance,
             metric=next(iter(labels(evaluation.metrics[:1], evaluation.k))),
-            exclude_seen=evaluation.exclude_seen,
+            kind=evaluation.kind,
+            exclude_seen=evaluation.leaves_out_seen,
             second_stage=first.facts.ordered,
             expected=fit_seconds(split.train),
             seed=seed,

@@ -379,7 +379,6 @@ def measure_uplift(
     folder = given if given.is_dir() else run(config, overrides=overrides, runs=runs, log=log).folder
     storage.read_manifest(folder)
     augmented = read_augmented(folder / "augmentation")
-    evaluation.check_catalogue("uplift")
     split = experiment.split.split(read_dataset(folder / "dataset" / "tables"))
     weights = stage_weights(experiment.recommenders)
     arms = build_arms(
@@ -395,6 +394,7 @@ def measure_uplift(
         arms,
         k=evaluation.first_k,
         metric=evaluation.metrics[0],
+        kind=evaluation.kind,
         exclude_seen=evaluation.exclude_seen,
         category=evaluation.category,
         group=evaluation.group,

@@ -18,9 +18,13 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.ids import Ids
-from genre.errors import ConfigError, EvaluationError
+from genre.errors import EvaluationError
+from genre.evaluation.arms import Arm
 from genre.evaluation.evaluator import evaluate
+from genre.evaluation.search_budget import Allowance
+from genre.evaluation.uplift import evaluate_arms, uplift
 from genre.log import Log
+from genre.preprocessing.splits import TimeSplit
 from genre.recommenders.base import Recommender
 from genre.studies import tune_config
 
@@ -139,6 +143,13 @@ evaluation: {kind: impressions, k: [1, 2], metrics: [auc, ndcg]}
     [knn] = (result for result in results if result.name == "item_knn")
     assert knn.first == knn.value == 1.0, "within what was shown, as in the run"
     assert read_config(tuned).experiment.evaluation.kind == "impressions"
-    output = tmp_path / "auto.yaml"
-    with pytest.raises(ConfigError, match=r"genre auto ranks the whole catalogue.*`genre run` and `genre tune`"):
-        find_config(tmp_path / "behaviors.tsv", output=output, runs=tmp_path / "runs")
+    found = find_config(
+        tmp_path / "behaviors.tsv", output=tmp_path / "auto.yaml", runs=tmp_path / "runs", allowance=Allowance(trials=4)
+    )
+    assert found.winner.value == 1.0, "auc within what was shown"
+    assert "kind: impressions             # ranks what was shown together" in found.text
+    split = TimeSplit().split(run.dataset)
+    arms = {"without": Arm(split, genre.Popularity()), "summaries": Arm(split, genre.ItemKNN())}
+    [gain, *_] = uplift(evaluate_arms(arms, metric="auc", kind="impressions"), label="auc").gains
+    assert gain.value == 1.0
+    assert gain.without == pytest.approx(run.report["leaderboard"][1]["values"]["auc"])

@@ -119,21 +119,6 @@ class EvaluationOptions:
         """Whether items of the history are no targets; of what was shown, none is left out."""
         return self.exclude_seen and self.kind == "catalogue"
 
-    def check_catalogue(self, verb: str) -> None:
-        """Refuse a verb that ranks the whole catalogue where the config ranks what was shown.
-
-        Args:
-            verb: Such as `auto`.
-
-        Raises:
-            ConfigError: The config ranks impressions.
-        """
-        if self.kind != "catalogue":
-            raise ConfigError(
-                f"evaluation.kind: genre {verb} ranks the whole catalogue, not what was shown; use `genre run` and "
-                "`genre tune`, or kind: catalogue"
-            )
-
     @property
     def first_k(self) -> int:
         """The length of the lists that order the leaderboard."""

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -97,6 +97,7 @@ def search(
     budget: Allowance,
     *,
     metric: str = "ndcg@10",
+    kind: Literal["catalogue", "impressions"] = "catalogue",
     exclude_seen: bool = True,
     second_stage: bool = False,
     expected: Expected = unknown,
@@ -112,6 +113,7 @@ def search(
         starts: Name -> recommender with the options that it is tried with first, cheap ones first.
         budget: When to stop.
         metric: The label to optimise.
+        kind: See `evaluate`; weights of blends are fitted over the catalogue in any case.
         exclude_seen: See `evaluate`.
         second_stage: Whether to try a ranker over the blend, which learns from the last item of each history.
         expected: What a fit takes by runs measured elsewhere; a trial that the budget does not hold is not begun.
@@ -130,7 +132,7 @@ def search(
         raise EvaluationError("a search needs a validation part, which is empty; give the split a validation share")
     contenders = [_Contender(name, start) for name, start in starts.items()]
     running = _Halving(
-        split, contenders, budget, TrialCosts(expected), metric, exclude_seen=exclude_seen, seed=seed, log=log
+        split, contenders, budget, TrialCosts(expected), metric, kind, exclude_seen=exclude_seen, seed=seed, log=log
     )
     running.rounds()
     return running.winner(second_stage=second_stage)
@@ -146,6 +148,7 @@ class _Halving:
         budget: Allowance,
         costs: TrialCosts,
         metric: str,
+        kind: Literal["catalogue", "impressions"],
         *,
         exclude_seen: bool,
         seed: int,
@@ -153,7 +156,7 @@ class _Halving:
     ) -> None:
         self.split, self.contenders, self.budget, self.costs, self.metric = split, contenders, budget, costs, metric
         self.seed, self.log = seed, log
-        self.exclude_seen = exclude_seen
+        self.kind, self.exclude_seen = kind, exclude_seen
         self.sign = 1 if metric_of(metric).higher_is_better else -1
         self.judged = split.validation.sample(USERS, seed)
         self.n_judged, self.n_users = len(self.judged.users()), len(split.validation.users())
@@ -283,8 +286,8 @@ class _Halving:
 
     def evaluated(self, model: Recommender, fold: Fold) -> float:
         """Return the metric of a fitted model on a fold."""
-        found = evaluate(model, fold, metrics=[self.metric], exclude_seen=self.exclude_seen, train=self.split.train)
-        return found.values[self.metric]
+        how: dict[str, Any] = {"kind": self.kind, "exclude_seen": self.exclude_seen, "train": self.split.train}
+        return evaluate(model, fold, metrics=[self.metric], **how).values[self.metric]
 
     def improved(self, name: str, options: Mapping[str, Any], value: float) -> None:
         """Say so where a value is the best so far."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -161,6 +161,7 @@ def evaluate_arms(
     *,
     k: int = DEFAULT_K,
     metric: str = "ndcg",
+    kind: Literal["catalogue", "impressions"] = "catalogue",
     exclude_seen: bool = True,
     category: str | None = None,
     group: str | None = None,
@@ -172,6 +173,7 @@ def evaluate_arms(
         conditions: Name -> arm.
         k: Length of the evaluated lists.
         metric: The metric.
+        kind: See `evaluate`.
         exclude_seen: See `evaluate`.
         category: See `evaluate`.
         group: See `evaluate`.
@@ -189,6 +191,7 @@ def evaluate_arms(
             arm.split.test,
             k=k,
             metrics=(metric,),
+            kind=kind,
             exclude_seen=exclude_seen,
             train=arm.split.train,
             category=category,
