@@ -72,14 +72,16 @@ def test_titles_are_found_by_content_where_no_name_tells(tmp_path: Path) -> None
 def test_everything_that_init_may_offer_is_a_legal_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genre.config.starter_choices.FOR_RANKER", (0, 10_000))
     monkeypatch.setattr("genre.config.starter_choices.FOR_NETWORK", (0, 10_000))
-    monkeypatch.setattr("genre.config.starter_choices.LONG", 2)
+    monkeypatch.setattr("genre.config.starter_choices.ENOUGH_BY_TIME", 2)  # so each user's last item is the test
     lines = [f"u{u},i{(u + 3 * at) % 20},5,{1_600_000_000 + at * at + u}" for u in range(30) for at in range(6)]
     (tmp_path / "stars.csv").write_text("\n".join(["user,item,rating,time", *lines]) + "\n")
     goods = [f"i{at},Blue cup of tea {at}" for at in range(20)]
     (tmp_path / "goods.csv").write_text("\n".join(["item,title", *goods]) + "\n")
     made = written(tmp_path, "stars.csv", "goods.csv")[1]
-    kinds = {entry["kind"] for entry in made["recommenders"]}
-    assert {"ranker", "content", "shared_words", "transitions", "rating_factors", "blend"} <= kinds
+    entries = {entry["kind"]: entry for entry in made["recommenders"]}
+    assert {"ranker", "content", "shared_words", "transitions", "rating_factors", "blend"} <= entries.keys()
+    assert entries["sasrec"]["items"] == "text_start"
+    assert entries["sasrec"] in entries["ranker"]["first"]["recommenders"]
 
 
 def test_the_column_of_titles_can_be_said(tmp_path: Path) -> None:

@@ -194,6 +194,8 @@ def _second_stage(facts: Facts) -> Iterator[Choice]:
         members = [steps, {"kind": "content"} | _decay(facts), {"kind": "smoothed", "recommender": steps}]
     if facts.shared_words >= SHARING:
         members.append({"kind": "shared_words"})
+    if facts.blocks:  # others need many epochs, and a ranker learns its members twice
+        members += [choice.values for choice in _networks(facts)]
     first = {"kind": "blend", "recommenders": members}
     seen = {"exclude_seen": False} if keeps_repeats(facts) else {}
     reads = {"context": [*facts.context]} if facts.context else {}
@@ -203,10 +205,14 @@ def _second_stage(facts: Facts) -> Iterator[Choice]:
 
 
 def _networks(facts: Facts) -> Iterator[Choice]:
-    """Yield a network where histories are long and in order, and the test is the next item of each user."""
+    """Yield a network where the test is the next item of each user, and items have texts or histories are long."""
     low, high = FOR_NETWORK
-    fits = facts.torch and low <= facts.interactions <= high and facts.items <= DENSE_UP_TO and facts.length >= LONG
-    if fits and choose_split(facts).values["kind"] == "leave-one-out":
+    if not facts.torch or facts.items > DENSE_UP_TO or choose_split(facts).values["kind"] != "leave-one-out":
+        return
+    if facts.blocks and facts.length >= LEAST_LENGTH and FOR_RANKER[0] <= facts.interactions <= high:
+        values = {"kind": "sasrec", "items": "text_start", "learning_rate": 0.003, "epochs": 10, "patience": 2}
+        yield Choice(values, "a network, minutes of CPU, that reads histories and texts")
+    elif facts.length >= LONG and low <= facts.interactions <= high:
         values = {"kind": "sasrec", "learning_rate": 0.002, "epochs": 20, "patience": 3}
         yield Choice(values, "a network, minutes of CPU, that reads the order of long histories")
 
