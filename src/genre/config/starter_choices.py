@@ -210,7 +210,7 @@ def _networks(facts: Facts) -> Iterator[Choice]:
     if not facts.torch or facts.items > DENSE_UP_TO or choose_split(facts).values["kind"] != "leave-one-out":
         return
     if facts.blocks and facts.length >= LEAST_LENGTH and FOR_RANKER[0] <= facts.interactions <= high:
-        values = {"kind": "sasrec", "items": "text_start", "learning_rate": 0.003, "epochs": 10, "patience": 2}
+        values = {"kind": "sasrec", "items": "text_start", "learning_rate": 0.003, "epochs": 10, "patience": 3}
         yield Choice(values, "a network, minutes of CPU, that reads histories and texts")
     elif facts.length >= LONG and low <= facts.interactions <= high:
         values = {"kind": "sasrec", "learning_rate": 0.002, "epochs": 20, "patience": 3}
