@@ -19,9 +19,12 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.app import create_app
+from genre.serving.ingest.event_reader import EventReader
+from genre.serving.ingest.line_source import Line
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
+from genre.serving.user_data import data_of_user
 
 CONFIG = """\
 name: daily
@@ -113,7 +116,7 @@ def test_the_command_and_python_take_context(run: Run, capsys: pytest.CaptureFix
 
 
 def test_a_refreshed_run_keeps_its_circumstances(run: Run, tmp_path: Path) -> None:
-    """Those of events are unknown; without the rest the ranker could not be fitted again."""
+    """Those of events without any are unknown; without the rest the ranker could not be fitted again."""
     with closing(SQLiteStore(tmp_path / "events.sqlite")) as store:
         store.record([Event("u0", "i0", 1.0, 1_900_000_000)])
         made = with_log(run.dataset, store)
@@ -123,3 +126,34 @@ def test_a_refreshed_run_keeps_its_circumstances(run: Run, tmp_path: Path) -> No
     assert old is not None
     assert (~known).sum() == len(made) - len(run.dataset) == 1
     assert made.context[known].tolist() == old.tolist()
+
+
+def test_a_refresh_learns_from_the_circumstances_of_events(service: Service, run: Run, tmp_path: Path) -> None:
+    events = [
+        {"user_id": "u0", "item_id": "i1", "timestamp": 1_750_000_000, "event_id": "1", "context": {"device": "phone"}},
+        {"user_id": "u0", "item_id": "i3", "timestamp": 1_750_000_001, "event_id": "2", "context": {"device": "watch"}},
+    ]
+    with TestClient(create_app(service), base_url="http://localhost") as client:
+        assert client.post("/v1/events", json=events).json() == {"recorded": 2, "duplicates": 0}
+        assert client.post("/v1/events", json=events[1]).json() == {"recorded": 0, "duplicates": 1}
+        other = client.post("/v1/events", json=events[1] | {"context": {"device": "tv"}})
+        assert other.status_code == 409, "the same event in other circumstances"
+        for name in ("devise", "hour"):  # an event has a time of its own
+            refused = client.post("/v1/events", json=events[0] | {"event_id": "3", "context": {name: "8"}})
+            assert refused.status_code == 422
+            assert f"context: {name!r} is not known" in refused.json()["detail"]
+    with closing(SQLiteStore(tmp_path / "events.sqlite")) as store:
+        made = with_log(run.dataset, store)
+        kept = data_of_user(store, "u0", run.folder)
+    assert kept["events"][1]["context"] == {"device": "watch"}
+    assert {row["device"] for row in kept["interactions"]} <= {"phone", "tv"}
+    assert made.context is not None
+    assert list(made.context_texts("device")[made.context[made.timestamp >= 1_750_000_000]]) == ["phone", "watch"]
+    reader = EventReader(run.folder)
+
+    def line(event: dict[str, Any]) -> Line:
+        return Line("events.jsonl", "events", 0, json.dumps(event).encode(), None)
+
+    assert dict(reader.read(line(events[0])).context) == {"device": "phone"}
+    with pytest.raises(DataError, match="did you mean 'device'"):
+        reader.read(line(events[0] | {"context": {"devise": "tv"}}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,12 +103,15 @@ def time_texts(name: str, time: Int64) -> Texts:
     return np.asarray(texts, object)
 
 
-def check_context(values: Mapping[str, object], columns: Sequence[str]) -> dict[str, str]:
+def check_context(
+    values: Mapping[str, object], columns: Collection[str], *, times: Sequence[str] = TIME_NAMES
+) -> dict[str, str]:
     """Check what a request says of its context.
 
     Args:
         values: Name -> value.
         columns: The context columns of the data.
+        times: Names of context of a time that are legal, too; none for an event, which has a time of its own.
 
     Returns:
         The values as texts.
@@ -116,11 +119,11 @@ def check_context(values: Mapping[str, object], columns: Sequence[str]) -> dict[
     Raises:
         DataError: A name is neither of a time nor of the data.
     """
-    known = (*TIME_NAMES, *columns)
+    known = (*times, *columns)
     for name in values:
         if name not in known:
             raise DataError(
-                f"context: {name!r} is not known{nearest(name, known)}; there are {', '.join(known)} "
+                f"context: {name!r} is not known{nearest(name, known)}; there are {', '.join(known) or 'none'} "
                 "(columns of the data are named by columns: {context: [...]})"
             )
     return {name: str(value) for name, value in values.items()}

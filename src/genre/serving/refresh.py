@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from genre import storage
+from genre.arrays import Int32
 from genre.config.reading import FULL_CONFIG, read_config
 from genre.config.serving_options import Gate
 from genre.data.dataset import Dataset, PartRules
@@ -63,6 +64,7 @@ def with_log(dataset: Dataset, store: EventStore, kinds: EventKinds | None = Non
     before = np.concatenate([kept.weight, new_weight])
     weight = take_back_of_users(user, item, np.zeros(len(user), np.int64) if times is None else times, before)
     rating = None if kept.rating is None else np.concatenate([kept.rating, new_rating])
+    context, contexts = _with_contexts(kept, fresh)
     if rating is not None:
         rating = np.where((before > 0) & (weight <= 0), ratings_for(kept, weight), rating)
     return Dataset.from_arrays(
@@ -74,8 +76,8 @@ def with_log(dataset: Dataset, store: EventStore, kinds: EventKinds | None = Non
         rating=rating,
         timestamp=times,
         part=None if kept.part is None else np.concatenate([kept.part, np.zeros(len(fresh), np.int8)]),
-        context=None if kept.context is None else np.concatenate([kept.context, np.full(len(fresh), -1)]),
-        contexts=kept.contexts,
+        context=context,
+        contexts=contexts,
         users=fields_table(kept.users, "user_id", user_ids, {}),
         items=fields_table(kept.items, "item_id", item_ids, changes),
         rating_scale=kept.rating_scale,
@@ -83,6 +85,25 @@ def with_log(dataset: Dataset, store: EventStore, kinds: EventKinds | None = Non
         name=kept.name,
         part_rules=_rules_with(kept.part_rules, given=rating is None and bool((weight != 1).any())),
     )
+
+
+def _with_contexts(dataset: Dataset, events: Sequence[Event]) -> tuple[Int32 | None, pa.Table | None]:
+    """Return the circumstances of interactions and events, and the table of those that occur.
+
+    Of an event count those that the data has columns of; without any, it has none.
+    """
+    if dataset.context is None or dataset.contexts is None:
+        return None, None
+    names, known = dataset.context_names, dataset.contexts
+    said = [tuple(dict(event.context).get(name, "") for name in names) for event in events]
+    rows = {tuple(row.values()): at for at, row in enumerate(known.to_pylist())}
+    added = [texts for texts in dict.fromkeys(said) if any(texts) and texts not in rows]
+    rows |= {texts: known.num_rows + at for at, texts in enumerate(added)}
+    if added:
+        more = {name: [texts[at] for texts in added] for at, name in enumerate(names)}
+        known = pa.concat_tables([known, pa.table(more, schema=known.schema)]).combine_chunks()
+    new = [rows[texts] if any(texts) else -1 for texts in said]
+    return np.concatenate([dataset.context, np.array(new, np.int32)]), known
 
 
 def _rules_with(rules: PartRules | None, *, given: bool) -> PartRules | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genre.config.serving_options import ServingOptions
+from genre.data.context import check_context
 from genre.errors import GenreError, OptionError
 from genre.runs import Run
 from genre.serving.erasure import Erasure
@@ -121,25 +122,28 @@ class Updates:
             What became of each event.
 
         Raises:
-            DataError: If there is no such kind of event; nothing is recorded.
+            DataError: If there is no such kind of event, or no such circumstances; nothing is recorded.
         """
-        self.check_kinds(events)
+        self.check_events(events)
         outcomes = self._store.record(self._weighed(events), deadline=deadline)
         self._state.recent_events.drop({event.user_id for event in events})
         return outcomes
 
-    def check_kinds(self, events: Sequence[Event]) -> None:
-        """Check that the first run's table has the kinds of events.
+    def check_events(self, events: Sequence[Event]) -> None:
+        """Check that the first run's table has the kinds of events, and the data of some run their circumstances.
 
         Args:
             events: The events.
 
         Raises:
-            DataError: If there is no such kind.
+            DataError: If there is no such kind, or no such column of circumstances.
         """
         kinds = self._state.loaded_run(None).run.event_kinds
         for kind in {event.kind for event in events if event.kind is not None}:
             kinds.weight(kind)
+        if said := {name: text for event in events for name, text in event.context}:
+            runs = self._state.loaded_runs.values()
+            check_context(said, dict.fromkeys(name for one in runs for name in one.dataset.context_names), times=())
 
     def _weighed(self, events: Sequence[Event]) -> list[Event]:
         """Give events that have a kind its weight, by the first run's table of kinds."""

@@ -25,7 +25,7 @@ def data_of_user(store: EventStore, user_id: str, run: Path | None = None) -> di
         show of a deleted user.
     """
     deleted_at = store.deleted_users().deleted_at(user_id)
-    events = [dataclasses.asdict(event) for event in store.events_of(user_id)]
+    events = [dataclasses.asdict(event) | {"context": dict(event.context)} for event in store.events_of(user_id)]
     lists = [dataclasses.asdict(served) for served in store.lists_of(user_id)]
     found: dict[str, Any] = {"user_id": user_id, "deleted_at": deleted_at, "events": events, "lists": lists}
     if run is not None:
@@ -42,6 +42,8 @@ def _in_run(dataset: Dataset, user_id: str) -> dict[str, Any]:
     for name, column in (("rating", own.rating), ("timestamp", own.timestamp)):
         if column is not None:
             columns[name] = column.tolist()
+    if own.context is not None:
+        columns |= {name: own.context_texts(name)[own.context].tolist() for name in own.context_names}
     known = ([None if value != value else value for value in column] for column in columns.values())  # JSON has no NaN
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*known, strict=True)]
     return {"fields": dataset.users.slice(row, 1).to_pylist()[0], "interactions": rows}

@@ -35,7 +35,7 @@ def list_of(row: Sequence[Any]) -> ServedList | None:
     """Make a list from a row of the table.
 
     Args:
-        row: The values of `EVENT_COLUMNS` and the origin.
+        row: The values of `EVENT_COLUMNS`.
 
     Returns:
         The list; None for a row that no version of this program wrote.

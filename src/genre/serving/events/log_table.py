@@ -45,8 +45,8 @@ from genre.serving.events.store import (
     settle_times,
 )
 
-EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id, body, action, list_id, place, value'
-ROW_COLUMNS = f"seq, kind, {EVENT_COLUMNS}, origin"
+EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id, body, action, list_id, place, value, origin'
+ROW_COLUMNS = f"seq, kind, {EVENT_COLUMNS}"
 VERSION_3 = {"action": "TEXT", "list_id": "TEXT", "place": "BIGINT", "value": "DOUBLE PRECISION", "origin": "TEXT"}
 """Columns that version 3 added, with types that every database knows."""
 VERSION_3_INDEXES = """
@@ -74,7 +74,7 @@ WHOLE_LOG = f"SELECT {ROW_COLUMNS} FROM log ORDER BY seq"
 USERS = "SELECT DISTINCT user_id FROM log WHERE kind IN ('event', 'list', 'show') AND user_id IS NOT NULL"
 
 HEAVIEST = 1e30  # what single precision holds
-RECORDED_COLUMNS = 'item_id, weight, "timestamp", body, action, list_id, place, value'
+RECORDED_COLUMNS = 'item_id, weight, "timestamp", body, action, list_id, place, value, origin'
 Recorded = tuple[Any, ...]
 """The values of `RECORDED_COLUMNS` of an event in the log."""
 
@@ -84,9 +84,9 @@ class LogTable(EventStore):
 
     A row is an event, a changed item with its fields as JSON in `body`, or a deletion with the digest in `body`. Of an
     event whose `timestamp` is that of its arrival, `body` is the time that was sent, 0 where none was; of others, null;
-    its own kind is `action`. A show that was sent as an event is such a row of kind `show`. A list has its length in
-    `place`, its seconds in `value`, items and propensities as JSON in `body`, and run, recommender, source and fallback
-    as JSON in `origin`, so that they are few texts.
+    its own kind is `action`, and its circumstances, where it has some, are JSON in `origin`. A show that was sent as an
+    event is such a row of kind `show`. A list has its length in `place`, its seconds in `value`, items and propensities
+    as JSON in `body`, and run, recommender, source and fallback as JSON in `origin`, so that they are few texts.
     """
 
     placeholder: ClassVar[str]
@@ -339,8 +339,7 @@ def timed_row(event: Event, now: int) -> tuple[Any, ...]:
     sent = event.timestamp
     timestamp, body = (sent, None) if 0 != sent <= now else (now, str(sent))
     kind = SHOW if event.kind == SHOW else "event"
-    led_by = event.kind, event.recommendation_id, event.position, event.value
-    return kind, event.user_id, event.item_id, float(event.weight), timestamp, event.event_id, body, *led_by
+    return kind, event.user_id, event.item_id, float(event.weight), timestamp, event.event_id, body, *_led_by(event)
 
 
 def is_late(user_id: str, timestamp: int, now: int, deleted: DeletedUsers) -> bool:
@@ -375,14 +374,19 @@ def compare_with_recorded(event: Event, recorded: Recorded) -> Outcome:
     same_time = event.timestamp in (0, timestamp) or str(event.timestamp) == body
     same_weight = event.kind is not None or float(event.weight) == weight  # what a kind weighs may have changed since
     same = event.item_id == item_id and same_weight and same_time
-    same &= [event.kind, event.recommendation_id, event.position, event.value] == led_by
-    return Outcome.DUPLICATE if same else Outcome.CONFLICT
+    return Outcome.DUPLICATE if same and [*_led_by(event)] == led_by else Outcome.CONFLICT
+
+
+def _led_by(event: Event) -> tuple[Any, ...]:
+    """Return the values of the last columns of an event: its kind, the list that led to it, its circumstances."""
+    origin = json.dumps(dict(sorted(event.context)), ensure_ascii=False) if event.context else None
+    return event.kind, event.recommendation_id, event.position, event.value, origin
 
 
 def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
     """Make an entry from a row of the table; None for a row that no version of this program wrote."""
     if kind in ("event", SHOW):
-        return event_of(event[:-1])
+        return event_of(event)
     if kind == "list":
         return list_of(event)
     item_id, timestamp, body = event[1], event[3], event[5]
@@ -421,9 +425,14 @@ def event_of(row: Sequence[Any]) -> Event | None:
     Returns:
         The event; None for a row that no version of this program wrote, such as a weight that is text.
     """
-    user_id, item_id, weight, timestamp, event_id, body, action, list_id, place, value = row
+    user_id, item_id, weight, timestamp, event_id, body, action, list_id, place, value, origin = row
     texts = isinstance(user_id, str) and isinstance(item_id, str)
     numbers = isinstance(weight, (int, float)) and -HEAVIEST < weight < HEAVIEST and isinstance(timestamp, int)
     if not (texts and numbers and (weight >= 0 or action is not None)):
         return None
-    return Event(user_id, item_id, weight, timestamp, event_id, body is not None, action, list_id, place, value)
+    try:
+        context = tuple((name, str(text)) for name, text in json.loads(origin or "{}").items())
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    led_by = action, list_id, place, value, context
+    return Event(user_id, item_id, weight, timestamp, event_id, body is not None, *led_by)

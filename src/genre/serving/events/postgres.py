@@ -59,10 +59,10 @@ _HAS_SCHEMA = "SELECT to_regclass('genre_log_key') IS NOT NULL AND to_regclass('
 _NEW_KEY = "INSERT INTO genre_log_key (key) VALUES (%s) ON CONFLICT DO NOTHING"
 _APPEND = f"""
 INSERT INTO genre_log (kind, {EVENT_COLUMNS})
-SELECT k, u, i, w, t, e, b, a, l, p, v
+SELECT k, u, i, w, t, e, b, a, l, p, v, o
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-            %s::text[], %s::bigint[], %s::float8[])
-    WITH ORDINALITY AS row(k, u, i, w, t, e, b, a, l, p, v, number)
+            %s::text[], %s::bigint[], %s::float8[], %s::text[])
+    WITH ORDINALITY AS row(k, u, i, w, t, e, b, a, l, p, v, o, number)
 ORDER BY number
 ON CONFLICT (user_id, event_id) DO NOTHING RETURNING user_id, event_id
 """
@@ -143,7 +143,7 @@ class PostgresStore(LogTable):
             deleted = self._users_deleted(log)
             late = {at for at, event in enumerate(events) if is_late(event.user_id, event.timestamp, now, deleted)}
             rows = [timed_row(event, now) for at, event in enumerate(events) if at not in late]
-            columns = [[row[at] for row in rows] for at in range(11)]
+            columns = [[row[at] for row in rows] for at in range(12)]
             new = {name for name in log.execute(_APPEND.encode(), columns).fetchall() if name[1] is not None}
             named = [(row[1], row[5]) for row in rows if row[5] is not None]
             recorded = {}

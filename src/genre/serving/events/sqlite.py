@@ -64,7 +64,7 @@ DROP TABLE old_log;
 }
 """What makes a log of the version after it; 0, an empty file, becomes version 2."""
 _APPEND = f"""
-INSERT INTO log (kind, {EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO log (kind, {EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (user_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
 """
 _KEY_TABLE = "CREATE TABLE IF NOT EXISTS log_key (name TEXT NOT NULL)"

@@ -36,6 +36,7 @@ class Event:
         recommendation_id: The list that led to it, or None.
         position: Place of the item in that list, from 1, or None.
         value: What it is worth, such as a price; of `rate`, the stars. None: nothing is known.
+        context: Its circumstances, names and values, such as a device.
     """
 
     user_id: str
@@ -48,6 +49,7 @@ class Event:
     recommendation_id: str | None = None
     position: int | None = None
     value: float | None = None
+    context: tuple[tuple[str, str], ...] = ()
 
 
 class Outcome(Enum):
@@ -55,7 +57,7 @@ class Outcome(Enum):
 
     NEW = "recorded"
     DUPLICATE = "duplicate"  # the user's event of this id was recorded before
-    CONFLICT = "conflict"  # it was recorded with another item, weight, time or list
+    CONFLICT = "conflict"  # it was recorded with another item, weight, time, list or circumstances
     DELETED = "deleted"  # it happened before its user was deleted, so it is refused
 
 

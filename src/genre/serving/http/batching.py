@@ -175,7 +175,7 @@ class AsyncService:
             ConflictError: for an event that is refused; the other events are recorded.
             DataError: for a kind of event that does not exist.
         """
-        self.service.check_kinds(events)
+        self.service.check_events(events)
         return await _answer_in_time(self._events.submit(TimedEvents(events, time.monotonic() + STORE_SECONDS)))
 
     def _record(self, groups: Sequence[TimedEvents]) -> list[RecordedEvents | ConflictError]:

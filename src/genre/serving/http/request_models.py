@@ -273,6 +273,9 @@ class EventBody(Body):
     position: Annotated[Position | None, Field(description="place of the item in that list, from 1")] = None
     value: Annotated[Value | None, Field(description="what it is worth, such as a price; of `rate`, the stars")] = None
     timestamp: Annotated[Timestamp | None, Field(description="seconds since 1970; without it: now")] = None
+    context: Annotated[
+        dict[Name, Id], Field(max_length=20, description="circumstances, such as a device: context columns of the data")
+    ] = {}
     event_id: Annotated[
         Id | None, Field(description="an event of an id that was recorded of this user is not counted again")
     ] = None
@@ -312,6 +315,7 @@ class EventBody(Body):
             recommendation_id=self.recommendation_id,
             position=self.position,
             value=self.value,
+            context=tuple(self.context.items()),
         )
 
 

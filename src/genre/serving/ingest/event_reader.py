@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from genre.config.reading import FULL_CONFIG, read_config
+from genre.data.context import check_context
 from genre.data.parquet import read_dataset
 from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, GenreError
@@ -50,7 +51,9 @@ class EventReader:
         made = published_at(self._folder)
         manifest_of(self._folder)
         self._kinds = read_config(self._folder / FULL_CONFIG, trust=self._trust).experiment.events
-        self._positive_rating = apply_part_rules(read_dataset(self._folder / "dataset" / "tables")).positive_rating
+        dataset = read_dataset(self._folder / "dataset" / "tables")
+        self._positive_rating = apply_part_rules(dataset).positive_rating
+        self._context_names = dataset.context_names
         self._made = made
 
     def follow_run(self) -> None:
@@ -81,6 +84,7 @@ class EventReader:
             raise DataError(NO_ID)
         if event.kind is not None:
             self._kinds.weight(event.kind)
+        check_context(dict(event.context), self._context_names, times=())
         timestamp = event.timestamp or line.timestamp
         return replace(event, event_id=event.event_id or line.event_id, timestamp=timestamp)
 
