@@ -24,10 +24,10 @@ from genre.log import Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.recommenders.phrasebook import Language
-from genre.rules.applying import Past, RuledList, apply_rules
+from genre.rules.applying import Past, Recipient, RuledList, apply_rules
 from genre.rules.base import Rule, parse_where
 from genre.rules.built_in import AtLeast, AtMost, Boost, Bury, Hide, NotWithin, Only, Pin
-from genre.rules.recommending import recommend_by_rules
+from genre.rules.recommending import merged, recommend_by_rules
 from genre.rules.rule_set import RuleSet, rules_for
 from genre.testing import toy_dataset
 from sizes import sized
@@ -73,7 +73,8 @@ def applied(
     if seen:
         rows = rows[~np.isin(rows, past.item)]
     scores = 100.0 - rows
-    return apply_rules(ready, rows, scores, k, NOW, past=past, exclude_seen=seen, language=language)
+    recipients = [Recipient(k, past, language)]
+    return apply_rules(ready, rows[None], scores[None], recipients, NOW, exclude_seen=seen)[0]
 
 
 # --- each rule alone ----------------------------------------------------------------------------------
@@ -245,6 +246,26 @@ def test_no_rule_is_broken_or_the_list_says_which(
             assert not broken
 
 
+@settings(max_examples=sized(50, 5000), deadline=None)
+@given(
+    rules=st.lists(RULES, max_size=4), ks=st.lists(st.integers(1, 12), min_size=2, max_size=4), seed=st.integers(0, 5)
+)
+def test_lists_made_together_are_those_made_one_by_one(rules: list[Rule], ks: list[int], seed: int) -> None:
+    rng, ready = np.random.default_rng(seed), made(rules, catalogue(seed))
+    items, scores = np.full((len(ks), N_ITEMS), -1, np.int32), np.full((len(ks), N_ITEMS), -np.inf)
+    recipients, alone = [], []
+    for at, k in enumerate(ks):
+        n = int(rng.integers(0, N_ITEMS))
+        rows, had = np.split(rng.permutation(N_ITEMS).astype(np.int32), [n])
+        items[at, :n], scores[at, :n] = rows, -np.sort(-rng.integers(0, 9, n))
+        recipients.append(Recipient(k, Past(had, NOW - rng.integers(0, 60, len(had)) * DAY), "zh" if k % 2 else "en"))
+        alone += apply_rules(ready, items[at : at + 1, :n], scores[at : at + 1, :n], recipients[-1:], NOW)
+    for one, other in zip(apply_rules(ready, items, scores, recipients, NOW), alone, strict=True):
+        np.testing.assert_array_equal(one.items, other.items)
+        np.testing.assert_array_equal(one.scores, other.scores)
+        assert (one.notes, one.unkept) == (other.notes, other.unkept)
+
+
 def _broken(rule: Rule, rules: list[Rule], rows: list[int], k: int, columns: dict[str, list[Any]], past: Past) -> bool:
     """Whether a list breaks a rule, read as a person would."""
     holds = [row for row in rows if _holds(rule.where, row, columns)]
@@ -310,6 +331,24 @@ def test_what_a_rule_asks_for_is_found_beyond_the_best_candidates() -> None:
         assert np.isfinite(one.scores).all()
 
 
+@given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=6), min_size=1, max_size=3))
+def test_candidates_of_several_queries_are_there_once_best_first(queries: list[list[tuple[int, int]]]) -> None:
+    """Of an item that several queries found, the score of the first counts."""
+    found, best = [], dict[int, int]()
+    for query in queries:
+        pairs = sorted(dict(query).items(), key=lambda pair: -pair[1])
+        best = dict(pairs) | best
+        items, scores = np.full((1, 7), -1, np.int32), np.full((1, 7), -np.inf)
+        items[0, : len(pairs)], scores[0, : len(pairs)] = [item for item, _ in pairs], [score for _, score in pairs]
+        found.append((items, scores))
+    items, scores = merged(found)
+    n = len(best)
+    assert dict(zip(items[0, :n].tolist(), scores[0, :n].tolist(), strict=True)) == best
+    assert scores[0, :n].tolist() == sorted(best.values(), reverse=True)
+    assert (items[0, n:] == -1).all()
+    assert (scores[0, n:] == -np.inf).all()
+
+
 @dataclass(eq=False)
 class Given(Recommender):
     """A recommender of given scores, the same for every history, that counts how often it is called."""
@@ -353,7 +392,8 @@ def test_moved_items_are_found_as_if_all_were_candidates(
     kept[history.item] = False
     rows = np.argsort(-scores, kind="stable").astype(np.int32)
     rows = rows[kept[rows]]
-    expected = apply_rules(ready, rows, scores[rows], k, NOW, past=Past(history.item))
+    recipients = [Recipient(k, Past(history.item))]
+    (expected,) = apply_rules(ready, rows[None], scores[rows][None], recipients, NOW)
     assert found.items.tolist() == expected.items.tolist()
 
 

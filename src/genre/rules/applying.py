@@ -12,13 +12,12 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from genre.arrays import Int32, Int64
 from genre.data.durations import DAY
 from genre.recommenders.phrasebook import PHRASEBOOKS, Language, Phrasebook
-from genre.rules.built_in import AtLeast, AtMost
-from genre.rules.rule_set import NARROW, RuleSet, Scores
+from genre.rules.built_in import AtLeast
+from genre.rules.rule_set import NARROW, Limit, RuleSet, Scores
 
 
 class RuledList(NamedTuple):
@@ -49,121 +48,160 @@ class Past(NamedTuple):
     timestamp: Int64 | None = None
 
 
-NOTHING = Past(np.empty(0, np.int32))
+class Recipient(NamedTuple):
+    """Whom a list is for.
+
+    Attributes:
+        k: Length of the list.
+        past: What the user had.
+        language: Language of the notes, and of what could not be kept.
+    """
+
+    k: int
+    past: Past = Past(np.empty(0, np.int32))
+    language: Language = "en"
 
 
 def apply_rules(
     rules: RuleSet,
     items: Int32,
     scores: Scores,
-    k: int,
+    recipients: Sequence[Recipient],
     now: int,
     *,
-    past: Past = NOTHING,
     exclude_seen: bool = True,
-    language: Language = "en",
-) -> RuledList:
-    """Make the list of one user.
+) -> list[RuledList]:
+    """Make the lists of some users.
 
     Args:
         rules: The rules.
-        items: Rows of the candidates, best first; they are allowed, and not seen where those are left out. `[n]`
-        scores: Their scores. `[n]`
-        k: Length of the list.
+        items: Rows of the candidates, best first; they are allowed, and not seen where those are left out; -1 behind
+            the last. `[n, m]`
+        scores: Their scores, minus infinity behind the last. `[n, m]`
+        recipients: Whom the lists are for. `[n]`
         now: The time, in seconds since 1970.
-        past: What the user had.
         exclude_seen: Whether a pinned item that the user had is left out.
-        language: Language of the notes, and of what could not be kept.
 
     Returns:
-        The list, of length `k` where there are enough candidates.
+        The lists, each of length `k` where there are enough candidates. `[n]`
     """
+    if rules.days is not None:
+        items, scores = _without(items, scores, [_recent(one.past, rules.days, now) for one in recipients])
+    lengths = (items >= 0).sum(axis=1).tolist()
     if rules.only_hides:
-        return RuledList(items[:k], scores[:k], [""] * len(items[:k]), [])
-    recent = _recent(rules, past, now)
-    if recent:
-        kept = ~np.isin(items, list(recent))
-        items, scores = items[kept], scores[kept]
-    moves, order = rules.added(now), None
-    if moves is not None:
-        added = moves[items]
-        order = np.argsort(-(_scaled(scores, k) + added), kind="stable")
-    draft = _Draft(rules, items if order is None else items[order], k, now, PHRASEBOOKS[language])
-    if rules.pins:
-        draft.pin(past.item if exclude_seen else NOTHING.item, recent)
-    for rule in rules.shares:
-        draft.reserve(rule, first=items[:k])
-    draft.fill()
-    rows, places = draft.finish()
-    if order is not None:
-        draft.note_boosted(places, order, added[order])
-    known = np.append(scores if order is None else scores[order], math.nan)  # the last for a pinned one: place -1
-    notes = [draft.notes.get(row, "") for row in rows] if draft.notes else [""] * len(rows)
-    return RuledList(np.array(rows, np.int32), known[places], notes, draft.unkept)
+        ends = [min(one.k, length) for one, length in zip(recipients, lengths, strict=True)]
+        return [RuledList(items[at, :end], scores[at, :end], [""] * end, []) for at, end in enumerate(ends)]
+    first, before, moves = items[:, : max(one.k for one in recipients)].tolist(), None, rules.added(now)
+    if moves is not None and items.size:
+        n_best = [min(NARROW * one.k, length) for one, length in zip(recipients, lengths, strict=True)]
+        items, scores, before = _moved(items, scores, n_best, moves)
+    fits = [rules.holds_for(rule, now)[items] for rule in rules.shares]  # [n, m] each
+    known = np.append(scores, np.full((len(scores), 1), math.nan), axis=1)  # the last for a pinned item: place -1
+    lists = []
+    for at, (rows, length, one) in enumerate(zip(items.tolist(), lengths, recipients, strict=True)):
+        draft = _Draft(rules, rows[:length], one.k, now, PHRASEBOOKS[one.language])
+        if rules.pins:
+            draft.pin(one.past, exclude_seen=exclude_seen)
+        for rule, fitting in zip(rules.shares, fits, strict=True):
+            draft.reserve(rule, np.flatnonzero(fitting[at, :length]).tolist(), first[at][: one.k])
+        draft.fill()
+        lists.append(draft.finish(known[at], None if before is None else before[at]))
+    return lists
 
 
-def _recent(rules: RuleSet, past: Past, now: int) -> set[int]:
+def _recent(past: Past, days: float, now: int) -> Int32:
     """Return the items that the user had so recently that they are not shown again."""
-    if rules.days is None:
-        return set()
-    if past.timestamp is None:
-        return set(past.item.tolist())
-    return set(past.item[past.timestamp > now - rules.days * DAY].tolist())
+    return past.item if past.timestamp is None else past.item[past.timestamp > now - days * DAY]
 
 
-def _scaled(scores: Scores, k: int) -> Scores:
-    """Scale scores so that the best of `NARROW * k` candidates gets 1 and the last of them 0; others are below."""
-    ranked = np.sort(scores)[::-1][: NARROW * k]
-    span = ranked[0] - ranked[-1] if len(ranked) else 0.0
-    return np.asarray((scores - ranked[-1]) / span) if span > 0 else np.zeros(len(scores))
+def _without(items: Int32, scores: Scores, recent: Sequence[Int32]) -> tuple[Int32, Scores]:
+    """Return the candidates without those that each user had recently."""
+    gone = np.stack([np.isin(row, had) for row, had in zip(items, recent, strict=True)])  # [n, m]
+    left = np.arange(len(items))[:, None], np.argsort(gone, axis=1, kind="stable")
+    return np.where(gone, -1, items)[left], np.where(gone, -np.inf, scores)[left]
+
+
+def _moved(items: Int32, scores: Scores, n_best: Sequence[int], moves: Scores) -> tuple[Int32, Scores, Int64]:
+    """Order candidates by scores that are scaled and moved.
+
+    Args:
+        items: Rows of the candidates, best first. `[n, m]`
+        scores: Their scores. `[n, m]`
+        n_best: Of how many candidates the best gets 1 and the last 0. `[n]`
+        moves: What is added to the score of each item. `[n_items]`
+
+    Returns:
+        The candidates and their scores in the new order, and of each that moves up its place before, else -1.
+    """
+    ranked, each = -np.sort(-scores, axis=1), np.arange(len(items))[:, None]
+    last = ranked[each, np.maximum(n_best, 1)[:, None] - 1]  # [n, 1]
+    with np.errstate(invalid="ignore"):  # of a row without candidates
+        span = ranked[:, :1] - last
+        scaled = np.where(span > 0, (scores - last) / np.where(span > 0, span, 1), 0)
+    added = np.where(items >= 0, moves[items], -np.inf)
+    order = each, np.argsort(-(scaled + added), axis=1, kind="stable")
+    before = np.where(added > 0, np.arange(items.shape[1]), -1)
+    return items[order], scores[order], before[order]
 
 
 class _Draft:
     """A list in the making. Candidates are known by their place among all, best first after boosts."""
 
-    def __init__(self, rules: RuleSet, items: Int32, k: int, now: int, words: Phrasebook) -> None:
-        self.rules, self.k, self.now, self.words = rules, k, now, words
-        self.items = items
-        self.rows: list[int] = items.tolist()
+    def __init__(self, rules: RuleSet, rows: list[int], k: int, now: int, words: Phrasebook) -> None:
+        self.rules, self.rows, self.k, self.now, self.words = rules, rows, k, now, words
         self.pinned: dict[int, int] = {}  # place in the list, from 0 -> row
         self.taken: set[int] = set()  # rows
         self.chosen: list[int] = []  # places among the candidates
         self.notes: dict[int, str] = {}
         self.unkept: list[str] = []
-        self.limits = [_Limit(rule, rules, now) for rule in rules.limits]
+        self.limits, self.most = rules.limits_of(now), [rule.n for rule in rules.limits]
+        self.used: dict[Limit, int] = {}  # items that count towards it
         self.free = k
 
-    def pin(self, seen: Int32, recent: Collection[int]) -> None:
-        """Give pinned items their places; `seen` and `recent`: rows of those that the user had."""
-        allowed = self.rules.allowed(self.now)
+    def pin(self, past: Past, *, exclude_seen: bool) -> None:
+        """Give pinned items their places."""
         for rule in self.rules.pins:
-            row, place = self.rules.row.get(rule.item), min(rule.place, self.k) - 1
-            if row is None:
-                why = self.words.unknown
-            elif allowed is not None and not allowed[row]:
-                why = self.words.hidden
-            elif row in recent or (seen == row).any():
-                why = self.words.had
-            elif place in self.pinned or row in self.taken:
-                why = self.words.pinned_twice
+            row, place = self.rules.row.get(rule.item, -1), min(rule.place, self.k) - 1
+            why = self._why_not(row, place, past, exclude_seen=exclude_seen)
+            if why:
+                said = self.words.not_at_place.format(rule=rule.label, item=rule.item, place=rule.place, why=why)
+                self.unkept.append(said)
             else:
                 self.pinned[place] = row
                 self.notes[row] = self.words.titles(self.words.placed, [rule.label])
-                self._take(row)
-                continue
-            said = self.words.not_at_place.format(rule=rule.label, item=rule.item, place=rule.place, why=why)
-            self.unkept.append(said)
-        for limit in self.limits:
-            self.unkept += limit.broken(self.words)
+                self._take(row, self.limits(row))
+        for limit, n in sorted(self.used.items(), key=lambda pair: pair[0].number):
+            most, label = self.most[limit.number], self.rules.limits[limit.number].label
+            if n > most:
+                words = self.words.too_many_of if limit.category else self.words.too_many
+                self.unkept.append(words.format(rule=label, n=n, category=limit.category, most=most))
 
-    def reserve(self, rule: AtLeast, first: Int32) -> None:
-        """Choose what a rule asks for; `first`: items that would be in the list without any rule."""
+    def _why_not(self, row: int, place: int, past: Past, *, exclude_seen: bool) -> str:
+        """Return why an item cannot have a place, empty where it can; row -1: of no item."""
+        if row < 0:
+            return self.words.unknown
+        if row not in self.rows:  # candidates are allowed, and the user did not have them
+            allowed, days = self.rules.allowed(self.now), self.rules.days
+            if allowed is not None and not allowed[row]:
+                return self.words.hidden
+            if (exclude_seen and row in past.item) or (days is not None and row in _recent(past, days, self.now)):
+                return self.words.had
+        return self.words.pinned_twice if place in self.pinned or row in self.taken else ""
+
+    def reserve(self, rule: AtLeast, fitting: Sequence[int], first: Collection[int]) -> None:
+        """Choose what a rule asks for.
+
+        Args:
+            rule: The rule.
+            fitting: Places of the candidates for which it holds.
+            first: Rows that would be in the list without any rule.
+        """
         holds, wanted = self.rules.holds_for(rule, self.now), rule.places(self.k)
         have = sum(bool(holds[row]) for row in self.taken)
-        for at in holds[self.items].nonzero()[0].tolist():
+        for at in fitting:
             if have >= wanted or self.free == 0:
                 break
-            if self._choose(at, self.rows[at]):
+            if self._choose(at):
                 have += 1
                 if self.rows[at] not in first:
                     self.notes[self.rows[at]] = self.words.titles(self.words.placed, [rule.label])
@@ -172,86 +210,63 @@ class _Draft:
 
     def fill(self) -> None:
         """Fill the places that are free with the best candidates within all limits."""
-        for at, row in enumerate(self.rows):
+        for at in range(len(self.rows)):
             if self.free == 0:
                 break
-            self._choose(at, row)
+            self._choose(at)
 
-    def finish(self) -> tuple[list[int], list[int]]:
+    def finish(self, scores: Scores, before: Int64 | None) -> RuledList:
         """Put chosen items in the order of candidates, around those that are pinned.
 
+        Args:
+            scores: Scores of the candidates; the last is that of an item that is none.
+            before: Their places before boosts, -1 for those without; None: there are no boosts.
+
         Returns:
-            Their rows and their places among the candidates; -1 for a pinned item that was none.
+            The list.
         """
-        places = sorted(self.chosen)
+        places = sorted(self.chosen)  # among the candidates; -1 for a pinned item that is none
         rows = [self.rows[at] for at in places]
-        if not self.pinned:
-            return rows, places
-        n = len(places) + len(self.pinned)
-        late = sorted(place for place in self.pinned if place >= n)  # of a list that came out shorter
-        at_place = {place: row for place, row in self.pinned.items() if place < n}
-        for place in range(n - 1, -1, -1):
-            if late and place not in at_place:
-                at_place[place] = self.pinned[late.pop()]
-        for place, row in sorted(at_place.items()):
+        for place, row in self._pins_of(len(rows) + len(self.pinned)):
             rows.insert(place, row)
             places.insert(place, self.rows.index(row) if row in self.rows else -1)
-        return rows, places
+        if before is not None:
+            self._note_boosted(places, before)
+        notes = [self.notes.get(row, "") for row in rows] if self.notes else [""] * len(rows)
+        return RuledList(np.array(rows, np.int32), scores.take(places), notes, self.unkept)
 
-    def note_boosted(self, places: Sequence[int], order: npt.NDArray[np.intp], added: Scores) -> None:
-        """Say of items that boosts moved up that they did; `added`: what was added to each candidate."""
+    def _pins_of(self, n: int) -> list[tuple[int, int]]:
+        """Return places in a list of `n` items and the rows pinned there; later ones take the last free places."""
+        late = sorted(place for place in self.pinned if place >= n)
+        at_place = {place: row for place, row in self.pinned.items() if place < n}
+        while late:
+            n -= 1
+            if n not in at_place:
+                at_place[n] = self.pinned[late.pop()]
+        return sorted(at_place.items())
+
+    def _note_boosted(self, places: Sequence[int], before: Int64) -> None:
+        """Say of items that boosts moved up that they did."""
         for place, at in enumerate(places):
-            if at >= 0 and added[at] > 0 and place < order[at] and self.rows[at] not in self.notes:
+            if at >= 0 and place < before[at] and self.rows[at] not in self.notes:
                 row = self.rows[at]
                 self.notes[row] = self.words.titles(self.words.moved_up, [self.rules.booster(row, self.now)])
 
-    def _choose(self, at: int, row: int) -> bool:
-        """Choose a candidate, the item `row`, unless it is taken or a limit is full; tell whether it was chosen."""
+    def _choose(self, at: int) -> bool:
+        """Choose a candidate unless it is taken or a limit is full; tell whether it was chosen."""
+        row = self.rows[at]
+        limits = self.limits(row)
         if row in self.taken:
             return False
-        for limit in self.limits:
-            if limit.full_for(row):
+        for limit in limits:
+            if self.used.get(limit, 0) >= self.most[limit.number]:
                 return False
         self.chosen.append(at)
-        self._take(row)
+        self._take(row, limits)
         return True
 
-    def _take(self, row: int) -> None:
+    def _take(self, row: int, limits: Sequence[Limit]) -> None:
         self.taken.add(row)
         self.free -= 1
-        for limit in self.limits:
-            limit.count(row)
-
-
-class _Limit:
-    """How much of an `at_most` rule is used up."""
-
-    def __init__(self, rule: AtMost, rules: RuleSet, now: int) -> None:
-        self.label, self.most = rule.label, rule.n
-        self.used: dict[str, int] = {}
-        self.full: set[str] = set()
-        self.holds = rules.holds_for(rule, now) if rule.where or rule.items else None
-        self.categories = None if rule.per is None else rules.fields.categories(rule.per)
-
-    def _keys(self, row: int) -> Sequence[str]:
-        if self.holds is not None and not self.holds[row]:
-            return ()
-        return ("",) if self.categories is None else self.categories[row]
-
-    def full_for(self, row: int) -> bool:
-        keys = self._keys(row)
-        return not self.full.isdisjoint(keys) if self.most else len(keys) > 0
-
-    def count(self, row: int) -> None:
-        for key in self._keys(row):
-            n = self.used[key] = self.used.get(key, 0) + 1
-            if n >= self.most:
-                self.full.add(key)
-
-    def broken(self, words: Phrasebook) -> list[str]:
-        """Say where pinned items alone are more than the limit."""
-        return [
-            (words.too_many_of if key else words.too_many).format(rule=self.label, n=n, category=key, most=self.most)
-            for key, n in self.used.items()
-            if n > self.most
-        ]
+        for limit in limits:
+            self.used[limit] = self.used.get(limit, 0) + 1

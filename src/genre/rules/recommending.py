@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from genre.data.ids import Ids
 from genre.recommenders.base import Recommender
 from genre.recommenders.listing import Among
 from genre.recommenders.recommendations import Recommendations
-from genre.rules.applying import Past, RuledList, apply_rules
+from genre.rules.applying import Past, Recipient, RuledList, apply_rules
 from genre.rules.rule_set import RuleSet, Scores
 
 
@@ -28,27 +29,27 @@ class ScoredItems(NamedTuple):
     items: Int32
     scores: Scores
 
-    def joined(self, more: Sequence[tuple[Int32, Scores]]) -> ScoredItems:
-        """Add candidates that other queries found.
 
-        Args:
-            more: Rows of their items, -1 behind the last, and their scores, of the same recommender.
+def merged(found: Sequence[tuple[Int32, Scores]]) -> tuple[Int32, Scores]:
+    """Put candidates that several queries found into one list for each history.
 
-        Returns:
-            All of them, each once, best first.
-        """
-        known, items, scores = set(self.items.tolist()) if more else set(), [self.items], [self.scores]
-        for rows, values in more:
-            new = [at for at, row in enumerate(rows.tolist()) if row >= 0 and row not in known]
-            if new:
-                items.append(rows[new])
-                scores.append(values[new])
-                known.update(items[-1].tolist())
-        if len(items) == 1:
-            return self
-        joined, known_scores = np.concatenate(items), np.concatenate(scores)
-        order = np.argsort(-known_scores, kind="stable")
-        return ScoredItems(joined[order], known_scores[order])
+    Args:
+        found: For each query rows of items, -1 behind the last, and their scores, by the same recommender. `[n, m]`
+
+    Returns:
+        Rows of items, each once, best first, -1 behind the last, and their scores, minus infinity there. `[n, m]`
+    """
+    if len(found) == 1:
+        return found[0]
+    items, scores = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+    each = np.arange(len(items))[:, None]
+    by_item = np.argsort(items, axis=1, kind="stable")  # equal ones side by side, that of the first query first
+    ordered = items[each, by_item]
+    row, at = np.nonzero(ordered[:, 1:] == ordered[:, :-1])
+    again = row, by_item[row, at + 1]
+    items[again], scores[again] = -1, -np.inf
+    best = np.argsort(-scores, axis=1, kind="stable")
+    return items[each, best], scores[each, best]
 
 
 def recommend_by_rules(
@@ -81,16 +82,12 @@ def _recommend(
 ) -> list[RuledList]:
     """Recommend items by rules, from few candidates or from many."""
     among = [Among(rules.pool(k, wide=wide), rules.allowed(now)), *rules.wanted(now, k, wide=wide)]
-    first, *more = recommender.recommend_among(history, among, exclude_seen=exclude_seen)
-    out = []
-    for at in range(len(history)):
-        items, scores = scored_items(first.item[at], first.score[at]).joined(
-            [(found.item[at], found.score[at]) for found in more]
-        )
-        had = slice(history.indptr[at], history.indptr[at + 1])
-        past = Past(history.item[had], None if history.timestamp is None else history.timestamp[had])
-        out.append(apply_rules(rules, items, scores, k, now, past=past, exclude_seen=exclude_seen))
-    return out
+    found = recommender.recommend_among(history, among, exclude_seen=exclude_seen)
+    items, scores = merged([(one.item, one.score) for one in found])
+    had = [slice(start, end) for start, end in pairwise(history.indptr.tolist())]
+    times = history.timestamp
+    pasts = [Past(history.item[one], None if times is None else times[one]) for one in had]
+    return apply_rules(rules, items, scores, [Recipient(k, past) for past in pasts], now, exclude_seen=exclude_seen)
 
 
 def scored_items(items: Int32, scores: Scores) -> ScoredItems:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,18 @@ class _Wanted:
     enough: Callable[[int], int] | None
 
 
+class Limit(NamedTuple):
+    """Items of which a list has at most so many.
+
+    Attributes:
+        number: Number of the `at_most` rule, from 0.
+        category: A category of its field; empty where the rule counts all its items together.
+    """
+
+    number: int
+    category: str
+
+
 @dataclass(eq=False)
 class _Hour:
     """What rules want within one hour; each part is made when it is first used.
@@ -54,12 +67,14 @@ class _Hour:
         masks: The items for which a rule holds, by its id; at 0 all that are allowed.
         wanted: What `RuleSet.wanted` looks for.
         added: What rules add to the score of each item.
+        limits: What `RuleSet.limits_of` returns.
     """
 
     number: int
     masks: dict[int, Mask] = field(default_factory=dict)
     wanted: list[_Wanted] | None = None
     added: Scores | None = None
+    limits: Callable[[int], tuple[Limit, ...]] | None = None
 
 
 class RuleSet:
@@ -181,13 +196,17 @@ class RuleSet:
         hour = self._at(now)
         if hour.wanted is None:
             hour.wanted = self._make_wanted(now)
-        pool = self.pool(k, wide=wide)
-        out = []
+        pool, found, whole = self.pool(k, wide=wide), [], np.zeros(self.fields.n_items, bool)
         for one in hour.wanted:
-            n = min(pool if one.enough is None else one.enough(k), one.n_items)
-            if n:
-                out.append(Among(n, one.mask if within is None else one.mask & within))
-        return out
+            n = pool if one.enough is None else one.enough(k)
+            if n < one.n_items:
+                found.append((n, one.mask))
+            else:
+                whole |= one.mask
+        if whole.any():  # all of these items, found by one query
+            found.append((int(np.count_nonzero(whole)), whole))
+        within = None if within is self.allowed(now) else within
+        return [Among(n, mask if within is None else mask & within) for n, mask in found]
 
     def _make_wanted(self, now: int) -> list[_Wanted]:
         in_order = not (self.limits or self.days)  # the best of them are those to take
@@ -223,6 +242,29 @@ class RuleSet:
             moves = [(rule, rule.by) for rule in self._boost] + [(rule, -rule.by) for rule in self._bury]
             hour.added = np.sum([self.holds_for(rule, now) * by for rule, by in moves], axis=0)
         return hour.added
+
+    def limits_of(self, now: int) -> Callable[[int], tuple[Limit, ...]]:
+        """Return what finds the limits that an item counts towards.
+
+        Args:
+            now: The time, in seconds since 1970.
+
+        Returns:
+            A function of the row of an item, which looks each up once an hour.
+        """
+        hour = self._at(now)
+        if hour.limits is None:
+            hour.limits = cache(partial(self._limits, now))
+        return hour.limits
+
+    def _limits(self, now: int, row: int) -> tuple[Limit, ...]:
+        found: list[Limit] = []
+        for number, rule in enumerate(self.limits):
+            if (rule.where or rule.items) and not self.holds_for(rule, now)[row]:
+                continue
+            categories = ("",) if rule.per is None else self.fields.categories(rule.per)[row]
+            found += [Limit(number, category) for category in categories]
+        return tuple(found)
 
     def booster(self, row: int, now: int) -> str:
         """Return what the first rule that moves an item up is called.

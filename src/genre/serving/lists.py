@@ -22,8 +22,8 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.listing import Among
 from genre.recommenders.phrasebook import ENGLISH, PHRASEBOOKS, Phrasebook, with_note
 from genre.recommenders.reasons import phrase
-from genre.rules.applying import Past, RuledList, apply_rules
-from genre.rules.recommending import ScoredItems, scored_items
+from genre.rules.applying import Past, Recipient, RuledList, apply_rules
+from genre.rules.recommending import ScoredItems, merged, scored_items
 from genre.rules.rule_set import RuleSet, pool_size
 from genre.serving.diversify import diversify
 from genre.serving.exploration import Explorer
@@ -125,44 +125,55 @@ def answer_batch(fallback: Fallback, batch: Sequence[ResolvedRequest]) -> list[R
         ranked, *rest = fallback.recommend(loaded, first.name, history, among, seen=seen)
     else:
         ranked, *rest = (fallback.popular(loaded, one, len(batch), seen) for one in among)
-    more = [(one.item, _rounded(one.score)) for one in rest if one.step == ranked.step]
-    scores = _rounded(ranked.score)
-    chosen = [  # all of them, then all reasons: what the processor has in its caches is used again
-        _choose(
-            resolved,
-            scored_items(ranked.item[at], scores[at]).joined([(item[at], score[at]) for item, score in more]),
-        )
-        for at, resolved in enumerate(batch)
-    ]
+    found = [(one.item, _rounded(one.score)) for one in (ranked, *rest) if one.step == ranked.step]
+    chosen = _choose(batch, *merged(found))  # all of them, then all reasons: processor caches are used again
     narrow = first.rules is not None and not first.rules.only_hides and not first.wide and k < loaded.n_items
     lists = []
-    for at, (resolved, found) in enumerate(zip(batch, chosen, strict=True)):
-        if narrow and len(found.items) < resolved.request.k:
+    for at, (resolved, ruled) in enumerate(zip(batch, chosen, strict=True)):
+        if narrow and len(ruled.items) < resolved.request.k:
             lists += answer_batch(fallback, [replace(resolved, wide=True)])
         else:
             own = history if len(batch) == 1 else history.select(slice(at, at + 1))
-            lists.append(_ranked_list(fallback, resolved, own, ranked, found))
+            lists.append(_ranked_list(fallback, resolved, own, ranked, ruled))
     return lists
 
 
-def _choose(resolved: ResolvedRequest, pool: ScoredItems) -> RuledList:
-    """Choose the items of a list from candidates, best first: by novelty and diversity, and by rules."""
-    (items, values), request, rules, k = pool, resolved.request, resolved.rules, resolved.n_candidates
-    if resolved.reranked:
-        items, values = diversify(
-            items,
-            values,
-            request.k if rules is None else len(items),
+def _choose(batch: Sequence[ResolvedRequest], items: Int32, scores: Scores) -> list[RuledList]:
+    """Choose the items of lists from candidates, best first: by novelty and diversity, and by rules."""
+    first = batch[0]
+    if first.reranked:
+        items, scores = items.copy(), scores.copy()
+        for at, resolved in enumerate(batch):
+            found = _diversified(resolved, scored_items(items[at], scores[at]))
+            items[at], scores[at] = -1, -np.inf
+            items[at, : len(found.items)], scores[at, : len(found.items)] = found
+    if first.rules is not None:
+        recipients = [
+            Recipient(one.n_candidates, Past(one.history.item, one.history.timestamp), one.request.language)
+            for one in batch
+        ]
+        return apply_rules(first.rules, items, scores, recipients, first.now, exclude_seen=first.request.exclude_seen)
+    lists = []
+    for at, resolved in enumerate(batch):
+        found, k = scored_items(items[at], scores[at]), resolved.n_candidates
+        lists.append(RuledList(found.items[:k], found.scores[:k], [], []))
+    return lists
+
+
+def _diversified(resolved: ResolvedRequest, pool: ScoredItems) -> ScoredItems:
+    """Order candidates by novelty and diversity; without rules, those that the list needs."""
+    request, loaded = resolved.request, resolved.loaded
+    return ScoredItems(
+        *diversify(
+            pool.items,
+            pool.scores,
+            request.k if resolved.rules is None else len(pool.items),
             novelty=request.novelty,
             diversity=request.diversity,
-            popularity=resolved.loaded.popularity,
-            vectors=None if resolved.loaded.content is None else resolved.loaded.content.item_vectors_,
+            popularity=loaded.popularity,
+            vectors=None if loaded.content is None else loaded.content.item_vectors_,
         )
-    if rules is None:
-        return RuledList(items[:k], values[:k], [], [])
-    past = Past(resolved.history.item, resolved.history.timestamp)
-    seen, language = request.exclude_seen, request.language
-    return apply_rules(rules, items, values, k, resolved.now, past=past, exclude_seen=seen, language=language)
+    )
 
 
 def _ranked_list(
