@@ -148,6 +148,7 @@ def measure(
         The facts.
     """
     friends, taste = _columns_of_lists(dataset)
+    some_items = dataset.item_ids.values.slice(0, N_SAMPLE).to_pylist()
     of_sides = {plain_name(name) for side in (dataset.users, dataset.items) for name in side.column_names}
     lengths = np.bincount(dataset.user, minlength=dataset.n_users)
     lengths = lengths[lengths > 0]
@@ -172,9 +173,7 @@ def measure(
         has_test=dataset.part is not None and bool((dataset.part == TEST).any()),
         texts=texts,
         shared_words=_share_sharing_words(dataset) if any(name in TITLE_COLUMNS for name in texts) else 0.0,
-        people=_are_people(
-            dataset, dataset.item_ids.values.to_pylist(), named=not of_sides.issuperset({*columns} & {*PEOPLE.split()})
-        ),
+        people=_are_people(dataset, some_items, named=bool({*PEOPLE.split()} & {*columns} - of_sides)),
         friends=friends,
         taste=taste,
         context=tuple(dataset.context_names),
