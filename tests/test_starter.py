@@ -248,6 +248,9 @@ def test_circumstances_are_kept_for_a_ranker(tmp_path: Path, monkeypatch: pytest
     assert ranker["context"] == ["Device"]
     assert "in the circumstances of a request (Device)" in text
     assert "not used: completed" in text
+    columns = parse_columns(["context=Device, completed"])
+    said = first_config(tmp_path / "plays.csv", None, None, tmp_path / "genre.yaml", columns=columns)
+    assert said.facts.context == ("Device", "completed")
 
 
 def test_vectors_and_pictures_are_found(tmp_path: Path) -> None:

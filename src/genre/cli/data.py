@@ -58,7 +58,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("interactions", type=Path, help="file of interactions")
     parser.add_argument("items", type=Path, nargs="?", help="file of items with their text")
     parser.add_argument("--users", type=Path, help="file of users")
-    roles = "user, item, rating, weight, timestamp, part or title"
+    roles = "user, item, rating, weight, timestamp, part, context or title"
     text = f"the column of a role whose name does not show it ({roles}), such as item=SKU"
     parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=text)
     text = "shop, social, news, music, video, your own YAML file, or none (default: what the columns tell)"

@@ -82,7 +82,7 @@ def parse_columns(settings: Sequence[str]) -> Columns:
     """Parse the roles of columns.
 
     Args:
-        settings: `role=name` each; `title=false` for a table without titles.
+        settings: `role=name` each; `title=false`: no titles; `context=device,store`: several columns.
 
     Returns:
         The columns.
@@ -100,7 +100,10 @@ def parse_columns(settings: Sequence[str]) -> Columns:
         if role not in roles or not name:
             wrong = f"--column {role}{'=' if name else ''}{name}"
             raise OptionError(f"{wrong}: write ROLE=NAME, where the role is one of {', '.join(roles)}")
-    return Columns(**{role: False if name == "false" else name for role, name in named.items()})  # type: ignore[arg-type]
+    values: dict[str, Any] = {role: False if name == "false" else name for role, name in named.items()}
+    if "context" in named:
+        values["context"] = tuple(name.strip() for name in named["context"].split(","))
+    return Columns(**values)
 
 
 def first_config(
