@@ -147,9 +147,7 @@ class Ranking:
         model, found = copy.copy(self.model), {"seeds": self.seeds}
         if learnt_from == "train" or isinstance(model, Blend):
             began = time.process_time()
-            models = (
-                [dataclasses.replace(model, seed=seed) for seed in range(self.seeds)] if self.seeds > 1 else [model]
-            )
+            models = [with_seed(model, seed) for seed in range(self.seeds)] if self.seeds > 1 else [model]
             fitted = [one.fit(parts.train, validation=parts.validation) for one in models]
             found["fit_cpu"] = (time.process_time() - began) / self.seeds
             if learnt_from == "train":
@@ -171,6 +169,17 @@ class Ranking:
             options = dict(zip(self.grid, values, strict=True))
             model = dataclasses.replace(self.model, **options).fit(parts.train, validation=parts.validation)
             yield options, evaluate(model, parts.validation, metrics=list(self.goals)).values
+
+
+def with_seed(model: Recommender, seed: int) -> Recommender:
+    """The same options, unfitted, with this seed, inside members and first stages, too."""
+    inner = {
+        name: tuple(with_seed(one, seed) for one in value) if isinstance(value, tuple) else with_seed(value, seed)
+        for name in ("first", "recommender", "recommenders")
+        if (value := getattr(model, name, None))
+    }
+    own = {"seed": seed} if hasattr(model, "seed") else {}
+    return dataclasses.replace(model, **inner, **own)
 
 
 def share_with_targets(found: Evaluation) -> float:
