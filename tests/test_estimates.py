@@ -69,7 +69,7 @@ def test_the_plan_is_printed_and_nothing_is_learnt(config: Path, capsys: pytest.
 def test_what_cannot_fit_is_refused_unless_the_caller_insists(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimates, "machine_memory", lambda: 10**6)
     small = ["recommenders=[{kind: popularity}, {kind: als, factors: 4}]"]
-    with pytest.raises(DataError, match="leave it out, or run with --anyway"):
+    with pytest.raises(DataError, match="learn from fewer users \\(train_users\\), or run with --anyway"):
         genre.run(config, overrides=small, runs=config.parent / "runs")
     log = Lines()
     assert genre.run(config, overrides=small, runs=config.parent / "runs", anyway=True, log=log).recommenders

@@ -18,8 +18,10 @@ import pytest
 
 import genre
 from genre.cli.terminal import print_run
+from genre.data.folds import sample_users
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
+from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.ease import EASE
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.refresh import with_log
@@ -304,3 +306,24 @@ def test_lists_of_several_lengths_are_evaluated_and_the_first_orders(world: Path
         make(world, "evaluation.k=[3, 0]")
     with pytest.raises(GenreError, match="k"):
         make(world, "evaluation.k=[]")
+
+
+def test_recommenders_learn_from_a_sample_of_users_and_all_get_lists(world: Path) -> None:
+    log = Lines()
+    run = make(world, "train_users=8", "evaluation.refit=true", "recommenders=[{kind: item_knn}]", log=log)
+    assert "training: from 8 of 20 users, drawn at random; train_users=null takes all" in log.lines
+    split = LeaveOneOut().split(run.unsplit)
+    drawn = sample_users(split.train, 8, 0)
+    assert len(np.unique(drawn.user)) == 8
+    assert set(sample_users(split.train, 4, 0).user) < set(drawn.user)
+    learnt = genre.ItemKNN.load(run.folder / "recommenders" / "item_knn" / "model").score(split.test.context.history())
+    assert np.array_equal(learnt, genre.ItemKNN().fit(drawn).score(split.test.context.history()))
+    assert not np.array_equal(learnt, genre.ItemKNN().fit(split.train).score(split.test.context.history()))
+    assert all(len(run.recommend(f"u{user}", k=1)) == 1 for user in range(20))
+    curve = run.report["learning_curve"]
+    assert [point["users"] for point in curve["points"]] == [2, 4, 8]
+    assert (curve["name"], curve["metric"], curve["every"]) == ("item_knn", "ndcg@3", 20)
+    again = Lines()
+    make(world, "train_users=8", "evaluation.refit=true", "recommenders=[{kind: item_knn}]", "output.k=2", log=again)
+    assert not any(line.startswith("training: item_knn") for line in again.lines), "all of it is read back"
+    assert make(world, "train_users=20").report["learning_curve"] == {}

@@ -90,7 +90,7 @@ def find_config(
     )
     experiment = first.config.experiment
     work = Workspace(Path(runs) / f"{experiment.name}-auto", "")
-    with locked(work.folder):
+    with locked(work.folder), experiment.engine:
         work.begin(first.config)
         split = prepare_split(work, experiment, log)
         evaluation = experiment.evaluation

@@ -20,6 +20,7 @@ import numpy as np
 from genre.config.experiment import Experiment
 from genre.config.sections import kind_name, resolve
 from genre.data.dataset import Dataset
+from genre.data.folds import sample_users
 from genre.errors import DataError
 from genre.recommenders.als import CG_MIN_FACTORS
 from genre.recommenders.base import Recommender
@@ -195,7 +196,7 @@ def estimate_fit(model: Recommender, facts: DataSizes, rows: Sequence[Mapping[st
         known = [part for part in parts if part is not None]
         return (sum(s for s, _ in known), sum(b for _, b in known)) if len(known) == len(parts) else None
     kind = kind_name(type(model))
-    if kind not in SECONDS:
+    if kind not in SECONDS or getattr(model, "solver", "") == "mllib":  # a cluster is none of the measured machines
         return None
     general = _times(ONE, _n, _rows)
     seconds = fitted_terms(SECONDS[kind], kind, rows, "cpu_seconds", LEAST_SECONDS)
@@ -247,9 +248,10 @@ def estimate_run(experiment: Experiment, dataset: Dataset) -> list[StepCost]:
     facts, rows = DataSizes.of(dataset), _measured()
     data = PROCESS + AN_INTERACTION * facts.interactions
     users = 2 * min(experiment.evaluation.users or facts.users, max(1.0, EVALUATED_SHARE * facts.users))
+    learnt = DataSizes.of(sample_users(dataset, experiment.train_users, experiment.seed))
     fits, evaluations = [], []
     for label, model in experiment.named().items():
-        found = estimate_fit(model, facts, rows)
+        found = estimate_fit(model, learnt, rows)
         served = SERVED.get(kind_name(type(model)))
         held = None if served is None else float(served(facts, model))
         seconds, peak = (None, None) if found is None else (found[0], data + found[1])
@@ -298,5 +300,5 @@ def refuse_what_cannot_fit(steps: Sequence[StepCost]) -> None:
         worst = max(too_large, key=lambda step: step.peak or 0)
         raise DataError(
             f"{worst.model}: to {worst.step} it takes about {(worst.peak or 0) / 1e9:,.1f} GB, this machine has "
-            f"{has / 1e9:,.1f} GB; leave it out, or run with --anyway"
+            f"{has / 1e9:,.1f} GB; leave it out, learn from fewer users (train_users), or run with --anyway"
         )

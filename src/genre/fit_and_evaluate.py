@@ -9,7 +9,7 @@ import copy
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from genre import storage
 from genre.config.experiment import EvaluationOptions, Experiment
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
-from genre.data.folds import Fold, Split
+from genre.data.folds import Fold, Split, sample_users
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.leaderboard import primary, rank_key
 from genre.evaluation.results import read_evaluation, write_evaluation
@@ -25,7 +25,7 @@ from genre.features.augmented_columns import read_augmented, synthetic_digest
 from genre.kinds import declared
 from genre.log import Log
 from genre.output import RERANKING, Evaluated
-from genre.recommenders.base import Recommender
+from genre.recommenders.base import Recommender, within
 from genre.recommenders.blend import fit_reusing
 from genre.recommenders.item_index import EXACT_UP_TO, RECALL_K, ItemIndex, can_index
 from genre.recommenders.llm_reranker import record_reranking
@@ -36,6 +36,8 @@ from genre.workspace import (
     key_of,
 )
 
+CURVE = "curve.json"
+"""The file with the points of a learning curve."""
 INDEX_QUERIES = 200
 """Histories that an index is measured with."""
 FEWEST_TO_HALVE = 1000
@@ -76,6 +78,10 @@ def fit_recommenders(work: Workspace, experiment: Experiment, split: Split, log:
         The fitted recommenders by label, read from disk when they are needed.
     """
     fitted, options = Fitted(work), experiment.named()
+    train = sample_users(split.train, experiment.train_users, experiment.seed)
+    if train is not split.train:
+        every, kept = (len(np.unique(data.user)) for data in (split.train, train))
+        log.line(f"training: from {kept:,} of {every:,} users, drawn at random; train_users=null takes all")
     for label, recommender in options.items():
         name, key = f"recommenders/{label}", _recommender_key(work, experiment, recommender, split)
         if not work.reuse(name, key):
@@ -83,7 +89,7 @@ def fit_recommenders(work: Workspace, experiment: Experiment, split: Split, log:
             scratch = work.scratch(name)
             own = log.also(scratch / "log.jsonl")
             with own.measure("fitted", model=label):
-                parts, place = (split.train, split.validation), scratch / "checkpoint"
+                parts, place = (train, split.validation), scratch / "checkpoint"
                 members = {repr(one) for one in getattr(recommender, "recommenders", ())}  # of a blend
                 known = [fitted[name] for name in fitted if repr(options[name]) in members]
                 made = copy.copy(recommender)  # the config keeps none of what is learnt
@@ -122,7 +128,8 @@ def _recommender_key(work: Workspace, experiment: Experiment, recommender: Recom
     options = to_dict(recommender), declared(recommender)
     data = work.key_of("dataset"), to_dict(experiment.split)
     placebo = ["placebo"] * experiment.features.placebo
-    return key_of(*data, features, texts, options, *start_manifests(recommender), *placebo)
+    drawn = [experiment.train_users, experiment.seed] if experiment.train_users else []
+    return key_of(*data, features, texts, options, *start_manifests(recommender), *placebo, *drawn)
 
 
 def evaluate_recommenders(
@@ -143,7 +150,7 @@ def evaluate_recommenders(
     evaluated: dict[str, Evaluated] = {}
     options = to_dict(experiment.evaluation)
     del options["refit"]  # which has no part in what is reported
-    how = {name: value for name, value in options.items() if name not in ("users", "seed")}
+    how = _how(experiment.evaluation)
     folds = {part: sampled(getattr(split, part), experiment.evaluation, log) for part in Evaluated._fields}
     for label in fitted:
         name = f"evaluations/{label}"
@@ -166,6 +173,54 @@ def evaluate_recommenders(
         evaluated[label] = Evaluated(*(read_evaluation(work.folder / name / part) for part in Evaluated._fields))
     by = primary([each.validation for each in evaluated.values()])
     return dict(sorted(evaluated.items(), key=lambda entry: rank_key(entry[1].validation.values[by], by)))
+
+
+def _how(options: EvaluationOptions) -> dict[str, Any]:
+    """Return the options of `evaluate`."""
+    return {name: value for name, value in to_dict(options).items() if name not in ("users", "seed", "refit")}
+
+
+def learning_curve(
+    work: Workspace, experiment: Experiment, split: Split, choosing: Split, evaluated: Mapping[str, Evaluated], log: Log
+) -> dict[str, Any]:
+    """After step 5, where a sample of users was learnt from: how good is the best recommender with fewer of them?
+
+    Args:
+        work: The workspace of the run.
+        experiment: The config.
+        split: The parts that recommenders learn from.
+        choosing: The parts by which they are ordered.
+        evaluated: The evaluations by label, best first.
+        log: Where progress is shown.
+
+    Returns:
+        `name`, `metric`, `every` (number of all users), and `points`: `users`, `value` and `interval` on the validation
+        part, for a quarter, a half and all of the sample. Empty where all users were learnt from, and where a language
+        model would have to be paid for it.
+    """
+    label, (best, _) = next(iter(evaluated.items()))
+    model, most, every = experiment.named()[label], experiment.train_users, len(np.unique(split.train.user))
+    if most is None or every <= most or any(getattr(one, "llm", None) is not None for one in within(model)):
+        return {}
+    name, metric = f"curves/{label}", primary([best])
+    if not work.reuse(name, key := key_of("curve", work.key_of(f"evaluations/{label}"))):
+        points, how = [], _how(experiment.evaluation)
+        fold = sampled(choosing.validation, experiment.evaluation, log)
+        for users in (most // 4, most // 2):
+            if not users:
+                continue
+            with log.measure("curve", model=f"{label}, {users:,} users"):
+                train, made = sample_users(split.train, users, experiment.seed), copy.copy(model)
+                made.fit(train, validation=split.validation, log=log)
+                points.append((users, evaluate(made, fold, **how, train=choosing.train, name=label, log=log)))
+        points.append((most, best))
+        plain = [
+            {"users": users, "value": one.values[metric], "interval": one.intervals.get(metric)}
+            for users, one in points
+        ]
+        with work.publish(name, key) as folder:
+            storage.write_json(folder / CURVE, plain)
+    return {"name": label, "metric": metric, "every": every, "points": storage.read_json(work.folder / name / CURVE)}
 
 
 def refit_recommender(

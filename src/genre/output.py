@@ -124,6 +124,7 @@ def write_output(
     log: Log,
     *,
     refitted: dict[str, Recommender],
+    curve: dict[str, Any],
 ) -> None:
     """Write the report for machines and for people.
 
@@ -136,6 +137,7 @@ def write_output(
         evaluated: Their evaluations by label, best first.
         log: Where progress is shown.
         refitted: Those that answer in place of the evaluated ones of their labels, learnt from all interactions.
+        curve: Quality against the users learnt from; empty where they are all users.
     """
     training = {label: work.entries(f"recommenders/{label}") for label in evaluated}
     sizes = {label: work.size(f"recommenders/{label}/model") for label in evaluated}
@@ -161,6 +163,7 @@ def write_output(
         popularity=[label for label in evaluated if isinstance(fitted[label], Popularity)],
         tuning=work.search,
         training=training,
+        curve=curve,
         augmentation=augmentation,
         reranking={label: storage.read_json(work.folder / "evaluations" / label / RERANKING) for label in evaluated},
         explanations=worded,

@@ -8,6 +8,7 @@ A step whose inputs have not changed is read back, not done again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from genre.config.reading import Config, read_config
 from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
 from genre.data.features import Features
-from genre.data.folds import Split
+from genre.data.folds import Split, sample_users
 from genre.engines.duckdb import DuckDB
 from genre.engines.spark import Spark
 from genre.errors import ConfigError
@@ -33,6 +34,7 @@ from genre.fit_and_evaluate import (
     evaluate_recommenders,
     fit_recommenders,
     index_items,
+    learning_curve,
     refit_recommender,
     validation_halves,
 )
@@ -96,7 +98,7 @@ def run(
     checked = config if isinstance(config, Config) else read_config(config, overrides)
     search = [] if isinstance(config, Config) else read_search(Path(config))
     work = workspace_of(checked, runs, search)
-    with locked(work.folder), limit_threads(checked.experiment.threads):
+    with locked(work.folder), limit_threads(checked.experiment.threads), checked.experiment.engine:
         if work.finished():
             log.line(f"Nothing to do: {work.folder} is up to date.")
             return read_run(work.folder)
@@ -151,12 +153,16 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     fitted = fit_recommenders(work, experiment, fitting, log)
     evaluated = evaluate_recommenders(work, experiment, choosing, fitted, log)
     best = next(iter(evaluated))
-    refitted = refit_recommender(work, dataset, split, best, fitted[best], log) if experiment.evaluation.refit else {}
+    curve = learning_curve(work, experiment, fitting, choosing, evaluated, log)
+    refitted = {}
+    if experiment.evaluation.refit:
+        learnt = sample_users(dataset, experiment.train_users, experiment.seed)
+        refitted = refit_recommender(work, learnt, split, best, fitted[best], log)
     index_items(work, experiment.output.search, split.train, fitted, refitted, log)
     if experiment.output.pictures is not None:
         with log.measure("pictures"):
             keep_pictures(work, experiment.output.pictures, dataset, log)
-    write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted)
+    write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted, curve=curve)
     work.finish(best_first=list(evaluated), refitted=list(refitted))
 
 
@@ -197,7 +203,7 @@ def clean(experiment: Experiment, log: Log) -> tuple[Dataset, CleaningReport]:
     """
     engine = experiment.engine
     if isinstance(engine, DuckDB):
-        with engine:
+        with engine, closing(engine):  # its memory is free for what learns
             return prepare(experiment.data.load(engine, log=log), engine, experiment.cleaning)
     if not isinstance(engine, Spark):
         raise ConfigError("engine: sources are read with duckdb and cleaned with duckdb or spark; write one of these")

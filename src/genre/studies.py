@@ -17,7 +17,7 @@ from genre.config.experiment import Experiment
 from genre.config.reading import FULL_CONFIG, Config, read_config
 from genre.config.writing import to_dict, to_yaml
 from genre.data.dataset import Dataset
-from genre.data.folds import Split
+from genre.data.folds import Split, sample_users
 from genre.data.parquet import read_dataset
 from genre.errors import ConfigError, EvaluationError
 from genre.evaluation.comparison import Comparison, compare, correct_over_recommenders
@@ -76,7 +76,7 @@ def tune_config(
     checked = read_config(config, overrides)
     experiment = checked.experiment
     work = Workspace(Path(runs) / f"{experiment.name}-tuning", "")
-    with locked(work.folder):
+    with locked(work.folder), experiment.engine:
         work.begin(checked)
         split = prepare_split(work, experiment, log)
         results = []
@@ -101,12 +101,14 @@ def prepare_split(work: Workspace, experiment: Experiment, log: Log) -> Split:
         log: Where progress is shown.
 
     Returns:
-        The parts, with the vectors of items and users.
+        The parts, with the vectors of items and users, and of the train part what recommenders learn from.
     """
     split = experiment.split.split(preprocess(work, experiment, log))
     split = augment_split(work, experiment.with_budgets_of(work.key_of("dataset")), split, log)
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
-    return extract_features(work, experiment, split, log)
+    split = extract_features(work, experiment, split, log)
+    drawn = sample_users(split.train, experiment.train_users, experiment.seed)
+    return dataclasses.replace(split, train=drawn)
 
 
 def _tune(
@@ -172,7 +174,7 @@ def remake(folder: Path, dataset: Dataset, place: Path, *, news: str, trust: boo
     work.begin(checked, read_search(folder / "config.yaml"))
     key = key_of("dataset", __version__, dataset.fingerprint())
     kept = keep_dataset(work, key, lambda: (dataset, cleaning))
-    with limit_threads(checked.experiment.threads):
+    with limit_threads(checked.experiment.threads), checked.experiment.engine:
         learn(work, checked.experiment, kept, log.also(place / "log.jsonl"))
 
 

@@ -48,6 +48,9 @@ SEARCH = TuningResult(
 )
 
 
+CURVE = [{"users": 10, "value": 0.2, "interval": [0.1, 0.4]}, {"users": 20, "value": 0.3, "interval": None}]
+
+
 @pytest.fixture(scope="module")
 def evaluations() -> dict[str, Evaluation]:
     split = RandomSplit(validation=0.2, test=0.2).split(toy_dataset(60, 40))
@@ -80,6 +83,7 @@ def report(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
         "tuning": [SEARCH.as_dict()],
         "language_model": {"augmentation": {}, "reranking": {}, "explanations": {}},
         "training": {"ease": epochs},
+        "learning_curve": {"name": "ease", "metric": "ndcg@5", "every": 60, "points": CURVE},
         "steps": [{"step": "fitted", "model": "ease", "cpu_seconds": 1.0, "seconds": 2.0, "peak_mib": 90}],
         "examples": [{"user_id": "u1", "history_length": 3, "liked": ["A"], "recommended": []}],
     }
@@ -93,7 +97,7 @@ def traces(chart: Any) -> list[dict[str, Any]]:
 def test_every_chart_is_there(report: dict[str, Any], evaluations: dict[str, Evaluation]) -> None:
     made = charts.all_charts(report, evaluations)
     names = ["leaderboard", "cost", "lengths", "popularity", "significance", "search", "importances", "losses"]
-    assert list(made) == names
+    assert list(made) == [*names, "curve"]
     json.dumps(made, allow_nan=False)
 
 
@@ -123,6 +127,16 @@ def test_the_search_shows_every_trial_and_the_best_so_far(report: dict[str, Any]
         assert charts.importances_chart(nothing, {}) is None
     few = {"tuning": [{**SEARCH.as_dict(), "importances": {}}]}
     assert charts.importances_chart(few, {}) is None
+
+
+def test_the_learning_curve_has_intervals(report: dict[str, Any]) -> None:
+    chart = charts.curve_chart(report, {})
+    (line,) = traces(chart)
+    assert (line["x"], line["y"]) == ([10, 20], [0.2, 0.3])
+    assert line["error_y"]["array"] == pytest.approx([0.2, 0])
+    assert line["error_y"]["arrayminus"] == pytest.approx([0.1, 0])
+    assert "of 60 (train_users)" in chart["about"]  # type: ignore[index]
+    assert charts.curve_chart({"learning_curve": {}}, {}) is None
 
 
 def test_importances_have_the_largest_on_top(report: dict[str, Any]) -> None:
@@ -189,11 +203,11 @@ def test_chromium_draws_it(
     page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
     page.set_default_timeout(120_000)  # 8 MB of scripts, on a busy machine
     page.goto(path.as_uri())
-    page.wait_for_selector("#chart-importances .main-svg")
+    page.wait_for_selector("#chart-curve .main-svg")
     assert page.get_by_role("heading", level=1).inner_text() == f"Use {second['name']}"
     assert page.locator(".against").inner_text().endswith(f"{first['name']} at 5 %")
     drawn = page.eval_on_selector_all(".chart", "all => all.filter(c => c.querySelector('.main-svg')).length")
-    assert drawn == page.locator(".chart").count() == 8
+    assert drawn == page.locator(".chart").count() == 9
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
     cut = "all => all.filter(box => box.scrollWidth > box.clientWidth).length"
     assert width < 1280 or page.eval_on_selector_all(".scroll", cut) == 0, "a wide screen shows whole tables"

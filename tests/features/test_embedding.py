@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 
 from genre.arrays import Float32
 from genre.downloads import fetch_wheel_files
-from genre.errors import NotAvailable
+from genre.engines.duckdb import DuckDB
+from genre.errors import DataError, NotAvailable
+from genre.features import embedding
 from genre.features.base import item_features
 from genre.features.bert import BATCH_TOKENS, Bert, equal_length_batches
 from genre.features.concat import Concat
@@ -27,6 +30,7 @@ from genre.features.users import user_features
 from genre.log import Log
 from genre.studies import _unread_texts
 from genre.testing import toy_dataset
+from genre.threads import limit_threads
 
 TEXTS = ["A slow film about a space station", "A quiet, thoughtful science fiction story.", "lipstick, matte red"]
 GOLDEN = {  # the first four values sentence-transformers 6.2 gives; `benchmarks/embedding.py` compares all
@@ -168,6 +172,41 @@ def test_a_kill_leaves_a_usable_cache(tmp_path: Path) -> None:
     assert 16 <= kept < n
     Embedding(cache_dir=cache).encode_texts(texts, log=log)
     assert log.encoded == [n - kept]
+
+
+class Workers(DuckDB):
+    """An engine that takes blocks of slow work, which the threads of this process do."""
+
+    has_workers = True
+
+
+def test_workers_give_the_same_vectors_and_finished_blocks_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "CLUSTER_BLOCK", 4)
+    texts = ["", *(f"{word} " * n for n in (1, 2, 5) for word in ("film", "war", "love")), "film ", "\ud800 lone"]
+    expected = Embedding(cache_dir=_models(tmp_path / "one")).encode_texts(texts)
+    encoder, made, log = Embedding(cache_dir=_models(tmp_path / "many")), list[int](), Counting()
+    encode_block = embedding.encode_block
+
+    def fail_at_the_last(*args: Any) -> pa.Table:
+        if (row := args[-1]["row"][0].as_py()) == 8 and made == [0, 4]:
+            raise DataError("lost")
+        made.append(row)
+        return encode_block(*args)
+
+    monkeypatch.setattr(embedding, "encode_block", fail_at_the_last)
+    with Workers(threads=1), limit_threads(1):
+        with pytest.raises(DataError, match="lost"):
+            encoder.encode_texts(texts)
+        made += [-1]
+        assert np.array_equal(encoder.encode_texts(texts, log=log), expected)
+        assert np.array_equal(encoder.encode_texts(texts, log=log), expected)
+    assert made == [0, 4, -1, 8]
+    assert log.encoded == [2, 0]
+    assert not list((tmp_path / "many").rglob("*.blocks"))
+    with pytest.raises(NotAvailable, match="other files"):
+        encode_block("minilm", "cpu", encoder.cache_dir, "another", pa.table({"text": ["a"]}))
 
 
 def test_features_of_items_and_users_say_what_made_them(tmp_path: Path) -> None:

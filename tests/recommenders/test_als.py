@@ -11,7 +11,7 @@ from genre.data.dataset import Dataset
 from genre.data.features import Features
 from genre.data.history import History
 from genre.data.ids import Ids
-from genre.errors import DataError, NotSupported
+from genre.errors import DataError, NotAvailable, NotSupported, OptionError
 from genre.recommenders.als import ALS, principal_axes
 from genre.testing import check_recommender, toy_dataset
 
@@ -121,6 +121,18 @@ def test_no_features_no_place_for_new_items() -> None:
     with pytest.raises(DataError, match="needs item features"):
         ALS(feature_weight=0.5).fit(dataclasses.replace(data, item_features=None))
     check_recommender(lambda: ALS(factors=6, feature_weight=0.5))
+
+
+@pytest.mark.parametrize("other", [{}, {"frequency": 0.5}, {"frequency": 1, "feature_weight": 0.5}])
+def test_mllib_is_refused_where_its_objective_is_another(other: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="the penalty of MLlib is that of frequency: 1"):
+        ALS(solver="mllib", **other)  # type: ignore[arg-type]
+    model, data = ALS(solver="mllib", frequency=1), toy_dataset()
+    with pytest.raises(NotAvailable, match=r"engine: \{kind: spark\}"):
+        model.fit(data)
+    uneven = dataclasses.replace(data, weight=np.linspace(0.5, 2, len(data)).astype(np.float32))
+    with pytest.raises(DataError, match="weights: equal"):
+        model.fit(uneven)
 
 
 def test_the_turned_basis_has_a_diagonal_gram_matrix() -> None:

@@ -179,6 +179,14 @@ class Experiment:
         Ge(1),
         Doc("Threads that work at once; None: one a core, or `OMP_NUM_THREADS`. No result depends on their number."),
     ] = None
+    train_users: Annotated[
+        int | None,
+        Ge(1),
+        Doc(
+            "Most users that recommenders learn from; of more, so many are drawn at random. All get lists and may be "
+            "evaluated, and the report shows how quality grows with the users learnt from. None: all."
+        ),
+    ] = None
     engine: Annotated[Engine, Doc("Where tables are worked on.")] = field(default_factory=DuckDB)
     cleaning: Annotated[Cleaning, Doc("What is dropped or changed before learning.")] = field(default_factory=Cleaning)
     split: Annotated[Splitter, Doc("How interactions are parted into train, validation and test.")] = field(

@@ -127,6 +127,25 @@ class Fold:
         return Fold(lambda: self.context, self.target.where(kept[self.target.user]))
 
 
+def sample_users(dataset: Dataset, most: int | None, seed: int) -> Dataset:
+    """Keep the interactions of some users, drawn at random; fewer of the same seed are among more.
+
+    Args:
+        dataset: The dataset.
+        most: How many users, at most; None: all.
+        seed: Seed of the draw.
+
+    Returns:
+        The dataset with the same users and items, but no interactions of the others.
+    """
+    users = np.unique(dataset.user)
+    if most is None or len(users) <= most:
+        return dataset
+    kept = np.zeros(dataset.n_users, bool)
+    kept[np.random.default_rng(seed).permutation(users)[:most]] = True
+    return dataset.where(kept[dataset.user])
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """A dataset cut into three parts of the same users, items and numbering; unpacks in the order of its attributes.

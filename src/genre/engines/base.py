@@ -13,9 +13,10 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar, Token
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import narwhals as nw
 import pyarrow as pa
@@ -27,12 +28,22 @@ Frame = nw.LazyFrame[Any]
 """A table that is computed when it is needed."""
 
 
+_OPEN: ContextVar[Engine | None] = ContextVar("engine", default=None)
+
+
 class Engine(ABC):
-    """Base of all engines: a dataclass whose fields are its options, opened by its first use, closed by `with`."""
+    """Base of all engines: a dataclass whose fields are its options, opened by its first use, closed by `with`.
+
+    Attributes:
+        has_workers: Whether blocks are worked on by other processes, so that slow work is worth sending there.
+    """
+
+    has_workers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_options(self)
         self._names = itertools.count()  # of tables
+        self._entered: list[Token[Engine | None]] = []
 
     @abstractmethod
     def read(self, table: pa.Table) -> Frame:
@@ -143,12 +154,25 @@ class Engine(ABC):
         return beside
 
     def __enter__(self) -> Self:
+        self._entered.append(_OPEN.set(self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        _OPEN.reset(self._entered.pop())
+        if not self._entered:
+            self.close()
+
+
+def open_cluster() -> Engine | None:
+    """Find the workers that slow work can be sent to.
+
+    Returns:
+        The engine of the innermost `with` block, where it has workers.
+    """
+    engine = _OPEN.get()
+    return engine if engine is not None and engine.has_workers else None
 
 
 def plain_rows(frame: Frame) -> list[dict[str, Any]]:

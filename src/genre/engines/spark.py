@@ -8,14 +8,16 @@ that were lost.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import narwhals as nw
 import numpy as np
@@ -24,7 +26,7 @@ import pyarrow.parquet as pq
 from typing_extensions import override
 
 from genre.engines.base import Engine, Frame, block_path, work_on_block
-from genre.errors import DataError, NotAvailable
+from genre.errors import DataError, GenreError, NotAvailable
 from genre.options import Doc, Ge
 from genre.threads import blas_threads
 
@@ -55,6 +57,8 @@ class Spark(Engine):
     settings: Annotated[
         dict[str, str], Doc("Further settings of the session, such as `{spark.executor.memory: 8g}`.")
     ] = field(default_factory=dict)
+
+    has_workers: ClassVar[bool] = True
 
     @cached_property
     def folder(self) -> Path:
@@ -169,7 +173,8 @@ class Spark(Engine):
         if left:
             wanted = blocks.filter(functions.col("block").isin(left)).repartition(len(left), "block")
             make = _block_maker(function, schema, by, {number: str(paths[number]) for number in left})
-            wanted.groupBy("block").applyInArrow(make, "block long").collect()
+            with _own_errors():
+                wanted.groupBy("block").applyInArrow(make, "block long").collect()
         for path in paths.values():
             if not path.is_file():
                 raise DataError(
@@ -182,6 +187,18 @@ class Spark(Engine):
     def blocks_folder(self, beside: Path) -> Path:
         return beside if self.shared is None else Path(self.shared).resolve() / beside.name
 
+    @contextmanager
+    def checkpoints(self) -> Iterator[None]:
+        """Let what learns on the cluster write checkpoints into the folder of this engine during the block."""
+        context = self.session.sparkContext
+        before = context.getCheckpointDir()
+        context.setCheckpointDir(_address(self.place()))
+        try:
+            yield
+        finally:
+            if before is not None:
+                context.setCheckpointDir(before)
+
     @override
     def close(self) -> None:
         if "session" in vars(self):
@@ -192,6 +209,20 @@ class Spark(Engine):
         if "folder" in vars(self):
             shutil.rmtree(self.folder, ignore_errors=True)
             del vars(self)["folder"]
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Raise what a worker says in one line, without the stack of the cluster, where it is an error of this package."""
+    from pyspark.errors import PythonException
+
+    try:
+        yield
+    except PythonException as error:
+        said = re.search(r"^genre\.errors\.\w+: (.+)$", str(error), re.MULTILINE)
+        if said is None:
+            raise
+        raise GenreError(said[1]) from error
 
 
 def _address(path: Path) -> str:
@@ -206,8 +237,10 @@ def _block_maker(
 
     def make(table: pa.Table) -> pa.Table:
         number = table["block"][0].as_py()
-        with blas_threads():
-            work_on_block(function, table.select(schema.names).cast(schema).sort_by(by), Path(paths[number]))
+        path = Path(paths[number])
+        if not path.is_file():  # a worker that was lost since may have finished it
+            with blas_threads():
+                work_on_block(function, table.select(schema.names).cast(schema).sort_by(by), path)
         return pa.table({"block": pa.array([number], pa.int64())})
 
     return make

@@ -42,6 +42,7 @@ def all_charts(report: Mapping[str, Any], evaluations: Mapping[str, Evaluation])
         "search": search_chart(report, colours),
         "importances": importances_chart(report, colours),
         "losses": losses_chart(report, colours),
+        "curve": curve_chart(report, colours),
     }
     return {name: chart for name, chart in made.items() if chart is not None}
 
@@ -309,3 +310,42 @@ def losses_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart
         return None
     about = "Solid: training loss. Dashed: metric on the validation part; the weights of its best epoch are kept."
     return chart_of("Training", about, traces, x="epoch", y="loss", legend=True)
+
+
+def curve_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart | None:
+    """Draw the learning curve: quality on the validation part against the users that were learnt from.
+
+    Args:
+        report: The values of `report.json`.
+        colours: Recommender -> colour.
+
+    Returns:
+        The chart; None where all users were learnt from.
+    """
+    curve = report.get("learning_curve")
+    if not curve:
+        return None
+    points, name = curve["points"], curve["name"]
+    ends = [point["interval"] or [point["value"]] * 2 for point in points]
+    values = [point["value"] for point in points]
+    line = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": [point["users"] for point in points],
+        "y": values,
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
+            "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
+            "thickness": 1.5,
+            "color": NEUTRAL,
+        },
+        "line": {"color": colours.get(name, PALETTE[0])},
+        "hovertemplate": f"{name}, %{{x:,}} users: %{{y:.4f}}<extra></extra>",
+    }
+    about = (
+        f"{name}, learnt from a quarter, a half and all of the users that were drawn of {curve['every']:,} "
+        "(train_users). Where it still rises at the end, more users are worth their cost."
+    )
+    return chart_of("Quality by users learnt from", about, [line], x="users", y=f"{curve['metric']} on validation")

@@ -38,6 +38,7 @@ def assemble_report(
     popularity: Sequence[str],
     tuning: Entries,
     training: Mapping[str, Entries],
+    curve: Mapping[str, Any],
     augmentation: Mapping[str, AnswerReport],
     reranking: Mapping[str, Mapping[str, Any]],
     explanations: Mapping[str, int],
@@ -58,6 +59,7 @@ def assemble_report(
         popularity: Recommenders of popular items, which others are compared with.
         tuning: What `genre tune` found, one entry for each recommender.
         training: Recommender -> the log of its fitting.
+        curve: Quality of the best one against the users that it learnt from; empty where they are all users.
         augmentation: Step of the augmentation -> report of the language model's answers.
         reranking: Recommender -> counts of the lists that a language model reordered; empty without a reranker.
         explanations: Counts of the explanations that a language model worded; empty without one.
@@ -95,6 +97,7 @@ def assemble_report(
         "significance": _significance([test for test in tests if test.name in shown], label),
         "tuning": tuning,
         "training": training,
+        "learning_curve": curve,
         "language_model": {
             "augmentation": {step: dataclasses.asdict(report) for step, report in augmentation.items()},
             "reranking": {label: counts for label, counts in reranking.items() if counts},

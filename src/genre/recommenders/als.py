@@ -17,7 +17,7 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
 from genre.data.linear_algebra import check_width, ridge_map, unit_rows, with_constant
-from genre.errors import DataError, NotSupported
+from genre.errors import DataError, NotSupported, OptionError
 from genre.log import Log
 from genre.options import Doc, Ge, Gt, Le, Search
 from genre.recommenders.factors import Factors
@@ -96,10 +96,11 @@ class ALS(Factors):
         ),
     ] = 0.0
     solver: Annotated[
-        Literal["auto", "exact", "cg"],
+        Literal["auto", "exact", "cg", "mllib"],
         Doc(
             "Exact solutions, or two steps of conjugate gradients (Takacs et al., 'Applications of the conjugate "
-            "gradient method for implicit feedback collaborative filtering', RecSys 2011). auto: cg from 64 factors on."
+            "gradient method for implicit feedback collaborative filtering', RecSys 2011). auto: cg from 64 factors "
+            "on. mllib: item vectors by MLlib on the workers of `engine: {kind: spark}`; needs frequency: 1."
         ),
     ] = "auto"
     seed: Annotated[int, Doc("Seed of the first item vectors.")] = 0
@@ -107,7 +108,24 @@ class ALS(Factors):
     extends: ClassVar[str] = "with feature_weight"
     learns: ClassVar[tuple[str, ...]] = ("gram_",)  # `map_` and `center_` only with feature_weight
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.solver == "mllib" and (self.frequency != 1 or self.feature_weight):
+            raise OptionError(
+                "ALS: solver: mllib: the penalty of MLlib is that of frequency: 1, and it knows no features; here "
+                f"frequency is {self.frequency:g} and feature_weight {self.feature_weight:g}; set frequency: 1 with a "
+                "smaller regularization (about .02 in place of 50), or choose another solver"
+            )
+
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        if self.solver == "mllib":
+            from genre.recommenders.mllib import items_by_mllib
+
+            options = {
+                name: getattr(self, name) for name in ("factors", "iterations", "regularization", "alpha", "seed")
+            }
+            self._keep(items_by_mllib(dataset.matrix(), **options))
+            return
         features = self._unit_features(dataset)  # [n_items, dim + 1], or no rows
         counts = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items)  # [n_items]
         by_user = dataset.matrix()
@@ -123,13 +141,17 @@ class ALS(Factors):
             gram_diagonal = rotate_to_eigenbasis(users, items)
             prior = self._prior(features, items, counts, of_items.ridge)
             self._solve(of_items, users, gram_diagonal, prior, items)
-        self.gram_, axes = principal_axes(items)  # [factors]
-        self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
+        self._keep(items)
         if len(features):
             self.map_ = ridge_map(features, self.item_embeddings_, counts, self.regularization)
             # An item without interactions is where the map puts it. `gram_` stays that of the learnt vectors: users had
             # no chance to take such an item.
             self.item_embeddings_[counts == 0] = features[counts == 0] @ self.map_
+
+    def _keep(self, items: Float32) -> None:
+        """Keep item vectors in the eigenbasis of their Gram matrix."""
+        self.gram_, axes = principal_axes(items)  # [factors]
+        self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
 
     def _equations(self, matrix: sp.csr_matrix) -> Equations:
         """Return the rows of a matrix of weights, which is overwritten: c - 1 = alpha * weight takes their place."""
