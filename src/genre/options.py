@@ -286,6 +286,22 @@ def check_names(cls: type, names: Iterable[str]) -> None:
             raise OptionError(f"{cls.__name__} has no option {name!r}{suggest_option(cls, name)}; options: {legal}")
 
 
+def required_options(cls: Any) -> list[str]:
+    """Return the names of the options of a dataclass that have no default.
+
+    Args:
+        cls: The dataclass.
+
+    Returns:
+        The names.
+    """
+    return [
+        option.name
+        for option in dataclasses.fields(cls)
+        if option.init and option.default is dataclasses.MISSING and option.default_factory is dataclasses.MISSING
+    ]
+
+
 def suggest_option(cls: type, name: str) -> str:
     """Suggest the option of a dataclass that a user means by a name that it does not have.
 

@@ -147,6 +147,7 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
         (f"{READ} read,\n", 0o600, "line 1: a key is for"),
         (f"{READ}\n{READ} events\n", 0o600, "line 2: the key of an earlier line again"),
         (b"\xff\xfe" * 20, 0o600, "not UTF-8 text"),
+        (f"{READ}\0\n", 0o600, "line 1: a key has a character that no client can send"),
         ("x" * 200_000, 0o600, "no file of keys"),
         (READ, 0o644, r"mode 0644\); chmod 600"),
         (READ, 0o640, r"mode 0640\); chmod 600"),
@@ -290,6 +291,17 @@ def test_no_address_redirects_to_one_made_of_the_host_header(service: Service) -
     for method, path in (("GET", "/v1/popular/"), ("POST", "/v1/events/"), ("GET", "/metrics/")):
         answer = client.request(method, path, json=EVENT, headers={"host": "localhost"}, follow_redirects=False)
         assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost", 200), ("LOCALHOST:8000", 200), ("[::1]:8000", 200), ("[::1]", 200), ("127.0.0.1:", 200),
+     ("[127.0.0.1].evil.example", 421), ("[::1]evil", 421), ("127.0.0.1:80@evil", 421), ("[[::1]]", 421), ("", 421),
+     ("evil:127.0.0.1", 421), ("127.0.0.1.evil.example", 421)],
+)  # fmt: skip
+def test_without_a_key_only_names_of_this_machine_are_answered(service: Service, host: str, status: int) -> None:
+    app = create_app(service, hosts=frozenset({"localhost", "127.0.0.1", "::1"}))
+    assert client_of(app).get("/v1/runs", headers={"host": host}).status_code == status
 
 
 @pytest.mark.parametrize(

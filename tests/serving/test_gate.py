@@ -67,6 +67,20 @@ def runs(tmp_path: Path) -> tuple[Run, Run]:
     return run("ease", EASE(10.0)), run("popularity", Popularity())
 
 
+def test_users_who_like_nothing_of_what_they_got_do_not_open_the_gate(tmp_path: Path) -> None:
+    """They have no ndcg; one of them made the difference no number, which is worse than nothing."""
+    good, bad = runs(tmp_path)
+    data = good.dataset
+    assert data.timestamp is not None
+    newest = np.flatnonzero(data.user == 0)[np.argmax(data.timestamp[data.user == 0])]
+    stars = np.where(np.arange(len(data)) == newest, 1, 5).astype(np.float32)
+    data = dataclasses.replace(data, rating=stars, rating_scale=(1.0, 5.0, 1.0), positive_rating=4.0)
+    good, bad = (dataclasses.replace(one, dataset=data) for one in (good, bad))
+    assert "59 users" in check_gate(good, good, Gate())
+    with pytest.raises(WorseRunError, match="held back"):
+        check_gate(good, bad, Gate(coverage=0.0))
+
+
 def test_a_worse_run_is_held_and_a_better_one_is_not(tmp_path: Path) -> None:
     good, bad = runs(tmp_path)
     assert "not worse" in check_gate(good, good, Gate())

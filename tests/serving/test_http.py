@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import gzip
 import json
 import re
 import threading
@@ -151,6 +152,51 @@ def test_a_number_that_no_column_of_whole_numbers_holds_is_refused(run: Run, sql
             assert is_problem(client.put("/v1/items/i1", json={"year": number}), 422), number
         assert sqlite.last() == 0
         assert client.put("/v1/items/i1", json={"year": 2**63 - 1}).status_code == 200
+
+
+def test_an_address_that_is_no_utf8_is_refused(steady: Steady) -> None:
+    """Replaced bytes would make one user of many, whom a deletion then erases."""
+    client, _ = steady
+    for method, path in (("GET", "users/%ff"), ("DELETE", "users/%fe"), ("GET", "users/%ed%a0%80/recommendations"),
+                         ("GET", "users/u0/recommendations?recommendation_id=%ff"), ("PUT", "items/a%C3")):  # fmt: skip
+        assert is_problem(client.request(method, f"/v1/{path}", json={"title": "x"}), 400), path
+    assert client.get("/v1/users/%C3%A9%2F").json()["user_id"] == "é/"
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b'{"filter": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b'{"ask": "caf\xe9"}', "no UTF-8 text"),
+        (b'{"k": ' + b"9" * 10_000 + b"}", "too many digits"),
+        (b'{"k": 1}{"k": 2}', "no JSON from this character on"),
+        (b'{"rules": [{"kind": "pin"}]}', "rules[0]: item: missing; pin needs it"),
+    ],
+)
+def test_a_body_that_is_no_json_is_told_why(steady: Steady, body: bytes, complaint: str) -> None:
+    client, _ = steady
+    answer = client.post("/v1/recommendations", content=body, headers={"content-type": "application/json"})
+    assert is_problem(answer, 422)
+    assert complaint in answer.json()["detail"]
+
+
+def test_a_compressed_body_is_refused_with_the_remedy(steady: Steady) -> None:
+    client, _ = steady
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = client.post("/v1/recommendations", content=gzip.compress(b'{"k": 1}'), headers=headers)
+    assert is_problem(answer, 422)
+    assert "send it without content-encoding" in answer.json()["detail"]
+
+
+def test_every_error_has_one_shape_also_of_files_of_the_page(steady: Steady) -> None:
+    client, _ = steady
+    assert client.get("/app.js", headers={"range": "bytes=abc"}).status_code == 200
+    assert is_problem(client.get("/nothing.js"), 404)
+
+
+def test_a_list_is_not_shown_by_a_request_for_its_headers(steady: Steady) -> None:
+    client, _ = steady
+    assert client.head("/v1/users/u0/recommendations").status_code == 405
 
 
 def test_a_parameter_or_a_key_that_is_given_twice_is_refused(steady: Steady) -> None:

@@ -35,6 +35,7 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ItemChange, Outcome
 from genre.serving.limits import Limits
+from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest, RankedList
 from genre.serving.search.catalogue import Catalogue
 from genre.serving.service import Service
@@ -732,6 +733,31 @@ def test_items_have_bounds_each_and_together(run: Run, sqlite: SQLiteStore) -> N
     service.put_item("b", {"text": "x"})  # a change that is smaller makes room
     service.put_item("c", {"text": "x" * 900})
     assert sqlite.last() == 4, "what is refused is not recorded"
+
+
+def test_new_fields_have_a_bound_and_items_one_id(run: Run, sqlite: SQLiteStore) -> None:
+    service = Service([run], sqlite, limits=Limits(new_fields=3))
+    service.put_item("a", {"title": "A", "x": "1", "y": "2", "item_id": "a"})
+    service.put_item("b", {"title": "B", "z": "3"})
+    with pytest.raises(ConflictError, match="may have 3 fields that run 'toy' does not have"):
+        service.put_item("b", {"w": "4"})
+    service.put_item("b", {"x": "5"})
+    with pytest.raises(DataError, match="the address names the item 'b'"):
+        service.put_item("b", {"item_id": "a"})
+    assert sqlite.last() == 3, "what is refused is not recorded"
+
+
+def test_stars_that_the_data_cannot_have_are_refused_and_not_learnt(run: Run, sqlite: SQLiteStore) -> None:
+    service = Service([run], sqlite)
+    for stars in (1e12, -1e12, 5.5, 0.0):
+        with pytest.raises(DataError, match="stars of this data are 1 to 5"):
+            service.record([Event("u0", "i1", kind="rate", value=stars)])
+    service.record([Event("u0", "i1", kind="rate", value=4.5)])
+    sqlite.record([Event("u1", "i0", 0.0, kind="rate", value=1e12)])  # of a version before, or by another hand
+    rating = with_log(run.dataset, sqlite).rating
+    assert rating is not None
+    assert (rating.min(), rating.max()) == (1, 5)
+    assert 4.5 in rating
 
 
 def test_all_work_of_a_query_is_inside_its_time_limit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -20,10 +21,13 @@ from genre.config.serving_options import RecordShows, ServingOptions
 from genre.errors import StoreError
 from genre.runs import Run
 from genre.serving.events.backup import back_up, restore
-from genre.serving.events.outcomes import Origin, OutcomeCounts, clicks_on_unknown_lists, count_outcomes
+from genre.serving.events.list_rows import Origin
+from genre.serving.events.outcomes import OutcomeCounts, clicks_on_unknown_lists, count_arms, count_outcomes
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, EventStore, ServedList
+from genre.serving.exploration import click_counts
 from genre.serving.http.app import create_app
+from genre.serving.outcome_table import outcome_table
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 from genre.serving.shows import FLUSH_SECONDS, ShowLog
@@ -72,6 +76,36 @@ def test_buffered_lists_are_recorded_within_moments_and_when_the_service_ends(ru
     shows.add([("u0", service.recommend(ListRequest("u0", k=3)))], 0.1)
     shows.flush()
     assert len(store.lists_of("u0")) == 2
+
+
+HOSTILE_LISTS = {
+    "origin": ["null", "[]", '[{}, [], 1, {}]', '[["r"], "e", "p", null]', '["r", {}, "p", null]',
+               '["r", "e", "p", ["y"]]', '["\\ud800", "e", "p", null]', "[" * 9000, b"\xff", '["r", "e", "p"]'],
+    "body": ["{}", "[]", '{"items": "50"}', '{"items": {"50": 1}}', '{"items": [["a"]]}', '{"items": ["\\ud800"]}',
+             '{"items": ["a"], "propensities": [NaN]}', '{"items": ["a"], "propensities": [0]}', "[" * 9000, None],
+    "value": [float("inf"), -1e300, "x", b"x", None],
+    "list_id": [None],
+    "timestamp": ["x", None],
+}  # fmt: skip
+
+
+def test_a_list_that_cannot_be_read_is_left_out(sqlite: SQLiteStore) -> None:
+    sqlite.put_lists([served("good")])
+    good = dict(zip(("kind", "user_id", "timestamp", "body", "list_id", "place", "value", "origin"),
+                    ("list", "a", 100, '{"items": ["x"]}', "l", 1, 0.5, '["r", "ease", "personal", null]'),
+                    strict=True))  # fmt: skip
+    rows = [{**good, name: value} for name, values in HOSTILE_LISTS.items() for value in values]
+    with sqlite3.connect(sqlite.path) as log:
+        for number, row in enumerate(rows):
+            row["list_id"] = row["list_id"] and f"l{number}"
+            log.execute(f"INSERT INTO log ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
+    assert [one.recommendation_id for one in sqlite.lists_of("a")] == ["good"]
+    json.dumps(data_of_user(sqlite, "a", None), ensure_ascii=False).encode()
+    assert {one.group.run for one in counted(sqlite, ())} == {"r"}
+    (row,) = outcome_table(sqlite, ())
+    assert row.coverage == 3, "the items of the good one"
+    assert count_arms(sqlite, ["r", "s"], "buy", since=0, until=200, window=9, now=300).by_arm["r"].users == 1
+    assert click_counts(sqlite)[1] == {"x": 1 + len(HOSTILE_LISTS["origin"]) + 8, "y": 1, "z": 1}
 
 
 @pytest.mark.parametrize("how", ["durable", "buffered"])

@@ -31,7 +31,7 @@ from genre.features.thumbnails import PictureOptions
 from genre.llm.base import LanguageModel
 from genre.llm.ledger_table import MEMORY
 from genre.llm.settings import LLMOptions
-from genre.options import parse_options, suggest_option, type_hints
+from genre.options import parse_options, required_options, suggest_option, type_hints
 from genre.package_files import is_package_file
 from genre.preprocessing.sources.base import Source
 from genre.recommenders.base import Recommender
@@ -205,7 +205,7 @@ class _Builder:
             self.problem(_join(path, key), what)
         if cls is EvaluationOptions and "metrics" in parsed:
             self._check_own_metrics(parsed["metrics"], _join(path, "metrics"))
-        for key in _required(cls):
+        for key in required_options(cls):
             if key not in given and key not in computed:
                 self.problem(_join(path, key), f"missing; {cls.__name__} needs it")
         if len(self.problems) > before:
@@ -271,15 +271,6 @@ class _Builder:
 def _join(path: str, key: str) -> str:
     """Return the path of an option of the object at `path`."""
     return f"{path}.{key}" if path else key
-
-
-def _required(cls: Any) -> list[str]:
-    """Return the names of the options without a default."""
-    return [
-        option.name
-        for option in dataclasses.fields(cls)
-        if option.init and option.default is dataclasses.MISSING and option.default_factory is dataclasses.MISSING
-    ]
 
 
 def _labels(entries: list[Any]) -> tuple[str, ...]:

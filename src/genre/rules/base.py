@@ -12,7 +12,7 @@ import numpy as np
 from genre.data.item_fields import Age, Between, Condition, Filter, ItemFields, Mask, OneOf
 from genre.errors import OptionError
 from genre.kinds import KINDS, import_class
-from genre.options import Doc, check_names, check_options, nearest, parse_options
+from genre.options import Doc, check_names, check_options, nearest, parse_options, required_options
 
 RANGES: dict[type[Between | Age], tuple[str, str]] = {Between: ("min", "max"), Age: ("older_than", "newer_than")}
 """Class of a condition -> the keys of its lower and upper bound."""
@@ -130,9 +130,12 @@ def _read(value: Mapping[str, Any], place: str) -> Rule:
     options = {key: option for key, option in value.items() if key != "kind"}
     try:
         check_names(cls, options)
+        missing = [name for name in required_options(cls) if name not in options]
+        if missing:
+            raise OptionError(f"{missing[0]}: missing; {kind} needs it")
         parsed, problems = parse_options(cls, options)
         if problems:
             raise OptionError("; ".join(f"{option}: {problem}" for option, problem in problems))
         return cls(**parsed)
-    except (TypeError, OptionError) as error:  # TypeError: an option without a default is missing
+    except OptionError as error:
         raise OptionError(f"{place}: {error}") from error

@@ -6,7 +6,6 @@ Knows candidates and counts of clicks; nothing about users, rules or how a list 
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 from genre.arrays import Float32, Float64, Int32
 from genre.config.serving_options import Explore
 from genre.data.event_kinds import CLICK
+from genre.serving.events.list_rows import shown_of
 from genre.serving.events.store import EventStore
 
 POSTERIOR_DRAWS = 64
@@ -132,7 +132,8 @@ def click_counts(store: EventStore) -> tuple[dict[str, int], dict[str, int]]:
     """
     shows: dict[str, int] = {}
     for (body,) in store.query(SHOWN, (NEWEST_LISTS,)):
-        for item in json.loads(body)["items"]:
+        shown, _ = shown_of(body) or ((), ())
+        for item in shown:
             shows[item] = shows.get(item, 0) + 1
     clicks = {item: min(int(n), shows.get(item, 0)) for item, n in store.query(CLICKED, ())}
     return clicks, shows

@@ -112,13 +112,14 @@ def check_gate(old: Run, new: Run, gate: Gate, *, exclude_seen: bool = True) -> 
         users = collect_targets(fold, exclude_seen=exclude_seen).users
     except EvaluationError:
         return "not checked, since no user has a newest interaction to find"
-    values, coverage = [], []
+    values, coverage = list[Float64](), list[int]()
     for run in (old, new):
         lists = _lists(
             next(iter(run.recommenders.values())).without_llm(), fold, users, gate.k, exclude_seen=exclude_seen
         )
         found = evaluate_lists(lists, fold, users=users, k=gate.k, metrics=["ndcg"], exclude_seen=exclude_seen)
-        values.append(found.per_user[f"ndcg@{gate.k}"])
+        of_users = found.per_user[f"ndcg@{gate.k}"]
+        values.append(of_users[np.isfinite(of_users)])  # the same users for both: others like nothing of what they got
         coverage.append(len(np.unique(lists[lists >= 0])))
     result = judge_difference(values[0], values[1], gate.margin)
     line = f"ndcg@{gate.k} on the newest interactions, {result}"

@@ -37,6 +37,11 @@ class Limits:
     head_bytes: Annotated[int, Ge(1000), Doc("Bytes of one request's address and headers.")] = 65_536
     headers: Annotated[int, Ge(10), Doc("Headers of one request.")] = 100
     item_chars: Annotated[int, Ge(1), Doc("Characters of all fields of an item that is new or has changed.")] = 20_000
+    new_fields: Annotated[
+        int,
+        Ge(0),
+        Doc("Fields that new and changed items may have beside those of the run; each costs all items."),
+    ] = 100
     new_items_chars: Annotated[
         int, Ge(1), Doc("Characters of the fields of all items that are new or have changed since the run was made.")
     ] = 10_000_000

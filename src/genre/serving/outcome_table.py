@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from genre.evaluation.online.experiments import Rate, RateSums, always_valid_rate
 from genre.evaluation.online.quantiles import quantile
+from genre.serving.events.list_rows import Origin
 from genre.serving.events.outcomes import (
     FOREVER,
     RATIOS,
     NewestLists,
-    Origin,
     OutcomeCounts,
     count_outcomes,
     newest_lists,

@@ -78,6 +78,7 @@ class State:
         self.recent_events = RecentEvents(store, self.fallback.breaker("store", limits.store_seconds))
         self._changes: dict[str, dict[str, Any]] = {}
         self._changes_chars = 0
+        self._changed_fields: set[str] = set()
         self.deleted_users = DeletedUsers(store.key)
         self.dialogues = Dialogues()
         self._replacing = threading.Lock()
@@ -178,7 +179,7 @@ class State:
 
         Raises:
             DataError: If the fields of the item would be too long.
-            ConflictError: If those of all new and changed items together would be.
+            ConflictError: If those of all new and changed items together would be, or were too many.
         """
         known, limits = self._changes.get(change.item_id, {}), self.fallback.limits
         size = n_chars({**known, **change.fields})
@@ -192,6 +193,13 @@ class State:
                 f"new and changed items may have {limits.new_items_chars:,} characters together; put them into "
                 "the data of a new run with a new event log, or raise --limit new_items_chars"
             )
+        for loaded in self.loaded_runs.values():
+            new = (self._changed_fields | change.fields.keys()) - set(loaded.run.dataset.items.column_names)
+            if len(new) > limits.new_fields and not change.fields.keys() <= self._changed_fields:
+                raise ConflictError(
+                    f"new and changed items may have {limits.new_fields:,} fields that run {loaded.name!r} does not "
+                    "have; put fewer, or put them into the data of a new run, or raise --limit new_fields"
+                )
 
     def apply(self, entry: Entry) -> bool:
         """Take in one entry of the event log.
@@ -211,6 +219,7 @@ class State:
             known = self._changes.get(entry.item_id)
             changed = {**(known or {}), **entry.fields}
             self._changes[entry.item_id] = changed
+            self._changed_fields |= changed.keys()
             self._changes_chars += n_chars(changed) - n_chars(known or {})
             return changed != known
         elif (

@@ -12,7 +12,7 @@ from typing import Any
 
 from genre.config.serving_options import ServingOptions
 from genre.data.context import check_context
-from genre.errors import GenreError, OptionError
+from genre.errors import DataError, GenreError, OptionError
 from genre.runs import Run
 from genre.serving.erasure import Erasure
 from genre.serving.events.deletion import Deletion, user_digest
@@ -25,7 +25,7 @@ from genre.serving.operations import Operations
 from genre.serving.shows import ShowLog
 from genre.serving.state import State
 from genre.serving.warmup import can_personalise, warm_up
-from genre.serving.weighed_events import weigh_for_log
+from genre.serving.weighed_events import check_event, weigh_for_log
 
 CLICKS_SECONDS = 60.0  # between two counts of what exploration learns from
 
@@ -122,7 +122,8 @@ class Updates:
             What became of each event.
 
         Raises:
-            DataError: If there is no such kind of event, or no such circumstances; nothing is recorded.
+            DataError: If there is no such kind of event, the data has no such stars or no such circumstances; nothing
+                is recorded.
         """
         self.check_events(events)
         outcomes = self._store.record(self._weighed(events), deadline=deadline)
@@ -130,17 +131,18 @@ class Updates:
         return outcomes
 
     def check_events(self, events: Sequence[Event]) -> None:
-        """Check that the first run's table has the kinds of events, and the data of some run their circumstances.
+        """Check that the first run's table has the kinds of events, its data their stars, some run their circumstances.
 
         Args:
             events: The events.
 
         Raises:
-            DataError: If there is no such kind, or no such column of circumstances.
+            DataError: If there is no such kind, there are no such stars, or no such column of circumstances.
         """
-        kinds = self._state.loaded_run(None).run.event_kinds
-        for kind in {event.kind for event in events if event.kind is not None}:
-            kinds.weight(kind)
+        run = self._state.loaded_run(None).run
+        for event in events:
+            if event.kind is not None:
+                check_event(event, run.event_kinds, run.dataset.rating_scale)
         if said := {name: text for event in events for name, text in event.context}:
             runs = self._state.loaded_runs.values()
             check_context(said, dict.fromkeys(name for one in runs for name in one.dataset.context_names), times=())
@@ -162,12 +164,16 @@ class Updates:
             By run, whether the item can be recommended from now on.
 
         Raises:
-            DataError: If a value does not fit its column in a run's data, or the fields are too long.
-            ConflictError: If the fields of all new and changed items are too long together.
+            DataError: If a value does not fit its column in a run's data, the fields are too long, or they name another
+                item.
+            ConflictError: If the fields of all new and changed items are too long together, or too many.
         """
+        given = dict(fields)
+        if given.pop("item_id", item_id) != item_id:
+            raise DataError(f"item_id: the address names the item {item_id!r}; leave it out")
         for loaded in self._state.loaded_runs.values():
-            check_fields(loaded.run.dataset, fields)
-        change = ItemChange(item_id, dict(fields))
+            check_fields(loaded.run.dataset, given)
+        change = ItemChange(item_id, given)
         self._state.check_size(change)
         self._store.put_items([change], deadline=deadline)
         changed = self._state.apply(change)

@@ -14,8 +14,11 @@ import numpy.typing as npt
 from genre.arrays import Float32, Int64
 from genre.data.dataset import Dataset
 from genre.data.event_kinds import RATE, EventKinds
+from genre.errors import DataError
 from genre.serving.events.store import Event
 
+RatingScale = tuple[float, float, float]
+"""Lowest star, highest star and step."""
 FOREVER = np.iinfo(np.int64).max
 """The time of an interaction without one: no event of the same item is newer, unless it takes something back."""
 
@@ -33,6 +36,30 @@ def is_newer(event: Event, newest: int) -> bool:
     return event.timestamp > newest or (newest == FOREVER and event.weight < 0)
 
 
+def check_event(event: Event, kinds: EventKinds, scale: RatingScale | None) -> None:
+    """Check that there is the kind of an event, and that its stars are some that the data may have.
+
+    Args:
+        event: The event.
+        kinds: The table of kinds.
+        scale: Lowest and highest star of the data, and step; None without ratings.
+
+    Raises:
+        DataError: If there is no such kind, or `rate` has other stars, which would count in all that is learnt.
+    """
+    if event.kind is not None:
+        kinds.weight(event.kind)
+    if event.kind == RATE and not _is_on_scale(event, scale):
+        low, high, _ = scale or (0.0, 0.0, 0.0)
+        raise DataError(
+            f"an event of kind `rate` with value {event.value:g}; stars of this data are {low:g} to {high:g}"
+        )
+
+
+def _is_on_scale(event: Event, scale: RatingScale | None) -> bool:
+    return scale is None or (event.value is not None and scale[0] <= event.value <= scale[1])
+
+
 def weigh_events(events: Sequence[Event], kinds: EventKinds, dataset: Dataset) -> tuple[Float32, Float32]:
     """Weigh events by their kinds.
 
@@ -42,13 +69,13 @@ def weigh_events(events: Sequence[Event], kinds: EventKinds, dataset: Dataset) -
         dataset: The data they are added to, for its scale of ratings.
 
     Returns:
-        Weights, below 0 for events that take earlier interactions back, and ratings: the stars of `rate`, else those of
-        a like or the lowest. `[n]` each.
+        Weights, below 0 for events that take earlier interactions back, and ratings: the stars of `rate` that are on
+        the scale, else those of a like or the lowest. `[n]` each.
     """
     weight = _weights(events, kinds, dataset.positive_rating)
     rating = ratings_for(dataset, weight)
     for at, event in enumerate(events):
-        if event.kind == RATE and event.value is not None:
+        if event.kind == RATE and event.value is not None and _is_on_scale(event, dataset.rating_scale):
             rating[at] = event.value
     return weight, rating
 

@@ -427,7 +427,10 @@ def event_of(row: Sequence[Any]) -> Event | None:
     """
     user_id, item_id, weight, timestamp, event_id, body, action, list_id, place, value, origin = row
     texts = isinstance(user_id, str) and isinstance(item_id, str)
+    texts &= all(isinstance(text, (str, type(None))) for text in (event_id, action, list_id))
     numbers = isinstance(weight, (int, float)) and -HEAVIEST < weight < HEAVIEST and isinstance(timestamp, int)
+    numbers &= isinstance(place, (int, type(None)))
+    numbers &= value is None or (isinstance(value, (int, float)) and -HEAVIEST < value < HEAVIEST)
     if not (texts and numbers and (weight >= 0 or action is not None)):
         return None
     try:

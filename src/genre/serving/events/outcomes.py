@@ -6,20 +6,23 @@ often they were sent. The statements are those of SQLite and of PostgreSQL.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from genre.data.event_kinds import CLICK
+from genre.serving.events.list_rows import LONGEST_SECONDS, Origin, origin_of, shown_of
 from genre.serving.events.log_table import placeholders
 from genre.serving.events.store import EventStore
 
-SERVED = """
+READABLE = f"list_id IS NOT NULL AND value >= 0 AND value < {LONGEST_SECONDS:.0f}"
+"""Of the rows that no version of this program wrote, those that SQL can tell."""
+
+SERVED = f"""
 served AS (
     SELECT list_id, min(origin) AS origin, min(coalesce(user_id, list_id)) AS unit, min(user_id) AS user_id,
         max(place) AS places, min("timestamp") AS made, min(value) AS seconds
-    FROM log WHERE kind = 'list' AND "timestamp" >= ? AND "timestamp" < ? GROUP BY list_id
+    FROM log WHERE kind = 'list' AND {READABLE} AND "timestamp" >= ? AND "timestamp" < ? GROUP BY list_id
 )"""
 """Each list once; its unit is the user, or the list itself without one."""
 
@@ -90,29 +93,13 @@ WITH parts (origin, part, fallback) AS (VALUES ORIGINS),
 numbered AS (
     SELECT seq, part, "timestamp" / ? * ? AS since,
         row_number() OVER (PARTITION BY part, "timestamp" / ? * ? ORDER BY seq DESC) AS number
-    FROM log JOIN parts ON parts.origin = log.origin WHERE kind = 'list' AND "timestamp" >= ? AND "timestamp" < ?
+    FROM log JOIN parts ON parts.origin = log.origin
+    WHERE kind = 'list' AND READABLE AND "timestamp" >= ? AND "timestamp" < ?
 )
 SELECT part, since, body, value FROM numbered JOIN log ON log.seq = numbered.seq WHERE number <= ?
-"""
+""".replace("READABLE", READABLE)
 NEWEST = 1000  # lists of a group whose items and times are read
 FOREVER = 2**62
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where lists came from.
-
-    Attributes:
-        run: Name of the run.
-        recommender: Name of the recommender.
-        source: How they were made.
-        fallback: Why a fallback made them, or None.
-    """
-
-    run: str
-    recommender: str
-    source: str
-    fallback: str | None
 
 
 @dataclass(frozen=True)
@@ -187,8 +174,7 @@ def count_outcomes(
 
 def _parts_of(store: EventStore, group: Group, since: int, until: int) -> tuple[list[Any], str, list[Any]]:
     """Number the groups of origins; return the groups, and SQL with its values that says which origin is in which."""
-    origins = [text for (text,) in store.query(ORIGINS, (since, until))]
-    found = {text: Origin(*json.loads(text)) for text in sorted(origins)}
+    found = dict(sorted(_origins(store, since, until).items()))
     groups = list(dict.fromkeys(group(origin) for origin in found.values()))
     rows = [(text, groups.index(group(origin)), int(origin.fallback is not None)) for text, origin in found.items()]
     row = "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
@@ -322,7 +308,8 @@ def newest_lists(
     given = (*values, *(span,) * 4, since, until, NEWEST)
     for part, begin, body, seconds in store.query(NEWEST_LISTS.replace("ORIGINS", parts), given):
         items, times = found.setdefault((groups[part], int(begin)), (set(), []))
-        items.update(json.loads(body)["items"])
+        shown, _ = shown_of(body) or ((), ())
+        items.update(shown)
         times.append(float(seconds))
     return {key: NewestLists(frozenset(items), tuple(sorted(times))) for key, (items, times) in found.items()}
 
@@ -330,6 +317,12 @@ def newest_lists(
 def _origins_by_run(store: EventStore, since: int, until: int) -> dict[str, list[str]]:
     """Return the texts that stand for the origins of lists, which are few, by name of the run."""
     found: dict[str, list[str]] = {}
-    for (origin,) in store.query(ORIGINS, (since, until)):
-        found.setdefault(json.loads(origin)[0], []).append(origin)
+    for text, origin in _origins(store, since, until).items():
+        found.setdefault(origin.run, []).append(text)
     return found
+
+
+def _origins(store: EventStore, since: int, until: int) -> dict[str, Origin]:
+    """Return the origins of lists by the texts that stand for them, without those that cannot be read."""
+    found = {text: origin_of(text) for (text,) in store.query(ORIGINS, (since, until))}
+    return {text: origin for text, origin in found.items() if origin is not None}

@@ -41,6 +41,9 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # that change nothing
 LISTS = ("/v1/users/", "/v1/items/", "/v1/popular")  # what is sent from there counts as shown
 SINGLE_HEADERS = (b"host", b"authorization", b"content-type", b"content-length", b"origin", b"sec-fetch-site")
 
+HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]*))(?::\d*)?")
+"""A Host header: an IPv6 address in brackets or a name, perhaps with a port."""
+
 KeyScope = Literal["read", "events", "admin"]
 KEY_SCOPES: tuple[KeyScope, ...] = ("read", "events", "admin")
 """What a key is for: lists and look-ups; recording events; everything, with changes of items and deletions of users."""
@@ -99,6 +102,8 @@ def _checked_keys(scopes_by_key: Mapping[str, Collection[KeyScope]]) -> list[tup
     for key, scopes in scopes_by_key.items():
         if len(key) < MIN_KEY_LENGTH:
             raise OptionError(f"a key needs at least {MIN_KEY_LENGTH} characters, found {len(key)}")
+        if not key.isprintable():
+            raise OptionError("a key has a character that no client can send; write letters and digits")
         strange = [scope for scope in scopes if scope not in KEY_SCOPES]
         if strange or not scopes:
             raise OptionError(f"a key is for {', '.join(KEY_SCOPES)}, found {', '.join(strange) or 'none'}")
@@ -206,7 +211,8 @@ class HostCheck:
 def _host(scope: Scope) -> str:
     """Return the name in the Host header, without port and brackets."""
     text = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
-    return text.rpartition("]")[0].strip("[]") if text.startswith("[") else text.partition(":")[0]
+    found = HOST.fullmatch(text)
+    return "" if found is None else found[1] or found[2]
 
 
 class OriginCheck:

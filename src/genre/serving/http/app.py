@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from genre.features.thumbnails import MEDIA_TYPE
 from genre.serving.http.access import (
@@ -91,7 +92,7 @@ def create_app(
     )
     add_routes(app, calls)
     _add_health(app, service, metrics)
-    page = StaticFiles(packages=[("genre.serving.http", "web")], html=True)
+    page = _WholeFiles(packages=[("genre.serving.http", "web")], html=True)
     app.routes.extend(Route(f"/{name}", _page(name), methods=["GET"]) for name in ("docs", "operate"))
     app.routes.append(Route("/pictures/{name}", _pictures(service), methods=["GET"]))
     app.routes.extend(Route(path, page, methods=["GET"]) for path in ("/", "/{file}"))
@@ -108,6 +109,14 @@ def create_app(
     app.add_middleware(SecurityHeaders)
     app.add_middleware(MeasureRequests, metrics=metrics)
     return app
+
+
+class _WholeFiles(StaticFiles):
+    """Files of the page, which are small: a part of one cannot be asked for."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 def _page(name: str) -> Callable[[Request], Awaitable[Response]]:

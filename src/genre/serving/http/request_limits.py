@@ -7,7 +7,7 @@ import ipaddress
 import time
 
 from cachetools import LRUCache
-from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,7 +21,11 @@ BUSY_PER_SECOND = 200  # answers "busy" sent a second
 
 
 class RequestLimits:
-    """Middleware that refuses what exceeds the limits of a service: 503 busy, 429 too many requests, 413 too large."""
+    """Middleware that refuses what exceeds the limits of a service: 503 busy, 429 too many requests, 413 too large.
+
+    A request is in flight from when its body is here until its answer is made: a client that sends or reads slowly
+    takes no place.
+    """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app, self._limits = app, limits
@@ -34,23 +38,59 @@ class RequestLimits:
         if scope["type"] != "http" or scope["path"] in HEALTH_PATHS:
             await self._app(scope, receive, send)
             return
-        events = scope["path"] == EVENTS_PATH
-        if self._in_flight[events] >= (self._limits.events_in_flight if events else self._limits.in_flight):
-            await self._pace()
-            await _refusal(503, "busy", "too many requests at once; try again")(scope, receive, send)
-        elif self._buckets is not None and not self._buckets.take(scope["client"][0] if scope["client"] else ""):
+        if self._buckets is not None and not self._buckets.take(scope["client"][0] if scope["client"] else ""):
             detail = f"more than {self._limits.rate:g} requests a second"
             await _refusal(429, "too_many_requests", detail)(scope, receive, send)
-        elif (length := _content_length(scope)) is not None and length > self._limits.body_bytes:
-            answer = problem(413, "too_large", self._too_large())
+            return
+        try:
+            body = await self._read_body(scope, receive)
+        except ClientDisconnect:
+            return
+        events = scope["path"] == EVENTS_PATH
+        if body is None:
+            answer = problem(413, "too_large", f"a body may have {self._limits.body_bytes:,} bytes")
             answer.headers["connection"] = "close"
             await answer(scope, receive, send)
+        elif self._in_flight[events] >= (self._limits.events_in_flight if events else self._limits.in_flight):
+            body = None  # is not kept while the answer waits for its turn
+            await self._pace()
+            await _refusal(503, "busy", "too many requests at once; try again")(scope, receive, send)
         else:
-            self._in_flight[events] += 1
-            try:
-                await self._app(scope, receive if length is not None else self._measured(receive), send)
-            finally:
-                self._in_flight[events] -= 1
+            await self._work(scope, _again(body, receive), send, events=events)
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send, *, events: bool) -> None:
+        """Have a request answered, which is in flight until its answer begins."""
+        in_flight = [events]
+        self._in_flight[events] += 1
+
+        def leave() -> None:
+            while in_flight:
+                self._in_flight[in_flight.pop()] -= 1
+
+        async def send_answer(message: Message) -> None:
+            leave()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_answer)
+        finally:
+            leave()
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Wait for all of a body; None where it is too large."""
+        announced = _announced_length(scope)
+        if announced is not None and announced > self._limits.body_bytes:
+            return None
+        parts, size, more = list[bytes](), 0, announced != 0
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            size, more = size + len(parts[-1]), message.get("more_body", False)
+            if size > self._limits.body_bytes:
+                return None
+        return b"".join(parts)
 
     async def _pace(self) -> None:
         """Wait before answering "busy": a client that is refused at once is back at once, and refusing costs, too."""
@@ -59,22 +99,15 @@ class RequestLimits:
         if self._next_busy > now:
             await asyncio.sleep(self._next_busy - now)
 
-    def _measured(self, receive: Receive) -> Receive:
-        """Return `receive` with an end to a body whose length was not announced."""
-        received = 0
 
-        async def measured() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limits.body_bytes:  # raised inside the framework, which knows its own exceptions only
-                raise HTTPException(413, self._too_large(), {"connection": "close"})
-            return message
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that hands a body over once more."""
+    left = [body]
 
-        return measured
+    async def receive_again() -> Message:
+        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
 
-    def _too_large(self) -> str:
-        return f"a body may have {self._limits.body_bytes:,} bytes"
+    return receive_again
 
 
 class TokenBuckets:
@@ -114,7 +147,7 @@ def _network(address: str) -> str:
     return str(full.ipv4_mapped or ipaddress.IPv6Network((int(full) >> 64 << 64, 64)))
 
 
-def _content_length(scope: Scope) -> float | None:
+def _announced_length(scope: Scope) -> float | None:
     """Return the announced length of the body, infinity where it is no number, 0 without a body, None where unknown."""
     headers = dict(scope["headers"])
     length = headers.get(b"content-length")

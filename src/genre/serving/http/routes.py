@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 import orjson
 from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query, Request, Response
@@ -15,13 +16,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genre.config.serving_options import OnlineExperiment
 from genre.errors import DataError, UnknownId
 from genre.options import DEFAULT_K, nearest
 from genre.serving.http.batching import AsyncService
-from genre.serving.http.problems import is_json
+from genre.serving.http.problems import is_json, problem
 from genre.serving.http.request_models import (
     ContextText,
     EventsBody,
@@ -69,6 +71,7 @@ ValuesQuery = Annotated[int, Query(ge=1, le=1000, description="values of a field
 LanguageQuery = Annotated[ReasonLanguage, Query()]
 ContextQuery = Annotated[ContextText, Query()]
 
+PIECE_BYTES = 65_536  # of a report that are read at once
 CACHED_QUERY_BYTES = 200  # a longer query string is checked each time, so that the cache has an end in bytes
 
 SLASH = "\ufdd0"
@@ -138,7 +141,7 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
 class EscapedSlashes:
     """Middleware that keeps a `/` sent as `%2F` inside one part of the path, so that ids may hold one.
 
-    `{name:id}` in the path of a route turns it back.
+    `{name:id}` in the path of a route turns it back. An address that is no UTF-8 text is refused.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -146,10 +149,17 @@ class EscapedSlashes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, as ASGI calls it."""
-        if b"%" in scope.get("raw_path", b""):
-            parts = scope["raw_path"].decode("latin-1").split("/")
-            scope["path"] = "/".join(unquote(part).replace("/", SLASH) for part in parts)
-        await self._app(scope, receive, send)
+        try:
+            if b"%" in scope.get("raw_path", b""):
+                parts = scope["raw_path"].decode("latin-1").split("/")
+                scope["path"] = "/".join(unquote(part, errors="strict").replace("/", SLASH) for part in parts)
+            if b"%" in scope.get("query_string", b""):
+                unquote_to_bytes(scope["query_string"]).decode()
+        except UnicodeDecodeError:  # different ids would become the same one
+            detail = "the address has bytes that are no UTF-8 text; write ids in UTF-8, and % as %25"
+            await problem(400, "bad_request", detail)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class _IdConvertor(Convertor[str]):
@@ -173,6 +183,8 @@ class _Routes:
 
     async def recommend_to_user(self, request: Request) -> Response:
         """Recommend items to a user; popular items to an unknown one."""
+        if request.method == "HEAD":  # it would count as a list that was shown
+            raise HTTPException(405, headers={"allow": "GET"})
         user_id = _validated("path", UserPath, request.path_params).user_id
         wanted = replace(_parse_query(request.scope["query_string"]), user_id=user_id)
         return _json(await self._calls.recommend(wanted))
@@ -303,11 +315,17 @@ class _Routes:
         if path.is_symlink() or not path.is_file():
             raise UnknownId(f"run {run!r} has no report")
         headers = {"content-security-policy": REPORT_POLICY}
-        return Response(await self._calls.read(path.read_bytes), media_type="text/html", headers=headers)
+        return StreamingResponse(_pieces(path), media_type="text/html", headers=headers)
 
 
 def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
+
+
+def _pieces(path: FilePath) -> Iterator[bytes]:
+    """Read a file bit by bit, so that a client that does not read its answer keeps one bit in memory."""
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(PIECE_BYTES), b"")
 
 
 def _parse_query(query: bytes) -> ListRequest:
@@ -364,21 +382,40 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            if self.body_field is not None and not is_json(
-                request
-            ):  # of a foreign page, browsers send other types at once
-                raise RequestValidationError([{"loc": ("body",), "msg": "send it with content-type: application/json"}])
+            if self.body_field is not None:
+                _check_body_headers(request)
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict
 
 
+def _check_body_headers(request: Request) -> None:
+    """Refuse a body that is not said to be plain JSON: of a foreign page, browsers send other types at once."""
+    if not is_json(request):
+        raise RequestValidationError([{"loc": ("body",), "msg": "send it with content-type: application/json"}])
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise RequestValidationError([{"loc": ("body",), "msg": "compressed; send it without content-encoding"}])
+
+
 class _StrictRequest(Request):
     async def json(self) -> Any:
+        body = await self.body()
         try:
-            return json.loads(await self.body(), object_pairs_hook=distinct_keys)
-        except DataError as error:
-            raise HTTPException(422, f"body: {error}") from error
+            return json.loads(body, object_pairs_hook=distinct_keys)
+        except json.JSONDecodeError:
+            raise  # FastAPI tells the place
+        except (DataError, RecursionError, ValueError) as error:
+            raise HTTPException(422, f"body: {_trouble(error)}") from error
+
+
+def _trouble(error: Exception) -> str:
+    """Say what is wrong with JSON that Python's reader refuses in words of its own."""
+    if isinstance(error, RecursionError):
+        return "JSON that is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "no UTF-8 text"
+    return str(error) if isinstance(error, DataError) else "a number with too many digits"
 
 
 def _parameters(**models: type[BaseModel]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from genre.serving.events.store import Event
 from genre.serving.http.request_models import EventBody, distinct_keys
 from genre.serving.http.validation import validation_message
 from genre.serving.ingest.line_source import LONGEST_LINE, Line
-from genre.serving.weighed_events import weigh_for_log
+from genre.serving.weighed_events import check_event, weigh_for_log
 from genre.storage import published_at
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors begin a file with it
@@ -51,8 +51,8 @@ class EventReader:
         made = published_at(self._folder)
         manifest_of(self._folder)
         self._kinds = read_config(self._folder / FULL_CONFIG, trust=self._trust).experiment.events
-        dataset = read_dataset(self._folder / "dataset" / "tables")
-        self._positive_rating = apply_part_rules(dataset).positive_rating
+        dataset = apply_part_rules(read_dataset(self._folder / "dataset" / "tables"))
+        self._positive_rating, self._scale = dataset.positive_rating, dataset.rating_scale
         self._context_names = dataset.context_names
         self._made = made
 
@@ -82,8 +82,7 @@ class EventReader:
             raise DataError(validation_message(error.errors())) from error
         if event.event_id is None and line.event_id is None:
             raise DataError(NO_ID)
-        if event.kind is not None:
-            self._kinds.weight(event.kind)
+        check_event(event, self._kinds, self._scale)
         check_context(dict(event.context), self._context_names, times=())
         timestamp = event.timestamp or line.timestamp
         return replace(event, event_id=event.event_id or line.event_id, timestamp=timestamp)
