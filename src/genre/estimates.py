@@ -22,9 +22,9 @@ from genre.config.sections import kind_name, resolve
 from genre.data.dataset import Dataset
 from genre.data.folds import sample_users
 from genre.errors import DataError
+from genre.machine import machine_memory
 from genre.recommenders.als import CG_MIN_FACTORS
 from genre.recommenders.base import Recommender
-from genre.recommenders.ease import machine_memory
 
 MIB = 2**20
 PROCESS = 300 * MIB  # Python with its libraries

@@ -97,11 +97,15 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
     if experiment.augmentation is not None:
         dataset = read_augmented(path / "augmentation").apply(dataset)
     dataset = dataset.with_features(**sides)
+    if not (isinstance(best_first, list) and best_first and all(isinstance(label, str) for label in best_first)):
+        raise ArtifactError(f"{path}: names no recommenders; {REMEDY}")
     recommenders = {
         label: classes[label].load(path / ("refitted" if label in refitted else "recommenders") / label / "model")
         for label in best_first
     }
     for label, recommender in recommenders.items():
+        if not recommender.item_ids_.values.equals(dataset.item_ids.values):
+            raise ArtifactError(f"{path}: the recommender {label!r} is of other items than the data; {REMEDY}")
         if (place := path / "indexes" / label).is_dir():
             recommender.use_index(ItemIndex.load(place))
     return Run(

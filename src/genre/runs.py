@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from genre.arrays import Float32, Int32
 from genre.bulk import UserLists, rows_to_list
 from genre.config.serving_options import ServingOptions
 from genre.data.context import check_context
@@ -20,9 +21,10 @@ from genre.data.titles import rows_of_names
 from genre.display import Display
 from genre.engines.base import Engine
 from genre.engines.duckdb import DuckDB
-from genre.errors import DataError, UnknownId
+from genre.errors import ArtifactError, DataError, GenreError, UnknownId
 from genre.features.base import Encoder
 from genre.features.thumbnails import Thumbnails
+from genre.kinds import REMEDY
 from genre.llm.settings import LLMOptions
 from genre.options import DEFAULT_K, nearest
 from genre.preprocessing.sources.frames import to_frame
@@ -249,19 +251,29 @@ class Run:
             The items, best first.
         """
         recommender = self.recommender(using)
-        if self.rules is None:
-            found = recommender.recommend(history, k=k)
-            items, scores = scored_items(found.item[0], found.score[0])
-            notes = [""] * len(items)
-        else:
-            (ruled,) = recommend_by_rules(recommender, history, self.rules, int(time.time()), k=k)
-            items, scores, notes = ruled.items, ruled.scores.astype(np.float32), ruled.notes
-        titles, explanations = self.dataset.titles(), recommender.explain(history, items, scores=scores)
+        try:
+            items, scores, notes = self._list_of(recommender, history, k)
+            explanations = recommender.explain(history, items, scores=scores)
+        except GenreError:
+            raise
+        except Exception as error:  # of arrays that do not fit each other, as a run of somebody else may have
+            what = f"{type(recommender).__name__} cannot list items ({type(error).__name__}: {error})"
+            raise ArtifactError(f"{self.folder}: {what}; {REMEDY}") from error
+        titles = self.dataset.titles()
         reasons = (self.wording or Wording()).sentences(explanations, self.dataset)
         return [
             Recommended(self.dataset.item_ids[item], titles[item], float(score), with_note(reason, note))
             for item, score, reason, note in zip(items, scores, reasons, notes, strict=True)
         ]
+
+    def _list_of(self, recommender: Recommender, history: History, k: int) -> tuple[Int32, Float32, list[str]]:
+        """Return the list of one history, by the rules of the run: items, scores and notes, `[k]` each."""
+        if self.rules is None:
+            found = recommender.recommend(history, k=k)
+            items, scores = scored_items(found.item[0], found.score[0])
+            return items, scores, [""] * len(items)
+        (ruled,) = recommend_by_rules(recommender, history, self.rules, int(time.time()), k=k)
+        return ruled.items, ruled.scores.astype(np.float32), list(ruled.notes)
 
     def lists(self, *, k: int = DEFAULT_K, using: str | None = None, users: Sequence[str] | None = None) -> UserLists:
         """Describe the lists of many users; nothing is computed yet.

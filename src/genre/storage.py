@@ -244,25 +244,30 @@ def write_tensors(path: Path, tensors: Tensors) -> None:
         raise OSError(f"{path}: {error}") from error
 
 
-def read_tensors(path: Path) -> Tensors:
+def read_tensors(path: Path, *, finite: bool = False) -> Tensors:
     """Read the named arrays of a safetensors file.
 
     Args:
         path: The file.
+        finite: Refuse NaN and infinity, which what was learnt never holds.
 
     Returns:
         Name -> array.
 
     Raises:
-        ArtifactError: The file is missing or not safetensors.
+        ArtifactError: The file is missing or not safetensors, or a number in it is not finite, though it has to be.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        return dict(load_file(path))
+        tensors = dict(load_file(path))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise ArtifactError(f"{path}: not readable as safetensors ({error})") from error
+    for name, array in tensors.items():
+        if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ArtifactError(f"{path}: {name!r} holds NaN or infinity; make the folder again")
+    return tensors
 
 
 def _sync(path: Path) -> None:

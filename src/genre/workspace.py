@@ -422,7 +422,7 @@ def read_features(folder: Path) -> Features:
     Raises:
         ArtifactError: A file is missing or damaged.
     """
-    tensors = storage.read_tensors(folder / "values.safetensors")
+    tensors = storage.read_tensors(folder / "values.safetensors", finite=True)
     described = storage.read_json(folder / "features.json")
     blocks = (Block(known=tensors[f"known.{at}"], **block) for at, block in enumerate(described.get("blocks", [])))
     return Features(tensors["values"].astype(np.float32), described["fingerprint"], tuple(blocks))

@@ -363,9 +363,10 @@ def test_the_key_opens_as_bearer_and_as_password(service: Service) -> None:
 
 def test_without_a_key_only_names_of_this_machine_are_answered(service: Service) -> None:
     client = client_of(create_app(service, hosts=frozenset({"localhost", "127.0.0.1", "::1"})))
-    for host in ("localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST"):
+    for host in ("localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "[::1]", "LOCALHOST"):
         assert client.get("/v1/runs", headers={"host": host}).status_code == 200, host
-    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", ""):
+    foreign = ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "")
+    for host in (*foreign, "[127.0.0.1].evil.example", "[::1]evil", "127.0.0.1:80@evil", "[[::1]]", "evil:127.0.0.1"):
         assert is_problem(client.get("/v1/runs", headers={"host": host}), 421), host
 
 

@@ -73,11 +73,19 @@ def _found(folder: Path) -> Iterator[ListedRun]:
         if not manifest.is_file():
             yield ListedRun(config.parent, None)
             continue
-        report: dict[str, Any] = storage.read_json(config.parent / "report.json")
-        best, metric = report["best"], report["primary"]
-        row = next(row for row in report["leaderboard"] if row["name"] == best)
-        value, users = row["values"].get(metric), row["counts"].get("users")
-        yield ListedRun(config.parent, manifest.stat().st_mtime, best, metric, value, users)
+        finished = manifest.stat().st_mtime
+        try:
+            yield ListedRun(config.parent, finished, *_best_of(storage.read_json(config.parent / "report.json")))
+        except (ArtifactError, KeyError, TypeError, AttributeError, StopIteration, ValueError):
+            yield ListedRun(config.parent, finished, "(no report that can be read)")
+
+
+def _best_of(report: dict[str, Any]) -> tuple[str, str, float | None, int | None]:
+    """Return the best recommender of a report, the metric, its value and the number of users."""
+    best, metric = str(report["best"]), str(report["primary"])
+    row = next(row for row in report["leaderboard"] if row["name"] == best)
+    value, users = row["values"].get(metric), row["counts"].get("users")
+    return best, metric, None if value is None else float(value), None if users is None else int(users)
 
 
 def _runs(args: argparse.Namespace) -> None:

@@ -42,6 +42,9 @@ SECTIONS: dict[type, str] = {
 """The base class of everything that has a `kind` -> its section in `kinds.py`."""
 
 
+_OF_PYTHON = sys.stdlib_module_names | {"test"}
+
+
 def resolve(base: type, kind: str, folder: Path | None = None, *, trust: bool = True) -> type:
     """Import the class that a `kind` names.
 
@@ -103,8 +106,13 @@ def _entry_point(section: str, kind: str) -> str:
 
 
 def _refuse_modules_of(folder: Path, what: str, module: str) -> None:
-    """Raise NotImportable where a module that is not imported yet, or a package around it, is inside a folder."""
+    """Raise NotImportable where a module that is not imported yet, or a package around it, is inside a folder.
+
+    The same for modules of Python itself and for those that are commands.
+    """
     parts = module.split(".")
+    if parts[0] in _OF_PYTHON or "__main__" in parts:  # some of them do things when they are imported
+        raise NotImportable(f"{what}: {module} is no module of recommenders, and is not imported; {TRUST}")
     for at in range(len(parts)):
         name = ".".join(parts[: at + 1])
         if name in sys.modules:

@@ -188,6 +188,9 @@ class Dataset:
         for label, rows, ids in (("user", user_rows, user_ids), ("item", item_rows, item_ids)):
             if len(rows) and (rows.min() < 0 or rows.max() >= len(ids)):
                 raise DataError(f"{label} row numbers leave the range 0..{len(ids) - 1}")
+        for label, table, ids in (("users", users, user_ids), ("items", items, item_ids)):
+            if table is not None and len(table) != len(ids):
+                raise DataError(f"the table of {label} has {len(table)} rows for {len(ids)} ids")
         circumstances = None if context is None else np.asarray(context, np.int32)
         columns = {"item": item_rows, "weight": strength, "rating": stars, "timestamp": times, "part": parts}
         columns["context"] = circumstances

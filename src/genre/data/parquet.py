@@ -13,15 +13,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from genre.data.arrow import as_numpy
 from genre.data.dataset import COLUMNS, Dataset, PartRules
 from genre.data.ids import Ids
 from genre.errors import ArtifactError, DataError
+from genre.machine import machine_memory
 from genre.storage import publish, read_json, read_manifest, write_json
 
 CONTEXTS = "contexts.parquet"
+COPIES = 3  # of the rows of a table while they are sorted and counted
+SMALL_TEXT = 1_000_000_000  # bytes that a column of text may take without a look at it
 RULES = "settling"  # the key of `Dataset.part_rules` in dataset.json, format 2
 
 
@@ -89,14 +93,60 @@ def read_table(path: Path) -> pa.Table:
 
     Returns:
         Its rows.
+
+    Raises:
+        ArtifactError: If they would not fit into memory, as a small file can claim, or hold text that is no UTF-8.
     """
     with pq.ParquetFile(path) as file:
-        return file.read()
+        needs, has = COPIES * _bytes_of(path, file), machine_memory()
+        if needs > has:
+            raise ArtifactError(
+                f"{path}: {file.metadata.num_rows:,} rows, which need {needs / 1e9:,.1f} GB; this machine has "
+                f"{has / 1e9:,.1f} GB"
+            )
+        table = file.read()
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ArtifactError(f"{path}: damaged ({error})") from error
+    return table
+
+
+def _bytes_of(path: Path, file: pq.ParquetFile) -> int:
+    """Return how much the columns take in memory, which may be far more than the file does."""
+    n_rows, total = file.metadata.num_rows, 0
+    for field in file.schema_arrow:
+        try:
+            total += n_rows * field.type.bit_width // 8
+        except ValueError:  # text and lists
+            total += _bytes_of_text(path, file, field)
+    return total
+
+
+def _bytes_of_text(path: Path, file: pq.ParquetFile, field: pa.Field) -> int:
+    """Return how much a column of text takes: one long text may stand for that of every row."""
+    groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
+    chunks = [group.column(at) for group in groups for at in range(group.num_columns)]
+    chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] == field.name]
+    most = sum(chunk.total_uncompressed_size * max(chunk.num_values, 1) for chunk in chunks)
+    if most < SMALL_TEXT or not pa.types.is_string(field.type):
+        return sum(chunk.total_uncompressed_size for chunk in chunks)
+    total = 0
+    with pq.ParquetFile(path, read_dictionary=[field.name]) as coded:
+        for batch in coded.iter_batches(columns=[field.name]):
+            column = batch.column(0)
+            lengths = pc.binary_length(column.dictionary).take(column.indices)
+            total += pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0
+    return total
 
 
 def _assemble(path: Path) -> Dataset:
     """Build the dataset of a folder whose files have been checked."""
     interactions = read_table(path / "interactions.parquet")
+    for name, column in zip(interactions.column_names, interactions.columns, strict=True):
+        finite = pc.all(pc.is_finite(column)).as_py() if pa.types.is_floating(column.type) else True
+        if column.null_count or finite is False:  # None: there are no rows
+            raise DataError(f"interactions without a {name}, or with one that is not finite")
     columns: dict[str, Any] = {name: as_numpy(interactions[name], 0) for name in interactions.column_names}
     contexts = read_table(path / CONTEXTS) if (path / CONTEXTS).is_file() else None
     facts = read_json(path / "dataset.json")

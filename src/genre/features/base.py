@@ -205,7 +205,10 @@ class Encoder(ABC):
     def _read(cls, folder: Path, options: dict[str, Any]) -> Self:
         """Make an encoder from its options and the learnt values in a folder."""
         made = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
-        plain, arrays = storage.read_json(folder / "state.json"), storage.read_tensors(folder / "state.safetensors")
+        plain, arrays = (
+            storage.read_json(folder / "state.json"),
+            storage.read_tensors(folder / "state.safetensors", finite=True),
+        )
         check_learnt(folder, cls, {**plain, **arrays})
         for name, value in {**plain, **arrays}.items():
             setattr(made, name, value)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -17,6 +14,7 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.errors import DataError, TrainingError
 from genre.log import SILENT, Log
+from genre.machine import machine_memory
 from genre.options import Doc, Gt, Search
 from genre.recommenders.item_weights import HalfLife, ItemWeights
 from genre.threads import blas_threads, map_slices, n_threads
@@ -25,7 +23,6 @@ ANNOUNCED_FROM = 5_000  # items; smaller catalogues are solved in a moment
 THREADED_FROM = 10_000  # items; with fewer, threads of BLAS wait for each other more than they save
 SLICE = 256  # rows of a Gram matrix that are worth a thread
 GB = 1e9
-CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # bytes, or `max`
 Ridge = Annotated[
     float,
     Gt(0),
@@ -153,16 +150,3 @@ def require_memory(kind: str, n_items: int, remedy: str) -> None:
             f"{kind}: {n_items:,} items need {needs / GB:,.1f} GB for the Gram matrix and its inverse, this machine "
             f"has {has / GB:,.1f} GB; {remedy}"
         )
-
-
-def machine_memory() -> int:
-    """Return the memory that this process may use at most.
-
-    Returns:
-        Bytes: of the machine, or the limit of the container if that is lower.
-    """
-    if not hasattr(os, "sysconf"):  # Windows
-        return sys.maxsize
-    text = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.is_file() else "max"
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return machine if text == "max" else min(machine, int(text))

@@ -172,8 +172,11 @@ class ItemIndex:
             raise NotAvailable("this run answers through an index: pip install 'genre-rec[index]'")
         from usearch.index import Index
 
-        facts = storage.read_json(folder / FACTS)
-        graph, tables = Index.restore(str(folder / GRAPH), view=True), storage.read_tensors(folder / TABLES)
+        facts, tables = storage.read_json(folder / FACTS), storage.read_tensors(folder / TABLES, finite=True)
+        try:
+            graph = Index.restore(str(folder / GRAPH), view=True)
+        except RuntimeError as error:
+            raise ArtifactError(f"{folder / GRAPH}: not readable by usearch ({error}); make the run again") from error
         head, table = tables["head"], tables["head_table"]
         if graph is None or len(graph) + len(head) != facts["items"]:
             raise ArtifactError(f"{folder}: the index does not hold {facts['items']} items; make the run again")

@@ -82,7 +82,7 @@ class Saving(ABC):
             if not isinstance(made, cls):
                 raise ArtifactError(f"{path}: not a saved {cls.__name__}")
             plain = storage.read_json(path / "state.json")
-            state = _unflatten(storage.read_tensors(path / "state.safetensors"), plain)
+            state = _unflatten(storage.read_tensors(path / "state.safetensors", finite=True), plain)
             for name, value in plain.items():
                 if "members" in value:
                     state[name] = tuple(recommender.load(path / name / str(at)) for at in range(value["members"]))
@@ -174,6 +174,7 @@ def _unflatten(tensors: storage.Tensors, plain: dict[str, Any]) -> dict[str, Any
         if "csr" in value:
             parts = tuple(tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
             state[name] = sp.csr_matrix(parts, shape=tuple(value["csr"]))
+            state[name].check_format(full_check=True)  # SciPy reads other memory where an index is out of range
         elif "arrays" in value:
             state[name] = {key: tensors[f"{name}.{key}"] for key in value["arrays"]}
         elif "ids" in value or "texts" in value:
