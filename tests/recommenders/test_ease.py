@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre import machine
 from genre.config.reading import parse_config
 from genre.data.history import History
 from genre.errors import ConfigError, DataError
+from genre.machine import machine_memory
 from genre.recommenders import ease
-from genre.recommenders.ease import EASE, gram_bytes, machine_memory
+from genre.recommenders.ease import EASE, gram_bytes
 from genre.recommenders.ease_features import EASEFeatures
 from genre.recommenders.ease_neighbours import EASENeighbours
 from genre.testing import toy_dataset
@@ -61,11 +63,11 @@ def test_a_catalogue_beyond_the_memory_is_refused_with_the_other_kind(
 
 def test_the_memory_is_that_of_the_machine_or_of_its_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(ease, "CONTAINER_LIMIT", limit)
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert machine_memory() == machine
+    monkeypatch.setattr(machine, "CONTAINER_LIMIT", limit)
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert machine_memory() == whole
     limit.write_text("max\n")
-    assert machine_memory() == machine
+    assert machine_memory() == whole
     limit.write_text("1000000\n")
     assert machine_memory() == 1_000_000
 

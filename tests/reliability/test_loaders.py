@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,12 +21,15 @@ from hypothesis import strategies as st
 import genre
 from genre import storage
 from genre.config.reading import read_config
-from genre.data.parquet import read_dataset
-from genre.errors import ArtifactError, ConfigError, DataError, TrainingError
+from genre.config.sections import resolve
+from genre.data import parquet
+from genre.data.parquet import read_dataset, read_table
+from genre.errors import ArtifactError, ConfigError, DataError, NotImportable, TrainingError
 from genre.features.base import Encoder
 from genre.llm_usage import exchanges_of
 from genre.preprocessing.sources.files import Files
 from genre.recommenders.base import Recommender
+from genre.recommenders.item_knn import ItemKNN
 from genre.testing import toy_dataset
 from genre.workspace import read_features
 from reading import prepared
@@ -90,6 +95,117 @@ def test_a_run_folder_of_somebody_else_runs_no_code_from_it(
             genre.read_run(folder, trust=True)
         assert ran.exists()
         sys.modules.pop("evil", None)
+
+
+@pytest.mark.parametrize("kind", ["this:s", "antigravity:fly", "unittest.__main__:main", "genre.__main__:main"])
+def test_modules_that_do_things_when_they_are_imported_are_not(kind: str, tmp_path: Path) -> None:
+    module = kind.partition(":")[0]
+    sys.modules.pop(module, None)
+    with pytest.raises(NotImportable, match=f"{module} is no module of recommenders"):
+        resolve(Recommender, kind, tmp_path, trust=False)
+    assert module not in sys.modules
+
+
+def write_hashes(folder: Path) -> None:
+    """As somebody does who changed files and wants them to be read."""
+    for manifest in sorted(folder.rglob(storage.MANIFEST), key=lambda path: -len(path.parts)):
+        facts = json.loads(manifest.read_bytes())
+        storage.write_manifest(
+            manifest.parent, **{k: v for k, v in facts.items() if k not in ("files", "format", "self")}
+        )
+
+
+def change_table(path: Path, name: str, change: Callable[[pa.Table], pa.Array]) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(name), name, change(table)), path)
+
+
+def change_tensors(path: Path, change: Callable[[str, Any], Any]) -> None:
+    storage.write_tensors(path, {name: change(name, value) for name, value in storage.read_tensors(path).items()})
+
+
+def halves_of_characters(n: int) -> pa.Array:
+    ends = pa.py_buffer(np.arange(0, 3 * n + 1, 3, dtype=np.int32).tobytes())
+    return pa.Array.from_buffers(pa.string(), n, [None, ends, pa.py_buffer(b"\xed\xa0\x80" * n)])
+
+
+def no_recommenders(folder: Path) -> None:
+    manifest = folder / storage.MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "best_first": []}))
+
+
+TABLES = "dataset/tables"
+NOT_WHOLE: dict[str, Callable[[Path], Any]] = {
+    "names no recommenders": no_recommenders,
+    "rows for": lambda run: pq.write_table(
+        pq.read_table(run / TABLES / "items.parquet").slice(1), run / TABLES / "items.parquet"
+    ),
+    "of other items": lambda run: change_table(
+        run / TABLES / "items.ids.parquet", "id", lambda table: pa.array([f"x{n}" for n in range(len(table))])
+    ),
+    "Invalid UTF8": lambda run: change_table(
+        run / TABLES / "items.parquet", "title", lambda table: halves_of_characters(len(table))
+    ),
+    "without a user": lambda run: change_table(
+        run / TABLES / "interactions.parquet", "user", lambda table: pa.nulls(len(table), pa.int32())
+    ),
+    "without a weight": lambda run: change_table(
+        run / TABLES / "interactions.parquet", "weight", lambda table: pa.array(np.full(len(table), np.nan, np.float32))
+    ),
+    "holds NaN": lambda run: change_tensors(
+        run / "recommenders/als/model/state.safetensors",
+        lambda _, value: value * np.nan if value.dtype.kind == "f" else value,
+    ),
+    "'values' holds NaN": lambda run: change_tensors(
+        run / "features/items/values.safetensors", lambda _, value: value * np.nan if value.dtype.kind == "f" else value
+    ),
+}
+
+
+@pytest.mark.parametrize("complaint", NOT_WHOLE)
+def test_a_run_that_does_not_fit_together_is_not_loaded(complaint: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(GOLDEN, folder)
+    NOT_WHOLE[complaint](folder)
+    write_hashes(folder)
+    with pytest.raises(ArtifactError, match=complaint):
+        genre.read_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [("indices", lambda value: value * 0 + 2**30), ("indices", lambda value: value * 0 - 7),
+     ("indptr", lambda value: np.concatenate([value[:1], value[1:-1][::-1], value[-1:]]))],
+)  # fmt: skip
+def test_rows_and_columns_out_of_range_are_refused(part: str, change: Callable[[Any], Any], tmp_path: Path) -> None:
+    """SciPy reads and writes other memory then, which ended the process."""
+    ItemKNN().fit(toy_dataset()).save(tmp_path / "model")
+    path = tmp_path / "model" / "state.safetensors"
+    change_tensors(path, lambda name, value: change(value).astype(value.dtype) if name.endswith(part) else value)
+    write_hashes(tmp_path / "model")
+    with pytest.raises(ArtifactError, match="does not fit this version of ItemKNN"):
+        ItemKNN.load(tmp_path / "model")
+
+
+def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers, texts = tmp_path / "numbers.parquet", tmp_path / "texts.parquet"
+    pq.write_table(pa.table({"a": np.zeros(1_000_000)}), numbers)
+    pq.write_table(pa.table({"a": ["x" * 10_000] * 2_000}), texts)
+    assert max(numbers.stat().st_size, texts.stat().st_size) < 40_000
+    assert (len(read_table(numbers)), len(read_table(texts))) == (1_000_000, 2_000)
+    monkeypatch.setattr(parquet, "machine_memory", lambda: 20_000_000)
+    monkeypatch.setattr(parquet, "SMALL_TEXT", 1_000_000)
+    for path in (numbers, texts):
+        with pytest.raises(ArtifactError, match=r"rows, which need 0\.\d GB; this machine has 0\.0 GB"):
+            read_table(path)
+
+
+def test_a_list_that_saved_arrays_cannot_give_is_one_line(run: Path) -> None:
+    made = genre.read_run(run)
+    als = made.recommenders["als"]
+    als.item_embeddings_ = als.item_embeddings_[:, :2]  # type: ignore[attr-defined]
+    with pytest.raises(ArtifactError, match="ALS cannot list items"):
+        made.recommend(history=[made.dataset.item_ids[0]], using="als")
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def origin_of(text: Any) -> Origin | None:
     Returns:
         The origin; None for one that no version of this program wrote.
     """
-    found = _json_of(text)
+    found = json_of(text)
     if not (isinstance(found, list) and len(found) == 4):
         return None
     *names, fallback = found
@@ -77,7 +77,7 @@ def shown_of(text: Any) -> tuple[tuple[str, ...], tuple[float, ...]] | None:
     Returns:
         Ids of the items and propensities; None for a body that no version of this program wrote.
     """
-    found = _json_of(text)
+    found = json_of(text)
     if not isinstance(found, dict):
         return None
     items, propensities = found.get("items"), found.get("propensities", [])
@@ -87,10 +87,18 @@ def shown_of(text: Any) -> tuple[tuple[str, ...], tuple[float, ...]] | None:
     return (tuple(items), tuple(map(float, propensities))) if legal else None
 
 
-def _json_of(text: Any) -> Any:
+def json_of(text: Any) -> Any:
+    """Read JSON of a row.
+
+    Args:
+        text: The value of a column.
+
+    Returns:
+        Its value; None where it is no JSON, or holds half of a character, which fits into no table.
+    """
     try:
         found = json.loads(text)
-        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair fits into no table
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError):
         return None
     return found

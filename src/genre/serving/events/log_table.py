@@ -25,7 +25,7 @@ from genre.serving.events.experiment_changes import (
     change_of_row,
     row_of_change,
 )
-from genre.serving.events.list_rows import PUT_LIST, list_of, list_row
+from genre.serving.events.list_rows import PUT_LIST, json_of, list_of, list_row
 from genre.serving.events.store import (
     KINDS,
     LONGEST_HISTORY,
@@ -433,9 +433,9 @@ def event_of(row: Sequence[Any]) -> Event | None:
     numbers &= value is None or (isinstance(value, (int, float)) and -HEAVIEST < value < HEAVIEST)
     if not (texts and numbers and (weight >= 0 or action is not None)):
         return None
-    try:
-        context = tuple((name, str(text)) for name, text in json.loads(origin or "{}").items())
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    said = json_of(origin or "{}")
+    if not isinstance(said, dict):
         return None
+    context = tuple((name, str(text)) for name, text in said.items())
     led_by = action, list_id, place, value, context
     return Event(user_id, item_id, weight, timestamp, event_id, body is not None, *led_by)

@@ -112,7 +112,7 @@ def create_app(
 
 
 class _WholeFiles(StaticFiles):
-    """Files of the page, which are small: a part of one cannot be asked for."""
+    """Files of the page, which are small, so that each is sent whole."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [header for header in scope["headers"] if header[0] != b"range"]

@@ -1,7 +1,7 @@
 """Limits of connections: their number, time for a request and its answer, bytes and number of headers.
 
 A subclass of uvicorn's HTTP protocol, which by itself waits for a request without an end, keeps headers without an end
-and keeps an answer that nobody reads. Parses no HTTP itself. docs/decisions/0119-limits-of-request-heads.md has the
+and keeps an answer that is not read. Parses no HTTP itself. docs/decisions/0119-limits-of-request-heads.md has the
 alternatives.
 """
 
@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from starlette.responses import Response
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from genre.serving.http.pacing import Pace
 from genre.serving.http.problems import problem
 from genre.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 SWEEP_SECONDS = 1.0
 REFUSALS_PER_SECOND = 50  # of what is no request, or one with too large a head
@@ -151,7 +153,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = max(self._head_bytes - len(body), 0)
         self._body_bytes += len(body)
         if not self.cycle.response_complete and self._body_bytes > LARGE_BYTES:
-            disconnect_all(self.tracked.bodies.hold(self, self._body_bytes))
+            _disconnect_all(self.tracked.bodies.hold(self, self._body_bytes))
         if self.cycle.response_complete and self._body_bytes > self.limits.body_bytes:
             self.disconnect()  # it was answered without its body, and sends it without an end
         super().on_body(body)
@@ -166,7 +168,7 @@ class _LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Note the memory of an answer that the client does not read."""
         super().pause_writing()
-        disconnect_all(self.tracked.answers.hold(self, self.transport.get_write_buffer_size()))
+        _disconnect_all(self.tracked.answers.hold(self, self.transport.get_write_buffer_size()))
 
     def resume_writing(self) -> None:
         """Forget an answer that was read."""
@@ -206,7 +208,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._write_no_more()
         super().connection_lost(exc)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
@@ -285,7 +287,7 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
-def disconnect_all(connections: Iterable[_LimitedProtocol]) -> None:
+def _disconnect_all(connections: Iterable[_LimitedProtocol]) -> None:
     """Close connections without an answer."""
     for connection in connections:
         connection.disconnect()
