@@ -274,7 +274,7 @@ def test_new_items_have_a_place() -> None:
 
 def test_the_configs_of_the_guide_are_legal(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "second-stage.md").read_text("utf-8")
-    block, in_context = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    block, with_network, in_context = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
     for name in ("interactions", "items"):
         (tmp_path / f"{name}.csv").write_text("user_id,item_id\nu,i\n")
     (tmp_path / "shop.yaml").write_text(block)
@@ -288,6 +288,11 @@ def test_the_configs_of_the_guide_are_legal(tmp_path: Path) -> None:
         "SharedWords",
         "Smoothed",
     ]
+    (tmp_path / "network.yaml").write_text(with_network)
+    [ranker] = read_config(tmp_path / "network.yaml").experiment.recommenders
+    assert isinstance(ranker, Ranker)
+    assert isinstance(ranker.first, Blend)
+    assert repr(ranker.first.recommenders[:-1]) == repr(blend.recommenders), "a network beside the members above"
     (tmp_path / "player.yaml").write_text(in_context)
     *_, ranker = read_config(tmp_path / "player.yaml").experiment.recommenders
     assert isinstance(ranker, Ranker)
