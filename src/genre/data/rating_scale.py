@@ -42,3 +42,23 @@ def lowest_like(scale: Scale) -> float:
     low, high, step = scale
     mark = low + 0.75 * (high - low)
     return low + step * float(np.ceil(round((mark - low) / step, 6))) if step else mark
+
+
+def stray_level(rating: Float32) -> tuple[float, int] | None:
+    """Find a rating that may stand for none: -1 below 0 to 5, or 99 and its like far above all others.
+
+    Args:
+        rating: [n]
+
+    Returns:
+        The rating and how many there are; None where no rating looks so.
+    """
+    known = rating[np.isfinite(rating)]
+    if len(known) == 0:
+        return None
+    low, high = float(known.min()), float(known.max())
+    above, below = known[known > low], known[known < high]
+    if low < 0 and high > 1 and len(above) and above.min() >= 0:
+        return low, len(known) - len(above)
+    nines = high >= 99 and set(f"{high:g}") == {"9"}
+    return (high, len(known) - len(below)) if nines and len(below) and below.max() < high / 5 else None

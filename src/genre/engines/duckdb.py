@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,7 +135,7 @@ class DuckDB(Engine):
             The name under which queries find it.
         """
         name = self.name()
-        self.connection.register(name, table)
+        self.connection.register(name, _readable(table))
         return name
 
     @override
@@ -204,6 +205,18 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def one_file(path: str | Path) -> str:
+    """Write the path of a file as a literal of SQL, in which `*`, `?` and `[` are no pattern.
+
+    Args:
+        path: of a file or folder.
+
+    Returns:
+        The literal; DuckDB reads `sales[1].csv` as the name of `sales1.csv` otherwise.
+    """
+    return literal(re.sub(r"([*?\[])", r"[\1]", str(path)))
+
+
 def identifier(name: str) -> str:
     """Write the name of a column for SQL.
 
@@ -214,6 +227,16 @@ def identifier(name: str) -> str:
         The name between double quotes, its own quotes doubled.
     """
     return '"' + name.replace('"', '""') + '"'
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """A table without the types of numbers that DuckDB does not take from Arrow."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_float16(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.float32()))
+        elif pa.types.is_decimal256(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+    return table
 
 
 def _first_line(error: Exception) -> str:

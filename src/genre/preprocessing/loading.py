@@ -81,6 +81,13 @@ def load(
 def _source(data: Any, path: Path | None, items: Any, users: Any, columns: Columns) -> Source:
     if isinstance(data, Source):
         return data
+    for name, side in (("items", items), ("users", users)):
+        if side is not None and isinstance(side, str | Path) != (path is not None):
+            held = "a path" if path is not None else f"a {type(data).__name__}"
+            raise DataError(
+                f"{name}: found a {type(side).__name__}, but the interactions are {held}; give both as paths, or both "
+                "as frames"
+            )
     if path is None:
         return Frames(data, items=items, users=users, columns=columns)
     if isinstance(data, str) and data in CATALOG:

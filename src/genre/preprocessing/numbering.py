@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from genre.data.ids import Ids
 from genre.engines.base import Engine, Frame, totals
 
-INVISIBLE = r"[\s\x{00A0}\x{00AD}\x{200B}-\x{200F}\x{2060}\x{FEFF}]+"
+NOT_SEEN = r"[\x{00AD}\x{200B}-\x{200F}\x{2060}\x{FEFF}]+"
+INVISIBLE = r"[\s\x{00A0}\x{00AD}\x{2000}-\x{200F}\x{202F}\x{2060}\x{3000}\x{FEFF}]+"
 """Blanks, and characters that are not seen."""
 WHOLE = r"^(0|[1-9]\d{0,17})$"
 
@@ -62,7 +63,7 @@ def spelt_otherwise(ids: pa.Array, others: pa.Array) -> list[tuple[str, str]]:
 
 
 def composed_twins(ids: pa.Array) -> list[tuple[str, str]]:
-    """Find ids that look the same, because one has an accented letter and the other a letter with an accent.
+    """Find ids that look the same: an accented letter or a letter with an accent, a character that is not seen.
 
     Args:
         ids: distinct ids.
@@ -70,14 +71,18 @@ def composed_twins(ids: pa.Array) -> list[tuple[str, str]]:
     Returns:
         Each such id, and the one before that looks like it.
     """
-    accented = ids.filter(pc.invert(pc.string_is_ascii(ids)))
-    if len(accented) < 2:
+    foreign = ids.filter(pc.invert(pc.string_is_ascii(ids)))
+    if not len(foreign):
         return []
-    plain = pc.utf8_normalize(accented, form="NFC")
-    first = pc.index_in(plain, plain)
-    again = pc.not_equal(first, pa.array(range(len(accented)), pa.int32()))
-    twins = accented.take(first.filter(again))
-    return [*zip(accented.filter(again).to_pylist(), twins.to_pylist(), strict=True)]
+    plain = pc.utf8_normalize(foreign, form="NFC")
+    for form, instead in ((NOT_SEEN, ""), (r"[\x{00A0}\x{2000}-\x{200A}\x{202F}\x{3000}]", " ")):
+        plain = pc.replace_substring_regex(plain, form, instead)
+    every = pa.concat_arrays([ids.filter(pc.string_is_ascii(ids)), plain])
+    own = pa.array(range(len(every) - len(plain), len(every)), pa.int32())
+    first = pc.index_in(plain, every)
+    again = pc.not_equal(first, own)
+    known = pa.concat_arrays([ids.filter(pc.string_is_ascii(ids)), foreign])
+    return [*zip(foreign.filter(again).to_pylist(), known.take(first.filter(again)).to_pylist(), strict=True)]
 
 
 def _plain_spelling(ids: pa.Array) -> pa.Array:

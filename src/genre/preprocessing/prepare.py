@@ -17,7 +17,7 @@ from genre.arrays import Int32
 from genre.data.arrow import as_arrow, as_numpy
 from genre.data.dataset import Dataset, PartRules
 from genre.data.ids import Ids
-from genre.data.rating_scale import find_scale, lowest_like
+from genre.data.rating_scale import find_scale, lowest_like, stray_level
 from genre.data.repeats import count_repeats
 from genre.display import counted
 from genre.engines.base import Engine, Frame, n_rows, plain_rows, totals
@@ -296,6 +296,13 @@ def _dataset(
         if scale is None and (scale := find_scale(rating)) is not None:
             steps = f"in steps of {scale[2]:g}" if scale[2] else "on a continuous scale"
             report.facts.append(f"ratings go from {scale[0]:g} to {scale[1]:g} {steps}, as found")
+            if stray := stray_level(rating):
+                line = (
+                    f"{counted(stray[1], 'rating')} of {stray[0]:g} may mean that there is none (a guess: they "
+                    "count as such; leave the cells empty, or state the scale: cleaning: {rating_scale: [1, 5, 1]})"
+                )
+                report.facts.append(line)
+                report.guesses.append(line)
         if positive is None and scale is not None:
             positive = lowest_like(scale)
             report.facts.append(f"a rating of {positive:g} or more is a like: three quarters up the scale")
@@ -334,7 +341,7 @@ def _align(
     """
     lines = [*_twins(label, ids, named, table)]
     if table is not None:
-        _check_shared(label, ids, named, table)
+        _check_shared(label, ids, named, table, report)
         lines += _lost_rows(label, table)
     report.facts += lines
     report.guesses += lines
@@ -351,16 +358,24 @@ def _align(
     return column, ids, _table(label, ids, table, report)
 
 
-def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table) -> None:
+def _check_shared(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table, report: CleaningReport) -> None:
     """A table that knows none of the ids is the wrong table, or the wrong column of it."""
-    own = table[f"{label}_id"].cast(pa.string())
+    own = table[f"{label}_id"].cast(pa.string()).combine_chunks()
     used = ids.values.take(as_arrow(np.flatnonzero(named)))
-    if len(used) and len(own) and not pc.any(pc.is_in(used, value_set=own)).as_py():
-        raise DataError(
-            f"none of the {len(used):,} {label}s of the interactions is in the {label}s table: the interactions say "
-            f"{used[0].as_py()!r}, the table says {own[0].as_py()!r}; name the right columns of both with "
-            f"columns: {{{label}: ...}} (in Python: columns={{{label!r}: ...}}), or give the right table"
-        )
+    if not len(used) or not len(own) or pc.any(pc.is_in(used, value_set=own)).as_py():
+        return
+    remedy = (
+        f"name the right columns of both with columns: {{{label}: ...}} (in Python: columns={{{label!r}: ...}}), or "
+        "give the right table"
+    )
+    said, says = used[0].as_py(), own[0].as_py()
+    if spelt := spelt_otherwise(used, own):
+        (said, says), remedy = spelt[0], "ids are compared as they are written, so write them alike"
+    odd = "".join(f"; {line}" for line in report.guesses if line.startswith((f"{label}: ", f"{label}s table: ")))
+    raise DataError(
+        f"none of the {len(used):,} {label}s of the interactions is in the {label}s table: the interactions say "
+        f"{said!r}, the table says {says!r}; {remedy}{odd}"
+    )
 
 
 def _twins(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table | None) -> Iterator[str]:
@@ -368,7 +383,7 @@ def _twins(label: str, ids: Ids, named: npt.NDArray[np.bool_], table: pa.Table |
     if twins := composed_twins(ids.values):
         yield (
             f"{counted(len(twins), f'{label} id')} nearly like another, such as {twins[0][0]!r} (one has its accents "
-            "composed; a guess: they are two)"
+            "composed, or what is not seen; a guess: they are two)"
         )
     if table is None or named.all():
         return

@@ -19,6 +19,9 @@ ROW = "row_of_source"
 ROWS_A_FILE = 1 << 40
 """The `row` of interactions is the number of their file times this, plus their place in it."""
 
+NO_VALUE = "\\N"
+"""How MySQL, PostgreSQL and Hive write a cell without a value."""
+
 
 @dataclass(frozen=True)
 class Rejected:

@@ -7,6 +7,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
@@ -14,6 +15,9 @@ from genre.log import SILENT, Log
 from genre.options import check_options, leaf_types, type_hints
 from genre.preprocessing.tables import Tables
 from genre.storage import sha256
+
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive and Spark name the folder of rows that have no value."""
 
 
 class Source(ABC):
@@ -96,21 +100,44 @@ def several_files(path: Path) -> list[Path] | None:
         path: a file, a folder or a pattern.
 
     Returns:
-        The files in the order of their names; None for the path of one file.
+        The files in the order of their names; None for the path of one file. Of a folder, without what Spark and the
+        like leave in it: files and folders whose names begin with `_` or a point.
     """
     if path.is_dir():
-        found = path.rglob("*")
-    elif is_pattern(path):
-        found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-    else:
-        return None
-    return sorted(file for file in found if file.is_file())
+        below = [file for file in path.rglob("*") if file.is_file()]
+        return sorted(file for file in below if not any(part[0] in "_." for part in file.relative_to(path).parts))
+    if is_pattern(path):
+        return sorted(file for file in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if file.is_file())
+    return None
+
+
+def partitions(path: Path, file: Path) -> dict[str, str | None]:
+    """Read the columns that the names of folders give, as in `clicks/day=2024-01-31/part-0.csv`.
+
+    Args:
+        path: the folder or pattern that the user named; what is above it gives no column.
+        file: one of its files.
+
+    Returns:
+        Column -> value, None where the folder says that it is missing.
+    """
+    pairs = [part.split("=", 1) for part in _below(path, file).parent.parts if "=" in part]
+    return {unquote(name): None if value == NO_VALUE else unquote(value) for name, value in pairs}
+
+
+def _below(path: Path, file: Path) -> Path:
+    """The place of a file in the folder that is named, or that a pattern looks in."""
+    root = path
+    while not root.is_dir() and root != root.parent:
+        root = root.parent
+    return file.relative_to(root)
 
 
 def _hashes(path: Path) -> Iterator[tuple[str, str]]:
-    """Name and SHA-256 of a file, or of every file below a folder."""
-    for file in several_files(path) or [path]:
+    """Name and SHA-256 of a file, or of every file below a folder, whose name has that of its partition."""
+    several = several_files(path)
+    for file in several or [path]:
         try:
-            yield file.name, sha256(file)
+            yield str(_below(path, file)) if several else file.name, sha256(file)
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror}); check the path") from error

@@ -5,6 +5,7 @@ Does not know where a table is from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -42,6 +43,12 @@ EVENT_NAMES = "event eventtype eventname action actiontype behavior behaviour be
 """Names of the column of kinds of events, where these have weights."""
 
 KNOWN_NAMES = frozenset(name for names in NAMES.values() for name in names)
+
+HOUR_NAMES = ("hour", "hours", "clock", "timeofday", "eventhour", "ordertime", "invoicetime", "purchasetime")
+"""Names of the column of hours beside one of days, besides those of times."""
+HOUR = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?"
+DAY_ALONE = r"[^:]*[^:\d]0{1,2}:00(:00([.,]0+)?)?|[^:]*\d[^:]*"
+"""A day, perhaps at midnight, as exports of databases write it."""
 
 N_SAMPLE = 10_000
 """So many rows tell what the columns are."""
@@ -109,14 +116,25 @@ class Chosen:
         role: user, item, rating, weight, timestamp, part or context.
         column: its name in the source.
         why: how it was found.
+        guess: whether its content decided in spite of a name that says nothing.
+        hours: the column with the hours of a time whose `column` has the day alone.
     """
 
     role: str
     column: str
     why: str
+    guess: bool = False
+    hours: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that it takes."""
+        return (self.column,) if self.hours is None else (self.column, self.hours)
 
     def __str__(self) -> str:
-        return f"{self.role}: {self.column!r} ({self.why})" if self.why else ""
+        remedy = f"; a guess: {setting(self.role, '...')} where it is another" if self.guess else ""
+        hours = f", with the hours of {self.hours!r}" if self.hours is not None else ""
+        return f"{self.role}: {self.column!r} ({self.why}{hours}{remedy})" if self.why else ""
 
 
 def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Chosen]:
@@ -144,6 +162,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
     chosen += _by_name(
         engine, sample, open_roles, wanted, [name for name in names if name not in {c.column for c in chosen}]
     )
+    chosen = [_with_hours(engine, sample, choice, names) for choice in chosen]
     roles = {choice.role for choice in chosen}
     if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
         left = [name for name in names if name not in {choice.column for choice in chosen}]
@@ -155,6 +174,18 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
                 f"{where}: missing column: {found}; {setting(role, '...')}, or give `genre init` --column {role}=..."
             )
     return sorted(chosen, key=lambda choice: [*NAMES, CONTEXT].index(choice.role))
+
+
+def columns_of(chosen: Sequence[Chosen]) -> list[str]:
+    """List the columns that have a role.
+
+    Args:
+        chosen: the choices.
+
+    Returns:
+        Their names.
+    """
+    return [name for choice in chosen for name in choice.columns]
 
 
 def check_distinct(names: Sequence[str], where: str) -> None:
@@ -243,12 +274,40 @@ def listed(names: list[str]) -> str:
 def _by_name(engine: DuckDB, sample: str, roles: list[str], wanted: Columns, left: list[str]) -> Iterator[Chosen]:
     plain = {name: plain_name(name) for name in left}
     for role in roles:
+        found: list[str] = []
         for known in (*(wanted.names or {}).get(role, ()), *NAMES[role]):
             name = next((name for name, letters in plain.items() if letters == known), None)
             if name is not None and (role != "part" or _says_parts(engine, sample, name)):
-                del plain[name]
-                yield Chosen(role, name, "by its name")
-                break
+                found.append(name)
+        if len(found) > 1:
+            found = [name for name in found if _has_values(engine, sample, name)] or found
+        if found:
+            del plain[found[0]]
+            yield Chosen(role, found[0], "by its name")
+
+
+def _has_values(engine: DuckDB, sample: str, column: str) -> bool:
+    return bool(engine.one(f"SELECT 1 FROM {sample} WHERE trim(CAST({identifier(column)} AS VARCHAR)) <> '' LIMIT 1"))
+
+
+def _with_hours(engine: DuckDB, sample: str, choice: Chosen, names: list[str]) -> Chosen:
+    """A time by its name, with both columns where one has the day and another one the hour."""
+    named = [name for name in names if plain_name(name) in (*NAMES["timestamp"], *HOUR_NAMES)]
+    if choice.role != "timestamp" or choice.why != "by its name" or len(named) < 2:
+        return choice
+
+    def all_are(name: str, form: str) -> bool:
+        text = f"trim(CAST({identifier(name)} AS VARCHAR))"
+        query = (
+            f"SELECT count(*), count(*) FILTER (regexp_full_match({text}, '{form}')) FROM {sample} WHERE {text} <> ''"
+        )
+        given, fit = engine.one(query)
+        return bool(given) and given == fit
+
+    hours = next((name for name in named if all_are(name, HOUR)), None)
+    days = (name for name in named if all_are(name, DAY_ALONE) and plain_name(name) not in HOUR_NAMES)
+    day = next(days, None) if hours is not None else None
+    return choice if day is None else Chosen("timestamp", day, choice.why, hours=hours)
 
 
 def _says_parts(engine: DuckDB, sample: str, column: str) -> bool:
@@ -265,11 +324,16 @@ def _by_content(engine: DuckDB, sample: str, roles: list[str], left: list[str]) 
     when = next((name for name in reversed(left) if holds_times(name)), None)
     if when is not None and len(left) > 2:
         left.remove(when)
-        yield Chosen("timestamp", when, "it holds times")
+        yield _guessed("timestamp", when, "it holds times")
     stars = next((name for name in left[2:] if "rating" in roles and looks_like_rating(engine, sample, name)), None)
     if stars is not None:
         left.remove(stars)
-        yield Chosen("rating", stars, "it holds few different numbers")
+        yield _guessed("rating", stars, "it holds few different numbers")
     for role, why in (("user", "the first column"), ("item", "the column after it")):
         if role in roles and left:
-            yield Chosen(role, left.pop(0), why)
+            yield _guessed(role, left.pop(0), why)
+
+
+def _guessed(role: str, column: str, why: str) -> Chosen:
+    """A column chosen by its content: a guess, unless the file has no header that names it."""
+    return Chosen(role, column, why, guess=not re.fullmatch(r"column \d+", column))

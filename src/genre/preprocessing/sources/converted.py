@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from genre.data.parquet import read_table, write_table
 from genre.engines.base import n_rows
-from genre.engines.duckdb import DuckDB, literal
+from genre.engines.duckdb import DuckDB, one_file
 from genre.errors import ArtifactError
 from genre.log import SILENT, Log
 from genre.options import Doc
@@ -48,7 +48,8 @@ class Converted(Source):
         facts["rejected"] = tuple(Rejected(**one) for one in facts["rejected"])
         paths = {side: self.folder / f"{side}.parquet" for side in SIDES}
         tables = {side: read_table(path) for side, path in paths.items() if path.is_file()}
-        query = f"SELECT * FROM read_parquet({literal(str(self.interactions / '*.parquet'))})"
+        files = ", ".join(map(one_file, sorted(self.interactions.glob("*.parquet"))))
+        query = f"SELECT * FROM read_parquet([{files}], hive_partitioning=false)"
         return Tables(engine.frame(engine.view(query)), **tables, **facts)
 
     @override

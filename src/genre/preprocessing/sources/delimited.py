@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from genre.display import counted
-from genre.engines.duckdb import DuckDB, identifier
+from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.dialect import Layout, quoted, rows_inside
 from genre.preprocessing.sources.open_files import opened
-from genre.preprocessing.tables import ROW, Rejected
+from genre.preprocessing.tables import NO_VALUE, ROW, Rejected
 
 ONE_LINE_END = ".lines"
 """Ending of copies in which every line ends in the same way."""
@@ -41,6 +41,8 @@ def read(
     Raises:
         DataError: a quote that is not closed would take other rows in, or the text is not in its encoding.
     """
+    if look.header and "\n" in "".join(look.names) and not look.place.endswith(ONE_LINE_END):
+        look = replace(look, place=_with_one_line_end(engine, look))  # else DuckDB may find no end of the header
     try:
         name, rejected, broken = _read(engine, look, columns, rows)
     except _MixedLineEnds:
@@ -110,9 +112,11 @@ def _read(
     """One reading: the table, rows that do not fit, and quotes that are not closed."""
     import duckdb
 
-    wanted = ", ".join(map(identifier, columns))
+    held = [identifier(name) for name in columns]
+    if look.quote and look.escape == "\\":
+        held = [f"nullif({name}, {literal(NO_VALUE)}) AS {name}" for name in held]
     kept = engine.name()
-    numbered = f"SELECT {wanted}, row_number() OVER () AS {ROW} FROM {look.scan(kept)}"
+    numbered = f"SELECT {', '.join([*held, f'row_number() OVER () AS {ROW}'])} FROM {look.scan(kept)}"
     try:
         name = engine.keep(f"{numbered} LIMIT {rows}" if rows is not None else numbered)
         errors = engine.connection.execute(

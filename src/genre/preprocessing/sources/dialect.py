@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre.display import counted
-from genre.engines.duckdb import DuckDB, literal
+from genre.engines.duckdb import DuckDB, literal, one_file
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.open_files import opened, readable
 from genre.preprocessing.sources.workbooks import is_workbook, sheet_as_csv
-from genre.preprocessing.tables import plain_name, untyped_name
+from genre.preprocessing.tables import NO_VALUE, plain_name, untyped_name
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
 HEAD_BYTES = 1 << 20
@@ -43,6 +43,10 @@ BINARY = {
     b"PAR1": "a Parquet file; give it the ending .parquet",
     b"\x1f\x8b": "packed by gzip; give it the ending .gz",
     b"\x28\xb5\x2f\xfd": "packed by zstd; give it the ending .zst",
+    b"BZh": "packed by bzip2; give it the ending .bz2",
+    b"\xfd7zXZ": "packed by xz; give it the ending .xz",
+    b"SQLite format 3": "a SQLite database; in a config read it with kind: sql, in Python with SQL('table', path=...)",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with git lfs pull",
     b"ARROW1": "an Arrow or Feather file; save it as Parquet, or read it with pyarrow.feather and load the table",
 }
 """First bytes of files that are no text -> what to do."""
@@ -108,11 +112,12 @@ class Layout:
         """
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.names)
         escape = self.escape if self.quote else ""
+        empty = literal("") + (f", {literal(NO_VALUE)}" if escape != "\\" else "")  # DuckDB takes no escape in it
         return (
-            f"read_csv({literal(self.place)}, auto_detect=false, columns={{{columns}}}, header={self.header}, "
-            f"delim={literal(self.delimiter)}, quote={literal(self.quote)}, escape={literal(escape)}, nullstr='', "
-            f"skip={self.skipped}, strict_mode=true, max_line_size={LONGEST_LINE}, store_rejects=true, "
-            f"rejects_table='{errors}_errors', "
+            f"read_csv({one_file(self.place)}, auto_detect=false, columns={{{columns}}}, header={self.header}, "
+            f"delim={literal(self.delimiter)}, quote={literal(self.quote)}, escape={literal(escape)}, "
+            f"nullstr=[{empty}], skip={self.skipped}, strict_mode=true, max_line_size={LONGEST_LINE}, "
+            f"hive_partitioning=false, store_rejects=true, rejects_table='{errors}_errors', "
             f"rejects_scan='{errors}_scans')"
         )
 
@@ -221,6 +226,10 @@ def _encoding(path: str | Path, head: bytes) -> tuple[str, bool]:
             return name, False
     if found := next((what for start, what in BINARY.items() if head.startswith(start)), None):
         raise DataError(f"{path}: {found}")
+    if re.match(rb"\s*<(!doctype|html|\?xml)", head.removeprefix(codecs.BOM_UTF8)[:200], re.IGNORECASE):
+        raise DataError(f"{path}: a page of HTML or XML, no table; fetch the file itself, or save the table as CSV")
+    if head[257:262] == b"ustar":
+        raise DataError(f"{path}: a tar archive; unpack it and name one of its files")
     if b"\0" in head:
         raise DataError(
             f"{path}: a binary file; expected text, Parquet (.parquet) or JSON lines (.jsonl); if it is UTF-16, "

@@ -20,7 +20,7 @@ from genre.options import nearest
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.columns import N_SAMPLE, NAMES, Chosen, Columns, listed
 from genre.preprocessing.sources.values import looks_like_names, to_fields
-from genre.preprocessing.tables import plain_name
+from genre.preprocessing.tables import ROW, plain_name
 
 SIDES = {"users": ("user", (*NAMES["user"], "id")), "items": ("item", (*NAMES["item"], "id"))}
 """Table of fields -> what its rows are, and the names their id goes by."""
@@ -83,6 +83,8 @@ def entity_of(side: Side, label: str, chosen: Sequence[Chosen]) -> Entity:
     if names.count(column) > 1:
         raise DataError(f"{side.where}: column {column!r} appears {names.count(column)} times; rename one")
     others = [name for name in names if name != column]
+    if ROW in names:
+        raise DataError(f"{side.where}: column {ROW!r} has a name that is taken; rename it")
     if own in others or len(set(others)) < len(others):
         raise DataError(
             f"{side.where}: two columns of the {label}s would have one name ({', '.join(names)}); rename one"
@@ -144,12 +146,12 @@ def _one_row_an_id(engine: DuckDB, table: pa.Table, label: str) -> tuple[pa.Tabl
     `|`, in the order of the table; of several titles the most frequent counts, the first of those as frequent.
     """
     own, *names = table.column_names
-    rows = engine.register(table.append_column("row of table", pa.array(range(table.num_rows), pa.int64())))
+    rows = engine.register(table.append_column(ROW, pa.array(range(table.num_rows), pa.int64())))
     named = f"SELECT * FROM {rows} WHERE nullif({own}, '') IS NOT NULL"
     total, ids = engine.one(f"SELECT count(*), count(DISTINCT {own}) FROM ({named})")
     if total == ids or not names:
         return table, []
-    first = engine.keep(f'SELECT {own}, min("row of table") AS row FROM ({named}) GROUP BY {own}')
+    first = engine.keep(f"SELECT {own}, min({ROW}) AS row FROM ({named}) GROUP BY {own}")
     joined, titles, columns = [], 0, {own: engine.arrow(f"SELECT {own} FROM {first} ORDER BY row")[own]}
     for name, kind in zip(names, table.schema.types[1:], strict=True):
         values, value = _different_values(name, kind, named, own)
@@ -169,14 +171,14 @@ def _one_row_an_id(engine: DuckDB, table: pa.Table, label: str) -> tuple[pa.Tabl
     line = f"{label} table: {total:,} rows describe {ids:,} {label}{gathered}{most}"
     lines = [line] if joined or titles else []
     made = pa.table(columns)
-    return pa.concat_tables([made, unnamed.cast(made.schema)]), lines
+    return pa.concat_tables([made, unnamed.select([own])], promote_options="default"), lines
 
 
 def _different_values(name: str, kind: pa.DataType, rows: str, own: str) -> tuple[str, str]:
     """The SELECT of the different values of each id with their number and first place, and how several become one."""
     column = identifier(name)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        rows = f'SELECT {own}, "row of table", unnest({column}) AS {column} FROM ({rows})'
+        rows = f"SELECT {own}, {ROW}, unnest({column}) AS {column} FROM ({rows})"
         value = "list(value ORDER BY place, value)"
     else:
         text = (
@@ -186,7 +188,7 @@ def _different_values(name: str, kind: pa.DataType, rows: str, own: str) -> tupl
         )
         value = f"string_agg({text}, '|' ORDER BY place)"
     there = f"{column} IS NOT NULL AND trim(CAST({column} AS VARCHAR)) <> ''"
-    counted = 'count(*) AS n, min("row of table") AS place'
+    counted = f"count(*) AS n, min({ROW}) AS place"
     return f"SELECT {own} AS id, {column} AS value, {counted} FROM ({rows}) WHERE {there} GROUP BY ALL", value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -9,26 +10,37 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pyarrow as pa
 from typing_extensions import override
 
-from genre.engines.duckdb import DuckDB, identifier, literal
+from genre.engines.duckdb import DuckDB, identifier, literal, one_file
 from genre.errors import DataError, OptionError
 from genre.log import SILENT, Log
 from genre.options import Doc
-from genre.preprocessing.sources.base import Source, several_files
-from genre.preprocessing.sources.columns import KNOWN_NAMES, N_SAMPLE, Columns, check_distinct, choose, types_of
+from genre.preprocessing.sources.base import Source, partitions, several_files
+from genre.preprocessing.sources.columns import (
+    KNOWN_NAMES,
+    N_SAMPLE,
+    Columns,
+    check_distinct,
+    choose,
+    columns_of,
+    types_of,
+)
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.one_table import possible_fields
-from genre.preprocessing.sources.open_files import READ_BY_DUCKDB, is_address, local_copy, opened
+from genre.preprocessing.sources.open_files import PACKED, is_address, local_copy, opened
 from genre.preprocessing.sources.raw import Raw, build_tables
+from genre.preprocessing.sources.values import to_fields
 from genre.preprocessing.tables import ROW, Tables
 
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
+FILE = "file_of_row"
+"""The column that tells from which of several files a row is; no column of a file may have this name."""
 TABLES = ("interactions", "items", "users", "validation", "test")
-PACKED = (".gz", ".bz2", ".zst", ".xz", ".lz4", ".zip", ".br")
 
 
 @dataclass(eq=False)
@@ -36,8 +48,8 @@ class Files(Source):
     """Files of interactions, items and users; what each column is is found out and said.
 
     A file's ending tells its format: `.parquet`, `.jsonl`, and delimited text otherwise; text may be packed (`.gz`,
-    `.zst`, `.bz2`, `.xz`). A folder or a pattern such as `clicks-*.csv` is all the files in it, with Hive partitions
-    as columns. An address such as `s3://bucket/clicks.parquet` is read through fsspec.
+    `.zst`, `.bz2`, `.xz`, or the only file of a `.zip`). A folder or a pattern such as `clicks-*.csv` is all the files
+    in it, with Hive partitions as columns. An address such as `s3://bucket/clicks.parquet` is read through fsspec.
     """
 
     interactions: Annotated[str | Path, Doc("Who did what with what; with `test`, the train part.")]
@@ -96,18 +108,18 @@ class Files(Source):
         """The raw tables of a file, a folder or a pattern."""
         kind, files = expand(path)
         if kind == "text":
-            return [self._text(engine, file, part, sheet) for file in files]
+            return [self._text(engine, file, path, part, sheet) for file in files]
         sample = _scan(engine, kind, files, path, N_SAMPLE)
         chosen = choose(engine, sample, self.columns, str(path))
         names = [*types_of(engine, sample)]
         fields = possible_fields(engine, sample, chosen, self.columns)
-        table = _scan(engine, kind, files, path, None, [*(choice.column for choice in chosen), *fields])
+        table = _scan(engine, kind, files, path, None, [*columns_of(chosen), *fields])
         _check_rows(engine, table, path)
-        taken = {choice.column for choice in chosen}
+        taken = {*columns_of(chosen)}
         unused = [name for name in names if name not in taken]
         return [Raw(table, chosen, str(path), part, unused, fields=fields, written=kind == "json")]
 
-    def _text(self, engine: DuckDB, file: str | Path, part: str | None, sheet: str | None) -> Raw:
+    def _text(self, engine: DuckDB, file: str | Path, path: str | Path, part: str | None, sheet: str | None) -> Raw:
         look = layout(
             engine,
             file,
@@ -119,14 +131,18 @@ class Files(Source):
             sheet=sheet,
         )
         check_distinct([*look.names, ROW], str(file))
+        given = _partitions(path, file, look.names)
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
+        sample = _with_values(engine, sample, given)
         chosen = choose(engine, sample, self.columns, str(file))
         fields = possible_fields(engine, sample, chosen, self.columns)
-        table, look, bad = read(engine, look, [*(choice.column for choice in chosen), *fields])
+        wanted = [*columns_of(chosen), *fields]
+        table, look, bad = read(engine, look, [name for name in wanted if name not in given])
         if not bad:
             _check_rows(engine, table, file)
-        taken = {choice.column for choice in chosen}
-        unused = [name for name in look.names if name not in taken]
+        table = _with_values(engine, table, given)
+        taken = {*columns_of(chosen)}
+        unused = [name for name in (*look.names, *given) if name not in taken]
         return Raw(
             table,
             chosen,
@@ -154,7 +170,8 @@ def column_names(engine: DuckDB, path: str | Path) -> list[str]:
     """
     kind, files = expand(path)
     if kind == "text":
-        return [*layout(engine, files[0], KNOWN_NAMES).names]
+        names = layout(engine, files[0], KNOWN_NAMES).names
+        return [*names, *_partitions(path, files[0], names)]
     return [*types_of(engine, _scan(engine, kind, files[:1], path, 1))]
 
 
@@ -174,16 +191,14 @@ def expand(path: str | Path) -> tuple[str, list[str | Path]]:
     several = None if is_address(path) else several_files(place)
     if several is None:
         return _format(place), [path]
-    hidden = ("_", ".") if place.is_dir() else ()  # what Spark and the like leave in a folder
-    found = [file for file in several if not file.name.startswith(hidden)]
-    kinds = {_format(file) for file in found}
-    if not found:
+    kinds = {_format(file) for file in several}
+    if not several:
         raise DataError(f"{path}: no files in it; expected CSV, Parquet or JSON lines")
     if len(kinds) > 1:
         raise DataError(
             f"{path}: files of several formats ({', '.join(sorted(kinds))}); name those that belong together"
         )
-    return kinds.pop(), list(found)
+    return kinds.pop(), list(several)
 
 
 def _format(path: Path) -> str:
@@ -203,22 +218,59 @@ def _scan(
     import duckdb
 
     places = [_place(engine, file) for file in files]
-    listed = f"[{', '.join(map(literal, places))}]"
-    wanted = "*" if columns is None else ", ".join(map(identifier, columns))
+    listed = f"[{', '.join(map(one_file, places))}]"
     limit = "" if rows is None else f" LIMIT {rows}"
     try:
+        options = f"union_by_name=true, hive_partitioning=false, filename={literal(FILE)}"
         if kind == "parquet":
-            reader = f"read_parquet({listed}, union_by_name=true, hive_partitioning=true)"
+            reader = f"read_parquet({listed}, {options})"
         else:
             form = "array" if _is_array(files[0]) else "newline_delimited"
-            reader = f"read_json({listed}, columns={_json_columns(engine, listed, form)}, format='{form}')"
-        names = [name for name, *_ in engine.connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()]
-        check_distinct([*names, ROW], str(path))
-        return engine.keep(f"SELECT {wanted}, row_number() OVER () AS {ROW} FROM {reader}{limit}")
+            kinds = _json_columns(engine, f"{listed}, format='{form}', {options}")
+            reader = f"read_json({listed}, columns={kinds}, format='{form}', {options})"
+        described = engine.connection.execute(f"DESCRIBE SELECT * EXCLUDE ({FILE}) FROM {reader}").fetchall()
+        names = [name for name, *_ in described]
+        check_distinct([*names, ROW, FILE], str(path))
+        given = [_partitions(path, file, names) for file in files]
+        found = [*dict.fromkeys(name for one in given for name in one)]
+        wanted = ", ".join(map(identifier, [*names, *found] if columns is None else columns))
+        rows_read = f"SELECT *, row_number() OVER () AS {ROW} FROM {reader}{limit}"
+        if found:
+            values = {
+                name: _numbers_where_all(pa.array([one.get(name) for one in given], pa.string())) for name in found
+            }
+            rows_read = (
+                f"SELECT * FROM ({rows_read}) JOIN {engine.register(pa.table({FILE: places} | values))} USING ({FILE})"
+            )
+        return engine.keep(f"SELECT {wanted}, {ROW} FROM ({rows_read})")
     except duckdb.OutOfMemoryException:
         raise  # no fault of the file
     except (duckdb.Error, UnicodeDecodeError, OSError) as error:
-        raise _unreadable(path, kind, str(error)) from error
+        raise _unreadable(path, kind, str(error), files) from error
+
+
+def _partitions(path: str | Path, file: str | Path, names: Collection[str]) -> dict[str, str | None]:
+    """The columns that the folders of a file give, besides those that the file has itself."""
+    if is_address(path):
+        return {}
+    own = {name.lower() for name in names}
+    return {name: value for name, value in partitions(Path(path), Path(file)).items() if name.lower() not in own}
+
+
+def _with_values(engine: DuckDB, table: str, values: dict[str, str | None]) -> str:
+    """A table with columns of one value each."""
+    if not values:
+        return table
+    columns = (
+        f"CAST({'NULL' if x is None else literal(x)} AS VARCHAR) AS {identifier(name)}" for name, x in values.items()
+    )
+    return engine.view(f"SELECT *, {', '.join(columns)} FROM {table}")
+
+
+def _numbers_where_all(values: pa.Array) -> pa.Array:
+    """Text as whole numbers where all of it is."""
+    numbers = to_fields(pa.chunked_array([values]))
+    return numbers.combine_chunks() if pa.types.is_integer(numbers.type) else values
 
 
 def _is_array(file: str | Path) -> bool:
@@ -227,33 +279,49 @@ def _is_array(file: str | Path) -> bool:
         return bytes(stream.read(4096)).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
-def _json_columns(engine: DuckDB, listed: str, form: str) -> str:
-    """Every column of JSON lines with its type: lists and objects as they are, all else as text, as it is written."""
+def _json_columns(engine: DuckDB, arguments: str) -> str:
+    """Every column of JSON lines with its type: lists and objects as they are, all else as text, as it is written.
+
+    A column is JSON where lists or objects stand among other values.
+    """
     rows = engine.connection.execute(
-        f"DESCRIBE SELECT * FROM read_json({listed}, format='{form}', sample_size=-1, union_by_name=true)"
+        f"DESCRIBE SELECT * EXCLUDE ({FILE}) FROM read_json({arguments}, records=true, sample_size=-1)"
     ).fetchall()
     kinds = {
-        name: kind if kind.endswith("]") or kind.startswith(("STRUCT", "MAP")) else "VARCHAR" for name, kind, *_ in rows
+        name: kind if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "JSON")) else "VARCHAR"
+        for name, kind, *_ in rows
     }
+    for name in (name for name, kind in kinds.items() if kind == "JSON"):
+        column = f"columns={{{literal(name)}: 'JSON'}}"
+        nested = f"json_type({identifier(name)}) IN ('ARRAY', 'OBJECT')"
+        if not engine.one(f"SELECT 1 FROM read_json({arguments}, {column}) WHERE {nested} LIMIT 1"):
+            kinds[name] = "VARCHAR"  # no value at all
     return "{" + ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in kinds.items()) + "}"
 
 
 def _place(engine: DuckDB, file: str | Path) -> str:
     """A place from which DuckDB reads a file of Parquet or JSON lines."""
-    suffix = Path(str(file)).suffix.lower()
-    if is_address(file) or (suffix in PACKED and suffix not in READ_BY_DUCKDB):
+    if is_address(file) or Path(str(file)).suffix.lower() in PACKED:
         return local_copy(engine, file)
     with opened(file):  # which says so where it is not there
         return str(file)
 
 
-def _unreadable(path: str | Path, kind: str, message: str) -> DataError:
+def _unreadable(path: str | Path, kind: str, message: str, files: Sequence[str | Path]) -> DataError:
     """The error of a file that DuckDB cannot read, in our words where its reason is known."""
-    place = f" (line {line[1]})" if (line := re.search(r"\bline (\d+)", message)) else ""
+    if kind == "json" and "UTF-16" not in message:
+        path, place = _first_broken(files) or (path, "")
+    else:
+        place = ""
+    if cast := re.search(r'file "([^"]+)": failed to cast column "([^"]+)" from type (\S+) to (\S+?):', message):
+        return DataError(
+            f"{cast[1]}: column {cast[2]!r} holds {cast[3]}, in another file {cast[4]}; give it one type in all files"
+        )
     reasons = {
         "duplicate key": f"unreadable as JSON lines: an object has a key twice{place}; give each key once",
         "UTF-16": "unreadable as JSON lines: it is UTF-16; save it as UTF-8",
         "Malformed JSON": f"unreadable as JSON lines: no whole object{place}; expected one object a line, or an array",
+        "non-record": f"unreadable as JSON lines: no whole object{place}; expected one object a line, or an array",
         "No magic bytes": "unreadable as Parquet: it does not end as Parquet does; check that it is whole and no text",
         "too small": "unreadable as Parquet: it is too small; check that the file is whole",
     }
@@ -262,6 +330,28 @@ def _unreadable(path: str | Path, kind: str, message: str) -> DataError:
     first = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", message.strip().splitlines()[0])
     remedy = "check that the file is there and whole" if kind == "parquet" else "expected one object a line"
     return DataError(f"{path}: {known or f'unreadable as {form} ({first}); {remedy}'}")
+
+
+def _first_broken(files: Sequence[str | Path]) -> tuple[str | Path, str] | None:
+    """The first file with a line of JSON that cannot be read, and the line; DuckDB counts no blank lines."""
+    for file in files:
+        if _is_array(file):
+            continue
+        with opened(file) as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    whole = isinstance(json.loads(line.strip() or b"{}", object_pairs_hook=_each_key_once), dict)
+                except ValueError:
+                    whole = False
+                if not whole:
+                    return file, f" (line {number:,})"
+    return None
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(made := dict(pairs)) < len(pairs):
+        raise ValueError("a key twice")
+    return made
 
 
 def _check_rows(engine: DuckDB, table: str, path: str | Path) -> None:
@@ -308,7 +398,10 @@ def read_side(
     kind, files = expand(path)
     if kind != "text":
         table = _scan(engine, kind, files, path, None)
-        return Side(str(path), engine.arrow(f"SELECT * EXCLUDE ({ROW}) FROM {table} ORDER BY {ROW}"), kind == "json")
+        mixed = (identifier(name) for name, type_ in types_of(engine, table).items() if type_ == "JSON")
+        texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in mixed)
+        columns_read = f"* EXCLUDE ({ROW}){f' REPLACE ({texts})' if texts else ''}"
+        return Side(str(path), engine.arrow(f"SELECT {columns_read} FROM {table} ORDER BY {ROW}"), kind == "json")
     tables, notes = [], []
     for file in files:
         find_layout = partial(
@@ -322,7 +415,7 @@ def read_side(
         if rejected:
             first = rejected[0]
             raise DataError(f"{file}: row {first.row:,}: {first.reason}; correct or quote the row")
-        tables.append(table)
+        tables.append(_with_values(engine, table, _partitions(path, file, look.names)))
         notes += [str(look)] if look.guessed else []
     query = " UNION ALL BY NAME ".join(f"SELECT * FROM {table}" for table in tables)
     return Side(str(path), engine.arrow(f"SELECT * EXCLUDE ({ROW}) FROM ({query})"), written=True, notes=tuple(notes))

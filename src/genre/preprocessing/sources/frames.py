@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -17,11 +18,14 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct, choose
+from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct, choose, columns_of
 from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.one_table import possible_fields
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.tables import ROW, Tables
+
+NO_NAME = r"__index_level_\d+__"
+"""What Arrow calls an index of pandas that has no name."""
 
 
 @dataclass(eq=False)
@@ -35,9 +39,9 @@ class Frames(Source):
 
     @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        raw = raw_interactions(engine, from_frame(self.interactions), self.columns)
-        users = None if self.users is None else Side("users", from_frame(self.users))
-        items = None if self.items is None else Side("items", from_frame(self.items))
+        raw = raw_interactions(engine, from_frame(self.interactions, "interactions"), self.columns)
+        users = None if self.users is None else Side("users", from_frame(self.users, "users"))
+        items = None if self.items is None else Side("items", from_frame(self.items, "items"))
         return build_tables(engine, [raw], self.columns, name="data", users=users, items=items)
 
     @override
@@ -71,7 +75,7 @@ def raw_interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
     rows = table.append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
     sample = engine.register(rows.slice(0, N_SAMPLE))
     chosen = choose(engine, sample, columns, "interactions")
-    taken = {choice.column for choice in chosen}
+    taken = {*columns_of(chosen)}
     unused = [name for name in names if name not in taken]
     fields = possible_fields(engine, sample, chosen, columns)
     held = engine.register(rows.select([*taken, *fields, ROW]))
@@ -124,18 +128,26 @@ def library_of(frame: Any) -> str | None:
     return str(native.implementation.value) if isinstance(native, nw.DataFrame) else None
 
 
-def from_frame(frame: Any) -> pa.Table:
+def from_frame(frame: Any, where: str = "frame") -> pa.Table:
     """Take a frame over as an Arrow table.
 
     Args:
         frame: of pandas, Polars (eager or lazy), Modin, DuckDB or Arrow, columns as a mapping, or a list of rows.
+        where: what errors call it.
 
     Returns:
-        The same rows.
+        The same rows; without an index that has no name.
 
     Raises:
         DataError: it is none of these.
     """
+    table = _table(frame, where)
+    named = [place for place, name in enumerate(table.column_names) if not re.fullmatch(NO_NAME, name)]
+    table = table.select(named)
+    return table.rename_columns([name.strip() or f"column {at}" for at, name in enumerate(table.column_names, 1)])
+
+
+def _table(frame: Any, where: str) -> pa.Table:
     if isinstance(frame, pa.Table):
         return frame
     import narwhals as nw
@@ -149,14 +161,23 @@ def from_frame(frame: Any) -> pa.Table:
         if isinstance(native, nw.LazyFrame):
             return native.collect("pyarrow").to_arrow()
         try:
-            return native.to_arrow()
+            return _plain_types(native, native.to_arrow())
         except (OverflowError, pa.ArrowException):  # a column of several types, or of numbers beyond 64 bits
             return pa.table({name: column_of(native[name].to_list()) for name in native.columns})
     except (TypeError, ValueError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{type(frame).__name__} cannot be read as a frame ({reason}); give a pandas or Polars frame"
+            f"{where}: {type(frame).__name__} cannot be read as a frame ({reason}); give a pandas or Polars frame"
         ) from error
+
+
+def _plain_types(frame: Any, table: pa.Table) -> pa.Table:
+    """The table with periods and intervals of pandas as text: their storage alone says something else."""
+    for place, (name, kind) in enumerate(zip(table.column_names, table.schema.types, strict=True)):
+        if isinstance(kind, pa.BaseExtensionType) and kind.extension_name.startswith("pandas."):
+            texts = [None if value is None or value != value else str(value) for value in frame[name].to_list()]
+            table = table.set_column(place, name, pa.array(texts, pa.string()))
+    return table
 
 
 def _keys(rows: list[Any]) -> list[str]:

@@ -21,7 +21,7 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import Chosen, Columns
+from genre.preprocessing.sources.columns import Chosen, Columns, check_distinct
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
@@ -60,7 +60,8 @@ class Matrix(Source):
         else:
             table, size, rejected = _wide_text(engine, path, self.missing)
         cells = engine.one(f"SELECT count(*) FROM {table}")
-        note = f"{path.name}: a matrix of {size[0]:,} x {size[1]:,}, {cells[0]:,} cells known"
+        unknown = "blank or NaN" if self.missing is None else f"blank, NaN or {self.missing:g}"
+        note = f"{path.name}: a matrix of {size[0]:,} x {size[1]:,}, {cells[0]:,} cells known, all others {unknown}"
         raw = Raw(table, PAIRS, str(path), note=note, rejected=tuple(rejected))
         return build_tables(engine, [raw], Columns(), name=path.stem, users=users, items=items)
 
@@ -68,7 +69,7 @@ class Matrix(Source):
 def _array(path: Path) -> Any:
     """A dense array or a SciPy matrix, two-dimensional and of real numbers; never a pickle."""
     try:
-        matrix = np.load(path, allow_pickle=False) if path.suffix == ".npy" else sp.load_npz(path)
+        matrix = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _cells(sp.load_npz(path))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: unreadable matrix ({error}); write it with np.save or scipy.sparse.save_npz"
@@ -78,14 +79,20 @@ def _array(path: Path) -> Any:
     return matrix
 
 
+def _cells(matrix: Any) -> sp.coo_array:
+    """The cells of a sparse matrix whose places are checked: SciPy does not when it loads them."""
+    if isinstance(matrix, (sp.csr_array, sp.csc_array, sp.bsr_array, sp.csr_matrix, sp.csc_matrix, sp.bsr_matrix)):
+        matrix.check_format(full_check=True)
+    return sp.coo_array(matrix)
+
+
 def _pairs(
     engine: DuckDB, matrix: Any, missing: float | None, users: Side | None, items: Side | None
 ) -> tuple[str, tuple[int, int]]:
     """The table of known cells, row by row, and the size of the matrix."""
     if sp.issparse(matrix):
-        cells = sp.coo_array(matrix)
-        cells.sum_duplicates()
-        row, column, rating = cells.row, cells.col, np.asarray(cells.data, float)
+        matrix.sum_duplicates()
+        row, column, rating = matrix.row, matrix.col, np.asarray(matrix.data, float)
         known = ~np.isnan(rating) if missing is None else ~np.isnan(rating) & (rating != missing)
         row, column, rating = row[known], column[known], rating[known]
         order = np.lexsort((column, row))
@@ -122,6 +129,7 @@ def _wide_text(engine: DuckDB, path: Path, missing: float | None) -> tuple[str, 
     if len(set(look.names)) < len(look.names):
         twice = Counter(look.names).most_common(1)[0][0]
         raise DataError(f"{path}: the first row names {twice!r} twice; give each item one column")
+    check_distinct(look.names, str(path))
     wide, _, rejected = read(engine, look, look.names)
     n_users = (engine.one(f"SELECT count(*) FROM {wide}"))[0]
     if n_users == 0:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier
-from genre.preprocessing.sources.columns import Chosen, Columns, types_of
+from genre.preprocessing.sources.columns import Chosen, Columns, columns_of, types_of
 from genre.preprocessing.sources.values import kind_of
 
 ALIKE = 0.9
@@ -88,7 +88,7 @@ def possible_fields(engine: DuckDB, sample: str, chosen: Sequence[Chosen], wante
     Returns:
         Their names; all rows decide later.
     """
-    taken = {choice.column for choice in chosen}
+    taken = {*columns_of(chosen)}
     ids = [identifier(choice.column) for choice in chosen if choice.role in ("user", "item")]
     types = types_of(engine, sample)
     left = [name for name, kind in types.items() if name not in taken and (kind_of(kind) != "other" or kind[-1] == "]")]

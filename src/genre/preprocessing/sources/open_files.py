@@ -9,17 +9,23 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+import pyarrow as pa
+
+from genre.display import counted
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.options import nearest
 
-READ_BY_DUCKDB = (".gz", ".zst")
-"""Packed text that DuckDB reads as it is; what else fsspec can unpack is unpacked first."""
-PACKED_BADLY = (zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+BY_ARROW = {".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
+"""Ending of packed files that fsspec leaves to packages of their own -> what Arrow calls the packing."""
+PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zip", *BY_ARROW)
+"""Endings of packed files, which are unpacked first: DuckDB takes one that is cut or damaged for a whole one."""
+PACKED_BADLY = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
+"""What goes wrong when files are unpacked; an archive with a password is a RuntimeError."""
 
 
 @contextmanager
@@ -37,9 +43,16 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
     """
     import fsspec
 
-    where = str(path)
+    where, suffix = str(path), _suffix(path)
     try:
-        with fsspec.open(where, "rb", compression="infer") as stream:
+        with ExitStack() as stack:
+            inferred = "infer" if suffix != ".zip" and suffix not in BY_ARROW else None
+            stream = stack.enter_context(fsspec.open(where, "rb", compression=inferred))
+            if suffix in BY_ARROW:
+                unpacked = stack.enter_context(pa.CompressedInputStream(stream, BY_ARROW[suffix]))
+                stream = io.BufferedReader(unpacked)
+            elif suffix == ".zip":
+                stream = stack.enter_context(_only_member(stack.enter_context(zipfile.ZipFile(stream)), where))
             yield stream
     except FileNotFoundError as error:
         local = Path(where)
@@ -51,6 +64,17 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
         if isinstance(error, UnicodeDecodeError):
             raise
         raise DataError(f"{path}: unreadable file ({error}); check its permissions and that it is whole") from error
+
+
+def _only_member(archive: zipfile.ZipFile, where: str) -> IO[bytes]:
+    """The file in an archive, besides what macOS adds."""
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if len(names) != 1:
+        listed = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+        raise DataError(
+            f"{where}: {counted(len(names), 'file')} in the archive ({listed}); unpack it and name one of them"
+        )
+    return archive.open(names[0])
 
 
 def is_address(path: object) -> bool:
@@ -76,7 +100,7 @@ def local_copy(engine: DuckDB, path: str | Path) -> str:
         The path of the copy.
     """
     name = Path(str(path)).name
-    plain = name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in _packed_suffixes() else name
+    plain = name.removesuffix(Path(name).suffix) if _suffix(path) in PACKED else name
     copy = engine.folder / f"{engine.name()}-{re.sub(r'[^A-Za-z0-9.]', '_', plain)}"
     with opened(path) as stream, copy.open("wb") as target:
         shutil.copyfileobj(stream, target, 1 << 20)
@@ -97,12 +121,8 @@ def readable(engine: DuckDB, path: str | Path, encoding: str) -> str:
     Raises:
         DataError: the text is not in its encoding.
     """
-    suffix = Path(str(path)).suffix.lower()
-    plain = suffix in READ_BY_DUCKDB or suffix not in _packed_suffixes()
-    if encoding == "utf-8" and plain and not is_address(path):
-        return str(path)
     if encoding == "utf-8":
-        return local_copy(engine, path)
+        return str(path) if _suffix(path) not in PACKED and not is_address(path) else local_copy(engine, path)
     copy = engine.folder / f"{engine.name()}.txt"
     try:
         with (
@@ -116,7 +136,5 @@ def readable(engine: DuckDB, path: str | Path, encoding: str) -> str:
     return str(copy)
 
 
-def _packed_suffixes() -> set[str]:
-    from fsspec.utils import compressions
-
-    return {f".{ending}" for ending in compressions}
+def _suffix(path: str | Path) -> str:
+    return Path(str(path)).suffix.lower()

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
-from genre.preprocessing.sources.columns import CONTEXT, Chosen, Columns, types_of
+from genre.preprocessing.sources.columns import CONTEXT, Chosen, Columns, columns_of, types_of
 from genre.preprocessing.sources.dialect import quoted
 from genre.preprocessing.sources.entities import Entity, Side, entity_of, entity_tables
 from genre.preprocessing.sources.one_table import choose_fields, most_frequent
 from genre.preprocessing.sources.times import times
 from genre.preprocessing.sources.values import (
+    SHORTENED,
     Reading,
     are_whole,
     event_weights,
@@ -30,7 +31,7 @@ from genre.preprocessing.tables import ROW, ROWS_A_FILE, Rejected, Tables, plain
 
 LAST_WHOLE = {"FLOAT": 2**24, "DOUBLE": 2**53}
 """Type -> the number from which on it does not hold every whole number."""
-LIKE_MISSING = ("NULL", "null", "NaN", "nan", "None", "none", "N/A", "#N/A")
+LIKE_MISSING = ("NULL", "null", "NaN", "nan", "None", "none", "N/A", "#N/A", "NaT", "<NA>", "undefined")
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def build_tables(
         DataError: a column holds what its role cannot be, or the files do not fit together.
     """
     columns = _plain_columns(raws, users, items)
+    raws = [_with_whole_times(engine, raw) for raw in raws]
     raws, users, items, found = _gather_fields(engine, raws, wanted, users=users, items=items)
     entities = {
         "user": None if users is None else entity_of(users, "user", raws[0].chosen),
@@ -118,8 +120,8 @@ def build_tables(
         engine.frame(engine.view(" UNION ALL BY NAME ".join(queries))),
         **made,
         name=name,
-        notes=(*notes, *(raw.note for raw in raws if raw.note), *lines, *found, *odd, *said),
-        guesses=(*(raw.note for raw in raws if raw.guessed), *guesses, *odd),
+        notes=(*notes, *dict.fromkeys(raw.note for raw in raws if raw.note), *lines, *found, *odd, *said),
+        guesses=(*dict.fromkeys(raw.note for raw in raws if raw.guessed), *guesses, *odd),
         rejected=tuple(bad for raw in raws for bad in raw.rejected),
         calendar=calendars == {True},
         ordered=ordered,
@@ -130,9 +132,22 @@ def build_tables(
     )
 
 
+def _with_whole_times(engine: DuckDB, raw: Raw) -> Raw:
+    """The table with day and hour in one column, where they are in two."""
+    choice = next((choice for choice in raw.chosen if choice.hours is not None), None)
+    if choice is None or choice.hours is None:
+        return raw
+    day, hours = (f"trim(CAST({identifier(name)} AS VARCHAR))" for name in choice.columns)
+    alone = f"nullif(regexp_replace({day}, '[ T]0{{1,2}}:00(:00([.,]0+)?)?$', ''), '')"
+    whole = f"{alone} || coalesce(' ' || nullif({hours}, ''), '')"
+    return dataclasses.replace(
+        raw, table=engine.view(f"SELECT * REPLACE ({whole} AS {identifier(choice.column)}) FROM {raw.table}")
+    )
+
+
 def _plain_columns(raws: Sequence[Raw], users: Side | None, items: Side | None) -> tuple[str, ...]:
     """The reduced names of the columns of all tables, each once."""
-    names = [name for raw in raws for name in (*(one.column for one in raw.chosen if one.why), *raw.unused)]
+    names = [name for raw in raws for name in (*columns_of([one for one in raw.chosen if one.why]), *raw.unused)]
     names += [name for side in (users, items) if side is not None for name in side.table.column_names]
     return tuple(dict.fromkeys(map(plain_name, names)))
 
@@ -175,7 +190,7 @@ def _with_ids(engine: DuckDB, raws: Sequence[Raw], label: str, columns: Sequence
     return " UNION ALL BY NAME ".join(selects)
 
 
-def _odd_ids(engine: DuckDB, raw: Raw, label: str, distinct: str, column: str) -> Iterator[str]:
+def _odd_ids(engine: DuckDB, table: str, label: str, distinct: str, column: str) -> Iterator[str]:
     """A line on ids that look missing, hold several lines, or have lost digits; `distinct` holds each once."""
     name, sql_type = identifier(column), types_of(engine, distinct)[column]
     if sql_type in LAST_WHOLE:
@@ -185,11 +200,18 @@ def _odd_ids(engine: DuckDB, raw: Raw, label: str, distinct: str, column: str) -
             yield f"{label}: {large} too large for {sql_type}, which rounds such (a guess: store ids as text)"
     if kind_of(sql_type) != "text":
         return
+    name = name if sql_type == "VARCHAR" else f"CAST({name} AS VARCHAR)"
     like = f"SELECT {name} FROM {distinct} WHERE {name} IN ({', '.join(map(literal, LIKE_MISSING))}) ORDER BY 1"
     for (value,) in engine.connection.execute(like).fetchall():
-        count = engine.one(f"SELECT count(*) FROM {raw.table} WHERE {name} = {literal(value)}")[0]
+        count = engine.one(f"SELECT count(*) FROM {table} WHERE {name} = {literal(value)}")[0]
         say = counted(count, "row says", "rows say")
         yield f"{label}: {say} {value!r}, read as an id (a guess: drop them if it is none)"
+    shortened = f"SELECT count(*), min({name}) FROM {distinct} WHERE regexp_matches({name}, '{SHORTENED}')"
+    if (found := engine.one(shortened))[0]:
+        yield (
+            f"{label}: {counted(found[0], 'id')} shortened as numbers are by spreadsheets, such as {found[1]!r}, "
+            "which may stand for several (a guess: export ids as text)"
+        )
     inner = f"trim({name}, chr(10) || chr(13) || ' ')"
     lines = f"contains({inner}, chr(10)) OR contains({inner}, chr(0))"
     many, first = engine.one(f"SELECT count(*), min({name}) FROM {distinct} WHERE {lines}")
@@ -229,7 +251,7 @@ def _describe(raws: Sequence[Raw], readings: Sequence[dict[str, Reading]]) -> tu
             reading = found.get(choice.role)
             if choice.why:
                 how = f", read as {reading.how}" if reading and reading.how else ""
-                lines.setdefault(f"{choice}{how}", bool(reading and reading.guess))
+                lines.setdefault(f"{choice}{how}", choice.guess or bool(reading and reading.guess))
         if raw.unused:
             lines.setdefault(f"not used: {', '.join(raw.unused)}", False)
     return [*lines], [line for line, guess in lines.items() if guess]
@@ -258,11 +280,14 @@ def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict
             elif choice.role == "timestamp":
                 readings[choice.role] = times(engine, raw.table, choice.column, where=raw.where, written=wanted.format)
         found.append(readings)
-    most = max((one["timestamp"].digits for one in found if "timestamp" in one), default=0)
+    read = [one["timestamp"] for one in found if "timestamp" in one]
+    most = max((one.digits for one in read), default=0)
+    forms = {one.form for one in read if one.form and not one.guess}
     for raw, readings in zip(raws, found, strict=True):
-        if "timestamp" in readings and readings["timestamp"].digits != most and not readings["timestamp"].calendar:
+        one = readings.get("timestamp")
+        if one is not None and ((one.digits != most and not one.calendar) or (one.guess and one.form and forms)):
             column = next(choice.column for choice in raw.chosen if choice.role == "timestamp")
-            readings["timestamp"] = times(engine, raw.table, column, where=raw.where, digits=most)
+            readings["timestamp"] = times(engine, raw.table, column, where=raw.where, digits=most, likely=forms)
     return found
 
 
@@ -274,10 +299,11 @@ def _ids(
     for raw, table in zip(raws, distinct, strict=True):
         column = next(choice.column for choice in raw.chosen if choice.role == label)
         found.append((table, id_text(engine, table, column, where=raw.where)))
-        odd += _odd_ids(engine, raw, label, table, column)
+        odd += _odd_ids(engine, raw.table, label, table, column)
     if entity is not None:
         name = engine.register(entity.table)
         found.append((name, id_text(engine, name, f"{label}_id", where=entity.where)))
+        odd += (f"{label}s table: {line}" for line in _odd_ids(engine, name, label, name, f"{label}_id"))
     whole = are_whole(engine, found)
     return [without_point(value) if whole else value for _, value in found]
 
@@ -293,6 +319,7 @@ def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, l
         if reading.wrong != "false":
             column = next(choice.column for choice in raw.chosen if choice.role == role)
             kind = "a time" if role == "timestamp" else "a number"
+            kind += f" ({reading.how})" if reading.how else ""
             value = f"left(CAST({identifier(column)} AS VARCHAR), 40)"
             said = f"{literal(f'column {column!r}: ')} || chr(39) || {value} || chr(39) || {literal(f' is not {kind}')}"
             troubles.append(f"CASE WHEN {reading.wrong} THEN {said} END")

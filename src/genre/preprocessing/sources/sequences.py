@@ -9,6 +9,7 @@ from typing import Annotated
 
 from typing_extensions import override
 
+from genre.display import counted
 from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.log import SILENT, Log
@@ -44,10 +45,11 @@ class Sequences(Source):
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         parts = {"train": self.path, "validation": self.validation, "test": self.test}
         given = {part: path for part, path in parts.items() if path is not None}
-        raws = [
-            Raw(_read(engine, path), IN_ORDER, str(path), part if len(given) > 1 else None)
-            for part, path in given.items()
-        ]
+        raws, alone = [], 0
+        for part, path in given.items():
+            table, without = _read(engine, path)
+            raws.append(Raw(table, IN_ORDER, str(path), part if len(given) > 1 else None))
+            alone += without
         return build_tables(
             engine,
             raws,
@@ -55,7 +57,10 @@ class Sequences(Source):
             name=Path(self.path).stem,
             users=read_side(engine, self.users),
             items=read_side(engine, self.items),
-            notes=["a line a user, in order"],
+            notes=[
+                "a line a user, in order",
+                *([f"{counted(alone, 'line names', 'lines name')} a user and no item"] if alone else []),
+            ],
             ordered=True,
         )
 
@@ -79,8 +84,8 @@ def looks_like_sequences(path: Path) -> bool:
     return plain and len(users) == len(words) and len(lengths) > 1
 
 
-def _read(engine: DuckDB, path: str | Path) -> str:
-    """The table of users and items, line by line."""
+def _read(engine: DuckDB, path: str | Path) -> tuple[str, int]:
+    """The table of users and items, line by line, and how many lines have no item."""
     with opened(path) as stream:
         if not stream.read(1):
             raise DataError(f"{path}: empty file; expected lines of a user and the user's items")
@@ -96,6 +101,8 @@ def _read(engine: DuckDB, path: str | Path) -> str:
         "WHERE words IS NOT NULL"
     )
     numbered = engine.keep(f"SELECT user_id, item_id, row_number() OVER (ORDER BY line, place) AS {ROW} FROM {table}")
+    alone = engine.one(f"SELECT count(*) FROM {lines} WHERE regexp_full_match(trim(line), '\\S+')")[0]
     if engine.one(f"SELECT count(*) FROM {numbered}") == (0,):
-        raise DataError(f"{path}: empty file; expected lines of a user and the user's items")
-    return numbered
+        found = f"no blank in {counted(alone, 'line')}" if alone else "empty file"
+        raise DataError(f"{path}: {found}; expected lines of a user and the user's items, between blanks")
+    return numbered, int(alone)

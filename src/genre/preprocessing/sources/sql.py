@@ -30,6 +30,7 @@ from genre.preprocessing.sources.raw import build_tables
 from genre.preprocessing.tables import Tables
 
 SQLITE = (".sqlite", ".sqlite3", ".db")
+"""Endings of SQLite files; the first bytes of a file come before its ending."""
 Fetch = Callable[[str], pa.Table]
 
 
@@ -73,7 +74,7 @@ class SQL(Source):
         if path is not None and not path.is_file():
             raise DataError(f"{path}: no such file; check the path of the database")
         try:
-            if path is not None and path.suffix in SQLITE:
+            if path is not None and _is_sqlite(path):
                 return _sqlite(path)
             if self.url is not None:
                 return _by_url(self.url)
@@ -82,6 +83,12 @@ class SQL(Source):
             raise
         except Exception as error:  # every database has errors of its own
             raise DataError(f"{path or _without_password(self.url)}: no connection ({_first_line(error)})") from error
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(16)
+    return head.startswith(b"SQLite format 3") or (path.suffix in SQLITE and head[8:12] != b"DUCK")
 
 
 def _by_url(url: str) -> Fetch:
@@ -143,7 +150,10 @@ def _fetching(run: Callable[[str], pa.Table]) -> Fetch:
         try:
             return run(query)
         except Exception as error:  # every database has errors of its own
-            raise DataError(f"{text!r}: not a table or query of this database ({_first_line(error)})") from error
+            raise DataError(
+                f"{text!r}: not a table or query of this database ({_first_line(error)}); expected the name of a "
+                'table, or a query such as SELECT * FROM "my table"'
+            ) from error
 
     return fetch
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 from genre.data.durations import DAY
+from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.values import NUMBER, Reading, counts_of, kind_of, spoken, trimmed, type_of
+from genre.preprocessing.sources.values import NUMBER, SHORTENED, Reading, counts_of, kind_of, spoken, trimmed, type_of
 from genre.preprocessing.tables import ROW
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
@@ -28,13 +30,17 @@ SINCE = {
 
 Days of Excel from 1899-12-30, ticks of .NET from the year 1, file times of Windows and times of WebKit from 1601.
 """
-PACKED = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-PACKED_DATE = r"^(19[7-9]\d|20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])[0-5]\d([0-5]\d)?)?$"
+PACKED = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%g"}
+PACKED_RANGES = tuple((1970 * 10 ** (n - 4), 2100 * 10 ** (n - 4)) for n in PACKED)
+_YEAR, _MONTH, _DAY = r"(19[7-9]\d|20\d\d)", r"(0[1-9]|1[0-2])", r"(0[1-9]|[12]\d|3[01])"
+PACKED_DATE = rf"^{_YEAR}{_MONTH}{_DAY}(([01]\d|2[0-3])([0-5]\d([0-5]\d(\d\d\d)?)?)?)?$"
+YEAR_LAST = {"%d%m%Y": rf"^{_DAY}{_MONTH}{_YEAR}$", "%m%d%Y": rf"^{_MONTH}{_DAY}{_YEAR}$"}
+"""Packed days with the year last, whose first zero numbers do not have."""
 DAYS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%Y", "%d %b %Y"),
     *("%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%m %d, %Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y"),
     *("%a, %d %b %Y", "%a %b %d %Y", "%Y-%m-%d", "%d/%b/%Y", "%d-%b-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d"),
-    "%Y年%m月%d日",
+    *("%Y年%m月%d日", "%Y%m%d"),
 )
 """The ways to write a day; an hour may follow."""
 HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I %p")
@@ -57,7 +63,7 @@ CALENDAR_FROM = 10**8
 """Numbers below are an order without a calendar."""
 YEAR_1980, YEAR_2100 = 315_532_800, 4_102_444_800
 EDGES = sorted(
-    {CALENDAR_FROM, *(10**n for n in PACKED), *(10 ** (n - 1) for n in PACKED), *(10**11 * n for n in UNITS.values())}
+    {CALENDAR_FROM, *(edge for span in PACKED_RANGES for edge in span), *(10**11 * n for n in UNITS.values())}
 )
 """Numbers between two of these are times of one kind."""
 MOSTLY = 0.95
@@ -65,7 +71,14 @@ MOSTLY = 0.95
 
 
 def times(
-    engine: DuckDB, table: str, column: str, *, where: str, written: str | None = None, digits: int | None = None
+    engine: DuckDB,
+    table: str,
+    column: str,
+    *,
+    where: str,
+    written: str | None = None,
+    digits: int | None = None,
+    likely: Collection[str] = (),
 ) -> Reading:
     """Find out how a column of times is written.
 
@@ -77,6 +90,7 @@ def times(
         written: the form the user says: `%d/%m/%Y`, the unit of numbers (`seconds`, `milliseconds` ...), another count
             (`excel`, `dotnet`, `filetime`, `webkit`), or `order` for numbers that are no times.
         digits: decimals to keep of plain numbers, where another file of the same data needs them; None: found out.
+        likely: forms that other files of the same data are certainly written in.
 
     Returns:
         How to read it, as whole seconds since 1970 (or an order, where the numbers are no times of the calendar).
@@ -88,29 +102,75 @@ def times(
     name, kind = identifier(column), kind_of(sql_type)
     if kind in ("other", "boolean"):
         raise DataError(f"{where}: column {column!r} holds {spoken(sql_type)}, expected times")
+    if written is not None:
+        _check_format(engine, written)
     if kind == "date" and sql_type == "TIMESTAMP_NS":
         return _calendar(
             engine, table, f"CASE WHEN isfinite({name}) THEN epoch_ns({name}) END", "false", "dates", 10**9
         )
     if kind == "date":
         return _dates(engine, table, f"CAST({name} AS TIMESTAMP)", "false", "dates")
-    if kind in ("whole", "numeric"):
-        finite = f"CASE WHEN isfinite({name}) THEN {name} END" if sql_type in ("FLOAT", "DOUBLE") else name
-        return _unix(engine, table, finite, "false", written, digits)
+    form = written if written is not None and "%" in written else None
+    if kind == "text":
+        return _text_times(engine, table, name, form) if form else _text(engine, table, name, written, digits, likely)
+    if form is not None:
+        raise DataError(
+            f"{where}: column {column!r} holds numbers, which have no form such as {form!r}; store it as text, or "
+            f"name the unit: {setting('format', 'seconds')}"
+        )
+    finite = f"CASE WHEN isfinite({name}) THEN {name} END" if sql_type in ("FLOAT", "DOUBLE") else name
+    return _unix(engine, table, finite, "false", written, digits)
+
+
+def _text_times(engine: DuckDB, table: str, name: str, form: str) -> Reading:
+    """Text in the form that the user says."""
     text, missing = trimmed(name)
-    if written is not None and "%" in written:
-        parsed = f"TRY_STRPTIME({text}, {literal(written)})"
-        if "%z" in written.lower():
-            parsed = f"timezone('UTC', {parsed})"
-        return _dates(engine, table, parsed, f"(NOT {missing} AND {parsed} IS NULL)", f"times written as {written}")
+    parsed = f"TRY_STRPTIME({text}, {literal(form)})"
+    if "%z" in form.lower():
+        parsed = f"timezone('UTC', {parsed})"
+    return _dates(engine, table, parsed, f"(NOT {missing} AND {parsed} IS NULL)", f"times written as {form}")
+
+
+def _text(
+    engine: DuckDB, table: str, name: str, written: str | None, digits: int | None, likely: Collection[str]
+) -> Reading:
+    """Text that holds numbers, or times in words."""
+    text, missing = trimmed(name)
     whole, fine = f"TRY_CAST({name} AS BIGINT)", f"TRY_CAST({text} AS DECIMAL(38, 9))"
     if not counts_of(engine, table, f"({whole} IS NULL AND NOT {missing}) OR contains({name}, '.')")[0]:
         return _unix(engine, table, whole, "false", written, digits)
-    given, odd = counts_of(engine, table, f"NOT {missing}", f"NOT {missing} AND {fine} IS NULL")
+    given, odd, short = counts_of(
+        engine,
+        table,
+        f"NOT {missing}",
+        f"NOT {missing} AND {fine} IS NULL",
+        f"regexp_matches({text}, '{SHORTENED}')",
+    )
     if written is None and 2 * odd > given:
-        return _written(engine, table, text, missing, given)
+        return _written(engine, table, text, missing, given, likely)
     value = f"coalesce({fine}, {_finite(text)})"
-    return _unix(engine, table, value, f"(NOT {missing} AND {value} IS NULL)" if odd else "false", written, digits)
+    read = _unix(engine, table, value, f"(NOT {missing} AND {value} IS NULL)" if odd else "false", written, digits)
+    if not short:
+        return read
+    are = counted(short, "time is", "times are")
+    how = f"{read.how} (a guess: {are} shortened as by spreadsheets, such as 1.7E+09: the last digits are gone)"
+    return replace(read, how=how, guess=True)
+
+
+def _check_format(engine: DuckDB, written: str) -> None:
+    """Refuse what is neither a unit of numbers nor a form that can be read."""
+    import duckdb
+
+    expected = f"expected {', '.join((*UNITS, *SINCE, 'order'))}, or a form with %, such as %d/%m/%Y %H:%M"
+    if "%" not in written:
+        if written not in (*UNITS, *SINCE, "order"):
+            raise DataError(f"columns: format {written!r} is no unit of times; {expected}")
+        return
+    try:
+        engine.one(f"SELECT TRY_STRPTIME('', {literal(written)})")
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0].rpartition(": ")[2]
+        raise DataError(f"columns: format {written!r} cannot be read ({reason}); {expected}") from error
 
 
 def _finite(text: str) -> str:
@@ -148,22 +208,20 @@ def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | Non
     middle = high
     if low < 0 or bisect_right(EDGES, low) != bisect_right(EDGES, high):
         middle = engine.one(f"SELECT median(abs(CAST(({value}) AS DOUBLE))) FROM {table}")[0]
-    if written is None and not fractions and any(10 ** (n - 1) <= middle < 10**n for n in PACKED):
-        text = f"CAST({value} AS VARCHAR)"
-        parsed = f"CASE WHEN regexp_matches({text}, '{PACKED_DATE}') THEN {_unpacked(text)} END"
-        known, packed = counts_of(engine, table, f"{value} IS NOT NULL", f"{parsed} IS NOT NULL")
-        if packed >= MOSTLY * known:
-            unread = f"({wrong} OR ({value} IS NOT NULL AND {parsed} IS NULL))" if packed < known else wrong
-            return _dates(engine, table, parsed, unread, "packed dates")
+    if written is None and not fractions:
+        packed = None
+        if any(first <= middle < last for first, last in PACKED_RANGES):
+            packed = _packed(engine, table, value, wrong)
+        elif 10**6 < middle < CALENDAR_FROM:
+            packed = _year_last(engine, table, value, wrong)
+        if packed is not None:
+            return packed
     since = written if written is not None else _likely_since(engine, table, value, float(middle), fractions)
     if since is not None and since in SINCE:
         return _since(engine, table, value, wrong, since, guess=written is None)
     if written == "order" or (written is None and middle < CALENDAR_FROM):
         return _order(engine, table, value, wrong, int(fractions), digits)
     unit = written or next((unit for unit, per in UNITS.items() if middle < 10**11 * per), "nanoseconds")
-    if unit not in UNITS:
-        units = ", ".join((*UNITS, *SINCE, "order"))
-        raise DataError(f"format {unit!r} is no unit of times; expected {units}, or a form with %, such as %d/%m/%Y")
     largest = max(abs(low), abs(high)) / UNITS[unit]
     if not fractions and UNITS[unit] == 1 and largest <= YEAR_2100:
         return Reading(f"CAST({value} AS BIGINT)", wrong, f"unix {unit}", calendar=True)
@@ -171,9 +229,32 @@ def _unix(engine: DuckDB, table: str, value: str, wrong: str, written: str | Non
     return _in_unit(engine, table, value, wrong, unit, span=span, whole=not fractions)
 
 
-def _unpacked(text: str) -> str:
-    forms = ", ".join(literal(form) for form in PACKED.values())
-    return f"TRY_STRPTIME({text}, [{forms}])"
+def _packed(engine: DuckDB, table: str, value: str, wrong: str) -> Reading | None:
+    """Packed dates with the year first, with or without the time of day; None where most numbers are none."""
+    text, forms = f"CAST({value} AS VARCHAR)", ", ".join(map(literal, PACKED.values()))
+    parsed = f"CASE WHEN regexp_matches({text}, '{PACKED_DATE}') THEN TRY_STRPTIME({text}, [{forms}]) END"
+    known, fit = counts_of(engine, table, f"{value} IS NOT NULL", f"{parsed} IS NOT NULL")
+    unread = f"({wrong} OR ({value} IS NOT NULL AND {parsed} IS NULL))" if fit < known else wrong
+    return _dates(engine, table, parsed, unread, "packed dates") if fit >= MOSTLY * known else None
+
+
+def _year_last(engine: DuckDB, table: str, value: str, wrong: str) -> Reading | None:
+    """Packed days with the year last; None where most numbers are none."""
+    text = f"lpad(CAST({value} AS VARCHAR), 8, '0')"
+    readings = {
+        form: f"CASE WHEN regexp_matches({text}, '{shape}') THEN TRY_STRPTIME({text}, {literal(form)}) END"
+        for form, shape in YEAR_LAST.items()
+    }
+    known, *fits = counts_of(
+        engine, table, f"{value} IS NOT NULL", *(f"{parsed} IS NOT NULL" for parsed in readings.values())
+    )
+    if max(fits) < MOSTLY * known:
+        return None
+    best, reason = max(zip(fits, readings, strict=True), key=lambda one: one[0])[1], ""
+    if min(fits) == max(fits):
+        best, reason = _likeliest(engine, table, readings)
+    unread = f"({wrong} OR ({value} IS NOT NULL AND {readings[best]} IS NULL))" if max(fits) < known else wrong
+    return _dates(engine, table, readings[best], unread, f"packed dates, {best}{reason}", guess=bool(reason))
 
 
 def _likely_since(engine: DuckDB, table: str, value: str, middle: float, fractions: int) -> str | None:
@@ -274,7 +355,7 @@ def _in_unit(
     )
 
 
-def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) -> Reading:
+def _written(engine: DuckDB, table: str, text: str, missing: str, given: int, likely_forms: Collection[str]) -> Reading:
     """Times in words: ISO, or a day in one of many forms with or without an hour and a zone."""
     iso = f"CASE WHEN regexp_matches({text}, '{ISO_DAY}') THEN timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ)) END"
     sample = engine.keep(
@@ -289,12 +370,16 @@ def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) ->
     tried = [f"NOT {missing} AND {candidates[how]} IS NOT NULL" for how in likely]
     counts = dict(zip(likely, counts_of(engine, table, *tried), strict=True)) if likely else {}
     if not any(counts.values()):
-        return Reading("CAST(NULL AS BIGINT)", f"(NOT {missing})", "times in no known form", calendar=True)
+        how = f"times in no known form; {setting('format', '...')}"
+        return Reading("CAST(NULL AS BIGINT)", f"(NOT {missing})", how, calendar=True)
     best = max(counts, key=lambda how: counts[how])  # the first of those that fit most
     guess, reason = False, ""
     here = {how: candidates[how].replace(text, "t") for how in likely if counts[how] == counts[best]}
     others = counts_of(engine, sample, *(f"({value}) IS DISTINCT FROM ({here[best]})" for value in here.values()))
-    if len(rivals := [how for how, count in zip(here, others, strict=True) if count or how == best]) > 1:
+    rivals = [how for how, count in zip(here, others, strict=True) if count or how == best]
+    if len(known := [how for how in rivals if how in likely_forms]) == 1:
+        best = known[0]
+    elif len(rivals) > 1:
         best, reason = _likeliest(engine, table, {how: candidates[how] for how in rivals})
         guess = True
     named = f"regexp_matches({text}, '\\s[A-Z]{{3,4}}$') AND right({text}, 3) NOT IN ('UTC', 'GMT')"
@@ -308,7 +393,8 @@ def _written(engine: DuckDB, table: str, text: str, missing: str, given: int) ->
         following = [how for how in likely if how != best and counts[how]]
         parsed = f"coalesce({', '.join([parsed, *(candidates[how] for how in following)])})"
     how = best if best == "ISO times" else f"times written as {best}"
-    return _dates(engine, table, parsed, f"(NOT {missing} AND {parsed} IS NULL)", how + reason, guess=guess)
+    read = _dates(engine, table, parsed, f"(NOT {missing} AND {parsed} IS NULL)", how + reason, guess=guess)
+    return replace(read, form=best)
 
 
 def _fitting(text: str, shapes: Collection[str]) -> Iterator[tuple[str, str]]:

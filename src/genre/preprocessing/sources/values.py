@@ -19,9 +19,9 @@ from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.tables import plain_name
+from genre.preprocessing.tables import NO_VALUE, plain_name
 
-MISSING = ("", "\\N", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
+MISSING = ("", NO_VALUE, "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-")
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|Inf|INF|infinity|Infinity)$"
 DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+$|^[+-]?\d{1,3}(\.\d{3})+$"
 THOUSANDS_POINT = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"
@@ -41,6 +41,8 @@ YES, NO = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 THOUSANDS_COMMA = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 WHOLE = ("INTEGER", "UINTEGER", "BIGNUM")
 NO_VALUES = ("STRUCT", "MAP", "UNION", "BLOB", "BIT", "JSON", "VARIANT", "TIME", "INTERVAL")
+SHORTENED = r"^\d(\.\d+)?[eE]\+\d+$"
+"""A number as spreadsheets shorten it, such as 8.41E+11: the digits after the third or so are gone."""
 WHOLE_ID = r"^-?\d+(\.0+)?$"
 
 
@@ -56,6 +58,7 @@ class Reading:
         moment: the expression of a time in its finest unit, where it has fractions of a second.
         calendar: whether a time is one of the calendar.
         digits: decimals that were kept of plain numbers which are an order.
+        form: the form that times in words are written in.
     """
 
     value: str
@@ -65,6 +68,7 @@ class Reading:
     moment: str | None = None
     calendar: bool = False
     digits: int = 0
+    form: str = ""
 
 
 def looks_like_names(column: pa.ChunkedArray) -> bool:
@@ -84,7 +88,7 @@ def looks_like_names(column: pa.ChunkedArray) -> bool:
 
 
 def to_fields(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Turn text into numbers where all of it is and nothing is lost (a zip code 01234 stays text).
+    """Turn text into numbers where all of it is and nothing is lost: a zip code 01234 and 20 digits stay text.
 
     Args:
         column: text.
@@ -96,7 +100,7 @@ def to_fields(column: pa.ChunkedArray) -> pa.ChunkedArray:
     text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
     if text.null_count == len(text):
         return text
-    for kind, form in ((pa.int64(), r"^(0|-?[1-9]\d{0,17})$"), (pa.float64(), r"^-?(0|[1-9]\d*)(\.\d+)?$")):
+    for kind, form in ((pa.int64(), r"^(0|-?[1-9]\d{0,17})$"), (pa.float64(), r"^-?(0|[1-9]\d{0,14})(\.\d+)?$")):
         if pc.all(pc.match_substring_regex(text, form)).as_py():
             return text.cast(kind)
     return text
@@ -133,6 +137,7 @@ def spoken(sql_type: str) -> str:
         Words for a message.
     """
     kinds = {"STRUCT": "objects", "MAP": "objects", "BLOB": "binary values", "BIT": "bits", "TIME": "times of a day"}
+    kinds["JSON"] = "lists or objects among other values"
     if sql_type.endswith("]"):
         return "lists"
     known = (words for start, words in kinds.items() if sql_type.startswith(start) and "STAMP" not in sql_type)
@@ -149,7 +154,7 @@ def id_text(engine: DuckDB, table: str, column: str, *, where: str) -> str:
         where: what holds the column, for the error.
 
     Returns:
-        The expression: trimmed text, null where it is empty or no number.
+        The expression: trimmed text, null where it is empty, no number, or says that there is no value.
 
     Raises:
         DataError: the column holds lists, nested or binary values.
@@ -171,7 +176,7 @@ def id_text(engine: DuckDB, table: str, column: str, *, where: str) -> str:
     text = name if sql_type == "VARCHAR" else f"CAST({name} AS VARCHAR)"
     if counts_of(engine, table, f"regexp_matches({text}, '^{BLANK}|{BLANK}$')")[0]:
         text = f"trim({text}, {BLANKS})"
-    return f"nullif({text}, '')"
+    return f"nullif(nullif({text}, ''), {literal(NO_VALUE)})"
 
 
 def type_of(engine: DuckDB, table: str, column: str) -> str:
@@ -189,8 +194,13 @@ def type_of(engine: DuckDB, table: str, column: str) -> str:
     return str(rows[0][1])
 
 
-BLANK = r"[\s\x{00A0}\x{FEFF}]"
-BLANKS = "' ' || chr(9) || chr(10) || chr(13) || chr(11) || chr(12) || chr(160) || chr(65279)"
+_BLANK = (
+    *((9, 13), (0x20, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
+    *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
+)
+"""Ranges of the characters that Unicode calls blank, and the mark that some programs put before a text."""
+BLANK = f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _BLANK)}]"
+BLANKS = literal("".join(chr(code) for first, last in _BLANK for code in range(first, last + 1)))
 
 
 def are_whole(engine: DuckDB, ids: Sequence[tuple[str, str]]) -> bool:

@@ -65,7 +65,9 @@ def sheet_as_csv(engine: DuckDB, path: str | Path, sheet: str | None = None) -> 
                     "header and rows of users and items"
                 )
             with copy.open("w", encoding="utf-8", newline="") as target:
-                csv.writer(target).writerows([_text(cell) for cell in row] for row in found.iter_rows())
+                csv.writer(target, lineterminator="\n").writerows(
+                    [_text(cell) for cell in row] for row in found.iter_rows()
+                )
     except (calamine.CalamineError, OSError) as error:
         raise DataError(f"{path}: unreadable as a workbook ({error}); save it anew, or its table as CSV") from error
     return str(copy), str(found.name)
