@@ -9,7 +9,10 @@ are kept in domains.json, from which domains.md is written: sets that are not na
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,9 +26,10 @@ from datasets import machine, movietweetings
 
 import genre
 from genre.data.dataset import Dataset
-from genre.data.folds import Split
+from genre.data.folds import TEST, TRAIN, VALIDATION, Fold, Split
 from genre.evaluation.comparison import compare
-from genre.evaluation.evaluator import evaluate
+from genre.evaluation.evaluator import evaluate, evaluate_lists
+from genre.evaluation.results import Evaluation
 from genre.features.base import item_features
 from genre.features.concat import Concat
 from genre.features.embedding import Embedding
@@ -75,6 +79,11 @@ PROTOCOLS = {
     "validation; `two_tower` with `id_dropout: 0.8, epochs: 12`, one setting. CPU s: of training here.",
     "transfer-films": "The same the other way round.",
     "transfer-shop": "The same from films to a shop, the expected failure; no repeats, names of products as titles; without the networks that learn there.",
+    "discovery": "The set, split and recommenders as under Shop; lists leave out what the customer had before, and so do the targets.",
+    "unseen-news": "NeMig (English): a tenth of the articles, drawn at random, is unseen in the test, another in the validation: train has no row of them. The test are the impressions in "
+    "which one of its articles was clicked, ranked among what was shown with it and not clicked, nine tenths of which train knows; what else was clicked there is left out. "
+    "By the natural split (under News) 7 clicks of the test are on articles that nobody read before, too few to tell anything.",
+    "unseen-alone": "The same, ranked among the unseen articles that were shown with it and not clicked: what is known of articles tells nothing here, their texts alone can.",
     "news": "NeMig (English): the last tenth of the lines is the test, the tenth before the validation (the file has no times); clicks ranked among the "
     "articles shown with them, averaged for each user. Without cold: clicks on articles that train knows, of users with a history.",
 }
@@ -98,15 +107,34 @@ def pick(
     began = time.process_time()
     fitted = [one.fit(split.train, validation=split.validation) for one in settings]
     judged = [evaluate(one, split.validation, metrics=metrics, train=split.train, **how) for one in fitted]
-    label = next(iter(judged[0].values))
-    best = int(np.argmax([one.values[label] for one in judged]))
+    best = _best(judged)
     test = evaluate(fitted[best], split.test, metrics=metrics, train=split.train, name=name, **how)
-    row: dict[str, Any] = {
-        "name": name,
-        "options": repr(settings[best]) if len(settings) > 1 else "",
-        "cpu": time.process_time() - began,
-    }
-    row |= {"values": test.values, "intervals": test.intervals, "warm": test.warm, "users": len(test.users)}
+    options = repr(settings[best]) if len(settings) > 1 else ""
+    add(name, options, time.process_time() - began, judged[best], test, rows, against=against, also=also)
+    return settings[best]
+
+
+def _best(judged: Sequence[Evaluation]) -> int:
+    """The setting whose first metric is highest on validation."""
+    return int(np.argmax([next(iter(one.values.values())) for one in judged]))
+
+
+def add(
+    name: str,
+    options: str,
+    cpu: float,
+    validation: Evaluation,
+    test: Evaluation,
+    rows: Rows,
+    *,
+    against: str | None = None,
+    also: str | None = None,
+) -> None:
+    """Add the row of a setting that validation chose."""
+    label = next(iter(validation.values))
+    row: dict[str, Any] = {"name": name, "options": options, "cpu": cpu}
+    row |= {"values": test.values, "intervals": test.intervals, "warm": test.warm}
+    row["users"] = int(np.isfinite(test.per_user[label]).sum())
     if rows:
         row["differences"] = []
         for name_of in [against] if also is None else [against, also]:
@@ -114,8 +142,61 @@ def pick(
             [difference] = compare(test, other["evaluation"], [label])
             row["differences"].append({"low": difference.low, "high": difference.high, "against": other["name"]})
     rows.append(row | {"evaluation": test})
-    print(f"{name:34} {label} {test.values[label]:.4f}  validation {judged[best].values[label]:.4f}", flush=True)
-    return settings[best]
+    print(f"{name:34} {label} {test.values[label]:.4f}  validation {validation.values[label]:.4f}", flush=True)
+
+
+def again(
+    name: str, model: Recommender, split: Split, metrics: Sequence[str], how: dict[str, Any], rows: Rows, also: str
+) -> None:
+    """Add the row of a recommender that learns what validation chose once more, from train and validation."""
+    began = time.process_time()
+    fitted = model.fit(split.train, validation=split.validation)
+    on_validation = evaluate(fitted, split.validation, metrics=metrics, train=split.train, **how)
+    test = evaluate(fitted.chosen().fit(split.test.context), split.test, metrics=metrics, train=split.train, **how)
+    add(f"{name}, from train and validation", "", time.process_time() - began, on_validation, test, rows, also=also)
+
+
+PEERS: list[Path] = []
+"""The Python with other libraries that `--peers` names."""
+
+
+@functools.cache
+def lists_of_peers(data: Path) -> dict[str, Any]:
+    """What `basket_peers.py` finds for the shop, by `name|options|part`; nothing without `--peers`."""
+    if not PEERS:
+        return {}
+    split = TimeSplit().split(load_shop(data))
+    parts = {"train": split.train, "validation": split.validation.context, "test": split.test.context}
+    given: dict[str, Any] = {"n_items": split.train.n_items}
+    for part, all_of_it in parts.items():
+        some = all_of_it.where(all_of_it.weight > 0)
+        given |= {f"{part}_user": some.user, f"{part}_item": some.item, f"{part}_time": some.timestamp}
+    given |= {"validation_users": split.validation.users(), "test_users": split.test.users()}
+    with tempfile.TemporaryDirectory() as aside:
+        source, output = Path(aside) / "in.npz", Path(aside) / "out.npz"
+        np.savez(source, **given)
+        subprocess.run([PEERS[0], HERE / "basket_peers.py", source, output], check=True)
+        with np.load(output) as file:
+            return dict(file)
+
+
+def peers(
+    names: Sequence[str], data: Path, split: Split, metrics: Sequence[str], how: dict[str, Any], rows: Rows, also: str
+) -> None:
+    """Add the rows of other libraries, each with the setting that validation chooses."""
+    found = lists_of_peers(data)
+    for name in names:
+        settings = list(dict.fromkeys(key.split("|")[1] for key in found if key.split("|")[0] == name))
+
+        def judged(options: str, part: str, name: str = name) -> Evaluation:
+            fold: Fold = getattr(split, part)
+            lists = found[f"{name}|{options}|{part}"]
+            return evaluate_lists(lists, fold, users=fold.users(), metrics=metrics, train=split.train, **how)
+
+        if settings:
+            values = [judged(options, "validation") for options in settings]
+            best, cpu = _best(values), sum(float(found[f"{name}|{options}|cpu"]) for options in settings)
+            add(name, settings[best], cpu, values[best], judged(settings[best], "test"), rows, also=also)
 
 
 def shop(data: Path) -> Rows:
@@ -125,17 +206,33 @@ def shop(data: Path) -> Rows:
     popular = pick("decayed popularity", decayed, split, metrics, how, rows)
     pick("popularity", [genre.Popularity()], split, metrics, how, rows)
     repeats = [genre.Repeat(n, own) for n in (100, 300) for own in (0.3, 0.7, 1.0)]
-    again = pick("repeat", repeats, split, metrics, how, rows)
+    repeat = pick("repeat", repeats, split, metrics, how, rows)
     together = pick("together", [genre.Together(target_power=p) for p in (0.0, 0.5)], split, metrics, how, rows)
     pick("ease", [genre.EASE(regularization=300)], split, metrics, how, rows)
-    pick(
-        "blend of the first, repeat, together",
-        [genre.Blend((popular, again, together), exclude_seen=False)],
-        split,
-        metrics,
-        how,
-        rows,
-    )
+    blend = genre.Blend((popular, repeat, together), exclude_seen=False)
+    pick("blend of the first, repeat, together", [blend], split, metrics, how, rows, also="repeat")
+    names = ("Cornac TIFU-KNN", "Cornac TIFU-KNN, its mean over neighbours", "kindling")
+    peers(names, data, split, metrics, how, rows, also="repeat")
+    return rows
+
+
+def discovery(data: Path) -> Rows:
+    split = TimeSplit().split(load_shop(data))
+    how, metrics, rows = dict[str, Any]({"k": 10}), ["ndcg", "recall"], Rows()
+    decayed = [genre.Popularity(half_life_days=days) for days in (7, 30, 90)]
+    popular = pick("decayed popularity", decayed, split, metrics, how, rows)
+    pick("popularity", [genre.Popularity()], split, metrics, how, rows)
+    repeats = [genre.Repeat(n, own) for n in (100, 300) for own in (0.3, 0.7)]
+    pick("repeat", repeats, split, metrics, how, rows)
+    together = pick("together", [genre.Together(target_power=p) for p in (0.0, 0.5)], split, metrics, how, rows)
+    near = [genre.ItemKNN(neighbours=n, shrinkage=s) for n in (100, 500) for s in (0.0, 20.0)]
+    knn = pick("item_knn", near, split, metrics, how, rows)
+    ease = pick("ease", [genre.EASE(regularization=r) for r in (300, 3000)], split, metrics, how, rows)
+    blend, name = genre.Blend((popular, together, knn, ease)), "blend of decayed popularity, together, item_knn, ease"
+    pick(name, [blend], split, metrics, how, rows)
+    again("decayed popularity", popular, split, metrics, how, rows, also=name)
+    again("the blend", blend, split, metrics, how, rows, also=name)
+    peers(["kindling, new items"], data, split, metrics, how, rows, also=rows[-1]["name"])
     return rows
 
 
@@ -208,12 +305,16 @@ def social(data: Path) -> Rows:
     return rows
 
 
-def news(data: Path) -> Rows:
+def load_news(data: Path) -> Dataset:
     folder = data / "nemig"
     source = Impressions(folder / "en_behaviors.tsv", items=folder / "en_news.csv")
     loaded: Dataset = genre.load(source, cleaning=Cleaning(repeats="all"))
     encoder = TfIdf(dim=128, template="{title}. {abstract}")
-    split = TimeSplit().split(loaded.with_features(items=encoder.fit(loaded.items).encode(loaded.items)))
+    return loaded.with_features(items=encoder.fit(loaded.items).encode(loaded.items))
+
+
+def news(data: Path) -> Rows:
+    split = TimeSplit().split(load_news(data))
     how, metrics, rows = dict[str, Any]({"kind": "impressions", "k": [5, 10]}), ["auc", "mrr", "ndcg"], Rows()
     popular = pick("popularity", [genre.Popularity()], split, metrics, how, rows)
     contents = [genre.Content(history_half_life=h) for h in (None, 10.0)]
@@ -223,6 +324,41 @@ def news(data: Path) -> Rows:
     pick("blend", [genre.Blend((popular, content, knn))], split, metrics, how, rows)
     towers = [genre.TwoTower(dim=32, ids=32, hidden=64, id_dropout=share, epochs=10) for share in (0.3, 0.8)]
     pick("two_tower", towers, split, metrics, how, rows)
+    return rows
+
+
+def unseen_news(data: Path, *, alone: bool = False) -> Rows:
+    """Clicks on articles that train does not know, among what was shown with them; `alone`: that train does not know, too."""
+    loaded = load_news(data)
+    rng = np.random.default_rng(0)
+    drawn = rng.random(loaded.n_items)
+    of_article = np.select([drawn < 0.1, drawn < 0.2], [TEST, VALIDATION], TRAIN)[loaded.item]
+    assert loaded.timestamp is not None
+    begins = np.diff(loaded.user, prepend=-1).astype(bool) | np.diff(loaded.timestamp, prepend=-1).astype(bool)
+    shown, clicked = np.cumsum(begins), loaded.weight > 0
+    impressions = loaded.timestamp > 0  # histories come before
+    part = np.full(len(loaded), TRAIN, np.int8)
+    for one in (VALIDATION, TEST):  # an impression of both is of the test
+        part[impressions & np.isin(shown, shown[impressions & clicked & (of_article == one)])] = one
+    own = of_article == part
+    kept = np.where((part == TRAIN) | alone, own, own | ~clicked)
+    real = dataclasses.replace(loaded, part=part).where(kept)
+    texts = loaded.item_features
+    assert texts is not None
+    shuffled = dataclasses.replace(texts, values=rng.permutation(texts.values), fingerprint="shuffled")
+    split, placebo = (GivenSplit().split(one) for one in (real, real.with_features(items=shuffled)))
+    how, metrics, rows = dict[str, Any]({"kind": "impressions", "k": 5}), ["auc", "ndcg"], Rows()
+    popular = pick("popularity", [genre.Popularity()], split, metrics, how, rows)
+    near = [genre.ItemKNN(neighbours=n, shrinkage=s) for n in (100, 500) for s in (0.0, 20.0)]
+    pick("item_knn", near, split, metrics, how, rows)
+    contents = [genre.Content(history_half_life=h) for h in (None, 10.0)]
+    content = pick("content", contents, split, metrics, how, rows)
+    pick("content by shuffled texts", [content], placebo, metrics, how, rows, also="content")
+    factors = [genre.Content(recommender=genre.ALS(factors=f)) for f in (16, 64)]
+    als = pick("als, its factors by text", factors, split, metrics, how, rows, also="content")
+    pick("blend of popularity, content, als by text", [genre.Blend((popular, content, als))], split, metrics, how, rows)
+    towers = [genre.TwoTower(dim=32, ids=32, hidden=64, id_dropout=share, epochs=10) for share in (0.3, 0.8)]
+    pick("two_tower", towers, split, metrics, how, rows, also="content")
     return rows
 
 
@@ -314,7 +450,16 @@ def load_shop(data: Path) -> Dataset:
 
 
 NEAR = genre.ItemKNN(neighbours=300, shrinkage=10.0)
-SETS: dict[str, Callable[[Path], Rows]] = {"shop": shop, "music": music, "social": social, "news": news, "video": video}
+SETS: dict[str, Callable[[Path], Rows]] = {
+    "shop": shop,
+    "discovery": discovery,
+    "music": music,
+    "social": social,
+    "news": news,
+    "unseen-news": unseen_news,
+    "unseen-alone": functools.partial(unseen_news, alone=True),
+    "video": video,
+}
 SETS |= {
     "context-shop": context(
         load_shop, (genre.Repeat(), NEAR), {"k": 10, "exclude_seen": False}, [("hour", "weekday", "recent")]
@@ -330,6 +475,9 @@ SETS |= {
 }
 SETS |= transfer.SETS
 TITLES = {
+    "unseen-news": "News: articles unseen in training",
+    "unseen-alone": "News: articles unseen in training, among themselves",
+    "discovery": "Shop: what a customer has not had",
     "transfer-tweets": "Transfer: MovieLens latest small to MovieTweetings",
     "transfer-films": "Transfer: MovieTweetings to MovieLens latest small",
     "transfer-shop": "Transfer: MovieLens latest small to UCI Online Retail",
@@ -379,7 +527,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], default=[])
+    parser.add_argument("--peers", type=Path, help="a Python with the libraries that basket_peers.py names")
     options = parser.parse_args()
+    PEERS.extend([options.peers] if options.peers else [])
     store = HERE / "domains.json"
     kept = json.loads(store.read_text("utf-8")) if store.exists() else {}
     for name in options.sets or SETS:

@@ -7,7 +7,6 @@ and items.csv with a title and genres, so that one encoder reads all of them.
 from __future__ import annotations
 
 import csv
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -71,29 +70,18 @@ def write_catalogue(dataset: Dataset, folder: Path, name: str) -> Path:
     return path
 
 
-def transferred(
-    source: Callable[[Path], Dataset], target: Callable[[Path], Dataset], *, trained: bool = True
-) -> Callable[[Path], list[Any]]:
-    """The rows of a recommender of `source` on `target`; `trained`: also of the networks that learn there."""
+def transferred(source: Callable[[Path], Dataset], target: Callable[[Path], Dataset]) -> Callable[[Path], list[Any]]:
+    """The rows of a recommender of `source` on `target`."""
 
     def rows_of(data: Path) -> list[Any]:
         with tempfile.TemporaryDirectory() as aside:
             folder = Path(aside)
             first = genre.run(write_catalogue(source(data), folder / "source", "source"), runs=folder / "runs")
             config = write_catalogue(target(data), folder / "target", "target")
-            if trained:
-                run = transfer(first.folder, config, runs=folder / "runs")
-            else:  # what `genre transfer` compares, without the networks
-                saved = first.folder / "recommenders" / "two_tower" / "model"
-                entry = f"{{kind: transferred, name: two_tower-zero-shot, init_from: {saved}}}"
-                kinds = f"recommenders: [{{kind: popularity}}, {{kind: content}}, {entry}]\n"
-                config.write_text(re.sub(r"recommenders:\n.*\n", lambda _: kinds, config.read_text()))
-                run = genre.run(config, runs=folder / "runs")
+            run = transfer(first.folder, config, runs=folder / "runs")
             split = TimeSplit().split(run.dataset)
             rows: list[dict[str, Any]] = []
             for label, name in NAMES.items():
-                if label not in run.recommenders:
-                    continue
                 found = evaluate(
                     run.recommender(label), split.test, metrics=["ndcg", "recall"], train=split.train, k=10
                 )
@@ -101,7 +89,7 @@ def transferred(
                 row = {"name": name, "options": "", "cpu": cost["fit_cpu_s"], "evaluation": found}
                 row |= {"values": found.values, "intervals": found.intervals, "warm": found.warm}
                 row["users"] = len(found.users)
-                others = [] if label == "popularity" else [rows[0]] if label == "content" else rows[:2]
+                others = [*rows[:2], *rows[3:]]
                 row["differences"] = []
                 for other in others:
                     [difference] = compare(found, other["evaluation"], ["ndcg@10"])
@@ -117,5 +105,5 @@ def transferred(
 SETS = {
     "transfer-tweets": transferred(films, movietweetings),
     "transfer-films": transferred(movietweetings, films),
-    "transfer-shop": transferred(films, shop, trained=False),
+    "transfer-shop": transferred(films, shop),
 }
