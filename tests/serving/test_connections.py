@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,14 +21,10 @@ from genre.serving.http.app import create_app
 from genre.serving.http.pacing import Pace, PacedLines
 from genre.serving.limits import Limits
 from genre.serving.service import Service
+from raw_http import dial
 
 Served = Callable[..., AbstractContextManager[str]]
 HEAD = b"GET /v1/runs HTTP/1.1\r\nHost: localhost\r\n"
-
-
-def dial(url: str) -> socket.socket:
-    parts = urlsplit(url)
-    return socket.create_connection((parts.hostname, parts.port), timeout=10)
 
 
 def everything(connection: socket.socket) -> bytes:

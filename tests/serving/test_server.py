@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -37,13 +36,9 @@ from genre.serving.requests import ListRequest
 from genre.serving.service import Service
 from genre.storage import publish
 from lines import Lines
+from raw_http import dial, half_close
 
 Served = Callable[..., AbstractContextManager[str]]
-
-
-def dial(url: str) -> socket.socket:
-    parts = urlsplit(url)
-    return socket.create_connection((parts.hostname, parts.port), timeout=10)
 
 
 def closed(connection: socket.socket, within: float) -> bool:
@@ -104,7 +99,7 @@ def test_a_connection_serves_many_requests(service: Service, serve_app: Served) 
 def test_what_is_no_http_harms_nobody(url: str, data: bytes) -> None:
     with dial(url) as connection, contextlib.suppress(ConnectionError):
         connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
+        half_close(connection)
         answer = connection.recv(4000)
         assert answer == b"" or re.match(rb"HTTP/1.1 (200|4\d\d) ", answer)
     assert httpx.get(f"{url}/healthz").status_code == 200
