@@ -765,9 +765,10 @@ def test_all_work_of_a_query_is_inside_its_time_limit(
 ) -> None:
     service = Service([run], sqlite, limits=Limits(words_seconds=0.1, failures=100))
     service.warm()
+    gate = threading.Event()
 
     def slow(*_: object, **__: object) -> None:
-        time.sleep(1)
+        gate.wait(30)
 
     loaded = service._state.loaded_run(None)
     for owner, name, fallback in (
@@ -782,6 +783,7 @@ def test_all_work_of_a_query_is_inside_its_time_limit(
                 patch.setattr(type(loaded.matcher), "match", slow)
             begun = time.monotonic()
             answer = service.recommend(ListRequest(words=f"robots in space {name}", k=3))
-            assert time.monotonic() - begun < 0.9, name
+            assert time.monotonic() - begun < 10, name
         assert (answer.fallback, len(answer.items)) == (fallback, 3), name
-        time.sleep(1)  # until the thread is free again
+        gate.set()  # the thread is free again
+        gate = threading.Event()
