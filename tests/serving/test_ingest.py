@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -424,6 +425,28 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(folder: Path, tmp_path: 
         assert items(store) == [one for one in range(n) if one % 50 != 7]
     rejected = (tmp_path / "state" / "rejects.jsonl").read_text().splitlines()
     assert [json.loads(row)["line"] for row in rejected] == ["no event"] * sum(one % 50 == 7 for one in range(n))
+
+
+class Interrupted(threading.Event):
+    """SIGTERM comes while somebody who waits holds the lock of the event, which setting it needs."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if threading.current_thread() is threading.main_thread():
+            pytest.fail("the handler of the signal would wait for the lock that it interrupts")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().wait(timeout)
+
+
+def test_a_signal_ends_it_at_any_moment(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "events.jsonl").write_text(rows([1, 2]))
+    monkeypatch.setattr("genre.cli.ingest.threading", SimpleNamespace(Event=Interrupted))
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        words = [str(tmp_path / "events.jsonl"), "--store", str(tmp_path / "log"), "--state", str(tmp_path / "state")]
+        assert main(["ingest", str(folder), *words, "--follow"]) == 0
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_the_verb(

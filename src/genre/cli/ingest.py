@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,8 +67,9 @@ def _ingest(args: argparse.Namespace) -> int:
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        try:
-            ingestion.go_on(stop)
+        try:  # in a thread of its own: the main thread handles signals, and must not hold the event's lock then
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(ingestion.go_on, stop).result()
         finally:
             print(printable(f"{ingestion.counts}{f' ({rejects.path})' if ingestion.counts.rejected else ''}"))
     if ingestion.n_lost:
