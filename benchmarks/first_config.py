@@ -33,7 +33,7 @@ from genre.evaluation.evaluator import evaluate
 from genre.evaluation.results import Evaluation
 from genre.evaluation.search_budget import Allowance
 from genre.recommenders.base import Recommender
-from genre.recommenders.blend import Blend
+from genre.recommenders.reusing import HeldOut, Reusable, fit_reusing
 
 KEPT, PAGE = (Path(__file__).with_name(f"first_config.{ending}") for ending in ("json", "md"))
 USERS = 4000
@@ -46,19 +46,13 @@ class Judge:
     def __init__(self, parts: Split) -> None:
         self.parts = parts
         self.folds = {"validation": parts.validation.sample(USERS, 1), "test": parts.test.sample(USERS, 1)}
-        self.fitted: dict[str, Recommender] = {}
+        self.fitted: list[Recommender] = []
+        self.held_out = HeldOut()
 
     def fit(self, model: Recommender) -> Recommender:
-        """Fit on train, once for all options that `fit` reads; of a blend, its members."""
-        options = {**to_dict(model), **dict.fromkeys(model.scoring_options)}
-        key = json.dumps(options, sort_keys=True)
-        if isinstance(model, Blend) and model.fits_weights:
-            return model.weigh([self.fit(member) for member in model.recommenders], self.parts.validation)
-        if key not in self.fitted:
-            self.fitted[key] = model.fit(self.parts.train, validation=self.parts.validation)
-        made = copy.copy(self.fitted[key])
-        for name in model.scoring_options:
-            setattr(made, name, getattr(model, name))
+        """Fit on train what is not fitted yet, as a run does."""
+        made, known = copy.copy(model), Reusable(self.fitted, self.held_out)
+        self.fitted.append(fit_reusing(made, known, self.parts.train, validation=self.parts.validation))
         return made
 
     def evaluate(self, model: Recommender, part: str) -> Evaluation:
@@ -83,8 +77,9 @@ def run(name: str, files: Path, minutes: float) -> dict[str, Any]:
         began = time.process_time()
         init = first_config(interactions, items, None, output, exclude_seen=True).config.experiment
         chosen = to_dict(init.split)
-        found = {"hand": judge.best(hand), "init": judge.best(init)}
+        of_init = judge.best(init)
         spent = {"init": time.process_time() - began}
+        found = {"hand": judge.best(hand), "init": of_init}
         began = time.process_time()
         allowance = Allowance(60 * minutes)
         text = find_config(

@@ -177,6 +177,22 @@ def test_members_of_a_blend_that_are_fitted_alone_too_are_fitted_once(
     assert np.array_equal(both.recommender("blend").score(history), alone.recommender("blend").score(history))
 
 
+def test_a_ranker_takes_members_that_are_fitted_alone_too(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[str] = []
+    learn = EASE._fit
+
+    def counted(self: EASE, *given: Any) -> None:
+        fits.append(f"{self.regularization:g}")
+        learn(self, *given)
+
+    monkeypatch.setattr(EASE, "_fit", counted)
+    single, member = "{kind: ease, regularization: 20, history_half_life: 3}", "{kind: ease, regularization: 20}"
+    first = f"first: {{kind: blend, recommenders: [{{kind: popularity}}, {member}]}}"
+    ranker, linear = (f"{{kind: ranker, candidates: 5, epochs: 1, hidden: {hidden}, {first}}}" for hidden in (4, 0))
+    make(world, f"recommenders=[{single}, {ranker}, {linear}]")
+    assert fits == ["20", "20"], "on train, and once without its last items"
+
+
 def test_changed_data_is_read_again(world: Path) -> None:
     first = make(world)
     with (world / "interactions.csv").open("a") as file:

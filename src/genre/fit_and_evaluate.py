@@ -26,10 +26,10 @@ from genre.kinds import declared
 from genre.log import Log
 from genre.output import RERANKING, Evaluated
 from genre.recommenders.base import Recommender, within
-from genre.recommenders.blend import fit_reusing
 from genre.recommenders.item_index import EXACT_UP_TO, RECALL_K, ItemIndex, can_index
 from genre.recommenders.llm_reranker import record_reranking
 from genre.recommenders.network_base import start_manifests
+from genre.recommenders.reusing import HeldOut, Reusable, fit_key, fit_reusing, inside
 from genre.workspace import (
     Fitted,
     Workspace,
@@ -77,7 +77,7 @@ def fit_recommenders(work: Workspace, experiment: Experiment, split: Split, log:
     Returns:
         The fitted recommenders by label, read from disk when they are needed.
     """
-    fitted, options = Fitted(work), experiment.named()
+    fitted, options, held_out = Fitted(work), experiment.named(), HeldOut()
     train = sample_users(split.train, experiment.train_users, experiment.seed)
     if train is not split.train:
         every, kept = (len(np.unique(data.user)) for data in (split.train, train))
@@ -89,16 +89,18 @@ def fit_recommenders(work: Workspace, experiment: Experiment, split: Split, log:
             scratch = work.scratch(name)
             own = log.also(scratch / "log.jsonl")
             with own.measure("fitted", model=label):
-                parts, place = (train, split.validation), scratch / "checkpoint"
-                members = {repr(one) for one in getattr(recommender, "recommenders", ())}  # of a blend
-                known = [fitted[name] for name in fitted if repr(options[name]) in members]
+                place = scratch / "checkpoint"
+                wanted = {fit_key(one) for one in inside(recommender)}
+                holds = (name for name in fitted if wanted & {fit_key(one) for one in inside(options[name])})
+                known = [fitted[name] for name in holds]
                 made = copy.copy(recommender)  # the config keeps none of what is learnt
-                fit_reusing(made, known, *parts, checkpoint=place, log=own)
+                reusable = Reusable(known, held_out)
+                fit_reusing(made, reusable, train, validation=split.validation, checkpoint=place, log=own)
             reranking = record_reranking(made, label, own)  # of members of a blend, whose weights are fitted
             with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:
                 made.save(folder / "model")
                 shutil.copy(scratch / "log.jsonl", folder)
-            del made, known
+            del made, known, reusable
         fitted.add(label, type(recommender))
     return fitted
 

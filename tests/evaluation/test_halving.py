@@ -13,9 +13,10 @@ import pytest
 
 from genre.arrays import Float32
 from genre.data.dataset import Dataset
-from genre.data.folds import Fold, Split
+from genre.data.folds import Fold, Split, hold_out_last
 from genre.data.history import History
 from genre.errors import EvaluationError, OptionError, TrainingError
+from genre.evaluation import pilots
 from genre.evaluation.evaluator import evaluate
 from genre.evaluation.halving import Winner, search, weigh_blend
 from genre.evaluation.option_changes import changed_options
@@ -27,6 +28,7 @@ from genre.options import Doc, Ge, Search
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
+from genre.recommenders.candidate_network import Examples
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
@@ -271,12 +273,46 @@ def test_costs_are_predicted_from_trials_and_from_what_others_measured() -> None
 def test_a_pilot_predicts_what_a_ranker_takes(parts: Split, clock: Clock) -> None:
     members: list[Recommender] = [model.fit(parts.train) for model in (Slow(2.0), Transitions(), ItemKNN())]
     ranker = Ranker(Blend((Slow(2.0), Transitions(), ItemKNN())))
-    costs = ranker_costs(ranker, members, clock.now, parts.train, parts.validation)
+    costs = ranker_costs(ranker, members, 2 * clock.now, parts.train, parts.validation)
     began = clock.now
     ranker.fit(parts.train, validation=parts.validation)
     taken = clock.now - began
     predicted = costs.first + parts.train.n_users * costs.history
     assert taken / 2 < predicted < 2 * taken
+
+
+def test_a_pilot_measures_the_features_of_context_too(parts: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    learn = pilots.train_network
+
+    def watched(examples: Examples, *given: Any, **options: Any) -> Any:
+        seen.append(examples.features.shape[2])
+        assert np.any(examples.features[:, :, -1]), "the circumstances of the requests are known"
+        return learn(examples, *given, **options)
+
+    monkeypatch.setattr(pilots, "train_network", watched)
+    ranker = Ranker(Transitions(), epochs=1, context=("recent",))
+    first = Transitions().fit(parts.train)
+    ranker_costs(ranker, [first], 0.1, parts.train, parts.validation)
+    assert seen == [len(ranker.fit(parts.train, validation=parts.validation).center_)]
+
+
+def test_a_second_stage_fits_no_member_again(parts: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[int] = []
+    learn = EASE._fit
+
+    def counted(self: EASE, dataset: Dataset, *given: Any) -> None:
+        fits.append(len(dataset))
+        learn(self, dataset, *given)
+
+    monkeypatch.setattr(EASE, "_fit", counted)
+    starts: dict[str, Recommender] = {
+        "ease": EASE(),
+        "item_knn": ItemKNN(),
+        "ranker": Ranker(Blend((EASE(), ItemKNN()))),
+    }
+    search(parts, starts, Allowance(trials=3), second_stage=True)
+    assert fits == [len(parts.train), len(hold_out_last(parts.train, remedy="").context)], "two rankers, one blend"
 
 
 @pytest.mark.filterwarnings("error")

@@ -33,6 +33,7 @@ from genre.options import options_of
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend import Blend
 from genre.recommenders.ranker import Ranker
+from genre.recommenders.reusing import HeldOut, Reusable, fit_reusing
 from genre.recommenders.second_stage import SecondStage
 
 USERS = 2000  # validation users that a trial is evaluated on, the same in every trial
@@ -162,6 +163,8 @@ class _Halving:
         self.n_judged, self.n_users = len(self.judged.users()), len(split.validation.users())
         self.attempts: list[Attempt] = []
         self.reached = -np.inf
+        self.held_out = HeldOut()  # what rankers fitted without the last items
+        self.first: tuple[Recommender, ...] = ()  # the blend at the end, weighed
         self.weighing: float | None = None  # CPU seconds a history and member of a blend, once it is measured
 
     # --- rounds -----------------------------------------------------------------------------------
@@ -261,16 +264,26 @@ class _Halving:
     def ranker_costs(self, ranker: Ranker, members: list[_Contender]) -> RankerCosts:
         """Measure what a ranker takes whose first stage has members like these."""
         fitted = [(one.name, one.best) for one in members if one.best is not None]
-        fitting = sum(self.costs.fit(name, model) for name, model in fitted)
-        models = [model for _, model in fitted]
-        return ranker_costs(ranker, models, fitting, self.split.train, self.split.validation)
+        seconds = {type(model): self.costs.fit(name, model) for name, model in fitted}
+        fitting, reusable = 0.0, self.reusable()
+        for member in ranker.first.members() or (ranker.first,):
+            known = reusable.find(member)
+            held_out = known is not None and reusable.is_held_out(known.chosen())
+            fitting += seconds.get(type(member), 0.0) * ((known is None) + (not held_out))
+        models, parts = [model for _, model in fitted], (self.split.train, self.split.validation)
+        return ranker_costs(ranker, models, fitting, *parts, weighs=reusable.find(ranker.first) is None)
+
+    def reusable(self) -> Reusable:
+        """Return what a second stage need not fit again."""
+        return Reusable([*self.first, *(one.best for one in self.contenders if one.best is not None)], self.held_out)
 
     def value_of(self, name: str, model: Recommender, log: Log | None) -> float | None:
         """Fit on train, where there is a log, and evaluate on the sampled users; None where that fails."""
         began = time.process_time()
         try:
             if log is not None:
-                model.fit(self.split.train, validation=self.split.validation, log=log)
+                reusable = self.reusable() if isinstance(model, SecondStage) else None
+                fit_reusing(model, reusable, self.split.train, validation=self.split.validation, log=log)
             fitted = time.process_time()
             value = self.evaluated(model, self.judged)
             seconds = time.process_time() - fitted
@@ -365,6 +378,7 @@ class _Halving:
     def ranked(self, first: Recommender, members: list[_Contender]) -> Iterator[Ranker]:
         """Yield a ranker over the best so far, of as many histories as the budget holds; none if these are too few."""
         ranker = Ranker(_fresh(first), exclude_seen=self.exclude_seen)
+        self.first = (first,)
         try:
             log: Log = SILENT
             if self.budget.seconds is not None:
@@ -380,7 +394,8 @@ class _Halving:
                     ranker = dataclasses.replace(ranker, histories=histories)
                     self.log.line(f"ranker: learns from {histories:,} histories, for which time is left")
                 log = Stopwatch(time.process_time() + left)
-            yield ranker.fit(self.split.train, validation=self.split.validation, log=log)
+            fit_reusing(ranker, self.reusable(), self.split.train, validation=self.split.validation, log=log)
+            yield ranker
         except OutOfTime:
             self.log.line("ranker: not finished within the budget")
         except (TrainingError, OptionError, DataError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -56,30 +57,38 @@ def pilot_blend(members: Sequence[Recommender], fold: Fold, *, exclude_seen: boo
 
 
 def ranker_costs(
-    ranker: Ranker, members: Sequence[Recommender], fitting: float, train: Dataset, validation: Fold
+    ranker: Ranker,
+    members: Sequence[Recommender],
+    fitting: float,
+    train: Dataset,
+    validation: Fold,
+    *,
+    weighs: bool = True,
 ) -> RankerCosts:
     """Measure what a ranker takes on a few histories, with a first stage that is fitted already.
 
     Args:
         ranker: The ranker with its options.
         members: What its first stage is made of or something like it, fitted.
-        fitting: CPU seconds in which these were fitted.
+        fitting: CPU seconds of all fits of its members, on train and on train without its last items.
         train: The training part.
         validation: Held-out interactions of that part.
+        weighs: Whether the weights of its first stage are still to be fitted.
 
     Returns:
         What it takes.
     """
     blend, weighing = pilot_blend(members, validation, exclude_seen=ranker.exclude_seen)
     began = time.process_time()
-    counts = count(train)
+    counts = count(train, ranker.context)
     counting = time.process_time() - began
 
     sample = validation.sample(PILOT, 0)
     users = sample.users()
-    history, targets = sample.context.history(users), sample.target.history(users)
+    history, targets = sample.histories(users), sample.target.history(users)
     began = time.process_time()
-    found = find_candidates(blend, counts, history, ranker.candidates, exclude_seen=ranker.exclude_seen)
+    how: dict[str, Any] = {"exclude_seen": ranker.exclude_seen, "context": ranker.context}
+    found = find_candidates(blend, counts, history, ranker.candidates, **how)
     features = found.features - found.features.mean(axis=(0, 1))
     features /= np.maximum(features.std(axis=(0, 1)), 1e-6)
     finding = (time.process_time() - began) / len(users)
@@ -94,11 +103,11 @@ def ranker_costs(
     hits = float(np.mean(is_target.any(axis=1)))  # others teach nothing
 
     weighed = 0.0
-    if isinstance(ranker.first, Blend) and ranker.first.fits_weights:
+    if weighs and isinstance(ranker.first, Blend) and ranker.first.fits_weights:
         by_length = 1 if ranker.first.length_buckets == 1 else BY_LENGTH
         weighed = by_length * weighing * min(ranker.first.histories, len(validation.users()))
     return RankerCosts(
-        first=2 * fitting + weighed + 2 * counting,
+        first=fitting + weighed + 2 * counting,
         history=finding + hits * ranker.networks * ranker.epochs * step,
         ranking=finding + ranker.networks * step,
     )

@@ -58,6 +58,7 @@ class Recommender(Saving, Listing, Extending):
     scoring_options: ClassVar[tuple[str, ...]] = ()  # those that `fit` ignores: a fitted model takes other values
 
     _start: Recommender | None = None  # during `fit` alone
+    _reusable: Any = None  # during `fit` alone: what is fitted already (`reusing.py`)
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Make the object, once every option that is given by name is one of the class.
@@ -148,6 +149,14 @@ class Recommender(Saving, Listing, Extending):
     def _chosen(self) -> dict[str, Any]:
         """Return the options that the validation part chose, where the class chooses any."""
         return {}
+
+    def members(self) -> tuple[Recommender, ...]:
+        """Return the recommenders inside that learn from the same data as this one.
+
+        Returns:
+            The members of a blend or the first stage, fitted once this one is; empty for all others.
+        """
+        return ()
 
     # --- scoring ----------------------------------------------------------------------------------
 

@@ -6,12 +6,12 @@ import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from annotated_types import MinLen
+from typing_extensions import override
 
 from genre.arrays import Float32, Int32, Int64
 from genre.data.dataset import Dataset
@@ -24,6 +24,7 @@ from genre.options import DEFAULT_K, Doc, Ge
 from genre.recommenders.base import Recommender
 from genre.recommenders.blend_weights import CandidateLists, Candidates, best_candidates, fit_weights
 from genre.recommenders.reasons import Method, Terms
+from genre.recommenders.reusing import Reusable, fit_reusing
 
 Mask = npt.NDArray[np.bool_]
 
@@ -105,6 +106,8 @@ class Blend(Recommender):
         )
         self._fit_weights(fold, log)
         if not validation:
+            if self._reusable is not None:  # a second stage that learns without the last items, too
+                self._reusable.hold_out(fold.context, self.members_)
             self._fit_members(dataset, None, log, "members")
 
     def weigh(self, members: Sequence[Recommender], validation: Fold, *, log: Log = SILENT) -> Self:
@@ -131,18 +134,19 @@ class Blend(Recommender):
         self._fit_weights(validation, log)
         return self
 
-    def refit_members(self, dataset: Dataset, *, log: Log = SILENT) -> Self:
+    def refit_members(self, dataset: Dataset, *, reusable: Reusable | None = None, log: Log = SILENT) -> Self:
         """Fit the members anew, as validation chose them, and keep all weights, those by length of histories too.
 
         Args:
-            dataset: Other interactions with the same items.
+            dataset: Other interactions with the same items: the training part without the last ones.
+            reusable: Where those that were fitted on them are kept; None: nowhere.
             log: Where progress is shown.
 
         Returns:
             A new blend, fitted; this one stays as it is.
         """
-        made = copy.copy(self)
-        made.members_ = tuple(member.chosen().fit(dataset, log=log) for member in self.members_)
+        made, reusable = copy.copy(self), reusable or Reusable()
+        made.members_ = tuple(reusable.fit_held_out(member.chosen(), dataset, log) for member in self.members_)
         made.popularity_, made._index = made.members_[0].popularity_, None
         return made
 
@@ -154,12 +158,16 @@ class Blend(Recommender):
         return chosen
 
     def _fit_members(self, dataset: Dataset, validation: Fold | None, log: Log, place: str) -> None:
-        members = []
+        members, reusable = [], self._reusable if place == "members" else None
         for at, member in enumerate(self.recommenders):
             checkpoint = self._checkpoint / place / str(at) if self._checkpoint else None
             fresh = dataclasses.replace(member)  # type: ignore[type-var]  # every recommender is a dataclass
-            members.append(fresh.fit(dataset, validation=validation, checkpoint=checkpoint, log=log))
+            members.append(fit_reusing(fresh, reusable, dataset, validation=validation, checkpoint=checkpoint, log=log))
         self.members_ = tuple(members)
+
+    @override
+    def members(self) -> tuple[Recommender, ...]:
+        return getattr(self, "members_", self.recommenders)
 
     def _fit_weights(self, fold: Fold, log: Log) -> None:
         history, targets = _histories_with_targets(fold, self.histories, self.seed, exclude_seen=self.exclude_seen)
@@ -301,34 +309,6 @@ class Blend(Recommender):
         if all(one is before for one, before in zip(grown, self.members_, strict=True)):
             raise NotSupported("Blend: none of its members can place an item without interactions; fit it again")
         self.members_ = tuple(grown)
-
-
-def fit_reusing(
-    recommender: Recommender,
-    fitted: Sequence[Recommender],
-    dataset: Dataset,
-    validation: Fold,
-    *,
-    checkpoint: Path | None = None,
-    log: Log = SILENT,
-) -> None:
-    """Fit a recommender; of a blend whose members are all fitted already, with the same options, the weights alone.
-
-    Args:
-        recommender: The recommender.
-        fitted: Others, fitted on the same data.
-        dataset: The training part.
-        validation: Held-out interactions.
-        checkpoint: See `Recommender.fit`.
-        log: Where progress is shown.
-    """
-    if isinstance(recommender, Blend) and recommender.fits_weights and len(validation.target):
-        known = {repr(one): one for one in fitted}  # every option, at any depth
-        members = [known[options] for one in recommender.recommenders if (options := repr(one)) in known]
-        if len(members) == len(recommender.recommenders):
-            recommender.weigh(members, validation, log=log)
-            return
-    recommender.fit(dataset, validation=validation, checkpoint=checkpoint, log=log)
 
 
 def _score_as(member: Recommender, history: History) -> Float32:

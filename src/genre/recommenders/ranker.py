@@ -29,6 +29,7 @@ from genre.recommenders.candidate_features import GROUPS, POPULARITY, Counts, ca
 from genre.recommenders.candidate_network import CandidateNetwork, Examples, Training, train_network
 from genre.recommenders.context_features import ContextCounts
 from genre.recommenders.reasons import Terms
+from genre.recommenders.reusing import Reusable
 from genre.recommenders.second_stage import SecondStage
 from genre.recommenders.shared_words import SharedWords
 from genre.recommenders.topk import SCORES_AT_ONCE, top_k_scores
@@ -135,13 +136,14 @@ class Ranker(SecondStage):
         return Training(self.hidden, self.epochs, self.learning_rate, self.weight_decay, self.batch_size)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        super()._fit(dataset, validation, log)  # the first stage that answers; its weights as validation chooses them
+        reusable = self._reusable or Reusable()
+        self._fit_first(dataset, validation, log, reusable)  # it answers; its weights as validation chooses them
         held = hold_out_last(dataset, remedy=REMEDY, whole_basket=True)
         first = self.first_[0]  # what learns without the targets has the weights of what answers, so the same features
         if isinstance(first, Blend):
-            before: Recommender = first.refit_members(held.context, log=log)
+            before: Recommender = first.refit_members(held.context, reusable=reusable, log=log)
         else:
-            before = first.chosen().fit(held.context, log=log)
+            before = reusable.fit_held_out(first.chosen(), held.context, log)
         examples = self._examples(before, count(held.context, self.context), held, log)
         seeds = log.track(range(self.seed * SEEDS, self.seed * SEEDS + self.networks), "ranker: networks")
         trained = [train_network(examples, self.training, seed=seed) for seed in seeds]

@@ -19,6 +19,7 @@ from genre.options import DEFAULT_K, Doc
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method, Terms
 from genre.recommenders.recommendations import Recommendations
+from genre.recommenders.reusing import Reusable, fit_reusing
 
 
 @dataclass(eq=False)
@@ -32,9 +33,17 @@ class SecondStage(Recommender):
     learns: ClassVar[tuple[str, ...]] = ("first_",)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        self._fit_first(dataset, validation, log, self._reusable)
+
+    def _fit_first(self, dataset: Dataset, validation: Fold | None, log: Log, reusable: Reusable | None) -> None:
         checkpoint = self._checkpoint / "first" if self._checkpoint else None
         fresh = dataclasses.replace(self.first)  # type: ignore[type-var]  # every recommender is a dataclass
-        self.first_ = (fresh.fit(dataset, validation=validation, checkpoint=checkpoint, log=log),)
+        first = fit_reusing(fresh, reusable, dataset, validation=validation, checkpoint=checkpoint, log=log)
+        self.first_ = (first,)
+
+    @override
+    def members(self) -> tuple[Recommender, ...]:
+        return getattr(self, "first_", (self.first,))
 
     def _chosen(self) -> dict[str, Any]:
         return {"first": self.first_[0].chosen()}
