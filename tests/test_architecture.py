@@ -27,7 +27,7 @@ def named_paths(text: str) -> list[str]:
 
 
 def test_every_room_is_described() -> None:
-    described = set(named_paths(section(PAGE, "Rooms")))
+    described = set(named_paths(section(PAGE, "Folders")))
     rooms = {f"{path.parent.relative_to(SOURCE).as_posix()}/" for path in SOURCE.glob("**/__init__.py")} - {"./"}
     files = {path.name for path in SOURCE.glob("*.py")} - {"__init__.py", "__main__.py"}
     assert described - {"prompts/"} == rooms | files
