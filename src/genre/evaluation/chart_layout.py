@@ -1,7 +1,8 @@
-"""What all charts of a report share: a Plotly figure with a title, a text and axes in the colours of the page."""
+"""What all charts of a report share: a Plotly figure with its title, text and axes, bars, and intervals."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Chart = dict[str, Any]  # title, about, figure: a Plotly figure as plain JSON
@@ -45,3 +46,41 @@ def chart_of(
         "yaxis": {**axis, "title": {"text": y}},
     }
     return {"title": title, "about": about, "figure": {"data": traces, "layout": layout}}
+
+
+def bars_of(titles: Sequence[str], values: Sequence[float], colours: Sequence[str], hover: str) -> Chart:
+    """Return a trace of horizontal bars.
+
+    Args:
+        titles: Name of each bar. `[n]`
+        values: Its length. `[n]`
+        colours: Its colour. `[n]`
+        hover: How a value is shown at the pointer, such as `.4f`.
+
+    Returns:
+        The trace.
+    """
+    shown = {"marker": {"color": colours}, "hovertemplate": f"%{{y}}: %{{x:{hover}}}<extra></extra>"}
+    return {"type": "bar", "orientation": "h", "x": values, "y": titles, **shown}
+
+
+def whiskers(values: Sequence[float | None], ends: Sequence[Sequence[float | None]], width: float) -> Chart:
+    """Return the intervals of a trace's values.
+
+    Args:
+        values: The values; None where there is none. `[n]`
+        ends: Both ends of each interval; None where there is none. `[n]`
+        width: Width of the lines in pixels.
+
+    Returns:
+        What a trace has as `error_x` or `error_y`.
+    """
+    of = [(value, *both) for value, both in zip(values, ends, strict=True)]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [None if value is None or high is None else high - value for value, _, high in of],
+        "arrayminus": [None if value is None or low is None else value - low for value, low, _ in of],
+        "thickness": width,
+        "color": NEUTRAL,
+    }

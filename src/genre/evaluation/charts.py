@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genre.evaluation.chart_layout import NEUTRAL, Chart, chart_of
+from genre.evaluation.chart_layout import NEUTRAL, Chart, bars_of, chart_of, whiskers
 from genre.evaluation.group_charts import history_length_chart, popularity_chart
 from genre.evaluation.leaderboard import compared_by
 from genre.evaluation.metric_table import metric_of
@@ -61,22 +61,8 @@ def leaderboard_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> 
     rows = compared_by(report["leaderboard"], label, best=report["best"])[::-1]
     ends = [row["intervals"].get(label) or [row["values"][label]] * 2 for row in rows]
     values = [row["values"][label] for row in rows]
-    bars = {
-        "type": "bar",
-        "orientation": "h",
-        "x": values,
-        "y": [row["name"] for row in rows],
-        "marker": {"color": [colours[row["name"]] for row in rows]},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
-            "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
-            "thickness": 1.5,
-            "color": NEUTRAL,
-        },
-        "hovertemplate": "%{y}: %{x:.4f}<extra></extra>",
-    }
+    names = [row["name"] for row in rows]
+    bars = bars_of(names, values, [colours[name] for name in names], ".4f") | {"error_x": whiskers(values, ends, 1.5)}
     about = "Bars are means over users; whiskers are 95 % intervals by bootstrap over users."
     return chart_of(f"{label} on the test part", about, [bars], x=label, height=90 + 34 * len(rows))
 
@@ -217,14 +203,8 @@ def importances_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> 
     ]
     if not rows:
         return None
-    bars = {
-        "type": "bar",
-        "orientation": "h",
-        "x": [share for _, share, _ in rows],
-        "y": [title for title, _, _ in rows],
-        "marker": {"color": [colours.get(name, PALETTE[0]) for _, _, name in rows]},
-        "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
-    }
+    titles, shares, names = (list(column) for column in zip(*rows, strict=True))
+    bars = bars_of(titles, shares, [colours.get(name, PALETTE[0]) for name in names], ".0%")
     about = "Share of the metric's variance between trials that each option explains, by recommender (PED-ANOVA)."
     chart = chart_of("Which options matter", about, [bars], x="share", height=90 + 26 * len(rows))
     chart["figure"]["layout"]["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
@@ -333,14 +313,7 @@ def curve_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart 
         "mode": "lines+markers",
         "x": [point["users"] for point in points],
         "y": values,
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
-            "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
-            "thickness": 1.5,
-            "color": NEUTRAL,
-        },
+        "error_y": whiskers(values, ends, 1.5),
         "line": {"color": colours.get(name, PALETTE[0])},
         "hovertemplate": f"{name}, %{{x:,}} users: %{{y:.4f}}<extra></extra>",
     }

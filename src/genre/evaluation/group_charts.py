@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genre.display import counted
-from genre.evaluation.chart_layout import NEUTRAL, Chart, chart_of
+from genre.evaluation.chart_layout import Chart, chart_of, whiskers
 from genre.evaluation.resampling import bootstrap
 from genre.evaluation.results import Evaluation
 
@@ -100,24 +100,15 @@ class _Estimate(NamedTuple):
 
 def _bars(name: str, x: list[str], y: list[_Estimate], counts: Sequence[int], colours: Mapping[str, str]) -> Chart:
     """Return the trace of one recommender's bars with whiskers; the fewer a bar is made of, the paler it is."""
-    up = [None if one.value is None or one.high is None else one.high - one.value for one in y]
-    down = [None if one.value is None or one.low is None else one.value - one.low for one in y]
+    values = [one.value for one in y]
     shares = np.sqrt(np.asarray(counts) / max(*counts, 1))
     return {
         "type": "bar",
         "name": name,
         "x": x,
-        "y": [one.value for one in y],
+        "y": values,
         "marker": {"color": colours[name], "opacity": np.maximum(shares, FAINTEST).round(3).tolist()},
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": up,
-            "arrayminus": down,
-            "thickness": 1.2,
-            "width": 0,
-            "color": NEUTRAL,
-        },
+        "error_y": whiskers(values, [(one.low, one.high) for one in y], 1.2) | {"width": 0},
         "hovertemplate": f"{name}, %{{x}}: %{{y:.4f}}<extra></extra>",
     }
 
