@@ -13,18 +13,21 @@ what it really earned.
 from __future__ import annotations
 
 import argparse
+import math
 from datetime import date
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 
-from genre.evaluation.online.experiments import ArmOutcome, always_valid_effect, check_assignment, planned_users
+from genre.evaluation.online.experiments import ArmOutcome, always_valid_effect, check_assignment
 from genre.evaluation.online.offpolicy import Estimate, LoggedShows, doubly_robust, ips, mean_rewards, snips
 from genre.evaluation.online.show_files import judge_files
 
 LOOKS = 200
 RATE = 0.1
 LIFT = 0.1
+POWER, LEVEL = 0.8, 0.05
 
 
 def main() -> None:
@@ -44,7 +47,8 @@ def experiments(runs: int) -> None:
     """A/A experiments over twice the planned users, and experiments with a true effect over 1.8 times as many."""
     rng = np.random.default_rng(0)
     better = RATE * (1 + LIFT)
-    planned = planned_users(RATE, (RATE * (1 - RATE) + better * (1 - better)) / 2, LIFT)
+    z = NormalDist().inv_cdf(1 - LEVEL / 2) + NormalDist().inv_cdf(POWER)
+    planned = math.ceil(z**2 * (RATE * (1 - RATE) + better * (1 - better)) / (LIFT * RATE) ** 2)  # of a fixed end
     false = np.isfinite(stops(rng, RATE, RATE, planned, 2.0, runs)).mean()
     found = stops(rng, RATE, better, planned, 1.8, max(runs // 10, 100))
     print("| experiments | measured | wanted |")

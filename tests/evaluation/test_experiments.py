@@ -14,7 +14,6 @@ from genre.evaluation.online.experiments import (
     ArmOutcome,
     always_valid_effect,
     check_assignment,
-    planned_users,
 )
 
 
@@ -72,8 +71,7 @@ def test_too_few_users_and_an_outcome_without_spread_decide_nothing() -> None:
 def test_looking_two_hundred_times_calls_few_equal_arms_different_and_finds_a_real_effect() -> None:
     """300 experiments of each kind; 10,000 in benchmarks/experiments.py."""
     rng = np.random.default_rng(3)
-    planned = planned_users(0.1, (0.1 * 0.9 + 0.11 * 0.89) / 2, 0.1)
-    assert planned == pytest.approx(14_748, rel=0.001)
+    planned = 14_749  # of a test at a fixed end, with a power of 0.8
     found = {}
     for other, length in ((0.1, 2.0), (0.11, 1.8)):
         step = int(planned * length / 200)
@@ -117,7 +115,6 @@ def test_a_wrong_split_is_flagged_and_a_right_one_is_not() -> None:
         (lambda: ArmOutcome(-1, 0, 0), "no outcome of an arm"),
         (lambda: ArmOutcome(5, math.nan, 1), "no outcome of an arm"),
         (lambda: always_valid_effect(bought(1, 0), bought(1, 0), planned=0), "planned is at least 1"),
-        (lambda: planned_users(0.1, 0.0, 0.1), "must not be 0"),
         (lambda: check_assignment({"a": 1}, {"a": 1, "b": 1}), "arms with users are"),
         (lambda: check_assignment({"a": 1, "b": 1}, {"a": 1, "b": 0}), "shares must be positive"),
     ],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from genre.errors import EvaluationError
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
@@ -21,7 +20,6 @@ TIGHTEST = 8.0
 
 By theory 7.9 makes the interval at the planned number of users as narrow as it can be (Waudby-Smith et al., section 2).
 """
-POWER = 0.8
 MISMATCH_LEVEL = 0.003
 """Chance of calling a right assignment wrong, over the whole of an experiment."""
 MISMATCH_PRIOR = 1500.0
@@ -95,8 +93,8 @@ def always_valid_effect(
     Args:
         first: Outcome of the arm compared with.
         second: Outcome of the arm that is tried.
-        planned: Users an arm at which the interval should be narrowest, such as `planned_users` tells. To be set before
-            the experiment begins; the level holds whatever it is.
+        planned: Users an arm at which the interval should be narrowest, such as a test at a fixed end needs. To be
+            set before the experiment begins; the level holds whatever it is.
         level: Chance that the interval ever leaves out the truth.
 
     Returns:
@@ -183,32 +181,6 @@ def always_valid_rate(sums: RateSums, *, planned: int, level: float = SIGNIFICAN
         return Rate(rate, None, None)
     radius = _radius(variance, TIGHTEST * variance * sums.users / planned, level)
     return Rate(rate, rate - radius, rate + radius)
-
-
-def planned_users(
-    mean: float, variance: float, effect: float, *, power: float = POWER, level: float = SIGNIFICANCE_LEVEL
-) -> int:
-    """Return the users an arm that a test at a fixed end needs: the yardstick for how long an experiment takes.
-
-    (z(1 - level / 2) + z(power))^2 * 2 * variance / (effect * mean)^2.
-
-    Args:
-        mean: Mean of the outcome today.
-        variance: Variance of the outcome over users; where the arms differ in it, the mean of both.
-        effect: The smallest relative change worth finding, such as 0.1 for 10 %.
-        power: Chance to find it.
-        level: Chance of a false winner.
-
-    Returns:
-        Users in each of two arms.
-
-    Raises:
-        EvaluationError: When the mean, the variance or the effect is 0.
-    """
-    if not (mean and variance > 0 and effect):
-        raise EvaluationError(f"mean {mean}, variance {variance} and effect {effect} must not be 0")
-    z = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(power)
-    return math.ceil(z**2 * 2 * variance / (effect * mean) ** 2)
 
 
 @dataclass(frozen=True)
