@@ -228,21 +228,19 @@ class AsyncService:
 
     async def follow_log(self) -> None:
         """Read what other processes write into the event log, as long as the service runs."""
-        while True:
-            await asyncio.sleep(SYNC_SECONDS)
-            try:
-                await self.read(self.service.sync)
-            except Exception:  # the next round tries again
-                self.metrics.troubles.labels("sync").inc()
+        await self._repeat(self.service.sync, SYNC_SECONDS, "sync")
 
     async def go_on_erasing(self) -> None:
         """Erase what is left of deleted users, as long as the service runs."""
+        await self._repeat(self.service.erasure.go_on, ERASURE_SECONDS, "erasure")
+
+    async def _repeat(self, call: Callable[[], object], seconds: float, name: str) -> None:
         while True:
-            await asyncio.sleep(ERASURE_SECONDS)
+            await asyncio.sleep(seconds)
             try:
-                await self.read(self.service.erasure.go_on)
+                await self.read(call)
             except Exception:  # the next round tries again
-                self.metrics.troubles.labels("erasure").inc()
+                self.metrics.troubles.labels(name).inc()
 
     def close(self) -> None:
         """Stop the threads."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import time
 
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genre.serving.http.access import HEALTH_PATHS
+from genre.serving.http.pacing import Pace
 from genre.serving.http.problems import problem
 from genre.serving.limits import Limits
 
@@ -30,7 +30,7 @@ class RequestLimits:
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app, self._limits = app, limits
         self._in_flight = {True: 0, False: 0}  # with events, without
-        self._next_busy = 0.0
+        self._busy = Pace(BUSY_PER_SECOND)
         self._buckets = TokenBuckets(limits.rate, MAX_ADDRESSES) if limits.rate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +53,7 @@ class RequestLimits:
             await answer(scope, receive, send)
         elif self._in_flight[events] >= (self._limits.events_in_flight if events else self._limits.in_flight):
             body = None  # is not kept while the answer waits for its turn
-            await self._pace()
+            await self._busy.turn()  # a client that is refused at once is back at once, and refusing costs, too
             await _refusal(503, "busy", "too many requests at once; try again")(scope, receive, send)
         else:
             await self._work(scope, _again(body, receive), send, events=events)
@@ -91,13 +91,6 @@ class RequestLimits:
             if size > self._limits.body_bytes:
                 return None
         return b"".join(parts)
-
-    async def _pace(self) -> None:
-        """Wait before answering "busy": a client that is refused at once is back at once, and refusing costs, too."""
-        now = time.monotonic()
-        self._next_busy = max(now, self._next_busy + 1 / BUSY_PER_SECOND)
-        if self._next_busy > now:
-            await asyncio.sleep(self._next_busy - now)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
