@@ -37,9 +37,10 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.content import Content
 from genre.recommenders.ease import EASE
 from genre.runs import Run
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.opening import open_store
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore
+from genre.serving.events.store import Event
 from genre.serving.http.app import create_app
 from genre.serving.http.connections import protocol_with_limits
 from genre.serving.http.server import serve, watch_folders

@@ -27,8 +27,8 @@ from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
 from genre.runs import Run
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import EventStore
 from genre.serving.http.app import create_app
 from genre.serving.http.connections import protocol_with_limits
 from genre.serving.limits import Limits

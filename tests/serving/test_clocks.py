@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from genre.data.dataset import Dataset
 from genre.data.ids import Ids
 from genre.runs import Run
-from genre.serving.events.store import Event, EventStore, Outcome, settle_times
+from genre.serving.events.log_table import EventStore
+from genre.serving.events.store import Event, Outcome, settle_times
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service

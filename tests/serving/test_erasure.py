@@ -22,8 +22,9 @@ from genre.errors import StoreError, UnknownId
 from genre.runs import Run
 from genre.serving.deleted_users import from_before_deletion
 from genre.serving.events.deletion import DeletedUsers, Deletion, user_digest
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore
+from genre.serving.events.store import Event
 from genre.serving.http import batching
 from genre.serving.http.app import create_app
 from genre.serving.refresh import previous_folder, with_log

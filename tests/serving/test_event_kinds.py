@@ -16,8 +16,9 @@ from genre.data.event_kinds import EventKinds
 from genre.data.ids import Ids
 from genre.errors import ConfigError, DataError, OptionError
 from genre.runs import Run
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore
+from genre.serving.events.store import Event
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service

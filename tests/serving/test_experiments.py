@@ -24,8 +24,9 @@ from genre.runs import Run
 from genre.serving.assignment import assigned
 from genre.serving.events.backup import back_up, restore
 from genre.serving.events.experiment_changes import ExperimentChange, change_of_row
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore, ServedList
+from genre.serving.events.store import Event, ServedList
 from genre.serving.experiment_log import recorded_experiments, start_experiment, stop_experiment
 from genre.serving.experiment_results import ArmResult, broken_guardrail, experiment_result
 from genre.serving.http.access import ApiKeys

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from genre.errors import StoreError, UncertainWrite
 from genre.runs import Run
 from genre.serving.events.deletion import Deletion, user_digest
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore, ItemChange, Outcome
+from genre.serving.events.store import Event, ItemChange, Outcome
 from genre.serving.http import batching
 from genre.serving.http.app import create_app
 from genre.serving.service import Service

@@ -21,9 +21,10 @@ from genre.errors import ArtifactError, StoreError
 from genre.runs import Run
 from genre.serving.events.backup import back_up, restore
 from genre.serving.events.deletion import Deletion, user_digest
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.opening import default_store_path, open_store
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore, ItemChange, Outcome
+from genre.serving.events.store import Event, ItemChange, Outcome
 from genre.serving.refresh import with_log
 from genre.serving.service import Service
 from genre.storage import publish

@@ -18,8 +18,9 @@ from genre.evaluation.online.experiments import Rate
 from genre.llm.ledger_table import LedgerTable, read_spending
 from genre.llm.settings import LLMOptions
 from genre.runs import Run
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore, ServedList
+from genre.serving.events.store import Event, ServedList
 from genre.serving.http.access import ApiKeys
 from genre.serving.http.app import create_app
 from genre.serving.input_drift import ItemBins, population_stability

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from genre.cli.main import main
-from genre.serving.events.store import EventStore
+from genre.serving.events.log_table import EventStore
 from postgres_server import PostgresServer
 from small_world import story_run
 

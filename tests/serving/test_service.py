@@ -32,8 +32,9 @@ from genre.recommenders.popularity import Popularity
 from genre.recommenders.profiled import Profiled
 from genre.recommenders.recommendations import Recommendations
 from genre.runs import Run
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore, ItemChange, Outcome
+from genre.serving.events.store import Event, ItemChange, Outcome
 from genre.serving.limits import Limits
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest, RankedList

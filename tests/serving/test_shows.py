@@ -22,9 +22,10 @@ from genre.errors import StoreError
 from genre.runs import Run
 from genre.serving.events.backup import back_up, restore
 from genre.serving.events.list_rows import Origin
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.outcomes import OutcomeCounts, clicks_on_unknown_lists, count_arms, count_outcomes
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import Event, EventStore, ServedList
+from genre.serving.events.store import Event, ServedList
 from genre.serving.exploration import click_counts
 from genre.serving.http.app import create_app
 from genre.serving.outcome_table import outcome_table

@@ -23,9 +23,10 @@ from genre.config.serving_options import ServingOptions
 from genre.errors import NotAvailable, StoreError
 from genre.runs import Run
 from genre.serving.events.deletion import DeletedUsers, Deletion, user_digest
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.opening import open_store
 from genre.serving.events.sqlite import SQLiteStore, make_key, read_pages
-from genre.serving.events.store import LONGEST_HISTORY, Activity, Event, EventStore, ItemChange, Outcome
+from genre.serving.events.store import LONGEST_HISTORY, Activity, Event, ItemChange, Outcome
 from genre.serving.http.server import serve
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest

@@ -19,7 +19,8 @@ from genre.log import printable
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
-    from genre.serving.events.store import EventStore, Filled
+    from genre.serving.events.log_table import EventStore
+    from genre.serving.events.store import Filled
 
 MOST_DAYS = 100_000  # further back than any time of an event
 

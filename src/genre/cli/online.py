@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
     from genre.config.experiment import Experiment
     from genre.evaluation.online.offpolicy import Estimate
-    from genre.serving.events.store import EventStore
+    from genre.serving.events.log_table import EventStore
 
 
 def add_online_verbs(verbs: Verbs) -> None:

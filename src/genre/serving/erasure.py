@@ -14,7 +14,7 @@ from genre.data.parquet import read_dataset
 from genre.errors import ArtifactError
 from genre.serving.deleted_users import from_before_deletion
 from genre.serving.events.deletion import DeletedUsers
-from genre.serving.events.store import EventStore
+from genre.serving.events.log_table import EventStore
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.refresh import previous_folder
 from genre.serving.state import State

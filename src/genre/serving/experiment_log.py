@@ -15,7 +15,7 @@ from genre.config.serving_options import Guardrails, OnlineExperiment
 from genre.errors import ConflictError, GenreError, OptionError, UnknownId
 from genre.options import nearest
 from genre.serving.events.experiment_changes import ExperimentChange
-from genre.serving.events.store import EventStore
+from genre.serving.events.log_table import EventStore
 
 
 def experiments_of(changes: Iterable[ExperimentChange]) -> tuple[OnlineExperiment, ...]:

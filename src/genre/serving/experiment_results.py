@@ -21,8 +21,8 @@ from genre.evaluation.online.experiments import (
     check_assignment,
 )
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.outcomes import count_arms
-from genre.serving.events.store import EventStore
 from genre.serving.outcome_table import outcome_table
 
 GUARDED_LISTS = 100  # of each arm, below which guardrails say nothing

@@ -16,7 +16,7 @@ from genre.arrays import Float32, Float64, Int32
 from genre.config.serving_options import Explore
 from genre.data.event_kinds import CLICK
 from genre.serving.events.list_rows import shown_of
-from genre.serving.events.store import EventStore
+from genre.serving.events.log_table import EventStore
 
 POSTERIOR_DRAWS = 64
 NEWEST_LISTS = 20_000  # from which clicks a show are counted

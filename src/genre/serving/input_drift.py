@@ -12,8 +12,8 @@ import numpy.typing as npt
 from genre.arrays import Float64, Int64
 from genre.data.dataset import Dataset
 from genre.evaluation.online.experiments import Rate, RateSums, always_valid_rate
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.outcomes import FOREVER
-from genre.serving.events.store import EventStore
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.outcome_table import PLANNED
 

@@ -15,7 +15,8 @@ from genre.display import counted
 from genre.errors import EvaluationError
 from genre.evaluation.online.offpolicy import Estimate, LoggedShows, doubly_robust, ips, mean_rewards, snips
 from genre.recommenders.base import Recommender
-from genre.serving.events.store import Event, EventStore, ServedList
+from genre.serving.events.log_table import EventStore
+from genre.serving.events.store import Event, ServedList
 from genre.serving.loaded_run import LoadedRun
 
 BATCH = 256

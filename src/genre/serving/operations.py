@@ -20,8 +20,8 @@ from genre.recommenders.llm_reranker import rerankers
 from genre.runs import Run
 from genre.serving.assignment import check_arms
 from genre.serving.events.experiment_changes import ExperimentChange
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.outcomes import clicks_on_unknown_lists
-from genre.serving.events.store import EventStore
 from genre.serving.experiment_log import (
     named,
     recorded_experiments,

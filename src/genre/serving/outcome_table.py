@@ -13,6 +13,7 @@ from typing import NamedTuple
 from genre.evaluation.online.experiments import Rate, RateSums, always_valid_rate
 from genre.evaluation.online.quantiles import quantile
 from genre.serving.events.list_rows import Origin
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.outcomes import (
     FOREVER,
     RATIOS,
@@ -21,7 +22,6 @@ from genre.serving.events.outcomes import (
     count_outcomes,
     newest_lists,
 )
-from genre.serving.events.store import EventStore
 
 PLANNED = 10_000  # users at which the intervals are narrowest
 PLANNED_IN_SPAN = 1_000  # the same for a span of time, which has fewer

@@ -30,7 +30,8 @@ from genre.run_folder import manifest_of, read_run
 from genre.serving.deleted_users import from_before_deletion
 from genre.serving.drift import Drift, check_drift
 from genre.serving.events.deletion import DeletedUsers, Deletion
-from genre.serving.events.store import CHANGES, Event, EventStore, ItemChange, settle_times
+from genre.serving.events.log_table import EventStore
+from genre.serving.events.store import CHANGES, Event, ItemChange, settle_times
 from genre.serving.gate import check_gate
 from genre.serving.new_items import fields_table
 from genre.serving.refresh_record import RefreshNotes, RefreshRecord, write_record

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from genre.config.serving_options import RecordShows
 from genre.errors import StoreError
-from genre.serving.events.store import EventStore, ServedList
+from genre.serving.events.log_table import EventStore
+from genre.serving.events.store import ServedList
 from genre.serving.requests import RankedList
 
 FLUSH_SECONDS = 0.05

@@ -22,7 +22,8 @@ from genre.serving.breaker import CircuitBreaker, NoAnswer
 from genre.serving.dialogues import Dialogues
 from genre.serving.events.deletion import DeletedUsers, Deletion
 from genre.serving.events.experiment_changes import ExperimentChange
-from genre.serving.events.store import Entry, Event, EventStore, ItemChange
+from genre.serving.events.log_table import EventStore
+from genre.serving.events.store import Entry, Event, ItemChange
 from genre.serving.events.trending import REACH_SECONDS, RecentPairs, Trending
 from genre.serving.experiment_log import experiments_of
 from genre.serving.fallback import Fallback

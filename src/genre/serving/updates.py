@@ -16,7 +16,8 @@ from genre.errors import DataError, GenreError, OptionError
 from genre.runs import Run
 from genre.serving.erasure import Erasure
 from genre.serving.events.deletion import Deletion, user_digest
-from genre.serving.events.store import CHANGES, Event, EventStore, ItemChange, Outcome, Pruning
+from genre.serving.events.log_table import EventStore
+from genre.serving.events.store import CHANGES, Event, ItemChange, Outcome, Pruning
 from genre.serving.exploration import Explorer, click_counts
 from genre.serving.fallback import Fallback
 from genre.serving.limits import Limits

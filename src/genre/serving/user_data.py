@@ -8,7 +8,7 @@ from typing import Any
 
 from genre.data.dataset import Dataset
 from genre.data.parquet import read_dataset
-from genre.serving.events.store import EventStore
+from genre.serving.events.log_table import EventStore
 
 
 def data_of_user(store: EventStore, user_id: str, run: Path | None = None) -> dict[str, Any]:

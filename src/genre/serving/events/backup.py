@@ -9,8 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from genre.errors import StoreError
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore, key_place, read_pages
-from genre.serving.events.store import EventStore, Filled
+from genre.serving.events.store import Filled
 from genre.storage import publish, read_manifest
 
 LOG = "log.sqlite"

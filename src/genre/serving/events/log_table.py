@@ -1,4 +1,4 @@
-"""The event log as one SQL table: the statements that SQLite and PostgreSQL share. Knows no database."""
+"""The contract of event stores, and the event log as one SQL table: what SQLite and PostgreSQL share."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 import math
 import re
 import time
-from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, ClassVar
-
-from typing_extensions import override
 
 from genre.data.event_kinds import SHOW
 from genre.errors import StoreError
@@ -34,7 +32,6 @@ from genre.serving.events.store import (
     Activity,
     Entry,
     Event,
-    EventStore,
     Filled,
     ItemChange,
     Kind,
@@ -79,16 +76,25 @@ Recorded = tuple[Any, ...]
 """The values of `RECORDED_COLUMNS` of an event in the log."""
 
 
-class LogTable(EventStore):
-    """Base of stores with a table `log` that has the columns `ROW_COLUMNS`.
+class EventStore(ABC):
+    """Base of event stores: a table `log` with the columns `ROW_COLUMNS`. Any thread may call any method.
+
+    StoreError when the log cannot be used; of a call that writes, nothing was recorded then. UncertainWrite where it is
+    not known whether it was.
 
     A row is an event, a changed item with its fields as JSON in `body`, or a deletion with the digest in `body`. Of an
     event whose `timestamp` is that of its arrival, `body` is the time that was sent, 0 where none was; of others, null;
     its own kind is `action`, and its circumstances, where it has some, are JSON in `origin`. A show that was sent as an
     event is such a row of kind `show`. A list has its length in `place`, its seconds in `value`, items and propensities
     as JSON in `body`, and run, recommender, source and fallback as JSON in `origin`, so that they are few texts.
+
+    Attributes:
+        key: The secret of the digests of deleted users.
+        unerased: What the database keeps of erased rows for a while, and until when.
     """
 
+    key: bytes = b""
+    unerased: ClassVar[str]
     placeholder: ClassVar[str]
     """What stands for a value in a statement."""
     table: ClassVar[str]
@@ -123,15 +129,42 @@ class LogTable(EventStore):
                 known.add(deletion)
         return known
 
-    @override
+    @abstractmethod
+    def record(self, events: Sequence[Event], now: int = 0, *, deadline: float | None = None) -> list[Outcome]:
+        """Append events in one commit.
+
+        Args:
+            events: The events.
+            now: The present in seconds since 1970; 0: by the clock of this machine.
+            deadline: Moment of `time.monotonic()` after which nothing is written; None: in `WRITE_SECONDS`.
+
+        Returns:
+            What became of each event.
+        """
+
     def put_items(self, changes: Sequence[ItemChange], *, deadline: float | None = None) -> None:
+        """Append new or changed items in one commit.
+
+        Args:
+            changes: The changes.
+            deadline: As in `record`.
+        """
         with self._transaction(deadline) as log:
             for change in changes:
                 row = (change.item_id, json.dumps(change.fields, ensure_ascii=False))
                 log.execute(self._sql("INSERT INTO log (kind, item_id, body) VALUES ('item', ?, ?)"), row)
 
-    @override
     def put_lists(self, lists: Sequence[ServedList], now: int = 0, *, deadline: float | None = None) -> int:
+        """Append lists that were sent to users in one commit, without those of users who were deleted since.
+
+        Args:
+            lists: The lists.
+            now: As in `record`.
+            deadline: As in `record`.
+
+        Returns:
+            How many were recorded.
+        """
         now = now or int(time.time())
         with self._transaction(deadline) as log:
             deleted = self._users_deleted(log)
@@ -141,8 +174,16 @@ class LogTable(EventStore):
             self._many(log, PUT_LIST, [list_row(one) for one in kept])
         return len(kept)
 
-    @override
     def change_experiments(self, decide: Decide, *, deadline: float | None = None) -> ExperimentChange | None:
+        """Append the start or the stop of an experiment, in one transaction with what decides that it is legal.
+
+        Args:
+            decide: Makes the change from all before it; what it raises is raised, and nothing is recorded.
+            deadline: As in `record`.
+
+        Returns:
+            The change; None where there was nothing to change.
+        """
         with self._transaction(deadline) as log:
             rows = log.execute(self._sql(EXPERIMENTS), ()).fetchall()
             change = decide([known for row in rows if (known := change_of_row(*row)) is not None])
@@ -154,8 +195,19 @@ class LogTable(EventStore):
     def _many(self, log: Any, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute a statement for each of some rows, in a transaction."""
 
-    @override
     def delete_user(self, user_id: str, now: int = 0, *, deadline: float | None = None) -> int:
+        """Erase the events, lists and shows of a user and append the deletion, in one commit.
+
+        What the database keeps of erased rows is removed by `erase`.
+
+        Args:
+            user_id: The user.
+            now: The present in seconds since 1970; 0: by the clock of this machine.
+            deadline: As in `record`.
+
+        Returns:
+            Number of erased events, without lists and shows.
+        """
         with self._transaction(deadline) as log:
             erased = log.execute(self._sql(ERASE), (user_id,)).rowcount
             log.execute(self._sql(ERASE_SHOWN), (user_id,))
@@ -163,8 +215,15 @@ class LogTable(EventStore):
         self._n_deletions += 1
         return int(erased)
 
-    @override
     def histories(self, user_ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
+        """Return the newest `LONGEST_HISTORY` events of users.
+
+        Args:
+            user_ids: The users.
+
+        Returns:
+            Events by user, oldest first, with times as `settle_times` returns them.
+        """
         found: dict[str, list[tuple[int, Event]]] = {user_id: [] for user_id in user_ids}
         for seq, *row in self._newest_events(user_ids):
             if event := event_of(row):
@@ -179,8 +238,16 @@ class LogTable(EventStore):
     def _newest_events(self, user_ids: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return the rows of `NEWEST_EVENTS` of several users."""
 
-    @override
     def read(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> list[tuple[int, Entry]]:
+        """Return the next `PAGE` entries of the log.
+
+        Args:
+            after: Number of the last entry that is not wanted.
+            kinds: Kinds of entries that are.
+
+        Returns:
+            Numbers and entries, in order.
+        """
         statement = f"SELECT {ROW_COLUMNS} FROM log WHERE seq > ? AND kind IN ({placeholders(len(kinds))})"
         while rows := self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds)):
             found = [(seq, _entry(kind, event)) for seq, kind, *event in rows]
@@ -191,29 +258,108 @@ class LogTable(EventStore):
             after = rows[-1][0]
         return []
 
-    @override
     def last(self) -> int:
+        """Return the number of the newest entry.
+
+        Returns:
+            The number, 0 for an empty log.
+        """
         return int(self._select(self._sql("SELECT coalesce(max(seq), 0) FROM log"), ())[0][0])
 
-    @override
     def activity(self, since: int, now: int, until: int) -> list[Activity]:
+        """Count users by item and hour.
+
+        Args:
+            since: Time of the oldest event that counts, in seconds since 1970.
+            now: The present; events ahead of it do not count.
+            until: Number of the last entry that counts.
+
+        Returns:
+            The counts.
+        """
         return [Activity(*row) for row in self._select(self._sql(ACTIVITY), (since, now, until))]
 
-    @override
     def events_of(self, user_id: str) -> list[Event]:
+        """Return all events of a user, shows that were sent as events among them.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            The events as they were recorded, in order of arrival.
+        """
         return [entry for entry in self._entries_of(user_id, ("event", "show")) if isinstance(entry, Event)]
 
-    @override
     def lists_of(self, user_id: str) -> list[ServedList]:
+        """Return all lists that were sent to a user.
+
+        Args:
+            user_id: The user.
+
+        Returns:
+            The lists, in order.
+        """
         return [entry for entry in self._entries_of(user_id, ("list",)) if isinstance(entry, ServedList)]
+
+    def deleted_users(self) -> DeletedUsers:
+        """Read which users were deleted.
+
+        Returns:
+            The users.
+        """
+        deleted = DeletedUsers(self.key)
+        for deletion in [entry for entry in self.entries(kinds=("deletion",)) if isinstance(entry, Deletion)]:
+            deleted.add(deletion)
+        return deleted
+
+    def entries(self, after: int = 0, kinds: Sequence[Kind] = KINDS) -> Iterator[Entry]:
+        """Read the log page by page.
+
+        Args:
+            after: Number of the last entry that is not wanted.
+            kinds: Kinds of entries that are.
+
+        Yields:
+            Entries, in order.
+        """
+        while page := self.read(after, kinds):
+            yield from (entry for _, entry in page)
+            after = page[-1][0]
+
+    @abstractmethod
+    def query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run a statement that reads, on a connection of its own, so that it may take long and holds nothing up.
+
+        Args:
+            statement: SQL over the table `log` with `?` for values, which every database knows.
+            values: The values.
+
+        Returns:
+            The rows that it finds.
+        """
+
+    @abstractmethod
+    def pages(self) -> Iterator[list[Row]]:
+        """Read all rows of the log as it is now, page by page, while others write.
+
+        Yields:
+            Rows in order; those that no version of this program wrote are among them.
+        """
 
     def _entries_of(self, user_id: str, kinds: Sequence[Kind]) -> list[Entry | None]:
         wanted = f"user_id = ? AND kind IN ({placeholders(len(kinds))})"
         statement = f"SELECT {ROW_COLUMNS} FROM log WHERE {wanted} ORDER BY seq"
         return [_entry(kind, row) for _, kind, *row in self._select(self._sql(statement), (user_id, *kinds))]
 
-    @override
     def prune(self, before: int) -> int:
+        """Erase events, lists and shows from before a time, in short commits, and append the pruning, if any.
+
+        Args:
+            before: Seconds since 1970.
+
+        Returns:
+            Number of erased entries.
+        """
         erased, last = 0, self.last()
         for start in range(0, last, PAGE):
             with self._transaction() as log:
@@ -224,8 +370,20 @@ class LogTable(EventStore):
             self._n_deletions += n_events > 0
         return erased
 
-    @override
     def fill(self, pages: Iterable[Sequence[Row]], key: bytes, *, replace: bool = False) -> Filled:
+        """Take over all rows of another log, with their numbers and its key, in one commit.
+
+        Args:
+            pages: What `pages` of the other log yields.
+            key: The key of the other log.
+            replace: Replace what is here. Users who were deleted here since the other log was copied stay deleted.
+
+        Returns:
+            What was taken over.
+
+        Raises:
+            StoreError: If this log is not empty and is not to be replaced, or knows deleted users by another key.
+        """
         entries = unreadable = 0
         with self._transaction(math.inf) as log:
             before = self._deletions_of(log)
@@ -271,16 +429,31 @@ class LogTable(EventStore):
     def _end_filling(self, log: Any, key: bytes) -> None:
         """Go on with the next number and the other log's key, in a transaction."""
 
-    @override
     def erase(self) -> None:
+        """Remove what the database still keeps of erased rows, as far as that holds up no reader and no writer."""
         n_deletions = self._n_deletions  # another one may come while these are erased
         if self._n_erased < n_deletions and self._erase_freed_rows():
             self._n_erased = n_deletions
 
     @property
-    @override
     def erased(self) -> bool:
+        """Whether the database keeps nothing more of rows that were erased through this store or seen by it."""
         return self._n_erased == self._n_deletions
+
+    @abstractmethod
+    def claim(self, *, alone: bool = False) -> None:
+        """Note until the store is closed that this process serves from the log.
+
+        Args:
+            alone: Let no other process serve from it, as is needed to replace it.
+
+        Raises:
+            StoreError: If another process serves from the log that may not be shared with this one.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections to the log."""
 
     @abstractmethod
     def _erase_freed_rows(self) -> bool:

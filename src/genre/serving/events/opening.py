@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from genre.errors import NotAvailable, StoreError
+from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
-from genre.serving.events.store import EventStore
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """The scheme of an address; no message repeats the rest, which may hold a password."""

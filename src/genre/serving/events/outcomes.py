@@ -12,8 +12,7 @@ from typing import Any
 
 from genre.data.event_kinds import CLICK
 from genre.serving.events.list_rows import LONGEST_SECONDS, Origin, origin_of, shown_of
-from genre.serving.events.log_table import placeholders
-from genre.serving.events.store import EventStore
+from genre.serving.events.log_table import EventStore, placeholders
 
 READABLE = f"list_id IS NOT NULL AND value >= 0 AND value < {LONGEST_SECONDS:.0f}"
 """Of the rows that no version of this program wrote, those that SQL can tell."""

@@ -22,7 +22,7 @@ from genre.serving.events.log_table import (
     VERSION_3,
     VERSION_3_INDEXES,
     WHOLE_LOG,
-    LogTable,
+    EventStore,
     compare_with_recorded,
     is_late,
     time_left,
@@ -84,7 +84,7 @@ _NEXT_NUMBER = (
 _DEAD_ROWS = "SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = 'genre_log'::regclass"
 
 
-class PostgresStore(LogTable):
+class PostgresStore(EventStore):
     """The log in a PostgreSQL table. When the server is lost, the call raises, and the next call connects again."""
 
     placeholder, table = "%s", "genre_log"

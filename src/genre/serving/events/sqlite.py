@@ -25,7 +25,7 @@ from genre.serving.events.log_table import (
     VERSION_3,
     VERSION_3_INDEXES,
     WHOLE_LOG,
-    LogTable,
+    EventStore,
     compare_with_recorded,
     is_late,
     placeholders,
@@ -75,7 +75,7 @@ _RECORDED = f"SELECT {RECORDED_COLUMNS} FROM log WHERE user_id = ? AND event_id 
 _ERASING_SECONDS = 0.05  # that writers may be held up while the write-ahead file is emptied
 
 
-class SQLiteStore(LogTable):
+class SQLiteStore(EventStore):
     """The log in one SQLite file: write-ahead, every commit flushed to the disk. Several processes may share it.
 
     A commit costs one flush, however many events it holds.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from genre.display import counted
 from genre.errors import DataError, StoreError
 from genre.log import SILENT, Log
-from genre.serving.events.store import Event, EventStore, Outcome
+from genre.serving.events.log_table import EventStore
+from genre.serving.events.store import Event, Outcome
 from genre.serving.ingest.event_reader import EventReader, is_blank
 from genre.serving.ingest.line_source import Line, LineSource
 from genre.serving.ingest.positions import Positions, Rejects
