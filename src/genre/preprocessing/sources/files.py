@@ -23,14 +23,12 @@ from genre.preprocessing.sources.columns import (
     N_SAMPLE,
     Columns,
     check_distinct,
-    choose,
-    columns_of,
     types_of,
 )
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
-from genre.preprocessing.sources.one_table import possible_fields
+from genre.preprocessing.sources.one_table import choose_columns
 from genre.preprocessing.sources.open_files import PACKED, is_address, local_copy, opened
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.sources.values import to_fields
@@ -110,13 +108,9 @@ class Files(Source):
         if kind == "text":
             return [self._text(engine, file, path, part, sheet) for file in files]
         sample = _scan(engine, kind, files, path, N_SAMPLE)
-        chosen = choose(engine, sample, self.columns, str(path))
-        names = [*types_of(engine, sample)]
-        fields = possible_fields(engine, sample, chosen, self.columns)
-        table = _scan(engine, kind, files, path, None, [*columns_of(chosen), *fields])
+        chosen, fields, unused = found = choose_columns(engine, sample, self.columns, str(path))
+        table = _scan(engine, kind, files, path, None, found.wanted)
         _check_rows(engine, table, path)
-        taken = {*columns_of(chosen)}
-        unused = [name for name in names if name not in taken]
         return [Raw(table, chosen, str(path), part, unused, fields=fields, written=kind == "json")]
 
     def _text(self, engine: DuckDB, file: str | Path, path: str | Path, part: str | None, sheet: str | None) -> Raw:
@@ -134,17 +128,12 @@ class Files(Source):
         given = _partitions(path, file, look.names)
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
         sample = _with_values(engine, sample, given)
-        chosen = choose(engine, sample, self.columns, str(file))
-        fields = possible_fields(engine, sample, chosen, self.columns)
-        wanted = [*columns_of(chosen), *fields]
-        table, look, bad = read(engine, look, [name for name in wanted if name not in given])
+        chosen, fields, unused = found = choose_columns(engine, sample, self.columns, str(file))
+        table, look, bad = read(engine, look, [name for name in found.wanted if name not in given])
         if not bad:
             _check_rows(engine, table, file)
-        table = _with_values(engine, table, given)
-        taken = {*columns_of(chosen)}
-        unused = [name for name in (*look.names, *given) if name not in taken]
         return Raw(
-            table,
+            _with_values(engine, table, given),
             chosen,
             str(file),
             part,
@@ -363,7 +352,7 @@ def _some_ids(engine: DuckDB, raws: Sequence[Raw], role: str) -> set[str]:
     """The ids of the first interactions, as they are written."""
     found: set[str] = set()
     for raw in raws:
-        column = identifier(next(choice.column for choice in raw.chosen if choice.role == role))
+        column = identifier(raw.column(role))
         query = f"SELECT DISTINCT CAST({column} AS VARCHAR) FROM (SELECT {column} FROM {raw.table} LIMIT 100000)"
         found |= {value for (value,) in engine.connection.execute(query).fetchall() if value is not None}
     return found

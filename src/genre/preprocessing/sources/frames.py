@@ -18,9 +18,9 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct, choose, columns_of
+from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct
 from genre.preprocessing.sources.entities import Side
-from genre.preprocessing.sources.one_table import possible_fields
+from genre.preprocessing.sources.one_table import choose_columns
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.tables import ROW, Tables
 
@@ -68,17 +68,13 @@ def raw_interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
     Raises:
         DataError: there is no column of users or items, or no row.
     """
-    names = table.column_names
-    check_distinct([*names, ROW], "interactions")
+    check_distinct([*table.column_names, ROW], "interactions")
     if table.num_rows == 0:
         raise DataError("interactions: no rows; expected rows of users and items")
     rows = table.append_column(ROW, pa.array(range(1, table.num_rows + 1), pa.int64()))
     sample = engine.register(rows.slice(0, N_SAMPLE))
-    chosen = choose(engine, sample, columns, "interactions")
-    taken = {*columns_of(chosen)}
-    unused = [name for name in names if name not in taken]
-    fields = possible_fields(engine, sample, chosen, columns)
-    held = engine.register(rows.select([*taken, *fields, ROW]))
+    chosen, fields, unused = found = choose_columns(engine, sample, columns, "interactions")
+    held = engine.register(rows.select([*found.wanted, ROW]))
     return Raw(held, chosen, "interactions", unused=unused, fields=fields)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier
-from genre.preprocessing.sources.columns import Chosen, Columns, columns_of, types_of
+from genre.preprocessing.sources.columns import Chosen, Columns, choose, columns_of, types_of
 from genre.preprocessing.sources.values import kind_of
 
 ALIKE = 0.9
@@ -76,28 +76,52 @@ class Field:
         return f"field of {self.label}s: {self.column!r} ({why}{several})"
 
 
-def possible_fields(engine: DuckDB, sample: str, chosen: Sequence[Chosen], wanted: Columns) -> list[str]:
-    """Find the columns without a role that may hold one value per user or item.
+class ChosenColumns(NamedTuple):
+    """What the columns of a table are.
+
+    Attributes:
+        chosen: the column of each role.
+        fields: columns without a role that may hold one value per user or item; all rows decide later.
+        unused: all columns without a role.
+    """
+
+    chosen: list[Chosen]
+    fields: list[str]
+    unused: list[str]
+
+    @property
+    def wanted(self) -> list[str]:
+        """The columns to read."""
+        return [*dict.fromkeys(columns_of(self.chosen)), *self.fields]
+
+
+def choose_columns(engine: DuckDB, sample: str, wanted: Columns, where: str) -> ChosenColumns:
+    """Choose a column for each role, and those that may be fields of users or items.
 
     Args:
         engine: holds the sample.
         sample: the name of a table with the first rows and all columns.
-        chosen: the columns that have a role.
         wanted: what the user says of the columns.
+        where: what errors call the source.
 
     Returns:
-        Their names; all rows decide later.
+        The choices.
+
+    Raises:
+        DataError: there is no user or item, or a column that the user names is not there.
     """
-    taken = {*columns_of(chosen)}
+    chosen = choose(engine, sample, wanted, where)
+    taken, types = {*columns_of(chosen)}, types_of(engine, sample)
+    unused = [name for name in types if name not in taken]
     ids = [identifier(choice.column) for choice in chosen if choice.role in ("user", "item")]
-    types = types_of(engine, sample)
-    left = [name for name, kind in types.items() if name not in taken and (kind_of(kind) != "other" or kind[-1] == "]")]
-    return [
+    fields = [
         name
-        for name in left
+        for name in unused
+        if kind_of(types[name]) != "other" or types[name].endswith("]")
         if name == wanted.title
         or any(agreement(engine, f"SELECT {own} AS id, {_value(name)} AS value FROM {sample}").possible for own in ids)
     ]
+    return ChosenColumns(chosen, fields, unused)
 
 
 def choose_fields(

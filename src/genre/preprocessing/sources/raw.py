@@ -64,6 +64,17 @@ class Raw:
     fields: Sequence[str] = ()
     written: bool = False
 
+    def column(self, role: str) -> str:
+        """Look up the column of a role.
+
+        Args:
+            role: a role that the table has a column for.
+
+        Returns:
+            Its name.
+        """
+        return next(choice.column for choice in self.chosen if choice.role == role)
+
 
 def build_tables(
     engine: DuckDB,
@@ -164,7 +175,7 @@ def _gather_fields(
     fields = [*choose_fields(engine, queries, possible, wanted.title)]
     for label in queries:
         if own := [field.column for field in fields if field.label == label]:
-            id_column = next(choice.column for choice in raws[0].chosen if choice.role == label)
+            id_column = raws[0].column(label)
             ids = f"SELECT DISTINCT id FROM ({queries[label]}) WHERE id IS NOT NULL"
             joins = [
                 f"LEFT JOIN ({most_frequent(queries[label], name)}) AS field_{place} USING (id)"
@@ -183,7 +194,7 @@ def _with_ids(engine: DuckDB, raws: Sequence[Raw], label: str, columns: Sequence
     """The SELECT of some columns of all raw tables with the `id` of a user or item."""
     selects = []
     for raw in raws:
-        column = next(choice.column for choice in raw.chosen if choice.role == label)
+        column = raw.column(label)
         held = [identifier(name) for name in columns if name in raw.fields]
         own = id_text(engine, raw.table, column, where=raw.where)
         selects.append(f"SELECT {', '.join([f'{own} AS id', *held])} FROM {raw.table}")
@@ -231,7 +242,7 @@ def _repeats_header(engine: DuckDB, raw: Raw, users: str) -> bool:
     types = types_of(engine, raw.table)
     if any(types[choice.column] != "VARCHAR" for choice in raw.chosen if choice.role in ("user", "item")):
         return False
-    user = next(choice.column for choice in raw.chosen if choice.role == "user")
+    user = raw.column("user")
     if not engine.one(f"SELECT 1 FROM {users} WHERE contains({identifier(user)}, {literal(user)}) LIMIT 1"):
         return False
     return bool(engine.one(f"SELECT 1 FROM {raw.table} WHERE {_is_header(raw)} LIMIT 1"))
@@ -239,7 +250,7 @@ def _repeats_header(engine: DuckDB, raw: Raw, users: str) -> bool:
 
 def _distinct(engine: DuckDB, raw: Raw, label: str) -> str:
     """The table of the different users or items of a raw table, each once."""
-    column = next(choice.column for choice in raw.chosen if choice.role == label)
+    column = raw.column(label)
     return engine.keep(f"SELECT {identifier(column)} FROM {raw.table} GROUP BY ALL")
 
 
@@ -286,7 +297,7 @@ def _readings(engine: DuckDB, raws: Sequence[Raw], wanted: Columns) -> list[dict
     for raw, readings in zip(raws, found, strict=True):
         one = readings.get("timestamp")
         if one is not None and ((one.digits != most and not one.calendar) or (one.guess and one.form and forms)):
-            column = next(choice.column for choice in raw.chosen if choice.role == "timestamp")
+            column = raw.column("timestamp")
             readings["timestamp"] = times(engine, raw.table, column, where=raw.where, digits=most, likely=forms)
     return found
 
@@ -297,7 +308,7 @@ def _ids(
     """The expression of the ids in each raw table, then in the table of users or items; a line on ids that are odd."""
     found = []
     for raw, table in zip(raws, distinct, strict=True):
-        column = next(choice.column for choice in raw.chosen if choice.role == label)
+        column = raw.column(label)
         found.append((table, id_text(engine, table, column, where=raw.where)))
         odd += _odd_ids(engine, raw.table, label, table, column)
     if entity is not None:
@@ -317,7 +328,7 @@ def _query(raw: Raw, number: int, readings: dict[str, Reading], ids: dict[str, l
         if role == "timestamp" and reading.moment is not None:
             columns.append(f"{reading.moment} AS moment")
         if reading.wrong != "false":
-            column = next(choice.column for choice in raw.chosen if choice.role == role)
+            column = raw.column(role)
             kind = "a time" if role == "timestamp" else "a number"
             kind += f" ({reading.how})" if reading.how else ""
             value = f"left(CAST({identifier(column)} AS VARCHAR), 40)"
