@@ -3,9 +3,9 @@
     python benchmarks/speed.py --data ../shared/data [--venvs FOLDER] [--rows als bpr ...] [--output FILE]
 
 Every side runs in a fresh process of one thread, GENRE in this Python, each peer in a virtual environment that the script
-makes in `--venvs`. A row is chosen by the start of its name. The share is GENRE's CPU seconds by those of the best peer;
-memory is the peak of the whole process, its libraries and data included. Facts below the table show whether the sides did
-work of equal kind: ALS losses, ndcg, sums of similarities, weights and scores.
+makes in `--venvs`; one that cannot be installed is named with the error. A row is chosen by the start of its name. The share
+is GENRE's CPU seconds by those of the best peer; memory is the peak of the whole process, its libraries and data included.
+Facts below the table show whether the sides did work of equal kind: ALS losses, ndcg, sums of similarities, weights and scores.
 
 MovieLens 1M is the train part of `index.npz`, items of at least ten ratings; the other data is made here, with popular items
 and busy users. `csv` is `benchmarks/ingest.py`. LensKit needs a Python of at least 3.12.5, named by `--newer-python`; RecBole
@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -106,8 +107,13 @@ def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
         libraries = sorted((name for work, name in SIDES if work == row), key=lambda name: name == "GENRE")
         found = {}
         for name in libraries:  # GENRE last: it may have to reach what a peer did
-            python = interpreter("implicit" if row.endswith(", implicit") else name, options)
             prepare(row, folder, options)
+            try:
+                python = interpreter("implicit" if row.endswith(", implicit") else name, options)
+            except subprocess.CalledProcessError as error:
+                facts.append(f"{row}: {name} could not be installed: {error.stderr.strip().splitlines()[-1]}")
+                print(facts[-1], flush=True)
+                continue
             found[name] = measure(python, row, name, folder)
             versions[name] = found[name].pop("version")
             rest = {key: value for key, value in found[name].items() if key not in ("cpu", "mib")}
@@ -192,7 +198,12 @@ def interpreter(name: str, options: argparse.Namespace) -> str:
     if not python.exists():
         base = options.newer_python if name == "LensKit" else sys.executable
         subprocess.run([base, "-m", "venv", str(python.parent.parent)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEERS[name]], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", *PEERS[name]]
+        try:
+            subprocess.run(install, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError:
+            shutil.rmtree(options.venvs / name.lower())  # or the next run would take it for a whole one
+            raise
     return str(python)
 
 

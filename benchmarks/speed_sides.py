@@ -389,6 +389,21 @@ def faiss_top(folder: Path, data: str) -> Facts:
     return _found(cpu, score, len(users))
 
 
+@side("top-10, ml-1m", "skrecsys", data="ml1m")
+@side("top-10, 50,000 items", "skrecsys", data="many")
+def skrecsys_top(folder: Path, data: str) -> Facts:
+    """Its kernel for models with factors; it takes numbers of 64 bits, which are made outside of the time."""
+    from skrecsys import _core
+
+    users, items, rows = _factors(folder, data)
+    factors = users.astype(np.float64), items.astype(np.float64)
+    seen = rows.indptr.astype(np.int64), rows.indices.astype(np.int64)
+    every = np.arange(len(users))
+    best = lambda: _core.recommend_from_factors(*factors, None, None, every, *seen, None, 10, 1, 0)  # noqa: E731
+    cpu, (_, score) = spent(best, 3)
+    return _found(cpu, score, len(users))
+
+
 @side("top-10, 50,000 items", "sgemm alone", data="many")
 def sgemm_top(folder: Path, data: str) -> Facts:
     users, items, _ = _factors(folder, data)

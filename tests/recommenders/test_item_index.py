@@ -56,6 +56,18 @@ def test_filters_and_seen_items_hold(world, share):
     assert shared(item, exact) > 0.9
 
 
+def test_seen_items_that_a_filter_takes_away_are_not_fetched_for(world, monkeypatch):
+    items, queries, index = world
+    mask = np.random.default_rng(1).permutation(N) < 0.1 * N
+    best, _ = top_k_factors(queries, items, 200, candidates=~mask)
+    fetched, find = [], index.find
+    monkeypatch.setattr(index, "find", lambda queries, n: fetched.append(n) or find(queries, n))
+    seen = np.arange(0, best.size + 1, 200), best.ravel()
+    item, _ = top_k_indexed(index, queries, items, 10, seen=seen, candidates=mask)
+    assert fetched == [150]  # 10 of a tenth, and half as many again
+    assert shared(item, top_k_factors(queries, items, 10, candidates=mask)[0]) > 0.9
+
+
 def test_a_short_list_is_made_by_comparing_all(world):
     items, queries, index = world
     order = np.argsort(-(items @ queries[0]))

@@ -1,14 +1,18 @@
 """TwoTower: NumPy vectors are the network's, the target is left out, known items are no wrong answers, new items."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
+from genre.data.dataset import Dataset
 from genre.data.features import Features
 from genre.data.history import History
+from genre.data.ids import Ids
 from genre.networks.two_tower import TwoTowerNetwork
+from genre.recommenders.ncf import NCF
 from genre.recommenders.network_base import load_weights, user_inputs
 from genre.recommenders.two_tower import TwoTower
 from genre.testing import toy_dataset
@@ -88,3 +92,19 @@ def test_similar_items_lie_near() -> None:
     model = TwoTower(**{**TINY, "epochs": 20}).fit(DATA)  # type: ignore[arg-type]
     similar = model.similar_items(np.array([0, 1], np.int32), k=3)
     assert [[item % 2 for item in row] for row in similar.item.tolist()] == [[0, 0, 0], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("kind", [TwoTower, NCF])
+def test_a_query_does_not_copy_the_table_of_the_pool(kind: type[TwoTower | NCF]) -> None:
+    n = 5000
+    ids = Ids([f"i{row}" for row in range(n)])
+    data = Dataset.from_arrays(user=np.arange(8) // 4, item=np.arange(8), user_ids=Ids(["a", "b"]), item_ids=ids)
+    model = kind(epochs=1).fit(data)
+    table = model.pool_half_ if isinstance(model, TwoTower) else model.weights_["item_pool.weight"]
+    query, history = (model._factors if isinstance(model, TwoTower) else model._users), data.history([1])
+    query(history)
+    tracemalloc.start()
+    query(history)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < table.nbytes / 4

@@ -214,9 +214,10 @@ def top_k_indexed(
     if not np.isfinite(queries).all():
         raise DataError("a query holds NaN or infinity; look for a training run that diverged")
     indptr, gone = (np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int32)) if seen is None else seen
-    longest = int(np.diff(indptr).max(initial=0))
+    allowed = np.ones(len(gone), bool) if candidates is None else candidates[gone]
+    most = int(np.diff(np.append(0, np.cumsum(allowed))[indptr]).max(initial=0))  # seen items that no filter takes away
     share = 1.0 if candidates is None else np.count_nonzero(candidates) / len(items) / MARGIN
-    wanted = (k + longest) / max(share, 1e-9)
+    wanted = (k + most) / max(share, 1e-9)
     if max(wanted, k) > min(MOST_FETCHED, index.n_items):
         return _compare_allowed(queries, items, k, (indptr, gone), candidates)
     found = index.find(queries, int(np.ceil(wanted)))

@@ -124,7 +124,7 @@ class NCF(NetworkRecommender):
     def _users(self, history: History) -> Float32:
         """Return p and p' of each history side by side, user embedding and pooled items added, `[n, 2 dim]`."""
         read = liked(history)
-        share = read.weight / np.sqrt(read.lengths + 1)[read.row_of()]
+        share = read.weight / np.sqrt(read.lengths + 1, dtype=np.float32)[read.row_of()]  # of 32 bits, as the table is
         pool = sp.csr_matrix((share, read.item, read.indptr), shape=(len(history), history.n_items))
         users = np.asarray(pool @ self.weights_["item_pool.weight"], np.float32)
         known = history.user >= 0

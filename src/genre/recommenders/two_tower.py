@@ -152,7 +152,8 @@ class TwoTower(NetworkRecommender):
     def _factors(self, history: History) -> tuple[Float32, Float32]:
         read = liked(history)
         row = read.row_of()
-        share = read.weight / (np.bincount(row, read.weight, len(read)) + 1)[row]
+        total = np.bincount(row, read.weight, len(read)).astype(np.float32)
+        share = read.weight / (total + 1)[row]  # of 32 bits, or SciPy would copy the whole table to 64
         pool = sp.csr_matrix((share, read.item, read.indptr), shape=(len(read), read.n_items))
         first = np.asarray(pool @ self.pool_half_, np.float32)  # [n, hidden]
         first += np.log1p(read.lengths)[:, None].astype(np.float32) * self.weights_["user_first.weight"][:, -1]
