@@ -52,6 +52,27 @@ def test_the_split_follows_from_the_facts(change: dict[str, Any], kind: str, why
     assert why in choice.why
 
 
+def test_a_second_ranker_reads_the_clock_where_times_are_those_of_requests() -> None:
+    def contexts(**change: Any) -> list[list[str] | None]:
+        choices = choose_recommenders(dataclasses.replace(FACTS, **change))
+        return [choice.values.get("context") for choice in choices if choice.values["kind"] == "ranker"]
+
+    assert contexts() == [None]
+    assert contexts(clock=True) == [None, ["recent"]]
+    assert contexts(clock=True, context=("device",)) == [["device"], ["recent", "device"]]
+    assert contexts(clock=True, length=3.0) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "clock"), [((1_700_000_000, 1_700_000_100, 1_700_090_000), True), ((5, 7, 40), False)]
+)
+def test_a_clock_is_late_enough_to_be_one(times: tuple[int, ...], clock: bool) -> None:  # noqa: FBT001
+    ids = Ids(["u"]), Ids(["a", "b", "c"])
+    data = Dataset.from_arrays(user=[0, 0, 0], item=[0, 1, 2], timestamp=[*times], user_ids=ids[0], item_ids=ids[1])
+    assert measure(data, calendar=True, in_order=False).clock == clock
+    assert not measure(data, calendar=False, in_order=False).clock
+
+
 @pytest.mark.parametrize(
     ("change", "there", "absent"),
     [

@@ -11,6 +11,7 @@ from typing import Any
 
 from genre.config.starter_facts import Facts
 from genre.domains.packs import load_domain
+from genre.recommenders.context_features import RECENT
 
 DENSE_UP_TO = 20_000
 """Items; the weights of `ease` then need 1.6 GB."""
@@ -184,7 +185,7 @@ def _trade(facts: Facts) -> Iterator[Choice]:
 
 
 def _second_stage(facts: Facts) -> Iterator[Choice]:
-    """Yield a ranker over what reads the newest items, where there is an order to learn it from."""
+    """Yield a ranker over what reads the newest items, where there is an order, and one that reads the clock, too."""
     low, high = FOR_RANKER
     if not facts.ordered or not low <= facts.interactions <= high or facts.length < LEAST_LENGTH:
         return
@@ -202,6 +203,10 @@ def _second_stage(facts: Facts) -> Iterator[Choice]:
     why = "learns to order the candidates of a blend anew"
     why += f", in the circumstances of a request ({', '.join(facts.context)})" if facts.context else ""
     yield Choice({"kind": "ranker"} | seen | reads | {"first": first}, why)
+    if facts.clock:
+        reads = {"context": [RECENT, *facts.context]}
+        why = "the same with what is popular just before a request, whose time a service knows"
+        yield Choice({"kind": "ranker"} | seen | reads | {"first": first}, why)
 
 
 def _networks(facts: Facts) -> Iterator[Choice]:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from genre.arrays import Int64
+from genre.data.context import tells_requests
 from genre.data.dataset import TITLE_COLUMNS, Dataset
 from genre.data.folds import TEST
 from genre.data.repeats import count_repeats
@@ -56,6 +57,7 @@ class Facts:
         order: What orders a history: a `time`, times that are `positions` in the history, the `lines` of the file, or
             `none`.
         calendar: Whether times are dates, so that days mean something.
+        clock: Whether they are late enough to be those of requests, so that a ranker can read them.
         tied: Share of steps between interactions of a user that are at one time.
         step_repeats: Pairs of adjacent items that occur again, as a multiple of those after shuffling each history.
         branching: Different next items of an item, weighed by their shares: 1 where one always follows.
@@ -112,6 +114,7 @@ class Facts:
     exclude_seen: bool | None = None
     form: Form = "table"
     torch: bool = True
+    clock: bool = False
 
     @property
     def blocks(self) -> dict[str, Path | None]:
@@ -160,6 +163,7 @@ def measure(
         interactions=len(dataset),
         order=order,
         calendar=calendar and order == "time",
+        clock=calendar and order == "time" and tells_requests(dataset.timestamp),
         tied=_share_tied(dataset),
         step_repeats=step_repeats(dataset) if ordered else 1.0,
         branching=branching(dataset) if ordered else float("nan"),

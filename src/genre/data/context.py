@@ -82,6 +82,18 @@ class Context:
         return cls(moments, found)
 
 
+def tells_requests(time: Int64 | None) -> bool:
+    """Tell whether times are those of a clock that requests have, too.
+
+    Args:
+        time: Of interactions; None: there is none. `[n]`
+
+    Returns:
+        False for an order in place of times.
+    """
+    return time is not None and bool(time.max(initial=0) >= EARLIEST)
+
+
 def time_texts(name: str, time: Int64) -> Texts:
     """Return the hour, weekday or month of times, as they are written in the data.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32, Int64
-from genre.data.context import EARLIEST, TIME_NAMES, Context, Texts, time_texts
+from genre.data.context import TIME_NAMES, Context, Texts, tells_requests, time_texts
 from genre.data.dataset import Dataset
 from genre.data.durations import DAY, HOUR
 from genre.errors import DataError
@@ -126,7 +126,7 @@ def _check(dataset: Dataset, names: Sequence[str]) -> None:
                 "a column of the interactions by data.columns.context"
             )
     timed = [name for name in names if name in (*TIME_NAMES, RECENT)]
-    if timed and (dataset.timestamp is None or dataset.timestamp.max(initial=0) < EARLIEST):
+    if timed and not tells_requests(dataset.timestamp):
         raise DataError(f"ranker: context: {timed[0]} needs times of a clock; this data has an order at most")
 
 
