@@ -197,4 +197,4 @@ def with_note(reason: str, note: str, language: Language = "en") -> str:
     Returns:
         Both.
     """
-    return PHRASEBOOKS[language].semicolon.join(part for part in (note, reason) if part)
+    return f"{note}{PHRASEBOOKS[language].semicolon}{reason}" if note and reason else note or reason

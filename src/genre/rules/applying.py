@@ -255,11 +255,11 @@ class _Draft:
     def _choose(self, at: int) -> bool:
         """Choose a candidate unless it is taken or a limit is full; tell whether it was chosen."""
         row = self.rows[at]
-        limits = self.limits(row)
         if row in self.taken:
             return False
+        limits, used, most = self.limits(row), self.used, self.most
         for limit in limits:
-            if self.used.get(limit, 0) >= self.most[limit.number]:
+            if used.get(limit, 0) >= most[limit.number]:
                 return False
         self.chosen.append(at)
         self._take(row, limits)
