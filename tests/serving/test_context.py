@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mcp import Client
 from starlette.testclient import TestClient
 
 import genre
@@ -19,8 +21,11 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.app import create_app
+from genre.serving.http.batching import AsyncService
+from genre.serving.http.prometheus import metrics_of
 from genre.serving.ingest.event_reader import EventReader
 from genre.serving.ingest.line_source import Line
+from genre.serving.mcp import mcp_server
 from genre.serving.refresh import with_log
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
@@ -92,6 +97,28 @@ def test_lists_over_http_follow_the_context(service: Service) -> None:
         refused = client.get(path, params={"context": "devise=tv"})
         assert refused.status_code == 422
         assert "did you mean 'device'" in refused.json()["detail"]
+
+
+def test_agents_say_the_circumstances(service: Service, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with Client(mcp_server(AsyncService(service, metrics_of(service)))) as client:
+
+            async def call(tool: str, **given: Any) -> Any:
+                return (await client.call_tool(tool, {"user_id": "u0", **given})).structured_content
+
+            for device, odd in (("phone", 0), ("tv", 1)):
+                context = {"device": device, "hour": 8 + 12 * odd}
+                found = await call("recommend", k=4, context=context)
+                assert parities(found["items"]) == {odd}
+                why = await call("explain", item_id=found["items"][0]["item_id"], context=context)
+                assert next(part["share"] for part in why["parts"] if part["name"] == "context") > 0
+            assert (await call("record_event", item_id="i2", context={"device": "tv"}))["recorded"] == 1
+            assert "did you mean 'device'" in str(await client.call_tool("recommend", {"context": {"devise": "tv"}}))
+
+    asyncio.run(go())
+    with closing(SQLiteStore(tmp_path / "events.sqlite")) as store:
+        events = [one for one in store.entries() if isinstance(one, Event) and one.kind != "show"]
+    assert [dict(event.context) for event in events] == [{"device": "tv"}]
 
 
 def test_requests_of_one_batch_have_their_own_context(service: Service) -> None:

@@ -68,6 +68,9 @@ Rules = Annotated[
     list[dict[str, Any]],
     Field(max_length=20, description='rules of a shop, such as {"kind": "hide", "where": {"genres": "Horror"}}'),
 ]
+Circumstances = Annotated[
+    dict[Name, Id], Field(max_length=20, description="circumstances, such as a device: context columns of the data")
+]
 DialogueId = Annotated[
     Annotated[str, Field(max_length=100)] | None, Field(description="as the turn before answered it; null: a new one")
 ]
@@ -89,12 +92,13 @@ class _AgentTools:
         filter: Filters = {},  # noqa: A002, B006  # the name that the HTTP interface has; read only
         rules: Rules = [],  # noqa: B006
         exclude: Ids = [],  # noqa: B006
+        context: Circumstances = {},  # noqa: B006
         fields: FieldList = [],  # noqa: B006
         run: RunName = None,
     ) -> dict[str, Any]:
         """Recommend items for a user, for a history of item ids, for words, or for these together."""
         given = {"history": history, "ask": words, "filter": filter, "rules": rules, "exclude": exclude}
-        body = RecommendBody(user_id=user_id, k=k, fields=fields, run=run, **given)  # type: ignore[arg-type]
+        body = RecommendBody(user_id=user_id, k=k, fields=fields, run=run, context=context, **given)  # type: ignore[arg-type]
         return dataclasses.asdict(await self._calls.recommend(body.to_request()))
 
     async def similar(
@@ -114,11 +118,12 @@ class _AgentTools:
         user_id: UserId = None,
         history: History = None,
         words: WordsOrNone = None,
+        context: Circumstances = {},  # noqa: B006
         run: RunName = None,
     ) -> dict[str, Any]:
         """Explain why an item would be recommended to a user, for a history, or for words: the parts of its score."""
-        explain = self._service.explain
-        found = await self._calls.read(explain, item_id, user_id=user_id, history=history, words=words, run=run)
+        given: dict[str, Any] = {"user_id": user_id, "history": history, "words": words, "context": context}
+        found = await self._calls.read(self._service.explain, item_id, run=run, **given)
         return dataclasses.asdict(found)
 
     async def find_items(self, title: Words, k: K = DEFAULT_K, run: RunName = None) -> dict[str, Any]:
@@ -153,16 +158,16 @@ class _AgentTools:
 
     async def experiments(
         self,
-        context: Context,
+        call: Context,
         days: Annotated[int, Field(ge=1, le=3650, description="how far the table of lists goes back")] = 30,
     ) -> dict[str, Any]:
         """Look at the experiments between runs and what they found so far, and at what the lists of each run led to."""
-        _check_scope(context, "admin")
+        _check_scope(call, "admin")
         return await self._calls.read(self._service.operations.experiments, days=days)
 
     async def record_event(
         self,
-        context: Context,
+        call: Context,
         user_id: Id,
         item_id: Id,
         kind: EventKind = None,
@@ -171,16 +176,18 @@ class _AgentTools:
         position: Position | None = None,
         value: Value | None = None,
         timestamp: Timestamp | None = None,
+        context: Circumstances = {},  # noqa: B006
         event_id: Id | None = None,
     ) -> dict[str, Any]:
         """Record that a user interacted with an item; the user's next list takes it into account.
 
         Only where the user did so. An event_id that the user repeats is not counted again.
         """
-        _check_scope(context, "events")
-        given = {"kind": kind, "recommendation_id": recommendation_id, "position": position, "value": value}
-        given |= {"timestamp": timestamp, "event_id": event_id} | ({"weight": weight} if kind is None else {})
-        event = EventBody(user_id=user_id, item_id=item_id, **given).to_event()  # type: ignore[arg-type]
+        _check_scope(call, "events")
+        given: dict[str, Any] = {"kind": kind, "recommendation_id": recommendation_id, "position": position}
+        given |= {"value": value, "timestamp": timestamp, "context": context, "event_id": event_id}
+        given |= {"weight": weight} if kind is None else {}
+        event = EventBody(user_id=user_id, item_id=item_id, **given).to_event()
         return (await self._calls.record([event]))._asdict()
 
 
