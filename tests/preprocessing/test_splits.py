@@ -143,8 +143,19 @@ def test_leave_one_out_takes_the_last_two_of_each_user_with_three(data: Dataset)
     check_all_accounted_for(parts, data)
     for user in range(8):
         of_user = np.flatnonzero(data.user == user)
+        times = of_user if data.timestamp is None else data.timestamp[of_user]  # without times none are at one time
+        moments = [[*group] for _, group in itertools.groupby(zip(data.item[of_user].tolist(), times, strict=True))]
         target = parts.test.target.item[parts.test.target.user == user].tolist()
-        assert target == (data.item[of_user[-1:]].tolist() if len(of_user) >= 3 else [])
+        assert target == ([item for item, _ in moments[-1]] if len(moments) >= 3 else [])
+
+
+def test_leave_one_out_tears_no_moment_apart() -> None:
+    """Two lines of one basket with the same item: the second is no target that the history has."""
+    data = dataset([(0, 1, 1), (0, 2, 2), (0, 3, 3), (0, 3, 3), (0, 4, 4), (0, 4, 4), (1, 1, 1), (1, 2, 2), (1, 2, 2)])
+    parts = LeaveOneOut().split(data)
+    assert (parts.test.target.user.tolist(), parts.test.target.item.tolist()) == ([0, 0], [4, 4])
+    assert parts.validation.target.item.tolist() == [3, 3]
+    assert len(parts.train) == 2 + 3
 
 
 def test_leave_one_out_counts_ties_and_short_histories() -> None:

@@ -287,8 +287,9 @@ class LeaveOneOut(Splitter):
     """A split of each user: the last interaction is the test, the one before it the validation, the rest is train.
 
     Users with fewer than three interactions are in train only. Interactions at the same time keep the given order; the
-    notes count the users whose test ties with the interaction before it. Later interactions of other users are in
-    train, which production cannot have; much of the literature uses this protocol.
+    notes count the users whose test ties with the interaction before it. Several with the same item at the same time,
+    such as two lines of one basket, are in one part. Later interactions of other users are in train, which production
+    cannot have; much of the literature uses this protocol.
     """
 
     @override
@@ -298,21 +299,32 @@ class LeaveOneOut(Splitter):
     @override
     def fold(self, dataset: Dataset, at: int, folds: int) -> Split:
         """Test each user's last interaction but `folds` - 1 - `at`; the later ones are not used."""
-        indptr, later = dataset.history().indptr, folds - 1 - at
-        users = np.flatnonzero(np.diff(indptr) >= 3 + later)
-        part = np.zeros(len(dataset), np.int8)
-        last = indptr[users + 1] - 1 - later
+        begins, later = _begins(dataset), folds - 1 - at
+        rows = np.flatnonzero(begins)
+        n_of_user = np.bincount(dataset.user[rows], minlength=dataset.n_users)
+        users = np.flatnonzero(n_of_user >= 3 + later)
+        part = np.zeros(len(rows), np.int8)
+        last = np.cumsum(n_of_user)[users] - 1 - later
         part[last], part[last - 1] = TEST, VALIDATION
         for after in range(1, later + 1):
             part[last + after] = UNUSED
         notes = []
-        if few := int((np.diff(indptr) > 0).sum()) - len(users):
+        if few := int((n_of_user > 0).sum()) - len(users):
             notes.append(f"{counted(few, 'user')} with fewer than {3 + later} interactions, in train only")
         if dataset.timestamp is None:
             notes.append("no timestamps: the given order decides which interaction is a user's last")
-        elif tied := int((dataset.timestamp[last] == dataset.timestamp[last - 1]).sum()):
+        elif tied := int((dataset.timestamp[rows[last]] == dataset.timestamp[rows[last - 1]]).sum()):
             notes.append(f"{tied:,} of {len(users):,} users: the test ties in time with the interaction before it")
-        return assemble(dataset, part, notes)
+        return assemble(dataset, part[np.cumsum(begins) - 1], notes)
+
+
+def _begins(dataset: Dataset) -> npt.NDArray[np.bool_]:
+    """Mark all interactions but those that repeat the one before: same user, item and time. [n]."""
+    begins = np.ones(len(dataset), np.bool_)
+    if dataset.timestamp is not None:
+        columns = (dataset.user, dataset.item, dataset.timestamp)
+        begins[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+    return begins
 
 
 @dataclass(eq=False)
