@@ -43,9 +43,12 @@ def main() -> None:
     for name, fill in (("summaries", summary_prompts), ("profiles", profile_prompts)):
         batch = fill(split.train, Augmentation(FIELDS, max_items=chosen.items, max_users=chosen.users))
         book = Ledger(chosen.ledger, model, job=name)
-        answers = request_answers(book, batch.prompt, batch.values, batch.shape, batch.check, repair=False)
+        answers = request_answers(
+            book, batch.prompt, batch.values, batch.shape, batch.check, instead=batch.instead, repair=False
+        )
         kept = sum(value is not None for value in answers.values)
-        print(f"{name}: {kept} of {len(answers.values)} kept")
+        own = kept - answers.report.replaced
+        print(f"{name}: {own} of {len(answers.values)} kept, {answers.report.replaced} replaced by the data's words")
         why = Counter(re.split("[:;]", one.problem)[0] for one in answers.quarantine)
         print("\n".join(f"- {count} x {reason}" for reason, count in why.most_common()), end="\n\n")
         if chosen.show:

@@ -42,19 +42,9 @@ def ledger(folder: Path, model: FakeLanguageModel | None = None, **options: obje
     return Ledger(folder / "l.sqlite", model or FakeLanguageModel(), **options)  # type: ignore[arg-type]
 
 
-class Talkative(FakeLanguageModel):
-    """Says something usable to every question."""
-
-    def reply(self, prompt: str, schema: Schema | None) -> str:
-        answer = json.loads(super().reply(prompt, schema))
-        if "profile" in answer:
-            answer["profile"] = f"This viewer likes films about {'space' if 'space' in prompt else 'castles'}."
-        return json.dumps(answer)
-
-
 def test_the_whole_chain_attaches_columns_that_say_where_they_are_from(tmp_path: Path) -> None:
     data = toy_dataset()
-    made = augment(data, ledger(tmp_path, Talkative()), ALL)
+    made = augment(data, ledger(tmp_path, FakeLanguageModel()), ALL)
     whole = made.apply(data)
     assert {"summary", "topics"} <= set(whole.items.column_names)
     invented = {"synthetic_item", "synthetic_text", "synthetic_chained_item", "synthetic_chained_text"}
@@ -74,7 +64,7 @@ def test_the_whole_chain_attaches_columns_that_say_where_they_are_from(tmp_path:
 
 def test_it_is_written_and_read_back(tmp_path: Path) -> None:
     data = toy_dataset()
-    made = augment(data, ledger(tmp_path, Talkative()), ALL)
+    made = augment(data, ledger(tmp_path, FakeLanguageModel()), ALL)
     write_augmented(tmp_path, made)
     again = read_augmented(tmp_path)
     assert again.reports == made.reports
@@ -123,7 +113,7 @@ def test_what_is_true_of_everything_is_refused(tmp_path: Path) -> None:
         def reply(self, prompt: str, schema: Schema | None) -> str:
             answer = json.loads(super().reply(prompt, schema))
             vague = {
-                "summary": "This film tells the story of the film.",
+                "summary": "This film: the story of the film.",
                 "profile": "This viewer likes films about what they are.",
             }
             return json.dumps({name: vague.get(name, value) for name, value in answer.items()})
@@ -137,8 +127,9 @@ def test_a_sentence_begins_as_the_domain_says_and_in_other_languages_as_the_mode
     data, model = toy_dataset(), FakeLanguageModel()
     options = Augmentation(("title", "text"), domain="shop")
     made = augment(data, ledger(tmp_path, model), options)
-    assert all(text.startswith("This product is things; it is about") for text in made.items["summary"].to_pylist())
-    assert '"summary": "This product is ..."' in model.prompts[0]
+    texts = [text.rstrip(".") for text in data.items["text"].to_pylist()]
+    assert made.items["summary"].to_pylist() == [f"This product: {text}." for text in texts]
+    assert '"summary": "This product: ..."' in model.prompts[0]
     dutch = summary_prompts(data, dataclasses.replace(options, language="Dutch"))
     assert '"summary": "..."' in dutch.inputs()[0].replace('" ..."', '"..."')
     own = tmp_path / "own.yaml"
@@ -186,7 +177,7 @@ def test_only_listed_columns_leave_the_machine(tmp_path: Path) -> None:
     items = data.items.drop_columns(["text"]).append_column("cost", secret).append_column("summary_draft", secret)
     items = items.set_column(0, "item_id", secret)
     users = pa.table({"user_id": [f"{CANARY}-{row}" for row in range(data.n_users)], "email": [CANARY] * data.n_users})
-    model = Talkative()
+    model = FakeLanguageModel()
     options = dataclasses.replace(ALL, item_fields=("title", "genres"))
     augment(dataclasses.replace(data, items=items, users=users), ledger(tmp_path, model), options)
     assert len(model.prompts) > 30
@@ -196,7 +187,7 @@ def test_only_listed_columns_leave_the_machine(tmp_path: Path) -> None:
 
 
 def test_a_plan_sends_nothing_and_a_cap_keeps_what_was_paid(tmp_path: Path) -> None:
-    data, model = toy_dataset(), Talkative()
+    data, model = toy_dataset(), FakeLanguageModel()
     steps = plan(data, ledger(tmp_path, model), ALL)
     assert [(name, step.calls) for name, step in steps.items()] == [
         ("summaries", 12),
@@ -250,8 +241,8 @@ def test_chinese_is_served_in_every_step(tmp_path: Path) -> None:
             data = prompt.partition("</data>")[0]
             about = next(story for story in stories if story in data)
             says = {
-                "summary": f"这部电影讲述了{about}的故事。",
-                "profile": f"这位观众喜欢关于{about}的电影。",
+                "summary": f"这部电影讲述了{about}的相遇。",
+                "profile": f"这位观众喜欢的电影：这部电影讲述了{about}的相遇。",
                 "title": "新的片名",
                 "description": f"一部关于{about}的电影，讲述新的人生。",
             }
@@ -272,11 +263,12 @@ def test_chinese_is_served_in_every_step(tmp_path: Path) -> None:
 def test_topics_have_to_be_those_that_the_data_name(tmp_path: Path) -> None:
     class Other(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:
-            return json.dumps({"summary": "This film tells the story of love.", "topics": ["love"]})
+            genre = prompt.partition("genres: ")[2].partition("\n")[0]
+            return json.dumps({"summary": f"This film: a film of the genre {genre}.", "topics": ["love"]})
 
     toy = toy_dataset()
     for genre, usable in (("Horror", 0), ("Love", 12), ("Robots", 12)):
-        table = pa.table({"item_id": toy.items["item_id"], "title": ["Robots"] * 12, "genres": [genre] * 12})
+        table = pa.table({"item_id": toy.items["item_id"], "title": ["Tin"] * 12, "genres": [genre] * 12})
         book = ledger(tmp_path, Other(name=genre))
         made = augment(dataclasses.replace(toy, items=table), book, Augmentation(("title", "genres")))
         assert made.reports["summaries"].usable == usable, made.reports
@@ -292,7 +284,7 @@ def test_an_own_pack_that_was_edited_is_read_again(tmp_path: Path) -> None:
 
 def test_a_plan_follows_the_answers_that_are_there(tmp_path: Path) -> None:
     """A chain counts as answered where it is; where a step has answers to come, the next one is bounded."""
-    data, model = toy_dataset(), Talkative()
+    data, model = toy_dataset(), FakeLanguageModel()
     augment(data, ledger(tmp_path, model), dataclasses.replace(ALL, synthetic="none"))
     steps = plan(data, ledger(tmp_path, model), ALL)
     assert [(step.calls, step.at_most) for step in steps.values()] == [(0, False), (0, False), (20, False), (20, True)]
@@ -353,3 +345,28 @@ def test_matching_goes_by_title_then_by_rare_words() -> None:
     assert catalogue.nearest("a pig on a farm") == 3
     assert catalogue.nearest("a pig on a farm", seen=[3]) != 3
     assert catalogue.nearest("unheard of") == -1
+
+
+def test_a_false_sentence_gives_way_to_the_nearest_of_the_data_and_is_counted(tmp_path: Path) -> None:
+    class Confused(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            answer = json.loads(super().reply(prompt, schema))
+            false = {
+                "summary": "This film: the knight who stole the ring hunts the cook of the castle.",
+                "profile": "This viewer likes films about love that no cook would hate.",
+            }
+            return json.dumps(
+                answer | {name: text for name, text in false.items() if name in answer} | {"topics": ["love"]}
+            )
+
+    toy = toy_dataset()
+    plot = "A cook of the castle hunts the knight who stole the ring. She fails."
+    table = pa.table(
+        {"item_id": toy.items["item_id"], "title": ["T"] * 12, "genres": ["Love"] * 12, "plot": [plot] * 12}
+    )
+    options = Augmentation(("title", "genres", "plot"), profiles=True)
+    made = augment(dataclasses.replace(toy, items=table), ledger(tmp_path, Confused()), options)
+    assert set(made.items["summary"].to_pylist()) == {f"This film: {plot.partition('.')[0]}."}
+    assert set(made.users["profile"].to_pylist()) == {"This viewer likes films about love."}
+    assert [(one.valid, one.replaced) for one in made.reports.values()] == [(12, 12), (20, 20)]
+    assert "12 of the usable ones replaced by the nearest words of the data" in str(made.reports["summaries"])

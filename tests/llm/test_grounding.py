@@ -114,7 +114,7 @@ def test_a_plain_sentence_of_each_language_says_nothing_new(language: str) -> No
 def test_a_summary_gives_no_advice_and_no_praise(text: str) -> None:
     evidence = ["plot: a heist in a bank"]
     assert grounding_problem(text, evidence, "English", by_words=False).startswith("it gives advice or praise")
-    assert grounding_problem(text, evidence, "English").startswith("these are not in the data")
+    assert grounding_problem(text, evidence, "English").startswith("the data do not say this")
 
 
 def test_a_word_of_praise_in_the_evidence_may_be_repeated() -> None:
@@ -137,15 +137,15 @@ DATA = {
     "Japanese": ["title: 七人の侍", "genres: 時代劇", "plot: 貧しい農民に雇われた七人の侍が野武士から村を守る。"],
 }
 TRUE = [
-    ("English", "This film tells the story of bank robbers in Los Angeles."),
-    ("English", "A crime drama about a group of professional bank robbers."),
-    ("English", "Heat follows professional bank robbers and a group."),
-    ("German", "Der Film erzählt von dem Sohn des Herrschers und einer Arbeiterin."),
-    ("German", "Ein Drama über die Liebe und eine Arbeiterin."),
+    ("English", "This film: A group of professional bank robbers in Los Angeles."),
+    ("English", "A crime drama about love."),
+    ("English", "Heat follows themes of crime and love."),
+    ("German", "Ein Drama: Der Sohn des Herrschers verliebt sich in eine Arbeiterin."),
+    ("German", "Ein Drama über die Liebe und eine Geschichte."),
     ("Chinese", "这部电影讲述了一把失窃的宝剑让两位侠客和一名贵族少女相遇的故事。"),
-    ("Chinese", "一部关于宝剑与侠客的武侠爱情电影。"),
-    ("Japanese", "この映画は、七人の侍が野武士から村を守る物語です。"),
-    ("Japanese", "農民と侍を描く時代劇です。"),
+    ("Chinese", "一部关于爱情的武侠爱情电影。"),
+    ("Japanese", "貧しい農民に雇われた七人の侍が野武士から村を守る物語です。"),
+    ("Japanese", "この映画は時代劇の物語です。"),
 ]
 FALSE = [
     ("English", "This film tells the story of bank robbers in nineties Chicago."),
@@ -173,13 +173,13 @@ FALSE = [
 @pytest.mark.parametrize(("language", "text"), TRUE)
 def test_a_sentence_of_the_data_in_any_language_is_kept(language: str, text: str) -> None:
     evidence = [*DATA[language], "Liebe" if language == "German" else "love"]
-    assert grounding_problem(text, evidence, language) == ""
+    assert grounding_problem(text, evidence, language, frame=["This film:"]) == ""
     assert emptiness_problem(text, evidence, ["title"], language) == ""
 
 
 @pytest.mark.parametrize(("language", "text"), FALSE)
 def test_a_false_fact_in_any_language_is_found(language: str, text: str) -> None:
-    assert grounding_problem(text, DATA[language], language).startswith("these are not in the data")
+    assert grounding_problem(text, DATA[language], language).startswith("the data do not say this")
 
 
 @pytest.mark.parametrize(

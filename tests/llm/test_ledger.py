@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
-import re
 import signal
 import sqlite3
 import subprocess
@@ -24,7 +23,6 @@ from genre.features.augmentation import augment, plan
 from genre.features.augmentation_prompts import Augmentation
 from genre.llm.base import Completion
 from genre.llm.budget import Budget, Plan
-from genre.llm.grounding import neutral_words
 from genre.llm.ledger import Ledger
 from genre.llm.ledger_table import read_log
 from genre.llm.prompt import Prompt
@@ -366,14 +364,7 @@ def test_counts_that_cannot_be_true_are_booked_as_the_most_of_a_call(tmp_path: P
 
 
 class RealLengths(FakeLanguageModel):
-    """Counts tokens as a real server does, about four bytes each, of sentences as long as those of real models.
-
-    It says words that tell something, so that no answer has to be asked for again.
-    """
-
-    def reply(self, prompt: str, schema: Any) -> str:
-        neutral = neutral_words()["English"]
-        return super().reply(re.sub(r"\b[a-z]+\b", lambda word: "" if word[0] in neutral else word[0], prompt), schema)
+    """Counts tokens as a real server does, about four bytes each, of sentences as long as those of real models."""
 
     def _complete(self, prompt: str, schema: Any) -> Completion:
         found = super()._complete(prompt, schema)

@@ -175,8 +175,10 @@ def _read(name: str, path: Traversable | Path) -> Domain:
             "`words` are item, items, person, took and topics"
         ) from error
     for opening in (pack.words.summary, pack.words.profile):
-        if re.fullmatch(r"[\w ,'-]*", opening) is None:
-            raise ConfigError(f"domain {name!r}: {opening!r}: a sentence begins with words; use letters and commas")
+        if re.fullmatch(r"[\w ,:'-]*", opening) is None:
+            raise ConfigError(
+                f"domain {name!r}: {opening!r}: a sentence begins with words; use letters, commas and colons"
+            )
     if not pack.words.topics:
         raise ConfigError(f"domain {name!r}: the list of topics is empty")
     return pack

@@ -69,6 +69,7 @@ def _with_answers(
         batch.values,
         batch.shape,
         batch.check,
+        instead=batch.instead,
         text=next(iter(batch.columns.values())),
         repair=options.repair,
         cutoff=cutoff(train),

@@ -24,6 +24,7 @@ from genre.features.base import digest_texts
 from genre.llm.grounding import CAPITALS, LONGEST, emptiness_problem, grounding_problem, sentence_problem
 from genre.llm.neutral_words import neutral_words
 from genre.llm.prompt import Prompt, Value, load_prompt
+from genre.llm.quotes import nearest_quote
 from genre.llm.sent_fields import column_texts, sent_fields
 from genre.options import Doc, Ge, check_options
 from genre.package_files import is_package_file, package_file
@@ -52,9 +53,9 @@ class Augmentation:
     grounding: Annotated[
         Literal["words", "names"],
         Doc(
-            "What a summary or profile may say. words: words of the data, of its topics, and a closed list that "
-            "say no fact; names: whatever brings no new name, number, title, advice or praise, so that false facts may "
-            "pass (a language in which names alone begin with a capital)."
+            "What a summary or profile may say. words: whole sentences and kinds of the data, its topics, and words "
+            "of a closed list that say no fact; names: whatever brings no new name, number, title, advice or praise, "
+            "so that false facts may pass (a language in which names alone begin with a capital)."
         ),
     ] = "words"
     summaries: Annotated[bool, Doc("Write one sentence and topics an item.")] = True
@@ -143,6 +144,7 @@ class PromptBatch:
         shape: The pydantic model that an answer must fit.
         check: `(position, answer)` -> what is wrong with the answer, empty when nothing is.
         columns: Name of a new column -> the text that an answer puts there, the main one first.
+        instead: `(position, answer)` -> what stands for an answer that does not pass, in words of the data, or None.
         matched: Name of the column for the catalogue's item that is most like an answer; empty: none is searched for.
     """
 
@@ -152,6 +154,7 @@ class PromptBatch:
     shape: type[BaseModel]
     check: Callable[[int, Any], str]
     columns: Mapping[str, Callable[[Any], str]]
+    instead: Callable[[int, Any], Any] = lambda at, answer: None
     matched: str = ""
 
     def inputs(self) -> list[str]:
@@ -185,7 +188,7 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
 
     def check(at: int, answer: Any) -> str:
         title, *others = facts[at]
-        evidence = [*facts[at], *_sayable(answer.topics, domain, options)]
+        evidence = [*facts[at], *_sayable(answer.topics, facts[at], domain, options)]
         return (
             grounding_problem(
                 answer.summary, evidence, options.language, frame=general, by_words=options.grounding == "words"
@@ -195,11 +198,15 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
             or _other_topics(answer.topics, facts[at], domain)
         )
 
+    def instead(at: int, answer: Any) -> Any:
+        quote = nearest_quote(answer.summary, [*facts[at], *_named(answer.topics, facts[at])], options.language)
+        return _with_quote(answer, "summary", opening, quote, options)
+
     wording = {**_only(options.wording(), "item", "language"), "opening": opening}
     values = _values(wording, topics, fields=facts)
     shape = _shape("Summary", domain, 3, summary=_sentence(opening))
     columns = {"summary": lambda answer: answer.summary, "topics": _topics}
-    return PromptBatch(options.prompt("item_summary"), rows, values, shape, check, columns)
+    return PromptBatch(options.prompt("item_summary"), rows, values, shape, check, columns, instead)
 
 
 def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
@@ -224,7 +231,8 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
 
     def check(at: int, answer: Any) -> str:
         beside = [line.partition(SEPARATOR)[2] for line in facts[at]]  # to name a title is not to say what is liked
-        evidence = [*beside, *_sayable(answer.topics, domain, options)]
+        known = [part for line in facts[at] for part in _whole_parts(line)]
+        evidence = [*known, *_sayable(answer.topics, known, domain, options)]
         by_words, taste = options.grounding == "words", neutral_words("taste_words")[options.language]
         return (
             grounding_problem(answer.profile, evidence, options.language, frame=[*general, *taste], by_words=by_words)
@@ -233,11 +241,18 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
             or _other_topics(answer.topics, beside, domain)
         )
 
+    def instead(at: int, answer: Any) -> Any:
+        known = [part for line in facts[at] for part in _whole_parts(line)]
+        quote = nearest_quote(
+            answer.profile, [*known, *_named(answer.topics, known)], options.language, sentences=False
+        )
+        return _with_quote(answer, "profile", opening, quote, options)
+
     wording = {**_only(options.wording(), "items", "person", "took", "language"), "opening": opening}
     values = _values(wording, topics, history=facts)
     shape = _shape("Profile", domain, 5, profile=_sentence(opening))
     columns = {"profile": lambda answer: answer.profile, "interests": _topics}
-    return PromptBatch(options.prompt("user_profile"), rows, values, shape, check, columns)
+    return PromptBatch(options.prompt("user_profile"), rows, values, shape, check, columns, instead)
 
 
 def next_item_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
@@ -289,7 +304,7 @@ def _inventions(train: Dataset, options: Augmentation, profiles: list[str], name
     values = _values(options.wording(), topics, history=facts, profile=[profiles[row] for row in rows])
     shape = _shape("NextItem", domain, 3, title=_text(100), description=_text(LONGEST))
     columns = {f"{name}_text": lambda answer: f"{answer.title}: {answer.description} {_topics(answer)}"}
-    return PromptBatch(options.prompt("next_item"), rows, values, shape, check, columns, f"{name}_item")
+    return PromptBatch(options.prompt("next_item"), rows, values, shape, check, columns, matched=f"{name}_item")
 
 
 def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
@@ -316,6 +331,19 @@ def liked_lines(train: Dataset, options: Augmentation) -> list[list[str]]:
         [lines[item] for item in history.item[start:end] if lines[item]]
         for start, end in zip(history.indptr[:-1], history.indptr[1:], strict=True)
     ]
+
+
+def _with_quote(answer: Any, name: str, opening: str, quote: str, options: Augmentation) -> Any:
+    """Put words of the data into an answer; None where there are none, or it has no sentence that points at them."""
+    if not quote or options.grounding != "words" or sentence_problem(getattr(answer, name), options.language):
+        return None
+    return answer.model_copy(update={name: f"{opening} {quote.rstrip('.')}.".strip()})
+
+
+def _whole_parts(line: str) -> list[str]:
+    """Divide what is behind the title in a line of a history; the last part of a line that is cut off is not whole."""
+    parts = line.split(SEPARATOR)[1:]
+    return parts[:-1] if len(line) == LINE_LENGTH else parts
 
 
 def _most_popular(train: Dataset, most: int | None) -> Int64:
@@ -369,15 +397,20 @@ def _first_ones(chosen: Sequence[str], offered: Sequence[str]) -> str:
     return "the topics are simply the first ones of the list; choose those that fit" if several else ""
 
 
-def _sayable(chosen: Sequence[str], domain: Words, options: Augmentation) -> Sequence[str]:
-    """Return the topics that a sentence may name: those that were chosen."""
-    return chosen if options.grounding == "words" else domain.topics
+def _sayable(chosen: Sequence[str], facts: Sequence[str], domain: Words, options: Augmentation) -> Sequence[str]:
+    """Return the topics that a sentence may name: those that were chosen and that the data name."""
+    return _named(chosen, facts) if options.grounding == "words" else domain.topics
+
+
+def _named(topics: Sequence[str], facts: Sequence[str]) -> list[str]:
+    """Return the topics that the data name."""
+    data = f" {' '.join(' '.join(words(fact)) for fact in facts)} "
+    return [topic for topic in topics if f" {' '.join(words(topic))} " in data]
 
 
 def _other_topics(chosen: Sequence[str], facts: Sequence[str], domain: Words) -> str:
     """Return what is wrong with topics of which none is among those that the data name."""
-    data = f" {' '.join(' '.join(words(fact)) for fact in facts)} "
-    named = [topic for topic in domain.topics if f" {' '.join(words(topic))} " in data]
+    named = _named(domain.topics, facts)
     wrong = bool(named) and not set(named) & set(chosen)
     return f"its topics are not those of the data; {', '.join(named[:5])} is in them" if wrong else ""
 

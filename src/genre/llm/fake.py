@@ -28,6 +28,7 @@ REFUSAL = "I'm sorry, but as an AI language model I cannot help with that."
 FRENCH = "une histoire très belle qui parle des gens dans leur vie de tous les jours et leurs amours"
 DATA = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
 LABEL = re.compile(r"^[\w ]+: ", re.MULTILINE)  # of a field, which a sentence need not name
+PARTS = re.compile(r" — |\n")  # fields of an item
 
 
 @dataclass(eq=False)
@@ -71,7 +72,7 @@ class FakeLanguageModel(LanguageModel):
         text = self.reply(prompt, schema)
         if fault == "truncated":
             return self._counted(prompt, text[: len(text) // 2], outcome="truncated")
-        return self._counted(prompt, _spoilt(text, fault))
+        return self._counted(prompt, _spoilt(text, fault, _last_field(prompt)))
 
     def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
         """Score a continuation by how many of its words are in the prompt."""
@@ -93,7 +94,8 @@ class FakeLanguageModel(LanguageModel):
         """
         found = WORD.findall(LABEL.sub("", "\n".join(DATA.findall(prompt))))
         plain = [word for word in found if len(word) > 2 and word.isascii() and word.isalpha() and word.islower()]
-        return json.dumps(example(schema or {"type": "string"}, plain or ["things"], zlib.crc32(prompt.encode())))
+        seed = zlib.crc32(prompt.encode())
+        return json.dumps(example(schema or {"type": "string"}, plain or ["things"], seed, _last_field(prompt)))
 
     def _note(self, prompt: str) -> Fault:
         """Remember a prompt, and decide whether its call goes wrong."""
@@ -106,13 +108,20 @@ class FakeLanguageModel(LanguageModel):
         return Completion(text, tokens_in=len(prompt.split()), tokens_out=len(text.split()), **outcome)
 
 
-def example(schema: dict[str, Any], words: Sequence[str], seed: int) -> Any:
+def _last_field(prompt: str) -> str:
+    """Return the last field of the data of a prompt."""
+    data = DATA.search(prompt)
+    return PARTS.split(LABEL.sub("", data[1]))[-1].replace('"', "").rstrip(".") if data else ""
+
+
+def example(schema: dict[str, Any], words: Sequence[str], seed: int, quote: str = "") -> Any:
     """Make a small valid value of a JSON Schema.
 
     Args:
         schema: The schema.
         words: What its texts are made of.
         seed: Chooses among words and enumerated values.
+        quote: What a text with a required beginning goes on with.
 
     Returns:
         A JSON value.
@@ -124,19 +133,21 @@ def example(schema: dict[str, Any], words: Sequence[str], seed: int) -> Any:
     if "const" in schema:
         return schema["const"]
     if kind == "object":
-        return {key: example(part, words, seed + at) for at, (key, part) in enumerate(schema["properties"].items())}
+        return {
+            key: example(part, words, seed + at, quote) for at, (key, part) in enumerate(schema["properties"].items())
+        }
     if kind == "array":
         n = min(max(schema.get("minItems", 1), 2), schema.get("maxItems", 2))
-        return [example(schema["items"], words, seed + 3 * at) for at in range(n)]
+        return [example(schema["items"], words, seed + 3 * at, quote) for at in range(n)]
     if kind in ("integer", "number"):
         return int(schema.get("minimum", 1))
     picked = [words[(seed + at) % len(words)] for at in range(4)]
     said = f"it is about {', '.join(dict.fromkeys(picked))} and other such things"
-    opening = re.match(r"\^([\w ,'-]+ )\[", schema.get("pattern", ""))
-    return f"{opening[1]}things; {said}." if opening else said
+    opening = re.match(r"\^([\w ,:'-]+ )\[", schema.get("pattern", ""))
+    return f"{opening[1]}{quote or said}." if opening else said
 
 
-def _spoilt(text: str, fault: Fault) -> str:
+def _spoilt(text: str, fault: Fault, quote: str) -> str:
     """Put a fault into an answer."""
     if fault == "not_json":
         return "Sure! Here is the answer: " + text[1:]
@@ -148,5 +159,5 @@ def _spoilt(text: str, fault: Fault) -> str:
             "html": "a <script>alert(1)</script> that is about it",
             "invented": "about Zorblax 42",
         }
-        return re.sub(r"it is about [^\".]*", lambda _: said[fault], text)
+        return re.sub(rf"it is about [^\".]*|{re.escape(quote)}(?=\.)", lambda _: said[fault], text)
     return text

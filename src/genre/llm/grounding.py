@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from genre.data.titles import title_key
 from genre.data.words import COMMON_WORDS, WORD, words
-from genre.llm.joined_words import false_join
-from genre.llm.neutral_words import UNSPACED_LANGUAGES, is_in_script_of, neutral_words, units, unsupported_words
+from genre.llm.neutral_words import UNSPACED_LANGUAGES, is_in_script_of, neutral_words, units
+from genre.llm.quotes import unquoted
 
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”«»(\[]|\n|—|–)\s*$")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{2,200})[\"”»]")
@@ -50,7 +50,7 @@ ADDRESSED = frozenset(
 )
 """Words of advice, praise and commands, which no description of an item or a person needs."""
 LONGEST = 300  # characters of a generated sentence
-FEWEST_WORDS, FEWEST_CHARACTERS = 5, 10  # of a generated sentence, with spaces and without
+FEWEST_WORDS, FEWEST_CHARACTERS = 3, 8  # of a generated sentence, with spaces and without
 
 
 def invented(text: str, evidence: Sequence[str]) -> list[str]:
@@ -137,8 +137,8 @@ def grounding_problem(
         evidence: The texts that it was made from.
         language: A language of `neutral_words.yaml`.
         frame: Texts whose words say no fact either, such as the required beginning.
-        by_words: Whether every word has to be in the evidence or neutral, and joined as there; else only names,
-            numbers, titles, advice and praise are found, in a language of `CAPITALS`.
+        by_words: Whether it has to be made of whole quotes, kinds and neutral words; else only names, numbers, titles,
+            advice and praise are found, in a language of `CAPITALS`.
 
     Returns:
         What is wrong with it, in words for the model; empty when nothing is.
@@ -147,11 +147,8 @@ def grounding_problem(
     if wrong:
         return wrong
     if by_words:
-        new = unsupported_words(text, evidence, language, frame)
-        if new:
-            return f"these are not in the data: {', '.join(new[:5])}"
-        clause = false_join(text, evidence, language, frame)
-        return f"the data do not say this: {clause}; quote a whole clause, or list what is named" if clause else ""
+        rest = unquoted(text, evidence, language, frame)
+        return f"the data do not say this: {rest[:80]}; copy a whole sentence, or name kinds" if rest else ""
     evidence = [*evidence, *frame]
     known = {word for piece in evidence for word in words(piece)}
     addressed = [word for word in dict.fromkeys(words(text)) if word in ADDRESSED and word not in known]

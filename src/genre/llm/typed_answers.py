@@ -81,6 +81,7 @@ class AnswerReport:
         distinct_ratio: Share of different texts among the usable ones.
         top10_share: Share of the ten most frequent texts among the usable ones.
         catalogue_matches: Share that names an item of the catalogue; None where no item was to be named.
+        replaced: Usable answers whose sentence was replaced by one of the data.
         unmatched: Usable answers that are like no item of the catalogue; None where no item was to be named.
         reasons: Why answers were not used, the most frequent reasons with their counts.
         tokens_in: Tokens of all prompts, also those paid for in an earlier run.
@@ -101,6 +102,7 @@ class AnswerReport:
     rejected: int = 0
     distinct_ratio: float = 0.0
     top10_share: float = 0.0
+    replaced: int = 0
     catalogue_matches: float | None = None
     unmatched: int | None = None
     reasons: dict[str, int] = field(default_factory=dict)
@@ -133,6 +135,9 @@ class AnswerReport:
         unused = f"{self.quarantined:,} in quarantine, {counted(self.failed, 'call')} failed"
         unused += f", {self.over_budget:,} not sent: the budget is used up" if self.over_budget else ""
         unused += f" ({why})" if why else ""
+        unused += (
+            f"; {self.replaced:,} of the usable ones replaced by the nearest words of the data" if self.replaced else ""
+        )
         unused += f"; {self.unmatched:,} of the usable ones are like no item" if self.unmatched else ""
         return f"{self.usable:,} of {self.questions:,} usable, {unused}"
 
@@ -160,6 +165,7 @@ class _Tried(Generic[Shape]):
     value: Shape | None
     kind: str  # "valid", or the field of AnswerReport it counts under
     problem: str = ""
+    replaced: bool = False
 
 
 def request_answers(
@@ -169,6 +175,7 @@ def request_answers(
     shape: type[Shape],
     check: Check = lambda at, value: "",
     *,
+    instead: Callable[[int, Shape], Shape | None] = lambda at, value: None,
     text: Callable[[Shape], str] = str,
     repair: bool = True,
     cutoff: int | None = None,
@@ -182,6 +189,7 @@ def request_answers(
         values: The prompt's variables, one filling a question.
         shape: The pydantic model that an answer must fit.
         check: `(position, value)` -> what is wrong with it in words for the model, empty when nothing is.
+        instead: `(position, value)` -> what may stand for a value that does not pass, None where nothing may.
         text: The part of a value that `distinct_ratio` and `top10_share` compare.
         repair: Whether an answer that does not pass is requested once more, with what is wrong with it.
         cutoff: Seconds since 1970; nothing after it was used for the values.
@@ -193,7 +201,7 @@ def request_answers(
     schema = shape.model_json_schema()
     inputs = [prompt.render(**one) for one in values]
     completions = _complete(ledger, prompt, inputs, schema, cutoff, log)
-    first = [_judge(at, answer, shape, check) for at, answer in enumerate(completions)]
+    first = [_judge(at, answer, shape, check, instead) for at, answer in enumerate(completions)]
     again = [at for at, tried in enumerate(first) if _can_be_repaired(tried)] if repair else []
     mend = load_prompt("repair")
     repairs = [
@@ -202,7 +210,7 @@ def request_answers(
     ]
     answers = _complete(ledger, mend, repairs, schema, cutoff, log) if repairs else []
     second = {
-        at: _judge(at, answer, shape, check)
+        at: _judge(at, answer, shape, check, instead)
         for at, answer in zip(again, answers, strict=True)
         if answer is not OVER_BUDGET
     }
@@ -259,6 +267,7 @@ def _report(
             name: kinds[name]
             for name in ("valid", "failed", "over_budget", "truncated", "refused", "format_breaks", "rejected")
         },
+        replaced=sum(tried.replaced for tried in final),
         distinct_ratio=distinct,
         top10_share=top10,
         reasons=_reasons(tried for tried in final if tried.value is None),
@@ -295,7 +304,9 @@ def distinctness(texts: Sequence[str]) -> tuple[float, float]:
     return round(len(counts) / len(texts), 4), round(top / len(texts), 4)
 
 
-def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tried[Shape]:
+def _judge(
+    at: int, answer: Completion, shape: type[Shape], check: Check, instead: Callable[[int, Shape], Shape | None]
+) -> _Tried[Shape]:
     """Parse and check one answer."""
 
     def unusable(kind: str, problem: str) -> _Tried[Shape]:
@@ -319,6 +330,9 @@ def _judge(at: int, answer: Completion, shape: type[Shape], check: Check) -> _Tr
     if REFUSAL.search(text):
         return unusable("refused", REFUSED)
     problem = _unprintable(value) or check(at, value)
+    other = instead(at, value) if problem else None
+    if other is not None and not check(at, other):
+        return _Tried(answer, other, "valid", replaced=True)
     return unusable("rejected", problem) if problem else _Tried(answer, value, "valid")
 
 
