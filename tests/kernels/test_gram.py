@@ -19,7 +19,7 @@ def test_the_upper_triangle_gets_the_products_of_columns(n_items: int) -> None:
     expected = np.triu(gram + (rows.T @ rows).toarray())
     sides = (rows.indptr, rows.indices, rows.data), (columns.indptr, columns.indices, columns.data)
     for first, last in ((n_items // 3, n_items), (0, n_items // 3)):
-        add_gram(*sides[0], *sides[1], gram, first, last)
+        add_gram(*sides, gram, first, last)
     np.testing.assert_allclose(np.triu(gram), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -16,21 +16,12 @@ import numpy as np
 
 from genre.arrays import Float32, Int32
 from genre.kernels.compiled import compiled
+from genre.kernels.overlap import Sparse
 
 TILE = 64  # a tile and its mirror image stay in the first-level cache
 
 
-def add_gram(
-    row_start: Int32,
-    row_item: Int32,
-    row_weight: Float32,
-    column_start: Int32,
-    column_row: Int32,
-    column_weight: Float32,
-    gram: Float32,
-    first: int,
-    last: int,
-) -> None:
+def add_gram(rows: Sparse, columns: Sparse, gram: Float32, first: int, last: int) -> None:
     """Add X'X to rows of the upper triangle of `gram`, one at a time, which is summed up where it stays in cache.
 
     Row i of X'X is the sum, over the users u of item i, of x_ui times row u of X. Only items from i on are wanted: as
@@ -38,39 +29,26 @@ def add_gram(
     time.
 
     Args:
-        row_start: X by rows (CSR): row `u` has the entries `row_start[u]` to `row_start[u + 1]`, `[n_users + 1]`.
-        row_item: Its items, sorted inside each row.
-        row_weight: Its values.
-        column_start: X by columns (CSC), `[n_items + 1]`.
-        column_row: Its users.
-        column_weight: Its values.
+        rows: X by rows: where users begin `[n_users + 1]`, their items, sorted inside each row, and their values.
+        columns: X by columns: where items begin `[n_items + 1]`, their users and values.
         gram: Float32 `[n_items, n_items]`.
         first: The first row of `gram` to add to.
         last: The row behind it.
     """
-    rows, columns = (row_start, row_item, row_weight), (column_start, column_row, column_weight)
-    _add_gram(*rows, *columns, gram, first, last, row_start[:-1].copy(), np.zeros(len(gram), np.float32))
+    _add_gram(rows, columns, gram, first, last, rows[0][:-1].copy(), np.zeros(len(gram), np.float32))
 
 
 @compiled
 def _add_gram(
-    row_start: Int32,
-    row_item: Int32,
-    row_weight: Float32,
-    column_start: Int32,
-    column_row: Int32,
-    column_weight: Float32,
-    gram: Float32,
-    first: int,
-    last: int,
-    begin: Int32,
-    total: Float32,
+    rows: Sparse, columns: Sparse, gram: Float32, first: int, last: int, begin: Int32, total: Float32
 ) -> None:
     """Add with scratch space.
 
     begin: where the items of each row from this one on begin, at first the whole rows.
     total: zeros `[n_items]`.
     """
+    row_start, row_item, row_weight = rows
+    column_start, column_row, column_weight = columns
     if first > 0:
         for row in range(len(begin)):
             while begin[row] < row_start[row + 1] and row_item[begin[row]] < first:

@@ -22,30 +22,19 @@ from genre.kernels.compiled import compiled
 from genre.kernels.topk import replace_worst
 
 Counts = npt.NDArray[np.int32] | Float32
+Sparse = tuple[Int32, Int32, Float32]
+"""Where each row begins, its columns and its values (CSR); or the same by columns (CSC)."""
 
 
 def nearest_items(
-    row_start: Int32,
-    row_item: Int32,
-    row_weight: Float32,
-    column_start: Int32,
-    column_user: Int32,
-    column_weight: Float32,
-    overlap: Counts,
-    source: Float32,
-    target: Float32,
-    k: int,
-    shrinkage: np.float32,
+    rows: Sparse, columns: Sparse, overlap: Counts, source: Float32, target: Float32, k: int, shrinkage: np.float32
 ) -> tuple[Int32, Float32]:
     """Find the `k` nearest items of each item.
 
     Args:
-        row_start: X by rows (CSR): user `u` has the entries `row_start[u]` to `row_start[u + 1]`, `[n_users + 1]`.
-        row_item: Its items, sorted inside each row.
-        row_weight: Its values, or empty where every value is one.
-        column_start: X by columns (CSC), `[n_items + 1]`.
-        column_user: Its users.
-        column_weight: Its values, or empty where every value is one.
+        rows: X by rows: where users begin `[n_users + 1]`, their items, sorted inside each row, and their values; no
+            values where every one is one.
+        columns: X by columns: where items begin `[n_items + 1]`, their users and values likewise.
         overlap: Zeros `[n_items]` of the type to count in: int32 where every value is one, otherwise float32.
         source: Norms of items as the first of a pair, float32 `[n_items]`.
         target: Norms of items as the second of a pair, float32 `[n_items]`.
@@ -56,23 +45,18 @@ def nearest_items(
         Heaps of the nearest items: int32 and their similarities float32, `[n_items, k]`, not sorted; 0 where there are
         fewer than `k`. Of equal similarities the lower row is kept.
     """
-    n_items = len(column_start) - 1
+    n_users, n_items = len(rows[0]) - 1, len(columns[0]) - 1
     where, best = np.zeros((n_items, k), np.int32), np.zeros((n_items, k), np.float32)
-    rows, columns = (row_start, row_item, row_weight), (column_start, column_user, column_weight)
-    done, touched = np.zeros(len(row_start) - 1, np.int32), np.empty(n_items, np.int32)
-    bar = np.zeros(n_items, np.float32)
-    _find_nearest(*rows, *columns, overlap, source, target, shrinkage, where, best, bar, done, touched)
+    bar, touched = np.zeros(n_items, np.float32), np.empty(n_items, np.int32)
+    done = np.zeros(n_users, np.int32)
+    _find_nearest(rows, columns, overlap, source, target, shrinkage, where, best, bar, done, touched)
     return where, best
 
 
 @compiled
 def _find_nearest(
-    row_start: Int32,
-    row_item: Int32,
-    row_weight: Float32,
-    column_start: Int32,
-    column_user: Int32,
-    column_weight: Float32,
+    rows: Sparse,
+    columns: Sparse,
     overlap: Counts,
     source: Float32,
     target: Float32,
@@ -89,20 +73,21 @@ def _find_nearest(
     done: items of each user that came before, zeros.
     touched: scratch.
     """
-    n_items = len(column_start) - 1
+    start, column_user, column_weight = columns
+    n_items = len(start) - 1
     for i in range(n_items):
-        users = column_user[column_start[i] : column_start[i + 1]]
-        weight = column_weight[column_start[i] : column_start[i + 1]]  # empty without weights
+        users = column_user[start[i] : start[i + 1]]
+        weight = column_weight[start[i] : start[i + 1]]  # empty without weights
         adds = 0
         for user in users:
             adds += done[user]
         few = 2 * adds < i  # a list of the items met is then shorter than all the items before
         if few:
-            n = _add_and_list(users, weight, row_start, row_item, row_weight, done, overlap, touched)
-        elif len(row_weight) == 0:
-            n = _count(users, row_start, row_item, done, overlap, i)
+            n = _add_and_list(users, weight, rows, done, overlap, touched)
+        elif len(rows[2]) == 0:
+            n = _count(users, rows, done, overlap, i)
         else:
-            n = _add(users, weight, row_start, row_item, row_weight, done, overlap, i)
+            n = _add(users, weight, rows, done, overlap, i)
         for at in range(n):
             j = touched[at] if few else at
             both = np.float32(overlap[j])
@@ -127,59 +112,44 @@ def _offer(best: Float32, where: Int32, similarity: float, item: int) -> float:
 
 
 @compiled
-def _count(users: Int32, row_start: Int32, row_item: Int32, done: Int32, overlap: Counts, i: int) -> int:
+def _count(users: Int32, rows: Sparse, done: Int32, overlap: Counts, i: int) -> int:
     """Add one to `overlap` for each item before `i` of each of its users; return how many items to look at, `i`.
 
     done: how many items of each user came before, `[n_users]`, counted on here.
     """
+    start, item, _ = rows
     for user in users:
-        for at in range(row_start[user], row_start[user] + done[user]):
-            overlap[row_item[at]] += 1
+        for at in range(start[user], start[user] + done[user]):
+            overlap[item[at]] += 1
         done[user] += 1
     return i
 
 
 @compiled
-def _add(
-    users: Int32,
-    weight: Float32,
-    row_start: Int32,
-    row_item: Int32,
-    row_weight: Float32,
-    done: Int32,
-    overlap: Counts,
-    i: int,
-) -> int:
+def _add(users: Int32, weight: Float32, rows: Sparse, done: Int32, overlap: Counts, i: int) -> int:
     """Add the product of both values, as `_count` adds one."""
+    start, item, value = rows
     for number, user in enumerate(users):
-        for at in range(row_start[user], row_start[user] + done[user]):
-            overlap[row_item[at]] += weight[number] * row_weight[at]
+        for at in range(start[user], start[user] + done[user]):
+            overlap[item[at]] += weight[number] * value[at]
         done[user] += 1
     return i
 
 
 @compiled
-def _add_and_list(
-    users: Int32,
-    weight: Float32,
-    row_start: Int32,
-    row_item: Int32,
-    row_weight: Float32,
-    done: Int32,
-    overlap: Counts,
-    touched: Int32,
-) -> int:
+def _add_and_list(users: Int32, weight: Float32, rows: Sparse, done: Int32, overlap: Counts, touched: Int32) -> int:
     """Add as `_add` or `_count`, and list the items whose overlap is no longer zero; return how many.
 
     Where the users of an item have few items, the list is shorter than all the items before.
     """
     n = 0
+    start, item, value = rows
     for number, user in enumerate(users):
-        for at in range(row_start[user], row_start[user] + done[user]):
-            j = row_item[at]
+        for at in range(start[user], start[user] + done[user]):
+            j = item[at]
             if overlap[j] == 0:
                 touched[n] = j
                 n += 1
-            overlap[j] += weight[number] * row_weight[at] if len(row_weight) else 1
+            overlap[j] += weight[number] * value[at] if len(value) else 1
         done[user] += 1
     return n

@@ -29,22 +29,24 @@ from genre.arrays import Float32, Int32, Int64
 from genre.kernels.compiled import compiled
 from genre.kernels.simd import TILE_COLUMNS, TILE_ROWS, add_gram_tile
 
+Equations = tuple[Int64, Int32, Float32, Float32, Float32, Float32, Float32]
+"""The systems of `n_rows` rows, as above: `indptr`, `item`, `weight`, `factors`, `gram`, `ridge`, `pull`.
+
+indptr: row `u` has the entries `indptr[u]` to `indptr[u + 1]`, int64 `[n_rows + 1]`.
+item: the rows of `factors` that were seen, int32 `[nnz]`.
+weight: their weights beyond one, float32 `[nnz]`.
+factors: the other side's vectors, float32 `[n, dim]`.
+gram: float32 `[dim]`.
+ridge: float32 `[n_rows]`.
+pull: float32 `[n_rows, dim]`, or no rows.
+"""
 BLOCK = 8  # rows of a matrix that are factorised together
 CHUNK = 32  # rows added to a Gram matrix at once: they stay in the first-level cache
 TINY_PIVOT = np.float32(1e-6)  # of the diagonal: rounding may leave nothing, or less, of a pivot
 CONVERGED = 1e-20  # squared length of the residual at which there is nothing left to improve
 
 
-def solve_rows(
-    indptr: Int64,
-    item: Int32,
-    weight: Float32,
-    factors: Float32,
-    gram: Float32,
-    ridge: Float32,
-    pull: Float32,
-    out: Float32,
-) -> None:
+def solve_rows(equations: Equations, out: Float32) -> None:
     """Fill `out` `[n_rows, dim]` with the exact solutions.
 
     A row of length n <= dim is solved through a system of size n (Woodbury): with D = diag(gram + ridge),
@@ -53,31 +55,19 @@ def solve_rows(
         x = D^-1 (pull + Y' z),   (W^-1 + Y D^-1 Y') z = 1 + 1 / weight - Y D^-1 pull
 
     Args:
-        indptr: Row `u` has the entries `indptr[u]` to `indptr[u + 1]`, int64 `[n_rows + 1]`.
-        item: The rows of `factors` that were seen, int32 `[nnz]`.
-        weight: Their weights beyond one, above zero, float32 `[nnz]`.
-        factors: The other side's vectors, float32 `[n, dim]`.
-        gram: Float32 `[dim]`.
-        ridge: Float32 `[n_rows]`.
-        pull: Float32 `[n_rows, dim]`, or no rows.
+        equations: The systems; weights above zero.
         out: Float32 `[n_rows, dim]`.
     """
-    dim = factors.shape[1]
+    dim = out.shape[1]
     wide = -(-dim // TILE_COLUMNS) * TILE_COLUMNS
     system, flipped, b, scale = (np.zeros(size, np.float32) for size in (wide * wide, dim * wide, wide, dim))
     rows, weighted = np.zeros((CHUNK, wide), np.float32), np.zeros((CHUNK, wide), np.float32)
-    _solve_rows(indptr, item, weight, factors, gram, ridge, pull, out, system, flipped, b, scale, rows, weighted)
+    _solve_rows(equations, out, system, flipped, b, scale, rows, weighted)
 
 
 @compiled
 def _solve_rows(
-    indptr: Int64,
-    item: Int32,
-    weight: Float32,
-    factors: Float32,
-    gram: Float32,
-    ridge: Float32,
-    pull: Float32,
+    equations: Equations,
     out: Float32,
     system: Float32,
     flipped: Float32,
@@ -94,6 +84,7 @@ def _solve_rows(
     scale: `[dim]`.
     rows, weighted: `[CHUNK, wide]`, zeros.
     """
+    indptr, item, weight, factors, gram, ridge, pull = equations
     dim = factors.shape[1]
     for u in range(len(out)):
         begin, end = indptr[u], indptr[u + 1]
@@ -120,33 +111,18 @@ def _solve_rows(
 
 
 @compiled
-def improve_rows(
-    indptr: Int64,
-    item: Int32,
-    weight: Float32,
-    factors: Float32,
-    gram: Float32,
-    ridge: Float32,
-    pull: Float32,
-    out: Float32,
-    steps: int,
-) -> None:
+def improve_rows(equations: Equations, out: Float32, steps: int) -> None:
     """Move `out` `[n_rows, dim]` towards the solutions by some steps of conjugate gradients.
 
     The steps are preconditioned by diag(gram + ridge), so that only the row's own entries are left to solve for. A row
     without entries gets its solution at once.
 
     Args:
-        indptr: Row `u` has the entries `indptr[u]` to `indptr[u + 1]`, int64 `[n_rows + 1]`.
-        item: The rows of `factors` that were seen, int32 `[nnz]`.
-        weight: Their weights beyond one, float32 `[nnz]`.
-        factors: The other side's vectors, float32 `[n, dim]`.
-        gram: Float32 `[dim]`.
-        ridge: Float32 `[n_rows]`.
-        pull: Float32 `[n_rows, dim]`, or no rows.
+        equations: The systems.
         out: Where to start from, and the result, float32 `[n_rows, dim]`.
         steps: How many; two are enough in ALS, which comes back to each row in the next iteration.
     """
+    indptr, item, weight, factors, gram, ridge, pull = equations
     dim = factors.shape[1]
     x, diagonal, inverse = np.zeros(dim, np.float32), np.zeros(dim, np.float32), np.zeros(dim, np.float32)
     residual, direction, image = np.zeros(dim, np.float32), np.zeros(dim, np.float32), np.zeros(dim, np.float32)

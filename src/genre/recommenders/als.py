@@ -191,11 +191,11 @@ class ALS(Factors):
 
         def solve(rows: slice) -> None:
             ends = indptr[rows.start : rows.stop + 1]
-            system = ends, other, excess, fixed, gram_diagonal, ridge[rows], prior[rows], solved[rows]
+            system = ends, other, excess, fixed, gram_diagonal, ridge[rows], prior[rows]
             if approximate:
-                improve_rows(*system, CG_STEPS)
+                improve_rows(system, solved[rows], CG_STEPS)
             else:
-                solve_rows(*system)
+                solve_rows(system, solved[rows])
 
         map_slices(solve, len(solved), least=SLICE)
 
@@ -209,7 +209,8 @@ class ALS(Factors):
 
         def solve(rows: slice) -> None:
             ends = indptr[rows.start : rows.stop + 1]
-            solve_rows(ends, item, excess, self.item_embeddings_, self.gram_, ridge[rows], no_prior, users[rows])
+            system = ends, item, excess, self.item_embeddings_, self.gram_, ridge[rows], no_prior
+            solve_rows(system, users[rows])
 
         map_slices(solve, len(users), least=SLICE)
         return users

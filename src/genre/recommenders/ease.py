@@ -95,7 +95,7 @@ def solve_ease(
     n_items, columns = matrix.shape[1], matrix.tocsc()
     gram = np.zeros((n_items, n_items), np.float32) if features is None else features @ features.T
     rows, sides = (matrix.indptr, matrix.indices, matrix.data), (columns.indptr, columns.indices, columns.data)
-    map_slices(lambda part: add_gram(*rows, *sides, gram, part.start, part.stop), n_items, least=SLICE)
+    map_slices(lambda part: add_gram(rows, sides, gram, part.start, part.stop), n_items, least=SLICE)
     gram[np.diag_indices(n_items)] += np.float32(regularization)
     with blas_threads(n_threads() if n_items >= THREADED_FROM else 1):
         seconds = expected_seconds(n_items) if n_items >= ANNOUNCED_FROM else 0

@@ -41,14 +41,10 @@ def nearest_neighbours(
     columns = matrix.tocsc()[:, order]
     ranked = columns.tocsr()
     whole = bool(np.all(ranked.data == 1))  # plain counts fit integers
-    weight = (ranked.data[:0], columns.data[:0]) if whole else (ranked.data, columns.data)
+    values = (ranked.data[:0], columns.data[:0]) if whole else (ranked.data, columns.data)
     heap_item, heap_value = nearest_items(
-        ranked.indptr,
-        ranked.indices,
-        weight[0],
-        columns.indptr,
-        columns.indices,
-        weight[1],
+        (ranked.indptr, ranked.indices, values[0]),
+        (columns.indptr, columns.indices, values[1]),
         np.zeros(n_items, np.int32 if whole else np.float32),
         source[order].astype(np.float32),
         target[order].astype(np.float32),
