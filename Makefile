@@ -34,7 +34,7 @@ golden: .venv/dev  ## writes the golden values of the tests anew; read the diff
 
 LOADERS := tests/reliability tests/data tests/preprocessing tests/test_storage.py tests/test_saved_runs.py tests/test_runs.py \
   tests/test_config.py tests/test_kinds.py tests/test_domains.py tests/test_extensions.py tests/test_first_contact.py \
-  tests/test_starter.py tests/test_pipeline.py tests/test_bulk.py tests/test_notebook.py tests/test_enrichment.py \
+  tests/test_starter.py tests/test_pipeline.py tests/test_batch_recommendations.py tests/test_notebook.py tests/test_enrichment.py \
   tests/test_sqlite_files.py tests/rules/test_rules_of_a_run.py tests/evaluation/test_own_metrics.py \
   tests/features/test_contract.py tests/recommenders/test_contract.py tests/recommenders/test_item_index.py \
   tests/training/test_loop.py tests/serving/test_store.py tests/serving/test_shows.py tests/serving/test_exploration.py \

@@ -54,7 +54,7 @@ def made_data(n_users: int, n_items: int, n: int):
 
 def lists(options: argparse.Namespace) -> None:
     import genre
-    from genre.bulk import UserLists
+    from genre.batch_recommendations import UserLists
     from genre.engines.duckdb import DuckDB
     from genre.threads import limit_threads
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from genre import storage
 from genre.config.reading import FULL_CONFIG, read_config
+from genre.data.after_split import apply_part_rules
 from genre.data.parquet import read_dataset
-from genre.data.part_rules import apply_part_rules
 from genre.errors import ArtifactError, ConfigError, NotImportable
 from genre.features.augmented_columns import read_augmented
 from genre.features.thumbnails import Thumbnails

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from genre.arrays import Float32, Int32
-from genre.bulk import UserLists, rows_to_list
+from genre.batch_recommendations import UserLists, rows_to_list
 from genre.config.serving_options import ServingOptions
 from genre.data.context import check_context
 from genre.data.dataset import Dataset

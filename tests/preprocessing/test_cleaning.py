@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from genre.data.after_split import apply_part_rules
 from genre.data.dataset import Dataset
-from genre.data.part_rules import apply_part_rules
 from genre.engines.base import plain_rows
 from genre.errors import DataError, OptionError
 from genre.preprocessing.cleaning import Cleaning, drop_k_core

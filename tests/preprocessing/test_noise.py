@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import genre
-from genre.data.part_rules import apply_part_rules
+from genre.data.after_split import apply_part_rules
 from genre.errors import DataError, DataWarning
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.sources.files import Files

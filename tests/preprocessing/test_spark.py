@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 
 import genre
-from genre import bulk
-from genre.bulk import UserLists
+from genre import batch_recommendations
+from genre.batch_recommendations import UserLists
 from genre.cli.main import main
 from genre.downloads import fetch_wheel_files
 from genre.engines.base import read_block
@@ -176,7 +176,7 @@ def test_cleaning_survives_the_death_of_a_process(spark, table, expected, tmp_pa
 @pytest.mark.parametrize("whom", ["none", "worker", "executor"])
 @pytest.mark.parametrize("kind", ["als", "ease"])
 def test_lists_are_equal_to_the_bit_whoever_is_killed(spark, expected, tmp_path, monkeypatch, kind, whom):
-    monkeypatch.setattr(bulk, "SIZE", 32)
+    monkeypatch.setattr(batch_recommendations, "SIZE", 32)
     dataset, _ = expected
     model = (genre.ALS(factors=8, iterations=3) if kind == "als" else genre.EASE()).fit(dataset)
     lists = UserLists(model, dataset, 5, np.arange(dataset.n_users))
@@ -184,13 +184,15 @@ def test_lists_are_equal_to_the_bit_whoever_is_killed(spark, expected, tmp_path,
 
     def blocks(engine, function, folder):
         folder.mkdir()
-        made = engine.map_blocks(function, engine.read(inputs), inputs.schema, by="row", size=bulk.SIZE, to=folder)
+        made = engine.map_blocks(
+            function, engine.read(inputs), inputs.schema, by="row", size=batch_recommendations.SIZE, to=folder
+        )
         return [read_block(path) for path in made]
 
     with DuckDB() as engine:
         plain = blocks(engine, lists.make, tmp_path / "duckdb")
     kill = killer(tmp_path / "killed", whom)
-    function = lists.make if whom == "none" else killing(lists.make, 2 * bulk.SIZE, kill)
+    function = lists.make if whom == "none" else killing(lists.make, 2 * batch_recommendations.SIZE, kill)
     found = blocks(spark, function, tmp_path / "spark")
     assert (tmp_path / "killed").exists() == (whom != "none")
     assert len(found) == len(plain) == 5
@@ -204,7 +206,11 @@ def blocks_again(engine, inputs, folder):
     def refuse(_):
         raise AssertionError("made again")
 
-    return [*engine.map_blocks(refuse, engine.read(inputs), inputs.schema, by="row", size=bulk.SIZE, to=folder)]
+    return [
+        *engine.map_blocks(
+            refuse, engine.read(inputs), inputs.schema, by="row", size=batch_recommendations.SIZE, to=folder
+        )
+    ]
 
 
 def cache(folder):
@@ -308,7 +314,7 @@ def films(tmp_path_factory):
     (folder / "films.yaml").write_text(CONFIG, "utf-8")
     run = genre.run(folder / "films.yaml", runs=folder / "runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bulk, "SIZE", LISTS)  # the last bits of a blend depend on the block
+        patch.setattr(batch_recommendations, "SIZE", LISTS)  # the last bits of a blend depend on the block
         return folder, facts_of(run, folder / "lists.csv")
 
 
@@ -320,7 +326,7 @@ def films(tmp_path_factory):
 def test_a_whole_run_is_that_of_one_machine(spark, films, monkeypatch, partitions, data):
     folder, expected = films
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(bulk, "SIZE", LISTS)
+    monkeypatch.setattr(batch_recommendations, "SIZE", LISTS)
     if partitions == 8:
         assert main(["convert", "films.yaml", "data.interactions=films", "--output", "films-converted"]) == 0
     overrides = [f"engine={{kind: spark, partitions: {partitions}}}", *data]

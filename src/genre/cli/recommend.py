@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import add_trust, add_verb
-from genre.cli.bulk_lists import add_list_options, write_lists
+from genre.cli.batch import add_list_options, write_lists
 from genre.errors import GenreError, UnknownId
 from genre.options import DEFAULT_K
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genre.arrays import Int32, Int64
+from genre.data.after_split import apply_part_rules
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST, TRAIN, Fold
-from genre.data.part_rules import apply_part_rules
 from genre.display import counted
 from genre.engines.duckdb import DuckDB
 from genre.errors import EvaluationError

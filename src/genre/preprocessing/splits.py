@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from genre.data.after_split import apply_part_rules
 from genre.data.dataset import Dataset
 from genre.data.folds import TEST, TRAIN, UNUSED, VALIDATION, Fold, Part, Split
-from genre.data.part_rules import apply_part_rules
 from genre.display import counted
 from genre.errors import DataError, OptionError
 from genre.kernels.order import mark

@@ -22,10 +22,10 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from genre.arrays import Float32, Int32
+from genre.data.after_split import apply_part_rules
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.history import History
-from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, NotSupported
 from genre.llm.base import LanguageModel
 from genre.llm.budget import Budget

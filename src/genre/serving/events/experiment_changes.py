@@ -56,11 +56,26 @@ def change_of_row(body: Any, timestamp: Any) -> ExperimentChange | None:
     Returns:
         The change; None for a row that no version of this program wrote.
     """
-    try:
-        found = json.loads(body)
-        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair fits into no table
-        name, definition = found["name"], found["definition"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    found = json_of(body)
+    if not isinstance(found, dict) or not {"name", "definition"} <= found.keys():
         return None
+    name, definition = found["name"], found["definition"]
     legal = isinstance(name, str) and isinstance(definition, (dict, type(None))) and isinstance(timestamp, int)
     return ExperimentChange(name, timestamp, definition) if legal else None
+
+
+def json_of(text: Any) -> Any:
+    """Read JSON of a row.
+
+    Args:
+        text: The value of a column.
+
+    Returns:
+        Its value; None where it is no JSON, or holds half of a character, which fits into no table.
+    """
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genre.serving.events.experiment_changes import json_of
 from genre.serving.events.store import ServedList
 
 LONGEST_SECONDS = 1e6  # that making a list may have taken
@@ -85,23 +86,6 @@ def shown_of(text: Any) -> tuple[tuple[str, ...], tuple[float, ...]] | None:
         return None
     legal = all(isinstance(item, str) for item in items) and all(_is_probability(one) for one in propensities)
     return (tuple(items), tuple(map(float, propensities))) if legal else None
-
-
-def json_of(text: Any) -> Any:
-    """Read JSON of a row.
-
-    Args:
-        text: The value of a column.
-
-    Returns:
-        Its value; None where it is no JSON, or holds half of a character, which fits into no table.
-    """
-    try:
-        found = json.loads(text)
-        json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return found
 
 
 def _is_probability(value: Any) -> bool:

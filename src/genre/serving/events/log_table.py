@@ -21,9 +21,10 @@ from genre.serving.events.experiment_changes import (
     Decide,
     ExperimentChange,
     change_of_row,
+    json_of,
     row_of_change,
 )
-from genre.serving.events.list_rows import PUT_LIST, json_of, list_of, list_row
+from genre.serving.events.list_rows import PUT_LIST, list_of, list_row
 from genre.serving.events.store import (
     KINDS,
     LONGEST_HISTORY,
@@ -569,11 +570,7 @@ def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
         return change_of_row(body, timestamp)
     if kind == "pruning":
         return Pruning(timestamp) if isinstance(timestamp, int) else None
-    try:
-        fields = json.loads(body)
-        json.dumps([item_id, fields], ensure_ascii=False).encode()  # half of a surrogate pair fits into no table
-    except (ValueError, TypeError, RecursionError):
-        return None
+    fields = json_of(body)
     return ItemChange(item_id, fields) if isinstance(item_id, str) and isinstance(fields, dict) else None
 
 

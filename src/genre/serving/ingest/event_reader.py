@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from genre.config.reading import FULL_CONFIG, read_config
+from genre.data.after_split import apply_part_rules
 from genre.data.context import check_context
 from genre.data.parquet import read_dataset
-from genre.data.part_rules import apply_part_rules
 from genre.errors import DataError, GenreError
 from genre.run_folder import manifest_of
 from genre.serving.events.store import Event

@@ -1,4 +1,4 @@
-"""What is decided in each part of a split by itself: rating scale, likes, weights and repeats.
+"""What is decided after the split, in each part by itself: rating scale, likes, weights and repeats.
 
 Decided on all rows, these would let the test part change the train part. So a Dataset from tables carries its
 `PartRules` until a split, or `apply_part_rules` on the whole, applies them. Does not know how a dataset is split.

@@ -11,7 +11,7 @@ from genre.display import counted
 from genre.errors import DataError, GenreError
 
 if TYPE_CHECKING:
-    from genre.bulk import Lists
+    from genre.batch_recommendations import Lists
     from genre.runs import Run
 
 
@@ -62,7 +62,7 @@ def _check(args: argparse.Namespace) -> None:
 def _lists(run: Run, args: argparse.Namespace) -> Lists:
     import numpy as np
 
-    from genre.bulk import SimilarLists, UserLists, rows_to_list
+    from genre.batch_recommendations import SimilarLists, UserLists, rows_to_list
     from genre.serving.deleted_users import users_to_hide
 
     recommender = run.recommender(args.using)

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import genre
-from genre import bulk
-from genre.bulk import SimilarLists, UserLists
+from genre import batch_recommendations
+from genre.batch_recommendations import SimilarLists, UserLists
 from genre.cli.main import main
 from genre.data.dataset import Dataset
 from genre.engines.duckdb import DuckDB
@@ -29,7 +29,7 @@ SAVED = Path(__file__).parent / "golden" / f"run-{FORMAT}"
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "SIZE", 32)
+    monkeypatch.setattr(batch_recommendations, "SIZE", 32)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_other_endings_and_unknown_users_are_refused(data: Dataset, als: Recomme
     with DuckDB() as engine, pytest.raises(OptionError, match="lists are written as"):
         UserLists(als, data, 3, every(data)).write(tmp_path / "lists.xlsx", engine, "key")
     with pytest.raises(UnknownId, match="nobody"):
-        bulk.rows_to_list(["u1", "nobody"], data)
+        batch_recommendations.rows_to_list(["u1", "nobody"], data)
 
 
 def test_the_command_writes_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
