@@ -33,8 +33,16 @@ from genre.display import Display
 from genre.errors import DataError
 from genre.kernels.order import user_time_order
 
-COLUMNS = ("user", "item", "weight", "rating", "timestamp", "part", "context")
-"""The columns of a Dataset that hold one value for each interaction."""
+COLUMNS: dict[str, type[np.generic]] = {
+    "user": np.int32,
+    "item": np.int32,
+    "weight": np.float32,
+    "rating": np.float32,
+    "timestamp": np.int64,
+    "part": np.int8,
+    "context": np.int32,
+}
+"""The columns of a Dataset that hold one value for each interaction, and their types."""
 
 MOST_SHOWN = 5  # items of a notebook's table
 
@@ -178,38 +186,31 @@ class Dataset:
         Raises:
             DataError: If lengths differ, or a row number is out of range.
         """
-        user_rows, item_rows = np.asarray(user, np.int32), np.asarray(item, np.int32)
-        stars = None if rating is None else np.asarray(rating, np.float32)
-        times = None if timestamp is None else np.asarray(timestamp, np.int64)
-        strength = default_weights(len(user_rows), stars, positive_rating, low_rating_weight)
-        if weight is not None:
-            strength = np.asarray(weight, np.float32)
-        parts = None if part is None else np.asarray(part, np.int8)
-        for label, rows, ids in (("user", user_rows, user_ids), ("item", item_rows, item_ids)):
+        given = {"user": user, "item": item, "weight": weight, "rating": rating, "timestamp": timestamp}
+        given |= {"part": part, "context": context}
+        columns: dict[str, Any] = {
+            name: np.asarray(values, COLUMNS[name]) for name, values in given.items() if values is not None
+        }
+        n = len(columns["user"])
+        if weight is None:
+            columns["weight"] = default_weights(n, columns.get("rating"), positive_rating, low_rating_weight)
+        for label, ids in (("user", user_ids), ("item", item_ids)):
+            rows = columns[label]
             if len(rows) and (rows.min() < 0 or rows.max() >= len(ids)):
                 raise DataError(f"{label} row numbers leave the range 0..{len(ids) - 1}")
         for label, table, ids in (("users", users, user_ids), ("items", items, item_ids)):
             if table is not None and len(table) != len(ids):
                 raise DataError(f"the table of {label} has {len(table)} rows for {len(ids)} ids")
-        circumstances = None if context is None else np.asarray(context, np.int32)
-        columns = {"item": item_rows, "weight": strength, "rating": stars, "timestamp": times, "part": parts}
-        columns["context"] = circumstances
         for label, column in columns.items():
-            if column is not None and len(column) != len(user_rows):
-                raise DataError(f"{label} has {len(column)} values for {len(user_rows)} interactions")
-        order = user_time_order(user_rows, times, len(user_ids))
+            if len(column) != n:
+                raise DataError(f"{label} has {len(column)} values for {n} interactions")
+        order = user_time_order(columns["user"], columns.get("timestamp"), len(user_ids))
         return cls(
-            user=user_rows[order],
-            item=item_rows[order],
-            weight=strength[order],
+            **{name: column[order] for name, column in columns.items()},
             user_ids=user_ids,
             item_ids=item_ids,
             users=pa.table({"user_id": user_ids.values}) if users is None else users,
             items=pa.table({"item_id": item_ids.values}) if items is None else items,
-            rating=None if stars is None else stars[order],
-            timestamp=None if times is None else times[order],
-            part=None if parts is None else parts[order],
-            context=None if circumstances is None else circumstances[order],
             contexts=contexts,
             rating_scale=rating_scale,
             positive_rating=positive_rating,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -109,9 +110,10 @@ class ItemFields:
         n_masks = max(min(KEPT_MASKS, KEPT_MASKS_BYTES // max(self.n_items, 1)), 1)
         self._kept_mask = lru_cache(n_masks)(self._make_mask)
         self._rows_by_value = cache(self._make_rows_by_value)
-        self.times = cache(self._make_times)
         self.categories = cache(self._make_categories)
-        self.numbers, self.days = cache(self._make_numbers), cache(self._make_days)
+        self.numbers, self.times, self.days = (
+            cache(partial(self._floats, read)) for read in (_number, _seconds, _days)
+        )
 
     def fulfilling(self, chosen: Filter, now: int = 0) -> Mask:
         """Return the items that fulfil conditions.
@@ -178,17 +180,9 @@ class ItemFields:
         """Return the categories that each row has in a field."""
         return [tuple(part.casefold() for part in split_categories(value)) for value in self.values[name]]
 
-    def _make_numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a field as numbers, NaN where it is none. `[n_items]`."""
-        return np.array([_number(value) for value in self.values[name]], np.float64)
-
-    def _make_times(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a field as seconds since 1970, NaN where it is no time. `[n_items]`."""
-        return np.array([_seconds(value) for value in self.values[name]], np.float64)
-
-    def _make_days(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a field as days since 1970, NaN where it is no time; a year is its first day. `[n_items]`."""
-        return np.array([_days(value) for value in self.values[name]], np.float64)
+    def _floats(self, read: Callable[[Any], float], name: str) -> npt.NDArray[np.float64]:
+        """Return the values of a field as `read` reads them, NaN where it cannot. `[n_items]`."""
+        return np.array([read(value) for value in self.values[name]], np.float64)
 
 
 def _inside(values: npt.NDArray[np.float64], low: float | None, high: float | None, *, strict: bool = False) -> Mask:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
+
+import numpy as np
+from scipy.special import bdtr
 
 from genre.evaluation.online.experiments import Rate
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
@@ -35,15 +37,6 @@ def quantile(values: Sequence[float], share: float, *, level: float = SIGNIFICAN
 @lru_cache(maxsize=4096)
 def _ranks(n: int, share: float, level: float) -> tuple[int, int] | None:
     """Return the ranks of the values, from 1, that enclose the quantile; None where one of them is not there."""
-    low, high, below = 0, 0, 0.0
-    for count in range(n + 1):  # P(B < count) is `below`
-        if below <= level / 2:
-            low = count
-        elif low == 0:
-            return None
-        if below >= 1 - level / 2:
-            high = count
-            break
-        log = math.lgamma(n + 1) - math.lgamma(count + 1) - math.lgamma(n - count + 1)
-        below += math.exp(log + count * math.log(share) + (n - count) * math.log1p(-share))
-    return (low, high) if low and high else None
+    below = np.append(0.0, bdtr(np.arange(n), n, share))  # P(B < count) for each count up to n
+    low, high = np.searchsorted(below, level / 2, "right") - 1, np.searchsorted(below, 1 - level / 2)
+    return (int(low), int(high)) if low > 0 and high <= n else None
