@@ -225,6 +225,25 @@ def read_json(path: Path) -> Any:
         raise ArtifactError(f"{path}: not readable as JSON ({error})") from error
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of a file whose values are not what was written that it is damaged, whatever goes wrong with them.
+
+    Args:
+        path: The file, or the folder of the files that have to fit each other.
+
+    Yields:
+        None; what is done meanwhile is reading.
+
+    Raises:
+        ArtifactError: If a value is missing, or is of the wrong type or size.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: not what this version writes ({error!r}); make it again") from error
+
+
 def write_tensors(path: Path, tensors: Tensors) -> None:
     """Write named arrays as safetensors.
 

@@ -424,5 +424,9 @@ def read_features(folder: Path) -> Features:
     """
     tensors = storage.read_tensors(folder / "values.safetensors", finite=True)
     described = storage.read_json(folder / "features.json")
-    blocks = (Block(known=tensors[f"known.{at}"], **block) for at, block in enumerate(described.get("blocks", [])))
-    return Features(tensors["values"].astype(np.float32), described["fingerprint"], tuple(blocks))
+    with storage.reading(folder / "features.json"):
+        blocks = [Block(known=tensors[f"known.{at}"], **block) for at, block in enumerate(described.get("blocks", []))]
+        n, dim = tensors["values"].shape
+        if any(block.known.shape != (n,) for block in blocks) or sum(block.dim for block in blocks) not in (0, dim):
+            raise ValueError("blocks of another size than the vectors")
+        return Features(tensors["values"].astype(np.float32), described["fingerprint"], tuple(blocks))

@@ -14,7 +14,8 @@ from genre.errors import ArtifactError
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.loading import load
 from genre.preprocessing.prepare import prepare
-from genre.preprocessing.sources.converted import Converted
+from genre.preprocessing.sources.converted import FACTS, Converted
+from genre.storage import write_manifest
 
 Write = Callable[..., Path]
 
@@ -69,3 +70,8 @@ def test_what_was_not_converted_or_was_changed_is_refused(tmp_path: Path, write:
         load(Converted(folder))
     with pytest.raises(ArtifactError, match="genre convert"):
         Converted(tmp_path).fingerprint()
+    part.write_bytes(content)
+    (folder / FACTS).write_text('{"rejected": 1}')
+    write_manifest(folder)
+    with pytest.raises(ArtifactError, match="not what this version writes"):
+        load(Converted(folder))

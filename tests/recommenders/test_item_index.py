@@ -97,6 +97,9 @@ def test_the_graph_is_the_same_again_and_after_reading(world, tmp_path):
     few.graph.save(str(tmp_path / item_index.GRAPH))
     with pytest.raises(ArtifactError, match="does not hold"):
         ItemIndex.load(tmp_path)
+    (tmp_path / item_index.FACTS).write_text("{}")
+    with pytest.raises(ArtifactError, match="not what this version writes"):
+        ItemIndex.load(tmp_path)
 
 
 def test_a_query_that_is_not_finite_is_refused(world):

@@ -240,6 +240,17 @@ def test_a_saved_folder_loads_or_is_an_artifact_error(run: Path, data: st.DataOb
         (folder / storage.MANIFEST).write_bytes(manifest)
 
 
+@pytest.mark.parametrize(
+    "facts", ["0", "[]", "{}", '{"fingerprint": "x", "blocks": 1}', '{"fingerprint": "x", "blocks": [{"name": "a"}]}',
+              '{"fingerprint": "x", "blocks": [{"name": "a", "dim": 3}]}'],
+)  # fmt: skip
+def test_features_that_are_described_wrongly_are_an_artifact_error(tmp_path: Path, facts: str) -> None:
+    shutil.copytree(GOLDEN / "features" / "items", tmp_path / "items")
+    (tmp_path / "items" / "features.json").write_text(facts)
+    with pytest.raises(ArtifactError, match=r"features\.json: not what this version writes"):
+        read_features(tmp_path / "items")
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("sources")

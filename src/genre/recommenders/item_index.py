@@ -177,10 +177,11 @@ class ItemIndex:
             graph = Index.restore(str(folder / GRAPH), view=True)
         except RuntimeError as error:
             raise ArtifactError(f"{folder / GRAPH}: not readable by usearch ({error}); make the run again") from error
-        head, table = tables["head"], tables["head_table"]
-        if graph is None or len(graph) + len(head) != facts["items"]:
-            raise ArtifactError(f"{folder}: the index does not hold {facts['items']} items; make the run again")
-        return cls(graph, head, table, facts["items"], facts["expansion"], facts[f"recall@{RECALL_K}"], folder)
+        with storage.reading(folder / FACTS):
+            head, table = tables["head"], tables["head_table"]
+            if graph is None or len(graph) + len(head) != facts["items"]:
+                raise ArtifactError(f"{folder}: the index does not hold {facts['items']} items; make the run again")
+            return cls(graph, head, table, facts["items"], facts["expansion"], facts[f"recall@{RECALL_K}"], folder)
 
 
 def top_k_indexed(

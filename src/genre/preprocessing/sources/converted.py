@@ -19,7 +19,7 @@ from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.tables import Rejected, Tables
-from genre.storage import MANIFEST, publish, read_json, read_manifest, sha256, write_json
+from genre.storage import MANIFEST, publish, read_json, read_manifest, reading, sha256, write_json
 
 INTERACTIONS, FACTS = "interactions", "tables.json"
 SIDES = ("users", "items")
@@ -44,13 +44,15 @@ class Converted(Source):
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         if FACTS not in read_manifest(self.folder)["files"]:
             raise ArtifactError(f"{self.folder}: holds no tables; give a folder that `genre convert` wrote")
-        facts: dict[str, Any] = {name: _frozen(value) for name, value in read_json(self.folder / FACTS).items()}
-        facts["rejected"] = tuple(Rejected(**one) for one in facts["rejected"])
+        with reading(self.folder / FACTS):
+            facts: dict[str, Any] = {name: _frozen(value) for name, value in read_json(self.folder / FACTS).items()}
+            facts["rejected"] = tuple(Rejected(**one) for one in facts["rejected"])
         paths = {side: self.folder / f"{side}.parquet" for side in SIDES}
         tables = {side: read_table(path) for side, path in paths.items() if path.is_file()}
         files = ", ".join(map(one_file, sorted(self.interactions.glob("*.parquet"))))
         query = f"SELECT * FROM read_parquet([{files}], hive_partitioning=false)"
-        return Tables(engine.frame(engine.view(query)), **tables, **facts)
+        with reading(self.folder / FACTS):
+            return Tables(engine.frame(engine.view(query)), **tables, **facts)
 
     @override
     def fingerprint(self) -> str:
