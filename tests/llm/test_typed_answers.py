@@ -97,6 +97,17 @@ def test_a_line_break_within_a_text_is_forgiven(tmp_path: Path) -> None:
     assert request_answers(Ledger(tmp_path / "l.sqlite", Broken()), PROMPT, VALUES, Shape).report.valid == 12
 
 
+def test_a_list_that_is_written_as_a_text_is_forgiven(tmp_path: Path) -> None:
+    class Joined(FakeLanguageModel):
+        def reply(self, prompt: str, schema: Schema | None) -> str:
+            answer = json.loads(super().reply(prompt, schema))
+            return json.dumps({"Text": answer["text"], "TOPICS": " space, castles\n", "sure": True})
+
+    found = request_answers(Ledger(tmp_path / "l.sqlite", Joined()), PROMPT, VALUES, Shape)
+    assert (found.report.valid, found.report.format_breaks) == (12, 0)
+    assert {tuple(value.topics) for value in found.values if value is not None} == {("space", "castles")}
+
+
 def test_the_same_answer_to_everything_shows(tmp_path: Path) -> None:
     class Parrot(FakeLanguageModel):
         def reply(self, prompt: str, schema: Schema | None) -> str:

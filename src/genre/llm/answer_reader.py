@@ -11,6 +11,7 @@ TAGS = "think|thinking|thoughts?|reasoning|reflection|analysis|seed:think"
 END_OF_THOUGHTS = re.compile(rf"</(?:{TAGS})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
 OPEN_THOUGHTS = re.compile(rf"(?:<(?:{TAGS})>|\[THINK\]|◁think▷|<\|channel\|>analysis).*", re.DOTALL | re.IGNORECASE)
 START = re.compile(r"[{\[]")
+LAST_COMMA = re.compile(r",(\s*[}\]])")
 MOST_STARTS = 200  # brackets at which reading is tried, so that time stays linear
 MOST_WRAPPERS = 3  # around an answer
 TOOL_CALLS = ({"name", "arguments"}, {"name", "parameters"})  # keys of one that is written as text
@@ -34,7 +35,8 @@ def json_values(text: str) -> Iterator[Any]:
     """Yield the JSON values that an answer may mean, the likeliest first.
 
     That is the whole text; else objects and lists between words and fences, the last first: drafts come before. After
-    each comes what is inside it, where it is a list of one, an object of one key, a tool call, or JSON written as text.
+    each comes what is inside it, where it is a list of one, an object of one key or with objects in it, a tool call, or
+    JSON written as text. Last come the same without a comma behind the last value of anything.
 
     Args:
         text: What the model wrote.
@@ -45,7 +47,8 @@ def json_values(text: str) -> Iterator[Any]:
     try:
         found = [DECODER.decode(text.strip().lstrip("\ufeff"))]
     except (ValueError, RecursionError):
-        found = list(_values_between(without_thoughts(text)))
+        answer = without_thoughts(text)
+        found = [*_values_between(LAST_COMMA.sub(r"\1", answer)), *_values_between(answer)]
     for value in reversed(found):
         yield from _unwrapped(value)
 
@@ -64,6 +67,8 @@ def _unwrapped(value: Any) -> Iterator[Any]:
             except (ValueError, RecursionError):
                 return
         else:
+            if isinstance(value, dict):
+                yield from (inner for inner in reversed(value.values()) if isinstance(inner, dict))
             return
 
 

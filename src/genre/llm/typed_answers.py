@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -341,10 +341,22 @@ def _read(text: str, shape: type[Shape]) -> Shape:
     problems = []
     for value in json_values(text):
         try:
-            return shape.model_validate(value)
+            return shape.model_validate(_of_shape(value, shape))
         except ValueError as error:
             problems.append((isinstance(value, dict), error))
     raise next((error for is_object, error in problems if is_object), ValueError("no JSON object"))
+
+
+def _of_shape(value: Any, shape: type[BaseModel]) -> Any:
+    """Return an object with the fields of a shape alone, whatever their capitals; a list may be a text with commas."""
+    if not isinstance(value, dict):
+        return value
+    names = {name.casefold(): name for name in shape.model_fields}
+    known = {names[key]: part for name, part in value.items() if (key := str(name).strip().casefold()) in names}
+    for name, part in known.items():
+        if isinstance(part, str) and get_origin(shape.model_fields[name].annotation) is list:
+            known[name] = [word for one in re.split("[,;\n]", part) if (word := one.strip())]
+    return known
 
 
 def _unprintable(value: Any) -> str:
