@@ -1,10 +1,15 @@
-"""The words of reasons and of rules, in each language that lists can be answered in. Knows no evidence."""
+"""The words of reasons and of rules, a file of `phrasebooks/` a language in which lists are answered.
+
+Knows no evidence.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from importlib import resources
+from typing import Literal, get_args
 
 Language = Literal["en", "zh"]
 """A language of reasons: English, or Chinese in simplified characters."""
@@ -97,93 +102,13 @@ class Phrasebook:
         return template.replace("{}", self.comma.join(words))
 
 
-ENGLISH = Phrasebook(
-    popular="popular with everybody",
-    trending="trending",
-    rare="rarer than most",
-    no_evidence="nothing in the history speaks for it",
-    unknown="not in the catalogue",
-    at_random="drawn at random, to learn from",
-    placed="placed here by a rule ({})",
-    moved_up="moved up by a rule ({})",
-    not_at_place="{rule}: item {item} is not at place {place}: {why}",
-    hidden="hidden by another rule",
-    had="the user had it",
-    pinned_twice="another rule pins the item or the place",
-    too_few="{rule}: {have} of {wanted} places; no more items fit it and the other rules",
-    too_many="{rule}: {n} pinned items, {most} allowed",
-    too_many_of="{rule}: {n} pinned items of {category}, {most} allowed",
-    because="because of {}",
-    also="also because of {}",
-    shares="shares: {}",
-    similar="similar to {}",
-    together="often chosen with {}",
-    like="like {}",
-    without="popular, without: {}",
-    nothing_fits="nothing fits your words",
-    leads={
-        "popular": "popular",
-        "profile": "fits the profile",
-        "synthetic_item": "like an invented next item",
-        "synthetic_chained_item": "like an invented next item",
-        "reordering": "put higher by a language model",
-        "order": "often next after the newest items",
-        "together": "goes with the history",
-        "text": "reads like the newest items",
-        "lists": "high on several lists",
-        "context": "taken at such times",
-        "friends": "liked by friends",
-        "taste": "of like taste",
-        "neighbours": "frequent with users of like habits",
-    },
-    joiner=" and ",
-    comma=", ",
-    semicolon="; ",
-)
-CHINESE = Phrasebook(
-    popular="大家都在选",
-    trending="近期热门",
-    rare="较为小众",
-    no_evidence="历史记录中没有支持它的依据",
-    unknown="不在目录中",
-    at_random="随机抽取，用于学习",
-    placed="由规则（{}）放在这里",
-    moved_up="由规则（{}）提前",
-    not_at_place="{rule}：条目 {item} 不在第 {place} 位：{why}",
-    hidden="被另一条规则隐藏",
-    had="该用户已有",
-    pinned_twice="另一条规则固定了该条目或该位置",
-    too_few="{rule}：{wanted} 个位置中只有 {have} 个；没有更多条目同时符合它和其他规则",
-    too_many="{rule}：固定了 {n} 个条目，至多允许 {most} 个",
-    too_many_of="{rule}：固定了 {n} 个属于 {category} 的条目，至多允许 {most} 个",
-    because="因为 {}",
-    also="也因为 {}",
-    shares="共同词：{}",
-    similar="与 {} 相似",
-    together="常与 {} 一起被选",
-    like="类似 {}",
-    without="热门，不含：{}",
-    nothing_fits="没有符合描述的内容",
-    leads={
-        "popular": "热门",
-        "profile": "符合画像",
-        "synthetic_item": "与模型设想的下一项相近",
-        "synthetic_chained_item": "与模型设想的下一项相近",
-        "reordering": "由语言模型提前",
-        "order": "常紧接在最近的内容之后",
-        "together": "常与历史中的内容一起出现",
-        "text": "文字与最近的内容相近",
-        "lists": "在多个列表中靠前",
-        "context": "常在此时此境被选",
-        "friends": "好友喜欢",
-        "taste": "喜好相近",
-        "neighbours": "习惯相近的用户常选",
-    },
-    joiner=" 和 ",
-    comma="、",
-    semicolon="；",
-)
-PHRASEBOOKS: dict[Language, Phrasebook] = {"en": ENGLISH, "zh": CHINESE}
+def _read(language: Language) -> Phrasebook:
+    text = (resources.files("genre.recommenders") / "phrasebooks" / f"{language}.json").read_text(encoding="utf-8")
+    return Phrasebook(**json.loads(text))
+
+
+PHRASEBOOKS = {language: _read(language) for language in get_args(Language)}
+ENGLISH, CHINESE = PHRASEBOOKS["en"], PHRASEBOOKS["zh"]
 
 
 def with_note(reason: str, note: str, language: Language = "en") -> str:
