@@ -59,6 +59,14 @@ def test_sign_flips_are_level_without_a_difference() -> None:
     assert sign_flip(real)[0] < 0.001
 
 
+def test_a_p_value_that_flips_cannot_show_is_bounded_from_above() -> None:
+    differences = np.random.default_rng(4).uniform(0.1, 1, size=(18, 1))  # all of one sign: 2 of 2^18 signs are as far
+    (p,) = sign_flip(differences, flips=100)
+    assert 2 / 2**18 <= p < 1 / 101, "never below the exact p, and below what a hundred flips can show"
+    many = np.random.default_rng(5).normal(0.5, 1, size=(120, 136))
+    assert (holm(sign_flip(many)) <= 0.05).mean() > 0.9, "every pair of 17 recommenders, apart by half a deviation"
+
+
 def test_holm() -> None:
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])

@@ -532,6 +532,23 @@ def test_decimal_commas_are_decimals(write: Write) -> None:
     assert large.weight.tolist() == [1234.5, 12, 2_000_000]
 
 
+def test_prices_with_a_decimal_comma_are_numbers_and_lists_of_categories_are_none(write: Write) -> None:
+    rows = "".join(f"u{n};a{n % 4};{n}\n" for n in range(12))
+    sales = write("s.csv", "user;item;qty\n" + rows)
+    items = write("i.csv", "item;price;size;tags\na0;1.234,50;9,05;3,7\na1;8,43;12,5;3\na2;7;1,5;7,12\na3;;2;12\n")
+    data = load(sales, items=items)
+    assert data.items["price"].to_pylist() == [1234.5, 8.43, 7, None]
+    assert data.items["size"].to_pylist() == [9.05, 12.5, 1.5, 2]
+    assert data.items["tags"].to_pylist() == ["3,7", "3", "7,12", "12"]
+    assert "field 'price': read as numbers with a decimal comma" in facts(data)
+    assert load(sales, items=items, columns={"decimal": "."}).items["price"].to_pylist() == [
+        "1.234,50",
+        "8,43",
+        "7",
+        None,
+    ]
+
+
 def test_commas_between_thousands_are_none(write: Write) -> None:
     data = load(write("w.csv", 'user,item,plays\nu,a,"1,234"\nu,b,"1,234,567.5"\nv,a,12\n'))
     assert data.weight.tolist() == [1234, 1_234_567.5, 12]

@@ -72,6 +72,10 @@ def sign_flip(differences: Float64, *, seed: int = 0, flips: int = FLIPS) -> Flo
     Flipping the sign of a user's difference exchanges the two models for that user. p = (1 + flips whose sum is at
     least as far from zero) / (1 + flips), two-sided. Every column meets the same signs.
 
+    Where no flip is as far from zero, that is only the least p that so many flips can show, and a correction over many
+    pairs would call every difference chance. The bound of Hoeffding (1963) for sums of random signs,
+    p <= 2 exp(-s^2 / (2 sum of d^2)) with the sum s of the differences d, is taken there where it is lower.
+
     Args:
         differences: `[n_users, n]`; NaN for a user without a pair of values.
         seed: Seed of the signs.
@@ -90,7 +94,9 @@ def sign_flip(differences: Float64, *, seed: int = 0, flips: int = FLIPS) -> Flo
         coins = np.unpackbits(np.frombuffer(rng.bytes(rows * (-(-n_users // 8))), np.uint8).reshape(rows, -1), axis=1)
         signed = 2 * (coins[:, :n_users].astype(np.float64) @ known) - known.sum(axis=0)  # [rows, n]
         extreme += (np.abs(signed) >= size - slack).sum(axis=0)
-    return np.asarray((1 + extreme) / (1 + flips))
+    p = (1 + extreme) / (1 + flips)
+    bound = 2 * np.exp(-(ratio(size, np.sqrt((known**2).sum(axis=0))) ** 2) / 2)
+    return np.asarray(np.where(extreme == 0, np.minimum(p, bound), p))
 
 
 def holm(p: Float64) -> Float64:

@@ -19,7 +19,7 @@ from genre.errors import DataError
 from genre.options import nearest
 from genre.preprocessing.sources.base import setting
 from genre.preprocessing.sources.columns import N_SAMPLE, NAMES, Chosen, Columns, listed
-from genre.preprocessing.sources.values import looks_like_names, to_fields
+from genre.preprocessing.sources.values import looks_like_names, to_fields, with_decimal_comma
 from genre.preprocessing.tables import ROW, plain_name
 
 SIDES = {"users": ("user", (*NAMES["user"], "id")), "items": ("item", (*NAMES["item"], "id"))}
@@ -107,13 +107,18 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _typed_fields(table: pa.Table, keep: Sequence[str]) -> pa.Table:
-    """Fields that are numbers as numbers; ids and titles stay text."""
-    columns = [
-        column if name in keep or not pa.types.is_string(column.type) else to_fields(column)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, names=table.column_names)
+def _typed_fields(table: pa.Table, keep: Sequence[str], decimal: str | None) -> tuple[pa.Table, list[str]]:
+    """Fields that are numbers as numbers, and a line on those with decimal commas; ids and titles stay text."""
+    lines = []
+    for at, name in enumerate(table.column_names):
+        if name in keep or not pa.types.is_string(table[name].type):
+            continue
+        column = to_fields(table[name])
+        if pa.types.is_string(column.type) and (numbers := with_decimal_comma(column, decimal)) is not None:
+            column = numbers
+            lines.append(f"field {name!r}: read as numbers with a decimal comma")
+        table = table.set_column(at, name, column)
+    return table, lines
 
 
 def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> tuple[pa.Table, list[str]]:
@@ -238,5 +243,6 @@ def entity_tables(
         lines += several
     for label, side in (("users", users), ("items", items)):
         if side is not None and side.written:
-            made[label] = _typed_fields(made[label], keep=("user_id", "item_id", *TITLE_COLUMNS))
+            made[label], numbers = _typed_fields(made[label], ("user_id", "item_id", *TITLE_COLUMNS), wanted.decimal)
+            lines += numbers
     return made, lines

@@ -38,6 +38,7 @@ COUNTS = {
     "purchases",
 }
 YES, NO = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
+FIELD_WITH_COMMA = r"^-?(0|[1-9]\d{0,14}|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?$"
 THOUSANDS_COMMA = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 WHOLE = ("INTEGER", "UINTEGER", "BIGNUM")
 NO_VALUES = ("STRUCT", "MAP", "UNION", "BLOB", "BIT", "JSON", "VARIANT", "TIME", "INTERVAL")
@@ -104,6 +105,30 @@ def to_fields(column: pa.ChunkedArray) -> pa.ChunkedArray:
         if pc.all(pc.match_substring_regex(text, form)).as_py():
             return text.cast(kind)
     return text
+
+
+def with_decimal_comma(column: pa.ChunkedArray, decimal: str | None = None) -> pa.ChunkedArray | None:
+    """Read a field whose numbers are written with a decimal comma, such as the price 1.234,50.
+
+    `3,7` may be two categories as well. Fields are numbers where every comma is followed by two digits, as in prices,
+    or one by a zero, as in 9,05.
+
+    Args:
+        column: text, trimmed, null where it is empty.
+        decimal: `.` or `,`, where the user says which; None: found out.
+
+    Returns:
+        Numbers; None where the field is none of numbers with a decimal comma.
+    """
+    commas = pc.match_substring(column, ",")
+    if decimal == "." or not (
+        pc.all(pc.match_substring_regex(column, FIELD_WITH_COMMA)).as_py() and pc.any(commas).as_py()
+    ):
+        return None
+    cents = pc.all(pc.match_substring_regex(column.filter(pc.fill_null(commas, False)), r",\d\d$")).as_py()
+    if decimal is None and not cents and not pc.any(pc.match_substring(column, ",0")).as_py():
+        return None
+    return pc.replace_substring(pc.replace_substring(column, ".", ""), ",", ".").cast(pa.float64())
 
 
 def kind_of(sql_type: str) -> Literal["text", "whole", "numeric", "date", "boolean", "other"]:
