@@ -21,6 +21,7 @@ from genre.cli.terminal import print_run
 from genre.data.folds import sample_users
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
+from genre.pipeline import describe_made
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.ease import EASE
 from genre.serving.events.sqlite import SQLiteStore
@@ -145,6 +146,12 @@ def test_a_second_run_does_nothing_and_says_so(world: Path) -> None:
     assert make(world, log=log).folder == folder
     assert any("Nothing to do" in line for line in log.lines)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_many_parts_that_were_made_are_counted() -> None:
+    made = ["features/items", *(f"recommenders/r{n}" for n in range(4)), "evaluations/r0", "evaluations/r1"]
+    assert describe_made(made) == "features/items, 4 recommenders, evaluations/r0, evaluations/r1"
+    assert describe_made([]) == "nothing"
 
 
 def test_editing_one_option_refits_that_one_alone(world: Path) -> None:

@@ -277,10 +277,12 @@ def describe_estimate(steps: Sequence[StepCost], dataset: Dataset) -> list[str]:
     dearest = max(known, key=lambda step: step.cpu_seconds or 0, default=None)
     peak = max((step.peak or 0 for step in known), default=0)
     rest = f"; not measured: {', '.join(unknown)}" if unknown else ""
+    seconds = sum(step.cpu_seconds or 0 for step in known)
+    about = f"About {seconds:,.0f} CPU seconds" if seconds >= 0.5 else "Less than a CPU second"
     share = "" if dearest is None else f", most of it to {dearest.step} {dearest.model}"
     return [
         f"Plan: {len(dataset):,} interactions, {dataset.n_users:,} users, {dataset.n_items:,} items.",
-        f"  About {sum(step.cpu_seconds or 0 for step in known):,.0f} CPU seconds{share}{rest}.",
+        f"  {about}{share}{rest}.",
         f"  About {peak / 1e9:,.1f} GB of memory at the peak; this machine has {machine_memory() / 1e9:,.1f} GB.",
     ]
 

@@ -122,9 +122,24 @@ def run(
         left = f"{work.unanswered:,} questions to a language model have no answer"
         log.line(f"{left}; the same command sends them again, as far as the budget allows.")
     log.line(describe_cost(work.entries(".")))
-    done = ", ".join(work.made) or "nothing"
-    log.line(f"Made: {done}. The rest was read back." if work.reused else f"Made: {done}.")
+    log.line(f"Made: {describe_made(work.made)}.{' The rest was read back.' if work.reused else ''}")
     return read_run(work.folder)
+
+
+def describe_made(made: Sequence[str]) -> str:
+    """Name what a run has made; where there are more than three of a folder, only how many.
+
+    Args:
+        made: Paths in the run's folder, such as `recommenders/ease`.
+
+    Returns:
+        Such as `features/items, 17 recommenders, 17 evaluations`.
+    """
+    folders: dict[str, list[str]] = {}
+    for path in made:
+        folders.setdefault(path.partition("/")[0], []).append(path)
+    said = [", ".join(paths) if len(paths) <= 3 else f"{len(paths)} {folder}" for folder, paths in folders.items()]
+    return ", ".join(said) or "nothing"
 
 
 def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -> None:

@@ -156,6 +156,18 @@ def test_every_pair_has_its_p(report: dict[str, Any], evaluations: dict[str, Eva
     assert charts.significance_chart(alone) is None
 
 
+def test_charts_of_many_recommenders_show_the_best_and_say_so(
+    report: dict[str, Any], evaluations: dict[str, Evaluation]
+) -> None:
+    many = {f"ease-{n}": evaluations["ease"] for n in range(17)}
+    pairs = {"names": list(many), "p": [[0.01] * 17] * 17}
+    drawn = charts.all_charts(report | {"significance": pairs}, evaluations | many)
+    for name in ("lengths", "popularity"):
+        assert len(drawn[name]["figure"]["data"]) == 8
+        assert f"The best 8 of {17 + len(evaluations)} recommenders." in drawn[name]["about"]
+    assert drawn["significance"]["figure"]["data"][0]["texttemplate"] == "", "such small print cannot be read"
+
+
 def test_a_missing_package_is_named(
     report: dict[str, Any], evaluations: dict[str, Evaluation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,6 +232,7 @@ def test_the_page_shows_what_the_log_says(operated: str, open_page: Open, size: 
     expect(page.locator("#drift")).to_contain_text("much different")
     expect(page.locator("#refreshes")).to_contain_text("worse: -0.1 against 0.2")
     expect(page.locator("#models")).to_have_text("No language model was called in this time.")
+    assert not [row for row in rows.all_inner_texts() if re.search(r"(?<!\d)1 users", row)]
     page.get_by_text("The numbers of these charts").click()
     expect(page.locator("#time-table tbody tr")).to_have_count(10)
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0], "nothing sticks out"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from genre.evaluation.chart_layout import NEUTRAL, Chart, bars_of, chart_of, whiskers
-from genre.evaluation.group_charts import history_length_chart, popularity_chart
+from genre.evaluation.group_charts import MOST, history_length_chart, popularity_chart
 from genre.evaluation.leaderboard import compared_by
 from genre.evaluation.metric_table import metric_of
 from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
@@ -233,7 +233,7 @@ def significance_chart(report: Mapping[str, Any]) -> Chart | None:
         "y": pairs["names"],
         "z": pairs["p"],
         "text": shown,
-        "texttemplate": "%{text}",
+        "texttemplate": "%{text}" if len(pairs["names"]) <= MOST else "",  # else too small to read; shown on hovering
         "zmin": 0,
         "zmax": 1,
         "xgap": 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ LENGTHS = (
     (51, 100, "51-100"),
     (101, 1 << 60, "over 100"),
 )
+MOST = 8
+"""Recommenders in a chart; bars of more can be told apart neither by colour nor by width."""
 FAINTEST = 0.15  # opacity of the bar of the smallest group
 STRENGTH = "The fewer {} a bar is made of, the paler it is."
 Z = 1.96  # of a normal distribution, 95 % lie within
@@ -40,18 +43,22 @@ def history_length_chart(evaluations: Mapping[str, Evaluation], colours: Mapping
     if label is None:
         return None
     lengths = first.history_length
+    present = {
+        name: found
+        for name, found in evaluations.items()
+        if label in found.per_user and len(found.history_length) == len(lengths)
+    }
     groups = [(name, (lengths >= low) & (lengths <= high)) for low, high, name in LENGTHS]
     groups = [(name, mask) for name, mask in groups if mask.any()]
     counts = [int(mask.sum()) for _, mask in groups]
     titles = [f"{name}<br>{counted(n, 'user')}" for (name, _), n in zip(groups, counts, strict=True)]
     traces = [
         _bars(name, titles, [_mean_with_ends(found.per_user[label][mask]) for _, mask in groups], counts, colours)
-        for name, found in evaluations.items()
-        if label in found.per_user and len(found.history_length) == len(lengths)
+        for name, found in islice(present.items(), MOST)
     ]
     about = (
-        f"{STRENGTH.format('users')} Whiskers are 95 % intervals by bootstrap over users; one user has none. "
-        "Users without a history get popular items from every recommender."
+        f"{_shown(present)}{STRENGTH.format('users')} Whiskers are 95 % intervals by bootstrap over users; one user "
+        "has none. Users without a history get popular items from every recommender."
     )
     return chart_of(
         f"{label} by length of history", about, traces, x="interactions in the history", y=label, legend=True
@@ -73,17 +80,18 @@ def popularity_chart(evaluations: Mapping[str, Evaluation], colours: Mapping[str
         return None
     first = next(iter(present.values()))
     bands = [band for band, found in first.by_popularity.items() if found["targets"]]
+    present = {name: found for name, found in present.items() if all(band in found.by_popularity for band in bands)}
     counts = [int(first.by_popularity[band]["targets"]) for band in bands]
     titles = [f"{band}<br>{counted(n, 'target')}" for band, n in zip(bands, counts, strict=True)]
     traces = [
         _bars(name, titles, [_share_with_ends(found.by_popularity[band]) for band in bands], counts, colours)
-        for name, found in present.items()
-        if all(band in found.by_popularity for band in bands)
+        for name, found in islice(present.items(), MOST)
     ]
     label = f"recall@{next((int(label.partition('@')[2]) for label in first.values if '@' in label), 10)}"
     about = (
         "Items in bands of popularity, rare ones on the left: the share of relevant items of each band that was found. "
-        f"{STRENGTH.format('targets')} Whiskers are 95 % intervals (Wilson), as if targets of a user were independent."
+        f"{_shown(present)}{STRENGTH.format('targets')} Whiskers are 95 % intervals (Wilson), as if targets of a user "
+        "were independent."
     )
     return chart_of(
         f"{label} by popularity of items", about, traces, x="items, least popular first", y=label, legend=True
@@ -111,6 +119,11 @@ def _bars(name: str, x: list[str], y: list[_Estimate], counts: Sequence[int], co
         "error_y": whiskers(values, [(one.low, one.high) for one in y], 1.2) | {"width": 0},
         "hovertemplate": f"{name}, %{{x}}: %{{y:.4f}}<extra></extra>",
     }
+
+
+def _shown(present: Mapping[str, Evaluation]) -> str:
+    """Say that the chart leaves recommenders out, where it does."""
+    return f"The best {MOST} of {len(present)} recommenders. " if len(present) > MOST else ""
 
 
 def _mean_with_ends(values: Any) -> _Estimate:

@@ -205,7 +205,7 @@ const CHINESE = {
   "No list was recorded in this time. Those of the first page never are (record=false).": "这段时间没有记录列表。首页的列表从不记录（record=false）。",
   "No list was recorded in this time.": "这段时间没有记录列表。",
   "Run, recommender, source": "运行、推荐方法、来源",
-  "{} users": "{} 位用户",
+  "{} user": "{} 位用户", "{} users": "{} 位用户",
   Shows: "展示",
   "Clicks a show": "每次展示的点击",
   "Conversions a show": "每次展示的转化",

@@ -140,7 +140,7 @@ function listsTable({ lists }) {
   const scales = Object.fromEntries(["click_rate", "conversion_rate", "value_rate", "fallbacks", "seconds"].map((name) => [name, scale(name)]));
   return table(t("What lists led to"), [
     { name: t("Run, recommender, source"), of: (row) => [title(row.run), h("small", {}, title(`${row.recommender}, ${SOURCES_SHORT[row.source] ?? row.source}`))] },
-    { name: t("Lists"), number: true, of: (row) => [count(row.lists), h("small", {}, t("{} users", count(row.users)))] },
+    { name: t("Lists"), number: true, of: (row) => [count(row.lists), h("small", {}, t(row.users === 1 ? "{} user" : "{} users", count(row.users)))] },
     { name: t("Shows"), number: true, of: (row) => count(row.shows) },
     { name: t("Clicks a show"), number: true, of: (row) => between(row.click_rate, percent, scales.click_rate) },
     { name: t("Conversions a show"), number: true, of: (row) => between(row.conversion_rate, percent, scales.conversion_rate) },
