@@ -377,6 +377,15 @@ def test_axe_finds_no_fault(
     assert faults() == []
 
 
+def test_the_search_covers_no_link_on_a_tablet(url: str, open_page: Open) -> None:
+    page = open_page(url, "tablet")
+    page.locator("#report").evaluate("link => (link.hidden = false)")  # there where the run has a report
+    search, links = (page.locator(one).bounding_box() for one in (".finder", ".links"))
+    assert search is not None
+    assert links is not None
+    assert 200 < search["width"] <= links["x"] - search["x"]
+
+
 def test_light_and_dark_can_be_changed(url: str, open_page: Open) -> None:
     page = open_page(url, scheme="dark")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
