@@ -188,6 +188,11 @@ def test_axe_finds_no_fault_in_the_parts(
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0], "nothing sticks out"
 
 
+def test_every_part_of_a_score_has_a_name_on_the_page() -> None:
+    named = (WEB / "why.js").read_text("utf-8").partition("const PARTS = {")[2].partition("};")[0]
+    assert set(ENGLISH.leads) <= set(re.findall(r"(\w+): t\(", named))
+
+
 def test_every_text_of_the_page_is_there_in_chinese() -> None:
     table = dict(re.findall(r'^  "?([^"\n]+?)"?:\s+"([^"]+)",$', (WEB / "language.js").read_text("utf-8"), re.M))
     used = set()

@@ -22,7 +22,7 @@ LENGTHS = (
     (101, 1 << 60, "over 100"),
 )
 MOST = 8
-"""Recommenders in a chart; bars of more can be told apart neither by colour nor by width."""
+"""Recommenders in a chart; bars of more are distinguishable neither by colour nor by width."""
 FAINTEST = 0.15  # opacity of the bar of the smallest group
 STRENGTH = "The fewer {} a bar is made of, the paler it is."
 Z = 1.96  # of a normal distribution, 95 % lie within

@@ -12,6 +12,7 @@ const PARTS = {
   profile: t("Profile"), synthetic_item: t("Invented next item"), synthetic_chained_item: t("Invented next item"),
   reordering: t("Order by a language model"),
   order: t("After the newest items"), together: t("Same people"), text: t("Texts"), lists: t("Lists it is on"), below: t("Not a candidate"),
+  neighbours: t("Users of like habits"), friends: t("Friends"), context: t("Circumstances of the request"), itself: t("The same person"),
 };
 
 /** The content of the sheet. alike: similar items. close, like, open: called by its buttons, the last with an item; page: address of the item's page. */
