@@ -27,7 +27,17 @@ RECALL_K = 100
 GOOD_RECALL = 0.98
 LEAST_RECALL = 0.9
 """Below this share of the best items no index answers."""
-EXPANSIONS = (64, 128, 256, 512, 1024)  # items that a search keeps in view: quicker, or nearer to exact
+EXPANSIONS = (
+    64,
+    96,
+    128,
+    192,
+    256,
+    384,
+    512,
+    768,
+    1024,
+)  # items that a search keeps in view: quicker, or nearer to exact
 MOST_FETCHED = 2000  # more items for one list, and comparing those that are allowed is quicker
 MARGIN = 1.5  # items are fetched for a filter as if it let through this factor fewer
 NEIGHBOURS, BUILD_EXPANSION = 16, 64  # of the graph: edges of a node, items in view while it is placed
