@@ -3,17 +3,23 @@
     python benchmarks/scale.py lists [--users 200000 --items 3260 --threads 1]
     python benchmarks/scale.py threads [--threads 1 2]
     nice -n 19 python benchmarks/scale.py run [--sizes 1000000 10000000] [--write]
+    python benchmarks/scale.py cluster [--sizes 1000000 10000000]
     python benchmarks/scale.py costs [--sizes small middle large] [--output src/genre/costs.json]
 
 The data is made here: popular items and busy users by Zipf's law, with titles. Every figure is CPU time: of the process,
 and for `threads` also of its busiest thread, which is the wall time on idle cores. `run` writes the data as CSV (50
 interactions a user, 200 an item), has `genre init` write a config, and runs it as it is: times and memory are those that the
-run itself notes in its log, and `--write` puts them into benchmarks/scale.md.
+run itself notes in its log, and `--write` puts them into benchmarks/scale.md. `cluster` takes the same data as a file of
+Parquet through cleaning and lists of 10 for all users, once on DuckDB and once on Spark (two executors of one core, each a
+process of its own, on this machine). CPU and memory are those of this process and all below it, JVMs and workers; it checks
+that dataset and lists are equal.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import os
 import resource
@@ -161,6 +167,108 @@ def steps_of_a_run(n: int):
             yield f"all of `genre {words[0]}`", cpu, time.perf_counter() - began, after.ru_maxrss // 1024
 
 
+CLUSTER = "local-cluster[2,1,1024]"  # two executors, each a process of its own
+QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+SETTINGS = {
+    "spark.driver.memory": "1g",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": QUICK,
+    "spark.executor.extraJavaOptions": QUICK,
+}
+
+
+def on_cluster(options: argparse.Namespace) -> None:
+    import pyarrow.parquet as pq
+
+    import genre
+    from genre.bulk import UserLists
+    from genre.engines.duckdb import DuckDB
+    from genre.engines.spark import Spark
+    from genre.preprocessing.cleaning import Cleaning
+    from genre.preprocessing.prepare import prepare
+    from genre.preprocessing.sources.files import Files
+
+    print("| interactions | engine | step | CPU s | wall s | peak memory, MiB |\n|--:|---|---|--:|--:|--:|", flush=True)
+    for n in options.sizes:
+        with tempfile.TemporaryDirectory() as temporary:
+            data, folder = made_data(n // 50, n // 200, n + n // 10), Path(temporary)
+            model = genre.ALS(factors=64, iterations=2, solver="cg").fit(data.where(data.user % 10 == 0))
+            every = np.arange(data.n_users)
+            model.recommend(data.history(every[:512]))  # compiles
+            columns = {
+                "user_id": data.user_ids.values.take(pa.array(data.user)),
+                "item_id": data.item_ids.values.take(pa.array(data.item)),
+                "timestamp": data.timestamp,
+            }
+            pq.write_table(pa.table(columns), folder / "rows.parquet")
+            del columns
+            prints, cleaning = [], Cleaning(min_user_interactions=5, min_item_interactions=5)
+            for name in options.engines:
+                engine = DuckDB() if name == "duckdb" else Spark(master=CLUSTER, partitions=4, settings=SETTINGS)
+                out = folder / f"{name}.parquet"
+
+                def cleaned(engine=engine, folder=folder, cleaning=cleaning):
+                    source = Files(folder / "rows.parquet")
+                    if isinstance(engine, DuckDB):
+                        return prepare(source.load(engine), engine, cleaning)[0].fingerprint()
+                    with DuckDB() as reader:
+                        tables = source.load(reader)
+                        reader.convert(tables.interactions, place := engine.place())
+                    tables = dataclasses.replace(tables, interactions=engine.read_parquet(place))
+                    return prepare(tables, engine, cleaning)[0].fingerprint()
+
+                def listed(engine=engine, out=out, model=model, data=data, every=every):
+                    UserLists(model, data, 10, every).write(out, engine, "key")
+                    return out.read_bytes()
+
+                steps = {"cleaning": cleaned, "lists for all users": listed}
+                if name == "spark":
+                    steps = {"start": lambda engine=engine: str(engine.session.version), **steps}
+                with engine:
+                    found = {}
+                    for step, work in steps.items():
+                        found[step], cpu, wall, peak = of_all(work)
+                        print(f"| {n:,} | {name} | {step} | {cpu:.1f} | {wall:.1f} | {peak:,} |", flush=True)
+                found.pop("start", None)
+                prints.append(found)
+            if any(one != prints[0] for one in prints):
+                raise SystemExit("the engines gave different results")
+
+
+def of_all(work):
+    """The result of a call, with CPU seconds, wall seconds and the most memory, MiB, of this process and all below it."""
+    peak, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            peak[0] = max(peak[0], tree()[1])
+
+    watcher = threading.Thread(target=watch)
+    before, began = tree()[0], time.perf_counter()
+    watcher.start()
+    try:
+        result = work()
+    finally:
+        ended.set()
+        watcher.join()
+    return result, tree()[0] - before, time.perf_counter() - began, peak[0]
+
+
+def tree() -> tuple[float, int]:
+    """CPU seconds, with those of children that ended, and resident MiB of this process and of all below it."""
+    below, seconds, pages, stats = {os.getpid()}, 0.0, 0, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            stats[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+    for pid in sorted(stats):  # a child has a higher number
+        if pid in below or int(stats[pid][1]) in below:
+            below.add(pid)
+            seconds += sum(int(ticks) for ticks in stats[pid][11:15]) / os.sysconf("SC_CLK_TCK")
+            pages += int(stats[pid][21])
+    return seconds, pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
 class TimedPool(ThreadPoolExecutor):
     """A pool that adds the CPU seconds of its busiest thread to `busiest` when it ends."""
 
@@ -228,8 +336,6 @@ def costs(options: argparse.Namespace) -> None:
 
 def cost(options: argparse.Namespace) -> None:
     """Measure one fit and one evaluation, with one thread, after a tiny one that loads compiled code."""
-    import dataclasses
-
     import genre
     from genre.config.sections import resolve
     from genre.data.features import Features
@@ -303,6 +409,10 @@ def main() -> None:
     verb.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])
     verb.add_argument("--write", action="store_true", help="write benchmarks/scale.md")
     verb.set_defaults(work=whole_runs)
+    verb = verbs.add_parser("cluster")
+    verb.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    verb.add_argument("--engines", nargs="+", choices=["duckdb", "spark"], default=["duckdb", "spark"])
+    verb.set_defaults(work=on_cluster)
     verb = verbs.add_parser("costs")
     verb.add_argument("--sizes", nargs="+", default=list(SIZES))
     verb.add_argument("--output", type=Path, default=Path("src/genre/costs.json"))
