@@ -180,9 +180,9 @@ SETTINGS = {
 
 def on_cluster(options: argparse.Namespace) -> None:
     import pyarrow.parquet as pq
+    from genre.bulk import UserLists
 
     import genre
-    from genre.bulk import UserLists
     from genre.engines.duckdb import DuckDB
     from genre.engines.spark import Spark
     from genre.preprocessing.cleaning import Cleaning
