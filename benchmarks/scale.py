@@ -180,9 +180,9 @@ SETTINGS = {
 
 def on_cluster(options: argparse.Namespace) -> None:
     import pyarrow.parquet as pq
-    from genre.bulk import UserLists
 
     import genre
+    from genre.batch_recommendations import UserLists
     from genre.engines.duckdb import DuckDB
     from genre.engines.spark import Spark
     from genre.preprocessing.cleaning import Cleaning
@@ -238,7 +238,7 @@ def on_cluster(options: argparse.Namespace) -> None:
 
 def of_all(work):
     """The result of a call, with CPU seconds, wall seconds and the most memory, MiB, of this process and all below it."""
-    peak, ended = [0], threading.Event()
+    peak, ended = [tree()[1]], threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.1):
