@@ -46,6 +46,12 @@ def test_what_a_document_links_to_comes_along(source: Path) -> None:
                 assert (page.parent / target).is_file(), f"{page}: {target}"
 
 
+def test_sentences_in_chinese_get_no_spaces_from_the_ends_of_lines(source: Path) -> None:
+    page = (source / "docs" / "zh" / "concepts.md").read_text("utf-8")
+    assert "同一个调用：没有任何东西按用户编号查找。因此，" in page
+    assert not re.search(r"[\u4e00-\u9fff，。；：]\n *[\u4e00-\u9fff]", page)
+
+
 @pytest.mark.parametrize("section", KINDS)
 def test_every_kind_has_its_options_with_their_text(section: str, source: Path) -> None:
     text = (source / "reference" / f"kinds-{section}.md").read_text("utf-8")

@@ -18,6 +18,10 @@ from reference import write_reference
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+CHINESE_LINE = re.compile(
+    r"(?<=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])\n[ ]*(?=[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])"
+)
+"""A line that ends and goes on in Chinese, where a browser would show a space."""
 SECTIONS = (
     ("Start", ("docs/start", "docs/install", "docs/concepts")),
     ("中文", ("README.zh-CN", "docs/zh/start", "docs/zh/concepts", "docs/zh/*")),
@@ -54,7 +58,7 @@ def assemble(source: Path) -> None:
         for target in LINK.findall(text):
             if "://" not in target and not target.startswith("mailto:"):
                 text = _follow(text, page, target, source)
-        _write(source / page, text.replace("```mermaid", "```text"))
+        _write(source / page, CHINESE_LINE.sub("", text).replace("```mermaid", "```text"))
     write_reference(source / "reference")
     _write(source / "index.md", index(source))
     with (source / "docs" / "decisions" / "README.md").open("a", encoding="utf-8") as file:
