@@ -58,7 +58,7 @@ def test_posteriors_equal_the_textbook(lengths: list[int], n_other: int, dim: in
     other, value = rng.integers(0, n_other, indptr[-1], np.int32), rng.normal(size=indptr[-1])
     prior, precision = rng.normal(size=(len(lengths), dim)), rng.random(dim) + 0.5
     one = int(rng.integers(dim))
-    got_mean, got_covariance = posteriors(indptr, other, value, prior, precision, mean, covariance, noise, one)
+    got_mean, got_covariance = posteriors((indptr, other, value), prior, precision, (mean, covariance), noise, one)
     for row in range(len(lengths)):
         here = slice(indptr[row], indptr[row + 1])
         at = other[here]
@@ -80,7 +80,7 @@ def test_the_expected_error_equals_its_formula(n: int, n_users: int, n_items: in
         squared_error_plain(v, (users[0][u], users[1][u]), (items[0][i], items[1][i]))
         for v, u, i in zip(value, user, item, strict=True)
     ]
-    assert mean_squared_error(user, item, value, *users, *items) == pytest.approx(np.mean(expected), rel=1e-9)
+    assert mean_squared_error(user, item, value, users, items) == pytest.approx(np.mean(expected), rel=1e-9)
 
 
 def test_the_formula_of_the_expected_error_equals_samples() -> None:

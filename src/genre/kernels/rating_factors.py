@@ -21,35 +21,32 @@ import numpy as np
 from genre.arrays import Float32, Float64, Int32, Int64
 from genre.kernels.compiled import compiled
 
+Ratings = tuple[Int64, Int32, Float64]
+"""Row `r` has the ratings `indptr[r]` to `indptr[r + 1]`, int64 `[n + 1]`, each with its row of the other side, int32
+`[nnz]`, and its value, less the mean, float64 `[nnz]`."""
+Posteriors = tuple[Float64 | Float32, Float64 | Float32]
+"""Means `[n, dim]` and covariances `[n, dim, dim]` of the vectors of one side."""
+
 
 @compiled
 def posteriors(
-    indptr: Int64,
-    other: Int32,
-    value: Float64,
-    prior: Float64,
-    precision: Float64,
-    mean: Float64 | Float32,
-    covariance: Float64 | Float32,
-    noise: float,
-    one: int,
+    ratings: Ratings, prior: Float64, precision: Float64, others: Posteriors, noise: float, one: int
 ) -> tuple[Float64, Float64]:
     """Compute the posterior of each row.
 
     Args:
-        indptr: Row `r` has the ratings `indptr[r]` to `indptr[r + 1]`, int64 `[n + 1]`.
-        other: Row of the other side of each rating, int32 `[nnz]`.
-        value: Each rating, less its mean, float64 `[nnz]`.
+        ratings: Those of each row.
         prior: Mean of each row before any rating, float64 `[n, dim]`.
         precision: Its precision (1 / variance), float64 `[dim]`.
-        mean: Posterior means of the other side `[m, dim]`.
-        covariance: Posterior covariances of the other side `[m, dim, dim]`.
+        others: Posteriors of the other side.
         noise: Variance of a rating.
         one: The entry that is the constant 1.
 
     Returns:
         Means `[n, dim]` and covariances `[n, dim, dim]`, float64.
     """
+    indptr, other, value = ratings
+    mean, covariance = others
     n, dim = prior.shape
     out_mean, out_covariance = np.empty((n, dim)), np.empty((n, dim, dim))
     moment, pull = np.empty((dim, dim)), np.empty(dim)
@@ -85,15 +82,7 @@ def posteriors(
 
 
 @compiled
-def mean_squared_error(
-    user: Int32,
-    item: Int32,
-    value: Float64,
-    user_mean: Float64,
-    user_covariance: Float64,
-    item_mean: Float64,
-    item_covariance: Float64,
-) -> float:
+def mean_squared_error(user: Int32, item: Int32, value: Float64, users: Posteriors, items: Posteriors) -> float:
     """Compute the expected squared difference of ratings and predictions, which is the new variance of a rating.
 
     For a rating r of vectors with means m, n and covariances C, D,
@@ -104,14 +93,14 @@ def mean_squared_error(
         user: User of each rating, int32 `[nnz]`.
         item: Item of each rating, int32 `[nnz]`.
         value: Each rating, less its mean, float64 `[nnz]`.
-        user_mean: Posterior means of users `[n_users, dim]`.
-        user_covariance: Posterior covariances of users `[n_users, dim, dim]`.
-        item_mean: Posterior means of items `[n_items, dim]`.
-        item_covariance: Posterior covariances of items `[n_items, dim, dim]`.
+        users: Posteriors of users.
+        items: Posteriors of items.
 
     Returns:
         The mean over all ratings.
     """
+    user_mean, user_covariance = users
+    item_mean, item_covariance = items
     total = 0.0
     for at in range(len(user)):
         m, c = user_mean[user[at]], user_covariance[user[at]]

@@ -20,41 +20,41 @@ import numpy as np
 from genre.arrays import Float32, Int32, Int64
 from genre.kernels.compiled import compiled
 
+Interactions = tuple[Int64, Int64, Int32, Float32]
+"""Bounds of the histories, int64 `[n + 1]`; history, item and weight of each interaction, oldest first in each history,
+int64, int32 and float32 `[nnz]`."""
+TwoArrays = tuple[Float32, Float32]
+
 
 @compiled
 def best_followers(
-    indptr: Int64,
-    row: Int64,
-    item: Int32,
-    weight: Float32,
+    interactions: Interactions,
     starts: Int64,
     places: Int64,
-    forward: Float32,
-    backward: Float32,
-    source: Float32,
-    target: Float32,
+    by_steps: TwoArrays,
+    factors: TwoArrays,
     k: int,
     first: int,
 ) -> tuple[Int64, Int32, Float32]:
     """Find the `k` items of the largest value after each item of a range, itself left out.
 
     Args:
-        indptr: Bounds of the histories, int64 `[n + 1]`.
-        row: History of each interaction, int64 `[nnz]`.
-        item: Item of each interaction, oldest first in each history, int32 `[nnz]`.
-        weight: Weight of each interaction, float32 `[nnz]`.
+        interactions: The histories.
         starts: Item `first + a` is at the interactions `places[starts[a]:starts[a + 1]]`, int64 `[n_rows + 1]`.
         places: Int64 `[nnz]`.
-        forward: What a follower counts at a distance of 1, 2, ... steps, float32.
-        backward: What an item before counts; empty where only the order of the history counts.
-        source: Factor of each item as the first of a pair, float32 `[n_items]`.
-        target: Factor of each item as the second, float32 `[n_items]`.
+        by_steps: `forward`, what a follower counts at a distance of 1, 2, ... steps, and `backward`, what an item
+            before counts, empty where only the order of the history counts; both float32.
+        factors: `source` and `target`, those of each item as the first and as the second of a pair, float32
+            `[n_items]`.
         k: How many followers to keep; of equal values the lower item.
         first: The first item of the range.
 
     Returns:
         A CSR matrix `[n_rows, n_items]`: indptr, indices (not sorted), data.
     """
+    indptr, row, item, weight = interactions
+    forward, backward = by_steps
+    source, target = factors
     n_rows, n_items = len(starts) - 1, len(target)
     reach = 2 * len(forward)
     room = 0

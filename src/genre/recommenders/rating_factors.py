@@ -92,9 +92,7 @@ class RatingFactors(Recommender):
                 by_raters = ridge(items.known, item.mean - features @ by_features, self.regularization, by_raters)
                 by_features = ridge(features, item.mean - items.known @ by_raters, self.regularization, by_features)
                 item = item.with_prior(items.known @ by_raters + features @ by_features, items, USER_BIAS)
-                left = mean_squared_error(
-                    dataset.user, dataset.item, value, user.mean, user.covariance, item.mean, item.covariance
-                )
+                left = mean_squared_error(dataset.user, dataset.item, value, user[:2], item[:2])
                 noise = max(left, LEAST_NOISE)
                 bar.advance(1, note=f"noise {noise**0.5:.3f} stars")
         self.noise_ = noise
@@ -113,16 +111,10 @@ class RatingFactors(Recommender):
         )
         rated = history if history.rating is not None else history.keep(np.zeros(len(history.item), bool))
         value = np.zeros(0) if rated.rating is None else rated.rating.astype(np.float64) - self.mean_
+        prior = _by_root(known) @ self.by_rated_.astype(np.float64)
+        items = self.item_mean_, self.item_covariance_
         return posteriors(
-            rated.indptr,
-            rated.item,
-            value,
-            _by_root(known) @ self.by_rated_.astype(np.float64),
-            1 / self.user_variance_,
-            self.item_mean_,
-            self.item_covariance_,
-            self.noise_,
-            ITEM_BIAS,
+            (rated.indptr, rated.item, value), prior, 1 / self.user_variance_, items, self.noise_, ITEM_BIAS
         )
 
     def _factors(self, history: History) -> tuple[Float32, Float32]:
@@ -212,7 +204,7 @@ class _Gaussians(NamedTuple):
         from genre.kernels.rating_factors import posteriors
 
         ratings = side.indptr, side.other, side.value
-        mean, covariance = posteriors(*ratings, self.prior, 1 / self.variance, other.mean, other.covariance, noise, one)
+        mean, covariance = posteriors(ratings, self.prior, 1 / self.variance, other[:2], noise, one)
         return self._replace(mean=mean, covariance=covariance)
 
     def with_prior(self, prior: Float64, side: _Side, one: int) -> _Gaussians:

@@ -106,13 +106,13 @@ def follower_counts(
     item = np.argsort(order).astype(np.int32)[history.item]  # ranked row numbers, so that no name decides a tie
     places = np.argsort(item, kind="stable")  # the interactions, item by item
     starts = np.concatenate([[0], np.cumsum(np.bincount(item, minlength=n_items))])
-    columns = history.row_of(), item, history.weight
+    interactions = history.indptr, history.row_of(), item, history.weight
     weights = forward.astype(np.float32), backward[backward > 0].astype(np.float32)
     factors = source[order].astype(np.float32), target[order].astype(np.float32)
 
     def follow(items: slice) -> tuple[Int64, Int32, Float32]:
         range_of = starts[items.start : items.stop + 1]
-        return best_followers(history.indptr, *columns, range_of, places, *weights, *factors, k, items.start)
+        return best_followers(interactions, range_of, places, weights, factors, k, items.start)
 
     parts = map_slices(follow, n_items, least=SLICE)  # in ranked row numbers
     lengths = np.concatenate([np.diff(indptr) for indptr, _, _ in parts])
