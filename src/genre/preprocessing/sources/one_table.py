@@ -114,13 +114,9 @@ def choose_columns(engine: DuckDB, sample: str, wanted: Columns, where: str) -> 
     taken, types = {*columns_of(chosen)}, types_of(engine, sample)
     unused = [name for name in types if name not in taken]
     ids = [identifier(choice.column) for choice in chosen if choice.role in ("user", "item")]
-    fields = [
-        name
-        for name in unused
-        if kind_of(types[name]) != "other" or types[name].endswith("]")
-        if name == wanted.title
-        or any(agreement(engine, f"SELECT {own} AS id, {_value(name)} AS value FROM {sample}").possible for own in ids)
-    ]
+    readable = [name for name in unused if kind_of(types[name]) != "other" or types[name].endswith("]")]
+    found = [agreements(engine, own, sample, readable) for own in ids]
+    fields = [name for name in readable if name == wanted.title or any(one[name].possible for one in found)]
     return ChosenColumns(chosen, fields, unused)
 
 
@@ -140,11 +136,11 @@ def choose_fields(
     """
     for column in columns:
         if column == title and "item" in queries:
-            mixed = agreement(engine, _one_field(queries["item"], column)).mixed
-            yield Field("item", column, mixed, given=True)
+            one = agreements(engine, "id", f"({queries['item']})", [column])[column]
+            yield Field("item", column, one.mixed, given=True)
             continue
         found = {
-            label: agreement(engine, _one_field(query, column))
+            label: agreements(engine, "id", f"({query})", [column])[column]
             for label, query in queries.items()
             if column != f"{label}_id"
         }
@@ -167,24 +163,35 @@ def most_frequent(query: str, column: str) -> str:
     return f"SELECT id, arg_max(value, {{n: n, value: value}}) AS value FROM ({counted}) GROUP BY id"
 
 
-def agreement(engine: DuckDB, query: str) -> Agreement:
-    """Measure how far the values of a column depend on an id.
+def agreements(engine: DuckDB, own: str, table: str, columns: Sequence[str]) -> dict[str, Agreement]:
+    """Measure how far the values of columns depend on an id.
 
     Args:
         engine: holds the rows.
-        query: a SELECT of `id` and `value`; rows without either do not count.
+        own: the column of the id, as SQL.
+        table: what holds the rows, as SQL.
+        columns: the columns; rows without a value, or without an id, do not count.
 
     Returns:
-        The counts.
+        The counts of each column.
     """
-    found = engine.one(
-        f"WITH counted AS (SELECT id, value, count(*) AS n FROM ({query}) WHERE id IS NOT NULL AND value IS NOT NULL "
-        "GROUP BY ALL), ids AS (SELECT sum(n) AS n, max(n) AS most FROM counted GROUP BY id) "
-        "SELECT coalesce(sum(n - 1), 0), coalesce(sum(most - 1), 0), count(*) FILTER (most < n), coalesce(sum(n), 0), "
-        "(SELECT max(n) FROM (SELECT sum(n) AS n FROM counted GROUP BY value)) FROM ids"
+    found = {name: Agreement(0, 0, 1.0, 0) for name in columns}
+    if not columns:
+        return found
+    texts = ", ".join(f"CAST({_value(name)} AS VARCHAR) AS c{at}" for at, name in enumerate(columns))
+    places = ", ".join(f"c{at}" for at in range(len(columns)))
+    counts = engine.arrow(  # one query for all columns: the plan of each would read the names of all
+        f"WITH long AS (UNPIVOT (SELECT {own} AS id, {texts} FROM {table} WHERE {own} IS NOT NULL) ON {places} "
+        "INTO NAME field VALUE value), counted AS (SELECT field, id, value, count(*) AS n FROM long GROUP BY ALL), "
+        "ids AS (SELECT field, sum(n) AS n, max(n) AS most FROM counted GROUP BY field, id), "
+        "sums AS (SELECT field, sum(n) AS n FROM counted GROUP BY field, value), "
+        "common AS (SELECT field, max(n) AS common FROM sums GROUP BY field) "
+        "SELECT field, sum(n - 1), sum(most - 1), count(*) FILTER (most < n), sum(n), any_value(common) "
+        "FROM ids JOIN common USING (field) GROUP BY field"
     )
-    repeats, alike, mixed, rows, most = (int(value or 0) for value in found)
-    return Agreement(repeats, alike, most / rows if rows else 1.0, mixed)
+    for field, repeats, alike, mixed, n, most in zip(*(one.to_pylist() for one in counts.columns), strict=True):
+        found[columns[int(field[1:])]] = Agreement(int(repeats), int(alike), int(most) / int(n), int(mixed))
+    return found
 
 
 def _one_field(query: str, column: str) -> str:
