@@ -21,6 +21,7 @@ from genre.preprocessing.splits import LeaveOneOut, RandomSplit, Splitter, TimeS
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
+from genre.threads import blas_threads
 
 N_USERS, N_ITEMS = 60, 50
 
@@ -304,3 +305,60 @@ def _with_tables(split: Split, **tables: pa.Table) -> Split:
         validation=Fold(*(change(part) for part in split.validation)),
         test=Fold(*(change(part) for part in split.test)),
     )
+
+
+def test_users_who_are_shown_the_same_are_not_one_person() -> None:
+    """Impressions: all users are shown the same news; each chooses others."""
+    rng = np.random.default_rng(0)
+    shown = np.tile(np.arange(N_ITEMS), N_USERS)
+    data = Dataset.from_arrays(
+        user=np.repeat(np.arange(N_USERS), N_ITEMS),
+        item=shown,
+        weight=(rng.random(len(shown)) < 0.2).astype(float),
+        timestamp=rng.permutation(len(shown)) + 1_000_000_000,
+        user_ids=Ids(f"u{row}" for row in range(N_USERS)),
+        item_ids=Ids(f"i{row}" for row in range(N_ITEMS)),
+    )
+    names = [finding.check for finding in audit(LeaveOneOut().split(data), order="none")]
+    assert "duplicate-users" not in names
+
+
+def test_equal_items_that_are_rare_in_histories_are_a_note(clean: Split) -> None:
+    """One film under two ids, had by one user in hundreds, moves no metric; by many, it does."""
+    target = clean.test.target
+    rows = [
+        (clean.test.context.item[clean.test.context.user == u], i)
+        for u, i in zip(target.user, target.item, strict=True)
+    ]
+    pairs = {(int(seen[0]), int(item)) for seen, item in rows if len(seen)}
+    found = dict[str, float]()
+    for known, wanted in sorted(pairs):
+        titles = list(clean.train.titles())
+        titles[known] = titles[wanted] = "The Long Road Home and Back"
+        share = float(np.mean([wanted == item and known in seen for seen, item in rows]))
+        if 0 < share < 0.01:
+            items = clean.train.items
+            items = items.set_column(items.column_names.index("title"), "title", pa.array(titles))
+            found = caught(_with_tables(clean, items=items))
+            break
+    assert found == {"duplicate-items": "note"}
+
+
+def test_the_audit_of_small_matrices_takes_one_thread(clean: Split) -> None:
+    from threadpoolctl import threadpool_info
+
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+
+    def make(part: Dataset) -> Any:
+        seen.append(threads())
+        return np.array([float(len(part))])
+
+    with blas_threads(2):
+        before = threads()
+        audit(clean, derived=[Derived("it", make(clean.train), make)])
+        assert threads() == before
+    assert seen[0] == before
+    assert set.union(*seen[1:]) == {1}

@@ -23,6 +23,7 @@ from genre.evaluation.leakage.ties import check_tied_times
 from genre.preprocessing.entity_splits import StrongSplit
 from genre.preprocessing.splits import LeaveOneOut, Splitter, TimeSplit
 from genre.recommenders.base import Recommender
+from genre.threads import blas_threads
 
 TimeOrder = Literal["global", "user", "none"]
 
@@ -76,17 +77,18 @@ def audit(
     Returns:
         The findings, errors first; without an error, no check found a leak.
     """
-    findings = [
-        *check_interactions(split, order),
-        *check_tied_times(split, probe, seed=seed),
-        *check_copies(split),
-        *check_variants(split),
-        *check_texts(split, user_texts or {}),
-        *check_mentions(split, seed=seed),
-        *check_presence(split),
-        *check_table_fields(
-            split, user_texts=user_texts or {}, item_vectors=item_vectors or {}, user_vectors=user_vectors or {}
-        ),
-        *check_fitted_values(split, recommenders or {}, derived),
-    ]
+    with blas_threads(1):  # its matrices are small
+        findings = [
+            *check_interactions(split, order),
+            *check_tied_times(split, probe, seed=seed),
+            *check_copies(split),
+            *check_variants(split),
+            *check_texts(split, user_texts or {}),
+            *check_mentions(split, seed=seed),
+            *check_presence(split),
+            *check_table_fields(
+                split, user_texts=user_texts or {}, item_vectors=item_vectors or {}, user_vectors=user_vectors or {}
+            ),
+            *check_fitted_values(split, recommenders or {}, derived),
+        ]
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))

@@ -91,10 +91,11 @@ def _repeated_within(train: Dataset) -> Mask:
 
 def _second_accounts(split: Split) -> Iterator[Finding]:
     """Find test users whose history and targets are, all or mostly, the training history of another user."""
-    users = np.unique(split.test.target.user)
+    wanted = _chosen(split.test.target)
+    users = np.flatnonzero(np.diff(wanted.indptr))
     if len(users) > MOST_USERS:
         users = np.sort(np.random.default_rng(0).choice(users, MOST_USERS, replace=False))
-    whole, trained, wanted = _seen(together(split.test)[0]), _seen(split.train), _seen(split.test.target)
+    whole, trained = _chosen(together(split.test)[0]), _chosen(split.train)
     columns, trained_size = sp.csr_matrix(trained.T), np.diff(trained.indptr)
     found = []
     for user in users[np.diff(whole.indptr)[users] >= FEWEST_EQUAL].tolist():
@@ -126,8 +127,9 @@ def _severity(n_found: int, n_equal: int, n_users: int) -> Severity:
     return "warning" if n_equal else "note"
 
 
-def _seen(data: Dataset) -> sp.csr_matrix:
-    """Mark which items each user has seen. [n_users, n_items]."""
+def _chosen(data: Dataset) -> sp.csr_matrix:
+    """Mark which items each user rated or chose: many are shown the same that they did not. [n_users, n_items]."""
+    data = data if data.rating is not None else data.where(data.weight > 0)
     matrix = sp.csr_matrix((np.ones(len(data), np.float32), (data.user, data.item)), shape=(data.n_users, data.n_items))
     matrix.data[:] = 1
     return matrix

@@ -71,10 +71,10 @@ def _judge(
     name: str, what: str, named: Int64, known: Int64, later: Int64, size: int, rng: np.random.Generator
 ) -> Iterator[Finding]:
     """Compare the share of named pairs that are in later parts alone with that of the same lists at other items."""
-    new = np.setdiff1d(_pairs(named[0], named[1], size), known)
+    new = np.setdiff1d(_pairs(named[0], named[1], size), known, assume_unique=True)
     hits = np.intersect1d(new, later)
     owners, places = np.unique(named[0], return_inverse=True)
-    moved = np.setdiff1d(_pairs(rng.permutation(owners)[places], named[1], size), known)
+    moved = np.setdiff1d(_pairs(rng.permutation(owners)[places], named[1], size), known, assume_unique=True)
     chance = len(np.intersect1d(moved, later)) / max(len(moved), 1)
     share = len(hits) / max(len(new), 1)
     if len(hits) < FEWEST or share < WARNING_SHARE or share < CHANCE_FACTOR * chance:

@@ -24,6 +24,7 @@ NEAR_WORDS = 6  # from so many words on, texts that differ in one word are near-
 MOST_WORDS = 60  # of a longer text only the first words count
 CODE = re.compile(r"\S*[\d/]\S*")  # one word with a digit or a slash
 PAIRS = 4_000_000  # compared at once
+RARE = 0.01  # share of targets below which equal items, which no split makes more frequent, are a note
 TITLE_LETTERS = 8  # shorter titles are in texts by chance
 
 
@@ -59,7 +60,7 @@ def _duplicate_items(split: Split) -> Iterator[Finding]:
     new, old = (target.item_ids[int(item)] for item in (target.item[at], known[at]))
     yield Finding(
         "duplicate-items",
-        "error" if excess else "warning" if exactly.any() else "note",
+        "error" if excess else "warning" if exactly.mean() >= RARE else "note",
         f"{int((known >= 0).sum()):,} of {len(target):,} test targets are near-identical to an item in the user's "
         f"history, {int(exactly.sum()):,} of them in every word; in validation {int(usual.sum()):,} of {len(usual):,}",
         f"user {target.user_ids[target.user[at]]}: item {new} in the target, item {old} in the history",
