@@ -25,6 +25,7 @@ from genre.serving.events.opening import default_store_path
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.exploration import Explorer, click_counts
+from genre.serving.limits import Limits
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.logged_shows import judge_by_log
 from genre.serving.requests import ListRequest, RankedList
@@ -59,7 +60,8 @@ def test_a_list_keeps_its_length_and_no_item_twice() -> None:
 
 
 def service_of(run: Run, store: SQLiteStore, explore: Explore | None = None) -> Service:
-    return Service([run], store, options=ServingOptions("durable", explore=explore))
+    patient = Limits(model_seconds=60)  # 2,000 lists at a time
+    return Service([run], store, limits=patient, options=ServingOptions("durable", explore=explore))
 
 
 def test_a_service_draws_places_and_records_how_likely_each_was(run: Run, sqlite: SQLiteStore) -> None:
