@@ -27,7 +27,7 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.access import ApiKeys
-from genre.serving.http.app import create_app
+from genre.serving.http.app import _some, create_app
 from genre.serving.http.routes import _parse_cached
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest
@@ -291,7 +291,9 @@ def test_it_is_not_ready_before_it_has_answered_a_trial(run: Run, sqlite: SQLite
     assert is_problem(client_of(app).get("/readyz"), 503)  # without its lifespan it never warms up
 
 
-def test_what_does_not_answer_is_said_and_counted(run: Run, sqlite: SQLiteStore) -> None:
+def test_what_does_not_answer_is_said_once_and_counted(
+    run: Run, sqlite: SQLiteStore, caplog: pytest.LogCaptureFixture
+) -> None:
     class Gone(type(run.item_encoder)):  # type: ignore[misc]
         def encode_texts(self, texts: object, **_: object) -> Any:
             raise OSError("a path of this machine")
@@ -304,6 +306,13 @@ def test_what_does_not_answer_is_said_and_counted(run: Run, sqlite: SQLiteStore)
             time.sleep(0.05)
         assert client.get("/readyz").json() == {"status": "ready", "missing": ["toy/words"], "erasing": []}
         assert "genre_missing_stages 1.0" in client.get("/metrics").text
+    (line,) = (one.getMessage() for one in caplog.records if one.name.startswith("genre"))
+    assert line.startswith("No answer, tried again now and then: toy/words (")
+
+
+def test_many_names_are_said_in_few_words() -> None:
+    assert _some(["a", "b", "c"]) == "a, b, c"
+    assert _some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
 def test_the_report_cannot_reach_the_routes(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:

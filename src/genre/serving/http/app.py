@@ -150,13 +150,19 @@ async def _keep_warm(calls: AsyncService) -> None:
             troubles = await calls.read(calls.service.warm)
         except Exception as error:  # the next round tries again
             troubles = {"warming up": f"{type(error).__name__}: {error}"}
-        for stage in troubles.keys() - silent:
-            log.error("%s does not answer and is tried again now and then (%s)", stage, troubles[stage])
-        for stage in silent - troubles.keys():
-            log.error("%s answers again", stage)
+        new, back = sorted(troubles.keys() - silent), sorted(silent - troubles.keys())
+        if new:
+            log.error("No answer, tried again now and then: %s", _some([f"{one} ({troubles[one]})" for one in new]))
+        if back:
+            log.error("Answer again: %s", _some(back))
         pause = min(2 * pause, MAX_PAUSE_SECONDS) if silent & troubles.keys() else shortest
         silent = set(troubles)
         await asyncio.sleep(pause)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """The first few of many names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _add_health(app: FastAPI, service: Service, metrics: PrometheusMetrics) -> None:
