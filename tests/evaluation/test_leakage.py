@@ -307,6 +307,17 @@ def _with_tables(split: Split, **tables: pa.Table) -> Split:
     )
 
 
+def test_what_users_take_again_in_an_order_without_times_is_no_copy() -> None:
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(N_USERS), 20)
+    ids = Ids(f"u{row}" for row in range(N_USERS)), Ids(f"i{row}" for row in range(N_ITEMS))
+    data = Dataset.from_arrays(user=user, item=rng.integers(0, N_ITEMS, len(user)), user_ids=ids[0], item_ids=ids[1])
+    found = caught(LeaveOneOut().split(data), order="user")
+    assert "error" not in found.values()
+    assert found["test-repeats"] == "note"
+    assert caught(RandomSplit().split(data), order="none")["test-pair-in-train"] == "error"
+
+
 def test_users_who_are_shown_the_same_are_not_one_person() -> None:
     """Impressions: all users are shown the same news; each chooses others."""
     rng = np.random.default_rng(0)
