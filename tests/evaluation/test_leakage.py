@@ -17,7 +17,7 @@ from genre.evaluation.leakage.fitted import Derived, refitted
 from genre.evaluation.leakage.ties import together
 from genre.preprocessing.entity_splits import ColdItems, ColdUsers, StrongSplit
 from genre.preprocessing.scaling import Scaler
-from genre.preprocessing.splits import LeaveOneOut, RandomSplit, Splitter, TimeSplit
+from genre.preprocessing.splits import GivenSplit, LeaveOneOut, RandomSplit, Splitter, TimeSplit
 from genre.recommenders.ease import EASE
 from genre.recommenders.item_knn import ItemKNN
 from genre.recommenders.popularity import Popularity
@@ -316,6 +316,14 @@ def test_what_users_take_again_in_an_order_without_times_is_no_copy() -> None:
     assert "error" not in found.values()
     assert found["test-repeats"] == "note"
     assert caught(RandomSplit().split(data), order="none")["test-pair-in-train"] == "error"
+
+
+def test_a_split_that_is_given_is_audited() -> None:
+    """Its parts are a column of the train part that a fold as a whole does not have."""
+    data = dataclasses.replace(honest(), rating=None, rating_scale=None, positive_rating=None)
+    part = np.tile(np.repeat([0, 1, 2], [16, 2, 2]), N_USERS).astype(np.int8)
+    found = audit(GivenSplit().split(dataclasses.replace(data, part=part)), order="none")
+    assert [finding for finding in found if finding.severity == "error"] == []
 
 
 def test_users_who_are_shown_the_same_are_not_one_person() -> None:

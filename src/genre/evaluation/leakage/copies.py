@@ -129,7 +129,8 @@ def _severity(n_found: int, n_equal: int, n_users: int) -> Severity:
 
 def _chosen(data: Dataset) -> sp.csr_matrix:
     """Mark which items each user rated or chose: many are shown the same that they did not. [n_users, n_items]."""
-    data = data if data.rating is not None else data.where(data.weight > 0)
-    matrix = sp.csr_matrix((np.ones(len(data), np.float32), (data.user, data.item)), shape=(data.n_users, data.n_items))
+    chosen = np.flatnonzero(np.ones(len(data), bool) if data.rating is not None else data.weight > 0)
+    pairs = data.user[chosen], data.item[chosen]
+    matrix = sp.csr_matrix((np.ones(len(chosen), np.float32), pairs), shape=(data.n_users, data.n_items))
     matrix.data[:] = 1
     return matrix
