@@ -85,6 +85,9 @@ class _LimitedProtocol(HttpToolsProtocol):
         """Parse what came in, and refuse a head that is too large before all of it is here."""
         if self.parser is None:  # refused, or closed
             return
+        if self.only_sends and not self.is_sending():  # its answer was read meanwhile
+            self.only_sends = False
+            self.tracked.rest(self)
         if not self.tracked.has_deadline(self):  # empty lines between two requests begin none
             self.tracked.start(self, self.limits.receive_seconds)
         if self._unparsed:
