@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from genre.config.experiment import EvaluationOptions
@@ -284,3 +285,13 @@ def test_a_tuned_config_shows_its_search_in_its_report(tmp_path: Path) -> None:
     plain = run(tmp_path / "small.yaml", runs=tmp_path / "runs")
     assert plain.folder != made.folder
     assert plain.report["tuning"] == []
+
+
+def test_names_in_a_chart_cover_no_other_name_and_no_point() -> None:
+    apart = charts.places_of_names(np.array([0.0, 1, 2]), np.array([0.1, 0.5, 0.9]), ["als", "blend", "ease"], 0.3)
+    assert apart == ["top center"] * 3
+    close = charts.places_of_names(np.array([0.0, 0.01, 2]), np.array([0.1, 0.1, 0.9]), ["als", "blend", "ease"], 0.3)
+    assert close == ["top center", "bottom center", "top center"]
+    crowd = charts.places_of_names(np.zeros(7), np.zeros(7), list("abcdefg"), 0.3)
+    assert crowd.count("") >= 2
+    assert "" not in charts.places_of_names(np.zeros(1), np.ones(1), ["alone"], 0.0)

@@ -6,11 +6,12 @@ where the report has no values for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from genre.arrays import Float64
 from genre.evaluation.chart_layout import NEUTRAL, Chart, bars_of, chart_of, whiskers
 from genre.evaluation.group_charts import MOST, history_length_chart, popularity_chart
 from genre.evaluation.leaderboard import compared_by
@@ -19,6 +20,8 @@ from genre.evaluation.resampling import SIGNIFICANCE_LEVEL
 from genre.evaluation.results import Evaluation
 
 PALETTE = ("#d1552f", "#2f8f93", "#c9962b", "#8566b8", "#5f9344", "#c2527f", "#4a82c9", "#a87a4f", "#8d8479", "#3fa87a")
+PLOT_WIDTH, PLOT_HEIGHT = 400.0, 280.0  # pixels in which names have to find room
+MARKER, LETTER, LINE = 7.0, 7.0, 14.0  # pixels: half a marker, the width of a letter, the height of a line
 LOWEST_COST = 1e-3  # CPU seconds: lower costs are drawn here, since the axis is logarithmic
 
 
@@ -87,11 +90,14 @@ def cost_chart(report: Mapping[str, Any], colours: Mapping[str, str]) -> Chart |
         return None
     sign = 1 if metric_of(label).higher_is_better else -1
     front = [(x, sign * y) for x, y in pareto((x, sign * y) for x, y, _ in points)]
-    traces = [_front_line(front), *(_labelled_point(x, y, name, colours[name]) for x, y, name in points)]
-    about = "Up is better, left is cheaper. The dotted line is the Pareto front."
-    chart = chart_of("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
     ends = np.log10([max(x, LOWEST_COST) for x, _, _ in points])
     room = 0.2 + 0.15 * float(np.ptp(ends))  # for the names of the outermost points
+    places = places_of_names(ends, np.array([sign * y for _, y, _ in points]), [name for *_, name in points], room)
+    drawn = zip(points, places, strict=True)
+    traces = [_front_line(front), *(_labelled_point(x, y, name, colours[name], at) for (x, y, name), at in drawn)]
+    about = "Up is better, left is cheaper. The dotted line is the Pareto front."
+    about += "" if all(places) else " Points without room for a name have it under the pointer."
+    chart = chart_of("Quality and cost", about, traces, x="CPU seconds to fit", y=label)
     chart["figure"]["layout"]["xaxis"] |= {"type": "log", "range": [float(ends.min()) - room, float(ends.max()) + room]}
     if sign < 0:
         chart["figure"]["layout"]["yaxis"]["autorange"] = "reversed"
@@ -109,14 +115,48 @@ def _front_line(front: list[tuple[float, float]]) -> Chart:
     }
 
 
-def _labelled_point(x: float, y: float, name: str, colour: str) -> Chart:
+def places_of_names(x: Float64, y: Float64, names: Sequence[str], room: float) -> list[str]:
+    """Find where names can stand beside their points without covering another point or name.
+
+    Args:
+        x: Places of the points across. `[n]`
+        y: Places of the points upwards; the earlier a point, the sooner it has its name. `[n]`
+        names: Their names. `[n]`
+        room: What is left free beside the outermost points, in units of `x`.
+
+    Returns:
+        A text position of Plotly for each point; empty where there is no room.
+    """
+    across = (x - x.min() + room) / (np.ptp(x) + 2 * room) * PLOT_WIDTH
+    up = (y - y.min()) / (np.ptp(y) or 1.0) * PLOT_HEIGHT
+    taken = [(a - MARKER, a + MARKER, b - MARKER, b + MARKER) for a, b in zip(across, up, strict=True)]
+    places = []
+    for a, b, name in zip(across, up, names, strict=True):
+        width = LETTER * len(name)
+        boxes = {
+            "top center": (a - width / 2, a + width / 2, b + MARKER, b + MARKER + LINE),
+            "bottom center": (a - width / 2, a + width / 2, b - MARKER - LINE, b - MARKER),
+            "middle right": (a + MARKER, a + MARKER + width, b - LINE / 2, b + LINE / 2),
+            "middle left": (a - MARKER - width, a - MARKER, b - LINE / 2, b + LINE / 2),
+        }
+        place = next((at for at, box in boxes.items() if not any(_overlap(box, one) for one in taken)), "")
+        places.append(place)
+        taken += [boxes[place]] if place else []
+    return places
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
+
+
+def _labelled_point(x: float, y: float, name: str, colour: str, place: str) -> Chart:
     return {
         "type": "scatter",
-        "mode": "markers+text",
+        "mode": "markers+text" if place else "markers",
         "x": [max(x, LOWEST_COST)],
         "y": [y],
         "text": [name],
-        "textposition": "top center",
+        "textposition": place or "top center",
         "cliponaxis": False,
         "marker": {"size": 12, "color": colour},
         "hovertemplate": f"{name}: {x:.2f} CPU s, {y:.4f}<extra></extra>",
