@@ -122,7 +122,7 @@ def test_nothing_is_sent_or_made_twice_and_a_new_prompt_redoes_what_depends_on_i
     run = make(world, log=log)
     made = log.lines[-1].partition(":")[2]
     assert "augmentation" in made
-    assert "recommenders/synthetic" in made
+    assert "recommenders" in made
     assert "dataset" not in made
     assert "features" not in made, "no encoder reads what is invented"
     new = exchanges(world)[first:]
