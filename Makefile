@@ -38,7 +38,7 @@ LOADERS := tests/reliability tests/data tests/preprocessing tests/test_storage.p
   tests/test_sqlite_files.py tests/rules/test_rules_of_a_run.py tests/evaluation/test_own_metrics.py \
   tests/features/test_contract.py tests/recommenders/test_contract.py tests/recommenders/test_item_index.py \
   tests/training/test_loop.py tests/serving/test_store.py tests/serving/test_shows.py tests/serving/test_exploration.py \
-  tests/serving/test_experiments.py tests/serving/test_refresh.py tests/serving/test_drift.py tests/serving/test_log_truth.py \
+  tests/serving/test_experiments.py tests/serving/test_refresh.py tests/serving/test_pushed_items.py tests/serving/test_log_truth.py \
   tests/serving/test_erasure.py tests/serving/test_clocks.py tests/serving/test_log_verbs.py tests/serving/test_ingest.py \
   tests/serving/test_ingest_kafka.py
 

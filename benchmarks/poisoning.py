@@ -22,7 +22,7 @@ from genre.data.ids import Ids
 from genre.recommenders.base import Recommender
 from genre.recommenders.baseline import Baseline
 from genre.recommenders.bpr import BPR
-from genre.serving.drift import Drift, pushed_items
+from genre.serving.pushed_items import Drift, pushed_items
 
 K = 10
 DAY = 86_400

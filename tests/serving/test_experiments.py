@@ -28,7 +28,7 @@ from genre.serving.events.log_table import EventStore
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event, ServedList
 from genre.serving.experiment_log import recorded_experiments, start_experiment, stop_experiment
-from genre.serving.experiment_results import ArmResult, broken_guardrail, experiment_result
+from genre.serving.experiment_verdicts import ArmResult, broken_guardrail, experiment_result
 from genre.serving.http.access import ApiKeys
 from genre.serving.http.app import create_app
 from genre.serving.outcome_table import outcome_table

@@ -222,7 +222,7 @@ def _judge_run(args: argparse.Namespace) -> None:
 
 def _promote(args: argparse.Namespace) -> None:
     from genre.serving.experiment_log import named, recorded_experiments, stop_experiment
-    from genre.serving.experiment_results import arm_to_promote
+    from genre.serving.experiment_verdicts import arm_to_promote
     from genre.serving.refresh import promote
 
     run, winner = args.run.resolve(), args.arm and args.arm.resolve()

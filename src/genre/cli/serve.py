@@ -145,9 +145,9 @@ def _refresh(args: argparse.Namespace) -> None:
     from genre.config.reading import FULL_CONFIG, read_config
     from genre.config.serving_options import Gate
     from genre.run_folder import manifest_of
-    from genre.serving.drift import Drift
     from genre.serving.events.opening import default_store_path, open_store
     from genre.serving.limits import parse_settings
+    from genre.serving.pushed_items import Drift
     from genre.serving.refresh import refresh, roll_back
     from genre.studies import remake
 

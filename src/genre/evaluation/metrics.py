@@ -155,7 +155,9 @@ def auc(ranks: Ranks) -> Float64:
     others_higher = groups.n_higher - groups.n_relevant_higher
     others_before = others_higher + (groups.size - groups.relevant) / 2  # tied ones count half
     won = groups.relevant * (others[groups.user] - others_before)  # pairs in the right order, [n_groups]
-    pairs = np.where(others > 0, others, np.nan) * ranks.n_relevant  # NaN: there is no pair to order
+    pairs = (
+        np.where(others > 0, others, np.nan) * ranks.n_relevant
+    )  # NaN: no pair; all relevant items, so missing ones lose
     return ranks.sum_per_user(groups.user, won) / pairs
 
 
@@ -175,7 +177,7 @@ def mse(ratings: PredictedRatings) -> Float64:
 
 
 def rmse(ratings: PredictedRatings) -> Float64:
-    """Compute the root of the mean squared error; a table shows that of all ratings, not a mean of roots.
+    """Compute the root of the mean squared error; tables show that of all ratings (`metric_table`), no mean of roots.
 
     Args:
         ratings: Predicted and given ratings.
@@ -199,7 +201,7 @@ def mae(ratings: PredictedRatings) -> Float64:
 
 
 def accuracy(ratings: PredictedRatings) -> Float64:
-    """Compute the share of ratings predicted within half a step of the scale, which rounding would set right.
+    """Compute the share of ratings predicted within half a step of the scale, which would round to the given rating.
 
     The evaluator leaves it out where the scale has no steps: no prediction is exact.
 

@@ -15,7 +15,7 @@ from genre.errors import NotAvailable
 from genre.evaluation import charts
 from genre.evaluation.leaderboard import describe_repeats, tables
 from genre.evaluation.results import Evaluation
-from genre.evaluation.verdict import verdict
+from genre.evaluation.run_verdict import verdict
 from genre.log import SILENT, Log
 from genre.recommenders.wording import describe_wording
 

@@ -156,7 +156,9 @@ def improve_rows(equations: Equations, out: Float32, steps: int) -> None:
             for i in range(dim):
                 direction[i] = inverse[i] * residual[i] + now / before * direction[i]
         target = out[u]
-        for i in range(dim):  # to set a slice is to compile the message of an error
+        for i in range(
+            dim
+        ):  # `target[:] = x` compiles a check of both lengths with its error message: slower to compile
             target[i] = x[i]
 
 

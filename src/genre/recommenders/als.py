@@ -25,12 +25,12 @@ from genre.threads import map_slices
 
 CG_STEPS = 2  # one step more does not lower the loss, and takes a third more time
 CG_MIN_FACTORS = 64  # from here on a few steps are as good as the solution and cost a third (decision 142)
-BLOCK = 8192  # vectors multiplied at once, so that no second table of them is held
-SLICE = 512  # rows to solve that are worth a thread
+ROTATED_AT_ONCE = 8192  # vectors multiplied at once, so that no second table of them is held
+LEAST_ROWS = 512  # to solve, for which a thread of their own pays
 EPS = 1e-12  # avoids 0 / 0
 
 
-class Equations(NamedTuple):
+class RowSystems(NamedTuple):
     """What the equations of all users, or of all items, are made of.
 
     Attributes:
@@ -105,7 +105,7 @@ class ALS(Factors):
     ] = "auto"
     seed: Annotated[int, Doc("Seed of the first item vectors.")] = 0
 
-    extends: ClassVar[str] = "with feature_weight"
+    extends_when: ClassVar[str] = "with feature_weight"
     learns: ClassVar[tuple[str, ...]] = ("gram_",)  # `map_` and `center_` only with feature_weight
 
     def __post_init__(self) -> None:
@@ -127,24 +127,25 @@ class ALS(Factors):
             self._keep(items_by_mllib(dataset.matrix(), **options))
             return
         features = self._unit_features(dataset)  # [n_items, dim + 1], or no rows
-        counts = np.bincount(dataset.item, dataset.weight > 0, dataset.n_items)  # [n_items]
+        counts = np.bincount(dataset.item[dataset.weight > 0], minlength=dataset.n_items)  # [n_items]
         by_user = dataset.matrix()
         by_item = by_user.T.tocsr()
         rng = np.random.default_rng(self.seed)
         items = rng.normal(0, 0.1, (dataset.n_items, self.factors)).astype(np.float32)  # y
         users = np.zeros((dataset.n_users, self.factors), np.float32)  # x
         of_users, of_items = self._equations(by_user), self._equations(by_item)
-        no_prior = np.zeros((0, self.factors), np.float32)
+        no_pull = np.zeros((0, self.factors), np.float32)
         for _ in log.track(range(self.iterations), "als"):
             gram_diagonal = rotate_to_eigenbasis(items, users)  # turns both in place
-            self._solve(of_users, items, gram_diagonal, no_prior, users)
+            self._solve(of_users, items, gram_diagonal, no_pull, users)
             gram_diagonal = rotate_to_eigenbasis(users, items)
-            prior = self._prior(features, items, counts, of_items.ridge)
-            self._solve(of_items, users, gram_diagonal, prior, items)
+            pull = self._pull(features, items, counts, of_items.ridge)  # of the items as they are turned now
+            self._solve(of_items, users, gram_diagonal, pull, items)
         self._keep(items)
         if len(features):
             self.map_ = ridge_map(features, self.item_embeddings_, counts, self.regularization)
-            # An item without interactions is where the map puts it. `gram_` stays that of the learnt vectors: users had
+            # An item without interactions is where the map puts it, whatever `feature_weight` is, as is a new one:
+            # nothing else speaks for a place. `gram_` stays that of the learnt vectors: users had
             # no chance to take such an item.
             self.item_embeddings_[counts == 0] = features[counts == 0] @ self.map_
 
@@ -153,13 +154,13 @@ class ALS(Factors):
         self.gram_, axes = principal_axes(items)  # [factors]
         self.item_embeddings_ = np.ascontiguousarray(items @ axes)  # [n_items, factors]
 
-    def _equations(self, matrix: sp.csr_matrix) -> Equations:
+    def _equations(self, matrix: sp.csr_matrix) -> RowSystems:
         """Return the rows of a matrix of weights, which is overwritten: c - 1 = alpha * weight takes their place."""
         matrix.data *= np.float32(self.alpha)
         indptr = np.asarray(matrix.indptr, np.int64)
-        return Equations(indptr, np.asarray(matrix.indices, np.int32), matrix.data, self._ridge(indptr, matrix.data))
+        return RowSystems(indptr, np.asarray(matrix.indices, np.int32), matrix.data, self._ridge(indptr, matrix.data))
 
-    def _prior(self, features: Float32, items: Float32, counts: Int64, ridge: Float32) -> Float32:
+    def _pull(self, features: Float32, items: Float32, counts: Int64, ridge: Float32) -> Float32:
         """Return ridge * feature_weight * map(features) of each item `[n_items, factors]`; no rows without features."""
         if not len(features):
             return np.zeros((0, self.factors), np.float32)
@@ -174,15 +175,15 @@ class ALS(Factors):
         return np.asarray(self.regularization * (np.diff(sums) + 1) ** self.frequency, np.float32)
 
     def _solve(
-        self, equations: Equations, fixed: Float32, gram_diagonal: Float32, prior: Float32, solved: Float32
+        self, equations: RowSystems, fixed: Float32, gram_diagonal: Float32, pull: Float32, solved: Float32
     ) -> None:
         """Set each row x of `solved` to the minimum with `fixed` given, or move it there by a few steps.
 
         The minimum solves, with the sums over the interactions of the row and Y all fixed vectors,
 
-            (Y'Y + ridge I + sum of (c - 1) y y') x = prior + sum of c y,
+            (Y'Y + ridge I + sum of (c - 1) y y') x = pull + sum of c y,
 
-        where Y'Y is a diagonal matrix. A `prior` without rows is zero.
+        where Y'Y is a diagonal matrix. A `pull` without rows is zero.
         """
         from genre.kernels.ridge import improve_rows, solve_rows
 
@@ -191,13 +192,13 @@ class ALS(Factors):
 
         def solve(rows: slice) -> None:
             ends = indptr[rows.start : rows.stop + 1]
-            system = ends, other, excess, fixed, gram_diagonal, ridge[rows], prior[rows]
+            system = ends, other, excess, fixed, gram_diagonal, ridge[rows], pull[rows]  # a slice of no rows is no rows
             if approximate:
                 improve_rows(system, solved[rows], CG_STEPS)
             else:
                 solve_rows(system, solved[rows])
 
-        map_slices(solve, len(solved), least=SLICE)
+        map_slices(solve, len(solved), least=LEAST_ROWS)
 
     def _queries(self, history: History) -> Float32:
         """Return the exact solution for each history `[n, factors]`; steps of cg would need a start to improve."""
@@ -205,14 +206,14 @@ class ALS(Factors):
 
         users = np.zeros((len(history), self.factors), np.float32)
         indptr, item, excess, ridge = self._equations(history.matrix())
-        no_prior = np.zeros((0, self.factors), np.float32)
+        no_pull = np.zeros((0, self.factors), np.float32)
 
         def solve(rows: slice) -> None:
             ends = indptr[rows.start : rows.stop + 1]
-            system = ends, item, excess, self.item_embeddings_, self.gram_, ridge[rows], no_prior
+            system = ends, item, excess, self.item_embeddings_, self.gram_, ridge[rows], no_pull
             solve_rows(system, users[rows])
 
-        map_slices(solve, len(users), least=SLICE)
+        map_slices(solve, len(users), least=LEAST_ROWS)
         return users
 
     def _query_terms(self, history: History) -> Float32:
@@ -220,12 +221,13 @@ class ALS(Factors):
 
         Several interactions with one item have one confidence together; each has a share in proportion to its weight.
         """
-        seen, weight = self.item_embeddings_[history.item], self.alpha * history.weight  # [length, factors], [length]
-        ridge = self._ridge(np.array([0, len(weight)]), weight)
-        matrix = np.diag(self.gram_ + ridge) + (seen.T * weight) @ seen  # A [factors, factors]
+        seen = self.item_embeddings_[history.item]  # [length, factors]
+        excess = self.alpha * history.weight  # [length]
+        ridge = self._ridge(np.array([0, len(excess)]), excess)
+        matrix = np.diag(self.gram_ + ridge) + (seen.T * excess) @ seen  # A [factors, factors]
         _, place = np.unique(history.item, return_inverse=True)
-        item_excess = np.bincount(place, weight)[place]
-        coefficient = weight / np.maximum(item_excess, EPS) * (1 + item_excess)
+        of_item = np.bincount(place, excess)[place]  # c - 1 of the item of each interaction
+        coefficient = excess / np.maximum(of_item, EPS) * (1 + of_item)  # the share in it, times c
         return np.asarray(np.linalg.solve(matrix, seen.T).T * coefficient[:, None], np.float32)
 
     def _unit_features(self, dataset: Dataset) -> Float32:
@@ -250,8 +252,8 @@ class ALS(Factors):
 def rotate_to_eigenbasis(fixed: Float32, solved: Float32) -> Float32:
     """Turn both sides, in place, to the axes in which the Gram matrix of the fixed side is diagonal.
 
-    A rotation changes no product of a user and an item, and a diagonal Gram matrix leaves a row nothing to solve but
-    its own interactions.
+    A rotation changes no product of a user and an item, and the product of a diagonal Gram matrix and a vector takes
+    `dim` multiplications in place of `dim * dim`.
 
     Args:
         fixed: Vectors of the side whose Gram matrix is needed `[n_fixed, dim]`.
@@ -262,13 +264,15 @@ def rotate_to_eigenbasis(fixed: Float32, solved: Float32) -> Float32:
     """
     gram, axes = principal_axes(fixed)
     for vectors in (fixed, solved):
-        map_slices(partial(_turn, vectors, axes), len(vectors), least=BLOCK, multiple=BLOCK)
+        map_slices(partial(_turn, vectors, axes), len(vectors), least=ROTATED_AT_ONCE, multiple=ROTATED_AT_ONCE)
     return gram
 
 
 def _blocks(rows: slice) -> Iterator[slice]:
-    """Divide rows into blocks of `BLOCK`."""
-    return (slice(start, min(start + BLOCK, rows.stop)) for start in range(rows.start, rows.stop, BLOCK))
+    """Divide rows into blocks of `ROTATED_AT_ONCE`."""
+    return (
+        slice(start, min(start + ROTATED_AT_ONCE, rows.stop)) for start in range(rows.start, rows.stop, ROTATED_AT_ONCE)
+    )
 
 
 def _turn(vectors: Float32, axes: Float32, rows: slice) -> None:
@@ -292,6 +296,8 @@ def principal_axes(vectors: Float32) -> tuple[Float32, Float32]:
         return [block.T @ block for block in blocks]
 
     # added up in the order of the blocks, so that the number of threads changes no bit
-    gram = sum(itertools.chain(*map_slices(grams, len(vectors), least=BLOCK, multiple=BLOCK)), np.zeros(()))
+    gram = sum(
+        itertools.chain(*map_slices(grams, len(vectors), least=ROTATED_AT_ONCE, multiple=ROTATED_AT_ONCE)), np.zeros(())
+    )
     values, axes = np.linalg.eigh(gram)
     return np.maximum(values, 0).astype(np.float32), np.ascontiguousarray(axes, np.float32)

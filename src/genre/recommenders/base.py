@@ -290,7 +290,7 @@ class Recommender(Saving, Listing, Extending):
         return {
             "ratings": cls.predict is not Recommender.predict,
             "factors": cls._factors is not Recommender._factors,
-            "new_items": cls._extend is not Recommender._extend and cls.extends,
+            "new_items": cls._extend is not Recommender._extend and cls.extends_when,
             "explains": cls.explains if cls.evidence is Recommender.evidence else "as its members",
         }
 

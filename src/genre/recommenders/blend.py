@@ -75,7 +75,7 @@ class Blend(Recommender):
     ] = True
     seed: Annotated[int, Doc("Of the choice of those histories.")] = 0
 
-    extends: ClassVar[str] = "as its members"
+    extends_when: ClassVar[str] = "as its members"
     explains: ClassVar[Method] = "occlusion"
     answers_empty: ClassVar[bool] = True  # its members do
     learns: ClassVar[tuple[str, ...]] = ("members_", "weights_", "edges_")

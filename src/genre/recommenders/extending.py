@@ -20,7 +20,9 @@ from genre.errors import DataError, NotSupported
 class Extending:
     """The part of a recommender that adds items without interactions after the last row of the catalogue."""
 
-    extends: ClassVar[str] = "yes"  # the condition for `extend`, such as an option that must be set; shown to people
+    extends_when: ClassVar[str] = (
+        "yes"  # the condition for `extend`, such as an option that must be set; shown to people
+    )
 
     item_ids_: Ids
     popularity_: Float32

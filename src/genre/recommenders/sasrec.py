@@ -72,7 +72,7 @@ class SASRec(NetworkRecommender):
     ] = 0.75
     epochs: Annotated[int, Ge(1), Doc("Passes over the histories, at most.")] = 30
 
-    extends: ClassVar[str] = "with items: text"
+    extends_when: ClassVar[str] = "with items: text"
     learns: ClassVar[tuple[str, ...]] = ("weights_", "item_table_", "text_mean_", "text_scale_")
 
     def __post_init__(self) -> None:

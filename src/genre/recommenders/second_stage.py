@@ -28,7 +28,7 @@ class SecondStage(Recommender):
 
     first: Annotated[Recommender, Doc("The first stage: the recommender whose scores are changed.")]
 
-    extends: ClassVar[str] = "as its members"
+    extends_when: ClassVar[str] = "as its members"
     answers_empty: ClassVar[bool] = True  # the first stage does
     learns: ClassVar[tuple[str, ...]] = ("first_",)
 

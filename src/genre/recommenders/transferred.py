@@ -35,7 +35,7 @@ class Transferred(Recommender):
         str, Doc("Folder of a saved recommender that can place new items; in a config relative to the config's folder.")
     ]
 
-    extends: ClassVar[str] = "as the recommender of the other catalogue"
+    extends_when: ClassVar[str] = "as the recommender of the other catalogue"
     learns: ClassVar[tuple[str, ...]] = ("member_", "n_before_")
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:

@@ -29,7 +29,7 @@ from genre.serving.experiment_log import (
     start_experiment,
     stop_experiment,
 )
-from genre.serving.experiment_results import ExperimentResult, arm_to_promote, experiment_result
+from genre.serving.experiment_verdicts import ExperimentResult, arm_to_promote, experiment_result
 from genre.serving.input_drift import EventsOfKind, InputDrift, ItemBins, events_by_kind, input_drift, newest_events
 from genre.serving.outcome_table import OutcomeRow, outcome_table
 from genre.serving.refresh import promote

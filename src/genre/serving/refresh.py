@@ -28,12 +28,12 @@ from genre.errors import ArtifactError, OptionError, UnknownId
 from genre.log import SILENT, Log
 from genre.run_folder import manifest_of, read_run
 from genre.serving.deleted_users import from_before_deletion
-from genre.serving.drift import Drift, check_drift
 from genre.serving.events.deletion import DeletedUsers, Deletion
 from genre.serving.events.log_table import EventStore
 from genre.serving.events.store import CHANGES, Event, ItemChange, settle_times
 from genre.serving.gate import check_gate
 from genre.serving.new_items import fields_table
+from genre.serving.pushed_items import Drift, check_drift
 from genre.serving.refresh_record import RefreshNotes, RefreshRecord, write_record
 from genre.serving.weighed_events import FOREVER, is_newer, ratings_for, take_back_of_users, weigh_events
 from genre.workspace import locked

@@ -80,7 +80,7 @@ class Service(ItemLists):
         for batch in batches.values():
             try:
                 lists: Sequence[RankedList | GenreError] = answer_batch(self._state.fallback, batch)
-            except GenreError as error:  # a query without a word in it
+            except GenreError as error:  # such as a query without a word in it
                 lists = [error] * len(batch)
             answers.update(zip((resolved.index for resolved in batch), lists, strict=True))
         made = [answers[index] for index in range(len(requests))]
@@ -90,7 +90,7 @@ class Service(ItemLists):
                 answer.recommendation_id = request.recommendation_id or answer.recommendation_id
                 if request.record:
                     shown.append((request.user_id, answer))
-        self.shows.add(shown, time.perf_counter() - begin)
+        self.shows.add(shown, time.perf_counter() - begin)  # of all together: none waited for less
         return made
 
     def _resolve(
@@ -102,10 +102,9 @@ class Service(ItemLists):
         check_context(dict(request.context), loaded.dataset.context_names)
         rules = loaded.rules_with(request.rules)
         allowed = None if rules is None else rules.allowed(now)
-        mask = allowed
-        if request.include is not None or request.exclude or request.filter:
-            mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)
-            mask = mask if mask is None or allowed is None else mask & allowed
+        mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)  # None: all items
+        if allowed is not None:
+            mask = allowed if mask is None else mask & allowed
         wants_events = request.user_id is not None and request.history is None
         return ResolvedRequest(
             index=index,
@@ -174,7 +173,7 @@ class Service(ItemLists):
         loaded = state.loaded_run(run, user_id)
         name, row = loaded.model_name(recommender), loaded.catalogue.row.get(item_id)
         check_context(context or {}, loaded.dataset.context_names)
-        events, failure = state.events_of({user_id} if user_id is not None and history is None else ())
+        events, events_missing = state.events_of({user_id} if user_id is not None and history is None else ())
         past = state.history(loaded, user_id, history, events)
         if row is None:
             return Evidence(
@@ -188,7 +187,7 @@ class Service(ItemLists):
                 recommender=name,
             )
         return explain_item(
-            state.fallback, loaded, name, past, row, words, failure, PHRASEBOOKS[language], context or {}
+            state.fallback, loaded, name, past, row, words, events_missing, PHRASEBOOKS[language], context or {}
         )
 
     def converse(
@@ -313,11 +312,11 @@ class Service(ItemLists):
             missing from it (the event log does not answer), or None.
         """
         loaded = self._state.loaded_run(run, user_id)
-        events, failure = self._state.events_of([user_id])
+        events, events_missing = self._state.events_of([user_id])
         past = self._state.history(loaded, user_id, None, events)
         pairs = zip(past.item.tolist(), past.weight.tolist(), strict=True)
         history = [{**loaded.describe_item(item), "weight": round(weight, 6)} for item, weight in pairs]
-        return {"user_id": user_id, "run": loaded.name, "history": history, "fallback": failure}
+        return {"user_id": user_id, "run": loaded.name, "history": history, "fallback": events_missing}
 
     def users(self, prefix: str = "", *, k: int = 20, run: str | None = None) -> list[str]:
         """Find users of the run's data.
@@ -363,9 +362,9 @@ class Service(ItemLists):
         return list(self._state.loaded_runs)
 
     def collection_key(self, request: ListRequest) -> tuple[str, str]:
-        """Return what requests have in common that wait for each other, for one call of `recommend_many`.
+        """Name the queue in which a request waits; those of one queue are answered by one call of `recommend_many`.
 
-        Those of one call are divided further, by `ResolvedRequest.batch_key`, when their names are looked up.
+        There they are divided further, by `ResolvedRequest.batch_key`.
 
         Args:
             request: A request.

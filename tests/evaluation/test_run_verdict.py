@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from genre.evaluation.verdict import verdict
+from genre.evaluation.run_verdict import verdict
 
 
 def row(name: str, value: float, p: float | None, cost: float | None = None, users: int = 153) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from genre.recommenders.base import Recommender
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.second_stage import SecondStage
 from genre.runs import Run
-from genre.serving.drift import Drift, check_drift, pushed_items
 from genre.serving.limits import parse_settings
+from genre.serving.pushed_items import Drift, check_drift, pushed_items
 
 DAY = 86_400
 TARGET, USERS, ITEMS = 39, 200, 40
