@@ -51,7 +51,7 @@ class Judge:
 
     def fit(self, model: Recommender) -> Recommender:
         """Fit on train what is not fitted yet, as a run does."""
-        made, known = copy.copy(model), Reusable(self.fitted, self.held_out)
+        made, known = copy.copy(model), Reusable(self.parts.train, self.fitted, self.held_out)
         self.fitted.append(fit_reusing(made, known, self.parts.train, validation=self.parts.validation))
         return made
 

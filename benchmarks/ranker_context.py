@@ -58,7 +58,7 @@ def run(name: str, files: Path) -> None:
 
     for context in CONTEXTS:
         began, made = time.process_time(), dataclasses.replace(copy.copy(ranker), context=context)
-        fit_reusing(made, Reusable(fitted.values(), held_out), parts.train, validation=weighed)
+        fit_reusing(made, Reusable(parts.train, fitted.values(), held_out), parts.train, validation=weighed)
         spent = time.process_time() - began
         fitted[context], found[context] = made, evaluated(made, judged)
         print(

@@ -94,7 +94,7 @@ def fit_recommenders(work: Workspace, experiment: Experiment, split: Split, log:
                 holds = (name for name in fitted if wanted & {fit_key(one) for one in inside(options[name])})
                 known = [fitted[name] for name in holds]
                 made = copy.copy(recommender)  # the config keeps none of what is learnt
-                reusable = Reusable(known, held_out)
+                reusable = Reusable(train, known, held_out)
                 fit_reusing(made, reusable, train, validation=split.validation, checkpoint=place, log=own)
             reranking = record_reranking(made, label, own)  # of members of a blend, whose weights are fitted
             with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:

@@ -226,11 +226,12 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, remedy: str = "make the run again") -> Iterator[None]:
     """Say of a file whose values are not what was written that it is damaged, whatever goes wrong with them.
 
     Args:
         path: The file, or the folder of the files that have to fit each other.
+        remedy: What to do about it.
 
     Yields:
         None; what is done meanwhile is reading.
@@ -241,7 +242,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: not what this version writes ({error!r}); make it again") from error
+        raise ArtifactError(f"{path}: not what this version writes ({error!r}); {remedy}") from error
 
 
 def write_tensors(path: Path, tensors: Tensors) -> None:

@@ -11,11 +11,13 @@ import pytest
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold, hold_out_last
 from genre.recommenders.base import Recommender
+from genre.recommenders.baseline import Baseline
 from genre.recommenders.blend import Blend
 from genre.recommenders.ease import EASE
 from genre.recommenders.popularity import Popularity
 from genre.recommenders.ranker import Ranker
 from genre.recommenders.reusing import HeldOut, Reusable, fit_reusing
+from genre.recommenders.scaled import Scaled
 from genre.testing import toy_dataset
 
 FIRST = Blend((Popularity(), EASE(regularization=20)))
@@ -52,7 +54,7 @@ def test_a_ranker_takes_fitted_members_and_scores_as_if_it_had_fitted_them(fits:
     fits.clear()
     single = dataclasses.replace(SINGLE).fit(train, validation=validation)
     beside = dataclasses.replace(RANKER)
-    fit_reusing(beside, Reusable([single]), train, validation=validation)
+    fit_reusing(beside, Reusable(train, [single]), train, validation=validation)
     assert fits == [len(train), len(hold_out_last(train, remedy="").context)], "once each, not twice on all"
     assert same_scores(beside, alone, train)
 
@@ -64,8 +66,8 @@ def test_two_rankers_share_what_is_fitted_without_the_last_items(fits: list[int]
     fits.clear()
     held_out = HeldOut()
     one, other = dataclasses.replace(RANKER), dataclasses.replace(linear)
-    fit_reusing(one, Reusable((), held_out), train, validation=validation)
-    fit_reusing(other, Reusable([one], held_out), train, validation=validation)
+    fit_reusing(one, Reusable(train, (), held_out), train, validation=validation)
+    fit_reusing(other, Reusable(train, [one], held_out), train, validation=validation)
     assert len(fits) == 2
     assert same_scores(other, alone, train)
     assert not same_scores(other, one, train)
@@ -81,10 +83,10 @@ def test_what_was_fitted_with_other_options_or_data_is_fitted_again(fits: list[i
     train, validation = parts()
     other = EASE(regularization=21).fit(train, validation=validation)
     held_out = HeldOut()
-    fit_reusing(dataclasses.replace(RANKER), Reusable([other], held_out), train, validation=validation)
+    fit_reusing(dataclasses.replace(RANKER), Reusable(train, [other], held_out), train, validation=validation)
     assert len(fits) == 3
     shorter = train.where(train.user % 2 == 0)
-    fit_reusing(dataclasses.replace(RANKER), Reusable((), held_out), shorter)
+    fit_reusing(dataclasses.replace(RANKER), Reusable(shorter, (), held_out), shorter)
     assert len(fits) == 5
 
 
@@ -92,7 +94,17 @@ def test_options_that_scoring_alone_reads_stay_those_of_the_recommender(fits: li
     train, validation = parts()
     known = EASE(regularization=20).fit(train)
     made = dataclasses.replace(SINGLE)
-    assert fit_reusing(made, Reusable([known]), train, validation=validation) is made
+    assert fit_reusing(made, Reusable(train, [known]), train, validation=validation) is made
     assert len(fits) == 1
     assert same_scores(made, dataclasses.replace(SINGLE).fit(train), train)
     assert known.history_half_life is None
+
+
+def test_a_first_stage_that_learns_from_other_data_is_no_fitted_recommender_and_takes_none() -> None:
+    train, validation = parts()
+    single, scaled = Baseline().fit(train), Scaled(Baseline(), method="z-score").fit(train, validation=validation)
+    beside = Scaled(Baseline(), method="z-score")
+    fit_reusing(beside, Reusable(train, [single]), train, validation=validation)
+    assert beside.first_[0].mean_ == scaled.first_[0].mean_ != single.mean_
+    after = fit_reusing(Baseline(), Reusable(train, [scaled]), train, validation=validation)
+    assert same_scores(after, single, train)

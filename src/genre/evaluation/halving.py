@@ -267,15 +267,16 @@ class _Halving:
         seconds = {type(model): self.costs.fit(name, model) for name, model in fitted}
         fitting, reusable = 0.0, self.reusable()
         for member in ranker.first.members() or (ranker.first,):
-            known = reusable.find(member)
+            known = reusable.find(member, self.split.train)
             held_out = known is not None and reusable.is_held_out(known.chosen())
             fitting += seconds.get(type(member), 0.0) * ((known is None) + (not held_out))
         models, parts = [model for _, model in fitted], (self.split.train, self.split.validation)
-        return ranker_costs(ranker, models, fitting, *parts, weighs=reusable.find(ranker.first) is None)
+        return ranker_costs(ranker, models, fitting, *parts, weighs=reusable.find(ranker.first, parts[0]) is None)
 
     def reusable(self) -> Reusable:
         """Return what a second stage need not fit again."""
-        return Reusable([*self.first, *(one.best for one in self.contenders if one.best is not None)], self.held_out)
+        fitted = [one.best for one in self.contenders if one.best is not None]
+        return Reusable(self.split.train, [*self.first, *fitted], self.held_out)
 
     def value_of(self, name: str, model: Recommender, log: Log | None) -> float | None:
         """Fit on train, where there is a log, and evaluate on the sampled users; None where that fails."""

@@ -145,7 +145,7 @@ class Blend(Recommender):
         Returns:
             A new blend, fitted; this one stays as it is.
         """
-        made, reusable = copy.copy(self), reusable or Reusable()
+        made, reusable = copy.copy(self), reusable or Reusable(dataset)
         made.members_ = tuple(reusable.fit_held_out(member.chosen(), dataset, log) for member in self.members_)
         made.popularity_, made._index = made.members_[0].popularity_, None
         return made

@@ -136,7 +136,7 @@ class Ranker(SecondStage):
         return Training(self.hidden, self.epochs, self.learning_rate, self.weight_decay, self.batch_size)
 
     def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
-        reusable = self._reusable or Reusable()
+        reusable = self._reusable or Reusable(dataset)
         self._fit_first(dataset, validation, log, reusable)  # it answers; its weights as validation chooses them
         held = hold_out_last(dataset, remedy=REMEDY, whole_basket=True)
         first = self.first_[0]  # what learns without the targets has the weights of what answers, so the same features

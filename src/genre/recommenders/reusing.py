@@ -21,26 +21,30 @@ HeldOut = dict[tuple[str, str], Recommender]
 class Reusable:
     """What is fitted already on one training part, with one validation part, for what is fitted next on the same."""
 
-    def __init__(self, fitted: Iterable[Recommender] = (), held_out: HeldOut | None = None) -> None:
+    def __init__(self, part: Dataset, fitted: Iterable[Recommender] = (), held_out: HeldOut | None = None) -> None:
         """Keep what there is.
 
         Args:
+            part: The training part.
             fitted: Fitted recommenders; what is inside them is used, too.
             held_out: What was fitted on that part without its last items; what is fitted on it is added. None: nothing.
         """
         self._fitted = {fit_key(one): one for whole in fitted for one in inside(whole)}
         self._held_out: HeldOut = {} if held_out is None else held_out
+        self._part = part
 
-    def find(self, recommender: Recommender) -> Recommender | None:
+    def find(self, recommender: Recommender, dataset: Dataset) -> Recommender | None:
         """Return a fitted recommender with these options, or None.
 
         Args:
             recommender: The options.
+            dataset: What it would learn from. What is inside another recommender may learn from data that it makes
+                of the training part, such as scaled ratings; for those nothing is fitted.
 
         Returns:
             One whose options are the same, but for those that scoring alone reads.
         """
-        return self._fitted.get(fit_key(recommender))
+        return self._fitted.get(fit_key(recommender)) if dataset is self._part else None
 
     def hold_out(self, context: Dataset, fitted: Iterable[Recommender]) -> None:
         """Keep what was fitted on a training part without its last items.
@@ -104,7 +108,7 @@ def fit_reusing(
     Returns:
         The recommender itself.
     """
-    known = None if reusable is None else reusable.find(recommender)
+    known = None if reusable is None else reusable.find(recommender, dataset)
     if known is not None:
         log.record("reused", model=type(known).__name__)
         return _learnt_by(known, recommender)

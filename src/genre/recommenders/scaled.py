@@ -17,6 +17,7 @@ from genre.errors import DataError, OptionError
 from genre.log import Log
 from genre.options import Doc
 from genre.preprocessing.scaling import Scaler
+from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Terms
 from genre.recommenders.second_stage import SecondStage
 
@@ -67,6 +68,11 @@ class Scaled(SecondStage):
             context, target = validation.context, validation.target
             validation = Fold(lambda: scaler.transform(context), scaler.transform(target))
         super()._fit(scaler.transform(dataset), validation, log)
+
+    @override
+    def members(self) -> tuple[Recommender, ...]:
+        """Return nothing: the first stage learns from scaled ratings, not from the data of this one."""
+        return ()
 
     def _scaler(self, history: History) -> Scaler:
         """Return the scaler of histories: its users are their rows."""

@@ -23,6 +23,7 @@ from genre.storage import MANIFEST, publish, read_json, read_manifest, reading, 
 
 INTERACTIONS, FACTS = "interactions", "tables.json"
 SIDES = ("users", "items")
+REMEDY = "run `genre convert` again"
 
 
 @dataclass(eq=False)
@@ -44,14 +45,14 @@ class Converted(Source):
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         if FACTS not in read_manifest(self.folder)["files"]:
             raise ArtifactError(f"{self.folder}: holds no tables; give a folder that `genre convert` wrote")
-        with reading(self.folder / FACTS):
+        with reading(self.folder / FACTS, REMEDY):
             facts: dict[str, Any] = {name: _frozen(value) for name, value in read_json(self.folder / FACTS).items()}
             facts["rejected"] = tuple(Rejected(**one) for one in facts["rejected"])
         paths = {side: self.folder / f"{side}.parquet" for side in SIDES}
         tables = {side: read_table(path) for side, path in paths.items() if path.is_file()}
         files = ", ".join(map(one_file, sorted(self.interactions.glob("*.parquet"))))
         query = f"SELECT * FROM read_parquet([{files}], hive_partitioning=false)"
-        with reading(self.folder / FACTS):
+        with reading(self.folder / FACTS, REMEDY):
             return Tables(engine.frame(engine.view(query)), **tables, **facts)
 
     @override
