@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -132,15 +133,15 @@ class Catalogue:
         wanted = fold(text).split()
         if not wanted:
             return [int(row) for row in np.argsort(-popularity, kind="stable")[:k]]
-        found = [row for row, title in enumerate(self._folded_titles) if all(word in title for word in wanted)]
-        whole = " ".join(wanted)
+        found = (row for row, title in enumerate(self._folded_titles) if all(word in title for word in wanted))
+        whole, beginnings = " ".join(wanted), [re.compile(rf"\b{re.escape(word)}").search for word in wanted]
 
         def order(row: int) -> tuple[bool, bool, bool, float]:
             title = self._folded_titles[row]
-            starts = all(re.search(rf"\b{re.escape(word)}", title) for word in wanted)
+            starts = all(begins(title) for begins in beginnings)
             return title != whole, not title.startswith(whole), not starts, -float(popularity[row])
 
-        return sorted(found, key=order)[:k]
+        return heapq.nsmallest(k, found, key=order)  # a word in most titles finds very many
 
     def with_words(self, wanted: Iterable[str]) -> Mask:
         """Return which titles have any of some words.
