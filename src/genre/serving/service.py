@@ -102,9 +102,10 @@ class Service(ItemLists):
         check_context(dict(request.context), loaded.dataset.context_names)
         rules = loaded.rules_with(request.rules)
         allowed = None if rules is None else rules.allowed(now)
-        mask = loaded.catalogue.mask(request.include, request.exclude, request.filter)  # None: all items
-        if allowed is not None:
-            mask = allowed if mask is None else mask & allowed
+        mask = allowed
+        if request.include is not None or request.exclude or request.filter:
+            wanted = loaded.catalogue.mask(request.include, request.exclude, request.filter)
+            mask = wanted if allowed is None else allowed if wanted is None else wanted & allowed  # None: all items
         wants_events = request.user_id is not None and request.history is None
         return ResolvedRequest(
             index=index,
