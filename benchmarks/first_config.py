@@ -104,14 +104,11 @@ def run(name: str, files: Path, minutes: float) -> dict[str, Any]:
 
 NOTES = (
     "- Budgets of `auto` are two minutes, far below its default of ten, for lack of CPU.",
-    "- amazon-beauty: weights of blends of before decision record 183, and no network that starts at texts (decision 215); by hand no ranker",
-    "  was tried, `init` offers one, and validation took it. `auto` was measured before it tried the ranker of the first config, too, and before",
-    "  blends and rankers were measured by a pilot (decision 198): what it used beyond the budget was spent on the end of the search.",
+    "- amazon-beauty: weights of the blends by hand are of before decision record 183, with no network that starts at texts (decision 215) and no",
+    "  ranker; `init` offers both, and validation took the ranker.",
     "- uci-online-retail: purchases repeat; `init` and `auto` are told `--exclude-seen`, for the table removes seen items. Without it `auto` searched",
     "  with repeats, and its blend had .0888 and .0801 here.",
     "- By hand every blend is weighed on one half of the validation users and judged on the other, and the reverse; the table weighs it on all.",
-    "- amazon-beauty is of before decision 218, too: no ranker that reads recent popularity, and the members of a ranker were fitted once more; CPU",
-    "  seconds of its `init` hold those of the config by hand.",
     "- lastfm-hetrec: weights of the blends by hand are of before decision 183.",
     "- `yelp`, `gowalla`, `ml-1m`, `ml-1m-ordered` and `beauty-bert4rec` were not searched by hand, and neither `init` nor `auto` was measured there: one call of",
     "  it a set, minutes to an hour of CPU each.",
