@@ -282,6 +282,11 @@ def test_own_classes_beside_the_config(tmp_path: Path) -> None:
     assert "half is not valid Python ('(' was never closed (half.py, line 1))" in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [":Name", ".own:Name", "a..b:Name", "own:", ":"])
+def test_a_kind_without_a_module_or_a_name_is_an_error(kind: str) -> None:
+    assert f"data.kind: kind {kind!r}: is no package.module:Class" in problems(GOOD, f"data.kind='{kind}'")
+
+
 def test_the_full_config_reads_back_to_the_same() -> None:
     config = parse(GOOD, "evaluation.k=20")
     again = parse(to_yaml(config.full))

@@ -131,6 +131,8 @@ def _refuse_modules_of(folder: Path, what: str, module: str) -> None:
 def _import_class(what: str, target: str, folder: Path | None) -> Any:
     """Return what `module:name` holds; the errors say what to do about a module that cannot be imported."""
     module, _, name = target.partition(":")
+    if not all((*module.split("."), name)):
+        raise ConfigError(f"{what}: is no package.module:Class")
     try:
         with _importable(folder):
             return getattr(importlib.import_module(module), name)
