@@ -163,9 +163,9 @@ def test_editing_one_option_refits_that_one_alone(world: Path) -> None:
     assert made == "Made: recommenders/ease, evaluations/ease. The rest was read back."
 
 
-def test_members_of_a_blend_that_are_fitted_alone_too_are_fitted_once(
-    world: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The regularization of each EASE that is fitted, in order."""
     fits: list[str] = []
     learn = EASE._fit
 
@@ -174,6 +174,10 @@ def test_members_of_a_blend_that_are_fitted_alone_too_are_fitted_once(
         learn(self, *given)
 
     monkeypatch.setattr(EASE, "_fit", counted)
+    return fits
+
+
+def test_members_of_a_blend_that_are_fitted_alone_too_are_fitted_once(world: Path, fits: list[str]) -> None:
     pair = "[{kind: popularity}, {kind: ease, regularization: 20}]"
     alone = make(world, f"recommenders=[{{kind: blend, recommenders: {pair}}}]", "name=alone")
     assert fits == ["20"]
@@ -184,15 +188,7 @@ def test_members_of_a_blend_that_are_fitted_alone_too_are_fitted_once(
     assert np.array_equal(both.recommender("blend").score(history), alone.recommender("blend").score(history))
 
 
-def test_a_ranker_takes_members_that_are_fitted_alone_too(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fits: list[str] = []
-    learn = EASE._fit
-
-    def counted(self: EASE, *given: Any) -> None:
-        fits.append(f"{self.regularization:g}")
-        learn(self, *given)
-
-    monkeypatch.setattr(EASE, "_fit", counted)
+def test_a_ranker_takes_members_that_are_fitted_alone_too(world: Path, fits: list[str]) -> None:
     single, member = "{kind: ease, regularization: 20, history_half_life: 3}", "{kind: ease, regularization: 20}"
     first = f"first: {{kind: blend, recommenders: [{{kind: popularity}}, {member}]}}"
     ranker, linear = (f"{{kind: ranker, candidates: 5, epochs: 1, hidden: {hidden}, {first}}}" for hidden in (4, 0))
