@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from genre.data.event_kinds import SHOW
 from genre.errors import StoreError
 from genre.serving.events.deletion import DeletedUsers, Deletion, user_digest
 from genre.serving.events.experiment_changes import (
@@ -21,10 +20,10 @@ from genre.serving.events.experiment_changes import (
     Decide,
     ExperimentChange,
     change_of_row,
-    json_of,
     row_of_change,
 )
-from genre.serving.events.list_rows import PUT_LIST, list_of, list_row
+from genre.serving.events.list_rows import PUT_LIST, list_row
+from genre.serving.events.log_rows import EVENT_COLUMNS, ROW_COLUMNS, deletion_of, entry_of, event_of, is_portable
 from genre.serving.events.store import (
     KINDS,
     LONGEST_HISTORY,
@@ -43,8 +42,6 @@ from genre.serving.events.store import (
     settle_times,
 )
 
-EVENT_COLUMNS = 'user_id, item_id, weight, "timestamp", event_id, body, action, list_id, place, value, origin'
-ROW_COLUMNS = f"seq, kind, {EVENT_COLUMNS}"
 VERSION_3 = {"action": "TEXT", "list_id": "TEXT", "place": "BIGINT", "value": "DOUBLE PRECISION", "origin": "TEXT"}
 """Columns that version 3 added, with types that every database knows."""
 VERSION_3_INDEXES = """
@@ -70,11 +67,6 @@ ERASE_SHOWN = "DELETE FROM log WHERE kind IN ('list', 'show') AND user_id = ?"
 PRUNE = "DELETE FROM log WHERE kind IN ('event', 'list', 'show') AND seq > ? AND seq <= ? AND \"timestamp\" < ?"
 WHOLE_LOG = f"SELECT {ROW_COLUMNS} FROM log ORDER BY seq"
 USERS = "SELECT DISTINCT user_id FROM log WHERE kind IN ('event', 'list', 'show') AND user_id IS NOT NULL"
-
-HEAVIEST = 1e30  # what single precision holds
-RECORDED_COLUMNS = 'item_id, weight, "timestamp", body, action, list_id, place, value, origin'
-Recorded = tuple[Any, ...]
-"""The values of `RECORDED_COLUMNS` of an event in the log."""
 
 
 class EventStore(ABC):
@@ -126,7 +118,7 @@ class EventStore(ABC):
         known = self._deleted = self._deleted or DeletedUsers(self.key)
         for seq, digest, timestamp in log.execute(self._sql(DELETIONS), (self._deletions_until,)).fetchall():
             self._deletions_until = seq
-            if deletion := _deletion(digest, timestamp):
+            if deletion := deletion_of(digest, timestamp):
                 known.add(deletion)
         return known
 
@@ -251,7 +243,7 @@ class EventStore(ABC):
         """
         statement = f"SELECT {ROW_COLUMNS} FROM log WHERE seq > ? AND kind IN ({placeholders(len(kinds))})"
         while rows := self._select(self._sql(f"{statement} ORDER BY seq LIMIT {PAGE}"), (after, *kinds)):
-            found = [(seq, _entry(kind, event)) for seq, kind, *event in rows]
+            found = [(seq, entry_of(kind, event)) for seq, kind, *event in rows]
             if readable := [(seq, entry) for seq, entry in found if entry is not None]:
                 # the process that deleted may have ended before it erased
                 self._n_deletions += any(isinstance(entry, Deletion | Pruning) for _, entry in readable)
@@ -350,7 +342,7 @@ class EventStore(ABC):
     def _entries_of(self, user_id: str, kinds: Sequence[Kind]) -> list[Entry | None]:
         wanted = f"user_id = ? AND kind IN ({placeholders(len(kinds))})"
         statement = f"SELECT {ROW_COLUMNS} FROM log WHERE {wanted} ORDER BY seq"
-        return [_entry(kind, row) for _, kind, *row in self._select(self._sql(statement), (user_id, *kinds))]
+        return [entry_of(kind, row) for _, kind, *row in self._select(self._sql(statement), (user_id, *kinds))]
 
     def prune(self, before: int) -> int:
         """Erase events, lists and shows from before a time, in short commits, and append the pruning, if any.
@@ -395,7 +387,7 @@ class EventStore(ABC):
                 raise StoreError("the log to replace knows its deleted users by another key; move it away first")
             log.execute(self._sql("DELETE FROM log"))
             for page in pages:
-                readable = [row for row in page if _is_portable(row)]
+                readable = [row for row in page if is_portable(row)]
                 self._insert(log, readable)
                 entries, unreadable = entries + len(readable), unreadable + len(page) - len(readable)
             self._end_filling(log, key)
@@ -407,7 +399,7 @@ class EventStore(ABC):
     def _deletions_of(self, log: Any) -> set[tuple[str, int]]:
         """Return digest and time of each deletion in the log, in a transaction."""
         rows = log.execute(self._sql(DELETIONS), (0,)).fetchall()
-        return {(digest, timestamp or 0) for _, digest, timestamp in rows if _deletion(digest, timestamp)}
+        return {(digest, timestamp or 0) for _, digest, timestamp in rows if deletion_of(digest, timestamp)}
 
     def _delete_again(self, log: Any, deletions: set[tuple[str, int]]) -> int:
         """Erase the events of users who were deleted after a copy of the log was made, in a transaction."""
@@ -500,22 +492,6 @@ def placeholders(n: int) -> str:
     return ", ".join("?" * n)
 
 
-def timed_row(event: Event, now: int) -> tuple[Any, ...]:
-    """Return the kind and the values of `EVENT_COLUMNS` under which an event is recorded.
-
-    Args:
-        event: The event that was sent.
-        now: The present, in seconds since 1970.
-
-    Returns:
-        The values; a time ahead of the present is held to it.
-    """
-    sent = event.timestamp
-    timestamp, body = (sent, None) if 0 != sent <= now else (now, str(sent))
-    kind = SHOW if event.kind == SHOW else "event"
-    return kind, event.user_id, event.item_id, float(event.weight), timestamp, event.event_id, body, *_led_by(event)
-
-
 def is_late(user_id: str, timestamp: int, now: int, deleted: DeletedUsers) -> bool:
     """Tell whether something happened before its user was deleted, such as an event that is sent again.
 
@@ -532,80 +508,3 @@ def is_late(user_id: str, timestamp: int, now: int, deleted: DeletedUsers) -> bo
         return False
     deleted_at = deleted.deleted_at(user_id)
     return deleted_at is not None and timestamp <= deleted_at <= now
-
-
-def compare_with_recorded(event: Event, recorded: Recorded) -> Outcome:
-    """Compare an event with the one that was recorded of the same user under the same event id.
-
-    Args:
-        event: The event that was sent; without a time, any time is the same.
-        recorded: The event in the log.
-
-    Returns:
-        DUPLICATE for the same event sent again, CONFLICT for another one.
-    """
-    item_id, weight, timestamp, body, *led_by = recorded
-    same_time = event.timestamp in (0, timestamp) or str(event.timestamp) == body
-    same_weight = event.kind is not None or float(event.weight) == weight  # what a kind weighs may have changed since
-    same = event.item_id == item_id and same_weight and same_time
-    return Outcome.DUPLICATE if same and [*_led_by(event)] == led_by else Outcome.CONFLICT
-
-
-def _led_by(event: Event) -> tuple[Any, ...]:
-    """Return the values of the last columns of an event: its kind, the list that led to it, its circumstances."""
-    origin = json.dumps(dict(sorted(event.context)), ensure_ascii=False) if event.context else None
-    return event.kind, event.recommendation_id, event.position, event.value, origin
-
-
-def _entry(kind: str, event: Sequence[Any]) -> Entry | None:
-    """Make an entry from a row of the table; None for a row that no version of this program wrote."""
-    if kind in ("event", SHOW):
-        return event_of(event)
-    if kind == "list":
-        return list_of(event)
-    item_id, timestamp, body = event[1], event[3], event[5]
-    if kind == "deletion":
-        return _deletion(body, timestamp)
-    if kind == "experiment":
-        return change_of_row(body, timestamp)
-    if kind == "pruning":
-        return Pruning(timestamp) if isinstance(timestamp, int) else None
-    fields = json_of(body)
-    return ItemChange(item_id, fields) if isinstance(item_id, str) and isinstance(fields, dict) else None
-
-
-def _is_portable(row: Row) -> bool:
-    """Tell whether a version of this program wrote a row, and every database can hold it."""
-    _, kind, *event = row
-    texts = [row[at] for at in (2, 3, 6, 7, 8, 9, 12) if row[at] is not None]
-    storable = all(isinstance(text, str) and "\x00" not in text for text in texts)
-    return storable and kind in KINDS and _entry(kind, event) is not None
-
-
-def _deletion(digest: Any, timestamp: Any) -> Deletion | None:
-    return Deletion(digest, timestamp if isinstance(timestamp, int) else 0) if isinstance(digest, str) else None
-
-
-def event_of(row: Sequence[Any]) -> Event | None:
-    """Make an event from a row of the table.
-
-    Args:
-        row: The values of `EVENT_COLUMNS`.
-
-    Returns:
-        The event; None for a row that no version of this program wrote, such as a weight that is text.
-    """
-    user_id, item_id, weight, timestamp, event_id, body, action, list_id, place, value, origin = row
-    texts = isinstance(user_id, str) and isinstance(item_id, str)
-    texts &= all(isinstance(text, (str, type(None))) for text in (event_id, action, list_id))
-    numbers = isinstance(weight, (int, float)) and -HEAVIEST < weight < HEAVIEST and isinstance(timestamp, int)
-    numbers &= isinstance(place, (int, type(None)))
-    numbers &= value is None or (isinstance(value, (int, float)) and -HEAVIEST < value < HEAVIEST)
-    if not (texts and numbers and (weight >= 0 or action is not None)):
-        return None
-    said = json_of(origin or "{}")
-    if not isinstance(said, dict):
-        return None
-    context = tuple((name, str(text)) for name, text in said.items())
-    led_by = action, list_id, place, value, context
-    return Event(user_id, item_id, weight, timestamp, event_id, body is not None, *led_by)

@@ -14,19 +14,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
+from genre.serving.events.log_rows import EVENT_COLUMNS, RECORDED_COLUMNS, ROW_COLUMNS, compare_with_recorded, timed_row
 from genre.serving.events.log_table import (
-    EVENT_COLUMNS,
     NEWEST_EVENTS,
-    RECORDED_COLUMNS,
-    ROW_COLUMNS,
     VERSION_3,
     VERSION_3_INDEXES,
     WHOLE_LOG,
     EventStore,
-    compare_with_recorded,
     is_late,
     time_left,
-    timed_row,
 )
 from genre.serving.events.store import PAGE, Event, Outcome, Row
 

@@ -18,19 +18,16 @@ from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
 from genre.serving.events.deletion import key_name
+from genre.serving.events.log_rows import EVENT_COLUMNS, RECORDED_COLUMNS, compare_with_recorded, timed_row
 from genre.serving.events.log_table import (
-    EVENT_COLUMNS,
     NEWEST_EVENTS,
-    RECORDED_COLUMNS,
     VERSION_3,
     VERSION_3_INDEXES,
     WHOLE_LOG,
     EventStore,
-    compare_with_recorded,
     is_late,
     placeholders,
     time_left,
-    timed_row,
 )
 from genre.serving.events.store import PAGE, Event, Outcome, Row
 from genre.sqlite_files import use_write_ahead_log
