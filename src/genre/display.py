@@ -94,3 +94,16 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     line = "".join(char if char.isprintable() else " " for char in str(value))
     return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """Name the first few of many things, and say how many more there are.
+
+    Args:
+        names: Their names.
+        most: How many are named.
+
+    Returns:
+        Such as `a, b, c and 2 more`.
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

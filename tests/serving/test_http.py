@@ -19,6 +19,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from genre.display import some_of
 from genre.errors import StoreError
 from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
@@ -27,7 +28,7 @@ from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
 from genre.serving.http.access import ApiKeys
-from genre.serving.http.app import _some, create_app
+from genre.serving.http.app import create_app
 from genre.serving.http.routes import _parse_cached
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest
@@ -311,8 +312,8 @@ def test_what_does_not_answer_is_said_once_and_counted(
 
 
 def test_many_names_are_said_in_few_words() -> None:
-    assert _some(["a", "b", "c"]) == "a, b, c"
-    assert _some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert some_of(["a", "b", "c"], 3) == "a, b, c"
+    assert some_of(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
 
 
 def test_the_report_cannot_reach_the_routes(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:

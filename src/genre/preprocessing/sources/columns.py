@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from genre.data.context import TIME_NAMES
+from genre.display import some_of
 from genre.domains.packs import known_names
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError, OptionError
@@ -268,7 +269,7 @@ def listed(names: list[str]) -> str:
     Returns:
         The first twenty between quotes, and how many more there are.
     """
-    return ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
+    return some_of([*map(repr, names)], 20)
 
 
 def _by_name(engine: DuckDB, sample: str, roles: list[str], wanted: Columns, left: list[str]) -> Iterator[Chosen]:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from genre.display import some_of
 from genre.features.thumbnails import MEDIA_TYPE
 from genre.serving.http.access import (
     ApiKeys,
@@ -37,6 +38,7 @@ from genre.serving.service import Service
 from genre.version import __version__
 
 KEPT = "private, max-age=31536000, immutable"
+NAMED = 3  # stages in a line of the log
 MAX_PAUSE_SECONDS = 300.0  # between two attempts at a stage that does not answer
 
 AddRoutes = Callable[[FastAPI, AsyncService], AbstractAsyncContextManager[None]]
@@ -152,17 +154,14 @@ async def _keep_warm(calls: AsyncService) -> None:
             troubles = {"warming up": f"{type(error).__name__}: {error}"}
         new, back = sorted(troubles.keys() - silent), sorted(silent - troubles.keys())
         if new:
-            log.error("No answer, tried again now and then: %s", _some([f"{one} ({troubles[one]})" for one in new]))
+            log.error(
+                "No answer, tried again now and then: %s", some_of([f"{one} ({troubles[one]})" for one in new], NAMED)
+            )
         if back:
-            log.error("Answer again: %s", _some(back))
+            log.error("Answer again: %s", some_of(back, NAMED))
         pause = min(2 * pause, MAX_PAUSE_SECONDS) if silent & troubles.keys() else shortest
         silent = set(troubles)
         await asyncio.sleep(pause)
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    """The first few of many names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _add_health(app: FastAPI, service: Service, metrics: PrometheusMetrics) -> None:
