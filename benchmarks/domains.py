@@ -327,7 +327,10 @@ def news(data: Path) -> Rows:
     content = pick("content", contents, split, metrics, how, rows)
     near = [genre.ItemKNN(neighbours=n, shrinkage=s) for n in (100, 500) for s in (0.0, 20.0)]
     knn = pick("item_knn", near, split, metrics, how, rows)
-    pick("blend", [genre.Blend((popular, content, knn))], split, metrics, how, rows)
+    factors = [genre.ALS(factors=32, regularization=r) for r in (10.0, 50.0)]
+    members = (popular, content, knn, pick("als", factors, split, metrics, how, rows))
+    pick("blend, weights over the catalogue", [genre.Blend(members)], split, metrics, how, rows)
+    pick("blend", [genre.Blend(members, learn_from="impressions")], split, metrics, how, rows)
     towers = [genre.TwoTower(dim=32, ids=32, hidden=64, id_dropout=share, epochs=10) for share in (0.3, 0.8)]
     pick("two_tower", towers, split, metrics, how, rows)
     return rows
@@ -362,7 +365,10 @@ def unseen_news(data: Path, *, alone: bool = False) -> Rows:
     pick("content by shuffled texts", [content], placebo, metrics, how, rows, also="content")
     factors = [genre.Content(recommender=genre.ALS(factors=f)) for f in (16, 64)]
     als = pick("als, its factors by text", factors, split, metrics, how, rows, also="content")
-    pick("blend of popularity, content, als by text", [genre.Blend((popular, content, als))], split, metrics, how, rows)
+    members = (popular, content, als)
+    name = "blend of popularity, content, als by text"
+    pick(f"{name}, weights over the catalogue", [genre.Blend(members)], split, metrics, how, rows)
+    pick(name, [genre.Blend(members, learn_from="impressions")], split, metrics, how, rows)
     towers = [genre.TwoTower(dim=32, ids=32, hidden=64, id_dropout=share, epochs=10) for share in (0.3, 0.8)]
     pick("two_tower", towers, split, metrics, how, rows, also="content")
     return rows

@@ -176,7 +176,7 @@ def test_scoring_options_need_no_new_fit(model: Recommender) -> None:
 
 def test_a_blend_leaves_out_what_has_no_weight(parts: Split) -> None:
     fitted: list[Recommender] = [model.fit(parts.train) for model in (EASE(), Popularity(), ItemKNN())]
-    blend = weigh_blend(fitted, parts.validation)
+    blend = weigh_blend(Blend(tuple(fitted)), parts.validation)
     assert (blend.weights_ > 0).any(axis=0).all()
     again = dataclasses.replace(blend).fit(parts.train, validation=parts.validation)
     assert np.array_equal(again.weights_, blend.weights_)

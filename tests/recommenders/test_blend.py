@@ -67,6 +67,46 @@ def test_weights_are_fitted_on_the_validation_part() -> None:
     assert fitted.weights_[0, 1] > held_out.weights_[0, 1]
 
 
+@dataclass(eq=False)
+class Fixed(Recommender):
+    """Gives all users the same scores."""
+
+    scores: tuple[float, ...] = ()
+
+    def _fit(self, dataset: Dataset, validation: Fold | None, log: Log) -> None:
+        self.row_ = np.array(self.scores, np.float32)
+
+    def _score(self, history: History) -> np.ndarray:
+        return np.tile(self.row_, (len(history), 1))
+
+
+@pytest.mark.parametrize("held_out", ["validation part", "last impression"])
+def test_weights_are_fitted_to_impressions(held_out: str) -> None:
+    """Of 3 or 4, and 5, which are shown, nobody clicks 5; one member knows that, the other finds 3 in the catalogue."""
+    shown = [(user, 1 + at, item, item != 5) for user in range(60) for at in range(2) for item in (3 + user % 2, 5)]
+    user, time, item, click = np.array([(user, 0, 2, True) for user in range(60)] + shown).T
+    ids = {"user_ids": Ids(range(60)), "item_ids": Ids(range(2, 6))}
+    data = Dataset.from_arrays(user=user, item=item - 2, weight=click, timestamp=time, **ids)
+    assert data.timestamp is not None
+    last = data.timestamp == 2
+    fold = Fold(data.where(~last), data.where(last))
+    train, given = (data, None) if held_out == "last impression" else (fold.context, fold)
+    knows, finds = Fixed((2, 1, 1, 0)), Fixed((0, 1, 0, 0.9))  # rows: items 2, 3, 4, 5
+    weights = {
+        learn_from: Blend((knows, finds), k=1, exclude_seen=False, learn_from=learn_from)
+        .fit(train, validation=given)
+        .weights_[0]
+        for learn_from in ("lists", "impressions")
+    }
+    assert weights["lists"][0] <= 0.5 < weights["impressions"][0], weights
+    tied = Blend((Fixed((0, 0, 0, 0)), Fixed((0, 0, 0, 1)), knows), k=1, exclude_seen=False, learn_from="impressions")
+    assert tied.fit(train, validation=given).weights_[0, 2] > 0.5, "what is clicked stands first in the file"
+    some = Blend((knows, finds), k=1, histories=10, learn_from="impressions").fit(train, validation=given)
+    assert some.weights_[0, 0] > 0.5
+    with pytest.raises(DataError, match="the data has no times"):
+        some.fit(dataclasses.replace(train, timestamp=None))
+
+
 def test_weighing_fitted_members_gives_what_fitting_gives() -> None:
     data = toy_dataset()
     fold = _validation(data)

@@ -99,10 +99,12 @@ def choose_recommenders(facts: Facts) -> list[Choice]:
 def _blend(facts: Facts, members: list[Values]) -> Choice:
     """Return a blend, with weights for short and long histories where enough users are there to fit them on."""
     by_time = choose_split(facts).values["kind"] == "time"
+    shown = {"learn_from": "impressions"} if facts.form == "impressions" else {}
+    values = {"kind": "blend", **shown}
     if (facts.judged_by_time if by_time else facts.judged_by_last) < ENOUGH_FOR_BUCKETS:
-        return Choice({"kind": "blend", "recommenders": members}, "their weighted sum; validation fits the weights")
-    values = {"kind": "blend", "length_buckets": 3, "recommenders": members}
-    return Choice(values, "their sum, weighted for short, middling and long histories by validation")
+        return Choice(values | {"recommenders": members}, "their weighted sum; validation fits the weights")
+    why = "their sum, weighted for short, middling and long histories by validation"
+    return Choice(values | {"length_buckets": 3, "recommenders": members}, why)
 
 
 def _popular(facts: Facts) -> Iterator[Choice]:

@@ -109,7 +109,7 @@ class Fold:
         users = self.users()
         if most is None or len(users) <= most:
             return self
-        return self._of(np.random.default_rng(seed).choice(users, most, replace=False))
+        return self.of_users(np.random.default_rng(seed).choice(users, most, replace=False))
 
     def halves(self) -> tuple[Fold, Fold]:
         """Split the users with a target in two at random, the same users every time.
@@ -118,10 +118,17 @@ class Fold:
             The same questions about each half.
         """
         order = np.random.default_rng(0).permutation(self.users())
-        return self._of(order[: len(order) // 2]), self._of(order[len(order) // 2 :])
+        return self.of_users(order[: len(order) // 2]), self.of_users(order[len(order) // 2 :])
 
-    def _of(self, users: Int32) -> Fold:
-        """Return the questions about some users."""
+    def of_users(self, users: Int32) -> Fold:
+        """Keep the targets of some users.
+
+        Args:
+            users: Their rows.
+
+        Returns:
+            The same questions about them.
+        """
         kept = np.zeros(self.target.n_users, bool)
         kept[users] = True
         return Fold(lambda: self.context, self.target.where(kept[self.target.user]))

@@ -21,13 +21,14 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold
 from genre.data.ids import Ids
 from genre.data.linear_algebra import ratio
-from genre.errors import EvaluationError, NotFitted
+from genre.data.shown_together import Shown, collect_shown
+from genre.errors import DataError, EvaluationError, NotFitted
 from genre.evaluation.metric_table import METRICS, check_needs, labels, metric_of
 from genre.evaluation.predicted_ratings import PredictedRatings
 from genre.evaluation.ranking import predict_ratings, rank_by_score, rank_in_lists
 from genre.evaluation.resampling import power_mean
 from genre.evaluation.results import Evaluation
-from genre.evaluation.shown import Shown, collect_shown, rank_shown
+from genre.evaluation.shown_ranks import rank_shown
 from genre.evaluation.targets import Targets, collect_targets, distinct_rows, fold_digest
 from genre.evaluation.tied_ranks import Ranks
 from genre.log import SILENT, Log
@@ -234,7 +235,10 @@ def _measure_shown(
     recommender: Recommender, fold: Fold, trained: Dataset, wanted: dict[str, int], log: Log
 ) -> tuple[_Measured, float]:
     """Measure the ranks among what was shown; also return the CPU milliseconds of a user."""
-    shown = collect_shown(fold)
+    try:
+        shown = collect_shown(fold)
+    except DataError as error:
+        raise EvaluationError(f"kind {error}") from None
     ranks, seconds = rank_shown(recommender, fold, shown, trained, log)
     popularity = np.bincount(trained.item, trained.weight, trained.n_items)
     lengths = np.bincount(fold.context.user, minlength=trained.n_users)[shown.users]

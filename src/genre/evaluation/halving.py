@@ -114,7 +114,7 @@ def search(
         starts: Name -> recommender with the options that it is tried with first, cheap ones first.
         budget: When to stop.
         metric: The label to optimise.
-        kind: See `evaluate`; weights of blends are fitted over the catalogue in any case.
+        kind: See `evaluate`; weights of blends are fitted for it.
         exclude_seen: See `evaluate`.
         second_stage: Whether to try a ranker over the blend, which learns from the last item of each history.
         expected: What a fit takes by runs measured elsewhere; a trial that the budget does not hold is not begun.
@@ -158,6 +158,8 @@ class _Halving:
         self.split, self.contenders, self.budget, self.costs, self.metric = split, contenders, budget, costs, metric
         self.seed, self.log = seed, log
         self.kind, self.exclude_seen = kind, exclude_seen
+        learn_from: Literal["lists", "impressions"] = "impressions" if kind == "impressions" else "lists"
+        self.blend = partial(Blend, exclude_seen=exclude_seen, learn_from=learn_from)
         self.sign = 1 if metric_of(metric).higher_is_better else -1
         self.judged = split.validation.sample(USERS, seed)
         self.n_judged, self.n_users = len(self.judged.users()), len(split.validation.users())
@@ -235,7 +237,7 @@ class _Halving:
         """Measure what a blend of these takes to weigh, where there is a budget to keep."""
         fitted = [member for member in members if member is not None]
         if self.budget.seconds is not None and len(fitted) > 1:
-            _, seconds = pilot_blend(fitted, self.split.validation, exclude_seen=self.exclude_seen)
+            _, seconds = pilot_blend(self.blend(tuple(fitted)), self.split.validation)
             self.weighing = seconds / len(fitted)
 
     def members(self) -> list[_Contender]:
@@ -361,7 +363,7 @@ class _Halving:
 
     def blended(self, fitted: list[Recommender]) -> Blend:
         """Weigh a blend, with weights for short and long histories where that is better on users not weighed on."""
-        make = partial(Blend, tuple(fitted), exclude_seen=self.exclude_seen)
+        make = partial(self.blend, tuple(fitted))
         buckets = BUCKETS[0]
         if self.n_judged >= ENOUGH:
             one, other = self.judged.halves()
@@ -374,7 +376,7 @@ class _Halving:
                 trials |= {n: make(length_buckets=n).weigh(fitted, one) for n in BUCKETS[1:]}
                 values |= {n: self.evaluated(trials[n], other) for n in BUCKETS[1:]}
             buckets = max(values, key=lambda n: self.sign * values[n])
-        return weigh_blend(fitted, self.split.validation, length_buckets=buckets, exclude_seen=self.exclude_seen)
+        return weigh_blend(make(length_buckets=buckets), self.split.validation)
 
     def ranked(self, first: Recommender, members: list[_Contender]) -> Iterator[Ranker]:
         """Yield a ranker over the best so far, of as many histories as the budget holds; none if these are too few."""
@@ -408,26 +410,24 @@ def _inside(model: Recommender) -> tuple[Recommender, ...]:
     return model.members_ if isinstance(model, Blend) else (model,)
 
 
-def weigh_blend(
-    fitted: list[Recommender], validation: Fold, *, length_buckets: int = 1, exclude_seen: bool = True
-) -> Blend:
+def weigh_blend(blend: Blend, validation: Fold) -> Blend:
     """Weigh a blend and leave out the members whose weights are zero.
 
     Args:
-        fitted: Recommenders fitted on one training part.
+        blend: Of recommenders fitted on one training part.
         validation: Held-out interactions of that part.
-        length_buckets: See `Blend`.
-        exclude_seen: See `Blend`.
 
     Returns:
         The blend of those with a weight; to fit it anew gives the same.
     """
-    make = partial(Blend, length_buckets=length_buckets, exclude_seen=exclude_seen)
-    weighed = make(tuple(fitted)).weigh(fitted, validation)
-    useful = [member for member, used in zip(fitted, weighed.weights_.max(axis=0), strict=True) if used > 0]
-    if len(useful) == len(fitted):
-        return weighed
-    return make(tuple(useful)).weigh(useful, validation)
+    fitted = blend.recommenders
+    blend.weigh(fitted, validation)
+    useful = tuple(member for member, used in zip(fitted, blend.weights_.max(axis=0), strict=True) if used > 0)
+    return (
+        blend
+        if len(useful) == len(fitted)
+        else dataclasses.replace(blend, recommenders=useful).weigh(useful, validation)
+    )
 
 
 def _with_scoring(model: Recommender, changed: Mapping[str, Any]) -> Recommender:

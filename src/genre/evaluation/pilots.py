@@ -39,21 +39,20 @@ class RankerCosts:
     ranking: float
 
 
-def pilot_blend(members: Sequence[Recommender], fold: Fold, *, exclude_seen: bool) -> tuple[Blend, float]:
+def pilot_blend(blend: Blend, fold: Fold) -> tuple[Blend, float]:
     """Weigh a blend on a few histories.
 
     Args:
-        members: Fitted recommenders.
+        blend: Of fitted recommenders.
         fold: Held-out interactions.
-        exclude_seen: See `Blend`.
 
     Returns:
         The blend, and the CPU seconds that each history took.
     """
-    sample = fold.sample(PILOT, 0)
+    blend = replace(blend, histories=PILOT)
     began = time.process_time()
-    blend = Blend(tuple(members), exclude_seen=exclude_seen).weigh(members, sample)
-    return blend, (time.process_time() - began) / len(sample.users())
+    blend.weigh(blend.recommenders, fold)
+    return blend, (time.process_time() - began) / min(PILOT, len(fold.users()))
 
 
 def ranker_costs(
@@ -78,7 +77,7 @@ def ranker_costs(
     Returns:
         What it takes.
     """
-    blend, weighing = pilot_blend(members, validation, exclude_seen=ranker.exclude_seen)
+    blend, weighing = pilot_blend(Blend(tuple(members), exclude_seen=ranker.exclude_seen), validation)
     began = time.process_time()
     counts = count(train, ranker.context)
     counting = time.process_time() - began

@@ -18,6 +18,7 @@ from genre.data.dataset import Dataset
 from genre.data.folds import Fold, hold_out_last
 from genre.data.history import History
 from genre.data.linear_algebra import divide_by_std, row_std
+from genre.data.shown_together import Shown, collect_shown, hold_out_last_shown
 from genre.errors import DataError, NotSupported, OptionError
 from genre.log import SILENT, Log
 from genre.options import DEFAULT_K, Doc, Ge
@@ -44,6 +45,9 @@ class Blend(Recommender):
     The weights are not negative and make ndcg@k best on the validation part; without one, on the last liked item of
     each history, held out for the purpose (the members are then fitted twice). With `reciprocal_rank` nothing is
     fitted: a score is the sum of 1 / (60 + rank) over the members.
+
+    Where the data are impressions and lists are ranked among what was shown, `learn_from: impressions` fits the weights
+    to that: each impression of the validation part is a list, and what was clicked belongs at its top.
 
     Source of reciprocal_rank: Cormack, Clarke & Buettcher, "Reciprocal Rank Fusion Outperforms Condorcet and
     Individual Rank Learning Methods", SIGIR 2009.
@@ -73,6 +77,10 @@ class Blend(Recommender):
         bool,
         Doc("Weights are fitted for items that the history lacks; false where users repeat items, as in `evaluation`."),
     ] = True
+    learn_from: Annotated[
+        Literal["lists", "impressions"],
+        Doc("Weights rank the items of a list, or a click among what was shown with it and not clicked."),
+    ] = "lists"
     seed: Annotated[int, Doc("Of the choice of those histories.")] = 0
 
     extends_when: ClassVar[str] = "as its members"
@@ -100,7 +108,8 @@ class Blend(Recommender):
             if self.weights is not None:
                 self.weights_ = np.array([self.weights]) / sum(self.weights)
             return
-        fold = validation or hold_out_last(dataset, remedy=REMEDY)
+        hold_out = hold_out_last if self.learn_from == "lists" else hold_out_last_shown
+        fold = validation or hold_out(dataset, remedy=REMEDY)
         self._fit_members(
             dataset if validation else fold.context, validation, log, "members" if validation else "held-out"
         )
@@ -170,9 +179,17 @@ class Blend(Recommender):
         return getattr(self, "members_", self.recommenders)
 
     def _fit_weights(self, fold: Fold, log: Log) -> None:
-        history, targets = _histories_with_targets(fold, self.histories, self.seed, exclude_seen=self.exclude_seen)
-        candidates = list(self._candidates(history, targets))
-        lengths = history.lengths
+        if self.learn_from == "impressions":
+            shown = collect_shown(fold)
+            if len(shown.users) > self.histories:
+                drawn = np.random.default_rng(self.seed).choice(shown.users, self.histories, replace=False)
+                shown = collect_shown(fold.of_users(drawn))
+            history = fold.histories(shown.users)
+            candidates = list(self._shown_candidates(history, shown))
+            lengths = history.lengths[shown.owner]
+        else:
+            history, targets = _histories_with_targets(fold, self.histories, self.seed, exclude_seen=self.exclude_seen)
+            candidates, lengths = list(self._candidates(history, targets)), history.lengths
         overall = fit_weights(CandidateLists.of(candidates), self.k, self.weights_[0])
         self.edges_ = np.unique(np.quantile(lengths, np.arange(1, self.length_buckets) / self.length_buckets))
         bucket = self._bucket(lengths)
@@ -187,19 +204,33 @@ class Blend(Recommender):
 
     def _candidates(self, history: History, targets: History) -> Iterator[Candidates]:
         """Yield the candidates of each history, scored by the members."""
-        for rows, block in history.blocks(BLOCK):
+        for at, (seen, scores, known) in enumerate(self._scored(history)):
+            right = targets.item[targets.indptr[at] : targets.indptr[at + 1]]
+            yield best_candidates(scores, seen if self.exclude_seen else seen[:0], np.unique(right), DEPTH, known)
+
+    def _shown_candidates(self, history: History, shown: Shown) -> Iterator[Candidates]:
+        """Yield what each impression shows, scored by the members; `history` has a row for each of its users."""
+        rng = np.random.default_rng(self.seed)
+        each = np.searchsorted(shown.owner, np.arange(len(history) + 1))  # owners ascend
+        for at, (_, scores, known) in enumerate(self._scored(history)):
+            for one in range(each[at], each[at + 1]):
+                here = rng.permutation(np.arange(shown.indptr[one], shown.indptr[one + 1]))  # ties tell nothing
+                item, clicked = shown.item[here], shown.clicked[here]
+                yield Candidates(
+                    scores[:, item], clicked, int(clicked.sum()), None if known is None else known[:, item]
+                )
+
+    def _scored(self, history: History) -> Iterator[tuple[Int32, Float32, Mask | None]]:
+        """Yield the items of each history, the members' scores, and what each member knows, `[n_members, n_items]`."""
+        for _, block in history.blocks(BLOCK):
             found = [_scaled(member, _score_as(member, block), block) for member in self.members_]
             scores = np.stack([one for one, _ in found], axis=1)  # [n, n_members, n_items]
             known = None
             if any(mask is not None for _, mask in found):
                 known = np.stack([np.ones(one.shape, bool) if mask is None else mask for one, mask in found], axis=1)
-            wanted = targets.select(np.arange(rows.start, rows.stop))
             for row in range(len(block)):
-                seen, right = (h.item[h.indptr[row] : h.indptr[row + 1]] for h in (block, wanted))
-                hidden = seen if self.exclude_seen else seen[:0]
-                yield best_candidates(
-                    scores[row], hidden, np.unique(right), DEPTH, None if known is None else known[row]
-                )
+                items = block.item[block.indptr[row] : block.indptr[row + 1]]
+                yield items, scores[row], None if known is None else known[row]
 
     def _bucket(self, lengths: Int64) -> Int64:
         """Return the length bucket of histories of these lengths, `[n]`."""
