@@ -287,6 +287,20 @@ def lenskit_ease(folder: Path, data: str) -> Facts:
     return {"cpu": cpu, **_weights(weights if isinstance(weights, np.ndarray) else weights.toarray())}
 
 
+@side("ease 3,260", "RecTools", data="ml1m")
+@side("ease 10,000", "RecTools", data="wide")
+def rectools_ease(folder: Path, data: str) -> Facts:
+    import pandas as pd
+    from rectools.dataset import Dataset
+    from rectools.models import EASEModel
+
+    rows = matrix(folder, data).tocoo()
+    table = {"user_id": rows.row, "item_id": rows.col, "weight": 1.0, "datetime": pd.Timestamp(0)}
+    given, model = Dataset.construct(pd.DataFrame(table)), EASEModel(regularization=500)
+    cpu, _ = spent(lambda: model.fit(given))
+    return {"cpu": cpu, **_weights(model.weight)}
+
+
 @side("ease 3,260", "skrecsys", data="ml1m")
 @side("ease 10,000", "skrecsys", data="wide")
 def skrecsys_ease(folder: Path, data: str) -> Facts:

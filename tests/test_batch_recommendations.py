@@ -124,13 +124,14 @@ def test_similar_items_of_all_items(data: Dataset, als: Recommender) -> None:
 def test_other_endings_and_unknown_users_are_refused(data: Dataset, als: Recommender, tmp_path: Path) -> None:
     with DuckDB() as engine, pytest.raises(OptionError, match="lists are written as"):
         UserLists(als, data, 3, every(data)).write(tmp_path / "lists.xlsx", engine, "key")
-    with pytest.raises(UnknownId, match="nobody"):
+    with pytest.raises(UnknownId, match="1 of 2 user ids unknown: 'nobody'; leave these out"):
         batch_recommendations.rows_to_list(["u1", "nobody"], data)
 
 
 def test_the_command_writes_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = shutil.copytree(SAVED, tmp_path / "run")
     (tmp_path / "ids.txt").write_text("u3\nu1\nu3\n")
+    (tmp_path / "others.txt").write_text("user_id\n")
     out = tmp_path / "lists.jsonl"
     words = ["recommend", str(run), "--users", str(tmp_path / "ids.txt"), "--out", str(out), "--k", "2"]
     assert main([*words, "--with-reasons"]) == 0
@@ -145,6 +146,7 @@ def test_the_command_writes_lists(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["recommend", str(run), "--all"], "--out lists.parquet"),
         ([*words, "--similar"], "--similar goes with --all"),
         ([*words[:3], str(tmp_path / "none.txt"), *words[4:]], "one user id a line"),
+        ([*words[:3], str(tmp_path / "others.txt"), *words[4:]], "others.txt: 1 of 1 user id unknown: 'user_id'"),
     ):
         assert main(wrong) == 2
         assert said in capsys.readouterr().err

@@ -27,8 +27,9 @@ from genre.arrays import Float32, Int32, Int64
 from genre.data.arrow import as_arrow, as_numpy
 from genre.data.dataset import Dataset
 from genre.data.history import History
+from genre.display import counted, some_of
 from genre.engines.base import Engine, read_block
-from genre.errors import OptionError
+from genre.errors import OptionError, UnknownId
 from genre.log import SILENT, Log
 from genre.recommenders.base import Recommender
 from genre.recommenders.phrasebook import with_note
@@ -39,6 +40,7 @@ from genre.threads import blas_threads
 
 SIZE = 4096
 """Users (or items) of a block."""
+SHOWN_IDS = 5  # unknown ids that a message names
 
 Write = Callable[[pa.Table], None]
 
@@ -362,9 +364,15 @@ def rows_to_list(ids: Sequence[str] | None, known: Dataset, *, hidden: npt.NDArr
         Rows in rising order, each once.
 
     Raises:
-        UnknownId: An id is not in the data.
+        UnknownId: Some ids are not in the data.
     """
     rows = np.arange(known.n_users, dtype=np.int64)
     if ids is not None:
-        rows = np.unique(np.array([known.user_ids.row(one) for one in ids], np.int64))
+        found = known.user_ids.rows(ids)
+        if unknown := [repr(str(one)[:100]) for one, row in zip(ids, found, strict=True) if row < 0]:
+            raise UnknownId(
+                f"{len(unknown):,} of {counted(len(ids), 'user id')} unknown: {some_of(unknown, SHOWN_IDS)}; "
+                "leave these out, or give the histories of new users one by one"
+            )
+        rows = np.unique(found).astype(np.int64)
     return rows if hidden is None else rows[~hidden[rows]]

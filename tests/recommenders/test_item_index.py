@@ -56,15 +56,29 @@ def test_filters_and_seen_items_hold(world, share):
     assert shared(item, exact) > 0.9
 
 
-def test_seen_items_that_a_filter_takes_away_are_not_fetched_for(world, monkeypatch):
+@pytest.fixture
+def fetched(world, monkeypatch):
+    """How many items each search of the graph fetched."""
+    sizes, find = [], world[2].find
+    monkeypatch.setattr(world[2], "find", lambda queries, n: sizes.append(n) or find(queries, n))
+    return sizes
+
+
+def test_few_allowed_items_are_compared_without_the_graph(world, fetched):
     items, queries, index = world
     mask = np.random.default_rng(1).permutation(N) < 0.1 * N
+    item, _ = top_k_indexed(index, queries, items, 10, candidates=mask)
+    assert fetched == []
+    assert np.array_equal(item, top_k_factors(queries, items, 10, candidates=mask)[0])
+
+
+def test_seen_items_that_a_filter_takes_away_are_not_fetched_for(world, fetched):
+    items, queries, index = world
+    mask = np.random.default_rng(1).permutation(N) < 0.3 * N
     best, _ = top_k_factors(queries, items, 200, candidates=~mask)
-    fetched, find = [], index.find
-    monkeypatch.setattr(index, "find", lambda queries, n: fetched.append(n) or find(queries, n))
     seen = np.arange(0, best.size + 1, 200), best.ravel()
     item, _ = top_k_indexed(index, queries, items, 10, seen=seen, candidates=mask)
-    assert fetched == [150]  # 10 of a tenth, and half as many again
+    assert fetched == [50]  # 10 of three tenths, and half as many again
     assert shared(item, top_k_factors(queries, items, 10, candidates=mask)[0]) > 0.9
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre.display import counted
-from genre.errors import DataError, GenreError
+from genre.errors import DataError, GenreError, UnknownId
 
 if TYPE_CHECKING:
     from genre.batch_recommendations import Lists
@@ -69,7 +69,10 @@ def _lists(run: Run, args: argparse.Namespace) -> Lists:
     if args.similar:
         return SimilarLists(recommender, run.dataset, args.k, np.arange(run.dataset.n_items))
     ids = None if args.users is None else _read_ids(Path(args.users))
-    rows = rows_to_list(ids, run.dataset, hidden=users_to_hide(run, args.store))
+    try:
+        rows = rows_to_list(ids, run.dataset, hidden=users_to_hide(run, args.store))
+    except UnknownId as error:
+        raise UnknownId(f"{args.users}: {error}") from None
     return UserLists(recommender, run.dataset, args.k, rows, reasons=args.with_reasons, rules=run.rules)
 
 

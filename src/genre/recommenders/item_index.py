@@ -39,6 +39,7 @@ EXPANSIONS = (
     1024,
 )  # items that a search keeps in view: quicker, or nearer to exact
 MOST_FETCHED = 2000  # more items for one list, and comparing those that are allowed is quicker
+COMPARED = 64  # allowed items that can be compared in the time that the graph takes to find one more
 MARGIN = 1.5  # items are fetched for a filter as if it let through this factor fewer
 NEIGHBOURS, BUILD_EXPANSION = 16, 64  # of the graph: edges of a node, items in view while it is placed
 FEW = 0.25  # share of allowed items up to which their factors are copied, to compare them alone
@@ -205,8 +206,9 @@ def top_k_indexed(
 ) -> tuple[Int32, Float32]:
     """Return the best `k` items of each query, found through an index.
 
-    More items are fetched than wanted, as many as a filter and the seen items are expected to take away. A list that
-    comes out short all the same, or that would need too many, is made by comparing all allowed items.
+    More items are fetched than wanted, as many as a filter and the seen items are expected to take away. Where the
+    allowed items are few, where too many would have to be fetched, or where a list comes out short all the same, the
+    allowed items are compared one by one.
 
     Args:
         index: The index over the first rows of `items`.
@@ -227,9 +229,10 @@ def top_k_indexed(
     indptr, gone = (np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int32)) if seen is None else seen
     allowed = np.ones(len(gone), bool) if candidates is None else candidates[gone]
     most = int(np.diff(np.append(0, np.cumsum(allowed))[indptr]).max(initial=0))  # seen items that no filter takes away
-    share = 1.0 if candidates is None else np.count_nonzero(candidates) / len(items) / MARGIN
-    wanted = (k + most) / max(share, 1e-9)
-    if max(wanted, k) > min(MOST_FETCHED, index.n_items):
+    n_allowed = len(items) if candidates is None else np.count_nonzero(candidates)
+    wanted = (k + most) * (1.0 if candidates is None else MARGIN * len(items) / max(n_allowed, 1))
+    few = n_allowed <= min(COMPARED * max(wanted, index.expansion), FEW * len(items))
+    if few or max(wanted, k) > min(MOST_FETCHED, index.n_items):
         return _compare_allowed(queries, items, k, (indptr, gone), candidates)
     found = index.find(queries, int(np.ceil(wanted)))
     later = np.arange(index.n_items, len(items), dtype=np.int32)
@@ -262,5 +265,5 @@ def _compare_allowed(
     at = np.minimum(np.searchsorted(columns, gone), len(columns) - 1)
     known = columns[at] == gone  # seen items that are allowed, by their place among these
     ends = np.concatenate([[0], np.cumsum(known)])[indptr]
-    item, score = top_k_factors(queries, items[columns], k, seen=(ends, at[known].astype(np.int32)))
+    item, score = top_k_factors(queries, items.take(columns, axis=0), k, seen=(ends, at[known].astype(np.int32)))
     return np.append(columns, -1).astype(np.int32)[item], score

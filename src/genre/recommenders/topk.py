@@ -117,7 +117,7 @@ def top_k_factors(
     if candidates is not None and 2 * np.count_nonzero(candidates) > len(items):
         forbidden, candidates = candidates.astype(np.int32) - 1, None
     columns, (indptr, gone) = _narrow(len(queries), len(items), seen, candidates)
-    allowed = np.ascontiguousarray(items if columns is None else items[columns], np.float32)
+    allowed = np.ascontiguousarray(items if columns is None else items.take(columns, axis=0), np.float32)
     queries = np.asarray(queries, np.float32)
     item, score = _empty(len(queries), k)
 
