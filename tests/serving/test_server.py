@@ -7,6 +7,7 @@ import dataclasses
 import gc
 import json
 import os
+import platform
 import re
 import select
 import signal
@@ -383,6 +384,41 @@ def test_what_stays_is_no_garbage(service: Service) -> None:
         stop.set()
         thread.join()
         gc.unfreeze()
+
+
+HEAPS = """
+import ctypes, os, sys, tempfile, threading
+from pathlib import Path
+from genre.serving.http.server import share_heaps
+if sys.argv[1] == "shared":
+    share_heaps()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(8)
+def work():
+    together.wait()
+    for _ in range(100):
+        libc.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for one in threads: one.start()
+for one in threads: one.join()
+path = tempfile.mktemp()
+file = libc.fopen(path.encode(), b"w")
+libc.malloc_info(0, ctypes.c_void_p(file))
+libc.fclose(ctypes.c_void_p(file))
+print(Path(path).read_text().count("<heap nr"))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other heaps")
+def test_threads_share_heaps() -> None:
+    env = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    own, shared = (
+        int(subprocess.run([sys.executable, "-c", HEAPS, how], env=env, capture_output=True, check=True).stdout)
+        for how in ("own", "shared")
+    )
+    assert shared <= 2 < own
 
 
 def test_a_replaced_run_is_taken_over_and_a_damaged_one_is_not(run: Run, sqlite: SQLiteStore, tmp_path: Path) -> None:
