@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genre.data.function_words import function_words_of
 from genre.data.item_fields import Between, OneOf
@@ -40,6 +44,27 @@ def catalogue() -> Catalogue:
 )
 def test_search(catalogue: Catalogue, text: str, found: list[int]) -> None:
     assert catalogue.search(text, 5, np.zeros(len(catalogue))) == found
+
+
+@given(
+    st.lists(st.text("ab (\n", max_size=8), min_size=12, max_size=12), st.text("ab (", max_size=5), st.integers(1, 12)
+)
+def test_search_finds_what_a_plain_search_finds(titles: list[str], text: str, k: int) -> None:
+    """Words begin at the start of a title and behind what is no letter."""
+    data = toy_dataset()
+    assert data.items is not None
+    catalogue = Catalogue(with_items(data, {f"i{row}": {"title": title} for row, title in enumerate(titles)}))
+    popularity, wanted = np.arange(12) % 5, text.split()
+    titles = [title.replace("\n", " ") for title in catalogue.titles]
+    found = [row for row, title in enumerate(titles) if wanted and all(word in title.lower() for word in wanted)]
+
+    def order(row: int) -> tuple[bool, bool, bool, int, int]:
+        title, whole = titles[row].lower(), " ".join(wanted)
+        starts = all(re.search(rf"\b{re.escape(word)}", title) for word in wanted)
+        return title != whole, not title.startswith(whole), not starts, -int(popularity[row]), row
+
+    if wanted:
+        assert catalogue.search(text, k, popularity) == sorted(found, key=order)[:k]
 
 
 def test_search_without_words_finds_popular_items(catalogue: Catalogue) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import heapq
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -116,7 +118,22 @@ class Catalogue:
 
     @cached_property
     def _folded_titles(self) -> list[str]:
-        return [fold(title) for title in self.titles]
+        return [fold(title).replace("\n", " ") for title in self.titles]
+
+    @cached_property
+    def _text_of_titles(self) -> tuple[str, list[int]]:
+        """All folded titles, a line each, and where each line begins and the last one ends."""
+        text = "\n".join([*self._folded_titles, ""])
+        return text, [0, *accumulate(len(title) + 1 for title in self._folded_titles)]
+
+    def _rows_with(self, part: str) -> Iterator[int]:
+        """Yield the rows whose title contains a text, by a search in all titles at once."""
+        text, begins = self._text_of_titles
+        at = text.find(part)
+        while at >= 0:
+            row = bisect_right(begins, at) - 1
+            yield row
+            at = text.find(part, begins[row + 1])
 
     def search(self, text: str, k: int, popularity: npt.NDArray[np.floating[Any]]) -> list[int]:
         """Find items whose title contains all words of a text.
@@ -133,13 +150,17 @@ class Catalogue:
         wanted = fold(text).split()
         if not wanted:
             return [int(row) for row in np.argsort(-popularity, kind="stable")[:k]]
-        found = (row for row, title in enumerate(self._folded_titles) if all(word in title for word in wanted))
-        whole, beginnings = " ".join(wanted), [re.compile(rf"\b{re.escape(word)}").search for word in wanted]
+        titles, popular = self._folded_titles, popularity.tolist()
+        rarest = min(wanted, key=self._text_of_titles[0].count)
+        found = (row for row in self._rows_with(rarest) if all(word in titles[row] for word in wanted))
+        whole, begins_words = (
+            " ".join(wanted),
+            re.compile("".join(rf"(?=.*?\b{re.escape(word)})" for word in wanted)).match,
+        )
 
         def order(row: int) -> tuple[bool, bool, bool, float]:
-            title = self._folded_titles[row]
-            starts = all(begins(title) for begins in beginnings)
-            return title != whole, not title.startswith(whole), not starts, -float(popularity[row])
+            title = titles[row]
+            return title != whole, not title.startswith(whole), not begins_words(title), -popular[row]
 
         return heapq.nsmallest(k, found, key=order)  # a word in most titles finds very many
 
@@ -153,7 +174,10 @@ class Catalogue:
             The mask. `[n_items]`
         """
         parts = [part for part in {fold(word).strip() for word in wanted} if part]
-        return np.array([any(part in title for part in parts) for title in self._folded_titles], bool)
+        found = np.zeros(len(self), bool)
+        for part in parts:
+            found[list(self._rows_with(part))] = True
+        return found
 
     @cached_property
     def _n_items_with_word(self) -> Counter[str]:
