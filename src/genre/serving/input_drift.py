@@ -12,7 +12,7 @@ import numpy.typing as npt
 from genre.arrays import Float64, Int64
 from genre.data.dataset import Dataset
 from genre.evaluation.online.experiments import Rate, RateSums, always_valid_rate
-from genre.serving.events.log_table import EventStore
+from genre.serving.events.log_reader import LogReader
 from genre.serving.events.outcomes import FOREVER
 from genre.serving.loaded_run import LoadedRun
 from genre.serving.outcome_table import PLANNED
@@ -144,7 +144,7 @@ class InputEvent(NamedTuple):
     led_by_list: bool
 
 
-def newest_events(store: EventStore, since: int, until: int = FOREVER) -> list[InputEvent]:
+def newest_events(store: LogReader, since: int, until: int = FOREVER) -> list[InputEvent]:
     """Read the newest events.
 
     Args:
@@ -158,7 +158,7 @@ def newest_events(store: EventStore, since: int, until: int = FOREVER) -> list[I
     return [InputEvent(str(user), str(item), bool(led)) for user, item, led in store.query(EVENTS, (since, until))]
 
 
-def events_by_kind(store: EventStore, since: int, until: int, span: int) -> list[EventsOfKind]:
+def events_by_kind(store: LogReader, since: int, until: int, span: int) -> list[EventsOfKind]:
     """Count events by kind and span of time.
 
     Args:

@@ -15,14 +15,14 @@ from genre.display import counted
 from genre.errors import EvaluationError
 from genre.evaluation.online.offpolicy import Estimate, LoggedShows, doubly_robust, ips, mean_rewards, snips
 from genre.recommenders.base import Recommender
-from genre.serving.events.log_table import EventStore
+from genre.serving.events.log_reader import LogReader
 from genre.serving.events.store import Event, ServedList
 from genre.serving.loaded_run import LoadedRun
 
 BATCH = 256
 
 
-def judge_by_log(loaded: LoadedRun, store: EventStore, name: str, outcome: str) -> list[Estimate]:
+def judge_by_log(loaded: LoadedRun, store: LogReader, name: str, outcome: str) -> list[Estimate]:
     """Estimate what a recommender would have earned a show, had it made the lists of a log.
 
     Args:
@@ -55,7 +55,7 @@ def judge_by_log(loaded: LoadedRun, store: EventStore, name: str, outcome: str) 
 
 
 def logged_shows(
-    loaded: LoadedRun, store: EventStore, model: Recommender, lists: Sequence[ServedList], outcome: str
+    loaded: LoadedRun, store: LogReader, model: Recommender, lists: Sequence[ServedList], outcome: str
 ) -> LoggedShows:
     """Make shows of lists, as a recommender sees them.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from genre.evaluation.online.experiments import Rate, RateSums, always_valid_rate
 from genre.evaluation.online.quantiles import quantile
 from genre.serving.events.list_rows import Origin
-from genre.serving.events.log_table import EventStore
+from genre.serving.events.log_reader import LogReader
 from genre.serving.events.outcomes import (
     FOREVER,
     RATIOS,
@@ -114,7 +114,7 @@ def by_run(origin: Origin) -> RowKey:
 
 
 def outcome_table(
-    store: EventStore,
+    store: LogReader,
     outcomes: Sequence[str],
     *,
     whole_runs: bool = False,

@@ -8,10 +8,10 @@ from typing import Any
 
 from genre.data.dataset import Dataset
 from genre.data.parquet import read_dataset
-from genre.serving.events.log_table import EventStore
+from genre.serving.events.log_reader import LogReader
 
 
-def data_of_user(store: EventStore, user_id: str, run: Path | None = None) -> dict[str, Any]:
+def data_of_user(store: LogReader, user_id: str, run: Path | None = None) -> dict[str, Any]:
     """Collect what is kept of a user.
 
     Args:

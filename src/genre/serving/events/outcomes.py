@@ -12,7 +12,7 @@ from typing import Any
 
 from genre.data.event_kinds import CLICK
 from genre.serving.events.list_rows import LONGEST_SECONDS, Origin, origin_of, shown_of
-from genre.serving.events.log_table import EventStore, placeholders
+from genre.serving.events.log_reader import LogReader, placeholders
 
 READABLE = f"list_id IS NOT NULL AND value >= 0 AND value < {LONGEST_SECONDS:.0f}"
 """Of the rows that no version of this program wrote, those that SQL can tell."""
@@ -141,7 +141,7 @@ Group = Callable[[Origin], Hashable]
 
 
 def count_outcomes(
-    store: EventStore,
+    store: LogReader,
     outcomes: Sequence[str],
     *,
     group: Group,
@@ -171,7 +171,7 @@ def count_outcomes(
     return [_counts_of(groups[row[0]], row[1:]) for row in rows]
 
 
-def _parts_of(store: EventStore, group: Group, since: int, until: int) -> tuple[list[Any], str, list[Any]]:
+def _parts_of(store: LogReader, group: Group, since: int, until: int) -> tuple[list[Any], str, list[Any]]:
     """Number the groups of origins; return the groups, and SQL with its values that says which origin is in which."""
     found = dict(sorted(_origins(store, since, until).items()))
     groups = list(dict.fromkeys(group(origin) for origin in found.values()))
@@ -193,7 +193,7 @@ def _counts_of(group: Any, row: Sequence[Any]) -> OutcomeCounts:
     return OutcomeCounts(group, int(since), int(units), **totals, squares=squares, products=products)  # type: ignore[arg-type]
 
 
-def clicks_on_unknown_lists(store: EventStore, *, since: int = 0, until: int = FOREVER) -> int:
+def clicks_on_unknown_lists(store: LogReader, *, since: int = 0, until: int = FOREVER) -> int:
     """Count clicks that name a list which the log does not have, such as one that a killed process had not recorded.
 
     Args:
@@ -236,7 +236,7 @@ class UsersByArm:
 
 
 def count_arms(
-    store: EventStore, runs: Sequence[str], outcome: str, *, since: int, until: int, window: int, now: int
+    store: LogReader, runs: Sequence[str], outcome: str, *, since: int, until: int, window: int, now: int
 ) -> UsersByArm:
     """Count the users of an experiment and who of them did what counts.
 
@@ -286,7 +286,7 @@ class NewestLists:
 
 
 def newest_lists(
-    store: EventStore, *, group: Group, since: int = 0, until: int = FOREVER, span: int = FOREVER
+    store: LogReader, *, group: Group, since: int = 0, until: int = FOREVER, span: int = FOREVER
 ) -> dict[tuple[Any, int], NewestLists]:
     """Read the newest lists of each group.
 
@@ -313,7 +313,7 @@ def newest_lists(
     return {key: NewestLists(frozenset(items), tuple(sorted(times))) for key, (items, times) in found.items()}
 
 
-def _origins_by_run(store: EventStore, since: int, until: int) -> dict[str, list[str]]:
+def _origins_by_run(store: LogReader, since: int, until: int) -> dict[str, list[str]]:
     """Return the texts that stand for the origins of lists, which are few, by name of the run."""
     found: dict[str, list[str]] = {}
     for text, origin in _origins(store, since, until).items():
@@ -321,7 +321,7 @@ def _origins_by_run(store: EventStore, since: int, until: int) -> dict[str, list
     return found
 
 
-def _origins(store: EventStore, since: int, until: int) -> dict[str, Origin]:
+def _origins(store: LogReader, since: int, until: int) -> dict[str, Origin]:
     """Return the origins of lists by the texts that stand for them, without those that cannot be read."""
     found = {text: origin_of(text) for (text,) in store.query(ORIGINS, (since, until))}
     return {text: origin for text, origin in found.items() if origin is not None}

@@ -14,16 +14,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typing_extensions import override
 
 from genre.errors import StoreError, UncertainWrite
+from genre.serving.events.log_reader import NEWEST_EVENTS, WHOLE_LOG
 from genre.serving.events.log_rows import EVENT_COLUMNS, RECORDED_COLUMNS, ROW_COLUMNS, compare_with_recorded, timed_row
-from genre.serving.events.log_table import (
-    NEWEST_EVENTS,
-    VERSION_3,
-    VERSION_3_INDEXES,
-    WHOLE_LOG,
-    EventStore,
-    is_late,
-    time_left,
-)
+from genre.serving.events.log_table import VERSION_3, VERSION_3_INDEXES, EventStore, is_late, time_left
 from genre.serving.events.store import PAGE, Event, Outcome, Row
 
 Connection = psycopg.Connection[tuple[Any, ...]]
