@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import genre
@@ -16,6 +17,7 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import DataError
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources import one_table
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.impressions import NOTE, Impressions, looks_like_impressions
 from polars_engine import Polars
@@ -58,6 +60,30 @@ def test_columns_with_one_value_per_id_are_fields_of_items_and_users(write: Writ
         data.report
     )
     assert "not used: price" in str(data.report), "a price changes from sale to sale"
+
+
+@pytest.mark.parametrize("values", [1, 1 << 20])
+def test_fields_are_the_same_in_one_query_a_side_and_in_one_a_column(
+    monkeypatch: pytest.MonkeyPatch, values: int
+) -> None:
+    columns = [f"c{place}" for place in range(12)]
+    rows = {
+        name: [f"{name} {row % 4 if place % 2 else row % 3}" for row in range(60)] for place, name in enumerate(columns)
+    }
+    table = pa.table({"user_id": [row % 3 for row in range(60)], "item_id": [row % 4 for row in range(60)], **rows})
+    monkeypatch.setattr(one_table, "VALUES", values)
+    with DuckDB() as engine:
+        name = engine.register(table)
+        asked: list[str] = []
+        compute = engine.arrow
+        monkeypatch.setattr(engine, "arrow", lambda query: asked.append(query) or compute(query))
+        queries: dict[one_table.Label, str] = {
+            "user": f"SELECT user_id AS id, * FROM {name}",
+            "item": f"SELECT item_id AS id, * FROM {name}",
+        }
+        fields = [(one.label, one.column) for one in one_table.choose_fields(engine, queries, columns, None)]
+    assert fields == [("item" if place % 2 else "user", name) for place, name in enumerate(columns)]
+    assert len(asked) == (24 if values == 1 else 2)
 
 
 def test_a_title_that_is_given_may_be_a_column_of_the_interactions(write: Write) -> None:

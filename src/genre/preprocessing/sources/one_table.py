@@ -14,6 +14,7 @@ from genre.engines.duckdb import DuckDB, identifier
 from genre.preprocessing.sources.columns import Chosen, Columns, choose, columns_of, types_of
 from genre.preprocessing.sources.values import kind_of
 
+Label = Literal["user", "item"]
 ALIKE = 0.9
 """Share of the repeated rows of an id that must agree with its most frequent value."""
 ALIKE_IN_SAMPLE = 0.8
@@ -23,6 +24,9 @@ EXPLAINED = 0.8
 lambda): a column that says `United Kingdom` nearly everywhere belongs to no item."""
 FEWEST = 8
 """With fewer repeated rows of ids nothing is concluded."""
+VALUES = 1 << 20
+"""So many values are counted in one query: a wide table takes few, whose plans read the names of all its columns; a
+long one takes one a column, so that the memory does not grow with their number."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Field:
         given: whether the user named it as the title.
     """
 
-    label: Literal["user", "item"]
+    label: Label
     column: str
     mixed: int
     given: bool
@@ -121,7 +125,7 @@ def choose_columns(engine: DuckDB, sample: str, wanted: Columns, where: str) -> 
 
 
 def choose_fields(
-    engine: DuckDB, queries: dict[str, str], columns: Sequence[str], title: str | Literal[False] | None
+    engine: DuckDB, queries: dict[Label, str], columns: Sequence[str], title: str | Literal[False] | None
 ) -> Iterator[Field]:
     """Choose which columns are fields of items or users, over all rows.
 
@@ -134,19 +138,18 @@ def choose_fields(
     Yields:
         The fields.
     """
+    found = {
+        label: agreements(engine, "id", f"({query})", [name for name in columns if name != f"{label}_id"])
+        for label, query in queries.items()
+    }
     for column in columns:
-        if column == title and "item" in queries:
-            one = agreements(engine, "id", f"({queries['item']})", [column])[column]
-            yield Field("item", column, one.mixed, given=True)
-            continue
-        found = {
-            label: agreements(engine, "id", f"({query})", [column])[column]
-            for label, query in queries.items()
-            if column != f"{label}_id"
-        }
-        label = max(("item", "user"), key=lambda label: found[label].explained if label in found else 0.0)
-        if label in found and found[label].explained >= EXPLAINED:
-            yield Field(label, column, found[label].mixed, given=False)  # type: ignore[arg-type]
+        own = {label: one[column] for label, one in found.items() if column in one}
+        if column == title and "item" in own:
+            yield Field("item", column, own["item"].mixed, given=True)
+        elif own:
+            label = max(own, key=lambda label: (own[label].explained, label == "item"))
+            if own[label].explained >= EXPLAINED:
+                yield Field(label, column, own[label].mixed, given=False)
 
 
 def most_frequent(query: str, column: str) -> str:
@@ -178,19 +181,22 @@ def agreements(engine: DuckDB, own: str, table: str, columns: Sequence[str]) -> 
     found = {name: Agreement(0, 0, 1.0, 0) for name in columns}
     if not columns:
         return found
-    texts = ", ".join(f"CAST({_value(name)} AS VARCHAR) AS c{at}" for at, name in enumerate(columns))
-    places = ", ".join(f"c{at}" for at in range(len(columns)))
-    counts = engine.arrow(  # one query for all columns: the plan of each would read the names of all
-        f"WITH long AS (UNPIVOT (SELECT {own} AS id, {texts} FROM {table} WHERE {own} IS NOT NULL) ON {places} "
-        "INTO NAME field VALUE value), counted AS (SELECT field, id, value, count(*) AS n FROM long GROUP BY ALL), "
-        "ids AS (SELECT field, sum(n) AS n, max(n) AS most FROM counted GROUP BY field, id), "
-        "sums AS (SELECT field, sum(n) AS n FROM counted GROUP BY field, value), "
-        "common AS (SELECT field, max(n) AS common FROM sums GROUP BY field) "
-        "SELECT field, sum(n - 1), sum(most - 1), count(*) FILTER (most < n), sum(n), any_value(common) "
-        "FROM ids JOIN common USING (field) GROUP BY field"
-    )
-    for field, repeats, alike, mixed, n, most in zip(*(one.to_pylist() for one in counts.columns), strict=True):
-        found[columns[int(field[1:])]] = Agreement(int(repeats), int(alike), int(most) / int(n), int(mixed))
+    width = max(1, VALUES // (engine.one(f"SELECT count(*) FROM {table}")[0] + 1))
+    for start in range(0, len(columns), width):
+        several = columns[start : start + width]
+        texts = ", ".join(f"CAST({_value(name)} AS VARCHAR) AS c{at}" for at, name in enumerate(several))
+        places = ", ".join(f"c{at}" for at in range(len(several)))
+        counts = engine.arrow(
+            f"WITH long AS (UNPIVOT (SELECT {own} AS id, {texts} FROM {table} WHERE {own} IS NOT NULL) ON {places} "
+            "INTO NAME field VALUE value), counted AS (SELECT field, id, value, count(*) AS n FROM long GROUP BY ALL), "
+            "ids AS (SELECT field, sum(n) AS n, max(n) AS most FROM counted GROUP BY field, id), "
+            "sums AS (SELECT field, sum(n) AS n FROM counted GROUP BY field, value), "
+            "common AS (SELECT field, max(n) AS common FROM sums GROUP BY field) "
+            "SELECT field, sum(n - 1), sum(most - 1), count(*) FILTER (most < n), sum(n), any_value(common) "
+            "FROM ids JOIN common USING (field) GROUP BY field"
+        )
+        for field, repeats, alike, mixed, n, most in zip(*(one.to_pylist() for one in counts.columns), strict=True):
+            found[several[int(field[1:])]] = Agreement(int(repeats), int(alike), int(most) / int(n), int(mixed))
     return found
 
 

@@ -15,7 +15,7 @@ from genre.errors import DataError
 from genre.preprocessing.sources.columns import CONTEXT, Chosen, Columns, columns_of, types_of
 from genre.preprocessing.sources.dialect import quoted
 from genre.preprocessing.sources.entities import Entity, Side, entity_of, entity_tables
-from genre.preprocessing.sources.one_table import choose_fields, most_frequent
+from genre.preprocessing.sources.one_table import Label, choose_fields, most_frequent
 from genre.preprocessing.sources.times import times
 from genre.preprocessing.sources.values import (
     SHORTENED,
@@ -167,7 +167,8 @@ def _gather_fields(
     engine: DuckDB, raws: Sequence[Raw], wanted: Columns, *, users: Side | None, items: Side | None
 ) -> tuple[list[Raw], Side | None, Side | None, list[str]]:
     """Make tables of users and items that have none from columns of the interactions, with a line on each column."""
-    sides, written = {"user": users, "item": items}, any(raw.written for raw in raws)
+    sides: dict[Label, Side | None] = {"user": users, "item": items}
+    written = any(raw.written for raw in raws)
     possible = [*dict.fromkeys(name for raw in raws for name in raw.fields)]
     possible = [name for name in possible if all(name in raw.fields or name not in raw.unused for raw in raws)]
     open_sides = [label for label, side in sides.items() if side is None and possible]
