@@ -48,6 +48,10 @@ def test_files_that_are_followed_exist(title: str) -> None:
         assert any((SOURCE / room / path).exists() for room in (below, "", "recommenders")), path
 
 
+def test_the_tour_of_the_steps_is_short() -> None:
+    assert len((SOURCE / "pipeline.py").read_text("utf-8").splitlines()) < 250
+
+
 def test_places_in_contributing_exist() -> None:
     for path in named_paths(section(ROOT / "CONTRIBUTING.md", "Where is ...?")):
         assert (SOURCE / path).exists(), path

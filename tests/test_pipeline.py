@@ -21,7 +21,7 @@ from genre.cli.terminal import print_run
 from genre.data.folds import sample_users
 from genre.errors import ArtifactError, GenreError, UnknownId
 from genre.log import Log
-from genre.pipeline import describe_made
+from genre.output import describe_made
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.ease import EASE
 from genre.serving.events.sqlite import SQLiteStore

@@ -114,6 +114,22 @@ def describe_cost(entries: Sequence[Mapping[str, Any]]) -> str:
     return f"CPU seconds: {parts or 'none'}; in all {sum(seconds.values()):.1f}. Peak memory: {peak:,} MiB."
 
 
+def describe_made(made: Sequence[str]) -> str:
+    """Name what a run has made; where there are more than three of a folder, only how many.
+
+    Args:
+        made: Paths in the run's folder, such as `recommenders/ease`.
+
+    Returns:
+        Such as `features/items, 17 recommenders, 17 evaluations`.
+    """
+    folders: dict[str, list[str]] = {}
+    for path in made:
+        folders.setdefault(path.partition("/")[0], []).append(path)
+    said = [", ".join(paths) if len(paths) <= 3 else f"{len(paths)} {folder}" for folder, paths in folders.items()]
+    return ", ".join(said) or "nothing"
+
+
 def write_output(
     work: Workspace,
     experiment: Experiment,

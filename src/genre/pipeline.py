@@ -8,8 +8,6 @@ A step whose inputs have not changed is read back, not done again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,6 @@ from genre.config.writing import to_dict
 from genre.data.dataset import Dataset
 from genre.data.features import Features
 from genre.data.folds import Split, sample_users
-from genre.engines.duckdb import DuckDB
-from genre.engines.spark import Spark
-from genre.errors import ConfigError
 from genre.estimates import describe_estimate, estimate_run, refuse_what_cannot_fit
 from genre.evaluation.targets import check_evaluation_fields, check_overlap
 from genre.features.augmentation import augment
@@ -41,10 +36,8 @@ from genre.fit_and_evaluate import (
 from genre.kernels.compiled import announced
 from genre.kinds import declared
 from genre.log import SILENT, Log
-from genre.output import check_output, describe_cost, keep_pictures, write_output
-from genre.preprocessing.cleaning_report import CleaningReport
-from genre.preprocessing.prepare import prepare
-from genre.preprocessing.sources.converted import Converted
+from genre.output import check_output, describe_cost, describe_made, keep_pictures, write_output
+from genre.preprocessing.loading import read_and_clean
 from genre.recommenders.network_base import check_devices
 from genre.run_folder import read_run
 from genre.runs import Run
@@ -126,22 +119,6 @@ def run(
     return read_run(work.folder)
 
 
-def describe_made(made: Sequence[str]) -> str:
-    """Name what a run has made; where there are more than three of a folder, only how many.
-
-    Args:
-        made: Paths in the run's folder, such as `recommenders/ease`.
-
-    Returns:
-        Such as `features/items, 17 recommenders, 17 evaluations`.
-    """
-    folders: dict[str, list[str]] = {}
-    for path in made:
-        folders.setdefault(path.partition("/")[0], []).append(path)
-    said = [", ".join(paths) if len(paths) <= 3 else f"{len(paths)} {folder}" for folder, paths in folders.items()]
-    return ", ".join(said) or "nothing"
-
-
 def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -> None:
     """Do steps 2 to 6: from the dataset to a finished run.
 
@@ -195,42 +172,12 @@ def preprocess(work: Workspace, experiment: Experiment, log: Log) -> Dataset:
 
     def make() -> tuple[Dataset, dict[str, Any]]:
         log.line("preprocessing: reading and cleaning")
-        dataset, report = clean(experiment, log)
+        dataset, report = read_and_clean(experiment.data, experiment.engine, experiment.cleaning, log=log)
         for line in report.lines():
             log.line(f"  {line}")
         return dataset, report.as_dict()
 
     return keep_dataset(work, dataset_key(experiment), make)
-
-
-def clean(experiment: Experiment, log: Log) -> tuple[Dataset, CleaningReport]:
-    """Read the interactions with DuckDB and clean them on the engine of the config.
-
-    Another engine gets the columns as typed Parquet, in its own folder unless the source is such a folder: from there
-    on all engines give the same rows.
-
-    Args:
-        experiment: The config.
-        log: Where progress is shown.
-
-    Returns:
-        All interactions, and what was dropped.
-    """
-    engine = experiment.engine
-    if isinstance(engine, DuckDB):
-        with engine, closing(engine):  # its memory is free for what learns
-            return prepare(experiment.data.load(engine, log=log), engine, experiment.cleaning)
-    if not isinstance(engine, Spark):
-        raise ConfigError("engine: sources are read with duckdb and cleaned with duckdb or spark; write one of these")
-    with engine:
-        with DuckDB() as reader:
-            tables = experiment.data.load(reader, log=log)
-            if isinstance(experiment.data, Converted):
-                folder = experiment.data.interactions
-            else:
-                reader.convert(tables.interactions, folder := engine.place())
-        tables = replace(tables, interactions=engine.read_parquet(folder))
-        return prepare(tables, engine, experiment.cleaning)
 
 
 def augment_split(work: Workspace, experiment: Experiment, split: Split, log: Log) -> Split:

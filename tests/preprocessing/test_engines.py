@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -14,15 +13,14 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from genre import pipeline
-from genre.config.reading import read_config
 from genre.engines.base import Engine, read_block
 from genre.engines.duckdb import DuckDB
 from genre.engines.spark import Spark
 from genre.errors import ConfigError, DataError, NotAvailable
-from genre.log import SILENT
 from genre.preprocessing.cleaning import Cleaning
+from genre.preprocessing.loading import read_and_clean
 from genre.preprocessing.prepare import prepare
+from genre.preprocessing.sources.files import Files
 from genre.preprocessing.tables import Tables
 from polars_engine import Polars
 from reading import shared_engine
@@ -147,9 +145,6 @@ def test_spark_says_what_is_missing(monkeypatch, tmp_path):
     assert [*(tmp_path / "shared").iterdir()] == []  # its folder is gone
 
 
-def test_a_run_takes_no_engine_of_another_kind(tmp_path):
-    path = tmp_path / "own.yaml"
-    path.write_text("name: own\ndata: {kind: movielens-100k}\nrecommenders: [{kind: popularity}]\n", "utf-8")
-    experiment = dataclasses.replace(read_config(path).experiment, engine=Polars())
+def test_sources_are_cleaned_on_no_engine_of_another_kind(tmp_path):
     with pytest.raises(ConfigError, match="duckdb or spark"):
-        pipeline.clean(experiment, SILENT)
+        read_and_clean(Files(tmp_path / "i.csv"), Polars(), None)

@@ -1,22 +1,27 @@
-"""`load`: a name, a path, a frame or a Source -> a Dataset, in one call. Does not know any format itself."""
+"""A name, a path, a frame or a Source -> a Dataset: read, then cleaned. Does not know any format itself."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from genre.data.dataset import Dataset
 from genre.data.parquet import read_dataset
+from genre.engines.base import Engine
 from genre.engines.duckdb import DuckDB
-from genre.errors import DataError, DataWarning, OptionError
+from genre.engines.spark import Spark
+from genre.errors import ConfigError, DataError, DataWarning, OptionError
 from genre.log import SILENT, Log
 from genre.options import check_names, nearest
 from genre.preprocessing.cleaning import Cleaning
+from genre.preprocessing.cleaning_report import CleaningReport
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import Columns
+from genre.preprocessing.sources.converted import Converted
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.frames import Frames, library_of
 from genre.preprocessing.sources.matrix import Matrix
@@ -67,15 +72,49 @@ def load(
     if not isinstance(cleaning, Cleaning | None):
         raise OptionError(f"cleaning: found a {type(cleaning).__name__}; expected Cleaning(repeats='all', ...)")
     named = Columns(**columns) if isinstance(columns, dict) else columns or Columns()
-    with DuckDB() as engine:
-        source = _source(data, path, items, users, named)
-        dataset, report = prepare(source.load(engine, log=log), engine, cleaning)
+    dataset, report = read_and_clean(_source(data, path, items, users, named), DuckDB(), cleaning, log=log)
     dataset = dataclasses.replace(dataset, frame_library=library_of(data))
     for line in report.lines():
         log.line(line)
     if lost := report.warnings():
         warnings.warn("\n".join(lost), DataWarning, stacklevel=2)
     return dataset
+
+
+def read_and_clean(
+    source: Source, engine: Engine, cleaning: Cleaning | None, *, log: Log = SILENT
+) -> tuple[Dataset, CleaningReport]:
+    """Read interactions with DuckDB and clean them on an engine.
+
+    Another engine gets the columns as typed Parquet, in its own folder unless the source is such a folder: from there
+    on all engines give the same rows.
+
+    Args:
+        source: Where the data is.
+        engine: Cleans it.
+        cleaning: What is dropped; None: what cannot be used.
+        log: Where progress is shown.
+
+    Returns:
+        All interactions, and what was dropped.
+
+    Raises:
+        ConfigError: Sources are not cleaned on such an engine.
+        DataError: The data cannot be used.
+    """
+    if isinstance(engine, DuckDB):
+        with engine, closing(engine):  # its memory is free for what learns
+            return prepare(source.load(engine, log=log), engine, cleaning)
+    if not isinstance(engine, Spark):
+        raise ConfigError("engine: sources are read with duckdb and cleaned with duckdb or spark; write one of these")
+    with engine:
+        with DuckDB() as reader:
+            tables = source.load(reader, log=log)
+            if isinstance(source, Converted):
+                folder = source.interactions
+            else:
+                reader.convert(tables.interactions, folder := engine.place())
+        return prepare(dataclasses.replace(tables, interactions=engine.read_parquet(folder)), engine, cleaning)
 
 
 def _source(data: Any, path: Path | None, items: Any, users: Any, columns: Columns) -> Source:
