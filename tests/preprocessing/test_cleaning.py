@@ -125,7 +125,7 @@ def test_each_step_says_what_it_dropped_and_why() -> None:
         "missing values: 2 of 8 rows dropped, no user_id: 1, no rating: 1 (for example row 4, row 7)",
         "noise: 2 of 6 rows dropped, rating not finite: 1, rating outside 1 to 5: 1 (for example row 5, row 6)",
         "low ratings: 1 of 4 rows dropped, rated below 2: 1 (for example row 8)",
-        "duplicates: 1 of 3 rows dropped, equal to another row in every column (for example row 1)",
+        "duplicates: 1 of 3 rows dropped, equal to another row in every column that is read (for example row 1)",
     ]
     repeats = "1 interaction repeats an item of the same user; decided in each part of the split (the last kept)"
     assert repeats in report.facts

@@ -7,7 +7,9 @@ import decimal
 import gzip
 import io
 import json
+import shlex
 import sqlite3
+import subprocess
 import uuid
 import warnings
 import zipfile
@@ -401,3 +403,83 @@ def test_a_line_with_a_user_and_no_item_is_counted(tmp_path: Path) -> None:
     data = load(Sequences(put(tmp_path, "s.txt", "1 10 11\n2\n")))
     assert pairs(data) == [("1", "10"), ("1", "11")]
     assert "1 line names a user and no item" in str(data.report)
+
+
+def written(tmp_path: Path, name: str, rows: list[str]) -> Path:
+    path = tmp_path / name
+    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_fractions_are_no_items(tmp_path: Path) -> None:
+    """Check-ins: user, time, latitude, longitude, place."""
+    rows = [
+        f"u{n % 3}\t2010-10-19T23:55:{n:02}Z\t{30 + n / 7:.5f}\t{-97 - n / 9:.5f}\t{22840 + n % 4}" for n in range(12)
+    ]
+    assert load(written(tmp_path, "places.tsv", rows)).item_ids.values.to_pylist() == [
+        "22840",
+        "22841",
+        "22842",
+        "22843",
+    ]
+
+
+def test_two_colons_come_before_the_bars_of_a_field(tmp_path: Path) -> None:
+    rows = [f"{n % 5}::{n % 7}::{n % 5 + 1}::{978300000 + n}" for n in range(20)]
+    movies = [f"{n}::Film {'abcdefg'[n]} (1995)::Drama|Comedy" for n in range(7)]
+    data = load(written(tmp_path, "ratings.dat", rows), items=written(tmp_path, "movies.dat", movies))
+    assert titles(data)["3"] == "Film d (1995)"
+
+
+def test_a_time_under_a_foreign_name_is_found_by_its_content(tmp_path: Path) -> None:
+    """Not a day of birth of the user, nor a day on which the item appeared, nor a count of the size of times."""
+    rows = [
+        f"u{n % 3},a{n % 4},1970-01-0{1 + n % 3},2001-01-0{1 + n % 4},{1500000000 + n},2018-09-{n + 10}"
+        for n in range(12)
+    ]
+    head = "customer_id,article_id,born,published,receipt,t_dat"
+    data = load(written(tmp_path, "sales.csv", [head, *rows]))
+    assert data.timestamp is not None
+    assert datetime.fromtimestamp(int(data.timestamp.max()), UTC).isoformat()[:10] == "2018-09-21"
+    assert data.report is not None
+    assert any("'t_dat' (it holds times; a guess" in line for line in data.report.guesses)
+    gap = [row.rpartition(",")[0] + "," if n == 5 else row for n, row in enumerate(rows)]
+    assert load(written(tmp_path, "gaps.csv", [head, *gap])).timestamp is None, "no row is dropped for a guess"
+
+
+def test_a_zone_may_stand_before_the_year(tmp_path: Path) -> None:
+    rows = ["user,item,created_at", "u,a,Tue Apr 03 18:00:09 +0200 2012", "v,a,Fri Apr 06 18:00:09 -0100 2012"]
+    assert moments(load(written(tmp_path, "posts.csv", rows))) == {
+        "u": "2012-04-03T16:00:09",
+        "v": "2012-04-06T19:00:09",
+    }
+
+
+def test_the_only_other_column_of_ids_is_the_item(tmp_path: Path) -> None:
+    rows = [f"r{n},u{n % 3},{n % 4},{n % 5 + 1}" for n in range(12)]
+    data = load(written(tmp_path, "ratings.csv", ["review_id,user_id,anime_id,rating", *rows]))
+    assert data.item_ids.values.to_pylist() == ["0", "1", "2", "3"]
+    stores = [f"h{n % 3},{n % 4},1,{n % 5}" for n in range(12)]
+    with pytest.raises(DataError, match="known to name the user"):
+        load(written(tmp_path, "baskets.csv", ["household,product_id,store_id,day", *stores]))
+
+
+def test_reviews_name_the_item_as_its_table_does(tmp_path: Path) -> None:
+    reviews = written(tmp_path, "r.csv", ["user_id,asin,parent_asin", "u,a1,a", "v,a2,a", "v,b1,b"])
+    products = written(tmp_path, "p.csv", ["title,parent_asin", "Soap,a", "Cup,b"])
+    assert titles(load(reviews, items=products)) == {"a": "Soap", "b": "Cup"}
+
+
+def test_a_column_of_ids_with_no_value_says_so(tmp_path: Path) -> None:
+    data = load(written(tmp_path, "views.csv", ["user_id,item_id", "NA,a", "NA,b", "7,a"]))
+    assert data.report is not None
+    assert any("2 rows say 'NA', read as an id" in line for line in data.report.guesses)
+
+
+def test_rows_below_a_number_are_refused_with_what_brings_them_into_rows(tmp_path: Path) -> None:
+    prize = written(tmp_path, "prize.txt", ["1:", "7,3,2005-09-06", "8,5,2005-05-13", "2:", "7,4,2005-10-19"])
+    with pytest.raises(DataError, match="lines such as '1:' head the rows below them") as error:
+        load(prize)
+    command = str(error.value).partition("of them: ")[2]
+    done = subprocess.run([*shlex.split(command), str(prize)], capture_output=True, text=True, check=True).stdout
+    assert done.splitlines()[-1] == "2,7,4,2005-10-19"

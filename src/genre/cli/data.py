@@ -57,6 +57,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a user's files and the config to write."""
     parser.add_argument("interactions", type=Path, help="file of interactions")
     parser.add_argument("items", type=Path, nargs="?", help="file of items with their text")
+    parser.add_argument("--items", dest="items_too", metavar="ITEMS", type=Path, help="the same")
     parser.add_argument("--users", type=Path, help="file of users")
     roles = "user, item, rating, weight, timestamp, part, context or title"
     text = f"the column of a role whose name does not show it ({roles}), such as item=SKU"
@@ -67,6 +68,14 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude-seen", action=argparse.BooleanOptionalAction, help=text)
     text = "file to write (default: genre.yaml)"
     parser.add_argument("--output", type=Path, default=Path("genre.yaml"), help=text)
+
+
+def _items(args: argparse.Namespace) -> Path | None:
+    """The file of items, which may stand at its place or behind --items."""
+    if args.items is not None and args.items_too is not None:
+        raise GenreError(f"two files of items, {args.items} and {args.items_too}; give one")
+    items: Path | None = args.items or args.items_too
+    return items
 
 
 def _refuse_output(output: Path) -> None:
@@ -86,7 +95,7 @@ def _auto(args: argparse.Namespace) -> None:
     _refuse_output(args.output)
     found = find_config(
         args.interactions,
-        args.items,
+        _items(args),
         args.users,
         output=args.output,
         columns=parse_columns(args.column),
@@ -120,12 +129,12 @@ def _init(args: argparse.Namespace) -> None:
             kept.append(f"{args.runs}: cannot be written ({error.strerror}), so the first run reads the files again")
 
     columns = parse_columns(args.column)
-    files = args.interactions, args.items, args.users
+    files = args.interactions, _items(args), args.users
     first = first_config(
         *files, args.output, columns=columns, domain=args.domain, exclude_seen=args.exclude_seen, keep=keep
     )
     _write(args.output, first.text)
-    print(*describe(first.facts), *kept, sep="\n")
+    print(*first.report.lines(), *describe(first.facts), *kept, sep="\n")
     _print_next(args)
 
 

@@ -141,7 +141,7 @@ def drop_duplicates(frame: Frame, engine: Engine, *, ordered: bool) -> tuple[Fra
     before = n_rows(frame)
     copies = engine.write(alike.join(first.select("row"), on="row", how="anti").select("row"))
     examples = _examples(first.filter(nw.col("copies") > 1), names)
-    step = Step("duplicates", "equal to another row in every column", before, before - dropped, examples)
+    step = Step("duplicates", "equal to another row in every column that is read", before, before - dropped, examples)
     return frame.join(copies, on="row", how="anti"), [step]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from genre.data.context import TIME_NAMES
@@ -168,6 +168,8 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
     if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
         left = [name for name in names if name not in {choice.column for choice in chosen}]
         chosen += _by_content(engine, sample, [role for role in open_roles if role not in roles], left)
+    if {choice.role for choice in chosen} & {"user", "item"} == {"user"}:
+        chosen += _by_ending(engine, sample, [name for name in names if name not in columns_of(chosen)])
     for role in ("user", "item"):
         if role not in {choice.role for choice in chosen}:
             found = f"none of {listed(names)} is known to name the {role}" if names else "there are no columns"
@@ -175,6 +177,24 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
                 f"{where}: missing column: {found}; {setting(role, '...')}, or give `genre init` --column {role}=..."
             )
     return sorted(chosen, key=lambda choice: [*NAMES, CONTEXT].index(choice.role))
+
+
+def named_alike(wanted: Columns, names: Sequence[str]) -> Columns:
+    """Prefer the column of items that a table of items has, too: reviews name a variant beside the product.
+
+    Args:
+        wanted: what the user says.
+        names: the columns of the table of items.
+
+    Returns:
+        The same, where the user names the item; else with the names that items go by there before all others.
+    """
+    plain = {plain_name(name) for name in names}
+    shared = tuple(known for known in NAMES["item"] if known in plain)
+    if wanted.item is not None or not shared:
+        return wanted
+    own = wanted.names or {}
+    return replace(wanted, names=own | {"item": (*own.get("item", ()), *shared)})
 
 
 def columns_of(chosen: Sequence[Chosen]) -> list[str]:
@@ -311,6 +331,19 @@ def _with_hours(engine: DuckDB, sample: str, choice: Chosen, names: list[str]) -
     return choice if day is None else Chosen("timestamp", day, choice.why, hours=hours)
 
 
+def _by_ending(engine: DuckDB, sample: str, left: Sequence[str]) -> Iterator[Chosen]:
+    """The item, where one column only is called an id of something; ids of rows are no items."""
+    like = [name for name in left if re.search(r"(?i:[_\- ]id$)|[a-z]I[dD]$", name) and _repeats(engine, sample, name)]
+    if len(like) == 1:
+        yield Chosen("item", like[0], "the only other column of ids", guess=True)
+
+
+def _repeats(engine: DuckDB, sample: str, column: str) -> bool:
+    name = identifier(column)
+    given, distinct = engine.one(f"SELECT count({name}), count(DISTINCT {name}) FROM {sample}")
+    return int(distinct) < int(given)
+
+
 def _says_parts(engine: DuckDB, sample: str, column: str) -> bool:
     found = engine.connection.execute(f"SELECT DISTINCT CAST({identifier(column)} AS VARCHAR) FROM {sample}").fetchall()
     return {value for (value,) in found if value is not None} <= set(PARTS)
@@ -332,7 +365,19 @@ def _by_content(engine: DuckDB, sample: str, roles: list[str], left: list[str]) 
         yield _guessed("rating", stars, "it holds few different numbers")
     for role, why in (("user", "the first column"), ("item", "the column after it")):
         if role in roles and left:
-            yield _guessed(role, left.pop(0), why)
+            place = next((at for at, name in enumerate(left) if not _holds_fractions(engine, sample, name)), 0)
+            yield _guessed(role, left[place], why + (", behind those of fractions" if place else ""))
+            del left[: place + 1]
+
+
+def _holds_fractions(engine: DuckDB, sample: str, column: str) -> bool:
+    number = f"TRY_CAST(trim(CAST({identifier(column)} AS VARCHAR)) AS DOUBLE)"
+    return bool(
+        engine.one(
+            f"SELECT bool_and(x IS NOT NULL) AND bool_or(x <> floor(x)) FROM (SELECT {number} AS x FROM {sample} "
+            f"WHERE {identifier(column)} IS NOT NULL)"
+        )[0]
+    )
 
 
 def _guessed(role: str, column: str, why: str) -> Chosen:

@@ -22,7 +22,7 @@ from genre.preprocessing.sources.open_files import opened, readable
 from genre.preprocessing.sources.workbooks import is_workbook, sheet_as_csv
 from genre.preprocessing.tables import NO_VALUE, plain_name, untyped_name
 
-DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon", " ": "space"}
+DELIMITERS = {"::": "double colon", ",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", " ": "space"}
 HEAD_BYTES = 1 << 20
 LONGEST_LINE = 1 << 28
 FEW_LETTERS = 8
@@ -168,6 +168,9 @@ def layout(
     lines = [line for line in every if line.strip()][:200]
     if not lines:
         raise DataError(f"{path}: empty file; expected rows of users and items")
+    if re.fullmatch(r"\d+:", lines[0].strip()) and len(lines) > 1:
+        remedy = """write it into each of them: awk -F, 'NF == 1 {sub(":", ""); i = $1; next} {print i "," $0}'"""
+        raise DataError(f"{path}: lines such as {lines[0].strip()!r} head the rows below them; {remedy}")
     delimiter = delimiter or _delimiter(path, lines, known_names)
     stated = quote is not None
     quote, certain = _quote(lines, delimiter) if quote is None else (quote, True)

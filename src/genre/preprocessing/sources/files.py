@@ -23,6 +23,7 @@ from genre.preprocessing.sources.columns import (
     N_SAMPLE,
     Columns,
     check_distinct,
+    named_alike,
     types_of,
 )
 from genre.preprocessing.sources.delimited import read
@@ -76,11 +77,12 @@ class Files(Source):
         split = self.validation is not None or self.test is not None
         sheets = self.sheets or {}
         raws: list[Raw] = []
+        columns = self._preferred(engine)
         for part, path in (("train", self.interactions), ("validation", self.validation), ("test", self.test)):
             if path is None:
                 continue
             sheet = sheets.get("interactions" if part == "train" else part)
-            found = self._raws(engine, path, part if split else None, sheet)
+            found = self._raws(engine, path, columns, part if split else None, sheet)
             roles, first = ({c.role for c in some[0].chosen} - {"part"} for some in (found, raws or found))
             if roles != first:
                 held, expected = ", ".join(sorted(roles)), ", ".join(sorted(first))
@@ -102,18 +104,37 @@ class Files(Source):
             items=side("items", self.items),
         )
 
-    def _raws(self, engine: DuckDB, path: str | Path, part: str | None, sheet: str | None) -> list[Raw]:
+    def _preferred(self, engine: DuckDB) -> Columns:
+        """The columns as the user says, and those that items go by in their own table."""
+        if self.items is None:
+            return self.columns
+        try:
+            return named_alike(self.columns, column_names(engine, self.items))
+        except DataError:  # which is said when that table is read, with all that the user says of it
+            return self.columns
+
+    def _raws(
+        self, engine: DuckDB, path: str | Path, columns: Columns, part: str | None, sheet: str | None
+    ) -> list[Raw]:
         """The raw tables of a file, a folder or a pattern."""
         kind, files = expand(path)
         if kind == "text":
-            return [self._text(engine, file, path, part, sheet) for file in files]
+            return [self._text(engine, file, path, columns, part, sheet) for file in files]
         sample = _scan(engine, kind, files, path, N_SAMPLE)
-        chosen, fields, unused = found = choose_columns(engine, sample, self.columns, str(path))
+        chosen, fields, unused = found = choose_columns(engine, sample, columns, str(path))
         table = _scan(engine, kind, files, path, None, found.wanted)
         _check_rows(engine, table, path)
         return [Raw(table, chosen, str(path), part, unused, fields=fields, written=kind == "json")]
 
-    def _text(self, engine: DuckDB, file: str | Path, path: str | Path, part: str | None, sheet: str | None) -> Raw:
+    def _text(
+        self,
+        engine: DuckDB,
+        file: str | Path,
+        path: str | Path,
+        columns: Columns,
+        part: str | None,
+        sheet: str | None,
+    ) -> Raw:
         look = layout(
             engine,
             file,
@@ -128,7 +149,7 @@ class Files(Source):
         given = _partitions(path, file, look.names)
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
         sample = _with_values(engine, sample, given)
-        chosen, fields, unused = found = choose_columns(engine, sample, self.columns, str(file))
+        chosen, fields, unused = found = choose_columns(engine, sample, columns, str(file))
         table, look, bad = read(engine, look, [name for name in found.wanted if name not in given])
         if not bad:
             _check_rows(engine, table, file)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier
 from genre.preprocessing.sources.columns import Chosen, Columns, choose, columns_of, types_of
+from genre.preprocessing.sources.times import holds_dates
 from genre.preprocessing.sources.values import kind_of
 
 Label = Literal["user", "item"]
@@ -121,6 +122,12 @@ def choose_columns(engine: DuckDB, sample: str, wanted: Columns, where: str) -> 
     readable = [name for name in unused if kind_of(types[name]) != "other" or types[name].endswith("]")]
     found = [agreements(engine, own, sample, readable) for own in ids]
     fields = [name for name in readable if name == wanted.title or any(one[name].possible for one in found)]
+    if wanted.timestamp is None and all(choice.role != "timestamp" for choice in chosen):
+        dates = [name for name in readable if name not in fields and holds_dates(engine, sample, name)]
+        if dates:
+            why = "it holds times" + "".join(f", as does {name!r}" for name in dates[1:])
+            chosen.append(Chosen("timestamp", dates[0], why, guess=True))
+            unused.remove(dates[0])
     return ChosenColumns(chosen, fields, unused)
 
 

@@ -31,7 +31,7 @@ from genre.preprocessing.tables import ROW, ROWS_A_FILE, Rejected, Tables, plain
 
 LAST_WHOLE = {"FLOAT": 2**24, "DOUBLE": 2**53}
 """Type -> the number from which on it does not hold every whole number."""
-LIKE_MISSING = ("NULL", "null", "NaN", "nan", "None", "none", "N/A", "#N/A", "NaT", "<NA>", "undefined")
+LIKE_MISSING = ("NA", "NULL", "null", "NaN", "nan", "None", "none", "N/A", "#N/A", "NaT", "<NA>", "undefined")
 
 
 @dataclass(frozen=True)

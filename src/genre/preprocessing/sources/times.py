@@ -42,7 +42,11 @@ FORMS: dict[str, tuple[Sequence[str], ...]] = {
     )
     for day in DAYS
 } | {
-    "%a %b %d %H:%M:%S %Y": (("%a %b %d %H:%M:%S %Y",), ("%a %b %d %H:%M:%S %Y %z",), ("%a %b %d %H:%M:%S %Z %Y",)),
+    "%a %b %d %H:%M:%S %Y": (
+        ("%a %b %d %H:%M:%S %Y",),
+        ("%a %b %d %H:%M:%S %Y %z", "%a %b %d %H:%M:%S %z %Y"),
+        ("%a %b %d %H:%M:%S %Z %Y",),
+    ),
     "%Y%m%dT%H%M%S": (("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M"), ("%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M%z")),
 }
 """The ways to write a time: without a zone, with an offset, with the name of a zone."""
@@ -212,6 +216,7 @@ def _fitting(text: str, shapes: Collection[str]) -> Iterator[tuple[str, str]]:
 
 def _shape(text: str) -> str:
     """What a time looks like: its numbers as 0, its words and its zone as a."""
+    text = re.sub(r"(:\d\d )[+-]\d{4} (?=\d{4}$)", r"\1a ", text)
     text = re.sub(r"(:\d\d([.,]\d+)?|T\d{4,6}|[AaPp][Mm]| )( ?)[+-]\d\d:?(\d\d)?$", r"\1\3a", text)
     return re.sub(r"[^\W\d_]+([/_-][^\W\d_]+)*", "a", re.sub(r"\d+", "0", re.sub(r"\s+", " ", text)))
 
@@ -231,6 +236,24 @@ def _parsed(text: str, groups: Sequence[Sequence[str]]) -> str:
     ]
     first = f"coalesce({', '.join(readings)})"
     return f"nullif(greatest({first}, TIMESTAMP '1000-01-01'), TIMESTAMP '1000-01-01')"  # 24 is no year
+
+
+def holds_dates(engine: DuckDB, table: str, column: str) -> bool:
+    """Tell whether a column holds a date in words or of a type of its own in every row, not a number that may be one.
+
+    Args:
+        engine: holds the table.
+        table: its name.
+        column: the column.
+
+    Returns:
+        True where all rows do.
+    """
+    if kind_of(type_of(engine, table, column)) not in ("text", "date"):
+        return False
+    text, missing = trimmed(f"CAST({identifier(column)} AS VARCHAR)")
+    none = counts_of(engine, table, f"{missing} OR regexp_full_match({text}, '[0-9.]*')")[0]
+    return not none and looks_like_time(engine, table, column)
 
 
 def looks_like_time(engine: DuckDB, table: str, column: str) -> bool:
