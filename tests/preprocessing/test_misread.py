@@ -10,6 +10,7 @@ import json
 import shlex
 import sqlite3
 import subprocess
+import sys
 import uuid
 import warnings
 import zipfile
@@ -447,6 +448,25 @@ def test_a_time_under_a_foreign_name_is_found_by_its_content(tmp_path: Path) -> 
     assert load(written(tmp_path, "gaps.csv", [head, *gap])).timestamp is None, "no row is dropped for a guess"
 
 
+def test_numbers_are_times_where_the_name_ends_so(tmp_path: Path) -> None:
+    rows = [f"{n % 3},{1506825423000 + n},{n % 4},{1506825423271 + 1000 * n},{n % 5}" for n in range(12)]
+    data = load(written(tmp_path, "clicks.csv", ["user_id,session_start,click_article_id,click_timestamp,os", *rows]))
+    assert data.timestamp is not None
+    assert set(data.timestamp.tolist()) == set(range(1506825423, 1506825435))
+    assert data.item_ids.values.to_pylist() == ["0", "1", "2", "3"]
+
+
+def test_dictionaries_of_python_are_refused_with_what_makes_them_json(tmp_path: Path) -> None:
+    reviews = written(tmp_path, "reviews.json", ["{u'user': u'a', u'item': u'x'}", "{'user': 'b', 'item': \"it's\"}"])
+    with pytest.raises(DataError, match="dictionaries of Python") as error:
+        load(reviews)
+    command = str(error.value).partition("as JSON: python ")[2].partition(" <")[0]
+    with reviews.open() as lines:
+        made = subprocess.run([sys.executable, *shlex.split(command)], stdin=lines, capture_output=True, check=True)
+    (tmp_path / "made.jsonl").write_bytes(made.stdout)
+    assert pairs(load(tmp_path / "made.jsonl")) == [("a", "x"), ("b", "it's")]
+
+
 def test_a_zone_may_stand_before_the_year(tmp_path: Path) -> None:
     rows = ["user,item,created_at", "u,a,Tue Apr 03 18:00:09 +0200 2012", "v,a,Fri Apr 06 18:00:09 -0100 2012"]
     assert moments(load(written(tmp_path, "posts.csv", rows))) == {
@@ -459,6 +479,9 @@ def test_the_only_other_column_of_ids_is_the_item(tmp_path: Path) -> None:
     rows = [f"r{n},u{n % 3},{n % 4},{n % 5 + 1}" for n in range(12)]
     data = load(written(tmp_path, "ratings.csv", ["review_id,user_id,anime_id,rating", *rows]))
     assert data.item_ids.values.to_pylist() == ["0", "1", "2", "3"]
+    visits = [f"u{n % 3},s{n % 4},{n % 5}" for n in range(12)]
+    with pytest.raises(DataError, match="known to name the item"):
+        load(written(tmp_path, "visits.csv", ["user_id,session_id,reference", *visits]))
     stores = [f"h{n % 3},{n % 4},1,{n % 5}" for n in range(12)]
     with pytest.raises(DataError, match="known to name the user"):
         load(written(tmp_path, "baskets.csv", ["household,product_id,store_id,day", *stores]))

@@ -47,6 +47,8 @@ KNOWN_NAMES = frozenset(name for names in NAMES.values() for name in names)
 
 HOUR_NAMES = ("hour", "hours", "clock", "timeofday", "eventhour", "ordertime", "invoicetime", "purchasetime")
 """Names of the column of hours beside one of days, besides those of times."""
+OF_VISITS = ("session", "visit", "order", "invoice", "basket", "transaction", "request", "review")
+"""How the names of ids begin that are neither of users nor of items."""
 HOUR = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?"
 DAY_ALONE = r"[^:]*[^:\d]0{1,2}:00(:00([.,]0+)?)?|[^:]*\d[^:]*"
 """A day, perhaps at midnight, as exports of databases write it."""
@@ -332,8 +334,10 @@ def _with_hours(engine: DuckDB, sample: str, choice: Chosen, names: list[str]) -
 
 
 def _by_ending(engine: DuckDB, sample: str, left: Sequence[str]) -> Iterator[Chosen]:
-    """The item, where one column only is called an id of something; ids of rows are no items."""
-    like = [name for name in left if re.search(r"(?i:[_\- ]id$)|[a-z]I[dD]$", name) and _repeats(engine, sample, name)]
+    """The item, where one column only is called an id of something; ids of users, visits and rows are no items."""
+    like = [name for name in left if re.search(r"(?i:[_\- ]id$)|[a-z]I[dD]$", name)]
+    like = [name for name in like if not plain_name(name).startswith((*NAMES["user"], *OF_VISITS))]
+    like = [name for name in like if _repeats(engine, sample, name)]
     if len(like) == 1:
         yield Chosen("item", like[0], "the only other column of ids", guess=True)
 

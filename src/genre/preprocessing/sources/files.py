@@ -39,6 +39,10 @@ PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 FILE = "file_of_row"
 """The column that tells from which of several files a row is; no column of a file may have this name."""
+AS_JSON = (
+    "write them as JSON: python -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(line))) for line in "
+    "sys.stdin]' < FILE > FILE.jsonl"
+)
 TABLES = ("interactions", "items", "users", "validation", "test")
 
 
@@ -336,10 +340,17 @@ def _unreadable(path: str | Path, kind: str, message: str, files: Sequence[str |
         "too small": "unreadable as Parquet: it is too small; check that the file is whole",
     }
     known = next((reason for sign, reason in reasons.items() if sign in message), None)
+    if kind == "json" and _holds_python(files[0]):
+        known = f"unreadable as JSON lines: dictionaries of Python, with single quotes; {AS_JSON}"
     form = "Parquet" if kind == "parquet" else "JSON lines"
     first = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", message.strip().splitlines()[0])
     remedy = "check that the file is there and whole" if kind == "parquet" else "expected one object a line"
     return DataError(f"{path}: {known or f'unreadable as {form} ({first}); {remedy}'}")
+
+
+def _holds_python(file: str | Path) -> bool:
+    with opened(file) as stream:
+        return bool(re.match(rb"\s*\{u?'", stream.read(100)))
 
 
 def _first_broken(files: Sequence[str | Path]) -> tuple[str | Path, str] | None:

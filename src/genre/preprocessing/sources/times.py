@@ -24,6 +24,7 @@ from genre.preprocessing.sources.time_numbers import (
     number_times,
 )
 from genre.preprocessing.sources.values import NUMBER, SHORTENED, Reading, counts_of, kind_of, spoken, trimmed, type_of
+from genre.preprocessing.tables import plain_name
 
 DAYS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%Y", "%d %b %Y"),
@@ -239,7 +240,7 @@ def _parsed(text: str, groups: Sequence[Sequence[str]]) -> str:
 
 
 def holds_dates(engine: DuckDB, table: str, column: str) -> bool:
-    """Tell whether a column holds a date in words or of a type of its own in every row, not a number that may be one.
+    """Tell whether a column holds a time in every row: in words or of a type of its own, or else named as a time.
 
     Args:
         engine: holds the table.
@@ -249,11 +250,12 @@ def holds_dates(engine: DuckDB, table: str, column: str) -> bool:
     Returns:
         True where all rows do.
     """
-    if kind_of(type_of(engine, table, column)) not in ("text", "date"):
+    named = plain_name(column).endswith(("time", "timestamp", "date"))  # numbers may be anything else
+    if not named and kind_of(type_of(engine, table, column)) not in ("text", "date"):
         return False
     text, missing = trimmed(f"CAST({identifier(column)} AS VARCHAR)")
-    none = counts_of(engine, table, f"{missing} OR regexp_full_match({text}, '[0-9.]*')")[0]
-    return not none and looks_like_time(engine, table, column)
+    number = "false" if named else f"regexp_full_match({text}, '[0-9.]*')"
+    return not counts_of(engine, table, f"{missing} OR {number}")[0] and looks_like_time(engine, table, column)
 
 
 def looks_like_time(engine: DuckDB, table: str, column: str) -> bool:
