@@ -109,6 +109,8 @@ def test_an_order_stays_one_where_it_is_said_to_be(write: Write) -> None:
     "written",
     [
         ["05-JAN-20", "06-FEB-20", "31-DEC-20"],
+        ["2020-W01-7", "2020-W06-4", "2020-W53-4"],
+        ["05/01/2020 0h00", "06/02/2020 0h00", "31/12/2020 00h00"],
         ["2020年1月5日", "2020年2月6日", "2020年12月31日"],
         ["20200105T000000Z", "20200206T000000Z", "20201231T000000Z"],
         ['"2020-01-05 00:00:00,000"', '"2020-02-06 00:00:00,000"', '"2020-12-31 00:00:00,000"'],
@@ -120,6 +122,20 @@ def test_more_forms_of_a_day(write: Write, written: list[str]) -> None:
     data, _ = column_of(write, "timestamp", written)
     assert data.timestamp is not None
     assert data.timestamp.tolist() == [seconds(2020, 1, 5), seconds(2020, 2, 6), seconds(2020, 12, 31)]
+
+
+@pytest.mark.parametrize(
+    ("written", "days"),
+    [
+        (["2023-12", "2024-02"], [(2023, 12, 1), (2024, 2, 1)]),
+        (["12/2023", "02/2024"], [(2023, 12, 1), (2024, 2, 1)]),
+        (["2023-W52", "2024-W05"], [(2023, 12, 25), (2024, 1, 29)]),
+    ],
+)
+def test_a_month_or_week_is_its_first_day(write: Write, written: list[str], days: list[tuple[int, ...]]) -> None:
+    data, said = column_of(write, "timestamp", written)
+    assert data.timestamp is not None
+    assert (data.timestamp.tolist(), said) == ([seconds(*day) for day in days], "")
 
 
 def test_a_year_of_two_digits_may_come_first(write: Write) -> None:

@@ -385,8 +385,8 @@ def test_frames_of_odd_types_and_names() -> None:
     sizes = [{"x": 1}, {"x": 2}, {"x": 3}]
     items = pa.table({"item_id": ["a", "a", "b"], "title": ["A", "A", "B"], "size": sizes, "place": ["p", "q", "r"]})
     assert load({"user_id": ["u", "v"], "item_id": ["a", "b"]}, items=items).items["place"].to_pylist() == ["p|q", "r"]
-    with pytest.raises(DataError, match=r"'2024-01' is not a time"):
-        load(pd.DataFrame({"user_id": ["u"], "item_id": ["a"], "timestamp": pd.PeriodIndex(["2024-01"], freq="M")}))
+    with pytest.raises(DataError, match=r"'2024Q1' is not a time"):
+        load(pd.DataFrame({"user_id": ["u"], "item_id": ["a"], "timestamp": pd.PeriodIndex(["2024Q1"], freq="Q")}))
     with pytest.raises(DataError, match="items: found a str, but the interactions are a DataFrame; give both"):
         load(pd.DataFrame({"user_id": ["u"], "item_id": ["a"]}), items="items.csv")
 

@@ -30,11 +30,11 @@ DAYS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%Y", "%d %b %Y"),
     *("%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%m %d, %Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y"),
     *("%a, %d %b %Y", "%a %b %d %Y", "%Y-%m-%d", "%d/%b/%Y", "%d-%b-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d"),
-    *("%Y年%m月%d日", "%Y%m%d"),
+    *("%Y年%m月%d日", "%Y%m%d", "%Y-%m", "%m/%Y", "%G-W%V-%u", "%G-W%V"),
 )
-"""The ways to write a day; an hour may follow."""
-HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I %p")
-_TIMES = [f"{separator}{hour}" for hour in HOURS[1:] for separator in (" ", "T", ", ", ":")]
+"""The ways to write a day, or a month or week by its first day; an hour may follow."""
+HOURS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I %p", "%Hh%M")
+_TIMES = [f"{separator}{hour}" for hour in HOURS for separator in (" ", "T", ", ", ":")]
 FORMS: dict[str, tuple[Sequence[str], ...]] = {
     day: (
         [day, *(f"{day}{hour}" for hour in _TIMES)],
@@ -224,7 +224,7 @@ def _shape(text: str) -> str:
 
 @cache
 def _shape_of_form(form: str) -> str:
-    return _shape(re.sub(r"%[abBpzZ]", "a", re.sub("%[dmyYHMSfI]", "0", form)))
+    return _shape(re.sub(r"%[abBpzZ]", "a", re.sub("%[dmyYHMSfIGVu]", "0", form)))
 
 
 def _parsed(text: str, groups: Sequence[Sequence[str]]) -> str:
