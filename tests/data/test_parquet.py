@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,13 @@ def test_equal_fingerprints_mean_equal_data(one: Dataset, other: Dataset) -> Non
         return repr((columns, facts))
 
     assert (one.fingerprint() == other.fingerprint()) == (plain(one) == plain(other))
+
+
+def test_a_column_without_rows_is_part_of_the_fingerprint() -> None:
+    without = Dataset.from_arrays(user=[], item=[], user_ids=Ids("u"), item_ids=Ids("i"))
+    dated = dataclasses.replace(without, timestamp=np.zeros(0, np.int64))
+    parted = dataclasses.replace(without, part=np.zeros(0, np.int8))
+    assert len({without.fingerprint(), dated.fingerprint(), parted.fingerprint()}) == 3
 
 
 def test_the_layout_in_memory_does_not_count() -> None:

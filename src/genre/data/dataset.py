@@ -400,6 +400,8 @@ class Dataset:
             column = getattr(self, name)
             if column is not None or name != "context":  # which older data does not have
                 digest.update(b"-" if column is None else np.ascontiguousarray(column).data)
+        if not len(self):  # a column without rows has no bytes that tell it from one that is not there
+            digest.update(repr([name for name in COLUMNS if getattr(self, name) is not None]).encode())
         digest.update(repr((self.rating_scale, self.positive_rating)).encode())
         digest.update(b"" if self.part_rules is None else repr(dataclasses.astuple(self.part_rules)).encode())
         for table in (
