@@ -40,7 +40,7 @@ LOADERS := tests/reliability tests/data tests/preprocessing tests/test_storage.p
   tests/training/test_loop.py tests/serving/test_store.py tests/serving/test_shows.py tests/serving/test_exploration.py \
   tests/serving/test_experiments.py tests/serving/test_refresh.py tests/serving/test_pushed_items.py tests/serving/test_log_truth.py \
   tests/serving/test_erasure.py tests/serving/test_clocks.py tests/serving/test_log_verbs.py tests/serving/test_ingest.py \
-  tests/serving/test_ingest_kafka.py tests/serving/test_upgrade.py
+  tests/serving/test_ingest_kafka.py tests/serving/test_upgrade.py tests/llm/test_quote_forms.py
 
 nightly: .venv/dev
 	$(INSTALL) 'confluent-kafka>=2.10'

@@ -44,7 +44,14 @@ def main() -> None:
         batch = fill(split.train, Augmentation(FIELDS, max_items=chosen.items, max_users=chosen.users))
         book = Ledger(chosen.ledger, model, job=name)
         answers = request_answers(
-            book, batch.prompt, batch.values, batch.shape, batch.check, instead=batch.instead, repair=False
+            book,
+            batch.prompt,
+            batch.values,
+            batch.shape,
+            batch.check,
+            instead=batch.instead,
+            schemas=batch.schemas(),
+            repair=False,
         )
         kept = sum(value is not None for value in answers.values)
         own = kept - answers.report.replaced

@@ -94,7 +94,8 @@ def test_texts_reach_vectors_recommenders_and_the_report(world: Path) -> None:
     assert {row["name"] for row in run.report["leaderboard"]} == {"ease", "profiled", "synthetic", "llm_reranker"}
     titles = run.dataset.items["summary"].to_pylist()
     fields = [text for column in ("title", "genre") for text in run.dataset.items[column].to_pylist()]
-    assert {text.removeprefix("This film: ").removesuffix(".") for text in titles} <= set(fields), "quotes"
+    quotes = [text.removeprefix("This film: ").removesuffix(".").split(": ") for text in titles]
+    assert {quote for summary in quotes for quote in summary} <= set(fields)
     origin = run.dataset.users.schema.field("synthetic_item").metadata
     assert {b"genre.model", b"genre.prompt_hash", b"genre.cutoff"} <= set(origin)
     assert run.dataset.users["synthetic_item"].null_count < 16

@@ -39,6 +39,15 @@ def test_every_document_is_in_a_list_of_pages(source: Path) -> None:
     assert {page for page in listed if "/" in page} <= pages
 
 
+def test_chinese_pages_are_listed_in_the_order_of_the_english_ones(source: Path) -> None:
+    index = (source / "index.md").read_text("utf-8")
+    pages = re.findall(r"^(?:docs/|README)\S+$", index, re.M)
+    chinese = [page.removeprefix("docs/zh/") for page in pages if page.startswith("docs/zh/")]
+    english = [page.rpartition("/")[2] for page in pages if not page.startswith("docs/zh/")]
+    assert chinese == sorted(chinese, key=english.index)
+    assert pages[pages.index("docs/zh/start") - 1] == "README.zh-CN"
+
+
 def test_what_a_document_links_to_comes_along(source: Path) -> None:
     for page in source.rglob("*.md"):
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):

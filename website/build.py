@@ -24,7 +24,7 @@ CHINESE_LINE = re.compile(
 """A line that ends and goes on in Chinese, where a browser would show a space."""
 SECTIONS = (
     ("Start", ("docs/start", "docs/install", "docs/concepts")),
-    ("中文", ("README.zh-CN", "docs/zh/start", "docs/zh/concepts", "docs/zh/*")),
+    ("中文", ("README.zh-CN", "docs/zh/*")),
     ("Tasks", ("docs/how-to/*",)),
     ("Examples", ("examples/*/README",)),
     ("Guides", ("docs/evaluation", "docs/serving", "docs/language-models", "docs/reliability")),
@@ -35,7 +35,7 @@ SECTIONS = (
         ("docs/architecture", "docs/conventions", "docs/decisions/README", "CONTRIBUTING", "SECURITY", "CHANGELOG"),
     ),
 )
-"""The lists of pages: a caption, and the pages below it, each once."""
+"""The lists of pages: a caption, and the pages below it, each once; Chinese pages in the order of the English ones."""
 
 
 def pages() -> list[Path]:
@@ -88,9 +88,14 @@ def index(source: Path) -> str:
         A page of MyST Markdown.
     """
     parts = ["```{include} README.md\n```\n"]
-    for caption, names in SECTIONS:
-        found = [path for name in names for path in sorted(source.glob(f"{name}.md"))]
-        listed = dict.fromkeys(path.relative_to(source).with_suffix("").as_posix() for path in found)
+    lists = {
+        caption: list(dict.fromkeys(path for name in names for path in sorted(source.glob(f"{name}.md"))))
+        for caption, names in SECTIONS
+    }
+    english = [path.stem for caption, paths in lists.items() if caption != "中文" for path in paths]
+    lists["中文"].sort(key=lambda path: english.index(path.stem) if path.stem in english else -1)
+    for caption, paths in lists.items():
+        listed = [path.relative_to(source).with_suffix("").as_posix() for path in paths]
         parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(listed) + "\n```\n")
     return "\n".join(parts)
 

@@ -32,6 +32,7 @@ def test_forms_of_a_word_meet() -> None:
 def test_split_categories() -> None:
     assert split_categories("Crime|Drama|Crime") == ["Crime", "Drama"]
     assert split_categories("Film-Noir, Children's") == ["Film-Noir", "Children's"]
+    assert split_categories("动作、犯罪，历史；剧情") == ["动作", "犯罪", "历史", "剧情"]
     assert split_categories(["a", None, " b "]) == ["a", "b"]
     assert split_categories(None) == split_categories("") == []
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
 from genre.errors import NotAvailable
+from genre.llm.base import Schema
 from genre.llm.llamacpp import LlamaCpp
 from genre.llm.openai import OpenAI
+from genre.llm.quote_forms import kinds_form, sentence_form
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -32,6 +35,18 @@ def test_a_schema_becomes_a_grammar_and_the_answer_is_the_same_every_time(model:
     assert json.loads(first.text).keys() == {"colour", "why"}
     assert first.tokens_in > 5
     assert first.tokens_out > 5
+
+
+def test_a_sentence_of_the_data_is_copied_in_english_and_chinese(model: LlamaCpp) -> None:
+    told = "plot: A thief plans one last robbery. A detective, who sleeps badly, hunts him."
+    forms = [
+        sentence_form(["title: Heat", told], "English", "This film:"),
+        kinds_form(["剧情", "Sci-Fi", "历史"], "Chinese", "这位用户喜欢："),
+    ]
+    schemas: list[Schema] = [{"type": "object", "properties": {"said": form}, "required": ["said"]} for form in forms]
+    summary, profile = (json.loads(one.text)["said"] for one in model.complete([told, "剧情, 历史"], schemas))
+    assert summary in forms[0]["enum"]
+    assert re.fullmatch(forms[1]["pattern"], profile)
 
 
 def test_the_official_client_gets_the_same_answer(model: LlamaCpp) -> None:

@@ -96,7 +96,7 @@ def _stem(word: str) -> str:
 
 
 def split_categories(value: object) -> list[str]:
-    """Split a categories field into names: `Action|Crime`, `Action, Crime` and a list are read alike.
+    """Split a categories field into names: `Action|Crime`, `Action, Crime`, `动作、犯罪` and a list are read alike.
 
     Args:
         value: A text, a list, or None.
@@ -104,7 +104,7 @@ def split_categories(value: object) -> list[str]:
     Returns:
         Distinct names in order; none for a missing value.
     """
-    parts = value if isinstance(value, list) else re.split(r"[|,;]", "" if value is None else str(value))
+    parts = value if isinstance(value, list) else re.split("[|,;｜、，；]", "" if value is None else str(value))
     return list(dict.fromkeys(name for part in parts if part is not None and (name := str(part).strip())))
 
 

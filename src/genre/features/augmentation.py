@@ -70,6 +70,7 @@ def _with_answers(
         batch.shape,
         batch.check,
         instead=batch.instead,
+        schemas=batch.schemas(),
         text=next(iter(batch.columns.values())),
         repair=options.repair,
         cutoff=cutoff(train),
@@ -119,7 +120,7 @@ def plan(train: Dataset, ledger: Ledger, options: Augmentation) -> dict[str, Pla
 def _plan(batch: PromptBatch, ledger: Ledger, options: Augmentation, *, sure: bool = True) -> Plan:
     """Estimate what one step would cost."""
     mend = load_prompt("repair") if options.repair else None
-    return ledger.plan(batch.prompt, batch.inputs(), batch.shape.model_json_schema(), sure=sure, repair=mend)
+    return ledger.plan(batch.prompt, batch.inputs(), batch.schemas(), sure=sure, repair=mend)
 
 
 def provenance(batch: PromptBatch, ledger: Ledger, train: Dataset) -> dict[str, str]:

@@ -21,16 +21,20 @@ from genre.data.words import words
 from genre.domains.packs import DEFAULT_DOMAIN, DomainName, Words, load_domain
 from genre.errors import ConfigError, OptionError
 from genre.features.base import digest_texts
+from genre.llm.base import Schema
 from genre.llm.grounding import CAPITALS, LONGEST, emptiness_problem, grounding_problem, sentence_problem
 from genre.llm.neutral_words import neutral_words
-from genre.llm.prompt import Prompt, Value, load_prompt
-from genre.llm.quotes import nearest_quote
+from genre.llm.prompt import Prompt, Value, load_prompt, sanitize
+from genre.llm.quote_forms import ended, kinds_form, sentence_form
+from genre.llm.quotes import nearest_quote, read_quotes
 from genre.llm.sent_fields import column_texts, sent_fields
 from genre.options import Doc, Ge, check_options
 from genre.package_files import is_package_file, package_file
 
 PROMPTS = ("item_summary", "user_profile", "next_item")
 LINE_LENGTH = 160  # characters of an item in a user's history
+PROFILE_BEGINS = {"Chinese": "这位用户喜欢：", "Japanese": "このユーザーの好み："}
+"""Of the sentences that a server may hold a model to, in languages whose domains have no beginning of their own."""
 SEPARATOR = " — "  # between the title and the rest of a line
 Language = Literal[
     "English", "German", "Dutch", "French", "Italian", "Portuguese", "Spanish", "Swedish", "Chinese", "Japanese"
@@ -144,6 +148,7 @@ class PromptBatch:
         shape: The pydantic model that an answer must fit.
         check: `(position, answer)` -> what is wrong with the answer, empty when nothing is.
         columns: Name of a new column -> the text that an answer puts there, the main one first.
+        forms: JSON Schema of the sentence of each answer, narrower than that of `shape`; empty: no narrower one. [n]
         instead: `(position, answer)` -> what stands for an answer that does not pass, in words of the data, or None.
         matched: Name of the column for the catalogue's item that is most like an answer; empty: none is searched for.
     """
@@ -154,6 +159,7 @@ class PromptBatch:
     shape: type[BaseModel]
     check: Callable[[int, Any], str]
     columns: Mapping[str, Callable[[Any], str]]
+    forms: Sequence[Schema] = ()
     instead: Callable[[int, Any], Any] = lambda at, answer: None
     matched: str = ""
 
@@ -164,6 +170,19 @@ class PromptBatch:
             One text a row. [n]
         """
         return [self.prompt.render(**one) for one in self.values]
+
+    def schemas(self) -> list[Schema]:
+        """Return what an answer must be like, where a server holds the model to it.
+
+        Returns:
+            One JSON Schema a row. [n]
+        """
+        general = self.shape.model_json_schema()
+        sentence = next(iter(general["properties"]))
+        return [
+            {**general, "properties": {**general["properties"], **({sentence: form} if form else {})}}
+            for form in self.forms or [{}] * len(self.values)
+        ]
 
 
 def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
@@ -206,7 +225,9 @@ def summary_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     values = _values(wording, topics, fields=facts)
     shape = _shape("Summary", domain, 3, summary=_sentence(opening))
     columns = {"summary": lambda answer: answer.summary, "topics": _topics}
-    return PromptBatch(options.prompt("item_summary"), rows, values, shape, check, columns, instead)
+    by_words = options.grounding == "words"
+    forms = [sentence_form(lines, options.language, opening) if by_words else {} for lines in facts]
+    return PromptBatch(options.prompt("item_summary"), rows, values, shape, check, columns, forms, instead)
 
 
 def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
@@ -252,7 +273,9 @@ def profile_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
     values = _values(wording, topics, history=facts)
     shape = _shape("Profile", domain, 5, profile=_sentence(opening))
     columns = {"profile": lambda answer: answer.profile, "interests": _topics}
-    return PromptBatch(options.prompt("user_profile"), rows, values, shape, check, columns, instead)
+    begin = f"{opening} " if opening else PROFILE_BEGINS.get(options.language, "")
+    forms = [_kinds_of(lines, options, begin) if begin and options.grounding == "words" else {} for lines in facts]
+    return PromptBatch(options.prompt("user_profile"), rows, values, shape, check, columns, forms, instead)
 
 
 def next_item_prompts(train: Dataset, options: Augmentation) -> PromptBatch:
@@ -337,7 +360,13 @@ def _with_quote(answer: Any, name: str, opening: str, quote: str, options: Augme
     """Put words of the data into an answer; None where there are none, or it has no sentence that points at them."""
     if not quote or options.grounding != "words" or sentence_problem(getattr(answer, name), options.language):
         return None
-    return answer.model_copy(update={name: f"{opening} {quote.rstrip('.')}.".strip()})
+    return answer.model_copy(update={name: ended(f"{opening} {quote}".strip(), options.language)})
+
+
+def _kinds_of(lines: Sequence[str], options: Augmentation, begin: str) -> Schema:
+    """Describe the sentences that name kinds of a history."""
+    known = [sanitize(part) for line in lines for part in _whole_parts(line)]
+    return kinds_form(read_quotes(known, options.language).kinds, options.language, begin)
 
 
 def _whole_parts(line: str) -> list[str]:

@@ -19,6 +19,8 @@ Outcome = Literal["ok", "failed", "truncated", "refused"]
 Scores = Literal["texts", "words", "nothing"]
 Send = Callable[[int, Callable[[], "Completion"]], "Completion"]
 Schema = dict[str, Any]
+Schemas = Schema | Sequence[Schema | None] | None
+"""Of the answers to several prompts: one for all, one a prompt, or none."""
 
 GIVE_UP = 5
 """Failures in a row after which nothing more is sent: a dead server costs seconds, not hours."""
@@ -132,7 +134,7 @@ class LanguageModel(ABC):
     def complete(
         self,
         prompts: Sequence[str],
-        schema: Schema | None = None,
+        schema: Schemas = None,
         *,
         log: Log = SILENT,
         send: Send | None = None,
@@ -141,7 +143,8 @@ class LanguageModel(ABC):
 
         Args:
             prompts: The rendered prompts.
-            schema: A JSON Schema that the text must follow (constrained decoding where the provider can).
+            schema: A JSON Schema that the text must follow (constrained decoding where the provider can), one for all
+                prompts or one a prompt.
             log: Where progress is shown.
             send: Called as `send(position, call)` for every attempt, in the thread of the call. What it returns counts
                 as the completion, and what it raises ends the work. None: `call()`.
@@ -149,7 +152,8 @@ class LanguageModel(ABC):
         Returns:
             One completion a prompt, in order.
         """
-        return self._each(len(prompts), lambda at: self._complete(prompts[at], schema), log, send)
+        schemas = one_each(schema, len(prompts))
+        return self._each(len(prompts), lambda at: self._complete(prompts[at], schemas[at]), log, send)
 
     def likelihood(
         self,
@@ -244,6 +248,19 @@ def _in_parallel(
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt waits for calls under way and sends nothing more
+
+
+def one_each(schema: Schemas, n: int) -> list[Schema | None]:
+    """Return the schema of each answer.
+
+    Args:
+        schema: One for all, one an answer, or none.
+        n: How many answers.
+
+    Returns:
+        One an answer. [n]
+    """
+    return [schema] * n if schema is None or isinstance(schema, dict) else list(schema)
 
 
 def likelihoods(values: Sequence[float], **counts: Any) -> Completion:

@@ -29,6 +29,8 @@ FRENCH = "une histoire très belle qui parle des gens dans leur vie de tous les 
 DATA = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
 LABEL = re.compile(r"^[\w ]+: ", re.MULTILINE)  # of a field, which a sentence need not name
 PARTS = re.compile(r" — |\n")  # fields of an item
+BEGINNING = re.compile(r"\^(?P<begin>[^\[(]+)(?:\[|\((?P<kind>[^()|]+).*\)\\?(?P<stop>.)\$)")
+"""Of a pattern: the beginning that it requires, and the first of the kinds that it offers with the full stop."""
 
 
 @dataclass(eq=False)
@@ -143,8 +145,11 @@ def example(schema: dict[str, Any], words: Sequence[str], seed: int, quote: str 
         return int(schema.get("minimum", 1))
     picked = [words[(seed + at) % len(words)] for at in range(4)]
     said = f"it is about {', '.join(dict.fromkeys(picked))} and other such things"
-    opening = re.match(r"\^([\w ,:'-]+ )\[", schema.get("pattern", ""))
-    return f"{opening[1]}{quote or said}." if opening else said
+    opening = BEGINNING.match(schema.get("pattern", ""))
+    if opening is None:
+        return said
+    rest = f"{opening['kind']}{opening['stop']}" if opening["kind"] else f"{quote or said}."
+    return opening["begin"] + rest
 
 
 def _spoilt(text: str, fault: Fault, quote: str) -> str:

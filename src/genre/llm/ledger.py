@@ -23,10 +23,10 @@ from filelock import FileLock, Timeout
 
 from genre.display import counted
 from genre.errors import BudgetExceeded
-from genre.llm.base import Completion, LanguageModel, Schema
+from genre.llm.base import Completion, LanguageModel, Schemas, one_each
 from genre.llm.budget import NO_CAP, Budget, Plan, Spent, money_of
 from genre.llm.ledger_table import MEMORY, LedgerTable
-from genre.llm.model_call import BYTES_PER_TOKEN, OVERHEAD, ModelCall, expected_answer_tokens
+from genre.llm.model_call import BYTES_PER_TOKEN, OVERHEAD, ModelCall, expected_answer_tokens, schema_bytes
 from genre.llm.prompt import Prompt
 from genre.log import SILENT, Log
 
@@ -68,7 +68,7 @@ class Ledger:
         self,
         prompt: Prompt,
         inputs: Sequence[str],
-        schema: Schema | None = None,
+        schema: Schemas = None,
         *,
         cutoff: int | None = None,
         log: Log = SILENT,
@@ -78,7 +78,7 @@ class Ledger:
         Args:
             prompt: The prompt.
             inputs: Its rendered texts.
-            schema: A JSON Schema that an answer must follow.
+            schema: A JSON Schema that an answer must follow, one for all or one an input.
             cutoff: Seconds since 1970; nothing after it was used for the inputs.
             log: Where progress is shown.
 
@@ -89,7 +89,7 @@ class Ledger:
             BudgetExceeded: The next call could exceed a cap; every answer until then is kept.
             LLMError: The model cannot be used at all, or the ledger cannot be written.
         """
-        return self._answer(prompt, [ModelCall(text, schema) for text in inputs], cutoff, log)
+        return self._answer(prompt, _calls(inputs, schema), cutoff, log)
 
     def likelihood(
         self,
@@ -123,7 +123,7 @@ class Ledger:
         self,
         prompt: Prompt,
         inputs: Sequence[str],
-        schema: Schema | None = None,
+        schema: Schemas = None,
         *,
         sure: bool = True,
         repair: Prompt | None = None,
@@ -133,22 +133,24 @@ class Ledger:
         Args:
             prompt: The prompt.
             inputs: Its rendered texts.
-            schema: A JSON Schema that an answer must follow.
+            schema: A JSON Schema that an answer must follow, one for all or one an input.
             sure: False where the inputs are not the final ones, so that none of them counts as answered.
             repair: The prompt of a second request where an answer does not pass; None: there is none.
 
         Returns:
             The estimate.
         """
-        keys = [self._key(prompt, ModelCall(text, schema)) for text in inputs]
+        calls = _calls(inputs, schema)
+        keys = [self._key(prompt, call) for call in calls]
         known = self._table.answers(keys) if sure else {}
-        new = {key: text for key, text in zip(keys, inputs, strict=True) if key not in known}
+        new = {key: call for key, call in zip(keys, calls, strict=True) if key not in known}
         cached = sum(key in known for key in keys)
+        schemas = [call.schema for call in new.values()]
         again = 0 if repair is None else len(repair.text.encode()) + ANSWER_BYTES * self.model.max_tokens
-        size = sum(len(text.encode()) for text in new.values())
-        cost = self.estimate(prompt, len(new), size, schema=schema)
+        size = sum(len(call.input.encode()) for call in new.values())
+        cost = self.estimate(prompt, len(new), size, schema=schemas)
         if repair is not None:
-            twice = self.estimate(prompt, len(new), size + len(new) * again, schema=schema)
+            twice = self.estimate(prompt, len(new), size + len(new) * again, schema=schemas)
             most = cost.most_tokens + twice.most_tokens, cost.most_money + twice.most_money
             cost = dataclasses.replace(cost, most_tokens=most[0], most_money=most[1])
         return dataclasses.replace(cost, questions=len(inputs), cached=cached, at_most=not sure)
@@ -159,7 +161,7 @@ class Ledger:
         calls: int,
         size: float,
         *,
-        schema: Schema | None = None,
+        schema: Schemas = None,
         tokens_out: float | None = None,
         most_size: float | None = None,
         reads: int = 1,
@@ -173,7 +175,7 @@ class Ledger:
             prompt: The prompt.
             calls: How many.
             size: Bytes of all their inputs together.
-            schema: A JSON Schema that an answer must follow.
+            schema: A JSON Schema that an answer must follow, one for all or one a call.
             tokens_out: Tokens of an answer, as expected and at most; None: what the schema and `max_tokens` say.
             most_size: Bytes of all their inputs at most; None: `size` is exact.
             reads: How often an input is read for an answer.
@@ -183,10 +185,11 @@ class Ledger:
         """
         seen_out, seconds, per_byte = self._table.means(self.model.fingerprint, prompt.hash)
         longest = self.model.max_tokens
-        expected = min(expected_answer_tokens(schema), longest) if tokens_out is None else tokens_out
-        most_in = (size if most_size is None else most_size) + calls * (
-            len(json.dumps(schema).encode()) + OVERHEAD + self.model.added_bytes
-        )
+        schemas = one_each(schema, calls)
+        expected = sum(min(expected_answer_tokens(one), longest) for one in schemas) / max(calls, 1)
+        expected = expected if tokens_out is None else tokens_out
+        most_in = (size if most_size is None else most_size) + calls * (OVERHEAD + self.model.added_bytes)
+        most_in += sum(map(schema_bytes, schemas))
         most_out = calls * max(longest, tokens_out or 0)
         most = tuple(round(tokens * self.model.attempts) for tokens in (most_in * reads, most_out))
         tokens_in = round(size * (TOKENS_PER_BYTE * reads if per_byte is None else per_byte))
@@ -203,33 +206,31 @@ class Ledger:
             at_most=True,
         )
 
-    def answers_so_far(
-        self, prompt: Prompt, inputs: Sequence[str], schema: Schema | None = None
-    ) -> list[Completion | None]:
+    def answers_so_far(self, prompt: Prompt, inputs: Sequence[str], schema: Schemas = None) -> list[Completion | None]:
         """Return the answers that are in the ledger; sends nothing.
 
         Args:
             prompt: The prompt.
             inputs: Its rendered texts.
-            schema: The JSON Schema of the answers.
+            schema: The JSON Schema of the answers, one for all or one an input.
 
         Returns:
             One completion an input, in order; None where there is none.
         """
-        keys = [self._key(prompt, ModelCall(text, schema)) for text in inputs]
+        keys = [self._key(prompt, call) for call in _calls(inputs, schema)]
         found = self._table.answers(keys)
         return [found.get(key) for key in keys]
 
-    def record_verdicts(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schema | None = None) -> None:
+    def record_verdicts(self, prompt: Prompt, verdicts: Mapping[str, str], schema: Schemas = None) -> None:
         """Record the verdicts on answers.
 
         Args:
             prompt: The prompt.
             verdicts: Rendered input -> `valid`, `repaired: ...` or `quarantined: ...`.
-            schema: The JSON Schema of the answers.
+            schema: The JSON Schema of the answers, one for all or one an input.
         """
-        rows = [(verdict, self._key(prompt, ModelCall(text, schema))) for text, verdict in verdicts.items()]
-        self._table.record_verdicts(rows)
+        keys = [self._key(prompt, call) for call in _calls(list(verdicts), schema)]
+        self._table.record_verdicts(list(zip(verdicts.values(), keys, strict=True)))
 
     def cached_only(self) -> Ledger:
         """Return the same ledger, which sends nothing.
@@ -286,7 +287,7 @@ class Ledger:
 
             try:
                 if questions[0].continuations is None:
-                    answers = self.model.complete(texts, questions[0].schema, log=log, send=send)
+                    answers = self.model.complete(texts, [one.schema for one in questions], log=log, send=send)
                 else:
                     rows = [question.continuations or () for question in questions]
                     answers = self.model.likelihood(texts, rows, log=log, send=send)
@@ -411,6 +412,11 @@ class Ledger:
             "error": answer.error,
         }
         self._table.add(row)
+
+
+def _calls(inputs: Sequence[str], schema: Schemas) -> list[ModelCall]:
+    """Return the call of each input."""
+    return [ModelCall(text, own) for text, own in zip(inputs, one_each(schema, len(inputs)), strict=True)]
 
 
 class _Reached(Exception):

@@ -10,6 +10,7 @@ from genre.llm.base import LanguageModel, Schema
 
 OVERHEAD = 64  # tokens a chat template adds, at most
 TEXT_TOKENS, WORD_TOKENS = 32, 5  # of a sentence in an answer, and of a value from a list, with quotes and commas
+LONGEST_WORD = 40  # bytes of a value from a list that is no sentence
 BYTES_PER_TOKEN = 64  # more than any tokeniser puts into one, on average: a smaller count is false
 
 
@@ -46,10 +47,22 @@ class ModelCall:
         Returns:
             Tokens in, and tokens out.
         """
-        size = len(self.input.encode()) + len(json.dumps(self.schema).encode()) + OVERHEAD + model.added_bytes
+        size = len(self.input.encode()) + schema_bytes(self.schema) + OVERHEAD + model.added_bytes
         if self.continuations is None:
             return size, model.max_tokens
         return size * len(self.continuations), sum(len(text.encode()) for text in self.continuations)
+
+
+def schema_bytes(schema: Schema | None) -> int:
+    """Return the size of a schema as it is sent.
+
+    Args:
+        schema: The JSON Schema, or None.
+
+    Returns:
+        Bytes.
+    """
+    return len(json.dumps(schema, ensure_ascii=False).encode())
 
 
 def expected_answer_tokens(schema: Any) -> float:
@@ -68,4 +81,7 @@ def expected_answer_tokens(schema: Any) -> float:
     if kind == "array":
         n = float(schema.get("minItems", 1) + schema.get("maxItems", 3)) / 2
         return 2 + n * min(expected_answer_tokens(schema.get("items")), 2 * WORD_TOKENS)
-    return WORD_TOKENS if isinstance(schema, dict) and ("enum" in schema or kind != "string") else TEXT_TOKENS
+    if isinstance(schema, dict) and "enum" in schema:
+        longest = max((len(str(value).encode()) for value in schema["enum"]), default=0)
+        return TEXT_TOKENS if longest > LONGEST_WORD else WORD_TOKENS
+    return WORD_TOKENS if isinstance(schema, dict) and kind != "string" else TEXT_TOKENS

@@ -37,7 +37,7 @@ LONGEST_LABEL = 3  # words
 LEAST_SHARED = 0.3  # of the words that tell something, so that a sentence is what another one means
 
 
-class _Quotes(NamedTuple):
+class Quotes(NamedTuple):
     """What may be said.
 
     Attributes:
@@ -69,7 +69,7 @@ def unquoted(text: str, evidence: Sequence[str], language: str, frame: Sequence[
         The rest that is not quoted, as words; empty where there is none.
     """
     spaced = language not in UNSPACED_LANGUAGES
-    said, quotes = _tokens(text, spaced=spaced), _read(evidence, spaced=spaced)
+    said, quotes = _tokens(text, spaced=spaced), read_quotes(evidence, language)
     free = {*neutral_words()[language], *(word for piece in frame for word in words(piece))}
     neutral, named, sentences = (
         [_tokens(one, spaced=spaced) for one in pieces]
@@ -95,7 +95,7 @@ def nearest_quote(text: str, evidence: Sequence[str], language: str, *, sentence
         The sentence of the data that has most words in common, where these are at least LEAST_SHARED of its words, else
         the title, so found, and the kinds that the text names; empty where it names none.
     """
-    quotes = _read(evidence, spaced=language not in UNSPACED_LANGUAGES)
+    quotes = read_quotes(evidence, language)
     said = set(units(text))
 
     def shared(quote: str) -> float:
@@ -131,9 +131,18 @@ def _reach(said: list[str], begins: set[int], pieces: list[list[str]], *, forms:
     return reached
 
 
-def _read(evidence: Sequence[str], *, spaced: bool) -> _Quotes:
-    """Divide the data into what may be named and what may be quoted."""
-    quotes = _Quotes([], [], [], [])
+def read_quotes(evidence: Sequence[str], language: str) -> Quotes:
+    """Divide the data into what may be named and what may be quoted.
+
+    Args:
+        evidence: The texts, `label: text` or the text alone.
+        language: A language of `neutral_words.yaml`.
+
+    Returns:
+        What may be said.
+    """
+    spaced = language not in UNSPACED_LANGUAGES
+    quotes = Quotes([], [], [], [])
     for piece in evidence:
         label, colon, value = piece.partition(": ")
         label, value = (label, value) if colon and len(label.split()) <= LONGEST_LABEL else ("", piece)

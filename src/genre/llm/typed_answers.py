@@ -177,6 +177,7 @@ def request_answers(
     *,
     instead: Callable[[int, Shape], Shape | None] = lambda at, value: None,
     text: Callable[[Shape], str] = str,
+    schemas: Sequence[Schema] | None = None,
     repair: bool = True,
     cutoff: int | None = None,
     log: Log = SILENT,
@@ -190,6 +191,7 @@ def request_answers(
         shape: The pydantic model that an answer must fit.
         check: `(position, value)` -> what is wrong with it in words for the model, empty when nothing is.
         instead: `(position, value)` -> what may stand for a value that does not pass, None where nothing may.
+        schemas: The JSON Schema of each answer, narrower than that of `shape`; None: that of `shape`.
         text: The part of a value that `distinct_ratio` and `top10_share` compare.
         repair: Whether an answer that does not pass is requested once more, with what is wrong with it.
         cutoff: Seconds since 1970; nothing after it was used for the values.
@@ -198,9 +200,9 @@ def request_answers(
     Returns:
         The answers that passed, and the report.
     """
-    schema = shape.model_json_schema()
     inputs = [prompt.render(**one) for one in values]
-    completions = _complete(ledger, prompt, inputs, schema, cutoff, log)
+    schemas = [shape.model_json_schema()] * len(inputs) if schemas is None else schemas
+    completions = _complete(ledger, prompt, inputs, schemas, cutoff, log)
     first = [_judge(at, answer, shape, check, instead) for at, answer in enumerate(completions)]
     again = [at for at, tried in enumerate(first) if _can_be_repaired(tried)] if repair else []
     mend = load_prompt("repair")
@@ -208,17 +210,16 @@ def request_answers(
         inputs[at] + mend.render(answer=without_thoughts(first[at].answer.text), problem=first[at].problem)
         for at in again
     ]
-    answers = _complete(ledger, mend, repairs, schema, cutoff, log) if repairs else []
+    answers = _complete(ledger, mend, repairs, [schemas[at] for at in again], cutoff, log) if repairs else []
     second = {
         at: _judge(at, answer, shape, check, instead)
         for at, answer in zip(again, answers, strict=True)
         if answer is not OVER_BUDGET
     }
     final = [second.get(at, tried) for at, tried in enumerate(first)]
-    verdicts = {
-        inputs[at]: _verdict(tried, second.get(at)) for at, tried in enumerate(first) if tried.kind != "over_budget"
-    }
-    ledger.record_verdicts(prompt, verdicts, schema)
+    sent = {inputs[at]: at for at, tried in enumerate(first) if tried.kind != "over_budget"}
+    verdicts = {text: _verdict(first[at], second.get(at)) for text, at in sent.items()}
+    ledger.record_verdicts(prompt, verdicts, [schemas[at] for at in sent.values()])
     paid = dict(zip([*inputs, *repairs], [*completions, *answers], strict=True))  # equal prompts are sent once
     return Answers(
         [tried.value for tried in final],
@@ -232,14 +233,14 @@ def request_answers(
 
 
 def _complete(
-    ledger: Ledger, prompt: Prompt, inputs: Sequence[str], schema: Schema, cutoff: int | None, log: Log
+    ledger: Ledger, prompt: Prompt, inputs: Sequence[str], schemas: Sequence[Schema], cutoff: int | None, log: Log
 ) -> list[Completion]:
     """Return an answer for each input; OVER_BUDGET for those that came after the budget, which is said once."""
     try:
-        return ledger.complete(prompt, inputs, schema, cutoff=cutoff, log=log)
+        return ledger.complete(prompt, inputs, schemas, cutoff=cutoff, log=log)
     except BudgetExceeded as error:
         log.line(f"warning: {prompt.name}: {error}")
-        return [OVER_BUDGET if answer is None else answer for answer in ledger.answers_so_far(prompt, inputs, schema)]
+        return [OVER_BUDGET if answer is None else answer for answer in ledger.answers_so_far(prompt, inputs, schemas)]
 
 
 def _can_be_repaired(tried: _Tried[Any]) -> bool:
