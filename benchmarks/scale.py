@@ -2,17 +2,16 @@
 
     python benchmarks/scale.py lists [--users 200000 --items 3260 --threads 1]
     python benchmarks/scale.py threads [--threads 1 2]
-    nice -n 19 python benchmarks/scale.py run [--sizes 1000000 10000000] [--write]
+    nice -n 19 python benchmarks/scale.py run [--sizes 1000000 10000000]
     python benchmarks/scale.py cluster [--sizes 1000000 10000000]
     python benchmarks/scale.py costs [--sizes small middle large] [--output src/genre/costs.json]
 
 The data is made here: popular items and busy users by Zipf's law, with titles. Every figure is CPU time: of the process,
 and for `threads` also of its busiest thread, which is the wall time on idle cores. `run` writes the data as CSV (50
 interactions a user, 200 an item), has `genre init` write a config, and runs it as it is: times and memory are those that the
-run itself notes in its log, and `--write` puts them into benchmarks/scale.md. `cluster` takes the same data as a file of
-Parquet through cleaning and lists of 10 for all users, once on DuckDB and once on Spark (two executors of one core, each a
-process of its own, on this machine). CPU and memory are those of this process and all below it, JVMs and workers; it checks
-that dataset and lists are equal.
+run itself notes in its log. `cluster` takes the same data as a file of Parquet through cleaning and lists of 10 for all
+users, once on DuckDB and once on Spark (two executors of one core, each a process of its own, on this machine). CPU and
+memory are those of this process and all below it, JVMs and workers; it checks that dataset and lists are equal.
 """
 
 from __future__ import annotations
@@ -118,23 +117,10 @@ def on_threads(options: argparse.Namespace) -> None:
 
 
 def whole_runs(options: argparse.Namespace) -> None:
-    lines = ["| interactions | step | CPU s | wall s | peak memory, MiB |", "|--:|---|--:|--:|--:|"]
-    print("\n".join(lines), flush=True)
+    print("| interactions | step | CPU s | wall s | peak memory, MiB |\n|--:|---|--:|--:|--:|", flush=True)
     for n in options.sizes:
         for step, cpu, wall, peak in steps_of_a_run(n):
-            lines.append(f"| {n:,} | {step} | {cpu:,.1f} | {wall:,.1f} | {peak:,} |")
-            print(lines[-1], flush=True)
-    if options.write:
-        load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-        head = [
-            "# Whole runs at size",
-            "",
-            "Measured by `nice -n 19 python benchmarks/scale.py run --write`; the protocol is in the docstring of that script.",
-            f"{os.cpu_count()} cores with a load of {load} at the end: CPU seconds count, wall times do not. Compilation",
-            "counts where a process met a kernel for the first time.",
-            "",
-        ]
-        Path(__file__).with_suffix(".md").write_text("\n".join([*head, *lines, ""]), encoding="utf-8")
+            print(f"| {n:,} | {step} | {cpu:,.1f} | {wall:,.1f} | {peak:,} |", flush=True)
 
 
 def steps_of_a_run(n: int):
@@ -407,7 +393,6 @@ def main() -> None:
     verb.set_defaults(work=on_threads)
     verb = verbs.add_parser("run")
     verb.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    verb.add_argument("--write", action="store_true", help="write benchmarks/scale.md")
     verb.set_defaults(work=whole_runs)
     verb = verbs.add_parser("cluster")
     verb.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])
