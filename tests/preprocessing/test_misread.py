@@ -491,6 +491,11 @@ def test_reviews_name_the_item_as_its_table_does(tmp_path: Path) -> None:
     reviews = written(tmp_path, "r.csv", ["user_id,asin,parent_asin", "u,a1,a", "v,a2,a", "v,b1,b"])
     products = written(tmp_path, "p.csv", ["title,parent_asin", "Soap,a", "Cup,b"])
     assert titles(load(reviews, items=products)) == {"a": "Soap", "b": "Cup"}
+    assert titles(load(pd.read_csv(reviews), items=pd.read_csv(products))) == {"a": "Soap", "b": "Cup"}
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        pd.read_csv(reviews).to_sql("reviews", shop, index=False)
+        pd.read_csv(products).to_sql("products", shop, index=False)
+    assert titles(load(SQL("reviews", items="products", path=tmp_path / "shop.db"))) == {"a": "Soap", "b": "Cup"}
 
 
 def test_a_column_of_ids_with_no_value_says_so(tmp_path: Path) -> None:

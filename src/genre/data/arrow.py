@@ -45,21 +45,17 @@ def as_numpy(column: pa.ChunkedArray | pa.Array, missing: float) -> npt.NDArray[
     return values
 
 
-def as_arrow(values: npt.NDArray[Any], missing: int | None = None) -> pa.Array:
+def as_arrow(values: npt.NDArray[Any]) -> pa.Array:
     """Return an array of numbers as an Arrow column, without a copy.
 
     Args:
         values: `[n]`.
-        missing: The number that means null; None: there are no nulls.
 
     Returns:
         `[n]`, of the array's type.
     """
-    kind = pa.from_numpy_dtype(values.dtype)
     content = pa.py_buffer(np.ascontiguousarray(values))
-    if missing is None or not (gone := values == missing).any():
-        return pa.Array.from_buffers(kind, len(values), [None, content])
-    return pa.Array.from_buffers(kind, len(values), [pa.py_buffer(np.packbits(~gone, bitorder="little")), content])
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, content])
 
 
 def plain_bytes(table: pa.Table) -> Iterator[bytes | memoryview]:

@@ -18,7 +18,7 @@ from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
-from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct
+from genre.preprocessing.sources.columns import N_SAMPLE, Columns, check_distinct, named_alike
 from genre.preprocessing.sources.entities import Side
 from genre.preprocessing.sources.one_table import choose_columns
 from genre.preprocessing.sources.raw import Raw, build_tables
@@ -39,9 +39,10 @@ class Frames(Source):
 
     @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        raw = raw_interactions(engine, from_frame(self.interactions, "interactions"), self.columns)
         users = None if self.users is None else Side("users", from_frame(self.users, "users"))
         items = None if self.items is None else Side("items", from_frame(self.items, "items"))
+        preferred = self.columns if items is None else named_alike(self.columns, items.table.column_names)
+        raw = _interactions(engine, from_frame(self.interactions, "interactions"), preferred)
         return build_tables(engine, [raw], self.columns, name="data", users=users, items=items)
 
     @override
@@ -54,20 +55,8 @@ class Frames(Source):
         return digest.hexdigest()
 
 
-def raw_interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
-    """Choose the columns of an Arrow table of interactions.
-
-    Args:
-        engine: takes the table over.
-        table: interactions with all their columns.
-        columns: what the user says of them.
-
-    Returns:
-        The chosen columns, with the number of each row.
-
-    Raises:
-        DataError: there is no column of users or items, or no row.
-    """
+def _interactions(engine: DuckDB, table: pa.Table, columns: Columns) -> Raw:
+    """The chosen columns of a table of interactions, with the number of each row."""
     check_distinct([*table.column_names, ROW], "interactions")
     if table.num_rows == 0:
         raise DataError("interactions: no rows; expected rows of users and items")

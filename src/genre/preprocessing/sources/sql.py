@@ -17,16 +17,13 @@ from typing import Annotated, Any
 import pyarrow as pa
 from typing_extensions import override
 
-from genre.data.arrow import plain_bytes
 from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
 from genre.preprocessing.sources.columns import Columns
-from genre.preprocessing.sources.entities import Side
-from genre.preprocessing.sources.frames import column_of, raw_interactions
-from genre.preprocessing.sources.raw import build_tables
+from genre.preprocessing.sources.frames import Frames, column_of
 from genre.preprocessing.tables import Tables
 
 SQLITE = (".sqlite", ".sqlite3", ".db")
@@ -51,22 +48,19 @@ class SQL(Source):
 
     @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
-        fetch = self._connect()
-        raw = raw_interactions(engine, fetch(self.interactions), self.columns)
-        users = None if self.users is None else Side("users", fetch(self.users))
-        items = None if self.items is None else Side("items", fetch(self.items))
-        return build_tables(engine, [raw], self.columns, name="data", users=users, items=items)
+        return self._frames().load(engine, log=log)
 
     @override
     def fingerprint(self) -> str:
         """Make a digest of the options and of what the queries give now: the data may have changed since."""
+        queries = repr((self.interactions, self.items, self.users)).encode()
+        return hashlib.sha256(queries + self._frames().fingerprint().encode()).hexdigest()
+
+    def _frames(self) -> Frames:
+        """What the queries give now."""
         fetch = self._connect()
-        digest = hashlib.sha256(repr(self.columns).encode())
-        for query in (self.interactions, self.items, self.users):
-            digest.update(repr(query).encode())
-            for part in () if query is None else plain_bytes(fetch(query)):
-                digest.update(part)
-        return digest.hexdigest()
+        items, users = (None if query is None else fetch(query) for query in (self.items, self.users))
+        return Frames(fetch(self.interactions), items=items, users=users, columns=self.columns)
 
     def _connect(self) -> Fetch:
         """A function from a table's name or a query to its rows."""
