@@ -101,6 +101,7 @@ clean:
 	touch $@
 
 .venv/demo: .venv/python $(SOURCES)  # the versions of the lock file, without its hashes: pip takes none beside --editable
+	@echo 'Installing into .venv, torch included: once, some minutes without a word.'
 	sed '/--hash/d; s/ *\\$$//' constraints.txt > .venv/versions.txt
 	$(INSTALL) --constraint .venv/versions.txt $(TORCH) --editable '.[text,report,serve]'
 	touch $@

@@ -20,13 +20,14 @@ import genre
 from genre.cli.terminal import print_run
 from genre.data.folds import sample_users
 from genre.errors import ArtifactError, GenreError, UnknownId
+from genre.evaluation.shortcuts import COUNTED_REMEDY
 from genre.log import Log
 from genre.output import describe_made
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.ease import EASE
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.refresh import with_log
-from genre.studies import remake
+from genre.studies import audit_run, remake
 from lines import Lines
 from small_world import write_interactions
 
@@ -93,6 +94,8 @@ def test_discovery_and_repurchase_are_printed_and_reported(world: Path, capsys: 
     assert "Lists may hold items of the history" in out
     assert re.search(r"ndcg@3 +together +discovery +repurchase", out)
     assert '<th scope="col">repurchase</th>' in (run.folder / "report.html").read_text("utf-8")
+    repeats = {one.check: one.remedy for one in audit_run(run.folder).findings if "repeats" in one.check}
+    assert repeats == {"shortcut-repeats": COUNTED_REMEDY}, "what the config does already is no advice"
     print_run(make(world))
     assert "Discovery: lists hold no items that the user had before" in capsys.readouterr().out
 

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from genre.cli.main import command_parser, main
+from genre.cli.shell import command
 from genre.cli.study_tables import print_comparisons
 from genre.cli.terminal import print_list, print_recommended, print_run
 from genre.errors import GenreError
@@ -53,6 +54,19 @@ def test_ids_are_quoted_for_the_shell_and_escaped_for_the_terminal(
     option = [f"--user={user}"] if user.startswith("-") else ["--user", user]
     assert words == ["genre", "recommend", str(run.folder), *option, "-k", "10", ""]
     assert command_parser().parse_args(words[1:-1]).user == user
+
+
+@pytest.mark.parametrize("others", ["none", "same", "other"])
+def test_commands_name_the_program_that_was_called(
+    others: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("mine", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "genre").touch(0o755)
+    called = tmp_path / "mine" / "genre"
+    monkeypatch.setattr("sys.argv", [str(called), "run"])
+    monkeypatch.setenv("PATH", str({"none": tmp_path, "same": called.parent, "other": tmp_path / "other"}[others]))
+    assert command("genre", "serve") == ("genre serve" if others == "same" else f"{called} serve")
 
 
 @pytest.mark.parametrize("error", [GenreError("no \x1b[31muser\u202e"), OSError(5, "no", "\x1b[31m")])

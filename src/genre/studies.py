@@ -205,7 +205,8 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
     from genre.evaluation.shortcuts import find_shortcuts, shortcut_findings
 
     done = read_run(folder, trust=trust, evaluated=True)
-    splitter = read_config(done.folder / FULL_CONFIG, trust=trust).experiment.split
+    experiment = read_config(done.folder / FULL_CONFIG, trust=trust).experiment
+    splitter, exclude_seen = experiment.split, experiment.evaluation.leaves_out_seen
     split = splitter.split(done.unsplit or done.dataset)
     leaking_texts = [
         Finding("synthetic texts", "error", problem, "augmentation", "make the run again")
@@ -222,7 +223,9 @@ def audit_run(folder: str | Path, *, trust: bool = False) -> Audit:
         user_vectors=users,
     )
     unread = _unread_texts(done.folder, split.train)
-    return Audit([*leaking_texts, *leaks, *unread, *check_enough(split), *shortcut_findings(solvable)], solvable)
+    leaks = [one for one in leaks if exclude_seen or one.check not in ("validation-repeats", "test-repeats")]
+    shortcuts = shortcut_findings(solvable, exclude_seen=exclude_seen)
+    return Audit([*leaking_texts, *leaks, *unread, *check_enough(split), *shortcuts], solvable)
 
 
 def _unread_texts(folder: Path, train: Dataset) -> list[Finding]:

@@ -22,9 +22,10 @@ def command(*words: str) -> str:
 
 
 def _program() -> str:
-    """Return `genre`, or its path as it was typed where the shell does not find it by name."""
-    typed = sys.argv[0]
-    return typed if Path(typed).name == "genre" and "/" in typed and shutil.which("genre") is None else "genre"
+    """Return `genre`, or its path as it was typed where the shell finds none, or another one, by name."""
+    typed, found = Path(sys.argv[0]), shutil.which("genre")
+    by_path = typed.name == "genre" and "/" in sys.argv[0]
+    return sys.argv[0] if by_path and (found is None or typed.absolute() != Path(found).absolute()) else "genre"
 
 
 def _escapes(word: str) -> str:

@@ -140,11 +140,12 @@ def find_shortcuts(fold: Fold, *, seed: int = 0) -> Solvable:
     return Solvable(tuple(shortcuts), float(np.isin(wanted, steps[0]).mean()), branching(fold.context), facts)
 
 
-def shortcut_findings(solvable: Solvable) -> Iterator[Finding]:
+def shortcut_findings(solvable: Solvable, *, exclude_seen: bool = True) -> Iterator[Finding]:
     """Turn flagged shortcuts into findings of the audit.
 
     Args:
         solvable: What was measured.
+        exclude_seen: Whether lists of the evaluation hold no items of the history.
 
     Yields:
         Warnings: a test that is solved by a shortcut has no leak, but tells little.
@@ -152,7 +153,8 @@ def shortcut_findings(solvable: Solvable) -> Iterator[Finding]:
     for one in solvable.shortcuts:
         if one.flagged:
             share = f"{one.beyond:.0%} of the test targets are {one.what}, beyond what simpler lists hold"
-            yield Finding(f"shortcut-{one.name.replace(' ', '-')}", "warning", share, solvable.facts[-1], one.remedy)
+            remedy = COUNTED_REMEDY if one.name == "repeats" and not exclude_seen else one.remedy
+            yield Finding(f"shortcut-{one.name.replace(' ', '-')}", "warning", share, solvable.facts[-1], remedy)
 
 
 def _sample(fold: Fold, seed: int) -> _Sample:
@@ -197,6 +199,7 @@ def _hits(context: Dataset, steps: tuple[Int64, Int64], sample: _Sample, k: int)
     yield "older history", hit, what, "compare with item_knn without history_half_life, which needs no order"
 
 
+COUNTED_REMEDY = "lists may hold them here: compare with repeat, and read discoveries and repurchases apart"
 POPULAR_REMEDY = "compare with popularity and its half_life_days; report novelty and coverage, too"
 LAST_REMEDY = "compare with transitions and content, which read the last item; longer histories hardly count here"
 
