@@ -228,7 +228,8 @@ def test_genre_new_makes_a_package_whose_test_passes_and_whose_kind_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["new", "recommender", "recent_hits"]) == 0
-    assert "next: cd recent_hits && python -m pytest && genre run recent_hits.yaml" in capsys.readouterr().out
+    line = r"next: cd recent_hits && \S*python\S* -m pytest && genre run recent_hits\.yaml\n"
+    assert re.search(line, capsys.readouterr().out)
     monkeypatch.syspath_prepend(str(tmp_path / "recent_hits"))
     runpy.run_path("recent_hits/test_recent_hits.py")["test_it_keeps_the_contract"]()
     assert main(["check", "recent_hits/recent_hits.yaml"]) == 0

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from genre.cli.main import command_parser, main
-from genre.cli.shell import command
+from genre.cli.shell import command, commands_inside
 from genre.cli.study_tables import print_comparisons
 from genre.cli.terminal import print_list, print_recommended, print_run
 from genre.errors import GenreError
@@ -66,7 +66,14 @@ def test_commands_name_the_program_that_was_called(
     called = tmp_path / "mine" / "genre"
     monkeypatch.setattr("sys.argv", [str(called), "run"])
     monkeypatch.setenv("PATH", str({"none": tmp_path, "same": called.parent, "other": tmp_path / "other"}[others]))
-    assert command("genre", "serve") == ("genre serve" if others == "same" else f"{called} serve")
+    monkeypatch.setattr("sys.executable", str(called.parent / "python"))
+    monkeypatch.chdir(tmp_path)
+    if others == "none":
+        monkeypatch.setattr("sys.argv", ["mine/genre", "run"])
+    typed = {"none": "mine/genre", "same": "genre", "other": str(called)}[others]
+    assert command("genre", "serve") == f"{typed} serve"
+    inside = commands_inside("a b", ("python", "-m", "pytest"), ("genre", "run"))
+    assert inside == f"cd 'a b' && {called.parent}/python -m pytest && {'genre' if others == 'same' else called} run"
 
 
 @pytest.mark.parametrize("error", [GenreError("no \x1b[31muser\u202e"), OSError(5, "no", "\x1b[31m")])

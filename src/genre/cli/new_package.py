@@ -9,12 +9,13 @@ import argparse
 import keyword
 import re
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import add_verb
-from genre.cli.shell import command
+from genre.cli.shell import commands_inside
 from genre.errors import GenreError
 from genre.version import __version__
 
@@ -72,4 +73,6 @@ def _new(args: argparse.Namespace) -> None:
     folder = Path(args.name)
     for path in make_package(folder):
         print(f"wrote {path}")
-    print(f"next: cd {command(str(folder))} && python -m pytest && {command('genre', 'run', f'{folder.name}.yaml')}")
+    pytest = [] if find_spec("pytest") else [("python", "-m", "pip", "install", "pytest")]
+    run = ("genre", "run", f"{folder.name}.yaml")
+    print(f"next: {commands_inside(str(folder), *pytest, ('python', '-m', 'pytest'), run)}")
