@@ -314,7 +314,7 @@ def by_polars(content: str, by: str) -> int:
 
 
 def good(read: list[list[str]]) -> list[tuple[str, str, float | None]]:
-    """The rows with four cells and a number or nothing, perhaps with a delimiter at the end."""
+    """The rows with four cells and a number or nothing, perhaps with delimiters at the end."""
     out = []
     for row in read:
         try:
@@ -323,7 +323,7 @@ def good(read: list[list[str]]) -> list[tuple[str, str, float | None]]:
             rating = None if cell in MISSING else float(cell.replace(",", "."))
         except (IndexError, ValueError):
             continue
-        if len(row) - (row[-1] == "" and len(row) == 5) == 4 and row[0].strip(BLANKS) and row[1].strip(BLANKS):
+        if len(row) >= 4 and not any(row[4:]) and row[0].strip(BLANKS) and row[1].strip(BLANKS):
             out.append((row[0].strip(BLANKS), row[1].strip(BLANKS), rating))
     return out
 
