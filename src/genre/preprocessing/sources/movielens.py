@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from genre.engines.duckdb import DuckDB
+from genre.engines.duckdb import DuckDB, identifier, literal
 from genre.errors import DataError
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import Layout
@@ -20,7 +20,80 @@ _GENRES_100K = (
     "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
     "Mystery Romance Sci-Fi Thriller War Western"
 )
-_YEAR = re.compile(r"\((\d{4})\)(?!.*\(\d{4}\))")
+_FLAGS = ", ".join(f"CASE {identifier(one)} WHEN '1' THEN {literal(one)} END" for one in _GENRES_100K.split())
+RATINGS = ("user_id", "item_id", "rating", "timestamp")
+FILMS = ("item_id", "title", "genres")
+USERS = ("user_id", "age", "gender", "occupation", "zip_code")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a set was published.
+
+    Attributes:
+        name: what the data is called.
+        ratings: what separates the ratings.
+        beside: what separates users and items.
+        items: the file of items, then its columns.
+        users: the file of users, then its columns; empty: there is none.
+        title: the title as SQL.
+        genres: the genres as SQL, joined by `, `.
+        encoding: of the items.
+        header: whether the first rows name the columns.
+        without_users: what it is called where the file of users is not there; empty: it has to be.
+    """
+
+    name: str
+    ratings: str
+    beside: str
+    items: tuple[str, ...]
+    users: tuple[str, ...] = ()
+    title: str = "title"
+    genres: str = "replace(genres, '|', ', ')"
+    encoding: str = "utf-8"
+    header: bool = False
+    without_users: str = ""
+
+
+FORMS = {
+    "u.data": Form(
+        "movielens-100k",
+        "\t",
+        "|",
+        ("u.item", "item_id", "title", "released", "video", "url", *_GENRES_100K.split()),
+        ("u.user", *USERS),
+        genres=f"concat_ws(', ', {_FLAGS})",
+        encoding="latin-1",
+    ),
+    "ml-100k.inter": Form(
+        "movielens-100k",
+        "\t",
+        "\t",
+        ("ml-100k.item", "item_id", "title", "year", "genres"),
+        ("ml-100k.user", *USERS),
+        title="CASE title WHEN 'unkonwn' THEN 'unknown' ELSE title || ' (' || year || ')' END",
+        genres="replace(genres, ' ', ', ')",
+        header=True,
+    ),
+    "ratings.dat": Form(
+        "movielens-1m",
+        "::",
+        "::",
+        ("movies.dat", *FILMS),
+        ("users.dat", "user_id", "gender", "age", "occupation", "zip_code"),
+        encoding="latin-1",
+        without_users="movielens-10m",
+    ),
+    "ratings.csv": Form(
+        "movielens",
+        ",",
+        ",",
+        ("movies.csv", *FILMS),
+        genres="replace(replace(genres, '|', ', '), '(no genres listed)', '')",
+        header=True,
+    ),
+}
+"""The file of ratings -> the form that it is a sign of: 100K, RecBole's copy of it, 1M and 10M, all later ones."""
 
 
 def read_movielens(engine: DuckDB, folder: Path) -> Tables:
@@ -36,10 +109,40 @@ def read_movielens(engine: DuckDB, folder: Path) -> Tables:
     Raises:
         DataError: the folder is in none of the forms.
     """
-    for sign, form in _FORMS.items():
-        if (folder / sign).is_file():
-            return form(engine, folder)
-    raise DataError(f"{folder}: no MovieLens data here; expected one of {', '.join(_FORMS)} in it")
+    sign = next((sign for sign in FORMS if (folder / sign).is_file()), None)
+    if sign is None:
+        raise DataError(f"{folder}: no MovieLens data here; expected one of {', '.join(FORMS)} in it")
+    form = FORMS[sign]
+    ratings = _read(engine, folder / sign, form.ratings, RATINGS, header=form.header)
+    interactions = engine.keep(
+        "SELECT trim(user_id) AS user_id, trim(item_id) AS item_id, TRY_CAST(rating AS DOUBLE) AS rating, "
+        f"TRY_CAST(timestamp AS BIGINT) AS timestamp, {ROW} AS row FROM {ratings}"
+    )
+    wrong = engine.one(f"SELECT row FROM {interactions} WHERE rating IS NULL OR timestamp IS NULL ORDER BY row LIMIT 1")
+    if wrong:
+        raise DataError(f"{folder / sign}: not in its published form (row {wrong[0]}: no numbers); fetch it again")
+    file, *columns = form.items
+    films = _read(engine, folder / file, form.beside, columns, form.encoding, header=form.header)
+    year = "TRY_CAST(regexp_extract(title, '.*\\((\\d{4})\\)', 1) AS BIGINT) AS year"
+    items = engine.arrow(
+        f"SELECT item_id, title, {year}, genres FROM (SELECT item_id, trim({form.title}) AS title, "
+        f"coalesce({form.genres}, '') AS genres, {ROW} FROM {films}) ORDER BY {ROW}"
+    )
+    users: pa.Table | None = None
+    if form.users and ((folder / form.users[0]).is_file() or not form.without_users):
+        file, *columns = form.users
+        people = _read(engine, folder / file, form.beside, columns, header=form.header)
+        users = engine.arrow(f"SELECT * EXCLUDE ({ROW}) FROM {people} ORDER BY {ROW}")
+        users = users.set_column(columns.index("age"), "age", to_fields(users["age"])).combine_chunks()
+    return Tables(
+        engine.frame(interactions),
+        users=users,
+        items=items,
+        name=form.name if users is not None else form.without_users or form.name,
+        calendar=True,
+        rating_scale=(0.5, 5.0, 0.5) if users is None else (1.0, 5.0, 1.0),  # half stars came when users were left out
+        positive_rating=4.0,
+    )
 
 
 def is_movielens(folder: Path) -> bool:
@@ -51,89 +154,16 @@ def is_movielens(folder: Path) -> bool:
     Returns:
         True where one of the telling files is in it, with the film's file beside it.
     """
-    beside = {
-        "u.data": "u.item",
-        "ml-100k.inter": "ml-100k.item",
-        "ratings.dat": "movies.dat",
-        "ratings.csv": "movies.csv",
-    }
-    return any((folder / sign).is_file() and (folder / other).is_file() for sign, other in beside.items())
+    return any((folder / sign).is_file() and (folder / form.items[0]).is_file() for sign, form in FORMS.items())
 
 
-def _read_100k(engine: DuckDB, folder: Path) -> Tables:
-    interactions = _ratings(engine, folder / "u.data", "\t")
-    users = _rows(engine, folder / "u.user", "|", (*_USERS, "zip_code"))
-    known = _GENRES_100K.split()
-    names = ["item_id", "title", "released", "video", "url", *(f"genre {name}" for name in known)]
-    items = _rows(engine, folder / "u.item", "|", names, encoding="latin-1")
-    flags = [items[f"genre {name}"].to_pylist() for name in known]
-    genres = [
-        ", ".join(name for name, flag in zip(known, row, strict=True) if flag == "1")
-        for row in zip(*flags, strict=True)
-    ]
-    titles = [title.strip() for title in items["title"].to_pylist()]
-    return _tables(
-        engine, "movielens-100k", interactions, users, _items(items["item_id"], titles, genres), (1.0, 5.0, 1.0)
-    )
-
-
-def _read_recbole(engine: DuckDB, folder: Path) -> Tables:
-    """RecBole's copy splits `Heat (1995)` into title and year and misspells the one unknown film."""
-    interactions = _ratings(engine, folder / "ml-100k.inter", "\t", header=True)
-    users = _rows(engine, folder / "ml-100k.user", "\t", (*_USERS, "zip_code"), header=True)
-    parts = ("item_id", "title", "year", "genres")
-    items = _rows(engine, folder / "ml-100k.item", "\t", parts, header=True)
-    titles = [
-        "unknown" if title == "unkonwn" else f"{title} ({year})"
-        for title, year in zip(items["title"].to_pylist(), items["year"].to_pylist(), strict=True)
-    ]
-    genres = [", ".join((genre or "").split(" ")) for genre in items["genres"].to_pylist()]
-    return _tables(
-        engine, "movielens-100k", interactions, users, _items(items["item_id"], titles, genres), (1.0, 5.0, 1.0)
-    )
-
-
-def _read_1m(engine: DuckDB, folder: Path) -> Tables:
-    """Also 10M, whose ratings go by halves and which has no users file."""
-    interactions = _ratings(engine, folder / "ratings.dat", "::")
-    columns = ("user_id", "gender", "age", "occupation", "zip_code")
-    path = folder / "users.dat"
-    users = _rows(engine, path, "::", columns) if path.is_file() else None
-    items = _rows(engine, folder / "movies.dat", "::", ("item_id", "title", "genres"), "latin-1")
-    halves = users is None
-    genres = [(genre or "").replace("|", ", ") for genre in items["genres"].to_pylist()]
-    scale = (0.5, 5.0, 0.5) if halves else (1.0, 5.0, 1.0)
-    films = _items(items["item_id"], items["title"].to_pylist(), genres)
-    return _tables(engine, "movielens-10m" if halves else "movielens-1m", interactions, users, films, scale)
-
-
-def _read_latest(engine: DuckDB, folder: Path) -> Tables:
-    interactions = _ratings(engine, folder / "ratings.csv", ",", header=True)
-    items = _rows(engine, folder / "movies.csv", ",", ("item_id", "title", "genres"), header=True)
-    genres = [
-        (genre or "").replace("|", ", ").replace("(no genres listed)", "") for genre in items["genres"].to_pylist()
-    ]
-    films = _items(items["item_id"], [title.strip() for title in items["title"].to_pylist()], genres)
-    return _tables(engine, "movielens", interactions, None, films, (0.5, 5.0, 0.5))
-
-
-_FORMS: dict[str, Callable[[DuckDB, Path], Tables]] = {
-    "u.data": _read_100k,
-    "ml-100k.inter": _read_recbole,
-    "ratings.dat": _read_1m,
-    "ratings.csv": _read_latest,
-}
-_USERS = ("user_id", "age", "gender", "occupation")
-_RATINGS = ("user_id", "item_id", "rating", "timestamp")
-
-
-def _read_text(
-    engine: DuckDB, path: Path, separator: str, columns: Sequence[str], encoding: str, *, header: bool
+def _read(
+    engine: DuckDB, path: Path, separator: str, columns: Sequence[str], encoding: str = "utf-8", *, header: bool
 ) -> str:
     """The table of a delimited file with known columns; DataError naming the file and what is wrong in it."""
     with opened(path):
         pass
-    place = str(path) if encoding == "utf-8" else readable(engine, path, encoding)
+    place = readable(engine, path, encoding)
     look = Layout(path, place, separator, header, tuple(columns), encoding, '"' if separator == "," else "")
     table, _, rejected = read(engine, look, columns)
     if rejected:
@@ -141,58 +171,3 @@ def _read_text(
             f"{path}: not in its published form (row {rejected[0].row}: {rejected[0].reason}); fetch it again"
         )
     return table
-
-
-def _ratings(engine: DuckDB, path: Path, separator: str, *, header: bool = False) -> str:
-    """The table of ratings, its numbers read."""
-    table = _read_text(engine, path, separator, _RATINGS, "utf-8", header=header)
-    read = engine.keep(
-        "SELECT trim(user_id) AS user_id, trim(item_id) AS item_id, TRY_CAST(rating AS DOUBLE) AS rating, "
-        f"TRY_CAST(timestamp AS BIGINT) AS timestamp, {ROW} AS row FROM {table}"
-    )
-    wrong = engine.one(f"SELECT row FROM {read} WHERE rating IS NULL OR timestamp IS NULL ORDER BY row LIMIT 1")
-    if wrong:
-        raise DataError(f"{path}: not in its published form (row {wrong[0]}: no numbers); fetch it again")
-    return read
-
-
-def _rows(
-    engine: DuckDB, path: Path, separator: str, columns: Sequence[str], encoding: str = "utf-8", *, header: bool = False
-) -> pa.Table:
-    """A table of users or items, every column as text."""
-    table = _read_text(engine, path, separator, columns, encoding, header=header)
-    return engine.arrow(f"SELECT * EXCLUDE ({ROW}) FROM {table} ORDER BY {ROW}")
-
-
-def _items(ids: pa.ChunkedArray, titles: list[str], genres: list[str]) -> pa.Table:
-    found = [_YEAR.search(title) for title in titles]
-    return pa.table(
-        {
-            "item_id": ids.combine_chunks(),
-            "title": titles,
-            "year": pa.array([int(year[1]) if year else None for year in found], pa.int64()),
-            "genres": genres,
-        }
-    )
-
-
-def _tables(
-    engine: DuckDB,
-    name: str,
-    interactions: str,
-    users: pa.Table | None,
-    items: pa.Table,
-    scale: tuple[float, float, float],
-) -> Tables:
-    if users is not None:
-        ages = users.column_names.index("age")
-        users = users.set_column(ages, "age", to_fields(users["age"])).combine_chunks()
-    return Tables(
-        engine.frame(interactions),
-        users=users,
-        items=items,
-        name=name,
-        calendar=True,
-        rating_scale=scale,
-        positive_rating=4.0,
-    )
