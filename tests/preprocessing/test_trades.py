@@ -254,3 +254,27 @@ def test_init_recognises_kinds_of_events(write: Write) -> None:
     assert (made.cleaning.repeats, made.cleaning.weights) == ("max", "given")
     plain = write("plain.csv", "\n".join(["user,item,event", *(f"u{n},i{n},e{n}" for n in range(30))]) + "\n")
     assert first_config(plain, None, None, Path("genre.yaml")).config.experiment.data.columns.event is None
+
+
+def test_kinds_that_undo_are_no_likes_and_refunds_cancel(write: Write) -> None:
+    kinds = ["view", "add_to_cart", "remove_from_cart", "purchase", "Refunded", "unfollow"]
+    rows = [f"u{n % 7},i{n % 5},{kinds[n % 6]},2024-01-{n % 28 + 1:02}" for n in range(80)]
+    rows += ["u9,i9,purchase,2024-01-05", "u9,i9,Refunded,2024-01-06"]
+    made = first_config(write("log.csv", "\n".join(["user,item,event_type,time", *rows]) + "\n"), None, None, Path("y"))
+    assert made.config.experiment.data.columns.event_kinds == {
+        "Refunded": -1.0,
+        "add_to_cart": 1.0,
+        "purchase": 1.0,
+        "remove_from_cart": 0.0,
+        "unfollow": 0.0,
+        "view": 1.0,
+    }
+    assert made.config.experiment.cleaning.returns == "cancel"
+    data, _ = prepared(made.config.experiment.data, made.config.experiment.cleaning)
+    assert "u9" not in data.user_ids.values.to_pylist(), "the one purchase was given back"
+
+
+def test_a_first_config_says_nothing_of_a_policy_that_it_does_not_take(write: Write) -> None:
+    made = first_config(write("sales.csv", SHOP), None, None, Path("genre.yaml"))
+    assert made.config.experiment.cleaning.repeats == "all"
+    assert "the last kept" not in made.text

@@ -44,7 +44,7 @@ from genre.features.text import render, text_fields
 from genre.options import DEFAULT_K, type_hints
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.cleaning_report import CleaningReport
-from genre.preprocessing.prepare import prepare
+from genre.preprocessing.prepare import DECIDED_LATER, prepare
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.impressions import Impressions
@@ -212,10 +212,11 @@ def config_text(
     rated = ["rmse", "mae", "accuracy"] if facts.rated else []
     shown = facts.form == "impressions"
     metrics = ["auc", "mrr", "ndcg"] if shown else [*pack.get("evaluation", {}).get("metrics", METRICS), *rated]
+    found = [line for line in report.lines() if DECIDED_LATER not in line]  # it read the files with another policy
     values = {
         "verb": verb,
         "name": _name(Path(named[role])),
-        "found": "\n".join(f"#   {line}" for line in (*report.lines(), *describe(facts))),
+        "found": "\n".join(f"#   {line}" for line in (*found, *describe(facts))),
         "kind": kind_name(type(source)),
         "paths": "\n".join(
             f"  {name}: {_relative(Path(path), output)}" for name, path in named.items() if path is not None

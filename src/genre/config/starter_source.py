@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +24,10 @@ CIRCUMSTANCES = (
     "branch companion companions mood occasion"
 )
 """Names of columns that a request knows, too, before anything is taken; what other columns say may be an outcome."""
+TAKES_BACK = re.compile(r"\b(refund(ed)?|returned|return|cancel(l?ed)?|chargeback)\b")
+"""Kinds of events that cancel a purchase, as words in lower case."""
+NO_LIKE = re.compile(r"\b(remove|delete|dislike|skip|hide|block|report|un(like|follow|save|star|favou?rite|subscribe))")
+"""Kinds of events that say nothing good of an item."""
 FirstSource = Files | Sequences | Impressions
 
 
@@ -72,7 +77,8 @@ def with_event_kinds(source: FirstSource, tables: Tables, engine: DuckDB) -> Fir
         engine: Reads the column.
 
     Returns:
-        A source that weighs each kind as a service does, 1 where it knows no such kind; else the same source.
+        A source that weighs each kind as a service does; kinds that a service does not know weigh -1 where they cancel
+        a purchase, 0 where they undo something else, else 1. Without a column of kinds: the same source.
     """
     if not isinstance(source, Files) or source.columns.event_kinds or source.columns.weight:
         return source
@@ -92,4 +98,11 @@ def _weights(column: pa.ChunkedArray) -> dict[str, float] | None:
     kinds = [str(kind) for kind in column.unique().to_pylist() if kind is not None and str(kind).strip()]
     if not 2 <= len(kinds) <= MOST_KINDS or SHOW in kinds:  # what is shown and how often is no table of events
         return None
-    return {kind: max(BUILT_IN.get(kind.lower(), 1.0), 0.0) for kind in sorted(kinds)}
+    return {kind: _weight(kind.lower()) for kind in sorted(kinds)}
+
+
+def _weight(kind: str) -> float:
+    words = " ".join(re.findall("[a-z]+", kind))
+    if TAKES_BACK.search(words):
+        return -1.0
+    return max(BUILT_IN.get(kind, 0.0 if NO_LIKE.search(words) else 1.0), 0.0)

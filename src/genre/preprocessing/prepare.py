@@ -39,6 +39,8 @@ from genre.preprocessing.tables import PARTS, ROWS_A_FILE, Tables
 FEW_ROWS = 20
 MOST_COMPARED = 10_000
 """So many rows with the id of a row before are compared with it."""
+DECIDED_LATER = "decided in each part of the split"
+"""What the line on repeats says, which holds for the policy of the cleaning that the report is of."""
 MOSTLY = 0.5
 """A column of which fewer rows have a value is left out."""
 NEARLY_ALL = 0.95
@@ -320,8 +322,8 @@ def _dataset(
         kept = {"sum": "the last kept with the weight of all", "max": "the highest kept"}
         how = kept.get(cleaning.repeats, f"the {cleaning.repeats} kept")
         report.facts.append(
-            f"{counted(again, 'interaction repeats', 'interactions repeat')} an item of the same user; decided in each "
-            f"part of the split ({how})"
+            f"{counted(again, 'interaction repeats', 'interactions repeat')} an item of the same user; {DECIDED_LATER} "
+            f"({how})"
         )
     return dataset
 

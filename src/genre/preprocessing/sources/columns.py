@@ -22,20 +22,42 @@ from genre.preprocessing.sources.values import looks_like_rating
 from genre.preprocessing.tables import PARTS, ROW, plain_name
 
 GENERAL = {
-    "user": "user userid uid visitor visitorid account accountid reviewer reviewerid player playerid person personid "
-    "session sessionid",
-    "item": "item itemid iid book bookid isbn business businessid venue venueid poi poiid game gameid course courseid "
-    "recipe recipeid itemname productname",
+    "user": "userid user uid visitorid visitor accountid account reviewerid reviewer playerid player personid person",
+    "item": "itemid item iid bookid isbn book businessid business venueid venue poiid poi gameid game courseid course "
+    "recipeid recipe",
     "rating": "rating ratings stars star score overall bookrating ratingvalue reviewscore grade vote",
     "weight": "weight count counts frequency clicks",
     "timestamp": "timestamp time ts datetime date unixreviewtime reviewtime createdat created eventtime eventdate "
     "lastupdated",
     "part": "part split subset",
 }
-"""Role -> the names it goes by in every trade, letters and digits only, in lower case."""
+"""Role -> the names it goes by in every trade, letters and digits only, in lower case; ids come before names."""
 
-NAMES = {role: [*names.split(), *known_names(role)] for role, names in GENERAL.items()}
-"""Role -> the names it goes by, those of the domain packs included."""
+SESSIONS = ("sessionid", "session")
+"""Names of a visit, which is the user where no column names a person."""
+
+
+def _names(role: str) -> list[str]:
+    """The names of a role in every trade, then those of the domain packs, then titles and names of persons."""
+    names = [*GENERAL[role].split(), *known_names(role)]
+    if role not in ("user", "item"):
+        return names
+    names += SESSIONS if role == "user" else ()
+    words = [name for name in names if not name.endswith((*NUMBERED, *NAMED[role]))]
+    return [*names, *(f"{word}{end}" for end in NAMED[role] for word in words)]
+
+
+NUMBERED = ("id", "uri", "sku", "code", "isbn", "asin")
+"""Endings of names of columns that hold ids."""
+
+NAMED = {"user": ("email", "name"), "item": ("name", "title")}
+"""What makes the name of a column of names out of that of a person or a thing, such as `track` -> `trackname`."""
+
+NAMES = {role: _names(role) for role in GENERAL}
+"""Role -> the names it goes by, those of the domain packs included, the most telling first."""
+
+PLACES = ("canonicalurl", "url", "titleurl", "title")
+"""Names of the item where a column names the user and none is known to name the item."""
 
 CONTEXT = "context"
 """The role of columns with circumstances, of which there may be several."""
@@ -167,6 +189,10 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
     )
     chosen = [_with_hours(engine, sample, choice, names) for choice in chosen]
     roles = {choice.role for choice in chosen}
+    if "user" in roles and "item" in open_roles and "item" not in roles:
+        left = [name for name in names if name not in columns_of(chosen)]
+        chosen += _by_place(left)
+        roles = {choice.role for choice in chosen}
     if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
         left = [name for name in names if name not in {choice.column for choice in chosen}]
         chosen += _by_content(engine, sample, [role for role in open_roles if role not in roles], left)
@@ -307,6 +333,13 @@ def _by_name(engine: DuckDB, sample: str, roles: list[str], wanted: Columns, lef
         if found:
             del plain[found[0]]
             yield Chosen(role, found[0], "by its name")
+
+
+def _by_place(left: list[str]) -> Iterator[Chosen]:
+    """The item by the address or title of what it is, where no column is known to name it."""
+    plain = {plain_name(name): name for name in reversed(left)}
+    if known := next((known for known in PLACES if known in plain), None):
+        yield _guessed("item", plain[known], "by its name, since none says more")
 
 
 def _has_values(engine: DuckDB, sample: str, column: str) -> bool:

@@ -18,12 +18,14 @@ from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.options import nearest
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.columns import N_SAMPLE, NAMES, Chosen, Columns, listed
+from genre.preprocessing.sources.columns import N_SAMPLE, NAMED, NAMES, Chosen, Columns, listed
 from genre.preprocessing.sources.values import looks_like_names, to_fields, with_decimal_comma
 from genre.preprocessing.tables import ROW, plain_name
 
 SIDES = {"users": ("user", (*NAMES["user"], "id")), "items": ("item", (*NAMES["item"], "id"))}
 """Table of fields -> what its rows are, and the names their id goes by."""
+TITLES = tuple(name for name in NAMES["item"] if name.endswith(NAMED["item"]))
+"""Endings of names of columns of titles, those of `track` before those of `artist`."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,17 @@ class Entity:
     note: str
 
 
-def entity_of(side: Side, label: str, chosen: Sequence[Chosen]) -> Entity:
+def entity_of(engine: DuckDB, side: Side, label: str, chosen: Sequence[Chosen], ids: str) -> Entity:
     """Find the column of ids in a table of users or items.
 
+    Names decide; of several known names, and where a name leads to no id of the interactions, the ids do.
+
     Args:
+        engine: compares ids.
         side: the table as a source has it.
         label: `user` or `item`.
         chosen: the columns of the interactions.
+        ids: the SELECT of the different ids of the interactions, as text.
 
     Returns:
         The table with its ids first.
@@ -73,13 +79,12 @@ def entity_of(side: Side, label: str, chosen: Sequence[Chosen]) -> Entity:
         DataError: two columns would have one name.
     """
     table, own = side.table, f"{label}_id"
-    names, known = table.column_names, SIDES[f"{label}s"][1]
+    names = table.column_names
     like = next((choice.column for choice in chosen if choice.role == label and choice.why), None)
-    column, why = names[0], "the first column"
     if like in names and not str(like).startswith("column "):
         column, why = str(like), "named as in the interactions"
-    elif by_name := [name for name in names if plain_name(name) in known]:
-        column, why = by_name[0], "by its name"
+    else:
+        column, why = _id_column(engine, table, SIDES[f"{label}s"][1], ids)
     if names.count(column) > 1:
         raise DataError(f"{side.where}: column {column!r} appears {names.count(column)} times; rename one")
     others = [name for name in names if name != column]
@@ -92,6 +97,33 @@ def entity_of(side: Side, label: str, chosen: Sequence[Chosen]) -> Entity:
     table = table.select([column, *others]).rename_columns([own, *others]).replace_schema_metadata()
     note = f"{label}s: {column!r} ({why}){', fields ' if others else ''}{', '.join(others)}"
     return Entity(side.where, table, note)
+
+
+def _id_column(engine: DuckDB, table: pa.Table, known: Sequence[str], ids: str) -> tuple[str, str]:
+    """Find the column of ids by known names, or else the first; why it is taken.
+
+    Ids that are more than numbers, which meet by chance, also decide among columns without a known name.
+    """
+    names = table.column_names
+    plain = {plain_name(name): name for name in reversed(names)}
+    named = [plain[name] for name in known if name in plain]
+    likely, why = (named, "by its name") if named else (names[:1], "the first column")
+    if len(set(names)) < len(names) or len(names) == 1:
+        return likely[0], why
+    held = _ids_held(engine, table, likely, ids)
+    if not any(held.values()):
+        held = _ids_held(engine, table, names, f"SELECT id FROM ({ids}) WHERE NOT regexp_full_match(id, '\\d*')")
+    best = max(held, key=lambda name: held[name])
+    return (best, "it holds the ids of the interactions") if held[best] > held[likely[0]] else (likely[0], why)
+
+
+def _ids_held(engine: DuckDB, table: pa.Table, columns: Sequence[str], ids: str) -> dict[str, int]:
+    """How many ids of the interactions each column holds."""
+    name, held = engine.register(table), {}
+    for column in columns:
+        values = f"SELECT trim(CAST({identifier(column)} AS VARCHAR)) FROM {name}"
+        held[column] = int(engine.one(f"SELECT count(*) FROM ({ids}) WHERE id IN ({values})")[0])
+    return held
 
 
 def _fields(engine: DuckDB, entity: Entity, label: str, ids: list[str]) -> tuple[pa.Table, str]:
@@ -128,12 +160,13 @@ def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> 
         return items, []
     if given is not None and given not in names:
         raise DataError(f"{where}: missing column {given!r}{nearest(given, names)}; it has {listed(names)}")
-    alike = (name for name in names if plain_name(name) in TITLE_COLUMNS)
-    words = (name for name in names if not is_id_or_address(name))
-    telling = (name for name in words if looks_like_names(items[name].slice(0, N_SAMPLE)))
     title, why = given, "as given"
     if title is None:
-        title, why = next(alike, None), "by its name"
+        title, why = _by_known_name(names), "by its name"
+    if title is None and _are_several_words(items["item_id"].slice(0, N_SAMPLE)):
+        return items, ["titles: items are shown by their ids, which are names"]
+    words = (name for name in names if not is_id_or_address(name))
+    telling = (name for name in words if looks_like_names(items[name].slice(0, N_SAMPLE)))
     if title is None:
         title, why = next(telling, None), "it holds names"
     if title is None:
@@ -142,6 +175,19 @@ def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> 
         raise DataError(f"{where}: the title is to be {title!r}, but another column has that name; rename one")
     renamed = ["title" if name == title else name for name in items.column_names]
     return items.rename_columns(renamed), [f"title: {title!r} ({why})"]
+
+
+def _by_known_name(names: Sequence[str]) -> str | None:
+    """The column of titles by its name: `Title`, or that of a thing such as `master_metadata_track_name`."""
+    plain = {name: plain_name(name) for name in names}
+    of_things = (name for end in TITLES for name in names if plain[name].endswith(end))
+    return next((name for name in names if plain[name] in TITLE_COLUMNS), None) or next(of_things, None)
+
+
+def _are_several_words(column: pa.ChunkedArray) -> bool:
+    """Tell whether most ids have a blank inside, as names do and codes do not."""
+    ids = [str(value).split() for value in column.to_pylist() if value is not None]
+    return 2 * sum(len(words) > 1 for words in ids) > len(ids)
 
 
 def _one_row_an_id(engine: DuckDB, table: pa.Table, label: str) -> tuple[pa.Table, list[str]]:

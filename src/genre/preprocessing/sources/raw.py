@@ -110,12 +110,13 @@ def build_tables(
     columns = _plain_columns(raws, users, items)
     raws = [_with_whole_times(engine, raw) for raw in raws]
     raws, users, items, found = _gather_fields(engine, raws, wanted, users=users, items=items)
+    sides = {"user": users, "item": items}
+    distinct = {label: [_distinct(engine, raw, label) for raw in raws] for label in sides}
     entities = {
-        "user": None if users is None else entity_of(users, "user", raws[0].chosen),
-        "item": None if items is None else entity_of(items, "item", raws[0].chosen),
+        label: None if side is None else entity_of(engine, side, label, raws[0].chosen, _all_ids(raws, distinct, label))
+        for label, side in sides.items()
     }
     odd: list[str] = []
-    distinct = {label: [_distinct(engine, raw, label) for raw in raws] for label in entities}
     again = [_repeats_header(engine, raw, distinct["user"][number]) for number, raw in enumerate(raws)]
     ids = {label: _ids(engine, raws, distinct[label], label, entities[label], odd) for label in entities}
     readings = _readings(engine, raws, wanted)
@@ -253,6 +254,12 @@ def _distinct(engine: DuckDB, raw: Raw, label: str) -> str:
     """The table of the different users or items of a raw table, each once."""
     column = raw.column(label)
     return engine.keep(f"SELECT {identifier(column)} FROM {raw.table} GROUP BY ALL")
+
+
+def _all_ids(raws: Sequence[Raw], distinct: dict[str, list[str]], label: str) -> str:
+    """The SELECT of the different ids of all raw tables, as text."""
+    columns = zip(map(identifier, (raw.column(label) for raw in raws)), distinct[label], strict=True)
+    return " UNION ".join(f"SELECT trim(CAST({name} AS VARCHAR)) AS id FROM {table}" for name, table in columns)
 
 
 def _describe(raws: Sequence[Raw], readings: Sequence[dict[str, Reading]]) -> tuple[list[str], list[str]]:
