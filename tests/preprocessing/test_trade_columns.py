@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,17 +47,23 @@ def roles(source: Files) -> dict[str, str]:
         ("user_id,artistname,trackname,playlistname", {"user": "user_id", "item": "trackname"}),
         ("playlist_id,playlist_name,pos,track_uri,track_name", {"user": "playlist_id", "item": "track_uri"}),
         ("Follower,Account address,Show boosts", {"user": "Follower", "item": "Account address"}),
+        (
+            "Belegnr;Kundennummer;Artikelnummer;Menge",
+            {"user": "Kundennummer", "item": "Artikelnummer", "weight": "Menge"},
+        ),
+        ("User,Title,Book Id,My Rating", {"user": "User", "item": "Book Id"}),
+        ("user_pseudo_id,event_name,page_location,page_title", {"user": "user_pseudo_id", "item": "page_location"}),
         ("account,title,titleUrl,time", {"user": "account", "item": "titleUrl", "timestamp": "time"}),
         ("Profile Name,Start Time,Title", {"user": "Profile Name", "item": "Title", "timestamp": "Start Time"}),
     ],
 )
 def test_columns_of_exports(write: Write, head: str, expected: dict[str, str]) -> None:
     times = {"Created at", "order_date", "date", "ts", "uts", "time", "Start Time"}
-    counts = {"Lineitem quantity", "item_quantity", "qty"}
+    counts = {"Lineitem quantity", "item_quantity", "qty", "Menge", "My Rating"}
     rows = [
-        ",".join(
+        (";" if ";" in head else ",").join(
             f"2024-01-0{at}" if name in times else str(at) if name in counts else f"c{place}v{at}"
-            for place, name in enumerate(head.split(","))
+            for place, name in enumerate(re.split("[,;]", head))
         )
         for at in range(1, 4)
     ]
@@ -67,6 +74,13 @@ def test_columns_of_exports(write: Write, head: str, expected: dict[str, str]) -
 def test_an_address_is_the_item_where_nothing_else_names_it_and_a_guess(write: Write) -> None:
     tables = read_tables(Files(write("clicks.csv", "userId,url\na,http://x/1\nb,http://x/2\n")))
     assert any(guess.startswith("item: 'url' (by its name, since none says more") for guess in tables.guesses)
+
+
+def test_a_column_of_items_with_gaps_is_not_taken_where_another_has_none(write: Write) -> None:
+    rows = "".join(f"b{at % 3},{f's{at % 5}' if at % 2 else ''},l{at % 5},Mug {at % 5}\n" for at in range(40))
+    tables = read_tables(Files(write("sales.csv", f"Buyer,SKU,Listing ID,Item Name\n{rows}")))
+    assert "item: 'Listing ID' (by its name; 'SKU' has gaps)" in tables.notes
+    assert tables.interactions["item_id"].null_count == 0
 
 
 def titles(dataset: Dataset) -> dict[str, str]:

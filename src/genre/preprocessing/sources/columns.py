@@ -22,13 +22,15 @@ from genre.preprocessing.sources.values import looks_like_rating
 from genre.preprocessing.tables import PARTS, ROW, plain_name
 
 GENERAL = {
-    "user": "userid user uid visitorid visitor accountid account reviewerid reviewer playerid player personid person",
+    "user": "userid user uid userpseudoid visitorid visitor accountid account reviewerid reviewer playerid player "
+    "personid person",
     "item": "itemid item iid bookid isbn book businessid business venueid venue poiid poi gameid game courseid course "
     "recipeid recipe",
-    "rating": "rating ratings stars star score overall bookrating ratingvalue reviewscore grade vote",
+    "rating": "rating ratings stars star score overall bookrating ratingvalue reviewscore grade vote "
+    "myrating yourrating",
     "weight": "weight count counts frequency clicks",
     "timestamp": "timestamp time ts datetime date unixreviewtime reviewtime createdat created eventtime eventdate "
-    "lastupdated",
+    "eventtimestamp lastupdated dateread daterated dateadded",
     "part": "part split subset",
 }
 """Role -> the names it goes by in every trade, letters and digits only, in lower case; ids come before names."""
@@ -56,7 +58,7 @@ NAMED = {"user": ("email", "name"), "item": ("name", "title")}
 NAMES = {role: _names(role) for role in GENERAL}
 """Role -> the names it goes by, those of the domain packs included, the most telling first."""
 
-PLACES = ("canonicalurl", "url", "titleurl", "title")
+PLACES = ("canonicalurl", "url", "titleurl", "pagelocation", "pagepath", "title")
 """Names of the item where a column names the user and none is known to name the item."""
 
 CONTEXT = "context"
@@ -77,6 +79,9 @@ DAY_ALONE = r"[^:]*[^:\d]0{1,2}:00(:00([.,]0+)?)?|[^:]*\d[^:]*"
 
 N_SAMPLE = 10_000
 """So many rows tell what the columns are."""
+
+GAPS = 0.05
+"""A column of ids with a larger share of empty cells than another known one is not taken."""
 
 MOST_GUESSED = 8
 """In a table of more columns with foreign names nothing is guessed by content."""
@@ -328,11 +333,11 @@ def _by_name(engine: DuckDB, sample: str, roles: list[str], wanted: Columns, lef
             name = next((name for name, letters in plain.items() if letters == known), None)
             if name is not None and (role != "part" or _says_parts(engine, sample, name)):
                 found.append(name)
-        if len(found) > 1:
-            found = [name for name in found if _has_values(engine, sample, name)] or found
         if found:
-            del plain[found[0]]
-            yield Chosen(role, found[0], "by its name")
+            column = _fullest(engine, sample, found, role) if len(found) > 1 else found[0]
+            del plain[column]
+            gaps = f"; {found[0]!r} has gaps" if column != found[0] else ""
+            yield Chosen(role, column, f"by its name{gaps}")
 
 
 def _by_place(left: list[str]) -> Iterator[Chosen]:
@@ -342,14 +347,18 @@ def _by_place(left: list[str]) -> Iterator[Chosen]:
         yield _guessed("item", plain[known], "by its name, since none says more")
 
 
-def _has_values(engine: DuckDB, sample: str, column: str) -> bool:
-    return bool(engine.one(f"SELECT 1 FROM {sample} WHERE trim(CAST({identifier(column)} AS VARCHAR)) <> '' LIMIT 1"))
+def _fullest(engine: DuckDB, sample: str, found: list[str], role: str) -> str:
+    """The first column with values; of items and times one without gaps, since rows without either are dropped."""
+    held = ", ".join(f"count(*) FILTER (trim(CAST({identifier(name)} AS VARCHAR)) <> '')" for name in found)
+    counts = engine.one(f"SELECT {held} FROM {sample}")
+    least = (1 - GAPS) * max(counts) if role in ("item", "timestamp") else 1
+    return next((name for name, count in zip(found, counts, strict=True) if count >= max(least, 1)), found[0])
 
 
 def _with_hours(engine: DuckDB, sample: str, choice: Chosen, names: list[str]) -> Chosen:
     """A time by its name, with both columns where one has the day and another one the hour."""
     named = [name for name in names if plain_name(name) in (*NAMES["timestamp"], *HOUR_NAMES)]
-    if choice.role != "timestamp" or choice.why != "by its name" or len(named) < 2:
+    if choice.role != "timestamp" or not choice.why.startswith("by its name") or len(named) < 2:
         return choice
 
     def all_are(name: str, form: str) -> bool:
