@@ -261,6 +261,20 @@ def test_packed_and_shortened_times(tmp_path: Path, times: list[str], read: list
     assert said in guesses(data) if said else not guesses(data)
 
 
+@pytest.mark.parametrize(
+    ("times", "last"),
+    [
+        ([f"0{n}/11/2024" for n in (3, 1, 4, 2)], "2024-11-04T00:00:00"),  # four days of November
+        ([f"11/0{n}/2024" for n in (3, 1, 4, 2)], "2024-11-04T00:00:00"),  # the same, with the month first
+        (["05/03/2024", "01/12/2024", "11/02/2024"], "2024-12-01T00:00:00"),  # spans alike: the day comes first
+    ],
+)
+def test_days_that_may_be_months_are_read_as_the_shorter_span(tmp_path: Path, times: list[str], last: str) -> None:
+    data = load(timed(tmp_path, times))
+    assert max(moments(data).values()) == last
+    assert "fits as well" in guesses(data)
+
+
 def test_numbers_of_eight_digits_are_an_order_where_they_are_no_days(tmp_path: Path) -> None:
     data = load(timed(tmp_path, ["10000001", "31129999", "20112222"]))
     assert data.timestamp is not None

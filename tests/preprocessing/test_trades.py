@@ -12,12 +12,13 @@ import pytest
 
 import genre
 from genre.config.reading import parse_config
-from genre.config.starter import first_config
+from genre.config.starter import first_config, parse_columns
 from genre.engines.duckdb import DuckDB
-from genre.errors import DataError
+from genre.errors import DataError, OptionError
 from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources import one_table
+from genre.preprocessing.sources.columns import Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.impressions import NOTE, Impressions, looks_like_impressions
 from polars_engine import Polars
@@ -190,6 +191,27 @@ def test_impressions_give_clicks_non_clicks_and_histories(write: Write, *, timed
     assert data.timestamp is not None
     shown = 1573463158 if timed else 1  # 2019-11-11 09:05:58, or the number of the line
     assert data.timestamp[:6].tolist() == [shown - 3, shown - 2, shown - 1, shown, shown, shown]
+
+
+def test_impressions_below_a_header_in_one_week_of_days_that_may_be_months(write: Write) -> None:
+    """Nine to twelve November: the other way round it were a day in each of four months."""
+    head = "impression_id\tuser_id\ttime\thistory\timpressions\n"
+    days = [f"{n}\tU{n % 2}\t11/{8 + n}/2019 8:0{n}:00 AM\tn1\tn{n}-1 n9-0\n" for n in range(1, 5)]
+    path = write("behaviors.tsv", head + "".join(days))
+    assert looks_like_impressions(path)
+    data, report = prepared(Impressions(path), Cleaning(repeats="all"))
+    assert data.timestamp is not None
+    assert pd.to_datetime(data.timestamp.max(), unit="s") == pd.Timestamp("2019-11-12 08:04")
+    [guess] = report.guesses
+    assert guess.startswith("times of impressions: read as times written as %m/%d/%Y (a guess: %d/%m/%Y fits as well")
+    made = first_config(path, None, None, Path("genre.yaml"), columns=parse_columns(["format=%d/%m/%Y %I:%M:%S %p"]))
+    assert isinstance(made.config.experiment.data, Impressions)
+    other, report = prepared(made.config.experiment.data, Cleaning(repeats="all"))
+    assert other.timestamp is not None
+    assert not report.guesses
+    assert pd.to_datetime(other.timestamp.max(), unit="s") == pd.Timestamp("2019-12-11 08:04")
+    with pytest.raises(OptionError, match="only `format` can be named"):
+        Impressions(path, columns=Columns(user="user_id"))
 
 
 def test_impressions_without_marks_name_the_row(write: Write) -> None:

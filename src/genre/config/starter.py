@@ -48,6 +48,7 @@ from genre.preprocessing.prepare import DECIDED_LATER, prepare
 from genre.preprocessing.sources.columns import N_SAMPLE, Columns
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.impressions import Impressions
+from genre.preprocessing.sources.sequences import Sequences
 
 Keep = Callable[[Config, Dataset, CleaningReport], object]
 CONDITION = re.compile(r"\[(\w+)\] ?(.*)")
@@ -204,7 +205,7 @@ def config_text(
     """
     role = "interactions" if isinstance(source, Files) else "path"
     named = {role: getattr(source, role), "items": source.items, "users": source.users}
-    columns = source.columns if isinstance(source, Files) else Columns()
+    columns = Columns() if isinstance(source, Sequences) else source.columns
     roles = {role: name for role, name in vars(columns).items() if name is not None and role != "names"}
     split, repeated = choose_split(facts), keeps_repeats(facts)
     pack = {} if facts.domain is None else load_domain(facts.domain).config

@@ -200,7 +200,7 @@ def describe(facts: Facts) -> Iterator[str]:
     yield f"order of a history: {ORDERS[facts.order]}"
     if facts.tied >= TIED:
         yield f"{facts.tied:.0%} of the steps between interactions of a user are at one time, so their order is chance"
-    if facts.ordered:
+    if facts.ordered and facts.length > 1:
         yield (
             f"adjacent items occur together again {facts.step_repeats:.1f} times as often as in shuffled histories; "
             f"{facts.branching:.1f} next items for one item"

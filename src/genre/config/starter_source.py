@@ -43,8 +43,8 @@ def choose_source(interactions: Path, items: Path | None, users: Path | None, co
     Returns:
         The source.
     """
-    if columns == Columns() and looks_like_impressions(interactions):
-        return Impressions(interactions, items=items, users=users)
+    if columns == Columns(format=columns.format) and looks_like_impressions(interactions):
+        return Impressions(interactions, items=items, users=users, columns=columns)
     if columns == Columns() and looks_like_sequences(interactions):
         return Sequences(interactions, items=items, users=users)
     return Files(interactions=interactions, items=items, users=users, columns=columns)

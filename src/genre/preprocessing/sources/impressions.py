@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from typing_extensions import override
 
 from genre.engines.duckdb import DuckDB
-from genre.errors import DataError
+from genre.errors import DataError, OptionError
 from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source
@@ -21,7 +21,7 @@ from genre.preprocessing.sources.files import read_side
 from genre.preprocessing.sources.open_files import opened
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.sources.times import times
-from genre.preprocessing.sources.values import BLANKS
+from genre.preprocessing.sources.values import BLANKS, Reading
 from genre.preprocessing.tables import ROW, Rejected, Tables
 
 FORMS = {
@@ -44,17 +44,33 @@ class Impressions(Source):
     items of an impression are at one time; without times, that is the number of its line. Histories come before all.
     """
 
-    path: Annotated[str | Path, Doc("The file, such as `behaviors.tsv`, without a header.")]
+    path: Annotated[str | Path, Doc("The file, such as `behaviors.tsv`.")]
     items: Annotated[str | Path | None, Doc("Text and other fields of items, by id.")] = None
     users: Annotated[str | Path | None, Doc("Fields of users, by id.")] = None
+    columns: Annotated[Columns, Doc("How times are written, as `{format: ...}`; the places of fields are known.")] = (
+        field(default_factory=Columns)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.columns != Columns(format=self.columns.format):
+            raise OptionError("columns: impressions have their fields in known places; only `format` can be named")
 
     @override
     def load(self, engine: DuckDB, *, log: Log = SILENT) -> Tables:
         lines, timed, rejected = _lines(engine, self.path)
+        when = times(engine, lines, "time", where=str(self.path), written=self.columns.format) if timed else None
         roles = ("user", "item", "weight", "timestamp")
         names = {"user": "user_id", "item": "item_id"}
         chosen = [Chosen(role, names.get(role, role), "") for role in roles]
-        raw = Raw(_interactions(engine, lines, str(self.path), timed=timed), chosen, str(self.path), rejected=rejected)
+        raw = Raw(
+            _interactions(engine, lines, str(self.path), when),
+            chosen,
+            str(self.path),
+            note=f"times of impressions: read as {when.how}" if when is not None else "",
+            guessed=when is not None and when.guess,
+            rejected=rejected,
+        )
         return build_tables(
             engine,
             [raw],
@@ -67,7 +83,7 @@ class Impressions(Source):
 
 
 def looks_like_impressions(path: Path) -> bool:
-    """Tell whether the first line of a file is an impression.
+    """Tell whether the first line of a file, or the one below its header, is an impression.
 
     Args:
         path: The file.
@@ -78,7 +94,12 @@ def looks_like_impressions(path: Path) -> bool:
     if not path.is_file():
         return False
     with opened(path) as stream:
-        fields = stream.read(1 << 16).decode(errors="replace").partition("\n")[0].strip("\r").split("\t")
+        lines = stream.read(1 << 16).decode(errors="replace").splitlines()[:2]
+    return any(map(_is_impression, lines))
+
+
+def _is_impression(line: str) -> bool:
+    fields = line.split("\t")
     return len(fields) in FORMS and SHOWN_ITEMS.fullmatch(fields[-1].strip()) is not None
 
 
@@ -92,16 +113,16 @@ def _lines(engine: DuckDB, path: str | Path) -> tuple[str, bool, tuple[Rejected,
             f"{path}: row 1 has {width} fields between tabs; expected impression, user, time (optional), history, "
             "shown items"
         )
-    look = Layout(path, str(path), "\t", header=False, names=FORMS[width], quote="")
+    headed = len(head) > 1 and not _is_impression(head[0]) and _is_impression(head[1])
+    look = Layout(path, str(path), "\t", header=headed, names=FORMS[width], quote="")
     table, _, rejected = read(engine, look, look.names)
     return table, width == 5, tuple(rejected)
 
 
-def _interactions(engine: DuckDB, lines: str, where: str, *, timed: bool) -> str:
+def _interactions(engine: DuckDB, lines: str, where: str, reading: Reading | None) -> str:
     """The table of users, items, weights and times: histories, each item once, then impressions."""
     when = ROW
-    if timed:
-        reading = times(engine, lines, "time", where=where)
+    if reading is not None:
         when = f"CAST({reading.value} AS BIGINT)"
         wrong = engine.one(f"SELECT min({ROW}) FROM {lines} WHERE {reading.wrong} OR {reading.value} IS NULL")[0]
         if wrong is not None:
@@ -113,9 +134,7 @@ def _interactions(engine: DuckDB, lines: str, where: str, *, timed: bool) -> str
     )
     odd = engine.one(f"SELECT arg_min(mark, row), min(row) FROM {marks} WHERE NOT regexp_matches(mark, '.-[01]$')")
     if odd[0] is not None:
-        raise DataError(
-            f"{where}: row {odd[1]:,} shows {odd[0]!r}; expected ids with -1 (clicked) or -0 (not), and no header"
-        )
+        raise DataError(f"{where}: row {odd[1]:,} shows {odd[0]!r}; expected ids with -1 (clicked) or -0 (not)")
     shown = (
         "SELECT user_id, left(mark, length(mark) - 2) AS item_id, CAST(right(mark, 1) AS DOUBLE) AS weight, "
         f"time AS timestamp, 1 AS part, row AS line, place FROM {marks}"

@@ -254,7 +254,10 @@ def _in_unit(
 
 
 def likeliest(engine: DuckDB, table: str, readings: dict[str, str]) -> tuple[str, str]:
-    """Choose of several readings that fit all values: the one in which the rows are in order, else the first.
+    """Choose of several readings that fit all values: the one in which the rows are in order, else the shortest span.
+
+    Days and months change places in dates of the first days of months alone. Read rightly these are of a few months,
+    read wrongly of as many months as there are days; where no span is half as long as the others, the first is taken.
 
     Args:
         engine: holds the table.
@@ -272,11 +275,15 @@ def likeliest(engine: DuckDB, table: str, readings: dict[str, str]) -> tuple[str
     )
     turns = engine.one(f"SELECT {signs}, count(*) FROM (SELECT {steps} FROM {kept})")
     ordered = [how for place, how in enumerate(readings) if min(turns[2 * place], turns[2 * place + 1]) == 0]
-    best, *others = sorted(readings, key=lambda how: how not in ordered)
     if turns[-1] > 2 and len(ordered) == 1:
-        return (
-            best,
-            f" (a guess: {others[0]} fits as well, but only so are the rows in order; {setting('format', others[0])})",
+        best, why = ordered[0], ", but only so are the rows in order"
+    else:
+        spans = engine.one(
+            f"SELECT {', '.join(f'epoch(max(t{n}) - min(t{n}))' for n in range(len(readings)))} FROM {kept}"
         )
-    best, *others = readings
-    return best, f" (a guess: {' and '.join(others)} fits as well; {setting('format', others[0])})"
+        span = dict(zip(readings, spans, strict=True))
+        shortest, *longer = sorted(readings, key=lambda how: span[how])
+        clear = turns[-1] > 2 and 2 * span[shortest] <= span[longer[0]]
+        best, why = (shortest, ", but so the rows span less time") if clear else (next(iter(readings)), "")
+    others = [how for how in readings if how != best]
+    return best, f" (a guess: {' and '.join(others)} fits as well{why}; {setting('format', others[0])})"
