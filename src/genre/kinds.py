@@ -39,6 +39,7 @@ KINDS: dict[str, dict[str, str]] = {
     "features": {
         "concat": "genre.features.concat:Concat",
         "embedding": "genre.features.embedding:Embedding",
+        "embedding_server": "genre.features.embedding_server:EmbeddingServer",
         "image": "genre.features.image:Image",
         "tfidf": "genre.features.tfidf:TfIdf",
         "vectors": "genre.features.vectors:Vectors",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +20,24 @@ from genre.features.vectors import Vectors
 from genre.kinds import KINDS
 from genre.log import SILENT, Log
 from genre.testing import check_encoder, toy_dataset
+from llm_server import as_vectors, serving
 from small_vision import write_vision_model
 
 
+@pytest.fixture
+def vector_server() -> Iterator[str]:
+    with serving(change=as_vectors) as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("kind", KINDS["features"])
-def test_contract(kind: str, tmp_path: Path) -> None:
-    file = tmp_path / "vectors.npz"
+def test_contract(kind: str, tmp_path: Path, vector_server: str) -> None:
+    file, ledger = tmp_path / "vectors.npz", tmp_path / "ledger.sqlite"
     np.savez(file, ids=[f"i{item}" for item in range(10)], vectors=np.random.default_rng(0).normal(size=(10, 3)))
     options = {
         "vectors": {"path": file},
         "concat": {"parts": (TfIdf(), Vectors(file)), "weights": (3.0, 1.0)},
+        "embedding_server": {"model": "tiny", "base_url": vector_server, "key_variable": "", "ledger": str(ledger)},
         "image": {"model": tmp_path / "model.onnx", "column": "title", "folder": tmp_path, "cache_dir": str(tmp_path)},
     }
     if kind == "image":

@@ -20,7 +20,7 @@ from genre.engines.base import Engine, open_cluster, read_block
 from genre.errors import NotAvailable, OptionError
 from genre.features.base import Encoder, digest_texts
 from genre.features.multilingual import SCRIPTS
-from genre.features.text import TEMPLATE_DOC, render
+from genre.features.text import TEMPLATE_DOC, legal, render
 from genre.features.vector_cache import Float16, VectorCache, text_key
 from genre.log import SILENT, Bar, Log
 from genre.options import Doc, Ge
@@ -114,7 +114,7 @@ class Embedding(Encoder):
             cluster = open_cluster()
             on_workers = 0 if cluster is None else self._encode_on(cluster, texts, cache)
             for start in range(0, len(texts), BLOCK):
-                block = [_legal(text) for text in texts[start : start + BLOCK]]
+                block = [legal(text) for text in texts[start : start + BLOCK]]
                 keys = [text_key(text) if text else b"" for text in block]
                 different = {key: text for key, text in zip(keys, block, strict=True) if key}
                 known = cache.get(list(different))
@@ -136,9 +136,9 @@ class Embedding(Encoder):
     @override
     def encode_once(self, texts: Sequence[str]) -> Float32:
         out: Float32 = np.zeros((len(texts), MINILM_DIM if self.model == MINILM else self._hub.dim), np.float32)
-        legal = {row: text for row, given in enumerate(texts) if (text := _legal(given))}
-        for at, vectors in self._model().vectors(list(legal.values())) if legal else ():
-            out[np.array(list(legal))[at]] = vectors.astype(np.float16)
+        plain = {row: text for row, given in enumerate(texts) if (text := legal(given))}
+        for at, vectors in self._model().vectors(list(plain.values())) if plain else ():
+            out[np.array(list(plain))[at]] = vectors.astype(np.float16)
         return out
 
     def _encode(self, texts: dict[bytes, str], cache: VectorCache, bar: Bar, log: Log) -> dict[bytes, Float16]:
@@ -161,7 +161,7 @@ class Embedding(Encoder):
 
         Finished blocks are kept beside the cache until all are: the next call with the same texts goes on after them.
         """
-        every = {text_key(legal): legal for text in texts if (legal := _legal(text))}
+        every = {text_key(plain): plain for text in texts if (plain := legal(text))}
         keys, missing = list(every), list[int]()
         for start in range(0, len(keys), BLOCK):
             some = keys[start : start + BLOCK]
@@ -260,9 +260,3 @@ def _share_unknown(texts: Sequence[str], scripts: tuple[str, ...]) -> float:
     names = (unicodedata.name(letter, "") for letter in letters if not letter.isascii())
     foreign = sum(not any(script in name for script in scripts) for name in names)
     return foreign / max(len(letters), 1)
-
-
-def _legal(text: str) -> str:
-    """Return a text that every tokenizer takes: no lone surrogates; empty when it has nothing but blanks."""
-    plain = text if text.isascii() else text.encode("utf-8", "replace").decode()
-    return plain if plain.strip() else ""

@@ -118,3 +118,16 @@ def _kept(words: list[str], fields: list[str], values: tuple[str, ...]) -> Itera
             yield literal[1:] if ended and literal.startswith(".") else literal
             yield value
             ended = value.endswith((".", "!", "?", "。", "！", "？"))
+
+
+def legal(text: str) -> str:
+    """Make a text that every tokenizer takes.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text without lone surrogates; empty when it has nothing but blanks.
+    """
+    plain = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return plain if plain.strip() else ""

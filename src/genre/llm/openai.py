@@ -40,6 +40,7 @@ STRUCTURED = ("strict", "schema", "object", "none")
 MOST_SHOWN = 2_000  # characters of the body of an error
 MOST_BYTES = 4_000_000  # of an answer with its headers; a hundred thousand tokens of thoughts are half a megabyte
 SHORTEST_MASKED = 6  # characters of a key that is masked in answers, too: a shorter word is no secret
+DIGITS = 7  # behind the point, of a vector's values: more than half precision keeps
 UNSUPPORTED = ("minLength", "maxLength", "pattern", "uniqueItems", "title", "default")
 """Keywords that strict mode of the OpenAI API refuses; GENRE checks them again after the answer."""
 
@@ -150,20 +151,28 @@ class OpenAI(LanguageModel):
         self, prompt: str, max_tokens: int, schema: Schema | None, **more: Any
     ) -> tuple[Completion, dict[str, Any] | None]:
         """Send one chat completion; return it with the JSON object of the choice, None after a failure."""
-        key, headers = self._key(), self._headers()
-        secrets = _written([key, *(headers[name] for name, value in self.headers.items() if value.startswith("$"))])
+        key, secrets = self._key(), self._secrets()
         start = time.perf_counter()
         try:
             body = self._negotiate(prompt, max_tokens, schema, key, more)
         except Exception as error:
-            message = one_line(_masked(self._message(error), secrets))
-            retry_after, lost = _retry(error)
-            seconds = time.perf_counter() - start
-            return Completion("", "failed", seconds=seconds, error=message, lost=lost, retry_after=retry_after), None
+            return self._failed(error, secrets, start), None
         completion, choice = self._read(body)
         text, message = (_masked(part, secrets) for part in (completion.text, completion.error))
         seconds = time.perf_counter() - start
         return dataclasses.replace(completion, text=text, error=one_line(message), seconds=seconds), choice
+
+    def _failed(self, error: Exception, secrets: Sequence[str], start: float) -> Completion:
+        """Return what an error of a call means, without what is secret."""
+        message = one_line(_masked(self._message(error), secrets))
+        retry_after, lost = _retry(error)
+        seconds = time.perf_counter() - start
+        return Completion("", "failed", seconds=seconds, error=message, lost=lost, retry_after=retry_after)
+
+    def _secrets(self) -> list[str]:
+        """Return the key and the values of secret headers, as an answer may write them."""
+        headers = self._headers()
+        return _written([self._key(), *(headers[name] for name, at in self.headers.items() if at.startswith("$"))])
 
     def _negotiate(self, prompt: str, max_tokens: int, schema: Schema | None, key: str, more: dict[str, Any]) -> Any:
         """Send a request, again without what the server refuses; what then was left out is remembered and said once."""
@@ -314,6 +323,35 @@ class OpenAI(LanguageModel):
             return {"type": "json_object"}
         body = _supported(schema) if how == "strict" else schema
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": body, "strict": how == "strict"}}
+
+
+@dataclass(eq=False)
+class OpenAIEmbeddings(OpenAI):
+    """Embeddings of an OpenAI-compatible server: what `likelihood` returns are the numbers of a text's vector."""
+
+    @property
+    @override
+    def fingerprint(self) -> str:
+        return f"openai embeddings {self.base_url.rstrip('/')} {self.model}"
+
+    @override
+    def _likelihood(self, prompt: str, continuations: Sequence[str]) -> Completion:
+        """Return the vector of a text as numbers; there are no continuations."""
+        secrets, start = self._secrets(), time.perf_counter()
+        try:
+            self._pace()
+            client, limits = self._client
+            own = client.with_options(api_key=self._key())
+            with limits.attempt():
+                answer = own.embeddings.with_raw_response.create(
+                    model=self.model, input=prompt, encoding_format="float", extra_headers=self._headers() or None
+                )
+            body = json.loads(answer.http_response.text.lstrip("\ufeff"))
+            vector = [round(float(value), DIGITS) for value in body["data"][0]["embedding"]]
+        except Exception as error:
+            return self._failed(error, secrets, start)
+        tokens = token_count(body, "prompt_tokens", "total_tokens")
+        return likelihoods(vector, tokens_in=tokens, seconds=time.perf_counter() - start)
 
 
 def _whole(error: Exception) -> str:

@@ -194,15 +194,12 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
     )
     chosen = [_with_hours(engine, sample, choice, names) for choice in chosen]
     roles = {choice.role for choice in chosen}
-    if "user" in roles and "item" in open_roles and "item" not in roles:
-        left = [name for name in names if name not in columns_of(chosen)]
-        chosen += _by_place(left)
-        roles = {choice.role for choice in chosen}
     if not roles & {"user", "item"} and len(names) <= MOST_GUESSED:
         left = [name for name in names if name not in {choice.column for choice in chosen}]
         chosen += _by_content(engine, sample, [role for role in open_roles if role not in roles], left)
     if {choice.role for choice in chosen} & {"user", "item"} == {"user"}:
-        chosen += _by_ending(engine, sample, [name for name in names if name not in columns_of(chosen)])
+        left = [name for name in names if name not in columns_of(chosen)]
+        chosen += [*_by_ending(engine, sample, left)] or _by_place(left)
     for role in ("user", "item"):
         if role not in {choice.role for choice in chosen}:
             found = f"none of {listed(names)} is known to name the {role}" if names else "there are no columns"
