@@ -362,6 +362,21 @@ def test_lists_among_other_values_are_no_ids(tmp_path: Path) -> None:
         load(put(tmp_path, "j.jsonl", "\n".join([*lines, '{"user_id":"x","item_id":["a"]}'])))
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_folders_of_days_are_times_though_each_file_has_one(tmp_path: Path, form: str) -> None:
+    for day in range(1, 6):
+        rows = [f"u{n},i{(n + day) % 4}" for n in range(5)]
+        file = written(tmp_path, f"log/day=2024-01-0{day}/part.csv", ["user_id,item_id", *rows])
+        if form == "parquet":
+            pd.read_csv(file).to_parquet(file.with_suffix(".parquet"))
+            file.unlink()
+    data = load(tmp_path / "log")
+    assert data.timestamp is not None
+    assert (len(data), len({*data.timestamp.tolist()})) == (25, 5)
+    assert data.report is not None
+    assert sum("'day' (it holds times; a guess" in line for line in data.report.guesses) == 1
+
+
 @pytest.mark.parametrize("bad", ['{"user_id":"u" "item_id":"b"}', '["v","b"]', '{"user_id":"u","item_'])
 def test_a_broken_line_of_json_is_named_as_it_is_counted(tmp_path: Path, bad: str) -> None:
     good = '{"user_id":"u","item_id":"a"}'
@@ -422,6 +437,7 @@ def test_a_line_with_a_user_and_no_item_is_counted(tmp_path: Path) -> None:
 
 def written(tmp_path: Path, name: str, rows: list[str]) -> Path:
     path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     return path
 
