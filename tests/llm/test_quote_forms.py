@@ -28,6 +28,8 @@ def test_whole_sentences_of_the_data_are_offered_and_nothing_else() -> None:
         "This film: A detective, who sleeps badly, hunts him.",
     ]
     assert sentence_form(CHINESE, "Chinese")["enum"] == ["一个男人失去了一切。", "他和妻子等待孩子们回家。"]
+    speech = ["title: Heat", "plot: “Who is he?” asks the cook. No one knows!"]
+    assert sentence_form(speech, "English")["enum"] == ["“Who is he?” asks the cook.", "No one knows!"]
     assert sentence_form(ENGLISH, "Chinese").get("enum") is None, "of another language"
     assert sentence_form(["title: Heat"], "English") == {}
 

@@ -178,12 +178,9 @@ def _hits(context: Dataset, steps: tuple[Int64, Int64], sample: _Sample, k: int)
     repeated = np.asarray(seen[np.arange(len(sample.target)), sample.target]).ravel()
     remedy = "judge repeats with evaluation.exclude_seen: false, or keep the first of each (cleaning.repeats)"
     yield "repeats", repeated, "in the history already", remedy
-    yield (
-        "recent popularity",
-        _popular(context, sample, k),
-        "among the most popular items of the newest tenth",
-        POPULAR_REMEDY,
-    )
+    newest = " of the newest tenth" if context.timestamp is not None else ""
+    popular = _popular(context, sample, k)
+    yield "recent popularity", popular, f"among the most popular items{newest}", POPULAR_REMEDY
     if context.item_features is not None:
         hit = _listed(top_k_cosine(context.item_features.values, sample.last.astype(np.int32), k)[0], sample.target)
         yield "text steps", hit, "among the items that read most like the last one", LAST_REMEDY

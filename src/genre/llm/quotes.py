@@ -26,8 +26,8 @@ TEXTS = re.compile(
 )
 """Names of columns whose values are sentences, however short."""
 BRACKETS = re.compile(r"\s*\([^()]*\)\s*$")
-ENDS = re.compile(r"(?<=[!?。！？])[\"”』」)]*|(?<=\.)[\"”)]*(?=\s|$)|\n")
-"""Where a sentence may end."""
+ENDS = re.compile(r"(?<=[!?。！？])[\"”』」)]*+(?!\s*[a-zß-öø-ÿ])|(?<=\.)[\"”)]*(?=\s|$)|\n")
+"""Where a sentence may end; with a small letter behind it, speech goes on: “Who is he?” asks the cook."""
 ABBREVIATION = re.compile(r"(?:\b[A-Z]\w{0,3}|\.\w+)\.[\"”)]*$")
 """A full stop behind such a word, as in `Gov.` and `U.S.`, may be none: what follows is then no sentence by itself."""
 FEWEST_OF_TEXT, FEWEST_UNSPACED = 6, 12  # words, and characters, of a field without a label that is a text
