@@ -30,6 +30,7 @@ import genre
 from genre.data.dataset import Dataset
 from genre.errors import DataError, DataWarning
 from genre.preprocessing.sources.base import partitions
+from genre.preprocessing.sources.columns import N_SAMPLE
 from genre.preprocessing.sources.files import Files
 from genre.preprocessing.sources.sequences import Sequences
 from genre.preprocessing.sources.sql import SQL
@@ -375,6 +376,22 @@ def test_folders_of_days_are_times_though_each_file_has_one(tmp_path: Path, form
     assert (len(data), len({*data.timestamp.tolist()})) == (25, 5)
     assert data.report is not None
     assert sum("'day' (it holds times; a guess" in line for line in data.report.guesses) == 1
+
+
+def test_a_day_that_fills_the_first_rows_is_a_time_and_one_of_all_rows_is_none(tmp_path: Path) -> None:
+    """Sales in the order of their days; the day of an export."""
+    rows = [f"u{n % 700},i{n % 90},2018-09-{20 + n // N_SAMPLE},2020-01-01" for n in range(N_SAMPLE + 500)]
+    data = load(written(tmp_path, "sales.csv", ["customer_id,article_id,t_dat,exported", *rows]))
+    assert data.timestamp is not None
+    assert {*data.timestamp.tolist()} == {1537401600, 1537488000}
+    some = [row.replace("2018-09-21", "2018-09-20") for row in rows[-100:]]
+    other = [f"{row.rpartition(',')[0]},2020-01-0{1 + n % 7}" for n, row in enumerate(some)]
+    data = load(written(tmp_path, "other.csv", ["customer_id,article_id,exported,t_dat", *other]))
+    assert data.timestamp is not None
+    assert len({*data.timestamp.tolist()}) == 7
+    data = load(written(tmp_path, "few.csv", ["customer_id,article_id,t_dat,exported", *some]))
+    assert data.timestamp is None
+    assert "not used: exported, t_dat" in str(data.report)
 
 
 @pytest.mark.parametrize("bad", ['{"user_id":"u" "item_id":"b"}', '["v","b"]', '{"user_id":"u","item_'])

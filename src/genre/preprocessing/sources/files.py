@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +29,7 @@ from genre.preprocessing.sources.columns import (
 from genre.preprocessing.sources.delimited import read
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.entities import Side
-from genre.preprocessing.sources.one_table import ChosenColumns, choose_columns
+from genre.preprocessing.sources.one_table import choose_columns
 from genre.preprocessing.sources.open_files import PACKED, is_address, local_copy, opened
 from genre.preprocessing.sources.raw import Raw, build_tables
 from genre.preprocessing.sources.values import to_fields
@@ -123,11 +122,10 @@ class Files(Source):
     ) -> list[Raw]:
         """The raw tables of a file, a folder or a pattern."""
         kind, files = expand(path)
-        choose = partial(choose_columns, engine, wanted=columns, folders=_differing_folders(path, files))
         if kind == "text":
-            return [self._text(engine, file, path, choose, part, sheet) for file in files]
+            return [self._text(engine, file, path, columns, part, sheet) for file in files]
         sample = _scan(engine, kind, files, path, N_SAMPLE)
-        chosen, fields, unused = found = choose(sample, where=str(path))
+        chosen, fields, unused = found = choose_columns(engine, sample, columns, str(path))
         table = _scan(engine, kind, files, path, None, found.wanted)
         _check_rows(engine, table, path)
         return [Raw(table, chosen, str(path), part, unused, fields=fields, written=kind == "json")]
@@ -137,7 +135,7 @@ class Files(Source):
         engine: DuckDB,
         file: str | Path,
         path: str | Path,
-        choose: Callable[..., ChosenColumns],
+        columns: Columns,
         part: str | None,
         sheet: str | None,
     ) -> Raw:
@@ -155,7 +153,7 @@ class Files(Source):
         given = _partitions(path, file, look.names)
         sample, look, _ = read(engine, look, look.names, rows=N_SAMPLE)
         sample = _with_values(engine, sample, given)
-        chosen, fields, unused = found = choose(sample, where=str(file))
+        chosen, fields, unused = found = choose_columns(engine, sample, columns, str(file))
         table, look, bad = read(engine, look, [name for name in found.wanted if name not in given])
         if not bad:
             _check_rows(engine, table, file)
@@ -271,15 +269,6 @@ def _partitions(path: str | Path, file: str | Path, names: Collection[str]) -> d
         return {}
     own = {name.lower() for name in names}
     return {name: value for name, value in partitions(Path(path), Path(file)).items() if name.lower() not in own}
-
-
-def _differing_folders(path: str | Path, files: Sequence[str | Path]) -> set[str]:
-    """The columns that the names of folders give and that differ between the files: one value in each tells nothing."""
-    if is_address(path):
-        return set()
-    pairs = {pair for file in files for pair in partitions(Path(path), Path(file)).items()}
-    times = Counter(name for name, _ in pairs)
-    return {name for name in times if times[name] > 1}
 
 
 def _with_values(engine: DuckDB, table: str, values: dict[str, str | None]) -> str:

@@ -5,7 +5,7 @@ Does not know where a table is from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -100,9 +100,7 @@ class ChosenColumns(NamedTuple):
         return [*dict.fromkeys(columns_of(self.chosen)), *self.fields]
 
 
-def choose_columns(
-    engine: DuckDB, sample: str, wanted: Columns, where: str, folders: Collection[str] = ()
-) -> ChosenColumns:
+def choose_columns(engine: DuckDB, sample: str, wanted: Columns, where: str) -> ChosenColumns:
     """Choose a column for each role, and those that may be fields of users or items.
 
     Args:
@@ -110,7 +108,6 @@ def choose_columns(
         sample: the name of a table with the first rows and all columns.
         wanted: what the user says of the columns.
         where: what errors call the source.
-        folders: columns that the names of folders give and that have other values in other files.
 
     Returns:
         The choices.
@@ -126,7 +123,9 @@ def choose_columns(
     found = [agreements(engine, own, sample, readable) for own in ids]
     fields = [name for name in readable if name == wanted.title or any(one[name].possible for one in found)]
     if wanted.timestamp is None and all(choice.role != "timestamp" for choice in chosen):
-        likely = [name for name in readable if name not in fields or name in folders]
+        same = [name for name in readable if all(one[name].common == 1 for one in found)]  # other rows may differ
+        of_ids = [name for name in readable if any(one[name].explained >= EXPLAINED for one in found)]
+        likely = [name for name in readable if name not in of_ids and name not in same] + same
         dates = [name for name in likely if holds_dates(engine, sample, name)]
         if dates:
             why = "it holds times" + "".join(f", as does {name!r}" for name in dates[1:])

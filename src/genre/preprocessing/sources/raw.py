@@ -108,6 +108,7 @@ def build_tables(
         DataError: a column holds what its role cannot be, or the files do not fit together.
     """
     columns = _plain_columns(raws, users, items)
+    raws = _without_one_date(engine, raws)
     raws = [_with_whole_times(engine, raw) for raw in raws]
     raws, users, items, found = _gather_fields(engine, raws, wanted, users=users, items=items)
     sides = {"user": users, "item": items}
@@ -142,6 +143,27 @@ def build_tables(
         files=tuple(raw.where for raw in raws),
         context=wanted.context or (),
     )
+
+
+def _without_one_date(engine: DuckDB, raws: Sequence[Raw]) -> Sequence[Raw]:
+    """The tables without a guessed time that is the same in all rows, such as the day of an export."""
+    guesses = [choice for raw in raws for choice in raw.chosen if choice.role == "timestamp" and choice.guess]
+    if len(guesses) < len(raws):
+        return raws
+    dates = " UNION ".join(
+        f"(SELECT DISTINCT CAST({identifier(choice.column)} AS VARCHAR) AS date FROM {raw.table} LIMIT 2)"
+        for raw, choice in zip(raws, guesses, strict=True)
+    )
+    if engine.one(f"SELECT count(*) FROM ({dates})")[0] > 1:
+        return raws
+    return [
+        dataclasses.replace(
+            raw,
+            chosen=[one for one in raw.chosen if one is not choice],
+            unused=[*raw.unused, choice.column],
+        )
+        for raw, choice in zip(raws, guesses, strict=True)
+    ]
 
 
 def _with_whole_times(engine: DuckDB, raw: Raw) -> Raw:
