@@ -37,6 +37,10 @@ def roles(source: Files) -> dict[str, str]:
             "customer,customer_id,product,product_id,qty,date",
             {"user": "customer_id", "item": "product_id", "weight": "qty", "timestamp": "date"},
         ),
+        (
+            "ID,Name,Email,Created At,Line: Type,Line: SKU,Line: Title,Line: Quantity",
+            {"user": "Email", "item": "Line: SKU", "weight": "Line: Quantity", "timestamp": "Created At"},
+        ),
         ("session_id,customer_id,product_name,sku", {"user": "customer_id", "item": "sku"}),
         ("session_id,product_name", {"user": "session_id", "item": "product_name"}),
         (  # a player's history: the track, not who made it
@@ -58,8 +62,8 @@ def roles(source: Files) -> dict[str, str]:
     ],
 )
 def test_columns_of_exports(write: Write, head: str, expected: dict[str, str]) -> None:
-    times = {"Created at", "order_date", "date", "ts", "uts", "time", "Start Time"}
-    counts = {"Lineitem quantity", "item_quantity", "qty", "Menge", "My Rating"}
+    times = {"Created at", "Created At", "order_date", "date", "ts", "uts", "time", "Start Time"}
+    counts = {"Lineitem quantity", "Line: Quantity", "item_quantity", "qty", "Menge", "My Rating"}
     rows = [
         (";" if ";" in head else ",").join(
             f"2024-01-0{at}" if name in times else str(at) if name in counts else f"c{place}v{at}"
@@ -81,6 +85,14 @@ def test_a_column_of_items_with_gaps_is_not_taken_where_another_has_none(write: 
     tables = read_tables(Files(write("sales.csv", f"Buyer,SKU,Listing ID,Item Name\n{rows}")))
     assert "item: 'Listing ID' (by its name; 'SKU' has gaps)" in tables.notes
     assert tables.interactions["item_id"].null_count == 0
+
+
+def test_days_with_dots_under_a_foreign_name_are_times_and_numbers_with_a_point_are_none(write: Write) -> None:
+    rows = "".join(f"r{at % 9};b{at % 7};{at % 28 + 1:02}.{at % 12 + 1:02}.2022;{20 + at}.5\n" for at in range(60))
+    tables = read_tables(Files(write("lent.csv", f"reader;book;wann;preis\n{rows}")))
+    assert tables.calendar
+    assert any(note.startswith("timestamp: 'wann' (it holds times; a guess") for note in tables.notes)
+    assert "not used: preis" in tables.notes
 
 
 def titles(dataset: Dataset) -> dict[str, str]:

@@ -254,7 +254,7 @@ def holds_dates(engine: DuckDB, table: str, column: str) -> bool:
     if not named and kind_of(type_of(engine, table, column)) not in ("text", "date"):
         return False
     text, missing = trimmed(f"CAST({identifier(column)} AS VARCHAR)")
-    number = "false" if named else f"regexp_full_match({text}, '[0-9.]*')"
+    number = "false" if named else f"regexp_full_match({text}, '[0-9]*[.]?[0-9]*')"
     return not counts_of(engine, table, f"{missing} OR {number}")[0] and looks_like_time(engine, table, column)
 
 
