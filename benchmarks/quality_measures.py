@@ -171,14 +171,17 @@ class Ranking:
             yield options, evaluate(model, parts.validation, metrics=list(self.goals)).values
 
 
+APART = 1000  # seeds of a row's runs, between two members that differ in their seed alone
+
+
 def with_seed(model: Recommender, seed: int) -> Recommender:
-    """The same options, unfitted, with this seed, inside members and first stages, too."""
+    """The same options, unfitted, with this seed, inside members and first stages, too; seeds that differ stay apart."""
     inner = {
         name: tuple(with_seed(one, seed) for one in value) if isinstance(value, tuple) else with_seed(value, seed)
         for name in ("first", "recommender", "recommenders")
         if (value := getattr(model, name, None))
     }
-    own = {"seed": seed} if hasattr(model, "seed") else {}
+    own = {"seed": seed + APART * model.seed} if hasattr(model, "seed") else {}
     return dataclasses.replace(model, **inner, **own)
 
 

@@ -14,40 +14,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from quality import BEAUTY_TRANSITIONS
+from quality import NEAR, QUICK_READER
 from quality_measures import read
 
 from genre.evaluation.evaluator import evaluate
 from genre.recommenders.blend import Blend
-from genre.recommenders.content import Content
 from genre.recommenders.ranker import Ranker
-from genre.recommenders.sasrec import SASRec
-from genre.recommenders.shared_words import SharedWords
-from genre.recommenders.smoothed import Smoothed
 
-FIRST = SASRec(
-    items="text_start",
-    learning_rate=3e-3,
-    epochs=8,
-    max_length=50,
-    dropout=0.5,
-    loss="sampled",
-    negatives=2048,
-)
-LESS_DROPOUT = replace(FIRST, dropout=0.3)
-COSINE = replace(LESS_DROPOUT, schedule="cosine", negatives=1024)
-NETWORKS = {"first": FIRST, "less dropout": LESS_DROPOUT, "cosine": COSINE}
-
-TRANSITIONS = replace(BEAUTY_TRANSITIONS, history_half_life=1.5)
-MEMBERS = (
-    TRANSITIONS,
-    Content(history_half_life=1.5),
-    Smoothed(TRANSITIONS, history_half_life=1.5),
-    SharedWords(),
-)
+LESS_DROPOUT = replace(QUICK_READER, schedule="constant", negatives=2048)
+NETWORKS = {"first": replace(LESS_DROPOUT, dropout=0.5), "less dropout": LESS_DROPOUT, "cosine": QUICK_READER}
 RANKERS = {
-    "ranker over cosine": Ranker(Blend((*MEMBERS, COSINE))),
-    "ranker over cosine of two seeds": Ranker(Blend((*MEMBERS, COSINE, replace(COSINE, seed=1000)))),
+    "ranker over cosine": Ranker(Blend((*NEAR, QUICK_READER))),
+    "ranker over cosine of two seeds": Ranker(Blend((*NEAR, QUICK_READER, replace(QUICK_READER, seed=1000)))),
 }
 
 
