@@ -4,7 +4,7 @@ A line of code is one that is neither blank nor comment nor part of a docstring.
 the last are told apart from those of the one before: a file is new where less than half of its lines of code were
 anywhere in the tree before, letter for letter, so that a file that was divided or moved is no new one.
 
-    python benchmarks/code_lines.py 0635adcb be03221a 31b35d39 HEAD
+    python benchmarks/code_lines.py 0635adcb be03221a 31b35d39 18793883
 """
 
 from __future__ import annotations
