@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ from genre.errors import StoreError
 from genre.llm.settings import LLMOptions
 from genre.recommenders.ease import EASE
 from genre.recommenders.llm_reranker import LLMReranker
+from genre.recommenders.together import Together
 from genre.runs import Run
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.events.store import Event
@@ -33,7 +35,7 @@ from genre.serving.http.routes import _parse_cached
 from genre.serving.limits import Limits
 from genre.serving.requests import ListRequest
 from genre.serving.service import Service
-from genre.testing import FakeLanguageModel
+from genre.testing import FakeLanguageModel, toy_dataset
 
 Steady = tuple[TestClient, SQLiteStore]
 KEY = "a key of more than sixteen letters"
@@ -241,6 +243,20 @@ def test_items(client: TestClient) -> None:
     assert client.get("/v1/items/new%2Fone/similar", params={"k": 2}).json()["items"]
     assert client.get("/v1/items/gone/similar").json()["source"] == "popular"
     assert is_problem(client.get("/v1/items/gone"), 404)
+
+
+def test_what_goes_with_an_item(client: TestClient, tmp_path: Path) -> None:
+    """By the baskets where the run counts them, else by what the same users have."""
+    by_users = client.get("/v1/items/i1/together", params={"k": 3}).json()
+    assert by_users["items"] == client.get("/v1/items/i1/similar", params={"k": 3, "together": True}).json()["items"]
+    data = toy_dataset()
+    fitted = {"ease": EASE().fit(data), "together": Together(gap_minutes=1).fit(data)}
+    service = Service([Run(tmp_path, "shop", data, fitted)], SQLiteStore(tmp_path / "events.sqlite"))
+    found = client_of(create_app(service)).get("/v1/items/i0/together", params={"k": 4}).json()
+    assert found["recommender"] == "together"
+    basket = fitted["together"].similar_items(np.array([0], np.int32), k=4)
+    assert [item["item_id"] for item in found["items"]] == basket.ids()
+    assert is_problem(client.get("/v1/items/i1/together", params={"run": "gone"}), 404)
 
 
 def test_explanations_popular_users_runs(client: TestClient) -> None:

@@ -115,6 +115,7 @@ def add_routes(app: FastAPI, service: AsyncService) -> None:
         ("POST", "/explanations", routes.explain, Evidence),
         ("GET", "/popular", routes.popular, RankedList),
         ("GET", "/items/{item_id:id}/similar", routes.similar, RankedList),
+        ("GET", "/items/{item_id:id}/together", routes.together, RankedList),
         ("GET", "/items/{item_id:id}", routes.item, CatalogueItem),
         ("PUT", "/items/{item_id:id}", routes.put_item, StoredItem),
         ("GET", "/items", routes.search, ItemsFound),
@@ -240,6 +241,21 @@ class _Routes:
         given = {"k": k, "together": together, "run": run, "recommender": recommender, "record": record}
         similar, names = self._service.similar, split_names(fields)
         return _json(await self._calls.read(similar, item_id, fields=names, language=language, **given))  # type: ignore[arg-type]
+
+    async def together(
+        self,
+        item_id: IdPath,
+        k: KQuery = DEFAULT_K,
+        run: NameQuery = None,
+        fields: FieldsQuery = "",
+        record: bool = True,  # noqa: FBT001, FBT002
+        language: LanguageQuery = "en",
+    ) -> Response:
+        """List what goes with an item: in one basket, by `together` of the run, else what the same users have."""
+        by_basket = "together" in self._service.run(run).recommenders
+        how = {"recommender": "together"} if by_basket else {"together": True}
+        given = {"k": k, "run": run, "record": record, "language": language, **how}
+        return _json(await self._calls.read(self._service.similar, item_id, fields=split_names(fields), **given))  # type: ignore[arg-type]
 
     async def item(self, item_id: IdPath, run: NameQuery = None) -> Response:
         """Return the fields of an item."""

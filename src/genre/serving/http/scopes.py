@@ -29,6 +29,7 @@ SCOPE_BY_ROUTE: dict[str, KeyScope | None] = {
     "GET /v1/items": "read",
     "GET /v1/items/{item_id:id}": "read",
     "GET /v1/items/{item_id:id}/similar": "read",
+    "GET /v1/items/{item_id:id}/together": "read",
     "GET /v1/filters": "read",
     "GET /v1/runs": "read",
     "GET /v1/runs/{run:id}/report": "read",
