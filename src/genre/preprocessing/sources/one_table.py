@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from genre.display import counted
 from genre.engines.duckdb import DuckDB, identifier
 from genre.preprocessing.sources.columns import Chosen, Columns, choose, columns_of, types_of
-from genre.preprocessing.sources.times import holds_dates
+from genre.preprocessing.sources.times import date_columns
 from genre.preprocessing.sources.values import kind_of
 
 Label = Literal["user", "item"]
@@ -126,7 +126,7 @@ def choose_columns(engine: DuckDB, sample: str, wanted: Columns, where: str) -> 
         same = [name for name in readable if all(one[name].common == 1 for one in found)]  # other rows may differ
         of_ids = [name for name in readable if any(one[name].explained >= EXPLAINED for one in found)]
         likely = [name for name in readable if name not in of_ids and name not in same] + same
-        dates = [name for name in likely if holds_dates(engine, sample, name)]
+        dates = date_columns(engine, sample, likely)
         if dates:
             why = "it holds times" + "".join(f", as does {name!r}" for name in dates[1:])
             chosen.append(Chosen("timestamp", dates[0], why, guess=True))

@@ -51,6 +51,10 @@ FORMS: dict[str, tuple[Sequence[str], ...]] = {
     "%Y%m%dT%H%M%S": (("%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M"), ("%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M%z")),
 }
 """The ways to write a time: without a zone, with an offset, with the name of a zone."""
+FIRST_ROWS = 20
+"""So many rows leave few columns to look at, of which all rows are."""
+PLAIN_NUMBER = r"[-+]?[0-9]*[.,]?[0-9]*([eE][-+]?[0-9]+)?"
+"""Such a text is a number before it is a time, unless its column is named as one."""
 ISO_DAY = r"^\d{4}-\d{1,2}-\d{1,2}"
 """Only such a text is ISO: DuckDB reads 31/01/20 as a day of the year 31."""
 
@@ -239,23 +243,33 @@ def _parsed(text: str, groups: Sequence[Sequence[str]]) -> str:
     return f"nullif(greatest({first}, TIMESTAMP '1000-01-01'), TIMESTAMP '1000-01-01')"  # 24 is no year
 
 
-def holds_dates(engine: DuckDB, table: str, column: str) -> bool:
-    """Tell whether a column holds a time in every row: in words or of a type of its own, or else named as a time.
+def date_columns(engine: DuckDB, table: str, columns: Sequence[str]) -> list[str]:
+    """List the columns that hold a time in every row: in words or of a type of its own, or else named as a time.
 
     Args:
         engine: holds the table.
         table: its name.
-        column: the column.
+        columns: those to look at; the first rows leave few.
 
     Returns:
-        True where all rows do.
+        Their names, in the same order.
     """
-    named = plain_name(column).endswith(("time", "timestamp", "date"))  # numbers may be anything else
-    if not named and kind_of(type_of(engine, table, column)) not in ("text", "date"):
-        return False
-    text, missing = trimmed(f"CAST({identifier(column)} AS VARCHAR)")
-    number = "false" if named else f"regexp_full_match({text}, '[0-9]*[.]?[0-9]*')"
-    return not counts_of(engine, table, f"{missing} OR {number}")[0] and looks_like_time(engine, table, column)
+    if not columns:
+        return []
+    texts = {name: f"CAST({identifier(name)} AS VARCHAR)" for name in columns}
+    first = engine.arrow(f"SELECT {', '.join(texts.values())} FROM {table} LIMIT {FIRST_ROWS}")
+    found = []
+    for name, values in zip(columns, first.columns, strict=True):
+        named = plain_name(name).endswith(("time", "timestamp", "date"))  # numbers may be anything else
+        if not named and not all(re.search(r"\d\D+\d", value or "") for value in values.to_pylist()):
+            continue
+        if not named and kind_of(type_of(engine, table, name)) not in ("text", "date"):
+            continue
+        text, missing = trimmed(texts[name])
+        number = "false" if named else f"regexp_full_match({text}, '{PLAIN_NUMBER}')"
+        if not counts_of(engine, table, f"{missing} OR {number}")[0] and looks_like_time(engine, table, name):
+            found.append(name)
+    return found
 
 
 def looks_like_time(engine: DuckDB, table: str, column: str) -> bool:
