@@ -17,11 +17,11 @@ from pathlib import Path
 from datasets import machine
 
 from genre.data.dataset import Dataset
+from genre.features.augmentation import request_batch
 from genre.features.augmentation_prompts import Augmentation, profile_prompts, summary_prompts
 from genre.llm.ledger import Ledger
 from genre.llm.llamacpp import LlamaCpp
 from genre.llm.settings import LLMOptions
-from genre.llm.typed_answers import request_answers
 from genre.preprocessing.splits import LeaveOneOut
 from genre.recommenders.ease import EASE
 from genre.recommenders.wording import Wording, describe_wording
@@ -43,16 +43,7 @@ def main() -> None:
     for name, fill in (("summaries", summary_prompts), ("profiles", profile_prompts)):
         batch = fill(split.train, Augmentation(FIELDS, max_items=chosen.items, max_users=chosen.users))
         book = Ledger(chosen.ledger, model, job=name)
-        answers = request_answers(
-            book,
-            batch.prompt,
-            batch.values,
-            batch.shape,
-            batch.check,
-            instead=batch.instead,
-            schemas=batch.schemas(),
-            repair=False,
-        )
+        answers = request_batch(batch, book, repair=False)
         kept = sum(value is not None for value in answers.values)
         own = kept - answers.report.replaced
         print(f"{name}: {own} of {len(answers.values)} kept, {answers.report.replaced} replaced by the data's words")

@@ -146,6 +146,16 @@ def test_a_disk_that_takes_no_more_is_one_line(tmp_path: Path, capsys: pytest.Ca
     assert "Traceback" not in message
 
 
+def test_the_table_of_items_may_be_named_as_that_of_users(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(capsys, "init", "ratings.csv", "--items", "things.csv")[0] == 0
+    assert yaml.safe_load(Path("genre.yaml").read_text())["data"]["items"] == "things.csv"
+    status, _, err = run_command(
+        capsys, "init", "ratings.csv", "things.csv", "--items", "things.csv", "--output", "x.yaml"
+    )
+    assert status == 2
+    assert "two files of items" in err
+
+
 def test_columns_that_no_name_tells_are_said_to_init(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("ratings.csv").read_text().replace("user,item,", "user,Ware: bezeichnet,")
     Path("orders.csv").write_text(text)

@@ -423,11 +423,9 @@ def weigh_blend(blend: Blend, validation: Fold) -> Blend:
     fitted = blend.recommenders
     blend.weigh(fitted, validation)
     useful = tuple(member for member, used in zip(fitted, blend.weights_.max(axis=0), strict=True) if used > 0)
-    return (
-        blend
-        if len(useful) == len(fitted)
-        else dataclasses.replace(blend, recommenders=useful).weigh(useful, validation)
-    )
+    if len(useful) == len(fitted):
+        return blend
+    return dataclasses.replace(blend, recommenders=useful).weigh(useful, validation)
 
 
 def _with_scoring(model: Recommender, changed: Mapping[str, Any]) -> Recommender:

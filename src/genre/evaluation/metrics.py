@@ -155,9 +155,8 @@ def auc(ranks: Ranks) -> Float64:
     others_higher = groups.n_higher - groups.n_relevant_higher
     others_before = others_higher + (groups.size - groups.relevant) / 2  # tied ones count half
     won = groups.relevant * (others[groups.user] - others_before)  # pairs in the right order, [n_groups]
-    pairs = (
-        np.where(others > 0, others, np.nan) * ranks.n_relevant
-    )  # NaN: no pair; all relevant items, so missing ones lose
+    # NaN: there is no pair. All relevant items count, so that those which have no rank lose.
+    pairs = np.where(others > 0, others, np.nan) * ranks.n_relevant
     return ranks.sum_per_user(groups.user, won) / pairs
 
 

@@ -27,7 +27,7 @@ from genre.llm.budget import Plan
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import load_prompt
 from genre.llm.sent_fields import sent_fields
-from genre.llm.typed_answers import request_answers
+from genre.llm.typed_answers import Answers, request_answers
 from genre.log import SILENT, Log
 
 
@@ -58,12 +58,22 @@ def augment(train: Dataset, ledger: Ledger, options: Augmentation, *, log: Log =
     return made
 
 
-def _with_answers(
-    made: Augmented, name: str, batch: PromptBatch, train: Dataset, ledger: Ledger, options: Augmentation, log: Log
-) -> Augmented:
-    """Run one step: add the columns that the answers to its prompts make."""
-    data = made.apply(train)
-    answers = request_answers(
+def request_batch(
+    batch: PromptBatch, ledger: Ledger, *, repair: bool, cutoff: int | None = None, log: Log = SILENT
+) -> Answers[Any]:
+    """Send the prompts of one step, or read their answers from the ledger.
+
+    Args:
+        batch: The prompts, and what an answer must be like.
+        ledger: Of the exchanges with the model.
+        repair: Whether an answer that does not pass is requested once more, with what is wrong with it.
+        cutoff: Seconds since 1970; nothing after it was used for the prompts.
+        log: Where progress is shown.
+
+    Returns:
+        The answers that passed, and the report.
+    """
+    return request_answers(
         ledger,
         batch.prompt,
         batch.values,
@@ -72,10 +82,18 @@ def _with_answers(
         instead=batch.instead,
         schemas=batch.schemas(),
         text=next(iter(batch.columns.values())),
-        repair=options.repair,
-        cutoff=cutoff(train),
+        repair=repair,
+        cutoff=cutoff,
         log=log,
     )
+
+
+def _with_answers(
+    made: Augmented, name: str, batch: PromptBatch, train: Dataset, ledger: Ledger, options: Augmentation, log: Log
+) -> Augmented:
+    """Run one step: add the columns that the answers to its prompts make."""
+    data = made.apply(train)
+    answers = request_batch(batch, ledger, repair=options.repair, cutoff=cutoff(train), log=log)
     report, n = answers.report, data.n_items if name == "summaries" else data.n_users
     columns = {column: _column(n, batch, answers.values, text) for column, text in batch.columns.items()}
     if batch.matched:

@@ -253,9 +253,8 @@ class _Routes:
     ) -> Response:
         """List what goes with an item: in one basket, by `together` of the run, else what the same users have."""
         by_basket = "together" in self._service.run(run).recommenders
-        how = {"recommender": "together"} if by_basket else {"together": True}
-        given = {"k": k, "run": run, "record": record, "language": language, **how}
-        return _json(await self._calls.read(self._service.similar, item_id, fields=split_names(fields), **given))  # type: ignore[arg-type]
+        how: dict[str, Any] = {"recommender": "together"} if by_basket else {"together": True}
+        return await self.similar(item_id, k=k, run=run, fields=fields, record=record, language=language, **how)
 
     async def item(self, item_id: IdPath, run: NameQuery = None) -> Response:
         """Return the fields of an item."""
