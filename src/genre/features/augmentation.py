@@ -15,7 +15,6 @@ import pyarrow as pa
 from genre.data.dataset import Dataset
 from genre.features.augmentation_prompts import (
     Augmentation,
-    PromptBatch,
     chained_item_prompts,
     next_item_prompts,
     profile_prompts,
@@ -23,6 +22,7 @@ from genre.features.augmentation_prompts import (
 )
 from genre.features.augmented_columns import Augmented, cutoff
 from genre.features.item_matcher import ItemMatcher
+from genre.features.prompt_batch import PromptBatch
 from genre.llm.budget import Plan
 from genre.llm.ledger import Ledger
 from genre.llm.prompt import load_prompt
