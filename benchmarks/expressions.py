@@ -13,6 +13,8 @@ pairs (or scores) that are equal to the bit, and of users whose list of 10 is th
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 
 import narwhals as nw
 import numpy as np
@@ -127,17 +129,18 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["popularity", "item_knn", "transitions"])
     parser.add_argument("--interactions", type=int)
     options = parser.parse_args()
-    from scale import CLUSTER, SETTINGS, made_data, of_all
+    from scale import made_data, of_all
 
     import genre
     from genre.engines.duckdb import DuckDB
-    from genre.engines.spark import Spark
+    from small_cluster import small_cluster
 
     n = options.interactions
     data = made_data(n // 100, n // 200, n) if n else genre.load("movielens-100k")
     print(f"{data!r}\n\n| kind | where | CPU s | wall s | of the arrays' CPU | values equal | lists equal |")
     print("|---|---|--:|--:|--:|--:|--:|", flush=True)
-    engines = {"duckdb": DuckDB, "spark": lambda: Spark(master=CLUSTER, partitions=4, settings=SETTINGS)}
+    home = tempfile.TemporaryDirectory()
+    engines = {"duckdb": DuckDB, "spark": lambda: small_cluster(Path(home.name))}
     for kind in options.kinds:
         expressions, model = models()[kind]
         model.fit(data)

@@ -64,6 +64,11 @@ GROWING = ("dataset", "popularity", "item_knn", "transitions", "als cg 64", "bpr
 FLAT = tuple(
     f"flat {work}" for work in (*GROWING, *(f"{work}, implicit" for work in ("item_knn", "als cg 64", "bpr epoch")))
 )
+SIDE_BY_SIDE = ("implicit", "LensKit", "RecTools", "skrecsys", "kindling-rec", "faiss")
+SIDES_HEAD = (
+    f"| work | GENRE, CPU s | {' | '.join(SIDE_BY_SIDE)} | share of the best |",
+    f"|---|{'--:|' * (len(SIDE_BY_SIDE) + 2)}",
+)
 FLOORS = ("LAPACK alone", "sgemm alone")  # what the arithmetic costs, no peers
 
 
@@ -74,13 +79,23 @@ def main() -> None:
     parser.add_argument("--newer-python", default="python3.13")
     parser.add_argument("--rows", nargs="+", default=[*LIMITS, *FLAT], help="starts of the names of rows")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--profile", action="store_true", help="print instead where GENRE's CPU time goes, by function")
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
-        run_side(*options.side)
+        run_side(*options.side, profile=options.profile)
         return
     rows = [row for row in [*LIMITS, *FLAT] if any(row.startswith(start) for start in options.rows)]
     with tempfile.TemporaryDirectory() as folder:
+        if options.profile:
+            from speed_sides import SIDES
+
+            for row in (row for row in rows if (row, "GENRE") in SIDES):
+                prepare(row, Path(folder), options)
+                print(
+                    f"{row}\n{measure(sys.executable, row, 'GENRE', Path(folder), '--profile')['profile']}", flush=True
+                )
+            return
         text = report(rows, Path(folder), options)
     if options.output:
         options.output.write_text(text + "\n", encoding="utf-8")
@@ -98,7 +113,7 @@ def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
         f"| CPU ns an interaction | {' | '.join(SIZES)} | 10 M / 1 M | with 5,000 items | peak MiB |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    facts, versions = [], {}
+    sides, facts, versions = [], [], {}
     for row in rows:
         if row == "csv":
             ingest = [sys.executable, str(Path(__file__).with_name("ingest.py")), "--repeats", "1"]
@@ -126,12 +141,15 @@ def report(rows: list[str], folder: Path, options: argparse.Namespace) -> str:
             grown.append(flat_line(row, [found[size] for size in SIZES]))
         else:
             table.append(line(row, found))
+            sides.append(line_of_sides(row, found))
     text = "\n".join(
         [
             machine(),
             ", ".join(version for version in versions.values() if version),
             "",
             *(table if len(table) > 2 else []),
+            "",
+            *([*SIDES_HEAD, *sides] if sides else []),
             "",
             *(grown if len(grown) > 2 else []),
             "",
@@ -157,6 +175,15 @@ def line(row: str, found: dict[str, dict]) -> str:
     return f"| {row} | {ours['cpu']:.3f} | {best} {peers[best]['cpu']:.3f} | {share:.2f} | {LIMITS[row]:.2f} | {ours['mib']} / {peers[best]['mib']} | {remarks} |"
 
 
+def line_of_sides(row: str, found: dict[str, dict]) -> str:
+    """CPU seconds of every side, a dash where a library has no such work, and the share of the best peer."""
+    seconds = {name: made["cpu"] for name, made in found.items() if name not in FLOORS}
+    peers = [cpu for name, cpu in seconds.items() if name != "GENRE"]
+    share = f"{seconds['GENRE'] / min(peers):.2f}" if peers else "-"
+    cells = [f"{seconds[name]:.3f}" if name in seconds else "-" for name in ("GENRE", *SIDE_BY_SIDE)]
+    return f"| {row} | {' | '.join(cells)} | {share} |"
+
+
 def flat_line(row: str, found: list[dict]) -> str:
     """CPU nanoseconds an interaction at each of `SIZES`."""
     each = [1e9 * made["cpu"] / made["interactions"] for made in found]
@@ -165,29 +192,44 @@ def flat_line(row: str, found: list[dict]) -> str:
     return f"| {row} | {' | '.join(f'{value:.0f}' for value in each)} | {ratios} | {peak} |"
 
 
-def measure(python: str, row: str, name: str, folder: Path) -> dict:
+def measure(python: str, row: str, name: str, folder: Path, *words: str) -> dict:
     """One fresh process of one thread."""
     threads = dict.fromkeys(
         ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "LK_NUM_THREADS"), "1"
     )
-    command = [python, __file__, "--side", row, name, str(folder)]
+    command = [python, __file__, "--side", row, name, str(folder), *words]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **threads}, check=False)
     if done.returncode:
         raise SystemExit(f"{row}, {name} failed:\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def run_side(row: str, name: str, folder: str) -> None:
+def run_side(row: str, name: str, folder: str, *, profile: bool) -> None:
     from importlib.metadata import version
 
-    from speed_sides import SIDES
+    from speed_sides import PROFILE, PROFILING, SIDES
 
+    PROFILING.extend([True] if profile else [])
     facts = SIDES[row, name](Path(folder))
+    if profile:
+        PROFILE.create_stats()
+        print(json.dumps({"profile": profile_lines(PROFILE.stats)}))
+        return
     package = {"GENRE": "genre-rec", "faiss": "faiss-cpu"}.get(name, name)
     label = "" if name in FLOORS or row in FLAT else f"{name} {version(package)}"
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     peak = int(status["VmHWM"].split()[0]) >> 10  # getrusage would count the parent's, too
     print(json.dumps({**facts, "mib": peak, "version": label}))
+
+
+def profile_lines(stats: dict[tuple, tuple], n: int = 6) -> str:
+    """The functions with the most CPU time of their own, compiled code they call included, and their shares of all."""
+    own = sorted(((row[2], row[1], where) for where, row in stats.items()), reverse=True)
+    total = sum(seconds for seconds, _, _ in own)
+    return "\n".join(
+        f"  {seconds:.3f} s, {seconds / total:.0%}, {calls} calls: {Path(file).name} {function}"
+        for seconds, calls, (file, _, function) in own[:n]
+    )
 
 
 def interpreter(name: str, options: argparse.Namespace) -> str:

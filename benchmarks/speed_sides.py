@@ -6,6 +6,7 @@ the libraries did work of equal kind. Imports are inside the functions, because 
 
 from __future__ import annotations
 
+import cProfile
 import itertools
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ import scipy.sparse as sp
 
 Facts = dict[str, float]
 SIDES: dict[tuple[str, str], Callable[[Path], Facts]] = {}
+PROFILE = cProfile.Profile(time.process_time)  # of what `spent` measures, where `speed.py` enables it
+PROFILING: list[bool] = []
 CONFIDENCE, RIDGE, GOOD_RIDGE = 11.0, 5.0, 50.0  # in ALS; the last ranks best on MovieLens
 ROUNDS = 10  # iterations or epochs that a time is divided by
 SIZES = {  # interactions, users and items of the rows `flat ...`
@@ -40,7 +43,7 @@ def spent(function: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
     least, result = np.inf, None
     for _ in range(repeats):
         began = time.process_time()
-        result = function()
+        result = PROFILE.runcall(function) if PROFILING else function()
         least = min(least, time.process_time() - began)
     return float(least), result
 
@@ -128,6 +131,42 @@ def _implicit_als(rows: sp.csr_matrix, factors: int, iterations: int, *, cg: boo
     model = AlternatingLeastSquares(factors, num_threads=1, random_state=0, **options)
     model.fit(rows, show_progress=False)
     return model
+
+
+@side("als cg 64", "RecTools", factors=64, cg=True)
+@side("als cg 128", "RecTools", factors=128, cg=True)
+@side("als exact 64", "RecTools", factors=64, cg=False)
+@side("als exact 128", "RecTools", factors=128, cg=False)
+def rectools_als(folder: Path, factors: int, *, cg: bool) -> Facts:
+    """It wraps implicit, and copies the model for each fit."""
+    from implicit.cpu.als import AlternatingLeastSquares
+    from rectools.models import ImplicitALSWrapperModel
+
+    rows, given = matrix(folder, "ml1m"), _rectools_data(folder, "ml1m")
+
+    def fit(n: int) -> Any:
+        options = dict(regularization=RIDGE, alpha=CONFIDENCE, iterations=n, use_cg=cg)
+        model = AlternatingLeastSquares(factors, num_threads=1, random_state=0, **options)
+        return ImplicitALSWrapperModel(model).fit(given)
+
+    cpu, model = each(fit)
+    return {"cpu": cpu, "loss": loss(_by_item(model.model.item_factors, given), rows)}
+
+
+def _rectools_data(folder: Path, data: str) -> Any:
+    import pandas as pd
+    from rectools.dataset import Dataset
+
+    rows = matrix(folder, data).tocoo()
+    table = {"user_id": rows.row, "item_id": rows.col, "weight": 1.0, "datetime": pd.Timestamp(0)}
+    return Dataset.construct(pd.DataFrame(table))
+
+
+def _by_item(factors: np.ndarray, given: Any) -> np.ndarray:
+    """Rows in the order of our items; RecTools numbers them as they come."""
+    out = np.zeros((int(given.item_id_map.external_ids.max()) + 1, factors.shape[1]))
+    out[given.item_id_map.external_ids] = factors
+    return out
 
 
 @side("als exact 64", "LensKit", factors=64)
@@ -247,6 +286,35 @@ def implicit_knn(folder: Path) -> Facts:
     return {"cpu": cpu, "sum of similarities": float(similarity.sum())}
 
 
+@side("item_knn", "RecTools")
+def rectools_knn(folder: Path) -> Facts:
+    """It wraps implicit."""
+    from implicit.nearest_neighbours import CosineRecommender
+    from rectools.models import ImplicitItemKNNWrapperModel
+
+    given = _rectools_data(folder, "ml1m")
+    fit = lambda: ImplicitItemKNNWrapperModel(CosineRecommender(K=101, num_threads=1)).fit(given)  # noqa: E731
+    cpu, model = spent(fit, 3)
+    similarity = model.model.similarity.tolil()
+    similarity.setdiag(0)
+    return {"cpu": cpu, "sum of similarities": float(similarity.sum())}
+
+
+@side("item_knn", "LensKit")
+def lenskit_knn(folder: Path) -> Facts:
+    from lenskit.knn import ItemKNNScorer
+
+    data = _lenskit_data(folder)
+
+    def fit() -> Any:
+        model = ItemKNNScorer(max_nbrs=100, save_nbrs=100, feedback="implicit")
+        model.train(data)
+        return model
+
+    cpu, model = spent(fit, 3)
+    return {"cpu": cpu, "sum of similarities": float(np.sum(model.sim_matrix.values.to_numpy()))}
+
+
 @side("item_knn", "skrecsys")
 def skrecsys_knn(folder: Path) -> Facts:
     from skrecsys.recommendation import ItemKNNRecommender
@@ -290,13 +358,9 @@ def lenskit_ease(folder: Path, data: str) -> Facts:
 @side("ease 3,260", "RecTools", data="ml1m")
 @side("ease 10,000", "RecTools", data="wide")
 def rectools_ease(folder: Path, data: str) -> Facts:
-    import pandas as pd
-    from rectools.dataset import Dataset
     from rectools.models import EASEModel
 
-    rows = matrix(folder, data).tocoo()
-    table = {"user_id": rows.row, "item_id": rows.col, "weight": 1.0, "datetime": pd.Timestamp(0)}
-    given, model = Dataset.construct(pd.DataFrame(table)), EASEModel(regularization=500)
+    given, model = _rectools_data(folder, data), EASEModel(regularization=500)
     cpu, _ = spent(lambda: model.fit(given))
     return {"cpu": cpu, **_weights(model.weight)}
 
@@ -400,6 +464,36 @@ def faiss_top(folder: Path, data: str) -> Facts:
         return out
 
     cpu, score = spent(best)
+    return _found(cpu, score, len(users))
+
+
+@side("top-10, ml-1m", "LensKit")
+def lenskit_top(folder: Path) -> Facts:
+    """Its pipeline, one user after the other, with the factors of the other sides in the place of those it learnt."""
+    from lenskit.als import ImplicitMFScorer
+    from lenskit.batch import recommend
+    from lenskit.pipeline import topn_pipeline
+
+    users, items, _ = _factors(folder, "ml1m")
+    scorer = ImplicitMFScorer(embedding_size=64, epochs=1, user_embeddings="prefer", use_ratings=False)
+    pipeline = topn_pipeline(scorer, n=10)
+    pipeline.train(_lenskit_data(folder))
+    scorer = pipeline.component("scorer")
+    scorer.user_embeddings, scorer.item_embeddings = users[scorer.users.ids()], items[scorer.items.ids()]
+    recommend(pipeline, [0, 1], n=10, n_jobs=1)
+    cpu, found = spent(lambda: recommend(pipeline, list(range(len(users))), n=10, n_jobs=1))
+    return _found(cpu, np.concatenate([one.scores() for one in found.lists()]), len(users))
+
+
+@side("top-10, ml-1m", "RecTools", data="ml1m")
+@side("top-10, 50,000 items", "RecTools", data="many")
+def rectools_top(folder: Path, data: str) -> Facts:
+    """Its ranker for models with factors, which wraps implicit and sorts the results by user."""
+    from rectools.models.rank import Distance, ImplicitRanker
+
+    users, items, rows = _factors(folder, data)
+    ranker, every = ImplicitRanker(Distance.DOT, users, items, num_threads=1), np.arange(len(users))
+    cpu, (_, _, score) = spent(lambda: ranker.rank(every, k=10, filter_pairs_csr=rows), 3)
     return _found(cpu, score, len(users))
 
 

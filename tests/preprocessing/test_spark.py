@@ -31,17 +31,10 @@ from genre.preprocessing.cleaning import Cleaning
 from genre.preprocessing.prepare import prepare
 from genre.preprocessing.sources.frames import Frames
 from lines import Lines
+from small_cluster import small_cluster
 
 MASTER = os.environ.get("SPARK_MASTER", "")
 pytestmark = pytest.mark.skipif(not MASTER, reason="`make cluster` runs these")
-QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-SETTINGS = {
-    "spark.driver.memory": "1g",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": QUICK,
-    "spark.executor.extraJavaOptions": QUICK,
-}
 CLEANING = Cleaning(min_user_interactions=5, min_item_interactions=5)
 ODD = ["NULL", "z", "\u00e9", "\u00df", "10", "9", "\u00e4", " a", "\U0001f600"]
 N = 3000
@@ -49,18 +42,10 @@ N = 3000
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory):
-    """One session for all tests; the cluster writes its logs beside the package, so it gets a folder of links."""
-    import pyspark
-
-    home = tmp_path_factory.mktemp("spark-home")
-    for name in ("bin", "jars", "python"):
-        (home / name).symlink_to(Path(pyspark.__file__).parent / name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARK_HOME", str(home))
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        with Spark(master=MASTER, partitions=4, settings=SETTINGS) as engine:
-            _ = engine.session
-            yield engine
+    """One session for all tests."""
+    with small_cluster(tmp_path_factory.mktemp("spark-home"), MASTER) as engine:
+        _ = engine.session
+        yield engine
 
 
 @pytest.fixture(scope="module")
