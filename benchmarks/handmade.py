@@ -384,6 +384,7 @@ class Search:
     def note(self, value: float, tried: Plain, began: float) -> float:
         cpu = time.process_time() - began
         self.rows.append((value, cpu, tried))
+        self.keep()
         print(f"{self.name} {len(self.rows)} {value:.4f} {cpu:.1f} s {json.dumps(tried)[:150]}", flush=True)
         return value
 
@@ -415,6 +416,9 @@ class Search:
         )
         text = head + to_yaml(self.one.config(self.name, [found]))
         (HERE / f"{self.name}.yaml").write_text(text)
+
+    def keep(self) -> None:
+        """Write what was tried so far: a call that is ended is gone on with by the next."""
         lines = [f"{value:.4f}\t{cpu:.1f}\t{json.dumps(tried)}" for value, cpu, tried in self.rows]
         (HERE / f"{self.name}.tsv").write_text("\n".join(["ndcg@10\tCPU s\tconfig", *lines]) + "\n")
 
