@@ -165,8 +165,8 @@ def main() -> None:
     for name in options.sets or [name for name in SETS if (HERE / f"{name}.yaml").is_file()]:
         (options.files / name).mkdir(parents=True, exist_ok=True)
         SETS[name].make(options.data, options.files / name)
-        kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
-        kept[name] = run(name, options.files, options.budget)
+        found = run(name, options.files, options.budget)
+        kept = (json.loads(KEPT.read_text()) if KEPT.is_file() else {}) | {name: found}
         KEPT.write_text(json.dumps(kept, indent=1, default=float) + "\n")
         write(kept)
         print(name, kept[name], flush=True)

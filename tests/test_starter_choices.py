@@ -64,6 +64,22 @@ def test_a_second_ranker_reads_the_clock_where_times_are_those_of_requests() -> 
 
 
 @pytest.mark.parametrize(
+    ("change", "there"),
+    [({}, True), ({"texts": ("title",)}, False), ({"texts": ("title",), "length": 40.0}, True)],
+)
+def test_a_ranker_reads_factors_where_histories_are_long_or_texts_are_missing(
+    change: dict[str, Any],
+    there: bool,  # noqa: FBT001
+) -> None:
+    [ranker] = (
+        choice.values
+        for choice in choose_recommenders(dataclasses.replace(FACTS, **change))
+        if choice.values["kind"] == "ranker"
+    )
+    assert ("als" in [member["kind"] for member in ranker["first"]["recommenders"]]) == there
+
+
+@pytest.mark.parametrize(
     ("times", "clock"), [((1_700_000_000, 1_700_000_100, 1_700_090_000), True), ((5, 7, 40), False)]
 )
 def test_a_clock_is_late_enough_to_be_one(times: tuple[int, ...], clock: bool) -> None:  # noqa: FBT001

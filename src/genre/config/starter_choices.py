@@ -124,6 +124,7 @@ def _sequential(facts: Facts) -> Iterator[Choice]:
 
 LOOKING_BACK = {"history_half_life": 15, "distance_power": 0.1, "backward": 1, "source_power": 0.35}
 WALK = {"similarity": "rp3beta", "neighbours": 500, "alpha": 0.6, "beta": 0.3}
+FACTORS = {"kind": "als", "factors": 64}
 
 
 def _collaborative(facts: Facts) -> Iterator[Choice]:
@@ -133,7 +134,7 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
     if facts.ordered:
         yield Choice({"kind": ease, "regularization": 300} | _decay(facts), "the newest items count more")
     yield Choice({"kind": "item_knn"} | WALK | _decay(facts), "items with the same users, by a random walk")
-    yield Choice({"kind": "als", "factors": 64}, "factors, which see further than shared users")
+    yield Choice(FACTORS, "factors, which see further than shared users")
     if facts.interactions <= MOST_FOR_BPR:
         yield Choice({"kind": "bpr", "loss": "softmax", "regularization": 0.1}, "factors learnt by ranking")
 
@@ -197,6 +198,8 @@ def _second_stage(facts: Facts) -> Iterator[Choice]:
         members = [steps, {"kind": "content"} | _decay(facts), {"kind": "smoothed", "recommender": steps}]
     if facts.shared_words >= SHARING:
         members.append({"kind": "shared_words"})
+    if not facts.texts or facts.length >= LONG:  # texts say more of short histories than factors do
+        members.append(FACTORS)
     if facts.blocks:  # others need many epochs, and a ranker learns its members twice
         members += [choice.values for choice in _networks(facts)]
     first = {"kind": "blend", "recommenders": members}
