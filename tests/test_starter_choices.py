@@ -80,6 +80,16 @@ def test_a_ranker_reads_factors_where_histories_are_long_or_texts_are_missing(
 
 
 @pytest.mark.parametrize(
+    ("change", "half_life"),
+    [({"step_repeats": 1.5}, 20), ({"step_repeats": 2.0}, 1.5), ({"step_repeats": 2.0, "length": 30.0}, 5.0)],
+)
+def test_older_items_count_more_where_steps_tell_little(change: dict[str, Any], half_life: float) -> None:
+    choices = choose_recommenders(dataclasses.replace(FACTS, **change))
+    [walk] = (choice.values for choice in choices if choice.values["kind"] == "item_knn")
+    assert walk["history_half_life"] == half_life
+
+
+@pytest.mark.parametrize(
     ("times", "clock"), [((1_700_000_000, 1_700_000_100, 1_700_090_000), True), ((5, 7, 40), False)]
 )
 def test_a_clock_is_late_enough_to_be_one(times: tuple[int, ...], clock: bool) -> None:  # noqa: FBT001

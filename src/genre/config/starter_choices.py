@@ -27,6 +27,8 @@ SHARING = 0.5
 """From this share of titles on that share words with others, words are read as they are."""
 FOR_NETWORK = (50_000, 1_000_000)
 """Interactions between which a network is worth its time in a first run."""
+TELLING = 1.6
+"""From so many times the repeats of shuffled histories on, steps tell that the newest items count most."""
 LONG = 20
 """Interactions of the median user from which on histories are long."""
 ENOUGH_FOR_BUCKETS = 1_000
@@ -228,8 +230,12 @@ def _networks(facts: Facts) -> Iterator[Choice]:
 
 
 def _decay(facts: Facts) -> dict[str, float]:
-    """Return a half-life of a sixth of the median history, where histories have an order."""
-    return {"history_half_life": round(min(max(facts.length / 6, 1.5), 10.0), 1)} if facts.ordered else {}
+    """Return a half-life of a sixth of the median history, where histories have an order that tells something."""
+    if not facts.ordered:
+        return {}
+    if facts.step_repeats < TELLING:
+        return {"history_half_life": 20}
+    return {"history_half_life": round(min(max(facts.length / 6, 1.5), 10.0), 1)}
 
 
 def _ratings(facts: Facts) -> Iterator[Choice]:
