@@ -2,17 +2,18 @@
 
     python benchmarks/scale.py lists [--users 200000 --items 3260 --threads 1]
     python benchmarks/scale.py threads [--threads 1 2]
-    nice -n 19 python benchmarks/scale.py run [--sizes 1000000 10000000]
+    nice -n 19 python benchmarks/scale.py run [--sizes 1000000 10000000] [--per-user 50 --per-item 200]
     python benchmarks/scale.py cluster [--sizes 1000000 10000000]
     python benchmarks/scale.py costs [--sizes small middle large] [--output src/genre/costs.json]
 
 The data is made here: popular items and busy users by Zipf's law, with titles. Every figure is CPU time: of the process,
-and for `threads` also of its busiest thread, which is the wall time on idle cores. `run` writes the data as CSV (50
-interactions a user, 200 an item), has `genre init` write a config, and runs it as it is: times and memory are those that the
-run itself notes in its log. `cluster` takes the same data as a file of Parquet through cleaning and lists of 10 for all
-users, once on DuckDB and once on Spark (two executors of one core, each a process of its own, on this machine). Spark reads
-typed columns, so DuckDB converts the file first, which is a step of its own. CPU and memory are those of this process and
-all below it, JVMs and workers; it checks that dataset and lists are equal. Needs pyspark and Java.
+and for `threads` also of its busiest thread, which is the wall time on idle cores. `run` writes the data as CSV (by default
+50 interactions a user, 200 an item), has `genre init` write a config, and runs it as it is: times and memory are those that
+the run itself notes in its log; no vector of a text is known before. `cluster` takes the same data as a file of Parquet
+through cleaning and lists of 10 for all users, once on DuckDB and once on Spark (two executors of one core, each a process
+of its own, on this machine). Spark reads typed columns, so DuckDB converts the file first, which is a step of its own. CPU
+and memory are those of this process and all below it, JVMs and workers; it checks that dataset and lists are equal. Needs
+pyspark and Java.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pyarrow as pa
 
 SEED = 7
@@ -121,16 +123,16 @@ def on_threads(options: argparse.Namespace) -> None:
 def whole_runs(options: argparse.Namespace) -> None:
     print("| interactions | step | CPU s | wall s | peak memory, MiB |\n|--:|---|--:|--:|--:|", flush=True)
     for n in options.sizes:
-        for step, cpu, wall, peak in steps_of_a_run(n):
+        for step, cpu, wall, peak in steps_of_a_run(n, n // options.per_user, n // options.per_item):
             print(f"| {n:,} | {step} | {cpu:,.1f} | {wall:,.1f} | {peak:,} |", flush=True)
 
 
-def steps_of_a_run(n: int):
+def steps_of_a_run(n: int, n_users: int, n_items: int):
     """CPU and wall seconds and peak memory of each step, as the log of a run of `genre init`'s config has them."""
     import pyarrow.csv
 
     with tempfile.TemporaryDirectory() as folder:
-        data, place = made_data(n // 50, n // 200, n + n // 10), Path(folder)
+        data, place = made_data(n_users, n_items, n + n // 10), Path(folder)
         columns = {
             "user_id": data.user_ids.values.take(pa.array(data.user)),
             "item_id": data.item_ids.values.take(pa.array(data.item)),
@@ -139,9 +141,15 @@ def steps_of_a_run(n: int):
         pyarrow.csv.write_csv(pa.table(columns), place / "interactions.csv")
         pyarrow.csv.write_csv(data.items, place / "items.csv")
         del data, columns
+        alone = dict(os.environ, XDG_CACHE_HOME=str(place / "cache"))  # an empty cache, but for the text model
+        packages, own = platformdirs.user_cache_path("genre") / "packages", place / "cache" / "genre"
+        own.mkdir(parents=True)
+        if packages.is_dir():
+            (own / "packages").symlink_to(packages)
         for words in (["init", "interactions.csv", "items.csv"], ["run", "genre.yaml", "--quiet"]):
             before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            done = subprocess.run([sys.executable, "-m", "genre", *words], cwd=place, capture_output=True, text=True)
+            command = [sys.executable, "-m", "genre", *words]
+            done = subprocess.run(command, cwd=place, env=alone, capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(done.stderr[-2000:])
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -392,6 +400,8 @@ def main() -> None:
     verb.set_defaults(work=on_threads)
     verb = verbs.add_parser("run")
     verb.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    verb.add_argument("--per-user", type=int, default=50)
+    verb.add_argument("--per-item", type=int, default=200)
     verb.set_defaults(work=whole_runs)
     verb = verbs.add_parser("cluster")
     verb.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000])

@@ -57,6 +57,20 @@ def test_more_work_costs_more() -> None:
     assert ease[1][1] > 3 * ease[0][1] - ease[0][1]  # type: ignore[index]
 
 
+def test_what_large_data_takes_follows_the_options_that_keep_it_small() -> None:
+    rows, large = estimates._measured(), DataSizes(1e6, 2e5, 2.5e7, 1e9)
+
+    def cost(model: Recommender, facts: DataSizes = large) -> tuple[float, float]:
+        found = estimate_fit(model, facts, rows)
+        assert found is not None
+        return found
+
+    assert cost(genre.MLP())[0] == cost(genre.MLP(), DataSizes(3e6, 2e5, 2.5e7, 1e9))[0], "by rows"
+    assert cost(genre.MLP(most_steps=10**9))[0] > 2 * cost(genre.MLP())[0]
+    assert cost(genre.Transitions())[1] < 10e9, "measured: 4"
+    assert cost(genre.Transitions(neighbours=100))[1] < 0.6 * cost(genre.Transitions())[1]
+
+
 def test_the_plan_is_printed_and_nothing_is_learnt(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(config), "--runs", str(config.parent / "runs")]) == 0
     said = capsys.readouterr().out

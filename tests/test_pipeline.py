@@ -24,6 +24,7 @@ from genre.evaluation.shortcuts import COUNTED_REMEDY
 from genre.log import Log
 from genre.output import describe_made
 from genre.preprocessing.splits import LeaveOneOut
+from genre.recommenders.base import Recommender
 from genre.recommenders.ease import EASE
 from genre.serving.events.sqlite import SQLiteStore
 from genre.serving.refresh import with_log
@@ -54,6 +55,30 @@ def world(tmp_path: Path) -> Path:
 
 def make(world: Path, *overrides: str, log: Log | None = None) -> genre.Run:
     return genre.run(world / "small.yaml", overrides=overrides, runs=world / "runs", log=log or Lines())
+
+
+def test_a_finished_run_reads_only_the_recommenders_that_are_used(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, loaded = make(world).folder, list[str]()
+    original = EASE.load.__func__  # type: ignore[attr-defined]
+
+    def load(cls: type[Recommender], place: Path) -> Recommender:
+        loaded.append(place.parent.name)
+        made: Recommender = original(cls, place)
+        return made
+
+    monkeypatch.setattr(Recommender, "load", classmethod(load))
+    run = make(world)
+    assert list(run.recommenders) == ["ease", "popularity"]
+    assert "popularity" in run.recommenders
+    assert not loaded
+    run.recommend("u0", k=3)
+    run.recommend("u1", k=3)
+    assert loaded == ["ease"]
+    loaded.clear()
+    genre.read_run(folder)
+    assert sorted(loaded) == ["ease", "popularity"], "a service finds out at once what does not load"
+    with pytest.raises(KeyError):
+        run.recommenders["absent"]
 
 
 def test_a_run_answers_from_its_folder(world: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from genre.config.starter_choices import choose_recommenders, choose_split
+from genre.config.starter_choices import choose_evaluated_users, choose_recommenders, choose_split
 from genre.config.starter_facts import Facts, describe, measure
 from genre.data.dataset import Dataset
 from genre.data.ids import Ids
@@ -127,6 +127,20 @@ def test_the_recommenders_follow_from_the_facts(change: dict[str, Any], there: s
     assert members <= kinds
     assert "rating_factors" not in members
     assert ("content" in members) == ("content" in kinds)
+
+
+def test_a_large_catalogue_is_ranked_for_fewer_users_and_without_neighbourhoods() -> None:
+    def kinds(items: int) -> set[str]:
+        choices = choose_recommenders(dataclasses.replace(FACTS, items=items))
+        return {choice.values["kind"] for choice in choices}
+
+    assert "ease_neighbours" in kinds(100_000)
+    assert not {"ease", "ease_neighbours"} & kinds(100_001)
+    many = dataclasses.replace(FACTS, judged_by_time=60_000, judged_by_last=70_000)
+    for items, users in ((500, None), (40_000, None), (80_000, 25_000), (200_000, 10_000), (5_000_000, 10_000)):
+        assert choose_evaluated_users(dataclasses.replace(many, items=items)) == users
+    few = dataclasses.replace(many, items=200_000, judged_by_time=9_000, judged_by_last=9_500)
+    assert choose_evaluated_users(few) is None
 
 
 @pytest.mark.parametrize(("judged", "buckets"), [(900, None), (2000, 3)])

@@ -25,6 +25,7 @@ from genre.errors import DataError
 from genre.machine import machine_memory
 from genre.recommenders.als import CG_MIN_FACTORS
 from genre.recommenders.base import Recommender
+from genre.training.hyperparameters import LARGE_TABLE
 
 MIB = 2**20
 PROCESS = 300 * MIB  # Python with its libraries
@@ -98,6 +99,20 @@ def _als(facts: DataSizes, model: Recommender) -> tuple[float, ...]:
     return sweeps * facts.interactions * factors, sweeps * (facts.users + facts.items) * factors
 
 
+def _mlp(facts: DataSizes, model: Recommender) -> tuple[float, ...]:
+    """Return examples, and rows of tables that the steps of the training update whether a batch has them or not."""
+    epochs = float(model.epochs)  # type: ignore[attr-defined]
+    steps = min(facts.interactions / model.batch_size, model.most_steps)  # type: ignore[attr-defined]
+    dense = facts.items + (facts.users if facts.users < LARGE_TABLE else 0)
+    return epochs * facts.interactions, epochs * steps * dense
+
+
+def _kept_weights(facts: DataSizes, model: Recommender) -> tuple[float, ...]:
+    """Return interactions, and the most weights between items that are kept."""
+    neighbours = float(model.neighbours)  # type: ignore[attr-defined]
+    return facts.interactions, facts.items * min(neighbours, facts.items)
+
+
 def _times(options: Callable[[Recommender], float], *terms: Callable[[DataSizes], float]) -> Terms:
     return lambda facts, model: tuple(options(model) * term(facts) for term in terms)
 
@@ -126,9 +141,11 @@ SECONDS: dict[str, Terms] = {
     "bpr": _times(_by("epochs", "factors"), _n),
     "rating_factors": _times(_by("factors"), _n, _rows),
     "content": _times(ONE, _n, lambda facts: facts.items),
-    "mlp": _times(_by("epochs"), _n, lambda facts: facts.interactions * (facts.users + facts.items)),
+    "mlp": _mlp,
 }
 BYTES: dict[str, Terms] = {
+    "transitions": _kept_weights,
+    "ease_neighbours": _kept_weights,
     "item_knn": lambda facts, model: (facts.interactions, facts.items * float(model.neighbours)),  # type: ignore[attr-defined]
     "ease": _times(ONE, _n, lambda facts: facts.items**2),
     "als": lambda facts, model: (facts.interactions, _rows(facts) * float(model.factors)),  # type: ignore[attr-defined]

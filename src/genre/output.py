@@ -176,7 +176,7 @@ def write_output(
         cleaning=without_folders(storage.read_json(work.folder / "dataset" / "cleaning.json")),
         evaluations=tests,
         refitted=list(refitted),
-        popularity=[label for label in evaluated if isinstance(fitted[label], Popularity)],
+        popularity=[label for label in evaluated if isinstance(experiment.named()[label], Popularity)],
         tuning=work.search,
         training=training,
         curve=curve,

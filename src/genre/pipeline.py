@@ -94,7 +94,7 @@ def run(
     with locked(work.folder), limit_threads(checked.experiment.threads), checked.experiment.engine:
         if work.finished():
             log.line(f"Nothing to do: {work.folder} is up to date.")
-            return read_run(work.folder)
+            return read_run(work.folder, lazy=True)
         for recommender in checked.experiment.recommenders:
             check_devices(recommender)
         for encoder in checked.experiment.features.encoders():
@@ -116,7 +116,7 @@ def run(
         log.line(f"{left}; the same command sends them again, as far as the budget allows.")
     log.line(describe_cost(work.entries(".")))
     log.line(f"Made: {describe_made(work.made)}.{' The rest was read back.' if work.reused else ''}")
-    return read_run(work.folder)
+    return read_run(work.folder, lazy=True)
 
 
 def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -> None:
@@ -131,8 +131,9 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     experiment = experiment.with_budgets_of(work.key_of("dataset"))
     with log.measure("split"):
         split = experiment.split.split(dataset)
-    for line in check_overlap(split, exclude_seen=experiment.evaluation.leaves_out_seen):
-        log.line(line)
+    with log.measure("checked"):
+        for line in check_overlap(split, exclude_seen=experiment.evaluation.leaves_out_seen):
+            log.line(line)
     with log.measure("augmented"):
         split = augment_split(work, experiment, split, log)
     check_evaluation_fields(split.train, experiment.evaluation.category, experiment.evaluation.group)
@@ -154,7 +155,8 @@ def learn(work: Workspace, experiment: Experiment, dataset: Dataset, log: Log) -
     if experiment.output.pictures is not None:
         with log.measure("pictures"):
             keep_pictures(work, experiment.output.pictures, dataset, log)
-    write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted, curve=curve)
+    with log.measure("reported"):
+        write_output(work, experiment, dataset, split, fitted, evaluated, log, refitted=refitted, curve=curve)
     work.finish(best_first=list(evaluated), refitted=list(refitted))
 
 

@@ -5,7 +5,7 @@ Reads what `workspace.py` describes; does not know how a run is made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from genre.errors import ArtifactError, ConfigError, NotImportable
 from genre.features.augmented_columns import read_augmented
 from genre.features.thumbnails import Thumbnails
 from genre.kinds import REMEDY
+from genre.recommenders.base import Recommender
 from genre.recommenders.item_index import ItemIndex
 from genre.rules.rule_set import rules_for
 from genre.runs import Run
@@ -50,7 +51,37 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_run(folder: str | Path, *, trust: bool = False, evaluated: bool = False) -> Run:
+class ReadWhenUsed(Mapping[str, Recommender]):
+    """The recommenders of a run, each read when it is first used and then kept."""
+
+    def __init__(self, labels: Sequence[str], read: Callable[[str], Recommender]) -> None:
+        """Read none yet.
+
+        Args:
+            labels: Their labels, best first.
+            read: Reads one.
+        """
+        self._labels, self._read = dict.fromkeys(labels), read
+        self._kept: dict[str, Recommender] = {}
+
+    def __getitem__(self, label: str) -> Recommender:
+        if label not in self._labels:
+            raise KeyError(label)
+        if label not in self._kept:
+            self._kept[label] = self._read(label)
+        return self._kept[label]
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._labels
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+
+def read_run(folder: str | Path, *, trust: bool = False, evaluated: bool = False, lazy: bool = False) -> Run:
     """Read a finished run.
 
     Args:
@@ -59,6 +90,8 @@ def read_run(folder: str | Path, *, trust: bool = False, evaluated: bool = False
             otherwise only modules that can be imported without it.
         evaluated: Read the recommenders that the report is about, also where one was learnt again from all
             interactions (`evaluation.refit`) and answers in its place.
+        lazy: Read each recommender when it is first used, so that those that are not used take no memory. What fails
+            to load is then found so late; changed files are found at once all the same.
 
     Returns:
         The run, ready to recommend.
@@ -77,7 +110,7 @@ def read_run(folder: str | Path, *, trust: bool = False, evaluated: bool = False
     try:
         manifest = manifest_of(path)
         refitted = () if evaluated else tuple(manifest.get("refitted", ()))
-        return _assemble(path, manifest["best_first"], refitted, trust=trust)
+        return _assemble(path, manifest["best_first"], refitted, trust=trust, lazy=lazy)
     except PermissionError as error:
         raise ArtifactError(f"{error.filename or path}: {error.strerror}; check who may read it") from error
     except NotImportable as error:
@@ -86,7 +119,7 @@ def read_run(folder: str | Path, *, trust: bool = False, evaluated: bool = False
         raise ArtifactError(f"{path}: does not fit this version of GENRE ({error}); {REMEDY}") from error
 
 
-def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], *, trust: bool) -> Run:
+def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], *, trust: bool, lazy: bool) -> Run:
     """Read the parts of a run whose files are known to be whole."""
     data_key = storage.read_manifest(path / "dataset")["key"]
     experiment = read_config(path / FULL_CONFIG, trust=trust).experiment.with_budgets_of(data_key)
@@ -99,15 +132,22 @@ def _assemble(path: Path, best_first: Sequence[str], refitted: tuple[str, ...], 
     dataset = dataset.with_features(**sides)
     if not (isinstance(best_first, list) and best_first and all(isinstance(label, str) for label in best_first)):
         raise ArtifactError(f"{path}: names no recommenders; {REMEDY}")
-    recommenders = {
-        label: classes[label].load(path / ("refitted" if label in refitted else "recommenders") / label / "model")
-        for label in best_first
-    }
-    for label, recommender in recommenders.items():
+
+    def read(label: str) -> Recommender:
+        place = path / ("refitted" if label in refitted else "recommenders") / label / "model"
+        recommender = classes[label].load(place)
         if not recommender.item_ids_.values.equals(dataset.item_ids.values):
             raise ArtifactError(f"{path}: the recommender {label!r} is of other items than the data; {REMEDY}")
-        if (place := path / "indexes" / label).is_dir():
-            recommender.use_index(ItemIndex.load(place))
+        if (index := path / "indexes" / label).is_dir():
+            recommender.use_index(ItemIndex.load(index))
+        return recommender
+
+    if any(label not in classes for label in best_first):
+        raise KeyError("a recommender that the config does not name")
+    recommenders = ReadWhenUsed(best_first, read)
+    if not lazy:
+        for label in recommenders:
+            recommenders[label]
     return Run(
         folder=path,
         name=experiment.name,

@@ -93,7 +93,7 @@ class Run:
     folder: Path
     name: str
     dataset: Dataset
-    recommenders: dict[str, Recommender]
+    recommenders: Mapping[str, Recommender]
     item_encoder: Encoder | None = None
     report: dict[str, Any] = field(default_factory=dict)
     wording: Wording | None = None

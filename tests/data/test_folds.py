@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from genre.data.folds import Split
+from genre.data.folds import Fold, Split
 from genre.preprocessing.splits import LeaveOneOut
 from genre.testing import toy_dataset
 
@@ -27,3 +28,15 @@ def test_a_sample_has_the_targets_of_some_users(parts: Split) -> None:
     assert fold.context is parts.validation.context
     assert parts.validation.sample(1000, 0) is parts.validation
     assert parts.validation.sample(None, 0) is parts.validation
+
+
+def test_repeats_are_the_targets_that_a_history_holds(parts: Split) -> None:
+    whole = toy_dataset(n_users=60)
+    some = np.random.default_rng(0).random(len(whole)) < 0.6
+    fold = Fold(whole.where(some), whole)
+    assert np.array_equal(fold.repeats(), np.isin(whole.pairs(), whole.where(some).pairs()))
+    assert fold.repeats().any()
+    assert not fold.repeats().all()
+    assert not parts.test.repeats().any()
+    assert len(Fold(whole, whole.where(np.zeros(len(whole), bool))).repeats()) == 0
+    assert not Fold(whole.where(np.zeros(len(whole), bool)), whole).repeats().any()

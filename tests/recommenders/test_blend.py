@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre.arrays import Float32
 from genre.data.dataset import Dataset
 from genre.data.features import join_blocks
 from genre.data.folds import Fold
@@ -116,6 +117,26 @@ def test_weighing_fitted_members_gives_what_fitting_gives() -> None:
     assert np.array_equal(weighed.score(data.history()), fitted.score(data.history()))
     with pytest.raises(OptionError, match="1 fitted members, expected 2"):
         Blend(PAIR).weigh(fitted.members_[:1], fold)
+
+
+def test_few_scores_are_held_while_weights_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    class Watched(Popularity):
+        def score(self, history: History) -> Float32:
+            sizes.append(len(history))
+            return super().score(history)
+
+    data = toy_dataset()
+    fold = _validation(data)
+    members = (ItemKNN().fit(data), Watched().fit(data))
+    at_once = Blend(PAIR).weigh(members, fold)
+    assert max(sizes) > 3
+    sizes.clear()
+    monkeypatch.setattr("genre.recommenders.blend.SCORES_HELD", 3 * 2 * data.n_items)
+    in_blocks = Blend(PAIR).weigh(members, fold)
+    assert max(sizes) == 3
+    assert np.array_equal(in_blocks.weights_, at_once.weights_)
 
 
 def _validation(data: Dataset) -> Fold:

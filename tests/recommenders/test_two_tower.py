@@ -38,7 +38,7 @@ def network_of(model: TwoTower) -> TwoTowerNetwork:
     assert DATA.item_features is not None
     assert DATA.user_features is not None
     items, users = standard(DATA.item_features.values), user_inputs(DATA, model.user_dim)
-    network = dataclasses.replace(model, history_cut=0.0)._network(history, items, users)
+    network = dataclasses.replace(model, history_cut=0.0)._network(history, items, users, model.batch_size)
     load_weights(network, model.weights_)
     return network
 

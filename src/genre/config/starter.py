@@ -24,12 +24,17 @@ from genre.config.experiment import EvaluationOptions
 from genre.config.reading import Config, parse_config
 from genre.config.sections import kind_name
 from genre.config.starter_choices import (
+    NEIGHBOUR_BYTES,
+    NEIGHBOUR_SECONDS,
     REPEATED,
     Choice,
     Values,
+    choose_evaluated_users,
     choose_recommenders,
     choose_split,
+    judged_users,
     keeps_repeats,
+    leaves_out_neighbours,
 )
 from genre.config.starter_facts import Facts, Form, describe, measure
 from genre.config.starter_modalities import picture_columns, vector_files
@@ -207,7 +212,7 @@ def config_text(
     named = {role: getattr(source, role), "items": source.items, "users": source.users}
     columns = Columns() if isinstance(source, Sequences) else source.columns
     roles = {role: name for role, name in vars(columns).items() if name is not None and role != "names"}
-    split, repeated = choose_split(facts), keeps_repeats(facts)
+    split, repeated, evaluated = choose_split(facts), keeps_repeats(facts), choose_evaluated_users(facts)
     pack = {} if facts.domain is None else load_domain(facts.domain).config
     trade_repeats = pack.get("evaluation", {}).get("exclude_seen") is False
     rated = ["rmse", "mae", "accuracy"] if facts.rated else []
@@ -229,6 +234,12 @@ def config_text(
         "texts": ", ".join(facts.texts[:6]),
         "encoder": _yaml(_encoder(facts, output)),
         "edges": shlex.join(["genre", "init", str(named["users"]), "--users", str(named[role])]),
+        "items": f"{facts.items:,}",
+        "neighbour_seconds": f"{NEIGHBOUR_SECONDS * facts.items:,.0f}",
+        "neighbour_gb": f"{NEIGHBOUR_BYTES * facts.items / 1e9:,.0f}",
+        "evaluated": str(evaluated),
+        "judged": f"{judged_users(facts):,}",
+        "half": f"{1.96 * 0.3 / max(evaluated or 1, 1) ** 0.5:.3f}",
         "picture": facts.pictures[0] if facts.pictures else "",
         "first_texts": ", ".join(facts.texts[:3]),
         "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),
@@ -246,6 +257,8 @@ def config_text(
         "columns": bool(roles),
         "described": bool(facts.texts),
         "liked": facts.liked_from is not None,
+        "sampled": evaluated is not None,
+        "unpaid": leaves_out_neighbours(facts),
         "trade": facts.domain is not None,
         "weighted": facts.largest_weight > 1 and facts.form == "table",
         "events": facts.form == "events",

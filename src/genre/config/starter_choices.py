@@ -9,12 +9,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from genre.config.experiment import EvaluationOptions
 from genre.config.starter_facts import Facts
 from genre.domains.packs import load_domain
 from genre.recommenders.context_features import RECENT
 
 DENSE_UP_TO = 20_000
 """Items; the weights of `ease` then need 1.6 GB."""
+NEIGHBOURS_UP_TO = 100_000
+"""Items up to which `ease_neighbours` pays."""
+NEIGHBOUR_SECONDS, NEIGHBOUR_BYTES = 0.004, 50_000.0
+"""CPU seconds and memory that an item costs in a fit of `ease_neighbours`, by `costs.json`."""
+RANKED_PAIRS = 2_000_000_000
+"""Pairs of an evaluated user and an item that each recommender ranks in a part, about; 20 to 200 ns of CPU each."""
+FEWEST_EVALUATED = 10_000
+"""Users that are evaluated at least, where there are so many: with a deviation of .3 half an interval is .006."""
 ENOUGH_BY_TIME = 0.2
 """A split by time is taken where it judges at least this share of the users whom a split of each user would judge."""
 MOST_FOR_BPR = 500_000
@@ -98,12 +107,52 @@ def choose_recommenders(facts: Facts) -> list[Choice]:
     return [*single, _blend(facts, members), *_second_stage(facts), *_ratings(facts)]
 
 
+def judged_users(facts: Facts) -> int:
+    """Return how many users the test part has, about.
+
+    Args:
+        facts: What was found.
+
+    Returns:
+        A number of users.
+    """
+    by_time = choose_split(facts).values["kind"] == "time"
+    return facts.judged_by_time if by_time else facts.judged_by_last
+
+
+def choose_evaluated_users(facts: Facts) -> int | None:
+    """Choose how many users are evaluated, where ranking the whole catalogue for the default number takes too long.
+
+    Args:
+        facts: What was found.
+
+    Returns:
+        The option `evaluation.users`; None where the default holds, or where no more users are evaluated.
+    """
+    if facts.form == "impressions":
+        return None
+    users = max(FEWEST_EVALUATED, 1000 * round(RANKED_PAIRS / max(facts.items, 1) / 1000))
+    judged = judged_users(facts)
+    return users if users < min(EvaluationOptions().users or judged, judged) else None
+
+
+def leaves_out_neighbours(facts: Facts) -> bool:
+    """Tell whether the catalogue is too large for every kind of `ease`.
+
+    Args:
+        facts: What was found.
+
+    Returns:
+        True where a first config names none of them.
+    """
+    return facts.items > NEIGHBOURS_UP_TO
+
+
 def _blend(facts: Facts, members: list[Values]) -> Choice:
     """Return a blend, with weights for short and long histories where enough users are there to fit them on."""
-    by_time = choose_split(facts).values["kind"] == "time"
     shown = {"learn_from": "impressions"} if facts.form == "impressions" else {}
     values = {"kind": "blend", **shown}
-    if (facts.judged_by_time if by_time else facts.judged_by_last) < ENOUGH_FOR_BUCKETS:
+    if judged_users(facts) < ENOUGH_FOR_BUCKETS:
         return Choice(values | {"recommenders": members}, "their weighted sum; validation fits the weights")
     why = "their sum, weighted for short, middling and long histories by validation"
     return Choice(values | {"length_buckets": 3, "recommenders": members}, why)
@@ -132,8 +181,9 @@ FACTORS = {"kind": "als", "factors": 64}
 def _collaborative(facts: Facts) -> Iterator[Choice]:
     ease = "ease" if facts.items <= DENSE_UP_TO else "ease_neighbours"
     size = f"{facts.items:,} items" + ("" if ease == "ease" else ", too many for `ease`")
-    yield Choice({"kind": ease, "regularization": 300}, f"all items of a history count alike; {size}")
-    if facts.ordered:
+    if not leaves_out_neighbours(facts):
+        yield Choice({"kind": ease, "regularization": 300}, f"all items of a history count alike; {size}")
+    if facts.ordered and not leaves_out_neighbours(facts):
         yield Choice({"kind": ease, "regularization": 300} | _decay(facts), "the newest items count more")
     yield Choice({"kind": "item_knn"} | WALK | _decay(facts), "items with the same users, by a random walk")
     yield Choice(FACTORS, "factors, which see further than shared users")

@@ -88,6 +88,23 @@ class Fold:
         values = {name: target.context_texts(name)[row] for name in target.context_names}
         return history.in_context(Context(time, values))
 
+    def repeats(self) -> npt.NDArray[np.bool_]:
+        """Find the targets that are in the context of their user already.
+
+        `np.isin` takes ten times as long: here the pairs of the context, which are sorted by user, are looked up
+        among the fewer targets.
+
+        Returns:
+            True for each of them, bool `[n_targets]`.
+        """
+        wanted, place = np.unique(self.target.pairs(), return_inverse=True)
+        if not len(wanted):
+            return np.zeros(0, np.bool_)
+        known, found = self.context.pairs(), np.zeros(len(wanted), np.bool_)
+        at = np.minimum(np.searchsorted(wanted, known), len(wanted) - 1)
+        found[at[wanted[at] == known]] = True
+        return found[place]
+
     def users(self) -> Int32:
         """Find the users with a target.
 

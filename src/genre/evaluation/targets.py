@@ -122,16 +122,16 @@ def check_overlap(split: Split, *, exclude_seen: bool) -> list[str]:
     """
     lines = []
     for name, fold in (("validation", split.validation), ("test", split.test)):
-        liked = fold.target.where(fold.target.liked())
-        seen = int(np.isin(liked.pairs(), fold.context.pairs()).sum()) if exclude_seen else 0
-        found = f"{name}: {seen:,} of {len(liked):,} liked interactions are in the history of the same user already"
+        liked = fold.target.liked()
+        n_liked, seen = int(liked.sum()), int(fold.repeats()[liked].sum()) if exclude_seen else 0
+        found = f"{name}: {seen:,} of {n_liked:,} liked interactions are in the history of the same user already"
         remedy = (
             "remove rows that are in two parts, split the data once, or set evaluation.exclude_seen: false where users "
             "interact with the same item again"
         )
-        if seen and seen == len(liked):
+        if seen and seen == n_liked:
             raise EvaluationError(f"{found}: the parts of the split overlap, so nothing is left to find; {remedy}")
-        if 2 * seen > len(liked):
+        if 2 * seen > n_liked:
             lines.append(f"{found}, and are no targets; {remedy}")
     return lines
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from genre.arrays import Float32
 from genre.networks.histories import BatchHistories, Histories, drop, drop_rows
+from genre.training.row_updates import LookedUp
 
 
 class MLPNetwork(nn.Module):
@@ -64,7 +65,7 @@ class MLPNetwork(nn.Module):
         self.item_half = nn.Linear(width_item, hidden[0] + dot)
         self.user_half = nn.Linear(width_user, hidden[0] + dot, bias=False)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(hidden, [*hidden[1:], 1], strict=True))
-        self.item_id, self.user_id = nn.Embedding(len(items), dim), nn.Embedding(len(users), dim)
+        self.item_id, self.user_id = nn.Embedding(len(items), dim), LookedUp(len(users), dim)
         self.item_bias = nn.Parameter(torch.from_numpy(item_offset.copy()), requires_grad=biases)
         self.attention = nn.Linear(width_item, 1, bias=False) if attention else None
         for table in (self.item_id, self.user_id):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genre.networks.histories import Histories, drop, drop_rows
+from genre.training.row_updates import LookedUp
 
 
 class NCFNetwork(nn.Module):
@@ -42,7 +43,7 @@ class NCFNetwork(nn.Module):
         """
         super().__init__()
         self.histories, self.dim, self.dropout, self.id_dropout = histories, dim, dropout, id_dropout
-        self.user_id, self.item_id = nn.Embedding(histories.n_users, 2 * dim), nn.Embedding(n_items, 2 * dim)
+        self.user_id, self.item_id = LookedUp(histories.n_users, 2 * dim), LookedUp(n_items, 2 * dim)
         self.item_pool = nn.Embedding(n_items, 2 * dim)
         self.item_bias = nn.Parameter(torch.zeros(n_items))
         self.first = nn.Linear(2 * dim, hidden[0])

@@ -15,6 +15,7 @@ from torch.nn import functional
 from genre.arrays import Float32
 from genre.networks.histories import BatchHistories, Histories, drop_rows
 from genre.training.losses import sampled_softmax
+from genre.training.row_updates import LookedUp
 
 
 class TwoTowerNetwork(nn.Module):
@@ -54,7 +55,7 @@ class TwoTowerNetwork(nn.Module):
         self.histories, self.id_dropout = histories, id_dropout
         self.negatives, self.temperature = negatives, temperature
         width_item, width_user = items.shape[1] + ids, users.shape[1] + ids
-        self.item_id, self.user_id = nn.Embedding(len(items), ids), nn.Embedding(len(users), ids)
+        self.item_id, self.user_id = nn.Embedding(len(items), ids), LookedUp(len(users), ids)
         self.item_first = nn.Linear(width_item, hidden)
         self.user_first = nn.Linear(width_user + width_item + 1, hidden)
         self.item_rest = nn.ModuleList([nn.Linear(hidden, dim)])

@@ -29,7 +29,8 @@ from genre.recommenders.reusing import Reusable, fit_reusing
 
 Mask = npt.NDArray[np.bool_]
 
-BLOCK = 256  # histories scored at once while weights are fitted
+BLOCK = 256  # histories scored at once while weights are fitted, at most
+SCORES_HELD = 1 << 25  # scores of all members held at once while weights are fitted: 128 MiB, and some copies
 DEPTH = 200  # items of each member's list that are candidates while weights are fitted
 REMEDY = "give the blend `weights`, or a validation part to fit weights on"
 RANK_OFFSET = 60.0  # of reciprocal ranks: the larger, the less the first ranks differ
@@ -222,7 +223,8 @@ class Blend(Recommender):
 
     def _scored(self, history: History) -> Iterator[tuple[Int32, Float32, Mask | None]]:
         """Yield the items of each history, the members' scores, and what each member knows, `[n_members, n_items]`."""
-        for _, block in history.blocks(BLOCK):
+        size = max(1, min(BLOCK, SCORES_HELD // (len(self.members_) * history.n_items)))
+        for _, block in history.blocks(size):
             found = [_scaled(member, _score_as(member, block), block) for member in self.members_]
             scores = np.stack([one for one, _ in found], axis=1)  # [n, n_members, n_items]
             known = None
@@ -380,9 +382,8 @@ def _reciprocal_ranks(scores: Float32) -> Float32:
 
 def _histories_with_targets(fold: Fold, most: int, seed: int, *, exclude_seen: bool) -> tuple[History, History]:
     """Return at most `most` histories that have targets, and these: items liked, new to the user or any."""
-    target = fold.target.where(fold.target.liked())
-    if exclude_seen:
-        target = target.where(~np.isin(target.pairs(), fold.context.pairs()))
+    liked = fold.target.liked()
+    target = fold.target.where(liked & ~fold.repeats() if exclude_seen else liked)
     users = np.unique(target.user)
     if len(users) == 0:
         raise DataError(

@@ -20,7 +20,6 @@ from genre.recommenders.baseline import Baseline
 from genre.recommenders.feed_forward import forward, forward_all_pairs, layers_of
 from genre.recommenders.network_base import (
     HistoryCut,
-    NetworkRecommender,
     Standardised,
     UserDim,
     user_inputs,
@@ -28,6 +27,7 @@ from genre.recommenders.network_base import (
     without_each,
     zero_untrained,
 )
+from genre.recommenders.pair_network import PairNetwork
 from genre.storage import Tensors
 from genre.training.hyperparameters import require_torch
 
@@ -39,7 +39,7 @@ PAIR_BLOCK = 16_384  # pairs predicted at once
 
 
 @dataclass(eq=False, kw_only=True)
-class MLP(NetworkRecommender):
+class MLP(PairNetwork):
     """A rating is the mean, the user's offset, the item's bias, and an MLP over [u; i] with ReLU between its layers.
 
     u = E(u) and i = E(i) are the text vectors of the data set where it has them. The user half also gets its history,
@@ -126,13 +126,15 @@ class MLP(NetworkRecommender):
         history, target = dataset.history(), self._targets(dataset)
         network = self._initialise(lambda: self._network(history, items, users), log)
         negatives = 0 if self.on_ratings_ else self.negatives
+        options = self._in_steps(len(target), log)
         self._train(
             network,
-            PairBatches(history, target, batch_size=self.batch_size, negatives=negatives),
+            PairBatches(history, target, batch_size=options.batch_size, negatives=negatives),
             dataset,
             validation,
             read=lambda: self._tabulate(weights_of(network), items, users, history),
             metric="rmse" if self.on_ratings_ else "ndcg",
+            options=options,
             log=log,
         )
 

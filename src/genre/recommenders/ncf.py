@@ -17,13 +17,13 @@ from genre.options import Doc, Ge, Gt, Lt, Search
 from genre.recommenders.feed_forward import forward, forward_all_pairs, layers_of
 from genre.recommenders.network_base import (
     HistoryCut,
-    NetworkRecommender,
     liked,
     liked_histories,
     weights_of,
     without_each,
     zero_untrained,
 )
+from genre.recommenders.pair_network import PairNetwork
 from genre.storage import Tensors
 from genre.training.hyperparameters import require_torch
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, kw_only=True)
-class NCF(NetworkRecommender):
+class NCF(PairNetwork):
     """A weighted dot product and an MLP over learnt embeddings, added: NeuMF.
 
     score = w . (p * q) + MLP([p'; q']) + the item's bias. A user is its learnt embedding plus its history: a second
@@ -89,14 +89,15 @@ class NCF(NetworkRecommender):
         history = liked_histories(dataset)
         network = self._initialise(lambda: self._network(history), log)
         ones = np.ones(len(history.item), np.float32)
-        batches = PairBatches(history, ones, batch_size=self.batch_size, negatives=self.negatives)
+        options = self._in_steps(len(ones), log)
+        batches = PairBatches(history, ones, batch_size=options.batch_size, negatives=self.negatives)
 
         def read() -> None:
             weights = weights_of(network)
             zero_untrained(weights, "user_id.weight", history.lengths)
             self._tabulate(weights)
 
-        self._train(network, batches, dataset, validation, read=read, log=log)
+        self._train(network, batches, dataset, validation, read=read, options=options, log=log)
 
     def _network(self, history: History) -> NCFNetwork:
         """Return an untrained network for these histories."""

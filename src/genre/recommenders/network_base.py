@@ -108,9 +108,10 @@ class NetworkRecommender(Recommender, TrainingOptions):
         *,
         read: Callable[[], None],
         metric: Literal["ndcg", "rmse"] = "ndcg",
+        options: TrainingOptions | None = None,
         log: Log,
     ) -> None:
-        """Train `network` by the options; `read` copies what it has learnt into the recommender.
+        """Train `network` by the options, its own by default; `read` copies what it has learnt into the recommender.
 
         With a validation part, `read` is called after each epoch and the metric decides which epoch is kept.
         """
@@ -132,7 +133,7 @@ class NetworkRecommender(Recommender, TrainingOptions):
             network,
             batches,
             watched,
-            options=self,
+            options=options or self,
             label=type(self).__name__.lower(),
             checkpoint=checkpoint,
             identity=f"{self._options()} {dataset.fingerprint()} {parts} {self._start_digest()}" if checkpoint else "",

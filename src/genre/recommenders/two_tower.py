@@ -20,7 +20,6 @@ from genre.options import DEFAULT_K, Doc, Ge, Gt, Le, Lt, Search
 from genre.recommenders.feed_forward import forward, layers_of
 from genre.recommenders.network_base import (
     HistoryCut,
-    NetworkRecommender,
     Standardised,
     UserDim,
     liked,
@@ -29,6 +28,7 @@ from genre.recommenders.network_base import (
     weights_of,
     zero_untrained,
 )
+from genre.recommenders.pair_network import PairNetwork
 from genre.recommenders.recommendations import Recommendations
 from genre.recommenders.topk import top_k_factors
 from genre.storage import Tensors
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, kw_only=True)
-class TwoTower(NetworkRecommender):
+class TwoTower(PairNetwork):
     """A user tower and an item tower meet in a dot product.
 
     The item tower reads the item's text vector and its learnt embedding. The user tower reads the user's text vector
@@ -103,7 +103,8 @@ class TwoTower(NetworkRecommender):
         users = user_inputs(dataset, self.user_dim)
         self.user_ids_ = dataset.user_ids
         history = liked_histories(dataset)
-        network = self._initialise(lambda: self._network(history, items, users), log)
+        options = self._in_steps(len(history.item), log)
+        network = self._initialise(lambda: self._network(history, items, users, options.batch_size), log)
         counts = np.bincount(history.item, minlength=dataset.n_items)
 
         def read() -> None:
@@ -112,11 +113,11 @@ class TwoTower(NetworkRecommender):
             self._tabulate(weights, items, users)
             self.known_half_[history.lengths == 0] = 0  # a user without interactions is an unknown user
 
-        batches = PairBatches(history, np.ones(len(history.item), np.float32), batch_size=self.batch_size)
-        self._train(network, batches, dataset, validation, read=read, log=log)
+        batches = PairBatches(history, np.ones(len(history.item), np.float32), batch_size=options.batch_size)
+        self._train(network, batches, dataset, validation, read=read, options=options, log=log)
 
-    def _network(self, history: History, items: Float32, users: Float32) -> TwoTowerNetwork:
-        """Return an untrained network for these histories and inputs."""
+    def _network(self, history: History, items: Float32, users: Float32, batch_size: int) -> TwoTowerNetwork:
+        """Return an untrained network for these histories, inputs and pairs in a batch."""
         from genre.networks.histories import Histories
         from genre.networks.two_tower import TwoTowerNetwork
 
@@ -131,7 +132,7 @@ class TwoTower(NetworkRecommender):
             id_dropout=self.id_dropout,
             negatives=self.negatives,
             temperature=self.temperature,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
         )
 
     def _tabulate(self, weights: Tensors, items: Float32, users: Float32) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from genre.errors import NotAvailable
 from genre.options import Doc, Ge, Gt, Lt, Search, check_options
 
+LARGE_TABLE = 100_000
+"""Rows of an embedding table from which on a step of Adam changes those of its batch alone."""
 Optimizer = Literal["adam", "adamw", "sgd", "adagrad"]
 Schedule = Literal["constant", "linear", "cosine"]
 

@@ -23,6 +23,7 @@ from genre.log import SILENT, Bar, Log
 from genre.training.checkpoint import Checkpoint
 from genre.training.devices import check_device, move_to, one_thread
 from genre.training.hyperparameters import TrainingOptions
+from genre.training.row_updates import AdamByRows, AdamWByRows, clip_norm, make_sparse
 
 LINES_PER_EPOCH = 7  # of the log
 
@@ -189,6 +190,8 @@ def _tiny_as_zero() -> Iterator[None]:
 def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
     """Return the optimizer of a module; weight decay does not apply to vectors (biases, norms).
 
+    Adam updates large tables that are only looked up by the rows of a batch; their gradients become sparse.
+
     Args:
         module: its parameters are optimised, all that require gradients.
         options: optimizer, learning rate and weight decay.
@@ -207,6 +210,9 @@ def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.O
     if options.optimizer == "adagrad":
         fused = options.device == "cpu"  # older versions of torch have it for the CPU alone
         return torch.optim.Adagrad(groups, lr=options.learning_rate, fused=fused)
+    if make_sparse(module):
+        by_rows = AdamByRows if options.optimizer == "adam" else AdamWByRows
+        return by_rows(groups, lr=options.learning_rate, fused=True)
     adam = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
     return adam(groups, lr=options.learning_rate, fused=True)
 
@@ -251,6 +257,7 @@ def _epoch(
     every = 100 * max(1, math.ceil(n_batches / 100 / LINES_PER_EPOCH))
     total = since = 0.0
     at = -1
+    sparse = any(isinstance(one, nn.Embedding) and one.sparse for one in module.modules())
     for at, batch in enumerate(batches(generator)):
         for group in optimizer.param_groups:
             group["lr"] = step_size((epoch - 1) * n_batches + at, options.epochs * n_batches, options)
@@ -258,7 +265,10 @@ def _epoch(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if options.max_norm:
-            nn.utils.clip_grad_norm_(module.parameters(), options.max_norm)
+            if sparse:
+                clip_norm(module, options.max_norm)
+            else:
+                nn.utils.clip_grad_norm_(module.parameters(), options.max_norm)
         optimizer.step()
         value = float(loss.detach())
         if not math.isfinite(value):
