@@ -45,7 +45,7 @@ LOADERS := tests/reliability tests/data tests/preprocessing tests/test_storage.p
 nightly: .venv/dev
 	$(INSTALL) 'confluent-kafka>=2.10'
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(LOADERS) tests/rules/test_rules.py tests/serving/test_openapi.py \
-	  tests/test_shown_output.py tests/test_three_minutes.py
+	  tests/test_shown_output.py tests/test_three_minutes.py tests/test_default_ends.py
 	$(BIN)/python benchmarks/serving_faults.py
 	$(BIN)/python benchmarks/soak.py --minutes 30
 	$(MAKE) lowest

@@ -124,7 +124,11 @@ def whole_runs(options: argparse.Namespace) -> None:
     print("| interactions | step | CPU s | wall s | peak memory, MiB |\n|--:|---|--:|--:|--:|", flush=True)
     for n in options.sizes:
         for step, cpu, wall, peak in steps_of_a_run(n, n // options.per_user, n // options.per_item):
-            print(f"| {n:,} | {step} | {cpu:,.1f} | {wall:,.1f} | {peak:,} |", flush=True)
+            print(row_of_table(n, step, cpu, wall, peak), flush=True)
+
+
+def row_of_table(n: int, step: str, cpu: float, wall: float, peak: int) -> str:
+    return f"| {n:,} | {step} | {cpu:,.1f} | {wall:,.1f} | {peak:,} |"
 
 
 def steps_of_a_run(n: int, n_users: int, n_items: int):

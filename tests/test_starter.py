@@ -47,6 +47,25 @@ def test_the_form_of_ease_depends_on_the_catalogue(
     assert [name for name in kinds if name.startswith("ease")] == [kind]
 
 
+def test_a_config_for_a_large_catalogue_says_what_was_left_out_and_what_sampling_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"NEIGHBOURS_UP_TO": 2, "DENSE_UP_TO": 2, "FEWEST_EVALUATED": 9, "RANKED_PAIRS": 3}.items():
+        monkeypatch.setattr(f"genre.config.starter_choices.{name}", value)
+    rows = [f"u{user},{item}" for user in range(20) for item in "abc"]
+    (tmp_path / "plays.csv").write_text("\n".join(["user,item", *rows]) + "\n")
+    text, made = written(tmp_path, "plays.csv")
+    assert made["evaluation"]["users"] == 9
+    assert "of 20, drawn at random: each takes a ranking of 3 items; half a 95 % interval is about 0.196" in text
+    assert not [entry for entry in made["recommenders"] if entry["kind"].startswith("ease")]
+    assert "# `ease_neighbours` is left out: for 3 items its fit takes about" in text
+    monkeypatch.setattr("genre.config.starter_choices.NEIGHBOURS_UP_TO", 3)
+    monkeypatch.setattr("genre.config.starter_choices.FEWEST_EVALUATED", 20)
+    text, made = written(tmp_path, "plays.csv")
+    assert "users" not in made["evaluation"]
+    assert "left out" not in text
+
+
 FILMS = """\
 1::The Bank (1915)::01-Jan-1995::http://films.example/title?The%20Bank::tt0005003::Comedy|Short::0
 2::Heat (1995)::15-Dec-1995::http://films.example/title?Heat::tt0113277::Crime::1
