@@ -71,6 +71,13 @@ def test_what_large_data_takes_follows_the_options_that_keep_it_small() -> None:
     assert cost(genre.Transitions(neighbours=100))[1] < 0.6 * cost(genre.Transitions())[1]
 
 
+def test_a_blend_is_evaluated_by_each_of_its_members() -> None:
+    rows, facts = estimates._measured(), DataSizes(1e5, 1e4, 1e7, 2e9)
+    members = genre.Popularity(), genre.ALS()
+    each = [estimates._evaluation_seconds(one, facts, 1e4, rows) for one in members]
+    assert estimates._evaluation_seconds(genre.Blend(members), facts, 1e4, rows) == pytest.approx(sum(each))
+
+
 def test_the_plan_is_printed_and_nothing_is_learnt(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(config), "--runs", str(config.parent / "runs")]) == 0
     said = capsys.readouterr().out
