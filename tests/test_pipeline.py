@@ -98,12 +98,14 @@ def test_every_step_says_what_it_cost(world: Path) -> None:
     run = make(world, log=log)
     steps = [(step["step"], step["model"]) for step in run.report["steps"]]
     assert steps == [
-        *((step, "") for step in ("preprocessed", "split", "augmented", "encoded")),
+        *((step, "") for step in ("preprocessed", "split", "checked", "augmented", "encoded")),
         *((step, name) for step in ("fitted", "evaluated") for name in ("popularity", "ease")),
     ]
     assert all(step["cpu_seconds"] >= 0 and step["peak_mib"] > 10 for step in run.report["steps"])
     assert "CPU seconds: " in "\n".join(log.lines)
     assert "Peak memory: " in "\n".join(log.lines)
+    last = (run.folder / "log.jsonl").read_text("utf-8").splitlines()[-1]
+    assert json.loads(last)["event"] == "reported", "the report is a step, too, which cannot be in it"
 
 
 def test_discovery_and_repurchase_are_printed_and_reported(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
