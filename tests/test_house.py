@@ -40,6 +40,12 @@ def test_heavy_libraries_wait_until_they_are_used() -> None:
     assert {module: found & HEAVY for module, found in loaded.items() if found & HEAVY} == {}
 
 
+def test_help_loads_next_to_nothing() -> None:
+    before, after = imported("sys", "genre.cli.main")
+    slow = {"dataclasses", "inspect", "annotated_types", "logging", "html", "concurrent"}
+    assert not (after - before) & slow, "genre --help builds the parser and needs none of them"
+
+
 def test_what_is_exported_is_what_type_checkers_see() -> None:
     tree = ast.parse((SOURCE / "__init__.py").read_text("utf-8"))
     seen = {

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 LONGEST = 80  # characters of a cell
 RIGHT, LEFT = ' style="text-align:right"', ' style="text-align:left"'
@@ -26,8 +24,7 @@ def counted(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or f'{one}s'}"
 
 
-@dataclass(frozen=True)
-class Display:
+class Display(NamedTuple):
     """A table with a caption and a note.
 
     Attributes:
@@ -66,6 +63,8 @@ class Display:
         Returns:
             A `<table>` in the style of the notebook, and the note behind it.
         """
+        from html import escape  # its table of names takes longer to load than a command takes to start
+
         sides = [RIGHT if right else LEFT for right in self._numeric()]
         head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(self.columns, sides, strict=True))
         body = "".join(

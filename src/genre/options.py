@@ -30,10 +30,9 @@ from annotated_types import Le as Le
 from annotated_types import Lt as Lt
 from typing_extensions import Doc as Doc
 
+from genre.defaults import DEFAULT_K as DEFAULT_K
 from genre.errors import OptionError
 
-DEFAULT_K = 10
-"""The length of a recommendation list where the caller gives none."""
 YAML_WORDS = {True: ("on", "yes"), False: ("off", "no")}
 """Words without quotes that YAML reads as true and false."""
 MOST_COMPARED = 20_000

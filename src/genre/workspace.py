@@ -23,7 +23,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from genre import storage
 from genre.config.experiment import Experiment
@@ -69,6 +68,8 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         GenreError: Another process is making this run.
     """
+    from filelock import FileLock, Timeout
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
     try:

@@ -19,7 +19,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from genre.errors import DataError, DataWarning
-from genre.preprocessing.sources.columns import KNOWN_NAMES, Columns
+from genre.preprocessing.sources.columns import Columns, known_column_names
 from genre.preprocessing.sources.dialect import layout
 from genre.preprocessing.sources.files import Files
 from reading import read_tables, shared_engine
@@ -373,5 +373,5 @@ def test_words_of_a_sentence_that_are_names_of_columns_make_no_header(tmp_path: 
     """`date`, `film` and `score` are columns elsewhere; here they stand in descriptions with commas before them."""
     rows = [f"i{n},The Date of {n},film with a score and a date for two\n" for n in range(30)]
     (tmp_path / "items.csv").write_text("item_id,title,description\n" + "".join(rows))
-    found = layout(shared_engine(), tmp_path / "items.csv", KNOWN_NAMES)
+    found = layout(shared_engine(), tmp_path / "items.csv", known_column_names())
     assert (found.delimiter, list(found.names)) == (",", ["item_id", "title", "description"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +47,8 @@ def add_ingest_verb(verbs: Verbs) -> None:
 
 
 def _ingest(args: argparse.Namespace) -> int:
+    from concurrent.futures import ThreadPoolExecutor
+
     from genre.serving.events.opening import default_store_path, open_store
     from genre.serving.ingest.event_reader import EventReader
     from genre.serving.ingest.ingestion import Ingestion

@@ -8,10 +8,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import re
-from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 from genre.cli.arguments import add_verb
@@ -50,6 +47,9 @@ def make_package(folder: Path) -> list[Path]:
     Raises:
         GenreError: The name is no name of a module, or the folder exists.
     """
+    from importlib import resources
+    from string import Template
+
     name = folder.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise GenreError(f"{name!r}: write small letters, digits and _, such as recent_hits")
@@ -70,6 +70,8 @@ def make_package(folder: Path) -> list[Path]:
 
 
 def _new(args: argparse.Namespace) -> None:
+    from importlib.util import find_spec
+
     folder = Path(args.name)
     for path in make_package(folder):
         print(f"wrote {path}")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from genre.cli.arguments import add_trust, add_verb
 from genre.cli.batch import add_list_options, write_lists
+from genre.defaults import DEFAULT_K
 from genre.errors import GenreError, UnknownId
-from genre.options import DEFAULT_K
 
 if TYPE_CHECKING:
     from genre.cli.arguments import Verbs
@@ -50,7 +50,7 @@ def _recommend(args: argparse.Namespace) -> None:
     from genre.cli.terminal import print_recommended
     from genre.run_folder import read_run
 
-    run = read_run(args.run, trust=args.trust)
+    run = read_run(args.run, trust=args.trust, lazy=True)
     if args.all or args.users or args.similar or args.out or args.with_reasons:
         write_lists(run, args)
         return

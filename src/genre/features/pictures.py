@@ -10,12 +10,10 @@ Knows nothing about what a picture is for.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import io
 import ipaddress
 import os
 import socket
-import ssl
 import tempfile
 import time
 from collections import Counter
@@ -32,6 +30,8 @@ from genre.errors import DataError
 from genre.threads import n_threads
 
 if TYPE_CHECKING:
+    import http.client
+
     from PIL.Image import Image as PILImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -106,6 +106,8 @@ class Pictures:
 
     def _fetch(self, url: str) -> bytes:
         """Fetch a picture, over at most `MOST_REDIRECTS` redirects."""
+        import http.client
+
         until = time.monotonic() + self.seconds
         for _ in range(MOST_REDIRECTS + 1):
             host = url.partition("://")[2].partition("/")[0]
@@ -125,6 +127,9 @@ class Pictures:
 
     def _request(self, url: str, until: float) -> bytes | str:
         """Send one request; return the picture, or where it was redirected to."""
+        import http.client
+        import ssl
+
         parts = urlsplit(url)
         if parts.scheme not in PORTS or not parts.hostname or parts.username is not None:
             raise PictureError("no address of http or https")

@@ -22,11 +22,10 @@ from genre.engines.duckdb import DuckDB
 from genre.errors import EvaluationError
 from genre.evaluation.online.offpolicy import Estimate, LoggedShows, doubly_robust, ips, mean_rewards, on_policy, snips
 from genre.options import nearest
-from genre.preprocessing.sources.columns import NAMES
+from genre.preprocessing.sources.columns import names_of_roles
 from genre.preprocessing.sources.files import read_side
 from genre.preprocessing.tables import plain_name
 
-ITEM = (*NAMES["item"], "action")
 POSITION = ("position", "place", "slot", "rank")
 PROBABILITY = ("propensity", "propensityscore", "pscore", "probability", "actionprob")
 TARGET = ("target", "targetprobability")
@@ -146,7 +145,7 @@ def _cells(log: _File, other: _File) -> tuple[Int64, Int64, int, pa.Array]:
     Returns:
         For each row the cell `position * n_items + item` and the position; the number of positions; the items.
     """
-    items = [one.texts(one.require("items", ITEM)) for one in (log, other)]
+    items = [one.texts(one.require("items", (*names_of_roles()["item"], "action"))) for one in (log, other)]
     coded = pa.concat_arrays(items).dictionary_encode()
     item = coded.indices.to_numpy().astype(np.int64)
     positions = [one.find(POSITION) for one in (log, other)]

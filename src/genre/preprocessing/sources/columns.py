@@ -5,8 +5,9 @@ Does not know where a table is from.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -55,8 +56,26 @@ NUMBERED = ("id", "uri", "sku", "code", "isbn", "asin")
 NAMED = {"user": ("email", "name"), "item": ("name", "title")}
 """What makes the name of a column of names out of that of a person or a thing, such as `track` -> `trackname`."""
 
-NAMES = {role: _names(role) for role in GENERAL}
-"""Role -> the names it goes by, those of the domain packs included, the most telling first."""
+
+@functools.cache
+def names_of_roles() -> Mapping[str, list[str]]:
+    """List the names by which each role goes, those of the domain packs included, the most telling first.
+
+    Returns:
+        Role -> names, letters and digits only, in lower case.
+    """
+    return {role: _names(role) for role in GENERAL}
+
+
+@functools.cache
+def known_column_names() -> frozenset[str]:
+    """List the names of all roles.
+
+    Returns:
+        Letters and digits only, in lower case.
+    """
+    return frozenset(name for names in names_of_roles().values() for name in names)
+
 
 PLACES = ("canonicalurl", "url", "titleurl", "pagelocation", "pagepath", "title")
 """Names of the item where a column names the user and none is known to name the item."""
@@ -66,8 +85,6 @@ CONTEXT = "context"
 
 EVENT_NAMES = "event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype"
 """Names of the column of kinds of events, where these have weights."""
-
-KNOWN_NAMES = frozenset(name for names in NAMES.values() for name in names)
 
 HOUR_NAMES = ("hour", "hours", "clock", "timeofday", "eventhour", "ordertime", "invoicetime", "purchasetime")
 """Names of the column of hours beside one of days, besides those of times."""
@@ -125,8 +142,8 @@ class Columns:
     def __post_init__(self) -> None:
         check_options(self)
         for role in self.names or ():
-            if role not in NAMES:
-                raise OptionError(f"columns: names: unknown role {role!r}; roles: {', '.join(NAMES)}")
+            if role not in names_of_roles():
+                raise OptionError(f"columns: names: unknown role {role!r}; roles: {', '.join(names_of_roles())}")
         for one, other in (("user", "item"), ("user", "timestamp"), ("item", "timestamp")):
             name = getattr(self, one)
             if name is not None and name == getattr(self, other):
@@ -188,7 +205,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
     chosen = [*_given(names, wanted, where), *_context(names, wanted, where)]
     chosen += _events(names, wanted, where)
     taken = {choice.role for choice in chosen}
-    open_roles = [role for role in NAMES if getattr(wanted, role) is None and role not in taken]
+    open_roles = [role for role in names_of_roles() if getattr(wanted, role) is None and role not in taken]
     chosen += _by_name(
         engine, sample, open_roles, wanted, [name for name in names if name not in {c.column for c in chosen}]
     )
@@ -206,7 +223,7 @@ def choose(engine: DuckDB, sample: str, wanted: Columns, where: str) -> list[Cho
             raise DataError(
                 f"{where}: missing column: {found}; {setting(role, '...')}, or give `genre init` --column {role}=..."
             )
-    return sorted(chosen, key=lambda choice: [*NAMES, CONTEXT].index(choice.role))
+    return sorted(chosen, key=lambda choice: [*names_of_roles(), CONTEXT].index(choice.role))
 
 
 def named_alike(wanted: Columns, names: Sequence[str]) -> Columns:
@@ -220,7 +237,7 @@ def named_alike(wanted: Columns, names: Sequence[str]) -> Columns:
         The same, where the user names the item; else with the names that items go by there before all others.
     """
     plain = {plain_name(name) for name in names}
-    shared = tuple(known for known in NAMES["item"] if known in plain)
+    shared = tuple(known for known in names_of_roles()["item"] if known in plain)
     if wanted.item is not None or not shared:
         return wanted
     own = wanted.names or {}
@@ -274,7 +291,7 @@ def types_of(engine: DuckDB, table: str) -> dict[str, str]:
 
 
 def _given(names: list[str], wanted: Columns, where: str) -> Iterator[Chosen]:
-    for role in NAMES:
+    for role in names_of_roles():
         column = getattr(wanted, role)
         if isinstance(column, str):
             if column not in names:
@@ -326,7 +343,7 @@ def _by_name(engine: DuckDB, sample: str, roles: list[str], wanted: Columns, lef
     plain = {name: plain_name(name) for name in left}
     for role in roles:
         found: list[str] = []
-        for known in (*(wanted.names or {}).get(role, ()), *NAMES[role]):
+        for known in (*(wanted.names or {}).get(role, ()), *names_of_roles()[role]):
             name = next((name for name, letters in plain.items() if letters == known), None)
             if name is not None and (role != "part" or _says_parts(engine, sample, name)):
                 found.append(name)
@@ -354,7 +371,7 @@ def _fullest(engine: DuckDB, sample: str, found: list[str], role: str) -> str:
 
 def _with_hours(engine: DuckDB, sample: str, choice: Chosen, names: list[str]) -> Chosen:
     """A time by its name, with both columns where one has the day and another one the hour."""
-    named = [name for name in names if plain_name(name) in (*NAMES["timestamp"], *HOUR_NAMES)]
+    named = [name for name in names if plain_name(name) in (*names_of_roles()["timestamp"], *HOUR_NAMES)]
     if choice.role != "timestamp" or not choice.why.startswith("by its name") or len(named) < 2:
         return choice
 
@@ -375,7 +392,7 @@ def _with_hours(engine: DuckDB, sample: str, choice: Chosen, names: list[str]) -
 def _by_ending(engine: DuckDB, sample: str, left: Sequence[str]) -> Iterator[Chosen]:
     """The item, where one column only is called an id of something; ids of users, visits and rows are no items."""
     like = [name for name in left if re.search(r"(?i:[_\- ]id$)|[a-z]I[dD]$", name)]
-    like = [name for name in like if not plain_name(name).startswith((*NAMES["user"], *OF_VISITS))]
+    like = [name for name in like if not plain_name(name).startswith((*names_of_roles()["user"], *OF_VISITS))]
     like = [name for name in like if _repeats(engine, sample, name)]
     if len(like) == 1:
         yield Chosen("item", like[0], "the only other column of ids", guess=True)

@@ -18,14 +18,9 @@ from genre.engines.duckdb import DuckDB, identifier
 from genre.errors import DataError
 from genre.options import nearest
 from genre.preprocessing.sources.base import setting
-from genre.preprocessing.sources.columns import N_SAMPLE, NAMED, NAMES, Chosen, Columns, listed
+from genre.preprocessing.sources.columns import N_SAMPLE, NAMED, Chosen, Columns, listed, names_of_roles
 from genre.preprocessing.sources.values import looks_like_names, to_fields, with_decimal_comma
 from genre.preprocessing.tables import ROW, plain_name
-
-SIDES = {"users": ("user", (*NAMES["user"], "id")), "items": ("item", (*NAMES["item"], "id"))}
-"""Table of fields -> what its rows are, and the names their id goes by."""
-TITLES = tuple(name for name in NAMES["item"] if name.endswith(NAMED["item"]))
-"""Endings of names of columns of titles, those of `track` before those of `artist`."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ def entity_of(engine: DuckDB, side: Side, label: str, chosen: Sequence[Chosen], 
     if like in names and not str(like).startswith("column "):
         column, why = str(like), "named as in the interactions"
     else:
-        column, why = _id_column(engine, table, SIDES[f"{label}s"][1], ids)
+        column, why = _id_column(engine, table, (*names_of_roles()[label], "id"), ids)
     if names.count(column) > 1:
         raise DataError(f"{side.where}: column {column!r} appears {names.count(column)} times; rename one")
     others = [name for name in names if name != column]
@@ -180,7 +175,8 @@ def _titled(items: pa.Table, given: str | Literal[False] | None, where: str) -> 
 def _by_known_name(names: Sequence[str]) -> str | None:
     """The column of titles by its name: `Title`, or that of a thing such as `master_metadata_track_name`."""
     plain = {name: plain_name(name) for name in names}
-    of_things = (name for end in TITLES for name in names if plain[name].endswith(end))
+    endings = (end for end in names_of_roles()["item"] if end.endswith(NAMED["item"]))  # of `track` before `artist`
+    of_things = (name for end in endings for name in names if plain[name].endswith(end))
     return next((name for name in names if plain[name] in TITLE_COLUMNS), None) or next(of_things, None)
 
 

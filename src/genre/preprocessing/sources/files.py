@@ -19,10 +19,10 @@ from genre.log import SILENT, Log
 from genre.options import Doc
 from genre.preprocessing.sources.base import Source, partitions, several_files
 from genre.preprocessing.sources.columns import (
-    KNOWN_NAMES,
     N_SAMPLE,
     Columns,
     check_distinct,
+    known_column_names,
     named_alike,
     types_of,
 )
@@ -142,7 +142,7 @@ class Files(Source):
         look = layout(
             engine,
             file,
-            KNOWN_NAMES,
+            known_column_names(),
             delimiter=self.delimiter,
             header=self.header,
             encoding=self.columns.encoding,
@@ -184,7 +184,7 @@ def column_names(engine: DuckDB, path: str | Path) -> list[str]:
     """
     kind, files = expand(path)
     if kind == "text":
-        names = layout(engine, files[0], KNOWN_NAMES).names
+        names = layout(engine, files[0], known_column_names()).names
         return [*names, *_partitions(path, files[0], names)]
     return [*types_of(engine, _scan(engine, kind, files[:1], path, 1))]
 
@@ -426,7 +426,7 @@ def read_side(
     tables, notes = [], []
     for file in files:
         find_layout = partial(
-            layout, engine, file, KNOWN_NAMES, encoding=columns.encoding, quote=columns.quote, sheet=sheet
+            layout, engine, file, known_column_names(), encoding=columns.encoding, quote=columns.quote, sheet=sheet
         )
         look = find_layout()
         if look.header and not look.named and set(look.names) & set(ids()):

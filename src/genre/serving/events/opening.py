@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genre.errors import NotAvailable, StoreError
-from genre.serving.events.log_table import EventStore
-from genre.serving.events.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from genre.serving.events.log_table import EventStore
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """The scheme of an address; no message repeats the rest, which may hold a password."""
@@ -43,6 +45,8 @@ def open_store(address: str | Path, *, must_exist: bool = False) -> EventStore:
         return PostgresStore(ADDRESS.sub(lambda found: found[0].lower(), text, count=1))
     if must_exist and not Path(address).is_file():
         raise StoreError(f"{address}: no event log; it is made when the run is first served, name another with --store")
+    from genre.serving.events.sqlite import SQLiteStore
+
     return SQLiteStore(Path(address))
 
 
