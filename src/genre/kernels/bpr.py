@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.kernels.compiled import compiled
+from genre.kernels.compiled import compiled, compiled_part
 
 STEP = 8  # interactions of one user that share their sampled items in the softmax
 LARGE = np.float32(60)  # a difference of scores beyond which exp would overflow
@@ -158,7 +158,7 @@ def softmax_epoch(
     return float(total) / max(count, 1)
 
 
-@compiled
+@compiled_part
 def _weigh_sampled(
     row: Int32, items: Float32, x: Float32, boost: Float32, mark: Int32, user: int, share: Float32
 ) -> tuple[Any, Any]:
@@ -173,7 +173,7 @@ def _weigh_sampled(
     return highest, mass
 
 
-@compiled
+@compiled_part
 def _move_sampled(
     row: Int32, items: Float32, share: Float32, rate: Any, decay: Any, before: Float32, push: Float32
 ) -> None:
@@ -187,7 +187,7 @@ def _move_sampled(
                 y[i] = was - times * before[i] - decay * was
 
 
-@compiled
+@compiled_part
 def _dot(left: Float32, right: Float32) -> Any:
     total = np.float32(0)
     for i in range(len(left)):

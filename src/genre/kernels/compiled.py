@@ -35,12 +35,33 @@ def compiled(function: F) -> F:
     Returns:
         A function of the same signature.
     """
+    return _jit(function)
+
+
+def compiled_part(function: F) -> F:
+    """Compile a function that only kernels call, on its first call inside one of them.
+
+    As `compiled`, without what Python needs to call it: to turn objects into arrays and back is often more code than a
+    small loop. Called from Python it would jump to address 0.
+
+    Args:
+        function: Takes and returns arrays and numbers only.
+
+    Returns:
+        A function of the same signature, for kernels alone.
+    """
+    return _jit(function, no_cpython_wrapper=True)
+
+
+def _jit(function: F, **options: bool) -> F:
+    """Compile with these options of numba; no kernel is called from C, so none gets what that would need."""
     import numba
 
+    options = {"nogil": True, "no_cfunc_wrapper": True, **options}
     try:
-        return cast(F, numba.njit(nogil=True, cache=True, fastmath=FAST_MATH)(function))
+        return cast(F, numba.njit(cache=True, fastmath=FAST_MATH, **options)(function))
     except RuntimeError:  # numba found no folder to write to
-        return cast(F, numba.njit(nogil=True, fastmath=FAST_MATH)(function))
+        return cast(F, numba.njit(fastmath=FAST_MATH, **options)(function))
 
 
 def compiler_is_loaded() -> bool:

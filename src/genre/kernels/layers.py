@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from genre.arrays import Float32, Int64
-from genre.kernels.compiled import compiled
+from genre.kernels.compiled import compiled, compiled_part
 from genre.kernels.simd import sums_in_registers
 
 LANES = 64  # items of a tile: the values of a layer of 128 units take 32 KB and stay in the cache
@@ -60,7 +60,7 @@ def score_pairs(users: Float32, items: Float32, weights: Float32, biases: Float3
                 target[lane] = score[lane]
 
 
-@compiled
+@compiled_part
 def _layer(weight: Float32, bias: Float32, x: Float32, width: int, n_out: int, relu: Any, y: Float32) -> None:
     """Set y[:n_out] = weight[:n_out, :width] x[:width] + bias[:n_out, None], and a few rows behind to anything.
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genre.arrays import Float32, Int32
-from genre.kernels.compiled import compiled
+from genre.kernels.compiled import compiled, compiled_part
 from genre.kernels.topk import replace_worst
 
 Counts = npt.NDArray[np.int32] | Float32
@@ -100,7 +100,7 @@ def _find_nearest(
                 bar[j] = _offer(best[j], where[j], both / back, i)
 
 
-@compiled
+@compiled_part
 def _offer(best: Float32, where: Int32, similarity: float, item: int) -> float:
     """Put an item into a heap, where it is better than the worst one or as good and of a lower row.
 
@@ -111,7 +111,7 @@ def _offer(best: Float32, where: Int32, similarity: float, item: int) -> float:
     return float(best[0] * np.float32(0.999999))
 
 
-@compiled
+@compiled_part
 def _count(users: Int32, rows: Sparse, done: Int32, overlap: Counts, i: int) -> int:
     """Add one to `overlap` for each item before `i` of each of its users; return how many items to look at, `i`.
 
@@ -125,7 +125,7 @@ def _count(users: Int32, rows: Sparse, done: Int32, overlap: Counts, i: int) -> 
     return i
 
 
-@compiled
+@compiled_part
 def _add(users: Int32, weight: Float32, rows: Sparse, done: Int32, overlap: Counts, i: int) -> int:
     """Add the product of both values, as `_count` adds one."""
     start, item, value = rows
@@ -136,7 +136,7 @@ def _add(users: Int32, weight: Float32, rows: Sparse, done: Int32, overlap: Coun
     return i
 
 
-@compiled
+@compiled_part
 def _add_and_list(users: Int32, weight: Float32, rows: Sparse, done: Int32, overlap: Counts, touched: Int32) -> int:
     """Add as `_add` or `_count`, and list the items whose overlap is no longer zero; return how many.
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.kernels.compiled import compiled
+from genre.kernels.compiled import compiled, compiled_part
 from genre.kernels.simd import TILE_COLUMNS, TILE_ROWS, add_gram_tile
 
 Equations = tuple[Int64, Int32, Float32, Float32, Float32, Float32, Float32]
@@ -162,7 +162,7 @@ def improve_rows(equations: Equations, out: Float32, steps: int) -> None:
             target[i] = x[i]
 
 
-@compiled
+@compiled_part
 def _add_entries(item: Int32, weight: Float32, times: Any, factors: Float32, x: Float32, out: Float32) -> None:
     """Add sum_q (times * (1 + weight[q]) - weight[q] y_q'x) y_q to `out` `[dim]`, without the matrix sum_q y_q y_q'.
 
@@ -189,7 +189,7 @@ def _add_entries(item: Int32, weight: Float32, times: Any, factors: Float32, x: 
             out[i] += d * y[i]
 
 
-@compiled
+@compiled_part
 def _long_system(
     item: Int32,
     weight: Float32,
@@ -226,7 +226,7 @@ def _long_system(
         _add_gram(a, weighted, rows, n, start - start)
 
 
-@compiled
+@compiled_part
 def _short_system(
     item: Int32,
     weight: Float32,
@@ -268,7 +268,7 @@ def _short_system(
                 z[q] -= start[i] * y[i, q]
 
 
-@compiled
+@compiled_part
 def _factorise(a: Float32, negative: Float32) -> None:
     """Replace the upper triangle of `a` `[n, n]` by U of a = U'U (Cholesky), `BLOCK` rows at a time.
 
@@ -298,7 +298,7 @@ def _factorise(a: Float32, negative: Float32) -> None:
             _add_gram(a, negative, below, len(below), k + len(below))
 
 
-@compiled
+@compiled_part
 def _substitute(a: Float32, b: Float32) -> None:
     """Solve U'U x = b in place: U'y = b forwards, then U x = y backwards."""
     n = len(b)
@@ -315,7 +315,7 @@ def _substitute(a: Float32, b: Float32) -> None:
         b[k] = (b[k] - total) / row[k]
 
 
-@compiled
+@compiled_part
 def _dot(left: Float32, right: Float32) -> Any:
     total = np.float32(0)
     for i in range(len(left)):
@@ -323,7 +323,7 @@ def _dot(left: Float32, right: Float32) -> Any:
     return total
 
 
-@compiled
+@compiled_part
 def _add_gram(a: Float32, left: Float32, right: Float32, n: int, first: int) -> None:
     """Add left[:n, first:]' right[:n, first:] to a[first:, first:]: the upper triangle, and a little below it."""
     wide = a.shape[1]

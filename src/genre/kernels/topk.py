@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.kernels.compiled import compiled
+from genre.kernels.compiled import compiled, compiled_part
 from genre.kernels.simd import FEW_QUERIES, ITEMS_AT_ONCE, MANY_QUERIES, products_of_few, products_of_many
 
 CHUNK = 32  # scores compared with the threshold at once; few chunks hold one above it
@@ -138,7 +138,7 @@ def _keep_products(
     return -1
 
 
-@compiled
+@compiled_part
 def _offer_products(
     products: Float32,
     above: Int64,
@@ -166,7 +166,7 @@ def _offer_products(
     return -1
 
 
-@compiled
+@compiled_part
 def _products(
     block: int, hidden: int, queries: int, threshold: int, products: int, above: int, dim: int, lanes: int
 ) -> int:
@@ -188,7 +188,8 @@ def best_first(item: Int32, score: Float32) -> None:
         best, where = score[r], item[r]
         for last in range(len(best) - 1, 0, -1):
             worst, at = best[0], where[0]
-            replace_worst(best[:last], where[:last], best[last], where[last])
+            item_number = np.int64(where[last])  # the type by which all kernels call it: compiled once
+            replace_worst(best[:last], where[:last], best[last], item_number)
             best[last], where[last] = worst, at
 
 
@@ -281,7 +282,7 @@ def _place_in_tiles(indptr: Int64, item: Int32, width: np.uint32, free: Int64, r
             free[tile] += 1
 
 
-@compiled
+@compiled_part
 def replace_worst(best: Float32, where: Int32, score: float, item: int) -> None:
     """Replace the root of a heap, and let the new entry sink until neither child is worse than it.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from genre.arrays import Float32, Int32, Int64
-from genre.kernels.compiled import compiled
+from genre.kernels.compiled import compiled, compiled_part
 
 Interactions = tuple[Int64, Int64, Int32, Float32]
 """Bounds of the histories, int64 `[n + 1]`; history, item and weight of each interaction, oldest first in each history,
@@ -90,7 +90,7 @@ def best_followers(
     return out_start, out_item[: out_start[-1]], out_value[: out_start[-1]]
 
 
-@compiled
+@compiled_part
 def _add_near(
     item: Int32,
     weight: Float32,
@@ -117,7 +117,7 @@ def _add_near(
     return n_touched
 
 
-@compiled
+@compiled_part
 def _best_to_front(value: Float32, item: Int32, k: int) -> None:
     """Move the `k` largest values and their items to the front, in any order; of equal values the lower item.
 
