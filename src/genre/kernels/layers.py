@@ -40,15 +40,17 @@ def score_pairs(users: Float32, items: Float32, weights: Float32, biases: Float3
     """
     n_layers, rows, _ = weights.shape
     x, y = np.empty(rows * LANES, np.float32), np.empty(rows * LANES, np.float32)
-    tile = np.zeros((widths[0], LANES), np.float32)
+    tile = np.empty(widths[0] * LANES, np.float32)  # a function to make it is compiled for `x` already
+    for at in range(len(tile)):
+        tile[at] = 0
     for start in range(0, len(items), LANES):
         block = items[start : start + LANES]
         for lane in range(len(block)):
             for d in range(widths[0]):
-                tile[d, lane] = block[lane, d]
+                tile[d * LANES + lane] = block[lane, d]
         for u in range(len(users)):
             for d in range(widths[0]):
-                theirs, own, into = tile[d], users[u, d], x[d * LANES : (d + 1) * LANES]
+                theirs, own, into = tile[d * LANES : (d + 1) * LANES], users[u, d], x[d * LANES : (d + 1) * LANES]
                 for lane in range(LANES):
                     value = theirs[lane] + own
                     into[lane] = np.float32(0) if value < 0 else value  # NaN stays NaN

@@ -60,9 +60,10 @@ def solve_rows(equations: Equations, out: Float32) -> None:
     """
     dim = out.shape[1]
     wide = -(-dim // TILE_COLUMNS) * TILE_COLUMNS
-    system, flipped, b, scale = (np.zeros(size, np.float32) for size in (wide * wide, dim * wide, wide, dim))
+    sizes = wide * wide, dim * wide, wide, wide, dim
+    system, flipped, b, least, scale = (np.zeros(size, np.float32) for size in sizes)
     rows, weighted = np.zeros((CHUNK, wide), np.float32), np.zeros((CHUNK, wide), np.float32)
-    _solve_rows(equations, out, system, flipped, b, scale, rows, weighted)
+    _solve_rows(equations, out, system, flipped, b, least, scale, rows, weighted)
 
 
 @compiled
@@ -72,6 +73,7 @@ def _solve_rows(
     system: Float32,
     flipped: Float32,
     b: Float32,
+    least: Float32,
     scale: Float32,
     rows: Float32,
     weighted: Float32,
@@ -80,7 +82,7 @@ def _solve_rows(
 
     system: `[wide * wide]`, wide the dimension rounded up.
     flipped: `[dim * wide]`.
-    b: `[wide]`.
+    b, least: `[wide]`.
     scale: `[dim]`.
     rows, weighted: `[CHUNK, wide]`, zeros.
     """
@@ -98,7 +100,7 @@ def _solve_rows(
             _short_system(seen, w, factors, gram, ridge[u], own, target, scale, y, a, z)
         else:
             _long_system(seen, w, factors, gram, ridge[u], own, rows, weighted, a, z)
-        _factorise(a, weighted)
+        _factorise(a, weighted, least)
         _substitute(a, z)
         for i in range(dim):
             if short:
@@ -269,15 +271,14 @@ def _short_system(
 
 
 @compiled_part
-def _factorise(a: Float32, negative: Float32) -> None:
+def _factorise(a: Float32, negative: Float32, least: Float32) -> None:
     """Replace the upper triangle of `a` `[n, n]` by U of a = U'U (Cholesky), `BLOCK` rows at a time.
 
     The rows of a block are finished one by one, then their product is taken off everything below at once.
 
-    negative: scratch, at least `[BLOCK, n]`.
+    negative, least: scratch, at least `[BLOCK, n]` and `[n]`.
     """
     n = len(a)
-    least = np.empty(n, np.float32)
     for i in range(n):
         least[i] = TINY_PIVOT * a[i, i]
     for k in range(0, n, BLOCK):
