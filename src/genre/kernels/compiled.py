@@ -11,7 +11,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -57,11 +57,12 @@ def _jit(function: F, **options: bool) -> F:
     """Compile with these options of numba; no kernel is called from C, so none gets what that would need."""
     import numba
 
+    njit: Any = numba.njit  # its types know no options about wrappers
     options = {"nogil": True, "no_cfunc_wrapper": True, **options}
     try:
-        return cast(F, numba.njit(cache=True, fastmath=FAST_MATH, **options)(function))
+        return cast(F, njit(cache=True, fastmath=FAST_MATH, **options)(function))
     except RuntimeError:  # numba found no folder to write to
-        return cast(F, numba.njit(fastmath=FAST_MATH, **options)(function))
+        return cast(F, njit(fastmath=FAST_MATH, **options)(function))
 
 
 def compiler_is_loaded() -> bool:

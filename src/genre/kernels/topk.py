@@ -17,6 +17,7 @@ them with a sort of whole rows.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -188,7 +189,7 @@ def best_first(item: Int32, score: Float32) -> None:
         best, where = score[r], item[r]
         for last in range(len(best) - 1, 0, -1):
             worst, at = best[0], where[0]
-            item_number = np.int64(where[last])  # the type by which all kernels call it: compiled once
+            item_number: Any = np.int64(where[last])  # the type by which all kernels call it: compiled once
             replace_worst(best[:last], where[:last], best[last], item_number)
             best[last], where[last] = worst, at
 
