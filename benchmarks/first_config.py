@@ -103,15 +103,16 @@ def run(name: str, files: Path, minutes: float) -> dict[str, Any]:
 # --- the page -------------------------------------------------------------------------------------------
 
 NOTES = (
-    "- Budgets of `auto` are two minutes, far below its default of ten, for lack of CPU.",
+    "- Budgets of `auto` are two minutes, and six for beauty-bert4rec, below its default of ten, for lack of CPU.",
     "- amazon-beauty: weights of the blends by hand are of before decision record 183, with no network that starts at texts (decision 215) and no",
     "  ranker; `init` offers both, and validation took the ranker.",
     "- uci-online-retail: purchases repeat; `init` and `auto` are told `--exclude-seen`, for the table removes seen items. Without it `auto` searched",
     "  with repeats, and its blend had .0888 and .0801 here.",
     "- By hand every blend is weighed on one half of the validation users and judged on the other, and the reverse; the table weighs it on all.",
     "- lastfm-hetrec: weights of the blends by hand are of before decision 183.",
-    "- `yelp`, `gowalla`, `ml-1m`, `ml-1m-ordered` and `beauty-bert4rec` were not searched by hand, and neither `init` nor `auto` was measured there: one call of",
-    "  it a set, minutes to an hour of CPU each.",
+    "- yelp: on 8,000 users of validation the ranker of `init` has .0322 and the one by hand .0318; on this sample of the test the one by hand is ahead.",
+    "- gowalla: the config by hand was chosen among 31 on 1,000 of these validation users; on the test there is no difference.",
+    "- beauty-bert4rec: a budget of two minutes holds no ranker there, for one takes 90 seconds: `auto` gave a blend with .0436 and .0348.",
 )
 REACH = {"init": 0.95, "auto": 0.98}
 
