@@ -33,14 +33,14 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {threads} BLAS thread(s); Python {platform.python_version()}, {parts}"
 
 
-def ml_1m(data: Path) -> Split:
-    """MovieLens 1M by `index.npz`, a published random 80/10/10 split; every rating is an interaction."""
+def ml_1m(data: Path, *, stars: bool = False) -> Split:
+    """MovieLens 1M by `index.npz`, a published random 80/10/10 split; every rating is an interaction, with its stars or without."""
     import h5py  # type: ignore[import-not-found]
 
     with h5py.File(data / "ml-1m" / "total_data.hdf5") as file:
-        user, item = file["user"][:], file["item"][:]
+        user, item, rating = (file[name][:] for name in ("user", "item", "rating"))
     part = np.load(data / "ml-1m" / "index.npz")["data"]
-    return parts(user, np.unique(item, return_inverse=True)[1], part, "ml-1m")
+    return parts(user, np.unique(item, return_inverse=True)[1], part, "ml-1m", rating if stars else None)
 
 
 def gowalla(data: Path) -> Split:
@@ -181,13 +181,16 @@ def ml_100k_folds(data: Path) -> Iterator[Fold]:
         yield Fold(*made)
 
 
-def parts(user: np.ndarray, item: np.ndarray, part: np.ndarray, name: str) -> Split:
+def parts(user: np.ndarray, item: np.ndarray, part: np.ndarray, name: str, stars: np.ndarray | None = None) -> Split:
     """0 = train, 1 = validation, 2 = test. The test's context is train and validation together."""
     users, items = (Ids(str(row) for row in range(int(column.max()) + 1)) for column in (user, item))
 
     def of(*wanted: int) -> Dataset:
         kept = np.isin(part, wanted)
-        return Dataset.from_arrays(user=user[kept], item=item[kept], user_ids=users, item_ids=items, name=name)
+        rated: dict[str, Any] = {}
+        if stars is not None:
+            rated = {"rating": stars[kept], "rating_scale": (1.0, 5.0, 1.0), "positive_rating": 4.0}
+        return Dataset.from_arrays(user=user[kept], item=item[kept], user_ids=users, item_ids=items, name=name, **rated)
 
     return Split(of(0), Fold(of(0), of(1)), Fold(of(0, 1), of(2)))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import machine
-from handmade import HERE, SETS, read
+from handmade import HERE, SETS, make_files, read
 
 from genre.auto import find_config
 from genre.config.experiment import Experiment
@@ -164,8 +164,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=2.0, help="CPU minutes of auto")
     options = parser.parse_args()
     for name in options.sets or [name for name in SETS if (HERE / f"{name}.yaml").is_file()]:
-        (options.files / name).mkdir(parents=True, exist_ok=True)
-        SETS[name].make(options.data, options.files / name)
+        make_files(name, options.data, options.files)
         found = run(name, options.files, options.budget)
         kept = (json.loads(KEPT.read_text()) if KEPT.is_file() else {}) | {name: found}
         KEPT.write_text(json.dumps(kept, indent=1, default=float) + "\n")

@@ -20,9 +20,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
-from scale import made_data
+from scale import made_data, rows_of
 
 import genre
 
@@ -71,15 +70,10 @@ def small(scratch: Path, repeats: int) -> None:
 
 def large(scratch: Path, n: int) -> None:
     data = made_data(n // 50, n // 200, n + n // 10)  # pairs that come twice count once
-    columns = {
-        "user_id": data.user_ids.values.take(pa.array(data.user)),
-        "item_id": data.item_ids.values.take(pa.array(data.item)),
-        "timestamp": data.timestamp,
-    }
     path = scratch / "interactions.parquet"
-    pq.write_table(pa.table(columns), path)
+    pq.write_table(rows_of(data), path)
     n, users = len(data), data.user_ids.values.to_pylist()[:: max(1, data.n_users // 200)][:200]
-    del data, columns
+    del data
     config = scratch / "large.yaml"
     config.write_text(CONFIG.format(path=path))
     cpu("run", config, "--runs", scratch / "large", cache=scratch / "compiled-0")

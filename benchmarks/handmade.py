@@ -423,6 +423,12 @@ class Search:
         (HERE / f"{self.name}.tsv").write_text("\n".join(["ndcg@10\tCPU s\tconfig", *lines]) + "\n")
 
 
+def make_files(name: str, data: Path, files: Path) -> None:
+    """Make the files of a set, in a folder of its own."""
+    (files / name).mkdir(parents=True, exist_ok=True)
+    SETS[name].make(data, files / name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
@@ -431,9 +437,7 @@ def main() -> None:
     parser.add_argument("--only-files", action="store_true", help="make the files and try nothing")
     options = parser.parse_args()
     for name in options.sets:
-        folder = options.files / name
-        folder.mkdir(parents=True, exist_ok=True)
-        SETS[name].make(options.data, folder)
+        make_files(name, options.data, options.files)
         if not options.only_files:
             search = Search(name, SETS[name], options.files)
             search.run()

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from handmade import SETS, Search
+from handmade import SETS, Search, make_files
 
 from genre.evaluation.evaluator import evaluate
 
@@ -30,8 +30,7 @@ def main() -> None:
     for name in options.sets:
         with TemporaryDirectory() as folder:
             files = Path(folder) / "files"
-            (files / name).mkdir(parents=True)
-            SETS[name].make(options.data, files / name)
+            make_files(name, options.data, files)
             search = Search(name, SETS[name], files)
         for items in ("id", "text+id", "text_start"):
             [model] = search.experiment([OPTIONS | {"items": items}]).recommenders

@@ -18,12 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import genre
-from genre.data.dataset import Dataset
-from genre.data.folds import Fold, Split
-from genre.data.ids import Ids
 from genre.recommenders.pair_network import PairNetwork
 from genre.training import row_updates
 
@@ -79,32 +74,6 @@ def steps(options: argparse.Namespace) -> None:
             print(f"| `{name}` | {batch:,} | {dense:.0f} | {by_rows:.0f} |", flush=True)
 
 
-def rated(data: Path) -> Split:
-    """MovieLens 1M with its stars, by `index.npz`."""
-    import h5py  # type: ignore[import-not-found]
-
-    with h5py.File(data / "ml-1m" / "total_data.hdf5") as file:
-        user, item, rating = (file[name][:] for name in ("user", "item", "rating"))
-    part = np.load(data / "ml-1m" / "index.npz")["data"]
-    item = np.unique(item, return_inverse=True)[1]
-    users, items = (Ids(str(row) for row in range(int(column.max()) + 1)) for column in (user, item))
-
-    def of(*wanted: int) -> Dataset:
-        kept = np.isin(part, wanted)
-        return Dataset.from_arrays(
-            user=user[kept],
-            item=item[kept],
-            rating=rating[kept],
-            rating_scale=(1.0, 5.0, 1.0),
-            positive_rating=4.0,
-            user_ids=users,
-            item_ids=items,
-            name="ml-1m",
-        )
-
-    return Split(of(0), Fold(of(0), of(1)), Fold(of(0, 1), of(2)))
-
-
 def quality(options: argparse.Namespace) -> None:
     """Print quality and cost of larger batches and of row-wise updates."""
     from datasets import machine, ml_1m
@@ -112,10 +81,10 @@ def quality(options: argparse.Namespace) -> None:
     print(f"{machine()}\n\n| network | interactions a step | updates | measure | value | fit, CPU s |")
     print("|---|--:|---|---|--:|--:|")
     for name in options.kinds:
-        kind, split = KINDS[name], rated(options.data) if name == "mlp" else ml_1m(options.data)
+        kind, split = KINDS[name], ml_1m(options.data, stars=name == "mlp")
         n = len(split.train)
-        usual, most = kind().batch_size, []
-        most.append((usual, NEVER, 10_000))
+        usual = kind().batch_size
+        most = [(usual, NEVER, 10_000)]
         most.extend((factor * usual, NEVER, n // (factor * usual)) for factor in options.factors)
         most.append((options.factors[-1] * usual, 1, n // (options.factors[-1] * usual)))
         for size, rows, most_steps in most:

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from handmade import HERE, SETS, read
+from handmade import HERE, SETS, make_files, read
 
 from genre.config.reading import parse_config
 from genre.config.starter import first_config
@@ -79,8 +79,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| set | part | context | ndcg@10 | recall@10 | difference | CPU s |\n|---|---|---|--:|--:|---|--:|")
     for name in options.sets:
-        (options.files / name).mkdir(parents=True, exist_ok=True)
-        SETS[name].make(options.data, options.files / name)
+        make_files(name, options.data, options.files)
         run(name, options.files)
 
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from handmade import HERE, SETS, Set, read
+from handmade import HERE, SETS, Set, make_files, read
 
 from genre.config.reading import parse_config
 from genre.config.starter_choices import FACTORS, WALK
@@ -74,8 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| set | members | seed | ndcg@10 | recall@10 | CPU s |\n|---|---|--:|--:|--:|--:|")
     for name in options.sets:
-        (options.files / name).mkdir(parents=True, exist_ok=True)
-        SETS[name].make(options.data, options.files / name)
+        make_files(name, options.data, options.files)
         measure(name, options.files)
 
 

@@ -61,6 +61,17 @@ def made_data(n_users: int, n_items: int, n: int):
     )
 
 
+def rows_of(data) -> pa.Table:
+    """The interactions as a table of ids and times."""
+    return pa.table(
+        {
+            "user_id": data.user_ids.values.take(pa.array(data.user)),
+            "item_id": data.item_ids.values.take(pa.array(data.item)),
+            "timestamp": data.timestamp,
+        }
+    )
+
+
 def lists(options: argparse.Namespace) -> None:
     import genre
     from genre.batch_recommendations import UserLists
@@ -137,14 +148,9 @@ def steps_of_a_run(n: int, n_users: int, n_items: int):
 
     with tempfile.TemporaryDirectory() as folder:
         data, place = made_data(n_users, n_items, n + n // 10), Path(folder)
-        columns = {
-            "user_id": data.user_ids.values.take(pa.array(data.user)),
-            "item_id": data.item_ids.values.take(pa.array(data.item)),
-            "timestamp": data.timestamp,
-        }
-        pyarrow.csv.write_csv(pa.table(columns), place / "interactions.csv")
+        pyarrow.csv.write_csv(rows_of(data), place / "interactions.csv")
         pyarrow.csv.write_csv(data.items, place / "items.csv")
-        del data, columns
+        del data
         alone = dict(os.environ, XDG_CACHE_HOME=str(place / "cache"))  # an empty cache, but for the text model
         packages, own = platformdirs.user_cache_path("genre") / "packages", place / "cache" / "genre"
         own.mkdir(parents=True)
@@ -189,13 +195,7 @@ def on_cluster(options: argparse.Namespace) -> None:
                 model = genre.ALS(factors=64, iterations=2, solver="cg").fit(data.where(data.user % 10 == 0))
                 every = np.arange(data.n_users)
                 model.recommend(data.history(every[:512]))  # compiles
-                columns = {
-                    "user_id": data.user_ids.values.take(pa.array(data.user)),
-                    "item_id": data.item_ids.values.take(pa.array(data.item)),
-                    "timestamp": data.timestamp,
-                }
-                pq.write_table(pa.table(columns), folder / "rows.parquet")
-                del columns
+                pq.write_table(rows_of(data), folder / "rows.parquet")
                 prints, cleaning = [], Cleaning(min_user_interactions=5, min_item_interactions=5)
                 for name in options.engines:
                     with DuckDB() if name == "duckdb" else small_cluster(Path(home)) as engine:
@@ -223,7 +223,7 @@ def on_cluster(options: argparse.Namespace) -> None:
                             steps = {"start": started, CONVERSION: converted, **steps}
                         for step, work in steps.items():
                             found[step], cpu, wall, peak = of_all(work)
-                            print(f"| {n:,} | {name} | {step} | {cpu:.1f} | {wall:.1f} | {peak:,} |", flush=True)
+                            print(row_of_table(n, f"{name} | {step}", cpu, wall, peak), flush=True)
                         prints.append((found["cleaning"], found["lists for all users"]))
                 if any(one != prints[0] for one in prints):
                     raise SystemExit("the engines gave different results")

@@ -21,12 +21,14 @@ with as few items as one million has, which tells that apart.
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -207,13 +209,13 @@ def measure(python: str, row: str, name: str, folder: Path, *words: str) -> dict
 def run_side(row: str, name: str, folder: str, *, profile: bool) -> None:
     from importlib.metadata import version
 
-    from speed_sides import PROFILE, PROFILING, SIDES
+    import speed_sides
 
-    PROFILING.extend([True] if profile else [])
-    facts = SIDES[row, name](Path(folder))
-    if profile:
-        PROFILE.create_stats()
-        print(json.dumps({"profile": profile_lines(PROFILE.stats)}))
+    seen = speed_sides.PROFILE = cProfile.Profile(time.process_time) if profile else None
+    facts = speed_sides.SIDES[row, name](Path(folder))
+    if seen is not None:
+        seen.create_stats()
+        print(json.dumps({"profile": profile_lines(seen.stats)}))
         return
     package = {"GENRE": "genre-rec", "faiss": "faiss-cpu"}.get(name, name)
     label = "" if name in FLOORS or row in FLAT else f"{name} {version(package)}"

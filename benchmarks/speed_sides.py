@@ -18,8 +18,7 @@ import scipy.sparse as sp
 
 Facts = dict[str, float]
 SIDES: dict[tuple[str, str], Callable[[Path], Facts]] = {}
-PROFILE = cProfile.Profile(time.process_time)  # of what `spent` measures, where `speed.py` enables it
-PROFILING: list[bool] = []
+PROFILE: cProfile.Profile | None = None  # of what `spent` measures, where `speed.py` sets one
 CONFIDENCE, RIDGE, GOOD_RIDGE = 11.0, 5.0, 50.0  # in ALS; the last ranks best on MovieLens
 ROUNDS = 10  # iterations or epochs that a time is divided by
 SIZES = {  # interactions, users and items of the rows `flat ...`
@@ -43,7 +42,7 @@ def spent(function: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
     least, result = np.inf, None
     for _ in range(repeats):
         began = time.process_time()
-        result = PROFILE.runcall(function) if PROFILING else function()
+        result = PROFILE.runcall(function) if PROFILE else function()
         least = min(least, time.process_time() - began)
     return float(least), result
 

@@ -27,6 +27,7 @@ from genre.recommenders.sasrec import SASRec
 from genre.recommenders.semantic_ids import SemanticIds
 from genre.recommenders.two_tower import TwoTower
 from genre.testing import toy_dataset
+from kills import Killed
 
 PARTS = LeaveOneOut().split(toy_dataset())
 SHORT = {"epochs": 4, "learning_rate": 0.01, "dim": 8}
@@ -42,10 +43,6 @@ NETWORKS: dict[type[NetworkRecommender], dict[str, object]] = {  # what each dra
 @pytest.fixture(autouse=True)
 def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genre.training.checkpoint.EVERY_SECONDS", 0.0)
-
-
-class Killed(Exception):
-    pass
 
 
 class KillIn(Log):

@@ -16,6 +16,7 @@ from genre.errors import ArtifactError, OptionError, TrainingError
 from genre.log import Log
 from genre.training.hyperparameters import TrainingOptions
 from genre.training.loop import TrainingHistory, Validation, seeded, step_size, train
+from kills import KillAt, Killed
 
 
 @pytest.fixture(autouse=True)
@@ -78,21 +79,6 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator_al
     other, _ = fit()
     assert same(one, other)
     assert not same(one, fit(seed=1)[0])
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(Log):
-    """Stops the run after some epoch's record, as a kill would."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def record(self, event: str, **fields: object) -> None:
-        if fields.get("epoch") == self.epoch:
-            raise Killed
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "adagrad"])
@@ -245,7 +231,7 @@ def test_options_out_of_range_are_errors() -> None:
 SCRIPT = """
 import json, os, random, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../support"]
 from test_loop import Line, Points
 from genre.training import checkpoint
 from genre.training.loop import seeded, train

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import genre
-from genre.log import Log
 from genre.testing import toy_dataset
 from genre.training.hyperparameters import TrainingOptions
 from genre.training.loop import make_optimizer, train
 from genre.training.row_updates import AdamByRows, AdamWByRows, LookedUp, clip_norm
+from kills import KillAt, Killed
 from lines import Lines
 
 N, DIM = 12, 3
@@ -90,19 +90,6 @@ def test_other_optimizers_and_small_tables_stay_dense(optimizer: str, monkeypatc
     monkeypatch.setattr("genre.training.row_updates.LARGE_TABLE", N + 1)
     make_optimizer(module, TrainingOptions())
     assert not module.rows.sparse
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(Log):
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def record(self, event: str, **fields: object) -> None:
-        if fields.get("epoch") == self.epoch:
-            raise Killed
 
 
 def test_a_resumed_training_equals_an_undisturbed_one(tmp_path: Path) -> None:

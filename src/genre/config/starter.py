@@ -239,7 +239,7 @@ def config_text(
         "neighbour_gb": f"{NEIGHBOUR_BYTES * facts.items / 1e9:,.0f}",
         "evaluated": str(evaluated),
         "judged": f"{judged_users(facts):,}",
-        "half": f"{1.96 * 0.3 / max(evaluated or 1, 1) ** 0.5:.3f}",
+        "half": f"{1.96 * 0.3 / (evaluated or 1) ** 0.5:.3f}",
         "picture": facts.pictures[0] if facts.pictures else "",
         "first_texts": ", ".join(facts.texts[:3]),
         "recommenders": "\n".join(line for choice in recommenders for line in _entry(choice)),

@@ -183,8 +183,8 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
     size = f"{facts.items:,} items" + ("" if ease == "ease" else ", too many for `ease`")
     if not leaves_out_neighbours(facts):
         yield Choice({"kind": ease, "regularization": 300}, f"all items of a history count alike; {size}")
-    if facts.ordered and not leaves_out_neighbours(facts):
-        yield Choice({"kind": ease, "regularization": 300} | _decay(facts), "the newest items count more")
+        if facts.ordered:
+            yield Choice({"kind": ease, "regularization": 300} | _decay(facts), "the newest items count more")
     yield Choice({"kind": "item_knn"} | WALK | _decay(facts), "items with the same users, by a random walk")
     yield Choice(FACTORS, "factors, which see further than shared users")
     if facts.interactions <= MOST_FOR_BPR:

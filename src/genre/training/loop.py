@@ -257,7 +257,6 @@ def _epoch(
     every = 100 * max(1, math.ceil(n_batches / 100 / LINES_PER_EPOCH))
     total = since = 0.0
     at = -1
-    sparse = any(isinstance(one, nn.Embedding) and one.sparse for one in module.modules())
     for at, batch in enumerate(batches(generator)):
         for group in optimizer.param_groups:
             group["lr"] = step_size((epoch - 1) * n_batches + at, options.epochs * n_batches, options)
@@ -265,10 +264,7 @@ def _epoch(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if options.max_norm:
-            if sparse:
-                clip_norm(module, options.max_norm)
-            else:
-                nn.utils.clip_grad_norm_(module.parameters(), options.max_norm)
+            clip_norm(module, options.max_norm)
         optimizer.step()
         value = float(loss.detach())
         if not math.isfinite(value):

@@ -62,19 +62,23 @@ class AdamWByRows(_ByRows, torch.optim.AdamW):
 
 
 def clip_norm(module: nn.Module, most: float) -> None:
-    """Shorten gradients to a common length, sparse ones included, which torch's function does not take.
+    """Shorten gradients to a common length: by torch's function, which takes no sparse ones, or else here.
 
     Args:
         module: its parameters have gradients, changed in place.
         most: length of all gradients together, at most.
     """
+    moved = [(one, one.grad) for one in module.parameters() if one.grad is not None]
+    if not any(gradient.is_sparse for _, gradient in moved):
+        nn.utils.clip_grad_norm_((one for one, _ in moved), most)
+        return
     values = []
-    for parameter in module.parameters():
-        if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()  # the gradients of a row are one
+    for parameter, gradient in moved:
+        if gradient.is_sparse:
+            parameter.grad = gradient.coalesce()  # the gradients of a row are one
             values.append(parameter.grad.values())
-        elif parameter.grad is not None:
-            values.append(parameter.grad)
+        else:
+            values.append(gradient)
     length = math.sqrt(sum(float(value.square().sum()) for value in values))
     if length > most:
         for value in values:

@@ -345,7 +345,7 @@ def word_prediction(users: sp.csr_matrix, items: sp.csr_matrix, split: Split) ->
     for fold in (split.validation, split.test):
         target, rng = fold.target, np.random.default_rng(0)
         written = (np.diff(users.indptr)[target.user] > 0) & (np.diff(items.indptr)[target.item] > 0)
-        rows = _sample(np.flatnonzero(written & ~np.isin(target.pairs(), fold.context.pairs())))
+        rows = _sample(np.flatnonzero(written & ~fold.repeats()))
         user, item = target.user[rows].astype(np.int64), target.item.astype(np.int64)
         own, wins = _products(users, user, items, item[rows]), np.zeros(len(rows))
         for _ in range(OTHERS):
