@@ -30,5 +30,5 @@ def test_the_first_config_ends_on_a_tenth_of_25_million_interactions(monkeypatch
     assert cpu < CPU_SECONDS
     assert peak < MIB
     known = sum(seconds for step, (seconds, _) in cost.items() if not step.startswith("all of"))
-    assert known > 0.8 * cpu, "the log of the run says where its time went; files are written and read back besides"
+    assert known > 0.9 * cpu, "the log of the run says where its time went"
     assert {"encoded", "checked", "fitted blend", "evaluated blend", "reported"} <= set(cost)

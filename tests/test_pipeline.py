@@ -99,7 +99,8 @@ def test_every_step_says_what_it_cost(world: Path) -> None:
     steps = [(step["step"], step["model"]) for step in run.report["steps"]]
     assert steps == [
         *((step, "") for step in ("preprocessed", "split", "checked", "augmented", "encoded")),
-        *((step, name) for step in ("fitted", "evaluated") for name in ("popularity", "ease")),
+        *((step, name) for name in ("popularity", "ease") for step in ("fitted", "saved")),
+        *(("evaluated", name) for name in ("popularity", "ease")),
     ]
     assert all(step["cpu_seconds"] >= 0 and step["peak_mib"] > 10 for step in run.report["steps"])
     assert "CPU seconds: " in "\n".join(log.lines)

@@ -97,7 +97,8 @@ def fit_recommenders(work: Workspace, experiment: Experiment, split: Split, log:
                 reusable = Reusable(train, known, held_out)
                 fit_reusing(made, reusable, train, validation=split.validation, checkpoint=place, log=own)
             reranking = record_reranking(made, label, own)  # of members of a blend, whose weights are fitted
-            with work.publish(name, work.key_with_failures(key, reranking.get("failed", 0))) as folder:
+            key = work.key_with_failures(key, reranking.get("failed", 0))
+            with log.measure("saved", model=label), work.publish(name, key) as folder:
                 made.save(folder / "model")
                 shutil.copy(scratch / "log.jsonl", folder)
             del made, known, reusable
@@ -159,8 +160,8 @@ def evaluate_recommenders(
         key = key_of(name, work.key_of(f"recommenders/{label}"), options)
         if not work.reuse(name, key):
             log.line(f"evaluation: {label}")
-            recommender = fitted[label]
             with log.measure("evaluated", model=label):
+                recommender = fitted[label]
                 results = {
                     part: evaluate(recommender, fold, **how, train=split.train, name=label, log=log)
                     for part, fold in folds.items()
@@ -244,13 +245,14 @@ def refit_recommender(
     name, key = f"refitted/{label}", key_of("refit", work.key_of(f"recommenders/{label}"))
     if not work.reuse(name, key):
         log.line(f"refit: {label}, from all interactions")
-        if work.key_of("augmentation"):
-            dataset = read_augmented(work.folder / "augmentation").apply(dataset)
-        everything = dataset.with_features(items=split.train.item_features, users=split.train.user_features)
-        checkpoint = work.scratch(name) / "checkpoint"
-        recommender = evaluated.chosen().fit(everything, checkpoint=checkpoint, log=log)
-        with work.publish(name, key) as folder:
-            recommender.save(folder / "model")
+        with log.measure("refitted", model=label):
+            if work.key_of("augmentation"):
+                dataset = read_augmented(work.folder / "augmentation").apply(dataset)
+            everything = dataset.with_features(items=split.train.item_features, users=split.train.user_features)
+            checkpoint = work.scratch(name) / "checkpoint"
+            recommender = evaluated.chosen().fit(everything, checkpoint=checkpoint, log=log)
+            with work.publish(name, key) as folder:
+                recommender.save(folder / "model")
     return {label: type(evaluated).load(work.folder / name / "model")}
 
 
@@ -283,8 +285,8 @@ def index_items(
         of, name = f"{'refitted' if label in refitted else 'recommenders'}/{label}", f"indexes/{label}"
         if work.reuse(name, key := key_of("index", work.key_of(of))):
             continue
-        recommender = refitted[label] if label in refitted else fitted[label]
         with log.measure("indexed", model=label):
+            recommender = refitted[label] if label in refitted else fitted[label]
             factors = recommender.as_factors(dataset.history(np.sort(drawn)))
             made = None if factors is None else ItemIndex.build(factors[1], factors[0])
         if made is None:

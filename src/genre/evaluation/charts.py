@@ -127,7 +127,7 @@ def places_of_names(x: Float64, y: Float64, names: Sequence[str], room: float) -
     Returns:
         A text position of Plotly for each point; empty where there is no room.
     """
-    across = (x - x.min() + room) / (np.ptp(x) + 2 * room) * PLOT_WIDTH
+    across = (x - x.min() + room) / (np.ptp(x) + 2 * room or 1.0) * PLOT_WIDTH
     up = (y - y.min()) / (np.ptp(y) or 1.0) * PLOT_HEIGHT
     taken = [(a - MARKER, a + MARKER, b - MARKER, b + MARKER) for a, b in zip(across, up, strict=True)]
     places = []
