@@ -298,7 +298,12 @@ def cpu_of_threads(run) -> tuple[float, float]:
     return time.process_time() - before, time.thread_time() - own + TimedPool.busiest
 
 
-SIZES = {"small": (3_000, 2_000, 300_000), "middle": (12_000, 6_000, 1_000_000), "large": (40_000, 12_000, 3_000_000)}
+SIZES = {
+    "small": (3_000, 2_000, 300_000),
+    "middle": (12_000, 6_000, 1_000_000),
+    "large": (40_000, 12_000, 3_000_000),
+    "wide": (30_000, 20_000, 600_000),
+}
 MEASURED = {
     "popularity": {},
     "baseline": {},

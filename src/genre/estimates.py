@@ -25,6 +25,7 @@ from genre.errors import DataError
 from genre.machine import machine_memory
 from genre.recommenders.als import CG_MIN_FACTORS
 from genre.recommenders.base import Recommender
+from genre.recommenders.ease_neighbours import POPULAR
 from genre.training.hyperparameters import LARGE_TABLE
 
 MIB = 2**20
@@ -113,6 +114,11 @@ def _kept_weights(facts: DataSizes, model: Recommender) -> tuple[float, ...]:
     return facts.interactions, facts.items * min(neighbours, facts.items)
 
 
+def _neighbourhoods(facts: DataSizes, model: Recommender) -> tuple[float, ...]:
+    """Return interactions, the most weights that are kept, and products of popular items."""
+    return *_kept_weights(facts, model), min(facts.items, POPULAR) ** 2
+
+
 def _times(options: Callable[[Recommender], float], *terms: Callable[[DataSizes], float]) -> Terms:
     return lambda facts, model: tuple(options(model) * term(facts) for term in terms)
 
@@ -145,7 +151,7 @@ SECONDS: dict[str, Terms] = {
 }
 BYTES: dict[str, Terms] = {
     "transitions": _kept_weights,
-    "ease_neighbours": _kept_weights,
+    "ease_neighbours": _neighbourhoods,
     "item_knn": lambda facts, model: (facts.interactions, facts.items * float(model.neighbours)),  # type: ignore[attr-defined]
     "ease": _times(ONE, _n, lambda facts: facts.items**2),
     "als": lambda facts, model: (facts.interactions, _rows(facts) * float(model.factors)),  # type: ignore[attr-defined]

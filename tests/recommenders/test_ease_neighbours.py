@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre.data.history import History
+from genre.recommenders import ease_neighbours
 from genre.recommenders.ease import EASE, solve_ease
 from genre.recommenders.ease_features import EASEFeatures
 from genre.recommenders.ease_neighbours import EASENeighbours, solve_neighbourhoods
@@ -32,12 +34,21 @@ def test_a_neighbourhood_of_everything_is_the_whole(
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10_000), st.integers(10, 40), st.integers(1, 8), st.sampled_from([0.0, 3.0]))
-def test_every_neighbourhood_is_solved_exactly(seed: int, n_items: int, neighbours: int, feature_weight: float) -> None:
+@given(
+    st.integers(0, 10_000),
+    st.integers(10, 40),
+    st.integers(1, 8),
+    st.sampled_from([0.0, 3.0]),
+    st.sampled_from([0, 5, 100]),
+)
+def test_every_neighbourhood_is_solved_exactly(
+    seed: int, n_items: int, neighbours: int, feature_weight: float, popular: int
+) -> None:
     """Each column is the plain solution of the items that it has weights from, itself among them, and nothing else."""
     data = with_random_features(random_data(seed, 150, n_items, 0.2), seed)
     features = unit_features(data) * np.float32(feature_weight**0.5) if feature_weight else None
-    weights, diagonal = solve_neighbourhoods(data.matrix(), 5.0, neighbours, features)
+    with patch.object(ease_neighbours, "POPULAR", popular):  # whose products are computed once: none, some, all
+        weights, diagonal = solve_neighbourhoods(data.matrix(), 5.0, neighbours, features)
     rows, found = plain_rows(data, feature_weight), weights.tocsc()
     assert found.diagonal().sum() == 0
     for item in range(n_items):

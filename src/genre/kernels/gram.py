@@ -1,4 +1,4 @@
-"""The two steps of EASE around LAPACK: the Gram matrix of sparse interactions, and weights from its inverse.
+"""The steps of EASE around LAPACK: the Gram matrix of sparse interactions, and weights from its inverse.
 
 EASE (Steck, WWW 2019) solves for item weights B with a diagonal of zeros: with X `[n_users, n_items]` the interactions,
 G = X'X and P = (G + ridge I)^-1,
@@ -64,6 +64,39 @@ def _add_gram(
         for j in range(i, len(gram)):
             out[j] += total[j]
             total[j] = 0
+
+
+@compiled
+def add_gram_among(
+    rows: Sparse, columns: Sparse, members: Int32, first: int, place: Int32, total: Float32, gram: Float32
+) -> None:
+    """Add the products of some columns of X to the upper triangle of `gram`, from column `first` of it on.
+
+    A column is summed up from the users of its item: of each, the items before it that are members.
+
+    Args:
+        rows: X by rows: where users begin `[n_users + 1]`, their items, sorted inside each row, and their values.
+        columns: X by columns: where items begin `[n_items + 1]`, their users and values.
+        members: The items, ascending `[n]`.
+        first: The first column of `gram` to add to.
+        place: The place of each item among the members, -1 for others, int32 `[n_items]`.
+        total: Zeros, at least `n` of them; zeros again afterwards.
+        gram: Float32 `[n, n]`.
+    """
+    row_start, row_item, row_weight = rows
+    column_start, column_row, column_weight = columns
+    for j in range(first, len(members)):
+        for at in range(column_start[members[j]], column_start[members[j] + 1]):
+            row, times = column_row[at], column_weight[at]
+            for q in range(row_start[row], row_start[row + 1]):
+                item = row_item[q]
+                if item > members[j]:
+                    break
+                if place[item] >= 0:
+                    total[place[item]] += times * row_weight[q]
+        for i in range(j + 1):
+            gram[i, j] += total[i]
+            total[i] = 0
 
 
 @compiled

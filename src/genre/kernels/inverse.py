@@ -1,4 +1,4 @@
-"""The inverse of a symmetric positive definite matrix, in place, by LAPACK (Cholesky), while other threads go on.
+"""The inverse of a symmetric positive definite matrix by LAPACK (Cholesky), while other threads go on.
 
 SciPy's own wrappers hold Python's lock for the whole call, minutes for a large matrix: then no progress can be shown
 and no request answered. Through ctypes the same routines run without it. Knows nothing about recommenders.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba.extending import get_cython_function_address
 
-from genre.arrays import Float32
+from genre.arrays import Float32, Int64
 
 SAMPLE = 1024  # rows of the matrix by which the speed of the machine is measured
 
@@ -29,6 +29,23 @@ def invert(matrix: Float32) -> bool:
         False where the matrix is not positive definite in single precision; it is of no use then.
     """
     return _call("spotrf", matrix) == 0 and _call("spotri", matrix) == 0
+
+
+def columns_of_inverse(matrix: Float32, which: Int64) -> Float32 | None:
+    """Return some columns of the inverse of a symmetric matrix: for few of them half the work of `invert`.
+
+    Args:
+        matrix: `[n, n]`, contiguous, of which the upper triangle is read; overwritten.
+        which: The columns `[k]`.
+
+    Returns:
+        The columns `[k, n]`; None where the matrix is not positive definite in single precision.
+    """
+    if _call("spotrf", matrix) != 0:
+        return None
+    columns = np.zeros((len(which), len(matrix)), np.float32)
+    columns[np.arange(len(which)), which] = 1
+    return columns if _call("spotrs", matrix, columns) == 0 else None
 
 
 def expected_seconds(n: int) -> float:
@@ -49,16 +66,20 @@ def expected_seconds(n: int) -> float:
     return float(min(seconds) * (n / SAMPLE) ** 3)
 
 
-def _call(name: str, matrix: Float32) -> int:
-    """Call a routine of LAPACK on a matrix; return its `info`, 0 where it succeeded."""
-    size, info = ctypes.c_int(len(matrix)), ctypes.c_int()
-    # LAPACK reads columns first: the upper triangle of `matrix` is the lower one to it
-    _routine(name)(b"L", ctypes.byref(size), matrix.ctypes.data, ctypes.byref(size), ctypes.byref(info))
+def _call(name: str, *matrices: Float32) -> int:
+    """Call a routine of LAPACK on a square matrix, and one of right sides as rows; return its `info`, 0 for success."""
+    size, info = ctypes.byref(ctypes.c_int(matrices[0].shape[1])), ctypes.c_int()
+    sizes = [ctypes.byref(ctypes.c_int(len(matrix))) for matrix in matrices]
+    sides = [part for matrix in matrices for part in (matrix.ctypes.data, size)]
+    # LAPACK reads columns first: the upper triangle of `matrix` is the lower one to it, and rows are columns
+    _routine(name)(b"L", *sizes, *sides, ctypes.byref(info))
     return info.value
 
 
 @functools.cache
 def _routine(name: str) -> Any:
-    integer = ctypes.POINTER(ctypes.c_int)
-    form = ctypes.CFUNCTYPE(None, ctypes.c_char_p, integer, ctypes.c_void_p, integer, integer)
+    integer: Any = ctypes.POINTER(ctypes.c_int)
+    sizes = [integer] * (1 + (name == "spotrs"))
+    sides = [ctypes.c_void_p, integer] * len(sizes)
+    form = ctypes.CFUNCTYPE(None, ctypes.c_char_p, *sizes, *sides, integer)
     return form(get_cython_function_address("scipy.linalg.cython_lapack", name))

@@ -89,13 +89,12 @@ def solve_ease(
     Raises:
         TrainingError: If the Gram matrix is not positive definite in single precision.
     """
-    from genre.kernels.gram import TILE, add_gram, inverse_to_weights
+    from genre.kernels.gram import TILE, inverse_to_weights
     from genre.kernels.inverse import expected_seconds, invert
 
-    n_items, columns = matrix.shape[1], matrix.tocsc()
+    n_items = matrix.shape[1]
     gram = np.zeros((n_items, n_items), np.float32) if features is None else features @ features.T
-    rows, sides = (matrix.indptr, matrix.indices, matrix.data), (columns.indptr, columns.indices, columns.data)
-    map_slices(lambda part: add_gram(rows, sides, gram, part.start, part.stop), n_items, least=SLICE)
+    add_products(gram, matrix)
     gram[np.diag_indices(n_items)] += np.float32(regularization)
     with blas_threads(n_threads() if n_items >= THREADED_FROM else 1):
         seconds = expected_seconds(n_items) if n_items >= ANNOUNCED_FROM else 0
@@ -107,6 +106,19 @@ def solve_ease(
     scale = np.float32(-1) / diagonal  # -P diag(P)^-1 with zeros on the diagonal
     map_slices(lambda part: inverse_to_weights(gram, scale, part.start, part.stop), n_items, least=SLICE, multiple=TILE)
     return gram, diagonal
+
+
+def add_products(gram: Float32, matrix: sp.csr_matrix) -> None:
+    """Add X'X to the upper triangle of a matrix, in place.
+
+    Args:
+        gram: `[n_items, n_items]`.
+        matrix: X, weights above zero `[n_users, n_items]`, columns sorted.
+    """
+    from genre.kernels.gram import add_gram
+
+    rows, columns = ((one.indptr, one.indices, one.data) for one in (matrix, matrix.tocsc()))
+    map_slices(lambda part: add_gram(rows, columns, gram, part.start, part.stop), len(gram), least=SLICE)
 
 
 def announce(log: Log, n_items: int, how: str) -> None:
