@@ -18,7 +18,7 @@ DENSE_UP_TO = 20_000
 """Items; the weights of `ease` then need 1.6 GB."""
 NEIGHBOURS_UP_TO = 100_000
 """Items up to which `ease_neighbours` pays."""
-NEIGHBOUR_SECONDS, NEIGHBOUR_BYTES = 0.004, 50_000.0
+NEIGHBOUR_SECONDS, NEIGHBOUR_BYTES = 0.003, 50_000.0
 """CPU seconds and memory that an item costs in a fit of `ease_neighbours`, by `costs.json`."""
 RANKED_PAIRS = 2_000_000_000
 """Pairs of an evaluated user and an item that each recommender ranks in a part, about; 20 to 200 ns of CPU each."""
@@ -185,7 +185,10 @@ def _collaborative(facts: Facts) -> Iterator[Choice]:
         yield Choice({"kind": ease, "regularization": 300}, f"all items of a history count alike; {size}")
         if facts.ordered:
             yield Choice({"kind": ease, "regularization": 300} | _decay(facts), "the newest items count more")
-    yield Choice({"kind": "item_knn"} | WALK | _decay(facts), "items with the same users, by a random walk")
+    walk = {"kind": "item_knn"} | WALK
+    yield Choice(walk, "items with the same users, by a random walk")
+    if facts.ordered:
+        yield Choice(walk | _decay(facts), "the same, from the newest items above all")
     yield Choice(FACTORS, "factors, which see further than shared users")
     if facts.interactions <= MOST_FOR_BPR:
         yield Choice({"kind": "bpr", "loss": "softmax", "regularization": 0.1}, "factors learnt by ranking")
