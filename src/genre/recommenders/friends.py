@@ -19,6 +19,7 @@ from genre.log import Log
 from genre.options import Doc, Ge, Le, Search, nearest
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method, Terms
+from genre.recommenders.sparse_products import dense_product
 
 FRIENDS = "friends"
 """The part of a score that comes from friends; its words are in `phrasebook.py`."""
@@ -86,7 +87,7 @@ class Friends(Recommender):
 
     def _score(self, history: History) -> Float32:
         weights = self._weights(history)
-        scores = np.asarray((weights @ self.user_vectors_).toarray(), np.float32)
+        scores = dense_product(weights, self.user_vectors_)
         scores[np.diff(weights.indptr) == 0] = self.popularity_
         return scores
 

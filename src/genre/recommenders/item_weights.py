@@ -18,6 +18,7 @@ from genre.options import DEFAULT_K, Doc, Gt, Search
 from genre.recommenders.base import Recommender
 from genre.recommenders.reasons import Method
 from genre.recommenders.recommendations import Recommendations
+from genre.recommenders.sparse_products import dense_product
 
 HalfLife = Annotated[
     float,
@@ -45,7 +46,9 @@ class ItemWeights(Recommender):
 
     def _score(self, history: History) -> Float32:
         matrix = history.decayed(self.history_half_life).matrix()  # [n, n_items]
-        return _dense(matrix @ self.item_weights_)
+        if sp.issparse(self.item_weights_):
+            return dense_product(matrix, self.item_weights_)
+        return np.asarray(matrix @ self.item_weights_, np.float32)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         """Return the terms of the sum above, `[m, length]`."""

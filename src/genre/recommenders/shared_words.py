@@ -22,6 +22,7 @@ from genre.options import Doc, Ge, nearest
 from genre.recommenders.base import Recommender
 from genre.recommenders.item_weights import HalfLife
 from genre.recommenders.reasons import Method
+from genre.recommenders.sparse_products import dense_product
 
 
 @dataclass(eq=False)
@@ -67,7 +68,7 @@ class SharedWords(Recommender):
 
     def _score(self, history: History) -> Float32:
         queries = self._shares(history).matrix() @ self.item_words_  # [n, n_words]
-        return np.asarray((queries @ self.word_items_).toarray(), np.float32)
+        return dense_product(queries, self.word_items_)
 
     def _contributions(self, history: History, items: Int32) -> Float32:
         near = self.item_words_[items] @ self.item_words_[history.item].T  # [m, length]
