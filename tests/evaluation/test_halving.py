@@ -62,6 +62,14 @@ def test_the_seed_fixes_the_sequence_and_a_larger_budget_goes_on(parts: Split) -
     assert tried(12, seed=1) != long
 
 
+def test_a_dear_fit_waits_until_all_others_were_tried(parts: Split) -> None:
+    def expected(model: Recommender) -> float | None:
+        return {ItemKNN: 70.0, EASE: 1.0}.get(type(model))
+
+    attempts = search(parts, STARTS, Allowance(trials=3), expected=expected).attempts
+    assert [one.name for one in attempts] == ["popularity", "ease", "item_knn"]
+
+
 def test_the_better_half_has_twice_the_trials(parts: Split) -> None:
     starts = (
         STARTS | {f"ease-{ridge}": EASE(float(ridge)) for ridge in (20, 200, 2000)} | {"transitions": Transitions()}

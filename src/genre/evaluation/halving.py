@@ -44,6 +44,7 @@ ENOUGH = 200  # validation users from which on their halves choose between blend
 FOR_BLEND = 0.3, 0.6  # least and largest share of the budget that is left for the blend and the second stage
 LEAST_LEARNT = 1000  # histories; a second stage that the budget holds for fewer only is left out
 WEIGHING = 2  # until it is measured: fitting weights takes so many times as long as scoring the histories
+DEAR = 30.0  # CPU seconds of a fit by runs measured elsewhere, from which on it waits until all others were tried
 MOST_OF_REST = 0.5  # share of what is left of the budget that one trial may take
 
 
@@ -173,7 +174,7 @@ class _Halving:
 
     def rounds(self) -> None:
         """Try every contender as it is, then the better half again and again, until the budget ends."""
-        for contender in self.contenders:
+        for contender in sorted(self.contenders, key=lambda one: (self.costs.expected(one.start) or 0) > DEAR):
             self.attempt(contender, _fresh(contender.start))
         self.measure_weighing([one.best for one in self.members()])
         left, trials = [one for one in self.contenders if one.best is not None], 1
