@@ -18,6 +18,7 @@ from genre.recommenders.ease import Ridge, add_products, announce
 from genre.recommenders.item_weights import HalfLife, ItemWeights
 from genre.recommenders.overlap import column_norms, in_catalogue_rows, nearest_neighbours, value_order
 from genre.recommenders.topk import top_k_cosine
+from genre.threads import blas_threads
 
 POPULAR = 8_192  # items whose products take 268 MB
 SHARED = 0.1  # the nearest share of a neighbourhood that takes its weights from the same solution as the centre
@@ -76,26 +77,27 @@ def solve_neighbourhoods(
     announce(log, n_items, f"each by its {neighbours:,} nearest")
     diagonal, left = np.zeros(n_items, np.float32), np.ones(n_items, bool)
     found = [(np.empty(0, np.int32), np.empty(0, np.float32))] * n_items  # rows and weights of each column
-    for item in log.track(range(n_items), "ease"):
-        if not left[item]:
-            continue
-        nearest = _neighbourhood(item, near[item], neighbours, features)
-        by_rank = np.argsort(nearest)
-        members = nearest[by_rank].astype(np.int32)
-        gram = grams.among(members)
-        if features is not None:
-            gram += features[members] @ features[members].T
-        gram[np.diag_indices(len(gram))] += np.float32(regularization)
-        solved = np.flatnonzero((by_rank <= SHARED * len(by_rank)) & left[members])
-        columns = columns_of_inverse(gram, solved)  # of P [n_solved, n_members]
-        if columns is None:
-            raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
-        diagonal[members[solved]] = columns[np.arange(len(solved)), solved]
-        left[members[solved]] = False
-        for at, column in zip(solved, columns, strict=True):
-            weights = column / -column[at]
-            weights[at] = 0
-            found[members[at]] = members, weights
+    with blas_threads():  # matrices of a neighbourhood are too small for more
+        for item in log.track(range(n_items), "ease"):
+            if not left[item]:
+                continue
+            nearest = _neighbourhood(item, near[item], neighbours, features)
+            by_rank = np.argsort(nearest)
+            members = nearest[by_rank].astype(np.int32)
+            gram = grams.among(members)
+            if features is not None:
+                gram += features[members] @ features[members].T
+            gram[np.diag_indices(len(gram))] += np.float32(regularization)
+            solved = np.flatnonzero((by_rank <= SHARED * len(by_rank)) & left[members])
+            columns = columns_of_inverse(gram, solved)  # of P [n_solved, n_members]
+            if columns is None:
+                raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
+            diagonal[members[solved]] = columns[np.arange(len(solved)), solved]
+            left[members[solved]] = False
+            for at, column in zip(solved, columns, strict=True):
+                weights = column / -column[at]
+                weights[at] = 0
+                found[members[at]] = members, weights
     indptr = np.cumsum([0] + [len(rows) for rows, _ in found])
     rows, data = np.concatenate([rows for rows, _ in found]), np.concatenate([data for _, data in found])
     weights = in_catalogue_rows(sp.csc_matrix((data, rows, indptr), shape=(n_items, n_items)).tocsr(), order)
