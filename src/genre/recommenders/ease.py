@@ -101,11 +101,23 @@ def solve_ease(
         with log.waiting("ease", seconds) if seconds else nullcontext():
             inverted = invert(gram)  # P
     if not inverted:
-        raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
+        raise indefinite(regularization)
     diagonal = gram.diagonal().copy()
     scale = np.float32(-1) / diagonal  # -P diag(P)^-1 with zeros on the diagonal
     map_slices(lambda part: inverse_to_weights(gram, scale, part.start, part.stop), n_items, least=SLICE, multiple=TILE)
     return gram, diagonal
+
+
+def indefinite(regularization: float) -> TrainingError:
+    """Return the error for a Gram matrix that is not positive definite in single precision.
+
+    Args:
+        regularization: The ridge on its diagonal.
+
+    Returns:
+        The error, with the remedy.
+    """
+    return TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
 
 
 def add_products(gram: Float32, matrix: sp.csr_matrix) -> None:

@@ -11,10 +11,9 @@ import scipy.sparse as sp
 from genre.arrays import Float32, Int32
 from genre.data.dataset import Dataset
 from genre.data.folds import Fold
-from genre.errors import TrainingError
 from genre.log import SILENT, Log
 from genre.options import Doc, Ge
-from genre.recommenders.ease import Ridge, add_products, announce
+from genre.recommenders.ease import Ridge, add_products, announce, indefinite
 from genre.recommenders.item_weights import HalfLife, ItemWeights
 from genre.recommenders.overlap import column_norms, in_catalogue_rows, nearest_neighbours, value_order
 from genre.recommenders.topk import top_k_cosine
@@ -86,12 +85,13 @@ def solve_neighbourhoods(
             members = nearest[by_rank].astype(np.int32)
             gram = grams.among(members)
             if features is not None:
-                gram += features[members] @ features[members].T
+                theirs = features[members]
+                gram += theirs @ theirs.T
             gram[np.diag_indices(len(gram))] += np.float32(regularization)
             solved = np.flatnonzero((by_rank <= SHARED * len(by_rank)) & left[members])
             columns = columns_of_inverse(gram, solved)  # of P [n_solved, n_members]
             if columns is None:
-                raise TrainingError(f"ease: regularization {regularization:g} is too small to invert; raise it")
+                raise indefinite(regularization)
             diagonal[members[solved]] = columns[np.arange(len(solved)), solved]
             left[members[solved]] = False
             for at, column in zip(solved, columns, strict=True):
